@@ -1,0 +1,67 @@
+# The front door: each target is a line or two that calls a module. `make` lists them.
+
+RUN     ?= rnn
+RESULTS ?= results
+DATA    ?=
+SET     ?=
+PYTEST  ?=
+# Where pip looks for torch besides its usual index; https://download.pytorch.org/whl/cpu has small builds without CUDA.
+TORCH_INDEX ?=
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$p && break; done)
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint .ci/constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+data_option = $(if $(DATA),--data '$(DATA)')
+set_options = $(foreach assignment,$(SET),--set '$(assignment)')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run data test check bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'with RUN=$(RUN) (any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))), DATA=vader|sentiment140|FILE,'
+	@echo '     SET="model.hidden_size=32 seed=2", RESULTS=DIR, PYTHON=python3.12'
+
+setup: $(VENV)/installed ## create .venv and install what training needs
+
+run: $(VENV)/installed ## train RUN here and now, and show what came out
+	@$(BIN)/python -m sentiment train configs/runs/$(RUN).yaml --results '$(RESULTS)' $(data_option) $(set_options)
+
+data: $(VENV)/installed ## fetch and prepare DATA (sentiment140 is 80 MB), and say what is in it
+	@$(BIN)/python -m sentiment data $(DATA) --config configs/runs/$(RUN).yaml --results '$(RESULTS)' $(set_options)
+
+test: $(VENV)/installed-dev ## run all tests
+	@$(BIN)/python -m pytest -n auto $(PYTEST)
+
+check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios
+	@for bench in tests/benchmarks/bench_*.py; do \
+		$(BIN)/python -m tests.benchmarks.$$(basename $$bench .py) || exit 1; done
+
+clean: ## delete .venv and caches; results stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find sentiment tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo 'No Python 3.11 to 3.13 with venv here. Install one (Debian: python3-venv),' \
+		'or name it: make PYTHON=/path/to/python3' >&2; exit 2; }
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
+	@echo 'Installing (torch is large: some minutes)'
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""From raw tweets to trained, resumable and honestly measured sentiment classifiers."""

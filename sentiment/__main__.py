@@ -1,0 +1,239 @@
+"""The command line: data, train, evaluate, predict, digest."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sentiment.errors import SentimentError, UsageError
+
+_START = time.time()
+
+# Stopped with everything saved: the same command goes on. (The other codes: 0 done, 1 failed, 2 usage.)
+EXIT_UNFINISHED = 3
+
+
+class _Commands(TyperGroup):
+    """Shows an error of ours, or of the disk, as one message instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SentimentError as error:
+            message, code = str(error), error.exit_code
+        except OSError as error:
+            message, code = str(error), 1
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(message, err=True)
+        raise typer.Exit(code)
+
+
+app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+ConfigFile = Annotated[Path, typer.Argument(help="A run's YAML file, such as configs/runs/rnn.yaml.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
+Data = Annotated[str | None, typer.Option("--data", help="vader, sentiment140, or the path of a table.")]
+ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
+RunDirectory = Annotated[Path, typer.Argument(help="A run's directory, as `train` names it.")]
+
+
+@app.callback()
+def main() -> None:
+    """Train sentiment classifiers on tweets, and use them."""
+
+
+@app.command()
+def data(
+    source: Annotated[str, typer.Argument(help="vader, sentiment140, or the path of a table.")] = "vader",
+    config: Annotated[Path | None, typer.Option("--config", help="Prepare it as this run needs it.")] = None,
+    overrides: Overrides = None,
+    results: ResultsRoot = Path("results"),
+) -> None:
+    """Fetch a data set, clean, tokenise and split it, and say what is in it."""
+    from sentiment.config_file import resolve
+    from sentiment.data.corpus import prepare_corpus
+    from sentiment.data.sentiment140 import download_sentiment140
+    from sentiment.data.sources import SENTIMENT140
+    from sentiment.run_dir import Results
+    from sentiment.terminal import OUT, Terminal
+
+    run = _load(config, source, overrides) if config else resolve({}, _parameters(source, overrides), "the defaults")
+    with Terminal() as terminal:
+        if run.data.source == SENTIMENT140:
+            download_sentiment140(Results(results), terminal.progress)
+        corpus = prepare_corpus(run.data, Results(results), terminal.progress)
+    OUT.print("\n".join(corpus.report.render_lines()), markup=False, soft_wrap=True)
+    OUT.print(f"prepared in {corpus.path}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def train(
+    config: ConfigFile,
+    data: Data = None,
+    overrides: Overrides = None,
+    results: ResultsRoot = Path("results"),
+) -> None:
+    """Train one run, or go on where it stopped; print its scores beside the linear floor's.
+
+    Ends with 0 when the run is completed and with 3 when a signal or the time limit stopped it: everything is saved
+    then, and the same command goes on.
+    """
+    from sentiment.training.stop import StopRequest, end_of_time
+
+    with StopRequest() as stop:  # before torch is imported, which takes seconds in which signals may come
+        run = _load(config, data, overrides)
+        stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
+
+        from sentiment.run_dir import Results
+        from sentiment.terminal import OUT, Terminal
+        from sentiment.training.console import Console
+        from sentiment.training.experiment import run_experiment
+
+        run_dir = Results(results).run_dir(run.run_id)
+        OUT.print(f"run {run.run_id}   {run.description}".rstrip(), markup=False, soft_wrap=True)
+        with Terminal() as terminal:
+            reason = run_experiment(
+                run, Results(results), run_dir, stop, Console(say=terminal.say, progress=terminal.progress)
+            )
+    if reason:
+        OUT.print(
+            f"stopped ({reason.detail}); all is saved in {run_dir.path}: the same command goes on",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(EXIT_UNFINISHED)
+    _show_result(run_dir)
+
+
+@app.command()
+def evaluate(
+    run: RunDirectory,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A labelled table; without it the run's own parts.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the metrics to this file as well.")] = None,
+    results: ResultsRoot = Path("results"),
+) -> None:
+    """Print how a trained model does, on its own test data or on any labelled file."""
+    from sentiment.files import write_json
+    from sentiment.terminal import OUT, Terminal, metrics_table, result_table
+
+    run_dir = _trained(run)
+    if data is None:
+        result = run_dir.read_result()
+        if result is None:
+            raise UsageError(f"{run}: is not completed yet; --data FILE measures the best weights so far")
+        OUT.print(result_table(result))
+        metrics: Any = {part: of_part.model_dump() for part, of_part in result.metrics.items()}
+    else:
+        from sentiment.evaluate_file import evaluate_file
+        from sentiment.predictor import load_predictor
+        from sentiment.run_dir import Results
+
+        with Terminal() as terminal:
+            scores = evaluate_file(load_predictor(run_dir), data, Results(results), terminal.progress)
+        OUT.print(metrics_table(data.name, scores))
+        metrics = scores.model_dump()
+    if json_file:
+        write_json(json_file, metrics)
+
+
+@app.command()
+def predict(
+    run: RunDirectory,
+    texts: Annotated[list[str] | None, typer.Argument(help="Tweets, each in quotes.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV or JSONL of any size.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="CSV to write, row by row as in the input.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="The column with the tweets.")] = None,
+) -> None:
+    """Say for each tweet how probably it is positive, and for attention models which words that rests on."""
+    if bool(texts) == bool(file) or bool(file) != bool(out):
+        raise UsageError("predict takes either tweets in quotes, or --file IN together with --out OUT")
+    from sentiment.predictor import load_predictor
+
+    predictor = load_predictor(_trained(run))
+    if file and out:
+        from sentiment.predict_file import predict_file
+        from sentiment.terminal import OUT, Terminal
+
+        with Terminal() as terminal:
+            rows = predict_file(predictor, file, out, column, terminal.progress)
+        OUT.print(f"{rows:,} rows written to {out}", markup=False, soft_wrap=True)
+    else:
+        _show_predictions(predictor, texts or [])
+
+
+@app.command()
+def digest(run: RunDirectory) -> None:
+    """Print the SHA-256 of a run's best weights, last weights and metric log: equal for equal runs."""
+    from sentiment.files import sha256_of
+    from sentiment.training.checkpoint import read_checkpoint
+    from sentiment.training.digest import weights_sha256
+
+    run_dir = _trained(run)
+    if not run_dir.completed:
+        raise UsageError(f"{run}: is not completed yet; train it to the end first")
+    for name, path in (("best", run_dir.best_weights), ("last", run_dir.last_weights)):
+        typer.echo(f"{weights_sha256(read_checkpoint(path)['weights'])}  {name} weights")
+    typer.echo(f"{sha256_of(run_dir.metrics_file)}  metrics")
+
+
+def _parameters(data: str | None, overrides: list[str] | None) -> dict[str, Any]:
+    from sentiment.config_file import parse_override
+
+    parameters = dict(parse_override(override) for override in overrides or [])
+    return parameters | ({"data.source": data} if data else {})
+
+
+def _load(config: Path, data: str | None, overrides: list[str] | None) -> Any:
+    from sentiment.config_file import read_yaml, resolve
+
+    return resolve(read_yaml(config), _parameters(data, overrides), str(config))
+
+
+def _trained(path: Path) -> Any:
+    from sentiment.run_dir import RunDir
+
+    if not (run_dir := RunDir(path)).config_file.exists():
+        raise UsageError(
+            f"{path}: is not a run's directory; `train` prints where it writes, as in results/runs/single/…"
+        )
+    return run_dir
+
+
+def _show_result(run_dir: Any) -> None:
+    from sentiment.terminal import OUT, result_table
+
+    result = run_dir.read_result()
+    OUT.print()
+    OUT.print(result_table(result))
+    verdict = "overfits" if result.overfit.overfits else "does not overfit"
+    OUT.print(
+        f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
+        f"{result.seconds_trained:.1f} s\n{verdict}: {result.overfit.rule} (gap {result.overfit.gap:.3f})",
+        markup=False,
+        soft_wrap=True,
+    )
+    OUT.print(
+        f"\nrun directory  {run_dir.path}\n"
+        f'use the model  python -m sentiment predict {run_dir.path} "what a lovely day"',
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _show_predictions(predictor: Any, texts: list[str]) -> None:
+    from sentiment.terminal import OUT, weighted_tokens
+
+    for text in texts:
+        prediction = predictor.predict(text)
+        label = "positive" if prediction.probability >= 0.5 else "negative"
+        OUT.print(f"{label}  {prediction.probability:.3f}  {text}", markup=False, soft_wrap=True)
+        if prediction.attention is not None:
+            OUT.print("  ", weighted_tokens(prediction.tokens, prediction.attention))
+
+
+if __name__ == "__main__":
+    app()

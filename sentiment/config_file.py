@@ -1,0 +1,121 @@
+"""From YAML files and `a.b=v` overrides to a checked RunConfig, with every mistake named at once."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from sentiment.config import RunConfig
+from sentiment.errors import ConfigError
+
+
+def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a run's YAML file, apply overrides such as `model.hidden_size=32`, and check the whole.
+
+    Raises:
+        ConfigError: no such file, not YAML, or any value out of the schema; all mistakes in one message.
+    """
+    parameters = dict(parse_override(override) for override in overrides)
+    return resolve(read_yaml(path), parameters, str(path))
+
+
+def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: str) -> RunConfig:
+    """Lay `parameters` (dotted keys) over the nested `values` and check the result.
+
+    Args:
+        origin: the file that `values` come from, for messages.
+
+    Raises:
+        ConfigError: names each mistake by its dotted path, value, origin and what would be valid.
+    """
+    merged = _deep_copy(values)
+    for key, value in parameters.items():
+        _set(merged, key, value)
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        lines = [_explain(detail, parameters, origin) for detail in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML 1.2 mapping; duplicate keys are refused and `1e-3` is a number.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, not YAML or not a mapping.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file{_neighbours(path)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except YAMLError as error:
+        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold a mapping of sections, found {type(values).__name__}")
+    return values
+
+
+def parse_override(override: str) -> tuple[str, Any]:
+    """Split `a.b=v` into the dotted key and the value, read as YAML.
+
+    Raises:
+        ConfigError: there is no `=`, no key, or the value is not YAML.
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: must look like section.field=value, for example model.hidden_size=32")
+    try:
+        return key.strip(), YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
+
+
+def _neighbours(path: Path) -> str:
+    names = sorted(other.stem for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+    return f"; {path.parent} has: {', '.join(names)}" if names else ""
+
+
+def _deep_copy(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _deep_copy(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+
+
+def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *sections, field = dotted.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {dotted}={value}: {section!r} is a value, not a section")
+        values = inner
+    values[field] = value
+
+
+def _explain(detail: ErrorDetails, parameters: Mapping[str, Any], origin: str) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    place = "an override" if any(path == key or path.startswith(f"{key}.") for key in parameters) else origin
+    if detail["type"] == "extra_forbidden":
+        return f"{path}: unknown key ({place}){_known_keys(detail['loc'])}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return f"{path or 'the configuration'}: {message} ({place})"
+    return f"{path} = {detail['input']!r} ({place}): {message[:1].lower()}{message[1:]}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> str:
+    section: type[BaseModel] = RunConfig
+    for part in location[:-1]:
+        annotation = section.model_fields[str(part)].annotation
+        candidates = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        section = next(kind for kind in candidates if issubclass(kind, BaseModel))
+    names = list(section.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} Valid: {', '.join(names)}" if hint else f"; valid: {', '.join(names)}"

@@ -1,0 +1,135 @@
+"""Batches straight from a flat array on the device: of equal length where the data allow, in an order that can be redone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sentiment.data.vocabulary import PADDING, UNKNOWN
+
+Rows = npt.NDArray[np.int64]
+
+# Tokens in a batch for evaluation; large enough to keep the processor busy, small enough for any memory.
+EVALUATION_TOKENS = 16_384
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tweets side by side."""
+
+    rows: torch.Tensor  # (batch,) int64, numbers of the tweets in their store
+    token_ids: torch.Tensor  # (batch, time) int64, PADDING after a tweet's end
+    lengths: torch.Tensor  # (batch,) int64, at least 1
+    labels: torch.Tensor  # (batch,) float32, 0 or 1
+    padded: bool  # whether the lengths differ; known without asking the device
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """True where there is a token. Shape (batch, time)."""
+        positions = torch.arange(self.token_ids.shape[1], device=self.lengths.device)
+        return positions < self.lengths[:, None]
+
+
+class TokenStore:
+    """The vocabulary indices of many tweets, one after another, resident on the device.
+
+    Args:
+        token_ids: (tokens,) indices into the vocabulary.
+        offsets: (tweets + 1,) where each tweet starts and the last one ends. An empty tweet is read as one
+            unknown token, since a recurrent net needs a step to have a state.
+        labels: (tweets,) 0 or 1; None where they are not known (all are then 0).
+    """
+
+    def __init__(
+        self,
+        token_ids: npt.NDArray[np.integer],
+        offsets: npt.NDArray[np.int64],
+        labels: npt.NDArray[np.integer] | None,
+        device: torch.device,
+    ) -> None:
+        lengths = np.diff(offsets)
+        self.lengths: Rows = np.maximum(lengths, 1)
+        if (lengths == 0).any():
+            token_ids = np.insert(token_ids, offsets[:-1][lengths == 0], UNKNOWN)
+            offsets = np.concatenate([[0], np.cumsum(self.lengths)])
+        self.device = device
+        self._token_ids = torch.from_numpy(token_ids.astype(np.int32)).to(device)
+        self._starts = torch.from_numpy(offsets[:-1].astype(np.int64)).to(device)
+        values = np.zeros(len(self.lengths)) if labels is None else labels
+        self._host_labels = values.astype(np.int8)
+        self._labels = torch.from_numpy(values.astype(np.float32)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def labels_of(self, rows: Rows) -> npt.NDArray[np.int8]:
+        """0 or 1 for each of `rows`."""
+        return self._host_labels[rows]
+
+    def epoch(self, rows: Rows, batch_size: int, seed: int, epoch: int) -> "EpochPlan":
+        """The batches of one epoch: a function of its arguments alone, so that a resumed run meets the same ones.
+
+        Shuffled rows are put in order of length (a stable sort keeps the shuffle within a length), cut, and the
+        batches shuffled: nearly all then hold one length and need no padding.
+        """
+        generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+        shuffled: Rows = generator.permutation(rows)
+        ordered = shuffled[np.argsort(self.lengths[shuffled], kind="stable")]
+        starts = np.arange(0, len(ordered), batch_size)
+        generator.shuffle(starts)
+        return EpochPlan(self, ordered, [(int(start), int(min(start + batch_size, len(rows)))) for start in starts])
+
+    def in_order_of_length(self, rows: Rows) -> "EpochPlan":
+        """All rows once, shortest first, in large batches for evaluation."""
+        ordered = rows[np.argsort(self.lengths[rows], kind="stable")]
+        spans = []
+        start = 0
+        lengths: Rows = self.lengths[ordered]
+        while start < len(ordered):
+            # The longest tweet of the span decides its width: shrink the guess to what that allows.
+            width = EVALUATION_TOKENS // int(lengths[start])
+            longest = int(lengths[min(start + max(width, 1), len(ordered)) - 1])
+            end = min(start + max(EVALUATION_TOKENS // longest, 1), len(ordered))
+            spans.append((start, end))
+            start = end
+        return EpochPlan(self, ordered, spans)
+
+    def batch(self, rows: torch.Tensor, longest: int, padded: bool) -> Batch:
+        """Gather the tweets `rows` (int64, on the device), the longest of which has `longest` tokens."""
+        positions = torch.arange(longest, device=self.device)
+        lengths = self._row_lengths(rows) if padded else torch.full_like(rows, longest)
+        where = self._starts[rows, None] + positions
+        if padded:
+            inside = positions < lengths[:, None]
+            where = torch.where(inside, where, 0)
+            token_ids = torch.where(inside, self._token_ids[where], PADDING)
+        else:
+            token_ids = self._token_ids[where]
+        return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded)
+
+    def _row_lengths(self, rows: torch.Tensor) -> torch.Tensor:
+        ends = torch.cat([self._starts[1:], self._starts.new_tensor([len(self._token_ids)])])
+        return ends[rows] - self._starts[rows]
+
+
+class EpochPlan:
+    """Which tweets come in which batch; batches are made when asked for."""
+
+    def __init__(self, store: TokenStore, ordered: Rows, spans: list[tuple[int, int]]) -> None:
+        self.rows = ordered
+        self._store = store
+        self._spans = spans
+        self._ordered = torch.from_numpy(ordered).to(store.device)
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def __getitem__(self, number: int) -> Batch:
+        start, end = self._spans[number]
+        lengths = self._store.lengths[self.rows[start:end]]  # ascending
+        return self._store.batch(self._ordered[start:end], int(lengths[-1]), bool(lengths[0] != lengths[-1]))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[number] for number in range(len(self)))

@@ -1,0 +1,153 @@
+"""What became of all rows of a source: the counts that a prepared corpus keeps, and how a terminal shows them."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from sentiment.data.split import PARTS
+from sentiment.errors import DataError
+from sentiment.records import Part, Record
+
+_EXAMPLES = 5
+_REFUSED_AT_MOST = 0.05
+_ALWAYS_TOLERATED = 10
+NO_TOKEN = "no token left"  # noqa: S105
+
+
+class PartCount(Record):
+    """The size of one part."""
+
+    rows: int
+    positive: int
+
+
+class RefusalCount(Record):
+    """Rows refused for one reason."""
+
+    count: int
+    lines: list[int]
+    """The first few, counted from 1."""
+
+
+class CorpusReport(Record):
+    """Where each row that was read has gone; the numbers add up to `read`."""
+
+    source: str
+    second_test: str | None
+    read: int
+    """Rows of the source and of the second test set."""
+    kept: int
+    duplicates: int
+    """Rows whose normalised text stood in an earlier row."""
+    contradictory: int
+    """Those of the duplicates whose label is not that of the row that was kept."""
+    reserved: int
+    """Rows whose text is in the second test set."""
+    ignored: int
+    """Rows with a label (or a rating) that is to be left out."""
+    thinned: int
+    """Rows left out because of `max_rows`."""
+    refused: dict[str, RefusalCount]
+    """By reason."""
+    parts: dict[Part, PartCount]
+    tokens: int
+    types: int
+
+    def render_lines(self) -> list[str]:
+        """The report as lines of text."""
+        lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
+        lines += [f"  {count:,} {what}" for count, what in self._losses() if count]
+        for reason, refusal in self.refused.items():
+            numbers = ", ".join(map(str, refusal.lines)) + (", …" if refusal.count > len(refusal.lines) else "")
+            lines.append(f"  {refusal.count:,} refused: {reason} (line {numbers})")
+        for part, count in self.parts.items():
+            share = count.positive / count.rows
+            lines.append(f"  {part.replace('_', ' ')}: {count.rows:,} tweets, {share:.1%} positive")
+        lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
+        return lines
+
+    def _losses(self) -> Iterable[tuple[int, str]]:
+        yield self.duplicates, f"duplicates dropped, {self.contradictory:,} of them with the other label"
+        yield self.reserved, "dropped since the second test set holds them"
+        yield self.ignored, "left out: neutral or ignored label"
+        yield self.thinned, "left out by data.max_rows"
+
+
+class Tally:
+    """Counts while a corpus is prepared."""
+
+    def __init__(self) -> None:
+        self.read = self.kept = self.duplicates = self.contradictory = 0
+        self.reserved = self.ignored = self.thinned = self.tokens = 0
+        self._refused: Counter[str] = Counter()
+        self._lines: dict[str, list[int]] = {}
+        self._rows = [0] * len(PARTS)
+        self._positive = [0] * len(PARTS)
+
+    def refuse(self, reason: str, line: int) -> None:
+        """Count a row that can't be used."""
+        self._refused[reason] += 1
+        examples = self._lines.setdefault(reason, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(line)
+
+    def keep(self, part: int, label: int, tokens: int) -> None:
+        """Count a row that is used."""
+        self.kept += 1
+        self.tokens += tokens
+        self._rows[part] += 1
+        self._positive[part] += label
+
+    def report(self, source: str, second_test: str | None, types: int) -> CorpusReport:
+        """The counts, checked.
+
+        Raises:
+            DataError: no row at all, too many refused, or a part that nothing can be learned from or measured on.
+        """
+        if not self.read:
+            raise DataError(f"{source}: holds no rows")
+        self._check_refused(source)
+        self._check_parts(source, second_test)
+        return CorpusReport(
+            source=source,
+            second_test=second_test,
+            read=self.read,
+            kept=self.kept,
+            duplicates=self.duplicates,
+            contradictory=self.contradictory,
+            reserved=self.reserved,
+            ignored=self.ignored,
+            thinned=self.thinned,
+            refused={reason: RefusalCount(count=n, lines=self._lines[reason]) for reason, n in self._refused.items()},
+            parts={
+                part: PartCount(rows=rows, positive=positive)
+                for part, rows, positive in zip(PARTS, self._rows, self._positive, strict=True)
+                if rows
+            },
+            tokens=self.tokens,
+            types=types,
+        )
+
+    def _check_refused(self, source: str) -> None:
+        malformed = self._refused.total() - self._refused[NO_TOKEN]
+        if malformed > max(_ALWAYS_TOLERATED, _REFUSED_AT_MOST * self.read):
+            reasons = "; ".join(
+                f"{n:,} {reason} (line {', '.join(map(str, self._lines[reason]))}, …)"
+                for reason, n in self._refused.most_common()
+                if reason != NO_TOKEN
+            )
+            raise DataError(
+                f"{source}: {malformed:,} of {self.read:,} rows are malformed, "
+                f"more than {_REFUSED_AT_MOST:.0%}: {reasons}"
+            )
+
+    def _check_parts(self, source: str, second_test: str | None) -> None:
+        for part, rows, positive in zip(PARTS, self._rows, self._positive, strict=True):
+            if part == "second_test":
+                if second_test is not None and not rows:
+                    raise DataError(f"{second_test}: the second test set has no usable row")
+            elif not 0 < positive < rows:
+                raise DataError(
+                    f"{source}: the {part} part has {positive:,} positive and {rows - positive:,} negative tweets, "
+                    f"but both are needed; {self.kept:,} of {self.read:,} rows are used: give more data, a larger "
+                    "data.max_rows, or larger data.validation_fraction and data.test_fraction"
+                )

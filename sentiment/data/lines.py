@@ -1,0 +1,79 @@
+"""Lines of text files as they are found: compressed or not, in mixed encodings, and of any length."""
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from sentiment.errors import DataError
+
+# A longer line is cut there (and then refused, since no field is that long), so that no file can fill the memory.
+LINE_LIMIT = 1 << 20
+_BUFFER = 1 << 16
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file (`.gz` or plain) with their ends, in bounded memory.
+
+    Raises:
+        DataError: the file is missing, a directory, unreadable, empty, in UTF-16, or its compression is damaged.
+    """
+    with translated_errors(path), open_bytes(path) as file:
+        yield from decode_lines(file, str(path))
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file for reading, unpacked if its name ends in `.gz`."""
+    if path.suffix.lower() == ".gz":
+        return io.BufferedReader(cast(io.RawIOBase, gzip.open(path, "rb")), _BUFFER)
+    return open(path, "rb")
+
+
+def decode_lines(file: BinaryIO, name: str) -> Iterator[str]:
+    """Decode each line as UTF-8 if its bytes allow it, else as latin-1; a byte order mark is dropped.
+
+    Raises:
+        DataError: there is no byte at all, or the text is UTF-16.
+    """
+    line = file.readline(LINE_LIMIT)
+    if not line:
+        raise DataError(f"{name}: is empty")
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{name}: is in UTF-16; save it as UTF-8")
+    line = line.removeprefix(codecs.BOM_UTF8)
+    while line:
+        yield _decode(line)
+        if len(line) == LINE_LIMIT and not line.endswith(b"\n"):
+            _skip_line(file)
+        line = file.readline(LINE_LIMIT)
+
+
+@contextmanager
+def translated_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says about a file into a DataError that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a directory; name a file in it") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: is truncated or not a gzip file: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+def _decode(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def _skip_line(file: BinaryIO) -> None:
+    while (rest := file.readline(LINE_LIMIT)) and not rest.endswith(b"\n"):
+        pass

@@ -1,0 +1,169 @@
+"""From sources to a corpus: each batch is digested on any core, then taken over, in order, by one process."""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
+
+import numpy as np
+
+from sentiment.config import DataConfig
+from sentiment.data.corpus_files import CorpusWriter
+from sentiment.data.corpus_report import NO_TOKEN, CorpusReport, Tally
+from sentiment.data.digest import Digest, Digester, Job, digest_in_worker, start_worker
+from sentiment.data.progress import Progress
+from sentiment.data.rows import Refusal, Row, Source
+from sentiment.errors import DataError
+
+_BATCH = 4096
+# With fewer batches, starting processes costs more than it saves.
+_BATCHES_WORTH_WORKERS = 20
+# One process takes the batches over; it could not feed more workers than this.
+_MOST_WORKERS = 8
+
+
+class Preparation:
+    """One pass over the sources; what it keeps in memory is a hash per tweet, the types, and a few batches.
+
+    Args:
+        workers: processes; None takes the cores that this process may use. The result does not depend on it.
+    """
+
+    def __init__(
+        self,
+        config: DataConfig,
+        main: Source,
+        second_test: Source | None,
+        writer: CorpusWriter,
+        progress: Progress,
+        workers: int | None,
+    ) -> None:
+        self._config = config
+        self._main = main
+        self._second_test = second_test
+        self._writer = writer
+        self._progress = progress
+        self._workers = workers or min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+        self._tally = Tally()
+        self._reserved: set[int] = set()
+        self._seen: dict[int, int] = {}  # the key of each tweet kept, and its label
+        self._index: dict[str, int] = {}  # the number of each type
+
+    def run(self) -> tuple[list[str], CorpusReport]:
+        """Read, digest and write all rows.
+
+        Returns:
+            The types in the order of their numbers, and the counts.
+
+        Raises:
+            DataError: a source can't be used.
+            ConfigError: a source lacks a configured column.
+        """
+        for job, digest in self._digested(self._jobs()):
+            self._take(job, digest)
+        types = list(self._index)
+        second_test = None if self._second_test is None else self._second_test.name
+        return types, self._tally.report(self._main.name, second_test, len(types))
+
+    def _jobs(self) -> Iterator[Job]:
+        # The second test set comes first, since its tweets must not be used elsewhere.
+        if self._second_test is not None:
+            for rows in self._batches(self._second_test, "second test set: "):
+                yield Job(rows, second_test=True, bound=1.0)
+        bound = self._bound()
+        for rows in self._batches(self._main, ""):
+            yield Job(rows, second_test=False, bound=bound)
+
+    def _bound(self) -> float:
+        if self._config.max_rows is None:
+            return 1.0
+        count = sum(isinstance(row, Row) and row.label is not None for row in self._main.read())
+        return min(1.0, self._config.max_rows / max(1, count))
+
+    def _batches(self, source: Source, prefix: str) -> Iterator[list[Row]]:
+        """The labelled rows; others are counted."""
+        tally = self._tally
+        batch: list[Row] = []
+        for number, row in enumerate(source.read(), start=1):
+            tally.read += 1
+            if isinstance(row, Refusal):
+                tally.refuse(prefix + row.reason, row.line)
+            elif row.label is None:
+                tally.ignored += 1
+            else:
+                batch.append(row)
+            if len(batch) == _BATCH:
+                yield batch
+                batch = []
+                self._progress("preparing tweets", number, source.total)
+        if batch:
+            yield batch
+
+    def _digested(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Digest]]:
+        head = list(islice(jobs, _BATCHES_WORTH_WORKERS))
+        if self._workers == 1 or len(head) < _BATCHES_WORTH_WORKERS:
+            digester = Digester(self._config)
+            for job in chain(head, jobs):
+                yield job, digester(job)
+            return
+        # Not fork, which is unsafe once there are threads (as torch and pyarrow have).
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self._workers, context, start_worker, (self._config,))
+        try:
+            yield from _in_order(lambda job: pool.submit(digest_in_worker, job), chain(head, jobs), 2 * self._workers)
+        except BrokenProcessPool:
+            raise DataError("a worker process was killed while tweets were prepared; is there enough memory?") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _take(self, job: Job, digest: Digest) -> None:
+        """Decide about each row and write those that stay."""
+        keep = self._decide(job, digest)
+        rows = [row for row, stays in zip(job.rows, keep.tolist(), strict=True) if stays]
+        if not rows:
+            return
+        of_tokens = np.repeat(keep, digest.lengths)
+        used, token_ids = np.unique(digest.token_ids[of_tokens], return_inverse=True)
+        numbers = [self._index.setdefault(digest.types[local], len(self._index)) for local in used.tolist()]
+        labels = np.array([row.label for row in rows], np.int8)
+        self._writer.add(rows, labels, digest.parts[keep], digest.lengths[keep], np.array(numbers, np.int32)[token_ids])
+
+    def _decide(self, job: Job, digest: Digest) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        tally, seen = self._tally, self._seen
+        keep = np.zeros(len(job.rows), np.bool_)
+        columns = (digest.keys.tolist(), digest.parts.tolist(), digest.thinned.tolist(), digest.lengths.tolist())
+        for number, (row, key, part, thinned, length) in enumerate(zip(job.rows, *columns, strict=True)):
+            label = row.label or 0
+            if thinned:
+                tally.thinned += 1
+            elif not length:
+                tally.refuse(NO_TOKEN, row.line)
+            elif key in self._reserved and not job.second_test:
+                tally.reserved += 1
+            elif key in seen:
+                tally.duplicates += 1
+                tally.contradictory += seen[key] != label
+            else:
+                keep[number] = True
+                seen[key] = label
+                tally.keep(part, label, length)
+                if job.second_test:
+                    self._reserved.add(key)
+        return keep
+
+
+def _in_order(
+    submit: Callable[[Job], "Future[Digest]"], jobs: Iterable[Job], at_once: int
+) -> Iterator[tuple[Job, Digest]]:
+    """The jobs with their results, in the order of the jobs, of which only so many are under way at once."""
+    waiting: deque[tuple[Job, Future[Digest]]] = deque()
+    for job in jobs:
+        waiting.append((job, submit(job)))
+        if len(waiting) >= at_once:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    for first, future in waiting:
+        yield first, future.result()

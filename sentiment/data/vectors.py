@@ -1,0 +1,68 @@
+"""Reads token vectors from text files as GloVe and word2vec publish them."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from sentiment.data.lines import open_bytes, translated_errors
+from sentiment.errors import ConfigError, DataError
+
+
+def read_vectors(path: Path, wanted: Mapping[str, int], size: int) -> Iterator[tuple[int, list[float]]]:
+    """The number and the vector of each wanted token that the file holds, once, in the order of its lines.
+
+    Each line is a token, which may hold blanks, and `size` numbers; a first line with two counts is passed over.
+
+    Raises:
+        DataError: the file can't be read or is empty, or a line is not a token and numbers.
+        ConfigError: the vectors are not of the expected width.
+    """
+    left = dict(wanted)
+    line = 0
+    with translated_errors(path), open_bytes(path) as file:
+        for line, content in enumerate(file, start=1):
+            fields = content.decode("utf-8", "replace").rstrip().split(" ")
+            if line == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields):
+                _check_width(int(fields[1]), size, path)
+                continue
+            if len(fields) != size + 1:
+                _check_fields(fields, size, path, line)
+            number = left.pop(" ".join(fields[:-size]), None)
+            if number is not None:
+                yield number, _numbers(fields[-size:], path, line)
+    if not line:
+        raise DataError(f"{path}: is empty")
+
+
+def _check_fields(fields: list[str], size: int, path: Path, line: int) -> None:
+    """Accept a line with more fields than expected if blanks in its token explain them."""
+    numbers = 0
+    while numbers < len(fields) - 1 and _is_number(fields[-1 - numbers]):
+        numbers += 1
+    if line <= 2:  # a file of another width shows it at once; later it is a damaged line
+        _check_width(numbers, size, path)
+    if numbers < size:
+        raise DataError(f"{path}:{line}: ends in {numbers} numbers, but a token and {size} numbers are expected")
+
+
+def _numbers(fields: list[str], path: Path, line: int) -> list[float]:
+    try:
+        values = [float(field) for field in fields]
+    except ValueError as error:
+        raise DataError(f"{path}:{line}: {error}, but a token and {len(fields)} numbers are expected") from None
+    if not all(map(math.isfinite, values)):
+        raise DataError(f"{path}:{line}: holds a number that is not finite")
+    return values
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_width(found: int, size: int, path: Path) -> None:
+    if found != size:
+        raise ConfigError(f"{path}: its vectors have {found} numbers, but embedding.size is {size}; set it to {found}")

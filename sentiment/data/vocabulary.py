@@ -1,0 +1,120 @@
+"""The token types that have a vector of their own, their numbers, and the vectors that they may start from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.config import VocabularyConfig
+from sentiment.data.corpus import Corpus
+from sentiment.data.vectors import read_vectors
+from sentiment.errors import DataError
+from sentiment.files import write_atomically
+
+PADDING = 0
+"""The index that fills up short tweets in a batch."""
+UNKNOWN = 1
+"""The index of every type that has none of its own."""
+_SPECIAL = 2
+
+# Standard deviation of the vectors that are not in a file.
+_SCALE = 0.1
+
+
+class Vocabulary:
+    """Numbers token types from 2 on, in the given order.
+
+    Raises:
+        DataError: a type is given twice, is empty or holds white space.
+    """
+
+    def __init__(self, types: Sequence[str]) -> None:
+        self.types = tuple(types)
+        self._index = {token: number for number, token in enumerate(self.types, start=_SPECIAL)}
+        if len(self._index) != len(self.types):
+            raise DataError("a vocabulary holds each type once only")
+
+    def __len__(self) -> int:
+        """How many vectors an embedding needs: the types, padding, and the unknown."""
+        return len(self.types) + _SPECIAL
+
+    @classmethod
+    def build(cls, corpus: Corpus, config: VocabularyConfig) -> Self:
+        """The types of the training part, the most frequent first, equally frequent ones in the order of their text.
+
+        Raises:
+            DataError: no type is frequent enough.
+        """
+        in_training = np.repeat(corpus.parts == 0, corpus.lengths())
+        counts = np.bincount(corpus.token_ids[in_training], minlength=len(corpus.types))
+        frequent = np.flatnonzero(counts >= config.min_count).tolist()
+        if not frequent:
+            raise DataError(
+                f"{corpus.path}: no token occurs {config.min_count:,} times in the training part "
+                f"(the most frequent one {counts.max():,} times); lower data.vocabulary.min_count"
+            )
+        frequent.sort(key=lambda number: (-counts[number], corpus.types[number]))
+        return cls([corpus.types[number] for number in frequent[: config.max_size]])
+
+    def encode(self, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The index of each token, UNKNOWN for those that have none. Shape (tokens,)."""
+        return np.array([self._index.get(token, UNKNOWN) for token in tokens], np.int64)
+
+    def from_corpus_ids(self, corpus: Corpus) -> npt.NDArray[np.int64]:
+        """The index of each of the corpus's types, so that `result[corpus.token_ids]` is the text in indices."""
+        return self.encode(corpus.types)
+
+    def write(self, path: Path) -> None:
+        """Write one type a line, atomically."""
+        content = "".join(f"{token}\n" for token in self.types).encode()
+        write_atomically(path, lambda file: file.write(content))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            DataError: the file is missing, truncated, or no vocabulary.
+        """
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file; a vocabulary should be there") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read as a vocabulary: {error}") from None
+        if not text.endswith("\n"):
+            raise DataError(f"{path}: is truncated: its last line has no end")
+        types = text.split("\n")[:-1]
+        lines: dict[str, int] = {}
+        for line, token in enumerate(types, start=1):
+            if not token or token.split() != [token]:
+                raise DataError(f"{path}:{line}: {token!r} is no token: one without blanks is expected")
+            if (first := lines.setdefault(token, line)) != line:
+                raise DataError(f"{path}:{line}: {token!r} stands in line {first} already")
+        return cls(types)
+
+
+def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], int]:
+    """Read the vectors of a vocabulary's types from a text file (also `.gz`) as GloVe and word2vec publish them.
+
+    Args:
+        size: the numbers per token that the model expects.
+        seed: of the small random vectors that types get which are not in the file.
+
+    Returns:
+        The vectors, shape (len(vocabulary), size), with zeros for padding; and how many types were found.
+
+    Raises:
+        DataError: the file can't be read, or a line is not a token and numbers.
+        ConfigError: the vectors are not of the expected width.
+    """
+    vectors = np.random.default_rng(seed).normal(0, _SCALE, (len(vocabulary), size)).astype(np.float32)
+    vectors[PADDING] = 0
+    wanted = {token: number for number, token in enumerate(vocabulary.types, start=_SPECIAL)}
+    found = 0
+    for number, vector in read_vectors(path, wanted, size):
+        vectors[number] = vector
+        found += 1
+    return vectors, found

@@ -1,0 +1,43 @@
+"""One family of errors: each message names the value, the place and what would be valid."""
+
+
+class SentimentError(Exception):
+    """Base of all errors that a user can cause or mend; shown as one message, never as a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(SentimentError):
+    """What was asked for does not exist or contradicts itself: the command line or its paths are at fault."""
+
+    exit_code = 2
+
+
+class ConfigError(SentimentError):
+    """A configuration file or an override is invalid; the message lists every mistake at once."""
+
+    exit_code = 2
+
+
+class DataError(SentimentError):
+    """The input data cannot be used: missing, truncated, of the wrong form, or with unknown labels."""
+
+
+class DownloadError(SentimentError):
+    """A file could not be fetched, or what arrived is not the file that was expected."""
+
+
+class RunDirError(SentimentError):
+    """A run directory holds something that does not belong together, or cannot be read or written."""
+
+
+class RunLockedError(RunDirError):
+    """Another live process trains in the same run directory."""
+
+
+class CheckpointError(SentimentError):
+    """A checkpoint is truncated, altered, or belongs to another configuration or other data."""
+
+
+class DivergedError(SentimentError):
+    """Training ran away: the loss is infinite or not a number."""

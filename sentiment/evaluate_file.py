@@ -1,0 +1,43 @@
+"""How a trained model does on any labelled file, whole, without a split."""
+
+from pathlib import Path
+
+import numpy as np
+
+from sentiment.data.progress import Progress
+from sentiment.data.rows import Row
+from sentiment.data.sources import open_sources
+from sentiment.errors import DataError
+from sentiment.predictor import Predictor
+from sentiment.records import Metrics
+from sentiment.run_dir import Results
+from sentiment.training.metrics import measure
+
+_CHUNK = 4096
+
+
+def evaluate_file(predictor: Predictor, path: Path, results: Results, progress: Progress) -> Metrics:
+    """Measure on all rows of a labelled table, read with the run's own columns and labels; duplicates count.
+
+    Raises:
+        DataError: the file can't be read, or has no labelled row.
+        ConfigError: it lacks a column of the run's configuration.
+    """
+    config = predictor.config.data.model_copy(update={"source": str(path), "second_test": None})
+    source, _ = open_sources(config, results)
+    labels: list[int] = []
+    scores: list[np.ndarray] = []
+    texts: list[str] = []
+    for row in source.read():
+        if not isinstance(row, Row) or row.label is None:
+            continue
+        labels.append(row.label)
+        texts.append(row.text)
+        if len(texts) == _CHUNK:
+            scores.append(predictor.probabilities(texts))
+            texts.clear()
+            progress(f"reading {path.name}", len(labels), source.total)
+    if not labels:
+        raise DataError(f"{path}: has no row with a positive or negative label")
+    scores.append(predictor.probabilities(texts))
+    return measure(np.array(labels), np.concatenate(scores))

@@ -1,0 +1,68 @@
+"""The linear floor: TF-IDF of words and word pairs with logistic regression, which every network has to beat."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.data.corpus import Corpus
+from sentiment.files import write_atomically, write_json
+
+# Raised when the recipe changes, so that a cached floor of the old one is not taken for the new one's.
+_VERSION = 1
+_STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # inverse strengths of the L2 penalty, tried on the validation part
+_LARGE = 200_000  # training rows from which on the strength is not searched
+_STRENGTH_FOR_LARGE = 2.0
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What the linear model says of a corpus."""
+
+    probabilities: npt.NDArray[np.float32]  # (rows,) of positive sentiment
+    settings: dict[str, Any]
+
+
+def linear_floor(corpus: Corpus) -> Floor:
+    """Fit the floor on the training part and score all rows; the result is kept beside the corpus.
+
+    The strength of the penalty is the one with the best validation accuracy, as a network's epochs are chosen.
+    """
+    scores_file = corpus.path / f"floor-{_VERSION}.npy"
+    settings_file = corpus.path / f"floor-{_VERSION}.json"
+    if settings_file.exists():
+        return Floor(np.load(scores_file), json.loads(settings_file.read_text()))
+    floor = _fit(corpus)
+    write_atomically(scores_file, lambda file: np.save(file, floor.probabilities))
+    write_json(settings_file, floor.settings)
+    return floor
+
+
+def _fit(corpus: Corpus) -> Floor:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    train, validation = corpus.rows("train"), corpus.rows("validation")
+    vectorizer = TfidfVectorizer(
+        tokenizer=corpus.tokens,
+        preprocessor=int,
+        token_pattern=None,
+        lowercase=False,
+        ngram_range=(1, 2),
+        min_df=2,
+        sublinear_tf=True,
+        dtype=np.float32,
+    )
+    features = vectorizer.fit_transform(train)
+    validation_features = vectorizer.transform(validation)
+    fits = []
+    for strength in _STRENGTHS if len(train) < _LARGE else (_STRENGTH_FOR_LARGE,):
+        model = LogisticRegression(C=strength, max_iter=1000, solver="liblinear", random_state=0)
+        model.fit(features, corpus.labels[train])
+        fits.append((model.score(validation_features, corpus.labels[validation]), -strength, model))
+    _, strength, best = max(fits, key=lambda fit: fit[:2])
+    everything = vectorizer.transform(np.arange(len(corpus.labels)))
+    settings = {"C": -strength, "ngrams": [1, 2], "min_df": 2, "sublinear_tf": True, "features": features.shape[1]}
+    return Floor(best.predict_proba(everything)[:, 1].astype(np.float32), settings)

@@ -1,0 +1,109 @@
+"""Predictions for a file of any size, row by row and in its order."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from sentiment.data.delimited import Record, delimited_records
+from sentiment.data.lines import read_lines
+from sentiment.data.progress import Progress
+from sentiment.data.sources import DELIMITERS, form_of
+from sentiment.errors import DataError, UsageError
+from sentiment.files import write_atomically
+from sentiment.predictor import Predictor
+
+_CHUNK = 4096
+_ADDED = ("label", "probability")
+
+Fields = list[str]
+
+
+def predict_file(predictor: Predictor, source: Path, target: Path, column: str | None, progress: Progress) -> int:
+    """Write a CSV file with every row of `source` and its predicted label and probability of being positive.
+
+    A row without a readable text keeps its place with both left empty. The file appears when it is complete.
+
+    Args:
+        column: of the texts; None takes the one that the run was trained on, or the only one.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DataError: the source can't be read.
+        UsageError: there is no such column.
+    """
+    rows = _read(source)
+    header = next(rows, None)
+    if header is None:
+        raise DataError(f"{source}: holds no rows")
+    place = _text_place(header, column, predictor.config.data.columns.text, source)
+    done = 0
+
+    def write(file: BinaryIO) -> None:
+        nonlocal done
+        text_file = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text_file, lineterminator="\n")
+        writer.writerow([*header, *(name if name not in header else f"predicted_{name}" for name in _ADDED)])
+        while chunk := list(islice(rows, _CHUNK)):
+            writer.writerows(_with_predictions(predictor, chunk, place, len(header)))
+            done += len(chunk)
+            progress(f"reading {source.name}", done, None)
+        text_file.detach()
+
+    write_atomically(target, write)
+    return done
+
+
+def _with_predictions(predictor: Predictor, chunk: list[Fields], place: int, width: int) -> Iterator[Fields]:
+    whole = [(fields + [""] * width)[:width] for fields in chunk]
+    readable = [fields for fields in whole if fields[place].strip()]
+    scores = iter(predictor.probabilities([fields[place] for fields in readable]))
+    for fields in whole:
+        if not fields[place].strip():
+            yield [*fields, "", ""]
+            continue
+        score = float(next(scores))
+        yield [*fields, "positive" if score >= 0.5 else "negative", f"{score:.6f}"]
+
+
+def _read(source: Path) -> Iterator[Fields]:
+    """The header, then each row."""
+    form = form_of(source)
+    if form in DELIMITERS:
+        for record in delimited_records(read_lines(source), DELIMITERS[form]):
+            yield record.fields if isinstance(record, Record) else []
+    elif form == "jsonl":
+        yield from _read_json_lines(source)
+    else:
+        raise DataError(f"{source}: predictions are made for .csv, .tsv and .jsonl files (also with .gz)")
+
+
+def _read_json_lines(source: Path) -> Iterator[Fields]:
+    names: list[str] = []
+    for line in read_lines(source):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        fields = value if isinstance(value, dict) else {}
+        if not names:
+            names = list(fields)
+            yield names
+        yield ["" if fields.get(name) is None else str(fields[name]) for name in names]
+
+
+def _text_place(header: Fields, column: str | None, trained: str | int, source: Path) -> int:
+    if column is None and len(header) == 1:
+        return 0
+    if column is None and isinstance(trained, int) and trained < len(header):
+        return trained
+    wanted = column if column is not None else str(trained)
+    if wanted not in header:
+        found = ", ".join(map(repr, header))
+        raise UsageError(f"{source}: has no column {wanted!r}; --column names the one with the tweets: {found}")
+    return header.index(wanted)

@@ -1,0 +1,109 @@
+"""What a run writes down about itself: attempts, metrics and the result, as checked and versioned records."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+
+Part = Literal["train", "validation", "test", "second_test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
+Reason = Literal["completed", "signal", "deadline", "failed"]
+
+
+class Record(BaseModel):
+    """Base of all records: frozen; unknown fields are refused, so that a future version is noticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Metrics(Record):
+    """How a classifier does on one part of the data; precision, recall and F1 are those of the positive class."""
+
+    n: int
+    """Tweets."""
+    loss: float
+    """Mean binary cross-entropy in nats."""
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    """Bounds of the 95 % interval of accuracy (Wilson)."""
+    precision: float
+    recall: float
+    f1: float
+
+
+class Attempt(Record):
+    """One execution of a run; `end` and `reason` stay None where the process died without a word."""
+
+    host: str
+    pid: int
+    job: str | None
+    """Slurm's `<array>_<task>` or job id; None outside Slurm."""
+    restart_count: int
+    """How often Slurm had requeued the job."""
+    device: str
+    threads: int
+    first_step: int
+    """Optimiser steps that earlier attempts had done and saved."""
+    last_step: int | None = None
+    start: str
+    """ISO 8601, UTC."""
+    end: str | None = None
+    reason: Reason | None = None
+    detail: str | None = None
+    """The signal's name, the deadline, or the error in one line."""
+
+
+class RunRecord(Record):
+    """`run.json`: where and from what a run was made."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    config_fingerprint: str
+    data_fingerprint: str
+    git_commit: str | None
+    git_dirty: bool | None
+    versions: dict[str, str]
+    command: list[str]
+    attempts: list[Attempt]
+
+
+class Overfit(Record):
+    """The verdict on overfitting, with the numbers that it rests on (all of the best epoch, in evaluation mode)."""
+
+    overfits: bool
+    rule: str
+    train_accuracy: float
+    validation_accuracy: float
+    gap: float
+
+
+class Result(Record):
+    """`result.json`, written last: that it exists means the run is completed."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    stopped_by: Literal["early stopping", "all epochs"]
+    epochs: int
+    steps: int
+    best_epoch: int
+    """Counted from 1."""
+    parameters: int
+    """Trainable numbers."""
+    vocabulary_size: int
+    metrics: dict[Part, Metrics]
+    """Of the best epoch's weights."""
+    floor: dict[Part, Metrics]
+    """TF-IDF and logistic regression on the same parts."""
+    combination: dict[Part, Metrics]
+    """The mean of the model's and the floor's probabilities."""
+    floor_settings: dict[str, Any]
+    overfit: Overfit
+    epochs_to_accuracy: dict[str, int | None]
+    seconds_per_epoch: float
+    seconds_trained: float
+    """Over all attempts, without work that was lost and redone."""
+    checkpoint_seconds: float
+    weights_sha256: str
+    metrics_sha256: str

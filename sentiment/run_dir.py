@@ -1,0 +1,194 @@
+"""A run is a directory: all names in it, and how its small files are read and written. Imports no torch."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from sentiment.config import RunConfig
+from sentiment.errors import RunDirError
+from sentiment.files import write_json
+from sentiment.records import SCHEMA_VERSION, Record, Result, RunRecord
+
+R = TypeVar("R", bound=Record)
+
+SINGLE = "single"
+TWEETS_FILE = "tweets.parquet"
+
+
+@dataclass(frozen=True)
+class Results:
+    """The one place where the program writes."""
+
+    root: Path
+
+    @property
+    def downloads(self) -> Path:
+        """Source files as they were fetched."""
+        return self.root / "data" / "downloads"
+
+    def corpus_dir(self, fingerprint: str) -> Path:
+        """Of a prepared corpus; holds `tweets.parquet` (row, id, part, label, text, tokens) among others."""
+        return self.root / "data" / "corpora" / fingerprint[:16]
+
+    def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
+        """Of a run in a grid, or outside one."""
+        return RunDir(self.root / "runs" / grid / run_id)
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Names and readers of one run's directory."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration; written first, never changed."""
+        return self.path / "config.json"
+
+    @property
+    def record_file(self) -> Path:
+        """Provenance and attempts."""
+        return self.path / "run.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON row per logged step and epoch, without any clock: the source of truth for curves."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def timings_file(self) -> Path:
+        """One JSON row per epoch and save with seconds, of all attempts."""
+        return self.path / "timings.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """While training the newest two states to resume from; afterwards `best` and `last`."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_weights(self) -> Path:
+        """The weights of the best epoch, once the run is completed."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last_weights(self) -> Path:
+        """The weights of the last epoch, once the run is completed."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def vocabulary_file(self) -> Path:
+        """Token types of the model's embedding, one a line."""
+        return self.path / "vocabulary.txt"
+
+    @property
+    def predictions_file(self) -> Path:
+        """Columns part, row (of the corpus), label, score, floor, for all tweets that are not trained on."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def attention_file(self) -> Path:
+        """Sample tweets with the weight of each token in each hop; only for attention models."""
+        return self.path / "attention.jsonl"
+
+    @property
+    def result_file(self) -> Path:
+        """Written last: its existence means that the run is completed."""
+        return self.path / "result.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the process that trains here."""
+        return self.path / "lock"
+
+    @property
+    def completed(self) -> bool:
+        """Whether the run has its result."""
+        return self.result_file.exists()
+
+    def create(self, config: RunConfig) -> None:
+        """Make the directory and write its configuration, unless it is there already.
+
+        Raises:
+            RunDirError: the directory belongs to another configuration, or cannot be written.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            if not self.config_file.exists():
+                write_json(self.config_file, config.model_dump(mode="json"))
+        except OSError as error:
+            raise RunDirError(f"{self.path}: cannot be written: {error}") from None
+        if (found := self.read_config()).fingerprint() != config.fingerprint():
+            raise RunDirError(f"{self.path}: belongs to run {found.run_id}, not to {config.run_id}")
+
+    def read_config(self) -> RunConfig:
+        """The configuration that this run was made with.
+
+        Raises:
+            RunDirError: there is none, or it is not valid in this version.
+        """
+        try:
+            return RunConfig.model_validate_json(_read_text(self.config_file))
+        except ValidationError as error:
+            raise RunDirError(f"{self.config_file}: is not a configuration of this version: {error}") from None
+
+    def read_record(self) -> RunRecord | None:
+        """Provenance and attempts; None before the first attempt."""
+        return _read_record(self.record_file, RunRecord) if self.record_file.exists() else None
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replace `run.json`."""
+        write_json(self.record_file, record.model_dump(mode="json"))
+
+    def read_result(self) -> Result | None:
+        """The result; None unless the run is completed."""
+        return _read_record(self.result_file, Result) if self.completed else None
+
+    def write_result(self, result: Result) -> None:
+        """Declare the run completed."""
+        write_json(self.result_file, result.model_dump(mode="json"))
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Rows of the metric log; a last line that is still being written is left out."""
+        return list(_json_lines(self.metrics_file))
+
+    def read_timings(self) -> list[dict[str, Any]]:
+        """Rows of the timings of all attempts."""
+        return list(_json_lines(self.timings_file))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+
+
+def _read_record(path: Path, kind: type[R]) -> R:
+    text = _read_text(path)
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        found = _version_in(text)
+        if found not in (None, SCHEMA_VERSION):
+            raise RunDirError(f"{path}: has schema version {found}, this program reads {SCHEMA_VERSION}") from None
+        raise RunDirError(f"{path}: is not a valid record: {error}") from None
+
+
+def _version_in(text: str) -> Any:
+    try:
+        return json.loads(text).get("schema_version")
+    except (ValueError, AttributeError):
+        return None
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    for line in _read_text(path).splitlines(keepends=True):
+        if line.endswith("\n"):
+            yield json.loads(line)

@@ -1,0 +1,119 @@
+"""What the command line shows: progress that gets out of the way, and tables."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console as RichConsole
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from sentiment.records import PARTS, Metrics, Result
+
+OUT = RichConsole(highlight=False)
+ERR = RichConsole(stderr=True, highlight=False)
+
+# Without a terminal (a log file, a pipe) progress is a line now and then.
+_SECONDS_BETWEEN_LINES = 30.0
+_REFRESH_SECONDS = 0.1
+
+
+class Terminal:
+    """Shows what takes time as one bar, and lines above it that stay."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=OUT,
+            transient=True,
+            disable=not OUT.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._what = ""
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        OUT.print(line, markup=False, soft_wrap=True)
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Show how far `what` is; cheap enough to be called at every step."""
+        now = time.monotonic()
+        wait = _REFRESH_SECONDS if OUT.is_terminal else _SECONDS_BETWEEN_LINES
+        if what == self._what and done != total and now - self._shown < wait:
+            return
+        if OUT.is_terminal:
+            self._show_bar(what, done, total)
+        elif what == self._what and now - self._shown >= wait:
+            self.say(f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
+        else:
+            self._what = what
+            return
+        self._what, self._shown = what, now
+
+    def _show_bar(self, what: str, done: int, total: int | None) -> None:
+        if self._task is None or what != self._what:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(escape(what), total=total)
+        self._bar.update(self._task, completed=done, total=total)
+
+
+def result_table(result: Result) -> Table:
+    """Scores of the run, of the linear floor and of their mean, part by part."""
+    table = _score_table()
+    for part in PARTS:
+        if part in result.metrics:
+            metrics = result.metrics[part]
+            table.add_row(f"{part.replace('_', ' ')}, {metrics.n:,} tweets", style="italic")
+            table.add_row("  this run", *_scores(metrics), style="bold")
+            table.add_row("  linear floor", *_scores(result.floor[part]))
+            table.add_row("  mean of both", *_scores(result.combination[part]))
+    return table
+
+
+def metrics_table(name: str, metrics: Metrics) -> Table:
+    """Scores on one file."""
+    table = _score_table()
+    table.add_row(f"{name}, {metrics.n:,} tweets", *_scores(metrics))
+    return table
+
+
+def _score_table() -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for name in ("loss", "accuracy", "(95 %)", "precision", "recall", "F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _scores(metrics: Metrics) -> list[str]:
+    interval = f"{metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
+    scores = (metrics.precision, metrics.recall, metrics.f1)
+    return [f"{metrics.loss:.3f}", f"{metrics.accuracy:.3f}", interval, *(f"{score:.3f}" for score in scores)]
+
+
+def weighted_tokens(tokens: list[str], weights: list[float]) -> Text:
+    """A tweet's tokens, the brighter the more attention they get; the weight in per cent behind the strongest."""
+    text = Text()
+    largest = max(weights)
+    for token, weight in zip(tokens, weights, strict=True):
+        share = weight / largest
+        style = f"on rgb({int(60 + 195 * share)},{int(60 + 80 * share)},40) " + ("black" if share > 0.5 else "white")
+        text.append(token, style=style if OUT.is_terminal else "")
+        text.append(f" ({weight:.0%}) " if share > 0.5 or not OUT.is_terminal else " ")
+    return text

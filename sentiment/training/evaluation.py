@@ -1,0 +1,55 @@
+"""Probabilities of a model for any rows of a store."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from sentiment.data.batches import Batch, Rows, TokenStore
+from sentiment.models.classifier import Classifier
+from sentiment.training.metrics import Probabilities
+
+
+class EvaluationStoppedError(Exception):
+    """There is a reason to stop; nothing is lost, since an evaluation changes nothing."""
+
+
+def predict(
+    model: Classifier, store: TokenStore, rows: Rows, should_stop: Callable[[], object] = lambda: None
+) -> Probabilities:
+    """Probability of positive sentiment for each of `rows`, in their order. Shape (len(rows),).
+
+    Raises:
+        EvaluationStoppedError: `should_stop` returned something between two batches.
+    """
+    plan = store.in_order_of_length(rows)
+    logits = []
+    with evaluation_mode(model):
+        for batch in plan:
+            if should_stop():
+                raise EvaluationStoppedError
+            logits.append(model(batch).logits)
+    by_length = torch.sigmoid(torch.cat(logits).double()).cpu().numpy()
+    probabilities = np.empty(len(rows))
+    probabilities[np.argsort(store.lengths[rows], kind="stable")] = by_length
+    return probabilities
+
+
+def attention_of(model: Classifier, batch: Batch) -> torch.Tensor | None:
+    """Weight of each token in each hop, (batch, r, time); None for a model without attention."""
+    with evaluation_mode(model):
+        attention: torch.Tensor | None = model(batch).attention
+    return attention
+
+
+@contextmanager
+def evaluation_mode(model: Classifier) -> Iterator[None]:
+    """Dropout off and no gradients within; the former mode afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)

@@ -1,0 +1,129 @@
+"""One run from its configuration to its result: prepare, resume, train, measure, write down."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sentiment.config import RunConfig
+from sentiment.data.batches import TokenStore
+from sentiment.data.corpus import PARTS, Corpus, prepare_corpus
+from sentiment.data.vocabulary import Vocabulary, load_vectors
+from sentiment.errors import CheckpointError, SentimentError
+from sentiment.models.classifier import Classifier, build_classifier
+from sentiment.models.linear import linear_floor
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.checkpoint import Checkpoints
+from sentiment.training.console import Console
+from sentiment.training.device import available_threads, choose_device, make_reproducible
+from sentiment.training.lock import RunLock
+from sentiment.training.outcome import write_outcome
+from sentiment.training.provenance import AttemptRecord
+from sentiment.training.stop import Stop, StopRequest
+from sentiment.training.tracking import MetricLog, TimingLog
+from sentiment.training.trainer import Trainer, TrainingData
+
+
+def run_experiment(
+    config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest, console: Console
+) -> Stop | None:
+    """Train the run in `run_dir`, from its newest checkpoint if there is one; nothing to do if it is completed.
+
+    Returns:
+        None when the run is completed, else why it saved and stopped: the same call goes on from there.
+
+    Raises:
+        SentimentError: anything that a user can mend; what was saved before stays good.
+        OSError: the outcome cannot be written (disk full, say); likewise.
+    """
+    run_dir.create(config)
+    with RunLock(run_dir.lock_file):
+        if run_dir.completed:
+            return None
+        _remove_leftovers(run_dir.path)
+        corpus = prepare_corpus(config.data, results, console.progress)
+        floor = linear_floor(corpus)
+        trainer, vocabulary = _prepare_trainer(config, run_dir, corpus, stop, console)
+        attempt = AttemptRecord(run_dir, config, corpus.fingerprint, trainer.data.store.device, trainer.step)
+        try:
+            vocabulary.write(run_dir.vocabulary_file)
+            reason = trainer.train()
+            if reason is None:
+                write_outcome(run_dir, config, trainer, corpus, len(vocabulary), floor)
+        except (SentimentError, OSError, torch.OutOfMemoryError) as error:
+            attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
+            raise
+        attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
+        return reason
+
+
+def _prepare_trainer(
+    config: RunConfig, run_dir: RunDir, corpus: Corpus, stop: StopRequest, console: Console
+) -> tuple[Trainer, Vocabulary]:
+    """A trainer in the state of the newest checkpoint, or at the start."""
+    identity = {"config": config.fingerprint(), "data": corpus.fingerprint}
+    checkpoints = Checkpoints(run_dir.checkpoints)
+    state = _newest_state(checkpoints, run_dir, identity, console)
+    threads = int(state["identity"]["threads"]) if state else available_threads(config.runtime)
+    device = choose_device(config.runtime.device)
+    make_reproducible(config.runtime, threads, config.seed)
+    vocabulary = Vocabulary.build(corpus, config.data.vocabulary)
+    log = MetricLog(run_dir.metrics_file, console.say)
+    trainer = Trainer(
+        _new_classifier(config, vocabulary, console).to(device),
+        _training_data(corpus, vocabulary, device),
+        config,
+        checkpoints,
+        stop,
+        log,
+        TimingLog(run_dir.timings_file),
+        console,
+        identity | {"threads": threads},
+    )
+    if state:
+        trainer.load_state_dict(state)
+        console.say(f"goes on after step {trainer.step} in epoch {trainer.epoch + 1}")
+    else:
+        log.restore([])
+    return trainer, vocabulary
+
+
+def _newest_state(
+    checkpoints: Checkpoints, run_dir: RunDir, identity: dict[str, str], console: Console
+) -> dict[str, Any] | None:
+    """The state to go on from, if any.
+
+    Raises:
+        CheckpointError: it is of another configuration or of other data.
+    """
+    state, damaged = checkpoints.newest()
+    for message in damaged:
+        console.say(f"{message}; goes on from {'an older one' if state else 'the beginning'}")
+    for name, value in identity.items():
+        if state and state["identity"][name] != value:
+            raise CheckpointError(
+                f"{run_dir.checkpoints}: the {name} of this run has changed since its last checkpoint "
+                f"({state['identity'][name][:8]}, now {value[:8]}); move {run_dir.path} away to train anew"
+            )
+    return state
+
+
+def _new_classifier(config: RunConfig, vocabulary: Vocabulary, console: Console) -> Classifier:
+    vectors = None
+    if config.embedding.pretrained is not None:
+        vectors, found = load_vectors(Path(config.embedding.pretrained), vocabulary, config.embedding.size, config.seed)
+        console.say(f"{config.embedding.pretrained}: has vectors for {found} of {len(vocabulary)} types")
+    return build_classifier(config, len(vocabulary), vectors)
+
+
+def _training_data(corpus: Corpus, vocabulary: Vocabulary, device: torch.device) -> TrainingData:
+    token_ids = vocabulary.from_corpus_ids(corpus)[corpus.token_ids]
+    store = TokenStore(token_ids, corpus.offsets, corpus.labels, device)
+    rows = {part: corpus.rows(part) for part in PARTS}
+    return TrainingData(store, {part: numbers for part, numbers in rows.items() if len(numbers)})
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Delete temporary files of writers that were killed; the lock says that none is alive."""
+    for path in (*folder.glob(".*.tmp"), *folder.glob("checkpoints/.*.tmp")):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,114 @@
+"""One process at a time trains in a run directory; a lock that a dead process left is recognised."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import IO, Any, Self
+
+from sentiment.errors import RunDirError, RunLockedError
+
+HEARTBEAT_SECONDS = 10.0
+STALE_SECONDS = 60.0
+
+
+class RunLock:
+    """Holds `path` as long as the context lasts.
+
+    On one host the kernel's lock decides, and ends with its process whatever happens. Between hosts, where not every
+    file system passes it on, the file's content and heartbeat decide: the owner touches the file every 10 s, and one
+    that has not for a minute is dead. An earlier attempt of the same Slurm job is dead by definition.
+
+    Raises (on entering):
+        RunLockedError: another live process holds it; the message says which.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+        self._done = threading.Event()
+        self._beat = threading.Thread(target=self._keep_alive, name="run-lock", daemon=True)
+
+    def __enter__(self) -> Self:
+        try:
+            file = open(self._path, "a+", encoding="utf-8")
+        except OSError as error:
+            raise RunDirError(f"{self._path}: cannot be written: {error}") from None
+        try:
+            self._take(file)
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        self._beat.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._beat.join()
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.truncate(0)
+            self._file.close()
+
+    def _take(self, file: IO[str]) -> None:
+        file.seek(0)
+        owner = _parse(file.read())
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunLockedError(self._refusal(owner, "is alive")) from None
+        except OSError:  # this file system has no locks: content and heartbeat have to do
+            if _is_live_here(owner):
+                raise RunLockedError(self._refusal(owner, "is alive")) from None
+        file.seek(0)
+        owner = _parse(file.read())  # again: another process may have come and gone since
+        age = self._age()
+        if owner and owner["host"] != socket.gethostname() and owner["job"] != slurm_job() and age < STALE_SECONDS:
+            seen = f"gave a sign of life {age:.0f} s ago; if it is dead, try again in {STALE_SECONDS - age:.0f} s"
+            raise RunLockedError(self._refusal(owner, seen))
+        file.truncate(0)
+        json.dump({"host": socket.gethostname(), "pid": os.getpid(), "job": slurm_job()}, file)
+        file.flush()
+
+    def _refusal(self, owner: dict[str, Any] | None, state: str) -> str:
+        who = f"process {owner['pid']} on host {owner['host']}" if owner else "another process"
+        job = f" (Slurm job {owner['job']})" if owner and owner["job"] else ""
+        return f"{self._path.parent}: {who}{job} trains here and {state}"
+
+    def _age(self) -> float:
+        """Seconds since the last heartbeat, by the file system's own clock, since hosts' clocks differ."""
+        probe = self._path.with_name(f".{self._path.name}.{socket.gethostname()}.{os.getpid()}")
+        probe.touch()
+        try:
+            return probe.stat().st_mtime - self._path.stat().st_mtime
+        finally:
+            probe.unlink()
+
+    def _keep_alive(self) -> None:
+        while not self._done.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):  # a heartbeat that fails must not end training
+                os.utime(self._path)
+
+
+def slurm_job() -> str | None:
+    """`<array>_<task>` or the job's id, as Slurm's commands take it; None outside Slurm."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    try:
+        owner = json.loads(text)
+        return owner if {"host", "pid", "job"} <= owner.keys() else None
+    except (ValueError, AttributeError):
+        return None  # empty, or its owner died while writing: nobody's
+
+
+def _is_live_here(owner: dict[str, Any] | None) -> bool:
+    if owner is None or owner["host"] != socket.gethostname() or owner["pid"] == os.getpid():
+        return False
+    return Path(f"/proc/{owner['pid']}").exists()

@@ -1,0 +1,88 @@
+"""Where and from what a run is made: commit, versions, host, Slurm job; one attempt after another."""
+
+import os
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from sentiment.config import RunConfig
+from sentiment.records import Attempt, Reason, RunRecord
+from sentiment.run_dir import RunDir
+from sentiment.training.lock import slurm_job
+
+_PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
+
+
+class AttemptRecord:
+    """Keeps `run.json` up to date for the attempt that runs now."""
+
+    def __init__(
+        self, run_dir: RunDir, config: RunConfig, data_fingerprint: str, device: torch.device, first_step: int
+    ) -> None:
+        former = run_dir.read_record()
+        attempt = Attempt(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            job=slurm_job(),
+            restart_count=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+            device=_name(device),
+            threads=torch.get_num_threads(),
+            first_step=first_step,
+            start=_now(),
+        )
+        commit, dirty = git_state()
+        self._run_dir = run_dir
+        self._record = RunRecord(
+            run_id=config.run_id,
+            config_fingerprint=config.fingerprint(),
+            data_fingerprint=data_fingerprint,
+            git_commit=commit,
+            git_dirty=dirty,
+            versions=versions(),
+            command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+            attempts=[*(former.attempts if former else []), attempt],
+        )
+        run_dir.write_record(self._record)
+
+    def end(self, reason: Reason, last_step: int, detail: str | None = None) -> None:
+        """Write down how the attempt ended."""
+        update = {"end": _now(), "reason": reason, "last_step": last_step, "detail": detail}
+        attempts = [*self._record.attempts[:-1], self._record.attempts[-1].model_copy(update=update)]
+        self._run_dir.write_record(self._record.model_copy(update={"attempts": attempts}))
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """Commit of this program and whether its files differ from it; (None, None) outside a git checkout."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return None, None
+    return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _git(*arguments: str) -> str | None:
+    folder = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

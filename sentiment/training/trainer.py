@@ -1,0 +1,243 @@
+"""The training loop: steps, epochs, saves; stops between steps and goes on exactly where it stopped."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from sentiment.config import RunConfig
+from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore
+from sentiment.errors import DivergedError
+from sentiment.models.classifier import Classifier
+from sentiment.records import Metrics, Part
+from sentiment.training.checkpoint import Checkpoints, SaveSchedule
+from sentiment.training.console import Console
+from sentiment.training.device import random_states, restore_random_states
+from sentiment.training.early_stopping import EarlyStopping
+from sentiment.training.evaluation import EvaluationStoppedError, predict
+from sentiment.training.metrics import measure
+from sentiment.training.optimizer import Updater
+from sentiment.training.stop import Stop, StopRequest
+from sentiment.training.tracking import MetricLog, TimingLog
+
+# The sample of training rows on which training metrics are measured: as many as there are validation rows,
+# but never so few that the figure is noise.
+_LEAST_TRAIN_SAMPLE = 10_000
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Tweets on the device, and which of them are for what."""
+
+    store: TokenStore
+    rows: dict[Part, Rows]
+
+    @property
+    def train_sample(self) -> Rows:
+        """A fixed sample of the training rows, on which the same metrics are measured as on validation rows."""
+        train = self.rows["train"]
+        size = min(len(train), max(len(self.rows["validation"]), _LEAST_TRAIN_SAMPLE))
+        sample: Rows = np.sort(np.random.default_rng(0).permutation(train)[:size])
+        return sample
+
+
+class Trainer:
+    """Trains one model on one data set.
+
+    Its state is: the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
+    metric log, and sums over the steps since the last row. The order of the batches is a function of seed and epoch.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        data: TrainingData,
+        config: RunConfig,
+        checkpoints: Checkpoints,
+        stop: StopRequest,
+        log: MetricLog,
+        timings: TimingLog,
+        console: Console,
+        identity: dict[str, str | int],
+    ) -> None:
+        """Args: identity: what a checkpoint must agree with to be resumed from, stored in it."""
+        self.model = model
+        self.early_stopping = EarlyStopping(config.training.early_stopping)
+        self.step = 0
+        self.epoch = 0  # epochs completed
+        self.batch = 0  # batches done of the current epoch
+        self.seconds = 0.0  # trained, over all attempts
+        self.save_seconds = 0.0
+        self.data = data
+        self._config = config
+        self._updater = Updater(model, config.training, data.store.device)
+        self.checkpoints = checkpoints
+        self._stop = stop
+        self._log = log
+        self._timings = timings
+        self._console = console
+        self._identity = identity
+        self._device = data.store.device
+        self._train_sample = data.train_sample
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
+        self._loss_steps = 0
+        checkpoint = config.runtime.checkpoint
+        self._schedule = SaveSchedule(checkpoint.every_steps, checkpoint.mtbf_hours, time.monotonic())
+        self._clock = time.monotonic()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done or patience is used up."""
+        return self.epoch >= self._config.training.epochs or self.early_stopping.should_stop
+
+    def train(self) -> Stop | None:
+        """Train to the end, or save and return the reason to stop.
+
+        Raises:
+            DivergedError: the loss is no longer a number.
+        """
+        self._clock = time.monotonic()
+        while not self.finished:
+            if stop := self._train_epoch():
+                self.save()
+                return stop
+        self.save()
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on, as tensors and plain values."""
+        return {
+            "identity": self._identity,
+            "step": self.step,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "seconds": self.seconds,
+            "save_seconds": self.save_seconds,
+            "model": self.model.state_dict(),
+            "updater": self._updater.state_dict(),
+            "random": random_states(self._device),
+            "early_stopping": self.early_stopping.state_dict(),
+            "log": self._log.lines,
+            "loss_sum": self._loss_sum,
+            "loss_steps": self._loss_steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
+        self.seconds, self.save_seconds = state["seconds"], state["save_seconds"]
+        self.model.load_state_dict(state["model"])
+        self._updater.load_state_dict(state["updater"])
+        restore_random_states(state["random"], self._device)
+        self.early_stopping.load_state_dict(state["early_stopping"])
+        self._log.restore(state["log"])
+        self._loss_sum = state["loss_sum"].to(self._device)
+        self._loss_steps = state["loss_steps"]
+
+    def save(self) -> None:
+        """Write a checkpoint and the metric log; a disk that refuses is reported, and the next save tries again."""
+        self._count_time()
+        start = time.monotonic()
+        try:
+            self._log.sync()
+            self.checkpoints.save(self.step, self.state_dict())
+        except OSError as error:
+            self._console.say(f"the checkpoint at step {self.step} could not be saved: {error}")
+        seconds = time.monotonic() - start
+        self.save_seconds += seconds
+        self._stop.learn_save(seconds)
+        self._schedule.saved(time.monotonic(), seconds)
+        self._timings.add(kind="save", step=self.step, seconds=round(seconds, 4))
+
+    def _train_epoch(self) -> Stop | None:
+        """Go on with the current epoch to its end, or to a reason to stop."""
+        training = self._config.training
+        plan = self.data.store.epoch(self.data.rows["train"], training.batch_size, self._config.seed, self.epoch)
+        start = time.monotonic()
+        first_batch = self.batch
+        if stop := self._train_batches(plan):
+            return stop
+        trained = time.monotonic()
+        try:
+            self._evaluate_epoch()
+        except EvaluationStoppedError:
+            return self._stop.reason()
+        now = time.monotonic()
+        self._timings.add(
+            kind="epoch",
+            epoch=self.epoch,
+            steps=len(plan) - first_batch,
+            train_seconds=round(trained - start, 4),
+            evaluate_seconds=round(now - trained, 4),
+        )
+        if self._schedule.due_at_epoch_end(now) and not self.finished:
+            self.save()
+        return None
+
+    def _train_batches(self, plan: EpochPlan) -> Stop | None:
+        label = f"epoch {self.epoch + 1}/{self._config.training.epochs}"
+        self.model.train()
+        while self.batch < len(plan):
+            if stop := self._stop.reason():
+                return stop
+            start = time.monotonic()
+            self._take_step(plan[self.batch])
+            self.batch += 1
+            self._stop.learn_step(time.monotonic() - start)
+            self._console.progress(label, self.batch, len(plan))
+            if self._schedule.due(self.step, time.monotonic()):
+                self.save()
+        return self._stop.reason()
+
+    def _take_step(self, batch: Batch) -> None:
+        with self._updater.precision():
+            output = self.model(batch)
+            loss = F.binary_cross_entropy_with_logits(output.logits.float(), batch.labels)
+        self._updater.update(loss if output.penalty is None else loss + output.penalty)
+        self.step += 1
+        self._loss_sum += loss.detach()
+        self._loss_steps += 1
+        if self._loss_steps == self._config.training.log_every:
+            self._log_loss()
+
+    def _log_loss(self) -> None:
+        loss = self._loss_sum.item() / max(self._loss_steps, 1)
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss is {loss} at step {self.step} (epoch {self.epoch + 1}): "
+                f"training.learning_rate = {self._config.training.learning_rate:g} is too high, or clip too loose"
+            )
+        self._log.add({"kind": "step", "step": self.step, "epoch": self.epoch + 1, "loss": loss})
+        self._loss_sum.zero_()
+        self._loss_steps = 0
+
+    def _evaluate_epoch(self) -> None:
+        """Measure, log, and count the epoch as completed; until then nothing has changed."""
+        train = self._measure(self._train_sample)
+        validation = self._measure(self.data.rows["validation"])
+        if self._loss_steps:
+            self._log_loss()
+        self.epoch += 1
+        self.batch = 0
+        best = self.early_stopping.update(self.epoch, validation, self.model)
+        row = {"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best}
+        self._log.add(row | {"train": train.model_dump(), "validation": validation.model_dump()})
+        self._count_time()
+        self._console.say(
+            f"epoch {self.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   "
+            f"validation loss {validation.loss:.4f} accuracy {validation.accuracy:.3f} F1 {validation.f1:.3f}"
+            f"{'   best so far' if best else ''}"
+        )
+
+    def _measure(self, rows: Rows) -> Metrics:
+        labels = self.data.store.labels_of(rows)
+        return measure(labels, predict(self.model, self.data.store, rows, self._stop.reason))
+
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._clock
+        self._clock = now
