@@ -34,7 +34,7 @@ app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pre
 
 ConfigFile = Annotated[Path, typer.Argument(help="A run's YAML file, such as configs/runs/rnn.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
-Data = Annotated[str | None, typer.Option("--data", help="vader, sentiment140, or the path of a table.")]
+Data = Annotated[str | None, typer.Option("--data", help="vader, sample, sentiment140, or the path of a table.")]
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
 RunDirectory = Annotated[Path, typer.Argument(help="A run's directory, as `train` names it.")]
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 @app.command()
 def data(
-    source: Annotated[str, typer.Argument(help="vader, sentiment140, or the path of a table.")] = "vader",
+    source: Annotated[str, typer.Argument(help="vader, sample, sentiment140, or the path of a table.")] = "vader",
     config: Annotated[Path | None, typer.Option("--config", help="Prepare it as this run needs it.")] = None,
     overrides: Overrides = None,
     results: ResultsRoot = Path("results"),

@@ -71,7 +71,7 @@ class TextConfig(Section):
     lowercase: bool = True
     """All words in lower case (emoticons such as `:D` keep theirs); ELMo wants this off."""
     stop_words: Literal["none", "all", "keep_negations"] = "none"
-    """`all` removes NLTK's English list, negations included, and costs accuracy; `keep_negations` spares not, no, n't."""
+    """`all` removes NLTK's English list, negations included, and costs accuracy; `keep_negations` spares those."""
 
 
 class VocabularyConfig(Section):
@@ -87,9 +87,9 @@ class DataConfig(Section):
     """Where the tweets come from, how they are labelled, cleaned and split."""
 
     source: str = "vader"
-    """`vader` (4,200 rated tweets, fetched from PyPI), `sentiment140`, or the path of a CSV, TSV, JSONL or Parquet file."""
+    """`vader` (4,200 rated tweets), `sample` (some of them), `sentiment140`, or the path of a table."""
     second_test: str | None = None
-    """Path of a second test set in the same format; for `sentiment140` its 498 manual tweets are taken by themselves."""
+    """Path of a second test set with the same columns; `sentiment140` brings its own, 498 tweets labelled by hand."""
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
     neutral_band: Annotated[float, Field(ge=0)] = 0.5
@@ -120,7 +120,7 @@ class EmbeddingConfig(Section):
     dropout: Probability = 0.0
     """Share of each token vector's numbers that is zeroed in training."""
     token_dropout: Probability = 0.0
-    """Share of the tokens that is hidden (read as unknown) in training; keeps small data from being learned by heart."""
+    """Share of the tokens that is read as unknown in training, which keeps small data from being learned by heart."""
 
 
 class AttentionConfig(Section):

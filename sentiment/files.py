@@ -1,4 +1,4 @@
-"""Files that are either wholly old or wholly new, whatever happens while they are written; and fingerprints of content."""
+"""Files that are wholly old or wholly new, whatever happens while they are written; and fingerprints of content."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     the same folder, since only within one file system is the replacement atomic.
 
     Raises:
-        OSError: the file could not be written; `path` is then unchanged and the temporary file gone.
+        OSError: names `path`, which is unchanged; the temporary file is gone.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -25,9 +25,11 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
+        temporary.replace(path)
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename2 is None:
+            error.filename = str(path)  # a failing write does not know it, and the temporary name tells nobody anything
         raise
     sync_folder(path.parent)
 

@@ -1,4 +1,4 @@
-"""Batches straight from a flat array on the device: of equal length where the data allow, in an order that can be redone."""
+"""Batches straight from a flat array on the device: of equal length where the data allow, in a repeatable order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class TokenStore:
         ordered = shuffled[np.argsort(self.lengths[shuffled], kind="stable")]
         starts = np.arange(0, len(ordered), batch_size)
         generator.shuffle(starts)
-        return EpochPlan(self, ordered, [(int(start), int(min(start + batch_size, len(rows)))) for start in starts])
+        return EpochPlan(self, ordered, [(start, min(start + batch_size, len(rows))) for start in starts.tolist()])
 
     def in_order_of_length(self, rows: Rows) -> "EpochPlan":
         """All rows once, shortest first, in large batches for evaluation."""
@@ -89,8 +89,8 @@ class TokenStore:
         lengths: Rows = self.lengths[ordered]
         while start < len(ordered):
             # The longest tweet of the span decides its width: shrink the guess to what that allows.
-            width = EVALUATION_TOKENS // int(lengths[start])
-            longest = int(lengths[min(start + max(width, 1), len(ordered)) - 1])
+            width = max(EVALUATION_TOKENS // int(lengths[start]), 1)
+            longest = int(lengths[min(start + width, len(ordered)) - 1])
             end = min(start + max(EVALUATION_TOKENS // longest, 1), len(ordered))
             spans.append((start, end))
             start = end

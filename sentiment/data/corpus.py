@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ from sentiment.data.corpus_report import CorpusReport
 from sentiment.data.progress import Progress, silent
 from sentiment.data.rows import Source
 from sentiment.data.sources import open_sources
-from sentiment.data.split import PARTS as PARTS  # re-exported: the codes of `Corpus.parts`
 from sentiment.errors import DataError
-from sentiment.records import Part
+from sentiment.records import PARTS, Part
 from sentiment.run_dir import Results
 
 _log = logging.getLogger(__name__)
@@ -114,6 +114,7 @@ def open_corpus(path: Path) -> Corpus:
 def _fingerprint(config: DataConfig, main: Source, second_test: Source | None) -> str:
     identity: dict[str, Any] = {
         "format_version": corpus_files.FORMAT_VERSION,
+        "nltk": metadata.version("nltk"),
         "config": config.model_dump(mode="json", exclude={"source", "second_test", "vocabulary"}),
         "sources": [[source.form, source.sha256] for source in (main, second_test) if source is not None],
     }

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from sentiment.data.corpus_report import CorpusReport
 from sentiment.data.rows import Row
-from sentiment.data.split import PARTS
 from sentiment.errors import DataError
 from sentiment.files import sha256_of, sync_folder, write_json
+from sentiment.records import PARTS
 from sentiment.run_dir import TWEETS_FILE
 
 # To be raised whenever the same source and configuration would give other rows, tokens or files.

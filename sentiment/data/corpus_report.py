@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from sentiment.data.split import PARTS
 from sentiment.errors import DataError
-from sentiment.records import Part, Record
+from sentiment.records import PARTS, Part, Record
 
 _EXAMPLES = 5
 _REFUSED_AT_MOST = 0.05
@@ -59,7 +58,8 @@ class CorpusReport(Record):
         for reason, refusal in self.refused.items():
             numbers = ", ".join(map(str, refusal.lines)) + (", …" if refusal.count > len(refusal.lines) else "")
             lines.append(f"  {refusal.count:,} refused: {reason} (line {numbers})")
-        for part, count in self.parts.items():
+        for part in (part for part in PARTS if part in self.parts):
+            count = self.parts[part]
             share = count.positive / count.rows
             lines.append(f"  {part.replace('_', ' ')}: {count.rows:,} tweets, {share:.1%} positive")
         lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")

@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 from sentiment.data.columns import Columns
@@ -46,11 +47,11 @@ def download_sentiment140(results: Results, progress: Progress | None = None) ->
 
 def is_sentiment140(path: Path) -> bool:
     """Whether a CSV file has the form of Sentiment140, judged by its first row; False if there is none."""
-    lines = read_lines(path)
-    try:
-        record = next(delimited_records(lines, ","), None)
-    except DataError:
-        return False  # reading it in earnest will say why
+    with closing(read_lines(path)) as lines:
+        try:
+            record = next(delimited_records(lines, ","), None)
+        except DataError:
+            return False  # reading it in earnest will say why
     if not isinstance(record, Record) or len(record.fields) != _COLUMNS.width:
         return False
     return record.fields[_COLUMNS.label] in _MEANINGS and record.fields[2].count(":") == 2

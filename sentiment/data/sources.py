@@ -1,6 +1,7 @@
 """Which files a configuration means, and how each is read."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from sentiment.errors import DataError
 from sentiment.files import sha256_of
 from sentiment.run_dir import Results
 
-VADER, SENTIMENT140 = "vader", "sentiment140"
+VADER, SAMPLE, SENTIMENT140 = "vader", "sample", "sentiment140"
+_SAMPLE_FILE = Path(__file__).with_name("sample") / "tweets.csv"
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _FORMS = {
@@ -38,6 +40,8 @@ def open_sources(config: DataConfig, results: Results) -> tuple[Source, Source |
     """
     if config.source == VADER:
         main, own_test = _vader(config, results), None
+    elif config.source == SAMPLE:
+        main, own_test = replace(_open_path(_SAMPLE_FILE, DataConfig(), results)[0], name=SAMPLE), None
     elif config.source == SENTIMENT140:
         main, own_test = _published_sentiment140(results)
     else:
@@ -92,7 +96,9 @@ def _members(name: str, sha256: str, read: Callable[[str], Rows]) -> tuple[Sourc
 
 def _open_path(path: Path, config: DataConfig, results: Results) -> tuple[Source, Source | None]:
     if not path.exists():
-        raise DataError(f"{path}: no such file; data.source is {VADER}, {SENTIMENT140} or a path of a table")
+        raise DataError(
+            f"{path}: no such file; data.source is {VADER}, {SAMPLE}, {SENTIMENT140} or the path of a table"
+        )
     if path.is_dir():
         raise DataError(f"{path}: is a directory; name a file in it")
     form = form_of(path)

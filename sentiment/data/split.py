@@ -5,12 +5,13 @@ import html
 import re
 from typing import NamedTuple
 
-from sentiment.records import Part
+from sentiment.records import PARTS
 
-PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
-TRAIN, VALIDATION, TEST, SECOND_TEST = range(4)
+# The codes of a row's part are positions in PARTS.
+TRAIN, VALIDATION, TEST, SECOND_TEST = range(len(PARTS))
 
-_USER_OR_URL = re.compile(r"(?P<url>(?:https?://|www\.)\S*)|(?<![\w@])@+\w+")
+_URL = re.compile(r"(?:https?://|www\.)\S*")
+_USER = re.compile(r"(?<![\w@])@+\w+")
 _MANTISSA = 53
 
 
@@ -28,8 +29,10 @@ def normalise(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     text = text.lower()
-    if "@" in text or "http" in text or "www." in text:
-        text = _USER_OR_URL.sub(lambda match: "<url>" if match["url"] else "<user>", text)
+    if "://" in text or "www." in text:
+        text = _URL.sub("<url>", text)
+    if "@" in text:
+        text = _USER.sub("<user>", text)
     return " ".join(text.split())
 
 
@@ -57,4 +60,4 @@ def _encode(text: str) -> bytes:
 
 
 def _unit(digest: bytes) -> float:
-    return (int.from_bytes(digest, "little") >> (64 - _MANTISSA)) / (1 << _MANTISSA)
+    return (int.from_bytes(digest, "little") >> (64 - _MANTISSA)) * 2.0**-_MANTISSA

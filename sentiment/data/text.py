@@ -2,7 +2,8 @@
 
 import html
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from itertools import chain
 
 from sentiment.config import TextConfig
 from sentiment.data.emoticons import mask_of
@@ -31,13 +32,15 @@ _PLAIN = re.compile(r"(?!.*(?:[A-Za-z]\.[A-Za-z]|[Ww]{3}\.))[A-Za-z.,!?\"'()*_\-
 _PLAIN_PARTS = re.compile(r"[A-Za-z][A-Za-z'\-_]+[A-Za-z]|[A-Za-z_]+|\.{2,}|.")
 _PLAIN_HANGING = re.compile(r"([^A-Za-z])\1{3,}")
 
-# Only phone numbers and spaced ellipses reach across white space; '#' is here since cleaning may take it away.
-_ACROSS_BLANKS = re.compile(r"\d[*\-.()#]* [ *\-.()#]*\d|\.[^\S\r\n]+\.")
+# Only phone numbers and spaced ellipses reach across white space. '#' is here since cleaning may take it away, and the
+# range since NLTK's `regex` may know digits that are newer than this Python.
+_DIGIT = r"[\d\U00010D40-\U0001EFFF]"
+_ACROSS_BLANKS = re.compile(rf"{_DIGIT}[*\-.()#]* [ *\-.()#]*{_DIGIT}|\.[^\S\r\n]+\.")
 
 # Nothing in a tweet is that long; the limit bounds the time that patterns which look ahead need.
 _LONGEST_WORD = 500
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD}}}")
-_CACHED_WORDS = 1 << 17
+_CACHED_WORDS = 1 << 18
 
 _CONTROL = [*range(0x20), *range(0x7F, 0xA0)]
 _INVISIBLE = [0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
@@ -47,6 +50,20 @@ _REPLACEMENTS = (
     | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
     | dict.fromkeys((0x2018, 0x2019, 0x02BC), "'")
 )
+
+
+class _Words(dict[str, tuple[str, ...]]):
+    """Tokens of words seen before; faster than `lru_cache`, and forgetting all when it is full costs little."""
+
+    def __init__(self, tokenize: Callable[[str], tuple[str, ...]]) -> None:
+        super().__init__()
+        self._tokenize = tokenize
+
+    def __missing__(self, word: str) -> tuple[str, ...]:
+        if len(self) >= _CACHED_WORDS:
+            self.clear()
+        tokens = self[word] = self._tokenize(word)
+        return tokens
 
 
 class Tokenizer:
@@ -66,17 +83,14 @@ class Tokenizer:
         self._treatments = {URL: config.urls, USER: config.mentions, HASHTAG: config.hashtags}
         self._removed = frozenset(mask for mask, treatment in self._treatments.items() if treatment == "remove")
         self._stop_words = stop_words(config.stop_words)
-        self._word = lru_cache(maxsize=_CACHED_WORDS)(self.tokenize_whole)
+        self._words = _Words(self.tokenize_whole)
 
     def __call__(self, text: str) -> list[str]:
         """The tokens of `text`, in order; none if nothing is left of it."""
         text = self.prepare(text)
         if _ACROSS_BLANKS.search(text):
             return list(self.tokenize_whole(text))
-        tokens: list[str] = []
-        for word in text.split():
-            tokens += self._word(word)
-        return tokens
+        return list(chain.from_iterable(map(self._words.__getitem__, text.split())))
 
     def prepare(self, text: str) -> str:
         """Unescape HTML, replace what is invisible or no character, straighten apostrophes, and cut endless words."""

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import math
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: is truncated or altered (its SHA-256 does not fit)")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except Exception as error:  # of any kind, since the bytes are anything; whatever is no tensor is refused
         raise CheckpointError(f"{path}: cannot be decoded: {error}") from None
     return state
 
@@ -68,13 +67,18 @@ class Checkpoints:
         self._folder = folder
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` steps, then delete all but the newest two.
+        """Write the state after `step` steps, then delete all but this one and the one before.
+
+        Those of later steps go as well: they were damaged, or training would have gone on from them.
 
         Raises:
             OSError: it could not be written; the older ones stand.
         """
-        write_checkpoint(self._folder / f"step-{step:010d}.ckpt", state)
-        for path in self._paths()[:-_KEEP]:
+        newest = self._folder / f"step-{step:010d}.ckpt"
+        write_checkpoint(newest, state)
+        paths = self._paths()
+        end = paths.index(newest) + 1
+        for path in paths[: max(end - _KEEP, 0)] + paths[end:]:
             path.unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any] | None, list[str]]:

@@ -6,6 +6,7 @@ import warnings
 import torch
 
 from sentiment.config import RuntimeConfig
+from sentiment.cores import available_cores
 from sentiment.errors import UsageError
 
 _MOST_THREADS = 8
@@ -30,8 +31,7 @@ def available_threads(config: RuntimeConfig) -> int:
     """CPU threads to use: as configured, else the cores that this process may use, at most 8."""
     if config.threads is not None:
         return config.threads
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MOST_THREADS)
+    return min(available_cores(), _MOST_THREADS)
 
 
 def make_reproducible(config: RuntimeConfig, threads: int, seed: int) -> None:

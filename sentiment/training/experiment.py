@@ -1,5 +1,6 @@
 """One run from its configuration to its result: prepare, resume, train, measure, write down."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ import torch
 
 from sentiment.config import RunConfig
 from sentiment.data.batches import TokenStore
-from sentiment.data.corpus import PARTS, Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.errors import CheckpointError, SentimentError
 from sentiment.models.classifier import Classifier, build_classifier
 from sentiment.models.linear import linear_floor
+from sentiment.records import PARTS
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.console import Console
@@ -38,9 +40,11 @@ def run_experiment(
     """
     run_dir.create(config)
     with RunLock(run_dir.lock_file):
-        if run_dir.completed:
-            return None
         _remove_leftovers(run_dir.path)
+        if run_dir.completed:
+            Checkpoints(run_dir.checkpoints).delete_all()  # unless a kill came between the result and this
+            console.say("is completed already; nothing to train")
+            return None
         corpus = prepare_corpus(config.data, results, console.progress)
         floor = linear_floor(corpus)
         trainer, vocabulary = _prepare_trainer(config, run_dir, corpus, stop, console)
@@ -51,7 +55,8 @@ def run_experiment(
             if reason is None:
                 write_outcome(run_dir, config, trainer, corpus, len(vocabulary), floor)
         except (SentimentError, OSError, torch.OutOfMemoryError) as error:
-            attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
+            with contextlib.suppress(OSError):  # on a full disk this fails too, but the error itself says more
+                attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
             raise
         attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
         return reason

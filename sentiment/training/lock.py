@@ -34,13 +34,14 @@ class RunLock:
 
     def __enter__(self) -> Self:
         try:
-            file = open(self._path, "a+", encoding="utf-8")
+            file = open(self._path, "a+", encoding="utf-8", errors="replace")
         except OSError as error:
             raise RunDirError(f"{self._path}: cannot be written: {error}") from None
         try:
             self._take(file)
         except BaseException:
-            file.close()
+            with contextlib.suppress(OSError):  # what a full disk refused is refused once more
+                file.close()
             raise
         self._file = file
         self._beat.start()
@@ -67,12 +68,16 @@ class RunLock:
         file.seek(0)
         owner = _parse(file.read())  # again: another process may have come and gone since
         age = self._age()
-        if owner and owner["host"] != socket.gethostname() and owner["job"] != slurm_job() and age < STALE_SECONDS:
+        if owner and owner["host"] != socket.gethostname() and not _is_earlier_attempt(owner) and age < STALE_SECONDS:
             seen = f"gave a sign of life {age:.0f} s ago; if it is dead, try again in {STALE_SECONDS - age:.0f} s"
             raise RunLockedError(self._refusal(owner, seen))
-        file.truncate(0)
-        json.dump({"host": socket.gethostname(), "pid": os.getpid(), "job": slurm_job()}, file)
-        file.flush()
+        owner = {"host": socket.gethostname(), "pid": os.getpid(), "job": slurm_job(), "restarts": slurm_restarts()}
+        try:
+            file.truncate(0)
+            file.write(json.dumps(owner))
+            file.flush()
+        except OSError as error:
+            raise RunDirError(f"{self._path}: cannot be written: {error}") from None
 
     def _refusal(self, owner: dict[str, Any] | None, state: str) -> str:
         who = f"process {owner['pid']} on host {owner['host']}" if owner else "another process"
@@ -81,7 +86,7 @@ class RunLock:
 
     def _age(self) -> float:
         """Seconds since the last heartbeat, by the file system's own clock, since hosts' clocks differ."""
-        probe = self._path.with_name(f".{self._path.name}.{socket.gethostname()}.{os.getpid()}")
+        probe = self._path.with_name(f".{self._path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
         probe.touch()
         try:
             return probe.stat().st_mtime - self._path.stat().st_mtime
@@ -100,12 +105,24 @@ def slurm_job() -> str | None:
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
 
+def slurm_restarts() -> int:
+    """How often Slurm has requeued this job."""
+    count = os.environ.get("SLURM_RESTART_COUNT", "")
+    return int(count) if count.isdecimal() else 0
+
+
 def _parse(text: str) -> dict[str, Any] | None:
     try:
         owner = json.loads(text)
-        return owner if {"host", "pid", "job"} <= owner.keys() else None
+        return owner if {"host", "pid", "job", "restarts"} <= owner.keys() else None
     except (ValueError, AttributeError):
         return None  # empty, or its owner died while writing: nobody's
+
+
+def _is_earlier_attempt(owner: dict[str, Any]) -> bool:
+    """Whether Slurm has requeued this very job since; two processes of one job may well live at once."""
+    job = slurm_job()
+    return job is not None and owner["job"] == job and owner["restarts"] != slurm_restarts()
 
 
 def _is_live_here(owner: dict[str, Any] | None) -> bool:

@@ -13,7 +13,7 @@ import torch
 from sentiment.config import RunConfig
 from sentiment.records import Attempt, Reason, RunRecord
 from sentiment.run_dir import RunDir
-from sentiment.training.lock import slurm_job
+from sentiment.training.lock import slurm_job, slurm_restarts
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 
@@ -29,7 +29,7 @@ class AttemptRecord:
             host=socket.gethostname(),
             pid=os.getpid(),
             job=slurm_job(),
-            restart_count=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+            restart_count=slurm_restarts(),
             device=_name(device),
             threads=torch.get_num_threads(),
             first_step=first_step,
@@ -61,7 +61,8 @@ def git_state() -> tuple[str | None, bool | None]:
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return None, None
-    return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return commit, None if changes is None else bool(changes)
 
 
 def versions() -> dict[str, str]:
@@ -76,7 +77,7 @@ def _name(device: torch.device) -> str:
 def _git(*arguments: str) -> str | None:
     folder = Path(__file__).resolve().parent
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - a fixed command
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from sentiment.config import RunConfig
 from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore
-from sentiment.errors import DivergedError
+from sentiment.errors import DivergedError, RunDirError
 from sentiment.models.classifier import Classifier
 from sentiment.records import Metrics, Part
 from sentiment.training.checkpoint import Checkpoints, SaveSchedule
@@ -99,13 +99,16 @@ class Trainer:
 
         Raises:
             DivergedError: the loss is no longer a number.
+            RunDirError: there is a reason to stop, but what was trained last could not be saved.
+            OSError: training is finished, but the metric log could not be written.
         """
         self._clock = time.monotonic()
         while not self.finished:
             if stop := self._train_epoch():
-                self.save()
+                self.save(last_chance=True)
                 return stop
         self.save()
+        self._log.sync()
         return None
 
     def state_dict(self) -> dict[str, Any]:
@@ -138,15 +141,22 @@ class Trainer:
         self._loss_sum = state["loss_sum"].to(self._device)
         self._loss_steps = state["loss_steps"]
 
-    def save(self) -> None:
-        """Write a checkpoint and the metric log; a disk that refuses is reported, and the next save tries again."""
+    def save(self, last_chance: bool = False) -> None:
+        """Write a checkpoint and the metric log; a disk that refuses is reported, and the next save tries again.
+
+        Raises:
+            RunDirError: the disk refuses and there is no next save.
+        """
         self._count_time()
         start = time.monotonic()
         try:
             self._log.sync()
             self.checkpoints.save(self.step, self.state_dict())
         except OSError as error:
-            self._console.say(f"the checkpoint at step {self.step} could not be saved: {error}")
+            message = f"the checkpoint at step {self.step} could not be saved: {error}"
+            if last_chance:
+                raise RunDirError(f"{message}; the same command goes on from the one before, if any") from None
+            self._console.say(message)
         seconds = time.monotonic() - start
         self.save_seconds += seconds
         self._stop.learn_save(seconds)
@@ -191,6 +201,8 @@ class Trainer:
             self._console.progress(label, self.batch, len(plan))
             if self._schedule.due(self.step, time.monotonic()):
                 self.save()
+        if self._loss_steps:
+            self._log_loss()
         return self._stop.reason()
 
     def _take_step(self, batch: Batch) -> None:
@@ -219,8 +231,6 @@ class Trainer:
         """Measure, log, and count the epoch as completed; until then nothing has changed."""
         train = self._measure(self._train_sample)
         validation = self._measure(self.data.rows["validation"])
-        if self._loss_steps:
-            self._log_loss()
         self.epoch += 1
         self.batch = 0
         best = self.early_stopping.update(self.epoch, validation, self.model)

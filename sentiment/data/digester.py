@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-import signal
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import DataConfig
-from sentiment.data.rows import Row
 from sentiment.data.split import SECOND_TEST, identify, normalise, part_code
 from sentiment.data.text import Tokenizer
 
 
 class Job(NamedTuple):
-    """A batch of rows to digest."""
+    """A batch of rows to digest; plain lists, since they are quickly sent to another process."""
 
-    rows: Sequence[Row]
+    texts: Sequence[str]
+    users: Sequence[str | None]
     second_test: bool
     bound: float
     """Rows whose thinning number is not below this are left out."""
@@ -48,21 +48,21 @@ class Digester:
 
     def __call__(self, job: Job) -> Digest:
         """Hash, place and tokenise each row."""
-        size = len(job.rows)
+        size = len(job.texts)
         keys, parts, thinned = [0] * size, [SECOND_TEST] * size, [False] * size
         lengths = [0] * size
         token_ids: list[int] = []
         index: dict[str, int] = {}
         config = self._config
-        for number, row in enumerate(job.rows):
-            normalised = normalise(row.text)
+        for number, (text, user) in enumerate(zip(job.texts, job.users, strict=True)):
+            normalised = normalise(text)
             keys[number], thinning = identify(normalised)
             if thinning >= job.bound:
                 thinned[number] = True
                 continue
             if not job.second_test:
-                parts[number] = part_code(row.user, normalised, config.validation_fraction, config.test_fraction)
-            tokens = self._tokenizer(row.text)
+                parts[number] = part_code(user, normalised, config.validation_fraction, config.test_fraction)
+            tokens = self._tokenizer(text)
             lengths[number] = len(tokens)
             token_ids += [index.setdefault(token, len(index)) for token in tokens]
         return Digest(
@@ -75,14 +75,18 @@ class Digester:
         )
 
 
+# NLTK imports these where it finds them, which takes five times as long as all the rest; its tokenizer needs none.
+_NOT_NEEDED = ("sklearn", "scipy", "pandas")
+
 _digester: Digester | None = None
 
 
 def start_worker(config: DataConfig) -> None:
-    """Make this process a worker: deaf to Ctrl+C, which its parent answers, and gone when its parent is."""
+    """Make this process a worker, which is gone when its parent is."""
     global _digester
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
+    for name in _NOT_NEEDED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python's way to say: there is none
     _digester = Digester(config)
 
 

@@ -1,0 +1,97 @@
+"""Accuracy with intervals on real Sentiment140 tweets, each model beside the linear floor on the same test tweets.
+
+Not part of `make bench`, since it trains for minutes: `make bench BENCH=accuracy`. Needs a folder with
+`sentiment140_sample.csv.gz` (the publishers' format) and `sentiment140_textonly.csv.gz` (label, text).
+"""
+
+import argparse
+import csv
+import gzip
+import tempfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+from scipy.stats import binomtest
+
+from sentiment.config_file import read_yaml, resolve
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.console import Console
+from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import StopRequest
+
+ROOT = Path(__file__).parents[2]
+REAL_TWEETS = ROOT.parent / "shared" / "data"
+COMBINED = "combined.csv"
+
+MODELS = {
+    "feed-forward": {"model.kind": "feed_forward", "model.pooling": "mean"},
+    "LSTM, last state": {"model.bidirectional": False, "model.pooling": "last"},
+    "GRU, last state": {"model.cell": "gru", "model.bidirectional": False, "model.pooling": "last"},
+    "BiLSTM, last states": {"model.pooling": "last"},
+    "BiLSTM, mean+max": {},
+    "BiLSTM, self-attention": {"model.pooling": "attention"},
+    "BiLSTM, mean+max, stop words removed, negations kept": {"data.text.stop_words": "keep_negations"},
+    "BiLSTM, mean+max, stop words removed": {"data.text.stop_words": "all"},
+}
+
+
+def combine(folder: Path, target: Path) -> None:
+    """One table of label and text from both files of random rows."""
+    with open(target, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", "text"])
+        with gzip.open(folder / "sentiment140_sample.csv.gz", "rt", encoding="utf-8", newline="") as sample:
+            writer.writerows((row[0], row[5]) for row in csv.reader(sample))
+        with gzip.open(folder / "sentiment140_textonly.csv.gz", "rt", encoding="utf-8", newline="") as more:
+            writer.writerows((row["label"], row["text"]) for row in csv.DictReader(more))
+
+
+def better_than_floor(run_dir: RunDir) -> float:
+    """Exact McNemar test on the test tweets: p-value for equal accuracy of the run and its floor."""
+    table = pq.read_table(run_dir.predictions_file).to_pandas()
+    table = table[table["part"] == "test"]
+    right = (table["score"] >= 0.5) == (table["label"] == 1)
+    floor_right = (table["floor"] >= 0.5) == (table["label"] == 1)
+    gained, lost = int((right & ~floor_right).sum()), int((~right & floor_right).sum())
+    return float(binomtest(gained, gained + lost).pvalue)
+
+
+def main() -> None:
+    """Train every model with every seed and print what came out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tweets", type=Path, default=REAL_TWEETS)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", default="", help="part of a model's name")
+    parser.add_argument("--results", type=Path, help="keep the runs here")
+    options = parser.parse_args()
+    if not options.tweets.is_dir():
+        print(f"accuracy: no real tweets at {options.tweets}; name their folder with --tweets")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        results = Results(options.results or Path(folder))
+        source = Path(folder) / COMBINED
+        combine(options.tweets, source)
+        settings = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
+        console = Console(say=lambda line: None, progress=lambda what, done, total: None)
+        for name, changes in MODELS.items():
+            for seed in range(1, options.seeds + 1) if options.only in name else ():
+                second = str(options.tweets / "sentiment140_test.csv")
+                data = {"data.source": str(source), "data.second_test": second, "seed": seed}
+                config = resolve(settings, {**changes, **data}, "sentiment140.yaml")
+                run_dir = results.run_dir(config.run_id)
+                run_experiment(config, results, run_dir, StopRequest(), console)
+                result = run_dir.read_result()
+                assert result is not None  # noqa: S101 - without a reason to stop it is completed
+                test, floor, both = (scores["test"] for scores in (result.metrics, result.floor, result.combination))
+                print(
+                    f"{name} (seed {seed}): {test.accuracy:.4f} ({test.accuracy_low:.4f}-{test.accuracy_high:.4f}), "
+                    f"floor {floor.accuracy:.4f}, p = {better_than_floor(run_dir):.2g}, mean of both {both.accuracy:.4f}, "
+                    f"manual tweets {result.metrics['second_test'].accuracy:.3f}, n = {test.n:,}, "
+                    f"best epoch {result.best_epoch}, {result.seconds_trained:.0f} s, {torch.get_num_threads()} threads",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What all tests share: invented tweets, a small run on them, no network, and the option `--no-skips`."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from sentiment.config import RunConfig
+from sentiment.run_dir import Results, RunDir
+from tests.no_skips import pytest_addoption as pytest_addoption
+from tests.no_skips import pytest_make_collect_report as pytest_make_collect_report
+from tests.no_skips import pytest_runtest_makereport as pytest_runtest_makereport
+from tests.small_runs import SMALL_RUN, TWEETS, Experiment, invented_tweets, small_config, write_tweets
+
+MakeExperiment = Callable[..., Experiment]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    """Connections to other machines fail."""
+    connect = socket.socket.connect
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"tests are offline, but {address} was to be reached")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_here)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tweets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV file of invented tweets."""
+    return write_tweets(tmp_path_factory.mktemp("tweets") / "invented.csv", invented_tweets(TWEETS))
+
+
+@pytest.fixture(scope="session")
+def small_run(tweets_file: Path) -> RunConfig:
+    """A run on them that takes a second or two."""
+    return small_config(tweets_file)
+
+
+@pytest.fixture(scope="session")
+def small_run_file(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a YAML file."""
+    path = tmp_path_factory.mktemp("configs") / "small.yaml"
+    with open(path, "w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(SMALL_RUN | {"data": {"source": str(tweets_file)}}, file)
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Where the corpus is prepared once for all tests in this process."""
+    return Results(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture
+def experiment(tweets_file: Path, shared_results: Results, tmp_path: Path) -> MakeExperiment:
+    """Makes a small run with the changes that it is given, in a new directory at each call."""
+    made = 0
+
+    def make(**changes: Any) -> Experiment:
+        nonlocal made
+        made += 1
+        return Experiment(small_config(tweets_file, **changes), shared_results, RunDir(tmp_path / f"run {made}"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(tweets_file: Path, shared_results: Results, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A completed small run; not to be changed."""
+    finished = Experiment(small_config(tweets_file), shared_results, RunDir(tmp_path_factory.mktemp("trained") / "run"))
+    finished.complete()
+    return finished.run_dir
+
+
+@pytest.fixture(scope="session")
+def trained_with_attention(
+    tweets_file: Path, shared_results: Results, tmp_path_factory: pytest.TempPathFactory
+) -> RunDir:
+    """A completed small run of an attention model; not to be changed."""
+    config = small_config(tweets_file, model__pooling="attention", training__epochs=2)
+    finished = Experiment(config, shared_results, RunDir(tmp_path_factory.mktemp("trained") / "attention"))
+    finished.complete()
+    return finished.run_dir

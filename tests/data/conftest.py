@@ -1,0 +1,19 @@
+"""Places and files that the tests of the data layer share."""
+
+from pathlib import Path
+
+import pytest
+
+from sentiment.run_dir import Results
+from tests.data.made_up import tweets, write_table
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results with 'quote'")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A CSV file of 400 good rows."""
+    return write_table(tmp_path / "my tweets.csv", tweets(400))

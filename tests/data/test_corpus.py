@@ -1,0 +1,339 @@
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment.config import ColumnConfig, DataConfig, TextConfig, VocabularyConfig
+from sentiment.data import corpus_files, preparation
+from sentiment.data.corpus import Corpus, open_corpus, prepare_corpus
+from sentiment.records import PARTS
+from sentiment.data.text import Tokenizer
+from sentiment.errors import DataError
+from sentiment.run_dir import Results
+from tests.data.made_up import SHARED, tweets, write_table
+
+
+def prepare(path: Path, results: Results, **options: Any) -> Corpus:
+    return prepare_corpus(DataConfig(source=str(path), **options), results)
+
+
+def sides(corpus: Corpus) -> dict[str, str]:
+    """The part of each text."""
+    table = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
+    return dict(zip(table["text"], table["part"], strict=True))
+
+
+def test_a_corpus_holds_the_tokens_labels_and_parts_of_all_rows(table: Path, results: Results) -> None:
+    corpus = prepare(table, results)
+    tokenizer = Tokenizer(TextConfig())
+    tweet_table = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
+    assert tweet_table["text"] == [text for _, text in tweets(400)]
+    assert tweet_table["row"] == list(range(400))
+    assert tweet_table["id"][:2] == ["2", "3"]
+    assert tweet_table["tokens"] == corpus.lengths().tolist()
+    assert tweet_table["label"] == corpus.labels.tolist() == [1, 0] * 200
+    assert tweet_table["part"] == [PARTS[code] for code in corpus.parts]
+    for row, text in enumerate(tweet_table["text"]):
+        assert corpus.tokens(row) == tokenizer(text)
+    assert len(set(corpus.types)) == len(corpus.types) == corpus.report.types
+    rows = np.concatenate([corpus.rows(part) for part in PARTS])
+    assert sorted(rows.tolist()) == list(range(400))
+    assert (corpus.token_ids.dtype, corpus.offsets.dtype) == (np.int32, np.int64)
+    assert (corpus.labels.dtype, corpus.parts.dtype) == (np.int8, np.int8)
+    assert corpus.path == results.corpus_dir(corpus.fingerprint)
+
+
+def test_preparing_again_only_opens_what_is_there(
+    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepare(table, results)
+    monkeypatch.setattr(preparation, "Preparation", None)
+    second = prepare(table, results, vocabulary=VocabularyConfig(min_count=7))
+    assert first.fingerprint == second.fingerprint
+    assert second.report == first.report
+    with pytest.raises(TypeError):
+        prepare(table, results, text=TextConfig(lowercase=False))
+
+
+def test_other_content_or_options_make_another_corpus_and_another_name_does_not(table: Path, results: Results) -> None:
+    first = prepare(table, results)
+    renamed = table.with_name("renamed.csv")
+    renamed.write_bytes(table.read_bytes())
+    assert prepare(renamed, results).fingerprint == first.fingerprint
+    assert prepare(table, results, test_fraction=0.2).fingerprint != first.fingerprint
+    with open(table, "a", encoding="utf-8") as file:
+        file.write("positive,one more\n")
+    assert prepare(table, results).fingerprint != first.fingerprint
+
+
+def test_sides_do_not_depend_on_order_or_on_other_rows(tmp_path: Path, results: Results) -> None:
+    rows = tweets(300)
+    first = sides(prepare(write_table(tmp_path / "a.csv", rows), results))
+    random.Random(1).shuffle(rows)
+    more = sides(prepare(write_table(tmp_path / "b.csv", tweets(200, seed=5) + rows), results))
+    assert {text: more[text] for text in first} == first
+
+
+def test_all_tweets_of_a_user_stand_on_one_side(tmp_path: Path, results: Results) -> None:
+    rows = [(label, text, f"user{number % 41}") for number, (label, text) in enumerate(tweets(400))]
+    path = write_table(tmp_path / "t.csv", rows, ("label", "text", "who"))
+    part_of = sides(prepare(path, results, columns=ColumnConfig(user="who")))
+    for user in range(41):
+        assert len({part_of[text] for _, text, name in rows if name == f"user{user}"}) == 1
+
+
+def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, results: Results) -> None:
+    rows = tweets(300)
+    again = [("positive", "  Same @ann  THING http://a.b"), ("positive", "same @bob thing http://c.d/e")]
+    rows[100:100] = [*again, ("negative", "same @cy thing http://f.g")]
+    corpus = prepare(write_table(tmp_path / "t.csv", rows), results)
+    assert (corpus.report.kept, corpus.report.duplicates, corpus.report.contradictory) == (301, 2, 1)
+    assert "  Same @ann  THING http://a.b" in sides(corpus)
+
+
+def test_tweets_of_the_second_test_set_are_used_nowhere_else(tmp_path: Path, results: Results) -> None:
+    rows = tweets(300)
+    second = write_table(tmp_path / "second.csv", [*rows[:4], ("neutral", "left out"), ("positive", "new")])
+    corpus = prepare(write_table(tmp_path / "t.csv", rows), results, second_test=str(second))
+    assert (corpus.report.read, corpus.report.kept, corpus.report.reserved, corpus.report.ignored) == (306, 301, 4, 1)
+    table = sides(corpus)
+    assert [text for text in table if table[text] == "second_test"] == [*(text for _, text in rows[:4]), "new"]
+    assert corpus.rows("second_test").tolist() == [0, 1, 2, 3, 4]
+
+
+def test_tweets_without_tokens_are_refused_with_their_lines(tmp_path: Path, results: Results) -> None:
+    rows = [("positive", "@ann http://a.b"), *tweets(300), *[("negative", f"@user{n}") for n in range(30)]]
+    text = TextConfig(mentions="remove", urls="remove")
+    corpus = prepare(write_table(tmp_path / "t.csv", rows), results, text=text)
+    refusal = corpus.report.refused["no token left"]
+    assert (refusal.count, refusal.lines) == (31, [2, 303, 304, 305, 306])
+    assert corpus.lengths().min() > 0
+    assert "  31 refused: no token left (line 2, 303, 304, 305, 306, …)" in corpus.report.render_lines()
+
+
+def test_a_few_malformed_rows_are_counted_and_many_are_an_error(tmp_path: Path, results: Results) -> None:
+    rows: list[tuple[str, ...]] = [*tweets(300), *[("positive",)] * 15]
+    corpus = prepare(write_table(tmp_path / "few.csv", rows), results)
+    assert corpus.report.refused["wrong number of fields"].count == 15
+    with pytest.raises(DataError, match=r"many\.csv: 20 of 320 rows are malformed, .*5%: 20 wrong number of fields"):
+        prepare(write_table(tmp_path / "many.csv", [*rows, *[("positive",)] * 5]), results)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], r"t\.csv: holds no rows"),
+        (tweets(3), "part has . positive and . negative tweets"),
+        ([("positive", text) for _, text in tweets(200)], "the train part has .* positive and 0 negative tweets"),
+        ([("neutral", text) for _, text in tweets(200)], "0 of 200 rows are used"),
+    ],
+)
+def test_data_that_nothing_can_be_learned_from_is_an_error(
+    tmp_path: Path, results: Results, rows: list[tuple[str, str]], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        prepare(write_table(tmp_path / "t.csv", rows), results)
+    assert list((results.root / "data" / "corpora").iterdir()) == []
+
+
+def test_an_empty_second_test_set_is_an_error(table: Path, tmp_path: Path, results: Results) -> None:
+    second = write_table(tmp_path / "second.csv", [("neutral", "nothing to see")])
+    with pytest.raises(DataError, match=r"second\.csv: the second test set has no usable row"):
+        prepare(table, results, second_test=str(second))
+
+
+def test_thinning_keeps_about_as_many_and_more_rows_include_fewer(tmp_path: Path, results: Results) -> None:
+    path = write_table(tmp_path / "t.csv", tweets(2000))
+    small, large = sides(prepare(path, results, max_rows=500)), sides(prepare(path, results, max_rows=1000))
+    everything = sides(prepare(path, results, max_rows=10_000))
+    assert abs(len(small) - 500) < 80
+    assert abs(len(large) - 1000) < 100
+    assert small.items() <= large.items() <= everything.items()
+    assert len(everything) == 2000
+
+
+def test_any_number_of_workers_makes_the_same_files(
+    tmp_path: Path, table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "_BATCH_ROWS", 50)
+    alone = prepare_corpus(DataConfig(source=str(table)), results, workers=1)
+    monkeypatch.setattr(preparation, "_BATCHES_WORTH_WORKERS", 2)
+    shared = prepare_corpus(DataConfig(source=str(table)), Results(tmp_path / "other"), workers=2)
+    for name in (*corpus_files.FILES, corpus_files.MANIFEST):
+        assert (alone.path / name).read_bytes() == (shared.path / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", [*corpus_files.FILES, corpus_files.MANIFEST])
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
+def test_a_damaged_corpus_is_named_and_prepared_again(
+    table: Path, results: Results, caplog: pytest.LogCaptureFixture, name: str, damage: str
+) -> None:
+    corpus = prepare(table, results)
+    path = corpus.path / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
+    with pytest.raises(DataError, match=name if (name, damage) != ("manifest.json", "missing") else "no prepared"):
+        open_corpus(corpus.path)
+    with caplog.at_level(logging.WARNING):
+        again = prepare(table, results)
+    assert "preparing it again" in caplog.text
+    assert path.read_bytes() == content
+    assert again.report == corpus.report
+
+
+def test_a_corpus_of_another_version_is_not_read(table: Path, results: Results) -> None:
+    corpus = prepare(table, results)
+    manifest = json.loads((corpus.path / "manifest.json").read_text())
+    (corpus.path / "manifest.json").write_text(json.dumps(manifest | {"format_version": 0}))
+    with pytest.raises(DataError, match="has format version 0, this program reads"):
+        open_corpus(corpus.path)
+
+
+def test_an_interrupted_preparation_leaves_nothing(table: Path, results: Results) -> None:
+    def interrupt(what: str, done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_corpus(DataConfig(source=str(table)), results, interrupt)
+    assert list((results.root / "data" / "corpora").iterdir()) == []
+    assert prepare(table, results).report.kept == 400
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(
+    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(corpus_files.CorpusWriter, "finish", full)
+    with pytest.raises(DataError, match=r"cannot be written: .*No space left"):
+        prepare(table, results)
+    assert list((results.root / "data" / "corpora").iterdir()) == []
+
+
+def test_what_killed_processes_left_is_cleared_and_what_living_ones_build_is_not(table: Path, results: Results) -> None:
+    corpora = results.root / "data" / "corpora"
+    dead, living = (corpora / f".0123.{os.uname().nodename}.{pid}.tmp" for pid in (2**22 + 1, os.getppid()))
+    for folder in (dead, living):
+        folder.mkdir(parents=True)
+        (folder / "token_ids.npy").write_bytes(b"half")
+    prepare(table, results)
+    assert (dead.exists(), living.exists()) == (False, True)
+
+
+def test_of_two_preparations_at_once_the_first_one_stays(
+    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DataConfig(source=str(table))
+    inodes = []
+
+    def prepare_in_between(what: str, done: int, total: int | None) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: os.getppid())
+            inodes.append(prepare_corpus(config, results).path.stat().st_ino)
+
+    corpus = prepare_corpus(config, results, prepare_in_between)
+    assert corpus.path.stat().st_ino == inodes[0]
+    assert [folder.name for folder in corpus.path.parent.iterdir()] == [corpus.path.name]
+
+
+SCRIPT = """
+    import os, signal, sys
+    from pathlib import Path
+    from sentiment.config import DataConfig
+    from sentiment.data import preparation
+    from sentiment.data.corpus import prepare_corpus
+    from sentiment.run_dir import Results
+
+    def progress(what, done, total):
+        if sys.argv[3] != "finish" and done >= 300:  # the workers are at work by then
+            if sys.argv[3] == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            os.killpg(0, signal.SIGINT)  # as a terminal does
+
+    if __name__ == "__main__":
+        preparation._BATCH_ROWS = 50
+        preparation._BATCHES_WORTH_WORKERS = 99 if sys.argv[3] == "finish" else 2
+        results = Results(Path(sys.argv[2]))
+        print(prepare_corpus(DataConfig(source=sys.argv[1]), results, progress, workers=2).fingerprint)
+"""
+
+
+def test_killed_and_competing_processes_leave_one_good_corpus(table: Path, tmp_path: Path, results: Results) -> None:
+    script = tmp_path / "prepare.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+
+    def start(mode: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(script), str(table), str(results.root), mode]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+    corpora = results.root / "data" / "corpora"
+    interrupted = start("interrupt")
+    complaint = interrupted.communicate(timeout=60)[1]
+    assert (complaint.count("Traceback"), complaint.count("\nKeyboardInterrupt\n")) == (1, 1)
+    assert list(corpora.iterdir()) == []
+    # The pipes end only when the killed process's workers are gone as well.
+    killed = start("kill")
+    assert killed.communicate(timeout=60)[0] == ""
+    assert killed.returncode == -9
+    assert [folder.suffix for folder in corpora.iterdir()] == [".tmp"]
+    competitors = [start("finish") for _ in range(2)]
+    printed = {process.communicate(timeout=60)[0].strip() for process in competitors}
+    assert [process.returncode for process in competitors] == [0, 0]
+    assert printed == {prepare(table, results).fingerprint}
+    assert [folder.suffix for folder in corpora.iterdir()] == [""]
+
+
+def test_a_worker_that_dies_is_an_error(table: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparation, "_BATCH_ROWS", 50)
+    monkeypatch.setattr(preparation, "_BATCHES_WORTH_WORKERS", 2)
+    monkeypatch.setattr(preparation, "start_worker", os._exit)
+    with pytest.raises(DataError, match="worker process was killed"):
+        prepare_corpus(DataConfig(source=str(table)), results, workers=2)
+
+
+def test_opening_a_corpus_imports_nothing_slow(table: Path, results: Results) -> None:
+    path = prepare(table, results).path
+    code = f"""
+        import sys
+        from pathlib import Path
+        from sentiment.data.corpus import open_corpus
+        assert len(open_corpus(Path({str(path)!r})).types) > 9
+        slow = {{"torch", "pandas", "pyarrow", "nltk", "sklearn", "scipy"}}
+        sys.exit(str(slow & set(sys.modules)) if slow & set(sys.modules) else 0)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the real tweets are not here")
+def test_the_manual_test_set_is_kept_whole(results: Results, tmp_path: Path, table: Path) -> None:
+    corpus = prepare(table, results, second_test=str(SHARED / "sentiment140_test.csv"))
+    assert corpus.report.parts["second_test"].rows == 359
+    assert corpus.report.parts["second_test"].positive == 182
+
+
+@pytest.mark.parametrize("progress", [None, print])
+def test_the_report_adds_up(
+    tmp_path: Path, results: Results, progress: Callable[[str, int, int | None], None] | None
+) -> None:
+    rows = [*tweets(300), *tweets(10), ("neutral", "so so"), ("positive", ""), ("positive", "\u200b")]
+    second = write_table(tmp_path / "second.csv", tweets(20)[10:])
+    config = DataConfig(source=str(write_table(tmp_path / "t.csv", rows)), second_test=str(second), max_rows=200)
+    report = prepare_corpus(config, results, progress).report
+    refused = sum(refusal.count for refusal in report.refused.values())
+    parts = report.kept + report.duplicates + report.reserved + report.ignored + report.thinned + refused
+    assert parts == report.read == len(rows) + 10
+    assert sum(count.rows for count in report.parts.values()) == report.kept

@@ -1,0 +1,138 @@
+import csv
+import gzip
+import re
+import time
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nltk.tokenize import TweetTokenizer
+
+from sentiment.config import TextConfig
+from sentiment.data.emoticons import mask_of
+from sentiment.data.stop_words import stop_words
+from sentiment.data.text import Tokenizer
+from tests.data.made_up import SHARED
+
+PLAIN = TextConfig(unescape_html=False, urls="keep", mentions="keep", shorten_elongations=False, lowercase=False)
+CONFIGS = [
+    PLAIN,
+    TextConfig(),
+    TextConfig(urls="remove", mentions="remove", hashtags="remove", emoticons="remove", stop_words="all"),
+    TextConfig(urls="keep", mentions="mask", hashtags="split", emoticons="mask", stop_words="keep_negations"),
+]
+TOKENIZERS = [Tokenizer(config) for config in CONFIGS]
+
+# Pieces that NLTK's patterns care about, to be put together in any order.
+PIECES = (
+    "a b don't I'm word WORD soooo www. www.a.b http://x.yz/(q) bit.ly/x a.co me@ex.org @bob @@x # #a #1 ## #a-b ' - _ "
+    ". .. ... . , ! ? !!!! :) :-( :D D: 8) <3 </3 <url> <user> <b> < > -> <- & &amp; &lt; ; 1 12 123 555 4567 1234567 "
+    "+1 ( ) * 1.5 3:30 \u00e9 caf\u00e9 \u2019 don\u2019t \U0001f600 \U0001f44d\U0001f3fd \u200d \u0663\u0663\u0663 "
+    '\u2026 \U0001f1e9\U0001f1ea ~ | \\ / = ; [ ] { } " $ % ^ `'
+)
+BLANKS = st.sampled_from(["", "", " ", "  ", "\t", "\u00a0", "\u2003"])
+PATCHWORK = st.lists(st.tuples(st.sampled_from(PIECES.split(" ")), BLANKS), max_size=14).map(
+    lambda parts: "".join(map("".join, parts))
+)
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60) | PATCHWORK
+
+
+@given(text=ANY_TEXT)
+@settings(max_examples=400, deadline=None)
+def test_no_text_raises_and_no_token_holds_white_space(text: str) -> None:
+    for tokenizer in TOKENIZERS:
+        for token in tokenizer(text):
+            assert token.split() == [token]
+            token.encode()
+
+
+@given(text=ANY_TEXT)
+@settings(max_examples=600, deadline=None)
+def test_remembered_words_give_the_tokens_of_the_whole_text(text: str) -> None:
+    for tokenizer in TOKENIZERS:
+        assert tokenizer(text) == without_cache(tokenizer, text)
+
+
+@given(text=PATCHWORK)
+@settings(max_examples=600, deadline=None)
+def test_without_cleaning_the_tokens_are_those_of_nltk(text: str) -> None:
+    text = text.replace("\u2019", "'").replace("&", "").replace("\t", " ")
+    assert TOKENIZERS[0](text) == [re.sub(r"\s", "", token) for token in TweetTokenizer().tokenize(text)]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the real tweets are not here")
+def test_real_tweets_get_the_tokens_of_nltk() -> None:
+    plain = TweetTokenizer()
+    with gzip.open(SHARED / "sentiment140_textonly.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        for _, text in islice(csv.reader(file), 1, 6000):
+            for tokenizer in TOKENIZERS:
+                assert tokenizer(text) == without_cache(tokenizer, text)
+            text = text.replace("&", "").replace("\u2019", "'").replace("\u2018", "'")
+            if not re.search(r"[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2060-\u206f\ufeff]", text):
+                assert TOKENIZERS[0](text) == [re.sub(r"\s", "", token) for token in plain.tokenize(text)]
+
+
+def without_cache(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The tokens by way of NLTK's pattern over the whole text: no words remembered, none found in a simpler way."""
+    text = tokenizer.prepare(text)
+    return list(tokenizer.tokenize_whole(f"{text} \u00e9"))[:-1]  # the last word rules the simple ways out
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "tokens"),
+    [
+        ({}, "Fish &amp; chips &lt;3", ["fish", "&", "chips", "<3"]),
+        ({"unescape_html": False}, "a &amp; b", ["a", "&", "amp", ";", "b"]),
+        ({}, "see http://a.b/c?d=@e#f, ok", ["see", "<url>", ",", "ok"]),
+        ({}, "(www.ex.org) and/or bit.ly/xY", ["(", "<url>", ")", "and", "/", "or", "<url>"]),
+        ({"urls": "remove"}, "see http://a.b ok", ["see", "ok"]),
+        ({"urls": "keep"}, "see http://a.b/@c ok", ["see", "http://a.b/@c", "ok"]),
+        ({}, "@bob: thanks,@ann!", ["<user>", ":", "thanks", ",", "<user>", "!"]),
+        ({}, "mail me@ex.org", ["mail", "me@ex.org"]),
+        ({}, "):@bob", ["):", "<user>"]),
+        ({"mentions": "remove"}, "hi @bob :)", ["hi", ":)"]),
+        ({"mentions": "keep"}, "hi @Bob", ["hi", "@bob"]),
+        ({}, "so #Happy", ["so", "#happy"]),
+        ({"hashtags": "split"}, "#don't #a#b we're #1", ["don't", "a", "b", "we're", "#", "1"]),
+        ({"hashtags": "remove"}, "so #happy now", ["so", "now"]),
+        ({"emoticons": "mask"}, ":) :-( :/ <3 </3", ["<smile>", "<frown>", "<emoticon>", "<smile>", "<frown>"]),
+        ({"emoticons": "mask"}, "(: D: :'( :P", ["<smile>", "<frown>", "<frown>", "<smile>"]),
+        ({"emoticons": "remove"}, "ok :) fine :D", ["ok", "fine"]),
+        ({}, "SOOOOO goooood 10000", ["sooo", "goood", "10000"]),
+        ({"shorten_elongations": False}, "sooooo", ["sooooo"]),
+        ({}, "WOW :D Xx", ["wow", ":D", "xx"]),
+        ({"lowercase": False}, "WOW :D", ["WOW", ":D"]),
+        ({"stop_words": "all"}, "I don\u2019t like the rain", ["like", "rain"]),
+        ({"stop_words": "all", "lowercase": False}, "Don't The Rain", ["Rain"]),
+        ({"stop_words": "keep_negations"}, "I don't no rain, not the", ["don't", "no", "rain", ",", "not"]),
+        ({}, "call 555 123 4567 . . . now", ["call", "5551234567", "...", "now"]),
+        ({}, "a literal <url> here", ["a", "literal", "<url>", "here"]),
+        ({}, "", []),
+        ({}, " \u200e\n", []),
+        ({}, "a\x00b\x1cc\u200bd", ["a", "b", "cd"]),
+        ({}, "\U0001f468\u200d\U0001f467 \U0001f44d\U0001f3fd", ["\U0001f468\u200d\U0001f467", "\U0001f44d\U0001f3fd"]),
+        ({}, "\ud83d half", ["\ufffd", "half"]),
+    ],
+)  # fmt: skip
+def test_each_option_does_what_it_says(options: dict[str, object], text: str, tokens: list[str]) -> None:
+    assert Tokenizer(TextConfig.model_validate(options))(text) == tokens
+
+
+def test_endless_words_are_cut_and_take_no_time() -> None:
+    start = time.perf_counter()
+    for text in ("8" * 20_000, "a" * 20_000, "x." * 10_000, "#" * 20_000, "1 " * 10_000, "((" * 5_000):
+        TOKENIZERS[0](text)
+    assert time.perf_counter() - start < 5
+
+
+def test_the_stop_words_are_the_179_of_which_40_are_negations() -> None:
+    everything, kept = stop_words("all"), stop_words("keep_negations")
+    assert (len(everything), len(everything - kept), len(stop_words("none"))) == (179, 40, 0)
+    assert {"no", "nor", "not", "ain", "don't", "wouldn"} <= everything - kept
+
+
+@given(text=st.text(":;=8-o*')]([dDpP/}{@|\\<>3", max_size=4))
+def test_emoticons_are_those_that_nltk_keeps_together(text: str) -> None:
+    if mask_of(text) is not None:
+        assert TweetTokenizer().tokenize(text) == [text]

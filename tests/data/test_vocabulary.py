@@ -1,0 +1,118 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sentiment.config import DataConfig, VocabularyConfig
+from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary, load_vectors
+from sentiment.errors import ConfigError, DataError
+from sentiment.run_dir import Results
+
+
+@pytest.fixture
+def corpus(table: Path, results: Results) -> Corpus:
+    return prepare_corpus(DataConfig(source=str(table)), results)
+
+
+def test_types_of_the_training_part_come_most_frequent_first(corpus: Corpus) -> None:
+    counts: dict[str, int] = {}
+    for row in corpus.rows("train"):
+        for token in corpus.tokens(row):
+            counts[token] = counts.get(token, 0) + 1
+    expected = sorted((token for token in counts if counts[token] >= 2), key=lambda token: (-counts[token], token))
+    assert list(Vocabulary.build(corpus, VocabularyConfig(min_count=2)).types) == expected
+    assert list(Vocabulary.build(corpus, VocabularyConfig(min_count=2, max_size=5)).types) == expected[:5]
+
+
+def test_a_vocabulary_without_types_is_an_error(corpus: Corpus) -> None:
+    with pytest.raises(DataError, match=r"no token occurs 9,999 times .* lower data\.vocabulary\.min_count"):
+        Vocabulary.build(corpus, VocabularyConfig(min_count=9_999))
+
+
+def test_tokens_become_numbers_and_unknown_ones_share_one() -> None:
+    vocabulary = Vocabulary(["the", "rain"])
+    assert len(vocabulary) == 4
+    assert vocabulary.encode(["rain", "the", "snow"]).tolist() == [3, 2, UNKNOWN]
+    assert vocabulary.encode([]).shape == (0,)
+    assert vocabulary.encode(["a"]).dtype == np.int64
+    assert PADDING not in vocabulary.encode(["rain", "the", "snow"])
+
+
+def test_a_whole_corpus_is_translated_at_once(corpus: Corpus) -> None:
+    vocabulary = Vocabulary.build(corpus, VocabularyConfig())
+    indices = vocabulary.from_corpus_ids(corpus)[corpus.token_ids]
+    row = slice(corpus.offsets[7], corpus.offsets[8])
+    assert indices[row].tolist() == vocabulary.encode(corpus.tokens(7)).tolist()
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    vocabulary = Vocabulary(["the", "caf\u00e9", "\U0001f600", "<url>", "'"])
+    vocabulary.write(tmp_path / "v.txt")
+    assert Vocabulary.read(tmp_path / "v.txt").types == vocabulary.types
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\nb", r"v\.txt: is truncated"),
+        (b"", r"v\.txt: is truncated"),
+        (b"a\n\nb\n", r"v\.txt:2: '' is no token"),
+        (b"a\nb c\n", r"v\.txt:2: 'b c' is no token"),
+        (b"a\nb\na\n", r"v\.txt:3: 'a' stands in line 1 already"),
+        (b"\xff\n", "cannot be read as a vocabulary"),
+    ],
+)
+def test_a_damaged_vocabulary_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "v.txt").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        Vocabulary.read(tmp_path / "v.txt")
+
+
+def test_a_missing_vocabulary_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        Vocabulary.read(tmp_path / "v.txt")
+
+
+def test_a_type_given_twice_is_an_error() -> None:
+    with pytest.raises(DataError, match="once only"):
+        Vocabulary(["a", "a"])
+
+
+VECTORS = "rain 1 2 3\nnew york 4 5 6\nthe -1 0 1e-1\nrain 9 9 9\n"
+
+
+@pytest.mark.parametrize("content", [VECTORS, "4 3\n" + VECTORS, VECTORS.replace("\n", " \r\n")])
+@pytest.mark.parametrize("packed", [False, True])
+def test_vectors_are_read_from_either_format(tmp_path: Path, content: str, packed: bool) -> None:
+    path = tmp_path / ("v.txt.gz" if packed else "v.txt")
+    path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+    vectors, found = load_vectors(path, Vocabulary(["the", "snow", "rain"]), 3, seed=4)
+    assert (vectors.dtype, vectors.shape, found) == (np.float32, (5, 3), 2)
+    np.testing.assert_allclose(vectors[[0, 2, 4]], [[0, 0, 0], [-1, 0, 0.1], [1, 2, 3]])
+    assert 0 < np.abs(vectors[[1, 3]]).max() < 1
+    again, _ = load_vectors(path, Vocabulary(["the", "snow", "rain"]), 3, seed=4)
+    np.testing.assert_array_equal(vectors, again)
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        ("the 1 2\n", ConfigError, r"its vectors have 2 numbers, but embedding\.size is 3; set it to 2"),
+        ("9 300\nthe 1 2 3\n", ConfigError, "its vectors have 300 numbers"),
+        ("the 1 2 3\nrain 1 2 3\nsnow 1 2\n", DataError, r"v\.txt:3: ends in 2 numbers"),
+        ("the 1 2 3\nrain 1 x 3\n", DataError, r"v\.txt:2: could not convert string to float: 'x'"),
+        ("the 1 2 3\nrain 1 nan 3\n", DataError, r"v\.txt:2: holds a number that is not finite"),
+        ("", DataError, "is empty"),
+    ],
+)
+def test_vectors_that_do_not_fit_are_named(tmp_path: Path, content: str, error: type[Exception], message: str) -> None:
+    (tmp_path / "v.txt").write_text(content)
+    with pytest.raises(error, match=message):
+        load_vectors(tmp_path / "v.txt", Vocabulary(["the", "rain", "snow"]), 3)
+
+
+def test_a_missing_vector_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        load_vectors(tmp_path / "v.txt", Vocabulary(["the"]), 3)

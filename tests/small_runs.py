@@ -1,0 +1,131 @@
+"""Invented tweets, small runs on them, and what a finished run is compared by."""
+
+import csv
+import random
+import resource
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.files import sha256_of
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.checkpoint import read_checkpoint
+from sentiment.training.console import Console
+from sentiment.training.digest import weights_sha256
+from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import Stop, StopRequest
+
+_GOOD = ("lovely", "great", "happy", "sweet", "brilliant", "thankful", "yay", "awesome")
+_BAD = ("awful", "sad", "terrible", "angry", "horrid", "tired", "ugh", "broken")
+_THINGS = ("tea", "bus", "monday", "exam", "garden", "phone", "cake", "homework", "weather", "cat", "song", "meeting")
+_FILLERS = ("so", "really", "just", "my", "the", "and", "this", "again", "today", "was", "with", "for", "at", "home")
+_NOISE = 0.15
+
+TWEETS = 900
+
+# Small enough for a second or two on one thread, with several epochs and steps in each.
+SMALL_RUN: dict[str, Any] = {
+    "description": "a small run on invented tweets",
+    "embedding": {"size": 8, "token_dropout": 0.1},
+    "model": {"hidden_size": 6, "dropout": 0.1},
+    "training": {"batch_size": 64, "learning_rate": 0.02, "epochs": 3, "log_every": 5},
+    "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 6}},
+}
+
+
+def invented_tweets(count: int, seed: int = 0) -> list[tuple[int, str]]:
+    """(label, text): opinions on everyday things, most of them clear, of 3 to 20 words, all different."""
+    rng = random.Random(seed)
+    tweets: dict[str, int] = {}
+    while len(tweets) < count:
+        label = len(tweets) % 2
+        words = [*rng.choices(_FILLERS, k=rng.randrange(1, 17)), rng.choice(_THINGS)]
+        words.append(rng.choice((_BAD, _GOOD)[label if rng.random() > _NOISE else 1 - label]))
+        rng.shuffle(words)
+        tweets.setdefault(" ".join([*words, rng.choice((":)", ":(", "!", "..."))]), label)
+    return [(label, text) for text, label in tweets.items()]
+
+
+def write_tweets(path: Path, tweets: Iterable[tuple[int, str]]) -> Path:
+    """Write a CSV file with the columns label and text."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", "text"])
+        writer.writerows(tweets)
+    return path
+
+
+def small_config(tweets: Path, **changes: Any) -> RunConfig:
+    """The small run on a file of tweets; changes are named like `model__cell="gru"`."""
+    parameters = {name.replace("__", "."): value for name, value in changes.items()}
+    return resolve(SMALL_RUN, {"data.source": str(tweets)} | parameters, "the small run")
+
+
+@dataclass
+class Digest:
+    """What must be equal for two runs to be called equal."""
+
+    best: str
+    last: str
+    metrics: str
+
+
+def digest_of(run_dir: RunDir) -> Digest:
+    """Of a completed run."""
+    assert run_dir.completed
+    best, last = (
+        weights_sha256(read_checkpoint(path)["weights"]) for path in (run_dir.best_weights, run_dir.last_weights)
+    )
+    return Digest(best, last, sha256_of(run_dir.metrics_file))
+
+
+@dataclass
+class Experiment:
+    """A run in a directory of its own on a corpus that is prepared once; remembers what was said."""
+
+    config: RunConfig
+    results: Results
+    run_dir: RunDir
+    said: list[str] = field(default_factory=list)
+
+    def attempt(self, stop: StopRequest | None = None) -> Stop | None:
+        """Train until it is completed or `stop` says so."""
+        console = Console(say=self.said.append, progress=lambda what, done, total: None)
+        return run_experiment(self.config, self.results, self.run_dir, stop or StopRequest(), console)
+
+    def complete(self) -> Digest:
+        """Train to the end."""
+        assert self.attempt() is None
+        return digest_of(self.run_dir)
+
+
+class StopWhen(StopRequest):
+    """Stops at the questions for which `wanted` says so; they are counted from 1."""
+
+    def __init__(self, wanted: Callable[[int], bool]) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self.asked = 0
+        self._stopped: Stop | None = None
+
+    def reason(self) -> Stop | None:
+        """A scripted answer; once there is a reason it stays."""
+        self.asked += 1
+        if self._stopped is None and self._wanted(self.asked):
+            self._stopped = Stop("signal", "SIGTERM")
+        return self._stopped
+
+
+@contextmanager
+def limited_file_size(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes within, as on a full disk (Python ignores the signal, so writing fails)."""
+    former, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (former, hard))

@@ -1,0 +1,33 @@
+"""What the tests of training processes share."""
+
+import math
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from sentiment.config_file import load_config
+from sentiment.data.corpus import prepare_corpus
+from sentiment.models.linear import linear_floor
+from sentiment.run_dir import Results
+from tests.small_runs import SMALL_RUN
+from tests.training.processes import RunFile
+
+
+@pytest.fixture(scope="session")
+def run_file(tweets_file: Path, shared_results: Results, tmp_path_factory: pytest.TempPathFactory) -> RunFile:
+    """A run long enough to be hit in its middle: some epochs of some 45 steps, a checkpoint at every fourth."""
+    path = tmp_path_factory.mktemp("configs") / "longer run.yaml"
+    training = {"batch_size": 16, "learning_rate": 0.01, "epochs": 6, "log_every": 2}
+    values = SMALL_RUN | {
+        "data": {"source": str(tweets_file)},
+        "training": training | {"early_stopping": {"patience": 2}},
+        "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 4}},
+    }
+    with open(path, "w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(values, file)
+    config = load_config(path)
+    corpus = prepare_corpus(config.data, shared_results)
+    linear_floor(corpus)
+    steps_per_epoch = math.ceil(len(corpus.rows("train")) / config.training.batch_size)
+    return RunFile(path, config.run_id, shared_results, steps_per_epoch)

@@ -1,0 +1,71 @@
+"""The real training process: how it is started, watched, and asked for what came out."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentiment.run_dir import Results, RunDir
+
+DEADLINE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A run's YAML file, and a place where its corpus is prepared."""
+
+    path: Path
+    run_id: str
+    prepared: Results
+    steps_per_epoch: int
+
+    def share_corpus_with(self, results: Path) -> None:
+        """Let a new results folder begin with the prepared corpus."""
+        shutil.copytree(self.prepared.root / "data", results / "data")
+
+    def run_dir(self, results: Path) -> RunDir:
+        """Of this run in a results folder."""
+        return Results(results).run_dir(self.run_id)
+
+
+def train_command(config: Path, results: Path) -> list[str]:
+    """As a user would type it."""
+    return [sys.executable, "-m", "sentiment", "train", str(config), "--results", str(results)]
+
+
+def start(config: Path, results: Path) -> "subprocess.Popen[str]":
+    """Start training; what it prints can be read from its `stdout`."""
+    return subprocess.Popen(train_command(config, results), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def digest(run_dir: RunDir) -> str:
+    """What the command of this name prints."""
+    command = [sys.executable, "-m", "sentiment", "digest", str(run_dir.path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> bool:
+    """Whether it came true while the process lived."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while process.poll() is None:
+        if condition():
+            return True
+        if time.monotonic() > deadline:
+            process.kill()
+            output, _ = process.communicate()
+            raise AssertionError(f"nothing happened for {DEADLINE_SECONDS:.0f} s; it said:\n{output}")
+        time.sleep(0.0005)
+    return False
+
+
+def count_rows(run_dir: RunDir) -> int:
+    """Rows of the metric log at this moment."""
+    try:
+        return run_dir.metrics_file.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,282 @@
+"""Checkpoints: whole or refused, the newest good one taken, and saved when it is worth it."""
+
+import hashlib
+import math
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sentiment.errors import CheckpointError
+from sentiment.training.checkpoint import Checkpoints, SaveSchedule, read_checkpoint, write_checkpoint
+from tests.conftest import MakeExperiment
+from tests.small_runs import Experiment, StopWhen, digest_of, invented_tweets, write_tweets
+
+STATE: dict[str, Any] = {"step": 7, "model": {"weight": torch.arange(12.0)}, "log": ["a\n"], "best": float("-inf")}
+
+in_one_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "it's a.ckpt"
+    write_checkpoint(path, STATE)
+    return path
+
+
+def _seal(path: Path, payload: bytes) -> Path:
+    """A file whose checksum fits, whatever is in it."""
+    path.write_bytes(b"sentiment checkpoint 1\n" + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+    return path
+
+
+def test_checkpoint_gives_back_what_was_written(checkpoint: Path) -> None:
+    state = read_checkpoint(checkpoint)
+    assert torch.equal(state["model"].pop("weight"), torch.arange(12.0))
+    assert state == {"step": 7, "model": {}, "log": ["a\n"], "best": float("-inf")}
+    assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]
+
+
+def test_checkpoint_cut_off_anywhere_is_refused(checkpoint: Path) -> None:
+    whole = checkpoint.read_bytes()
+    for length in [*range(0, 120), *range(120, len(whole), 97), len(whole) - 1]:
+        checkpoint.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match=r"it's a\.ckpt"):
+            read_checkpoint(checkpoint)
+
+
+@given(place=st.integers(min_value=0), bit=st.integers(min_value=0, max_value=7))
+@in_one_file
+def test_checkpoint_with_a_flipped_bit_anywhere_is_refused(checkpoint: Path, place: int, bit: int) -> None:
+    whole = checkpoint.read_bytes()
+    altered = bytearray(whole)
+    altered[place % len(whole)] ^= 1 << bit
+    checkpoint.write_bytes(altered)
+    try:
+        with pytest.raises(CheckpointError):
+            read_checkpoint(checkpoint)
+    finally:
+        checkpoint.write_bytes(whole)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's own, on strange pickles
+@given(payload=st.binary(max_size=200))
+@in_one_file
+def test_nonsense_with_a_fitting_checksum_is_refused(tmp_path: Path, payload: bytes) -> None:
+    with pytest.raises(CheckpointError):
+        read_checkpoint(_seal(tmp_path / "nonsense.ckpt", payload))
+
+
+def test_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nothing\.ckpt: cannot be read"):
+        read_checkpoint(tmp_path / "nothing.ckpt")
+
+
+class _Malicious:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("write", [pickle.dump, torch.save], ids=["pickle", "torch"])
+def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path, write: Any) -> None:
+    plain, target = tmp_path / "plain", tmp_path / "made by the attacker"
+    with open(plain, "wb") as file:
+        write({"model": _Malicious(target)}, file)
+    with pytest.raises(CheckpointError, match="cannot be decoded"):
+        read_checkpoint(_seal(tmp_path / "evil.ckpt", plain.read_bytes()))
+    assert not target.exists()
+
+
+def test_newest_two_are_kept(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for step in (9, 10, 100, 101):
+        checkpoints.save(step, STATE | {"step": step})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000000100.ckpt", "step-0000000101.ckpt"]
+    state, damaged = checkpoints.newest()
+    assert state is not None
+    assert state["step"] == 101
+    assert damaged == []
+
+
+def test_new_checkpoint_displaces_damaged_ones_and_not_itself(tmp_path: Path) -> None:
+    """Those behind it come from a past that is redone now: were they kept as the newest, this one would be deleted."""
+    for step in (190, 200):
+        (tmp_path / f"step-{step:010d}.ckpt").write_bytes(b"torn")
+    checkpoints = Checkpoints(tmp_path)
+    state, damaged = checkpoints.newest()
+    assert state is None
+    assert len(damaged) == 2
+    checkpoints.save(10, STATE | {"step": 10})
+    checkpoints.save(20, STATE | {"step": 20})
+    state, damaged = checkpoints.newest()
+    assert state is not None
+    assert state["step"] == 20
+    assert damaged == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000000010.ckpt", "step-0000000020.ckpt"]
+
+
+# --- in a run ---------------------------------------------------------------------------------------------------------
+
+
+def _stopped(run: Experiment, question: int = 20) -> list[Path]:
+    """Train until then; the checkpoints that are there, newest last."""
+    assert run.attempt(StopWhen(lambda asked: asked == question)) is not None
+    paths = sorted(run.run_dir.checkpoints.glob("step-*.ckpt"))
+    assert len(paths) == 2
+    return paths
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def test_damaged_newest_checkpoint_is_named_and_the_older_one_taken(experiment: MakeExperiment) -> None:
+    expected = experiment().complete()
+    run = experiment()
+    older, newest = _stopped(run)
+    _truncate(newest)
+    assert run.complete() == expected
+    assert any(newest.name in line and "goes on from an older one" in line for line in run.said)
+    step = int(older.stem.removeprefix("step-"))
+    assert any(line.startswith(f"goes on after step {step} ") for line in run.said)
+
+
+def test_run_without_any_good_checkpoint_starts_anew_and_says_so(experiment: MakeExperiment) -> None:
+    expected = experiment().complete()
+    run = experiment()
+    for path in _stopped(run):
+        _truncate(path)
+    assert run.complete() == expected
+    assert sum("goes on from the beginning" in line for line in run.said) == 2
+
+
+def test_progress_is_kept_while_damaged_checkpoints_lie_ahead(experiment: MakeExperiment) -> None:
+    expected = experiment().complete()
+    run = experiment()
+    for path in _stopped(run, question=30):
+        _truncate(path)
+    assert run.attempt(StopWhen(lambda asked: asked == 9)) is not None
+    assert run.attempt(StopWhen(lambda asked: asked == 9)) is not None
+    assert "goes on after step 8 in epoch 1" in run.said
+    assert run.complete() == expected
+
+
+def test_half_written_files_are_removed(experiment: MakeExperiment) -> None:
+    expected = experiment().complete()
+    run = experiment()
+    newest = _stopped(run)[-1]
+    leftovers = [
+        newest.with_name(f".{newest.name}.4242.tmp"),
+        run.run_dir.path / ".run.json.4242.tmp",
+        run.run_dir.path / ".metrics.jsonl.4242.tmp",
+    ]
+    for path in leftovers:
+        path.write_bytes(newest.read_bytes()[:100])
+    assert run.complete() == expected
+    assert [path for path in run.run_dir.path.rglob("*") if path.name.startswith(".")] == []
+
+
+def test_completed_run_keeps_no_checkpoint_to_resume_from(experiment: MakeExperiment) -> None:
+    run = experiment()
+    newest = _stopped(run)[-1]
+    content = newest.read_bytes()
+    run.complete()
+    assert sorted(path.name for path in run.run_dir.checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
+    newest.write_bytes(content)  # as if the process had been killed before it could delete this one
+    run.complete()
+    assert not newest.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut off", "doubled", "gone", "garbage"])
+def test_metric_log_is_made_good_from_the_checkpoint(experiment: MakeExperiment, damage: str) -> None:
+    expected = experiment().complete()
+    run = experiment()
+    _stopped(run)
+    log = run.run_dir.metrics_file
+    if damage == "gone":
+        log.unlink()
+    else:
+        content = log.read_bytes()
+        log.write_bytes({"cut off": content[:-9], "doubled": content * 2, "garbage": b"\0\xff" * 50}[damage])
+    assert run.complete() == expected
+
+
+def test_checkpoint_of_other_data_is_refused(experiment: MakeExperiment, tmp_path: Path) -> None:
+    tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=1))
+    run = experiment(data__source=str(tweets))
+    assert run.attempt(StopWhen(lambda asked: asked == 5)) is not None
+    write_tweets(tweets, invented_tweets(400, seed=2))
+    with pytest.raises(CheckpointError, match=r"the data of this run has changed .*move .* away to train anew"):
+        run.complete()
+
+
+def test_checkpoint_of_another_configuration_is_refused(experiment: MakeExperiment) -> None:
+    run, other = experiment(), experiment(seed=5)
+    _stopped(run)
+    newest = _stopped(other)[-1]
+    newest.replace(run.run_dir.checkpoints / newest.name)
+    with pytest.raises(CheckpointError, match="the config of this run has changed"):
+        run.complete()
+
+
+def test_outcome_that_was_half_written_is_written_again(experiment: MakeExperiment, monkeypatch: Any) -> None:
+    expected = experiment().complete()
+    run = experiment()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(run.run_dir), "write_result", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.attempt()
+    assert run.run_dir.best_weights.exists()
+    assert not run.run_dir.completed
+    assert run.complete() == expected
+    assert digest_of(run.run_dir) == expected
+
+
+# --- when to save -----------------------------------------------------------------------------------------------------
+
+
+def test_first_save_comes_after_half_a_minute_and_then_by_youngs_formula() -> None:
+    schedule = SaveSchedule(every_steps=None, mtbf_hours=6, now=1000)
+    assert not schedule.due(1, now=1029.9)
+    assert schedule.due(1, now=1030)
+    schedule.saved(now=1031, seconds=1)
+    interval = math.sqrt(2 * 1 * 6 * 3600)
+    assert schedule.interval == pytest.approx(interval)
+    assert not schedule.due(2, now=1030.9 + interval)
+    assert schedule.due(2, now=1031.1 + interval)
+
+
+def test_save_at_an_epochs_end_costs_a_hundredth_at_most() -> None:
+    schedule = SaveSchedule(every_steps=None, mtbf_hours=6, now=0)
+    assert schedule.due_at_epoch_end(now=1), "the first one shows what a save costs"
+    schedule.saved(now=1, seconds=0.5)
+    assert not schedule.due_at_epoch_end(now=50)
+    assert schedule.due_at_epoch_end(now=51)
+
+
+def test_slow_save_is_remembered_longer_than_a_fast_one() -> None:
+    schedule = SaveSchedule(every_steps=None, mtbf_hours=6, now=0)
+    schedule.saved(now=1, seconds=1)
+    schedule.saved(now=2, seconds=5)
+    assert schedule.interval == pytest.approx(math.sqrt(2 * 5 * 6 * 3600))
+    schedule.saved(now=3, seconds=1)
+    assert schedule.interval == pytest.approx(math.sqrt(2 * (0.8 * 5 + 0.2 * 1) * 6 * 3600))
+
+
+def test_every_so_many_steps_replaces_the_formula() -> None:
+    schedule = SaveSchedule(every_steps=3, mtbf_hours=6, now=0)
+    assert [step for step in range(1, 10) if schedule.due(step, now=1e9)] == [3, 6, 9]
+    assert not schedule.due_at_epoch_end(now=1e9)

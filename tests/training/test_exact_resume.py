@@ -1,0 +1,139 @@
+"""A run that was stopped anywhere, any number of times, ends like one that never was: bit for bit."""
+
+from typing import Any
+
+import pytest
+
+from sentiment.training.stop import StopRequest
+from tests.conftest import MakeExperiment
+from tests.small_runs import Digest, Experiment, StopWhen, digest_of
+
+MODELS: dict[str, dict[str, Any]] = {
+    "feed-forward": {"model__kind": "feed_forward", "model__pooling": "mean", "model__layers": 2},
+    "two-layer BiLSTM": {"model__layers": 2, "model__dropout": 0.3, "embedding__dropout": 0.1},
+    "one-way GRU, last": {"model__cell": "gru", "model__bidirectional": False, "model__pooling": "last"},
+    "attention with penalty": {"model__pooling": "attention", "model__attention__penalty": 0.3},
+    "fixed vectors, SGD": {"embedding__trainable": False, "training__optimizer": "sgd", "training__clip": None},
+}
+OPTIMIZERS = ["adam", "adamw", "rmsprop", "adagrad", "sgd"]
+
+
+def complete_with_stops(run: Experiment, every: int, at_most: int = 60) -> tuple[Digest, int]:
+    """Train with a stop at every so-manieth question, until it is completed; also how often that was."""
+    for stops in range(at_most):
+        if run.attempt(StopWhen(lambda question: question == every)) is None:
+            return digest_of(run.run_dir), stops
+    raise AssertionError(f"not completed after {at_most} attempts")
+
+
+@pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)
+def test_run_that_stops_every_few_steps_matches_an_uninterrupted_one(
+    experiment: MakeExperiment, changes: dict[str, Any]
+) -> None:
+    expected = experiment(**changes).complete()
+    # No checkpoints but those at the stops; an epoch has 12 steps, so the stops fall on ever other places in it.
+    stopped = experiment(**changes, runtime__checkpoint__every_steps=10_000)
+    digest, stops = complete_with_stops(stopped, every=6)
+    assert digest == expected
+    assert stops >= 6
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_resumes_exactly(experiment: MakeExperiment, optimizer: str) -> None:
+    changes = {"training__optimizer": optimizer, "training__l2": 0.01, "training__epochs": 2}
+    expected = experiment(**changes).complete()
+    digest, stops = complete_with_stops(experiment(**changes), every=9)
+    assert digest == expected
+    assert stops >= 2
+
+
+def test_every_single_place_to_stop_is_a_good_one(experiment: MakeExperiment) -> None:
+    """One run per question asked in it: before each step, after the last one, and within each evaluation."""
+    changes = {"training__epochs": 2, "training__batch_size": 200, "training__log_every": 3}
+    counting = StopWhen(lambda question: False)
+    uninterrupted = experiment(**changes)
+    assert uninterrupted.attempt(counting) is None
+    expected = digest_of(uninterrupted.run_dir)
+    assert counting.asked > 2 * (4 + 2)
+    for place in range(1, counting.asked + 1):
+        run = experiment(**changes)
+        assert run.attempt(StopWhen(lambda question, place=place: question == place)) is not None
+        assert run.complete() == expected, f"stopped at question {place}"
+
+
+def test_run_that_is_stopped_before_its_first_step_still_completes(experiment: MakeExperiment) -> None:
+    expected = experiment().complete()
+    run = experiment()
+    assert run.attempt(StopWhen(lambda question: True)) is not None
+    assert run.attempt(StopWhen(lambda question: True)) is not None
+    assert run.complete() == expected
+
+
+def test_early_stopping_counts_on_where_it_was(experiment: MakeExperiment) -> None:
+    changes = {
+        "training__epochs": 30,
+        "training__learning_rate": 0.1,
+        "training__batch_size": 200,
+        "training__early_stopping__patience": 3,
+    }
+    uninterrupted = experiment(**changes)
+    expected = uninterrupted.complete()
+    result = uninterrupted.run_dir.read_result()
+    assert result is not None
+    assert result.stopped_by == "early stopping"
+    assert result.epochs == result.best_epoch + 3
+    assert result.epochs < 30
+    run = experiment(**changes)
+    digest, stops = complete_with_stops(run, every=5)
+    assert digest == expected
+    assert stops > result.epochs / 2
+    resumed = run.run_dir.read_result()
+    assert resumed is not None
+    assert (resumed.best_epoch, resumed.epochs) == (result.best_epoch, result.epochs)
+
+
+def test_how_often_it_saves_and_logs_time_changes_nothing(experiment: MakeExperiment) -> None:
+    expected = experiment().complete()
+    assert experiment(runtime__checkpoint__every_steps=1).complete() == expected
+    assert experiment(runtime__checkpoint__every_steps=None).complete() == expected
+
+
+def test_resumed_run_keeps_the_threads_that_it_began_with(experiment: MakeExperiment) -> None:
+    run = experiment(runtime__threads=1)
+    assert run.attempt(StopWhen(lambda question: question == 5)) is not None
+    elsewhere = Experiment(run.config.model_copy(update={"runtime": _with_threads(run, 2)}), run.results, run.run_dir)
+    elsewhere.complete()
+    record = run.run_dir.read_record()
+    assert record is not None
+    assert [attempt.threads for attempt in record.attempts] == [1, 1]
+
+
+def _with_threads(run: Experiment, threads: int) -> Any:
+    return run.config.runtime.model_copy(update={"threads": threads})
+
+
+def test_attempts_are_written_down_one_after_another(experiment: MakeExperiment) -> None:
+    run = experiment()
+    run.attempt(StopWhen(lambda question: question == 8))
+    run.attempt(StopRequest(end=0))
+    run.complete()
+    record = run.run_dir.read_record()
+    result = run.run_dir.read_result()
+    assert record is not None
+    assert result is not None
+    assert [attempt.reason for attempt in record.attempts] == ["signal", "deadline", "completed"]
+    assert [attempt.first_step for attempt in record.attempts] == [0, 7, 7]
+    assert [attempt.last_step for attempt in record.attempts] == [7, 7, result.steps]
+    assert record.attempts[0].detail == "SIGTERM"
+    assert "goes on after step 7 in epoch 1" in run.said
+
+
+def test_completed_run_says_so_and_trains_nothing(experiment: MakeExperiment) -> None:
+    run = experiment()
+    digest = run.complete()
+    before = {path: path.stat().st_mtime_ns for path in run.run_dir.path.rglob("*") if path != run.run_dir.lock_file}
+    run.said.clear()
+    assert run.complete() == digest
+    after = {path: path.stat().st_mtime_ns for path in run.run_dir.path.rglob("*") if path != run.run_dir.lock_file}
+    assert {p: t for p, t in after.items() if p.is_file()} == {p: t for p, t in before.items() if p.is_file()}
+    assert any("completed" in line for line in run.said)

@@ -1,0 +1,75 @@
+"""Scores against hand-worked examples and against formulas."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sentiment.training.metrics import judge_overfit, measure
+from sentiment.training.outcome import _epochs_to_accuracy
+
+
+def test_scores_of_a_small_example_are_those_worked_out_by_hand() -> None:
+    labels = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
+    probabilities = np.array([0.9, 0.8, 0.5, 0.4, 0.6, 0.1, 0.2, 0.3, 0.4, 0.49])
+    metrics = measure(labels, probabilities)
+    # at least 0.5: four, of which three are positive; one positive is missed
+    assert metrics.n == 10
+    assert metrics.accuracy == 0.8
+    assert metrics.precision == 0.75
+    assert metrics.recall == 0.75
+    assert metrics.f1 == pytest.approx(0.75)
+    right = [0.9, 0.8, 0.5, 0.4, 1 - 0.6, 1 - 0.1, 1 - 0.2, 1 - 0.3, 1 - 0.4, 1 - 0.49]
+    assert metrics.loss == pytest.approx(-sum(map(math.log, right)) / 10)
+
+
+def test_interval_is_wilsons() -> None:
+    metrics = measure(np.array([1] * 8 + [0] * 2), np.full(10, 0.9))
+    z, n, p = 1.959963984540054, 10, 0.8
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert metrics.accuracy_low == pytest.approx(middle - half)
+    assert metrics.accuracy_high == pytest.approx(middle + half)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1, allow_subnormal=False)), min_size=1, max_size=60),
+)
+def test_scores_are_in_their_ranges_for_any_input(rows: list[tuple[int, float]]) -> None:
+    labels, probabilities = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    metrics = measure(labels, probabilities)
+    assert 0 <= metrics.accuracy_low <= metrics.accuracy <= metrics.accuracy_high <= 1
+    assert metrics.loss >= 0
+    assert math.isfinite(metrics.loss)
+    for score in (metrics.precision, metrics.recall, metrics.f1):
+        assert 0 <= score <= 1
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_alone_can_be_measured(label: int) -> None:
+    metrics = measure(np.full(5, label), np.full(5, float(label)))
+    assert metrics.accuracy == 1
+    assert metrics.loss == pytest.approx(0, abs=1e-9)
+    assert (metrics.precision, metrics.recall, metrics.f1) == (label, label, label)
+
+
+def test_overfit_is_a_gap_larger_than_allowed() -> None:
+    assert not judge_overfit(0.75, 0.5, 0.25).overfits
+    verdict = judge_overfit(0.90, 0.80, 0.05)
+    assert verdict.overfits
+    assert verdict.gap == pytest.approx(0.1)
+    assert verdict.rule == "training accuracy exceeds validation accuracy by more than 0.05 at the best epoch"
+    assert not judge_overfit(0.70, 0.80, 0.05).overfits
+
+
+def test_epochs_to_accuracy_counts_from_one_and_knows_what_was_never_reached() -> None:
+    epochs = [{"epoch": n, "validation": {"accuracy": value}} for n, value in enumerate([0.6, 0.75, 0.7, 0.8], 1)]
+    assert _epochs_to_accuracy(epochs, (0.5, 0.7, 0.75, 0.8, 0.85)) == {
+        "0.5": 1,
+        "0.7": 2,
+        "0.75": 2,
+        "0.8": 4,
+        "0.85": None,
+    }

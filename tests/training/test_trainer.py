@@ -1,0 +1,113 @@
+"""Training as such: a known curve, divergence that is told, mixed precision refused where it is not to be had."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment.errors import ConfigError, DivergedError, UsageError
+from tests.conftest import MakeExperiment
+from tests.small_runs import StopWhen
+
+GOLDEN = Path(__file__).with_name("golden") / "loss_curve.json"
+REWRITE = "GOLDEN=rewrite .venv/bin/python -m pytest tests/training/test_trainer.py -k golden"
+
+
+def test_first_twenty_steps_follow_the_golden_loss_curve(experiment: MakeExperiment) -> None:
+    run = experiment(training__log_every=1, model__layers=2)
+    assert run.attempt(StopWhen(lambda asked: len(run.run_dir.read_metrics()) >= 21)) is not None
+    curve = [row["loss"] for row in run.run_dir.read_metrics() if row["kind"] == "step"][:20]
+    if os.environ.get("GOLDEN") == "rewrite":
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(json.dumps(curve, indent=2) + "\n")
+    golden = json.loads(GOLDEN.read_text())
+    assert curve == pytest.approx(golden, rel=1e-4), f"if training is meant to have changed: {REWRITE}"
+
+
+def test_loss_falls_and_the_network_learns(experiment: MakeExperiment) -> None:
+    run = experiment(training__epochs=6)
+    run.complete()
+    result = run.run_dir.read_result()
+    assert result is not None
+    assert result.metrics["train"].accuracy > 0.75
+    assert result.metrics["validation"].accuracy > 0.7
+    assert result.floor["validation"].accuracy > 0.7
+    epochs = [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
+    assert epochs[-1]["train"]["loss"] < epochs[0]["train"]["loss"] - 0.1
+
+
+RUNS_AWAY: dict[str, Any] = {
+    "model__kind": "feed_forward",
+    "model__pooling": "mean",
+    "training__optimizer": "sgd",
+    "training__learning_rate": 1e30,
+    "training__clip": None,
+}
+
+
+@pytest.mark.parametrize("log_every", [1, 1000])
+def test_divergence_is_told_and_the_attempt_has_failed(experiment: MakeExperiment, log_every: int) -> None:
+    run = experiment(**RUNS_AWAY, training__log_every=log_every)
+    with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step \d+ .*training\.learning_rate = 1e\+30"):
+        run.attempt()
+    record = run.run_dir.read_record()
+    assert record is not None
+    assert record.attempts[-1].reason == "failed"
+    assert "DivergedError" in str(record.attempts[-1].detail)
+    assert not run.run_dir.completed
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_are_told(experiment: MakeExperiment) -> None:
+    """The loss of a step is taken before its update, so an epoch's last update shows in the evaluation only."""
+    run = experiment(**RUNS_AWAY, training__batch_size=1000, training__log_every=1)
+    with pytest.raises(DivergedError, match=r"the probabilities are not numbers at step 1 .*learning_rate"):
+        run.attempt()
+
+
+def test_mixed_precision_is_refused_without_a_gpu(experiment: MakeExperiment) -> None:
+    with pytest.raises(ConfigError, match=r"training\.precision = 'bf16' needs a CUDA GPU; valid on this cpu: fp32"):
+        experiment(training__precision="bf16").attempt()
+
+
+def test_missing_gpu_is_named(experiment: MakeExperiment) -> None:
+    with pytest.raises(UsageError, match=r"runtime\.device = 'cuda:63': this machine shows \d+ CUDA GPUs"):
+        experiment(runtime__device="cuda:63").attempt()
+
+
+def test_metric_log_holds_no_clock(experiment: MakeExperiment) -> None:
+    run = experiment()
+    run.complete()
+    keys = {key for row in run.run_dir.read_metrics() for key in row}
+    assert keys == {"kind", "step", "epoch", "loss", "best", "train", "validation"}
+    timings = run.run_dir.read_timings()
+    assert {row["kind"] for row in timings} == {"save", "epoch"}
+    assert all(value >= 0 for row in timings for key, value in row.items() if key.endswith("seconds"))
+
+
+def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperiment) -> None:
+    import pandas as pd
+
+    run = experiment(model__pooling="attention")
+    digest = run.complete()
+    result = run.run_dir.read_result()
+    assert result is not None
+    epochs = [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
+    best = epochs[result.best_epoch - 1]
+    assert best["best"]
+    assert result.metrics["validation"].model_dump() == best["validation"]
+    assert result.metrics["train"].model_dump() == best["train"]
+    assert result.weights_sha256 == digest.best
+    assert result.metrics_sha256 == digest.metrics
+    table = pd.read_parquet(run.run_dir.predictions_file)
+    assert list(table.columns) == ["part", "row", "label", "score", "floor"]
+    test = table[table.part == "test"]
+    assert len(test) == result.metrics["test"].n
+    assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)
+    lines = [json.loads(line) for line in run.run_dir.attention_file.read_text().splitlines()]
+    assert 0 < len(lines) <= 40
+    for line in lines:
+        for hop in line["weights"]:
+            assert len(hop) == len(line["tokens"])
+            assert sum(hop) == pytest.approx(1, abs=0.01)
