@@ -219,10 +219,7 @@ class Trainer:
     def _log_loss(self) -> None:
         loss = self._loss_sum.item() / max(self._loss_steps, 1)
         if not math.isfinite(loss):
-            raise DivergedError(
-                f"the loss is {loss} at step {self.step} (epoch {self.epoch + 1}): "
-                f"training.learning_rate = {self._config.training.learning_rate:g} is too high, or clip too loose"
-            )
+            raise self._diverged(f"the loss is {loss}")
         self._log.add({"kind": "step", "step": self.step, "epoch": self.epoch + 1, "loss": loss})
         self._loss_sum.zero_()
         self._loss_steps = 0
@@ -245,7 +242,16 @@ class Trainer:
 
     def _measure(self, rows: Rows) -> Metrics:
         labels = self.data.store.labels_of(rows)
-        return measure(labels, predict(self.model, self.data.store, rows, self._stop.reason))
+        probabilities = predict(self.model, self.data.store, rows, self._stop.reason)
+        if not np.isfinite(probabilities).all():  # after an epoch's last update, which no loss has seen
+            raise self._diverged("the probabilities are not numbers")
+        return measure(labels, probabilities)
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"{what} at step {self.step} (epoch {self.epoch + 1}): "
+            f"training.learning_rate = {self._config.training.learning_rate:g} is too high, or clip too loose"
+        )
 
     def _count_time(self) -> None:
         now = time.monotonic()

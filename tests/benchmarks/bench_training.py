@@ -113,7 +113,9 @@ def main() -> None:
         pairs = [(seconds(plain, device), seconds(own, device)) for _ in range(REPEATS)]
         plain_rate, own_rate = (tokens / statistics.median(times) for times in zip(*pairs, strict=True))
         ratio = statistics.median(slow / fast for slow, fast in pairs)
-        print(f"training, BiLSTM-64, batch 256, {device} ({torch.get_num_threads()} threads), {tokens:,} tokens an epoch")
+        print(
+            f"training, BiLSTM-64, batch 256, {device} ({torch.get_num_threads()} threads), {tokens:,} tokens an epoch"
+        )
         print(f"  plain way {plain_rate:>9,.0f} tokens/s\n  this loop {own_rate:>9,.0f} tokens/s   {ratio:.2f} x")
 
 

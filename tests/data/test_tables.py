@@ -150,7 +150,7 @@ def test_files_that_cannot_be_used_are_named(read: Read, content: bytes | str, n
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path, results: Results) -> None:
-    with pytest.raises(DataError, match=r"vadr: no such file; data\.source is vader, sentiment140 or"):
+    with pytest.raises(DataError, match=r"vadr: no such file; data\.source is vader, sample, sentiment140 or"):
         open_sources(DataConfig(source="vadr"), results)
     with pytest.raises(DataError, match="is a directory"):
         open_sources(DataConfig(source=str(tmp_path)), results)
