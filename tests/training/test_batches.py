@@ -56,7 +56,12 @@ def test_evaluation_batches_hold_a_bounded_number_of_tokens() -> None:
     sizes = [batch.token_ids.numel() for batch in plan]
     assert max(sizes[:-1]) <= EVALUATION_TOKENS
     assert sizes[-1] == 20_000, "a tweet larger than that comes alone"
-    assert len(plan) < 2 * sum(sizes) / EVALUATION_TOKENS + 3
+
+
+def test_evaluation_batches_are_filled() -> None:
+    lengths = np.random.default_rng(0).integers(1, 40, 20_000)
+    plan = _store([[2] * length for length in lengths.tolist()]).in_order_of_length(np.arange(len(lengths)))
+    assert len(plan) < 1.5 * lengths.sum() / EVALUATION_TOKENS
 
 
 def _plan(epoch: int, seed: int = 1) -> list[list[int]]:

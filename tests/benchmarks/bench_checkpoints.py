@@ -1,0 +1,42 @@
+"""The share of training time that checkpoints take at the default policy, from runs' own books."""
+
+import tempfile
+from pathlib import Path
+
+from sentiment.config_file import resolve
+from sentiment.run_dir import Results
+from sentiment.training.console import Console
+from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import StopRequest
+from tests.benchmarks.bench_data import made_up_tweets, write_source
+
+TWEETS = 40_000
+SETTINGS = {
+    "training.epochs": 5,
+    "training.early_stopping.patience": None,
+}
+
+
+def main() -> None:
+    """Train a BiLSTM-64 with a vocabulary of real size and print what saving cost."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "tweets.csv"
+        write_source(source, list(made_up_tweets(TWEETS)))
+        results = Results(Path(folder) / "results")
+        config = resolve({}, SETTINGS | {"data.source": str(source)}, "the benchmark")
+        run_dir = results.run_dir(config.run_id)
+        console = Console(say=lambda line: None, progress=lambda what, done, total: None)
+        run_experiment(config, results, run_dir, StopRequest(), console)
+        result = run_dir.read_result()
+        if result is None:
+            raise RuntimeError("the run was not completed")
+        saves = [row["seconds"] for row in run_dir.read_timings() if row["kind"] == "save"]
+    share = result.checkpoint_seconds / result.seconds_trained
+    print(
+        f"checkpoints: {len(saves)} saves of {result.parameters:,} parameters, {max(saves):.2f} s the slowest, "
+        f"in {result.seconds_trained:.0f} s of training: {share:.2%} of the time"
+    )
+
+
+if __name__ == "__main__":
+    main()

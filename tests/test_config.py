@@ -1,0 +1,206 @@
+"""Configurations: every mistake named at once, numbers that are numbers, an identity that lasts."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment.config import RunConfig
+from sentiment.config_file import load_config, parse_override, read_yaml, resolve
+from sentiment.errors import ConfigError
+
+RUNS = sorted((Path(__file__).parents[1] / "configs" / "runs").glob("*.yaml"))
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "it's a run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _message(path: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    return str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once_with_place_value_origin_and_what_is_valid(tmp_path: Path) -> None:
+    path = _file(
+        tmp_path,
+        "modle: {}\n"
+        "model:\n  hiden_size: 32\n  cell: rnn\n"
+        "data:\n  columns:\n    txt: tweet\n"
+        "training:\n  epochs: many\n  learning_rate: -1\n",
+    )
+    lines = _message(path, "training.batch_size=0", "model.layers=99").splitlines()
+    assert len(lines) == 8
+    by_path = {re.split(r"[: ]", line)[0]: line for line in lines}
+    assert by_path["modle"].startswith(f"modle: unknown key ({path}); did you mean 'model'? Valid: description, seed,")
+    assert f"unknown key ({path}); did you mean 'hidden_size'? Valid: kind, cell," in by_path["model.hiden_size"]
+    assert "did you mean 'text'? Valid: text, label, user, id" in by_path["data.columns.txt"]
+    assert by_path["model.cell"] == f"model.cell = 'rnn' ({path}): input should be 'lstm' or 'gru'"
+    assert by_path["training.epochs"] == f"training.epochs = 'many' ({path}): input should be a valid integer"
+    assert by_path["training.learning_rate"] == f"training.learning_rate = -1 ({path}): input should be greater than 0"
+    assert by_path["training.batch_size"].startswith("training.batch_size = 0 (an override): ")
+    assert by_path["model.layers"].startswith("model.layers = 99 (an override): ")
+
+
+def test_unknown_key_unlike_any_other_lists_what_is_valid(tmp_path: Path) -> None:
+    assert "zzz: unknown key" in _message(_file(tmp_path, "zzz: 1\n"))
+    assert "; valid: description, seed, data" in _message(_file(tmp_path, "zzz: 1\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed: 1\nseed: 2\n", "duplicate key"),
+        ("model:\n  layers: 1\n  layers: 2\n", "duplicate key"),
+        ("model: [\n", "is not valid YAML"),
+        ("- a\n- b\n", "must hold a mapping of sections, found list"),
+        ("just text\n", "must hold a mapping of sections, found str"),
+        ("description: 2026-99-99\n", "is not valid YAML"),
+        ("model: &a\n  kind: *a\n", "is not valid YAML"),
+        ("a: 1\n---\nb: 2\n", "is not valid YAML"),
+        ("seed: !!python/object:os.system 1\n", "is not valid YAML"),
+        ("1: x\n", "1"),
+        ("model:\n", "model = None"),
+    ],
+)
+def test_file_that_is_no_configuration_is_refused_with_its_name(tmp_path: Path, text: str, expected: str) -> None:
+    path = _file(tmp_path, text)
+    message = _message(path)
+    assert expected in message
+    assert str(path) in message
+
+
+def test_missing_unreadable_and_undecodable_files_are_named(tmp_path: Path) -> None:
+    _file(tmp_path, "seed: 1\n")
+    assert "nothing.yaml: no such file; " in _message(tmp_path / "nothing.yaml")
+    assert "has: it's a run" in _message(tmp_path / "nothing.yaml")
+    assert "cannot be read" in _message(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes("description: é\n".encode("latin-1"))
+    assert "latin.yaml: cannot be read" in _message(tmp_path / "latin.yaml")
+
+
+def test_exponents_without_a_point_are_numbers(tmp_path: Path) -> None:
+    config = load_config(_file(tmp_path, "training:\n  learning_rate: 1e-3\n"), ["training.l2=1e-5"])
+    assert config.training.learning_rate == 0.001
+    assert config.training.l2 == 0.00001
+
+
+def test_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert load_config(_file(tmp_path, "")) == RunConfig()
+    assert load_config(_file(tmp_path, "# only a comment\n")) == RunConfig()
+
+
+def test_override_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path) -> None:
+    path = _file(tmp_path, "model:\n  hidden_size: 32\n  layers: 2\n")
+    config = load_config(path, ["model.hidden_size=16", "data.columns.text=tweet", "training.clip=null"])
+    assert (config.model.hidden_size, config.model.layers, config.model.cell) == (16, 2, "lstm")
+    assert config.data.columns.text == "tweet"
+    assert config.training.clip is None
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("a.b=1", ("a.b", 1)),
+        (" a.b =x=y", ("a.b", "x=y")),
+        ("a=", ("a", None)),
+        ("a=[1, 2]", ("a", [1, 2])),
+        ("a=1e-3", ("a", 0.001)),
+        ("a=no", ("a", "no")),
+        ("a='7'", ("a", "7")),
+        ("a=true", ("a", True)),
+    ],
+)
+def test_override_is_a_dotted_key_and_a_yaml_value(override: str, expected: tuple[str, Any]) -> None:
+    assert parse_override(override) == expected
+
+
+@pytest.mark.parametrize("override", ["model.hidden_size", "=3", " =3", "a=[1", "a={b: 1, b: 2}", "a=2026-99-99"])
+def test_malformed_override_is_shown_back(override: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"--set {override!r}")):
+        parse_override(override)
+
+
+def test_override_of_a_value_as_if_it_were_a_section_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'seed' is a value, not a section"):
+        resolve({"seed": 1}, {"seed.x": 2}, "file")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"model.kind": "feed_forward", "model.pooling": "last"}, "pooling 'last' needs model.kind 'rnn'"),
+        ({"data.validation_fraction": 0.5, "data.test_fraction": 0.5}, "no row is left to train on"),
+        ({"data.labels.positive": ["1", " NEG"]}, "have several"),
+        ({"runtime.device": "gpu"}, "runtime.device = 'gpu'"),
+        ({"training.epochs": 2.0}, "training.epochs = 2.0"),
+        ({"model.bidirectional": 1}, "model.bidirectional = 1"),
+        ({"training.learning_rate": float("nan")}, "training.learning_rate = nan"),
+        ({"training.learning_rate": float("inf")}, "training.learning_rate = inf"),
+        ({"seed": -1}, "seed = -1"),
+    ],
+)
+def test_values_that_contradict_each_other_or_their_type_are_refused(
+    parameters: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        resolve({}, parameters, "file")
+
+
+def test_run_id_is_stable() -> None:
+    """Directories of finished runs are named after it: if this fails, every run would be trained again."""
+    assert RunConfig().run_id == "bilstm64-mean_max-s1-" + RunConfig().fingerprint()[:8]
+    changed = resolve({}, {"model.kind": "feed_forward", "model.pooling": "mean", "model.layers": 2}, "file")
+    assert changed.run_id == f"ff2x64-mean-s1-{changed.fingerprint()[:8]}"
+
+
+def test_run_id_does_not_depend_on_machine_and_description() -> None:
+    plain = RunConfig()
+    for parameters in (
+        {"description": "another"},
+        {"runtime.device": "cpu", "runtime.threads": 3},
+        {"runtime.checkpoint.every_steps": 5, "runtime.time_limit_seconds": 9},
+    ):
+        assert resolve({}, parameters, "file").run_id == plain.run_id
+    for parameters in ({"seed": 2}, {"training.l2": 0.1}, {"data.source": "x.csv"}, {"model.attention.r": 4}):
+        assert resolve({}, parameters, "file").run_id != plain.run_id
+
+
+def test_run_id_does_not_depend_on_how_a_value_is_written() -> None:
+    spelled_out = resolve(RunConfig().model_dump(mode="json"), {}, "file")
+    assert spelled_out.run_id == RunConfig().run_id
+    assert resolve({}, {"training.clip": 1}, "file").run_id == resolve({}, {"training.clip": 1.0}, "file").run_id
+
+
+def test_stored_configuration_reads_back_as_itself() -> None:
+    config = resolve({}, {"training.accuracies": [0.5, 0.6], "data.columns.text": 3}, "file")
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_every_run_that_comes_with_the_program_is_valid(path: Path) -> None:
+    assert load_config(path).description
+    assert read_yaml(path)
+
+
+def test_run_ids_of_the_runs_that_come_with_the_program_differ() -> None:
+    assert len(RUNS) >= 4
+    assert len({load_config(path).run_id for path in RUNS}) == len(RUNS)
+
+
+def test_every_field_but_the_plainest_says_what_it_is_for() -> None:
+    undocumented = [
+        name
+        for section in (RunConfig, *(field.annotation for field in RunConfig.model_fields.values()))
+        if hasattr(section, "model_fields")
+        for name, field in section.model_fields.items()
+        if not field.description and not hasattr(field.annotation, "model_fields")
+    ]
+    assert set(undocumented) <= {
+        "negative", "positive", "validation_fraction", "test_fraction", "kind", "cell", "layers", "bidirectional",
+        "optimizer", "learning_rate", "batch_size", "epochs",
+    }  # fmt: skip

@@ -1,0 +1,134 @@
+"""Who may import whom, and that the command line answers before anything heavy is loaded."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "sentiment"
+
+# From the bottom to the top: each module may import those of its own layer and of those before it.
+LAYERS = [
+    {"sentiment", "sentiment.errors", "sentiment.files"},
+    {"sentiment.records", "sentiment.config", "sentiment.config_file", "sentiment.run_dir"},
+    {"sentiment.data"},
+    {"sentiment.models"},
+    {"sentiment.training"},
+    {"sentiment.predictor", "sentiment.evaluate_file", "sentiment.predict_file", "sentiment.terminal"},
+    {"sentiment.__main__"},
+]
+HEAVY = {"torch", "sklearn", "scipy", "pandas", "pyarrow", "nltk", "numpy"}
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_module(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def _imports(path: Path, at_import_time: bool = False) -> set[str]:
+    """Full names of the modules that a file imports; only those outside of functions if so asked."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped: set[ast.AST] = set()
+    if at_import_time:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                skipped.update(ast.walk(node))
+    found = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found.update(name if name in MODULES else str(node.module) for name in names)
+    return found
+
+
+def _layer(module: str) -> int:
+    for number, names in enumerate(LAYERS):
+        if module in names or any(module.startswith(f"{name}.") for name in names if name != "sentiment"):
+            return number
+    raise AssertionError(f"{module}: belongs to no layer; add it to LAYERS in {__file__}")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_from_its_own_layer_and_those_below(module: str) -> None:
+    for imported in _imports(MODULES[module]):
+        if imported.split(".")[0] == "sentiment":
+            assert _layer(imported) <= _layer(module), f"{module} imports {imported}"
+
+
+def test_checker_sees_what_it_should(tmp_path: Path) -> None:
+    (tmp_path / "some.py").write_text(
+        "import torch.nn as n\nfrom sentiment.data import batches\nfrom sentiment import errors\n"
+        "def f():\n    from scipy.stats import norm\n"
+    )
+    everything = _imports(tmp_path / "some.py")
+    assert everything == {"torch.nn", "sentiment.data.batches", "sentiment.errors", "scipy.stats"}
+    assert _imports(tmp_path / "some.py", at_import_time=True) == everything - {"scipy.stats"}
+    assert _layer("sentiment.data.batches") < _layer("sentiment.training.trainer") < _layer("sentiment.__main__")
+    with pytest.raises(AssertionError, match="belongs to no layer"):
+        _layer("sentiment.unheard_of")
+
+
+def test_there_are_no_circles() -> None:
+    graph = {name: {other for other in _imports(path) if other in MODULES} for name, path in MODULES.items()}
+    finished: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " -> ".join((*way[way.index(module) :], module))
+        if module not in finished:
+            for imported in graph[module]:
+                visit(imported, (*way, module))
+            finished.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_data_layer_does_without_torch_apart_from_batches() -> None:
+    users = {
+        name
+        for name, path in MODULES.items()
+        if name.startswith("sentiment.data.") and any(one.split(".")[0] == "torch" for one in _imports(path))
+    }
+    assert users == {"sentiment.data.batches"}
+
+
+def test_lower_layers_import_nothing_heavy() -> None:
+    for name in sorted({*LAYERS[0], *LAYERS[1]}):
+        heavy = {one for one in _imports(MODULES[name]) if one.split(".")[0] in HEAVY}
+        assert heavy == set(), name
+
+
+def _loaded_by(code: str) -> set[str]:
+    script = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split("\n")[-2].split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["predict", "--help"], ["digest", "nowhere"]], ids=" ".join
+)
+def test_help_and_usage_errors_load_nothing_heavy(arguments: list[str]) -> None:
+    loaded = _loaded_by(
+        "from sentiment.__main__ import app\n"
+        "try:\n"
+        f"    app({arguments!r})\n"
+        "except SystemExit: pass"
+    )
+    assert "typer" in loaded
+    allowed = HEAVY if arguments[0] == "digest" else set()
+    assert loaded & HEAVY <= allowed & loaded
+    assert not loaded & {"sklearn", "pandas", "scipy"}
+
+
+def test_run_directories_are_read_without_torch() -> None:
+    assert not _loaded_by("import sentiment.run_dir, sentiment.config_file, sentiment.records") & HEAVY
