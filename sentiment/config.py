@@ -20,7 +20,9 @@ OPERATIONAL_SECTIONS = ("description", "runtime")
 class Section(BaseModel):
     """Base of all sections: frozen, and strict about unknown keys, types and ranges."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ColumnConfig(Section):
@@ -113,6 +115,8 @@ class EmbeddingConfig(Section):
 
     size: PositiveInt = 100
     """Numbers per token."""
+    initial_std: PositiveFloat = 0.1
+    """Standard deviation of the random numbers that vectors start from; larger ones change more slowly."""
     pretrained: str | None = None
     """A text file of vectors (GloVe or word2vec format) from which known tokens start; its width must be `size`."""
     trainable: bool = True

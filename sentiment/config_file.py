@@ -55,7 +55,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file{_neighbours(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # ValueError: a date that is none
         raise ConfigError(f"{path}: is not valid YAML: {error}") from None
     if values is None:
         return {}
@@ -75,7 +75,7 @@ def parse_override(override: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {override!r}: must look like section.field=value, for example model.hidden_size=32")
     try:
         return key.strip(), YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # ValueError: a date that is none
         raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
 
 

@@ -36,7 +36,7 @@ class LearnedEmbedding(TokenEmbedding):
         self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING)
         with torch.no_grad():
             if vectors is None:
-                self.table.weight.normal_(std=0.1)
+                self.table.weight.normal_(std=config.initial_std)
                 self.table.weight[PADDING].zero_()
             else:
                 self.table.weight.copy_(torch.from_numpy(vectors))
