@@ -4,10 +4,11 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from sentiment.data.columns import has_header
 from sentiment.data.delimited import Record, delimited_records
 from sentiment.data.lines import read_lines
 from sentiment.data.progress import Progress
@@ -37,11 +38,12 @@ def predict_file(predictor: Predictor, source: Path, target: Path, column: str |
         DataError: the source can't be read.
         UsageError: there is no such column.
     """
-    rows = _read(source)
+    columns = predictor.config.data.columns
+    rows = _read(source, names_columns=column is not None or has_header(columns))
     header = next(rows, None)
-    if header is None:
-        raise DataError(f"{source}: holds no rows")
-    place = _text_place(header, column, predictor.config.data.columns.text, source)
+    if not header:
+        raise DataError(f"{source}: holds no rows, or its first line is no valid one")
+    place = _text_place(header, column, columns.text, source)
     done = 0
 
     def write(file: BinaryIO) -> None:
@@ -71,12 +73,15 @@ def _with_predictions(predictor: Predictor, chunk: list[Fields], place: int, wid
         yield [*fields, "positive" if score >= 0.5 else "negative", f"{score:.6f}"]
 
 
-def _read(source: Path) -> Iterator[Fields]:
-    """The header, then each row."""
+def _read(source: Path, names_columns: bool) -> Iterator[Fields]:
+    """The header (positions, where the file has none), then each row; nothing for a row that is malformed."""
     form = form_of(source)
     if form in DELIMITERS:
-        for record in delimited_records(read_lines(source), DELIMITERS[form]):
-            yield record.fields if isinstance(record, Record) else []
+        records = delimited_records(read_lines(source), DELIMITERS[form])
+        rows: Iterator[Fields] = (record.fields if isinstance(record, Record) else [] for record in records)
+        if not names_columns and (first := next(rows, None)) is not None:
+            rows = chain([[str(position) for position in range(len(first))], first], rows)
+        yield from rows
     elif form == "jsonl":
         yield from _read_json_lines(source)
     else:
@@ -85,16 +90,29 @@ def _read(source: Path) -> Iterator[Fields]:
 
 def _read_json_lines(source: Path) -> Iterator[Fields]:
     names: list[str] = []
+    malformed = 0  # lines before the first object, which names the columns
     for line in read_lines(source):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            value = None
-        fields = value if isinstance(value, dict) else {}
+        if not line.strip():
+            continue
+        fields = _json_object(line)
+        if not names and not fields:
+            malformed += 1
+            continue
         if not names:
             names = list(fields)
-            yield names
+            yield from [names, *([] for _ in range(malformed))]
         yield ["" if fields.get(name) is None else str(fields[name]) for name in names]
+
+
+def _json_object(line: str) -> dict[str, Any]:
+    """Empty where the line holds none."""
+    try:
+        value = json.loads(line)
+        # An escape can bring half a surrogate pair, which no file can hold.
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _text_place(header: Fields, column: str | None, trained: str | int, source: Path) -> int:

@@ -118,12 +118,7 @@ def _loaded_by(code: str) -> set[str]:
     "arguments", [["--help"], ["train", "--help"], ["predict", "--help"], ["digest", "nowhere"]], ids=" ".join
 )
 def test_help_and_usage_errors_load_nothing_heavy(arguments: list[str]) -> None:
-    loaded = _loaded_by(
-        "from sentiment.__main__ import app\n"
-        "try:\n"
-        f"    app({arguments!r})\n"
-        "except SystemExit: pass"
-    )
+    loaded = _loaded_by(f"from sentiment.__main__ import app\ntry:\n    app({arguments!r})\nexcept SystemExit: pass")
     assert "typer" in loaded
     allowed = HEAVY if arguments[0] == "digest" else set()
     assert loaded & HEAVY <= allowed & loaded

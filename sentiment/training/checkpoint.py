@@ -28,7 +28,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getbuffer()
-    header = _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
+    header = _header(payload)
 
     def write(file: Any) -> None:
         file.write(header)
@@ -47,17 +47,21 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from None
-    start = len(_MAGIC) + 65
-    if not content.startswith(_MAGIC) or len(content) < start:
+    if not content.startswith(_MAGIC):
         raise CheckpointError(f"{path}: is not a checkpoint of this program, or its beginning is lost")
+    start = len(_header(b""))
     payload = memoryview(content)[start:]
-    if hashlib.sha256(payload).hexdigest().encode() != content[len(_MAGIC) : start - 1]:
+    if content[:start] != _header(payload):
         raise CheckpointError(f"{path}: is truncated or altered (its SHA-256 does not fit)")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # of any kind, since the bytes are anything; whatever is no tensor is refused
         raise CheckpointError(f"{path}: cannot be decoded: {error}") from None
     return state
+
+
+def _header(payload: bytes | memoryview) -> bytes:
+    return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
 
 
 class Checkpoints:

@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import torch
 from scipy.stats import binomtest
 
 from sentiment.config_file import read_yaml, resolve
@@ -22,7 +21,6 @@ from sentiment.training.stop import StopRequest
 
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"
-COMBINED = "combined.csv"
 
 MODELS = {
     "feed-forward": {"model.kind": "feed_forward", "model.pooling": "mean"},
@@ -47,7 +45,7 @@ def combine(folder: Path, target: Path) -> None:
             writer.writerows((row["label"], row["text"]) for row in csv.DictReader(more))
 
 
-def better_than_floor(run_dir: RunDir) -> float:
+def difference_from_floor(run_dir: RunDir) -> float:
     """Exact McNemar test on the test tweets: p-value for equal accuracy of the run and its floor."""
     table = pq.read_table(run_dir.predictions_file).to_pandas()
     table = table[table["part"] == "test"]
@@ -55,6 +53,21 @@ def better_than_floor(run_dir: RunDir) -> float:
     floor_right = (table["floor"] >= 0.5) == (table["label"] == 1)
     gained, lost = int((right & ~floor_right).sum()), int((~right & floor_right).sum())
     return float(binomtest(gained, gained + lost).pvalue)
+
+
+def summary(run_dir: RunDir) -> str:
+    """What came out of a completed run, in a line."""
+    result = run_dir.read_result()
+    if result is None:
+        raise RuntimeError(f"{run_dir.path}: was not completed")
+    test, manual = result.metrics["test"], result.metrics["second_test"]
+    return (
+        f"{test.accuracy:.4f} ({test.accuracy_low:.4f}-{test.accuracy_high:.4f}), "
+        f"floor {result.floor['test'].accuracy:.4f} (p = {difference_from_floor(run_dir):.2g}), "
+        f"mean of both {result.combination['test'].accuracy:.4f}, n = {test.n:,}; "
+        f"manual tweets {manual.accuracy:.3f} (n = {manual.n}); "
+        f"epoch {result.best_epoch} of {result.epochs}, {result.seconds_trained:.0f} s"
+    )
 
 
 def main() -> None:
@@ -70,27 +83,17 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         results = Results(options.results or Path(folder))
-        source = Path(folder) / COMBINED
+        source = Path(folder) / "combined.csv"
         combine(options.tweets, source)
         settings = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
+        data = {"data.source": str(source), "data.second_test": str(options.tweets / "sentiment140_test.csv")}
         console = Console(say=lambda line: None, progress=lambda what, done, total: None)
-        for name, changes in MODELS.items():
-            for seed in range(1, options.seeds + 1) if options.only in name else ():
-                second = str(options.tweets / "sentiment140_test.csv")
-                data = {"data.source": str(source), "data.second_test": second, "seed": seed}
-                config = resolve(settings, {**changes, **data}, "sentiment140.yaml")
+        for name in (name for name in MODELS if options.only in name):
+            for seed in range(1, options.seeds + 1):
+                config = resolve(settings, {**MODELS[name], **data, "seed": seed}, "sentiment140.yaml")
                 run_dir = results.run_dir(config.run_id)
                 run_experiment(config, results, run_dir, StopRequest(), console)
-                result = run_dir.read_result()
-                assert result is not None  # noqa: S101 - without a reason to stop it is completed
-                test, floor, both = (scores["test"] for scores in (result.metrics, result.floor, result.combination))
-                print(
-                    f"{name} (seed {seed}): {test.accuracy:.4f} ({test.accuracy_low:.4f}-{test.accuracy_high:.4f}), "
-                    f"floor {floor.accuracy:.4f}, p = {better_than_floor(run_dir):.2g}, mean of both {both.accuracy:.4f}, "
-                    f"manual tweets {result.metrics['second_test'].accuracy:.3f}, n = {test.n:,}, "
-                    f"best epoch {result.best_epoch}, {result.seconds_trained:.0f} s, {torch.get_num_threads()} threads",
-                    flush=True,
-                )
+                print(f"{name} (seed {seed}): {summary(run_dir)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ import pytest
 from sentiment.config import ColumnConfig, DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus_files, preparation
 from sentiment.data.corpus import Corpus, open_corpus, prepare_corpus
-from sentiment.records import PARTS
 from sentiment.data.text import Tokenizer
 from sentiment.errors import DataError
+from sentiment.records import PARTS
 from sentiment.run_dir import Results
 from tests.data.made_up import SHARED, tweets, write_table
 

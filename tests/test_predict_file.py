@@ -1,0 +1,188 @@
+"""Predictions for files: every row keeps its place, whatever is in it, and memory stays bounded."""
+
+import csv
+import gzip
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from sentiment.data.progress import silent
+from sentiment.errors import DataError, UsageError
+from sentiment.predict_file import predict_file
+from sentiment.predictor import Predictor, load_predictor
+from sentiment.run_dir import RunDir
+from tests.conftest import MakeExperiment
+from tests.small_runs import StopWhen, invented_tweets
+
+
+@pytest.fixture(scope="module")
+def predictor(trained: RunDir) -> Predictor:
+    return load_predictor(trained)
+
+
+def _predict(predictor: Predictor, source: Path, column: str | None = None) -> list[list[str]]:
+    target = source.with_name("out put.csv")
+    count = predict_file(predictor, source, target, column, silent)
+    with open(target, encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert count == len(rows) - 1
+    return rows
+
+
+def _file(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+@pytest.mark.parametrize("name", ["it's.csv", "a.tsv", "a.csv.gz", "a.tsv.gz"])
+def test_rows_come_back_in_order_with_label_and_probability(predictor: Predictor, tmp_path: Path, name: str) -> None:
+    delimiter = "\t" if "tsv" in name else ","
+    lines = ["n", "text"], ["1", "a lovely day"], ["2", "awful, just awful"], ["3", "so happy"]
+    quoted = "".join(delimiter.join(f'"{field}"' for field in line) + "\n" for line in lines)
+    rows = _predict(predictor, _file(tmp_path, name, quoted))
+    assert rows[0] == ["n", "text", "label", "probability"]
+    assert [row[:2] for row in rows[1:]] == [list(line) for line in lines[1:]]
+    for row in rows[1:]:
+        assert float(row[3]) == pytest.approx(predictor.predict(row[1]).probability, abs=1e-5)
+        assert row[2] == ("positive" if float(row[3]) >= 0.5 else "negative")
+
+
+def test_empty_and_malformed_rows_keep_their_place(predictor: Predictor, tmp_path: Path) -> None:
+    huge = "x" * 200_000
+    text = f'id,text\n1,lovely\n2,\n3,"  "\n4\n5,happy,too,many\n6,{huge}\n7,"two\nlines"\n8,sad\n'
+    rows = _predict(predictor, _file(tmp_path, "a.csv", text))
+    assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "", "7", "8"]
+    assert [bool(row[3]) for row in rows[1:]] == [True, False, False, False, True, False, True, True]
+    assert rows[7][1] == "two\nlines"
+    assert all(len(row) == 4 for row in rows)
+
+
+def test_json_lines_take_their_columns_from_the_first_object(predictor: Predictor, tmp_path: Path) -> None:
+    lines = [
+        "not json",
+        json.dumps({"text": "lovely", "n": 1, "more": {"a": [1]}}),
+        "",
+        "[1, 2]",
+        json.dumps({"n": 2, "text": None}),
+        json.dumps({"n": 3, "text": "sad", "other": 1}),
+        '{"n": 4, "text": "half a pair \\ud83d happy"}',
+        "[" * 100_000,
+    ]
+    rows = _predict(predictor, _file(tmp_path, "a.jsonl", "\n".join(lines) + "\n"))
+    assert rows[0] == ["text", "n", "more", "label", "probability"]
+    assert [row[1] for row in rows[1:]] == ["", "1", "", "2", "3", "4", ""]
+    assert [bool(row[-1]) for row in rows[1:]] == [False, True, False, False, True, True, False]
+
+
+def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    two = _file(tmp_path, "two.csv", "tweet,text\nawful,lovely\n")
+    expected = {name: predictor.predict(word).probability for name, word in (("tweet", "awful"), ("text", "lovely"))}
+    assert float(_predict(predictor, two, "tweet")[1][3]) == pytest.approx(expected["tweet"], abs=1e-5)
+    assert float(_predict(predictor, two)[1][3]) == pytest.approx(expected["text"], abs=1e-5)
+    only = _file(tmp_path, "only.csv", "whatever\nawful\n")
+    assert float(_predict(predictor, only)[1][2]) == pytest.approx(expected["tweet"], abs=1e-5)
+    with pytest.raises(
+        UsageError, match="has no column 'txt'; --column names the one with the tweets: 'tweet', 'text'"
+    ):
+        _predict(predictor, two, "txt")
+
+
+def test_columns_that_are_there_already_are_not_overwritten(predictor: Predictor, tmp_path: Path) -> None:
+    rows = _predict(predictor, _file(tmp_path, "a.csv", "label,text\n0,lovely\n"))
+    assert rows[0] == ["label", "text", "predicted_label", "probability"]
+    assert rows[1][:2] == ["0", "lovely"]
+
+
+def test_run_that_was_trained_on_a_file_without_header_reads_one(experiment: MakeExperiment, tmp_path: Path) -> None:
+    table = tmp_path / "no header.csv"
+    with open(table, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(invented_tweets(400))
+    run = experiment(data__source=str(table), data__columns__label=0, data__columns__text=1, training__epochs=1)
+    run.complete()
+    rows = _predict(load_predictor(run.run_dir), _file(tmp_path, "a.csv", "0,lovely\n1,awful\n"))
+    assert [row[:2] for row in rows] == [["0", "1"], ["0", "lovely"], ["1", "awful"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.csv", "", "is empty"),
+        ("a.jsonl", "", "is empty"),
+        ("a.jsonl", "nothing\n", "holds no rows"),
+        ("a.parquet", "PAR1", "predictions are made for .csv, .tsv and .jsonl"),
+        ("a.doc", "text\n", "cannot tell the format from the name"),
+        ("a.csv.gz", "", "is empty"),
+    ],
+)
+def test_file_that_cannot_be_read_is_named_and_nothing_is_written(
+    predictor: Predictor, tmp_path: Path, name: str, text: str, expected: str
+) -> None:
+    source = _file(tmp_path, name, text)
+    with pytest.raises(DataError, match=f"{name}: .*{expected}"):
+        _predict(predictor, source)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_output_appears_when_it_is_complete(predictor: Predictor, tmp_path: Path) -> None:
+    source = tmp_path / "a.csv.gz"
+    lines = ("text\n" + "so lovely\n" * 100_000).encode()
+    source.write_bytes(gzip.compress(lines)[:-20])
+    with pytest.raises(DataError, match="truncated"):
+        _predict(predictor, source)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def _peak_of(predictor: Predictor, folder: Path, count: int) -> int:
+    source = _file(folder, f"{count}.csv", "text\n" + "".join(f"tweet {n} is lovely\n" for n in range(count)))
+    tracemalloc.start()
+    try:
+        predict_file(predictor, source, source.with_suffix(".out.csv"), None, silent)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_file(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network is left out: it sees a chunk at a time, and would only make this slow."""
+    monkeypatch.setattr(predictor, "probabilities", lambda texts: [0.75] * len(texts))
+    small = _peak_of(predictor, tmp_path, 10_000)
+    large = _peak_of(predictor, tmp_path, 60_000)
+    assert large < 1.5 * small
+
+
+def test_predictions_do_not_depend_on_what_else_is_asked(predictor: Predictor) -> None:
+    texts = [text for _, text in invented_tweets(60)]
+    together = predictor.probabilities(texts)
+    alone = [predictor.predict(text).probability for text in texts]
+    assert together == pytest.approx(alone, abs=1e-6)
+    assert len(predictor.probabilities([])) == 0
+
+
+def test_text_without_tokens_has_a_probability_and_no_attention(trained_with_attention: RunDir) -> None:
+    prediction = load_predictor(trained_with_attention).predict("   ")
+    assert prediction.tokens == []
+    assert prediction.attention is None
+    assert 0 < prediction.probability < 1
+
+
+def test_attention_is_one_weight_per_token(trained_with_attention: RunDir) -> None:
+    prediction = load_predictor(trained_with_attention).predict("what a lovely day")
+    assert prediction.attention is not None
+    assert len(prediction.attention) == len(prediction.tokens) == 4
+    assert sum(prediction.attention) == pytest.approx(1)
+
+
+def test_unfinished_run_predicts_with_its_best_weights_so_far(experiment: MakeExperiment) -> None:
+    run = experiment()
+    assert run.attempt(StopWhen(lambda asked: asked == 25)) is not None
+    assert 0 < load_predictor(run.run_dir).predict("lovely").probability < 1

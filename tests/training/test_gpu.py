@@ -1,0 +1,49 @@
+"""Training on a CUDA GPU: exact to resume, and mixed precision that learns."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import MakeExperiment
+from tests.training.test_exact_resume import MODELS, complete_with_stops
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")]
+
+
+@pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)
+def test_run_on_a_gpu_that_stops_every_few_steps_matches_an_uninterrupted_one(
+    experiment: MakeExperiment, changes: dict[str, Any]
+) -> None:
+    expected = experiment(**changes, runtime__device="cuda").complete()
+    digest, stops = complete_with_stops(experiment(**changes, runtime__device="cuda"), every=6)
+    assert digest == expected
+    assert stops >= 6
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("pooling", ["mean+max", "attention"])
+def test_mixed_precision_learns_and_resumes_exactly(experiment: MakeExperiment, precision: str, pooling: str) -> None:
+    changes = {
+        "runtime__device": "cuda",
+        "training__precision": precision,
+        "model__pooling": pooling,
+        "training__epochs": 6,
+    }
+    uninterrupted = experiment(**changes)
+    expected = uninterrupted.complete()
+    result = uninterrupted.run_dir.read_result()
+    assert result is not None
+    assert result.metrics["train"].accuracy > 0.7
+    digest, _ = complete_with_stops(experiment(**changes), every=20)
+    assert digest == expected
+
+
+def test_gpu_and_cpu_learn_alike(experiment: MakeExperiment) -> None:
+    plain = {"model__dropout": 0.0, "embedding__token_dropout": 0.0, "training__log_every": 1, "training__epochs": 1}
+    curves = []
+    for device in ("cpu", "cuda"):
+        run = experiment(**plain, runtime__device=device)
+        run.complete()
+        curves.append([row["loss"] for row in run.run_dir.read_metrics() if row["kind"] == "step"])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-3)
