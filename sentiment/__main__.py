@@ -46,7 +46,7 @@ def main() -> None:
 
 @app.command()
 def data(
-    source: Annotated[str, typer.Argument(help="vader, sample, sentiment140, or the path of a table.")] = "vader",
+    source: Annotated[str | None, typer.Argument(help="vader, sample, sentiment140, or the path of a table.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Prepare it as this run needs it.")] = None,
     overrides: Overrides = None,
     results: ResultsRoot = Path("results"),
@@ -113,6 +113,9 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option("--data", help="A labelled table; without it the run's own parts.")
     ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="How to read FILE: data.columns.text=tweet, for example.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the metrics to this file as well.")] = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
@@ -128,12 +131,15 @@ def evaluate(
         OUT.print(result_table(result))
         metrics: Any = {part: of_part.model_dump() for part, of_part in result.metrics.items()}
     else:
+        from sentiment.config_file import resolve
         from sentiment.evaluate_file import evaluate_file
         from sentiment.predictor import load_predictor
         from sentiment.run_dir import Results
 
+        predictor = load_predictor(run_dir)
+        named = resolve(predictor.config.model_dump(), _parameters(str(data), overrides), str(run_dir.config_file))
         with Terminal() as terminal:
-            scores = evaluate_file(load_predictor(run_dir), data, Results(results), terminal.progress)
+            scores = evaluate_file(predictor, named.data, Results(results), terminal.progress)
         OUT.print(metrics_table(data.name, scores))
         metrics = scores.model_dump()
     if json_file:

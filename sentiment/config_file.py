@@ -33,7 +33,10 @@ def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: st
     Raises:
         ConfigError: names each mistake by its dotted path, value, origin and what would be valid.
     """
-    merged = _deep_copy(values)
+    try:
+        merged = _deep_copy(values)
+    except RecursionError:
+        raise ConfigError(f"{origin}: an anchor refers to itself") from None
     for key, value in parameters.items():
         _set(merged, key, value)
     try:

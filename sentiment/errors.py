@@ -39,5 +39,9 @@ class CheckpointError(SentimentError):
     """A checkpoint is truncated, altered, or belongs to another configuration or other data."""
 
 
+class MemoryExhaustedError(SentimentError):
+    """The GPU's memory does not hold the run."""
+
+
 class DivergedError(SentimentError):
     """Training ran away: the loss is infinite or not a number."""

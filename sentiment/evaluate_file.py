@@ -1,9 +1,8 @@
 """How a trained model does on any labelled file, whole, without a split."""
 
-from pathlib import Path
-
 import numpy as np
 
+from sentiment.config import DataConfig
 from sentiment.data.progress import Progress
 from sentiment.data.rows import Row
 from sentiment.data.sources import open_sources
@@ -16,15 +15,17 @@ from sentiment.training.metrics import measure
 _CHUNK = 4096
 
 
-def evaluate_file(predictor: Predictor, path: Path, results: Results, progress: Progress) -> Metrics:
-    """Measure on all rows of a labelled table, read with the run's own columns and labels; duplicates count.
+def evaluate_file(predictor: Predictor, config: DataConfig, results: Results, progress: Progress) -> Metrics:
+    """Measure on all rows of a labelled table; duplicates count.
+
+    Args:
+        config: names the file, its columns and labels; the text is cleaned as the run did.
 
     Raises:
         DataError: the file can't be read, or has no labelled row.
         ConfigError: it lacks a column of the run's configuration.
     """
-    config = predictor.config.data.model_copy(update={"source": str(path), "second_test": None})
-    source, _ = open_sources(config, results)
+    source, _ = open_sources(config.model_copy(update={"second_test": None}), results)
     labels: list[int] = []
     scores: list[np.ndarray] = []
     texts: list[str] = []
@@ -36,8 +37,8 @@ def evaluate_file(predictor: Predictor, path: Path, results: Results, progress: 
         if len(texts) == _CHUNK:
             scores.append(predictor.probabilities(texts))
             texts.clear()
-            progress(f"reading {path.name}", len(labels), source.total)
+            progress(f"reading {source.name}", len(labels), source.total)
     if not labels:
-        raise DataError(f"{path}: has no row with a positive or negative label")
+        raise DataError(f"{source.name}: has no row with a positive or negative label")
     scores.append(predictor.probabilities(texts))
     return measure(np.array(labels), np.concatenate(scores))

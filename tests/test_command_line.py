@@ -265,3 +265,13 @@ def test_a_process_ends_with_the_same_codes(trained: RunDir, tmp_path: Path) -> 
     assert bad.stdout == ""
     assert bad.stderr.startswith(f"error: {tmp_path}: is not a run's directory")
     assert call("trian").returncode == 2
+
+
+def test_evaluate_reads_a_file_with_columns_of_other_names(trained: RunDir, tmp_path: Path) -> None:
+    file = tmp_path / "others.csv"
+    file.write_text("class,tweet\nneg,what an awful day\npos,lovely cake\n")
+    options = ["--set", "data.columns.text=tweet", "--set", "data.columns.label=class"]
+    done = _run("evaluate", trained.path, "--data", file, "--results", tmp_path / "results", *options)
+    assert done.exit_code == 0, done.output
+    assert "others.csv, 2 tweets" in done.output
+    assert "no column" in _refused(2, "evaluate", trained.path, "--data", file, "--results", tmp_path / "results")

@@ -201,3 +201,10 @@ def test_every_field_but_the_plainest_says_what_it_is_for() -> None:
         "negative", "positive", "validation_fraction", "test_fraction", "kind", "cell", "layers", "bidirectional",
         "optimizer", "learning_rate", "batch_size", "epochs",
     }  # fmt: skip
+
+
+def test_anchor_that_refers_to_itself_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "loop.yaml"
+    file.write_text("model: &model\n  attention: *model\n")
+    with pytest.raises(ConfigError, match=r"loop\.yaml: an anchor refers to itself"):
+        load_config(file)

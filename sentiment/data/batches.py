@@ -88,10 +88,10 @@ class TokenStore:
         start = 0
         lengths: Rows = self.lengths[ordered]
         while start < len(ordered):
-            # The longest tweet of the span decides its width: shrink the guess to what that allows.
-            width = max(EVALUATION_TOKENS // int(lengths[start]), 1)
-            longest = int(lengths[min(start + width, len(ordered)) - 1])
-            end = min(start + max(EVALUATION_TOKENS // longest, 1), len(ordered))
+            # The last tweet of a span is its longest and decides how many tokens there are, padding included.
+            candidates = lengths[start : start + EVALUATION_TOKENS]
+            tokens = np.arange(1, len(candidates) + 1) * candidates
+            end = start + max(int(np.searchsorted(tokens, EVALUATION_TOKENS, side="right")), 1)
             spans.append((start, end))
             start = end
         return EpochPlan(self, ordered, spans)

@@ -85,6 +85,15 @@ def prepare_corpus(
     return open_corpus(final)
 
 
+def corpus_fingerprint(config: DataConfig, results: Results) -> str:
+    """What the fingerprint of a configuration's corpus would be now; nothing is prepared.
+
+    Raises:
+        DataError: the source can't be used.
+    """
+    return _fingerprint(config, *open_sources(config, results))
+
+
 def open_corpus(path: Path) -> Corpus:
     """Open a prepared corpus; the sizes of its files are checked, their content is not read.
 

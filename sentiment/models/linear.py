@@ -13,6 +13,7 @@ from sentiment.files import write_atomically, write_json
 # Raised when the recipe changes, so that a cached floor of the old one is not taken for the new one's.
 _VERSION = 1
 _STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # inverse strengths of the L2 penalty, tried on the validation part
+_TINY = 100  # training rows below which words that occur once count as well
 _LARGE = 200_000  # training rows from which on the strength is not searched
 _STRENGTH_FOR_LARGE = 2.0
 
@@ -51,7 +52,8 @@ def _fit(corpus: Corpus) -> Floor:
         token_pattern=None,
         lowercase=False,
         ngram_range=(1, 2),
-        min_df=2,
+        # In a handful of tweets no word may occur twice.
+        min_df=2 if len(train) >= _TINY else 1,
         sublinear_tf=True,
         dtype=np.float32,
     )
@@ -64,5 +66,11 @@ def _fit(corpus: Corpus) -> Floor:
         fits.append((model.score(validation_features, corpus.labels[validation]), -strength, model))
     _, strength, best = max(fits, key=lambda fit: fit[:2])
     everything = vectorizer.transform(np.arange(len(corpus.labels)))
-    settings = {"C": -strength, "ngrams": [1, 2], "min_df": 2, "sublinear_tf": True, "features": features.shape[1]}
+    settings = {
+        "C": -strength,
+        "ngrams": [1, 2],
+        "min_df": vectorizer.min_df,
+        "sublinear_tf": True,
+        "features": features.shape[1],
+    }
     return Floor(best.predict_proba(everything)[:, 1].astype(np.float32), settings)

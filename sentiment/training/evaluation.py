@@ -11,24 +11,19 @@ from sentiment.models.classifier import Classifier
 from sentiment.training.metrics import Probabilities
 
 
-class EvaluationStoppedError(Exception):
-    """There is a reason to stop; nothing is lost, since an evaluation changes nothing."""
-
-
 def predict(
-    model: Classifier, store: TokenStore, rows: Rows, should_stop: Callable[[], object] = lambda: None
+    model: Classifier, store: TokenStore, rows: Rows, check: Callable[[], None] = lambda: None
 ) -> Probabilities:
     """Probability of positive sentiment for each of `rows`, in their order. Shape (len(rows),).
 
-    Raises:
-        EvaluationStoppedError: `should_stop` returned something between two batches.
+    Args:
+        check: called between batches; what it raises ends the evaluation, which changes nothing.
     """
     plan = store.in_order_of_length(rows)
     logits = []
     with evaluation_mode(model):
         for batch in plan:
-            if should_stop():
-                raise EvaluationStoppedError
+            check()
             logits.append(model(batch).logits)
     by_length = torch.sigmoid(torch.cat(logits).double()).cpu().numpy()
     probabilities = np.empty(len(rows))

@@ -8,11 +8,11 @@ import torch
 
 from sentiment.config import RunConfig
 from sentiment.data.batches import TokenStore
-from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary, load_vectors
-from sentiment.errors import CheckpointError, SentimentError
+from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.models.classifier import Classifier, build_classifier
-from sentiment.models.linear import linear_floor
+from sentiment.models.linear import Floor, linear_floor
 from sentiment.records import PARTS
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.checkpoint import Checkpoints
@@ -21,7 +21,7 @@ from sentiment.training.device import available_threads, choose_device, make_rep
 from sentiment.training.lock import RunLock
 from sentiment.training.outcome import write_outcome
 from sentiment.training.provenance import AttemptRecord
-from sentiment.training.stop import Stop, StopRequest
+from sentiment.training.stop import Stop, StoppedError, StopRequest
 from sentiment.training.tracking import MetricLog, TimingLog
 from sentiment.training.trainer import Trainer, TrainingData
 
@@ -42,11 +42,14 @@ def run_experiment(
     with RunLock(run_dir.lock_file):
         _remove_leftovers(run_dir.path)
         if run_dir.completed:
+            _refuse_other_data(config, results, run_dir)
             Checkpoints(run_dir.checkpoints).delete_all()  # unless a kill came between the result and this
             console.say("is completed already; nothing to train")
             return None
-        corpus = prepare_corpus(config.data, results, console.progress)
-        floor = linear_floor(corpus)
+        try:
+            corpus, floor = _prepare_data(config, results, stop, console)
+        except StoppedError as stopped:
+            return stopped.stop
         trainer, vocabulary = _prepare_trainer(config, run_dir, corpus, stop, console)
         attempt = AttemptRecord(run_dir, config, corpus.fingerprint, trainer.data.store.device, trainer.step)
         try:
@@ -54,12 +57,45 @@ def run_experiment(
             reason = trainer.train()
             if reason is None:
                 write_outcome(run_dir, config, trainer, corpus, len(vocabulary), floor)
-        except (SentimentError, OSError, torch.OutOfMemoryError) as error:
+        except torch.OutOfMemoryError as error:
+            message = f"the GPU's memory is full at step {trainer.step}; a smaller training.batch_size or model may fit"
+            attempt.end("failed", trainer.step, message)
+            raise MemoryExhaustedError(message) from error
+        except (SentimentError, OSError) as error:
             with contextlib.suppress(OSError):  # on a full disk this fails too, but the error itself says more
                 attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
             raise
         attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
         return reason
+
+
+def _prepare_data(config: RunConfig, results: Results, stop: StopRequest, console: Console) -> tuple[Corpus, Floor]:
+    """The corpus and its floor, both from their caches if they are there.
+
+    Raises:
+        StoppedError: there was a reason to stop; what was begun is simply begun again.
+    """
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        console.progress(what, done, total)
+        stop.check()
+
+    corpus = prepare_corpus(config.data, results, progress)
+    return corpus, linear_floor(corpus)
+
+
+def _refuse_other_data(config: RunConfig, results: Results, run_dir: RunDir) -> None:
+    """The run's name knows only the path of its data, whose content may have changed since.
+
+    Raises:
+        RunDirError: it has.
+    """
+    record = run_dir.read_record()
+    if record and record.data_fingerprint != corpus_fingerprint(config.data, results):
+        raise RunDirError(
+            f"{run_dir.path}: was completed on other data than {config.data.source} now holds; "
+            "move it away to train anew"
+        )
 
 
 def _prepare_trainer(

@@ -24,6 +24,14 @@ class Stop:
     detail: str
 
 
+class StoppedError(Exception):
+    """Work that changes nothing was given up for a reason to stop."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop.detail)
+        self.stop = stop
+
+
 class StopRequest:
     """Asked between steps whether there is a reason to stop.
 
@@ -75,6 +83,15 @@ class StopRequest:
             if left < needed:
                 return Stop("deadline", f"{max(left, 0):.0f} s left, a step and a save may need {needed:.0f} s")
         return None
+
+    def check(self) -> None:
+        """For work that may be given up at any time, since it is simply done again.
+
+        Raises:
+            StoppedError: there is a reason to stop.
+        """
+        if stop := self.reason():
+            raise StoppedError(stop)
 
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         if self._signal is None:

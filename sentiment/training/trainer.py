@@ -18,10 +18,10 @@ from sentiment.training.checkpoint import Checkpoints, SaveSchedule
 from sentiment.training.console import Console
 from sentiment.training.device import random_states, restore_random_states
 from sentiment.training.early_stopping import EarlyStopping
-from sentiment.training.evaluation import EvaluationStoppedError, predict
+from sentiment.training.evaluation import predict
 from sentiment.training.metrics import measure
 from sentiment.training.optimizer import Updater
-from sentiment.training.stop import Stop, StopRequest
+from sentiment.training.stop import Stop, StoppedError, StopRequest
 from sentiment.training.tracking import MetricLog, TimingLog
 
 # The sample of training rows on which training metrics are measured: as many as there are validation rows,
@@ -174,8 +174,8 @@ class Trainer:
         trained = time.monotonic()
         try:
             self._evaluate_epoch()
-        except EvaluationStoppedError:
-            return self._stop.reason()
+        except StoppedError as stopped:
+            return stopped.stop
         now = time.monotonic()
         self._timings.add(
             kind="epoch",
@@ -242,7 +242,7 @@ class Trainer:
 
     def _measure(self, rows: Rows) -> Metrics:
         labels = self.data.store.labels_of(rows)
-        probabilities = predict(self.model, self.data.store, rows, self._stop.reason)
+        probabilities = predict(self.model, self.data.store, rows, self._stop.check)
         if not np.isfinite(probabilities).all():  # after an epoch's last update, which no loss has seen
             raise self._diverged("the probabilities are not numbers")
         return measure(labels, probabilities)

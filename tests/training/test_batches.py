@@ -93,3 +93,9 @@ def test_empty_tweet_is_one_unknown_token(tweets: Tweets) -> None:
     assert store.lengths.tolist() == [max(len(tweet), 1) for tweet in tweets]
     for row, tweet in enumerate(tweets):
         assert store.in_order_of_length(np.array([row]))[0].token_ids.tolist() == [tweet or [UNKNOWN]]
+
+
+def test_one_endless_tweet_leaves_the_batches_of_the_others_full() -> None:
+    lengths = [3] * 5000 + [20_000]
+    plan = _store([[2] * length for length in lengths]).in_order_of_length(np.arange(len(lengths)))
+    assert [batch.token_ids.numel() for batch in plan] == [15_000, 20_000]

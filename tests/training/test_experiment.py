@@ -1,0 +1,53 @@
+"""A run from data to result: what it refuses, what it says, and what it leaves behind."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sentiment.errors import MemoryExhaustedError, RunDirError
+from sentiment.run_dir import Results, RunDir
+from tests.conftest import MakeExperiment
+from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
+
+
+def test_completed_run_is_not_taken_for_one_on_data_that_has_changed_since(tmp_path: Path) -> None:
+    tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(900))
+    run = Experiment(small_config(tweets, training__epochs=1), Results(tmp_path / "results"), RunDir(tmp_path / "run"))
+    run.complete()
+    write_tweets(tweets, invented_tweets(900, seed=1))
+    with pytest.raises(RunDirError, match=r"was completed on other data than .*tweets\.csv now holds"):
+        run.attempt()
+
+
+def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> None:
+    tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(900))
+    run = Experiment(small_config(tweets, training__epochs=1), Results(tmp_path / "results"), RunDir(tmp_path / "run"))
+    stopped = run.attempt(StopWhen(lambda question: True))
+    assert stopped is not None
+    assert not list((tmp_path / "results").rglob("manifest.json"))
+    run.complete()
+
+
+def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", no_memory)
+    run = experiment()
+    with pytest.raises(MemoryExhaustedError, match=r"a smaller training\.batch_size"):
+        run.attempt()
+    record = run.run_dir.read_record()
+    assert record is not None
+    assert record.attempts[-1].reason == "failed"
+
+
+def test_floor_of_a_handful_of_tweets_takes_words_that_occur_once(tmp_path: Path) -> None:
+    lines = [(number % 2, f"one{number} two{number} three{number}") for number in range(60)]
+    tweets = write_tweets(tmp_path / "tweets.csv", lines)
+    changes = {"training__epochs": 1, "data__validation_fraction": 0.3, "data__test_fraction": 0.3}
+    run = Experiment(small_config(tweets, **changes), Results(tmp_path / "results"), RunDir(tmp_path / "run"))
+    run.complete()
+    result = run.run_dir.read_result()
+    assert result is not None
+    assert result.floor_settings["min_df"] == 1
