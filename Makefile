@@ -4,6 +4,7 @@ RUN     ?= rnn
 RESULTS ?= results
 DATA    ?=
 SET     ?=
+MODELS  ?= small original-5.5b
 PYTEST  ?=
 BENCH   ?= data training checkpoints
 # Where pip looks for torch besides its usual index; https://download.pytorch.org/whl/cpu has small builds without CUDA.
@@ -21,10 +22,10 @@ data_option = $(if $(DATA),--data '$(DATA)')
 set_options = $(foreach assignment,$(SET),--set '$(assignment)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run data test check bench clean
+.PHONY: help setup run data elmo-weights test check bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'with RUN=$(RUN) (any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))), DATA=vader|sentiment140|FILE,'
 	@echo '     SET="model.hidden_size=32 seed=2", RESULTS=DIR, PYTHON=python3.12'
 
@@ -33,8 +34,11 @@ setup: $(VENV)/installed ## create .venv and install what training needs
 run: $(VENV)/installed ## train RUN here and now, and show what came out
 	@$(BIN)/python -m sentiment train configs/runs/$(RUN).yaml --results '$(RESULTS)' $(data_option) $(set_options)
 
-data: $(VENV)/installed ## fetch and prepare DATA (sentiment140 is 80 MB), and say what is in it
+data: $(VENV)/installed ## fetch and prepare DATA (sentiment140: 81 MB), and say what is in it
 	@$(BIN)/python -m sentiment data $(DATA) --config configs/runs/$(RUN).yaml --results '$(RESULTS)' $(set_options)
+
+elmo-weights: $(VENV)/installed ## download the ELMo models MODELS (small and original-5.5b: 430 MB)
+	@$(BIN)/python -m sentiment elmo-weights $(MODELS) --results '$(RESULTS)'
 
 test: $(VENV)/installed-dev ## run all tests
 	@$(BIN)/python -m pytest -n auto $(PYTEST)
@@ -57,9 +61,11 @@ $(VENV)/bin/python:
 	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 
+# allennlp, the reference for ELMo, asks for packages of 2022; what is used of it needs none of them, hence --no-deps.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
 	@echo 'Installing (torch is large: some minutes)'
 	@$(PIP) --editable .
+	@$(PIP) --no-deps allennlp==2.10.1
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

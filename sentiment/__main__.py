@@ -1,5 +1,6 @@
-"""The command line: data, train, evaluate, predict, digest."""
+"""The command line: data, elmo-weights, train, evaluate, predict, digest."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,6 +67,22 @@ def data(
         corpus = prepare_corpus(run.data, Results(results), terminal.progress)
     OUT.print("\n".join(corpus.report.render_lines()), markup=False, soft_wrap=True)
     OUT.print(f"prepared in {corpus.path}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def elmo_weights(
+    names: Annotated[list[str] | None, typer.Argument(help="small, medium, original or original-5.5b.")] = None,
+    results: ResultsRoot = Path("results"),
+) -> None:
+    """Download published ELMo models (by default small and original-5.5b), check them and remember their checksums."""
+    from sentiment.elmo.models import fetch_elmo
+    from sentiment.run_dir import Results
+    from sentiment.terminal import OUT, Terminal
+
+    for name in names or ["small", "original-5.5b"]:
+        with Terminal() as terminal:
+            model = fetch_elmo(name, Results(results).elmo_models, terminal.progress)
+        OUT.print(f"{name}: {model.weights_path}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -224,10 +241,16 @@ def _show_result(run_dir: Any) -> None:
     )
     OUT.print(
         f"\nrun directory  {run_dir.path}\n"
-        f'use the model  python -m sentiment predict {run_dir.path} "what a lovely day"',
+        f'use the model  {_python()} -m sentiment predict {run_dir.path} "what a lovely day"',
         markup=False,
         soft_wrap=True,
     )
+
+
+def _python() -> str:
+    """This interpreter as one would type it here."""
+    python, here = Path(sys.executable), Path.cwd()
+    return str(python.relative_to(here) if python.is_relative_to(here) else python)
 
 
 def _show_predictions(predictor: Any, texts: list[str]) -> None:

@@ -27,6 +27,10 @@ class DownloadError(SentimentError):
     """A file could not be fetched, or what arrived is not the file that was expected."""
 
 
+class ElmoError(SentimentError):
+    """An ELMo model is missing, damaged, or not what its options say; or it is asked for what it cannot do."""
+
+
 class RunDirError(SentimentError):
     """A run directory holds something that does not belong together, or cannot be read or written."""
 

@@ -30,6 +30,11 @@ class Results:
         """Source files as they were fetched."""
         return self.root / "data" / "downloads"
 
+    @property
+    def elmo_models(self) -> Path:
+        """Files of published ELMo models."""
+        return self.root / "data" / "elmo"
+
     def corpus_dir(self, fingerprint: str) -> Path:
         """Of a prepared corpus; holds `tweets.parquet` (row, id, part, label, text, tokens) among others."""
         return self.root / "data" / "corpora" / fingerprint[:16]

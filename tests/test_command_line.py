@@ -13,7 +13,7 @@ from sentiment.run_dir import Results, RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen, invented_tweets, write_tweets
 
-COMMANDS = ("data", "train", "evaluate", "predict", "digest")
+COMMANDS = ("data", "elmo-weights", "train", "evaluate", "predict", "digest")
 
 
 def _run(*arguments: object) -> Result:
@@ -45,7 +45,14 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
     first = _run("train", small_run_file, "--results", results)
     assert first.exit_code == 0, first.output
     run_dir = _only_run(results)
-    for expected in ("linear floor", "mean of both", "best epoch", "overfit", str(run_dir.path), "python -m sentiment"):
+    for expected in (
+        "linear floor",
+        "mean of both",
+        "best epoch",
+        "overfit",
+        str(run_dir.path),
+        "-m sentiment predict",
+    ):
         assert expected in first.output
     before = run_dir.metrics_file.stat().st_mtime_ns
 
@@ -275,3 +282,8 @@ def test_evaluate_reads_a_file_with_columns_of_other_names(trained: RunDir, tmp_
     assert done.exit_code == 0, done.output
     assert "others.csv, 2 tweets" in done.output
     assert "no column" in _refused(2, "evaluate", trained.path, "--data", file, "--results", tmp_path / "results")
+
+
+def test_unknown_elmo_model_is_refused_with_the_published_names(tmp_path: Path) -> None:
+    message = _refused(1, "elmo-weights", "smal", "--results", tmp_path)
+    assert "'smal': published are small, medium, original, original-5.5b" in message

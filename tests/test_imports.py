@@ -14,6 +14,7 @@ LAYERS = [
     {"sentiment", "sentiment.errors", "sentiment.files", "sentiment.cores"},
     {"sentiment.records", "sentiment.config", "sentiment.config_file", "sentiment.run_dir"},
     {"sentiment.data"},
+    {"sentiment.elmo"},
     {"sentiment.models"},
     {"sentiment.training"},
     {"sentiment.predictor", "sentiment.evaluate_file", "sentiment.predict_file", "sentiment.terminal"},

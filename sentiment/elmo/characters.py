@@ -1,0 +1,53 @@
+"""How ELMo sees a token: fifty numbers, one per UTF-8 byte, with marks for its beginning, its end and what follows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+CHARACTERS = 50
+"""Numbers per token; what does not fit is cut off, possibly inside a character."""
+
+# All are one more than in the weight file, where bytes begin at 0: here 0 means that there is no token at all.
+_SENTENCE_START, _SENTENCE_END, _WORD_START, _WORD_END = 257, 258, 259, 260
+NO_CHARACTER = 261
+"""Follows a token's end. It has a learned vector of its own and takes part in the maximum over positions."""
+CHARACTER_KINDS = 262
+"""Numbers from 0 to 261."""
+
+SENTENCE_START, SENTENCE_END = "<S>", "</S>"
+"""What stands before and after each sentence; as tokens of a text, they are taken for the same."""
+_BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
+
+
+def character_ids(tokens: Sequence[str]) -> np.ndarray:
+    """The input of the character network (Peters et al. 2018; the numbering is that of bilm-tf and allennlp).
+
+    Any string is a token, also the empty one. Lone surrogates, which have no UTF-8 form, are left out.
+
+    Returns:
+        (tokens, 50) of int64, each from 1 to 261.
+    """
+    encoded = [token.encode("utf-8", "ignore")[: CHARACTERS - 2] for token in tokens]
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    ids = np.full((len(encoded), CHARACTERS), NO_CHARACTER, np.int64)
+    ids[:, 0] = _WORD_START
+    used = np.arange(CHARACTERS - 2) < lengths[:, None]
+    ids[:, 1:-1][used] = np.frombuffer(b"".join(encoded), np.uint8).astype(np.int64) + 1
+    ids[np.arange(len(encoded)), lengths + 1] = _WORD_END
+    for row, token in enumerate(tokens):
+        if token in _BOUNDARIES:
+            ids[row] = [_WORD_START, _BOUNDARIES[token], _WORD_END] + [NO_CHARACTER] * (CHARACTERS - 3)
+    return ids
+
+
+def batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
+    """The field's name for the input of a batch of tokenised sentences, equal to allennlp's.
+
+    Returns:
+        (sentences, tokens of the longest, 50) of int64; zeros where a shorter sentence has no token.
+    """
+    lengths = np.fromiter(map(len, batch), np.int64, len(batch))
+    ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = character_ids([token for sentence in batch for token in sentence])
+    return torch.from_numpy(ids)

@@ -1,0 +1,228 @@
+"""ELMo models by name: where their files are published, how they are fetched, and how they are found and trusted."""
+
+import json
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentiment.data.download import Remote, download
+from sentiment.data.progress import Progress
+from sentiment.elmo.options import ElmoOptions, read_options
+from sentiment.elmo.random_weights import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
+from sentiment.elmo.weights import Weights, check_weights, random_seed, read_weights
+from sentiment.errors import DownloadError, ElmoError
+from sentiment.files import fingerprint, sha256_of, write_json
+
+SERVERS = (
+    "https://allennlp.s3.amazonaws.com/models/elmo/",
+    "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo/",
+)
+"""Both give the same files; no checksum was ever published."""
+
+TINY = "tiny"
+"""A model of random numbers, for tests and demonstrations."""
+
+_TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model of Peters et al. (2018)."""
+
+    folder: str
+    weights_size: int | None = None
+    """In bytes, where it is known."""
+
+    @property
+    def options_file(self) -> str:
+        """Name of the file of options."""
+        return f"elmo_{self.folder}_options.json"
+
+    @property
+    def weights_file(self) -> str:
+        """Name of the file of weights."""
+        return f"elmo_{self.folder}_weights.hdf5"
+
+    @property
+    def record_file(self) -> str:
+        """Name of the file where this program remembers the checksums of what it fetched first."""
+        return f"elmo_{self.folder}_checksums.json"
+
+
+PUBLISHED = {
+    "small": Published("2x1024_128_2048cnn_1xhighway"),
+    "medium": Published("2x2048_256_2048cnn_1xhighway"),
+    "original": Published("2x4096_512_2048cnn_2xhighway", 374_434_792),
+    "original-5.5b": Published("2x4096_512_2048cnn_2xhighway_5.5B", 374_434_792),
+}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model on this machine, checked: sizes of all weights fit the options, and nothing is truncated."""
+
+    name: str
+    options_path: Path
+    weights_path: Path
+    options: ElmoOptions
+    checksums: dict[str, str]
+    """SHA-256 by file name."""
+    random: bool
+    """Whether the weights are random numbers, whose results say nothing about ELMo."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the contents, wherever they are and however they are called."""
+        return fingerprint([self.checksums[path.name] for path in (self.options_path, self.weights_path)])
+
+    def read_weights(self) -> Weights:
+        """Read all numbers.
+
+        Raises:
+            ElmoError: a part of the file is damaged.
+        """
+        return read_weights(self.weights_path, self.options)
+
+
+def find_elmo(model: str, folder: Path) -> ModelFiles:
+    """Find and check a model without any network.
+
+    Args:
+        model: a published name, `tiny`, or the path of a folder with one file each that ends in `options.json` and
+            `weights.hdf5`.
+        folder: where models are kept.
+
+    Raises:
+        ElmoError: it is not here, is damaged, or is not what was here before.
+    """
+    if model in PUBLISHED:
+        return _find_published(model, folder)
+    if model == TINY:
+        return _checked(TINY, *_tiny(folder / TINY))
+    path = Path(model)
+    if not path.is_dir():
+        raise ElmoError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder")
+    return _checked(model, _only_file(path, OPTIONS_FILE), _only_file(path, WEIGHTS_FILE))
+
+
+def fetch_elmo(
+    name: str, folder: Path, progress: Progress | None = None, servers: Sequence[str] = SERVERS
+) -> ModelFiles:
+    """Download a published model unless it is here, check it, and remember its checksums.
+
+    An interrupted download is continued by the next call. Files that a user has put into `folder` are taken as well.
+
+    Raises:
+        DownloadError: a server gives nothing, or another file than the one that was fetched first.
+        ElmoError: the name is unknown, or the files are no ELMo model of consistent sizes; what was just fetched is
+            deleted then.
+    """
+    if name not in PUBLISHED:
+        raise ElmoError(f"ELMo model {name!r}: published are {', '.join(PUBLISHED)}")
+    model, fetched = PUBLISHED[name], []
+    remembered = _read_record(folder / model.record_file)
+    for file in (model.options_file, model.weights_file):
+        if not (folder / file).exists():
+            urls = [f"{server}{model.folder}/{file}" for server in servers]
+            known = model.weights_size if file == model.weights_file else None
+            size, sha256 = remembered.get(file) or (known or _size(file, urls, folder), "")
+            fetched.append(download(Remote(file, urls, size, sha256), folder, progress))
+    try:
+        files = _find_published(name, folder)
+    except ElmoError:
+        for path in fetched:
+            path.unlink()
+        raise
+    if not remembered:
+        sizes = {path.name: path.stat().st_size for path in (files.options_path, files.weights_path)}
+        record = {file: {"size": size, "sha256": files.checksums[file]} for file, size in sizes.items()}
+        write_json(folder / model.record_file, record)
+    return files
+
+
+def _find_published(name: str, folder: Path) -> ModelFiles:
+    model = PUBLISHED[name]
+    paths = folder / model.options_file, folder / model.weights_file
+    for path in paths:
+        if not path.is_file():
+            raise ElmoError(
+                f"ELMo model {name!r} is not here: {path} is missing. `make elmo-weights` fetches it "
+                "(on a machine with a network: a compute node never does)"
+            )
+    remembered = _read_record(folder / model.record_file)
+    wanted = {model.weights_file: model.weights_size} | {file: size for file, (size, _) in remembered.items()}
+    for path in paths:
+        size = path.stat().st_size
+        if wanted.get(path.name) not in (None, size):
+            raise ElmoError(f"{path}: has {size:,} bytes where {wanted[path.name]:,} are expected; {_AGAIN}")
+    files = _checked(name, *paths)
+    for file, (_, sha256) in remembered.items():
+        if files.checksums[file] != sha256:
+            raise ElmoError(f"{folder / file}: is not the file that was fetched first (its SHA-256 differs); {_AGAIN}")
+    return files
+
+
+_AGAIN = "delete it and fetch it again with `make elmo-weights`"
+
+
+def _checked(name: str, options_path: Path, weights_path: Path) -> ModelFiles:
+    options = read_options(options_path)
+    check_weights(weights_path, options)
+    checksums = {path.name: sha256_of(path) for path in (options_path, weights_path)}
+    random = random_seed(weights_path) is not None
+    return ModelFiles(name, options_path, weights_path, options, checksums, random)
+
+
+def _tiny(folder: Path) -> tuple[Path, Path]:
+    """Make the model in a folder of its own, which is renamed when complete; several processes may do so."""
+    if not folder.is_dir():
+        made = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        try:
+            write_random_model(made, SIZES[TINY])
+            made.rename(folder)
+        except OSError as error:
+            shutil.rmtree(made, ignore_errors=True)
+            if not folder.is_dir():
+                raise ElmoError(f"{folder}: cannot be written: {error.strerror}") from None
+    return folder / OPTIONS_FILE, folder / WEIGHTS_FILE
+
+
+def _only_file(folder: Path, ending: str) -> Path:
+    found = sorted(path for path in folder.iterdir() if path.name.endswith(ending))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise ElmoError(f"{folder}: one file that ends in {ending} is needed to be an ELMo model; there is {names}")
+    return found[0]
+
+
+def _read_record(path: Path) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 by file name; empty before the first fetch."""
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(path.read_bytes())
+        return {str(file): (int(known["size"]), str(known["sha256"])) for file, known in record.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        raise ElmoError(f"{path}: the remembered checksums cannot be read ({error}); delete it to trust anew") from None
+
+
+def _size(file: str, urls: Sequence[str], folder: Path) -> int:
+    """In bytes, as the first server says that answers."""
+    failures = []
+    for url in urls:
+        request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # from our own list of servers
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+                if length := response.headers.get("Content-Length"):
+                    return int(length)
+                failures.append(f"{url}: does not say its size")
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            failures.append(f"{url}: {error}")
+    tried = "\n  ".join(failures)
+    raise DownloadError(
+        f"{file} could not be fetched:\n  {tried}\nwhere there is no network, put the file at {folder / file}"
+    )

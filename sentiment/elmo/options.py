@@ -1,0 +1,130 @@
+"""The file `options.json` of an ELMo model: its sizes, and which datasets of which shapes its weights must have."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from sentiment.elmo.characters import CHARACTER_KINDS, CHARACTERS
+from sentiment.errors import ElmoError
+
+Shape = tuple[int, ...]
+
+DIRECTIONS = 2
+"""Forward and backward, in this order."""
+GATES = 4
+
+
+class _Part(BaseModel):
+    # Files of training runs have many more fields, which say nothing about the encoder.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class CharacterEmbedding(_Part):
+    """Of one byte or mark."""
+
+    dim: PositiveInt
+
+
+class CharacterCnn(_Part):
+    """From the characters of a token to its vector."""
+
+    embedding: CharacterEmbedding
+    filters: Annotated[tuple[tuple[Annotated[int, Field(ge=1, le=CHARACTERS)], PositiveInt], ...], Field(min_length=1)]
+    """Width in characters and number of filters of that width."""
+    n_highway: Annotated[int, Field(ge=0)]
+    activation: Literal["relu", "tanh"]
+    max_characters_per_token: Annotated[int, Field(ge=CHARACTERS, le=CHARACTERS)]
+    # bilm-tf's training counts the kinds without the one for "no token" (261), its published files with it.
+    n_characters: Annotated[int, Field(ge=CHARACTER_KINDS - 1, le=CHARACTER_KINDS)]
+
+    @property
+    def features(self) -> int:
+        """Filters of all widths together."""
+        return sum(count for _, count in self.filters)
+
+
+class Lstm(_Part):
+    """Both directions of all layers."""
+
+    dim: PositiveInt
+    """Cells per layer and direction."""
+    projection_dim: PositiveInt
+    """Values per direction of a vector, and of the recurrent state."""
+    n_layers: PositiveInt
+    cell_clip: PositiveFloat | None
+    """Largest absolute value of a cell."""
+    proj_clip: PositiveFloat | None
+    """Likewise of the projected state."""
+    use_skip_connections: Literal[True]
+
+
+class ElmoOptions(_Part):
+    """Sizes of an ELMo model (Peters et al. 2018), named as in the published files."""
+
+    char_cnn: CharacterCnn
+    lstm: Lstm
+
+    @property
+    def vector_size(self) -> int:
+        """Values per token and layer, both directions together."""
+        return DIRECTIONS * self.lstm.projection_dim
+
+    def datasets(self) -> dict[str, Shape]:
+        """Name and shape of each dataset that the weights consist of, in the order in which they are used."""
+        cnn, features, size = self.char_cnn, self.char_cnn.features, self.lstm.projection_dim
+        shapes: dict[str, Shape] = {"char_embed": (CHARACTER_KINDS - 1, cnn.embedding.dim)}
+        for number, (width, count) in enumerate(cnn.filters):
+            shapes[f"CNN/W_cnn_{number}"] = (1, width, cnn.embedding.dim, count)
+            shapes[f"CNN/b_cnn_{number}"] = (count,)
+        for number in range(cnn.n_highway):
+            for kind in ("transform", "carry"):
+                shapes[f"CNN_high_{number}/W_{kind}"] = (features, features)
+                shapes[f"CNN_high_{number}/b_{kind}"] = (features,)
+        shapes |= {"CNN_proj/W_proj": (features, size), "CNN_proj/b_proj": (size,)}
+        for direction in range(DIRECTIONS):
+            for layer in range(self.lstm.n_layers):
+                cell = cell_group(direction, layer)
+                shapes[f"{cell}/W_0"] = (2 * size, GATES * self.lstm.dim)
+                shapes[f"{cell}/B"] = (GATES * self.lstm.dim,)
+                shapes[f"{cell}/W_P_0"] = (self.lstm.dim, size)
+        return shapes
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the weights are."""
+        total = 0
+        for shape in self.datasets().values():
+            count = 1
+            for size in shape:
+                count *= size
+            total += count
+        return total
+
+
+def cell_group(direction: int, layer: int) -> str:
+    """The HDF5 group of one layer's weights in one direction."""
+    return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
+
+
+def read_options(path: Path) -> ElmoOptions:
+    """Read and check the options of a model.
+
+    Raises:
+        ElmoError: the file is missing, is no JSON, or describes what this encoder does not know; all mistakes at once.
+    """
+    try:
+        return ElmoOptions.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ElmoError(f"{path}: cannot be read as options of an ELMo model: {error.strerror}") from None
+    except ValidationError as error:
+        mistakes = [
+            f"  {'.'.join(map(str, one['loc'])) or 'the file'} = {_shortened(one['input'])}: {one['msg']}"
+            for one in error.errors()
+        ]
+        raise ElmoError("\n".join([f"{path}: not options of an ELMo model:", *mistakes])) from None
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

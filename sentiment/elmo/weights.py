@@ -1,0 +1,160 @@
+"""The file `weights.hdf5` of an ELMo model: checked against its options, and turned into this encoder's layout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from sentiment.elmo.options import GATES, ElmoOptions, cell_group
+from sentiment.errors import ElmoError
+
+RANDOM_SEED = "random_seed"
+"""Attribute of a file that holds random numbers instead of a trained model."""
+
+_FORGET_BIAS = 1.0
+
+
+@dataclass(frozen=True)
+class CellWeights:
+    """One LSTM layer in one direction; gates in the order input, forget, output, candidate."""
+
+    input: np.ndarray
+    """(vector, gates, cells)"""
+    recurrent: np.ndarray
+    """(vector, gates, cells)"""
+    bias: np.ndarray
+    """(gates, cells), with the forget gate's constant."""
+    projection: np.ndarray
+    """(cells, vector)"""
+
+
+@dataclass(frozen=True)
+class Highway:
+    """Of the character network: y = g * relu(x T) + (1 - g) * x with g = sigmoid(x G), both products in one."""
+
+    weight: np.ndarray
+    """(features, 2 * features): transform, gate."""
+    bias: np.ndarray
+    """(2 * features,)"""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All of a model, as float32 arrays for products of the form `x @ weight`."""
+
+    characters: np.ndarray
+    """(262, character): row 0 is zero and stands for no token."""
+    filters: tuple[tuple[np.ndarray, np.ndarray], ...]
+    """For each width: (width * character, filters), (filters,)."""
+    highways: tuple[Highway, ...]
+    projection: np.ndarray
+    """(features, vector)"""
+    projection_bias: np.ndarray
+    """(vector,)"""
+    cells: tuple[tuple[CellWeights, CellWeights], ...]
+    """For each layer: forward, backward."""
+
+
+def check_weights(path: Path, options: ElmoOptions) -> None:
+    """Compare a file's structure with the options, without reading its numbers.
+
+    Raises:
+        ElmoError: names the first dataset that is missing or differs, or says that the file is damaged.
+    """
+    with _opened(path) as file:
+        for name, shape in options.datasets().items():
+            _dataset(file, name, shape, path)
+
+
+def random_seed(path: Path) -> int | None:
+    """The seed if the file holds random numbers instead of a trained model, else None.
+
+    Raises:
+        ElmoError: the file is missing or damaged.
+    """
+    with _opened(path) as file:
+        return int(file.attrs[RANDOM_SEED]) if RANDOM_SEED in file.attrs else None
+
+
+def read_weights(path: Path, options: ElmoOptions) -> Weights:
+    """Read a published (or random) model.
+
+    Raises:
+        ElmoError: the file is missing, truncated, damaged or of other sizes than the options say; the message names
+            the dataset and both shapes.
+    """
+    arrays = {}
+    with _opened(path) as file:
+        for name, shape in options.datasets().items():
+            dataset = _dataset(file, name, shape, path)
+            try:
+                arrays[name] = np.asarray(dataset[...], np.float32)
+            except (OSError, RuntimeError) as error:
+                raise ElmoError(f"{path}: dataset {name} cannot be read, the file is damaged: {error}") from None
+            if not np.isfinite(arrays[name]).all():
+                raise ElmoError(f"{path}: dataset {name} holds infinities or NaN; the file is damaged")
+    return _own_layout(arrays, options)
+
+
+def _opened(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise ElmoError(f"{path}: there is no such file of ELMo weights")
+    try:
+        return h5py.File(path, "r")
+    except (OSError, RuntimeError) as error:
+        size = path.stat().st_size
+        raise ElmoError(f"{path}: truncated, damaged or no HDF5 file ({size:,} bytes): {error}") from None
+
+
+def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> h5py.Dataset:
+    wanted = f"the options say {shape}; do options and weights belong together?"
+    try:
+        dataset = file.get(name)
+    except (KeyError, OSError, RuntimeError) as error:
+        raise ElmoError(f"{path}: dataset {name} cannot be opened, the file is damaged: {error}") from None
+    if not isinstance(dataset, h5py.Dataset):
+        raise ElmoError(f"{path}: dataset {name} is missing, {wanted}")
+    if dataset.shape != shape:
+        raise ElmoError(f"{path}: dataset {name} has shape {dataset.shape}, {wanted}")
+    if dataset.dtype.kind != "f":
+        raise ElmoError(f"{path}: dataset {name} has type {dataset.dtype}, floating point numbers are needed")
+    return dataset
+
+
+def _own_layout(arrays: Mapping[str, np.ndarray], options: ElmoOptions) -> Weights:
+    cnn = options.char_cnn
+    characters = arrays["char_embed"]
+    return Weights(
+        # The file has no vector for "no token", whose number is 0.
+        characters=np.concatenate([np.zeros_like(characters[:1]), characters]),
+        filters=tuple(
+            (arrays[f"CNN/W_cnn_{number}"].reshape(-1, count), arrays[f"CNN/b_cnn_{number}"])
+            for number, (_, count) in enumerate(cnn.filters)
+        ),
+        highways=tuple(
+            # What TensorFlow's authors call "carry" opens the way for the transformed value.
+            Highway(
+                np.concatenate([arrays[f"CNN_high_{number}/W_{kind}"] for kind in ("transform", "carry")], axis=1),
+                np.concatenate([arrays[f"CNN_high_{number}/b_{kind}"] for kind in ("transform", "carry")]),
+            )
+            for number in range(cnn.n_highway)
+        ),
+        projection=arrays["CNN_proj/W_proj"],
+        projection_bias=arrays["CNN_proj/b_proj"],
+        cells=tuple(
+            (_cell(arrays, options, 0, layer), _cell(arrays, options, 1, layer))
+            for layer in range(options.lstm.n_layers)
+        ),
+    )
+
+
+def _cell(arrays: Mapping[str, np.ndarray], options: ElmoOptions, direction: int, layer: int) -> CellWeights:
+    group, size, cells = cell_group(direction, layer), options.lstm.projection_dim, options.lstm.dim
+    # From TensorFlow's order (input, candidate, forget, output): the three that a sigmoid follows stand together.
+    order = [0, 2, 3, 1]
+    weight = arrays[f"{group}/W_0"].reshape(2 * size, GATES, cells)[:, order]
+    bias = arrays[f"{group}/B"].reshape(GATES, cells)[order]
+    bias[1] += _FORGET_BIAS  # TensorFlow adds it when it computes, and does not store it
+    return CellWeights(weight[:size], weight[size:], bias, arrays[f"{group}/W_P_0"])

@@ -1,0 +1,35 @@
+import pytest
+
+from sentiment.elmo.encoder import Elmo
+from sentiment.elmo.options import read_options
+from sentiment.elmo.random_weights import SIZES, write_random_model
+from sentiment.elmo.weights import read_weights
+from tests.elmo.tweets import SHARED_FIXTURES, Model
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model of random weights."""
+    return Model(*write_random_model(tmp_path_factory.mktemp("elmo") / "tiny", SIZES["tiny"]))
+
+
+@pytest.fixture(scope="session")
+def saturating(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """Another whose gates saturate and whose clips are reached."""
+    folder = tmp_path_factory.mktemp("elmo") / "saturating"
+    return Model(*write_random_model(folder, SIZES["tiny"], seed=1, strength=4))
+
+
+@pytest.fixture(scope="session")
+def trained_tiny() -> Model:
+    """A tiny model that was trained by the authors of ELMo."""
+    if not SHARED_FIXTURES.is_dir():
+        pytest.skip(f"no ELMo fixtures at {SHARED_FIXTURES}")
+    return Model(SHARED_FIXTURES / "options.json", SHARED_FIXTURES / "lm_weights.hdf5")
+
+
+@pytest.fixture(scope="session")
+def elmo(tiny: Model) -> Elmo:
+    """The encoder on random weights, starting from zeros."""
+    options = read_options(tiny.options)
+    return Elmo(options, read_weights(tiny.weights, options))

@@ -1,0 +1,9 @@
+"""Where allennlp, the reference, is not installed, tests against it are skipped."""
+
+import pytest
+
+from sentiment.elmo.reference import reference_is_installed
+
+needs_allennlp = pytest.mark.skipif(
+    not reference_is_installed(), reason="allennlp is not installed, so there is nothing to compare with"
+)

@@ -1,0 +1,59 @@
+"""Our encoder against the vectors that the original TensorFlow implementation (bilm-tf) has computed."""
+
+import json
+
+import h5py
+import pytest
+import torch
+
+from tests.elmo.tweets import SHARED_FIXTURES, Model
+
+pytestmark = pytest.mark.shared_data
+
+LISTS = 3
+
+
+@pytest.fixture(scope="module")
+def sentences(trained_tiny: Model) -> list[list[list[str]]]:
+    lists = json.loads((SHARED_FIXTURES / "sentences.json").read_text(encoding="utf-8"))
+    return [[sentence.split() for sentence in one] for one in lists]
+
+
+def expected(number: int, sentence: int) -> torch.Tensor:
+    """(tokens, 32): the top layer."""
+    with h5py.File(SHARED_FIXTURES / f"lm_embeddings_{number}.hdf5", "r") as file:
+        forward, backward = torch.from_numpy(file[str(sentence)][...])
+    return torch.cat([forward, backward], dim=1)
+
+
+@pytest.mark.parametrize("number", range(LISTS))
+def test_all_sentences_agree_with_carried_state(
+    trained_tiny: Model, sentences: list[list[list[str]]], number: int
+) -> None:
+    found = trained_tiny.elmo("carry").encode(sentences[number], ["top"], batch_tweets=1)
+    for sentence in range(10):
+        torch.testing.assert_close(found.of_tweet(sentence, "top"), expected(number, sentence), atol=1e-5, rtol=0)
+
+
+def test_three_rows_at_a_time_agree_too(trained_tiny: Model, sentences: list[list[list[str]]]) -> None:
+    elmo = trained_tiny.elmo("carry")
+    for sentence, batch in enumerate(zip(*sentences, strict=True)):
+        found = elmo.encode(batch, ["top"])
+        for number in range(LISTS):
+            torch.testing.assert_close(found.of_tweet(number, "top"), expected(number, sentence), atol=1e-5, rtol=0)
+
+
+def test_from_zeros_only_the_first_sentences_agree(trained_tiny: Model, sentences: list[list[list[str]]]) -> None:
+    elmo = trained_tiny.elmo("zero")
+    for number in range(LISTS):
+        found = elmo.encode(sentences[number], ["top"])
+        torch.testing.assert_close(found.of_tweet(0, "top"), expected(number, 0), atol=1e-5, rtol=0)
+        assert (found.of_tweet(1, "top") - expected(number, 1)).abs().max() > 0.1
+
+
+def test_token_vectors_agree(trained_tiny: Model) -> None:
+    words = (SHARED_FIXTURES / "vocab_test.txt").read_text(encoding="utf-8").splitlines()
+    with h5py.File(SHARED_FIXTURES / "elmo_token_embeddings.hdf5", "r") as file:
+        wanted = torch.from_numpy(file["embedding"][...])
+    assert len(words) == len(wanted) == 458
+    torch.testing.assert_close(trained_tiny.elmo().type_vectors(words), wanted, atol=1e-5, rtol=0)

@@ -1,0 +1,90 @@
+"""Our encoder against the real one of allennlp 2.10.1, layer by layer."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+
+from sentiment.elmo.characters import batch_to_ids
+from sentiment.elmo.encoder import LAYERS, Elmo
+from sentiment.elmo.random_weights import SIZES, write_random_model
+from sentiment.elmo.reference import ReferenceElmo, reference_elmo
+from tests.elmo.oracle import needs_allennlp
+from tests.elmo.tweets import Model, batches, random_tweets
+
+pytestmark = needs_allennlp
+
+Tweets = list[list[str]]
+
+
+def largest_difference(model: Model, tweets: Tweets, batch_tweets: int = 7) -> float:
+    wanted = ReferenceElmo(model.options, model.weights, carry=False).encode(tweets, batch_tweets=19)
+    found = model.elmo().encode(tweets, batch_tweets=batch_tweets)
+    return max(float((wanted.layers[layer] - found.layers[layer]).abs().max()) for layer in LAYERS)
+
+
+@pytest.fixture(scope="module")
+def reference(tiny: Model) -> ReferenceElmo:
+    return ReferenceElmo(tiny.options, tiny.weights, carry=False)
+
+
+def test_all_lengths_and_odd_tokens_agree(tiny: Model) -> None:
+    assert largest_difference(tiny, random_tweets(60)) <= 1e-5
+
+
+def test_saturated_gates_and_clipped_values_agree(saturating: Model) -> None:
+    tweets = random_tweets(60)
+    assert largest_difference(saturating, tweets) <= 1e-4
+    first = saturating.elmo().encode(tweets, ["first"]).layers["first"]
+    assert (first.abs() == 3).float().mean() > 0.01
+
+
+@pytest.mark.shared_data
+def test_trained_weights_agree(trained_tiny: Model) -> None:
+    assert largest_difference(trained_tiny, random_tweets(60)) <= 1e-5
+
+
+@pytest.mark.parametrize(("size", "tweets"), [("small", 20), ("original", 4)])
+def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path) -> None:
+    model = Model(*write_random_model(tmp_path, SIZES[size], strength=2))
+    try:
+        assert largest_difference(model, random_tweets(tweets, longest=tweets), batch_tweets=3) <= 1e-4
+    finally:
+        model.weights.unlink()  # large
+
+
+@given(batches)
+@settings(deadline=None, max_examples=40)
+def test_any_batch_agrees(elmo: Elmo, reference: ReferenceElmo, batch: Tweets) -> None:
+    wanted, found = reference.encode(batch), elmo.encode(batch)
+    for layer in LAYERS:
+        torch.testing.assert_close(found.layers[layer], wanted.layers[layer], atol=1e-5, rtol=0)
+
+
+def test_carried_states_agree_over_batches_of_changing_size(tiny: Model) -> None:
+    reference, elmo = ReferenceElmo(tiny.options, tiny.weights), tiny.elmo("carry")
+    tweets = random_tweets(80, longest=20)
+    carried = []
+    for start, end in [(0, 5), (5, 6), (6, 20), (20, 32), (32, 33), (33, 60), (60, 80)]:
+        batch = tweets[start:end]
+        wanted, found = reference.encode(batch), elmo.encode(batch, ["top"] if start == 5 else LAYERS)
+        for layer, vectors in found.layers.items():
+            torch.testing.assert_close(vectors, wanted.layers[layer], atol=1e-5, rtol=0)
+        carried.append(found.layers["top"])
+    assert not torch.allclose(torch.cat(carried), tiny.elmo().encode(tweets).layers["top"], atol=0.01)
+    for encoder in (reference, elmo):
+        encoder.reset_states()
+    both = [encoder.encode(tweets, ["top"], batch_tweets=30).layers["top"] for encoder in (reference, elmo)]
+    torch.testing.assert_close(both[1], both[0], atol=1e-5, rtol=0)
+
+
+def test_padded_batches_agree_with_the_whole_module(tiny: Model, elmo: Elmo) -> None:
+    module = reference_elmo(tiny.options, tiny.weights, scalar_mix_parameters=[0.0, 0.0, 0.0])
+    ids = batch_to_ids(random_tweets(12, longest=12))
+    wanted = module(ids)
+    layers, mask = elmo(ids)
+    torch.testing.assert_close(
+        torch.stack(list(layers.values())).mean(0), wanted["elmo_representations"][0], atol=1e-5, rtol=0
+    )
+    assert torch.equal(mask, wanted["mask"])
