@@ -257,6 +257,9 @@ SCRIPT = """
     from sentiment.data.corpus import prepare_corpus
     from sentiment.run_dir import Results
 
+    # A shell starts what runs in the background with this signal ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def progress(what, done, total):
         if sys.argv[3] != "finish" and done >= 300:  # the workers are at work by then
             if sys.argv[3] == "kill":
