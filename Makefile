@@ -48,7 +48,7 @@ check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy trains for minutes
+bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy and BENCH=elmo take minutes
 	@for bench in $(BENCH); do $(BIN)/python -m tests.benchmarks.bench_$$bench || exit 1; done
 
 clean: ## delete .venv and caches; results stay
