@@ -1,5 +1,6 @@
 """The one schema of a run: what is trained on which data, how, and (apart from its identity) on what machine."""
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,7 +15,7 @@ Treatment = Literal["keep", "mask", "remove"]
 Labels = Annotated[tuple[str, ...], Field(strict=False)]
 
 # What a run is about is its identity; on which machine and how often it saves is not.
-OPERATIONAL_SECTIONS = ("description", "runtime")
+OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
 
 
 class Section(BaseModel):
@@ -127,6 +128,41 @@ class EmbeddingConfig(Section):
     """Share of the tokens that is read as unknown in training, which keeps small data from being learned by heart."""
 
 
+class ElmoConfig(Section):
+    """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read."""
+
+    model: str = "small"
+    """`small`, `medium`, `original`, `original-5.5b` (`make elmo-weights` fetches them), `tiny` (random numbers, for
+    tests) or the folder of a model in the same format."""
+    layers: Literal["token", "first", "top", "mix"] = "mix"
+    """The context-free vectors, those of either LSTM layer, or a mean of all three with learned weights."""
+    combine: Literal["alone", "beside"] = "beside"
+    """Whether the classifier reads ELMo alone, or ELMo beside the learned vectors of `embedding`."""
+    dropout: Probability = 0.0
+    """Share of each ELMo vector's numbers that is zeroed in training."""
+    layer_norm: bool = False
+    """With `mix`: whether each layer is brought to mean 0 and variance 1 first."""
+    state: Literal["zero", "warm", "carry"] = "zero"
+    """In which an LSTM begins a tweet: `zero`; `warm`, always that after a fixed text; `carry`, what the batch before
+    left, as allennlp does: for comparison only, since vectors then depend on the order of batches."""
+    backend: Literal["own", "allennlp"] = "own"
+    """Whose code computes: this project's, or allennlp's (slow; without cache)."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the encoder's matrix products."""
+    storage: Literal["fp16", "fp32"] = "fp16"
+    """Of the cached vectors."""
+    cache: Literal["on", "off"] = "on"
+    """`off` computes the vectors anew for every batch."""
+
+    @model_validator(mode="after")
+    def _can_be_computed(self) -> Self:
+        if self.cache == "on" and self.state == "carry":
+            raise ValueError("state 'carry' makes vectors depend on the order of batches: it needs cache 'off'")
+        if self.backend == "allennlp" and (self.cache == "on" or self.precision != "fp32" or self.state == "warm"):
+            raise ValueError("backend 'allennlp' needs cache 'off', precision 'fp32', and state 'zero' or 'carry'")
+        return self
+
+
 class AttentionConfig(Section):
     """Structured self-attention (Lin et al. 2017): A = softmax(W2 tanh(W1 H^T)), r weighted means of the states H."""
 
@@ -193,6 +229,16 @@ class TrainingConfig(Section):
     """A run overfits if, at its best epoch, training accuracy exceeds validation accuracy by more than this."""
 
 
+class TrackingConfig(Section):
+    """Where the metric log is copied to; `metrics.jsonl` is always written."""
+
+    wandb: Literal["auto", "offline", "online", "disabled"] = "auto"
+    """Weights & Biases; `auto` is `offline` in Slurm's tasks and `disabled` elsewhere."""
+    project: str = "sentiment"
+    entity: str | None = None
+    """The user or team at W&B that runs belong to; None takes the account's own."""
+
+
 class CheckpointConfig(Section):
     """When to save; by default as often as is optimal for the measured cost of saving (Young 1974)."""
 
@@ -225,14 +271,18 @@ class RunConfig(Section):
     """Of the weights, the order of the batches and dropout."""
     data: DataConfig = DataConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
+    elmo: ElmoConfig | None = None
+    """None trains without ELMo."""
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    tracking: TrackingConfig = TrackingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
     def identity(self) -> dict[str, Any]:
-        """The resolved configuration without its operational sections, as plain JSON values."""
+        """The resolved configuration without operational and absent sections, as plain JSON values."""
         values = self.model_dump(mode="json")
-        return {name: value for name, value in values.items() if name not in OPERATIONAL_SECTIONS}
+        absent = {name for name, value in values.items() if value is None}
+        return {name: value for name, value in values.items() if name not in {*OPERATIONAL_SECTIONS, *absent}}
 
     def fingerprint(self) -> str:
         """SHA-256 of the identity: equal for two configurations that ask the same question."""
@@ -247,4 +297,5 @@ class RunConfig(Section):
         model = self.model
         name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
         depth = f"{model.layers}x" if model.layers > 1 else ""
-        return f"{name}{depth}{model.hidden_size}-{model.pooling.replace('+', '_')}-s{self.seed}"
+        elmo = f"elmo_{PurePath(self.elmo.model).name}_{self.elmo.layers}-" if self.elmo else ""
+        return f"{elmo}{name}{depth}{model.hidden_size}-{model.pooling.replace('+', '_')}-s{self.seed}"

@@ -55,6 +55,18 @@ class Attempt(Record):
     """The signal's name, the deadline, or the error in one line."""
 
 
+class ElmoRecord(Record):
+    """The ELMo model whose vectors a run reads."""
+
+    model: str
+    fingerprint: str
+    """SHA-256 of its files."""
+    state: dict[str, str]
+    """In which the LSTMs begin a tweet; for `warm` with the hash of the text."""
+    random: bool
+    """Whether its weights are random numbers: scores then say nothing about ELMo."""
+
+
 class RunRecord(Record):
     """`run.json`: where and from what a run was made."""
 
@@ -62,6 +74,7 @@ class RunRecord(Record):
     run_id: str
     config_fingerprint: str
     data_fingerprint: str
+    elmo: ElmoRecord | None = None
     git_commit: str | None
     git_dirty: bool | None
     versions: dict[str, str]
@@ -100,6 +113,9 @@ class Result(Record):
     """The mean of the model's and the floor's probabilities."""
     floor_settings: dict[str, Any]
     overfit: Overfit
+    elmo: ElmoRecord | None = None
+    mixture: list[float] | None = None
+    """With ELMo's layers mixed: the learned weight of each, from the context-free one to the top; their sum is 1."""
     epochs_to_accuracy: dict[str, int | None]
     seconds_per_epoch: float
     seconds_trained: float
@@ -107,3 +123,30 @@ class Result(Record):
     checkpoint_seconds: float
     weights_sha256: str
     metrics_sha256: str
+
+
+class PlannedRun(Record):
+    """One run of a grid; its index never changes."""
+
+    index: int
+    run_id: str
+    parameters: dict[str, Any]
+    """What distinguishes it from the base run: values by dotted name, as in `model.hidden_size`."""
+
+
+class GridPlan(Record):
+    """`grid.json`: the question that a grid asks, and its runs; written before the first of them starts."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    description: str
+    """The question that it answers."""
+    method: Literal["grid", "random"]
+    metric: str
+    """What the best run is chosen by, as W&B names it: `validation/f1`, for example."""
+    goal: Literal["maximize", "minimize"]
+    base: str
+    """The configuration file that all runs start from."""
+    parameters: dict[str, list[Any]]
+    """The values that each parameter may take, by dotted name; constants have one."""
+    runs: list[PlannedRun]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_json
-from sentiment.records import SCHEMA_VERSION, Record, Result, RunRecord
+from sentiment.records import SCHEMA_VERSION, GridPlan, Record, Result, RunRecord
 
 R = TypeVar("R", bound=Record)
 
@@ -39,9 +39,47 @@ class Results:
         """Of a prepared corpus; holds `tweets.parquet` (row, id, part, label, text, tokens) among others."""
         return self.root / "data" / "corpora" / fingerprint[:16]
 
+    @property
+    def elmo_caches(self) -> Path:
+        """One folder of ELMo vectors for each corpus and model."""
+        return self.root / "data" / "elmo-vectors"
+
+    @property
+    def runs(self) -> Path:
+        """One folder for each grid, and one for the runs outside of grids."""
+        return self.root / "runs"
+
     def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
         """Of a run in a grid, or outside one."""
-        return RunDir(self.root / "runs" / grid / run_id)
+        return RunDir(self.runs / grid / run_id)
+
+    def grid_file(self, grid: str) -> Path:
+        """The plan of a grid, beside the directories of its runs."""
+        return self.runs / grid / "grid.json"
+
+    def read_grid(self, grid: str) -> GridPlan | None:
+        """The plan of a grid; None if there is none.
+
+        Raises:
+            RunDirError: it cannot be read, or is of another version.
+        """
+        path = self.grid_file(grid)
+        return _read_record(path, GridPlan) if path.exists() else None
+
+    def write_grid(self, plan: GridPlan) -> None:
+        """Write the plan of a grid."""
+        self.grid_file(plan.name).parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.grid_file(plan.name), plan.model_dump(mode="json"))
+
+    @property
+    def slurm(self) -> Path:
+        """What was submitted to Slurm, and what it wrote on its console."""
+        return self.root / "slurm"
+
+    @property
+    def report(self) -> Path:
+        """The report, its figures and tables."""
+        return self.root / "report"
 
 
 @dataclass(frozen=True)
