@@ -235,6 +235,7 @@ class TrackingConfig(Section):
     wandb: Literal["auto", "offline", "online", "disabled"] = "auto"
     """Weights & Biases; `auto` is `offline` in Slurm's tasks and `disabled` elsewhere."""
     project: str = "sentiment"
+    """At W&B."""
     entity: str | None = None
     """The user or team at W&B that runs belong to; None takes the account's own."""
 
