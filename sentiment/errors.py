@@ -35,8 +35,8 @@ class RunDirError(SentimentError):
     """A run directory holds something that does not belong together, or cannot be read or written."""
 
 
-class RunLockedError(RunDirError):
-    """Another live process trains in the same run directory."""
+class LockedError(RunDirError):
+    """Another live process does the same thing at this moment."""
 
 
 class CheckpointError(SentimentError):

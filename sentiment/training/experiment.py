@@ -11,6 +11,7 @@ from sentiment.data.batches import TokenStore
 from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, SentimentError
+from sentiment.lock import ProcessLock
 from sentiment.models.classifier import Classifier, build_classifier
 from sentiment.models.linear import Floor, linear_floor
 from sentiment.records import PARTS
@@ -18,7 +19,6 @@ from sentiment.run_dir import Results, RunDir
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.console import Console
 from sentiment.training.device import available_threads, choose_device, make_reproducible
-from sentiment.training.lock import RunLock
 from sentiment.training.outcome import write_outcome
 from sentiment.training.provenance import AttemptRecord
 from sentiment.training.stop import Stop, StoppedError, StopRequest
@@ -39,7 +39,7 @@ def run_experiment(
         OSError: the outcome cannot be written (disk full, say); likewise.
     """
     run_dir.create(config)
-    with RunLock(run_dir.lock_file):
+    with ProcessLock(run_dir.lock_file):
         _remove_leftovers(run_dir.path)
         if run_dir.completed:
             _refuse_other_data(config, results, run_dir)

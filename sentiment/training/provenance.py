@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from sentiment.config import RunConfig
+from sentiment.lock import slurm_job, slurm_restarts
 from sentiment.records import Attempt, Reason, RunRecord
 from sentiment.run_dir import RunDir
-from sentiment.training.lock import slurm_job, slurm_restarts
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 

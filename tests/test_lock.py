@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from sentiment.errors import RunDirError, RunLockedError
+from sentiment.errors import LockedError, RunDirError
+from sentiment.lock import ProcessLock, slurm_job
 from sentiment.training import lock
-from sentiment.training.lock import RunLock, slurm_job
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
@@ -37,8 +37,8 @@ def path(tmp_path: Path) -> Path:
 def other_process(path: Path) -> Iterator["subprocess.Popen[str]"]:
     """Another process that holds the lock until its input ends."""
     code = (
-        "import sys; from pathlib import Path; from sentiment.training.lock import RunLock\n"
-        f"with RunLock(Path({str(path)!r})): print('held', flush=True); sys.stdin.read()\n"
+        "import sys; from pathlib import Path; from sentiment.lock import ProcessLock\n"
+        f"with ProcessLock(Path({str(path)!r})): print('held', flush=True); sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -60,7 +60,7 @@ def test_second_process_is_refused_and_told_who_the_first_one_is(
 ) -> None:
     expected = f"process {other_process.pid} on host {socket.gethostname()} trains here and is alive"
     for _ in range(2):
-        with pytest.raises(RunLockedError, match=expected), RunLock(path):
+        with pytest.raises(LockedError, match=expected), ProcessLock(path):
             pass
 
 
@@ -70,13 +70,13 @@ def test_lock_of_a_killed_process_on_this_host_is_taken_over(
     other_process.kill()
     other_process.wait()
     assert json.loads(path.read_text())["pid"] == other_process.pid
-    with RunLock(path):
+    with ProcessLock(path):
         assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_lock_is_free_again_after_its_process_has_left(path: Path) -> None:
     for _ in range(2):
-        with RunLock(path):
+        with ProcessLock(path):
             assert json.loads(path.read_text()) == {
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
@@ -87,16 +87,16 @@ def test_lock_is_free_again_after_its_process_has_left(path: Path) -> None:
 
 
 def test_lock_is_free_again_after_an_error(path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), RunLock(path):
+    with pytest.raises(KeyboardInterrupt), ProcessLock(path):
         raise KeyboardInterrupt
-    with RunLock(path):
+    with ProcessLock(path):
         pass
 
 
 def test_live_process_on_another_host_is_respected(path: Path) -> None:
     _write_owner(path, age=20)
     expected = r"process 4242 on host node-elsewhere trains here and gave a sign of life \d+ s ago; .* try again in"
-    with pytest.raises(RunLockedError, match=expected), RunLock(path):
+    with pytest.raises(LockedError, match=expected), ProcessLock(path):
         pass
     assert json.loads(path.read_text())["pid"] == 4242
     assert list(path.parent.iterdir()) == [path]
@@ -104,13 +104,13 @@ def test_live_process_on_another_host_is_respected(path: Path) -> None:
 
 def test_silent_process_on_another_host_is_dead(path: Path) -> None:
     _write_owner(path, age=lock.STALE_SECONDS + 5)
-    with RunLock(path):
+    with ProcessLock(path):
         assert json.loads(path.read_text())["host"] == socket.gethostname()
 
 
 def test_lock_of_this_host_that_no_process_holds_is_taken_at_once(path: Path) -> None:
     _write_owner(path, host=socket.gethostname())
-    with RunLock(path):
+    with ProcessLock(path):
         pass
 
 
@@ -120,7 +120,7 @@ def test_earlier_attempt_of_the_same_slurm_job_is_dead(path: Path, monkeypatch: 
     monkeypatch.setenv("SLURM_JOB_ID", "80")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     _write_owner(path, job="77_3")
-    with RunLock(path):
+    with ProcessLock(path):
         assert json.loads(path.read_text())["job"] == "77_3"
 
 
@@ -132,14 +132,14 @@ def test_other_job_or_another_process_of_this_one_may_be_alive(
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     _write_owner(path, **owner)
-    with pytest.raises(RunLockedError), RunLock(path):
+    with pytest.raises(LockedError), ProcessLock(path):
         pass
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b'{"host": 1}', b"\0" * 64, b"\xff\xfe\x80", b"null"])
 def test_garbage_in_the_lock_is_nobodys(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with RunLock(path):
+    with ProcessLock(path):
         assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
@@ -149,18 +149,18 @@ def test_without_kernel_locks_content_and_process_decide(path: Path, monkeypatch
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     _write_owner(path, host=socket.gethostname(), pid=os.getppid())
-    with pytest.raises(RunLockedError, match=f"process {os.getppid()} on host"), RunLock(path):
+    with pytest.raises(LockedError, match=f"process {os.getppid()} on host"), ProcessLock(path):
         pass
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     _write_owner(path, host=socket.gethostname(), pid=ended.pid)
-    with RunLock(path):
+    with ProcessLock(path):
         pass
 
 
 def test_owner_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.001)
-    with RunLock(path):
+    with ProcessLock(path):
         os.utime(path, (0, 0))
         deadline = time.monotonic() + 30
         while path.stat().st_mtime == 0:
@@ -170,10 +170,14 @@ def test_owner_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_lock_that_cannot_be_written_is_named(path: Path) -> None:
     with (
         pytest.raises(RunDirError, match=f"{path.parent}/nowhere/lock: cannot be written"),
-        RunLock(path.parent / "nowhere" / "lock"),
+        ProcessLock(path.parent / "nowhere" / "lock"),
     ):
         pass
-    with limited_file_size(5), pytest.raises(RunDirError, match=r"lock: cannot be written: .*too large"), RunLock(path):
+    with (
+        limited_file_size(5),
+        pytest.raises(RunDirError, match=r"lock: cannot be written: .*too large"),
+        ProcessLock(path),
+    ):
         pass
 
 

@@ -1,4 +1,4 @@
-"""One process at a time trains in a run directory; a lock that a dead process left is recognised."""
+"""One process at a time does a thing, on whatever host; a lock that a dead process left is recognised."""
 
 import contextlib
 import fcntl
@@ -9,13 +9,13 @@ import threading
 from pathlib import Path
 from typing import IO, Any, Self
 
-from sentiment.errors import RunDirError, RunLockedError
+from sentiment.errors import LockedError, RunDirError
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
 
 
-class RunLock:
+class ProcessLock:
     """Holds `path` as long as the context lasts.
 
     On one host the kernel's lock decides, and ends with its process whatever happens. Between hosts, where not every
@@ -23,14 +23,16 @@ class RunLock:
     that has not for a minute is dead. An earlier attempt of the same Slurm job is dead by definition.
 
     Raises (on entering):
-        RunLockedError: another live process holds it; the message says which.
+        LockedError: another live process holds it; the message says which.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, activity: str = "trains here") -> None:
+        """Args: activity: what its owner does, for the message to others."""
         self._path = path
+        self._activity = activity
         self._file: IO[str] | None = None
         self._done = threading.Event()
-        self._beat = threading.Thread(target=self._keep_alive, name="run-lock", daemon=True)
+        self._beat = threading.Thread(target=self._keep_alive, name="lock", daemon=True)
 
     def __enter__(self) -> Self:
         try:
@@ -61,16 +63,16 @@ class RunLock:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunLockedError(self._refusal(owner, "is alive")) from None
+            raise LockedError(self._refusal(owner, "is alive")) from None
         except OSError:  # this file system has no locks: content and heartbeat have to do
             if _is_live_here(owner):
-                raise RunLockedError(self._refusal(owner, "is alive")) from None
+                raise LockedError(self._refusal(owner, "is alive")) from None
         file.seek(0)
         owner = _parse(file.read())  # again: another process may have come and gone since
         age = self._age()
         if owner and owner["host"] != socket.gethostname() and not _is_earlier_attempt(owner) and age < STALE_SECONDS:
             seen = f"gave a sign of life {age:.0f} s ago; if it is dead, try again in {STALE_SECONDS - age:.0f} s"
-            raise RunLockedError(self._refusal(owner, seen))
+            raise LockedError(self._refusal(owner, seen))
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "job": slurm_job(), "restarts": slurm_restarts()}
         try:
             file.truncate(0)
@@ -82,7 +84,7 @@ class RunLock:
     def _refusal(self, owner: dict[str, Any] | None, state: str) -> str:
         who = f"process {owner['pid']} on host {owner['host']}" if owner else "another process"
         job = f" (Slurm job {owner['job']})" if owner and owner["job"] else ""
-        return f"{self._path.parent}: {who}{job} trains here and {state}"
+        return f"{self._path.parent}: {who}{job} {self._activity} and {state}"
 
     def _age(self) -> float:
         """Seconds since the last heartbeat, by the file system's own clock, since hosts' clocks differ."""
