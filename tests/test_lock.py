@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from sentiment import lock
 from sentiment.errors import LockedError, RunDirError
 from sentiment.lock import ProcessLock, slurm_job
-from sentiment.training import lock
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
