@@ -49,3 +49,13 @@ class MemoryExhaustedError(SentimentError):
 
 class DivergedError(SentimentError):
     """Training ran away: the loss is infinite or not a number."""
+
+
+class SlurmError(SentimentError):
+    """Slurm does not answer, or refuses what it was asked."""
+
+
+class NoSlurmError(SlurmError):
+    """There is no Slurm on this machine."""
+
+    exit_code = 4

@@ -55,6 +55,21 @@ class Attempt(Record):
     """The signal's name, the deadline, or the error in one line."""
 
 
+class Failure(Record):
+    """`failure.json`: why the newest attempt of a run in a grid failed; gone when the next one begins."""
+
+    schema_version: int = SCHEMA_VERSION
+    job: str | None
+    """As in the attempt."""
+    time: str
+    """ISO 8601, UTC."""
+    error: str
+    """The exception's name."""
+    reason: str
+    """In a line."""
+    traceback: str
+
+
 class ElmoRecord(Record):
     """The ELMo model whose vectors a run reads."""
 

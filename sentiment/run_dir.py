@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_json
-from sentiment.records import SCHEMA_VERSION, GridPlan, Record, Result, RunRecord
+from sentiment.records import SCHEMA_VERSION, Failure, GridPlan, Record, Result, RunRecord
 
 R = TypeVar("R", bound=Record)
 
@@ -144,6 +144,11 @@ class RunDir:
         return self.path / "result.json"
 
     @property
+    def failure_file(self) -> Path:
+        """Why the newest attempt in a grid failed; there is none unless it did."""
+        return self.path / "failure.json"
+
+    @property
     def lock_file(self) -> Path:
         """Held by the process that trains here."""
         return self.path / "lock"
@@ -194,6 +199,14 @@ class RunDir:
     def write_result(self, result: Result) -> None:
         """Declare the run completed."""
         write_json(self.result_file, result.model_dump(mode="json"))
+
+    def read_failure(self) -> Failure | None:
+        """Why the newest attempt failed, if it did."""
+        return _read_record(self.failure_file, Failure) if self.failure_file.exists() else None
+
+    def write_failure(self, failure: Failure) -> None:
+        """Declare the newest attempt failed."""
+        write_json(self.failure_file, failure.model_dump(mode="json"))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Rows of the metric log; a last line that is still being written is left out."""

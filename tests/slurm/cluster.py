@@ -1,0 +1,271 @@
+"""A real Slurm on one machine: several nodes with fake GPUs, in a private folder, on private ports.
+
+    python -m tests.slurm.cluster start FOLDER     # prints what to export
+    python -m tests.slurm.cluster stop FOLDER
+
+Needs root (the fake GPUs are device files) and Debian's packages slurmctld, slurmd, slurm-client and munge.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.slurm.processes import Process, processes
+
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "scancel")
+PATIENCE_SECONDS = 30.0
+
+# Partitions by the nodes that belong to them: what a scenario does to its nodes is no other scenario's business.
+PARTITIONS = {
+    "main": (("n1", "n2", "n3"), "Default=YES PriorityTier=1"),
+    "mortal": (("n4", "n5"), "PriorityTier=1"),
+    "low": (("n6",), "PriorityTier=1 PreemptMode=REQUEUE"),
+    "grace": (("n6",), "PriorityTier=1 PreemptMode=REQUEUE GraceTime=20"),
+    "high": (("n6",), "PriorityTier=10 PreemptMode=OFF"),
+}
+NODES = sorted({node for nodes, _ in PARTITIONS.values() for node in nodes})
+
+# What production waits minutes for takes seconds here. A requeued job waits 5 s, the least that Slurm accepts.
+SETTINGS = {
+    "ClusterName": "test",
+    "SlurmUser": "root",
+    "SlurmdUser": "root",
+    "AuthType": "auth/munge",
+    "CredType": "cred/munge",
+    "ProctrackType": "proctrack/linuxproc",
+    "TaskPlugin": "task/none",
+    "MpiDefault": "none",
+    "JobAcctGatherType": "jobacct_gather/linux",
+    "JobAcctGatherFrequency": "task=1",
+    "JobAcctGatherParams": "OverMemoryKill",
+    "ReturnToService": "2",
+    "SlurmdParameters": "config_overrides",
+    "SelectType": "select/cons_tres",
+    "SelectTypeParameters": "CR_Core_Memory",
+    "GresTypes": "gpu",
+    "SchedulerType": "sched/backfill",
+    "SchedulerParameters": "bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0",
+    "SlurmctldTimeout": "10",
+    "SlurmdTimeout": "10",
+    "KillWait": "5",
+    "MessageTimeout": "10",
+    "BatchStartTimeout": "5",
+    "InactiveLimit": "0",
+    "MinJobAge": "300",
+    "JobRequeue": "1",
+    "MaxArraySize": "1001",
+    "PreemptType": "preempt/partition_prio",
+    "PreemptMode": "REQUEUE",
+    "AccountingStorageType": "accounting_storage/none",
+    "JobCompType": "jobcomp/none",
+}
+
+
+def what_is_missing() -> str | None:
+    """Why no cluster can be started here; None if one can."""
+    missing = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
+    if missing:
+        return f"not installed: {', '.join(missing)} (Debian: slurmctld slurmd slurm-client munge)"
+    return None if os.geteuid() == 0 else "fake GPUs are device files, which only root can make"
+
+
+@dataclass
+class Cluster:
+    """Its folder is all that is needed to find it again.
+
+    Args:
+        settings: lines of slurm.conf that differ from SETTINGS.
+    """
+
+    root: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Under which Slurm's commands find this cluster and no other."""
+        foreign = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        return kept | {"SLURM_CONF": str(self.root / "etc" / "slurm.conf"), "PATH": _path()}
+
+    def start(self) -> None:
+        """Write the configuration, start all daemons and wait until all nodes are idle."""
+        self._lay_out()
+        self._launch("munged", "--force", *(f"--{name}={path}" for name, path in self._munge().items()))
+        self.start_controller()
+        for node in NODES:
+            self.start_node(node)
+        self.wait(lambda: self.node_states() == dict.fromkeys(NODES, "idle"), "idle nodes")
+
+    def stop(self) -> None:
+        """Cancel all jobs, then end the daemons and whatever still runs for this cluster."""
+        subprocess.run(["scancel", "--me", "--signal=KILL"], env=self.environ, capture_output=True, timeout=30)
+        daemons = self._daemons()
+        _end(daemons)
+        _end(self._members(), signal.SIGKILL)
+
+    def start_controller(self) -> None:
+        """Start slurmctld and wait until it answers."""
+        self._launch("slurmctld")
+        self.wait(lambda: self.run("scontrol", "ping", check=False).returncode == 0, "an answer of slurmctld")
+
+    def kill_controller(self) -> None:
+        """As if its host had crashed."""
+        _end(self._daemons("slurmctld"), signal.SIGKILL)
+
+    def start_node(self, name: str) -> None:
+        """Start a node's slurmd."""
+        self._launch("slurmd", "-N", name)
+
+    def kill_node(self, name: str) -> None:
+        """As if its power had gone: slurmd first, then slurmstepd, which else would report the deaths of the rest."""
+        tasks = [process for process in self._members() if process.environ.get("SLURMD_NODENAME") == name]
+        keepers = {task.parent for task in tasks}
+        _end([one for one in self._daemons("slurmd") if one.pid == self._pid(f"slurmd-{name}.pid")], signal.SIGKILL)
+        _end([one for one in processes() if one.pid in keepers and one.name == "slurmstepd"], signal.SIGKILL)
+        _end(tasks, signal.SIGKILL)
+
+    def node_states(self) -> dict[str, str]:
+        """Each node's state in sinfo's words."""
+        rows = self.run("sinfo", "-h", "-N", "-o", "%N %T", check=False).stdout.split("\n")
+        return dict(row.split() for row in rows if row)  # type: ignore[misc]
+
+    def run(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """One of Slurm's commands, or any that is to find this cluster."""
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=120)
+        if check and done.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done
+
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+        """Ask until it is true.
+
+        Raises:
+            AssertionError: it did not become true.
+        """
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"waited {seconds:.0f} s in vain for {what}\n{self._last_words()}")
+            time.sleep(0.1)
+
+    def _lay_out(self) -> None:
+        for name in ("etc", "state", "log", "run", "munge", "dev", *(f"spool/{node}" for node in NODES)):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        for folder in (self.root, self.root / "munge"):
+            folder.chmod(0o755)
+        for gpu in ("nvidia0", "nvidia1"):
+            if not (self.root / "dev" / gpu).exists():  # a clone of /dev/null: only a device becomes a CUDA index
+                os.mknod(self.root / "dev" / gpu, 0o20666, os.makedev(1, 3))
+        key = self.root / "etc" / "munge.key"
+        if not key.exists():
+            key.touch(0o600)
+            key.write_bytes(os.urandom(128))
+        if not (self.root / "etc" / "slurm.conf").exists():
+            self._write("slurm.conf", self._slurm_conf())
+        gpus = f"Name=gpu Type=fake File={self.root}/dev/nvidia[0-1]"
+        self._write("gres.conf", [f"NodeName={node} {gpus}" for node in NODES])
+        self._write("cgroup.conf", ["CgroupPlugin=disabled"])
+
+    def _slurm_conf(self) -> list[str]:
+        host = socket.gethostname().split(".")[0]
+        controller, *ports = _free_ports(len(NODES) + 1)
+        places = {
+            "SlurmctldHost": f"{host}(127.0.0.1)",
+            "SlurmctldPort": str(controller),
+            "AuthInfo": f"socket={self.root}/munge/munge.socket,cred_expire=5",
+            "StateSaveLocation": f"{self.root}/state",
+            "SlurmdSpoolDir": f"{self.root}/spool/%n",
+            "SlurmctldPidFile": f"{self.root}/run/slurmctld.pid",
+            "SlurmdPidFile": f"{self.root}/run/slurmd-%n.pid",
+            "SlurmctldLogFile": f"{self.root}/log/slurmctld.log",
+            "SlurmdLogFile": f"{self.root}/log/slurmd-%n.log",
+        }
+        lines = [f"{name}={value}" for name, value in {**SETTINGS, **places, **self.settings}.items()]
+        machine = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN"
+        lines += [f"NodeName={node} Port={port} {machine}" for node, port in zip(NODES, ports, strict=True)]
+        for name, (nodes, rest) in PARTITIONS.items():
+            lines.append(f"PartitionName={name} Nodes={','.join(nodes)} MaxTime=INFINITE State=UP {rest}")
+        return lines
+
+    def _write(self, name: str, lines: Iterable[str]) -> None:
+        (self.root / "etc" / name).write_text("\n".join(lines) + "\n")
+
+    def _munge(self) -> dict[str, Path]:
+        munge = self.root / "munge"
+        files = {"socket": "munge.socket", "pid-file": "munged.pid", "log-file": "munged.log", "seed-file": "seed"}
+        return {name: munge / file for name, file in files.items()} | {"key-file": self.root / "etc" / "munge.key"}
+
+    def _launch(self, *command: str) -> None:
+        log = self.root / "log" / "start.log"
+        with open(log, "ab") as file:  # a daemon that inherits a pipe would keep its reader waiting
+            subprocess.run(command, env=self.environ, stdout=file, stderr=file, check=True, timeout=60)
+
+    def _pid(self, file: str) -> int | None:
+        text = next((path.read_text() for path in self.root.glob(f"*/{file}")), "").strip()
+        return int(text) if text.isdecimal() else None
+
+    def _daemons(self, *names: str) -> list[Process]:
+        """Those whose pid files lie here; the name is compared as well, since ids are used again."""
+        files = ["slurmctld.pid", *(f"slurmd-{node}.pid" for node in NODES), "slurmdbd.pid", "munged.pid"]
+        pids = {self._pid(file) for file in files}
+        names = names or ("slurmctld", "slurmd", "slurmdbd", "munged")
+        return [process for process in processes() if process.pid in pids and process.name in names]
+
+    def _members(self) -> list[Process]:
+        """Processes of this cluster's tasks."""
+        conf = self.environ["SLURM_CONF"]
+        return [one for one in processes() if one.environ.get("SLURM_CONF") == conf and "SLURM_JOB_ID" in one.environ]
+
+    def _last_words(self) -> str:
+        said = [self.run("squeue", "-a", "-t", "all", check=False).stdout]
+        for log in sorted((self.root / "log").glob("*.log")):
+            said += [f"--- {log.name}", *log.read_text().splitlines()[-15:]]
+        return "\n".join(said)
+
+
+def _path() -> str:
+    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _end(victims: list[Process], number: signal.Signals = signal.SIGTERM) -> None:
+    """Signal them all, wait until they are gone, and kill those that are not."""
+    for victim in victims:
+        victim.signal(number)
+    end = time.monotonic() + 6
+    while (alive := [one for one in victims if one.alive]) and time.monotonic() < end:
+        time.sleep(0.02)
+    for survivor in alive:
+        survivor.signal(signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> None:
+    """Start or stop the cluster in a folder."""
+    if len(arguments) != 2 or arguments[0] not in ("start", "stop"):
+        raise SystemExit(__doc__)
+    if arguments[0] == "start" and (missing := what_is_missing()):
+        raise SystemExit(missing)
+    cluster = Cluster(Path(arguments[1]).resolve())
+    if arguments[0] == "stop":
+        cluster.stop()
+    else:
+        cluster.start()
+        print(f"export SLURM_CONF={cluster.environ['SLURM_CONF']}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
