@@ -1,4 +1,4 @@
-"""The command line: data, elmo-weights, train, evaluate, predict, digest."""
+"""The command line: data, elmo-weights, encode, train, evaluate, predict, digest."""
 
 import sys
 import time
@@ -83,6 +83,46 @@ def elmo_weights(
         with Terminal() as terminal:
             model = fetch_elmo(name, Results(results).elmo_models, terminal.progress)
         OUT.print(f"{name}: {model.weights_path}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def encode(
+    config: ConfigFile,
+    data: Data = None,
+    overrides: Overrides = None,
+    results: ResultsRoot = Path("results"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many bytes and about how long.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="First read all that is there; compute what is damaged.")
+    ] = False,
+) -> None:
+    """Compute the ELMo vectors that a run reads, once for all runs on the same tweets; `train` does it too if need be.
+
+    Any number of these commands may run at once, on any hosts that share the results: they share the work. Ends with 0
+    when all vectors are there and with 3 when a signal or the time limit stopped it: the same command goes on.
+    """
+    from sentiment.training.stop import StopRequest, end_of_time
+
+    with StopRequest() as stop:
+        run = _load(config, data, overrides)
+        stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
+        if run.elmo is None or run.elmo.cache == "off":
+            raise UsageError(f"{config}: reads no cached ELMo vectors; elmo.model, and elmo.cache 'on', would make it")
+
+        from sentiment.run_dir import Results
+        from sentiment.terminal import OUT, Terminal
+        from sentiment.training.console import Console
+        from sentiment.training.encoding import estimate_encoding, run_encoding
+
+        with Terminal() as terminal:
+            console = Console(say=terminal.say, progress=terminal.progress)
+            if dry_run:
+                estimate_encoding([run], Results(results), console)
+                return
+            reason = run_encoding([run], Results(results), stop, console, verify=verify)
+    if reason:
+        OUT.print(f"stopped ({reason.detail}); complete shards are kept: the same command goes on", markup=False)
+        raise typer.Exit(EXIT_UNFINISHED)
 
 
 @app.command()
@@ -232,6 +272,8 @@ def _show_result(run_dir: Any) -> None:
     result = run_dir.read_result()
     OUT.print()
     OUT.print(result_table(result))
+    if result.elmo and result.elmo.random:
+        OUT.print(f"\nELMo model {result.elmo.model!r}: random weights, so that these scores say nothing about ELMo")
     verdict = "overfits" if result.overfit.overfits else "does not overfit"
     OUT.print(
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "

@@ -7,15 +7,20 @@ import numpy as np
 import torch
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import TokenStore
+from sentiment.data.batches import TokenStore, TweetVectors
 from sentiment.data.text import Tokenizer
 from sentiment.data.vocabulary import Vocabulary
+from sentiment.elmo.cache import layers_of
+from sentiment.elmo.vectors import Encoder, FreshVectors, build_encoder
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.models.classifier import Classifier, build_classifier
 from sentiment.run_dir import RunDir
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint
+from sentiment.training.encoding import find_model
 from sentiment.training.evaluation import attention_of, predict
 from sentiment.training.metrics import Probabilities
+
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,15 @@ class Prediction:
 class Predictor:
     """Cleans, tokenises and classifies as the run did."""
 
-    def __init__(self, config: RunConfig, vocabulary: Vocabulary, model: Classifier) -> None:
+    def __init__(
+        self, config: RunConfig, vocabulary: Vocabulary, model: Classifier, encoder: Encoder | None = None
+    ) -> None:
+        """Args: encoder: of ELMo, for models that read its vectors."""
         self.config = config
         self._tokenize = Tokenizer(config.data.text)
         self._vocabulary = vocabulary
         self._model = model.eval()
+        self._encoder = encoder
 
     def predict(self, text: str) -> Prediction:
         """Classify one text and say what it rests on."""
@@ -58,7 +67,12 @@ class Predictor:
     def _store(self, tweets: list[list[str]]) -> TokenStore:
         offsets = np.cumsum([0, *map(len, tweets)], dtype=np.int64)
         token_ids = self._vocabulary.encode([token for tokens in tweets for token in tokens])
-        return TokenStore(token_ids, offsets, None, torch.device("cpu"))
+        return TokenStore(token_ids, offsets, None, _CPU, self._vectors(tweets))
+
+    def _vectors(self, tweets: list[list[str]]) -> TweetVectors | None:
+        if self._encoder is None or self.config.elmo is None:
+            return None
+        return FreshVectors(self._encoder, tweets.__getitem__, layers_of(self.config.elmo), _CPU)
 
 
 def load_predictor(run_dir: RunDir) -> Predictor:
@@ -66,17 +80,31 @@ def load_predictor(run_dir: RunDir) -> Predictor:
 
     Raises:
         RunDirError: there are no weights yet, or they do not fit the run's configuration.
+        ElmoError: the ELMo model that they rest on is missing or damaged.
         CheckpointError: the weights are damaged.
     """
     config = run_dir.read_config()
     weights = _best_weights(run_dir)
     vocabulary = Vocabulary.read(run_dir.vocabulary_file)
-    model = build_classifier(config, len(vocabulary))
+    encoder = _encoder(config, run_dir)
+    model = build_classifier(config, len(vocabulary), elmo_size=encoder.vector_size if encoder else None)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise RunDirError(f"{run_dir.path}: the weights do not fit config.json and vocabulary.txt: {error}") from None
-    return Predictor(config, vocabulary, model)
+    return Predictor(config, vocabulary, model, encoder)
+
+
+def _encoder(config: RunConfig, run_dir: RunDir) -> Encoder | None:
+    """Of the ELMo model that the run was trained with; None for a run without."""
+    model, record = find_model(config, run_dir.results), run_dir.read_record()
+    if config.elmo is None or model is None:
+        return None
+    if record is not None and record.elmo is not None and record.elmo.fingerprint != model.fingerprint:
+        raise RunDirError(
+            f"{run_dir.path}: was trained with another ELMo model {model.name!r} than {model.weights_path}"
+        )
+    return build_encoder(config.elmo, model, _CPU)
 
 
 def _best_weights(run_dir: RunDir) -> dict[str, torch.Tensor]:

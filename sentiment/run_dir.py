@@ -89,6 +89,11 @@ class RunDir:
     path: Path
 
     @property
+    def results(self) -> Results:
+        """The results that the run is part of."""
+        return Results(self.path.resolve().parents[2])
+
+    @property
     def config_file(self) -> Path:
         """The resolved configuration; written first, never changed."""
         return self.path / "config.json"

@@ -1,7 +1,9 @@
 """Batches straight from a flat array on the device: of equal length where the data allow, in a repeatable order."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ Rows = npt.NDArray[np.int64]
 # Tokens in a batch for evaluation; large enough to keep the processor busy, small enough for any memory.
 EVALUATION_TOKENS = 16_384
 
+_AHEAD = ThreadPoolExecutor(1, thread_name_prefix="batches")
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -24,12 +28,23 @@ class Batch:
     lengths: torch.Tensor  # (batch,) int64, at least 1
     labels: torch.Tensor  # (batch,) float32, 0 or 1
     padded: bool  # whether the lengths differ; known without asking the device
+    layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # (batch, time, vector) float32, with ELMo only
 
     @property
     def mask(self) -> torch.Tensor:
         """True where there is a token. Shape (batch, time)."""
         positions = torch.arange(self.token_ids.shape[1], device=self.lengths.device)
         return positions < self.lengths[:, None]
+
+
+class TweetVectors(Protocol):
+    """Vectors of all tokens of tweets, in one or several layers, that training does not change."""
+
+    ahead: bool
+    """Whether it pays to gather a batch while the one before is trained on."""
+
+    def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
+        """Each layer (rows, longest, vector) of float32 on the store's device, zeros after a tweet's end."""
 
 
 class TokenStore:
@@ -40,6 +55,7 @@ class TokenStore:
         offsets: (tweets + 1,) where each tweet starts and the last one ends. An empty tweet is read as one
             unknown token, since a recurrent net needs a step to have a state.
         labels: (tweets,) 0 or 1; None where they are not known (all are then 0).
+        vectors: of the same tweets, for models that read them.
     """
 
     def __init__(
@@ -48,6 +64,7 @@ class TokenStore:
         offsets: npt.NDArray[np.int64],
         labels: npt.NDArray[np.integer] | None,
         device: torch.device,
+        vectors: TweetVectors | None = None,
     ) -> None:
         lengths = np.diff(offsets)
         self.lengths: Rows = np.maximum(lengths, 1)
@@ -55,6 +72,7 @@ class TokenStore:
             token_ids = np.insert(token_ids, offsets[:-1][lengths == 0], UNKNOWN)
             offsets = np.concatenate([[0], np.cumsum(self.lengths)])
         self.device = device
+        self.vectors = vectors
         self._token_ids = torch.from_numpy(token_ids.astype(np.int32)).to(device)
         self._starts = torch.from_numpy(offsets[:-1].astype(np.int64)).to(device)
         values = np.zeros(len(self.lengths)) if labels is None else labels
@@ -96,7 +114,7 @@ class TokenStore:
             start = end
         return EpochPlan(self, ordered, spans)
 
-    def batch(self, rows: torch.Tensor, longest: int, padded: bool) -> Batch:
+    def batch(self, rows: torch.Tensor, longest: int, padded: bool, layers: Mapping[str, torch.Tensor]) -> Batch:
         """Gather the tweets `rows` (int64, on the device), the longest of which has `longest` tokens."""
         positions = torch.arange(longest, device=self.device)
         lengths = self._row_lengths(rows) if padded else torch.full_like(rows, longest)
@@ -107,7 +125,7 @@ class TokenStore:
             token_ids = torch.where(inside, self._token_ids[where], PADDING)
         else:
             token_ids = self._token_ids[where]
-        return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded)
+        return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded, layers)
 
     def _row_lengths(self, rows: torch.Tensor) -> torch.Tensor:
         ends = torch.cat([self._starts[1:], self._starts.new_tensor([len(self._token_ids)])])
@@ -122,6 +140,7 @@ class EpochPlan:
         self._store = store
         self._spans = spans
         self._ordered = torch.from_numpy(ordered).to(store.device)
+        self._next: tuple[int, Future[Mapping[str, torch.Tensor]]] | None = None
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -129,7 +148,26 @@ class EpochPlan:
     def __getitem__(self, number: int) -> Batch:
         start, end = self._spans[number]
         lengths = self._store.lengths[self.rows[start:end]]  # ascending
-        return self._store.batch(self._ordered[start:end], int(lengths[-1]), bool(lengths[0] != lengths[-1]))
+        layers = self._layers(number)
+        return self._store.batch(self._ordered[start:end], int(lengths[-1]), bool(lengths[0] != lengths[-1]), layers)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[number] for number in range(len(self)))
+
+    def _layers(self, number: int) -> Mapping[str, torch.Tensor]:
+        """The vectors of a batch; where it pays, those of the next one are on their way afterwards."""
+        vectors = self._store.vectors
+        if vectors is None:
+            return {}
+        if self._next is not None and self._next[0] == number:
+            layers = self._next[1].result()
+        else:
+            layers = self._gather(vectors, number)
+        if vectors.ahead and number + 1 < len(self):
+            self._next = number + 1, _AHEAD.submit(self._gather, vectors, number + 1)
+        return layers
+
+    def _gather(self, vectors: TweetVectors, number: int) -> Mapping[str, torch.Tensor]:
+        start, end = self._spans[number]
+        rows = self.rows[start:end]
+        return vectors.gather(rows, int(self._store.lengths[rows[-1]]))

@@ -129,11 +129,13 @@ class Elmo(nn.Module):
         layers: Collection[Layer] = LAYERS,
         batch_tweets: int = BATCH_TWEETS,
         dtype: torch.dtype = torch.float32,
+        check: Callable[[], None] = lambda: None,
     ) -> Encoded:
         """The same for tweets whose distinct tokens have been through the character network before.
 
         Args:
             type_vectors: (types, vector / 2) from `type_vectors`.
+            check: called before each batch; what it raises ends the work.
         """
         tokens, device = len(tweets.numbers), self.device
         wanted = [layer for layer in LAYERS if layer in layers]
@@ -145,6 +147,7 @@ class Elmo(nn.Module):
             ][:, None]
         if found.keys() - {"token"} or self.state == "carry":
             for chosen in self._batches(tweets, batch_tweets):
+                check()
                 self._encode_batch(tweets, chosen, type_vectors, found)
         return Encoded(found, tweets.offsets)
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from sentiment.config import ModelConfig, RunConfig
 from sentiment.data.batches import Batch
+from sentiment.models.elmo_embedding import ElmoEmbedding
 from sentiment.models.embedding import LearnedEmbedding, TokenEmbedding
 from sentiment.models.feed_forward import HiddenLayers
 from sentiment.models.pooling import build_pooling
@@ -53,11 +54,19 @@ class Classifier(nn.Module):
 
 
 def build_classifier(
-    config: RunConfig, vocabulary_size: int, vectors: npt.NDArray[np.float32] | None = None
+    config: RunConfig,
+    vocabulary_size: int,
+    vectors: npt.NDArray[np.float32] | None = None,
+    elmo_size: int | None = None,
 ) -> Classifier:
     """The model that a configuration describes, on the CPU, with random weights from torch's generator.
 
     Args:
         vectors: (vocabulary_size, embedding.size) from which the token vectors start; None: from random ones.
+        elmo_size: values per layer of the ELMo model that the configuration names.
     """
-    return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)
+    if config.elmo is None or elmo_size is None:
+        return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)
+    beside = config.elmo.combine == "beside"
+    learned = LearnedEmbedding(vocabulary_size, config.embedding, vectors) if beside else None
+    return Classifier(ElmoEmbedding(config.elmo, elmo_size, learned), config.model)

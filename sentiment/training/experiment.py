@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import TokenStore
+from sentiment.data.batches import TokenStore, TweetVectors
 from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary, load_vectors
+from sentiment.elmo.models import ModelFiles
 from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.lock import ProcessLock
 from sentiment.models.classifier import Classifier, build_classifier
@@ -19,6 +20,7 @@ from sentiment.run_dir import Results, RunDir
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.console import Console
 from sentiment.training.device import available_threads, choose_device, make_reproducible
+from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
 from sentiment.training.outcome import write_outcome
 from sentiment.training.provenance import AttemptRecord
 from sentiment.training.stop import Stop, StoppedError, StopRequest
@@ -38,25 +40,28 @@ def run_experiment(
         SentimentError: anything that a user can mend; what was saved before stays good.
         OSError: the outcome cannot be written (disk full, say); likewise.
     """
+    model = find_model(config, results)
     run_dir.create(config)
     with ProcessLock(run_dir.lock_file):
         _remove_leftovers(run_dir.path)
         if run_dir.completed:
-            _refuse_other_data(config, results, run_dir)
+            _refuse_other_data(config, results, run_dir, model)
             Checkpoints(run_dir.checkpoints).delete_all()  # unless a kill came between the result and this
             console.say("is completed already; nothing to train")
             return None
         try:
             corpus, floor = _prepare_data(config, results, stop, console)
+            vectors = tweet_vectors(config, corpus, model, results, stop, console)
         except StoppedError as stopped:
             return stopped.stop
-        trainer, vocabulary = _prepare_trainer(config, run_dir, corpus, stop, console)
-        attempt = AttemptRecord(run_dir, config, corpus.fingerprint, trainer.data.store.device, trainer.step)
+        trainer, vocabulary = _prepare_trainer(config, run_dir, corpus, model, vectors, stop, console)
+        elmo = elmo_record(config, model)
+        attempt = AttemptRecord(run_dir, config, corpus.fingerprint, elmo, trainer.data.store.device, trainer.step)
         try:
             vocabulary.write(run_dir.vocabulary_file)
             reason = trainer.train()
             if reason is None:
-                write_outcome(run_dir, config, trainer, corpus, len(vocabulary), floor)
+                write_outcome(run_dir, config, trainer, corpus, len(vocabulary), floor, elmo)
         except torch.OutOfMemoryError as error:
             message = f"the GPU's memory is full at step {trainer.step}; a smaller training.batch_size or model may fit"
             attempt.end("failed", trainer.step, message)
@@ -84,8 +89,8 @@ def _prepare_data(config: RunConfig, results: Results, stop: StopRequest, consol
     return corpus, linear_floor(corpus)
 
 
-def _refuse_other_data(config: RunConfig, results: Results, run_dir: RunDir) -> None:
-    """The run's name knows only the path of its data, whose content may have changed since.
+def _refuse_other_data(config: RunConfig, results: Results, run_dir: RunDir, model: ModelFiles | None) -> None:
+    """The run's name knows only the names of its data and ELMo model, whose content may have changed since.
 
     Raises:
         RunDirError: it has.
@@ -96,13 +101,25 @@ def _refuse_other_data(config: RunConfig, results: Results, run_dir: RunDir) -> 
             f"{run_dir.path}: was completed on other data than {config.data.source} now holds; "
             "move it away to train anew"
         )
+    if record and record.elmo != elmo_record(config, model):
+        raise RunDirError(
+            f"{run_dir.path}: was completed with other ELMo weights than are here now; move it away to train anew"
+        )
 
 
 def _prepare_trainer(
-    config: RunConfig, run_dir: RunDir, corpus: Corpus, stop: StopRequest, console: Console
+    config: RunConfig,
+    run_dir: RunDir,
+    corpus: Corpus,
+    model: ModelFiles | None,
+    vectors: TweetVectors | None,
+    stop: StopRequest,
+    console: Console,
 ) -> tuple[Trainer, Vocabulary]:
     """A trainer in the state of the newest checkpoint, or at the start."""
     identity = {"config": config.fingerprint(), "data": corpus.fingerprint}
+    if model is not None:
+        identity["ELMo model"] = model.fingerprint
     checkpoints = Checkpoints(run_dir.checkpoints)
     state = _newest_state(checkpoints, run_dir, identity, console)
     threads = int(state["identity"]["threads"]) if state else available_threads(config.runtime)
@@ -111,8 +128,8 @@ def _prepare_trainer(
     vocabulary = Vocabulary.build(corpus, config.data.vocabulary)
     log = MetricLog(run_dir.metrics_file, console.say)
     trainer = Trainer(
-        _new_classifier(config, vocabulary, console).to(device),
-        _training_data(corpus, vocabulary, device),
+        _new_classifier(config, vocabulary, model, console).to(device),
+        _training_data(corpus, vocabulary, vectors, device),
         config,
         checkpoints,
         stop,
@@ -149,17 +166,21 @@ def _newest_state(
     return state
 
 
-def _new_classifier(config: RunConfig, vocabulary: Vocabulary, console: Console) -> Classifier:
+def _new_classifier(
+    config: RunConfig, vocabulary: Vocabulary, model: ModelFiles | None, console: Console
+) -> Classifier:
     vectors = None
     if config.embedding.pretrained is not None:
         vectors, found = load_vectors(Path(config.embedding.pretrained), vocabulary, config.embedding.size, config.seed)
         console.say(f"{config.embedding.pretrained}: has vectors for {found} of {len(vocabulary)} types")
-    return build_classifier(config, len(vocabulary), vectors)
+    return build_classifier(config, len(vocabulary), vectors, model.options.vector_size if model else None)
 
 
-def _training_data(corpus: Corpus, vocabulary: Vocabulary, device: torch.device) -> TrainingData:
+def _training_data(
+    corpus: Corpus, vocabulary: Vocabulary, vectors: TweetVectors | None, device: torch.device
+) -> TrainingData:
     token_ids = vocabulary.from_corpus_ids(corpus)[corpus.token_ids]
-    store = TokenStore(token_ids, corpus.offsets, corpus.labels, device)
+    store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors)
     rows = {part: corpus.rows(part) for part in PARTS}
     return TrainingData(store, {part: numbers for part, numbers in rows.items() if len(numbers)})
 

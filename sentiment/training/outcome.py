@@ -10,8 +10,9 @@ from sentiment.config import RunConfig
 from sentiment.data.batches import Rows
 from sentiment.data.corpus import Corpus
 from sentiment.files import write_atomically
+from sentiment.models.elmo_embedding import ElmoEmbedding
 from sentiment.models.linear import Floor
-from sentiment.records import Metrics, Part, Result
+from sentiment.records import ElmoRecord, Metrics, Part, Result
 from sentiment.run_dir import RunDir
 from sentiment.training.checkpoint import write_checkpoint
 from sentiment.training.digest import weights_sha256
@@ -23,7 +24,13 @@ _ATTENTION_SAMPLES = 40
 
 
 def write_outcome(
-    run_dir: RunDir, config: RunConfig, trainer: Trainer, corpus: Corpus, vocabulary_size: int, floor: Floor
+    run_dir: RunDir,
+    config: RunConfig,
+    trainer: Trainer,
+    corpus: Corpus,
+    vocabulary_size: int,
+    floor: Floor,
+    elmo: ElmoRecord | None,
 ) -> None:
     """Measure the best epoch's weights on all parts and write everything down, `result.json` last.
 
@@ -40,7 +47,7 @@ def write_outcome(
     _write_attention(run_dir, trainer, corpus)
     write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": trainer.early_stopping.best_epoch})
     write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch})
-    run_dir.write_result(_result(run_dir, config, trainer, vocabulary_size, scores, floor))
+    run_dir.write_result(_result(run_dir, config, trainer, vocabulary_size, scores, floor, elmo))
     trainer.checkpoints.delete_all()
 
 
@@ -56,6 +63,7 @@ def _result(
     vocabulary_size: int,
     scores: dict[Part, Probabilities],
     floor: Floor,
+    elmo: ElmoRecord | None,
 ) -> Result:
     metrics: dict[Part, Metrics] = {}
     floors: dict[Part, Metrics] = {}
@@ -66,6 +74,7 @@ def _result(
         metrics[part] = measure(labels, scores[part])
         floors[part] = measure(labels, linear)
         combinations[part] = measure(labels, (scores[part] + linear) / 2)
+    embedding = trainer.model.embedding
     epochs = [row for row in run_dir.read_metrics() if row["kind"] == "epoch"]
     return Result(
         run_id=config.run_id,
@@ -80,6 +89,8 @@ def _result(
         combination=combinations,
         floor_settings=floor.settings,
         overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, config.training.overfit_gap),
+        elmo=elmo,
+        mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
         epochs_to_accuracy=_epochs_to_accuracy(epochs, config.training.accuracies),
         seconds_per_epoch=trainer.seconds / trainer.epoch,
         seconds_trained=trainer.seconds,

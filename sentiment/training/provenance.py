@@ -12,7 +12,7 @@ import torch
 
 from sentiment.config import RunConfig
 from sentiment.lock import slurm_job, slurm_restarts
-from sentiment.records import Attempt, Reason, RunRecord
+from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord
 from sentiment.run_dir import RunDir
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
@@ -22,7 +22,13 @@ class AttemptRecord:
     """Keeps `run.json` up to date for the attempt that runs now."""
 
     def __init__(
-        self, run_dir: RunDir, config: RunConfig, data_fingerprint: str, device: torch.device, first_step: int
+        self,
+        run_dir: RunDir,
+        config: RunConfig,
+        data_fingerprint: str,
+        elmo: ElmoRecord | None,
+        device: torch.device,
+        first_step: int,
     ) -> None:
         former = run_dir.read_record()
         attempt = Attempt(
@@ -41,6 +47,7 @@ class AttemptRecord:
             run_id=config.run_id,
             config_fingerprint=config.fingerprint(),
             data_fingerprint=data_fingerprint,
+            elmo=elmo,
             git_commit=commit,
             git_dirty=dirty,
             versions=versions(),

@@ -1,0 +1,118 @@
+"""Vectors of a batch's tweets: out of a cache, wherever it is held, or computed now."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from sentiment.config import ElmoConfig
+from sentiment.data.batches import Rows
+from sentiment.elmo.cache import VectorCache
+from sentiment.elmo.cache_filler import build_elmo
+from sentiment.elmo.cache_plan import CachePlan
+from sentiment.elmo.encoder import Encoded, Layer
+from sentiment.elmo.layer_rows import DiskRows, LayerRows, MemoryRows, TypeRows
+from sentiment.elmo.models import ModelFiles
+from sentiment.elmo.placement import Place
+
+
+class Encoder(Protocol):
+    """What computes vectors: our encoder or the reference."""
+
+    @property
+    def vector_size(self) -> int:
+        """Values per token and layer."""
+
+    def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Layer], batch_tweets: int) -> Encoded:
+        """Vectors of tokenised tweets."""
+
+
+def build_encoder(config: ElmoConfig, model: ModelFiles, device: torch.device) -> Encoder:
+    """What a configuration computes vectors with.
+
+    Raises:
+        ElmoError: a part of the model's file is damaged, or allennlp is asked for and not installed.
+    """
+    if config.backend == "own":
+        return build_elmo(config, model, device)
+    from sentiment.elmo.reference import ReferenceElmo  # loads allennlp
+
+    return ReferenceElmo(model.options_path, model.weights_path, carry=config.state == "carry", device=device)
+
+
+class CachedVectors:
+    """Reads the layers of a cache."""
+
+    def __init__(self, plan: CachePlan, layers: dict[Layer, LayerRows], device: torch.device, ahead: bool) -> None:
+        """Args: device: on which the vectors are wanted; ahead: whether to read a batch before it is asked for."""
+        self._plan, self._layers, self._device = plan, layers, device
+        self.ahead = ahead
+
+    def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
+        """Each layer of these rows of the corpus, (rows, longest, vector) of float32, zeros after a tweet's end."""
+        tweets = self._plan.tweet_of_row[rows]
+        starts = self._plan.offsets[tweets]
+        lengths = self._plan.offsets[tweets + 1] - starts
+        return {
+            name: layer.gather(starts, lengths, longest).to(self._device, non_blocking=True).float()
+            for name, layer in self._layers.items()
+        }
+
+
+class FreshVectors:
+    """Computes the layers of the tweets of each batch."""
+
+    ahead = False
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        tokens_of: Callable[[int], Sequence[str]],
+        layers: Sequence[Layer],
+        device: torch.device,
+    ) -> None:
+        """Args: tokens_of: the tokens of the tweet in a row."""
+        self._encoder, self._tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
+
+    def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
+        """As `CachedVectors.gather`."""
+        tweets = [self._tokens_of(row) for row in rows.tolist()]
+        encoded = self._encoder.encode(tweets, self._layers, max(len(tweets), 1))
+        starts, lengths = encoded.offsets[:-1], np.diff(encoded.offsets)
+        return {
+            name: MemoryRows(values).gather(starts, lengths, longest).to(self._device).float()
+            for name, values in encoded.layers.items()
+        }
+
+
+def open_vectors(cache: VectorCache, layers: Sequence[Layer], device: torch.device, place: Place) -> CachedVectors:
+    """Open a complete cache for training on a device; what a batch contains does not depend on the place.
+
+    Args:
+        place: where the vectors are held.
+
+    Raises:
+        ElmoError: a file is missing or cannot be read.
+    """
+    home = device if place == "GPU memory" else torch.device("cpu")
+    rows: dict[Layer, LayerRows] = {}
+    for layer in layers:
+        if layer == "token":
+            rows[layer] = TypeRows(_in_memory(cache.shards("types"), home), cache.plan.token_types)
+        elif place == "disk":
+            rows[layer] = DiskRows(cache.shards(layer), cache.shard_files(layer))
+        else:
+            rows[layer] = MemoryRows(_in_memory(cache.shards(layer), home))
+    return CachedVectors(cache.plan, rows, device, ahead=home != device or place == "disk")
+
+
+def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+    """All shards one after the other; no more than one is in memory twice."""
+    dtype = torch.from_numpy(np.empty(0, shards[0].dtype)).dtype
+    whole = torch.empty(sum(map(len, shards)), shards[0].shape[1], dtype=dtype, device=device)
+    start = 0
+    for shard in shards:
+        whole[start : start + len(shard)] = torch.from_numpy(np.array(shard))
+        start += len(shard)
+    return whole

@@ -1,0 +1,173 @@
+"""ELMo's vectors for runs: computed before training where they are cached, and opened for it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from sentiment.config import RunConfig
+from sentiment.data.batches import TweetVectors
+from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.elmo.cache import VectorCache, layers_of
+from sentiment.elmo.encoder import LAYERS, Layer
+from sentiment.elmo.models import ModelFiles, find_elmo
+from sentiment.elmo.placement import choose_place
+from sentiment.elmo.state import state_record
+from sentiment.elmo.vectors import FreshVectors, build_encoder, open_vectors
+from sentiment.errors import MemoryExhaustedError
+from sentiment.records import ElmoRecord
+from sentiment.run_dir import Results
+from sentiment.training.console import Console, Progress
+from sentiment.training.device import available_threads, choose_device
+from sentiment.training.stop import Stop, StoppedError, StopRequest
+
+_GIGABYTE = 1e9
+
+
+def find_model(config: RunConfig, results: Results) -> ModelFiles | None:
+    """The ELMo model that a run names, checked; None for a run without.
+
+    Raises:
+        ElmoError: it is missing or damaged.
+    """
+    return find_elmo(config.elmo.model, results.elmo_models) if config.elmo else None
+
+
+def elmo_record(config: RunConfig, model: ModelFiles | None) -> ElmoRecord | None:
+    """What is to be remembered of the model; None for a run without."""
+    if config.elmo is None or model is None:
+        return None
+    state = state_record(config.elmo.state)
+    return ElmoRecord(model=config.elmo.model, fingerprint=model.fingerprint, state=state, random=model.random)
+
+
+def plan_encoding(
+    configs: Sequence[RunConfig], results: Results, progress: Progress
+) -> list[tuple[RunConfig, VectorCache, tuple[Layer, ...]]]:
+    """The caches that runs need, each once, with all layers that any of these runs reads from it.
+
+    Raises:
+        SentimentError: the data or a model cannot be used.
+    """
+    found: dict[str, tuple[RunConfig, VectorCache, set[Layer]]] = {}
+    for config in configs:
+        model = find_model(config, results)
+        if config.elmo is None or model is None or config.elmo.cache == "off":
+            continue
+        cache = VectorCache(prepare_corpus(config.data, results, progress), config.elmo, model, results.elmo_caches)
+        _, _, layers = found.setdefault(cache.folder.path.name, (config, cache, set()))
+        layers.update(layers_of(config.elmo))
+    return [(config, cache, tuple(sorted(layers, key=LAYERS.index))) for config, cache, layers in found.values()]
+
+
+def estimate_encoding(configs: Sequence[RunConfig], results: Results, console: Console) -> None:
+    """Say how many bytes the vectors of these runs take, and how long this machine would need for what is missing.
+
+    Raises:
+        SentimentError: the data or a model cannot be used.
+    """
+    for config, cache, layers in plan_encoding(configs, results, console.progress):
+        torch.set_num_threads(available_threads(config.runtime))
+        device = choose_device(config.runtime.device)
+        estimate = cache.estimate(layers, device)
+        console.say(
+            f"{', '.join(layers)} of {cache.plan.tokens:,} tokens in {len(cache.plan.offsets) - 1:,} distinct tweets: "
+            f"{estimate.bytes / _GIGABYTE:.3g} GB, of which {estimate.missing_bytes / _GIGABYTE:.3g} GB are missing\n"
+            f"about {estimate.seconds / 60:,.1f} min on one such machine "
+            f"({device.type}, {torch.get_num_threads()} threads, {estimate.tokens_per_second:,.0f} tokens/s in a trial)"
+        )
+
+
+def run_encoding(
+    configs: Sequence[RunConfig], results: Results, stop: StopRequest, console: Console, verify: bool = False
+) -> Stop | None:
+    """Compute all cached vectors that these runs will read; processes that do the same share the work.
+
+    Args:
+        verify: first read what is there, and forget what has changed since it was written.
+
+    Returns:
+        None when all are there, else why it stopped: the same call goes on from there.
+
+    Raises:
+        SentimentError: anything that a user can mend; complete shards stay.
+    """
+    progress = _stoppable(stop, console)
+    try:
+        for config, cache, layers in plan_encoding(configs, results, progress):
+            if verify:
+                _discard_damaged(cache, layers, suspicious_only=False, console=console)
+            fill_cache(config, cache, layers, progress)
+            console.say(f"ELMo vectors of {', '.join(layers)} are complete in {cache.folder.path}")
+    except StoppedError as stopped:
+        return stopped.stop
+    return None
+
+
+def fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[Layer], progress: Progress) -> None:
+    """Compute what is missing on the device of a run.
+
+    Raises:
+        MemoryExhaustedError: the GPU's memory does not hold the model.
+        ElmoError: the disk refuses, or the model's file is damaged.
+    """
+    if cache.is_complete(layers):
+        return
+    torch.set_num_threads(available_threads(config.runtime))
+    with _memory_errors():
+        cache.fill(layers, choose_device(config.runtime.device), progress)
+
+
+def tweet_vectors(
+    config: RunConfig, corpus: Corpus, model: ModelFiles | None, results: Results, stop: StopRequest, console: Console
+) -> TweetVectors | None:
+    """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
+
+    None for a run without ELMo.
+
+    Raises:
+        StoppedError: there was a reason to stop; complete shards stay.
+        ElmoError: the disk refuses, or the model's file is damaged.
+        MemoryExhaustedError: the GPU's memory does not hold the model.
+    """
+    elmo = config.elmo
+    if elmo is None or model is None:
+        return None
+    device, layers = choose_device(config.runtime.device), layers_of(elmo)
+    if model.random:
+        console.say(f"the ELMo model {elmo.model!r} has random weights: scores say nothing about ELMo")
+    if elmo.cache == "off":
+        with _memory_errors():
+            return FreshVectors(build_encoder(elmo, model, device), corpus.tokens, layers, device)
+    cache = VectorCache(corpus, elmo, model, results.elmo_caches)
+    progress = _stoppable(stop, console)
+    fill_cache(config, cache, layers, progress)
+    progress("checking ELMo vectors", 0, None)
+    size = cache.bytes_of(layers)
+    place = choose_place(size, device)
+    # What goes to memory is read whole anyhow.
+    _discard_damaged(cache, layers, suspicious_only=place == "disk", console=console)
+    fill_cache(config, cache, layers, progress)
+    console.say(f"ELMo vectors ({', '.join(layers)}: {size / _GIGABYTE:.3g} GB) are read from {place}")
+    return open_vectors(cache, layers, device, place)
+
+
+def _discard_damaged(cache: VectorCache, layers: Sequence[Layer], suspicious_only: bool, console: Console) -> None:
+    for path in cache.discard_damaged(layers, suspicious_only=suspicious_only):
+        console.say(f"{path}: is not what was written; it is computed again")
+
+
+def _stoppable(stop: StopRequest, console: Console) -> Progress:
+    def progress(what: str, done: int, total: int | None) -> None:
+        console.progress(what, done, total)
+        stop.check()
+
+    return progress
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryExhaustedError("the GPU's memory does not hold the ELMo model") from error
