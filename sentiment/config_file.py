@@ -1,7 +1,7 @@
 """From YAML files and `a.b=v` overrides to a checked RunConfig, with every mistake named at once."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -42,8 +42,20 @@ def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: st
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:
-        lines = [_explain(detail, parameters, origin) for detail in error.errors()]
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError(explain(error, RunConfig, origin, parameters)) from None
+
+
+def explain(
+    error: ValidationError, schema: type[BaseModel], origin: str, parameters: Collection[str] = frozenset()
+) -> str:
+    """A line for each mistake: its dotted path, value, place and what would be valid.
+
+    Args:
+        schema: what the values were checked against.
+        origin: the file that they come from.
+        parameters: dotted names of those that come from an override instead.
+    """
+    return "\n".join(_explain(detail, schema, origin, parameters) for detail in error.errors())
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -101,24 +113,31 @@ def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
     values[field] = value
 
 
-def _explain(detail: ErrorDetails, parameters: Mapping[str, Any], origin: str) -> str:
+def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, parameters: Collection[str]) -> str:
     path = ".".join(str(part) for part in detail["loc"])
     place = "an override" if any(path == key or path.startswith(f"{key}.") for key in parameters) else origin
     if detail["type"] == "extra_forbidden":
-        return f"{path}: unknown key ({place}){_known_keys(detail['loc'])}"
+        return f"{path}: unknown key ({place}){_known_keys(detail['loc'], schema)}"
+    if detail["type"] == "missing":
+        return f"{path}: is missing ({place})"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"{path or 'the configuration'}: {message} ({place})"
     return f"{path} = {detail['input']!r} ({place}): {message[:1].lower()}{message[1:]}"
 
 
-def _known_keys(location: tuple[int | str, ...]) -> str:
-    section: type[BaseModel] = RunConfig
+def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> str:
     for part in location[:-1]:
-        annotation = section.model_fields[str(part)].annotation
-        candidates = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
-        section = next(kind for kind in candidates if issubclass(kind, BaseModel))
+        if part in section.model_fields:  # else it is the key of a mapping of sections
+            section = next(_sections_in(section.model_fields[str(part)].annotation))
     names = list(section.model_fields)
     close = difflib.get_close_matches(str(location[-1]), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{hint} Valid: {', '.join(names)}" if hint else f"; valid: {', '.join(names)}"
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections_in(inner)

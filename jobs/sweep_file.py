@@ -1,0 +1,189 @@
+"""Grid files: sweep files of W&B, which `wandb sweep` takes as they are; read and checked, every mistake at once."""
+
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
+
+from sentiment.config import PositiveInt, Section
+from sentiment.config_file import explain, read_yaml
+from sentiment.errors import ConfigError
+from sentiment.records import Metrics, Part
+from sentiment.run_dir import SINGLE
+
+_MACROS = ("${args_no_hyphens}", "${args}")
+_COMMAND = "[${env}, python, -m, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+Scalar = str | int | float | bool | None
+
+
+class Parameter(Section):
+    """What one field of a run may be, or the fields of one section."""
+
+    value: Scalar = None
+    """A constant."""
+    values: Annotated[list[Scalar], Field(min_length=1)] | None = None
+    parameters: "dict[str, Parameter] | None" = None
+    """Fields of a section, by name."""
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("needs exactly one of value, values and parameters")
+        return self
+
+    def flatten(self, name: str) -> dict[str, list[Scalar]]:
+        """The possible values by dotted name."""
+        if self.parameters is None:
+            return {name: [self.value] if self.values is None else _without_repeats(self.values)}
+        inner = (parameter.flatten(f"{name}.{key}") for key, parameter in self.parameters.items())
+        return {key: values for section in inner for key, values in section.items()}
+
+
+class Metric(Section):
+    """What the best run is chosen by."""
+
+    name: str
+    goal: Literal["maximize", "minimize"]
+
+    @model_validator(mode="after")
+    def _is_measured(self) -> Self:
+        part, _, score = self.name.partition("/")
+        scores = ("loss", "accuracy", "precision", "recall", "f1")
+        if part not in get_args(Part) or score not in scores:
+            raise ValueError(f"{self.name!r} is not measured; valid: validation/ and one of {', '.join(scores)}")
+        better = "minimize" if score == "loss" else "maximize"
+        if self.goal != better:
+            raise ValueError(f"goal {self.goal!r} would choose the worst {score}; {better!r} is meant")
+        return self
+
+    def of(self, metrics: Mapping[Part, Metrics]) -> float:
+        """This score in a run's result, turned such that more is better."""
+        part, _, score = self.name.partition("/")
+        found = float(getattr(metrics[part], score))  # type: ignore[index]  # checked above
+        return -found if self.goal == "minimize" else found
+
+
+class BaseRuns(Section):
+    """Which runs of a finished grid take the place of the base run."""
+
+    grid: str
+    runs: Literal["overfitting", "best"]
+    """`overfitting`: each run that overfits by the rule in its result. `best`: the best of those configurations that
+    do not overfit with any seed, by the mean over their seeds."""
+    count: PositiveInt = 1
+    """With `best`: so many."""
+
+    @model_validator(mode="after")
+    def _count_is_of_the_best(self) -> Self:
+        if self.runs == "overfitting" and self.count != 1:
+            raise ValueError("count goes with runs 'best'; of those that overfit all are taken")
+        return self
+
+
+class Controller(Section):
+    """Who draws the trials: the one section in which W&B's own schema leaves room for more keys."""
+
+    type: Literal["cloud"] = "cloud"
+    """For W&B."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Of the draw, with method `random`."""
+    base: BaseRuns | None = None
+    """None: all runs start from the file that `command` names."""
+
+
+class SweepFile(Section):
+    """One grid: a question, and the runs that answer it."""
+
+    name: str
+    description: Annotated[str, Field(min_length=1)]
+    """The question."""
+    project: str | None = None
+    """At W&B; ignored here."""
+    entity: str | None = None
+    """At W&B; ignored here."""
+    method: Literal["grid", "random"]
+    metric: Metric
+    run_cap: PositiveInt | None = None
+    """How many trials are drawn, with method `random`."""
+    controller: Controller = Controller()
+    command: list[str]
+    parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.name == SINGLE or not _NAME.fullmatch(self.name):
+            raise ValueError(f"name {self.name!r}: takes letters, digits, _ and -, and is not {SINGLE!r}")
+        if len(self.command) < 3 or self.command[-3] != "train" or self.command[-1] not in _MACROS:
+            raise ValueError(f"command must end in train, the base run's file and the arguments, as in {_COMMAND}")
+        drawn = {"run_cap": self.run_cap, "controller.seed": self.controller.seed}
+        if self.method == "random" and None in drawn.values():
+            missing = " and ".join(key for key, value in drawn.items() if value is None)
+            raise ValueError(f"method random needs {missing}: how many trials, and the seed that they are drawn with")
+        if self.method == "grid" and any(value is not None for value in drawn.values()):
+            raise ValueError("run_cap and controller.seed go with method random; a grid is run in full")
+        return self
+
+    @property
+    def base_file(self) -> Path:
+        """The base run."""
+        return Path(self.command[-2])
+
+    def space(self) -> dict[str, list[Scalar]]:
+        """The values that each parameter may take, by dotted name, in the order of the names."""
+        flat = [parameter.flatten(name) for name, parameter in self.parameters.items()]
+        return dict(sorted((name, values) for one in flat for name, values in one.items()))
+
+
+def read_sweep(path: Path) -> SweepFile:
+    """Read a grid file.
+
+    Raises:
+        ConfigError: no such file, not YAML, outside of the schema, or read otherwise by W&B; all mistakes at once.
+    """
+    values = read_yaml(path)
+    try:
+        sweep = SweepFile.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error, SweepFile, str(path))) from None
+    if sweep.name != path.stem:
+        raise ConfigError(f"{path}: has the name {sweep.name!r}; a grid is named like its file, {path.stem!r}")
+    _refuse_two_meanings(path, values)
+    return sweep
+
+
+def _refuse_two_meanings(path: Path, values: dict[str, Any]) -> None:
+    """W&B reads YAML 1.1, in which `1e-4` is text and `off` is false: one file would mean two grids."""
+    reader = YAML(typ="safe", pure=True)
+    reader.version = (1, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MantissaNoDotYAML1_1Warning)
+        try:
+            theirs = reader.load(path.read_text(encoding="utf-8"))
+        except MantissaNoDotYAML1_1Warning as warning:
+            (number,) = re.findall(r'Correct your float: "(.*?)"', str(warning))
+            raise ConfigError(f"{path}: W&B reads {number} as text; write it as 0.0001 or 1.0e-4") from None
+    if different := _differences(values, theirs):
+        lines = (f"{name}: is {ours!r} here and {other!r} to W&B" for name, ours, other in different)
+        raise ConfigError("\n".join(f"{line} ({path}); put text in quotes, write numbers in full" for line in lines))
+
+
+def _differences(ours: Any, theirs: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
+        pairs = [(f"{name}.{key}".lstrip("."), ours[key], theirs[key]) for key in ours]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = [(name, *pair) for pair in zip(ours, theirs, strict=True)]
+    else:
+        return [] if (type(ours), ours) == (type(theirs), theirs) else [(name, ours, theirs)]
+    return [found for key, mine, other in pairs for found in _differences(mine, other, key)]
+
+
+def _without_repeats(values: list[Scalar]) -> list[Scalar]:
+    return list({json.dumps(value): value for value in values}.values())
