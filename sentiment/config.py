@@ -285,6 +285,17 @@ class RunConfig(Section):
         absent = {name for name, value in values.items() if value is None}
         return {name: value for name, value in values.items() if name not in {*OPERATIONAL_SECTIONS, *absent}}
 
+    def unused_fields(self) -> tuple[str, ...]:
+        """How the dotted names of fields begin that do nothing in this run."""
+        unused = () if self.model.pooling == "attention" else ("model.attention.",)
+        if self.model.kind == "feed_forward":
+            unused += ("model.cell", "model.bidirectional")
+        if self.elmo and self.elmo.combine == "alone":
+            unused += ("embedding.",)
+        if self.elmo and self.elmo.layers != "mix":
+            unused += ("elmo.layer_norm",)
+        return unused
+
     def fingerprint(self) -> str:
         """SHA-256 of the identity: equal for two configurations that ask the same question."""
         return fingerprint(self.identity())

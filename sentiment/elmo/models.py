@@ -150,7 +150,7 @@ def _find_published(name: str, folder: Path) -> ModelFiles:
     for path in paths:
         if not path.is_file():
             raise ElmoError(
-                f"ELMo model {name!r} is not here: {path} is missing. `make elmo-weights` fetches it "
+                f"ELMo model {name!r} is not here: {path} is missing. `make elmo-weights MODELS={name}` fetches it "
                 "(on a machine with a network: a compute node never does)"
             )
     remembered = _read_record(folder / model.record_file)
