@@ -1,0 +1,195 @@
+"""The command line: submit, status, rerun, cancel, doctor."""
+
+import json
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sentiment.errors import SentimentError, UsageError
+
+EXIT_FAILED = 1
+EXIT_RUNNING = 3  # (The other codes: 0 done, 2 usage, 4 no Slurm here.)
+_WATCH_SECONDS = 15.0
+
+
+class _Commands(TyperGroup):
+    """Shows an error of ours, or of the disk, as one message instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SentimentError as error:
+            message, code = str(error), error.exit_code
+        except OSError as error:
+            message, code = str(error), EXIT_FAILED
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(message, err=True)
+        raise typer.Exit(code)
+
+
+app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+GridFile = Annotated[str, typer.Argument(metavar="GRID", help="A file, or a name in configs/grids.")]
+Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
+ClusterFile = Annotated[Path, typer.Option("--cluster", help="What jobs may use.")]
+ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field of all runs: section.field=value.")]
+_CLUSTER = Path("configs/cluster.yaml")
+_RESULTS = Path("results")
+
+
+@app.callback()
+def main() -> None:
+    """Run grids on Slurm: submit and leave, lose nothing, rerun only what failed."""
+
+
+@app.command()
+def submit(
+    grid: GridFile,
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be submitted, and submit nothing.")
+    ] = False,
+    cluster: ClusterFile = _CLUSTER,
+    results: ResultsRoot = _RESULTS,
+) -> None:
+    """Submit a grid's runs that are neither completed nor queued; ends as soon as Slurm has accepted them."""
+    from jobs.desk import missing_runs, open_desk
+    from jobs.grid import load_grid
+    from sentiment.run_dir import Results
+
+    loaded = load_grid(_grid_file(grid), Results(results), overrides or [])
+    if dry_run:
+        _show_plan(loaded, Results(results), cluster)
+        return
+    with open_desk(Results(results), loaded.plan) as desk:
+        Results(results).write_grid(loaded.plan)
+        rows = desk.rows
+        _tell(desk.submit(missing_runs(loaded, rows), cluster), len(rows))
+
+
+@app.command()
+def status(
+    grids: Annotated[list[str] | None, typer.Argument(metavar="[GRID]...", help="All, if none is named.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only runs that need somebody.")] = False,
+    all_runs: Annotated[bool, typer.Option("--all", help="Every run, however many.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")] = False,
+    results: ResultsRoot = _RESULTS,
+) -> None:
+    """Show the state of all runs. Ends with 0 when all are completed, 3 while any runs or waits, 1 if any failed."""
+    while True:
+        found = _read_status(grids, results)
+        code = _verdict(found)
+        _show(found, failed, all_runs or failed, as_json)
+        if not watch or code != EXIT_RUNNING:
+            raise typer.Exit(code)
+        time.sleep(_WATCH_SECONDS)
+
+
+@app.command()
+def rerun(
+    targets: Targets = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Runs that raised an error or were killed.")] = False,
+    timeout: Annotated[bool, typer.Option("--timeout", help="Runs that Slurm ended for their time.")] = False,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="Runs that are gone without a word, or with their node.")
+    ] = False,
+    oom: Annotated[bool, typer.Option("--oom", help="Runs that had too little memory.")] = False,
+    cancelled: Annotated[bool, typer.Option("--cancelled", help="Runs that were cancelled.")] = False,
+    cluster: ClusterFile = _CLUSTER,
+    results: ResultsRoot = _RESULTS,
+) -> None:
+    """Submit again what ended without a result, from its checkpoints on; without options all but cancelled runs."""
+    from jobs.desk import open_desk
+    from jobs.selection import select
+    from sentiment.run_dir import Results
+
+    chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled}
+    causes = [cause for cause, wanted in chosen.items() if wanted]
+    for plan, run_ids in _chosen(targets, Results(results)):
+        with open_desk(Results(results), plan) as desk:
+            rows = select(desk.rows, causes, run_ids)
+            _tell(desk.submit(desk.configs(rows), cluster), len(rows))
+
+
+@app.command()
+def cancel(targets: Targets = None, results: ResultsRoot = _RESULTS) -> None:
+    """Cancel grids or single runs: they save and end, and go on only when they are submitted again."""
+    from jobs.desk import open_desk
+    from sentiment.run_dir import Results
+
+    if not targets:
+        raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
+    for plan, run_ids in _chosen(targets, Results(results)):
+        with open_desk(Results(results), plan) as desk:
+            jobs = desk.cancel(row for row in desk.rows if not run_ids or row.run_id in run_ids)
+            if not run_ids:
+                desk.cancel_others()
+        typer.echo(f"grid {plan.name}: {len(jobs)} tasks cancelled{': ' if jobs else ''}{' '.join(jobs)}")
+
+
+def _grid_file(name: str) -> Path:
+    named = Path("configs/grids") / f"{name}.yaml"
+    return named if named.exists() and not Path(name).is_file() else Path(name)
+
+
+def _show_plan(loaded: Any, results: Any, cluster: Path) -> None:
+    """What `submit` would do."""
+
+
+def _chosen(targets: list[str] | None, results: Any) -> Any:
+    """Plans and, where single runs are meant, their ids."""
+    from jobs.selection import find_targets
+
+    return find_targets(targets or [], results)
+
+
+def _read_status(grids: list[str] | None, results: Path) -> list[Any]:
+    from jobs.manifest import read_submissions
+    from jobs.status import ask_slurm, planned_grids, read_grid_status, read_plan
+    from sentiment.run_dir import Results
+
+    root = Results(results)
+    plans = [read_plan(root, name) for name in grids or planned_grids(root)]
+    queue = ask_slurm()
+    return [read_grid_status(root, plan, read_submissions(root, plan.name), queue) for plan in plans]
+
+
+def _verdict(found: Iterable[Any]) -> int:
+    rows = [row for grid in found for row in grid.rows]
+    if any(row.active for row in rows):
+        return EXIT_RUNNING
+    return EXIT_FAILED if any(row.failed for row in rows) else 0
+
+
+def _show(found: list[Any], failed: bool, every_row: bool, as_json: bool) -> None:
+    from dataclasses import replace
+
+    from jobs.table import render
+
+    if failed:
+        found = [replace(grid, rows=[row for row in grid.rows if row.failed]) for grid in found]
+    if as_json:
+        typer.echo(json.dumps([grid.as_json() for grid in found], indent=2))
+    elif found:
+        typer.echo(render(found, every_row, datetime.now(UTC)))
+    else:
+        typer.echo("no grid was submitted yet: python -m jobs submit GRID")
+
+
+def _tell(submitted: list[Any], considered: int) -> None:
+    runs = sum(len(task) for folder in submitted for task in folder.submission.tasks)
+    typer.echo(f"{runs} of {considered} runs submitted" if submitted else "nothing to submit")
+    for folder in submitted:
+        tasks = folder.submission.tasks
+        typer.echo(f"  {folder.submission.kind:6} job {folder.receipt.job_id}, {len(tasks)} tasks   {folder.path}")
+
+
+if __name__ == "__main__":
+    app()

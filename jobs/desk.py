@@ -1,0 +1,138 @@
+"""What the commands do to a grid: submit what is missing, submit again what failed, cancel; one command at a time."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs import slurm
+from jobs.cluster import Resources, load_cluster
+from jobs.grid import Grid
+from jobs.manifest import SubmissionDir, read_submissions, reconcile
+from jobs.slurm import Job
+from jobs.status import Row, newest_tasks, read_grid_status
+from jobs.submit import Batch, Part, plan_parts, submit_parts
+from sentiment.config import RunConfig
+from sentiment.errors import UsageError
+from sentiment.lock import ProcessLock
+from sentiment.records import GridPlan
+from sentiment.run_dir import Results
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A grid's submissions and what Slurm says about them, while nobody else submits or cancels."""
+
+    results: Results
+    plan: GridPlan
+    queue: list[Job]
+    submissions: list[SubmissionDir]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The states of the grid's runs."""
+        return read_grid_status(self.results, self.plan, self.submissions, self.queue).rows
+
+    def submit(self, runs: Sequence[tuple[Row, RunConfig]], cluster: Path) -> list[SubmissionDir]:
+        """Submit runs, with more of what they lacked; none are no mistake.
+
+        Raises:
+            SentimentError: Slurm refuses, or the cluster's file is wrong; nothing is left in the queue then.
+        """
+        if not runs:
+            return []
+        most = int(slurm.read_settings().get("MaxArraySize", "1001"))
+        parts = parts_for(runs, self.plan.name, cluster, newest_tasks(self.submissions), most)
+        return submit_parts(self.results, self.plan.name, parts, self.queue, self.submissions)
+
+    def configs(self, rows: Iterable[Row]) -> list[tuple[Row, RunConfig]]:
+        """The configurations of runs as they were last submitted."""
+        places = newest_tasks(self.submissions)
+        found = []
+        for row in rows:
+            folder, task = places[row.run_id]
+            found += [(row, config) for config in folder.read_configs(task) if config.run_id == row.run_id]
+        return found
+
+    def cancel(self, rows: Iterable[Row]) -> list[str]:
+        """Cancel the tasks of runs; marked first, so that one that is being requeued stays cancelled. Their jobs."""
+        places = newest_tasks(self.submissions)
+        tasks = sorted({places[row.run_id] for row in rows if row.active and row.run_id in places}, key=str)
+        for folder in {folder for folder, _ in tasks}:
+            folder.cancel(task for one, task in tasks if one == folder)
+        jobs = [folder.job(task) for folder, task in tasks]
+        slurm.cancel(jobs)
+        return jobs
+
+    def cancel_others(self) -> None:
+        """Cancel the grid's jobs that belong to no run."""
+        active = {job.name for job in self.queue if job.state not in slurm.ENDED}
+        others = [one for one in self.submissions if one.submission.kind != "train" and one.submission.name in active]
+        for folder in others:
+            folder.cancel(range(len(folder.submission.tasks)))
+        slurm.cancel(folder.receipt.job_id for folder in others if folder.receipt)
+
+
+@contextmanager
+def open_desk(results: Results, plan: GridPlan) -> Iterator[Desk]:
+    """Lock the grid, ask Slurm, and settle what an interrupted command has left.
+
+    Raises:
+        LockedError: another command does something to this grid.
+        SlurmError: there is no Slurm, or it does not answer.
+    """
+    folder = results.slurm / plan.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with ProcessLock(folder / "lock", "submits or cancels"):
+        queue = slurm.read_queue()
+        yield Desk(results, plan, queue, reconcile(read_submissions(results, plan.name), queue))
+
+
+def missing_runs(grid: Grid, rows: Iterable[Row]) -> list[tuple[Row, RunConfig]]:
+    """What is neither completed nor waits or runs."""
+    configs = {config.run_id: config for config in grid.configs}
+    return [
+        (row, configs[row.run_id])
+        for row in rows
+        if row.run_id in configs and not row.active and row.state != "COMPLETED"
+    ]
+
+
+def parts_for(
+    runs: Iterable[tuple[Row, RunConfig]],
+    grid: str,
+    cluster: Path,
+    places: dict[str, tuple[SubmissionDir, int]],
+    most_tasks: int,
+) -> list[Part]:
+    """The jobs for runs: those that had too little memory or time get more than they had, in an array of their own."""
+    plain = load_cluster(cluster, grid)
+    wanted: dict[str, Batch] = {}
+    for row, config in runs:
+        had = places[row.run_id][0].submission.resources if row.run_id in places else None
+        resources = _INCREASES.get(row.state, _same)(plain, had)
+        wanted.setdefault(resources.model_dump_json(), Batch([], resources)).configs.append(config)
+    cache, report = load_cluster(cluster, grid, "cache"), load_cluster(cluster, grid, "report")
+    return plan_parts(wanted.values(), cache, report, most_tasks)
+
+
+def _same(plain: Resources, _had: Resources | None) -> Resources:
+    return plain
+
+
+def _more_memory(plain: Resources, had: Resources | None) -> Resources:
+    memory = had.memory_gb if had else None
+    if memory is None:
+        raise UsageError("a run had too little memory, and no memory_gb is configured that could be multiplied; set it")
+    return plain.model_copy(update={"memory_gb": max(plain.memory_gb or 0, memory * plain.memory_factor)})
+
+
+def _more_time(plain: Resources, had: Resources | None) -> Resources:
+    minutes = round(had.time_minutes * plain.time_factor) if had else plain.time_minutes
+    return plain.model_copy(update={"time_minutes": max(plain.time_minutes, minutes)})
+
+
+_INCREASES: dict[str, Callable[[Resources, Resources | None], Resources]] = {
+    "OUT_OF_MEMORY": _more_memory,
+    "TIMEOUT": _more_time,
+}

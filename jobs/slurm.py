@@ -1,0 +1,149 @@
+"""Slurm's own commands: one question for all jobs, and the few orders that are given."""
+
+import re
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sentiment.errors import NoSlurmError, SlurmError
+
+_SECONDS = 120.0
+
+# Of all that a job can be, these are final; anything else still waits, runs or ends.
+ENDED = {
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "LAUNCH_FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "REVOKED",
+    "TIMEOUT",
+}
+NEVER_SATISFIED = "DependencyNeverSatisfied"
+
+# The name comes last: it alone may hold any character.
+_FIELDS = ("%F", "%K", "%T", "%r", "%M", "%S", "%e", "%N", "%j")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job, or one task of an array, as Slurm sees it."""
+
+    name: str
+    job_id: str
+    """Of the array, for a task."""
+    task: int | None
+    state: str
+    """In Slurm's words."""
+    reason: str = ""
+    elapsed: str = ""
+    start: datetime | None = None
+    """When it began, or is expected to."""
+    end: datetime | None = None
+    """When its time is over."""
+    node: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether it waits, runs or ends; one whose dependency failed waits for nothing."""
+        return self.state not in ENDED and self.reason != NEVER_SATISFIED
+
+
+def read_queue() -> list[Job]:
+    """All of the user's jobs that Slurm remembers: those of now, and for some minutes those that have ended.
+
+    Raises:
+        SlurmError: there is no Slurm here, or it does not answer.
+    """
+    text = _ask("squeue", "--me", "--array", "--states=all", "--noheader", f"--format={'|'.join(_FIELDS)}")
+    return [_job(line.split("|", len(_FIELDS) - 1)) for line in text.splitlines()]
+
+
+def read_accounting(names: Iterable[str], since: datetime) -> list[Job]:
+    """What the accounting remembers of jobs by name; nothing where a site has none."""
+    wanted = ",".join(sorted(set(names)))
+    try:
+        text = _ask(
+            "sacct",
+            "--noheader",
+            "--parsable2",
+            "--allocations",
+            f"--name={wanted}",
+            f"--starttime={since.astimezone():%Y-%m-%dT%H:%M:%S}",
+            "--format=JobID,State,NodeList,JobName",
+        )
+    except SlurmError:
+        return []
+    return [_accounted(*line.split("|", 3)) for line in text.splitlines()]
+
+
+def read_settings() -> dict[str, str]:
+    """The site's settings, by the names of `scontrol show config`.
+
+    Raises:
+        SlurmError: there is no Slurm here, or it does not answer.
+    """
+    pairs = (line.split("=", 1) for line in _ask("scontrol", "show", "config").splitlines() if "=" in line)
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def requeue(job: str) -> None:
+    """Let a job (`<array>_<task>`, from within an array) begin again later.
+
+    Raises:
+        SlurmError: Slurm refuses. A command that Slurm killed on its way is none: it was accepted.
+    """
+    try:
+        _ask("scontrol", "requeue", job)
+    except SlurmError as error:
+        if "pending" not in str(error).lower():
+            raise
+
+
+def cancel(jobs: Iterable[str]) -> None:
+    """Cancel jobs; those that have ended do not mind.
+
+    Raises:
+        SlurmError: Slurm refuses, or there is none.
+    """
+    if wanted := list(jobs):
+        _ask("scancel", *wanted)
+
+
+def _ask(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)  # noqa: S603
+    except FileNotFoundError:
+        raise NoSlurmError(f"{command[0]}: not found; there is no Slurm on this machine") from None
+    except subprocess.TimeoutExpired:
+        raise SlurmError(f"{command[0]}: no answer for {_SECONDS:.0f} s") from None
+    if done.returncode > 0:
+        said = re.sub(rf"^{command[0]}: error: ", "", done.stderr.strip(), flags=re.MULTILINE)
+        raise SlurmError(f"{command[0]}: {said or f'ended with {done.returncode}'}")
+    return done.stdout
+
+
+def _job(fields: list[str]) -> Job:
+    job_id, task, state, reason, elapsed, start, end, node, name = fields
+    return Job(name, job_id, _number(task), state, reason, elapsed, _time(start), _time(end), node)
+
+
+def _accounted(job: str, state: str, node: str, name: str) -> Job:
+    job_id, _, task = job.partition("_")
+    return Job(name, job_id, _number(task), state.split()[0], node=node)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        return None  # N/A
