@@ -1,0 +1,54 @@
+"""The command line: build."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sentiment.errors import SentimentError
+
+
+class _Commands(TyperGroup):
+    """Shows an error of ours, or of the disk, as one message instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SentimentError as error:
+            message, code = str(error), error.exit_code
+        except OSError as error:
+            message, code = str(error), 1
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(message, err=True)
+        raise typer.Exit(code)
+
+
+app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Say what came out of the runs, and how sure that is."""
+
+
+@app.command()
+def build(
+    grids: Annotated[list[str] | None, typer.Option("--grid", help="Only this grid; can be given again.")] = None,
+    results: Annotated[Path, typer.Option("--results", help="The folder that the runs are in.")] = Path("results"),
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write; by default RESULTS/report.")] = None,
+) -> None:
+    """Write report.md, report.html, figures and tables of all runs, whether they are completed or not."""
+    from report.build import build_report
+    from sentiment.run_dir import Results
+
+    folder = out or Results(results).report
+    study, page = build_report(Results(results), grids or [], folder)
+    for problem in study.problems:
+        typer.echo(f"left out: {problem}", err=True)
+    completed = sum(run.state == "completed" for run in study.runs)
+    typer.echo(f"{completed:,} of {len(study.runs):,} runs are completed\n{page}\n{page.with_suffix('.md')}")
+
+
+if __name__ == "__main__":
+    app()

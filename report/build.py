@@ -1,0 +1,29 @@
+"""From run directories to a report: read, compare, write."""
+
+from pathlib import Path
+
+from report.blocks import Section
+from report.datasets import datasets
+from report.load import Study, load_study
+from report.render import write_report
+from report.sections.answer import answer
+from report.sections.leaderboard import leaderboard
+from sentiment.run_dir import Results
+
+
+def build_report(results: Results, grids: list[str], folder: Path) -> tuple[Study, Path]:
+    """Write the report of `grids` (all if empty) into `folder`; return what was read and the page's path.
+
+    Raises:
+        SentimentError: there is nothing to report, or no such grid.
+        OSError: the report cannot be written.
+    """
+    study = load_study(results, grids)
+    return study, write_report(build_sections(study), folder)
+
+
+def build_sections(study: Study) -> list[Section]:
+    """In the order in which a reader asks; those without data are left out."""
+    found = datasets(study)
+    sections = [answer(study, found), leaderboard(study, found)]
+    return [section for section in sections if section and section.blocks]

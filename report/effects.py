@@ -1,0 +1,191 @@
+"""What each parameter of a grid does: means with the others averaged out, and differences between matched runs."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from report import statistics, wording
+from report.load import Finished
+from report.statistics import Difference, Estimate
+
+Measure = Callable[[Finished], float]
+
+
+def test_accuracy(run: Finished) -> float:
+    """The score by which settings are compared."""
+    return run.result.metrics["test"].accuracy
+
+
+def seconds_per_epoch(run: Finished) -> float:
+    """The time by which settings are compared."""
+    return run.result.seconds_per_epoch
+
+
+def overfitting_gap(run: Finished) -> float:
+    """Training less validation accuracy at the best epoch."""
+    return run.result.overfit.gap
+
+
+@dataclass(frozen=True)
+class Level:
+    """One value of a parameter, all others averaged out."""
+
+    value: Any
+    name: str
+    score: Estimate
+    seconds: float
+    """Per epoch."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The best value against another, over pairs of runs that differ in nothing else."""
+
+    best: Level
+    other: Level
+    score: Difference
+    time_ratio: Difference
+    """Seconds per epoch, best by other (geometric mean)."""
+    q: float | None = None
+    """p-value of the score, adjusted for the number of contrasts within the grid."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One parameter."""
+
+    parameter: str
+    levels: list[Level]
+    contrasts: list[Contrast]
+
+    @property
+    def name(self) -> str:
+        """As a reader calls it."""
+        return wording.parameter_name(self.parameter)
+
+
+def effects_of(runs: list[Finished]) -> list[Effect]:
+    """Of every parameter that varies among `runs`, apart from the seed."""
+    found = [_effect(runs, parameter) for parameter in varying(runs)]
+    contrasts = [contrast for effect in found for contrast in effect.contrasts]
+    tested = [contrast for contrast in contrasts if contrast.score.p is not None]
+    adjusted = statistics.false_discovery_control([contrast.score.p or 0.0 for contrast in tested])
+    q_values = {id(contrast): q for contrast, q in zip(tested, adjusted, strict=True)}
+    return [
+        Effect(
+            effect.parameter,
+            effect.levels,
+            [Contrast(c.best, c.other, c.score, c.time_ratio, q_values.get(id(c))) for c in effect.contrasts],
+        )
+        for effect in found
+    ]
+
+
+def varying(runs: list[Finished]) -> list[str]:
+    """Names of the settings that differ, in the order of the schema."""
+    values: dict[str, set[Any]] = defaultdict(set)
+    for name in dict.fromkeys(name for run in runs for name in run.settings):
+        values[name] = {run.settings.get(name) for run in runs}
+    return [name for name, found in values.items() if len(found) > 1 and name != "seed"]
+
+
+def matched_differences(runs: list[Finished], parameter: str, first: Any, second: Any, measure: Measure) -> list[float]:
+    """`measure` with the first value less `measure` with the second, over runs that differ in nothing else."""
+    partners: dict[Any, dict[Any, Finished]] = defaultdict(dict)
+    for run in runs:
+        others = frozenset((name, value) for name, value in run.settings.items() if name != parameter)
+        partners[others][run.settings.get(parameter)] = run
+    return [
+        measure(pair[first]) - measure(pair[second]) for pair in partners.values() if first in pair and second in pair
+    ]
+
+
+def _effect(runs: list[Finished], parameter: str) -> Effect:
+    groups: dict[Any, list[Finished]] = defaultdict(list)
+    for run in runs:
+        groups[run.settings.get(parameter)].append(run)
+    levels = [_level(parameter, value, groups[value]) for value in sorted(groups, key=_order)]
+    best = max(levels, key=lambda level: level.score.value)
+    contrasts = [_contrast(runs, parameter, best, other) for other in levels if other is not best]
+    return Effect(parameter, levels, [contrast for contrast in contrasts if contrast is not None])
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    is_number = isinstance(value, int | float)
+    return (0 if value is None else 1 if is_number else 2, float(value) if is_number else 0.0, str(value))
+
+
+def _level(parameter: str, value: Any, runs: list[Finished]) -> Level:
+    seconds = sum(seconds_per_epoch(run) for run in runs) / len(runs)
+    score = statistics.mean([test_accuracy(run) for run in runs])
+    return Level(value, wording.setting(parameter, value), score, seconds)
+
+
+def _contrast(runs: list[Finished], parameter: str, best: Level, other: Level) -> Contrast | None:
+    scores = matched_differences(runs, parameter, best.value, other.value, test_accuracy)
+    if not scores:
+        return None
+    logs = matched_differences(
+        runs, parameter, best.value, other.value, lambda run: math.log(max(seconds_per_epoch(run), 1e-9))
+    )
+    return Contrast(best, other, statistics.paired_difference(scores), _exponential(statistics.mean(logs)))
+
+
+def _exponential(estimate: Estimate) -> Difference:
+    bounds = [None if bound is None else math.exp(bound) for bound in (estimate.low, estimate.high)]
+    return Difference(math.exp(estimate.value), bounds[0], bounds[1], estimate.n)
+
+
+def sentence(effect: Effect) -> str:
+    """What a parameter does, in words and with its uncertainty."""
+    if not effect.contrasts:
+        return f"{effect.name.capitalize()}: no two runs differ in it alone, so its effect can't be singled out."
+    if len(effect.levels) == 2:
+        return f"{_clause(effect.contrasts[0])}."
+    beaten = [contrast for contrast in effect.contrasts if _is_shown(contrast)]
+    equal = [contrast for contrast in effect.contrasts if not _is_shown(contrast)]
+    best = effect.contrasts[0].best
+    parts = []
+    if beaten:
+        parts.append(f"{best.name} beats {wording.listing([f'{one.other.name} ({_gap(one)})' for one in beaten])}")
+    if equal:
+        others = wording.listing([f"{one.other.name} ({_gap(one)})" for one in equal])
+        parts.append(
+            f"can't be told apart from {others}" if beaten else f"{best.name} can't be told apart from {others}"
+        )
+    return f"{_capital(' but '.join(parts))}; {_pairs(effect.contrasts[0].score.n)}."
+
+
+def _clause(contrast: Contrast) -> str:
+    best, other, gap = contrast.best.name, contrast.other.name, _gap(contrast)
+    if _is_shown(contrast):
+        return f"{_capital(best)} beats {other}: {gap} ({_pairs(contrast.score.n)})"
+    if contrast.score.n == 1:
+        return f"{_capital(best)} against {other}: {gap}, but one matched pair says nothing about its uncertainty"
+    return f"{_capital(best)} and {other} can't be told apart: {gap} ({_pairs(contrast.score.n)})"
+
+
+def _gap(contrast: Contrast) -> str:
+    adjusted = "" if contrast.q is None else f", {wording.p_phrase(contrast.q, 'adjusted p')}"
+    return difference(contrast.score) + adjusted
+
+
+def difference(gap: Difference) -> str:
+    """\u0394 = +0.1 \u00b1 0.3 points."""
+    half = gap.half_width
+    spread = "" if half is None else f" \u00b1 {100 * half:.1f}"
+    return f"\u0394 = {wording.points(gap.value)}{spread} points"
+
+
+def _is_shown(contrast: Contrast) -> bool:
+    return statistics.is_shown(contrast.score, contrast.q)
+
+
+def _pairs(n: int) -> str:
+    return wording.plural(n, "matched pair")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,50 @@
+"""Values with their intervals on one axis: who is better, and how sure that is."""
+
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure as Drawing
+
+from report.blocks import Figure
+from report.figures import style
+from report.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the figure."""
+
+    name: str
+    estimate: Estimate
+    """Drawn in per cent."""
+    colour: str = style.BLUE
+    published: bool = False
+    """Drawn hollow: measured by others."""
+
+
+def interval_figure(name: str, alt: str, caption: str, lines: list[Line], axis: str, zero: bool = False) -> Figure:
+    """A dot with its interval for each line, the first on top.
+
+    Args:
+        axis: what the horizontal axis measures, with its unit.
+        zero: whether to mark no difference.
+    """
+
+    def paint(drawing: Drawing) -> None:
+        axes = drawing.subplots()
+        style.grid_along(axes, "x")
+        if zero:
+            axes.axvline(0, color=style.MUTED, linewidth=1)
+        for place, line in enumerate(lines):
+            of_line = line.estimate
+            if of_line.low is not None and of_line.high is not None:
+                axes.plot([100 * of_line.low, 100 * of_line.high], [place, place], color=line.colour, linewidth=3)
+            face = style.PAPER if line.published else line.colour
+            axes.plot(100 * of_line.value, place, "o", color=line.colour, markerfacecolor=face, markersize=7)
+        axes.set_yticks(range(len(lines)), [line.name for line in lines])
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_ylim(len(lines) - 0.4, -0.6)
+        axes.set_xlabel(axis)
+        axes.margins(x=0.06)
+
+    return style.draw(name, alt, caption, (5.6, 0.7 + 0.3 * len(lines)), paint)

@@ -1,0 +1,51 @@
+"""Text that comes from elsewhere, made safe for Markdown and for HTML at once: nothing in it is ever markup."""
+
+import re
+import unicodedata
+from typing import Any
+
+from markupsafe import Markup
+
+# Marks which reverse, embed or hide text: a reader is shown that they are there.
+_DIRECTION = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~$#!])")
+_BLOCK_START = re.compile(r"^(\d*)([.)+=-])(?=\s|$|[=-]{2})")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def visible(text: str) -> str:
+    """One line of printable characters: control and direction marks are written out as `U+202E`."""
+    text = _DIRECTION.sub(lambda mark: f"\u27e8U+{ord(mark[0]):04X}\u27e9", " ".join(text.split()))
+    return "".join(
+        f"\u27e8U+{ord(character):04X}\u27e9" if unicodedata.category(character) in ("Cc", "Cs", "Cn") else character
+        for character in text
+    )
+
+
+def escape(value: Any) -> Markup:
+    """Any value as Markdown that shows it literally; what is Markdown already stays."""
+    if hasattr(value, "__html__"):
+        return Markup(value.__html__())  # noqa: S704 - this is where text becomes safe
+    text = re.sub("[&<>]", lambda found: _ENTITIES[found[0]], visible(str(value)))
+    text = _MARKDOWN.sub(r"\\\1", text).replace("://", "&#58;//")
+    text = _BLOCK_START.sub(r"\1\\\2", text)
+    return Markup(text)  # noqa: S704
+
+
+def strong(value: Any) -> Markup:
+    """Emphasised."""
+    return Markup("**{}**").format(escape(value))
+
+
+def code(value: Any) -> Markup:
+    """As typed, in the middle of text; in a code span nothing can be escaped, so a fence longer than any within."""
+    text = visible(str(value)) or " "
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return Markup(f"{fence}{pad}{text}{pad}{fence}")  # noqa: S704
+
+
+def joined(parts: list[Any], separator: str = " ") -> Markup:
+    """Escaped parts as one text."""
+    return Markup(separator).join(escape(part) for part in parts)  # noqa: S704

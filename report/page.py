@@ -1,0 +1,146 @@
+"""The Markdown report as one page that needs nothing else: figures inside, tables that sort, a theme."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from typing import Any, cast
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from report.blocks import Figure, Row, Table
+from report.figures.style import THEME
+
+# The only HTML that the Markdown may hold; anything else is shown as text.
+_DETAILS = re.compile(r"\s*(<details>\s*<summary>[^<>]*</summary>|</details>)\s*")
+_NUMBER = ' class="number"'
+
+
+class _Renderer(RendererHTML):
+    """Markdown-it's, with figures drawn in place, tables that can be sorted, and no HTML but folds.
+
+    Its methods are named after the tokens that they render.
+    """
+
+    def __init__(self, parser: Any = None) -> None:
+        super().__init__(parser)
+        self.figures: dict[str, Figure] = {}
+        self.tables: Sequence[Table] = ()
+        self._table = self._row = self._cell = -1
+
+    def html_block(self, tokens: Sequence[Token], number: int, _options: Any, _env: Any) -> str:
+        content = tokens[number].content
+        return content if _DETAILS.fullmatch(content) else f"<p>{escape(content)}</p>\n"
+
+    def html_inline(self, tokens: Sequence[Token], number: int, _options: Any, _env: Any) -> str:
+        return escape(tokens[number].content)
+
+    def svg(self, tokens: Sequence[Token], number: int, _options: Any, _env: Any) -> str:
+        return inline_svg(self.figures[tokens[number].content])
+
+    def table_open(self, *_: Any) -> str:
+        self._table += 1
+        self._row = -2  # the first row is the header's
+        label = escape(self.tables[self._table].caption)
+        return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>\n'
+
+    def table_close(self, *_: Any) -> str:
+        return "</table></div>\n"
+
+    def th_open(self, *_: Any) -> str:
+        self._cell += 1
+        is_numeric = self.tables[self._table].columns[self._cell].numeric
+        return f'<th scope="col"{_NUMBER if is_numeric else ""}><button type="button">'
+
+    def th_close(self, *_: Any) -> str:
+        return "</button></th>\n"
+
+    def tr_open(self, *_: Any) -> str:
+        self._row, self._cell = self._row + 1, -1
+        table = self.tables[self._table]
+        is_best = self._row >= 0 and table.is_best(table.rows[self._row])
+        return '<tr class="best">\n' if is_best else "<tr>\n"
+
+    def td_open(self, *_: Any) -> str:
+        self._cell += 1
+        table = self.tables[self._table]
+        column = table.columns[self._cell]
+        value = _sort_value(table.rows[self._row], column.key)
+        return f'<td{_NUMBER if column.numeric else ""} data-sort="{escape(value)}">'
+
+
+def render_page(markdown: str, figures: Sequence[Figure], tables: Sequence[Table]) -> str:
+    """Args: figures, tables: those in the document; the tables in its order."""
+    parser = MarkdownIt("commonmark", {"html": True}, renderer_cls=_Renderer).enable("table")
+    renderer = cast(_Renderer, parser.renderer)
+    renderer.figures, renderer.tables = {figure.name: figure for figure in figures}, tables
+    tokens = parser.parse(markdown)
+    contents: list[tuple[str, str]] = []
+    for number, token in enumerate(tokens):
+        if token.type == "inline" and token.children and token.children[0].type == "image":
+            _make_figure(tokens, number)
+        if token.type == "heading_open" and token.tag == "h2":
+            contents.append(_add_anchor(token, tokens[number + 1].content))
+        if token.type == "table_open" and tokens[number - 1].type == "paragraph_close":
+            tokens[number - 3].attrSet("class", "caption")
+    style, script = (_resource(name) for name in ("page.css", "page.js"))
+    templates = Environment(loader=PackageLoader("report"), autoescape=True, undefined=StrictUndefined)
+    return templates.get_template("page.html.j2").render(
+        body=Markup(renderer.render(tokens, parser.options, {})),  # noqa: S704 - markdown-it and _Renderer escape
+        contents=contents,
+        style=Markup(style),  # noqa: S704 - our own
+        script=Markup(script),  # noqa: S704 - our own
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _resource(name: str) -> str:
+    return (resources.files("report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _make_figure(tokens: Sequence[Token], number: int) -> None:
+    """A paragraph of an image and a text becomes a figure with its caption."""
+    children = tokens[number].children or []
+    source = str(children[0].attrs["src"])
+    caption = [child for child in children[1:] if child.type not in ("softbreak", "em_open", "em_close")]
+    tokens[number].children = [
+        Token("svg", "", 0, content=source.removeprefix("figures/").removesuffix(".svg")),
+        Token("caption_open", "figcaption", 1),
+        *caption,
+        Token("caption_close", "figcaption", -1),
+    ]
+    tokens[number - 1].tag = tokens[number + 1].tag = "figure"
+
+
+def _add_anchor(token: Token, title: str) -> tuple[str, str]:
+    """Give a heading the anchor that is returned with its title."""
+    anchor = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    token.attrSet("id", anchor)
+    return anchor, title
+
+
+def inline_svg(figure: Figure) -> str:
+    """A figure's drawing as a part of a page: ids of its own, the page's colours, its width as a limit."""
+    svg = figure.svg[figure.svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{figure.name}-', svg)
+    svg = re.sub(r'(href="|url\()#', rf"\g<1>#{figure.name}-", svg)
+    for colour, variable in THEME.items():
+        svg = svg.replace(colour, variable)
+    width = re.search(r'viewBox="0 0 ([\d.]+)', svg)
+    limit = f"{float(width[1]) * 4 / 3:.0f}px" if width else "none"
+    opening = f'<svg role="img" aria-label="{escape(figure.alt)}" style="max-width: {limit}"'
+    svg = re.sub(r'<svg( xmlns:xlink="[^"]*")?( width="[^"]*" height="[^"]*")?', opening, svg, count=1)
+    return f'<div class="drawing" tabindex="0" role="group" aria-label="{escape(figure.alt)}">{svg}</div>'
+
+
+def _sort_value(row: Row, key: str) -> str:
+    """The whole value, so that rounding for display does not change the order; nothing for what is missing."""
+    value: Any = row[key]
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,158 @@
+"""The answer: the best model, how sure that is, what it is better than, and one sentence for each question."""
+
+from report import effects, wording
+from report.blocks import Block, Bullets, Figure, Section, Text
+from report.datasets import Configuration, Dataset
+from report.figures import style
+from report.figures.intervals import Line, interval_figure
+from report.load import Finished, Grid, Study
+from report.markdown import joined, strong
+from report.published import BEST_OF_STUDY, PLAIN_CEILING, STUDY
+from report.sections.kinds import Kind, kind_of
+from report.sections.search import search_sentence
+from report.statistics import Estimate, McNemar, is_shown, mean
+from sentiment.records import Metrics, Part
+
+
+def answer(study: Study, found: list[Dataset]) -> Section:
+    """In the order in which a reader asks."""
+    content: list[Block] = []
+    warnings = _warnings(study, found)
+    best = best_configuration(found[0]) if found else None
+    if best is None:
+        content.append(Text(strong("No run is completed yet, so there is no answer yet.")))
+    else:
+        content += [Text(_headline(best, found[0])), _figure(best, found[0])]
+        content.append(Bullets(_details(best, found[0])))
+    questions = [sentence for grid in study.grids if (sentence := _question(grid))]
+    if questions:
+        content += [Bullets(questions)]
+    if warnings:
+        content.append(Bullets([joined([strong("Mind:"), warning]) for warning in warnings]))
+    return Section("The answer", content)
+
+
+def best_configuration(dataset: Dataset) -> Configuration | None:
+    """By mean validation F1 over seeds; random numbers never win."""
+    return next((one for one in dataset.configurations if not one.is_random), None)
+
+
+def _headline(best: Configuration, dataset: Dataset) -> object:
+    run = best.chosen
+    test = run.result.metrics["test"]
+    interval = wording.percent_range(test.accuracy_low, test.accuracy_high)
+    first = strong(f"{best.name}, is best: {wording.percent(test.accuracy)} % test accuracy")
+    comparison = dataset.comparisons.get(run.run_id)
+    against = f", {_against_floor(comparison.floor)}" if comparison else ""
+    return joined([first, f"(95 % interval {interval}, {test.n:,} tweets of {dataset.name}){against}."])
+
+
+def _against_floor(gap: McNemar) -> str:
+    low, high = wording.points(gap.low), wording.points(gap.high)
+    test = f"{wording.points(gap.value)} points, {low} to {high}; exact McNemar test, {wording.p_phrase(gap.p)}"
+    if not is_shown(gap):
+        return f"which can't be told apart from the linear floor ({test})"
+    return f"{'better' if gap.value > 0 else 'worse'} than the linear floor ({test})"
+
+
+def _details(best: Configuration, dataset: Dataset) -> list[str]:
+    run = best.chosen
+    details = []
+    if len(best.runs) > 1:
+        over_seeds = mean(best.values("test", "accuracy"))
+        details.append(
+            f"Over its {len(best.runs)} seeds the mean is {wording.percent(over_seeds.value)} \u00b1 "
+            f"{wording.percent(over_seeds.half_width)} % (Student's 95 % interval); the seed above does best on "
+            "validation tweets."
+        )
+    comparison = dataset.comparisons.get(run.run_id)
+    if comparison:
+        gap = comparison.combination
+        verdict = "helps" if gap.value > 0 else "hurts"
+        shown = verdict if is_shown(gap) else "makes no difference that can be shown"
+        details.append(
+            f"Averaging it with the floor {shown}: {wording.percent(run.result.combination['test'].accuracy)} %, "
+            f"{wording.points(gap.value)} points ({wording.points(gap.low)} to {wording.points(gap.high)}; exact "
+            f"McNemar test, {wording.p_phrase(gap.p)}, n = {gap.n:,})."
+        )
+    if "second_test" in run.result.metrics:
+        second = run.result.metrics["second_test"]
+        details.append(
+            f"On the second test set, {second.n:,} tweets, it reaches {wording.percent(second.accuracy)} % "
+            f"({wording.percent_range(second.accuracy_low, second.accuracy_high)})."
+        )
+    return [*details, _against_published(run, dataset)]
+
+
+def _against_published(run: Finished, dataset: Dataset) -> str:
+    test = run.result.metrics["test"]
+    verdicts = []
+    for one in (PLAIN_CEILING, BEST_OF_STUDY):
+        place = (
+            "above" if test.accuracy_low > one.accuracy else "below" if test.accuracy_high < one.accuracy else "around"
+        )
+        verdicts.append(f"{place} the {wording.percent(one.accuracy)} % published for {one.model}")
+    caution = "" if dataset.is_sentiment140 else "; measured on other tweets, so that this is orientation only"
+    return f"Its interval lies {wording.listing(verdicts)} ({one.part} accuracy{caution})."
+
+
+def _figure(best: Configuration, dataset: Dataset) -> Figure:
+    result = best.chosen.result
+
+    def measured(source: dict[Part, Metrics], name: str, colour: str) -> Line:
+        test = source["test"]
+        return Line(name, Estimate(test.accuracy, test.accuracy_low, test.accuracy_high, test.n), colour)
+
+    lines = [
+        measured(result.metrics, wording.shortened(best.name, 48), style.BLUE),
+        measured(result.combination, "its mean with the floor", style.GREEN),
+        measured(result.floor, "linear floor (TF-IDF)", style.ORANGE),
+    ]
+    for one in STUDY:
+        bound = f", {one.bound}" if one.bound else ""
+        name = f"published: {one.model.removesuffix(', stop words removed')}{bound}"
+        lines.append(Line(name, Estimate(one.accuracy, None, None, 0), style.MUTED, published=True))
+    test = result.metrics["test"]
+    caption = (
+        f"Test accuracy with Wilson's 95 % interval, n = {test.n:,} tweets of {dataset.name}. Hollow dots are "
+        "published figures without an interval, measured by others on Sentiment140 (validation or test part)."
+    )
+    return interval_figure(
+        "answer", "Test accuracy of the best model, the floor and the study", caption, lines, "accuracy (%)"
+    )
+
+
+def _question(grid: Grid) -> object | None:
+    """The grid's question and what its runs answer; None outside of grids."""
+    if grid.plan is None:
+        return None
+    asked = joined([strong(f"{grid.name}:"), grid.plan.description])
+    if not grid.finished:
+        return joined([asked, f"None of its {len(grid.runs):,} runs is completed."])
+    sentences = [search_sentence(grid)] if kind_of(grid) is Kind.SEARCH else _effect_sentences(grid)
+    if any(run.is_random for run in grid.finished):
+        sentences.append("Some of its ELMo vectors are random numbers, whose scores say nothing about ELMo.")
+    return joined([asked, *sentences])
+
+
+def _effect_sentences(grid: Grid) -> list[str]:
+    found = effects.effects_of(grid.finished)
+    if not found:
+        return [f"Its {wording.plural(len(grid.finished), 'completed run')} differ by their seed alone."]
+    return [effects.sentence(effect) for effect in found]
+
+
+def _warnings(study: Study, found: list[Dataset]) -> list[str]:
+    warnings = []
+    for state in ("running", "stopped", "interrupted", "failed", "missing", "broken"):
+        number = sum(run.state == state for run in study.runs)
+        if number:
+            warnings.append(
+                f"{wording.plural(number, 'run')} of {len(study.runs):,} {'is' if number == 1 else 'are'} {state}."
+            )
+    single = sum(len(one.runs) == 1 for dataset in found for one in dataset.configurations)
+    if single:
+        warnings.append(f"{wording.plural(single, 'configuration')} {'has' if single == 1 else 'have'} one seed only.")
+    if len(found) > 1:
+        warnings.append(f"There are runs on {len(found)} sets of tweets, which can't be compared with each other.")
+    return warnings

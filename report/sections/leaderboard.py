@@ -1,0 +1,210 @@
+"""Leaderboard: configurations by their mean over seeds, published figures beside them, and all runs in every state."""
+
+from typing import Any
+
+from report import blocks, statistics, wording
+from report.blocks import Column, Heading, Row, Section, Table, Text
+from report.datasets import Configuration, Dataset
+from report.load import Finished, Run, Study, attempt_seconds
+from report.markdown import joined, strong
+from report.published import PUBLISHED
+from sentiment.records import Part
+
+_SHOWN = 15
+_METRICS = ("accuracy", "precision", "recall", "f1")
+_PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
+
+
+def leaderboard(study: Study, found: list[Dataset]) -> Section:
+    """By data set and configuration, then every single run, then those without a result."""
+    content: list[blocks.Block] = []
+    for number, dataset in enumerate(found, 1):
+        content += _of_dataset(dataset, number, len(found))
+    content += _all_runs(study, found)
+    return Section("Leaderboard", content)
+
+
+def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
+    content: list[blocks.Block] = [Heading(f"On {dataset.name}")] if many > 1 else []
+    rows = [_configuration_row(one, dataset) for one in dataset.configurations]
+    for rank, row in enumerate(rows, 1):
+        row["rank"] = rank
+    published = [_published_row(one) for one in PUBLISHED] if number == 1 else []
+    name = "leaderboard" if number == 1 else f"leaderboard-{number}"
+    tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
+    caption = (
+        f"By configuration, {dataset.name}: mean \u00b1 standard deviation over seeds, in per cent. Ordered by "
+        f"validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the floor: exact "
+        f"McNemar tests on the same tweets, n = {tests:,} each, p-values of all {len(dataset.comparisons):,} runs adjusted "
+        "together (Benjamini-Hochberg, 5 %)."
+    )
+    if published:
+        where = "on all of Sentiment140" + ("" if dataset.is_sentiment140 else ", which are other tweets than these")
+        caption += f" Published figures were not measured here but {where}."
+    content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + published, best=1))
+    if len(rows) > _SHOWN:
+        rest = f"The other {len(rows) - _SHOWN} configurations on {dataset.name}."
+        content.append(Table(f"{name}-rest", rest, _columns(rows), rows[_SHOWN:], folded=True))
+    return content
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[Column]:
+    has_second = any(row["second_test_accuracy"] is not None for row in rows)
+    second = [
+        blocks.percent("Second test accuracy", "second_test_accuracy"),
+        blocks.percent("Second test F1", "second_test_f1"),
+    ]
+    return [
+        Column("#", "rank", lambda row: wording.DASH if row["rank"] is None else row["rank"]),
+        blocks.text("Model", "model"),
+        blocks.count("Seeds", "seeds"),
+        blocks.percent("Validation F1", "validation_f1"),
+        Column("Test accuracy", "test_accuracy", _test_accuracy),
+        blocks.percent("Test precision", "test_precision"),
+        blocks.percent("Test recall", "test_recall"),
+        blocks.percent("Test F1", "test_f1"),
+        blocks.points("Points above the floor", "above_floor"),
+        blocks.text("Beats the floor", "beats_floor"),
+        *(second if has_second else []),
+        blocks.text("Overfits", "overfits"),
+        blocks.count("Parameters", "parameters"),
+        blocks.number("Best epoch", "best_epoch", 1),
+        blocks.duration("Time per run", "seconds"),
+    ]
+
+
+def _test_accuracy(row: Row) -> str:
+    shown = blocks.percent("", "test_accuracy").show(row)
+    return f"{row['bound']} {shown}".strip() if row["published"] else str(shown)
+
+
+def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
+    row: dict[str, Any] = {"published": False, "model": one.name, "bound": "", "seeds": len(one.runs)}
+    for part in _PARTS:
+        for metric in _METRICS:
+            values = one.values(part, metric)
+            row[f"{part}_{metric}"] = one.mean(part, metric)
+            row[f"{part}_{metric}_sd"] = statistics.deviation(values)
+    compared = [run for run in one.runs if run.run_id in dataset.comparisons]
+    gaps = [dataset.comparisons[run.run_id].floor for run in compared]
+    shown = [dataset.adjusted[run.run_id] < statistics.ALPHA for run in compared]
+    row["above_floor"] = sum(gap.value for gap in gaps) / len(gaps) if gaps else None
+    row["beats_floor"] = _verdict([(gap.value, is_shown) for gap, is_shown in zip(gaps, shown, strict=True)])
+    overfits = sum(run.result.overfit.overfits for run in one.runs)
+    row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
+    row["parameters"] = one.runs[0].result.parameters
+    row["best_epoch"] = sum(run.result.best_epoch for run in one.runs) / len(one.runs)
+    row["seconds"] = sum(run.seconds for run in one.runs) / len(one.runs)
+    row["random_numbers"] = one.is_random
+    return row
+
+
+def _verdict(gaps: list[tuple[float, bool]]) -> str:
+    """In how many seeds the difference from the floor is shown, and in which direction."""
+    if not gaps:
+        return wording.DASH
+    better = sum(is_shown and value > 0 for value, is_shown in gaps)
+    worse = sum(is_shown and value < 0 for value, is_shown in gaps)
+    words = [f"{what} in {number} of {len(gaps)}" for what, number in (("yes", better), ("worse", worse)) if number]
+    return ", ".join(words) or "not shown"
+
+
+def _published_row(one: Any) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(_configuration_keys())
+    is_validation = one.part == "validation"
+    row |= {"published": True, "rank": None, "bound": one.bound, "random_numbers": False}
+    row["model"] = joined([strong("published"), f"{one.model} ({one.part})"])
+    row["validation_accuracy" if is_validation else "test_accuracy"] = one.accuracy
+    row["remark"] = one.remark
+    if is_validation:  # the only column of accuracies that is shown; the model's name says which part it is of
+        row["test_accuracy"] = one.accuracy
+    return row
+
+
+def _configuration_keys() -> list[str]:
+    scores = [f"{part}_{metric}{end}" for part in _PARTS for metric in _METRICS for end in ("", "_sd")]
+    return [*scores, "seeds", "above_floor", "beats_floor", "overfits", "parameters", "best_epoch", "seconds"]
+
+
+def _all_runs(study: Study, found: list[Dataset]) -> list[blocks.Block]:
+    rows = [_run_row(run, found) for run in study.runs]
+    unfinished = [run for run in study.runs if run.state != "completed"]
+    content: list[blocks.Block] = [Heading("Every run")]
+    if unfinished:
+        content.append(Text(f"{wording.plural(len(unfinished), 'run')} of {len(rows):,} without a result:"))
+        caption = "Runs without a result. The command of a run, given again, goes on where it was or begins it."
+        columns = [blocks.text(title, title.lower()) for title in ("Grid", "Run", "State", "Why")]
+        content.append(Table("unfinished", caption, columns, [_why_row(run) for run in unfinished]))
+    caption = f"All {len(rows):,} runs: scores in per cent, accuracies with Wilson's 95 % interval."
+    content.append(Table("runs", caption, _run_columns(rows), rows, folded=True))
+    return content
+
+
+def _why_row(run: Run) -> dict[str, Any]:
+    return {"grid": run.grid, "run": run.run_id, "state": run.state, "why": run.detail or wording.DASH}
+
+
+def _run_row(run: Run, found: list[Dataset]) -> dict[str, Any]:
+    record = run.record
+    row: dict[str, Any] = {"grid": run.grid, "run": run.run_id, "state": run.state}
+    row["attempts"] = len(record.attempts) if record else 0
+    seconds = sum(attempt_seconds(record)) if record else 0.0
+    row["gpu_hours"] = seconds / 3600 if record and record.attempts and record.attempts[-1].device != "cpu" else 0.0
+    for part in _PARTS:
+        for key in (*_METRICS, "accuracy_low", "accuracy_high"):
+            of_part = run.finished.result.metrics.get(part) if run.finished else None
+            row[f"{part}_{key}"] = getattr(of_part, key) if of_part else None
+    row |= _result_values(run.finished, found)
+    return row
+
+
+def _result_values(run: Finished | None, found: list[Dataset]) -> dict[str, Any]:
+    names = ["parameters", "epochs", "best_epoch", "seconds", "overfits", "gap", "combined", "floor_accuracy"]
+    names += ["mcnemar_only_run", "mcnemar_only_floor", "mcnemar_p", "mcnemar_q"]
+    values: dict[str, Any] = dict.fromkeys(names)
+    values["random_numbers"] = run is not None and run.is_random
+    if run is None:
+        return values
+    result = run.result
+    values |= {name: getattr(result, name) for name in ("parameters", "epochs", "best_epoch")}
+    values |= {"seconds": result.seconds_trained, "gap": result.overfit.gap}
+    values["overfits"] = "yes" if result.overfit.overfits else "no"
+    values["combined"] = result.combination["test"].accuracy
+    values["floor_accuracy"] = result.floor["test"].accuracy
+    for dataset in found:
+        if comparison := dataset.comparisons.get(run.run_id):
+            floor = comparison.floor
+            values |= {"mcnemar_only_run": floor.only_first, "mcnemar_only_floor": floor.only_second}
+            values |= {"mcnemar_p": floor.p, "mcnemar_q": dataset.adjusted[run.run_id]}
+    return values
+
+
+def _run_columns(rows: list[dict[str, Any]]) -> list[Column]:
+    columns = [
+        blocks.text("Grid", "grid"),
+        Column("Run", "run", _run_name, numeric=False),
+        blocks.text("State", "state"),
+    ]
+    for part, title in _PARTS.items():
+        if any(row[f"{part}_accuracy"] is not None for row in rows):
+            columns.append(blocks.interval(f"{title.capitalize()} accuracy", f"{part}_accuracy"))
+            columns += [blocks.percent(name.capitalize(), f"{part}_{name}") for name in ("precision", "recall")]
+            columns.append(blocks.percent("F1", f"{part}_f1"))
+    return [
+        *columns,
+        blocks.percent("Floor, test", "floor_accuracy"),
+        blocks.percent("Mean with floor, test", "combined"),
+        blocks.p_value("p against floor", "mcnemar_p"),
+        blocks.p_value("adjusted p", "mcnemar_q"),
+        blocks.text("Overfits", "overfits"),
+        blocks.count("Parameters", "parameters"),
+        blocks.count("Epochs", "epochs"),
+        blocks.count("Best epoch", "best_epoch"),
+        blocks.duration("Trained for", "seconds"),
+        blocks.number("GPU-hours", "gpu_hours", 2),
+        blocks.count("Attempts", "attempts"),
+    ]
+
+
+def _run_name(row: Row) -> str:
+    return f"{row['run']} [{wording.RANDOM_MARK}]" if row["random_numbers"] else str(row["run"])
