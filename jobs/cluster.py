@@ -55,12 +55,10 @@ class Resources(Section):
     """So many runs side by side on the GPU of one task; for small models."""
     signal_seconds: PositiveInt | None = None
     """Slurm warns a task so long before its end; None takes what saving was measured to need."""
-    setup: list[str] = []
+    setup: list[str] = Field(default_factory=list)
     """Lines of shell before a task starts, such as `module load cuda`."""
-    sbatch: dict[str, str | int | bool] = {}
+    sbatch: dict[str, str | int | bool] = Field(default_factory=dict)
     """Other options of sbatch, by name: `reservation: course`, `exclude: node7`."""
-    attempts_without_progress: PositiveInt = 3
-    """A task that was started so often without a step gained is given up instead of requeued."""
     memory_factor: Factor = 2.0
     """By which a rerun multiplies the memory of a run that had too little."""
     time_factor: Factor = 2.0
@@ -88,7 +86,7 @@ class ClusterFile(Section):
     """Changes for the jobs that compute ELMo vectors."""
     report: Resources = Resources()
     """Changes for the job that writes the report."""
-    grids: dict[str, Resources] = {}
+    grids: dict[str, Resources] = Field(default_factory=dict)
     """Changes for the training tasks of a grid, by its name."""
 
 

@@ -35,6 +35,10 @@ app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pre
 
 ConfigFile = Annotated[Path, typer.Argument(help="A run's YAML file, such as configs/runs/rnn.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FIELD=VALUE]...", help="The same as --set; also --FIELD=VALUE, as W&B's agent says it."),
+]
 Data = Annotated[str | None, typer.Option("--data", help="vader, sample, sentiment140, or the path of a table.")]
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
 RunDirectory = Annotated[Path, typer.Argument(help="A run's directory, as `train` names it.")]
@@ -125,9 +129,10 @@ def encode(
         raise typer.Exit(EXIT_UNFINISHED)
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})
 def train(
     config: ConfigFile,
+    changes: Changes = None,
     data: Data = None,
     overrides: Overrides = None,
     results: ResultsRoot = Path("results"),
@@ -140,7 +145,7 @@ def train(
     from sentiment.training.stop import StopRequest, end_of_time
 
     with StopRequest() as stop:  # before torch is imported, which takes seconds in which signals may come
-        run = _load(config, data, overrides)
+        run = _load(config, data, [*_changes(changes or []), *(overrides or [])])
         stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
 
         from sentiment.run_dir import Results
@@ -248,6 +253,14 @@ def _parameters(data: str | None, overrides: list[str] | None) -> dict[str, Any]
 
     parameters = dict(parse_override(override) for override in overrides or [])
     return parameters | ({"data.source": data} if data else {})
+
+
+def _changes(arguments: list[str]) -> list[str]:
+    """Fields to change that stand without --set; what looks like an option but changes no field is a slip."""
+    for argument in arguments:
+        if argument.startswith("-") and not (argument.startswith("--") and "=" in argument):
+            raise UsageError(f"{argument}: no such option; `python -m sentiment train --help` lists them")
+    return [argument.removeprefix("--") for argument in arguments]
 
 
 def _load(config: Path, data: str | None, overrides: list[str] | None) -> Any:

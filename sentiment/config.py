@@ -287,7 +287,7 @@ class RunConfig(Section):
 
     def unused_fields(self) -> tuple[str, ...]:
         """How the dotted names of fields begin that do nothing in this run."""
-        unused = () if self.model.pooling == "attention" else ("model.attention.",)
+        unused: tuple[str, ...] = () if self.model.pooling == "attention" else ("model.attention.",)
         if self.model.kind == "feed_forward":
             unused += ("model.cell", "model.bidirectional")
         if self.elmo and self.elmo.combine == "alone":

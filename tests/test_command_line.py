@@ -84,6 +84,23 @@ def test_set_and_data_choose_another_run(small_run_file: Path, tmp_path: Path) -
     assert (config.data.source, config.training.epochs, config.model.hidden_size) == (str(table), 1, 3)
 
 
+@pytest.mark.parametrize("dashes", ["", "--"])
+def test_fields_change_as_the_agent_of_wandb_passes_them(small_run_file: Path, tmp_path: Path, dashes: str) -> None:
+    changes = [
+        f"{dashes}{change}" for change in ("training.epochs=1", "model.bidirectional=False", "training.l2=1e-05")
+    ]
+    done = _run("train", small_run_file, *changes, "--results", tmp_path)
+    assert done.exit_code == 0, done.output
+    config = _only_run(tmp_path).read_config()
+    assert (config.training.epochs, config.model.bidirectional, config.training.l2) == (1, False, 1e-05)
+
+
+@pytest.mark.parametrize("slip", [("--reslts", "here"), ("-x",), ("--dry-run",)], ids=" ".join)
+def test_option_that_does_not_exist_is_no_change_of_a_field(small_run_file: Path, slip: tuple[str, ...]) -> None:
+    assert f"{slip[0]}: no such option" in _refused(2, "train", small_run_file, *slip)
+    assert "unknown key (an override)" in _refused(2, "train", small_run_file, f"{slip[0]}=1".replace("-x", "--x"))
+
+
 def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_path: Path) -> None:
     done = _run("evaluate", trained.path, "--json", tmp_path / "scores.json")
     assert done.exit_code == 0, done.output
