@@ -55,10 +55,18 @@ def submit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be submitted, and submit nothing.")
     ] = False,
+    local: Annotated[bool, typer.Option("--local", help="Run them here and now, without Slurm.")] = False,
+    at_once: Annotated[
+        int | None, typer.Option("--at-once", min=1, help="With --local: so many runs at a time; else one per GPU.")
+    ] = None,
     cluster: ClusterFile = _CLUSTER,
     results: ResultsRoot = _RESULTS,
 ) -> None:
-    """Submit a grid's runs that are neither completed nor queued; ends as soon as Slurm has accepted them."""
+    """Submit a grid's runs that are neither completed nor queued; ends as soon as Slurm has accepted them.
+
+    With --local it ends when all have ended: with 0 if all are completed, 1 if any failed, and with 3 if it was
+    stopped: everything is saved then, and the same command goes on.
+    """
     from jobs.desk import missing_runs, open_desk
     from jobs.grid import load_grid
     from sentiment.run_dir import Results
@@ -67,6 +75,10 @@ def submit(
     if dry_run:
         _show_plan(loaded, Results(results), cluster)
         return
+    if local:
+        from jobs.local import run_here
+
+        raise typer.Exit(run_here(Results(results), loaded, at_once, typer.echo))
     with open_desk(Results(results), loaded.plan) as desk:
         Results(results).write_grid(loaded.plan)
         rows = desk.rows

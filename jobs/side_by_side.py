@@ -18,7 +18,7 @@ def side_by_side(works: Sequence[Callable[[], int]], stop: StopRequest) -> list[
     in each of them from its first instruction. A signal that reaches only this process is passed on.
     """
     context = multiprocessing.get_context("fork")
-    shares = _shares(len(works))
+    shares = core_shares(len(works))
     children = [context.Process(target=_perform, args=(work, share)) for work, share in zip(works, shares, strict=True)]
     for child in children:
         child.start()
@@ -33,7 +33,7 @@ def side_by_side(works: Sequence[Callable[[], int]], stop: StopRequest) -> list[
     return [child.exitcode or 0 for child in children]
 
 
-def _shares(count: int) -> list[set[int]]:
+def core_shares(count: int) -> list[set[int]]:
     """The cores of this process, dealt out; all to each where there are fewer cores than works."""
     cores = sorted(os.sched_getaffinity(0))
     return [set(cores[number::count] if len(cores) >= count else cores) for number in range(count)]

@@ -123,6 +123,8 @@ def _ask(*command: str) -> str:
     except subprocess.TimeoutExpired:
         raise SlurmError(f"{command[0]}: no answer for {_SECONDS:.0f} s") from None
     if done.returncode > 0:
+        if "Could not establish a configuration source" in done.stderr:
+            raise NoSlurmError(f"{command[0]}: is installed, but knows of no cluster: there is no Slurm here")
         said = re.sub(rf"^{command[0]}: error: ", "", done.stderr.strip(), flags=re.MULTILINE)
         raise SlurmError(f"{command[0]}: {said or f'ended with {done.returncode}'}")
     return done.stdout
