@@ -59,6 +59,8 @@ class Resources(Section):
     """Lines of shell before a task starts, such as `module load cuda`."""
     sbatch: dict[str, str | int | bool] = Field(default_factory=dict)
     """Other options of sbatch, by name: `reservation: course`, `exclude: node7`."""
+    attempts_without_progress: PositiveInt = 3
+    """A task that its time limit cut so often in a row, without a step gained, is given up instead of requeued."""
     memory_factor: Factor = 2.0
     """By which a rerun multiplies the memory of a run that had too little."""
     time_factor: Factor = 2.0

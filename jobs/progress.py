@@ -2,17 +2,15 @@
 
 import json
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sentiment.errors import RunDirError
+from sentiment.lock import seems_held
 from sentiment.records import Attempt, Failure, GridPlan
 from sentiment.run_dir import RunDir
 
-# A living owner touches its lock every 10 s.
-_ALIVE_SECONDS = 60.0
 # Enough for the rows of several epochs.
 _TAIL_BYTES = 1 << 16
 
@@ -81,7 +79,7 @@ def _sign_of_life(run_dir: RunDir) -> tuple[float | None, bool]:
     """When anything was last written, and whether the lock's owner lives."""
     lock, metrics = _stat(run_dir.lock_file), _stat(run_dir.metrics_file)
     seen = max((stat.st_mtime for stat in (lock, metrics) if stat), default=None)
-    return seen, lock is not None and lock.st_size > 0 and time.time() - lock.st_mtime < _ALIVE_SECONDS
+    return seen, seems_held(run_dir.lock_file)
 
 
 def _stat(path: Path) -> os.stat_result | None:

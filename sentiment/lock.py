@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -99,6 +100,21 @@ class ProcessLock:
         while not self._done.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(OSError):  # a heartbeat that fails must not end training
                 os.utime(self._path)
+
+
+def seems_held(path: Path) -> bool:
+    """Whether its owner gave a sign of life in the last minute, and is not known to be dead, as on this host it is.
+
+    For showing only: who takes the lock asks the kernel.
+    """
+    try:
+        fresh = time.time() - path.stat().st_mtime < STALE_SECONDS
+        owner = _parse(path.read_text(encoding="utf-8", errors="replace")) if fresh else None
+    except OSError:
+        return False
+    if owner and owner["host"] == socket.gethostname():
+        return Path(f"/proc/{owner['pid']}").exists()
+    return owner is not None
 
 
 def slurm_job() -> str | None:

@@ -16,7 +16,7 @@ import pytest
 
 from sentiment import lock
 from sentiment.errors import LockedError, RunDirError
-from sentiment.lock import ProcessLock, slurm_job
+from sentiment.lock import ProcessLock, seems_held, slurm_job
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
@@ -188,3 +188,23 @@ def test_slurm_job_is_named_as_its_commands_take_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "77")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     assert slurm_job() == "77_3"
+
+
+def test_lock_seems_held_while_its_owner_lives_and_not_when_it_was_killed_on_this_host(
+    path: Path, other_process: "subprocess.Popen[str]"
+) -> None:
+    assert seems_held(path)
+    other_process.kill()
+    other_process.wait()
+    assert path.stat().st_size > 0
+    assert not seems_held(path)
+
+
+def test_lock_of_another_host_seems_held_for_a_minute_after_its_last_sign_of_life(path: Path) -> None:
+    assert not seems_held(path)
+    _write_owner(path, age=30)
+    assert seems_held(path)
+    _write_owner(path, age=90)
+    assert not seems_held(path)
+    path.write_text("")
+    assert not seems_held(path)
