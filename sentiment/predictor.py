@@ -101,9 +101,7 @@ def _encoder(config: RunConfig, run_dir: RunDir) -> Encoder | None:
     if config.elmo is None or model is None:
         return None
     if record is not None and record.elmo is not None and record.elmo.fingerprint != model.fingerprint:
-        raise RunDirError(
-            f"{run_dir.path}: was trained with another ELMo model {model.name!r} than {model.weights_path}"
-        )
+        raise RunDirError(f"{run_dir.path}: was trained with other ELMo weights than {model.weights_path}")
     return build_encoder(config.elmo, model, _CPU)
 
 

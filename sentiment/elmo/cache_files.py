@@ -51,8 +51,7 @@ class CacheFolder:
         """Make the folder and write what the shards rest on; several processes may do so, since all write the same."""
         self.claim_file("types", 0).parent.mkdir(parents=True, exist_ok=True)
         for name in _PLAN_ARRAYS:
-            array = getattr(plan, name)
-            write_atomically(self.path / f"{name}.npy", lambda file, array=array: np.save(file, array))  # type: ignore[misc]
+            _write_array(self.path / f"{name}.npy", getattr(plan, name))
         write_json(self.path / _PLAN_FILE, identity | {"types": plan.types})
 
     def read_plan(self) -> CachePlan | None:
@@ -79,9 +78,8 @@ class CacheFolder:
         Raises:
             OSError: the disk refuses; a part of a shard is never left.
         """
-        path, digest = self.shard_file(part, shard), hashlib.sha256()
-        write_atomically(path, lambda file: np.lib.format.write_array(_Hashed(file, digest), vectors))
-        record = {"sha256": digest.hexdigest(), **_stamp(path), **notes}
+        path = self.shard_file(part, shard)
+        record = {"sha256": _write_array(path, vectors), **_stamp(path), **notes}
         write_json(self._record_file(part, shard), record)
 
     def record(self, part: Part, shard: int) -> dict[str, Any] | None:
@@ -150,10 +148,17 @@ class CacheFolder:
 AGAIN = "delete it, and the same command computes it again"
 
 
+def _write_array(path: Path, array: npt.NDArray[Any]) -> str:
+    """Write an array as numpy does; the SHA-256 of the file."""
+    digest = hashlib.sha256()
+    write_atomically(path, lambda file: np.lib.format.write_array(_Hashed(file, digest), array))
+    return digest.hexdigest()
+
+
 class _Hashed:
     """Passes on what is written, and hashes it."""
 
-    def __init__(self, file: BinaryIO, digest: Any) -> None:
+    def __init__(self, file: BinaryIO, digest: "hashlib._Hash") -> None:
         self._file, self._digest = file, digest
 
     def write(self, data: bytes) -> int:

@@ -70,12 +70,12 @@ class CacheFiller:
         # Processes that start together begin at different places and seldom meet.
         random.Random(os.getpid()).shuffle(pending)
         while pending:
-            left = []
-            for shard in pending:
+            left: list[int] = []
+            for number, shard in enumerate(pending, start=1):
                 if self._missing(shard, parts) and not self._compute(shard, parts, write):
                     left.append(shard)
-                else:
-                    self._progress(f"ELMo {'types' if parts[0] == 'types' else 'shards'}", total - len(left), total)
+                done = total - len(pending) + number - len(left)
+                self._progress(f"ELMo {'types' if parts[0] == 'types' else 'shards'}", done, total)
             if len(left) == len(pending):
                 self._progress("ELMo, waiting for shards of other processes", total - len(left), total)
                 time.sleep(_WAIT_SECONDS)

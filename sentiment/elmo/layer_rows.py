@@ -102,7 +102,7 @@ class DiskRows:
 
 
 def _close(files: Sequence[int], readers: ThreadPoolExecutor) -> None:
-    readers.shutdown()
+    readers.shutdown(wait=False)  # the last reference may end in one of the readers themselves
     for file in files:
         os.close(file)
 

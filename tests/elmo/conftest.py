@@ -1,10 +1,17 @@
 import pytest
+import torch
 
 from sentiment.elmo.encoder import Elmo
 from sentiment.elmo.options import read_options
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.elmo.weights import read_weights
 from tests.elmo.tweets import SHARED_FIXTURES, Model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Small products gain nothing from more, and tests that run side by side lose."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,57 @@
+"""Corpora and caches for the tests of ELMo's cache."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sentiment.config import ElmoConfig
+from sentiment.config_file import resolve
+from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.elmo.cache import VectorCache, layers_of
+from sentiment.elmo.encoder import LAYERS, Layer
+from sentiment.elmo.models import ModelFiles, find_elmo
+from sentiment.elmo.placement import Place
+from sentiment.elmo.vectors import CachedVectors, open_vectors
+from sentiment.run_dir import Results
+from tests.small_runs import invented_tweets, write_tweets
+
+CPU = torch.device("cpu")
+
+
+def config(**changes: object) -> ElmoConfig:
+    """Of the tiny model."""
+    return ElmoConfig.model_validate({"model": "tiny"} | changes)
+
+
+def corpus_of(folder: Path, tweets: int) -> Corpus:
+    """Invented tweets, prepared."""
+    source = write_tweets(folder / "tweets.csv", invented_tweets(tweets))
+    return prepare_corpus(resolve({}, {"data.source": str(source)}, "a test").data, Results(folder))
+
+
+def tiny_model(folder: Path) -> ModelFiles:
+    """The tiny model of random weights."""
+    return find_elmo("tiny", Results(folder).elmo_models)
+
+
+def filled(cache: VectorCache, layers: Sequence[Layer] = LAYERS) -> VectorCache:
+    """The same, with these layers complete."""
+    cache.fill(layers, CPU)
+    return cache
+
+
+def opened(cache: VectorCache, elmo: ElmoConfig, place: Place = "RAM") -> CachedVectors:
+    """What a run reads."""
+    return open_vectors(cache, layers_of(elmo), CPU, place)
+
+
+def bytes_by_name(cache: VectorCache) -> dict[str, bytes]:
+    """All arrays of a cache."""
+    return {path.name: path.read_bytes() for path in sorted(cache.folder.path.glob("*.npy"))}
+
+
+def some_rows(corpus: Corpus, count: int, seed: int = 0) -> np.ndarray:
+    """Random rows of a corpus, not in order."""
+    return np.random.default_rng(seed).permutation(len(corpus.labels))[:count].astype(np.int64)

@@ -1,0 +1,152 @@
+"""The real command `encode`: killed and started again, several at once, stopped; always the same vectors."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from sentiment.files import sha256_of
+from sentiment.run_dir import Results
+from tests.small_runs import invented_tweets, write_tweets
+from tests.training.processes import wait_until
+
+# Enough for some shards of 2 ** 14 tokens.
+TWEETS = 6_000
+
+
+def _start(config: Path, results: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "sentiment", "encode", str(config), "--results", str(results)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
+    output, _ = process.communicate()
+    assert process.returncode == code, output
+    assert "Traceback" not in output
+    return output
+
+
+def _cache(results: Path) -> Path:
+    (folder,) = Results(results).elmo_caches.iterdir()
+    return folder
+
+
+def _digests(results: Path) -> dict[str, str]:
+    folder = _cache(results)
+    assert {path.name for path in folder.glob("*.json")} == {"plan.json", "types.json", "first.json", "top.json"}
+    assert not list(folder.glob(".*"))
+    return {path.name: sha256_of(path) for path in folder.glob("*.npy")}
+
+
+def _shards(results: Path) -> int:
+    return len(list(Results(results).elmo_caches.glob("*/first-*.npy")))
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encode")
+    source = write_tweets(folder / "tweets.csv", invented_tweets(TWEETS))
+    path = folder / "run.yaml"
+    values = {"data": {"source": str(source)}, "elmo": {"model": "tiny"}, "runtime": {"threads": 1, "device": "cpu"}}
+    with open(path, "w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(values, file)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of an encoder that nothing happened to."""
+    results = tmp_path_factory.mktemp("uninterrupted")
+    assert "are complete in" in _finish(_start(config, results))
+    return results
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(finished: Path) -> dict[str, str]:
+    digests = _digests(finished)
+    assert sum(name.startswith("first") for name in digests) >= 4
+    return digests
+
+
+@pytest.fixture
+def results(finished: Path, tmp_path: Path) -> Path:
+    """New results with the prepared corpus."""
+    shutil.copytree(Results(finished).root / "data" / "corpora", tmp_path / "data" / "corpora")
+    return tmp_path
+
+
+def test_killed_encoders_leave_nothing_wrong_and_the_next_one_goes_on(
+    config: Path, uninterrupted: dict[str, str], results: Path
+) -> None:
+    rng = random.Random(0)
+    moments: list[Callable[[], bool]] = [
+        lambda: any(Results(results).elmo_caches.glob("*/types-*.npy")),
+        lambda: any(Results(results).elmo_caches.glob("*/.*.tmp")),
+        lambda: _shards(results) >= 2,
+        lambda: _shards(results) >= 3,
+    ]
+    kills = 0
+    for moment in moments:
+        process = _start(config, results)
+        if wait_until(moment, process):
+            end = time.perf_counter() + rng.uniform(0, 0.003)
+            while time.perf_counter() < end:
+                pass
+            process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    assert kills >= 3
+    _finish(_start(config, results))
+    assert _digests(results) == uninterrupted
+
+
+def test_encoders_that_start_together_share_the_work(
+    config: Path, uninterrupted: dict[str, str], results: Path
+) -> None:
+    processes = [_start(config, results) for _ in range(3)]
+    for process in processes:
+        _finish(process)
+    assert _digests(results) == uninterrupted
+
+
+def test_shard_of_a_killed_encoder_is_taken_over_by_one_that_waits(
+    config: Path, uninterrupted: dict[str, str], results: Path
+) -> None:
+    first = _start(config, results)
+    assert wait_until(lambda: any(Results(results).elmo_caches.glob("*/claims/tweets-*")), first)
+    first.send_signal(signal.SIGSTOP)
+    second = _start(config, results)
+    all_but_one = sum(name.startswith("top") for name in uninterrupted) - 1
+    wait_until(lambda: len(list(Results(results).elmo_caches.glob("*/top-*.npy"))) >= all_but_one, second)
+    first.kill()
+    first.communicate()
+    _finish(second)
+    assert _digests(results) == uninterrupted
+
+
+def test_signal_ends_it_with_3_and_the_same_command_goes_on(
+    config: Path, uninterrupted: dict[str, str], results: Path
+) -> None:
+    process = _start(config, results)
+    assert wait_until(lambda: _shards(results) >= 1, process)
+    process.send_signal(signal.SIGTERM)
+    output = _finish(process, code=3)
+    assert "stopped (SIGTERM); complete shards are kept: the same command goes on" in output
+    _finish(_start(config, results))
+    assert _digests(results) == uninterrupted
+
+
+def test_dry_run_says_how_much_and_writes_no_vectors(config: Path, results: Path) -> None:
+    command = [sys.executable, "-m", "sentiment", "encode", str(config), "--results", str(results), "--dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "GB are missing" in done.stdout + done.stderr
+    assert "min on one such machine (cpu, 1 threads, " in done.stdout + done.stderr
+    assert not list(_cache(results).glob("types*"))

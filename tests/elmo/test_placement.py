@@ -1,0 +1,68 @@
+"""Vectors go to memory where they fit, by what the machine and the control groups leave."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sentiment.elmo import placement
+from sentiment.elmo.placement import available_ram, choose_place
+
+
+def _machine(root: Path, membership: str, files: dict[str, str]) -> tuple[Path, Path]:
+    proc, groups = root / "proc", root / "groups"
+    (proc / "self").mkdir(parents=True)
+    (proc / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    1000 kB\n")
+    (proc / "self" / "cgroup").write_text(membership)
+    for name, content in files.items():
+        (groups / name).parent.mkdir(parents=True, exist_ok=True)
+        (groups / name).write_text(content)
+    return proc, groups
+
+
+def test_without_limits_all_that_is_available_counts(tmp_path: Path) -> None:
+    assert available_ram(*_machine(tmp_path, "0::/\n", {})) == 1_024_000
+
+
+def test_tightest_control_group_above_counts_with_its_cache(tmp_path: Path) -> None:
+    files = {
+        "job/memory.max": "500000\n",
+        "job/memory.current": "400000\n",
+        "job/memory.stat": "anon 1\nfile 150000\n",
+        "job/step/memory.max": "max\n",
+    }
+    assert available_ram(*_machine(tmp_path, "0::/job/step\n", files)) == 250_000
+
+
+def test_first_version_of_control_groups_counts_too(tmp_path: Path) -> None:
+    files = {
+        "memory/slurm/memory.limit_in_bytes": "300000\n",
+        "memory/slurm/memory.usage_in_bytes": "100000\n",
+        "memory/slurm/memory.stat": "cache 5\ntotal_cache 50000\n",
+    }
+    membership = "5:cpuset:/slurm\n4:memory:/slurm\n"
+    assert available_ram(*_machine(tmp_path, membership, files)) == 250_000
+
+
+def test_group_beyond_its_limit_leaves_nothing(tmp_path: Path) -> None:
+    files = {"job/memory.max": "100\n", "job/memory.current": "400\n", "job/memory.stat": "file 0\n"}
+    assert available_ram(*_machine(tmp_path, "0::/job\n", files)) == 0
+
+
+@pytest.mark.parametrize("content", ["", "MemTotal: 9 kB\n", "MemAvailable: many kB\n"])
+def test_what_cannot_be_read_leaves_nothing(tmp_path: Path, content: str) -> None:
+    proc, groups = _machine(tmp_path, "0::/\n", {})
+    (proc / "meminfo").write_text(content)
+    assert available_ram(proc, groups) == 0
+    (proc / "meminfo").unlink()
+    assert available_ram(proc, groups) == 0
+
+
+def test_this_machine_has_some() -> None:
+    assert available_ram() > 0
+
+
+def test_half_of_the_memory_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "available_ram", lambda: 1000)
+    assert choose_place(500, torch.device("cpu")) == "RAM"
+    assert choose_place(501, torch.device("cpu")) == "disk"

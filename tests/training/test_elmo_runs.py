@@ -1,0 +1,194 @@
+"""Runs that read ELMo's vectors: exact to resume, the same from memory and disk, and refused where they must be."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sentiment.data.corpus import prepare_corpus
+from sentiment.elmo.cache import VectorCache, layers_of
+from sentiment.elmo.models import find_elmo
+from sentiment.elmo.random_weights import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
+from sentiment.elmo.reference import reference_is_installed
+from sentiment.errors import CheckpointError, ElmoError, RunDirError
+from sentiment.predictor import load_predictor
+from sentiment.run_dir import Results
+from sentiment.training import encoding
+from tests.conftest import MakeExperiment
+from tests.small_runs import Experiment, StopWhen, small_config
+
+ELMO: dict[str, Any] = {"elmo__model": "tiny", "data__text__lowercase": False, "training__epochs": 2}
+
+
+@pytest.fixture
+def elmo_run(experiment: MakeExperiment) -> MakeExperiment:
+    return lambda **changes: experiment(**(ELMO | changes))
+
+
+def _validation_losses(run: Experiment) -> list[float]:
+    return [row["validation"]["loss"] for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
+
+
+def _cache(run: Experiment) -> VectorCache:
+    assert run.config.elmo is not None
+    corpus = prepare_corpus(run.config.data, run.results)
+    return VectorCache(corpus, run.config.elmo, find_elmo("tiny", run.results.elmo_models), run.results.elmo_caches)
+
+
+def _own_results(tweets_file: Path, root: Path, **changes: Any) -> Experiment:
+    config = small_config(tweets_file, **(ELMO | changes))
+    return Experiment(config, Results(root), Results(root).run_dir(config.run_id))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"elmo__layers": "top", "elmo__combine": "alone", "elmo__dropout": 0.2}, {"elmo__layer_norm": True}],
+    ids=["mix beside", "top alone", "layer norm"],
+)
+def test_resumed_run_equals_an_uninterrupted_one(elmo_run: MakeExperiment, changes: dict[str, Any]) -> None:
+    expected = elmo_run(**changes).complete()
+    cut = elmo_run(**changes)
+    for _ in range(3):
+        assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
+    assert cut.complete() == expected
+
+
+def test_run_is_the_same_from_memory_and_from_disk_even_when_it_changes_in_between(
+    elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory = elmo_run()
+    expected = in_memory.complete()
+    assert any("are read from RAM" in line for line in in_memory.said)
+    moved = elmo_run()
+    moved.attempt(StopWhen(lambda asked: asked >= 20))
+    monkeypatch.setattr(encoding, "choose_place", lambda needed, device: "disk")
+    assert moved.complete() == expected
+    assert any("are read from disk" in line for line in moved.said)
+
+
+def test_vectors_computed_for_each_batch_train_alike(elmo_run: MakeExperiment) -> None:
+    cached, fresh = elmo_run(elmo__storage="fp32"), elmo_run(elmo__storage="fp32", elmo__cache="off")
+    cached.complete()
+    fresh.complete()
+    np.testing.assert_allclose(_validation_losses(fresh), _validation_losses(cached), atol=1e-4)
+
+
+@pytest.mark.skipif(not reference_is_installed(), reason="allennlp is not installed")
+def test_allennlp_as_backend_trains_alike(elmo_run: MakeExperiment) -> None:
+    own = elmo_run(elmo__cache="off")
+    reference = elmo_run(elmo__cache="off", elmo__backend="allennlp")
+    own.complete()
+    reference.complete()
+    np.testing.assert_allclose(_validation_losses(reference), _validation_losses(own), atol=1e-4)
+
+
+def test_elmo_beside_learned_vectors_has_more_weights_than_alone(elmo_run: MakeExperiment) -> None:
+    parameters = {}
+    for combine in ("alone", "beside"):
+        run = elmo_run(elmo__combine=combine, training__epochs=1)
+        run.complete()
+        result = run.run_dir.read_result()
+        assert result is not None
+        parameters[combine] = result.parameters
+    assert parameters["beside"] > parameters["alone"]
+
+
+def test_result_holds_the_mixture_and_says_that_weights_are_random(elmo_run: MakeExperiment) -> None:
+    mixed, single = elmo_run(training__learning_rate=0.05), elmo_run(elmo__layers="first")
+    mixed.complete()
+    single.complete()
+    result, other, record = mixed.run_dir.read_result(), single.run_dir.read_result(), mixed.run_dir.read_record()
+    assert result is not None
+    assert other is not None
+    assert record is not None
+    assert result.mixture is not None
+    assert len(result.mixture) == 3
+    assert sum(result.mixture) == pytest.approx(1)
+    assert result.mixture != pytest.approx([1 / 3] * 3, abs=1e-4)
+    assert other.mixture is None
+    assert result.elmo is not None
+    assert result.elmo == record.elmo
+    assert result.elmo.random
+    assert result.elmo.model == "tiny"
+    assert any("has random weights" in line for line in mixed.said)
+
+
+def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, tmp_path: Path) -> None:
+    run = _own_results(tweets_file, tmp_path, elmo__model="small")
+    with pytest.raises(ElmoError, match=r"'small' is not here: .* `make elmo-weights MODELS=small` fetches it"):
+        run.attempt()
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    write_random_model(folder, SIZES["tiny"])
+    run = _own_results(tweets_file, tmp_path / "results", elmo__model=str(folder))
+    run.attempt(StopWhen(lambda asked: run.run_dir.metrics_file.exists() and len(run.run_dir.read_metrics()) > 2))
+    other = tmp_path / "other"
+    write_random_model(other, SIZES["tiny"], seed=1)
+    for name in (OPTIONS_FILE, WEIGHTS_FILE):
+        (other / name).replace(folder / name)
+    with pytest.raises(CheckpointError, match="the ELMo model of this run has changed since its last checkpoint"):
+        run.attempt()
+    write_random_model(tmp_path / "first again", SIZES["tiny"])
+    for name in (OPTIONS_FILE, WEIGHTS_FILE):
+        (folder / name).rename(other / name)
+        (tmp_path / "first again" / name).rename(folder / name)
+    run.complete()
+    for name in (OPTIONS_FILE, WEIGHTS_FILE):
+        (other / name).replace(folder / name)
+    with pytest.raises(RunDirError, match="was completed with other ELMo weights"):
+        run.attempt()
+    with pytest.raises(RunDirError, match="was trained with other ELMo weights"):
+        load_predictor(run.run_dir)
+
+
+def test_damaged_shard_is_mended_by_the_run_that_finds_it(tweets_file: Path, tmp_path: Path) -> None:
+    first = _own_results(tweets_file, tmp_path)
+    first.complete()
+    victim = _cache(first).folder.shard_file("top", 0)
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 1
+    victim.write_bytes(content)
+    second = _own_results(tweets_file, tmp_path, seed=2)
+    second.complete()
+    assert any("top-00000.npy: is not what was written" in line for line in second.said)
+    assert _cache(second).discard_damaged(layers_of(second.config.elmo), suspicious_only=False) == []  # type: ignore[arg-type]
+
+
+def test_reason_to_stop_while_vectors_are_computed_ends_the_attempt(tweets_file: Path, tmp_path: Path) -> None:
+    prepared = _own_results(tweets_file, tmp_path)
+    corpus = prepare_corpus(prepared.config.data, prepared.results)
+    caches = prepared.results.elmo_caches
+    assert prepared.attempt(StopWhen(lambda asked: caches.exists())) is not None
+    assert not prepared.run_dir.metrics_file.exists()
+    assert not _cache(prepared).is_complete(("top",))
+    assert len(corpus.labels)
+    prepared.complete()
+
+
+def test_predictor_agrees_with_the_predictions_of_the_run(tweets_file: Path, tmp_path: Path) -> None:
+    run = _own_results(tweets_file, tmp_path)
+    run.complete()
+    tweets = pd.read_parquet(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")
+    predictions = pd.read_parquet(run.run_dir.predictions_file).head(50)
+    predictor = load_predictor(run.run_dir)
+    found = predictor.probabilities(tweets["text"].to_numpy()[predictions["row"]].tolist())
+    np.testing.assert_allclose(found, predictions["score"], atol=2e-3)
+    assert 0 < predictor.predict("").probability < 1
+
+
+def test_runs_encode_once_for_all_of_them(tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [_own_results(tweets_file, tmp_path, elmo__layers=layers) for layers in ("first", "mix", "top")]
+    said: list[str] = []
+    console = encoding.Console(say=said.append, progress=lambda what, done, total: None)
+    configs = [run.config for run in runs]
+    assert encoding.run_encoding(configs, Results(tmp_path), StopWhen(lambda asked: False), console) is None
+    assert len(said) == 1
+    assert "vectors of token, first, top are complete" in said[0]
+    monkeypatch.setattr(VectorCache, "fill", lambda *_: pytest.fail("encoded again"))
+    for run in runs:
+        run.complete()
