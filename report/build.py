@@ -7,7 +7,10 @@ from report.datasets import datasets
 from report.load import Study, load_study
 from report.render import write_report
 from report.sections.answer import answer
+from report.sections.cleaning import cleaning
 from report.sections.leaderboard import leaderboard
+from report.sections.search import search
+from report.sections.variants import variants
 from sentiment.run_dir import Results
 
 
@@ -25,5 +28,11 @@ def build_report(results: Results, grids: list[str], folder: Path) -> tuple[Stud
 def build_sections(study: Study) -> list[Section]:
     """In the order in which a reader asks; those without data are left out."""
     found = datasets(study)
-    sections = [answer(study, found), leaderboard(study, found)]
+    sections = [
+        answer(study, found),
+        leaderboard(study, found),
+        variants(study, found),
+        cleaning(study),
+        search(study),
+    ]
     return [section for section in sections if section and section.blocks]

@@ -53,6 +53,7 @@ class Dataset:
     runs: list[Finished]
     """Each once, even if several grids have it."""
     problems: list[str] = field(default_factory=list)
+    """The study's: what cannot be read is added to them."""
 
     @cached_property
     def configurations(self) -> list[Configuration]:
@@ -90,15 +91,15 @@ def datasets(study: Study) -> list[Dataset]:
     for run in study.runs:
         if run.finished:
             groups[_tweets(run.finished.config)].setdefault(run.run_id, run.finished)
-    found = [_dataset(list(runs.values())) for runs in groups.values()]
+    found = [_dataset(list(runs.values()), study.problems) for runs in groups.values()]
     return sorted(found, key=lambda one: (-len(one.runs), one.name))
 
 
-def _dataset(runs: list[Finished]) -> Dataset:
+def _dataset(runs: list[Finished], problems: list[str]) -> Dataset:
     data = runs[0].config.data
     source = PurePath(data.source).name
     limited = f" (at most {data.max_rows:,} rows)" if data.max_rows else ""
-    return Dataset(source + limited, "sentiment140" in source.lower() and not data.max_rows, runs)
+    return Dataset(source + limited, "sentiment140" in source.lower() and not data.max_rows, runs, problems)
 
 
 def _tweets(config: RunConfig) -> str:

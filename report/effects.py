@@ -141,7 +141,7 @@ def _exponential(estimate: Estimate) -> Difference:
 def sentence(effect: Effect) -> str:
     """What a parameter does, in words and with its uncertainty."""
     if not effect.contrasts:
-        return f"{effect.name.capitalize()}: no two runs differ in it alone, so its effect can't be singled out."
+        return f"{wording.capital(effect.name)}: no two runs differ in it alone, so its effect can't be singled out."
     if len(effect.levels) == 2:
         return f"{_clause(effect.contrasts[0])}."
     beaten = [contrast for contrast in effect.contrasts if _is_shown(contrast)]
@@ -155,16 +155,18 @@ def sentence(effect: Effect) -> str:
         parts.append(
             f"can't be told apart from {others}" if beaten else f"{best.name} can't be told apart from {others}"
         )
-    return f"{_capital(' but '.join(parts))}; {_pairs(effect.contrasts[0].score.n)}."
+    return f"{wording.capital(' but '.join(parts))}; {_pairs(effect.contrasts[0].score.n)}."
 
 
 def _clause(contrast: Contrast) -> str:
     best, other, gap = contrast.best.name, contrast.other.name, _gap(contrast)
     if _is_shown(contrast):
-        return f"{_capital(best)} beats {other}: {gap} ({_pairs(contrast.score.n)})"
+        return f"{wording.capital(best)} beats {other}: {gap} ({_pairs(contrast.score.n)})"
     if contrast.score.n == 1:
-        return f"{_capital(best)} against {other}: {gap}, but one matched pair says nothing about its uncertainty"
-    return f"{_capital(best)} and {other} can't be told apart: {gap} ({_pairs(contrast.score.n)})"
+        return (
+            f"{wording.capital(best)} against {other}: {gap}, but one matched pair says nothing about its uncertainty"
+        )
+    return f"{wording.capital(best)} and {other} can't be told apart: {gap} ({_pairs(contrast.score.n)})"
 
 
 def _gap(contrast: Contrast) -> str:
@@ -185,7 +187,3 @@ def _is_shown(contrast: Contrast) -> bool:
 
 def _pairs(n: int) -> str:
     return wording.plural(n, "matched pair")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

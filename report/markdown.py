@@ -8,6 +8,8 @@ from markupsafe import Markup
 
 # Marks which reverse, embed or hide text: a reader is shown that they are there.
 _DIRECTION = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# All that separates words or lines but the no-break space, which is there to stay.
+_BLANK = re.compile("[ \t\r\n\f\v\x1c-\x1f\x85\u2028\u2029]+")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$#!])")
 _BLOCK_START = re.compile(r"^(\d*)([.)+=-])(?=\s|$|[=-]{2})")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -15,7 +17,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 def visible(text: str) -> str:
     """One line of printable characters: control and direction marks are written out as `U+202E`."""
-    text = _DIRECTION.sub(lambda mark: f"\u27e8U+{ord(mark[0]):04X}\u27e9", " ".join(text.split()))
+    text = _DIRECTION.sub(lambda mark: f"\u27e8U+{ord(mark[0]):04X}\u27e9", _BLANK.sub(" ", text).strip(" "))
     return "".join(
         f"\u27e8U+{ord(character):04X}\u27e9" if unicodedata.category(character) in ("Cc", "Cs", "Cn") else character
         for character in text
@@ -35,6 +37,11 @@ def escape(value: Any) -> Markup:
 def strong(value: Any) -> Markup:
     """Emphasised."""
     return Markup("**{}**").format(escape(value))
+
+
+def emphasis(value: Any) -> Markup:
+    """In italics."""
+    return Markup("*{}*").format(escape(value))
 
 
 def code(value: Any) -> Markup:

@@ -164,3 +164,8 @@ def listing(items: list[str]) -> str:
 def shortened(text: str, length: int) -> str:
     """At most `length` characters, with a mark where something is left out."""
     return text if len(text) <= length else f"{text[: length - 1]}\u2026"
+
+
+def capital(text: str) -> str:
+    """With a capital at its start, the rest as it is: ELMo stays ELMo."""
+    return text[:1].upper() + text[1:]

@@ -68,7 +68,7 @@ def draw(
     svg = file.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
     for gid, title in (titles or {}).items():
         svg = svg.replace(f'<g id="{gid}">', f'<g id="{gid}"><title>{escape(title)}</title>', 1)
-    return Figure(name, alt, caption, re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE))
+    return Figure(name, alt, caption, re.sub(r">\s+<", ">\n<", svg))
 
 
 def grid_along(axes: Axes, axis: str) -> None:

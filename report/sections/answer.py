@@ -1,12 +1,12 @@
 """The answer: the best model, how sure that is, what it is better than, and one sentence for each question."""
 
 from report import effects, wording
-from report.blocks import Block, Bullets, Figure, Section, Text
+from report.blocks import Block, Bullets, Figure, Heading, Section, Text
 from report.datasets import Configuration, Dataset
 from report.figures import style
 from report.figures.intervals import Line, interval_figure
 from report.load import Finished, Grid, Study
-from report.markdown import joined, strong
+from report.markdown import emphasis, joined, strong
 from report.published import BEST_OF_STUDY, PLAIN_CEILING, STUDY
 from report.sections.kinds import Kind, kind_of
 from report.sections.search import search_sentence
@@ -26,9 +26,9 @@ def answer(study: Study, found: list[Dataset]) -> Section:
         content.append(Bullets(_details(best, found[0])))
     questions = [sentence for grid in study.grids if (sentence := _question(grid))]
     if questions:
-        content += [Bullets(questions)]
+        content += [Heading("Question by question"), Bullets(questions)]
     if warnings:
-        content.append(Bullets([joined([strong("Mind:"), warning]) for warning in warnings]))
+        content += [Heading("To bear in mind"), Bullets(warnings)]
     return Section("The answer", content)
 
 
@@ -41,7 +41,7 @@ def _headline(best: Configuration, dataset: Dataset) -> object:
     run = best.chosen
     test = run.result.metrics["test"]
     interval = wording.percent_range(test.accuracy_low, test.accuracy_high)
-    first = strong(f"{best.name}, is best: {wording.percent(test.accuracy)} % test accuracy")
+    first = strong(f"{wording.percent(test.accuracy)}\u00a0% of test tweets right: {best.name}")
     comparison = dataset.comparisons.get(run.run_id)
     against = f", {_against_floor(comparison.floor)}" if comparison else ""
     return joined([first, f"(95 % interval {interval}, {test.n:,} tweets of {dataset.name}){against}."])
@@ -126,7 +126,7 @@ def _question(grid: Grid) -> object | None:
     """The grid's question and what its runs answer; None outside of grids."""
     if grid.plan is None:
         return None
-    asked = joined([strong(f"{grid.name}:"), grid.plan.description])
+    asked = joined([strong(grid.name), emphasis(grid.plan.description)])
     if not grid.finished:
         return joined([asked, f"None of its {len(grid.runs):,} runs is completed."])
     sentences = [search_sentence(grid)] if kind_of(grid) is Kind.SEARCH else _effect_sentences(grid)

@@ -34,9 +34,10 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
     caption = (
         f"By configuration, {dataset.name}: mean \u00b1 standard deviation over seeds, in per cent. Ordered by "
-        f"validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the floor: exact "
-        f"McNemar tests on the same tweets, n = {tests:,} each, p-values of all {len(dataset.comparisons):,} runs adjusted "
-        "together (Benjamini-Hochberg, 5 %)."
+        f"validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the floor: "
+        f"exact McNemar tests on the same tweets, n = {tests:,} each, p-values of all {len(dataset.comparisons):,} "
+        "runs "
+        "adjusted together (Benjamini-Hochberg, 5 %)."
     )
     if published:
         where = "on all of Sentiment140" + ("" if dataset.is_sentiment140 else ", which are other tweets than these")
