@@ -152,7 +152,10 @@ def _grid_file(name: str) -> Path:
 
 
 def _show_plan(loaded: Any, results: Any, cluster: Path) -> None:
-    """What `submit` would do."""
+    from jobs.dry_run import show_plan
+
+    for line in show_plan(results, loaded, cluster):
+        typer.echo(line)
 
 
 def _chosen(targets: list[str] | None, results: Any) -> Any:

@@ -1,0 +1,88 @@
+"""What runs will cost, judged by runs that are completed here: seconds and bytes."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from sentiment.config import RunConfig
+from sentiment.errors import RunDirError
+from sentiment.run_dir import Results, RunDir
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A run that has a result."""
+
+    config: RunConfig
+    seconds: float
+    """Trained, over all attempts."""
+    bytes: int
+    """Of its directory."""
+    device: str
+    """`cpu`, or a GPU's name."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of some runs, as far as others that are completed tell."""
+
+    seconds: float
+    bytes: int
+    alike: int
+    """Runs of which others of the same size on the same tweets are completed."""
+    judged: int
+    """Runs of which any on the same tweets are; the others are not in the sums."""
+    devices: list[str]
+    """On which those were trained."""
+
+
+def estimate(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> Costs:
+    """Each run costs the mean of its like: of the same size on the same tweets, else any on the same tweets.
+
+    Runs on a GPU count alone where there are any.
+    """
+    known = list(completed)
+    known = [run for run in known if run.device != "cpu"] or known
+    by_size, by_tweets = _grouped(known, _size), _grouped(known, _tweets)
+    alike = [config for config in configs if _size(config) in by_size]
+    groups = [by_size.get(_size(config)) or by_tweets.get(_tweets(config)) for config in configs]
+    judged = [group for group in groups if group]
+    return Costs(
+        seconds=sum(fmean(run.seconds for run in group) for group in judged),
+        bytes=round(sum(fmean(run.bytes for run in group) for group in judged)),
+        alike=len(alike),
+        judged=len(judged),
+        devices=sorted({run.device for group in judged for run in group}),
+    )
+
+
+def read_completed(results: Results) -> Iterator[Completed]:
+    """All completed runs of all grids; what cannot be read is left out."""
+    for file in results.runs.glob("*/*/result.json"):
+        run_dir = RunDir(file.parent)
+        try:
+            config, record, result = run_dir.read_config(), run_dir.read_record(), run_dir.read_result()
+        except RunDirError:
+            continue
+        if record and result and record.attempts:
+            size = sum(path.stat().st_size for path in run_dir.path.rglob("*") if path.is_file())
+            yield Completed(config, result.seconds_trained, size, record.attempts[-1].device)
+
+
+def _grouped(runs: Iterable[Completed], key: Callable[[RunConfig], Any]) -> dict[Any, list[Completed]]:
+    groups = defaultdict(list)
+    for run in runs:
+        groups[key(run.config)].append(run)
+    return dict(groups)
+
+
+def _tweets(config: RunConfig) -> tuple[Any, ...]:
+    return config.data.source, config.data.max_rows, config.elmo.model if config.elmo else None
+
+
+def _size(config: RunConfig) -> tuple[Any, ...]:
+    model = config.model
+    size = model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling
+    return *_tweets(config), *size, config.training.batch_size

@@ -1,0 +1,92 @@
+"""What submitting a grid would do: its runs, what they differ in, what they cost, and what Slurm would be asked."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs import slurm
+from jobs.costs import estimate, read_completed
+from jobs.desk import missing_runs, parts_for
+from jobs.grid import Grid
+from jobs.manifest import read_submissions
+from jobs.sbatch import directives
+from jobs.status import Row, ask_slurm, newest_tasks, read_grid_status
+from jobs.submit import describe
+from sentiment.config import RunConfig
+from sentiment.errors import NoSlurmError
+from sentiment.run_dir import Results
+
+_GIGABYTE = 1e9
+_HOUR = 3600.0
+
+
+def show_plan(results: Results, grid: Grid, cluster: Path) -> Iterator[str]:
+    """Lines to print; nothing is written, and no Slurm is needed.
+
+    Raises:
+        ConfigError: the cluster's file is wrong.
+    """
+    submissions = read_submissions(results, grid.plan.name)
+    rows = read_grid_status(results, grid.plan, submissions, ask_slurm()).rows
+    missing = missing_runs(grid, rows)
+    yield f"grid {grid.plan.name}: {grid.plan.description}"
+    yield from _show_runs(grid, rows)
+    yield f"{len(missing)} of {len(rows)} runs would be submitted"
+    if missing:
+        yield from _show_costs([config for _, config in missing], results)
+        for part in parts_for(missing, grid.plan.name, cluster, newest_tasks(submissions), _most_tasks()):
+            yield f"\n{part.kind}: {len(part.tasks)} task{'s' if len(part.tasks) > 1 else ''}"
+            yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, part, None)))
+
+
+def _show_runs(grid: Grid, rows: Sequence[Row]) -> Iterator[str]:
+    """What all runs have in common, and a line for each with what it differs in."""
+    runs = grid.plan.runs
+    names = list(dict.fromkeys(name for run in runs for name in run.parameters))
+    values = {name: [_text(run.parameters, name) for run in runs] for name in names}
+    common = [name for name in names if len(set(values[name])) == 1 and len(runs) > 1]
+    different = [name for name in names if name not in common]
+    shared = "".join(f", {name}={values[name][0]}" for name in common)
+    yield f"all runs: {grid.plan.base}{shared}"
+    states = {row.run_id: row.state for row in rows}
+    table = [["", "run", "state", *different]]
+    for position, run in enumerate(runs):
+        differences = [values[name][position] for name in different]
+        table.append([str(run.index), run.run_id, states[run.run_id], *differences])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
+    costs = estimate(configs, read_completed(results))
+    free = shutil.disk_usage(_existing(results.root)).free / _GIGABYTE
+    if costs.judged == 0:
+        yield f"costs: unknown, since no run on these tweets is completed here; {free:,.0f} GB of disk are free"
+    else:
+        unit = "hours" if "cpu" in costs.devices else "GPU-hours"
+        yield (
+            f"costs: about {costs.seconds / _HOUR:.2g} {unit} and {costs.bytes / _GIGABYTE:.2g} GB, of which {free:,.0f} "
+            f"are free; by completed runs on {', '.join(costs.devices)}, of the same size for {costs.alike} of "
+            f"{len(configs)} runs, on the same tweets for {costs.judged - costs.alike}, none for "
+            f"{len(configs) - costs.judged}"
+        )
+    if any(config.elmo and config.elmo.cache == "on" for config in configs):
+        yield "ELMo's vectors come on top, once for all runs: python -m sentiment encode CONFIG --dry-run"
+
+
+def _text(parameters: dict[str, Any], name: str) -> str:
+    return str(parameters[name]) if name in parameters else "-"
+
+
+def _most_tasks() -> int:
+    try:
+        return int(slurm.read_settings().get("MaxArraySize", "1001"))
+    except NoSlurmError:
+        return 1001
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or the nearest one above that exists."""
+    return next(folder for folder in (path.resolve(), *path.resolve().parents) if folder.exists())
