@@ -67,7 +67,7 @@ def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]
     else:
         unit = "hours" if "cpu" in costs.devices else "GPU-hours"
         yield (
-            f"costs: about {costs.seconds / _HOUR:.2g} {unit} and {costs.bytes / _GIGABYTE:.2g} GB, of which {free:,.0f} "
+            f"costs: about {costs.seconds / _HOUR:.2g} {unit}, {costs.bytes / _GIGABYTE:.2g} GB where {free:,.0f} GB "
             f"are free; by completed runs on {', '.join(costs.devices)}, of the same size for {costs.alike} of "
             f"{len(configs)} runs, on the same tweets for {costs.judged - costs.alike}, none for "
             f"{len(configs) - costs.judged}"
