@@ -39,6 +39,7 @@ Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", 
 ClusterFile = Annotated[Path, typer.Option("--cluster", help="What jobs may use.")]
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field of all runs: section.field=value.")]
+_GRIDS = Path("configs/grids")
 _CLUSTER = Path("configs/cluster.yaml")
 _RESULTS = Path("results")
 
@@ -146,8 +147,31 @@ def cancel(targets: Targets = None, results: ResultsRoot = _RESULTS) -> None:
         typer.echo(f"grid {plan.name}: {len(jobs)} tasks cancelled{': ' if jobs else ''}{' '.join(jobs)}")
 
 
+@app.command()
+def doctor(
+    need_slurm: Annotated[bool, typer.Option("--slurm", help="End with 4 where there is no Slurm.")] = False,
+    cluster: ClusterFile = _CLUSTER,
+    results: ResultsRoot = _RESULTS,
+) -> None:
+    """Say what is here and what it means for grids: Slurm's settings, disk, tweets, ELMo models, W&B.
+
+    Ends with 1 if something stands in the way of any grid, such as a partition that does not exist.
+    """
+    from jobs.doctor import examine, render
+    from jobs.slurm import read_settings
+    from sentiment.run_dir import Results
+
+    findings = list(examine(Results(results), cluster, _GRIDS))
+    for line in render(findings):
+        typer.echo(line)
+    if need_slurm:
+        read_settings()
+    if any(finding.level == "problem" for finding in findings):
+        raise typer.Exit(EXIT_FAILED)
+
+
 def _grid_file(name: str) -> Path:
-    named = Path("configs/grids") / f"{name}.yaml"
+    named = _GRIDS / f"{name}.yaml"
     return named if named.exists() and not Path(name).is_file() else Path(name)
 
 

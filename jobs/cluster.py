@@ -91,17 +91,35 @@ class ClusterFile(Section):
     grids: dict[str, Resources] = Field(default_factory=dict)
     """Changes for the training tasks of a grid, by its name."""
 
+    def resources(self, grid: str, kind: Kind = "train") -> Resources:
+        """Of one kind of job: the defaults, and over them the section of the kind or of the grid."""
+        changes = {"cache": self.cache, "report": self.report, "train": self.grids.get(grid, Resources())}[kind]
+        return self.defaults.model_copy(update=changes.model_dump(exclude_unset=True))
 
-def load_cluster(path: Path, grid: str, kind: Kind = "train") -> Resources:
-    """Resources of one kind of job: the file's `defaults`, and over them the section of the kind or of the grid.
+    def sections(self) -> dict[str, Resources]:
+        """What each section comes to, by the name under which it stands in the file."""
+        kinds: tuple[Kind, ...] = ("cache", "report")
+        found = {"defaults": self.defaults} | {kind: self.resources("", kind) for kind in kinds}
+        return found | {f"grids.{grid}": self.resources(grid) for grid in self.grids}
+
+
+def read_cluster(path: Path) -> ClusterFile:
+    """Read the whole file.
 
     Raises:
         ConfigError: no such file, or any of its sections is invalid; all mistakes in one message.
     """
     values = read_yaml(path)
     try:
-        file = ClusterFile.model_validate(values)
+        return ClusterFile.model_validate(values)
     except ValidationError as error:
         raise ConfigError(explain(error, ClusterFile, str(path))) from None
-    changes = {"cache": file.cache, "report": file.report, "train": file.grids.get(grid, Resources())}[kind]
-    return file.defaults.model_copy(update=changes.model_dump(exclude_unset=True))
+
+
+def load_cluster(path: Path, grid: str, kind: Kind = "train") -> Resources:
+    """Resources of one kind of job for a grid.
+
+    Raises:
+        ConfigError: as for read_cluster.
+    """
+    return read_cluster(path).resources(grid, kind)

@@ -60,7 +60,7 @@ def read_queue() -> list[Job]:
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
     """
-    text = _ask("squeue", "--me", "--array", "--states=all", "--noheader", f"--format={'|'.join(_FIELDS)}")
+    text = ask("squeue", "--me", "--array", "--states=all", "--noheader", f"--format={'|'.join(_FIELDS)}")
     return [_job(line.split("|", len(_FIELDS) - 1)) for line in text.splitlines()]
 
 
@@ -68,7 +68,7 @@ def read_accounting(names: Iterable[str], since: datetime) -> list[Job]:
     """What the accounting remembers of jobs by name; nothing where a site has none."""
     wanted = ",".join(sorted(set(names)))
     try:
-        text = _ask(
+        text = ask(
             "sacct",
             "--noheader",
             "--parsable2",
@@ -88,7 +88,7 @@ def read_settings() -> dict[str, str]:
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
     """
-    pairs = (line.split("=", 1) for line in _ask("scontrol", "show", "config").splitlines() if "=" in line)
+    pairs = (line.split("=", 1) for line in ask("scontrol", "show", "config").splitlines() if "=" in line)
     return {name.strip(): value.strip() for name, value in pairs}
 
 
@@ -99,7 +99,7 @@ def requeue(job: str) -> None:
         SlurmError: Slurm refuses. A command that Slurm killed on its way is none: it was accepted.
     """
     try:
-        _ask("scontrol", "requeue", job)
+        ask("scontrol", "requeue", job)
     except SlurmError as error:
         if "pending" not in str(error).lower():
             raise
@@ -112,10 +112,15 @@ def cancel(jobs: Iterable[str]) -> None:
         SlurmError: Slurm refuses, or there is none.
     """
     if wanted := list(jobs):
-        _ask("scancel", *wanted)
+        ask("scancel", *wanted)
 
 
-def _ask(*command: str) -> str:
+def ask(*command: str) -> str:
+    """What one of Slurm's commands prints.
+
+    Raises:
+        SlurmError: it fails, or does not answer.
+    """
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)  # noqa: S603
     except FileNotFoundError:
