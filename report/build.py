@@ -7,8 +7,12 @@ from report.datasets import datasets
 from report.load import Study, load_study
 from report.render import write_report
 from report.sections.answer import answer
+from report.sections.attention import attention
 from report.sections.cleaning import cleaning
+from report.sections.elmo import elmo
+from report.sections.errors import errors
 from report.sections.leaderboard import leaderboard
+from report.sections.provenance import provenance
 from report.sections.search import search
 from report.sections.variants import variants
 from sentiment.run_dir import Results
@@ -34,5 +38,9 @@ def build_sections(study: Study) -> list[Section]:
         variants(study, found),
         cleaning(study),
         search(study),
+        attention(study, found),
+        elmo(study, found),
+        errors(study, found),
+        provenance(study),
     ]
     return [section for section in sections if section and section.blocks]

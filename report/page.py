@@ -19,7 +19,7 @@ from report.figures.style import THEME
 
 # The only HTML that the Markdown may hold; anything else is shown as text.
 _DETAILS = re.compile(r"\s*(<details>\s*<summary>[^<>]*</summary>|</details>)\s*")
-_NUMBER = ' class="number"'
+_LONG = 32
 
 
 class _Renderer(RendererHTML):
@@ -55,8 +55,7 @@ class _Renderer(RendererHTML):
 
     def th_open(self, *_: Any) -> str:
         self._cell += 1
-        is_numeric = self.tables[self._table].columns[self._cell].numeric
-        return f'<th scope="col"{_NUMBER if is_numeric else ""}><button type="button">'
+        return f'<th scope="col"{self._class()}><button type="button">'
 
     def th_close(self, *_: Any) -> str:
         return "</button></th>\n"
@@ -70,9 +69,16 @@ class _Renderer(RendererHTML):
     def td_open(self, *_: Any) -> str:
         self._cell += 1
         table = self.tables[self._table]
+        value = _sort_value(table.rows[self._row], table.columns[self._cell].key)
+        return f'<td{self._class()} data-sort="{escape(value)}">'
+
+    def _class(self) -> str:
+        """Of a cell: numbers stand right, long texts get room."""
+        table = self.tables[self._table]
         column = table.columns[self._cell]
-        value = _sort_value(table.rows[self._row], column.key)
-        return f'<td{_NUMBER if column.numeric else ""} data-sort="{escape(value)}">'
+        if column.numeric:
+            return ' class="number"'
+        return ' class="wide"' if any(len(str(row[column.key])) > _LONG for row in table.rows) else ""
 
 
 def render_page(markdown: str, figures: Sequence[Figure], tables: Sequence[Table]) -> str:

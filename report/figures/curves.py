@@ -51,7 +51,7 @@ def small_multiples(name: str, alt: str, caption: str, many: list[Curves]) -> Fi
             for axes, metric in zip(row, METRICS, strict=True):
                 _draw_metric(axes, curves, metric)
             title = row[0].annotate(
-                curves.name, (0, 1), (-30, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8
+                curves.name, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8
             )
             title.set_in_layout(False)  # it is as wide as all panels
         for axes, metric in zip(panels[0], METRICS, strict=True):

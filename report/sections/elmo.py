@@ -1,0 +1,145 @@
+"""ELMo: which model, layers, dropout and L2 are best, what it costs, and which layers are used."""
+
+from report import blocks, statistics, wording
+from report.blocks import Block, Heading, Row, Section, Table, Text
+from report.datasets import Dataset
+from report.effects import test_accuracy
+from report.figures.cost import Costly, cost_figure, mixture_figure
+from report.load import Finished, Study
+from report.markdown import joined, strong
+from report.predictions import between
+from report.sections.grids import curve_blocks, grid_blocks
+from report.sections.kinds import Kind, kind_of
+
+_MOST_MIXTURES = 24
+_LAYERS = ("context-free", "first", "top")
+
+
+def elmo(study: Study, found: list[Dataset]) -> Section:
+    """Every grid that varies ELMo, then cost and mixtures of all runs with it on the first data set."""
+    content: list[Block] = []
+    for grid in study.grids:
+        if kind_of(grid) is Kind.ELMO:
+            content += [*grid_blocks(grid), *curve_blocks(grid, study)]
+    runs = [run for dataset in found[:1] for run in dataset.runs]
+    with_elmo = [run for run in runs if run.config.elmo]
+    if with_elmo:
+        if any(run.is_random for run in with_elmo):
+            warning = "Models marked so have random numbers for weights: their scores say nothing about ELMo."
+            content.insert(0, Text(joined([strong(f"[{wording.RANDOM_MARK}]"), warning])))
+        content += [*_against_plain(found[0]), *_cost_blocks(runs), *_mixture_blocks(with_elmo)]
+    return Section("ELMo", content)
+
+
+def _against_plain(dataset: Dataset) -> list[Block]:
+    """The best configuration with ELMo against the best without, on the same tweets."""
+    usable = [one for one in dataset.configurations if not one.is_random]
+    with_elmo = next((one.chosen for one in usable if one.runs[0].config.elmo), None)
+    plain = next((one.chosen for one in usable if not one.runs[0].config.elmo), None)
+    if with_elmo is None or plain is None:
+        return []
+    ratio = with_elmo.seconds / max(plain.seconds, 1e-9)
+    text = (
+        f"With ELMo the best run reaches {wording.percent(test_accuracy(with_elmo))} %, without "
+        f"{wording.percent(test_accuracy(plain))} "
+        f"%; it took {wording.duration(with_elmo.seconds)} against {wording.duration(plain.seconds)} ({ratio:.1f} "
+        "times as long)."
+    )
+    comparisons = [dataset.comparisons.get(run.run_id) for run in (with_elmo, plain)]
+    gap = between(comparisons[0], comparisons[1]) if comparisons[0] and comparisons[1] else None
+    if gap is None:
+        return [Text(text + " They saw differently cleaned tweets, so they are not compared tweet by tweet.")]
+    verdict = "" if statistics.is_shown(gap) else ", which is not shown to differ from nothing"
+    return [
+        Text(
+            f"{text} On the same n = {gap.n:,} tweets that is {wording.points(gap.value)} points "
+            f"({wording.points(gap.low)} to "
+            f"{wording.points(gap.high)}; exact McNemar test, {wording.p_phrase(gap.p)}){verdict}."
+        )
+    ]
+
+
+def _cost_blocks(runs: list[Finished]) -> list[Block]:
+    device = "CPU" if all(run.record.attempts[-1].device == "cpu" for run in runs) else "GPU"
+    costly = [Costly(_group(run), run.seconds / 60, test_accuracy(run), _is_cached(run)) for run in runs]
+    caption = (
+        f"Test accuracy against what a run took, all attempts together with preparation, n = {len(runs)} runs, log "
+        "axis. "
+        "Hollow: ELMo's vectors were computed anew for every batch; filled: read from the cache, or no ELMo."
+    )
+    names = sorted({(_group(run), _is_cached(run)) for run in runs})
+    rows: list[Row] = []
+    for group, cached in names:
+        of_group = [run for run in runs if (_group(run), _is_cached(run)) == (group, cached)]
+        minutes = statistics.mean([run.seconds / 60 for run in of_group])
+        score = statistics.mean([test_accuracy(run) for run in of_group])
+        rows.append(
+            {
+                "model": group,
+                "cache": "on"
+                if cached and of_group[0].config.elmo
+                else "off"
+                if of_group[0].config.elmo
+                else wording.DASH,
+                "runs": len(of_group),
+                "minutes": minutes.value,
+                "accuracy": score.value,
+                "accuracy_sd": statistics.deviation([test_accuracy(run) for run in of_group]),
+                "best": max(test_accuracy(run) for run in of_group),
+            }
+        )
+    columns = [
+        blocks.text("Vectors", "model"),
+        blocks.text("Cache", "cache"),
+        blocks.count("Runs", "runs"),
+        blocks.number(f"{device}-minutes per run", "minutes", 2),
+        blocks.percent("Test accuracy, %", "accuracy"),
+        blocks.percent("Best, %", "best"),
+    ]
+    return [
+        Heading("What it costs"),
+        cost_figure("elmo-cost", "Accuracy against cost", caption, costly, device),
+        Table("elmo-cost", "Mean cost and accuracy (\u00b1 standard deviation over runs).", columns, rows),
+    ]
+
+
+def _group(run: Finished) -> str:
+    if run.config.elmo is None:
+        return "no ELMo"
+    mark = f" [{wording.RANDOM_MARK}]" if run.is_random else ""
+    return f"ELMo {wording.shortened(run.config.elmo.model, 40)}{mark}"
+
+
+def _is_cached(run: Finished) -> bool:
+    return run.config.elmo is None or run.config.elmo.cache == "on"
+
+
+def _mixture_blocks(runs: list[Finished]) -> list[Block]:
+    """Which of ELMo's layers the runs that mix them came to use."""
+    mixed = [(run, run.result.mixture) for run in runs if run.result.mixture]
+    if not mixed:
+        return []
+    shown = mixed[:_MOST_MIXTURES]
+    names = [f"{run.run_id}{f' [{wording.RANDOM_MARK}]' if run.is_random else ''}" for run, _ in shown]
+    weights = [list(mixture) for _, mixture in shown]
+    caption = (
+        f"Learned weight of each of ELMo's layers (ScalarMix), {len(shown)} of n = {len(mixed)} runs that mix them."
+    )
+    sentences = []
+    for layer, name in enumerate(_LAYERS):
+        share = statistics.mean([mixture[layer] for _, mixture in mixed if len(mixture) > layer])
+        spread = "" if share.half_width is None else f" \u00b1 {wording.percent(share.half_width)}"
+        sentences.append(f"{name} {wording.percent(share.value)}{spread} %")
+    rows: list[Row] = [
+        {"run": name, **dict(zip(_LAYERS, mixture, strict=False))} for name, mixture in zip(names, weights, strict=True)
+    ]
+    columns = [blocks.text("Run", "run"), *(blocks.percent(f"{wording.capital(one)}, %", one) for one in _LAYERS)]
+    return [
+        Heading("Which layers are used"),
+        Text(
+            f"Mean weight over {wording.plural(len(mixed), 'run')} (Student's 95 % interval): "
+            f"{wording.listing(sentences)}."
+        ),
+        mixture_figure("elmo-layers", "Learned weights of ELMo's layers", caption, names, weights),
+        Table("elmo-layers", "The same in numbers.", columns, rows, folded=True),
+    ]

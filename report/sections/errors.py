@@ -1,0 +1,171 @@
+"""Errors and calibration of the best run, beside the floor on the same tweets."""
+
+from typing import Any
+
+import numpy as np
+
+from report import blocks, quality, statistics, wording
+from report.blocks import Block, Bullets, Column, Section, Table, Text
+from report.datasets import Dataset
+from report.figures.quality import confusion_figure, groups_figure, ranking_figure, reliability_figure
+from report.load import Finished, Study
+from report.predictions import Scores, read_scores
+from report.sections.answer import best_configuration
+from report.tweets import Tweets, read_tweets
+from report.wording import shortened
+from sentiment.errors import RunDirError
+
+_MISTAKES = 10
+_LONGEST_TWEET = 280
+
+
+def errors(study: Study, found: list[Dataset]) -> Section:
+    """Of the run that the answer names; empty without one, or if its predictions cannot be read."""
+    best = best_configuration(found[0]) if found else None
+    if best is None:
+        return Section("Errors and calibration", [])
+    run = best.chosen
+    try:
+        scores = read_scores(run, "test")
+    except RunDirError:  # named among the problems already
+        scores = None
+    if scores is None:
+        return Section("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
+    model = f"{best.name} (run {run.run_id})"
+    content: list[Block] = [*_confusion_blocks(model, scores), *_ranking_blocks(model, scores)]
+    tweets = read_tweets(run, study.results, scores.rows)
+    if tweets is None:
+        folder = study.results.corpus_dir(run.record.data_fingerprint)
+        content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
+    else:
+        content += [*_group_blocks(model, scores, tweets), _mistakes(run, scores, tweets)]
+    return Section("Errors and calibration", content)
+
+
+def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
+    answers = {"model": scores.model >= 0.5, "floor": scores.floor >= 0.5}
+    counts = {name: quality.confusion(scores.labels, answer) for name, answer in answers.items()}
+    n = len(scores.labels)
+    caption = f"{model} and the linear floor on n = {n:,} test tweets: counts, and rates of each label's tweets."
+    rows = [
+        {"model": name, "label": label, "tweets": int(row.sum()), "negative": int(row[0]), "positive": int(row[1])}
+        for name, matrix in counts.items()
+        for label, row in zip(("negative", "positive"), matrix, strict=True)
+    ]
+    gap = statistics.f1_difference(scores.labels, answers["model"], answers["floor"])
+    is_shown = bool((gap.low or 0) > 0 or (gap.high or 0) < 0)
+    text = (
+        f"Its F1 differs from the floor's by {wording.points(gap.value)} points ({wording.points(gap.low)} to "
+        f"{wording.points(gap.high)}; bootstrap over n = {n:,} tweets, percentile interval)"
+        f"{'' if is_shown else ', so the two cannot be told apart'}."
+    )
+    columns = [
+        blocks.text("Model", "model"),
+        blocks.text("Label", "label"),
+        blocks.count("Tweets", "tweets"),
+        blocks.count("Called negative", "negative"),
+        blocks.count("Called positive", "positive"),
+    ]
+    matrices = [("best model", counts["model"]), ("linear floor", counts["floor"])]
+    return [
+        Text(text),
+        confusion_figure("confusion", "Confusion matrices", caption, matrices),
+        Table("confusion", "The same in numbers.", columns, rows, folded=True),
+    ]
+
+
+def _ranking_blocks(model: str, scores: Scores) -> list[Block]:
+    of_model = quality.rank("best model", scores.labels, scores.model)
+    of_floor = quality.rank("linear floor", scores.labels, scores.floor)
+    n, positives = len(scores.labels), float(scores.labels.mean())
+    caption = (
+        f"{model} and the linear floor, n = {n:,} test tweets, {wording.percent(positives)} % of them positive. "
+        "Dotted: what "
+        "chance would give."
+    )
+    curves = ([of_model.roc, of_floor.roc], [of_model.recall, of_floor.recall])
+    said = [
+        quality.reliability("best model", scores.labels, scores.model),
+        quality.reliability("linear floor", scores.labels, scores.floor),
+    ]
+    off = [wording.percent(quality.calibration_error(one)) for one in said]
+    reliability_caption = (
+        f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {n:,}, by what {model} and "
+        "the "
+        "floor say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
+    )
+    sentences = [
+        f"The area under the ROC curve is {of_model.auc:.3f}, the floor's {of_floor.auc:.3f}; chance gives 0.5.",
+        f"Probabilities are off by {off[0]} points on average (expected calibration error, ten groups), the floor's by "
+        f"{off[1]}.",
+    ]
+    return [
+        Bullets(sentences),
+        ranking_figure("ranking", "ROC and precision-recall curves", caption, *curves, positives),
+        reliability_figure("reliability", "Reliability diagram", reliability_caption, said),
+    ]
+
+
+def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
+    groups = {
+        "length": quality.length_groups(tweets.lengths),
+        "negation": quality.negation_groups([str(text) for text in tweets.texts]),
+    }
+    axes = {"length": "tokens in the tweet", "negation": ""}
+    what = {"length": "by length", "negation": "with and without negating words"}
+    content: list[Block] = []
+    rows: list[dict[str, Any]] = []
+    for kind, members in groups.items():
+        by_model = quality.accuracy_by_group(scores.right(scores.model), members)
+        by_floor = quality.accuracy_by_group(scores.right(scores.floor), members)
+        sizes = ", ".join(f"{name}: {one.n:,}" for (name, _), one in zip(members, by_model, strict=True))
+        caption = f"Accuracy {what[kind]}, {model} and floor, Wilson's 95 % intervals; tweets: {sizes}."
+        names = [name for name, _ in members]
+        models = [("best model", by_model), ("linear floor", by_floor)]
+        content.append(groups_figure(f"by-{kind}", f"Accuracy {what[kind]}", caption, axes[kind], names, models))
+        for name, one, floor in zip(names, by_model, by_floor, strict=True):
+            rows.append(
+                {"group": f"{kind} {name}" if kind == "length" else name, "tweets": one.n}
+                | {"model": one.value, "model_low": one.low, "model_high": one.high}
+                | {"floor": floor.value, "floor_low": floor.low, "floor_high": floor.high}
+            )
+    columns = [blocks.text("Tweets", "group"), blocks.count("n", "tweets")]
+    columns += [blocks.interval("Best model, %", "model"), blocks.interval("Floor, %", "floor")]
+    caption = "Accuracy by group of tweets, with Wilson's 95 % intervals."
+    return [Text(_negation_sentence(scores, groups["negation"])), *content, Table("groups", caption, columns, rows)]
+
+
+def _negation_sentence(scores: Scores, groups: list[tuple[str, Any]]) -> str:
+    """Whether the net is better than the floor where order matters."""
+    for name, members in groups:
+        if name == "with negation":
+            gap = statistics.mcnemar(scores.right(scores.model)[members], scores.right(scores.floor)[members])
+            verdict = "" if statistics.is_shown(gap) else ", which can't be told from nothing"
+            return (
+                f"On the {gap.n:,} test tweets with a negating word the model is {wording.points(gap.value)} points "
+                "from the "
+                f"floor ({wording.points(gap.low)} to {wording.points(gap.high)}; exact McNemar test, "
+                f"{wording.p_phrase(gap.p)}){verdict}."
+            )
+    return "No test tweet has a negating word."
+
+
+def _mistakes(run: Finished, scores: Scores, tweets: Tweets) -> Table:
+    rows = [
+        {
+            "tweet": shortened(str(tweets.texts[place]), _LONGEST_TWEET),
+            "label": "positive" if scores.labels[place] else "negative",
+            "score": float(scores.model[place]),
+            "floor": float(scores.floor[place]),
+        }
+        for place in quality.most_confident_mistakes(scores, _MISTAKES)
+    ]
+    n = int(np.sum(~scores.right(scores.model)))
+    caption = f"The {len(rows)} of {n:,} mistakes on test tweets that run {run.run_id} is most sure of."
+    columns = [
+        Column("Tweet", "tweet", lambda row: row["tweet"], numeric=False),
+        blocks.text("Label", "label"),
+        blocks.percent("Probability of positive, %", "score"),
+        blocks.percent("Floor's, %", "floor"),
+    ]
+    return Table("mistakes", caption, columns, rows)
