@@ -137,8 +137,8 @@ def p_phrase(p: float | None, name: str = "p") -> str:
 
 def duration(seconds: float | None) -> str:
     """In the unit that keeps it short."""
-    if seconds is None:
-        return DASH
+    if not seconds:
+        return DASH if seconds is None else "0 s"
     for limit, size, unit in ((1, 0.001, "ms"), (90, 1, "s"), (5400, 60, "min")):
         if seconds < limit:
             amount = seconds / size

@@ -12,6 +12,9 @@ from report.figures import style
 from report.markdown import visible
 from report.wording import shortened
 
+# A token with this many times the weight of an even distribution has the full colour.
+FULL = 4
+
 _SIZE, _PAD, _GAP, _LINE = 10, 2, 3, 17
 _LABEL_WIDTH, _WIDTH = 46, 640
 _LONGEST_TOKEN, _MOST_TOKENS = 24, 40
@@ -44,7 +47,7 @@ class _Line:
 
 
 def heatmap_figure(name: str, alt: str, caption: str, tweets: Sequence[Attended]) -> Figure:
-    """A line for each hop and one for their mean; the darker a token, the more weight it has within its line."""
+    """A line for each hop and one for their mean; full colour is `FULL` times an even share of the weight, or more."""
     lines: list[_Line] = []
     for tweet in tweets:
         _add_tweet(lines, tweet)
@@ -71,14 +74,13 @@ def _wrapped(tokens: Sequence[str], weights: Sequence[float]) -> Iterator[list[_
     """Cells of one hop, line by line."""
     line: list[_Cell] = []
     x = float(_LABEL_WIDTH)
-    largest = max(weights) or 1.0
     shown = [shortened(visible(token), _LONGEST_TOKEN) for token in tokens[:_MOST_TOKENS]]
     for token, weight in zip(shown, weights, strict=False):
         width = round(_columns(token) * _SIZE * _CHARACTER + 2 * _PAD, 1)
         if line and x + width > _WIDTH:
             yield line
             line, x = [], float(_LABEL_WIDTH)
-        line.append(_Cell(round(x, 1), width, token, round(0.85 * weight / largest, 3)))
+        line.append(_Cell(round(x, 1), width, token, round(min(1.0, weight * len(tokens) / FULL), 3)))
         x += width + _GAP
     yield line
 

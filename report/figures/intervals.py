@@ -15,17 +15,19 @@ class Line:
 
     name: str
     estimate: Estimate
-    """Drawn in per cent."""
     colour: str = style.BLUE
     published: bool = False
     """Drawn hollow: measured by others."""
 
 
-def interval_figure(name: str, alt: str, caption: str, lines: list[Line], axis: str, zero: bool = False) -> Figure:
+def interval_figure(
+    name: str, alt: str, caption: str, lines: list[Line], axis: str, scale: float = 100, zero: bool = False
+) -> Figure:
     """A dot with its interval for each line, the first on top.
 
     Args:
         axis: what the horizontal axis measures, with its unit.
+        scale: what values are multiplied by; shares become per cent.
         zero: whether to mark no difference.
     """
 
@@ -37,9 +39,9 @@ def interval_figure(name: str, alt: str, caption: str, lines: list[Line], axis: 
         for place, line in enumerate(lines):
             of_line = line.estimate
             if of_line.low is not None and of_line.high is not None:
-                axes.plot([100 * of_line.low, 100 * of_line.high], [place, place], color=line.colour, linewidth=3)
+                axes.plot([scale * of_line.low, scale * of_line.high], [place, place], color=line.colour, linewidth=3)
             face = style.PAPER if line.published else line.colour
-            axes.plot(100 * of_line.value, place, "o", color=line.colour, markerfacecolor=face, markersize=7)
+            axes.plot(scale * of_line.value, place, "o", color=line.colour, markerfacecolor=face, markersize=7)
         axes.set_yticks(range(len(lines)), [line.name for line in lines])
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)

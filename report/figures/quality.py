@@ -34,6 +34,7 @@ def confusion_figure(
         for axes, (title, counts) in zip(drawing.subplots(1, len(matrices), squeeze=False)[0], matrices, strict=True):
             _draw_matrix(axes, counts)
             axes.set_title(title)
+        drawing.tight_layout(w_pad=2)
 
     return style.draw(name, alt, caption, (3.1 * len(matrices), 2.7), paint)
 
@@ -66,7 +67,7 @@ def ranking_figure(
         for axes, curves in ((left, roc), (right, recall)):
             for colour, curve in zip((style.BLUE, style.ORANGE), curves, strict=True):
                 axes.plot(100 * curve.x, 100 * curve.y, color=colour, label=curve.name)
-            axes.set_xlim(0, 100)
+            axes.set(xlim=(0, 100), ylim=(0, 102))
             axes.legend(loc="lower right" if axes is left else "lower left")
         left.set(title="ROC", xlabel="false positives (% of negative)", ylabel="true positives (% of positive)")
         right.set(title="Precision and recall", xlabel="recall (%)", ylabel="precision (%)")

@@ -9,7 +9,7 @@ from report.blocks import Block, Bullets, Column, Figure, Heading, Section, Tabl
 from report.curves import read_curves
 from report.datasets import Configuration, Dataset
 from report.figures.curves import Progress, progress_figure
-from report.figures.heatmap import Attended, heatmap_figure
+from report.figures.heatmap import FULL, Attended, heatmap_figure
 from report.load import Finished, Grid, Study
 from report.sections.grids import curve_blocks, grid_blocks
 from report.sections.kinds import Kind, kind_of
@@ -69,7 +69,7 @@ def _comparison_sentences(runs: list[Finished]) -> list[str]:
 
 def _by(difference: statistics.Difference, more: str, less: str, scale: int) -> str:
     half = "" if difference.half_width is None else f" \u00b1 {scale * difference.half_width:.1f}"
-    amount = f"{scale * abs(difference.value):.1f}{half} {more if difference.value > 0 else less}"
+    amount = f"{scale * abs(difference.value):.1f}{half} {more if difference.value >= 0 else less}"
     if difference.p is None:
         return amount
     return f"{amount} ({wording.p_phrase(difference.p)}{'' if statistics.is_shown(difference) else ', not shown'})"
@@ -139,7 +139,7 @@ def _heatmap_blocks(best: Configuration, study: Study) -> list[Block]:
             f"Test tweets that {best.name} (run {run.run_id}) has {verdict}: the {len(chosen)} it is most sure of "
             "among "
             f"{len(of_verdict)} of a random sample of n = {len(samples)}. A line for each hop and for their mean; the "
-            "darker a token, the more weight within its line. At most 40 tokens are shown."
+            f"darker a token, the more weight; full colour is {FULL} times an even share. At most 40 tokens are shown."
         )
         alt = f"Attention on tweets that are {verdict}"
         content.append(heatmap_figure(f"attention-{verdict}", alt, caption, tweets))

@@ -104,11 +104,11 @@ def _importance_blocks(grid: Grid, trials: list[Trial]) -> list[Block]:
         caption = (
             f"Spearman's rank correlation of each ordered parameter with {_SCORE}, with Fisher's 95 % interval on "
             "ranks, "
-            f"n = {n} trials; in hundredths. Right of zero: more is better."
+            f"n = {n} trials. Right of zero: more is better."
         )
         lines = [Line(wording.parameter_name(name), one, style.GREEN) for name, one in correlations.items()]
-        title, axis = "Rank correlation with the score", "rank correlation (\u00d7 100)"
-        figures.append(interval_figure(f"correlation-{grid.name}", title, caption, lines, axis, zero=True))
+        title, axis = "Rank correlation with the score", "rank correlation"
+        figures.append(interval_figure(f"correlation-{grid.name}", title, caption, lines, axis, scale=1, zero=True))
     return [Bullets(_importance_sentences(shares, correlations)), *figures]
 
 
