@@ -4,6 +4,7 @@ RUN     ?= rnn
 RESULTS ?= results
 DATA    ?=
 SET     ?=
+GRID    ?=
 MODELS  ?= small original-5.5b
 PYTEST  ?=
 BENCH   ?= data training checkpoints
@@ -19,10 +20,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-
 	--constraint .ci/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 data_option = $(if $(DATA),--data '$(DATA)')
+grid_options = $(foreach grid,$(GRID),--grid '$(grid)')
 set_options = $(foreach assignment,$(SET),--set '$(assignment)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run data elmo-weights test check bench clean
+.PHONY: help setup run data elmo-weights report test check bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +42,9 @@ data: $(VENV)/installed ## fetch and prepare DATA (sentiment140: 81 MB), and say
 elmo-weights: $(VENV)/installed ## download the ELMo models MODELS (small and original-5.5b: 430 MB)
 	@$(BIN)/python -m sentiment elmo-weights $(MODELS) --results '$(RESULTS)'
 
+report: $(VENV)/installed ## say what came out, of all runs or of GRID: RESULTS/report/report.html and report.md
+	@$(BIN)/python -m report build --results '$(RESULTS)' $(grid_options)
+
 test: $(VENV)/installed-dev ## run all tests
 	@$(BIN)/python -m pytest -n auto $(PYTEST)
 
@@ -53,7 +58,7 @@ bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; 
 
 clean: ## delete .venv and caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
-	find sentiment tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find sentiment report tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo 'No Python 3.11 to 3.13 with venv here. Install one (Debian: python3-venv),' \

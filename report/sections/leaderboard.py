@@ -35,9 +35,8 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     caption = (
         f"By configuration, {dataset.name}: mean \u00b1 standard deviation over seeds, in per cent. Ordered by "
         f"validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the floor: "
-        f"exact McNemar tests on the same tweets, n = {tests:,} each, p-values of all {len(dataset.comparisons):,} "
-        "runs "
-        "adjusted together (Benjamini-Hochberg, 5 %)."
+        f"exact McNemar tests on the same tweets, n = {tests:,} each, p-values adjusted together for "
+        f"{wording.plural(len(dataset.comparisons), 'run')} (Benjamini-Hochberg, 5 %)."
     )
     if published:
         where = "on all of Sentiment140" + ("" if dataset.is_sentiment140 else ", which are other tweets than these")
