@@ -1,0 +1,71 @@
+"""Grid files made by tests, and grids that look finished: real records, with the scores that a test is about."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from jobs.grid import Grid
+from sentiment.records import PlannedRun, Result
+from sentiment.run_dir import Results
+from tests.small_runs import SMALL_RUN
+
+GRIDS = Path(__file__).parents[2] / "configs" / "grids"
+
+
+def write_yaml(path: Path, values: Mapping[str, Any]) -> Path:
+    """Write a YAML file, and the folder that it is in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(dict(values), file)
+    return path
+
+
+def write_base(folder: Path, tweets: Path) -> Path:
+    """The small run's file."""
+    return write_yaml(folder / "base.yaml", SMALL_RUN | {"data": {"source": str(tweets)}})
+
+
+def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **changes: Any) -> Path:
+    """A grid file beside its base run; parameters with a list have several values, others one."""
+    values = {
+        "name": name,
+        "description": "Which is best?",
+        "method": "grid",
+        "metric": {"name": "validation/accuracy", "goal": "maximize"},
+        "command": ["${env}", "python", "-m", "sentiment", "train", str(base), "${args_no_hyphens}"],
+        "parameters": {
+            key: {"values": value} if isinstance(value, list) else {"value": value} for key, value in parameters.items()
+        },
+    }
+    return write_yaml(base.parent / f"{name}.yaml", values | changes)
+
+
+def draw(seed: int = 1, trials: int = 5) -> dict[str, Any]:
+    """What makes a grid file a random search."""
+    return {"method": "random", "run_cap": trials, "controller": {"type": "cloud", "seed": seed}}
+
+
+def starts_from(grid: str, runs: str, **more: Any) -> dict[str, Any]:
+    """What makes a grid start from runs of another one."""
+    return {"controller": {"type": "cloud", "base": {"grid": grid, "runs": runs, **more}}}
+
+
+def finish(
+    results: Results, grid: Grid, like: Result, judge: Callable[[PlannedRun], tuple[float, bool] | None]
+) -> None:
+    """Write a plan and results: for each run its validation accuracy and whether it overfits; None leaves it out."""
+    results.write_grid(grid.plan)
+    for run, config in zip(grid.plan.runs, grid.configs, strict=True):
+        run_dir = results.run_dir(run.run_id, grid.plan.name)
+        run_dir.create(config)
+        if (verdict := judge(run)) is not None:
+            accuracy, overfits = verdict
+            validation = like.metrics["validation"].model_copy(update={"accuracy": accuracy})
+            changes = {
+                "run_id": run.run_id,
+                "metrics": like.metrics | {"validation": validation},
+                "overfit": like.overfit.model_copy(update={"overfits": overfits}),
+            }
+            run_dir.write_result(like.model_copy(update=changes))
