@@ -1,0 +1,107 @@
+"""Resources: defaults that work anywhere, changes for a grid or a kind of job, and slips told before Slurm is asked."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.cluster import Resources, load_cluster, read_cluster
+from sentiment.errors import ConfigError
+from tests.jobs.grid_files import GRIDS, write_yaml
+
+SHIPPED = GRIDS.parent / "cluster.yaml"
+
+
+def _refusal(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_cluster(path, "rnn")
+    return str(caught.value)
+
+
+def test_shipped_file_names_nothing_that_only_one_site_has() -> None:
+    for resources in read_cluster(SHIPPED).sections().values():
+        assert (resources.partition, resources.account, resources.qos, resources.constraint) == (None,) * 4
+        assert resources.setup == []
+        assert resources.sbatch == {}
+
+
+def test_shipped_file_asks_for_no_gpu_to_write_a_report_and_knows_only_grids_that_exist() -> None:
+    assert load_cluster(SHIPPED, "rnn", "report").gpus == 0
+    assert load_cluster(SHIPPED, "rnn").gpus == 1
+    assert set(read_cluster(SHIPPED).grids) <= {path.stem for path in GRIDS.glob("*.yaml")}
+
+
+def test_grid_and_kind_change_what_they_name_and_keep_the_rest(tmp_path: Path) -> None:
+    path = write_yaml(
+        tmp_path / "cluster.yaml",
+        {
+            "defaults": {"partition": "gpu", "time_minutes": 60, "sbatch": {"exclude": "n7"}},
+            "cache": {"memory_gb": 50},
+            "grids": {"elmo": {"time_minutes": 500, "runs_per_task": 2, "gpus": 0}},
+        },
+    )
+    plain, elmo = load_cluster(path, "rnn"), load_cluster(path, "elmo")
+    assert plain == Resources(partition="gpu", time_minutes=60, sbatch={"exclude": "n7"})
+    assert elmo == plain.model_copy(update={"time_minutes": 500, "runs_per_task": 2, "gpus": 0})
+    assert load_cluster(path, "elmo", "cache") == plain.model_copy(update={"memory_gb": 50})
+    assert load_cluster(path, "elmo", "report") == plain
+    assert list(read_cluster(path).sections()) == ["defaults", "cache", "report", "grids.elmo"]
+
+
+def test_grid_can_set_back_to_none_what_the_defaults_name(tmp_path: Path) -> None:
+    values = {"defaults": {"partition": "gpu"}, "grids": {"smoke": {"partition": None}}}
+    assert load_cluster(write_yaml(tmp_path / "cluster.yaml", values), "smoke").partition is None
+
+
+def test_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("", encoding="utf-8")
+    assert load_cluster(path, "rnn") == Resources()
+
+
+def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
+    values: dict[str, Any] = {
+        "defaults": {"partion": "gpu", "gpus": -1},
+        "report": {"memory_gb": "4G"},
+        "grids": {"elmo": {"time_minutes": 0, "memory_factor": 0.5}},
+        "grid": {},
+    }
+    path = write_yaml(tmp_path / "cluster.yaml", values)
+    lines = _refusal(path).splitlines()
+    assert len(lines) == 6
+    assert f"defaults.partion: unknown key ({path}); did you mean 'partition'? Valid: partition, account" in lines[1]
+    for start in (
+        "defaults.gpus = -1",
+        "report.memory_gb = '4G'",
+        "grids.elmo.time_minutes = 0",
+        "grids.elmo.memory_f",
+    ):
+        assert any(line.startswith(start) for line in lines)
+    assert "grid: unknown key" in lines[-1]
+    assert "did you mean 'grids'?" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"time": "1:00:00"}, "time has a field of its own: time_minutes"),
+        ({"--mem": "4G"}, "--mem has a field of its own: memory_gb"),
+        ({"gres": "gpu:1"}, "gres has a field of its own: gpus and gpu_type"),
+        ({"array": "0-3"}, "array is decided by the program"),
+        ({"open-mode": "truncate"}, "open-mode is decided by the program"),
+        ({"comment": "a\n#SBATCH --wrap=b"}, "is no option of sbatch"),
+        ({"x; rm": "a"}, "is no option of sbatch"),
+    ],
+    ids=str,
+)
+def test_options_of_sbatch_that_would_contradict_the_program_are_refused(
+    tmp_path: Path, options: dict[str, str], message: str
+) -> None:
+    path = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"sbatch": options}})
+    refusal = _refusal(path)
+    assert refusal.startswith("defaults.sbatch: ")
+    assert message in refusal
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    assert f"{tmp_path / 'cluster.yaml'}: no such file" in _refusal(tmp_path / "cluster.yaml")
