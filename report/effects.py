@@ -67,7 +67,8 @@ class Effect:
 
 
 def effects_of(runs: list[Finished]) -> list[Effect]:
-    """Of every parameter that varies among `runs`, apart from the seed."""
+    """Of every parameter that varies among `runs`, apart from the seed and from runs on random numbers."""
+    runs = comparable(runs)
     found = [_effect(runs, parameter) for parameter in varying(runs)]
     contrasts = [contrast for effect in found for contrast in effect.contrasts]
     tested = [contrast for contrast in contrasts if contrast.score.p is not None]
@@ -81,6 +82,11 @@ def effects_of(runs: list[Finished]) -> list[Effect]:
         )
         for effect in found
     ]
+
+
+def comparable(runs: list[Finished]) -> list[Finished]:
+    """Without those whose ELMo vectors are random numbers, unless all are."""
+    return [run for run in runs if not run.is_random] or runs
 
 
 def varying(runs: list[Finished]) -> list[str]:
@@ -142,36 +148,32 @@ def sentence(effect: Effect) -> str:
     """What a parameter does, in words and with its uncertainty."""
     if not effect.contrasts:
         return f"{wording.capital(effect.name)}: no two runs differ in it alone, so its effect can't be singled out."
-    if len(effect.levels) == 2:
-        return f"{_clause(effect.contrasts[0])}."
-    beaten = [contrast for contrast in effect.contrasts if _is_shown(contrast)]
-    equal = [contrast for contrast in effect.contrasts if not _is_shown(contrast)]
-    best = effect.contrasts[0].best
-    parts = []
-    if beaten:
-        parts.append(f"{best.name} beats {wording.listing([f'{one.other.name} ({_gap(one)})' for one in beaten])}")
-    if equal:
-        others = wording.listing([f"{one.other.name} ({_gap(one)})" for one in equal])
-        parts.append(
-            f"can't be told apart from {others}" if beaten else f"{best.name} can't be told apart from {others}"
-        )
-    return f"{wording.capital(' but '.join(parts))}; {_pairs(effect.contrasts[0].score.n)}."
+    best = effect.contrasts[0].best.name
+    groups: dict[str, list[Contrast]] = defaultdict(list)
+    for contrast in effect.contrasts:
+        groups[_verdict(contrast)].append(contrast)
+    clauses = []
+    for verdict in (_BEATS, _EQUALS, _UNSURE):
+        if others := groups[verdict]:
+            listed = wording.listing([f"{one.other.name} ({_gap(one)})" for one in others])
+            clauses.append(verdict.format(listed))
+    return f"{wording.capital(best)} {' and '.join(clauses)}."
 
 
-def _clause(contrast: Contrast) -> str:
-    best, other, gap = contrast.best.name, contrast.other.name, _gap(contrast)
-    if _is_shown(contrast):
-        return f"{wording.capital(best)} beats {other}: {gap} ({_pairs(contrast.score.n)})"
-    if contrast.score.n == 1:
-        return (
-            f"{wording.capital(best)} against {other}: {gap}, but one matched pair says nothing about its uncertainty"
-        )
-    return f"{wording.capital(best)} and {other} can't be told apart: {gap} ({_pairs(contrast.score.n)})"
+_BEATS = "beats {}"
+_EQUALS = "can't be told apart from {}"
+_UNSURE = "is ahead of {}, with nothing to judge the uncertainty by"
+
+
+def _verdict(contrast: Contrast) -> str:
+    if contrast.score.p is None:
+        return _UNSURE if contrast.score.value else _EQUALS
+    return _BEATS if statistics.is_shown(contrast.score, contrast.q) else _EQUALS
 
 
 def _gap(contrast: Contrast) -> str:
     adjusted = "" if contrast.q is None else f", {wording.p_phrase(contrast.q, 'adjusted p')}"
-    return difference(contrast.score) + adjusted
+    return f"{difference(contrast.score)}{adjusted}, {wording.plural(contrast.score.n, 'matched pair')}"
 
 
 def difference(gap: Difference) -> str:
@@ -179,11 +181,3 @@ def difference(gap: Difference) -> str:
     half = gap.half_width
     spread = "" if half is None else f" \u00b1 {100 * half:.1f}"
     return f"\u0394 = {wording.points(gap.value)}{spread} points"
-
-
-def _is_shown(contrast: Contrast) -> bool:
-    return statistics.is_shown(contrast.score, contrast.q)
-
-
-def _pairs(n: int) -> str:
-    return wording.plural(n, "matched pair")

@@ -78,15 +78,15 @@ def false_discovery_control(p_values: Sequence[float]) -> list[float]:
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """The mean with Student's interval; without bounds for a single value."""
+    """The mean with Student's interval; without bounds where all values are equal, or there is only one."""
     from scipy import stats
 
     centre, n = float(np.mean(values)), len(values)
     if n < 2:
         return Estimate(centre, None, None, n)
     error = float(stats.sem(values))
-    if error == 0:
-        return Estimate(centre, centre, centre, n)
+    if not error:
+        return Estimate(centre, None, None, n)
     low, high = stats.t.interval(LEVEL, n - 1, loc=centre, scale=error)
     return Estimate(centre, float(low), float(high), n)
 
@@ -101,8 +101,8 @@ def paired_difference(differences: Sequence[float]) -> Difference:
     from scipy import stats
 
     of_mean = mean(differences)
-    if of_mean.n < 2 or not np.ptp(differences):
-        return Difference(of_mean.value, of_mean.low, of_mean.high, of_mean.n)
+    if of_mean.low is None:
+        return Difference(of_mean.value, None, None, of_mean.n)
     p = float(stats.ttest_1samp(differences, 0.0).pvalue)
     return Difference(of_mean.value, of_mean.low, of_mean.high, of_mean.n, p)
 

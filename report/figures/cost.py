@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import LogLocator, NullLocator
 
 from report.blocks import Figure
 from report.figures import style
@@ -19,7 +20,7 @@ class Costly:
     cached: bool
 
 
-def cost_figure(name: str, alt: str, caption: str, runs: Sequence[Costly], device: str) -> Figure:
+def cost_figure(name: str, alt: str, caption: str, runs: Sequence[Costly], unit: str) -> Figure:
     """Accuracy over minutes, on a log axis; hollow where vectors were computed anew for every batch."""
     groups = dict(zip(dict.fromkeys(run.group for run in runs), style.COLOURS * len(runs), strict=False))
 
@@ -38,8 +39,10 @@ def cost_figure(name: str, alt: str, caption: str, runs: Sequence[Costly], devic
                 markersize=6,
             )
         axes.set_xscale("log")
-        axes.set(xlabel=f"{device}-minutes per run (log scale)", ylabel="test accuracy (%)")
+        axes.set(xlabel=f"{unit} per run (log scale)", ylabel="test accuracy (%)")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
     return style.draw(name, alt, caption, (5.0, 3.4), paint)

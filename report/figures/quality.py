@@ -117,6 +117,7 @@ def groups_figure(
                 axes.plot([x, x], [100 * (share.low or 0), 100 * (share.high or 0)], color=colour, linewidth=2)
             axes.plot(places, [100 * share.value for share in shares], "o", color=colour, label=title)
         axes.set_xticks(range(len(groups)), groups)
+        axes.set_xlim(-0.5, len(groups) - 0.5)
         axes.set(xlabel=axis, ylabel="accuracy (%)")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 

@@ -60,7 +60,8 @@ def _against_plain(dataset: Dataset) -> list[Block]:
 
 
 def _cost_blocks(runs: list[Finished]) -> list[Block]:
-    device = "CPU" if all(run.record.attempts[-1].device == "cpu" for run in runs) else "GPU"
+    devices = {"CPU" if run.record.attempts[-1].device == "cpu" else "GPU" for run in runs}
+    unit = f"{next(iter(devices))}-minutes" if len(devices) == 1 else "minutes"
     costly = [Costly(_group(run), run.seconds / 60, test_accuracy(run), _is_cached(run)) for run in runs]
     caption = (
         f"Test accuracy against what a run took, all attempts together with preparation, n = {len(runs)} runs, log "
@@ -92,13 +93,13 @@ def _cost_blocks(runs: list[Finished]) -> list[Block]:
         blocks.text("Vectors", "model"),
         blocks.text("Cache", "cache"),
         blocks.count("Runs", "runs"),
-        blocks.number(f"{device}-minutes per run", "minutes", 2),
+        blocks.number(f"{wording.capital(unit)} per run", "minutes", 2),
         blocks.percent("Test accuracy, %", "accuracy"),
         blocks.percent("Best, %", "best"),
     ]
     return [
         Heading("What it costs"),
-        cost_figure("elmo-cost", "Accuracy against cost", caption, costly, device),
+        cost_figure("elmo-cost", "Accuracy against cost", caption, costly, unit),
         Table("elmo-cost", "Mean cost and accuracy (\u00b1 standard deviation over runs).", columns, rows),
     ]
 

@@ -7,7 +7,7 @@ from report import blocks, wording
 from report.blocks import Block, Bullets, Column, Figure, Heading, Row, Table, Text
 from report.curves import overfitting_sentences, read_curves
 from report.datasets import datasets
-from report.effects import Effect, effects_of, sentence
+from report.effects import Effect, comparable, effects_of, sentence
 from report.figures import style
 from report.figures.curves import small_multiples
 from report.figures.intervals import Line, interval_figure
@@ -30,8 +30,16 @@ def grid_blocks(grid: Grid) -> list[Block]:
     if not effects:
         content.append(Text(f"Its {wording.plural(len(grid.finished), 'completed run')} differ by their seed alone."))
         return content
-    content += [Bullets([sentence(effect) for effect in effects]), effects_figure(grid, effects)]
+    content += [Bullets([sentence(effect) for effect in effects]), *_left_out(grid), effects_figure(grid, effects)]
     return [*content, effects_table(grid, effects)]
+
+
+def _left_out(grid: Grid) -> list[Block]:
+    """A word on runs that are not compared."""
+    number = len(grid.finished) - len(comparable(grid.finished))
+    if not number:
+        return []
+    return [Text(f"{wording.plural(number, 'run')} on [{wording.RANDOM_MARK}] for ELMo's weights left out here.")]
 
 
 def effects_figure(grid: Grid, effects: list[Effect]) -> Figure:
@@ -43,7 +51,7 @@ def effects_figure(grid: Grid, effects: list[Effect]) -> Figure:
             for level in effect.levels
         ]
     caption = (
-        f"Mean test accuracy of the {len(grid.finished)} completed runs of grid {grid.name} by the value of each "
+        f"Mean test accuracy of the {len(comparable(grid.finished))} comparable runs of grid {grid.name} by the value of each "
         "parameter, "
         "all others averaged out, with Student's 95 % interval over runs. Intervals include the spread that the other "
         "parameters cause; the paired differences in the table do not."
