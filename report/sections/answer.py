@@ -1,5 +1,7 @@
 """The answer: the best model, how sure that is, what it is better than, and one sentence for each question."""
 
+from collections import Counter
+
 from report import effects, wording
 from report.blocks import Block, Bullets, Figure, Heading, Section, Text
 from report.datasets import Configuration, Dataset
@@ -130,8 +132,9 @@ def _question(grid: Grid) -> object | None:
     if not grid.finished:
         return joined([asked, f"None of its {len(grid.runs):,} runs is completed."])
     sentences = [search_sentence(grid)] if kind_of(grid) is Kind.SEARCH else _effect_sentences(grid)
-    if any(run.is_random for run in grid.finished):
-        sentences.append("Some of its ELMo vectors are random numbers, whose scores say nothing about ELMo.")
+    if number := sum(run.is_random for run in grid.finished):
+        left = "are left out" if number < len(grid.finished) else "say nothing about ELMo"
+        sentences.append(f"{wording.plural(number, 'run')} on {wording.RANDOM_MARK} for ELMo's weights {left}.")
     return joined([asked, *sentences])
 
 
@@ -144,12 +147,10 @@ def _effect_sentences(grid: Grid) -> list[str]:
 
 def _warnings(study: Study, found: list[Dataset]) -> list[str]:
     warnings = []
-    for state in ("running", "stopped", "interrupted", "failed", "missing", "broken"):
-        number = sum(run.state == state for run in study.runs)
-        if number:
-            warnings.append(
-                f"{wording.plural(number, 'run')} of {len(study.runs):,} {'is' if number == 1 else 'are'} {state}."
-            )
+    states = Counter(run.state for run in study.runs if run.state != "completed")
+    if states:
+        listed = wording.listing([f"{number:,} {state}" for state, number in states.most_common()])
+        warnings.append(f"{states.total():,} of {wording.plural(len(study.runs), 'run')} have no result: {listed}.")
     single = sum(len(one.runs) == 1 for dataset in found for one in dataset.configurations)
     if single:
         warnings.append(f"{wording.plural(single, 'configuration')} {'has' if single == 1 else 'have'} one seed only.")

@@ -51,9 +51,8 @@ def effects_figure(grid: Grid, effects: list[Effect]) -> Figure:
             for level in effect.levels
         ]
     caption = (
-        f"Mean test accuracy of the {len(comparable(grid.finished))} comparable runs of grid {grid.name} by the value of each "
-        "parameter, "
-        "all others averaged out, with Student's 95 % interval over runs. Intervals include the spread that the other "
+        f"Mean test accuracy of the {len(comparable(grid.finished))} comparable runs of grid {grid.name} by the value of "
+        "each parameter, all others averaged out, with Student's 95 % interval over runs. Intervals include the spread that the other "
         "parameters cause; the paired differences in the table do not."
     )
     alt = f"Test accuracy by parameter, grid {grid.name}"
