@@ -12,8 +12,7 @@ _WATTS = {"H200": 700, "H100": 700, "A100": 400, "V100": 300, "P100": 250, "L40"
 _OTHER_GPU, _CPU_THREAD = 300, 10
 METHOD = (
     f"hours times the rated power of the GPU's board ({_OTHER_GPU} W where the model is not known) or {_CPU_THREAD} W "
-    "for "
-    "each CPU thread, without cooling: an upper bound for boards that are not always busy"
+    "for each CPU thread, without cooling: an upper bound for boards that are not always busy"
 )
 
 

@@ -61,8 +61,8 @@ def _comparison_sentences(runs: list[Finished]) -> list[str]:
         sooner, gap = statistics.paired_difference(epochs), statistics.paired_difference(gaps)
         sentences.append(
             f"Against {name}, self-attention has its best epoch {_by(sooner, 'epochs later', 'epochs earlier', 1)} "
-            "and an "
-            f"overfitting gap {_by(gap, 'points larger', 'points smaller', 100)} (paired t-tests, n = {gap.n} pairs)."
+            f"and an overfitting gap {_by(gap, 'points larger', 'points smaller', 100)} (paired t-tests, n = {gap.n} "
+            "pairs)."
         )
     return sentences
 
@@ -92,8 +92,7 @@ def _epochs_table(grid: Grid, groups: dict[str, list[Finished]]) -> Table:
     columns.append(blocks.interval("Overfitting gap, points", "gap"))
     caption = (
         f"Grid {grid.name}: median epoch in which validation accuracy first reached each value, and in how many runs "
-        "it "
-        "did; mean gap between training and validation accuracy with Student's 95 % interval over runs."
+        "it did; mean gap between training and validation accuracy with Student's 95 % interval over runs."
     )
     return Table(f"epochs-{grid.name}", caption, columns, rows)
 
@@ -117,8 +116,7 @@ def _progress(grid: Grid, groups: dict[str, list[Finished]], study: Study) -> Fi
         return None
     caption = (
         f"Grid {grid.name}: validation accuracy by epoch; thin: the {sum(len(one.runs) for one in progress)} runs; "
-        "thick: "
-        "mean of those that are still training, which early stopping makes fewer from left to right."
+        "thick: mean of those that are still training, which early stopping makes fewer from left to right."
     )
     return progress_figure(f"progress-{grid.name}", f"Accuracy by epoch, grid {grid.name}", caption, progress)
 
@@ -137,9 +135,9 @@ def _heatmap_blocks(best: Configuration, study: Study) -> list[Block]:
         tweets = [Attended(_heading(one), one["tokens"], one["weights"]) for one in chosen]
         caption = (
             f"Test tweets that {best.name} (run {run.run_id}) has {verdict}: the {len(chosen)} it is most sure of "
-            "among "
-            f"{len(of_verdict)} of a random sample of n = {len(samples)}. A line for each hop and for their mean; the "
-            f"darker a token, the more weight; full colour is {FULL} times an even share. At most 40 tokens are shown."
+            f"among {len(of_verdict)} of a random sample of n = {len(samples)}. A line for each hop and for their "
+            f"mean; the darker a token, the more weight; full colour is {FULL} times an even share. At most 40 tokens "
+            "are shown."
         )
         alt = f"Attention on tweets that are {verdict}"
         content.append(heatmap_figure(f"attention-{verdict}", alt, caption, tweets))

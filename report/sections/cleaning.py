@@ -84,11 +84,8 @@ def _ceiling_sentence(rows: list[dict[str, Any]]) -> str:
         return "To compare with the published ceiling takes runs with stop words kept and runs with all removed."
     return (
         f"Removing all stop words, negations among them, moves the networks from {wording.percent(kept['networks'])} "
-        "to "
-        f"{wording.percent(removed['networks'])} % ({wording.points(removed['networks'] - kept['networks'])} points) "
-        "and the "
-        f"linear floor from {wording.percent(kept['floor'])} to {wording.percent(removed['floor'])} % "
+        f"to {wording.percent(removed['networks'])} % ({wording.points(removed['networks'] - kept['networks'])} "
+        f"points) and the linear floor from {wording.percent(kept['floor'])} to {wording.percent(removed['floor'])} % "
         f"({wording.points(removed['floor'] - kept['floor'])}). The published study, which removed them, reports at "
-        "most "
-        f"{wording.percent(PLAIN_CEILING.accuracy)} % for every recurrent net."
+        f"most {wording.percent(PLAIN_CEILING.accuracy)} % for every recurrent net."
     )

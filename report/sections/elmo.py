@@ -41,9 +41,8 @@ def _against_plain(dataset: Dataset) -> list[Block]:
     ratio = with_elmo.seconds / max(plain.seconds, 1e-9)
     text = (
         f"With ELMo the best run reaches {wording.percent(test_accuracy(with_elmo))} %, without "
-        f"{wording.percent(test_accuracy(plain))} "
-        f"%; it took {wording.duration(with_elmo.seconds)} against {wording.duration(plain.seconds)} ({ratio:.1f} "
-        "times as long)."
+        f"{wording.percent(test_accuracy(plain))} %; it took {wording.duration(with_elmo.seconds)} against "
+        f"{wording.duration(plain.seconds)} ({ratio:.1f} times as long)."
     )
     comparisons = [dataset.comparisons.get(run.run_id) for run in (with_elmo, plain)]
     gap = between(comparisons[0], comparisons[1]) if comparisons[0] and comparisons[1] else None
@@ -53,8 +52,8 @@ def _against_plain(dataset: Dataset) -> list[Block]:
     return [
         Text(
             f"{text} On the same n = {gap.n:,} tweets that is {wording.points(gap.value)} points "
-            f"({wording.points(gap.low)} to "
-            f"{wording.points(gap.high)}; exact McNemar test, {wording.p_phrase(gap.p)}){verdict}."
+            f"({wording.points(gap.low)} to {wording.points(gap.high)}; exact McNemar test, "
+            f"{wording.p_phrase(gap.p)}){verdict}."
         )
     ]
 
@@ -65,8 +64,7 @@ def _cost_blocks(runs: list[Finished]) -> list[Block]:
     costly = [Costly(_group(run), run.seconds / 60, test_accuracy(run), _is_cached(run)) for run in runs]
     caption = (
         f"Test accuracy against what a run took, all attempts together with preparation, n = {len(runs)} runs, log "
-        "axis. "
-        "Hollow: ELMo's vectors were computed anew for every batch; filled: read from the cache, or no ELMo."
+        "axis. Hollow: ELMo's vectors were computed anew for every batch; filled: read from the cache, or no ELMo."
     )
     names = sorted({(_group(run), _is_cached(run)) for run in runs})
     rows: list[Row] = []

@@ -56,8 +56,8 @@ def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
     is_shown = bool((gap.low or 0) > 0 or (gap.high or 0) < 0)
     text = (
         f"Its F1 differs from the floor's by {wording.points(gap.value)} points ({wording.points(gap.low)} to "
-        f"{wording.points(gap.high)}; bootstrap over n = {n:,} tweets, percentile interval)"
-        f"{'' if is_shown else ', so the two cannot be told apart'}."
+        f"{wording.points(gap.high)}; bootstrap over n = {n:,} tweets, percentile "
+        f"interval){'' if is_shown else ', so the two cannot be told apart'}."
     )
     columns = [
         blocks.text("Model", "model"),
@@ -80,8 +80,7 @@ def _ranking_blocks(model: str, scores: Scores) -> list[Block]:
     n, positives = len(scores.labels), float(scores.labels.mean())
     caption = (
         f"{model} and the linear floor, n = {n:,} test tweets, {wording.percent(positives)} % of them positive. "
-        "Dotted: what "
-        "chance would give."
+        "Dotted: what chance would give."
     )
     curves = ([of_model.roc, of_floor.roc], [of_model.recall, of_floor.recall])
     said = [
@@ -91,13 +90,12 @@ def _ranking_blocks(model: str, scores: Scores) -> list[Block]:
     off = [wording.percent(quality.calibration_error(one)) for one in said]
     reliability_caption = (
         f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {n:,}, by what {model} and "
-        "the "
-        "floor say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
+        "the floor say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
     )
     sentences = [
         f"The area under the ROC curve is {of_model.auc:.3f}, the floor's {of_floor.auc:.3f}; chance gives 0.5.",
-        f"Probabilities are off by {off[0]} points on average (expected calibration error, ten groups), the floor's by "
-        f"{off[1]}.",
+        f"Probabilities are off by {off[0]} points on average (expected calibration error, ten groups), the floor's "
+        f"by {off[1]}.",
     ]
     return [
         Bullets(sentences),
@@ -143,8 +141,7 @@ def _negation_sentence(scores: Scores, groups: list[tuple[str, Any]]) -> str:
             verdict = "" if statistics.is_shown(gap) else ", which can't be told from nothing"
             return (
                 f"On the {gap.n:,} test tweets with a negating word the model is {wording.points(gap.value)} points "
-                "from the "
-                f"floor ({wording.points(gap.low)} to {wording.points(gap.high)}; exact McNemar test, "
+                f"from the floor ({wording.points(gap.low)} to {wording.points(gap.high)}; exact McNemar test, "
                 f"{wording.p_phrase(gap.p)}){verdict}."
             )
     return "No test tweet has a negating word."

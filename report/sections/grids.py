@@ -51,9 +51,9 @@ def effects_figure(grid: Grid, effects: list[Effect]) -> Figure:
             for level in effect.levels
         ]
     caption = (
-        f"Mean test accuracy of the {len(comparable(grid.finished))} comparable runs of grid {grid.name} by the value of "
-        "each parameter, all others averaged out, with Student's 95 % interval over runs. Intervals include the spread that the other "
-        "parameters cause; the paired differences in the table do not."
+        f"Mean test accuracy of the {len(comparable(grid.finished))} comparable runs of grid {grid.name} by the value "
+        "of each parameter, all others averaged out, with Student's 95 % interval over runs. Intervals include the "
+        "spread that the other parameters cause; the paired differences in the table do not."
     )
     alt = f"Test accuracy by parameter, grid {grid.name}"
     return interval_figure(f"effects-{grid.name}", alt, caption, lines, "mean test accuracy (%)")
@@ -64,10 +64,9 @@ def effects_table(grid: Grid, effects: list[Effect]) -> Table:
     rows = [row for effect in effects for row in _effect_rows(effect)]
     caption = (
         f"Grid {grid.name}: each value against the best of its parameter, over pairs of runs that differ in nothing "
-        "else: "
-        "mean difference of test accuracy in points with Student's 95 % interval, p-value of the paired t-test, "
-        "adjusted "
-        "for all comparisons of the grid (Benjamini-Hochberg), and how the seconds per epoch compare (geometric mean)."
+        "else: mean difference of test accuracy in points with Student's 95 % interval, p-value of the paired "
+        "t-test, adjusted for all comparisons of the grid (Benjamini-Hochberg), and how the seconds per epoch "
+        "compare (geometric mean)."
     )
     columns = [
         blocks.text("Parameter", "parameter"),
@@ -134,10 +133,8 @@ def curve_blocks(grid: Grid, study: Study) -> list[Block]:
     if curves:
         caption = (
             f"Learning curves of grid {grid.name}: {wording.plural(len(curves), 'configuration')} with the best "
-            "validation F1 "
-            "(their best seed), n = 1 run a row. Dashed: training; solid: validation; circle: the epoch whose weights "
-            "are "
-            "kept. Panels of a column share their axis."
+            "validation F1 (their best seed), n = 1 run a row. Dashed: training; solid: validation; circle: the "
+            "epoch whose weights are kept. Panels of a column share their axis."
         )
         content.append(small_multiples(f"curves-{grid.name}", f"Learning curves, grid {grid.name}", caption, curves))
     return content

@@ -76,9 +76,8 @@ def _effort_table(study: Study) -> Table:
         blocks.number("kWh, estimated", "kilowatt_hours", 3),
     ]
     caption = (
-        "What the runs took. Hours are those of attempts that wrote down their end, from start to end; work redone is "
-        "that "
-        "of completed runs, steps done twice at the run's mean speed."
+        "What the runs took. Hours are those of attempts that wrote down their end, from start to end; work redone "
+        "is that of completed runs, steps done twice at the run's mean speed."
     )
     return Table("effort", caption, columns, rows)
 

@@ -77,10 +77,8 @@ def _planned(grid: Grid, run: Finished) -> list[Any]:
 def _parallel(grid: Grid, trials: list[Trial]) -> Figure:
     caption = (
         f"Grid {grid.name}, n = {len(trials)} trials: one line a trial, from its settings to its {_SCORE} (right), "
-        "which "
-        "also colours it; the best lie on top. Lines are spread a little, so that equal settings stay visible. Point "
-        "at "
-        "a line to single it out."
+        "which also colours it; the best lie on top. Lines are spread a little, so that equal settings stay visible. "
+        "Point at a line to single it out."
     )
     return parallel_figure(f"parallel-{grid.name}", f"All trials of grid {grid.name}", caption, trials, _SCORE)
 
@@ -93,8 +91,7 @@ def _importance_blocks(grid: Grid, trials: list[Trial]) -> list[Block]:
     n = len(trials)
     caption = (
         f"Share of the variance of {_SCORE} that each parameter explains by itself or in company (fANOVA, optuna; n = "
-        f"{n} "
-        "trials). Bars: the middle 90 % over trials drawn anew with replacement."
+        f"{n} trials). Bars: the middle 90 % over trials drawn anew with replacement."
     )
     lines = [Line(wording.parameter_name(name), share) for name, share in shares.items()]
     figures: list[Block] = [
@@ -103,8 +100,7 @@ def _importance_blocks(grid: Grid, trials: list[Trial]) -> list[Block]:
     if correlations:
         caption = (
             f"Spearman's rank correlation of each ordered parameter with {_SCORE}, with Fisher's 95 % interval on "
-            "ranks, "
-            f"n = {n} trials. Right of zero: more is better."
+            f"ranks, n = {n} trials. Right of zero: more is better."
         )
         lines = [Line(wording.parameter_name(name), one, style.GREEN) for name, one in correlations.items()]
         title, axis = "Rank correlation with the score", "rank correlation"
@@ -125,8 +121,7 @@ def _importance_sentences(
     name, share = next(iter(shares.items()))
     sentences = [
         f"{wording.capital(wording.parameter_name(name))} matters most: it explains {wording.percent(share.value)} % "
-        "of the "
-        f"variance ({wording.percent_range(share.low or 0, share.high or 0)})."
+        f"of the variance ({wording.percent_range(share.low or 0, share.high or 0)})."
     ]
     adjusted = statistics.false_discovery_control([one.p or 0.0 for one in correlations.values()])
     for (parameter, one), q in zip(correlations.items(), adjusted, strict=True):
@@ -134,9 +129,8 @@ def _importance_sentences(
             way = "More" if one.value > 0 else "Less"
             sentences.append(
                 f"{way} is better for {wording.parameter_name(parameter)}: rank correlation "
-                f"{wording.signed(one.value, 2)} "
-                f"({wording.signed(one.low or 0, 2)} to {wording.signed(one.high or 0, 2)}), "
-                f"{wording.p_phrase(q, 'adjusted p')}."
+                f"{wording.signed(one.value, 2)} ({wording.signed(one.low or 0, 2)} to "
+                f"{wording.signed(one.high or 0, 2)}), {wording.p_phrase(q, 'adjusted p')}."
             )
     unclear = [
         wording.parameter_name(parameter)

@@ -22,10 +22,9 @@ def variants(study: Study, found: list[Dataset]) -> Section:
     if best and curves:
         caption = (
             f"{best.name}, seed {best.chosen.config.seed} (run {best.chosen.run_id}): all metrics on training and "
-            "validation "
-            f"tweets after each epoch, n = {best.chosen.result.metrics['validation'].n:,} validation tweets; circle: "
-            "the "
-            f"epoch whose weights are kept, {curves.best_epoch} of {wording.plural(len(curves.epochs), 'epoch')}."
+            f"validation tweets after each epoch, n = {best.chosen.result.metrics['validation'].n:,} validation "
+            f"tweets; circle: the epoch whose weights are kept, {curves.best_epoch} of "
+            f"{wording.plural(len(curves.epochs), 'epoch')}."
         )
         content.append(Heading("How the best run learned"))
         content.append(full_curves("curves-best", "Learning curves of the best run", caption, curves))
