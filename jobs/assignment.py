@@ -19,9 +19,6 @@ from sentiment.lock import slurm_job
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
 
-# A task that its time limit cut so often in a row without getting on would be cut for ever.
-MOST_CUTS_WITHOUT_PROGRESS = 3
-
 
 class NoProgressError(SentimentError):
     """A run is started again and again, and cut each time before it has done a step."""
@@ -118,7 +115,7 @@ class Assignment:
         former = json.loads(file.read_bytes()) if file.exists() else {"done": -1, "cuts": 0}
         cuts = 0 if done > former["done"] else former["cuts"] + 1
         write_json(file, {"done": done, "cuts": cuts})
-        if cuts >= MOST_CUTS_WITHOUT_PROGRESS:
+        if cuts >= self.folder.submission.resources.attempts_without_progress:
             raise NoProgressError(
                 f"cut {cuts} times in a row without a step of progress: starting and saving take longer than the time "
                 "limit leaves; rerun with more time"

@@ -9,7 +9,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import LockedError
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.console import Console
-from sentiment.training.stop import Stop, StoppedError, StopRequest
+from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
 
 # An owner on another host counts as alive for a minute after its last sign of life.
 _LOCK_PATIENCE_SECONDS = 90.0
@@ -46,6 +46,7 @@ def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopReques
         print(f"{config.run_id} is completed")
         return Outcome.COMPLETED
     forget_failure(run_dir)
+    stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
     try:
         reason = _train(config, results, run_dir, stop)
     except Exception as error:  # of any kind: it is a run's end that a later command shows

@@ -1,0 +1,54 @@
+"""One cluster for all scenarios, which begin together and play side by side."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from sentiment.config_file import resolve
+from sentiment.run_dir import Results
+from tests.slurm.cluster import Cluster, what_is_missing
+from tests.slurm.scenario import Scenario, scenario_of
+from tests.slurm.stage import BASE, SHORT, Prepared, Stage
+
+# Most of a scenario is waiting for Slurm; more of them at once would only make trainings slow.
+_AT_ONCE = 5
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running cluster; no test changes its settings."""
+    if missing := what_is_missing():
+        pytest.skip(missing)
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Tweets, prepared once for all scenarios."""
+    prepared = Prepared(Results(tmp_path_factory.mktemp("prepared")))
+    prepared.digest(resolve(BASE, {name: values[0] for name, values in SHORT.items()}, "the base run"))
+    return prepared
+
+
+@pytest.fixture(scope="session")
+def played(
+    request: pytest.FixtureRequest, cluster: Cluster, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Scenario], None]]:
+    """Waits for a scenario's end; the first call starts all that were collected, in their order."""
+    folder = tmp_path_factory.mktemp("stages")
+    scenarios = [one for item in request.session.items if (one := scenario_of(item)) is not None]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+
+        def play(scenario: Scenario) -> None:
+            scenario(Stage(cluster, folder / scenario.__name__, prepared))
+
+        futures: dict[Scenario, Future[Any]] = {one: pool.submit(play, one) for one in scenarios}
+        yield lambda scenario: futures[scenario].result()
+        pool.shutdown(cancel_futures=True)

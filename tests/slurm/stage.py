@@ -1,0 +1,223 @@
+"""Where a scenario plays: a results folder of its own, grids of real trainings, and the commands that a user types."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ruamel.yaml import YAML
+
+from jobs.manifest import read_submissions
+from jobs.status import newest_tasks
+from sentiment.config import RunConfig
+from sentiment.records import Attempt
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.console import Console
+from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import StopRequest
+from tests.slurm.cluster import Cluster
+from tests.small_runs import Digest, digest_of
+
+PATIENCE_SECONDS = 300.0
+
+# Some seconds on one thread, with a row in the metric log at each step, by which moments are found.
+BASE: dict[str, Any] = {
+    "data": {"source": "sample"},
+    "embedding": {"size": 16},
+    "model": {"hidden_size": 16, "dropout": 0.1},
+    "training": {
+        "batch_size": 64,
+        "learning_rate": 0.005,
+        "epochs": 20,
+        "log_every": 1,
+        "early_stopping": {"patience": None},
+    },
+    "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 40}},
+}
+SHORT = {"training.epochs": [2]}
+DIVERGES = 1e30  # as a learning rate
+
+_RESOURCES = {"partition": "main", "time_minutes": 10, "memory_gb": 1.5, "gpus": 1, "cpus": 1}
+
+
+@dataclass
+class Stage:
+    """Its folder is empty but for prepared tweets."""
+
+    cluster: Cluster
+    folder: Path
+    prepared: "Prepared"
+    name: str = "grid"
+    path: str = ""
+    """Folders that come before all others on PATH."""
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True)
+        shutil.copytree(self.prepared.results.root / "data", self.results.root / "data")
+        self.write_cluster()
+
+    @property
+    def results(self) -> Results:
+        """All that is written."""
+        return Results(self.folder / "results")
+
+    def write_cluster(self, **changes: Any) -> None:
+        """What jobs may use."""
+        report = {"gpus": 0, "cpus": 1, "memory_gb": 1.0, "time_minutes": 10}
+        self._write("cluster.yaml", {"defaults": _RESOURCES | changes, "cache": {}, "report": report})
+
+    def write_grid(self, **parameters: Sequence[Any]) -> None:
+        """The grid: values by the parameter's name, with `__` for dots."""
+        base = self._write("base.yaml", BASE)
+        grid = {
+            "name": self.name,
+            "description": "Does it survive?",
+            "method": "grid",
+            "metric": {"name": "validation/f1", "goal": "maximize"},
+            "parameters": {name.replace("__", "."): {"values": list(values)} for name, values in parameters.items()},
+            "command": ["python", "-m", "sentiment", "train", str(base), "${args_no_hyphens}"],
+        }
+        self._write("grid.yaml", grid)
+
+    def run(self, *arguments: str, expect: int | None = 0) -> str:
+        """`python -m jobs ...`; what it printed."""
+        done = self.start(*arguments)
+        output, _ = done.communicate(timeout=120)
+        assert expect is None or done.returncode == expect, f"{arguments} ended with {done.returncode}:\n{output}"
+        return output
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """The same, not waited for."""
+        environ = self.cluster.environ
+        environ["PATH"] = f"{self.path}:{environ['PATH']}"
+        return subprocess.Popen(
+            [sys.executable, "-m", "jobs", *arguments, "--results", str(self.results.root)],
+            env=environ,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def submit(self, *arguments: str, expect: int | None = 0) -> str:
+        """Submit the grid."""
+        return self.run("submit", "grid.yaml", "--cluster", "cluster.yaml", *arguments, expect=expect)
+
+    def rerun(self, *arguments: str) -> str:
+        """Submit again what failed."""
+        return self.run("rerun", *arguments, "--cluster", "cluster.yaml")
+
+    def states(self) -> dict[str, str]:
+        """What `status` says of each run."""
+        return {row["run_id"]: row["state"] for row in self.rows()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All that `status` says."""
+        (grid,) = json.loads(self.run("status", self.name, "--json", expect=None))
+        rows: list[dict[str, Any]] = grid["rows"]
+        return rows
+
+    @property
+    def runs(self) -> list["StagedRun"]:
+        """The grid's runs, in the order of its plan."""
+        plan = self.results.read_grid(self.name)
+        assert plan is not None
+        return [StagedRun(self, self.results.run_dir(run.run_id, self.name)) for run in plan.runs]
+
+    def wait(self, condition: Callable[[], object], what: str) -> None:
+        """Ask until it is true."""
+        self.cluster.wait(condition, what, PATIENCE_SECONDS)
+
+    def wait_completed(self, runs: Sequence["StagedRun"]) -> None:
+        """Wait until runs have their results."""
+        self.wait(lambda: all(run.dir.completed for run in runs), f"results in {self.folder}")
+
+    def _write(self, name: str, value: Any) -> Path:
+        with open(self.folder / name, "w", encoding="utf-8") as file:
+            YAML(typ="safe").dump(value, file)
+        return self.folder / name
+
+
+@dataclass(frozen=True)
+class StagedRun:
+    """A run of a grid on a stage."""
+
+    stage: Stage
+    dir: RunDir
+
+    @property
+    def run_id(self) -> str:
+        """Its name."""
+        return self.dir.path.name
+
+    @property
+    def job(self) -> str:
+        """The task that it was last given to."""
+        folder, task = newest_tasks(read_submissions(self.stage.results, self.stage.name))[self.run_id]
+        return folder.job(task)
+
+    @property
+    def step(self) -> int:
+        """Rows of its metric log, of which each step writes one."""
+        try:
+            return self.dir.metrics_file.read_bytes().count(b"\n")
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """What `run.json` says."""
+        record = self.dir.read_record()
+        return record.attempts if record else []
+
+    @property
+    def state(self) -> str:
+        """In squeue's words."""
+        done = self.stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%T", "-j", self.job, check=False)
+        return done.stdout.strip()
+
+    def wait_for_step(self, step: int) -> None:
+        """Wait until it has got so far."""
+        self.stage.wait(lambda: self.step >= step, f"step {step} of {self.dir.path}")
+
+    def wait_for_attempt(self, number: int) -> None:
+        """Wait until an attempt has begun to train."""
+        self.stage.wait(lambda: len(self.attempts) >= number, f"attempt {number} of {self.dir.path}")
+
+    def signal(self, name: str) -> None:
+        """Signal its task through Slurm."""
+        self.stage.cluster.run("scancel", f"--signal={name}", self.job)
+
+    def matches_uninterrupted(self) -> bool:
+        """Whether weights and metric log are those of a run that nothing happened to."""
+        return digest_of(self.dir) == self.stage.prepared.digest(self.dir.read_config())
+
+
+@dataclass
+class Prepared:
+    """Prepared tweets, and what comes out of uninterrupted runs; made when first asked for."""
+
+    results: Results
+    _digests: dict[str, Digest] = field(default_factory=dict)
+    _lock: ClassVar[threading.Lock] = threading.Lock()  # torch's threads and random numbers are the process's own
+
+    def digest(self, config: RunConfig) -> Digest:
+        """Of an uninterrupted run."""
+        with self._lock:
+            if config.run_id not in self._digests:
+                self._digests[config.run_id] = self._train(config)
+            return self._digests[config.run_id]
+
+    def _train(self, config: RunConfig) -> Digest:
+        run_dir = self.results.run_dir(config.run_id)
+        unlimited = config.model_copy(
+            update={"runtime": config.runtime.model_copy(update={"time_limit_seconds": None})}
+        )
+        console = Console(say=lambda line: None, progress=lambda what, done, total: None)
+        assert run_experiment(unlimited, self.results, run_dir, StopRequest(), console) is None
+        return digest_of(run_dir)
