@@ -1,0 +1,236 @@
+"""Grids without Slurm: real processes that are stopped, killed and fail; completed runs are never run again."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.grid import load_grid
+from jobs.local import LocalGrid, gpus_here
+from sentiment.records import GridPlan
+from sentiment.run_dir import Results, RunDir
+from tests.jobs.grid_files import write_base, write_grid
+from tests.small_runs import Experiment, digest_of, invented_tweets, write_tweets
+from tests.training.processes import wait_until
+
+LONG = {"training.epochs": 400, "training.early_stopping.patience": 400}
+
+
+@dataclass
+class Here:
+    """A grid and its results, as the command line sees them."""
+
+    grid: Path
+    results: Results
+    environ: dict[str, str]
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "jobs", *arguments, "--results", str(self.results.root)]
+
+    def run(self, *options: str) -> tuple[int, list[str]]:
+        """Run the grid; the exit code and what was printed."""
+        command = self.command("submit", str(self.grid), "--local", *options)
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environ)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout.splitlines()
+
+    def start(self, *options: str) -> "subprocess.Popen[str]":
+        command = self.command("submit", str(self.grid), "--local", *options)
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, text=True, env=self.environ, **streams)
+
+    def states(self) -> tuple[int, list[str]]:
+        """The exit code of `status`, and the states of all runs in their order."""
+        done = subprocess.run(self.command("status", "--json"), capture_output=True, text=True, env=self.environ)
+        (grid,) = json.loads(done.stdout)
+        return done.returncode, [row["state"] for row in grid["rows"]]
+
+    @property
+    def plan(self) -> GridPlan:
+        plan = self.results.read_grid(self.grid.stem)
+        assert plan is not None
+        return plan
+
+    def run_dirs(self) -> list[RunDir]:
+        """Of the planned runs, in their order."""
+        return [self.results.run_dir(run.run_id, self.plan.name) for run in self.plan.runs]
+
+    def trains(self, number: int) -> bool:
+        """Whether this run has begun to save."""
+        file = self.results.grid_file(self.grid.stem)
+        return file.exists() and any(self.run_dirs()[number].checkpoints.glob("*.ckpt"))
+
+
+MakeHere = Callable[..., Here]
+
+
+@pytest.fixture
+def here(tmp_path: Path, tweets_file: Path) -> MakeHere:
+    """A grid on this machine, without any Slurm."""
+
+    def make(parameters: dict[str, Any]) -> Here:
+        grid = write_grid(write_base(tmp_path / "configs", tweets_file), parameters)
+        foreign = ("SLURM_", "CUDA_VISIBLE")
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        return Here(grid, Results(tmp_path / "results"), environ | {"PATH": str(tmp_path), "OMP_NUM_THREADS": "1"})
+
+    return make
+
+
+def _children(process: "subprocess.Popen[str]") -> Iterator[int]:
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == process.pid:
+            yield int(file.parent.name)
+
+
+def test_grid_runs_once_and_failures_do_not_hold_up_others(here: MakeHere, tmp_path: Path) -> None:
+    table = write_tweets(tmp_path / "broken.csv", [])
+    grid = here({"data.source": [str(table), str(tmp_path / "good.csv")], "seed": [1, 2]})
+    write_tweets(tmp_path / "good.csv", invented_tweets(300, seed=5))
+    code, lines = grid.run("--at-once", "2")
+    assert code == 1
+    assert lines[0] == "4 of 4 runs to do"
+    assert len(lines) == 5
+    failed = [line for line in lines if "FAILED" in line]
+    assert len(failed) == 2
+    assert all("DataError" in line and "broken.csv" in line for line in failed)
+    assert sum("COMPLETED in" in line and "validation/accuracy 0." in line for line in lines) == 2
+    assert grid.states() == (1, ["FAILED", "FAILED", "COMPLETED", "COMPLETED"])
+
+    before = [run_dir.result_file.stat().st_mtime_ns for run_dir in grid.run_dirs()[2:]]
+    write_tweets(table, invented_tweets(300, seed=6))
+    code, lines = grid.run("--at-once", "2")
+    assert (code, lines[0]) == (0, "2 of 4 runs to do")
+    assert grid.states() == (0, ["COMPLETED"] * 4)
+    assert [run_dir.result_file.stat().st_mtime_ns for run_dir in grid.run_dirs()[2:]] == before
+    assert grid.run() == (0, ["nothing to do"])
+
+
+def test_stopped_grid_saves_and_goes_on_to_the_same_weights(
+    here: MakeHere, shared_results: Results, tmp_path: Path
+) -> None:
+    grid = here({"seed": [1, 2], "training.epochs": 20, "training.early_stopping.patience": 20})
+    process = grid.start()
+    assert wait_until(lambda: grid.trains(0), process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 3, output
+    assert "STOPPED" in output
+    assert "Traceback" not in output
+    assert grid.states() == (0, ["CANCELLED", "PLANNED"])
+    first, _ = grid.run_dirs()
+    record = first.read_record()
+    assert record is not None
+    assert record.attempts[-1].reason == "signal"
+
+    code, lines = grid.run()
+    assert (code, lines[0]) == (0, "2 of 2 runs to do")
+    record = first.read_record()
+    assert record is not None
+    assert record.attempts[-1].first_step == record.attempts[-2].last_step
+    unbroken = Experiment(first.read_config(), shared_results, RunDir(tmp_path / "unbroken"))
+    assert digest_of(first) == unbroken.complete()
+
+
+def test_killed_run_is_failed_with_a_reason_and_the_others_go_on(here: MakeHere) -> None:
+    grid = here({"seed": [1, 2], "training.epochs": 20, "training.early_stopping.patience": 20})
+    process = grid.start("--at-once", "1")
+    assert wait_until(lambda: grid.trains(0), process)
+    (child,) = _children(process)
+    os.kill(child, signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    assert "FAILED: KilledError: its process was killed by signal 9; memory may have been short" in output
+    assert grid.states() == (1, ["FAILED", "COMPLETED"])
+    assert grid.run()[0] == 0
+    assert grid.states() == (0, ["COMPLETED", "COMPLETED"])
+
+
+def test_runs_whose_starter_was_killed_save_and_stop_and_can_go_on_at_once(here: MakeHere) -> None:
+    grid = here({"seed": [1]} | LONG)
+    process = grid.start()
+    assert wait_until(lambda: grid.trains(0), process)
+    (child,) = _children(process)
+    descriptor = os.pidfd_open(child)
+    process.kill()
+    process.communicate()
+    _wait_for_end(descriptor)
+    (run_dir,) = grid.run_dirs()
+    record = run_dir.read_record()
+    assert record is not None
+    assert (record.attempts[-1].reason, record.attempts[-1].detail) == ("signal", "SIGHUP")
+    again = grid.start()
+    assert wait_until(lambda: _attempts(run_dir) == 2, again)
+    again.terminate()
+    again.communicate(timeout=120)
+    assert again.returncode == 3
+
+
+def test_grid_that_runs_here_already_is_refused(here: MakeHere) -> None:
+    grid = here({"seed": [1]} | LONG)
+    process = grid.start()
+    assert wait_until(lambda: grid.trains(0), process)
+    second = subprocess.run(
+        grid.command("submit", str(grid.grid), "--local"), capture_output=True, text=True, env=grid.environ
+    )
+    assert second.returncode == 1
+    assert f"process {process.pid} on host" in second.stderr
+    assert "runs this grid" in second.stderr
+    assert grid.states() == (3, ["RUNNING"])
+    process.terminate()
+    process.communicate(timeout=120)
+
+
+def _attempts(run_dir: RunDir) -> int:
+    record = run_dir.read_record()
+    return len(record.attempts) if record else 0
+
+
+def _wait_for_end(descriptor: int) -> None:
+    readable, _, _ = select.select([descriptor], [], [], 120)
+    os.close(descriptor)
+    assert readable
+
+
+@pytest.fixture
+def local_grid(tmp_path: Path, tweets_file: Path) -> Callable[..., tuple[LocalGrid, Any]]:
+    def make(at_once: int, gpus: list[str], device: str = "auto") -> tuple[LocalGrid, Any]:
+        results = Results(tmp_path / "results")
+        path = write_grid(write_base(tmp_path / "configs", tweets_file), {"runtime.device": device})
+        grid = load_grid(path, results)
+        return LocalGrid(results, grid.plan, at_once, gpus, print), grid.configs[0]
+
+    return make
+
+
+def test_gpus_are_dealt_out_to_runs_at_the_same_time(local_grid: Callable[..., tuple[LocalGrid, Any]]) -> None:
+    grid, config = local_grid(3, ["4", "6"])
+    assert [grid._environment(config, slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)] == ["4", "6", "4"]
+    named, config = local_grid(3, ["4", "6"], "cuda:1")
+    assert named._environment(config, 0) == dict(os.environ)
+
+
+def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-7f")
+    assert gpus_here() == ["2", "GPU-7f"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus_here() == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus_here() == []
+    command = tmp_path / "nvidia-smi"
+    command.write_text("#!/bin/sh\necho 0\necho 1\n")
+    command.chmod(0o755)
+    assert gpus_here() == ["0", "1"]
