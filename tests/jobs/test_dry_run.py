@@ -1,0 +1,122 @@
+"""What submitting would do, told without doing any of it; costs by runs that are completed here."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.costs import Completed, estimate, read_completed
+from jobs.dry_run import show_plan
+from jobs.grid import load_grid
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.records import Result
+from sentiment.run_dir import Results, RunDir
+from tests.jobs.grid_files import GRIDS, finish, write_base, write_grid, write_yaml
+
+CLUSTER = GRIDS.parent / "cluster.yaml"
+
+
+def _config(**changes: Any) -> RunConfig:
+    return resolve({}, {name.replace("__", "."): value for name, value in changes.items()}, "nowhere")
+
+
+def _completed(seconds: float, size: int = 10, device: str = "cpu", **changes: Any) -> Completed:
+    return Completed(_config(**changes), seconds, size, device)
+
+
+@pytest.fixture(autouse=True)
+def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")
+
+
+@pytest.fixture
+def base(tmp_path: Path, tweets_file: Path) -> Path:
+    return write_base(tmp_path / "configs", tweets_file)
+
+
+def test_runs_cost_what_their_like_did_else_what_any_on_the_same_tweets_did() -> None:
+    known = [
+        _completed(10, model__hidden_size=8),
+        _completed(20, model__hidden_size=8, seed=2),
+        _completed(100, model__hidden_size=99),
+        _completed(7000, data__source="sample"),
+    ]
+    configs = [_config(model__hidden_size=8, seed=5), _config(model__hidden_size=16), _config(data__source="a.csv")]
+    costs = estimate(configs, known)
+    assert costs.seconds == pytest.approx(15 + (10 + 20 + 100) / 3)
+    assert (costs.alike, costs.judged, costs.bytes, costs.devices) == (1, 2, 20, ["cpu"])
+
+
+def test_runs_on_a_gpu_count_alone() -> None:
+    costs = estimate([_config()], [_completed(1000), _completed(10, device="NVIDIA H100")])
+    assert (costs.seconds, costs.devices) == (10, ["NVIDIA H100"])
+
+
+def test_nothing_is_known_where_nothing_is_completed() -> None:
+    assert estimate([_config()], []).judged == 0
+
+
+def test_completed_runs_are_read_with_their_time_and_size(trained: RunDir, results: Results) -> None:
+    run_dir = results.run_dir(trained.read_config().run_id, "some")
+    shutil.copytree(trained.path, run_dir.path)
+    broken = results.run_dir("broken", "some")
+    broken.path.mkdir()
+    broken.result_file.write_text("{", encoding="utf-8")
+    (found,) = read_completed(results)
+    result = trained.read_result()
+    assert result is not None
+    assert (found.seconds, found.device) == (result.seconds_trained, "cpu")
+    assert found.config == trained.read_config()
+    assert found.bytes == sum(path.stat().st_size for path in run_dir.path.rglob("*") if path.is_file())
+
+
+def test_plan_shows_differences_costs_and_directives_and_writes_nothing(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"model.layers": [1, 2], "training.epochs": 2}), results)
+    text = "\n".join(show_plan(results, grid, CLUSTER))
+    assert "grid some: Which is best?" in text
+    assert f"all runs: {base}, training.epochs=2\n" in text
+    header, first, second = text.splitlines()[2:5]
+    assert header.split() == ["run", "state", "model.layers"]
+    assert first.split() == ["0", grid.plan.runs[0].run_id, "PLANNED", "1"]
+    assert second.split() == ["1", grid.plan.runs[1].run_id, "PLANNED", "2"]
+    assert "2 of 2 runs would be submitted" in text
+    assert "costs: unknown, since no run on these tweets is completed here" in text
+    for line in ("train: 2 tasks", "--array=0-1", "--gpus-per-node=1", "--mem=16384M", "--requeue", "report: 1 task\n"):
+        assert line in text
+    assert not results.root.exists()
+
+
+def test_plan_leaves_out_what_is_completed_and_learns_from_it(base: Path, results: Results, trained: RunDir) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
+    done = results.run_dir(grid.plan.runs[0].run_id, "some")
+    shutil.copytree(trained.path, done.path)
+    assert done.read_config() == grid.configs[0]
+    results.write_grid(grid.plan)
+    text = "\n".join(show_plan(results, grid, CLUSTER))
+    assert "2 of 3 runs would be submitted" in text
+    assert "by completed runs on cpu, of the same size for 2 of 2 runs" in text
+    assert "--array=0-1" in text
+
+
+def test_plan_of_a_completed_grid_asks_slurm_for_nothing(base: Path, results: Results, trained: RunDir) -> None:
+    like = trained.read_result()
+    assert isinstance(like, Result)
+    grid = load_grid(write_grid(base, {"seed": [1, 2]}), results)
+    finish(results, grid, like, lambda run: (0.8, False))
+    text = "\n".join(show_plan(results, grid, CLUSTER))
+    assert text.endswith("0 of 2 runs would be submitted")
+
+
+def test_plan_with_elmo_begins_with_its_vectors(base: Path, results: Results, tmp_path: Path) -> None:
+    grid = load_grid(write_grid(base, {"elmo.model": "tiny", "elmo.layers": ["top", "mix"]}), results)
+    cluster = write_yaml(tmp_path / "cluster.yaml", {"cache": {"partition": "big"}, "report": {"gpus": 0}})
+    text = "\n".join(show_plan(results, grid, cluster))
+    assert "ELMo's vectors come on top" in text
+    assert text.index("cache: 1 task") < text.index("--partition=big") < text.index("train: 2 tasks")
