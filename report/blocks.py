@@ -1,5 +1,6 @@
 """What a report consists of: sections of paragraphs, lists, figures and tables, free of any output format."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ class Table:
     """Rows of plain values, all of which go to CSV and JSON, and the columns that a reader sees."""
 
     name: str
-    """Of its files."""
+    """Of its files, once `file` has made it fit for that."""
     caption: str
     columns: list[Column]
     rows: Sequence[Row]
@@ -32,6 +33,11 @@ class Table:
     """Whether a reader has to ask for it."""
     best: Any = None
     """The row in bold is the one whose `rank` it is."""
+
+    @property
+    def file(self) -> str:
+        """Its name without ending."""
+        return _file_name(self.name)
 
     def is_best(self, row: Row) -> bool:
         """Whether to show a row in bold."""
@@ -48,6 +54,11 @@ class Figure:
     caption: str
     """How to read it; names the test and n."""
     svg: str = field(repr=False)
+
+    @property
+    def file(self) -> str:
+        """Its name without ending."""
+        return _file_name(self.name)
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,11 @@ class Section:
 
     title: str
     blocks: list[Block]
+
+
+def _file_name(name: str) -> str:
+    """A grid may be called anything; a file is better not."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
 
 
 def text(title: str, key: str) -> Column:

@@ -85,7 +85,7 @@ def render_page(markdown: str, figures: Sequence[Figure], tables: Sequence[Table
     """Args: figures, tables: those in the document; the tables in its order."""
     parser = MarkdownIt("commonmark", {"html": True}, renderer_cls=_Renderer).enable("table")
     renderer = cast(_Renderer, parser.renderer)
-    renderer.figures, renderer.tables = {figure.name: figure for figure in figures}, tables
+    renderer.figures, renderer.tables = {figure.file: figure for figure in figures}, tables
     tokens = parser.parse(markdown)
     contents: list[tuple[str, str]] = []
     for number, token in enumerate(tokens):
@@ -135,8 +135,8 @@ def inline_svg(figure: Figure) -> str:
     """A figure's drawing as a part of a page: ids of its own, the page's colours, its width as a limit."""
     svg = figure.svg[figure.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{figure.name}-', svg)
-    svg = re.sub(r'(href="|url\()#', rf"\g<1>#{figure.name}-", svg)
+    svg = re.sub(r'\bid="', f'id="{figure.file}-', svg)
+    svg = re.sub(r'(href="|url\()#', rf"\g<1>#{figure.file}-", svg)
     for colour, variable in THEME.items():
         svg = svg.replace(colour, variable)
     width = re.search(r'viewBox="0 0 ([\d.]+)', svg)

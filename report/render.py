@@ -47,10 +47,10 @@ def write_report(sections: list[Section], folder: Path) -> Path:
     figures = [block for block in blocks if isinstance(block, Figure)]
     tables = [block for block in blocks if isinstance(block, Table)]
     for figure in figures:
-        _write_text(folder / "figures" / f"{figure.name}.svg", figure.svg)
+        _write_text(folder / "figures" / f"{figure.file}.svg", figure.svg)
     for table in tables:
-        _write_text(folder / "tables" / f"{table.name}.csv", _csv(table))
-        write_json(folder / "tables" / f"{table.name}.json", [_plain(row) for row in table.rows])
+        _write_text(folder / "tables" / f"{table.file}.csv", _csv(table))
+        write_json(folder / "tables" / f"{table.file}.json", [_plain(row) for row in table.rows])
     markdown = render_markdown(sections)
     _write_text(folder / "report.md", markdown)
     _write_text(folder / "report.html", render_page(markdown, figures, tables))

@@ -13,6 +13,8 @@ ALPHA = 0.05
 
 Flags = npt.NDArray[np.bool_]
 _RESAMPLES = 2000
+# Equal values differ by this much at most once they are sums and quotients of floating-point numbers.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def mean(values: Sequence[float]) -> Estimate:
     if n < 2:
         return Estimate(centre, None, None, n)
     error = float(stats.sem(values))
-    if not error:
+    if error <= _ROUNDING:
         return Estimate(centre, None, None, n)
     low, high = stats.t.interval(LEVEL, n - 1, loc=centre, scale=error)
     return Estimate(centre, float(low), float(high), n)

@@ -62,7 +62,7 @@ def heatmap_figure(name: str, alt: str, caption: str, tweets: Sequence[Attended]
 
 def _add_tweet(lines: list[_Line], tweet: Attended) -> None:
     y = (lines[-1].y if lines else 0) + _LINE + (10 if lines else 0)
-    lines.append(_Line(y, tweet.heading, is_heading=True))
+    lines.append(_Line(y, visible(tweet.heading), is_heading=True))
     mean = [sum(column) / len(tweet.weights) for column in zip(*tweet.weights, strict=True)]
     rows = [(f"hop {number}", weights) for number, weights in enumerate(tweet.weights, 1)]
     for label, weights in [*rows, ("mean", mean)]:

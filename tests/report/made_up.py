@@ -1,0 +1,207 @@
+"""A study of invented runs, written in an instant by the project's own records: the same numbers on every machine."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.files import fingerprint, write_json
+from sentiment.records import (
+    SCHEMA_VERSION,
+    Attempt,
+    ElmoRecord,
+    GridPlan,
+    Metrics,
+    Part,
+    PlannedRun,
+    Result,
+    RunRecord,
+)
+from sentiment.run_dir import TWEETS_FILE, Results, RunDir
+from sentiment.training.metrics import judge_overfit, measure
+
+PARTS: dict[Part, int] = {"validation": 100, "test": 120, "second_test": 60}
+BASE: dict[str, Any] = {
+    "data": {"source": "invented.csv", "second_test": "more.csv"},
+    "training": {"epochs": 4, "accuracies": [0.6, 0.7, 0.99]},
+}
+_VERSIONS = {"python": "3.12.1", "torch": "2.6.0"}
+# What a test wants to see escaped.
+HOSTILE = [
+    "<script>alert('tweet')</script> so sad",
+    "**bold** _under_ `code` [link](javascript:alert(1)) | pipe | ![x](http://evil.example/x.png)",
+    "\u202etxet desrever\u202c not happy",
+    "# heading </td></tr></table> &lt;b&gt; $x^2$ ~~gone~~",
+    "loooong" + "o" * 10_000,
+]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where invented runs are written, and how good each setting makes them."""
+
+    results: Results
+
+    def write_grid(
+        self, name: str, description: str, parameters: dict[str, list[Any]], runs: Sequence[dict[str, Any]], **plan: Any
+    ) -> list[RunConfig]:
+        """Plan a grid of `runs` (their parameters); nothing is run yet."""
+        configs = [resolve(BASE, one, name) for one in runs]
+        planned = [
+            PlannedRun(index=index, run_id=config.run_id, parameters=dict(one))
+            for index, (config, one) in enumerate(zip(configs, runs, strict=True))
+        ]
+        settings = {"method": "grid", "metric": "validation/f1", "goal": "maximize", "base": "configs/runs/rnn.yaml"}
+        settings |= {"name": name, "description": description, "parameters": parameters, "runs": planned}
+        self.results.write_grid(GridPlan.model_validate(settings | plan))
+        return configs
+
+    def run_dir(self, config: RunConfig, grid: str = "single") -> RunDir:
+        """Of a run in a grid, or outside one."""
+        return self.results.run_dir(config.run_id, grid)
+
+    def complete(self, config: RunConfig, grid: str = "single", skill: float = 1.0, **record: Any) -> RunDir:
+        """Write all files of a completed run; `skill` is the distance of the classes in its scores."""
+        run_dir = self.run_dir(config, grid)
+        run_dir.create(config)
+        rng = np.random.default_rng(int(fingerprint([config.seed, skill]), 16) % 2**32)
+        scores = {part: _scores(part, n, skill, rng) for part, n in PARTS.items()}
+        metrics = {part: measure(labels, model) for part, (labels, model, _) in scores.items()}
+        train = _better(metrics["validation"], 0.02 + 0.06 * skill)
+        _write_epochs(run_dir, metrics["validation"], train)
+        _write_predictions(run_dir, scores)
+        data = fingerprint(config.data.model_dump(mode="json"))
+        self._write_corpus(data, scores)
+        if config.model.pooling == "attention":
+            _write_attention(run_dir)
+        run_record = {"data_fingerprint": data, "attempts": [attempt()], "elmo": _elmo(config)} | record
+        run_dir.write_record(new_record(config, **run_record))
+        floor = {part: measure(labels, linear) for part, (labels, _, linear) in scores.items()}
+        both = {part: measure(labels, (model + linear) / 2) for part, (labels, model, linear) in scores.items()}
+        run_dir.write_result(
+            Result(
+                run_id=config.run_id,
+                stopped_by="all epochs",
+                epochs=4,
+                steps=40,
+                best_epoch=3,
+                parameters=1000 * config.model.hidden_size,
+                vocabulary_size=500,
+                metrics=metrics | {"train": train},
+                floor=floor,
+                combination=both,
+                floor_settings={"C": 1.0},
+                overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy, 0.05),
+                elmo=_elmo(config),
+                mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
+                epochs_to_accuracy={"0.6": 1, "0.7": 2 if skill > 1 else None, "0.99": None},
+                seconds_per_epoch=0.01 * config.model.hidden_size,
+                seconds_trained=0.04 * config.model.hidden_size,
+                checkpoint_seconds=0.1,
+                weights_sha256="0" * 64,
+                metrics_sha256="0" * 64,
+            )
+        )
+        return run_dir
+
+    def _write_corpus(self, data: str, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
+        folder = self.results.corpus_dir(data)
+        if folder.exists():
+            return
+        folder.mkdir(parents=True)
+        n = sum(PARTS.values())
+        texts = [f"tweet {row} is {'not ' * (row % 3 == 0)}good" for row in range(n)]
+        for place, text in enumerate(HOSTILE):  # on tweets that any model has wrong, so that they are shown
+            texts[PARTS["validation"] + place] = text
+        table = {"row": np.arange(n), "text": texts, "tokens": np.arange(n, dtype=np.int32) % 40 + 1}
+        pq.write_table(pa.table(table), folder / TWEETS_FILE)
+        counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": 20, **PARTS}.items()}
+        report = {"read": 300, "kept": 280, "duplicates": 20, "contradictory": 1, "types": 500, "parts": counts}
+        write_json(folder / "manifest.json", {"report": report})
+
+
+def attempt(**changes: Any) -> Attempt:
+    """One of a minute that completed the run."""
+    values = {"host": "node-1", "pid": 7, "job": "41_0", "restart_count": 0, "device": "cpu", "threads": 2}
+    values |= {"first_step": 0, "last_step": 40, "start": "2026-01-01T10:00:00+00:00", "reason": "completed"}
+    return Attempt.model_validate(values | {"end": "2026-01-01T10:01:00+00:00"} | changes)
+
+
+def new_record(config: RunConfig, **changes: Any) -> RunRecord:
+    """`run.json` of a run, of an invented commit."""
+    values = {"run_id": config.run_id, "config_fingerprint": config.fingerprint(), "data_fingerprint": "0" * 64}
+    values |= {"schema_version": SCHEMA_VERSION, "git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
+    values |= {"versions": _VERSIONS, "command": ["__main__.py", "train", "configs/runs/rnn.yaml"], "attempts": []}
+    return RunRecord.model_validate(values | changes)
+
+
+def _elmo(config: RunConfig) -> ElmoRecord | None:
+    if config.elmo is None:
+        return None
+    return ElmoRecord(model=config.elmo.model, fingerprint="e" * 64, state={}, random=config.elmo.model == "tiny")
+
+
+def _scores(part: Part, n: int, skill: float, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """Labels, a model's and the floor's probabilities; the first test tweets are wrong with certainty."""
+    labels = (np.arange(n) % 2).astype(np.int8)
+    model = 1 / (1 + np.exp(-(skill * (2 * labels - 1) + rng.normal(size=n))))
+    linear = 1 / (1 + np.exp(-(0.9 * (2 * labels - 1) + np.random.default_rng(5).normal(size=n))))
+    if part == "test":
+        certain = len(HOSTILE)
+        model[:certain] = np.where(labels[:certain] == 1, 0.001, 0.999)
+    return labels, model.astype(np.float32).astype(np.float64), linear.astype(np.float32).astype(np.float64)
+
+
+def _better(metrics: Metrics, by: float) -> Metrics:
+    return metrics.model_copy(
+        update={name: min(1.0, getattr(metrics, name) + by) for name in ("accuracy", "precision", "recall", "f1")}
+        | {"loss": metrics.loss * 0.8}
+    )
+
+
+def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
+    rows = []
+    for epoch, (rise, loss) in enumerate(((-0.1, 1.2), (-0.02, 1.05), (0.0, 1.0), (-0.01, 1.1)), 1):
+        of_epoch = [
+            metrics.model_copy(update={"accuracy": metrics.accuracy + rise, "loss": metrics.loss * factor})
+            for metrics, factor in ((train, 1.3 - 0.1 * epoch), (validation, loss))
+        ]
+        rows.append({"kind": "step", "step": 10 * epoch, "epoch": epoch, "loss": 0.5})
+        rows.append({"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "best": epoch == 3})
+        rows[-1] |= {"train": of_epoch[0].model_dump(), "validation": of_epoch[1].model_dump()}
+    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
+    columns: dict[str, list[Any]] = {"part": [], "row": [], "label": [], "score": [], "floor": []}
+    first = 0
+    for part, (labels, model, linear) in scores.items():
+        columns["part"] += [part] * len(labels)
+        columns["row"] += range(first, first + len(labels))
+        for name, values in (("label", labels), ("score", model), ("floor", linear)):
+            columns[name] += values.tolist()
+        first += len(labels)
+    types = {"part": pa.string(), "row": pa.int64(), "label": pa.int8(), "score": pa.float32(), "floor": pa.float32()}
+    arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
+    arrays["part"] = arrays["part"].dictionary_encode()
+    pq.write_table(pa.table(arrays), run_dir.predictions_file)
+
+
+def _write_attention(run_dir: RunDir) -> None:
+    rows = [
+        {"row": 100, "label": 1, "score": 0.9, "tokens": ["so", "happy", "<script>"], "weights": [[0.1, 0.7, 0.2]] * 2},
+        {
+            "row": 101,
+            "label": 0,
+            "score": 0.8,
+            "tokens": ["not", "\u202e", "x" * 10_000],
+            "weights": [[0.5, 0.3, 0.2]] * 2,
+        },
+    ]
+    run_dir.attention_file.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,0 +1,110 @@
+"""Whatever a tweet holds is shown and never obeyed: in Markdown, in the page, in drawings."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from report.blocks import Section, Table, Text, text
+from report.figures.heatmap import Attended, heatmap_figure
+from report.markdown import code, escape, visible
+from report.page import render_page
+from report.render import render_markdown
+from tests.report.made_up import HOSTILE
+
+_GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_TAGS = set("html head meta title style body nav ul li a main h1 h2 p script".split())  # noqa: SIM905
+_SYNTAX = st.text(
+    alphabet=st.sampled_from(list("ab1 \t\n.)+-=*_`~#|[]()<>&!\\/:'\"$@{}\u202e\u0000\U0001f600")), max_size=30
+)
+
+
+class _Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: dict[str, list[str]] = {}
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            self.attributes.setdefault(name, []).append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@given(_SYNTAX)
+def test_escaped_text_is_shown_as_it_is(anything: str) -> None:
+    page = _Page(_GITHUB.render(f"before {escape(anything)} after"))
+    assert page.tags == ["p"]
+    assert page.text.strip() == f"before {visible(anything)} after"
+
+
+@given(_SYNTAX.filter(lambda value: visible(value) != ""))
+def test_escaped_text_begins_no_block_of_its_own(anything: str) -> None:
+    page = _Page(_GITHUB.render(str(escape(anything))))
+    assert page.tags == ["p"]
+    assert page.text.strip() == visible(anything)
+
+
+@given(_SYNTAX)
+def test_code_is_shown_as_it_is(anything: str) -> None:
+    page = _Page(_GITHUB.render(f"before {code(anything)} after"))
+    assert page.tags == ["p", "code"]
+    assert page.text.strip() == f"before {visible(anything) or ' '} after"
+
+
+@given(st.lists(_SYNTAX, min_size=1, max_size=4))
+def test_cells_stay_in_their_row(values: list[str]) -> None:
+    table = Table("t", "caption", [text("A", "a"), text("B", "b")], [{"a": one, "b": "end"} for one in values])
+    page = _Page(_GITHUB.render(render_markdown([Section("S", [table])])))
+    assert page.tags.count("tr") == 1 + len(values)
+    assert page.tags.count("td") == 2 * len(values)
+    assert page.text.count("end") >= len(values)
+
+
+@given(_SYNTAX)
+def test_page_shows_text_and_nothing_else(anything: str) -> None:
+    page = _Page(render_page(render_markdown([Section("S", [Text(anything)])]), [], []))
+    assert visible(anything) in page.text
+    assert page.tags.count("script") == 1
+    assert set(page.tags) <= _TAGS
+
+
+def test_direction_marks_are_written_out() -> None:
+    assert visible("a\u202eb\u200fc\x00\n d") == "a\u27e8U+202E\u27e9b\u27e8U+200F\u27e9c\u27e8U+0000\u27e9 d"
+
+
+def test_no_break_spaces_stay() -> None:
+    assert escape("1\u00a0%") == "1\u00a0%"
+
+
+@pytest.mark.parametrize("tweet", HOSTILE, ids=["script", "markdown", "direction", "table", "long word"])
+def test_drawn_tweets_are_text(tweet: str) -> None:
+    figure = heatmap_figure("name", "alt", "caption", [Attended(tweet, [tweet, "end"], [[0.5, 0.5], [1.0, 0.0]])])
+    root = ElementTree.fromstring(figure.svg)
+    assert {element.tag.split("}")[1] for element in root.iter()} == {"svg", "title", "rect", "g", "text"}
+    assert "\u202e" not in figure.svg
+    assert max(len(element.text or "") for element in root.iter() if element.get("textLength")) <= 24
+
+
+def test_hostile_tweets_in_a_whole_report_are_text(invented_report: Path) -> None:
+    page = _Page((invented_report / "report.html").read_text(encoding="utf-8"))
+    assert "<script>alert('tweet')</script> so sad" in page.text
+    assert "**bold** _under_ `code` [link](javascript:alert(1)) | pipe | ![x](http://evil.example/x.png)" in page.text
+    assert "# heading </td></tr></table> &lt;b&gt; $x^2$ ~~gone~~" in page.text
+    assert page.tags.count("script") == 1
+    assert not {name for name in page.attributes if name.startswith("on")}
+    assert all(link.startswith(("#", "tables/")) for link in page.attributes["href"])
+    assert not {"img", "iframe", "object", "link", "base", "form"} & set(page.tags)
+    assert "o" * 300 not in page.text
+    assert "\u202e" not in page.text
