@@ -8,6 +8,8 @@ GRID    ?=
 MODELS  ?= small original-5.5b
 PYTEST  ?=
 BENCH   ?= data training checkpoints
+DRY_RUN ?=
+RERUN   ?=
 # Where pip looks for torch besides its usual index; https://download.pytorch.org/whl/cpu has small builds without CUDA.
 TORCH_INDEX ?=
 
@@ -22,14 +24,17 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-
 data_option = $(if $(DATA),--data '$(DATA)')
 grid_options = $(foreach grid,$(GRID),--grid '$(grid)')
 set_options = $(foreach assignment,$(SET),--set '$(assignment)')
+submit = $(BIN)/python -m jobs submit $(1) --results '$(RESULTS)' $(set_options) $(if $(DRY_RUN),--dry-run)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run data elmo-weights report test check bench clean
+.PHONY: help setup run data elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
+	status rerun cancel doctor report test check bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'with RUN=$(RUN) (any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))), DATA=vader|sentiment140|FILE,'
-	@echo '     SET="model.hidden_size=32 seed=2", RESULTS=DIR, PYTHON=python3.12'
+	@echo '     SET="model.hidden_size=32 seed=2", RESULTS=DIR, PYTHON=python3.12,'
+	@echo '     GRID=NAME (any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))), DRY_RUN=1'
 
 setup: $(VENV)/installed ## create .venv and install what training needs
 
@@ -41,6 +46,33 @@ data: $(VENV)/installed ## fetch and prepare DATA (sentiment140: 81 MB), and say
 
 elmo-weights: $(VENV)/installed ## download the ELMo models MODELS (small and original-5.5b: 430 MB)
 	@$(BIN)/python -m sentiment elmo-weights $(MODELS) --results '$(RESULTS)'
+
+submit-rnn: GRID = rnn
+submit-sweep: GRID = random_sweep
+submit-attention: GRID = attention
+submit-elmo: GRID = elmo
+submit-all: GRID = rnn attention elmo stop_words
+submit submit-rnn submit-sweep submit-attention submit-elmo submit-all: $(VENV)/installed
+submit: ## submit the grids GRID to Slurm, and leave; DRY_RUN=1 only shows what would be done
+submit-rnn: ## cells, directions, depths and widths
+submit-sweep: ## random search over sizes, dropout, clipping and learning rates
+submit-attention: ## self-attention against none
+submit-elmo: ## ELMo's models, layers, dropout and penalty
+submit-all: ## all grids that need no other grid's results
+submit submit-rnn submit-sweep submit-attention submit-elmo submit-all:
+	@for grid in $(or $(GRID),smoke); do $(call submit,$$grid) || exit; done
+
+status: $(VENV)/installed ## show all runs, or those of GRID
+	@$(BIN)/python -m jobs status $(GRID) --results '$(RESULTS)' || test $$? -eq 3
+
+rerun: $(VENV)/installed ## submit again what failed, in all grids or in GRID; RERUN=--oom: only what lacked memory
+	@$(BIN)/python -m jobs rerun $(GRID) $(RERUN) --results '$(RESULTS)'
+
+cancel: $(VENV)/installed ## cancel the grids or runs GRID
+	@$(BIN)/python -m jobs cancel $(GRID) --results '$(RESULTS)'
+
+doctor: $(VENV)/installed ## say what is here and what it means for grids: Slurm, disk, tweets, ELMo models, W&B
+	@$(BIN)/python -m jobs doctor --results '$(RESULTS)'
 
 report: $(VENV)/installed ## say what came out, of all runs or of GRID: RESULTS/report/report.html and report.md
 	@$(BIN)/python -m report build --results '$(RESULTS)' $(grid_options)
@@ -58,7 +90,7 @@ bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; 
 
 clean: ## delete .venv and caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
-	find sentiment report tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find sentiment jobs report tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo 'No Python 3.11 to 3.13 with venv here. Install one (Debian: python3-venv),' \

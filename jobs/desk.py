@@ -34,12 +34,14 @@ class Desk:
         return read_grid_status(self.results, self.plan, self.submissions, self.queue).rows
 
     def submit(self, runs: Sequence[tuple[Row, RunConfig]], cluster: Path) -> list[SubmissionDir]:
-        """Submit runs, with more of what they lacked; none are no mistake.
+        """Submit runs, with more of what they lacked; none are no mistake. Training without a report gets one.
 
         Raises:
             SentimentError: Slurm refuses, or the cluster's file is wrong; nothing is left in the queue then.
         """
-        if not runs:
+        active = {job.name for job in self.queue if job.active}
+        kinds = {one.submission.kind for one in self.submissions if one.submission.name in active}
+        if not runs and ("train" not in kinds or "report" in kinds):
             return []
         most = int(slurm.read_settings().get("MaxArraySize", "1001"))
         parts = parts_for(runs, self.plan.name, cluster, newest_tasks(self.submissions), most)

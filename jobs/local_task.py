@@ -7,10 +7,9 @@ As in jobs.task the signal handlers stand before anything heavy is imported.
 
 import os
 import sys
-import time
 from pathlib import Path
 
-from sentiment.training.stop import Stop, StopRequest, end_of_time
+from sentiment.training.stop import Stop, StopRequest
 
 
 class _WhileParentLives(StopRequest):
@@ -36,9 +35,7 @@ def main(arguments: list[str]) -> int:
         run_dir = RunDir(Path(arguments[0]))
         slot, slots = map(int, arguments[1].split("/"))
         os.sched_setaffinity(0, core_shares(slots)[slot])
-        config = run_dir.read_config()
-        stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
-        return attempt_run(config, run_dir.results, run_dir.path.parent.name, stop)
+        return attempt_run(run_dir.read_config(), run_dir.results, run_dir.path.parent.name, stop)
 
 
 if __name__ == "__main__":

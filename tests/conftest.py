@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from sentiment.config import RunConfig
 from sentiment.run_dir import Results, RunDir
+from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.no_skips import pytest_addoption as pytest_addoption
 from tests.no_skips import pytest_make_collect_report as pytest_make_collect_report
 from tests.no_skips import pytest_runtest_makereport as pytest_runtest_makereport

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from tests.slurm.processes import Process, processes
 
@@ -102,6 +103,13 @@ class Cluster:
         for node in NODES:
             self.start_node(node)
         self.wait(lambda: self.node_states() == dict.fromkeys(NODES, "idle"), "idle nodes")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """Cancel all jobs, then end the daemons and whatever still runs for this cluster."""

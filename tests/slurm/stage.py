@@ -37,6 +37,7 @@ BASE: dict[str, Any] = {
         "log_every": 1,
         "early_stopping": {"patience": None},
     },
+    "tracking": {"wandb": "disabled"},
     "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 40}},
 }
 SHORT = {"training.epochs": [2]}
@@ -55,6 +56,8 @@ class Stage:
     name: str = "grid"
     path: str = ""
     """Folders that come before all others on PATH."""
+    environ: dict[str, str] = field(default_factory=dict)
+    """What is in the shell besides."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
@@ -65,6 +68,10 @@ class Stage:
     def results(self) -> Results:
         """All that is written."""
         return Results(self.folder / "results")
+
+    def beside(self, name: str) -> "Stage":
+        """Another stage, for a second grid."""
+        return Stage(self.cluster, self.folder / name, self.prepared, name)
 
     def write_cluster(self, **changes: Any) -> None:
         """What jobs may use."""
@@ -93,7 +100,7 @@ class Stage:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """The same, not waited for."""
-        environ = self.cluster.environ
+        environ = self.cluster.environ | self.environ
         environ["PATH"] = f"{self.path}:{environ['PATH']}"
         return subprocess.Popen(
             [sys.executable, "-m", "jobs", *arguments, "--results", str(self.results.root)],

@@ -1,7 +1,41 @@
-"""What clusters do to running tasks, and that nothing is lost by it."""
+"""What clusters do to running tasks: nothing is lost by it, and no step is done twice where there was a warning."""
 
+from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
-from tests.slurm.stage import Stage
+from tests.slurm.stage import SHORT, Stage
+
+
+@scenario
+def test_run_longer_than_slurms_time_limit_ends_like_an_uninterrupted_one(stage: Stage) -> None:
+    """The limit is Slurm's own minute, in which the run must start, train and save."""
+    stage.write_cluster(time_minutes=1, attempts_without_progress=20)
+    stage.write_grid(seed=[5], model__hidden_size=[64], training__epochs=[220])
+    stage.submit()
+    (run,) = stage.runs
+    stage.wait_completed([run])
+    cuts = run.attempts[:-1]
+    assert cuts
+    assert all(cut.reason == "deadline" or cut.detail == "SIGUSR2" for cut in cuts)
+    assert [cut.last_step for cut in cuts] == [attempt.first_step for attempt in run.attempts[1:]]
+    assert len({attempt.job for attempt in run.attempts}) == 1  # requeued, not submitted again
+
+
+@scenario
+def test_array_cut_several_times_ends_like_uninterrupted_runs(stage: Stage) -> None:
+    """The limit is the runs' own; the last task carries the array's id, and must not restart those that are done."""
+    stage.write_cluster(parallelism=2, attempts_without_progress=20)
+    stage.write_grid(seed=[1, 2, 3, 4], training__epochs=[60], runtime__time_limit_seconds=[11])
+    stage.submit()
+    assert "nothing to submit" in stage.submit()
+    stage.wait_completed(stage.runs)
+    for run in stage.runs:
+        assert run.matches_uninterrupted()
+        assert {attempt.reason for attempt in run.attempts[:-1]} <= {"deadline"}
+        assert [one.last_step for one in run.attempts[:-1]] == [one.first_step for one in run.attempts[1:]]
+    assert sum(len(run.attempts) for run in stage.runs) >= 8
+    stage.wait(lambda: set(stage.states().values()) == {"COMPLETED"}, "completion")
+    assert "nothing to submit" in stage.submit()
+    assert all(run.attempts[-1].reason == "completed" for run in stage.runs)
 
 
 @scenario
@@ -14,6 +48,106 @@ def test_requeue_by_an_administrator_loses_nothing(stage: Stage) -> None:
     stage.wait_completed([run])
     first, second = run.attempts
     assert (first.reason, first.detail) == ("signal", "SIGTERM")
-    assert second.first_step == first.last_step  # saved on TERM: no step is done twice
+    assert second.first_step == first.last_step
     assert second.restart_count == 1
     assert run.matches_uninterrupted()
+
+
+@scenario
+def test_run_whose_node_dies_goes_on_elsewhere_from_its_checkpoint(stage: Stage) -> None:
+    stage.write_cluster(partition="mortal")
+    stage.write_grid(seed=[1])
+    stage.submit()
+    (run,) = stage.runs
+    run.wait_for_step(90)
+    node = stage.cluster.run("squeue", "-h", "-o", "%N", "-j", run.job).stdout.strip()
+    stage.cluster.kill_node(node)
+    stage.wait_completed([run])
+    first, second = run.attempts
+    assert first.end is None
+    assert second.first_step >= 80  # it saves every 40 steps
+    assert run.matches_uninterrupted()
+    stage.cluster.start_node(node)
+
+
+@scenario
+def test_preempted_runs_save_and_go_on_with_and_without_grace_time(stage: Stage) -> None:
+    stages = [stage, stage.beside("grace")]
+    for one, partition in zip(stages, ("low", "grace"), strict=True):
+        one.write_cluster(partition=partition)
+        one.write_grid(seed=[1])
+        one.submit()
+    runs = [run for one in stages for run in one.runs]
+    for run in runs:
+        run.wait_for_step(50)
+    urgent = ("--partition=high", "--exclusive", "--parsable", "--output=/dev/null", "--wrap=sleep 600")
+    job = stage.cluster.run("sbatch", *urgent).stdout.strip()
+    for run in runs:
+        stage.wait(lambda run=run: run.state == "PENDING", "preemption")
+        assert run.stage.states() == {run.run_id: "PENDING"}
+    stage.cluster.run("scancel", job)
+    stage.wait_completed(runs)
+    for run in runs:
+        first, second = run.attempts
+        assert (first.reason, first.detail) == ("signal", "SIGTERM")
+        assert second.first_step == first.last_step
+        assert run.matches_uninterrupted()
+
+
+@scenario
+def test_restart_of_slurmctld_is_survived(stage: Stage) -> None:
+    stage.write_grid(seed=[1])
+    stage.submit()
+    (run,) = stage.runs
+    run.wait_for_step(40)
+    stage.cluster.kill_controller()
+    run.wait_for_step(run.step + 5)  # training does not mind
+    stage.cluster.start_controller()
+    assert stage.states() == {run.run_id: "RUNNING"}
+    run.signal("USR2")
+    stage.wait_completed([run])
+    assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", None]
+    assert run.matches_uninterrupted()
+
+
+@scenario
+def test_warning_while_the_program_starts_does_not_kill_it(stage: Stage) -> None:
+    """By default it would: the interpreter has no handlers yet, and Slurm would call it FAILED."""
+    stage.write_grid(seed=[1], **SHORT)
+    stage.submit()
+    (run,) = stage.runs
+    stage.wait(lambda: run.state == "RUNNING", "the start")
+    for _ in range(40):
+        run.signal("USR2")
+    stage.wait_completed([run])
+    stage.wait(lambda: stage.states() == {run.run_id: "COMPLETED"}, "completion")
+
+
+@scenario
+def test_several_runs_in_one_task_are_cut_and_go_on_together(stage: Stage) -> None:
+    stage.write_cluster(runs_per_task=2)
+    stage.write_grid(seed=[1, 2])
+    assert "1 tasks" in stage.submit()
+    first, second = stage.runs
+    first.wait_for_step(30)
+    second.wait_for_step(30)
+    assert first.job == second.job
+    first.signal("USR1")
+    stage.wait_completed([first, second])
+    for run in (first, second):
+        assert [attempt.detail for attempt in run.attempts] == ["SIGUSR1", None]
+        assert run.matches_uninterrupted()
+
+
+@scenario
+def test_site_that_does_not_requeue_by_default_requeues_ours(stage: Stage) -> None:
+    settings = {"JobRequeue": "0", "PreemptParameters": "send_user_signal"}
+    with Cluster(stage.folder / "slurm", settings) as stage.cluster:
+        stage.write_grid(seed=[1])
+        stage.submit()
+        (run,) = stage.runs
+        run.wait_for_step(30)
+        run.signal("USR2")
+        stage.wait_completed([run])
+        assert [attempt.reason for attempt in run.attempts] == ["signal", "completed"]
+        assert run.matches_uninterrupted()

@@ -1,0 +1,21 @@
+"""Under xdist all tests on the Slurm cluster run in one process, which has one cluster, beside all other tests."""
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+_LANE = "tests/slurm/"
+
+
+class _Scheduling(LoadScopeScheduling):
+    """Every test by itself, but the lane as a whole; it comes first, since it takes longest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _LANE if nodeid.startswith(_LANE) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Replace the one that deals out tests one by one."""
+    return _Scheduling(config, log)

@@ -1,0 +1,96 @@
+"""Runs that fail, each in its way: it is told why, and `rerun` submits these and no others."""
+
+from tests.slurm.processes import processes
+from tests.slurm.scenario import scenario
+from tests.slurm.stage import DIVERGES, SHORT, Stage, StagedRun
+
+
+def _kill(run: StagedRun) -> None:
+    """As the kernel does for want of memory: no handler, no word."""
+    conf = run.stage.cluster.environ["SLURM_CONF"]
+    array, _, task = run.job.partition("_")
+    for process in processes():
+        mine = {"SLURM_CONF": conf, "SLURM_ARRAY_JOB_ID": array, "SLURM_ARRAY_TASK_ID": task}
+        if mine.items() <= process.environ.items() and process.name.startswith("python"):
+            process.signal(9)
+
+
+@scenario
+def test_failures_are_explained_and_exactly_the_failed_are_rerun(stage: Stage) -> None:
+    """One diverges, one is killed, two complete."""
+    stage.write_grid(seed=[1, 2], training__learning_rate=[0.005, DIVERGES])
+    stage.submit()
+    good, bad, killed, also_bad = stage.runs
+    killed.wait_for_step(90)
+    _kill(killed)
+    stage.wait(lambda: set(stage.states().values()) == {"COMPLETED", "FAILED"}, "all ends")
+    rows = {row["run_id"]: row for row in stage.rows()}
+    assert rows[good.run_id]["state"] == "COMPLETED"
+    for run in (bad, also_bad):
+        assert rows[run.run_id]["state"] == "FAILED"
+        assert "DivergedError: the loss is" in rows[run.run_id]["reason"]
+        failure = run.dir.read_failure()
+        assert failure is not None
+        assert "Traceback" in failure.traceback
+        assert run.attempts[-1].reason == "failed"
+    assert rows[killed.run_id]["reason"].endswith("Killed")
+    assert "good" not in stage.run("status", "--failed", expect=1)
+    before = good.job
+    assert "3 of 3 runs submitted" in stage.rerun("--failed")
+    stage.wait_completed([killed])
+    assert killed.attempts[1].first_step >= 80
+    assert killed.matches_uninterrupted()
+    stage.wait(lambda: stage.states()[bad.run_id] == stage.states()[also_bad.run_id] == "FAILED", "the second failure")
+    assert good.job == before
+    assert [len(run.attempts) for run in (good, bad, also_bad)] == [1, 2, 2]
+    assert "nothing to submit" in stage.rerun("--lost")
+
+
+@scenario
+def test_run_with_too_little_memory_gets_more_when_it_is_rerun(stage: Stage) -> None:
+    stage.write_cluster(memory_gb=0.1, memory_factor=15.0)
+    stage.write_grid(seed=[1], **SHORT)
+    stage.submit()
+    (run,) = stage.runs
+    stage.wait(lambda: set(stage.states().values()) == {"OUT_OF_MEMORY"}, "the end")
+    assert "memory" in stage.rows()[0]["reason"]
+    assert "nothing to submit" in stage.rerun("--failed", "--timeout", "--lost")
+    assert "1 of 1 runs submitted" in stage.rerun("--oom")
+    stage.wait_completed([run])
+    memory = stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%m", "-j", run.job).stdout.strip()
+    assert memory == "1536M"
+
+
+@scenario
+def test_run_that_gets_nowhere_in_its_time_is_given_up(stage: Stage) -> None:
+    stage.write_cluster(attempts_without_progress=2)
+    stage.write_grid(seed=[1], runtime__time_limit_seconds=[1])
+    stage.submit()
+    (run,) = stage.runs
+    stage.wait(lambda: stage.states() == {run.run_id: "FAILED"}, "the end")
+    assert "NoProgressError: cut 2 times in a row without a step of progress" in stage.rows()[0]["reason"]
+    assert "rerun with more time" in stage.run("status", expect=1)
+
+
+@scenario
+def test_cancelled_run_saves_and_stays_cancelled_until_it_is_submitted(stage: Stage) -> None:
+    stage.write_grid(seed=[1, 2])
+    stage.submit()
+    ours, by_hand = stage.runs
+    for run in (ours, by_hand):
+        run.wait_for_step(30)
+    stage.run("status", expect=3)
+    assert "1 tasks cancelled" in stage.run("cancel", ours.run_id)
+    stage.cluster.run("scancel", by_hand.job)
+    stage.wait(lambda: set(stage.states().values()) == {"CANCELLED"}, "the ends")
+    assert {row["run_id"]: row["reason"] for row in stage.rows()}[ours.run_id] == "by `jobs cancel`"
+    assert [run.attempts[-1].detail for run in (ours, by_hand)] == ["SIGTERM", "SIGTERM"]
+    stage.run("status", expect=0)  # as their user wants it
+    stage.cluster.run("scontrol", "requeue", ours.job, check=False)
+    assert "nothing to submit" in stage.rerun()
+    assert set(stage.states().values()) == {"CANCELLED"}
+    assert "2 of 2 runs submitted" in stage.submit()
+    stage.wait_completed([ours, by_hand])
+    for run in (ours, by_hand):
+        assert [attempt.reason for attempt in run.attempts] == ["signal", "completed"]
+        assert run.matches_uninterrupted()

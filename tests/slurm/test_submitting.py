@@ -1,0 +1,98 @@
+"""From a grid to jobs: chains, arrays above the site's limit, and a submitting process that dies."""
+
+from pathlib import Path
+
+from jobs.manifest import read_submissions
+from tests.slurm.cluster import Cluster
+from tests.slurm.scenario import scenario
+from tests.slurm.stage import DIVERGES, SHORT, Stage
+
+ELMO = {"elmo__model": ["tiny"], "elmo__combine": ["beside"]}
+
+
+def _deadly_sbatch(folder: Path, script: str) -> str:
+    """An sbatch that kills whoever calls it; the folder that it is in."""
+    folder.mkdir()
+    path = folder / "sbatch"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(folder)
+
+
+@scenario
+def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anything(stage: Stage) -> None:
+    stage.write_grid(seed=[1, 2], **SHORT)
+    stage.path = _deadly_sbatch(stage.folder / "before", "kill -9 $PPID")
+    stage.submit(expect=-9)
+    assert set(stage.states().values()) == {"LOST"}
+    stage.path = _deadly_sbatch(stage.folder / "after", '/usr/bin/sbatch "$@"; kill -9 $PPID')
+    stage.submit(expect=-9)
+    assert set(stage.states().values()) <= {"PENDING", "RUNNING", "COMPLETED"}
+    stage.path = ""
+    assert "0 of 2 runs submitted" in stage.submit()
+    training, report = read_submissions(stage.results)  # that which never reached Slurm is withdrawn
+    assert (training.submission.kind, report.submission.kind) == ("train", "report")
+    assert "nothing to submit" in stage.submit()
+    stage.wait_completed(stage.runs)
+    assert [len(run.attempts) for run in stage.runs] == [1, 1]
+
+
+@scenario
+def test_vectors_training_and_report_are_chained_and_chained_again(stage: Stage) -> None:
+    """A task in the middle fails: the report is written all the same, and anew when the task is rerun."""
+    stage.write_grid(seed=[1], training__learning_rate=[0.005, DIVERGES, 0.01], **SHORT, **ELMO)
+    stage.submit()
+    submissions = read_submissions(stage.results)
+    assert [one.submission.kind for one in submissions] == ["cache", "train", "report"]
+    report = stage.results.report / "report.md"
+    stage.wait(report.exists, "the report")
+    good, bad, also_good = stage.runs
+    assert stage.states() == {good.run_id: "COMPLETED", bad.run_id: "FAILED", also_good.run_id: "COMPLETED"}
+    report.unlink()
+    assert "1 of 1 runs submitted" in stage.rerun("--failed")
+    stage.wait(report.exists, "the second report")
+    assert [len(run.attempts) for run in stage.runs] == [1, 2, 1]
+
+
+@scenario
+def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: Stage) -> None:
+    stage.write_grid(seed=[1], **SHORT, **ELMO)
+    stage.results.elmo_caches.touch()  # where a folder should be made
+    stage.submit()
+    (run,) = stage.runs
+    stage.wait(lambda: stage.states() == {run.run_id: "FAILED"}, "the end")
+    assert stage.rows()[0]["reason"].startswith("its cache job failed: ")
+    assert stage.cluster.run("squeue", "-h", "-o", "%T", "-n", run.stage.name).stdout == ""
+    stage.results.elmo_caches.unlink()
+    assert "1 of 1 runs submitted" in stage.rerun("--failed")
+    stage.wait_completed([run])
+
+
+@scenario
+def test_array_above_the_sites_limit_is_split(stage: Stage) -> None:
+    with Cluster(stage.folder / "slurm", {"MaxArraySize": "4"}) as stage.cluster:
+        stage.write_cluster(parallelism=3)
+        stage.write_grid(seed=list(range(10)), **SHORT)
+        output = stage.submit()
+        assert output.count("train") == 3 * 2  # the kind, and in the folder's name
+        jobs = [run.job for run in stage.runs]
+        assert len(set(jobs)) == 10
+        assert {job.partition("_")[2] for job in jobs} == {"0", "1", "2", "3"}
+        running = stage.cluster.run("squeue", "-h", "-r", "-o", "%i").stdout.split()
+        assert set(jobs) < set(running)
+        stage.run("cancel", stage.name)
+        stage.wait(lambda: stage.cluster.run("squeue", "-h").stdout == "", "an empty queue")
+        assert set(stage.states().values()) == {"CANCELLED"}
+
+
+@scenario
+def test_jobs_do_not_inherit_what_another_job_left_in_the_shell(stage: Stage) -> None:
+    """Submitted from within an allocation, say."""
+    stage.write_grid(seed=[1], **SHORT)
+    stage.environ = {"SLURM_JOB_ID": "1", "SLURM_MEM_PER_CPU": "1", "SBATCH_PARTITION": "high"}
+    stage.submit()
+    (run,) = stage.runs
+    stage.wait_completed([run])
+    partition = stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%P", "-j", run.job).stdout.strip()
+    assert partition == "main"
+    assert [attempt.job for attempt in run.attempts] == [run.job]
