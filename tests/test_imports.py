@@ -128,3 +128,42 @@ def test_help_and_usage_errors_load_nothing_heavy(arguments: list[str]) -> None:
 
 def test_run_directories_are_read_without_torch() -> None:
     assert not _loaded_by("import sentiment.run_dir, sentiment.config_file, sentiment.records") & HEAVY
+
+
+def test_elmo_models_are_found_without_torch() -> None:
+    assert "torch" not in _loaded_by("import sentiment.elmo.models")
+
+
+# What knows how runs are executed, and what looks for tweets and models before any run is; the other modules of jobs
+# know runs only by their files.
+_TRAINS = {"jobs.task", "jobs.assignment", "jobs.attempt", "jobs.side_by_side", "jobs.local", "jobs.local_task"}
+_LOOKS_FOR_FILES = {"jobs.requirements": {"sentiment.data", "sentiment.elmo"}}
+JOBS = sorted((PACKAGE.parent / "jobs").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
+def test_jobs_know_of_runs_only_their_files(path: Path) -> None:
+    module = f"jobs.{path.stem}"
+    allowed = {"sentiment.training"} if module in _TRAINS else _LOOKS_FOR_FILES.get(module, set())
+    for imported in _imports(path):
+        assert imported.split(".")[0] != "report", f"{module} imports {imported}"
+        if imported in MODULES and imported not in {*LAYERS[0], *LAYERS[1]}:
+            assert any(imported == name or imported.startswith(f"{name}.") for name in allowed), imported
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
+def test_jobs_load_nothing_heavy_before_they_train(path: Path) -> None:
+    assert not {one.split(".")[0] for one in _imports(path, at_import_time=True)} & HEAVY
+
+
+def test_only_jobs_know_submitit() -> None:
+    users = {name for name, path in MODULES.items() if any(one.startswith("submitit") for one in _imports(path))}
+    assert users == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["submit", "--help"], ["status", "--results", "nowhere"]], ids=" ".join
+)
+def test_jobs_answer_without_anything_heavy(arguments: list[str]) -> None:
+    loaded = _loaded_by(f"from jobs.__main__ import app\ntry:\n    app({arguments!r})\nexcept SystemExit: pass")
+    assert not loaded & HEAVY

@@ -1,9 +1,12 @@
 """How ELMo sees a token: fifty numbers, one per UTF-8 byte, with marks for its beginning, its end and what follows."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 CHARACTERS = 50
 """Numbers per token; what does not fit is cut off, possibly inside a character."""
@@ -41,12 +44,14 @@ def character_ids(tokens: Sequence[str]) -> np.ndarray:
     return ids
 
 
-def batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
+def batch_to_ids(batch: Sequence[Sequence[str]]) -> "torch.Tensor":
     """The field's name for the input of a batch of tokenised sentences, equal to allennlp's.
 
     Returns:
         (sentences, tokens of the longest, 50) of int64; zeros where a shorter sentence has no token.
     """
+    import torch  # here, since whoever only looks for a model's files does without
+
     lengths = np.fromiter(map(len, batch), np.int64, len(batch))
     ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)
     ids[np.arange(ids.shape[1]) < lengths[:, None]] = character_ids([token for sentence in batch for token in sentence])
