@@ -39,6 +39,10 @@ Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", 
 ClusterFile = Annotated[Path, typer.Option("--cluster", help="What jobs may use.")]
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field of all runs: section.field=value.")]
+Local = Annotated[bool, typer.Option("--local", help="Run them here and now, without Slurm.")]
+AtOnce = Annotated[
+    int | None, typer.Option("--at-once", min=1, help="With --local: so many runs at a time; else one per GPU.")
+]
 _GRIDS = Path("configs/grids")
 _CLUSTER = Path("configs/cluster.yaml")
 _RESULTS = Path("results")
@@ -56,10 +60,8 @@ def submit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be submitted, and submit nothing.")
     ] = False,
-    local: Annotated[bool, typer.Option("--local", help="Run them here and now, without Slurm.")] = False,
-    at_once: Annotated[
-        int | None, typer.Option("--at-once", min=1, help="With --local: so many runs at a time; else one per GPU.")
-    ] = None,
+    local: Local = False,
+    at_once: AtOnce = None,
     cluster: ClusterFile = _CLUSTER,
     results: ResultsRoot = _RESULTS,
 ) -> None:
@@ -68,6 +70,7 @@ def submit(
     With --local it ends when all have ended: with 0 if all are completed, 1 if any failed, and with 3 if it was
     stopped: everything is saved then, and the same command goes on.
     """
+    from jobs.adopt import adopt_completed
     from jobs.desk import missing_runs, open_desk
     from jobs.grid import load_grid
     from sentiment.run_dir import Results
@@ -82,6 +85,7 @@ def submit(
         raise typer.Exit(run_here(Results(results), loaded, at_once, typer.echo))
     with open_desk(Results(results), loaded.plan) as desk:
         Results(results).write_grid(loaded.plan)
+        adopt_completed(Results(results), loaded.plan)
         rows = desk.rows
         _tell(desk.submit(missing_runs(loaded, rows), cluster), len(rows))
 
@@ -115,6 +119,8 @@ def rerun(
     ] = False,
     oom: Annotated[bool, typer.Option("--oom", help="Runs that had too little memory.")] = False,
     cancelled: Annotated[bool, typer.Option("--cancelled", help="Runs that were cancelled.")] = False,
+    local: Local = False,
+    at_once: AtOnce = None,
     cluster: ClusterFile = _CLUSTER,
     results: ResultsRoot = _RESULTS,
 ) -> None:
@@ -126,6 +132,9 @@ def rerun(
     chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled}
     causes = [cause for cause, wanted in chosen.items() if wanted]
     for plan, run_ids in _chosen(targets, Results(results)):
+        if local:
+            _rerun_here(Results(results), plan, causes, run_ids, at_once)
+            continue
         with open_desk(Results(results), plan) as desk:
             rows = select(desk.rows, causes, run_ids)
             _tell(desk.submit(desk.configs(rows), cluster), len(rows))
@@ -180,6 +189,14 @@ def _show_plan(loaded: Any, results: Any, cluster: Path) -> None:
 
     for line in show_plan(results, loaded, cluster):
         typer.echo(line)
+
+
+def _rerun_here(results: Any, plan: Any, causes: list[str], run_ids: set[str], at_once: int | None) -> None:
+    """Ends the command where a grid is stopped or fails."""
+    from jobs.local import rerun_here
+
+    if code := rerun_here(results, plan, causes, run_ids, at_once, typer.echo):
+        raise typer.Exit(code)
 
 
 def _chosen(targets: list[str] | None, results: Any) -> Any:

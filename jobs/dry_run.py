@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import slurm
+from jobs.adopt import completed_elsewhere
 from jobs.costs import estimate, read_completed
 from jobs.desk import missing_runs, parts_for
 from jobs.grid import Grid
@@ -29,9 +30,12 @@ def show_plan(results: Results, grid: Grid, cluster: Path) -> Iterator[str]:
     """
     submissions = read_submissions(results, grid.plan.name)
     rows = read_grid_status(results, grid.plan, submissions, ask_slurm()).rows
-    missing = missing_runs(grid, rows)
+    elsewhere = completed_elsewhere(results, grid.plan)
+    missing = [(row, config) for row, config in missing_runs(grid, rows) if row.run_id not in elsewhere]
     yield f"grid {grid.plan.name}: {grid.plan.description}"
     yield from _show_runs(grid, rows)
+    if elsewhere:
+        yield f"{len(elsewhere)} of {len(rows)} runs are completed in other grids and would be taken over"
     yield f"{len(missing)} of {len(rows)} runs would be submitted"
     if missing:
         yield from _show_costs([config for _, config in missing], results)

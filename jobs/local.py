@@ -10,18 +10,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobs.adopt import adopt_completed
 from jobs.assignment import KilledError
 from jobs.attempt import Outcome
 from jobs.desk import missing_runs
 from jobs.failure import record_failure
 from jobs.grid import Grid
 from jobs.manifest import read_submissions
-from jobs.status import ask_slurm, read_grid_status
+from jobs.selection import select
+from jobs.status import Row, ask_slurm, read_grid_status
 from sentiment.config import RunConfig
 from sentiment.lock import ProcessLock
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest, end_of_time
+
+Say = Callable[[str], None]
 
 _POLL_SECONDS = 0.1
 
@@ -38,8 +42,8 @@ def gpus_here() -> list[str]:
     return done.stdout.split() if done.returncode == 0 else []
 
 
-def run_here(results: Results, grid: Grid, at_once: int | None, say: Callable[[str], None]) -> Outcome:
-    """Run what is neither completed nor runs or waits elsewhere.
+def run_here(results: Results, grid: Grid, at_once: int | None, say: Say) -> Outcome:
+    """Run what is neither completed nor runs or waits elsewhere; completed runs of other grids are taken over.
 
     Args:
         at_once: so many runs at a time; None takes one for each GPU, or one.
@@ -47,17 +51,42 @@ def run_here(results: Results, grid: Grid, at_once: int | None, say: Callable[[s
     Raises:
         LockedError: another command runs, submits or cancels this grid.
     """
+
+    def choose() -> list[RunConfig]:
+        results.write_grid(grid.plan)
+        adopt_completed(results, grid.plan)
+        return [config for _, config in missing_runs(grid, _rows(results, grid.plan))]
+
+    return _run(results, grid.plan, choose, at_once, say)
+
+
+def rerun_here(
+    results: Results, plan: GridPlan, causes: Sequence[str], run_ids: set[str], at_once: int | None, say: Say
+) -> Outcome:
+    """Run again what ended without a result, as `jobs.selection.select` chooses it; else like run_here."""
+
+    def choose() -> list[RunConfig]:
+        chosen = select(_rows(results, plan), causes, run_ids)
+        return [results.run_dir(row.run_id, plan.name).read_config() for row in chosen]
+
+    return _run(results, plan, choose, at_once, say)
+
+
+def _run(
+    results: Results, plan: GridPlan, choose: Callable[[], list[RunConfig]], at_once: int | None, say: Say
+) -> Outcome:
     gpus = gpus_here()
     with StopRequest(end_of_time(None, time.time())) as stop:
-        folder = results.slurm / grid.plan.name
+        folder = results.slurm / plan.name
         folder.mkdir(parents=True, exist_ok=True)
         with ProcessLock(folder / "lock", "runs this grid"):
-            results.write_grid(grid.plan)
-            submissions = read_submissions(results, grid.plan.name)
-            rows = read_grid_status(results, grid.plan, submissions, ask_slurm()).rows
-            configs = [config for _, config in missing_runs(grid, rows)]
-            say(f"{len(configs)} of {len(rows)} runs to do" if configs else "nothing to do")
-            return LocalGrid(results, grid.plan, at_once or max(len(gpus), 1), gpus, say).run(configs, stop)
+            configs = choose()
+            say(f"{len(configs)} of {len(plan.runs)} runs to do" if configs else "nothing to do")
+            return LocalGrid(results, plan, at_once or max(len(gpus), 1), gpus, say).run(configs, stop)
+
+
+def _rows(results: Results, plan: GridPlan) -> list[Row]:
+    return read_grid_status(results, plan, read_submissions(results, plan.name), ask_slurm()).rows
 
 
 @dataclass(frozen=True)
@@ -83,7 +112,7 @@ class LocalGrid:
     plan: GridPlan
     at_once: int
     gpus: Sequence[str]
-    say: Callable[[str], None]
+    say: Say
     _running: list[_Attempt] = field(default_factory=list, init=False)
     _outcomes: list[Outcome] = field(default_factory=list, init=False)
     _total: int = field(default=0, init=False)

@@ -105,6 +105,13 @@ def test_plan_leaves_out_what_is_completed_and_learns_from_it(base: Path, result
     assert "--array=0-1" in text
 
 
+def test_plan_says_what_is_completed_in_other_grids(base: Path, results: Results, trained: RunDir) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
+    shutil.copytree(trained.path, results.run_dir(grid.plan.runs[0].run_id, "other").path)
+    text = "\n".join(show_plan(results, grid, CLUSTER))
+    assert "1 of 3 runs are completed in other grids and would be taken over\n2 of 3 runs would be submitted" in text
+
+
 def test_plan_of_a_completed_grid_asks_slurm_for_nothing(base: Path, results: Results, trained: RunDir) -> None:
     like = trained.read_result()
     assert isinstance(like, Result)
