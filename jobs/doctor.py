@@ -32,20 +32,23 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         cluster: the file of resources.
         grids: the folder of grid files.
     """
-    yield from examine_slurm(cluster)
+    yield from examine_slurm(cluster, grids)
     yield from examine_machine()
     yield from examine_disk(results)
     yield from examine_grids(results, grids)
     yield examine_wandb()
 
 
-def examine_slurm(cluster: Path) -> Iterator[Finding]:
+def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
     """The site's settings and partitions, and whether the cluster's file fits them."""
     file = None
     try:
         file = read_cluster(cluster)
     except ConfigError as error:
         yield Finding("problem", str(cluster), str(error))
+    for name in file.grids if file else ():
+        if not (grids / f"{name}.yaml").exists():
+            yield Finding("note", f"{cluster.name} grids.{name}", f"there is no grid of this name in {grids}")
     try:
         settings, partitions = slurm.read_settings(), read_partitions()
     except NoSlurmError as error:

@@ -160,6 +160,14 @@ def test_without_slurm_it_ends_with_4_where_slurm_is_demanded(
     assert "grid smoke" in text
 
 
+def test_section_for_a_grid_that_does_not_exist_is_told(results: Results, tmp_path: Path) -> None:
+    path = write_yaml(tmp_path / "cluster.yaml", {"grids": {"smok": {"gpus": 0}, "smoke": {"gpus": 0}}})
+    code, text = _run("--cluster", path, "--results", results.root, path=str(tmp_path))
+    assert code == 0
+    assert "grids.smok " in text
+    assert "grids.smoke " not in text
+
+
 def test_slip_in_the_file_of_the_cluster_is_a_problem(results: Results, tmp_path: Path) -> None:
     path = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpu": 1}})
     code, text = _run("--cluster", path, "--results", results.root, path=str(tmp_path))

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from jobs.grid import expand_grid
 from jobs.sweep_file import read_sweep
-from sentiment.config_file import read_yaml
+from sentiment.config_file import load_config, read_yaml
 from sentiment.errors import ConfigError, UsageError
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import GRIDS, draw, starts_from, write_base, write_grid, write_yaml
@@ -93,6 +93,15 @@ def test_each_grid_of_the_study_expands(name: str, tmp_path: Path) -> None:
     assert len(grid.configs) == RUNS[name]
     assert grid.plan.description.endswith(("?", "."))
     assert "?" in grid.plan.description
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_wandbs_agent_passes_is_the_same_run(name: str, tmp_path: Path) -> None:
+    """It writes `name=value` with Python's own text of each value."""
+    grid = expand_grid(GRIDS / f"{name}.yaml", Results(tmp_path))
+    for run in grid.plan.runs:
+        arguments = [f"{field}={value}" for field, value in run.parameters.items()]
+        assert load_config(Path(grid.plan.base), arguments).run_id == run.run_id
 
 
 def test_each_grid_file_is_tested() -> None:
