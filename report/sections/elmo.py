@@ -110,7 +110,7 @@ def _group(run: Finished) -> str:
 
 
 def _is_cached(run: Finished) -> bool:
-    return run.config.elmo is None or run.config.elmo.cache == "on"
+    return run.config.elmo is None or run.config.elmo.cached
 
 
 def _mixture_blocks(runs: list[Finished]) -> list[Block]:

@@ -56,7 +56,7 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
     ]
     return [
         Column("#", "rank", lambda row: wording.DASH if row["rank"] is None else row["rank"]),
-        blocks.text("Model", "model"),
+        Column("Model", "model", _model, numeric=False),
         blocks.count("Seeds", "seeds"),
         blocks.percent("Validation F1", "validation_f1"),
         Column("Test accuracy", "test_accuracy", _test_accuracy),
@@ -71,6 +71,10 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
         blocks.number("Best epoch", "best_epoch", 1),
         blocks.duration("Time per run", "seconds"),
     ]
+
+
+def _model(row: Row) -> Any:
+    return joined([strong("published"), row["model"]]) if row["published"] else row["model"]
 
 
 def _test_accuracy(row: Row) -> str:
@@ -113,7 +117,7 @@ def _published_row(one: Any) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(_configuration_keys())
     is_validation = one.part == "validation"
     row |= {"published": True, "rank": None, "bound": one.bound, "random_numbers": False}
-    row["model"] = joined([strong("published"), f"{one.model} ({one.part})"])
+    row["model"] = f"{one.model} ({one.part})"
     row["validation_accuracy" if is_validation else "test_accuracy"] = one.accuracy
     row["remark"] = one.remark
     if is_validation:  # the only column of accuracies that is shown; the model's name says which part it is of

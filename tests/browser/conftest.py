@@ -1,0 +1,54 @@
+"""The system's Chromium, and a report of all kinds of grids for it to open."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from report.build import build_report
+from sentiment.run_dir import Results
+from tests.report.studies import write_study
+
+TRIALS = 48
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Playwright's own builds can't be had everywhere; the distribution's does as well."""
+    chromium = shutil.which("chromium") or pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    return {**browser_type_launch_args, "executable_path": chromium}
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """None: the plugin's own, written as a method, is one that pytest warns of."""
+
+
+@pytest.fixture(scope="session")
+def report_address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of a report with enough trials for every figure, alone in its folder."""
+    folder = tmp_path_factory.mktemp("browser")
+    write_study(Results(folder / "results"), TRIALS)
+    _, page = build_report(Results(folder / "results"), [], folder / "report")
+    alone = folder / "alone" / "report.html"
+    alone.parent.mkdir()
+    shutil.copy(page, alone)
+    return alone.as_uri()
+
+
+@pytest.fixture
+def report(page: Page, report_address: str) -> Page:
+    """The report, opened without a network."""
+    page.context.set_offline(True)
+    page.goto(report_address)
+    return page
+
+
+@pytest.fixture(scope="session")
+def axe() -> Path:
+    """The accessibility checker's script, a file of its package."""
+    import axe_playwright_python
+
+    return Path(axe_playwright_python.__file__).parent / "axe.min.js"

@@ -1,0 +1,180 @@
+"""The page in a real browser: quiet, offline, sortable, and fit for phones, paper, the dark and screen readers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = pytest.mark.browser
+
+TRIAL_LINES = 'svg [id*="-trial-"]'
+
+_SORT_VALUES = """(table, title) => {
+  const place = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent === title);
+  return [...table.tBodies[0].rows].map(row => row.cells[place].dataset.sort);
+}"""
+
+
+def _column(table: Locator, title: str) -> list[str]:
+    """What the page sorts a column by, from top to bottom."""
+    return list(table.evaluate(_SORT_VALUES, title))
+
+
+def _values(table: Locator, title: str) -> list[float]:
+    """The same as numbers; missing ones are infinite."""
+    return [float(value) if value else float("inf") for value in _column(table, title)]
+
+
+@pytest.fixture
+def leaderboard(report: Page) -> Locator:
+    """The first table."""
+    return report.locator("table").first
+
+
+def test_page_asks_for_nothing_and_complains_of_nothing(page: Page, report_address: str) -> None:
+    requests: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.context.set_offline(True)
+    page.goto(report_address)
+    page.get_by_role("button", name="Test F1").first.click()
+    page.mouse.wheel(0, 20_000)
+    assert complaints == []
+    assert [url for url in requests if url != report_address and not url.startswith("data:")] == []
+
+
+def test_answer_is_on_the_first_screen(report: Page) -> None:
+    expect(report.get_by_text("of test tweets right")).to_be_in_viewport()
+    expect(
+        report.get_by_role("img", name="Test accuracy of the best model, the floor and the study")
+    ).to_be_in_viewport()
+
+
+def test_mouse_sorts_by_value_and_turns_the_order_round(leaderboard: Locator) -> None:
+    button = leaderboard.get_by_role("button", name="Test accuracy", exact=True)
+    heading = button.locator("..")
+    button.click()
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    values = _values(leaderboard, "Test accuracy")
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) > 10
+    button.click()
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    assert _values(leaderboard, "Test accuracy") == sorted(values)
+
+
+def test_keyboard_sorts_too_and_one_column_at_a_time(report: Page, leaderboard: Locator) -> None:
+    leaderboard.get_by_role("button", name="Model").focus()
+    report.keyboard.press("Enter")
+    names = _column(leaderboard, "Model")
+    assert names == sorted(names, key=str.casefold)
+    report.keyboard.press("Tab")
+    report.keyboard.press("Space")
+    assert leaderboard.locator("[aria-sort]").all_inner_texts() == ["Seeds"]
+    assert _values(leaderboard, "Seeds")[0] == 3
+
+
+def test_missing_values_stay_last_in_both_orders(leaderboard: Locator) -> None:
+    for _ in range(2):
+        leaderboard.get_by_role("button", name="Validation F1").click()
+        values = _values(leaderboard, "Validation F1")
+        missing = values.count(float("inf"))
+        assert missing == 7  # published rows have none
+        assert values[-missing:] == [float("inf")] * missing
+
+
+def test_pointing_at_a_trial_singles_it_out_and_names_it(report: Page) -> None:
+    lines = report.locator(TRIAL_LINES)
+    assert lines.count() == 48
+    chosen, other = lines.nth(47), lines.nth(0)
+    chosen.scroll_into_view_if_needed()
+    path = chosen.locator("path")
+    middle = path.evaluate(
+        "path => { const at = path.getPointAtLength(path.getTotalLength() - 20);"
+        " const there = at.matrixTransform(path.getScreenCTM()); return [there.x, there.y]; }"
+    )
+    report.mouse.move(*middle)
+    expect(chosen).to_have_css("opacity", "1")
+    expect(other).to_have_css("opacity", "0.12")
+    assert "validation F1" in chosen.locator("title").evaluate("title => title.textContent")
+    report.mouse.move(0, 0)
+    expect(other).to_have_css("opacity", "1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1400])
+def test_page_never_scrolls_sideways(report: Page, width: int, scheme: Any) -> None:
+    report.set_viewport_size({"width": width, "height": 800})
+    report.emulate_media(color_scheme=scheme)
+    report.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_no_text_runs_out_of_its_cell(report: Page) -> None:
+    report.set_viewport_size({"width": 360, "height": 800})
+    spilt = report.evaluate(
+        "[...document.querySelectorAll('td')].filter(cell => cell.scrollWidth > cell.clientWidth + 1)"
+        ".map(cell => cell.textContent.slice(0, 40))"
+    )
+    assert spilt == []
+
+
+def test_dark_theme_turns_page_and_figures_dark(report: Page) -> None:
+    def brightness(script: str) -> float:
+        colours = report.evaluate(f"({script}).match(/[0-9.]+/g).slice(0, 3).map(Number)")
+        return float(sum(colours) / 3)
+
+    page, text = "getComputedStyle(document.body).backgroundColor", "getComputedStyle(document.body).color"
+    figure = "getComputedStyle(document.querySelector('figure')).backgroundColor"
+    label = "getComputedStyle(document.querySelector('figure svg text')).fill"
+    for scheme, dark_first in (("light", (page, figure)), ("dark", (text, label))):
+        report.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert all(brightness(script) > 190 for script in dark_first)
+        others = (text, label) if scheme == "light" else (page, figure)
+        assert all(brightness(script) < 60 for script in others)
+
+
+def test_paper_has_no_navigation_and_nothing_is_cut_off(report: Page) -> None:
+    report.emulate_media(media="print")
+    expect(report.locator("nav")).to_be_hidden()
+    assert report.locator(".scroll").first.evaluate("box => getComputedStyle(box).overflowX") == "visible"
+    assert report.locator("figure").first.evaluate("figure => getComputedStyle(figure).breakInside") == "avoid"
+    assert report.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility_checker_finds_nothing_serious(report: Page, axe: Path, scheme: Any) -> None:
+    report.emulate_media(color_scheme=scheme)
+    report.evaluate(axe.read_text(encoding="utf-8"))  # as a script of the page the page's own policy forbids it
+    found = report.evaluate("axe.run()")
+    serious = [
+        (finding["id"], finding["nodes"][0]["html"][:200], finding["nodes"][0]["failureSummary"])
+        for finding in found["violations"]
+        if finding["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def test_hostile_tweets_run_nothing(report: Page) -> None:
+    expect(report.get_by_text("<script>alert('tweet')</script> so sad")).to_have_count(1)
+    assert report.locator("script").count() == 1
+    assert report.locator("a[href^='javascript'], a[href^='http'], img").count() == 0
+
+
+def test_every_reference_within_the_page_has_its_target(report: Page) -> None:
+    dangling = report.evaluate(
+        '[...document.documentElement.outerHTML.matchAll(/(?:url\\(#|href="#)([^)"]+)/g)]'
+        ".map(found => found[1]).filter(id => !document.getElementById(id))"
+    )
+    assert dangling == []
+
+
+def test_ids_are_unique(report: Page) -> None:
+    twice = report.evaluate(
+        "(ids => ids.filter((id, place) => ids.indexOf(id) !== place))"
+        "([...document.querySelectorAll('[id]')].map(element => element.id))"
+    )
+    assert twice == []
