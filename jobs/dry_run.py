@@ -76,7 +76,7 @@ def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]
             f"{len(configs)} runs, on the same tweets for {costs.judged - costs.alike}, none for "
             f"{len(configs) - costs.judged}"
         )
-    if any(config.elmo and config.elmo.cache == "on" for config in configs):
+    if any(config.elmo and config.elmo.cached for config in configs):
         yield "ELMo's vectors come on top, once for all runs: python -m sentiment encode CONFIG --dry-run"
 
 

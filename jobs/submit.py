@@ -49,7 +49,7 @@ def plan_parts(batches: Iterable[Batch], cache: Resources, report: Resources, mo
         most_tasks: that the site allows in one array.
     """
     training = [part for batch in batches for part in _training(batch, most_tasks)]
-    cached = [one for part in training for one in part.configs if one.elmo and one.elmo.cache == "on"]
+    cached = [one for part in training for one in part.configs if one.elmo and one.elmo.cached]
     encoders = cache.parallelism or 1
     parts = [Part("cache", [[]] * encoders, cached, cache, encoders)] if cached else []
     return [*parts, *training, Part("report", [[]], [], report, 1)]

@@ -110,7 +110,7 @@ def encode(
     with StopRequest() as stop:
         run = _load(config, data, overrides)
         stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
-        if run.elmo is None or run.elmo.cache == "off":
+        if run.elmo is None or not run.elmo.cached:
             raise UsageError(f"{config}: reads no cached ELMo vectors; elmo.model, and elmo.cache 'on', would make it")
 
         from sentiment.run_dir import Results

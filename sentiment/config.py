@@ -142,24 +142,28 @@ class ElmoConfig(Section):
     """Share of each ELMo vector's numbers that is zeroed in training."""
     layer_norm: bool = False
     """With `mix`: whether each layer is brought to mean 0 and variance 1 first."""
-    state: Literal["zero", "warm", "carry"] = "zero"
-    """In which an LSTM begins a tweet: `zero`; `warm`, always that after a fixed text; `carry`, what the batch before
-    left, as allennlp does: for comparison only, since vectors then depend on the order of batches."""
+    state: Literal["zero", "warm", "carry"] = "warm"
+    """In which an LSTM begins a tweet: `zero`; `warm`, always that after a fixed text, which is much nearer to the
+    running state that the model was trained with; `carry`, what the batch before left, as allennlp does: for comparison
+    only, since vectors then depend on the order of batches."""
     backend: Literal["own", "allennlp"] = "own"
-    """Whose code computes: this project's, or allennlp's (slow; without cache)."""
+    """Whose code computes: this project's, or allennlp's, which is slow."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Of the encoder's matrix products."""
     storage: Literal["fp16", "fp32"] = "fp16"
     """Of the cached vectors."""
     cache: Literal["on", "off"] = "on"
-    """`off` computes the vectors anew for every batch."""
+    """`off` computes the vectors anew for every batch, as is always done with state `carry` or backend `allennlp`."""
+
+    @property
+    def cached(self) -> bool:
+        """Whether the vectors are computed once."""
+        return self.cache == "on" and self.state != "carry" and self.backend == "own"
 
     @model_validator(mode="after")
-    def _can_be_computed(self) -> Self:
-        if self.cache == "on" and self.state == "carry":
-            raise ValueError("state 'carry' makes vectors depend on the order of batches: it needs cache 'off'")
-        if self.backend == "allennlp" and (self.cache == "on" or self.precision != "fp32" or self.state == "warm"):
-            raise ValueError("backend 'allennlp' needs cache 'off', precision 'fp32', and state 'zero' or 'carry'")
+    def _backend_has_the_precision(self) -> Self:
+        if self.backend == "allennlp" and self.precision != "fp32":
+            raise ValueError(f"precision {self.precision!r} is not known to backend 'allennlp'; valid there: fp32")
         return self
 
 

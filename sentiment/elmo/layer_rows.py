@@ -2,8 +2,7 @@
 
 import os
 import weakref
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,15 +14,18 @@ from sentiment.data.batches import Rows
 from sentiment.elmo.options import DIRECTIONS
 from sentiment.errors import ElmoError
 
-# Reads of a batch that wait for the disk at the same time.
-_READERS = 8
+_CAN_ANNOUNCE = hasattr(os, "posix_fadvise")  # not on macOS
 
 
 class LayerRows(Protocol):
     """Vectors of one layer of all tokens of a cache."""
 
-    def gather(self, starts: Rows, lengths: Rows, longest: int) -> torch.Tensor:
-        """(tweets, longest, vector) from the first token of each tweet on, zeros after its end."""
+    def gather(self, starts: Rows, lengths: Rows, longest: int, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """(tweets, longest, vector) from the first token of each tweet on, zeros after its end.
+
+        Args:
+            dtype: of the result; None takes that of the values.
+        """
 
 
 class MemoryRows:
@@ -33,10 +35,10 @@ class MemoryRows:
         """Args: values: (tokens, vector)."""
         self._values = values
 
-    def gather(self, starts: Rows, lengths: Rows, longest: int) -> torch.Tensor:
+    def gather(self, starts: Rows, lengths: Rows, longest: int, dtype: torch.dtype | None = None) -> torch.Tensor:
         """As `LayerRows.gather`, on the device of the values."""
-        positions, outside = _positions(starts, lengths, longest)
-        return _select(self._values, positions, outside)
+        tokens = torch.from_numpy(_runs(starts, lengths)).to(self._values.device)
+        return _side_by_side(self._values.index_select(0, tokens), lengths, longest, dtype)
 
 
 class TypeRows:
@@ -46,17 +48,16 @@ class TypeRows:
         """Args: table: (types, vector / 2); token_types: (tokens,)."""
         self._table, self._token_types = table, token_types
 
-    def gather(self, starts: Rows, lengths: Rows, longest: int) -> torch.Tensor:
+    def gather(self, starts: Rows, lengths: Rows, longest: int, dtype: torch.dtype | None = None) -> torch.Tensor:
         """As `LayerRows.gather`, on the device of the table."""
-        positions, outside = _positions(starts, lengths, longest)
-        types = self._token_types[positions].astype(np.int64)
-        return _select(self._table, types, outside).repeat(1, 1, DIRECTIONS)
+        types = torch.from_numpy(self._token_types[_runs(starts, lengths)]).to(self._table.device)
+        return _side_by_side(self._table.index_select(0, types), lengths, longest, dtype).repeat(1, 1, DIRECTIONS)
 
 
 class DiskRows:
-    """A layer on disk: each tweet is one read from its shard's file, and several reads wait for the disk at once.
+    """A layer on disk: each tweet is one read from its shard's file, and all of a batch are announced before the first.
 
-    A memory map would wait for one page after the other.
+    The system then has many reads under way at once, where a memory map waits for one page after the other.
     """
 
     def __init__(self, shards: Sequence[npt.NDArray[Any]], paths: Sequence[Path]) -> None:
@@ -66,28 +67,26 @@ class DiskRows:
         self._headers = np.array([path.stat().st_size for path in paths]) - [shard.nbytes for shard in shards]
         self._first_tokens = np.cumsum([0, *map(len, shards)])[:-1]
         self._size, self._dtype = shards[0].shape[1], shards[0].dtype
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="elmo")
-        weakref.finalize(self, _close, self._files, self._readers)
+        weakref.finalize(self, _close, self._files)
 
-    def gather(self, starts: Rows, lengths: Rows, longest: int) -> torch.Tensor:
+    def gather(self, starts: Rows, lengths: Rows, longest: int, dtype: torch.dtype | None = None) -> torch.Tensor:
         """As `LayerRows.gather`, on the CPU.
 
         Raises:
             ElmoError: a file cannot be read.
         """
-        found = np.zeros((len(starts), longest, self._size), self._dtype)
-        shards = np.searchsorted(self._first_tokens, starts, side="right") - 1
+        ends = np.cumsum(lengths)
+        found = np.empty((int(ends[-1]), self._size), self._dtype)
         width = self._size * self._dtype.itemsize
+        shards = np.searchsorted(self._first_tokens, starts, side="right") - 1
         places = self._headers[shards] + (starts - self._first_tokens[shards]) * width
-
-        def read(tweets: Iterable[int]) -> None:
-            for tweet in tweets:
-                self._read(int(shards[tweet]), int(places[tweet]), found[tweet, : lengths[tweet]])
-
-        # In the order of the file, in as many pieces as there are readers.
-        pieces = np.array_split(np.argsort(starts, kind="stable"), _READERS)
-        list(self._readers.map(read, pieces))
-        return torch.from_numpy(found)
+        reads = list(zip(shards.tolist(), places.tolist(), (ends - lengths).tolist(), ends.tolist(), strict=True))
+        if _CAN_ANNOUNCE:
+            for shard, place, start, end in reads:
+                os.posix_fadvise(self._files[shard], place, (end - start) * width, os.POSIX_FADV_WILLNEED)
+        for shard, place, start, end in reads:
+            self._read(shard, place, found[start:end])
+        return _side_by_side(torch.from_numpy(found), lengths, longest, dtype)
 
     def _read(self, shard: int, place: int, target: npt.NDArray[Any]) -> None:
         left = target.reshape(-1).view(np.uint8).data
@@ -101,28 +100,23 @@ class DiskRows:
             left, place = left[count:], place + count
 
 
-def _close(files: Sequence[int], readers: ThreadPoolExecutor) -> None:
-    readers.shutdown(wait=False)  # the last reference may end in one of the readers themselves
+def _close(files: Sequence[int]) -> None:
     for file in files:
         os.close(file)
 
 
-def _positions(starts: Rows, lengths: Rows, longest: int) -> tuple[Rows, npt.NDArray[np.bool_] | None]:
-    """Numbers of tokens, (tweets, longest), and where there is none; None if every tweet is as long as the longest."""
-    steps = np.arange(longest)
-    positions = starts[:, None] + steps
-    if (lengths == longest).all():
-        return positions, None
-    outside = steps >= lengths[:, None]
-    positions[outside] = 0
-    return positions, outside
+def _runs(starts: Rows, lengths: Rows) -> Rows:
+    """For each tweet as many numbers as it is long, from its start on."""
+    within: Rows = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return within + np.repeat(starts, lengths)
 
 
-def _select(values: torch.Tensor, numbers: Rows, outside: npt.NDArray[np.bool_] | None) -> torch.Tensor:
-    index = torch.from_numpy(numbers.reshape(-1)).to(values.device)
-    if not len(values):  # nothing but empty tweets
-        return values.new_zeros(*numbers.shape, values.shape[1])
-    chosen = values.index_select(0, index).view(*numbers.shape, values.shape[1])
-    if outside is not None:
-        chosen.masked_fill_(torch.from_numpy(outside).to(values.device)[:, :, None], 0)
-    return chosen
+def _side_by_side(vectors: torch.Tensor, lengths: Rows, longest: int, dtype: torch.dtype | None) -> torch.Tensor:
+    """(tweets, longest, vector) out of the vectors of all tokens, (tokens, vector), zeros after a tweet's end."""
+    vectors = vectors.to(dtype or vectors.dtype)
+    tweets, size = len(lengths), vectors.shape[1]
+    if len(vectors) == tweets * longest:
+        return vectors.view(tweets, longest, size)
+    padded = vectors.new_zeros(tweets * longest, size)
+    places = torch.from_numpy(_runs(np.arange(tweets) * longest, lengths)).to(vectors.device)
+    return padded.index_copy_(0, places, vectors).view(tweets, longest, size)

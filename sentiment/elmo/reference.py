@@ -19,15 +19,18 @@ import numpy as np
 import torch
 
 from sentiment.elmo.encoder import LAYERS, Encoded, Layer
+from sentiment.elmo.state import WARM_TEXT, StateMode
 from sentiment.errors import ElmoError
 
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")
 
 
 class ReferenceElmo:
-    """allennlp's ELMo behind the same method as ours; states are carried over batches, or begin at zero."""
+    """allennlp's ELMo behind the same method as ours, with the same choice of states."""
 
-    def __init__(self, options: Path, weights: Path, carry: bool = True, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, options: Path, weights: Path, state: StateMode = "carry", device: torch.device | str = "cpu"
+    ) -> None:
         """Read a model.
 
         Raises:
@@ -35,8 +38,14 @@ class ReferenceElmo:
         """
         self.module = reference_elmo(options, weights).to(device)
         self._bilm = self.module._elmo_lstm
-        self._carry = carry
         self._device = device
+        self._initial: tuple[torch.Tensor, ...] | None = None
+        self._carry = True
+        if state == "warm":
+            for sentence in WARM_TEXT:
+                self.encode([sentence.split()])
+            self._initial = self._lstm._states
+        self._carry = state == "carry"
 
     @property
     def vector_size(self) -> int:
@@ -45,7 +54,7 @@ class ReferenceElmo:
 
     def reset_states(self) -> None:
         """Begin anew from zeros."""
-        self._bilm._elmo_lstm.reset_states()
+        self._lstm.reset_states()
 
     @torch.no_grad()
     def encode(
@@ -62,7 +71,7 @@ class ReferenceElmo:
             batch = tweets[start : start + batch_tweets]
             if not self._carry:
                 # Its own switch for this, `stateful`, fails at a batch that is larger than the one before.
-                self.reset_states()
+                self._begin(len(batch))
             activations = self._bilm(reference_batch_to_ids(batch).to(self._device))["activations"]
             for layer, part in parts.items():
                 padded = activations[LAYERS.index(layer)]
@@ -71,6 +80,15 @@ class ReferenceElmo:
         empty = torch.empty(0, self.vector_size, dtype=dtype, device=self._device)
         found = {layer: torch.cat([empty, *part]) for layer, part in parts.items()}
         return Encoded(found, np.cumsum([0, *lengths]))
+
+    @property
+    def _lstm(self) -> Any:
+        return self._bilm._elmo_lstm
+
+    def _begin(self, tweets: int) -> None:
+        self.reset_states()
+        if self._initial is not None:
+            self._lstm._states = tuple(part.expand(-1, tweets, -1).contiguous() for part in self._initial)
 
 
 def reference_is_installed() -> bool:

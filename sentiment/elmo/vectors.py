@@ -38,7 +38,7 @@ def build_encoder(config: ElmoConfig, model: ModelFiles, device: torch.device) -
         return build_elmo(config, model, device)
     from sentiment.elmo.reference import ReferenceElmo  # loads allennlp
 
-    return ReferenceElmo(model.options_path, model.weights_path, carry=config.state == "carry", device=device)
+    return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
 
 
 class CachedVectors:
@@ -48,6 +48,8 @@ class CachedVectors:
         """Args: device: on which the vectors are wanted; ahead: whether to read a batch before it is asked for."""
         self._plan, self._layers, self._device = plan, layers, device
         self.ahead = ahead
+        # To a GPU fewer bytes travel in the precision of storage.
+        self._dtype = torch.float32 if device.type == "cpu" else None
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
         """Each layer of these rows of the corpus, (rows, longest, vector) of float32, zeros after a tweet's end."""
@@ -55,7 +57,7 @@ class CachedVectors:
         starts = self._plan.offsets[tweets]
         lengths = self._plan.offsets[tweets + 1] - starts
         return {
-            name: layer.gather(starts, lengths, longest).to(self._device, non_blocking=True).float()
+            name: layer.gather(starts, lengths, longest, self._dtype).to(self._device, non_blocking=True).float()
             for name, layer in self._layers.items()
         }
 

@@ -52,7 +52,7 @@ def plan_encoding(
     found: dict[str, tuple[RunConfig, VectorCache, set[Layer]]] = {}
     for config in configs:
         model = find_model(config, results)
-        if config.elmo is None or model is None or config.elmo.cache == "off":
+        if config.elmo is None or model is None or not config.elmo.cached:
             continue
         cache = VectorCache(prepare_corpus(config.data, results, progress), config.elmo, model, results.elmo_caches)
         _, _, layers = found.setdefault(cache.folder.path.name, (config, cache, set()))
@@ -136,7 +136,7 @@ def tweet_vectors(
     device, layers = choose_device(config.runtime.device), layers_of(elmo)
     if model.random:
         console.say(f"the ELMo model {elmo.model!r} has random weights: scores say nothing about ELMo")
-    if elmo.cache == "off":
+    if not elmo.cached:
         with _memory_errors():
             return FreshVectors(build_encoder(elmo, model, device), corpus.tokens, layers, device)
     cache = VectorCache(corpus, elmo, model, results.elmo_caches)

@@ -19,14 +19,14 @@ Tweets = list[list[str]]
 
 
 def largest_difference(model: Model, tweets: Tweets, batch_tweets: int = 7) -> float:
-    wanted = ReferenceElmo(model.options, model.weights, carry=False).encode(tweets, batch_tweets=19)
+    wanted = ReferenceElmo(model.options, model.weights, state="zero").encode(tweets, batch_tweets=19)
     found = model.elmo().encode(tweets, batch_tweets=batch_tweets)
     return max(float((wanted.layers[layer] - found.layers[layer]).abs().max()) for layer in LAYERS)
 
 
 @pytest.fixture(scope="module")
 def reference(tiny: Model) -> ReferenceElmo:
-    return ReferenceElmo(tiny.options, tiny.weights, carry=False)
+    return ReferenceElmo(tiny.options, tiny.weights, state="zero")
 
 
 def test_all_lengths_and_odd_tokens_agree(tiny: Model) -> None:
@@ -38,6 +38,16 @@ def test_saturated_gates_and_clipped_values_agree(saturating: Model) -> None:
     assert largest_difference(saturating, tweets) <= 1e-4
     first = saturating.elmo().encode(tweets, ["first"]).layers["first"]
     assert (first.abs() == 3).float().mean() > 0.01
+
+
+def test_state_after_the_fixed_text_agrees(saturating: Model) -> None:
+    tweets = random_tweets(40)
+    wanted = ReferenceElmo(saturating.options, saturating.weights, state="warm").encode(tweets, batch_tweets=19)
+    cold = saturating.elmo("zero").encode(tweets)
+    found = saturating.elmo("warm").encode(tweets, batch_tweets=7)
+    for layer in ("first", "top"):
+        torch.testing.assert_close(found.layers[layer], wanted.layers[layer], atol=1e-4, rtol=0)
+        assert (cold.layers[layer] - wanted.layers[layer]).abs().max() > 0.1
 
 
 @pytest.mark.shared_data
