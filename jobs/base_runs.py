@@ -44,18 +44,16 @@ def find_bases(sweep: SweepFile, results: Results) -> list[Base]:
             f"({results.grid_file(wanted.grid)} is missing); run that one first"
         )
     finished = _finished(sweep.name, plan, results)
-    chosen = _overfitting(sweep.name, plan, finished) if wanted.runs == "overfitting" else None
-    if chosen is None:
+    if wanted.runs == "overfitting":
+        chosen = _overfitting(sweep.name, plan, finished)
+    else:
         chosen = _best(sweep.name, plan, finished, sweep.metric, wanted)
-    directories = {run.run_id: results.run_dir(run.run_id, plan.name) for run in chosen}
-    return [
-        Base(
-            str(directories[run.run_id].config_file),
-            directories[run.run_id].read_config().model_dump(mode="json"),
-            run.parameters,
-        )
-        for run in chosen
-    ]
+    bases = []
+    for run in chosen:
+        run_dir = results.run_dir(run.run_id, plan.name)
+        values = run_dir.read_config().model_dump(mode="json")
+        bases.append(Base(str(run_dir.config_file), values, run.parameters))
+    return bases
 
 
 def _finished(name: str, plan: GridPlan, results: Results) -> list[Finished]:

@@ -58,15 +58,16 @@ def expand(bases: Sequence[Base], space: Mapping[str, Sequence[Any]], draw: Draw
     combinations = _drawn(whole, draw) if draw else _every(whole)
     runs: dict[str, Run] = {}
     refused: dict[str, list[dict[str, Any]]] = {}
-    asked = 0
+    asked = failed = 0
     for combination in combinations:
-        if draw and len(runs) + sum(map(len, refused.values())) == draw.trials:
+        if draw and len(runs) + failed == draw.trials:
             break
         asked += 1
         base = bases[combination.pop(_BASE)]
         try:
             config = resolve(base.values, combination, base.origin)
         except ConfigError as error:
+            failed += 1
             for line in str(error).splitlines():
                 refused.setdefault(line, []).append(combination)
             continue
