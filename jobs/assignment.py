@@ -79,7 +79,7 @@ class Assignment:
         if self.cancelled:
             return Outcome.STOPPED
         try:
-            self._insist_on_progress()
+            self.insist_on_progress()
             requeue(slurm_job() or "")
         except SentimentError as error:
             print(f"is not requeued: {error}")
@@ -105,7 +105,7 @@ class Assignment:
             traceback.print_exc()
             return Outcome.FAILED
 
-    def _insist_on_progress(self) -> None:
+    def insist_on_progress(self) -> None:
         """Count cuts in a row without progress.
 
         Raises:

@@ -57,7 +57,7 @@ SETTINGS = {
     "SlurmdTimeout": "10",
     "KillWait": "5",
     "MessageTimeout": "10",
-    "BatchStartTimeout": "5",
+    "BatchStartTimeout": "60",
     "InactiveLimit": "0",
     "MinJobAge": "300",
     "JobRequeue": "1",

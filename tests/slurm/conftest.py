@@ -13,7 +13,7 @@ from tests.slurm.scenario import Scenario, scenario_of
 from tests.slurm.stage import BASE, SHORT, Prepared, Stage
 
 # Most of a scenario is waiting for Slurm; more of them at once would only make trainings slow.
-_AT_ONCE = 5
+_AT_ONCE = 4
 
 
 @pytest.fixture(scope="session")

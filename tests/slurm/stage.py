@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from sentiment.training.console import Console
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import StopRequest
 from tests.slurm.cluster import Cluster
+from tests.slurm.processes import processes
 from tests.small_runs import Digest, digest_of
 
 PATIENCE_SECONDS = 300.0
@@ -41,7 +43,7 @@ BASE: dict[str, Any] = {
     "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 40}},
 }
 SHORT = {"training.epochs": [2]}
-DIVERGES = 1e30  # as a learning rate
+DIVERGES = 10**38  # as a learning rate
 
 _RESOURCES = {"partition": "main", "time_minutes": 10, "memory_gb": 1.5, "gpus": 1, "cpus": 1}
 
@@ -56,6 +58,8 @@ class Stage:
     name: str = "grid"
     path: str = ""
     """Folders that come before all others on PATH."""
+    reports: bool = False
+    """Whether report jobs run, which takes long beside other scenarios; else they are held."""
     environ: dict[str, str] = field(default_factory=dict)
     """What is in the shell besides."""
 
@@ -75,7 +79,13 @@ class Stage:
 
     def write_cluster(self, **changes: Any) -> None:
         """What jobs may use."""
-        report = {"gpus": 0, "cpus": 1, "memory_gb": 1.0, "time_minutes": 10}
+        report = {
+            "gpus": 0,
+            "cpus": 1,
+            "memory_gb": 1.0,
+            "time_minutes": 10,
+            "sbatch": {} if self.reports else {"hold": True},
+        }
         self._write("cluster.yaml", {"defaults": _RESOURCES | changes, "cache": {}, "report": report})
 
     def write_grid(self, **parameters: Sequence[Any]) -> None:
@@ -89,7 +99,7 @@ class Stage:
             "parameters": {name.replace("__", "."): {"values": list(values)} for name, values in parameters.items()},
             "command": ["python", "-m", "sentiment", "train", str(base), "${args_no_hyphens}"],
         }
-        self._write("grid.yaml", grid)
+        self._write(f"{self.name}.yaml", grid)
 
     def run(self, *arguments: str, expect: int | None = 0) -> str:
         """`python -m jobs ...`; what it printed."""
@@ -113,7 +123,7 @@ class Stage:
 
     def submit(self, *arguments: str, expect: int | None = 0) -> str:
         """Submit the grid."""
-        return self.run("submit", "grid.yaml", "--cluster", "cluster.yaml", *arguments, expect=expect)
+        return self.run("submit", f"{self.name}.yaml", "--cluster", "cluster.yaml", *arguments, expect=expect)
 
     def rerun(self, *arguments: str) -> str:
         """Submit again what failed."""
@@ -136,13 +146,13 @@ class Stage:
         assert plan is not None
         return [StagedRun(self, self.results.run_dir(run.run_id, self.name)) for run in plan.runs]
 
-    def wait(self, condition: Callable[[], object], what: str) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Ask until it is true."""
-        self.cluster.wait(condition, what, PATIENCE_SECONDS)
+        self.cluster.wait(condition, what, seconds)
 
-    def wait_completed(self, runs: Sequence["StagedRun"]) -> None:
+    def wait_completed(self, runs: Sequence["StagedRun"], seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until runs have their results."""
-        self.wait(lambda: all(run.dir.completed for run in runs), f"results in {self.folder}")
+        self.wait(lambda: all(run.dir.completed for run in runs), f"results in {self.folder}", seconds)
 
     def _write(self, name: str, value: Any) -> Path:
         with open(self.folder / name, "w", encoding="utf-8") as file:
@@ -170,11 +180,9 @@ class StagedRun:
 
     @property
     def step(self) -> int:
-        """Rows of its metric log, of which each step writes one."""
-        try:
-            return self.dir.metrics_file.read_bytes().count(b"\n")
-        except FileNotFoundError:
-            return 0
+        """Of the newest row in its metric log, into which each step writes one."""
+        rows = self.dir.read_metrics()
+        return int(rows[-1]["step"]) if rows else 0
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -199,6 +207,23 @@ class StagedRun:
     def signal(self, name: str) -> None:
         """Signal its task through Slurm."""
         self.stage.cluster.run("scancel", f"--signal={name}", self.job)
+
+    @property
+    def node(self) -> str:
+        """Where its task runs."""
+        return self.stage.cluster.run("squeue", "-h", "-o", "%N", "-j", self.job).stdout.strip()
+
+    def kill(self) -> None:
+        """Kill its process as the kernel does for want of memory: no handler, no word."""
+        array, _, task = self.job.partition("_")
+        environ = {
+            "SLURM_CONF": self.stage.cluster.environ["SLURM_CONF"],
+            "SLURM_ARRAY_JOB_ID": array,
+            "SLURM_ARRAY_TASK_ID": task,
+        }
+        for process in processes():
+            if environ.items() <= process.environ.items() and process.name.startswith("python"):
+                process.signal(signal.SIGKILL)
 
     def matches_uninterrupted(self) -> bool:
         """Whether weights and metric log are those of a run that nothing happened to."""

@@ -1,18 +1,7 @@
 """Runs that fail, each in its way: it is told why, and `rerun` submits these and no others."""
 
-from tests.slurm.processes import processes
 from tests.slurm.scenario import scenario
-from tests.slurm.stage import DIVERGES, SHORT, Stage, StagedRun
-
-
-def _kill(run: StagedRun) -> None:
-    """As the kernel does for want of memory: no handler, no word."""
-    conf = run.stage.cluster.environ["SLURM_CONF"]
-    array, _, task = run.job.partition("_")
-    for process in processes():
-        mine = {"SLURM_CONF": conf, "SLURM_ARRAY_JOB_ID": array, "SLURM_ARRAY_TASK_ID": task}
-        if mine.items() <= process.environ.items() and process.name.startswith("python"):
-            process.signal(9)
+from tests.slurm.stage import DIVERGES, SHORT, Stage
 
 
 @scenario
@@ -22,7 +11,7 @@ def test_failures_are_explained_and_exactly_the_failed_are_rerun(stage: Stage) -
     stage.submit()
     good, bad, killed, also_bad = stage.runs
     killed.wait_for_step(90)
-    _kill(killed)
+    killed.kill()
     stage.wait(lambda: set(stage.states().values()) == {"COMPLETED", "FAILED"}, "all ends")
     rows = {row["run_id"]: row for row in stage.rows()}
     assert rows[good.run_id]["state"] == "COMPLETED"

@@ -40,6 +40,8 @@ def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anyt
 @scenario
 def test_vectors_training_and_report_are_chained_and_chained_again(stage: Stage) -> None:
     """A task in the middle fails: the report is written all the same, and anew when the task is rerun."""
+    stage.reports = True
+    stage.write_cluster()
     stage.write_grid(seed=[1], training__learning_rate=[0.005, DIVERGES, 0.01], **SHORT, **ELMO)
     stage.submit()
     submissions = read_submissions(stage.results)
@@ -70,7 +72,7 @@ def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: St
 
 @scenario
 def test_array_above_the_sites_limit_is_split(stage: Stage) -> None:
-    with Cluster(stage.folder / "slurm", {"MaxArraySize": "4"}) as stage.cluster:
+    with Cluster(stage.cluster.root.with_name("slurm-small"), {"MaxArraySize": "4"}) as stage.cluster:
         stage.write_cluster(parallelism=3)
         stage.write_grid(seed=list(range(10)), **SHORT)
         output = stage.submit()

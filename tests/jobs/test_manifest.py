@@ -1,0 +1,107 @@
+"""Submissions on disk: intents, receipts, and what becomes of intents that have none."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.cluster import Resources
+from jobs.manifest import SubmissionDir, new_submission, read_submissions, reconcile, write_intent
+from jobs.slurm import Job
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.errors import RunDirError
+from sentiment.run_dir import Results
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")
+
+
+def _configs(count: int) -> list[RunConfig]:
+    return [resolve({}, {"seed": seed}, "a test") for seed in range(count)]
+
+
+def _write(results: Results, runs_per_task: int = 1, grid: str = "g") -> SubmissionDir:
+    configs = _configs(4)
+    run_ids = [config.run_id for config in configs]
+    tasks = [run_ids[first : first + runs_per_task] for first in range(0, 4, runs_per_task)]
+    return write_intent(new_submission(results, grid, "train", tasks, Resources(), 2, 90, None), configs)
+
+
+def _job(folder: SubmissionDir, job_id: str) -> Job:
+    return Job(name=folder.submission.name, job_id=job_id, task=0, state="PENDING")
+
+
+def test_intent_holds_all_that_later_commands_need(results: Results) -> None:
+    written = _write(results)
+    (found,) = read_submissions(results)
+    assert found.submission == written.submission
+    assert found.submission.schema_version == 1
+    assert found.submission.results == str(results.root.resolve())
+    assert found.receipt is None
+
+
+@pytest.mark.parametrize("runs_per_task", [1, 2, 3, 4])
+def test_each_task_reads_the_configurations_of_its_own_runs(results: Results, runs_per_task: int) -> None:
+    folder = _write(results, runs_per_task)
+    for task, run_ids in enumerate(folder.submission.tasks):
+        assert [config.run_id for config in folder.read_configs(task)] == run_ids
+
+
+def test_task_without_runs_of_its_own_reads_all(results: Results) -> None:
+    configs = _configs(3)
+    folder = write_intent(new_submission(results, "g", "cache", [[], []], Resources(), 2, 90, None), configs)
+    assert folder.read_configs(1) == configs
+
+
+def test_names_of_two_submissions_differ(results: Results) -> None:
+    assert _write(results).submission.name != _write(results).submission.name
+
+
+def test_missing_receipt_is_found_by_the_jobs_name(results: Results) -> None:
+    accepted, refused = _write(results), _write(results)
+    assert reconcile(read_submissions(results), [_job(accepted, "17")]) == [accepted]
+    (found,) = read_submissions(results)
+    assert found.job(2) == "17_2"
+    assert not refused.submission_file.exists()
+    assert refused.configs_file.exists()  # what happened can still be seen
+
+
+def test_receipt_stays_when_slurm_has_forgotten_the_job(results: Results) -> None:
+    folder = _write(results)
+    folder.accept("5")
+    (found,) = reconcile(read_submissions(results), [])
+    assert found.job(0) == "5_0"
+
+
+def test_job_with_the_same_id_of_somebody_else_is_not_taken_for_ours(results: Results) -> None:
+    folder = _write(results)
+    assert reconcile([folder], [Job(name="other", job_id="17", task=0, state="RUNNING")]) == []
+
+
+def test_folder_without_an_intent_is_no_submission(results: Results) -> None:
+    """Its writer was killed before the intent was complete: nothing was asked of Slurm."""
+    _write(results).submission_file.unlink()
+    assert read_submissions(results) == []
+
+
+def test_cancelled_tasks_add_up(results: Results) -> None:
+    folder = _write(results)
+    assert folder.cancelled == set()
+    folder.cancel([1])
+    folder.cancel([3, 1])
+    assert folder.cancelled == {1, 3}
+
+
+def test_submissions_of_one_grid_come_oldest_first(results: Results) -> None:
+    first, _, third = _write(results), _write(results, grid="other"), _write(results)
+    assert read_submissions(results, "g") == [first, third]
+    assert len(read_submissions(results)) == 3
+
+
+def test_damaged_intent_is_named(results: Results) -> None:
+    folder = _write(results)
+    folder.submission_file.write_text("{")
+    with pytest.raises(RunDirError, match=r"submission\.json: cannot be read"):
+        _ = SubmissionDir(folder.path).submission

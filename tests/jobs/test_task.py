@@ -1,0 +1,188 @@
+"""What a task does without Slurm around it: real processes, real trainings. (With Slurm: tests/slurm.)"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from jobs.assignment import Assignment, NoProgressError, steps_saved
+from jobs.attempt import Outcome, outcome_of
+from jobs.cluster import Resources
+from jobs.manifest import SubmissionDir, new_submission, write_intent
+from jobs.side_by_side import core_shares, side_by_side
+from sentiment.config import RunConfig
+from sentiment.run_dir import Results
+from sentiment.training.stop import Stop, StopRequest
+from tests.small_runs import digest_of, small_config
+from tests.training.processes import wait_until
+
+GRID = "g"
+
+
+def _submission(results: Results, tasks: Sequence[Sequence[RunConfig]], **resources: int) -> SubmissionDir:
+    run_ids = [[config.run_id for config in task] for task in tasks]
+    submission = new_submission(results, GRID, "train", run_ids, Resources(**resources), 1, 90, None)
+    return write_intent(submission, [config for task in tasks for config in task])
+
+
+def _command(folder: SubmissionDir) -> list[str]:
+    return [sys.executable, "-u", "-m", "jobs.task", str(folder.path)]
+
+
+def _environ(task: int) -> dict[str, str]:
+    return os.environ | {"SLURM_ARRAY_TASK_ID": str(task)}
+
+
+def _perform(folder: SubmissionDir, task: int = 0) -> tuple[int, str]:
+    """The exit code, and what was printed."""
+    done = subprocess.run(_command(folder), env=_environ(task), capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stop", "outcome"),
+    [
+        (None, Outcome.COMPLETED),
+        (Stop("deadline", "5 s left"), Outcome.OUT_OF_TIME),
+        (Stop("signal", "SIGUSR1"), Outcome.OUT_OF_TIME),
+        (Stop("signal", "SIGUSR2"), Outcome.OUT_OF_TIME),
+        (Stop("signal", "SIGTERM"), Outcome.STOPPED),
+        (Stop("signal", "SIGINT"), Outcome.STOPPED),
+    ],
+    ids=str,
+)
+def test_only_what_is_about_time_leads_to_a_requeue(stop: Stop | None, outcome: Outcome) -> None:
+    assert outcome_of(stop) is outcome
+
+
+def test_task_trains_the_run_of_its_number(shared_results: Results, tweets_file: Path) -> None:
+    configs = [small_config(tweets_file, seed=seed, training__epochs=1) for seed in (101, 102)]
+    code, output = _perform(_submission(shared_results, [[config] for config in configs]), task=1)
+    assert code == 0, output
+    assert [shared_results.run_dir(one.run_id, GRID).completed for one in configs] == [False, True]
+
+
+def test_completed_run_ends_with_0_before_anything_heavy_is_loaded(shared_results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file, seed=103, training__epochs=1)
+    folder = _submission(shared_results, [[config]])
+    assert _perform(folder)[0] == 0
+    script = (
+        f"import sys\nfrom jobs.task import main\ncode = main([{str(folder.path)!r}])\n"
+        "assert not {'torch', 'numpy', 'submitit'} & set(sys.modules)\nraise SystemExit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=_environ(0), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"{config.run_id} is completed" in done.stdout
+
+
+def test_failure_is_written_down_and_forgotten_when_the_next_attempt_begins(
+    shared_results: Results, tweets_file: Path
+) -> None:
+    config = small_config(tweets_file, seed=104, training__learning_rate=1e38)
+    folder, run_dir = _submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
+    code, output = _perform(folder)
+    assert code == 1
+    assert "Traceback" in output
+    failure, record = run_dir.read_failure(), run_dir.read_record()
+    assert failure is not None
+    assert failure.error == "DivergedError"
+    assert "training.learning_rate = 1e+38 is too high" in failure.reason
+    assert "run_experiment" in failure.traceback
+    assert record is not None
+    assert record.attempts[-1].reason == "failed"
+    process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
+    assert wait_until(lambda: not run_dir.failure_file.exists(), process)
+    process.communicate()
+    assert run_dir.failure_file.exists()  # it failed again
+
+
+def test_cancelled_task_does_not_begin(shared_results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file, seed=105)
+    folder = _submission(shared_results, [[config]])
+    folder.cancel([0])
+    code, output = _perform(folder)
+    assert code == Outcome.STOPPED
+    assert "was cancelled" in output
+    assert not shared_results.run_dir(config.run_id, GRID).path.exists()
+
+
+def test_term_saves_and_ends_with_3(shared_results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file, seed=106, training__epochs=200, training__early_stopping__patience=200)
+    folder, run_dir = _submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
+    process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
+    assert wait_until(lambda: len(run_dir.read_metrics()) > 3, process)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate()
+    assert process.returncode == Outcome.STOPPED, output
+    assert steps_saved(run_dir) > 0
+    assert not run_dir.failure_file.exists()
+
+
+def test_runs_of_one_task_are_trained_at_once_and_as_well_as_alone(shared_results: Results, tweets_file: Path) -> None:
+    """One of them fails, which the others do not mind."""
+    changes = {"training__epochs": 2}
+    good = [small_config(tweets_file, seed=seed, **changes) for seed in (107, 108)]
+    bad = small_config(tweets_file, seed=107, training__learning_rate=1e38, **changes)
+    code, output = _perform(_submission(shared_results, [[good[0], bad, good[1]]]))
+    assert code == 1, output
+    alone = _submission(shared_results, [[config] for config in good])
+    together = [digest_of(shared_results.run_dir(config.run_id, GRID)) for config in good]
+    for task, config in enumerate(good):
+        path = shared_results.run_dir(config.run_id, GRID).path
+        path.rename(path.with_name(f"{path.name} together"))
+        assert _perform(alone, task)[0] == 0
+        assert digest_of(shared_results.run_dir(config.run_id, GRID)) == together[task]
+    failure = shared_results.run_dir(bad.run_id, GRID).read_failure()
+    assert failure is not None
+    assert failure.error == "DivergedError"
+
+
+def test_signal_reaches_all_processes_of_a_task_and_exit_codes_come_back(tmp_path: Path) -> None:
+    """Also if the task's own process is the only one that it was sent to."""
+
+    def work(number: int) -> int:
+        (tmp_path / str(number)).touch()
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        while (reason := stop.reason()) is None:
+            signal.pause()
+        return 10 + number if reason.detail == "SIGUSR1" else 1
+
+    def signal_when_all_run() -> int:
+        while len(list(tmp_path.iterdir())) < 3:
+            os.sched_yield()
+        os.kill(os.getppid(), signal.SIGUSR1)
+        return 0
+
+    with StopRequest() as stop:
+        works = [lambda: work(0), lambda: work(1), lambda: work(2), signal_when_all_run]
+        assert side_by_side(works, stop) == [10, 11, -signal.SIGKILL, 0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
+    cores = os.sched_getaffinity(0)
+    shares = core_shares(count)
+    assert len(shares) == count
+    assert set().union(*shares) == cores
+    assert sum(map(len, shares)) == len(cores) if count <= len(cores) else all(share == cores for share in shares)
+
+
+def test_cuts_count_only_while_nothing_is_gained(
+    tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm's own part in it is played in tests/slurm."""
+    folder = _submission(Results(tmp_path), [[small_config(tweets_file)]], attempts_without_progress=2)
+    steps = iter([0, 0, 5, 5, 5])
+    monkeypatch.setattr("jobs.assignment.steps_saved", lambda run_dir: next(steps))
+    assignment = Assignment.read(folder.path, 0)
+    for _ in range(4):  # at first, without gain, with gain, without gain
+        assignment.insist_on_progress()
+    with pytest.raises(NoProgressError, match="cut 2 times in a row without a step of progress"):
+        assignment.insist_on_progress()
+    assert json.loads(folder.progress_file(0).read_bytes()) == {"done": 5, "cuts": 2}
