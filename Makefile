@@ -28,7 +28,7 @@ submit = $(BIN)/python -m jobs submit $(1) --results '$(RESULTS)' $(set_options)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run data elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
-	status rerun cancel doctor report test check bench clean
+	status rerun cancel doctor sync report test check bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ rerun: $(VENV)/installed ## submit again what failed, in all grids or in GRID; R
 
 cancel: $(VENV)/installed ## cancel the grids or runs GRID
 	@$(BIN)/python -m jobs cancel $(GRID) --results '$(RESULTS)'
+
+sync: $(VENV)/installed ## upload what is new to Weights & Biases, from where there is a network (GRID=name: of that grid)
+	@$(BIN)/python -m jobs sync $(GRID) --results '$(RESULTS)'
 
 doctor: $(VENV)/installed ## say what is here and what it means for grids: Slurm, disk, tweets, ELMo models, W&B
 	@$(BIN)/python -m jobs doctor --results '$(RESULTS)'

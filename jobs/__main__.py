@@ -1,4 +1,4 @@
-"""The command line: submit, status, rerun, cancel, doctor."""
+"""The command line: submit, status, rerun, cancel, doctor, sync."""
 
 import json
 import time
@@ -15,6 +15,7 @@ from sentiment.errors import SentimentError, UsageError
 EXIT_FAILED = 1
 EXIT_RUNNING = 3  # (The other codes: 0 done, 2 usage, 4 no Slurm here.)
 _WATCH_SECONDS = 15.0
+_SYNC_SECONDS = 60.0
 
 
 class _Commands(TyperGroup):
@@ -179,6 +180,40 @@ def doctor(
         raise typer.Exit(EXIT_FAILED)
 
 
+@app.command()
+def sync(
+    targets: Targets = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Upload the report as well.")] = False,
+    limit: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each run.")] = 300.0,
+    results: ResultsRoot = _RESULTS,
+) -> None:
+    """Upload what is new to Weights & Biases, from where there is a network; without names all runs tracked by it.
+
+    Ends with 0 when all is there, and with 1 if anything failed. It can be repeated at any time.
+    """
+    from jobs.sync import find_runs, upload_report, upload_runs
+    from sentiment.run_dir import Results
+
+    while True:
+        running = watch and any(row.active for grid in _read_status(None, results) for row in _among(targets, grid))
+        run_dirs = find_runs(targets or [], Results(results))
+        failed = False
+        for upload in upload_runs(run_dirs, limit):
+            typer.echo(str(upload))
+            failed |= upload.failed
+        if not running:
+            break
+        time.sleep(_SYNC_SECONDS)
+    if not run_dirs:
+        typer.echo("no run was trained with tracking.wandb offline or online; name a grid or a run to upload it")
+    if report:
+        message, report_failed = upload_report(Results(results), run_dirs, limit)
+        typer.echo(message)
+        failed |= report_failed
+    raise typer.Exit(EXIT_FAILED if failed else 0)
+
+
 def _grid_file(name: str) -> Path:
     named = _GRIDS / f"{name}.yaml"
     return named if named.exists() and not Path(name).is_file() else Path(name)
@@ -215,6 +250,11 @@ def _read_status(grids: list[str] | None, results: Path) -> list[Any]:
     plans = [read_plan(root, name) for name in grids or planned_grids(root)]
     queue = ask_slurm()
     return [read_grid_status(root, plan, read_submissions(root, plan.name), queue) for plan in plans]
+
+
+def _among(targets: list[str] | None, grid: Any) -> list[Any]:
+    """The rows of a grid that are meant: all of them where it is named itself, or nothing is."""
+    return [row for row in grid.rows if not targets or {grid.name, row.run_id} & {*targets}]
 
 
 def _verdict(found: Iterable[Any]) -> int:

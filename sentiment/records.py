@@ -97,6 +97,18 @@ class RunRecord(Record):
     attempts: list[Attempt]
 
 
+class WandbRun(Record):
+    """`wandb.json`: which run at Weights & Biases a run directory is copied to; there is none where it is not."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    project: str | None
+    entity: str | None
+    """None takes the account's own."""
+    confirmed_rows: int = 0
+    """How many rows the server was seen to have."""
+
+
 class Overfit(Record):
     """The verdict on overfitting, with the numbers that it rests on (all of the best epoch, in evaluation mode)."""
 

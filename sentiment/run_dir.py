@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_json
-from sentiment.records import SCHEMA_VERSION, Failure, GridPlan, Record, Result, RunRecord
+from sentiment.records import SCHEMA_VERSION, Failure, GridPlan, Record, Result, RunRecord, WandbRun
 
 R = TypeVar("R", bound=Record)
 
@@ -94,6 +94,11 @@ class RunDir:
         return Results(self.path.resolve().parents[2])
 
     @property
+    def grid(self) -> str:
+        """The name of the grid that the run is part of, or `single`."""
+        return self.path.resolve().parent.name
+
+    @property
     def config_file(self) -> Path:
         """The resolved configuration; written first, never changed."""
         return self.path / "config.json"
@@ -154,6 +159,16 @@ class RunDir:
         return self.path / "failure.json"
 
     @property
+    def wandb_file(self) -> Path:
+        """Which run at Weights & Biases this one is copied to, if it is."""
+        return self.path / "wandb.json"
+
+    @property
+    def wandb_dir(self) -> Path:
+        """What wandb itself writes; nothing depends on it."""
+        return self.path / "wandb"
+
+    @property
     def lock_file(self) -> Path:
         """Held by the process that trains here."""
         return self.path / "lock"
@@ -212,6 +227,14 @@ class RunDir:
     def write_failure(self, failure: Failure) -> None:
         """Declare the newest attempt failed."""
         write_json(self.failure_file, failure.model_dump(mode="json"))
+
+    def read_wandb(self) -> WandbRun | None:
+        """The run at W&B; None if it was never to be copied there."""
+        return _read_record(self.wandb_file, WandbRun) if self.wandb_file.exists() else None
+
+    def write_wandb(self, run: WandbRun) -> None:
+        """Replace `wandb.json`."""
+        write_json(self.wandb_file, run.model_dump(mode="json"))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Rows of the metric log; a last line that is still being written is left out."""

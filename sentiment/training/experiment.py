@@ -1,6 +1,7 @@
 """One run from its configuration to its result: prepare, resume, train, measure, write down."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from sentiment.training.outcome import write_outcome
 from sentiment.training.provenance import AttemptRecord
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 from sentiment.training.tracking import MetricLog, TimingLog
+from sentiment.training.tracking_mirror import mirror_again, mirrored
 from sentiment.training.trainer import Trainer, TrainingData
 
 
@@ -48,6 +50,7 @@ def run_experiment(
             _refuse_other_data(config, results, run_dir, model)
             Checkpoints(run_dir.checkpoints).delete_all()  # unless a kill came between the result and this
             console.say("is completed already; nothing to train")
+            mirror_again(run_dir, config.tracking, console.say)
             return None
         try:
             corpus, floor = _prepare_data(config, results, stop, console)
@@ -57,21 +60,28 @@ def run_experiment(
         trainer, vocabulary = _prepare_trainer(config, run_dir, corpus, model, vectors, stop, console)
         elmo = elmo_record(config, model)
         attempt = AttemptRecord(run_dir, config, corpus.fingerprint, elmo, trainer.data.store.device, trainer.step)
-        try:
+        with mirrored(run_dir, config.tracking, console.say), _failure_recorded(attempt, trainer):
             vocabulary.write(run_dir.vocabulary_file)
             reason = trainer.train()
             if reason is None:
                 write_outcome(run_dir, config, trainer, corpus, len(vocabulary), floor, elmo)
-        except torch.OutOfMemoryError as error:
-            message = f"the GPU's memory is full at step {trainer.step}; a smaller training.batch_size or model may fit"
-            attempt.end("failed", trainer.step, message)
-            raise MemoryExhaustedError(message) from error
-        except (SentimentError, OSError) as error:
-            with contextlib.suppress(OSError):  # on a full disk this fails too, but the error itself says more
-                attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
-            raise
-        attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
+            attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
         return reason
+
+
+@contextlib.contextmanager
+def _failure_recorded(attempt: AttemptRecord, trainer: Trainer) -> Iterator[None]:
+    """An error within is the attempt's end, and goes on to whoever shows it."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        message = f"the GPU's memory is full at step {trainer.step}; a smaller training.batch_size or model may fit"
+        attempt.end("failed", trainer.step, message)
+        raise MemoryExhaustedError(message) from error
+    except (SentimentError, OSError) as error:
+        with contextlib.suppress(OSError):  # on a full disk this fails too, but the error itself says more
+            attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
+        raise
 
 
 def _prepare_data(config: RunConfig, results: Results, stop: StopRequest, console: Console) -> tuple[Corpus, Floor]:

@@ -1,0 +1,114 @@
+"""Uploads runs to Weights & Biases from where there is a network: what is new, one run after another, in order.
+
+What is uploaded is always `metrics.jsonl`, from the row on that the server asks for, and never the files that wandb
+writes beside training where there is no network. These may be missing, cut off by a kill or damaged, overlap after a
+resume, and cannot be uploaded twice, or while they grow; the metric log has every row once, whatever happened. So there
+is one way for a run that is in the middle, one that was killed twice and one whose files are lost, and repeating it
+uploads nothing twice. wandb's files are for looking: `wandb leet` shows them on a cluster while the run is going on.
+
+Each run gets a process of its own with a time limit: without a network, wandb tries again for ever.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sentiment.errors import RunDirError, UsageError
+from sentiment.run_dir import Results, RunDir
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What became of one run."""
+
+    run_dir: RunDir
+    message: str
+    failed: bool = False
+
+    def __str__(self) -> str:
+        name = f"{self.run_dir.path.parent.name}/{self.run_dir.path.name}"
+        return f"{name}: {'FAILED: ' if self.failed else ''}{self.message}"
+
+
+def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
+    """Directories of the grids and runs named; if none is, all that were trained with W&B.
+
+    Raises:
+        UsageError: a name is neither a grid nor a run.
+    """
+    every = [RunDir(file.parent) for file in sorted(results.runs.glob("*/*/config.json"))]
+    if not targets:
+        return [run_dir for run_dir in every if run_dir.wandb_file.exists()]
+    named = [run_dir for run_dir in every if {run_dir.path.name, run_dir.path.parent.name} & {*targets}]
+    unknown = {*targets} - {name for run_dir in named for name in (run_dir.path.name, run_dir.path.parent.name)}
+    if unknown:
+        grids = ", ".join(sorted({run_dir.path.parent.name for run_dir in every})) or "none yet"
+        raise UsageError(f"{', '.join(sorted(unknown))}: neither a grid nor a run in {results.runs}; grids: {grids}")
+    return named
+
+
+def upload_runs(run_dirs: Iterable[RunDir], limit_seconds: float) -> Iterable[Upload]:
+    """Upload what is new of each run; what became of it, one by one."""
+    for run_dir in run_dirs:
+        try:
+            yield _upload(run_dir, limit_seconds)
+        except (RunDirError, OSError) as error:
+            yield Upload(run_dir, str(error), failed=True)
+
+
+def upload_report(results: Results, run_dirs: Sequence[RunDir], limit_seconds: float) -> tuple[str, bool]:
+    """Upload the report as an artifact, to where the first of the runs is; what happened, and whether it failed.
+
+    Raises:
+        UsageError: there is no report, or no run that was uploaded.
+    """
+    wandb_run = next((run for run_dir in run_dirs if (run := run_dir.read_wandb())), None)
+    if not (results.report / "report.html").exists() or wandb_run is None:
+        raise UsageError(
+            f"{results.report}: no report of runs at W&B; `make report` writes it, `make sync` uploads runs"
+        )
+    arguments = ["sentiment.training.tracking_report", str(results.root), str(wandb_run.project)]
+    with tempfile.TemporaryFile() as log:
+        message, failed = _run([*arguments, wandb_run.entity or ""], log.fileno(), limit_seconds)
+    return f"report: {message}", failed
+
+
+def _upload(run_dir: RunDir, limit_seconds: float) -> Upload:
+    if run_dir.read_config().tracking.wandb == "disabled":
+        return Upload(run_dir, "not uploaded, since its tracking.wandb is disabled")
+    known, rows = run_dir.read_wandb(), _count_rows(run_dir)
+    if rows == 0:
+        return Upload(run_dir, "has no rows yet")
+    if known and known.confirmed_rows >= rows + run_dir.completed:
+        return Upload(run_dir, f"nothing new, {known.confirmed_rows} rows at W&B")
+    run_dir.wandb_dir.mkdir(exist_ok=True)
+    with open(run_dir.wandb_dir / "process.log", "ab") as log:
+        arguments = ["sentiment.training.tracking_process", "upload", "online", str(run_dir.path)]
+        return Upload(run_dir, *_run(arguments, log.fileno(), limit_seconds))
+
+
+def _run(arguments: list[str], log: int, limit_seconds: float) -> tuple[str, bool]:
+    """Run a module that knows wandb; its last line, and whether it failed."""
+    with tempfile.TemporaryFile() as output:  # not a pipe, which wandb's service might hold open
+        process = subprocess.Popen(  # noqa: S603 - a fixed command
+            [sys.executable, "-m", *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=log
+        )
+        try:
+            code = process.wait(limit_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return f"no end after {limit_seconds:g} s; is W&B within reach?", True
+        output.seek(0)
+        lines = output.read().decode(errors="replace").split("\n")
+    said = [line for line in lines if line.strip()]
+    return said[-1] if said else f"ended with exit code {code} without a word", code != 0
+
+
+def _count_rows(run_dir: RunDir) -> int:
+    try:
+        return run_dir.metrics_file.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,51 @@
+"""Rows of the metric log as Weights & Biases takes them: numbered, flat; read while they are being written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with names such as `validation/accuracy`, as grids call their metrics."""
+    values: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            values |= {f"{name}/{inner}": number for inner, number in value.items()}
+        else:
+            values[name] = value
+    return values
+
+
+def dotted(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration with names such as `model.hidden_size`, as grids call their parameters."""
+    values: dict[str, Any] = {}
+    for name, value in section.items():
+        if isinstance(value, dict):
+            values |= dotted(value, f"{prefix}{name}.")
+        else:
+            values[f"{prefix}{name}"] = value
+    return values
+
+
+class RowReader:
+    """Reads `metrics.jsonl` piece by piece, while it grows.
+
+    An attempt that goes on from a checkpoint puts the log back to it and redoes the rows after it exactly; where the
+    file is replaced, its beginning has therefore the same bytes, and the place reached in it stays valid.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def new_rows(self) -> list[dict[str, Any]]:
+        """Rows that were completed since the last call; none while there is no file."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return []
+        whole = content[: content.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
