@@ -29,6 +29,7 @@ def _module(path: Path) -> str:
 
 
 MODULES = {_module(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+REPORT = {_module(path): path for path in sorted((PACKAGE.parent / "report").rglob("*.py"))}
 
 
 def _imports(path: Path, at_import_time: bool = False) -> set[str]:
@@ -48,7 +49,7 @@ def _imports(path: Path, at_import_time: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found.update(name if name in MODULES else str(node.module) for name in names)
+            found.update(name if name in MODULES or name in REPORT else str(node.module) for name in names)
     return found
 
 
@@ -166,4 +167,26 @@ def test_only_jobs_know_submitit() -> None:
 )
 def test_jobs_answer_without_anything_heavy(arguments: list[str]) -> None:
     loaded = _loaded_by(f"from jobs.__main__ import app\ntry:\n    app({arguments!r})\nexcept SystemExit: pass")
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("module", REPORT)
+def test_report_knows_runs_only_by_their_files(module: str) -> None:
+    for imported in _imports(REPORT[module]):
+        assert imported.split(".")[0] not in {"jobs", "torch"}, imported
+        if imported in MODULES:
+            assert imported in {*LAYERS[0], *LAYERS[1]}, imported
+
+
+def test_report_has_no_circles() -> None:
+    unfinished = {name: {other for other in _imports(path) if other in REPORT} for name, path in REPORT.items()}
+    while free := [name for name, others in unfinished.items() if not (others - {"report"}) & unfinished.keys()]:
+        for name in free:
+            del unfinished[name]
+    assert unfinished == {}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"]], ids=" ".join)
+def test_report_answers_without_anything_heavy(arguments: list[str]) -> None:
+    loaded = _loaded_by(f"from report.__main__ import app\ntry:\n    app({arguments!r})\nexcept SystemExit: pass")
     assert not loaded & HEAVY
