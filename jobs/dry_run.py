@@ -69,13 +69,17 @@ def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]
     if costs.judged == 0:
         yield f"costs: unknown, since no run on these tweets is completed here; {free:,.0f} GB of disk are free"
     else:
-        unit = "hours" if "cpu" in costs.devices else "GPU-hours"
-        yield (
-            f"costs: about {costs.seconds / _HOUR:.2g} {unit}, {costs.bytes / _GIGABYTE:.2g} GB where {free:,.0f} GB "
-            f"are free; by completed runs on {', '.join(costs.devices)}, of the same size for {costs.alike} of "
-            f"{len(configs)} runs, on the same tweets for {costs.judged - costs.alike}, none for "
-            f"{len(configs) - costs.judged}"
+        kind = "" if "cpu" in costs.devices else "GPU-"
+        time = (
+            f"{costs.seconds / _HOUR:.1f} {kind}hours"
+            if costs.seconds >= _HOUR
+            else f"{costs.seconds / 60:.1f} {kind}minutes"
         )
+        basis = {"of the same size": costs.alike, "on the same tweets": costs.judged - costs.alike}
+        basis["none at all (not counted)"] = len(configs) - costs.judged
+        told = ", ".join(f"{what} for {number} of {len(configs)} runs" for what, number in basis.items() if number)
+        yield f"costs: about {time}, {costs.bytes / _GIGABYTE:.2g} GB where {free:,.0f} GB are free"
+        yield f"  by completed runs on {', '.join(costs.devices)}: {told}"
     if any(config.elmo and config.elmo.cached for config in configs):
         yield "ELMo's vectors come on top, once for all runs: python -m sentiment encode CONFIG --dry-run"
 

@@ -101,7 +101,7 @@ def test_plan_leaves_out_what_is_completed_and_learns_from_it(base: Path, result
     results.write_grid(grid.plan)
     text = "\n".join(show_plan(results, grid, CLUSTER))
     assert "2 of 3 runs would be submitted" in text
-    assert "by completed runs on cpu, of the same size for 2 of 2 runs" in text
+    assert "by completed runs on cpu: of the same size for 2 of 2 runs" in text
     assert "--array=0-1" in text
 
 
