@@ -1,0 +1,51 @@
+"""The report of a thousand runs: seconds, memory and size."""
+
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from report.build import build_sections
+from report.load import load_study
+from report.render import write_report
+from sentiment.config_file import resolve
+from sentiment.run_dir import Results
+from tests.report.made_up import BASE
+from tests.report.studies import write_study
+
+_RUNS = (200, 1000)
+_WITHIN_SECONDS, _WITHIN_MEGABYTES = 30, 1000
+
+
+def main() -> None:
+    """Write invented runs and report them, few first."""
+    for runs in _RUNS:
+        with tempfile.TemporaryDirectory() as folder:
+            results = Results(Path(folder) / "results")
+            study = write_study(results, 48)
+            for seed in range(1, runs - 76 + 1):
+                study.complete(
+                    resolve(BASE, {"seed": seed, "model.hidden_size": 32}, "bench"), skill=1.0 + seed % 7 / 10
+                )
+            _measure(results, Path(folder) / "report", runs)
+
+
+def _measure(results: Results, folder: Path, runs: int) -> None:
+    start, used = time.perf_counter(), time.process_time()
+    study = load_study(results, [])
+    read = time.perf_counter() - start
+    page = write_report(build_sections(study), folder)
+    seconds, used = time.perf_counter() - start, time.process_time() - used
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{len(study.runs):,} runs: {seconds:.1f} s, of which {read:.1f} s reading; {used:.1f} s of CPU; "
+        f"page {page.stat().st_size / 1e6:.2f} MB, peak memory {peak:.0f} MB"
+    )
+    assert len(study.runs) == runs
+    if runs == max(_RUNS):
+        verdict = seconds <= _WITHIN_SECONDS and peak <= _WITHIN_MEGABYTES
+        print(f"within {_WITHIN_SECONDS} s and {_WITHIN_MEGABYTES} MB: {'yes' if verdict else 'no'}")
+
+
+if __name__ == "__main__":
+    main()
