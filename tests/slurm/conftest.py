@@ -10,7 +10,7 @@ from sentiment.config_file import resolve
 from sentiment.run_dir import Results
 from tests.slurm.cluster import Cluster, what_is_missing
 from tests.slurm.scenario import Scenario, scenario_of
-from tests.slurm.stage import BASE, SHORT, Prepared, Stage
+from tests.slurm.stage import BASE, Prepared, Stage
 
 # Most of a scenario is waiting for Slurm; more of them at once would only make trainings slow.
 _AT_ONCE = 4
@@ -29,7 +29,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """Tweets, prepared once for all scenarios."""
     prepared = Prepared(Results(tmp_path_factory.mktemp("prepared")))
-    prepared.digest(resolve(BASE, {name: values[0] for name, values in SHORT.items()}, "the base run"))
+    prepared.digest(resolve(BASE, {"training.epochs": 2}, "the base run"))
     return prepared
 
 

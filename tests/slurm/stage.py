@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from ruamel.yaml import YAML
 
-from jobs.manifest import read_submissions
+from jobs.manifest import SubmissionDir, read_submissions
 from jobs.status import newest_tasks
 from sentiment.config import RunConfig
 from sentiment.records import Attempt
@@ -42,7 +42,8 @@ BASE: dict[str, Any] = {
     "tracking": {"wandb": "disabled"},
     "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 40}},
 }
-SHORT = {"training.epochs": [2]}
+LONG = {"training__epochs": [60]}
+SHORT = {"training__epochs": [2]}
 DIVERGES = 10**38  # as a learning rate
 
 _RESOURCES = {"partition": "main", "time_minutes": 10, "memory_gb": 1.5, "gpus": 1, "cpus": 1}
@@ -151,8 +152,12 @@ class Stage:
         self.cluster.wait(condition, what, seconds)
 
     def wait_completed(self, runs: Sequence["StagedRun"], seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until runs have their results."""
-        self.wait(lambda: all(run.dir.completed for run in runs), f"results in {self.folder}", seconds)
+        """Wait until runs have their results, and `run.json` says so."""
+        self.wait(
+            lambda: all(run.dir.completed and run.attempts[-1].reason == "completed" for run in runs),
+            f"results in {self.folder}",
+            seconds,
+        )
 
     def _write(self, name: str, value: Any) -> Path:
         with open(self.folder / name, "w", encoding="utf-8") as file:
@@ -173,10 +178,22 @@ class StagedRun:
         return self.dir.path.name
 
     @property
+    def task(self) -> tuple[SubmissionDir, int]:
+        """That it was last given to."""
+        return newest_tasks(read_submissions(self.stage.results, self.stage.name))[self.run_id]
+
+    @property
     def job(self) -> str:
-        """The task that it was last given to."""
-        folder, task = newest_tasks(read_submissions(self.stage.results, self.stage.name))[self.run_id]
+        """The same, as Slurm's commands take it."""
+        folder, task = self.task
         return folder.job(task)
+
+    @property
+    def log(self) -> str:
+        """What its task and Slurm printed."""
+        folder, task = self.task
+        file = folder.log_file(task)
+        return file.read_text() if file else ""
 
     @property
     def step(self) -> int:

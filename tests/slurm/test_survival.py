@@ -2,7 +2,7 @@
 
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
-from tests.slurm.stage import SHORT, Stage
+from tests.slurm.stage import LONG, SHORT, Stage
 
 
 @scenario
@@ -28,7 +28,6 @@ def test_array_cut_several_times_ends_like_uninterrupted_runs(stage: Stage) -> N
     stage.submit()
     assert "nothing to submit" in stage.submit()
     first, *_, last = stage.runs
-    stage.wait_completed([first])
     for cut in range(1, 4):
         for run in stage.runs[1:]:
             run.wait_for_attempt(cut)
@@ -36,6 +35,7 @@ def test_array_cut_several_times_ends_like_uninterrupted_runs(stage: Stage) -> N
             run.signal("USR2")
         for run in stage.runs[1:]:
             stage.wait(lambda run=run, cut=cut: run.attempts[cut - 1].end is not None, "the cut")
+        stage.wait_completed([first])
     stage.wait_completed(stage.runs)
     for run in stage.runs:
         *cuts, end = run.attempts
@@ -84,7 +84,7 @@ def test_preempted_runs_save_and_go_on_with_and_without_grace_time(stage: Stage)
     stages = [stage, stage.beside("grace")]
     for one, partition in zip(stages, ("low", "grace"), strict=True):
         one.write_cluster(partition=partition)
-        one.write_grid(seed=[1])
+        one.write_grid(seed=[1], **LONG)
         one.submit()
     runs = [run for one in stages for run in one.runs]
     for run in runs:
@@ -105,7 +105,7 @@ def test_preempted_runs_save_and_go_on_with_and_without_grace_time(stage: Stage)
 
 @scenario
 def test_restart_of_slurmctld_is_survived(stage: Stage) -> None:
-    stage.write_grid(seed=[1])
+    stage.write_grid(seed=[1], **LONG)
     stage.submit()
     (run,) = stage.runs
     run.wait_for_step(40)
@@ -135,7 +135,7 @@ def test_warning_while_the_program_starts_does_not_kill_it(stage: Stage) -> None
 @scenario
 def test_several_runs_in_one_task_are_cut_and_go_on_together(stage: Stage) -> None:
     stage.write_cluster(runs_per_task=2)
-    stage.write_grid(seed=[1, 2])
+    stage.write_grid(seed=[1, 2], **LONG)
     assert "1 tasks" in stage.submit()
     first, second = stage.runs
     first.wait_for_step(30)
