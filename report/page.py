@@ -20,6 +20,8 @@ from report.figures.style import THEME
 # The only HTML that the Markdown may hold; anything else is shown as text.
 _DETAILS = re.compile(r"\s*(<details>\s*<summary>[^<>]*</summary>|</details>)\s*")
 _LONG = 32
+# Of its own size, below which a drawing can no longer be read and scrolls instead.
+_SMALLEST = 0.7
 
 
 class _Renderer(RendererHTML):
@@ -140,8 +142,9 @@ def inline_svg(figure: Figure) -> str:
     for colour, variable in THEME.items():
         svg = svg.replace(colour, variable)
     width = re.search(r'viewBox="0 0 ([\d.]+)', svg)
-    limit = f"{float(width[1]) * 4 / 3:.0f}px" if width else "none"
-    opening = f'<svg role="img" aria-label="{escape(figure.alt)}" style="max-width: {limit}"'
+    pixels = float(width[1]) * 4 / 3 if width else 640
+    sizes = f"max-width: {pixels:.0f}px; min-width: {_SMALLEST * pixels:.0f}px"
+    opening = f'<svg role="img" aria-label="{escape(figure.alt)}" style="{sizes}"'
     svg = re.sub(r'<svg( xmlns:xlink="[^"]*")?( width="[^"]*" height="[^"]*")?', opening, svg, count=1)
     return f'<div class="drawing" tabindex="0" role="group" aria-label="{escape(figure.alt)}">{svg}</div>'
 

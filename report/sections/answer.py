@@ -106,7 +106,7 @@ def _figure(best: Configuration, dataset: Dataset) -> Figure:
         return Line(name, Estimate(test.accuracy, test.accuracy_low, test.accuracy_high, test.n), colour)
 
     lines = [
-        measured(result.metrics, wording.shortened(best.name, 48), style.BLUE),
+        measured(result.metrics, wording.shortened(best.name, 56), style.BLUE),
         measured(result.combination, "its mean with the floor", style.GREEN),
         measured(result.floor, "linear floor (TF-IDF)", style.ORANGE),
     ]

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from statistics import median
 from typing import Any
 
 from report import blocks, effects, statistics, wording
@@ -81,8 +82,8 @@ def _epochs_table(grid: Grid, groups: dict[str, list[Finished]]) -> Table:
     for name, runs in groups.items():
         row: dict[str, Any] = {"pooling": name, "runs": len(runs)}
         for accuracy in wanted:
-            epochs = sorted(epoch for run in runs if (epoch := run.result.epochs_to_accuracy.get(accuracy)) is not None)
-            row[accuracy] = epochs[len(epochs) // 2] if epochs else None
+            epochs = [epoch for run in runs if (epoch := run.result.epochs_to_accuracy.get(accuracy)) is not None]
+            row[accuracy] = median(epochs) if epochs else None
             row[f"{accuracy}_reached"] = len(epochs)
         gaps = statistics.mean([run.result.overfit.gap for run in runs])
         row |= {"gap": gaps.value, "gap_low": gaps.low, "gap_high": gaps.high}
@@ -100,7 +101,7 @@ def _epochs_table(grid: Grid, groups: dict[str, list[Finished]]) -> Table:
 def _epochs_shower(accuracy: str) -> Any:
     def show(row: blocks.Row) -> str:
         reached = row[f"{accuracy}_reached"]
-        return f"never in {row['runs']}" if not reached else f"{row[accuracy]} ({reached} of {row['runs']})"
+        return f"never in {row['runs']}" if not reached else f"{row[accuracy]:g} ({reached} of {row['runs']})"
 
     return show
 
@@ -136,8 +137,8 @@ def _heatmap_blocks(best: Configuration, study: Study) -> list[Block]:
         caption = (
             f"Test tweets that {best.name} (run {run.run_id}) has {verdict}: the {len(chosen)} it is most sure of "
             f"among {len(of_verdict)} of a random sample of n = {len(samples)}. A line for each hop and for their "
-            f"mean; the darker a token, the more weight; full colour is {FULL} times an even share. At most 40 tokens "
-            "are shown."
+            f"mean; the stronger the colour of a token, the more weight; full colour is {FULL} times an even share. "
+            "At most 40 tokens are shown."
         )
         alt = f"Attention on tweets that are {verdict}"
         content.append(heatmap_figure(f"attention-{verdict}", alt, caption, tweets))

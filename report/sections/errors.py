@@ -31,7 +31,7 @@ def errors(study: Study, found: list[Dataset]) -> Section:
         scores = None
     if scores is None:
         return Section("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
-    model = f"{best.name} (run {run.run_id})"
+    model = f"the best model (run {run.run_id})"
     content: list[Block] = [*_confusion_blocks(model, scores), *_ranking_blocks(model, scores)]
     tweets = read_tweets(run, study.results, scores.rows)
     if tweets is None:
@@ -46,7 +46,10 @@ def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
     answers = {"model": scores.model >= 0.5, "floor": scores.floor >= 0.5}
     counts = {name: quality.confusion(scores.labels, answer) for name, answer in answers.items()}
     n = len(scores.labels)
-    caption = f"{model} and the linear floor on n = {n:,} test tweets: counts, and rates of each label's tweets."
+    caption = (
+        f"{wording.capital(model)} and the linear floor on n = {n:,} test tweets: counts, and rates of each label's "
+        "tweets."
+    )
     rows = [
         {"model": name, "label": label, "tweets": int(row.sum()), "negative": int(row[0]), "positive": int(row[1])}
         for name, matrix in counts.items()
@@ -79,8 +82,8 @@ def _ranking_blocks(model: str, scores: Scores) -> list[Block]:
     of_floor = quality.rank("linear floor", scores.labels, scores.floor)
     n, positives = len(scores.labels), float(scores.labels.mean())
     caption = (
-        f"{model} and the linear floor, n = {n:,} test tweets, {wording.percent(positives)} % of them positive. "
-        "Dotted: what chance would give."
+        f"{wording.capital(model)} and the linear floor, n = {n:,} test tweets, {wording.percent(positives)} % of "
+        "them positive. Dotted: what chance would give."
     )
     curves = ([of_model.roc, of_floor.roc], [of_model.recall, of_floor.recall])
     said = [

@@ -77,7 +77,7 @@ def effects_table(grid: Grid, effects: list[Effect]) -> Table:
         blocks.count("Pairs", "pairs"),
         blocks.p_value("Adjusted p", "q"),
         blocks.duration("Per epoch", "seconds"),
-        Column("Time, best = 1", "time_ratio", lambda row: _ratio(row["time_ratio"])),
+        Column("Time, best\u00a0=\u00a01", "time_ratio", lambda row: _ratio(row["time_ratio"])),
     ]
     return Table(f"effects-{grid.name}", caption, columns, rows)
 

@@ -30,7 +30,7 @@ def search_sentence(grid: Grid) -> str:
     """The best settings found, and how many trials stand behind them."""
     best = max(grid.finished, key=_score)
     settings = wording.listing(
-        [wording.setting(name, best.settings[name]) for name in varying(grid.finished)] or ["it"]
+        [wording.setting(name, best.settings.get(name)) for name in varying(grid.finished)] or ["it"]
     )
     return (
         f"Of {wording.plural(len(grid.finished), 'completed trial')} the best on validation tweets, with F1 "
@@ -55,7 +55,7 @@ def _grid_blocks(grid: Grid) -> list[Block]:
         return content
     index = {run.run_id: planned.index for run in grid.finished for planned in _planned(grid, run)}
     trials = [
-        Trial(index.get(run.run_id, number), {name: run.settings[name] for name in parameters}, _score(run))
+        Trial(index.get(run.run_id, number), {name: run.settings.get(name) for name in parameters}, _score(run))
         for number, run in enumerate(grid.finished)
     ]
     content += [Text(search_sentence(grid)), _parallel(grid, trials)]
@@ -65,6 +65,8 @@ def _grid_blocks(grid: Grid) -> list[Block]:
                 f"Importance is not computed: {len(trials)} completed trials are not enough, {ENOUGH_TRIALS} would be."
             )
         )
+    elif len({trial.score for trial in trials}) == 1:
+        content.append(Text("All trials score the same, so no parameter matters."))
     else:
         content += _importance_blocks(grid, trials)
     return [*content, _best_table(grid, trials)]
