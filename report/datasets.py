@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from report import statistics, wording
-from report.load import Finished, Study
+from report.load import RANDOM_MARK, Finished, Study
 from report.predictions import Comparison, compare
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
@@ -113,7 +113,7 @@ def _name(run: Finished) -> str:
         for name, value in run.parameters.items()
         if name not in wording.IN_MODEL_NAME and _is_of_interest(run, name, value)
     ]
-    mark = f" [{wording.RANDOM_MARK}]" if run.is_random else ""
+    mark = f" [{RANDOM_MARK}]" if run.is_random else ""
     return ", ".join([wording.model_name(run.config), *extra]) + mark
 
 

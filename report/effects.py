@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from report import statistics, wording
-from report.load import Finished
+from report.load import RANDOM_MARK, Finished
 from report.statistics import Difference, Estimate
 
 Measure = Callable[[Finished], float]
@@ -33,7 +33,10 @@ class Level:
     """One value of a parameter, all others averaged out."""
 
     value: Any
+    shown: str
+    """The value in words, with a mark if all its runs read random numbers."""
     name: str
+    """With the parameter's name, where that is needed."""
     score: Estimate
     seconds: float
     """Per epoch."""
@@ -126,7 +129,9 @@ def _order(value: Any) -> tuple[int, float, str]:
 def _level(parameter: str, value: Any, runs: list[Finished]) -> Level:
     seconds = sum(seconds_per_epoch(run) for run in runs) / len(runs)
     score = statistics.mean([test_accuracy(run) for run in runs])
-    return Level(value, wording.setting(parameter, value), score, seconds)
+    mark = f" [{RANDOM_MARK}]" if all(run.is_random for run in runs) else ""
+    shown, name = wording.parameter_value(parameter, value), wording.setting(parameter, value)
+    return Level(value, shown + mark, name + mark, score, seconds)
 
 
 def _contrast(runs: list[Finished], parameter: str, best: Level, other: Level) -> Contrast | None:

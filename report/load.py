@@ -16,6 +16,8 @@ State = Literal["completed", "running", "stopped", "interrupted", "failed", "mis
 # An owner touches its lock every 10 s; clocks of a cluster's hosts may differ by a little more than nothing.
 _ALIVE_SECONDS = 300.0
 
+RANDOM_MARK = "random numbers"
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -42,6 +44,11 @@ class Finished:
         return elmo is not None and elmo.random
 
     @property
+    def title(self) -> str:
+        """Its id, with a mark if `is_random`."""
+        return f"{self.run_id} [{RANDOM_MARK}]" if self.is_random else self.run_id
+
+    @property
     def seconds(self) -> float:
         """Of all attempts from start to end, preparation included; where none has an end, those trained."""
         return sum(attempt_seconds(self.record)) or self.result.seconds_trained
@@ -59,6 +66,11 @@ class Run:
     record: RunRecord | None
     finished: Finished | None
     parameters: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Its id, with a mark if its scores come from random numbers."""
+        return self.finished.title if self.finished else self.run_id
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from sentiment.config import RunConfig
 
 MINUS = "\u2212"
 DASH = "\u2013"
-RANDOM_MARK = "random numbers"
 
 _PARAMETERS = {
     "seed": "seed",

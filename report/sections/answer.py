@@ -7,7 +7,7 @@ from report.blocks import Block, Bullets, Figure, Heading, Section, Text
 from report.datasets import Configuration, Dataset
 from report.figures import style
 from report.figures.intervals import Line, interval_figure
-from report.load import Finished, Grid, Study
+from report.load import RANDOM_MARK, Finished, Grid, Study
 from report.markdown import emphasis, joined, strong
 from report.published import BEST_OF_STUDY, PLAIN_CEILING, STUDY
 from report.sections.kinds import Kind, kind_of
@@ -22,7 +22,8 @@ def answer(study: Study, found: list[Dataset]) -> Section:
     warnings = _warnings(study, found)
     best = best_configuration(found[0]) if found else None
     if best is None:
-        content.append(Text(strong("No run is completed yet, so there is no answer yet.")))
+        why = f"All completed runs read {RANDOM_MARK} in place of ELMo" if found else "No run is completed yet"
+        content.append(Text(strong(f"{why}, so there is no answer yet.")))
     else:
         content += [Text(_headline(best, found[0])), _figure(best, found[0])]
         content.append(Bullets(_details(best, found[0])))
@@ -134,7 +135,7 @@ def _question(grid: Grid) -> object | None:
     sentences = [search_sentence(grid)] if kind_of(grid) is Kind.SEARCH else _effect_sentences(grid)
     if number := sum(run.is_random for run in grid.finished):
         left = "are left out" if number < len(grid.finished) else "say nothing about ELMo"
-        sentences.append(f"{wording.plural(number, 'run')} on {wording.RANDOM_MARK} for ELMo's weights {left}.")
+        sentences.append(f"{wording.plural(number, 'run')} on {RANDOM_MARK} for ELMo's weights {left}.")
     return joined([asked, *sentences])
 
 

@@ -5,7 +5,7 @@ from report.blocks import Block, Heading, Row, Section, Table, Text
 from report.datasets import Dataset
 from report.effects import test_accuracy
 from report.figures.cost import Costly, cost_figure, mixture_figure
-from report.load import Finished, Study
+from report.load import RANDOM_MARK, Finished, Study
 from report.markdown import joined, strong
 from report.predictions import between
 from report.sections.grids import curve_blocks, grid_blocks
@@ -26,7 +26,7 @@ def elmo(study: Study, found: list[Dataset]) -> Section:
     if with_elmo:
         if any(run.is_random for run in with_elmo):
             warning = "Models marked so have random numbers for weights: their scores say nothing about ELMo."
-            content.insert(0, Text(joined([strong(f"[{wording.RANDOM_MARK}]"), warning])))
+            content.insert(0, Text(joined([strong(f"[{RANDOM_MARK}]"), warning])))
         content += [*_against_plain(found[0]), *_cost_blocks(runs), *_mixture_blocks(with_elmo)]
     return Section("ELMo", content)
 
@@ -105,7 +105,7 @@ def _cost_blocks(runs: list[Finished]) -> list[Block]:
 def _group(run: Finished) -> str:
     if run.config.elmo is None:
         return "no ELMo"
-    mark = f" [{wording.RANDOM_MARK}]" if run.is_random else ""
+    mark = f" [{RANDOM_MARK}]" if run.is_random else ""
     return f"ELMo {wording.shortened(run.config.elmo.model, 40)}{mark}"
 
 
@@ -119,7 +119,7 @@ def _mixture_blocks(runs: list[Finished]) -> list[Block]:
     if not mixed:
         return []
     shown = mixed[:_MOST_MIXTURES]
-    names = [f"{run.run_id}{f' [{wording.RANDOM_MARK}]' if run.is_random else ''}" for run, _ in shown]
+    names = [run.title for run, _ in shown]
     weights = [list(mixture) for _, mixture in shown]
     caption = (
         f"Learned weight of each of ELMo's layers (ScalarMix), {len(shown)} of n = {len(mixed)} runs that mix them."

@@ -11,7 +11,7 @@ from report.effects import Effect, comparable, effects_of, sentence
 from report.figures import style
 from report.figures.curves import small_multiples
 from report.figures.intervals import Line, interval_figure
-from report.load import Grid, Study
+from report.load import RANDOM_MARK, Grid, Study
 from report.markdown import emphasis
 
 _MOST_CURVES = 6
@@ -39,17 +39,14 @@ def _left_out(grid: Grid) -> list[Block]:
     number = len(grid.finished) - len(comparable(grid.finished))
     if not number:
         return []
-    return [Text(f"{wording.plural(number, 'run')} on [{wording.RANDOM_MARK}] for ELMo's weights left out here.")]
+    return [Text(f"{wording.plural(number, 'run')} on [{RANDOM_MARK}] for ELMo's weights left out here.")]
 
 
 def effects_figure(grid: Grid, effects: list[Effect]) -> Figure:
     """Each value of each parameter, the others averaged out."""
     lines = []
     for effect, colour in zip(effects, cycle(style.COLOURS)):
-        lines += [
-            Line(f"{effect.name}: {wording.parameter_value(effect.parameter, level.value)}", level.score, colour)
-            for level in effect.levels
-        ]
+        lines += [Line(f"{effect.name}: {level.shown}", level.score, colour) for level in effect.levels]
     caption = (
         f"Mean test accuracy of the {len(comparable(grid.finished))} comparable runs of grid {grid.name} by the value "
         "of each parameter, all others averaged out, with Student's 95 % interval over runs. Intervals include the "
@@ -90,7 +87,7 @@ def _effect_rows(effect: Effect) -> list[dict[str, Any]]:
         rows.append(
             {
                 "parameter": effect.name,
-                "value": wording.parameter_value(effect.parameter, level.value),
+                "value": level.shown,
                 "runs": level.score.n,
                 "accuracy": level.score.value,
                 "accuracy_low": level.score.low,

@@ -41,7 +41,8 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     if published:
         where = "on all of Sentiment140" + ("" if dataset.is_sentiment140 else ", which are other tweets than these")
         caption += f" Published figures were not measured here but {where}."
-    content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + published, best=1))
+    best = None if dataset.configurations[0].is_random else 1
+    content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + published, best=best))
     if len(rows) > _SHOWN:
         rest = f"The other {len(rows) - _SHOWN} configurations on {dataset.name}."
         content.append(Table(f"{name}-rest", rest, _columns(rows), rows[_SHOWN:], folded=True))
@@ -150,7 +151,7 @@ def _why_row(run: Run) -> dict[str, Any]:
 
 def _run_row(run: Run, found: list[Dataset]) -> dict[str, Any]:
     record = run.record
-    row: dict[str, Any] = {"grid": run.grid, "run": run.run_id, "state": run.state}
+    row: dict[str, Any] = {"grid": run.grid, "run": run.title, "state": run.state}
     row["attempts"] = len(record.attempts) if record else 0
     seconds = sum(attempt_seconds(record)) if record else 0.0
     row["gpu_hours"] = seconds / 3600 if record and record.attempts and record.attempts[-1].device != "cpu" else 0.0
@@ -186,7 +187,7 @@ def _result_values(run: Finished | None, found: list[Dataset]) -> dict[str, Any]
 def _run_columns(rows: list[dict[str, Any]]) -> list[Column]:
     columns = [
         blocks.text("Grid", "grid"),
-        Column("Run", "run", _run_name, numeric=False),
+        blocks.text("Run", "run"),
         blocks.text("State", "state"),
     ]
     for part, title in _PARTS.items():
@@ -208,7 +209,3 @@ def _run_columns(rows: list[dict[str, Any]]) -> list[Column]:
         blocks.number("GPU-hours", "gpu_hours", 2),
         blocks.count("Attempts", "attempts"),
     ]
-
-
-def _run_name(row: Row) -> str:
-    return f"{row['run']} [{wording.RANDOM_MARK}]" if row["random_numbers"] else str(row["run"])

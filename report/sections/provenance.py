@@ -123,7 +123,7 @@ def _data_blocks(study: Study) -> list[Block]:
 
 def _commands(study: Study) -> Table:
     rows: list[Row] = [
-        {"grid": grid.name, "run": run.run_id, "command": command(grid, run)}
+        {"grid": grid.name, "run": run.title, "command": command(grid, run)}
         for grid in study.grids
         for run in grid.runs
     ]
