@@ -62,7 +62,9 @@ def accuracies(model: ModelFiles, source: str, seeds: int, results: Results) -> 
                 "elmo.state": state,
                 "model.hidden_size": 64,
                 "training.batch_size": 64,
+                "training.learning_rate": 0.003,
                 "training.epochs": 12,
+                "runtime.threads": torch.get_num_threads(),
             }
             config = resolve({}, parameters, "the benchmark")
             run_dir = results.run_dir(config.run_id)
@@ -86,7 +88,9 @@ def main() -> None:
     parser.add_argument("--data", default="vader")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--results", type=Path, default=Path("results"), help="where models and downloads are")
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     model = find_elmo(arguments.model, Results(arguments.results).elmo_models)
     with tempfile.TemporaryDirectory() as folder:
         own = Results(Path(folder))
