@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from sentiment.errors import SentimentError, UsageError
+from sentiment.command_line import command_line
+from sentiment.errors import UsageError
 
 EXIT_FAILED = 1
 EXIT_RUNNING = 3  # (The other codes: 0 done, 2 usage, 4 no Slurm here.)
@@ -18,22 +18,7 @@ _WATCH_SECONDS = 15.0
 _SYNC_SECONDS = 60.0
 
 
-class _Commands(TyperGroup):
-    """Shows an error of ours, or of the disk, as one message instead of a traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SentimentError as error:
-            message, code = str(error), error.exit_code
-        except OSError as error:
-            message, code = str(error), EXIT_FAILED
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(message, err=True)
-        raise typer.Exit(code)
-
-
-app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = command_line()
 
 GridFile = Annotated[str, typer.Argument(metavar="GRID", help="A file, or a name in configs/grids.")]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
@@ -215,8 +200,7 @@ def sync(
 
 
 def _grid_file(name: str) -> Path:
-    named = _GRIDS / f"{name}.yaml"
-    return named if named.exists() and not Path(name).is_file() else Path(name)
+    return Path(name) if Path(name).suffix or Path(name).is_file() else _GRIDS / f"{name}.yaml"
 
 
 def _show_plan(loaded: Any, results: Any, cluster: Path) -> None:

@@ -1,30 +1,13 @@
 """The command line: build."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from sentiment.errors import SentimentError
+from sentiment.command_line import command_line
 
-
-class _Commands(TyperGroup):
-    """Shows an error of ours, or of the disk, as one message instead of a traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SentimentError as error:
-            message, code = str(error), error.exit_code
-        except OSError as error:
-            message, code = str(error), 1
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(message, err=True)
-        raise typer.Exit(code)
-
-
-app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = command_line()
 
 
 @app.callback()

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from sentiment.errors import SentimentError, UsageError
+from sentiment.command_line import command_line
+from sentiment.errors import UsageError
 
 _START = time.time()
 
@@ -16,22 +16,7 @@ _START = time.time()
 EXIT_UNFINISHED = 3
 
 
-class _Commands(TyperGroup):
-    """Shows an error of ours, or of the disk, as one message instead of a traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SentimentError as error:
-            message, code = str(error), error.exit_code
-        except OSError as error:
-            message, code = str(error), 1
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(message, err=True)
-        raise typer.Exit(code)
-
-
-app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = command_line()
 
 ConfigFile = Annotated[Path, typer.Argument(help="A run's YAML file, such as configs/runs/rnn.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]

@@ -1,0 +1,29 @@
+"""What the command lines of sentiment, jobs and report have in common."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from sentiment.errors import SentimentError
+
+
+class Commands(TyperGroup):
+    """Shows an error of ours, or of the disk, as one message instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an error ends it with its own exit code, or with 1."""
+        try:
+            return super().invoke(ctx)
+        except SentimentError as error:
+            message, code = str(error), error.exit_code
+        except OSError as error:
+            message, code = str(error), 1
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(message, err=True)
+        raise typer.Exit(code)
+
+
+def command_line() -> typer.Typer:
+    """An empty command line that shows its help where no command is given."""
+    return typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
