@@ -1,5 +1,6 @@
 """Leaderboard: configurations by their mean over seeds, published figures beside them, and all runs in every state."""
 
+from collections.abc import Callable
 from typing import Any
 
 from report import blocks, statistics, wording
@@ -8,10 +9,11 @@ from report.datasets import Configuration, Dataset
 from report.load import Finished, Run, Study, attempt_seconds
 from report.markdown import joined, strong
 from report.published import PUBLISHED
-from sentiment.records import Part
+from sentiment.records import Part, RunRecord
 
 _SHOWN = 15
-_METRICS = ("accuracy", "precision", "recall", "f1")
+_COST = ("gpu_hours", "attempts")
+_METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
 _PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
 
 
@@ -51,26 +53,25 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
     has_second = any(row["second_test_accuracy"] is not None for row in rows)
-    second = [
-        blocks.percent("Second test accuracy", "second_test_accuracy"),
-        blocks.percent("Second test F1", "second_test_f1"),
-    ]
+    second = [blocks.percent(f"Second test {_METRICS[metric]}", f"second_test_{metric}") for metric in _METRICS]
     return [
         Column("#", "rank", lambda row: wording.DASH if row["rank"] is None else row["rank"]),
         Column("Model", "model", _model, numeric=False),
         blocks.count("Seeds", "seeds"),
         blocks.percent("Validation F1", "validation_f1"),
-        Column("Test accuracy", "test_accuracy", _test_accuracy),
-        blocks.percent("Test precision", "test_precision"),
-        blocks.percent("Test recall", "test_recall"),
-        blocks.percent("Test F1", "test_f1"),
+        Column("Validation accuracy", "validation_accuracy", _accuracy("validation_accuracy")),
+        Column("Test accuracy", "test_accuracy", _accuracy("test_accuracy")),
         blocks.points("Points above the floor", "above_floor"),
         blocks.text("Beats the floor", "beats_floor"),
-        *(second if has_second else []),
         blocks.text("Overfits", "overfits"),
+        *(blocks.percent(f"Test {_METRICS[metric]}", f"test_{metric}") for metric in ("precision", "recall", "f1")),
+        *(blocks.percent(f"Validation {metric}", f"validation_{metric}") for metric in ("precision", "recall")),
+        *(second if has_second else []),
         blocks.count("Parameters", "parameters"),
         blocks.number("Best epoch", "best_epoch", 1),
         blocks.duration("Time per run", "seconds"),
+        blocks.number("GPU-hours", "gpu_hours", 2),
+        blocks.count("Attempts", "attempts"),
     ]
 
 
@@ -78,9 +79,14 @@ def _model(row: Row) -> Any:
     return joined([strong("published"), row["model"]]) if row["published"] else row["model"]
 
 
-def _test_accuracy(row: Row) -> str:
-    shown = blocks.percent("", "test_accuracy").show(row)
-    return f"{row['bound']} {shown}".strip() if row["published"] else str(shown)
+def _accuracy(key: str) -> Callable[[Row], str]:
+    """Shows an accuracy, and for a published ceiling that it is one."""
+
+    def show(row: Row) -> str:
+        bound = f"{row['bound']} " if row["bound"] and row[key] is not None else ""
+        return f"{bound}{blocks.percent('', key).show(row)}"
+
+    return show
 
 
 def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
@@ -100,6 +106,8 @@ def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
     row["parameters"] = one.runs[0].result.parameters
     row["best_epoch"] = sum(run.result.best_epoch for run in one.runs) / len(one.runs)
     row["seconds"] = sum(run.seconds for run in one.runs) / len(one.runs)
+    row["gpu_hours"] = sum(_gpu_hours(run.record) for run in one.runs)
+    row["attempts"] = sum(len(run.record.attempts) for run in one.runs)
     row["random_numbers"] = one.is_random
     return row
 
@@ -121,14 +129,12 @@ def _published_row(one: Any) -> dict[str, Any]:
     row["model"] = f"{one.model} ({one.part})"
     row["validation_accuracy" if is_validation else "test_accuracy"] = one.accuracy
     row["remark"] = one.remark
-    if is_validation:  # the only column of accuracies that is shown; the model's name says which part it is of
-        row["test_accuracy"] = one.accuracy
     return row
 
 
 def _configuration_keys() -> list[str]:
     scores = [f"{part}_{metric}{end}" for part in _PARTS for metric in _METRICS for end in ("", "_sd")]
-    return [*scores, "seeds", "above_floor", "beats_floor", "overfits", "parameters", "best_epoch", "seconds"]
+    return [*scores, "seeds", "above_floor", "beats_floor", "overfits", "parameters", "best_epoch", "seconds", *_COST]
 
 
 def _all_runs(study: Study, found: list[Dataset]) -> list[blocks.Block]:
@@ -145,6 +151,12 @@ def _all_runs(study: Study, found: list[Dataset]) -> list[blocks.Block]:
     return content
 
 
+def _gpu_hours(record: RunRecord) -> float:
+    """Of all attempts, if the last ran on a GPU."""
+    is_gpu = bool(record.attempts) and record.attempts[-1].device != "cpu"
+    return sum(attempt_seconds(record)) / 3600 if is_gpu else 0.0
+
+
 def _why_row(run: Run) -> dict[str, Any]:
     return {"grid": run.grid, "run": run.run_id, "state": run.state, "why": run.detail or wording.DASH}
 
@@ -153,8 +165,7 @@ def _run_row(run: Run, found: list[Dataset]) -> dict[str, Any]:
     record = run.record
     row: dict[str, Any] = {"grid": run.grid, "run": run.title, "state": run.state}
     row["attempts"] = len(record.attempts) if record else 0
-    seconds = sum(attempt_seconds(record)) if record else 0.0
-    row["gpu_hours"] = seconds / 3600 if record and record.attempts and record.attempts[-1].device != "cpu" else 0.0
+    row["gpu_hours"] = _gpu_hours(record) if record else 0.0
     for part in _PARTS:
         for key in (*_METRICS, "accuracy_low", "accuracy_high"):
             of_part = run.finished.result.metrics.get(part) if run.finished else None
