@@ -16,7 +16,7 @@ from sentiment.training.console import Say
 from sentiment.training.tracking_identity import identity_of, in_sweep, wandb_mode
 
 # At a stop the time is nearly over, and what the process does not manage any more is made good later.
-_SECONDS_AFTER_COMPLETION = 15.0
+_SECONDS_AFTER_COMPLETION = 10.0
 _SECONDS_AFTER_STOP = 2.0
 _MADE_GOOD = "training goes on, and `python -m jobs sync` copies metrics.jsonl later"
 
@@ -29,12 +29,12 @@ def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None
         say: told once if W&B fails; nothing is ever raised for it.
     """
     mode = wandb_mode(config)
-    process = None if mode == "disabled" else _start(run_dir, mode, say)
+    copying = None if mode == "disabled" else _start(run_dir, mode, say)
     try:
         yield
     finally:
-        if process is not None:
-            _end(process, run_dir, say)
+        if copying:
+            copying.end(_SECONDS_AFTER_COMPLETION if run_dir.completed else _SECONDS_AFTER_STOP)
 
 
 def mirror_again(run_dir: RunDir, config: TrackingConfig, say: Say) -> None:
@@ -44,7 +44,34 @@ def mirror_again(run_dir: RunDir, config: TrackingConfig, say: Say) -> None:
             pass
 
 
-def _start(run_dir: RunDir, mode: str, say: Say) -> "subprocess.Popen[str] | None":
+class _Copying:
+    """The process, and a thread that passes on what it says."""
+
+    def __init__(self, process: "subprocess.Popen[str]", say: Say) -> None:
+        self._process = process
+        self._say = say
+        self._told = False
+        self._teller = threading.Thread(target=self._tell, name="W&B", daemon=True)
+        self._teller.start()
+
+    def end(self, seconds: float) -> None:
+        """Let it copy the rest and end, and wait for that, but no longer than so many seconds."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._teller.join(seconds)
+        if self._teller.is_alive() and not self._told:
+            self._told = True
+            self._say("W&B: is not through yet; `python -m jobs sync` copies what it does not manage by itself")
+
+    def _tell(self) -> None:
+        with self._process as process:
+            for line in process.stdout or ():
+                if not self._told:
+                    self._told = True
+                    self._say(f"W&B: {line.rstrip()}; {_MADE_GOOD}")
+
+
+def _start(run_dir: RunDir, mode: str, say: Say) -> _Copying | None:
     command = [sys.executable, "-m", "sentiment.training.tracking_process", "follow", mode, str(run_dir.path)]
     try:
         if not run_dir.wandb_file.exists():
@@ -62,19 +89,4 @@ def _start(run_dir: RunDir, mode: str, say: Say) -> "subprocess.Popen[str] | Non
     except OSError as error:
         say(f"W&B: {error}; {_MADE_GOOD}")
         return None
-    threading.Thread(target=_tell, args=(process, say), name="W&B", daemon=True).start()
-    return process
-
-
-def _tell(process: "subprocess.Popen[str]", say: Say) -> None:
-    for line in process.stdout or ():
-        say(f"W&B: {line.rstrip()}; {_MADE_GOOD}")
-
-
-def _end(process: "subprocess.Popen[str]", run_dir: RunDir, say: Say) -> None:
-    if process.stdin:
-        process.stdin.close()
-    try:
-        process.wait(_SECONDS_AFTER_COMPLETION if run_dir.completed else _SECONDS_AFTER_STOP)
-    except subprocess.TimeoutExpired:
-        say("W&B: is not through yet and goes on by itself; `python -m jobs sync` copies what it does not manage")
+    return _Copying(process, say)

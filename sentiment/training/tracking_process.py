@@ -67,7 +67,7 @@ def _upload(run_dir: RunDir) -> str:
         identity = identity_of(run_dir)
         before = identity.confirmed_rows
         rows = _copy(run_dir, "online", None)
-        return f"{rows} rows at W&B, {rows - before} of them new"
+        return f"{rows} rows at W&B, {f'{rows - before} of them' if before else 'all'} new"
 
 
 def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> int:
@@ -136,4 +136,4 @@ def _check_place(run_dir: RunDir) -> None:
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     sys.stdout.flush()
-    sys.exit(code)
+    os._exit(code)  # what wandb does at exit may hang

@@ -44,4 +44,4 @@ def _upload(results: Results, project: str, entity: str | None) -> int:
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     sys.stdout.flush()
-    sys.exit(code)
+    os._exit(code)  # what wandb does at exit may hang

@@ -24,7 +24,7 @@ Ending = Literal["completed", "failed", "unfinished"]
 # A file of a run that was killed before its first record holds this header alone.
 _HEADER_BYTES = 7
 _FINISH_SECONDS = 60.0
-_CONFIRM_SECONDS = 15.0
+_CONFIRM_SECONDS = 5.0
 
 # As measured: without the flush a kill loses 15 s of rows, and many starts at once take longer than the usual 30 s.
 # Caches would go to the home directory, whose quota is small on clusters.

@@ -1,0 +1,84 @@
+"""Whether a run is tracked, under which name, and how its rows are read."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sentiment.config import TrackingConfig
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.tracking_identity import identity_of, wandb_mode
+from sentiment.training.tracking_rows import RowReader, dotted, flat
+
+
+@pytest.mark.parametrize(
+    ("wanted", "environment", "mode"),
+    [
+        ("auto", {}, "disabled"),
+        ("auto", {"SLURM_JOB_ID": "7"}, "offline"),
+        ("auto", {"WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "r"}, "online"),
+        ("auto", {"WANDB_RUN_ID": "r"}, "disabled"),
+        ("online", {"SLURM_JOB_ID": "7"}, "online"),
+        ("disabled", {"SLURM_JOB_ID": "7", "WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "r"}, "disabled"),
+    ],
+)
+def test_mode_follows_from_where_the_run_is_started_unless_it_is_configured(
+    wanted: str, environment: dict[str, str], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert wandb_mode(TrackingConfig.model_validate({"wandb": wanted})) == mode
+
+
+def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_lives(
+    trained: RunDir, tmp_path: Path
+) -> None:
+    def copy(grid: str) -> RunDir:
+        shutil.copytree(trained.path, tmp_path / grid / "run")
+        return RunDir(tmp_path / grid / "run")
+
+    first = copy("colours")
+    name = identity_of(first).id
+    record = first.read_record()
+    assert record is not None
+    first.write_record(record.model_copy(update={"attempts": [*record.attempts, record.attempts[0]]}))
+    assert identity_of(first).id == name
+    assert name.startswith(record.run_id)
+    assert identity_of(copy("shapes")).id != name
+    anew = record.attempts[0].model_copy(update={"start": "2030-01-01T00:00:00+00:00"})
+    first.write_record(record.model_copy(update={"attempts": [anew]}))
+    assert identity_of(first).id != name
+
+
+def test_what_was_decided_in_an_earlier_attempt_stays(trained: RunDir, tmp_path: Path) -> None:
+    shutil.copytree(trained.path, tmp_path / "run")
+    run_dir = RunDir(tmp_path / "run")
+    decided = identity_of(run_dir).model_copy(update={"project": "another"})
+    run_dir.write_wandb(decided)
+    assert identity_of(run_dir) == decided
+
+
+def test_names_are_those_of_grids() -> None:
+    assert flat({"kind": "epoch", "step": 4, "validation": {"f1": 0.5}}) == {
+        "kind": "epoch",
+        "step": 4,
+        "validation/f1": 0.5,
+    }
+    assert dotted({"seed": 1, "model": {"attention": {"r": 5}}}) == {"seed": 1, "model.attention.r": 5}
+
+
+def test_reader_waits_for_the_end_of_a_line_and_outlives_the_replacement_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    reader = RowReader(file)
+    assert reader.new_rows() == []
+    file.write_text('{"step": 1}\n{"st')
+    assert reader.new_rows() == [{"step": 1}]
+    assert reader.new_rows() == []
+    (tmp_path / "new").write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n')
+    (tmp_path / "new").replace(file)
+    assert reader.new_rows() == [{"step": 2}, {"step": 3}]
+    assert RowReader(file).new_rows() == [{"step": 1}, {"step": 2}, {"step": 3}]
+
+
+def test_single_runs_have_a_group_too(tmp_path: Path) -> None:
+    assert Results(tmp_path).run_dir("some").grid == "single"

@@ -1,0 +1,194 @@
+"""Runs that train with W&B: what arrives there, that training does not depend on it, and who hears of its faults."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from sentiment.training import tracking_mirror
+from tests.conftest import MakeExperiment
+from tests.small_runs import Digest, StopWhen, digest_of
+from tests.tracking.conftest import (
+    GRID,
+    MakeRun,
+    copying_processes,
+    logged_rows,
+    offline_files,
+    offline_rows,
+    sync,
+    wait_until,
+    wandb_lines,
+    without_clock,
+)
+from tests.tracking.server import StubServer
+
+LARGEST_PICTURE = 300_000
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training does not wait long for a W&B that hangs."""
+    monkeypatch.setattr(tracking_mirror, "_SECONDS_AFTER_COMPLETION", 0.2)
+    monkeypatch.setattr(tracking_mirror, "_SECONDS_AFTER_STOP", 0.2)
+
+
+@pytest.fixture
+def expected(experiment: MakeExperiment) -> Digest:
+    """What the same run without W&B comes to."""
+    return experiment().complete()
+
+
+def test_online_run_arrives_row_by_row_with_all_that_describes_it(
+    run: MakeRun, server: StubServer, expected: Digest, home: Path
+) -> None:
+    online = run(tracking__wandb="online", tracking__project="tweets")
+    assert online.complete() == expected
+    assert wandb_lines(online) == []
+    (run_id,) = server.runs
+    assert run_id.startswith(f"{online.config.run_id}-")
+    stored = server.runs[run_id]
+    *rows, pictures = without_clock(stored.history)
+    assert rows == logged_rows(online.run_dir)
+    assert pictures["_step"] == len(rows)
+    assert {"learning_curves", "confusion_matrix"} <= pictures.keys()
+    assert stored.project == "tweets"
+    assert stored.exit_code == 0
+    assert (stored.attributes["groupName"], stored.attributes["jobType"]) == (GRID, "train")
+    assert {"rnn", "bilstm"} <= {*stored.attributes["tags"]}
+    assert stored.config["model.hidden_size"] == online.config.model.hidden_size
+    assert stored.config["training.early_stopping.patience"] == online.config.training.early_stopping.patience
+    record, result = online.run_dir.read_record(), online.run_dir.read_result()
+    assert record is not None
+    assert result is not None
+    assert stored.attributes["commit"] == record.git_commit
+    assert stored.summary["validation/accuracy"] == pytest.approx(result.metrics["validation"].accuracy)
+    assert stored.summary["test/f1"] == pytest.approx(result.metrics["test"].f1)
+    assert [path for path in home.rglob("*") if "wandb" in path.name] == []
+
+
+def test_offline_run_asks_no_server_and_sync_uploads_it_even_where_its_files_are_damaged(
+    run: MakeRun, server: StubServer
+) -> None:
+    offline = run(model__pooling="attention")
+    offline.complete()
+    assert server.requests == 0
+    *rows, pictures = offline_rows(offline.run_dir)
+    assert rows == logged_rows(offline.run_dir)
+    assert {"learning_curves", "confusion_matrix", "attention"} <= {name.split(".")[0] for name in pictures}
+    (file,) = offline_files(offline.run_dir)
+    file.write_bytes(file.read_bytes()[:3000] + b"damage")
+    assert sync(offline.run_dir) == (0, f"{GRID}/{offline.config.run_id}: {len(rows) + 1} rows at W&B, all new\n")
+    (stored,) = server.runs.values()
+    assert without_clock(stored.history)[:-1] == rows
+    images = [content for name, content in server.files.items() if name.endswith(".png")]
+    assert len(images) == 3
+    assert all(content.startswith(b"\x89PNG") and len(content) < LARGEST_PICTURE for content in images)
+    asked = server.requests
+    code, output = sync(offline.run_dir)
+    assert (code, server.requests) == (0, asked)
+    assert "nothing new" in output
+
+
+def test_run_that_was_stopped_goes_on_in_the_same_run_at_wandb(
+    run: MakeRun, server: StubServer, expected: Digest
+) -> None:
+    stopped = run(tracking__wandb="online")
+    stopped.attempt(StopWhen(lambda asked: asked == 25))
+    wait_until(lambda: not copying_processes(stopped.run_dir.path))
+    (stored,) = server.runs.values()
+    assert stored.exit_code == 1
+    assert 0 < len(stored.history) == len(stopped.run_dir.read_metrics())
+    assert stopped.complete() == expected
+    assert len(server.runs) == 1
+    assert without_clock(stored.history)[:-1] == logged_rows(stopped.run_dir)
+    assert stored.exit_code == 0
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", ["no key", "401", "500", "no answer", "no server"])
+def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
+    run: MakeRun, server: StubServer, expected: Digest, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    if fault == "no key":
+        monkeypatch.delenv("WANDB_API_KEY")
+    elif fault == "no answer":
+        server.hangs.set()
+    elif fault == "no server":
+        monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    else:
+        server.status = int(fault)
+    unlucky = run(tracking__wandb="online")
+    assert unlucky.complete() == expected
+    assert len(wandb_lines(unlucky)) == 1
+    assert "python -m jobs sync" in wandb_lines(unlucky)[0]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_server_that_vanishes_while_a_run_is_on_gets_the_rest_from_sync(
+    run: MakeRun, server: StubServer, expected: Digest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL", "0.2")  # else the first rows are sent after 15 s
+    unlucky = run(tracking__wandb="online")
+
+    def vanish_after_first_rows(asked: int) -> bool:
+        if asked == 20:
+            wait_until(lambda: any(stored.history for stored in server.runs.values()))
+            server.hangs.set()
+        return False
+
+    assert unlucky.attempt(StopWhen(vanish_after_first_rows)) is None
+    assert digest_of(unlucky.run_dir) == expected
+    assert len(wandb_lines(unlucky)) == 1
+    (stored,) = server.runs.values()
+    arrived = len(stored.history)
+    assert 0 < arrived < len(unlucky.run_dir.read_metrics())
+    for pid in copying_processes(unlucky.run_dir.path):  # as Slurm does at the end of a job
+        os.kill(pid, 9)
+    wait_until(lambda: not copying_processes(unlucky.run_dir.path))
+    server.hangs.clear()
+    server.released.set()
+    code, output = sync(unlucky.run_dir)
+    assert code == 0, output
+    assert without_clock(stored.history)[:-1] == logged_rows(unlucky.run_dir)
+
+
+def test_directory_that_cannot_be_written_stops_wandb_and_nothing_else(run: MakeRun, expected: Digest) -> None:
+    unlucky = run()
+    unlucky.run_dir.create(unlucky.config)
+    unlucky.run_dir.wandb_dir.symlink_to("/proc")  # where not even root can write
+    assert unlucky.complete() == expected
+    (line,) = wandb_lines(unlucky)
+    assert "/wandb/process.log" in line
+
+
+def test_agent_of_a_sweep_finds_the_run_under_the_name_that_it_gave(
+    run: MakeRun, server: StubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text(json.dumps({"wandb_version": 1, "model.hidden_size": {"value": 6}}))
+    names = {"SWEEP_ID": "sweep1", "PROJECT": "tweets", "ENTITY": "somebody", "SWEEP_PARAM_PATH": str(parameters)}
+    for name, value in names.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    drawn = run(tracking__wandb="auto", model__hidden_size=6)
+    for agent_run in ("first", "again"):
+        monkeypatch.setenv("WANDB_RUN_ID", agent_run)
+        assert drawn.attempt() is None
+        assert wandb_lines(drawn) == []
+    assert sorted(server.runs) == ["again", "first"]
+    for stored in server.runs.values():
+        assert (stored.sweep, stored.project, stored.exit_code) == ("sweep1", "tweets", 0)
+        assert without_clock(stored.history)[:-1] == logged_rows(drawn.run_dir)
+        assert stored.config["model.hidden_size"] == 6
+        assert "validation/accuracy" in stored.summary
+
+
+def test_run_that_is_not_tracked_starts_and_writes_nothing_of_wandb(run: MakeRun, server: StubServer) -> None:
+    untracked = run(tracking__wandb="auto")
+    untracked.complete()
+    assert server.requests == 0
+    assert not untracked.run_dir.wandb_dir.exists()
+    assert not untracked.run_dir.wandb_file.exists()
+    code, output = sync(untracked.run_dir)
+    assert code == 0
+    assert "no run was trained with tracking.wandb" in output
