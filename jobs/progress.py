@@ -50,14 +50,13 @@ def read_progress(run_dir: RunDir, plan: GridPlan) -> Progress:
         score = _score(plan, {part: metrics.model_dump() for part, metrics in result.metrics.items()})
         return Progress(True, len(attempts), last, epoch=result.epochs, step=result.steps, score=score)
     seen, locked = _sign_of_life(run_dir)
-    rows = _last_rows(run_dir.metrics_file)
-    epochs = [row for row in rows if row["kind"] == "epoch"]
+    epochs, last_row = _last_rows(run_dir.metrics_file)
     return Progress(
         attempts=len(attempts),
         last_attempt=last,
         failure=failure,
         epoch=epochs[-1]["epoch"] if epochs else None,
-        step=rows[-1]["step"] if rows else None,
+        step=last_row["step"] if last_row else None,
         score=_best(plan, [score for row in epochs if (score := _score(plan, row)) is not None]),
         seen=seen,
         locked=locked,
@@ -89,14 +88,15 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _last_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows at the end of the metric log; a line that is still being written is left out."""
+def _last_rows(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The last epochs' rows, and the last of all rows; a line that is still being written is left out."""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - _TAIL_BYTES, 0))
             lines = file.read().split(b"\n")[:-1]
     except OSError:
-        return []
+        return [], None
     whole = lines[1:] if size > _TAIL_BYTES else lines
-    return [json.loads(line) for line in whole]
+    epochs = [json.loads(line) for line in whole if b'"kind": "epoch"' in line]
+    return epochs, json.loads(whole[-1]) if whole else None

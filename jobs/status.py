@@ -144,13 +144,18 @@ def _task(
     key = (folder.submission.name, number)
     return Task(
         name=f"task {folder.job(number)}" if folder.receipt else folder.submission.name,
-        job=jobs.get(key),
+        job=_find(jobs, key),
         asked=asked,
         cancelled=number in folder.cancelled,
         log=lambda: folder.log_file(number),
-        accounted=lambda: accounting().get(key),
+        accounted=lambda: _find(accounting(), key),
         broken_dependency=lambda: _cache_failure(submissions, folder),
     )
+
+
+def _find(jobs: dict[tuple[str, int | None], Job], key: tuple[str, int]) -> Job | None:
+    """A task's job; tasks that were cancelled before they began may have but their array's."""
+    return jobs.get(key) or jobs.get((key[0], None))
 
 
 def _cache_failure(submissions: list[SubmissionDir], waiting: SubmissionDir) -> str:

@@ -97,8 +97,11 @@ class Cluster:
 
     def start(self) -> None:
         """Write the configuration, start all daemons and wait until all nodes are idle."""
-        self._lay_out()
-        self._launch("munged", "--force", *(f"--{name}={path}" for name, path in self._munge().items()))
+        self.start_munge()
+        self.start_slurm()
+
+    def start_slurm(self) -> None:
+        """Start slurmctld and all nodes, and wait until these are idle."""
         self.start_controller()
         for node in NODES:
             self.start_node(node)
@@ -113,10 +116,23 @@ class Cluster:
 
     def stop(self) -> None:
         """Cancel all jobs, then end the daemons and whatever still runs for this cluster."""
+        self.stop_slurm()
+        self.stop_munge()
+
+    def stop_slurm(self) -> None:
+        """The same, but for what other daemons need."""
         subprocess.run(["scancel", "--me", "--signal=KILL"], env=self.environ, capture_output=True, timeout=30)
-        daemons = self._daemons()
-        _end(daemons)
+        _end(self._daemons("slurmctld", "slurmd"))
         _end(self._members(), signal.SIGKILL)
+
+    def start_munge(self) -> None:
+        """Write the configuration, and start what all other daemons need."""
+        self._lay_out()
+        self._launch("munged", "--force", *(f"--{name}={path}" for name, path in self._munge().items()))
+
+    def stop_munge(self) -> None:
+        """When no other daemon needs it any more."""
+        _end(self._daemons("munged"))
 
     def start_controller(self) -> None:
         """Start slurmctld and wait until it answers."""
@@ -183,7 +199,7 @@ class Cluster:
 
     def _slurm_conf(self) -> list[str]:
         host = socket.gethostname().split(".")[0]
-        controller, *ports = _free_ports(len(NODES) + 1)
+        controller, *ports = free_ports(len(NODES) + 1)
         places = {
             "SlurmctldHost": f"{host}(127.0.0.1)",
             "SlurmctldPort": str(controller),
@@ -221,9 +237,8 @@ class Cluster:
 
     def _daemons(self, *names: str) -> list[Process]:
         """Those whose pid files lie here; the name is compared as well, since ids are used again."""
-        files = ["slurmctld.pid", *(f"slurmd-{node}.pid" for node in NODES), "slurmdbd.pid", "munged.pid"]
+        files = ["slurmctld.pid", *(f"slurmd-{node}.pid" for node in NODES), "munged.pid"]
         pids = {self._pid(file) for file in files}
-        names = names or ("slurmctld", "slurmd", "slurmdbd", "munged")
         return [process for process in processes() if process.pid in pids and process.name in names]
 
     def _members(self) -> list[Process]:
@@ -242,7 +257,8 @@ def _path() -> str:
     return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this host that nobody listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:

@@ -1,0 +1,212 @@
+"""What a run's state is, by everything that is known about it; and how the states are shown."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobs.progress import Progress, read_progress
+from jobs.slurm import Job
+from jobs.state import Task, Verdict, judge, last_line, read_heralds
+from jobs.status import GridStatus, Row, read_grid_status
+from jobs.table import render
+from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
+from sentiment.run_dir import Results, RunDir
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+PLAN = GridPlan(
+    name="g",
+    description="?",
+    method="grid",
+    metric="validation/f1",
+    goal="maximize",
+    base="b.yaml",
+    parameters={"seed": [0, 1, 2]},
+    runs=[PlannedRun(index=seed, run_id=f"run-{seed}", parameters={"seed": seed}) for seed in range(3)],
+)
+FAILURE = Failure(job="7_3", time="", error="DivergedError", reason="the loss is nan", traceback="...")
+
+
+def _job(state: str, reason: str = "None") -> Job:
+    return Job(name="g-x", job_id="7", task=3, state=state, reason=reason)
+
+
+def _attempt(**changes: object) -> Attempt:
+    attempt = Attempt(
+        host="h", pid=1, job="7_3", restart_count=0, device="cpu", threads=1, first_step=0, start="2026-03-04T11:00:00"
+    )
+    return attempt.model_copy(update=changes)
+
+
+def _task(job: Job | None = None, log: Path | None = None, accounted: Job | None = None, **changes: object) -> Task:
+    task = Task(
+        name="task 7_3",
+        job=job,
+        asked=True,
+        cancelled=False,
+        log=lambda: log,
+        accounted=lambda: accounted,
+        broken_dependency=lambda: "its cache job failed",
+    )
+    return replace(task, **changes)  # type: ignore[arg-type]
+
+
+SAVED = _attempt(end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", last_step=40)
+
+
+@pytest.mark.parametrize(
+    ("progress", "task", "verdict"),
+    [
+        (Progress(), None, Verdict("PLANNED")),
+        (Progress(completed=True), _task(_job("RUNNING")), Verdict("COMPLETED")),
+        (Progress(), _task(_job("PENDING", "Priority")), Verdict("PENDING", "Priority")),
+        (Progress(), _task(_job("RUNNING")), Verdict("RUNNING")),
+        (Progress(failure=FAILURE), _task(_job("RUNNING")), Verdict("FAILED", "DivergedError: the loss is nan")),
+        (Progress(failure=FAILURE), _task(_job("PENDING")), Verdict("PENDING")),
+        (Progress(failure=FAILURE), _task(_job("FAILED")), Verdict("FAILED", "DivergedError: the loss is nan")),
+        (Progress(failure=FAILURE), _task(None), Verdict("FAILED", "DivergedError: the loss is nan")),
+        (Progress(locked=True), None, Verdict("RUNNING")),
+        (Progress(last_attempt=SAVED), _task(cancelled=True), Verdict("CANCELLED", "by `jobs cancel`")),
+        (Progress(), _task(_job("PENDING", "DependencyNeverSatisfied")), Verdict("FAILED", "its cache job failed")),
+        (Progress(last_attempt=SAVED), _task(_job("TIMEOUT")), Verdict("TIMEOUT", "saved at step 40 (SIGTERM)")),
+        (Progress(), _task(_job("NODE_FAIL")), Verdict("NODE_FAIL", "task 7_3 never began to train")),
+        (Progress(), _task(accounted=_job("OUT_OF_MEMORY")), Verdict("OUT_OF_MEMORY", "task 7_3 never began to train")),
+        (
+            Progress(last_attempt=_attempt()),
+            _task(None),
+            Verdict("LOST", "is not in the queue; task 7_3 ended without a word"),
+        ),
+        (Progress(), _task(None, asked=False), Verdict("UNKNOWN", "there is no Slurm here to ask")),
+        (Progress(damage="run.json: is not valid"), _task(None), Verdict("FAILED", "run.json: is not valid")),
+        (Progress(last_attempt=_attempt()), None, Verdict("LOST", "its process died without a word")),
+        (Progress(last_attempt=SAVED), None, Verdict("CANCELLED", "saved and stopped: SIGTERM")),
+    ],
+    ids=lambda value: value.state if isinstance(value, Verdict) else "",
+)
+def test_state_says_what_became_of_a_run(progress: Progress, task: Task | None, verdict: Verdict) -> None:
+    assert judge(progress, task) == verdict
+
+
+@pytest.mark.parametrize(
+    ("lines", "state"),
+    [
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some tasks have been OOM Killed.", "OUT_OF_MEMORY"),
+        ("slurmstepd-n1: error: StepId=3.0 exceeded memory limit (9 > 8)\nsrun: error: task 0: Killed", "OUT_OF_MEMORY"),
+        ("slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO TIME LIMIT ***", "TIMEOUT"),
+        ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO NODE FAILURE ***", "NODE_FAIL"),
+        ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO PREEMPTION ***", "PREEMPTED"),
+        ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***", "CANCELLED"),
+        ("srun: error: n1: task 0: Killed", "FAILED"),
+        ("slurmstepd: error: no such words", None),
+        ("a tweet says: srun: error: n1: task 0: Killed, out of memory", None),
+    ],
+)  # fmt: skip
+def test_slurms_own_words_in_the_log_are_understood(lines: str, state: str | None, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"task 3 of g-x, start 1 on n1\n{lines}\n")
+    found = read_heralds(log)
+    assert (found.state if found else None) == state
+
+
+def test_words_about_earlier_attempts_do_not_count(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "task 3 of g-x, start 1 on n1\nsrun: error: n1: task 0: Killed\ntask 3 of g-x, start 2 on n2\nfine\n"
+    )
+    assert read_heralds(log) is None
+    assert last_line(log) == "ended without a result; its log ends: fine"
+    assert last_line(tmp_path / "none") == "ended without a result or a log"
+
+
+def _write_metrics(run_dir: RunDir, scores: list[float]) -> None:
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    for epoch, score in enumerate(scores, start=1):
+        rows += [{"kind": "step", "step": 10 * epoch - number, "loss": 0.5} for number in range(9, -1, -1)]
+        rows.append({"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "validation": {"f1": score}})
+    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"kind": "st')
+
+
+def test_progress_is_read_from_the_end_of_the_metric_log(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path / "run")
+    _write_metrics(run_dir, [0.7, 0.8, 0.75])
+    found = read_progress(run_dir, PLAN)
+    assert (found.epoch, found.step, found.score) == (3, 30, 0.8)
+    assert read_progress(run_dir, PLAN.model_copy(update={"goal": "minimize"})).score == 0.7
+    _write_metrics(run_dir, [0.5] * 900)  # of which only the end is read
+    assert read_progress(run_dir, PLAN).epoch == 900
+
+
+def test_directory_that_is_not_there_or_damaged_is_no_error(tmp_path: Path) -> None:
+    assert read_progress(RunDir(tmp_path / "none"), PLAN) == Progress()
+    run_dir = RunDir(tmp_path / "run")
+    run_dir.path.mkdir()
+    run_dir.record_file.write_text("{")
+    assert "run.json: is not a valid record" in (read_progress(run_dir, PLAN).damage or "")
+
+
+def _row(state: str = "COMPLETED", active: bool = False, **changes: object) -> Row:
+    row = Row(
+        grid="g",
+        run_id="run-0",
+        state=state,
+        reason="",
+        job=None,
+        attempts=1,
+        epoch=None,
+        step=None,
+        score=None,
+        seen=None,
+        elapsed=None,
+        expected=None,
+        active=active,
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
+    status = read_grid_status(Results(tmp_path), PLAN, [], queue=[])
+    assert [(row.run_id, row.state, row.failed) for row in status.rows] == [
+        (run.run_id, "PLANNED", False) for run in PLAN.runs
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "failed"),
+    [
+        (_row("COMPLETED"), False),
+        (_row("CANCELLED"), False),
+        (_row("RUNNING", active=True), False),
+        (_row("PENDING", active=True), False),
+        *[(_row(state), True) for state in ("FAILED", "LOST", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "UNKNOWN")],
+    ],
+    ids=lambda value: value.state if isinstance(value, Row) else "",
+)
+def test_what_has_ended_without_result_or_wish_needs_somebody(row: Row, failed: bool) -> None:
+    assert row.failed is failed
+
+
+def test_table_shows_what_is_known_and_dashes_for_the_rest() -> None:
+    rows = [
+        _row(run_id="run-a", score=0.81234, epoch=3, step=12_345),
+        _row("FAILED", run_id="run-b", reason="DivergedError: the loss is nan", seen="2026-03-04T09:00:00+00:00"),
+    ]
+    text = render([GridStatus("g", "validation/f1", rows, {"report": "PENDING"})], every_row=False, now=NOW)
+    assert text.splitlines() == [
+        "grid g: 1 COMPLETED, 1 FAILED; report: PENDING",
+        "  run    state      attempt  epoch  step    f1     seen     elapsed  expected  reason",
+        "  run-a  COMPLETED  1        3      12,345  0.812  -        -        -",
+        "  run-b  FAILED     1        -      -       -      3 h ago  -        -         DivergedError: the loss is nan",
+    ]
+
+
+def test_table_of_many_runs_shows_those_that_matter() -> None:
+    rows = [_row(run_id=f"run-{number}") for number in range(99)] + [_row("LOST", run_id="run-lost")]
+    grid = GridStatus("g", "validation/f1", rows, {})
+    shown: Callable[[bool], str] = lambda every_row: render([grid], every_row, NOW)  # noqa: E731
+    assert shown(False).count("run-") == 1
+    assert "and 99 that are completed or wait (--all shows them)" in shown(False)
+    assert shown(True).count("run-") == 100

@@ -1,0 +1,118 @@
+"""Parts of a chain, and what sbatch is told; nothing here asks a Slurm."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.cluster import Resources
+from jobs.sbatch import directives
+from jobs.submit import Batch, Part, describe, plan_parts
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.run_dir import Results
+
+
+def _configs(count: int, **changes: object) -> list[RunConfig]:
+    return [resolve({}, {"seed": seed, **changes}, "a test") for seed in range(count)]
+
+
+def _parts(
+    configs: list[RunConfig], most_tasks: int = 1000, cache: Resources | None = None, **asked: int
+) -> list[Part]:
+    return plan_parts([Batch(configs, Resources(**asked))], cache or Resources(), Resources(gpus=0), most_tasks)
+
+
+def test_training_is_followed_by_the_report() -> None:
+    training, report = _parts(_configs(3))
+    assert (training.kind, len(training.tasks), training.parallelism) == ("train", 3, 3)
+    assert (report.kind, report.resources.gpus) == ("report", 0)
+
+
+def test_runs_with_cached_vectors_wait_for_them() -> None:
+    configs = [*_configs(2, **{"elmo.model": "tiny"}), *_configs(2, **{"elmo.model": "tiny", "elmo.cache": "off"})]
+    cache, training, _ = _parts([*configs, *_configs(1)], cache=Resources(parallelism=3))
+    assert (cache.kind, cache.tasks, cache.configs) == ("cache", [[], [], []], configs[:2])
+    assert len(training.tasks) == 5
+
+
+@pytest.mark.parametrize(
+    ("runs", "most", "per_task", "parallelism", "tasks", "each"),
+    [(10, 4, 1, 6, [4, 4, 2], 2), (10, 4, 1, 1, [4, 4, 2], 1), (10, 2, 3, 4, [2, 2], 2), (4, 4, 4, 9, [1], 9)],
+)
+def test_arrays_above_the_sites_limit_are_split_and_share_the_parallelism(
+    runs: int, most: int, per_task: int, parallelism: int, tasks: list[int], each: int
+) -> None:
+    configs = _configs(runs)
+    *training, _ = _parts(configs, most, runs_per_task=per_task, parallelism=parallelism)
+    assert [len(part.tasks) for part in training] == tasks
+    assert {part.parallelism for part in training} == {each}
+    assert [run for part in training for task in part.tasks for run in task] == [config.run_id for config in configs]
+    assert [config for part in training for config in part.configs] == configs
+
+
+def _options(results: Results, part: Part, after: str | None = None) -> tuple[dict[str, str], str]:
+    """What the file for sbatch asks for, by name, and the command."""
+    *lines, _, command = directives(describe(results, "g", part, after))
+    pairs = [line.removeprefix("#SBATCH --").partition("=") for line in lines if line.startswith("#SBATCH")]
+    return {name: value for name, _, value in pairs}, command
+
+
+def test_sbatch_is_told_everything(tmp_path: Path) -> None:
+    asked = Resources(
+        partition="gpu",
+        time_minutes=90,
+        memory_gb=1.5,
+        gpus=2,
+        gpu_type="a100",
+        cpus=3,
+        parallelism=2,
+        sbatch={"reservation": "course"},
+        setup=["module load cuda"],
+    )
+    part, _ = plan_parts([Batch(_configs(5), asked)], asked, asked, 1000)
+    options, command = _options(Results(tmp_path), part, "afterok:9")
+    assert options["array"] == "0-4%2"
+    assert options["dependency"] == "afterok:9"
+    assert (options["time"], options["mem"], options["gpus-per-node"]) == ("90", "1536M", "a100:2")
+    assert (options["partition"], options["reservation"], options["cpus-per-task"]) == ("gpu", "course", "3")
+    assert {"requeue", "kill-on-invalid-dep", "open-mode", "output"} <= set(options)
+    assert "error" not in options  # one log for all
+    words = shlex.split(command)
+    assert words[0] == "srun"
+    assert "--cpus-per-task=3" in words
+    assert words[-5:-1] == [sys.executable, "-u", "-m", "jobs.task"]
+
+
+def test_what_is_not_configured_is_left_to_the_site(tmp_path: Path) -> None:
+    options, _ = _options(Results(tmp_path), _parts(_configs(1), gpus=0)[0])
+    assert not {"partition", "account", "qos", "mem", "constraint", "gpus-per-node", "wckey", "dependency"} & set(
+        options
+    )
+
+
+def test_report_is_no_array(tmp_path: Path) -> None:
+    options, command = _options(Results(tmp_path), _parts(_configs(1))[1])
+    assert "array" not in options
+    assert "-m report build" in command
+
+
+def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path) -> None:
+    _, command = _options(Results(tmp_path / "my $HOME's `results`"), _parts(_configs(1))[0])
+    assert shlex.split(command)[-1].startswith(str(tmp_path / "my $HOME's `results`" / "slurm" / "g"))
+
+
+@pytest.mark.parametrize(
+    ("saves", "minutes", "seconds"),
+    [([], 240, 120), ([0.1, 2.2], 240, 65), ([400.0], 240, 860), ([400.0], 4, 60)],
+)
+def test_warning_comes_early_enough_for_the_slowest_saves_measured(
+    saves: list[float], minutes: int, seconds: int, tmp_path: Path
+) -> None:
+    """Slurm may be a minute early, and never warns in the first three quarters of the time."""
+    run_dir = Results(tmp_path).run_dir("some-run", "g")
+    run_dir.path.mkdir(parents=True)
+    run_dir.timings_file.write_text("".join(f'{{"kind": "save", "seconds": {one}}}\n' for one in saves))
+    options, _ = _options(Results(tmp_path), _parts(_configs(1), time_minutes=minutes)[0])
+    assert options["signal"] == f"USR2@{seconds}"

@@ -1,0 +1,71 @@
+"""Where a site keeps accounts, they say what became of jobs that the queue has forgotten; elsewhere nobody does."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from jobs.manifest import read_submissions
+from jobs.status import read_grid_status, read_plan
+from tests.slurm.accounting import Accounting, missing_for_accounting
+from tests.slurm.cluster import Cluster
+from tests.slurm.stage import Prepared, Stage
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture
+def keeping_accounts(cluster: Cluster) -> Iterator[Cluster]:
+    """A second cluster, with slurmdbd."""
+    if missing := missing_for_accounting():
+        pytest.skip(missing)
+    root = cluster.root.with_name("slurm-accounts")
+    accounting = Accounting(root)
+    second = Cluster(root, accounting.settings)
+    try:
+        second.start_munge()
+        accounting.start(second)
+        second.start_slurm()
+        yield second
+    finally:
+        second.stop_slurm()
+        accounting.stop()
+        second.stop_munge()
+
+
+def _state_once_forgotten(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of a run whose job was cancelled by hand, when squeue no longer shows it and its log was cleared away."""
+    stage.write_grid(seed=[1], training__epochs=[100_000])
+    stage.submit()
+    (run,) = stage.runs
+    run.wait_for_step(10)
+    stage.cluster.run("scancel", run.job)
+    stage.wait(lambda: stage.states() == {run.run_id: "CANCELLED"}, "the end")
+    folder, _ = run.task
+    for log in folder.logs.glob("*.out"):
+        log.unlink()
+    monkeypatch.setenv("SLURM_CONF", stage.cluster.environ["SLURM_CONF"])
+    plan, submissions = read_plan(stage.results, stage.name), read_submissions(stage.results)
+
+    def state() -> str:
+        return read_grid_status(stage.results, plan, submissions, queue=[]).rows[0].state
+
+    if "AccountingStorageType" in stage.cluster.settings:  # which hears of it a moment later
+        stage.wait(lambda: state() not in ("LOST", "PENDING"), "the account")
+    return state()
+
+
+def test_without_accounts_a_forgotten_job_is_lost(
+    cluster: Cluster, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(cluster, tmp_path_factory.mktemp("forgotten") / "stage", prepared)
+    assert _state_once_forgotten(stage, monkeypatch) == "LOST"
+
+
+def test_with_accounts_its_state_is_known(
+    keeping_accounts: Cluster,
+    prepared: Prepared,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(keeping_accounts, tmp_path_factory.mktemp("accounted") / "stage", prepared)
+    assert _state_once_forgotten(stage, monkeypatch) == "CANCELLED"
