@@ -93,8 +93,8 @@ def test_state_says_what_became_of_a_run(progress: Progress, task: Task | None, 
 @pytest.mark.parametrize(
     ("lines", "state"),
     [
-        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some tasks have been OOM Killed.", "OUT_OF_MEMORY"),
-        ("slurmstepd-n1: error: StepId=3.0 exceeded memory limit (9 > 8)\nsrun: error: task 0: Killed", "OUT_OF_MEMORY"),
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some have been OOM Killed.", "OUT_OF_MEMORY"),
+        ("slurmstepd-n1: error: StepId=3.0 exceeded memory limit (9 > 8)\nsrun: error: 0: Killed", "OUT_OF_MEMORY"),
         ("slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO TIME LIMIT ***", "TIMEOUT"),
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO NODE FAILURE ***", "NODE_FAIL"),
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO PREEMPTION ***", "PREEMPTED"),
