@@ -157,6 +157,17 @@ def test_jobs_load_nothing_heavy_before_they_train(path: Path) -> None:
     assert not {one.split(".")[0] for one in _imports(path, at_import_time=True)} & HEAVY
 
 
+def test_only_tracking_knows_wandb() -> None:
+    every = [path for folder in ("sentiment", "jobs", "report") for path in (PACKAGE.parent / folder).rglob("*.py")]
+    users = {path.stem for path in every if any(one.split(".")[0] == "wandb" for one in _imports(path))}
+    assert users == {"tracking_run", "tracking_report"}
+
+
+def test_training_loads_nothing_of_wandb_and_what_copies_to_it_loads_no_torch() -> None:
+    assert not _loaded_by("import sentiment.training.experiment") & {"wandb", "matplotlib"}
+    assert not _loaded_by("import sentiment.training.tracking_process") & {*HEAVY, "wandb", "matplotlib"}
+
+
 def test_only_jobs_know_submitit() -> None:
     users = {name for name, path in MODULES.items() if any(one.startswith("submitit") for one in _imports(path))}
     assert users == set()

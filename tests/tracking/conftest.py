@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from sentiment.run_dir import Results, RunDir
+from sentiment.training import tracking_mirror
 from sentiment.training.tracking_rows import flat
 from tests.small_runs import Experiment, small_config
 from tests.tracking.server import StubServer, serving
 
 GRID = "colours"
-_PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 
 MakeRun = Callable[..., Experiment]
 
@@ -35,6 +36,8 @@ def server(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """The only server that wandb knows here; processes that a test leaves behind are ended."""
     for name in [name for name in os.environ if name.startswith(("WANDB_", "SLURM_"))]:
         monkeypatch.delenv(name)
+    for name in ("_SECONDS_AFTER_COMPLETION", "_SECONDS_AFTER_STOP"):
+        monkeypatch.setattr(tracking_mirror, name, PATIENCE_SECONDS)  # other tests may leave few cores to W&B
     with serving() as running:
         monkeypatch.setenv("WANDB_BASE_URL", running.url)
         monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
@@ -114,7 +117,7 @@ def children_of(pid: int) -> list[int]:
 
 def wait_until(condition: Callable[[], Any]) -> None:
     """Until it comes true; W&B's processes need a second or so for anything."""
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.02)

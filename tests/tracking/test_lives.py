@@ -3,12 +3,12 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from sentiment.run_dir import RunDir
+from sentiment.run_dir import Results, RunDir
 from sentiment.training.tracking_mirror import mirrored
 from tests.small_runs import limited_file_size
 from tests.tracking.conftest import (
@@ -24,6 +24,7 @@ from tests.tracking.conftest import (
     without_clock,
 )
 from tests.tracking.server import StubServer
+from tests.training.processes import train_command
 
 
 class Life:
@@ -92,36 +93,38 @@ def test_three_lives_of_a_run_leave_each_row_once_and_sync_uploads_the_same(
     assert without_clock(stored.history)[:-1] == logged_rows(trained)
 
 
-def test_training_that_is_killed_loses_no_row_that_it_had_logged(life: Life) -> None:
-    life.log(4)
-    context = mirrored(life.run_dir, life.run_dir.read_config().tracking, life.said.append)
-    with context:
-        pass  # the pipe closes as it does when its other end dies
-    wait_until(lambda: not copying_processes(life.run_dir.path))
-    assert offline_rows(life.run_dir) == logged_rows(life.run_dir)
-    assert len(offline_rows(life.run_dir)) == 4
+def test_training_that_is_killed_loses_no_row_that_it_had_logged(small_run_file: Path, shared_results: Results) -> None:
+    changes = ["training.epochs=500", "training.early_stopping.patience=null", "training.log_every=1"]
+    overrides = [f"--set={change}" for change in [*changes, "tracking.wandb=offline"]]
+    training = subprocess.Popen(
+        [*train_command(small_run_file, shared_results.root), *overrides],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    with training:
+        found: list[RunDir] = []
+        while not found:
+            assert training.poll() is None, training.communicate()
+            found = [RunDir(file.parents[1]) for file in shared_results.runs.glob("*/*/wandb/offline-run-*")]
+        training.kill()
+    (killed,) = found
+    wait_until(lambda: not copying_processes(killed.path))
+    assert offline_rows(killed) == logged_rows(killed)
+    assert len(offline_rows(killed)) > 0
 
 
-@pytest.mark.parametrize(
-    "leave", [lambda file: file.write_bytes(file.read_bytes()[:7]), Path.unlink], ids=["7 bytes", "0"]
-)
-def test_life_after_one_that_left_nothing_in_its_file_begins_at_the_first_row(
-    life: Life, leave: Callable[[Path], object]
-) -> None:
+def test_life_after_one_that_was_killed_at_once_begins_at_the_first_row(life: Life) -> None:
     for number in range(2):
         life.log(4)
         with mirrored(life.run_dir, life.run_dir.read_config().tracking, life.said.append):
             pass
-        wait_until(lambda: not copying_processes(life.run_dir.path))
         if number == 0:
-            leave(offline_files(life.run_dir)[0])
-    assert offline_rows(life.run_dir)[-4:] == logged_rows(life.run_dir)
+            (file,) = offline_files(life.run_dir)
+            file.write_bytes(file.read_bytes()[:7])  # no more than the header, as on an early kill
+    assert offline_rows(life.run_dir) == logged_rows(life.run_dir)
 
 
-def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(
-    run: MakeRun, server: StubServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sentiment.training.tracking_mirror._SECONDS_AFTER_COMPLETION", 60.0)
+def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(run: MakeRun, server: StubServer) -> None:
     unlucky = run(training__log_every=1)
     unlucky.run_dir.create(unlucky.config)
     with limited_file_size(15_000):
