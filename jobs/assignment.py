@@ -1,6 +1,8 @@
 """What one task of an array has to do: train its runs, or share in computing ELMo's vectors; and when to give up."""
 
 import json
+import re
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +15,16 @@ from jobs.manifest import SubmissionDir
 from jobs.side_by_side import side_by_side
 from jobs.slurm import requeue
 from sentiment.config import RunConfig
-from sentiment.errors import SentimentError
+from sentiment.errors import SentimentError, SlurmError
 from sentiment.files import write_json
 from sentiment.lock import slurm_job
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
+
+# How long slurmctld may be away, for an update say, when a task wants to be requeued.
+_ABSENCE_SECONDS = 1800.0
+_ABSENT = re.compile(r"contact|connect|unexpected message|timed out|no answer|zero bytes|endpoint", re.IGNORECASE)
+_POLL_SECONDS = 5.0
 
 
 class NoProgressError(SentimentError):
@@ -80,7 +87,7 @@ class Assignment:
             return Outcome.STOPPED
         try:
             self.insist_on_progress()
-            requeue(slurm_job() or "")
+            _requeue_when_possible(slurm_job() or "")
         except SentimentError as error:
             print(f"is not requeued: {error}")
             for config in self.configs:
@@ -127,6 +134,23 @@ class Assignment:
             files = self._results.elmo_caches.rglob("*")
             return sum(path.stat().st_size for path in files if path.is_file() and not path.name.startswith("."))
         return sum(steps_saved(self._run_dir(config)) for config in self.configs)
+
+
+def _requeue_when_possible(job: str) -> None:
+    """Requeue, patiently while slurmctld is away: all is saved, and nobody else would do it.
+
+    Raises:
+        SlurmError: Slurm refuses, or stays away.
+    """
+    end = time.monotonic() + _ABSENCE_SECONDS
+    while True:
+        try:
+            return requeue(job)
+        except SlurmError as error:
+            if not _ABSENT.search(str(error)) or time.monotonic() > end:
+                raise
+            print(f"waits to be requeued: {error}")
+            time.sleep(_POLL_SECONDS)
 
 
 def steps_saved(run_dir: RunDir) -> int:

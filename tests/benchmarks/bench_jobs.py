@@ -150,7 +150,7 @@ def table(cluster: Cluster, folder: Path) -> None:
 def _warn(run: StagedRun) -> int:
     """A signal as before the end of the time; the step that was reached."""
     number = len(run.attempts)
-    run.signal("USR2")
+    run.send("USR2")
     run.stage.wait(lambda: run.state == "PENDING", "the requeue")
     return run.attempts[number - 1].last_step or 0
 

@@ -221,7 +221,7 @@ class StagedRun:
         """Wait until an attempt has begun to train."""
         self.stage.wait(lambda: len(self.attempts) >= number, f"attempt {number} of {self.dir.path}")
 
-    def signal(self, name: str) -> None:
+    def send(self, name: str) -> None:
         """Signal its task through Slurm."""
         self.stage.cluster.run("scancel", f"--signal={name}", self.job)
 
@@ -230,8 +230,8 @@ class StagedRun:
         """Where its task runs."""
         return self.stage.cluster.run("squeue", "-h", "-o", "%N", "-j", self.job).stdout.strip()
 
-    def kill(self) -> None:
-        """Kill its process as the kernel does for want of memory: no handler, no word."""
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Signal its process, past Slurm; by default as the kernel does for want of memory: no handler, no word."""
         array, _, task = self.job.partition("_")
         environ = {
             "SLURM_CONF": self.stage.cluster.environ["SLURM_CONF"],
@@ -240,7 +240,7 @@ class StagedRun:
         }
         for process in processes():
             if environ.items() <= process.environ.items() and process.name.startswith("python"):
-                process.signal(signal.SIGKILL)
+                process.signal(number)
 
     def matches_uninterrupted(self) -> bool:
         """Whether weights and metric log are those of a run that nothing happened to."""

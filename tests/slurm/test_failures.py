@@ -92,7 +92,7 @@ def test_cancelled_task_does_not_go_on_whatever_starts_it(stage: Stage) -> None:
     run.wait_for_step(30)
     folder, task = run.task
     folder.cancel([task])
-    run.signal("USR2")
+    run.send("USR2")
     stage.wait(lambda: run.state == "FAILED", "the end")  # stopped, and not requeued
     stage.cluster.run("scontrol", "requeue", run.job)
     stage.wait(lambda: "was cancelled" in run.log, "the refusal")

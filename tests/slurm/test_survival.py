@@ -1,5 +1,7 @@
 """What clusters do to running tasks: nothing is lost by it, and no step is done twice where there was a warning."""
 
+import signal
+
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import LONG, SHORT, Stage
@@ -32,7 +34,7 @@ def test_array_cut_several_times_ends_like_uninterrupted_runs(stage: Stage) -> N
         for run in stage.runs[1:]:
             run.wait_for_attempt(cut)
             run.wait_for_step(run.attempts[-1].first_step + 30)
-            run.signal("USR2")
+            run.send("USR2")
         for run in stage.runs[1:]:
             stage.wait(lambda run=run, cut=cut: run.attempts[cut - 1].end is not None, "the cut")
         stage.wait_completed([first])
@@ -104,16 +106,17 @@ def test_preempted_runs_save_and_go_on_with_and_without_grace_time(stage: Stage)
 
 
 @scenario
-def test_restart_of_slurmctld_is_survived(stage: Stage) -> None:
+def test_run_whose_time_is_over_while_slurmctld_is_away_is_requeued_later(stage: Stage) -> None:
     stage.write_grid(seed=[1], **LONG)
     stage.submit()
     (run,) = stage.runs
     run.wait_for_step(40)
     stage.cluster.kill_controller()
     run.wait_for_step(run.step + 5)  # training does not mind
+    run.kill(signal.SIGUSR2)
+    stage.wait(lambda: "waits to be requeued" in run.log, "the end of patience of Slurm's command")
     stage.cluster.start_controller()
     assert stage.states() == {run.run_id: "RUNNING"}
-    run.signal("USR2")
     stage.wait_completed([run])
     assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", None]
     assert run.matches_uninterrupted()
@@ -127,7 +130,7 @@ def test_warning_while_the_program_starts_does_not_kill_it(stage: Stage) -> None
     (run,) = stage.runs
     stage.wait(lambda: run.state == "RUNNING", "the start")
     for _ in range(40):
-        run.signal("USR2")
+        run.send("USR2")
     stage.wait_completed([run])
     stage.wait(lambda: stage.states() == {run.run_id: "COMPLETED"}, "completion")
 
@@ -141,7 +144,7 @@ def test_several_runs_in_one_task_are_cut_and_go_on_together(stage: Stage) -> No
     first.wait_for_step(30)
     second.wait_for_step(30)
     assert first.job == second.job
-    first.signal("USR1")
+    first.send("USR1")
     stage.wait_completed([first, second])
     for run in (first, second):
         assert [attempt.detail for attempt in run.attempts] == ["SIGUSR1", None]
@@ -156,7 +159,7 @@ def test_site_that_does_not_requeue_by_default_requeues_ours(stage: Stage) -> No
         stage.submit()
         (run,) = stage.runs
         run.wait_for_step(30)
-        run.signal("USR2")
+        run.send("USR2")
         stage.wait_completed([run])
         assert [attempt.reason for attempt in run.attempts] == ["signal", "completed"]
         assert run.matches_uninterrupted()
