@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from report import statistics, wording
-from report.load import RANDOM_MARK, Finished, Study
+from report.load import RANDOM_MARK, Finished, Study, flatten
 from report.predictions import Comparison, compare
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
@@ -61,7 +61,8 @@ class Dataset:
         groups: dict[str, list[Finished]] = defaultdict(list)
         for run in self.runs:
             groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
-        found = [Configuration(_name(runs[0]), runs) for runs in groups.values()]
+        varying = _varying(self.runs)
+        found = [Configuration(_name(runs[0], varying), runs) for runs in groups.values()]
         return sorted(found, key=lambda one: (one.is_random, -(one.mean("validation", "f1") or 0.0), one.name))
 
     @cached_property
@@ -107,11 +108,18 @@ def _tweets(config: RunConfig) -> str:
     return str({name: value for name, value in config.data.model_dump().items() if name not in _CLEANING})
 
 
-def _name(run: Finished) -> str:
+def _varying(runs: list[Finished]) -> set[str]:
+    """Parameters of grids in which these runs differ: what is the same in all tells none from another."""
+    names = {name for run in runs for name in run.parameters}
+    values = [flatten(run.config.model_dump(mode="json")) for run in runs]
+    return {name for name in names if len({repr(of_run.get(name)) for of_run in values}) > 1}
+
+
+def _name(run: Finished, varying: set[str]) -> str:
     extra = [
         wording.setting(name, value)
         for name, value in run.parameters.items()
-        if name not in wording.IN_MODEL_NAME and _is_of_interest(run, name, value)
+        if name in varying and name not in wording.IN_MODEL_NAME and _is_of_interest(run, name, value)
     ]
     mark = f" [{RANDOM_MARK}]" if run.is_random else ""
     return ", ".join([wording.model_name(run.config), *extra]) + mark

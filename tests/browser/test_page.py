@@ -58,12 +58,12 @@ def test_mouse_sorts_by_value_and_turns_the_order_round(leaderboard: Locator) ->
     heading = button.locator("..")
     button.click()
     expect(heading).to_have_attribute("aria-sort", "descending")
-    values = _values(leaderboard, "Test accuracy")
+    values = [value for value in _values(leaderboard, "Test accuracy") if value != float("inf")]
     assert values == sorted(values, reverse=True)
     assert len(set(values)) > 10
     button.click()
     expect(heading).to_have_attribute("aria-sort", "ascending")
-    assert _values(leaderboard, "Test accuracy") == sorted(values)
+    assert _values(leaderboard, "Test accuracy")[: len(values)] == sorted(values)
 
 
 def test_keyboard_sorts_too_and_one_column_at_a_time(report: Page, leaderboard: Locator) -> None:
