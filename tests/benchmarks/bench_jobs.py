@@ -1,9 +1,9 @@
 """Grids on a real Slurm with fake nodes: how fast they are submitted and watched, and what cuts of all kinds cost.
 
-    python -m tests.benchmarks.bench_jobs [speed] [startup] [cuts] [table]
+    python -m tests.benchmarks.bench_jobs [speed] [startup] [cuts] [table] [accidents]
 
-`table` is the work on which other tools were compared: 8 runs of an LSTM with dropout, about 50 ms a step, a
-checkpoint every 200 steps, limits shorter than the run.
+`table` and `accidents` are the work on which other tools were compared: 8 runs of an LSTM with dropout, about 50 ms a
+step, a checkpoint every 200 steps, limits shorter than the run.
 """
 
 import shutil
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> None:
         "startup": startup,
         "cuts": cuts,
         "table": table,
+        "accidents": accidents,
     }
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "slurm") as cluster:
         for name in arguments or parts:
@@ -133,18 +135,27 @@ def table(cluster: Cluster, folder: Path) -> None:
     print(f"time limit: {len(cut)} cuts, {max(cut)} steps redone at most, {_same(stage.runs)}", flush=True)
     assert "nothing to submit" in stage.submit()
     print("same command again: nothing is run")
-    for name, happens in HAPPENINGS.items():
-        one = Stage(cluster, folder / name.replace(" ", "-"), stage.prepared)
-        one.write_cluster(partition="mortal" if happens is _let_node_die else "main")
-        one.write_grid(seed=[0], **PEERS_WORK)
-        one.submit()
-        (run,) = one.runs
+
+
+def accidents(cluster: Cluster, folder: Path) -> None:
+    """The same work, one run for each accident, side by side."""
+    prepared = _prepared(folder)
+
+    def play(name: str) -> str:
+        happens = HAPPENINGS[name]
+        stage = Stage(cluster, folder / name.replace(" ", "-"), prepared)
+        stage.write_cluster(partition="mortal" if happens is _let_node_die else "main")
+        stage.write_grid(seed=[0], **PEERS_WORK)
+        stage.submit()
+        (run,) = stage.runs
         run.wait_for_step(300)
         reached = happens(run)
-        one.wait_completed([run])
-        print(
-            f"{name}: {reached - run.attempts[1].first_step} of {_steps(run)} steps redone, {_same([run])}", flush=True
-        )
+        stage.wait_completed([run])
+        return f"{name}: {reached - run.attempts[1].first_step} of {_steps(run)} steps redone, {_same([run])}"
+
+    with ThreadPoolExecutor() as pool:
+        for line in pool.map(play, HAPPENINGS):
+            print(line, flush=True)
 
 
 def _warn(run: StagedRun) -> int:
