@@ -17,7 +17,7 @@ from sentiment.training.stop import StopRequest
 from sentiment.training.tracking_mirror import mirrored
 from tests.benchmarks.bench_data import made_up_tweets, write_source
 
-TWEETS = 40_000
+TWEETS = 10_000
 ROUNDS = 5
 RUN_SECONDS = 300.0
 SETTINGS = {"training.epochs": 5, "training.early_stopping.patience": None, "training.log_every": 10}
@@ -50,7 +50,7 @@ def main() -> None:
 
 def train(results: Results, source: Path, mode: str, name: str) -> RunDir:
     """A completed run in a grid of its own."""
-    config = resolve(SETTINGS, {"data.source": str(source), "tracking.wandb": mode}, "the benchmark")
+    config = resolve({}, {**SETTINGS, "data.source": str(source), "tracking.wandb": mode}, "the benchmark")
     run_dir = results.run_dir(config.run_id, name)
     run_experiment(config, results, run_dir, StopRequest(), Console(lambda line: None, lambda what, done, total: None))
     return run_dir

@@ -110,9 +110,11 @@ def copying_processes(place: Path) -> list[int]:
     return found
 
 
-def children_of(pid: int) -> list[int]:
-    """Ids of the processes that a process has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def wandb_service(pid: int) -> int:
+    """Id of the wandb-core that a copying process has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (service,) = [child for child in children if b"wandb-core" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return int(service)
 
 
 def wait_until(condition: Callable[[], Any]) -> None:

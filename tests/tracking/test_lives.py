@@ -13,7 +13,6 @@ from sentiment.training.tracking_mirror import mirrored
 from tests.small_runs import limited_file_size
 from tests.tracking.conftest import (
     MakeRun,
-    children_of,
     copying_processes,
     logged_rows,
     offline_files,
@@ -21,6 +20,7 @@ from tests.tracking.conftest import (
     sync,
     wait_until,
     wandb_lines,
+    wandb_service,
     without_clock,
 )
 from tests.tracking.server import StubServer
@@ -39,9 +39,9 @@ class Life:
         """The log has this many rows now; fewer than before is what going on from a checkpoint does."""
         self.run_dir.metrics_file.write_text("".join(self._lines[:rows]))
 
-    def wait_for_copy(self, rows: int) -> None:
-        """Until wandb's files hold that many."""
-        wait_until(lambda: len(offline_rows(self.run_dir)) >= rows)
+    def wait_for_copy(self, number: int) -> None:
+        """Until the first rows stand in so many files."""
+        wait_until(lambda: sum(b"loss" in file.read_bytes() for file in offline_files(self.run_dir)) == number)
 
     def copying_process(self) -> int:
         """The one that copies at this moment."""
@@ -67,15 +67,14 @@ def test_three_lives_of_a_run_leave_each_row_once_and_sync_uploads_the_same(
     life.log(0)
     with mirrored(life.run_dir, tracking, life.said.append):
         life.log(5)
-        life.wait_for_copy(5)
+        life.wait_for_copy(1)
         os.kill(life.copying_process(), signal.SIGKILL)  # as all processes of a node that fails
     assert life.said == []
     life.log(3)  # the checkpoint that the second life goes on from
     with mirrored(life.run_dir, tracking, life.said.append):
         life.log(8)
-        life.wait_for_copy(8)
-        (service,) = children_of(life.copying_process())
-        os.kill(service, signal.SIGTERM)  # as at a preemption
+        life.wait_for_copy(2)
+        os.kill(wandb_service(life.copying_process()), signal.SIGTERM)  # as at a preemption
         life.log(9)
         wait_until(lambda: life.said)
     assert len(life.said) == 1
@@ -94,7 +93,7 @@ def test_three_lives_of_a_run_leave_each_row_once_and_sync_uploads_the_same(
 
 
 def test_training_that_is_killed_loses_no_row_that_it_had_logged(small_run_file: Path, shared_results: Results) -> None:
-    changes = ["training.epochs=500", "training.early_stopping.patience=null", "training.log_every=1"]
+    changes = ["training.epochs=500", "training.early_stopping.patience=null", "training.log_every=20"]
     overrides = [f"--set={change}" for change in [*changes, "tracking.wandb=offline"]]
     training = subprocess.Popen(
         [*train_command(small_run_file, shared_results.root), *overrides],
@@ -102,12 +101,9 @@ def test_training_that_is_killed_loses_no_row_that_it_had_logged(small_run_file:
         stderr=subprocess.STDOUT,
     )
     with training:
-        found: list[RunDir] = []
-        while not found:
-            assert training.poll() is None, training.communicate()
-            found = [RunDir(file.parents[1]) for file in shared_results.runs.glob("*/*/wandb/offline-run-*")]
+        wait_until(lambda: training.poll() is not None or any(shared_results.runs.glob("*/*/wandb/offline-run-*")))
         training.kill()
-    (killed,) = found
+    (killed,) = [RunDir(file.parents[1]) for file in shared_results.runs.glob("*/*/wandb/offline-run-*")]
     wait_until(lambda: not copying_processes(killed.path))
     assert offline_rows(killed) == logged_rows(killed)
     assert len(offline_rows(killed)) > 0
