@@ -48,12 +48,16 @@ class Desk:
         return submit_parts(self.results, self.plan.name, parts, self.queue, self.submissions)
 
     def configs(self, rows: Iterable[Row]) -> list[tuple[Row, RunConfig]]:
-        """The configurations of runs as they were last submitted."""
+        """The configurations of runs as they were last submitted, or begun without Slurm."""
         places = newest_tasks(self.submissions)
         found = []
         for row in rows:
-            folder, task = places[row.run_id]
-            found += [(row, config) for config in folder.read_configs(task) if config.run_id == row.run_id]
+            if row.run_id in places:
+                folder, task = places[row.run_id]
+                configs = folder.read_configs(task)
+            else:
+                configs = [self.results.run_dir(row.run_id, self.plan.name).read_config()]
+            found += [(row, config) for config in configs if config.run_id == row.run_id]
         return found
 
     def cancel(self, rows: Iterable[Row]) -> list[str]:

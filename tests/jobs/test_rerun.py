@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cluster import Resources
-from jobs.desk import parts_for
+from jobs.desk import Desk, parts_for
 from jobs.manifest import SubmissionDir, new_submission, write_intent
 from jobs.selection import CAUSES, find_targets, select
 from jobs.slurm import ENDED
@@ -88,6 +88,15 @@ def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -
     assert [given[config.run_id].memory_gb for config in configs] == [12, 4, 4, 4]
     assert [given[config.run_id].time_minutes for config in configs] == [60, 180, 60, 60]
     assert [len(part.tasks) for part in parts if part.kind == "train"] == [1, 1, 2]
+
+
+def test_configurations_come_from_the_submission_or_from_a_run_that_was_begun_without_slurm(results: Results) -> None:
+    configs = [resolve({}, {"seed": seed}, "a test") for seed in range(3)]
+    places = _given(results, configs[:2], Resources())
+    results.run_dir(configs[2].run_id, "g").create(configs[2])
+    desk = Desk(results, PLAN, [], [places[configs[0].run_id][0]])
+    rows = [_row("FAILED", run_id=config.run_id) for config in configs]
+    assert desk.configs(rows) == list(zip(rows, configs, strict=True))
 
 
 def test_more_memory_than_nobody_knows_is_a_mistake(results: Results, tmp_path: Path) -> None:

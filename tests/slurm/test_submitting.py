@@ -71,6 +71,22 @@ def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: St
 
 
 @scenario
+def test_chain_of_which_slurm_refuses_a_part_leaves_nothing_behind(stage: Stage) -> None:
+    """The job for the vectors is accepted, training is not: there is no such partition."""
+    stage.write_grid(seed=[1], **SHORT, **ELMO)
+    cluster = stage.folder / "cluster.yaml"
+    cluster.write_text("defaults: {gpus: 1, sbatch: {hold: true}}\ngrids: {grid: {partition: nowhere}}\n")
+    output = stage.submit(expect=1)
+    assert "error: sbatch: " in output
+    assert "invalid partition" in output
+    (run,) = stage.runs
+    assert stage.states() == {run.run_id: "PLANNED"}
+    assert read_submissions(stage.results) == []
+    names = stage.cluster.run("squeue", "-h", "-t", "pending,running", "-o", "%Z").stdout.split()
+    assert str(stage.folder) not in names
+
+
+@scenario
 def test_array_above_the_sites_limit_is_split(stage: Stage) -> None:
     with Cluster(stage.cluster.root.with_name("slurm-small"), {"MaxArraySize": "4"}) as stage.cluster:
         stage.write_cluster(parallelism=3)
