@@ -120,7 +120,9 @@ def interval(title: str, key: str) -> Column:
     def show(row: Row) -> str:
         if row[key] is None:
             return wording.DASH
-        return f"{wording.percent(row[key])} ({wording.percent_range(row[f'{key}_low'], row[f'{key}_high'])})"
+        low, high = row[f"{key}_low"], row[f"{key}_high"]
+        interval = "" if low is None or high is None else f" ({wording.percent_range(low, high)})"
+        return f"{wording.percent(row[key])}{interval}"
 
     return Column(title, key, show)
 

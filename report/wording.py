@@ -33,7 +33,7 @@ _PARAMETERS = {
     "data.max_rows": "rows used",
     "elmo.model": "ELMo model",
     "elmo.layers": "ELMo layers",
-    "elmo.combine": "ELMo alone or beside",
+    "elmo.combine": "ELMo alone or beside learned vectors",
     "elmo.dropout": "ELMo dropout",
     "elmo.state": "ELMo start state",
     "elmo.cache": "ELMo cache",
@@ -50,6 +50,13 @@ _VALUES: dict[str, dict[Any, str]] = {
         "none": "stop words kept",
         "keep_negations": "stop words removed but negations",
         "all": "all stop words removed",
+    },
+    "elmo.combine": {"alone": "ELMo alone", "beside": "ELMo beside learned vectors"},
+    "elmo.layers": {
+        "token": "ELMo's context-free layer",
+        "first": "ELMo's first layer",
+        "top": "ELMo's top layer",
+        "mix": "ELMo's layers mixed",
     },
 }
 
