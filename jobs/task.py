@@ -48,4 +48,7 @@ def _starts() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # at once: Slurm waits for a requeued task, and the interpreter with torch takes its time to end

@@ -123,7 +123,7 @@ class Cluster:
         """The same, but for what other daemons need."""
         subprocess.run(["scancel", "--me", "--signal=KILL"], env=self.environ, capture_output=True, timeout=30)
         _end(self._daemons("slurmctld", "slurmd"))
-        _end(self._members(), signal.SIGKILL)
+        _end([*self._members(), *self._keepers()], signal.SIGKILL)
 
     def start_munge(self) -> None:
         """Write the configuration, and start what all other daemons need."""
@@ -245,6 +245,10 @@ class Cluster:
         """Processes of this cluster's tasks."""
         conf = self.environ["SLURM_CONF"]
         return [one for one in processes() if one.environ.get("SLURM_CONF") == conf and "SLURM_JOB_ID" in one.environ]
+
+    def _keepers(self) -> list[Process]:
+        """The slurmstepd of tasks: they have no environment, but files of this cluster open."""
+        return [one for one in processes() if one.name == "slurmstepd" and one.has_open(self.root)]
 
     def _last_words(self) -> str:
         said = [self.run("squeue", "-a", "-t", "all", check=False).stdout]

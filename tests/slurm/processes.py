@@ -30,6 +30,12 @@ class Process:
         """Whether it still runs; one that only waits to be reaped does not."""
         return any(one.pid == self.pid and one.name == self.name for one in processes())
 
+    def has_open(self, folder: Path) -> bool:
+        """Whether it has a file in this folder open."""
+        with contextlib.suppress(OSError):
+            return any(link.readlink().is_relative_to(folder) for link in Path(f"/proc/{self.pid}/fd").iterdir())
+        return False
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; one that has gone does not mind."""
         with contextlib.suppress(ProcessLookupError):
