@@ -64,14 +64,11 @@ def _follow(run_dir: RunDir, mode: Mode) -> None:
 def _upload(run_dir: RunDir) -> str:
     _check_place(run_dir)
     with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B"):
-        identity = identity_of(run_dir)
-        before = identity.confirmed_rows
-        rows = _copy(run_dir, "online", None)
-        return f"{rows} rows at W&B, {f'{rows - before} of them' if before else 'all'} new"
+        return _copy(run_dir, "online", None)
 
 
-def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> int:
-    """Copy until training has ended, or, without training, once; return how many rows are there.
+def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> str:
+    """Copy until training has ended, or, without training, once; say how many rows are there.
 
     Raises:
         RunDirError: W&B has fewer.
@@ -79,6 +76,7 @@ def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> int:
     identity = identity_of(run_dir)
     prepare_environment(run_dir)
     run = OpenRun(run_dir, identity, mode, trainer_pid)
+    before = run.rows
     rows = _copy_rows(run_dir, run, ended=trainer_pid is None)
     ending = _ending(run_dir)
     if result := run_dir.read_result():
@@ -92,7 +90,7 @@ def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> int:
         run_dir.write_wandb(identity.model_copy(update={"confirmed_rows": confirmed}))
     if confirmed < rows:
         raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {rows} rows")
-    return rows
+    return f"{rows} rows at W&B, {rows - min(before, rows)} of them new"
 
 
 def _copy_rows(run_dir: RunDir, run: OpenRun, ended: bool) -> int:

@@ -78,7 +78,9 @@ def test_offline_run_asks_no_server_and_sync_uploads_it_even_where_its_files_are
     assert {"learning_curves", "confusion_matrix", "attention"} <= {name.split(".")[0] for name in pictures}
     (file,) = offline_files(offline.run_dir)
     file.write_bytes(file.read_bytes()[:3000] + b"damage")
-    assert sync(offline.run_dir) == (0, f"{GRID}/{offline.config.run_id}: {len(rows) + 1} rows at W&B, all new\n")
+    count = len(rows) + 1
+    said = f"{GRID}/{offline.config.run_id}: {count} rows at W&B, {count} of them new\n"
+    assert sync(offline.run_dir) == (0, said)
     (stored,) = server.runs.values()
     assert without_clock(stored.history)[:-1] == rows
     images = [content for name, content in server.files.items() if name.endswith(".png")]
