@@ -17,10 +17,10 @@ from sentiment.training.stop import StopRequest
 from sentiment.training.tracking_mirror import mirrored
 from tests.benchmarks.bench_data import made_up_tweets, write_source
 
-TWEETS = 10_000
-ROUNDS = 5
+TWEETS = 5_000
+ROUNDS = 3
 RUN_SECONDS = 300.0
-SETTINGS = {"training.epochs": 5, "training.early_stopping.patience": None, "training.log_every": 10}
+SETTINGS = {"training.epochs": 3, "training.batch_size": 32, "training.log_every": 10}
 MODES = ("disabled", "offline")
 
 
