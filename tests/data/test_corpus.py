@@ -321,6 +321,7 @@ def test_opening_a_corpus_imports_nothing_slow(table: Path, results: Results) ->
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
 
 
+@pytest.mark.shared_data
 @pytest.mark.skipif(not SHARED.exists(), reason="the real tweets are not here")
 def test_the_manual_test_set_is_kept_whole(results: Results, tmp_path: Path, table: Path) -> None:
     corpus = prepare(table, results, second_test=str(SHARED / "sentiment140_test.csv"))

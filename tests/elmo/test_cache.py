@@ -138,7 +138,7 @@ def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
 def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, model: ModelFiles, tmp_path: Path) -> None:
     different = [
         {},
-        {"state": "warm"},
+        {"state": "zero"},
         {"storage": "fp32"},
         {"precision": "bf16"},
     ]

@@ -139,9 +139,9 @@ class Cluster:
         self._launch("slurmctld")
         self.wait(lambda: self.run("scontrol", "ping", check=False).returncode == 0, "an answer of slurmctld")
 
-    def kill_controller(self) -> None:
-        """As if its host had crashed."""
-        _end(self._daemons("slurmctld"), signal.SIGKILL)
+    def stop_controller(self) -> None:
+        """As for maintenance: it writes down its state first, without which it would forget what others just did."""
+        _end(self._daemons("slurmctld"))
 
     def start_node(self, name: str) -> None:
         """Start a node's slurmd."""

@@ -111,7 +111,7 @@ def test_run_whose_time_is_over_while_slurmctld_is_away_is_requeued_later(stage:
     stage.submit()
     (run,) = stage.runs
     run.wait_for_step(40)
-    stage.cluster.kill_controller()
+    stage.cluster.stop_controller()
     run.wait_for_step(run.step + 5)  # training does not mind
     run.kill(signal.SIGUSR2)
     stage.wait(lambda: "waits to be requeued" in run.log, "the end of patience of Slurm's command")
