@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from report import statistics, wording
-from report.load import RANDOM_MARK, Finished, Study, flatten
+from report.load import RANDOM_MARK, Finished, Study
 from report.predictions import Comparison, compare
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
@@ -111,8 +111,7 @@ def _tweets(config: RunConfig) -> str:
 def _varying(runs: list[Finished]) -> set[str]:
     """Parameters of grids in which these runs differ: what is the same in all tells none from another."""
     names = {name for run in runs for name in run.parameters}
-    values = [flatten(run.config.model_dump(mode="json")) for run in runs]
-    return {name for name in names if len({repr(of_run.get(name)) for of_run in values}) > 1}
+    return {name for name in names if len({run.settings.get(name) for run in runs}) > 1}
 
 
 def _name(run: Finished, varying: set[str]) -> str:

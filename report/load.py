@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sentiment.config import RunConfig
+from sentiment.config_file import dotted
 from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
 from sentiment.run_dir import Results, RunDir
@@ -35,7 +36,8 @@ class Finished:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The resolved configuration by dotted name, without what is no part of a run's identity."""
-        return flatten(self.config.identity())
+        values = dotted(self.config.identity())
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
     @property
     def is_random(self) -> bool:
@@ -121,17 +123,6 @@ def load_study(results: Results, names: list[str]) -> Study:
         problems = "".join(f"\n{problem}" for problem in study.problems)
         raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{problems}")
     return study
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections by dotted name, as in `model.hidden_size`."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = tuple(value) if isinstance(value, list) else value
-    return flat
 
 
 def attempt_seconds(record: RunRecord) -> list[float]:

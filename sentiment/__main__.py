@@ -1,6 +1,5 @@
 """The command line: data, elmo-weights, encode, train, evaluate, predict, digest."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -134,7 +133,7 @@ def train(
         stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
 
         from sentiment.run_dir import Results
-        from sentiment.terminal import OUT, Terminal
+        from sentiment.terminal import OUT, Terminal, show_result
         from sentiment.training.console import Console
         from sentiment.training.experiment import run_experiment
 
@@ -151,7 +150,7 @@ def train(
             soft_wrap=True,
         )
         raise typer.Exit(EXIT_UNFINISHED)
-    _show_result(run_dir)
+    show_result(run_dir)
 
 
 @app.command()
@@ -215,7 +214,9 @@ def predict(
             rows = predict_file(predictor, file, out, column, terminal.progress)
         OUT.print(f"{rows:,} rows written to {out}", markup=False, soft_wrap=True)
     else:
-        _show_predictions(predictor, texts or [])
+        from sentiment.terminal import show_predictions
+
+        show_predictions(predictor, texts or [])
 
 
 @app.command()
@@ -262,46 +263,6 @@ def _trained(path: Path) -> Any:
             f"{path}: is not a run's directory; `train` prints where it writes, as in results/runs/single/…"
         )
     return run_dir
-
-
-def _show_result(run_dir: Any) -> None:
-    from sentiment.terminal import OUT, result_table
-
-    result = run_dir.read_result()
-    OUT.print()
-    OUT.print(result_table(result))
-    if result.elmo and result.elmo.random:
-        OUT.print(f"\nELMo model {result.elmo.model!r}: random weights, so that these scores say nothing about ELMo")
-    verdict = "overfits" if result.overfit.overfits else "does not overfit"
-    OUT.print(
-        f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
-        f"{result.seconds_trained:.1f} s\n{verdict}: {result.overfit.rule} (gap {result.overfit.gap:.3f})",
-        markup=False,
-        soft_wrap=True,
-    )
-    OUT.print(
-        f"\nrun directory  {run_dir.path}\n"
-        f'use the model  {_python()} -m sentiment predict {run_dir.path} "what a lovely day"',
-        markup=False,
-        soft_wrap=True,
-    )
-
-
-def _python() -> str:
-    """This interpreter as one would type it here."""
-    python, here = Path(sys.executable), Path.cwd()
-    return str(python.relative_to(here) if python.is_relative_to(here) else python)
-
-
-def _show_predictions(predictor: Any, texts: list[str]) -> None:
-    from sentiment.terminal import OUT, weighted_tokens
-
-    for text in texts:
-        prediction = predictor.predict(text)
-        label = "positive" if prediction.probability >= 0.5 else "negative"
-        OUT.print(f"{label}  {prediction.probability:.3f}  {text}", markup=False, soft_wrap=True)
-        if prediction.attention is not None:
-            OUT.print("  ", weighted_tokens(prediction.tokens, prediction.attention))
 
 
 if __name__ == "__main__":

@@ -58,6 +58,17 @@ def explain(
     return "\n".join(_explain(detail, schema, origin, parameters) for detail in error.errors())
 
 
+def dotted(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections by names such as `model.hidden_size`, as grids call their parameters."""
+    values: dict[str, Any] = {}
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            values |= dotted(value, f"{prefix}{name}.")
+        else:
+            values[f"{prefix}{name}"] = value
+    return values
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML 1.2 mapping; duplicate keys are refused and `1e-3` is a number.
 

@@ -1,8 +1,11 @@
 """What the command line shows: progress that gets out of the way, and tables."""
 
+import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -11,6 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sentiment.records import PARTS, Metrics, Result
+from sentiment.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from sentiment.predictor import Predictor
 
 OUT = RichConsole(highlight=False)
 ERR = RichConsole(stderr=True, highlight=False)
@@ -117,3 +124,39 @@ def weighted_tokens(tokens: list[str], weights: list[float]) -> Text:
         text.append(token, style=style if OUT.is_terminal else "")
         text.append(f" ({weight:.0%}) " if share > 0.5 or not OUT.is_terminal else " ")
     return text
+
+
+def show_result(run_dir: RunDir) -> None:
+    """Print what came out of a completed run, and how to use it."""
+    result = run_dir.read_result()
+    if result is None:
+        return
+    OUT.print()
+    OUT.print(result_table(result))
+    if result.elmo and result.elmo.random:
+        OUT.print(f"\nELMo model {result.elmo.model!r}: random weights, so that these scores say nothing about ELMo")
+    verdict = "overfits" if result.overfit.overfits else "does not overfit"
+    OUT.print(
+        f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
+        f"{result.seconds_trained:.1f} s\n{verdict}: {result.overfit.rule} (gap {result.overfit.gap:.3f})\n"
+        f"\nrun directory  {run_dir.path}\n"
+        f'use the model  {_python()} -m sentiment predict {run_dir.path} "what a lovely day"',
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def show_predictions(predictor: "Predictor", texts: Sequence[str]) -> None:
+    """Print label and probability of each text, and the weight of each token where there are any."""
+    for text in texts:
+        prediction = predictor.predict(text)
+        label = "positive" if prediction.probability >= 0.5 else "negative"
+        OUT.print(f"{label}  {prediction.probability:.3f}  {text}", markup=False, soft_wrap=True)
+        if prediction.attention is not None:
+            OUT.print("  ", weighted_tokens(prediction.tokens, prediction.attention))
+
+
+def _python() -> str:
+    """This interpreter as one would type it here."""
+    python, here = Path(sys.executable), Path.cwd()
+    return str(python.relative_to(here) if python.is_relative_to(here) else python)

@@ -16,17 +16,6 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def dotted(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A configuration with names such as `model.hidden_size`, as grids call their parameters."""
-    values: dict[str, Any] = {}
-    for name, value in section.items():
-        if isinstance(value, dict):
-            values |= dotted(value, f"{prefix}{name}.")
-        else:
-            values[f"{prefix}{name}"] = value
-    return values
-
-
 class RowReader:
     """Reads `metrics.jsonl` piece by piece, while it grows.
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sentiment.config import RunConfig
+from sentiment.config_file import dotted
 from sentiment.records import RunRecord, WandbRun
 from sentiment.run_dir import RunDir
-from sentiment.training.tracking_rows import dotted
 
 Mode = Literal["offline", "online"]
 Ending = Literal["completed", "failed", "unfinished"]

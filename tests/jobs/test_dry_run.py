@@ -13,7 +13,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.records import Result
 from sentiment.run_dir import Results, RunDir
-from tests.jobs.grid_files import GRIDS, finish, write_base, write_grid, write_yaml
+from tests.jobs.grid_files import GRIDS, finish, write_grid, write_yaml
 
 CLUSTER = GRIDS.parent / "cluster.yaml"
 
@@ -29,16 +29,6 @@ def _completed(seconds: float, size: int = 10, device: str = "cpu", **changes: A
 @pytest.fixture(autouse=True)
 def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return Results(tmp_path / "results")
-
-
-@pytest.fixture
-def base(tmp_path: Path, tweets_file: Path) -> Path:
-    return write_base(tmp_path / "configs", tweets_file)
 
 
 def test_runs_cost_what_their_like_did_else_what_any_on_the_same_tweets_did() -> None:

@@ -13,7 +13,7 @@ from jobs.grid import Grid, expand_grid, load_grid
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError
 from sentiment.run_dir import Results
-from tests.jobs.grid_files import draw, write_base, write_grid, write_yaml
+from tests.jobs.grid_files import draw, write_grid, write_yaml
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}
 WIDE: dict[str, Any] = {
@@ -22,16 +22,6 @@ WIDE: dict[str, Any] = {
     "training.clip": [0.5, 1.0],
     "seed": [1, 2, 3],
 }
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return Results(tmp_path / "results")
-
-
-@pytest.fixture
-def base(tmp_path: Path, tweets_file: Path) -> Path:
-    return write_base(tmp_path / "configs", tweets_file)
 
 
 def _ids(grid: Grid) -> list[str]:

@@ -10,7 +10,7 @@ from jobs.grid import load_grid
 from sentiment.errors import UsageError
 from sentiment.records import PlannedRun, Result
 from sentiment.run_dir import Results, RunDir
-from tests.jobs.grid_files import draw, finish, starts_from, write_base, write_grid
+from tests.jobs.grid_files import draw, finish, starts_from, write_grid
 
 Judge = Callable[[PlannedRun], tuple[float, bool] | None]
 
@@ -37,16 +37,6 @@ def like(trained: RunDir) -> Result:
     result = trained.read_result()
     assert result is not None
     return result
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return Results(tmp_path / "results")
-
-
-@pytest.fixture
-def base(tmp_path: Path, tweets_file: Path) -> Path:
-    return write_base(tmp_path / "configs", tweets_file)
 
 
 def _run_first(base: Path, results: Results, like: Result, judge: Judge = _as_found) -> None:

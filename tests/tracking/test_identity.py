@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from sentiment.config import TrackingConfig
+from sentiment.config_file import dotted
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.tracking_identity import identity_of, wandb_mode
-from sentiment.training.tracking_rows import RowReader, dotted, flat
+from sentiment.training.tracking_rows import RowReader, flat
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,20 @@
+"""What the tests of grids share."""
+
+from pathlib import Path
+
+import pytest
+
+from sentiment.run_dir import Results
+from tests.jobs.grid_files import write_base
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Nothing is in them yet."""
+    return Results(tmp_path / "results")
+
+
+@pytest.fixture
+def base(tmp_path: Path, tweets_file: Path) -> Path:
+    """A small run that grids can start from."""
+    return write_base(tmp_path / "configs", tweets_file)
