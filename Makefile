@@ -7,7 +7,7 @@ SET     ?=
 GRID    ?=
 MODELS  ?= small original-5.5b
 PYTEST  ?=
-BENCH   ?= data training checkpoints
+BENCH   ?= data training checkpoints elmo_cache report
 DRY_RUN ?=
 RERUN   ?=
 # Where pip looks for torch besides its usual index; https://download.pytorch.org/whl/cpu has small builds without CUDA.
@@ -88,7 +88,7 @@ check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy and BENCH=elmo take minutes
+bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy, elmo, jobs or tracking takes minutes
 	@for bench in $(BENCH); do $(BIN)/python -m tests.benchmarks.bench_$$bench || exit 1; done
 
 clean: ## delete .venv and caches; results stay

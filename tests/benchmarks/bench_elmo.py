@@ -162,13 +162,14 @@ def bench(size: str, folder: Path) -> None:
 def main() -> None:
     """Measure all sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--sizes", nargs="+", default=list(TWEETS), choices=list(TWEETS))
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    for size in options.sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            bench(size, Path(folder))
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        for size in options.sizes:
+            with tempfile.TemporaryDirectory() as folder:
+                bench(size, Path(folder))
 
 
 if __name__ == "__main__":
