@@ -1,7 +1,6 @@
 """What one task of an array has to do: train its runs, or share in computing ELMo's vectors; and when to give up."""
 
 import json
-import re
 import time
 import traceback
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from jobs.attempt import Outcome, attempt_run, outcome_of, plain_console
 from jobs.failure import describe, record_failure
 from jobs.manifest import SubmissionDir
 from jobs.side_by_side import side_by_side
-from jobs.slurm import requeue
+from jobs.slurm import is_away, requeue
 from sentiment.config import RunConfig
 from sentiment.errors import SentimentError, SlurmError
 from sentiment.files import write_json
@@ -23,7 +22,6 @@ from sentiment.training.stop import StopRequest
 
 # How long slurmctld may be away, for an update say, when a task wants to be requeued.
 _ABSENCE_SECONDS = 1800.0
-_ABSENT = re.compile(r"contact|connect|unexpected message|timed out|no answer|zero bytes|endpoint", re.IGNORECASE)
 _POLL_SECONDS = 5.0
 
 
@@ -147,7 +145,7 @@ def _requeue_when_possible(job: str) -> None:
         try:
             return requeue(job)
         except SlurmError as error:
-            if not _ABSENT.search(str(error)) or time.monotonic() > end:
+            if not is_away(error) or time.monotonic() > end:
                 raise
             print(f"waits to be requeued: {error}")
             time.sleep(_POLL_SECONDS)

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,10 @@ from datetime import datetime
 from sentiment.errors import NoSlurmError, SlurmError
 
 _SECONDS = 120.0
+# A restart of slurmctld takes seconds; what takes longer is told.
+_RESTART_SECONDS = 15.0
+_AWAY = re.compile(r"contact|connect|unexpected message|timed out|no answer|zero bytes|endpoint", re.IGNORECASE)
+_POLL_SECONDS = 0.5
 
 # Of all that a job can be, these are final; anything else still waits, runs or ends.
 ENDED = {
@@ -57,10 +62,13 @@ class Job:
 def read_queue() -> list[Job]:
     """All of the user's jobs that Slurm remembers: those of now, and for some minutes those that have ended.
 
+    A slurmctld that is being restarted is waited for.
+
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
     """
-    text = ask("squeue", "--me", "--array", "--states=all", "--noheader", f"--format={'|'.join(_FIELDS)}")
+    command = ("squeue", "--me", "--array", "--states=all", "--noheader", f"--format={'|'.join(_FIELDS)}")
+    text = _ask_patiently(*command)
     return [_job(line.split("|", len(_FIELDS) - 1)) for line in text.splitlines()]
 
 
@@ -90,6 +98,11 @@ def read_settings() -> dict[str, str]:
     """
     pairs = (line.split("=", 1) for line in ask("scontrol", "show", "config").splitlines() if "=" in line)
     return {name.strip(): value.strip() for name, value in pairs}
+
+
+def is_away(error: SlurmError) -> bool:
+    """Whether slurmctld did not answer, as while it is being restarted, rather than refuse."""
+    return not isinstance(error, NoSlurmError) and _AWAY.search(str(error)) is not None
 
 
 def requeue(job: str) -> None:
@@ -133,6 +146,17 @@ def ask(*command: str) -> str:
         said = re.sub(rf"^{command[0]}: error: ", "", done.stderr.strip(), flags=re.MULTILINE)
         raise SlurmError(f"{command[0]}: {said or f'ended with {done.returncode}'}")
     return done.stdout
+
+
+def _ask_patiently(*command: str) -> str:
+    end = time.monotonic() + _RESTART_SECONDS
+    while True:
+        try:
+            return ask(*command)
+        except SlurmError as error:
+            if not is_away(error) or time.monotonic() > end:
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 def _job(fields: list[str]) -> Job:
