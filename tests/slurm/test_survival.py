@@ -124,14 +124,23 @@ def test_run_whose_time_is_over_while_slurmctld_is_away_is_requeued_later(stage:
 
 @scenario
 def test_warning_while_the_program_starts_does_not_kill_it(stage: Stage) -> None:
-    """By default it would: the interpreter has no handlers yet, and Slurm would call it FAILED."""
+    """By default it would: the interpreter has no handlers yet, and Slurm would call it FAILED.
+
+    It is not sent through scancel: one that comes while a task is on its way out makes Slurm forget to requeue it.
+    """
     stage.write_grid(seed=[1], **SHORT)
     stage.submit()
     (run,) = stage.runs
-    stage.wait(lambda: run.state == "RUNNING", "the start")
-    for _ in range(40):
-        run.send("USR2")
+
+    def warned() -> bool:
+        for _ in range(10):
+            run.kill(signal.SIGUSR2)
+        return "saved, and requeued" in run.log
+
+    stage.wait(warned, "an end before the first step")
+    assert run.step == 0
     stage.wait_completed([run])
+    assert run.attempts[-1].restart_count == 1
     stage.wait(lambda: stage.states() == {run.run_id: "COMPLETED"}, "completion")
 
 
