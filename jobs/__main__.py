@@ -57,7 +57,7 @@ def submit(
     stopped: everything is saved then, and the same command goes on.
     """
     from jobs.adopt import adopt_completed
-    from jobs.desk import missing_runs, open_desk
+    from jobs.desk import missing_runs, open_desk, tell_held
     from jobs.grid import load_grid
     from sentiment.run_dir import Results
 
@@ -73,6 +73,8 @@ def submit(
         Results(results).write_grid(loaded.plan)
         adopt_completed(Results(results), loaded.plan)
         rows = desk.rows
+        for line in tell_held(loaded.plan.name, rows):
+            typer.echo(line)
         _tell(desk.submit(missing_runs(loaded, rows), cluster), len(rows))
 
 
@@ -85,7 +87,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")] = False,
     results: ResultsRoot = _RESULTS,
 ) -> None:
-    """Show the state of all runs. Ends with 0 when all are completed, 3 while any runs or waits, 1 if any failed."""
+    """Show the state of all runs.
+
+    Ends with 0 when all are completed, 3 while any runs or waits, and with 1 if any failed or is held.
+    """
     while True:
         found = _read_status(grids, results)
         code = _verdict(found)
@@ -105,17 +110,21 @@ def rerun(
     ] = False,
     oom: Annotated[bool, typer.Option("--oom", help="Runs that had too little memory.")] = False,
     cancelled: Annotated[bool, typer.Option("--cancelled", help="Runs that were cancelled.")] = False,
+    held: Annotated[bool, typer.Option("--held", help="Runs that Slurm holds, as after a failed launch.")] = False,
     local: Local = False,
     at_once: AtOnce = None,
     cluster: ClusterFile = _CLUSTER,
     results: ResultsRoot = _RESULTS,
 ) -> None:
-    """Submit again what ended without a result, from its checkpoints on; without options all but cancelled runs."""
+    """Submit again what ended without a result, from its checkpoints on; without options all but cancelled runs.
+
+    What Slurm holds is released instead: it is in the queue already.
+    """
     from jobs.desk import open_desk
     from jobs.selection import select
     from sentiment.run_dir import Results
 
-    chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled}
+    chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled, "held": held}
     causes = [cause for cause, wanted in chosen.items() if wanted]
     for plan, run_ids in _chosen(targets, Results(results)):
         if local:
@@ -123,7 +132,11 @@ def rerun(
             continue
         with open_desk(Results(results), plan) as desk:
             rows = select(desk.rows, causes, run_ids)
-            _tell(desk.submit(desk.configs(rows), cluster), len(rows))
+            ended = [row for row in rows if not row.held]
+            try:
+                _tell_released(desk.release(rows) if held or not causes else [])
+            finally:  # what an administrator holds is no reason to leave the others
+                _tell(desk.submit(desk.configs(ended), cluster), len(ended))
 
 
 @app.command()
@@ -269,6 +282,11 @@ def _tell(submitted: list[Any], considered: int) -> None:
     for folder in submitted:
         tasks = folder.submission.tasks
         typer.echo(f"  {folder.submission.kind:6} job {folder.receipt.job_id}, {len(tasks)} tasks   {folder.path}")
+
+
+def _tell_released(jobs: list[str]) -> None:
+    if jobs:
+        typer.echo(f"{len(jobs)} held {'job' if len(jobs) == 1 else 'jobs'} released, to go on: {' '.join(jobs)}")
 
 
 if __name__ == "__main__":

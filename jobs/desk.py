@@ -10,6 +10,7 @@ from jobs.cluster import Resources, load_cluster
 from jobs.grid import Grid
 from jobs.manifest import SubmissionDir, read_submissions, reconcile
 from jobs.slurm import Job
+from jobs.state import HELD
 from jobs.status import Row, newest_tasks, read_grid_status
 from jobs.submit import Batch, Part, plan_parts, submit_parts
 from sentiment.config import RunConfig
@@ -60,10 +61,25 @@ class Desk:
             found += [(row, config) for config in configs if config.run_id == row.run_id]
         return found
 
+    def release(self, rows: Iterable[Row]) -> list[str]:
+        """Let held tasks of runs go on, and the grid's held jobs that belong to no run. Their jobs.
+
+        Raises:
+            SlurmError: Slurm refuses any of them; the others go on.
+        """
+        places = newest_tasks(self.submissions)
+        tasks = {(folder.submission.name, task) for folder, task in (places[row.run_id] for row in rows if row.held)}
+        others = {one.submission.name for one in self.submissions if one.submission.kind != "train"}
+        held = (job for job in self.queue if job.held)
+        jobs = [job.address for job in held if (job.name, job.task) in tasks or job.name in others]
+        slurm.release(jobs)
+        return jobs
+
     def cancel(self, rows: Iterable[Row]) -> list[str]:
         """Cancel the tasks of runs; marked first, so that one that is being requeued stays cancelled. Their jobs."""
         places = newest_tasks(self.submissions)
-        tasks = sorted({places[row.run_id] for row in rows if row.active and row.run_id in places}, key=str)
+        queued = (row for row in rows if row.active or row.held)
+        tasks = sorted({places[row.run_id] for row in queued if row.run_id in places}, key=str)
         for folder in {folder for folder, _ in tasks}:
             folder.cancel(task for one, task in tasks if one == folder)
         jobs = [folder.job(task) for folder, task in tasks]
@@ -95,13 +111,19 @@ def open_desk(results: Results, plan: GridPlan) -> Iterator[Desk]:
 
 
 def missing_runs(grid: Grid, rows: Iterable[Row]) -> list[tuple[Row, RunConfig]]:
-    """What is neither completed nor waits or runs."""
+    """What is neither completed nor waits (held or not) or runs."""
     configs = {config.run_id: config for config in grid.configs}
     return [
         (row, configs[row.run_id])
         for row in rows
-        if row.run_id in configs and not row.active and row.state != "COMPLETED"
+        if row.run_id in configs and not row.active and row.state not in ("COMPLETED", HELD)
     ]
+
+
+def tell_held(grid: str, rows: Sequence[Row]) -> Iterator[str]:
+    """A line about runs that are not submitted, since they are queued, but do not go on by themselves."""
+    if number := sum(row.held for row in rows):
+        yield f"{number} of {len(rows)} runs are held in Slurm's queue; `python -m jobs rerun {grid} --held` frees them"
 
 
 def parts_for(

@@ -8,7 +8,7 @@ from typing import Any
 from jobs import slurm
 from jobs.adopt import completed_elsewhere
 from jobs.costs import estimate, read_completed
-from jobs.desk import missing_runs, parts_for
+from jobs.desk import missing_runs, parts_for, tell_held
 from jobs.grid import Grid
 from jobs.manifest import read_submissions
 from jobs.sbatch import directives
@@ -36,6 +36,7 @@ def show_plan(results: Results, grid: Grid, cluster: Path) -> Iterator[str]:
     yield from _show_runs(grid, rows)
     if elsewhere:
         yield f"{len(elsewhere)} of {len(rows)} runs are completed in other grids and would be taken over"
+    yield from tell_held(grid.plan.name, rows)
     yield f"{len(missing)} of {len(rows)} runs would be submitted"
     if missing:
         yield from _show_costs([config for _, config in missing], results)

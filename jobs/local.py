@@ -13,7 +13,7 @@ from pathlib import Path
 from jobs.adopt import adopt_completed
 from jobs.assignment import KilledError
 from jobs.attempt import Outcome
-from jobs.desk import missing_runs
+from jobs.desk import missing_runs, tell_held
 from jobs.failure import record_failure
 from jobs.grid import Grid
 from jobs.manifest import read_submissions
@@ -55,7 +55,10 @@ def run_here(results: Results, grid: Grid, at_once: int | None, say: Say) -> Out
     def choose() -> list[RunConfig]:
         results.write_grid(grid.plan)
         adopt_completed(results, grid.plan)
-        return [config for _, config in missing_runs(grid, _rows(results, grid.plan))]
+        rows = _rows(results, grid.plan)
+        for line in tell_held(grid.plan.name, rows):
+            say(line)
+        return [config for _, config in missing_runs(grid, rows)]
 
     return _run(results, grid.plan, choose, at_once, say)
 
@@ -67,7 +70,9 @@ def rerun_here(
 
     def choose() -> list[RunConfig]:
         chosen = select(_rows(results, plan), causes, run_ids)
-        return [results.run_dir(row.run_id, plan.name).read_config() for row in chosen]
+        for line in tell_held(plan.name, chosen):
+            say(line)
+        return [results.run_dir(row.run_id, plan.name).read_config() for row in chosen if not row.held]
 
     return _run(results, plan, choose, at_once, say)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from jobs.state import HELD
 from jobs.status import CANCELLED, Row, planned_grids, read_plan
 from sentiment.errors import UsageError
 from sentiment.records import GridPlan
@@ -14,6 +15,7 @@ CAUSES = {
     "oom": {"OUT_OF_MEMORY"},
     "failed": {"FAILED", "LAUNCH_FAILED"},
     "cancelled": {CANCELLED},
+    "held": {HELD},
 }
 
 
@@ -42,7 +44,7 @@ def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPla
 
 
 def select(rows: Iterable[Row], causes: Sequence[str], run_ids: set[str]) -> list[Row]:
-    """Runs that ended without a result for one of the causes; single runs that are named, for any.
+    """Runs that ended without a result, or are held, for one of the causes; single runs that are named, for any.
 
     Without causes all but cancelled runs are meant.
     """

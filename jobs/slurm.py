@@ -31,6 +31,18 @@ ENDED = {
 }
 NEVER_SATISFIED = "DependencyNeverSatisfied"
 
+# A job that waits for one of these reasons begins when it is released, and not before. A launch fails where a node's
+# prolog does; the others are requeued too often, or on hold, by the site's settings or by somebody.
+HELD_BY_USER = "JobHeldUser"
+HELD_BY_ADMINISTRATOR = "JobHeldAdmin"
+_HELD = {
+    HELD_BY_ADMINISTRATOR,
+    "JobHoldMaxRequeue",
+    "job requeued in held state",
+    "launch failed requeued held",
+}
+_WAITING = {"PENDING", "SPECIAL_EXIT"}
+
 # The name comes last: it alone may hold any character.
 _FIELDS = ("%F", "%K", "%T", "%r", "%M", "%S", "%e", "%N", "%j")
 
@@ -57,6 +69,21 @@ class Job:
     def active(self) -> bool:
         """Whether it waits, runs or ends; one whose dependency failed waits for nothing."""
         return self.state not in ENDED and self.reason != NEVER_SATISFIED
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits to be released, though its user does not hold it."""
+        return self.state in _WAITING and self.reason in _HELD
+
+    @property
+    def held_by_user(self) -> bool:
+        """Whether it waits because its user wants it to."""
+        return self.state in _WAITING and self.reason == HELD_BY_USER
+
+    @property
+    def address(self) -> str:
+        """As Slurm's commands take it."""
+        return self.job_id if self.task is None else f"{self.job_id}_{self.task}"
 
 
 def read_queue() -> list[Job]:
@@ -116,6 +143,16 @@ def requeue(job: str) -> None:
     except SlurmError as error:
         if "pending" not in str(error).lower():
             raise
+
+
+def release(jobs: Iterable[str]) -> None:
+    """Let held jobs go on; one that is refused does not stop the others.
+
+    Raises:
+        SlurmError: Slurm refuses any of them, as a job that an administrator holds, or there is none.
+    """
+    if wanted := list(jobs):
+        ask("scontrol", "release", *wanted)
 
 
 def cancel(jobs: Iterable[str]) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.progress import Progress
-from jobs.slurm import ENDED, NEVER_SATISFIED, Job
+from jobs.slurm import ENDED, HELD_BY_ADMINISTRATOR, NEVER_SATISFIED, Job
 
 PLANNED = "PLANNED"
 LOST = "LOST"
 UNKNOWN = "UNKNOWN"
+HELD = "HELD"
 UNFINISHED = {"PENDING", "RUNNING"}
 
 # What slurmstepd and srun print, by what it means; the first that is found counts, since one death has many heralds.
@@ -49,6 +50,8 @@ class Task:
     accounted: Callable[[], Job | None]
     broken_dependency: Callable[[], str]
     """Why what it waited for failed."""
+    held_before: Callable[[], Job | None]
+    """The held job that it waits for, if it waits for one."""
 
 
 def judge(progress: Progress, task: Task | None) -> Verdict:
@@ -58,8 +61,8 @@ def judge(progress: Progress, task: Task | None) -> Verdict:
     if progress.damage:
         return Verdict("FAILED", progress.damage)
     job = task.job if task else None
-    if job and job.active:
-        return _judge_active(progress, job)
+    if task and job and job.active:
+        return _judge_active(progress, task, job)
     if progress.locked:
         return Verdict("RUNNING")
     if task and task.cancelled:
@@ -73,11 +76,23 @@ def judge(progress: Progress, task: Task | None) -> Verdict:
     return Verdict(PLANNED)
 
 
-def _judge_active(progress: Progress, job: Job) -> Verdict:
-    name = f"{job.job_id}_{job.task}"
-    if progress.failure and progress.failure.job == name and job.state == "RUNNING":  # others of its task go on
+def _judge_active(progress: Progress, task: Task, job: Job) -> Verdict:
+    if progress.failure and progress.failure.job == job.address and job.state == "RUNNING":  # others of its task go on
         return Verdict("FAILED", f"{progress.failure.error}: {progress.failure.reason}")
+    if job.held:
+        return Verdict(HELD, _way_out(job))
+    if job.reason == "Dependency" and (before := task.held_before()):
+        return Verdict(HELD, f"waits for job {before.address}, which is held: {_way_out(before)}")
+    if job.held_by_user:
+        return Verdict(job.state, f"held by its user; `scontrol release {job.address}` lets it begin")
     return Verdict(job.state, "" if job.reason == "None" else job.reason)
+
+
+def _way_out(held: Job) -> str:
+    """Why a job is held, and who lets it go on."""
+    if held.reason == HELD_BY_ADMINISTRATOR:
+        return f"{held.reason}; an administrator has to let it go on (scontrol release {held.address})"
+    return f"{held.reason}; `jobs rerun` lets it go on (scontrol release {held.address})"
 
 
 def _judge_ended(progress: Progress, task: Task) -> Verdict:

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.manifest import SubmissionDir
 from jobs.progress import Progress, read_progress
 from jobs.slurm import Job, read_accounting, read_queue
-from jobs.state import PLANNED, Task, Verdict, judge
+from jobs.state import HELD, PLANNED, Task, Verdict, judge
 from sentiment.errors import NoSlurmError, UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
@@ -39,11 +39,16 @@ class Row:
     expected: str | None
     """When a waiting task is expected to begin, or the time of a running one is over."""
     active: bool
-    """Whether it waits or runs."""
+    """Whether it waits or runs, and will end by itself."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it is in the queue, but begins only when somebody releases it."""
+        return self.state == HELD
 
     @property
     def failed(self) -> bool:
-        """Whether it needs somebody: it has ended, not by its user's wish, without a result."""
+        """Whether it needs somebody: it has ended without a result or is held, and not by its user's wish."""
         return not self.active and self.state not in (*GOOD, CANCELLED, PLANNED)
 
 
@@ -107,6 +112,7 @@ def read_grid_status(
 ) -> GridStatus:
     """The state of a grid's runs; `queue` is None where there is no Slurm to ask."""
     jobs = {(job.name, job.task): job for job in queue or ()}
+    held = [job for job in queue or () if job.held]
     accounted = _accounting(submissions, asked=queue is not None)
     places = newest_tasks(submissions)
     rows = []
@@ -114,7 +120,7 @@ def read_grid_status(
         progress = read_progress(results.run_dir(run_id, plan.name), plan)
         task = None
         if not progress.completed and run_id in places:
-            task = _task(*places[run_id], submissions, jobs, queue is not None, accounted)
+            task = _task(*places[run_id], submissions, jobs, held, queue is not None, accounted)
         rows.append(_row(plan.name, run_id, progress, task, judge(progress, task)))
     return GridStatus(plan.name, plan.metric, rows, _other_jobs(submissions, jobs))
 
@@ -138,6 +144,7 @@ def _task(
     number: int,
     submissions: list[SubmissionDir],
     jobs: dict[tuple[str, int | None], Job],
+    held: list[Job],
     asked: bool,
     accounting: Callable[[], dict[tuple[str, int | None], Job]],
 ) -> Task:
@@ -150,6 +157,7 @@ def _task(
         log=lambda: folder.log_file(number),
         accounted=lambda: _find(accounting(), key),
         broken_dependency=lambda: _cache_failure(submissions, folder),
+        held_before=lambda: _held_before(held, folder),
     )
 
 
@@ -167,25 +175,33 @@ def _cache_failure(submissions: list[SubmissionDir], waiting: SubmissionDir) -> 
     return f"what it waited for ({waiting.submission.after}) did not succeed"
 
 
+def _held_before(held: Iterable[Job], waiting: SubmissionDir) -> Job | None:
+    """The first of the held jobs that a training job waits for."""
+    _, *ids = (waiting.submission.after or "").split(":")
+    return next((job for job in held if job.job_id in ids), None)
+
+
 def _other_jobs(submissions: list[SubmissionDir], jobs: dict[tuple[str, int | None], Job]) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in submissions:
         if folder.submission.kind != "train":
-            states = [job.state for (name, _), job in jobs.items() if name == folder.submission.name]
+            states = [
+                HELD if job.held else job.state for (name, _), job in jobs.items() if name == folder.submission.name
+            ]
             found[folder.submission.kind] = ", ".join(sorted(set(states))) or "not in the queue any more"
     return found
 
 
 def _row(grid: str, run_id: str, progress: Progress, task: Task | None, verdict: Verdict) -> Row:
     job = task.job if task else None
-    active = verdict.state == "RUNNING" or bool(job and job.active and verdict.state != "FAILED")
+    active = verdict.state == "RUNNING" or bool(job and job.active and verdict.state not in ("FAILED", HELD))
     expected = (job.end if job.state == "RUNNING" else job.start) if job and job.active else None
     return Row(
         grid=grid,
         run_id=run_id,
         state=verdict.state,
         reason=verdict.reason,
-        job=f"{job.job_id}_{job.task}" if job else None,
+        job=job.address if job else None,
         attempts=progress.attempts,
         epoch=progress.epoch,
         step=progress.step,

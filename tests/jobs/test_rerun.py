@@ -1,38 +1,53 @@
 """Which runs `rerun` and `cancel` mean, and what a rerun gets more of."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from jobs.attempt import Outcome
 from jobs.cluster import Resources
-from jobs.desk import Desk, parts_for
+from jobs.desk import Desk, missing_runs, parts_for, tell_held
+from jobs.grid import load_grid
+from jobs.local import rerun_here
 from jobs.manifest import SubmissionDir, new_submission, write_intent
 from jobs.selection import CAUSES, find_targets, select
 from jobs.slurm import ENDED
-from jobs.state import LOST, UNKNOWN
+from jobs.state import HELD, LOST, UNKNOWN
 from jobs.status import Row
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.errors import UsageError
+from sentiment.errors import SlurmError, UsageError
 from sentiment.run_dir import Results
-from tests.jobs.grid_files import write_yaml
-from tests.jobs.test_status import PLAN, _row
+from tests.jobs.grid_files import write_grid, write_yaml
+from tests.jobs.test_status import LAUNCH_FAILED, PLAN, _row, queued, submitted
 
 ROWS = [
     _row(state, run_id=f"{state.lower()}")
-    for state in ("COMPLETED", "PLANNED", "FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED")
+    for state in (
+        "COMPLETED",
+        "PLANNED",
+        "FAILED",
+        "TIMEOUT",
+        "LOST",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "CANCELLED",
+        "HELD",
+    )
 ] + [_row("RUNNING", active=True, run_id="running"), _row("PENDING", active=True, run_id="pending")]
 
 
 @pytest.mark.parametrize(
     ("causes", "run_ids", "chosen"),
     [
-        ([], [], ["failed", "timeout", "lost", "node_fail", "out_of_memory"]),
+        ([], [], ["failed", "timeout", "lost", "node_fail", "out_of_memory", "held"]),
         (["failed"], [], ["failed"]),
         (["timeout"], [], ["timeout"]),
         (["lost"], [], ["lost", "node_fail"]),
         (["oom", "timeout"], [], ["timeout", "out_of_memory"]),
         (["cancelled"], [], ["cancelled"]),
+        (["held"], [], ["held"]),
         ([], ["cancelled", "failed"], ["failed", "cancelled"]),
         ([], ["running", "completed", "planned"], []),
         (["oom"], ["failed"], []),
@@ -43,8 +58,8 @@ def test_only_what_is_asked_for_is_rerun(causes: list[str], run_ids: list[str], 
     assert [row.run_id for row in select(ROWS, causes, set(run_ids))] == chosen
 
 
-def test_every_end_without_result_has_a_cause() -> None:
-    assert set().union(*CAUSES.values()) == {*ENDED, LOST, UNKNOWN} - {"COMPLETED"}
+def test_every_state_that_needs_somebody_has_a_cause() -> None:
+    assert set().union(*CAUSES.values()) == {*ENDED, LOST, UNKNOWN, HELD} - {"COMPLETED"}
 
 
 @pytest.fixture
@@ -105,3 +120,90 @@ def test_more_memory_than_nobody_knows_is_a_mistake(results: Results, tmp_path: 
     places = _given(results, [config], Resources())
     with pytest.raises(UsageError, match="no memory_gb is configured"):
         parts_for([(row, config)], "g", _cluster(tmp_path), places, most_tasks=1000)
+
+
+@pytest.fixture
+def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What scontrol and scancel were told, one line each; they refuse job 9."""
+    log, programs = tmp_path / "orders", tmp_path / "programs"
+    programs.mkdir()
+    for name in ("scontrol", "scancel"):
+        (programs / name).write_text(
+            f"#!/bin/sh\necho {name} $* >> {log}\n"
+            'case "$*" in *" 9"*) echo "9_0: Access/permission denied" >&2; exit 1;; esac\n'
+        )
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    return lambda: log.read_text().splitlines() if log.exists() else []
+
+
+def _held_desk(results: Results) -> Desk:
+    """Of three runs, one is held, one waits, and one waits for vectors whose job is held."""
+    cache = submitted(results, "cache", "6", [])
+    first = submitted(results, "train", "7", ["run-0", "run-1"])
+    second = submitted(results, "train", "8", ["run-2"], "afterok:6")
+    report = submitted(results, "report", "10", [])
+    jobs = [
+        queued(cache, 0, LAUNCH_FAILED),
+        queued(first, 0, LAUNCH_FAILED),
+        queued(first, 1, "Priority"),
+        queued(second, 0, "Dependency"),
+        queued(report, None, "JobHeldUser"),
+    ]
+    return Desk(results, PLAN, jobs, [cache, first, second, report])
+
+
+def test_held_jobs_are_released_and_none_that_their_user_holds(
+    results: Results, orders: Callable[[], list[str]]
+) -> None:
+    desk = _held_desk(results)
+    assert desk.release(desk.rows) == ["6_0", "7_0"]
+    assert orders() == ["scontrol release 6_0 7_0"]
+
+
+def test_nothing_is_released_where_nothing_is_held(results: Results, orders: Callable[[], list[str]]) -> None:
+    first = submitted(results, "train", "7", ["run-0", "run-1", "run-2"])
+    desk = Desk(results, PLAN, [queued(first, number, "Priority") for number in range(3)], [first])
+    assert desk.release(desk.rows) == []
+    assert orders() == []
+
+
+def test_slurms_refusal_to_release_a_job_is_told(results: Results, orders: Callable[[], list[str]]) -> None:
+    first = submitted(results, "train", "9", ["run-0"])
+    desk = Desk(results, PLAN, [queued(first, 0, "JobHeldAdmin")], [first])
+    with pytest.raises(SlurmError, match="scontrol: 9_0: Access/permission denied"):
+        desk.release(desk.rows)
+
+
+def test_held_runs_are_cancelled_as_those_that_wait(results: Results, orders: Callable[[], list[str]]) -> None:
+    desk = _held_desk(results)
+    assert desk.cancel(desk.rows) == ["7_0", "7_1", "8_0"]
+    assert orders() == ["scancel 7_0 7_1 8_0"]
+
+
+def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
+    states = ("HELD", "FAILED", "COMPLETED")
+    rows = [_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
+    assert [row.state for row, _ in missing_runs(grid, rows)] == ["FAILED"]
+    told = "1 of 3 runs are held in Slurm's queue; `python -m jobs rerun some --held` frees them"
+    assert list(tell_held("some", rows)) == [told]
+    assert list(tell_held("some", rows[1:])) == []
+
+
+def test_held_runs_are_left_to_slurm_by_a_rerun_here(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = submitted(results, "train", "7", ["run-0"])
+    squeue = tmp_path / "squeue"
+    squeue.write_text(
+        f"#!/bin/sh\necho '7|0|PENDING|{LAUNCH_FAILED}|0:00|N/A|N/A||{first.submission.name}'\n", encoding="utf-8"
+    )
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    said: list[str] = []
+    assert rerun_here(results, PLAN, [], set(), None, said.append) is Outcome.COMPLETED
+    assert said == [
+        "1 of 1 runs are held in Slurm's queue; `python -m jobs rerun g --held` frees them",
+        "nothing to do",
+    ]

@@ -1,13 +1,15 @@
 """What a run's state is, by everything that is known about it; and how the states are shown."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from jobs.cluster import Kind, Resources
+from jobs.manifest import SubmissionDir, new_submission, write_intent
 from jobs.progress import Progress, read_progress
 from jobs.slurm import Job
 from jobs.state import Task, Verdict, judge, last_line, read_heralds
@@ -28,6 +30,10 @@ PLAN = GridPlan(
     runs=[PlannedRun(index=seed, run_id=f"run-{seed}", parameters={"seed": seed}) for seed in range(3)],
 )
 FAILURE = Failure(job="7_3", time="", error="DivergedError", reason="the loss is nan", traceback="...")
+
+LAUNCH_FAILED = "launch failed requeued held"
+REQUEUED = "job requeued in held state"
+RERUN = "`jobs rerun` lets it go on (scontrol release"
 
 
 def _job(state: str, reason: str = "None") -> Job:
@@ -50,6 +56,7 @@ def _task(job: Job | None = None, log: Path | None = None, accounted: Job | None
         log=lambda: log,
         accounted=lambda: accounted,
         broken_dependency=lambda: "its cache job failed",
+        held_before=lambda: None,
     )
     return replace(task, **changes)  # type: ignore[arg-type]
 
@@ -68,6 +75,31 @@ SAVED = _attempt(end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", l
         (Progress(failure=FAILURE), _task(_job("PENDING")), Verdict("PENDING")),
         (Progress(failure=FAILURE), _task(_job("FAILED")), Verdict("FAILED", "DivergedError: the loss is nan")),
         (Progress(failure=FAILURE), _task(None), Verdict("FAILED", "DivergedError: the loss is nan")),
+        (Progress(), _task(_job("PENDING", LAUNCH_FAILED)), Verdict("HELD", f"{LAUNCH_FAILED}; {RERUN} 7_3)")),
+        (
+            Progress(failure=FAILURE),
+            _task(_job("SPECIAL_EXIT", REQUEUED)),
+            Verdict("HELD", f"{REQUEUED}; {RERUN} 7_3)"),
+        ),
+        (Progress(), _task(_job("COMPLETING", REQUEUED)), Verdict("COMPLETING", REQUEUED)),
+        (
+            Progress(),
+            _task(_job("PENDING", "JobHeldAdmin")),
+            Verdict("HELD", "JobHeldAdmin; an administrator has to let it go on (scontrol release 7_3)"),
+        ),
+        (
+            Progress(),
+            _task(_job("PENDING", "JobHeldUser")),
+            Verdict("PENDING", "held by its user; `scontrol release 7_3` lets it begin"),
+        ),
+        (Progress(), _task(_job("CANCELLED", "JobHeldUser")), Verdict("CANCELLED", "task 7_3 never began to train")),
+        (Progress(), _task(_job("PENDING", "Dependency")), Verdict("PENDING", "Dependency")),
+        (
+            Progress(),
+            _task(_job("PENDING", "Dependency"), held_before=lambda: Job("c", "6", 0, "PENDING", LAUNCH_FAILED)),
+            Verdict("HELD", f"waits for job 6_0, which is held: {LAUNCH_FAILED}; {RERUN} 6_0)"),
+        ),
+        (Progress(completed=True), _task(_job("PENDING", LAUNCH_FAILED)), Verdict("COMPLETED")),
         (Progress(locked=True), None, Verdict("RUNNING")),
         (Progress(last_attempt=SAVED), _task(cancelled=True), Verdict("CANCELLED", "by `jobs cancel`")),
         (Progress(), _task(_job("PENDING", "DependencyNeverSatisfied")), Verdict("FAILED", "its cache job failed")),
@@ -182,11 +214,62 @@ def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
         (_row("RUNNING", active=True), False),
         (_row("PENDING", active=True), False),
         *[(_row(state), True) for state in ("FAILED", "LOST", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "UNKNOWN")],
+        (_row("HELD"), True),
     ],
     ids=lambda value: value.state if isinstance(value, Row) else "",
 )
-def test_what_has_ended_without_result_or_wish_needs_somebody(row: Row, failed: bool) -> None:
+def test_what_has_ended_or_is_held_without_result_or_wish_needs_somebody(row: Row, failed: bool) -> None:
     assert row.failed is failed
+
+
+def submitted(
+    results: Results, kind: Kind, job_id: str, runs: Sequence[str], after: str | None = None
+) -> SubmissionDir:
+    """What a command left that submitted runs, each as a task of its own."""
+    tasks = [[run] for run in runs] or [[]]
+    folder = write_intent(new_submission(results, "g", kind, tasks, Resources(), 1, 90, after), [])
+    folder.accept(job_id)
+    return folder
+
+
+def queued(folder: SubmissionDir, task: int | None, reason: str, state: str = "PENDING") -> Job:
+    """A task as squeue shows it."""
+    assert folder.receipt is not None
+    return Job(folder.submission.name, folder.receipt.job_id, task, state, reason)
+
+
+def test_held_runs_do_not_go_on_by_themselves_nor_do_those_that_wait_for_a_held_job(results: Results) -> None:
+    cache = submitted(results, "cache", "6", [])
+    first, second = (
+        submitted(results, "train", "7", ["run-0", "run-1"]),
+        submitted(results, "train", "8", ["run-2"], "afterok:6"),
+    )
+    jobs = [
+        queued(cache, 0, LAUNCH_FAILED),
+        queued(first, 0, REQUEUED),
+        queued(first, 1, "Priority"),
+        queued(second, 0, "Dependency"),
+    ]
+    status = read_grid_status(results, PLAN, [cache, first, second], jobs)
+    assert [(row.state, row.job, row.active) for row in status.rows] == [
+        ("HELD", "7_0", False),
+        ("PENDING", "7_1", True),
+        ("HELD", "8_0", False),
+    ]
+    assert status.others == {"cache": "HELD"}
+
+
+def test_job_that_its_user_holds_waits_as_any_other(results: Results) -> None:
+    cache = submitted(results, "cache", "6", [])
+    training = submitted(results, "train", "7", ["run-0", "run-1"], "afterok:6")
+    jobs = [
+        queued(cache, 0, "JobHeldUser"),
+        queued(training, 0, "Dependency"),
+        queued(training, 1, "JobHeldUser"),
+    ]
+    status = read_grid_status(results, PLAN, [cache, training], jobs)
+    assert [(row.state, row.active) for row in status.rows[:2]] == [("PENDING", True)] * 2
+    assert status.others == {"cache": "PENDING"}
 
 
 def test_table_shows_what_is_known_and_dashes_for_the_rest() -> None:

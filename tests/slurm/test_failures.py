@@ -62,6 +62,33 @@ def test_run_that_gets_nowhere_in_its_time_is_given_up(stage: Stage) -> None:
 
 
 @scenario
+def test_held_runs_need_somebody_and_go_on_when_they_are_rerun(stage: Stage) -> None:
+    """As after a launch that failed, Slurm puts them back and does not start them again by itself."""
+    stage.write_grid(seed=[1, 2])
+    stage.submit()
+    freed, given_up = stage.runs
+    for run in stage.runs:
+        run.wait_for_step(30)
+        stage.cluster.run("scontrol", "requeuehold", run.job)
+    stage.wait(lambda: set(stage.states().values()) == {"HELD"}, "the holds")
+    assert f"job requeued in held state; `jobs rerun` lets it go on (scontrol release {freed.job})" in stage.run(
+        "status", "--failed", expect=1
+    )
+    assert "2 of 2 runs are held in Slurm's queue" in stage.submit()
+    assert "1 tasks cancelled" in stage.run("cancel", given_up.run_id)
+    before = freed.job
+    output = stage.rerun()
+    assert f"1 held job released, to go on: {before}" in output
+    assert "nothing to submit" in output
+    stage.wait_completed([freed])
+    first, second = freed.attempts
+    assert second.first_step == first.last_step
+    assert second.job == before
+    assert freed.matches_uninterrupted()
+    assert stage.states()[given_up.run_id] == "CANCELLED"
+
+
+@scenario
 def test_cancelled_run_saves_and_stays_cancelled_until_it_is_submitted(stage: Stage) -> None:
     stage.write_grid(seed=[1, 2], training__epochs=[100_000])
     stage.submit()
