@@ -25,13 +25,25 @@ class StoredRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     exit_code: int | None = None
+    preempting: bool = False
+    """Whether the client said so before it ended; if so, W&B shows it as preempted and not as failed."""
     sweep: str | None = None
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The history without what the client adds to it."""
+        return without_clock(self.history)
 
     @property
     def config(self) -> dict[str, Any]:
         """Values by name, without the client's own notes."""
         entries = json.loads(self.attributes.get("config") or "{}")
         return {name: entry["value"] for name, entry in entries.items() if name != "_wandb"}
+
+
+def without_clock(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """W&B's rows without what it adds to them."""
+    return [{name: value for name, value in row.items() if name not in ("_runtime", "_timestamp")} for row in rows]
 
 
 class StubServer(ThreadingHTTPServer):
@@ -42,6 +54,8 @@ class StubServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.runs: dict[str, StoredRun] = {}
+        self.deleted: set[str] = set()
+        """Names that W&B gives to no other run for a week."""
         self.files: dict[str, bytes] = {}
         """Uploaded files by `run id/name`."""
         self.artifacts: dict[str, str] = {}
@@ -57,8 +71,13 @@ class StubServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """What WANDB_BASE_URL is set to."""
+        """Where it listens."""
         return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """By which the client finds it."""
+        return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": "k" * 40}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that were killed."""
@@ -71,6 +90,7 @@ class StubServer(ThreadingHTTPServer):
             "RunResumeStatus": self._resume_status,
             "Run": self._run,
             "RunHistoryKeys": self._history_keys,
+            "DeleteRun": self._delete,
             "CreateRunFiles": self._create_files,
             "ArtifactType": lambda variables: {"project": {"artifact": None}},
             "CreateArtifact": self._create_artifact,
@@ -84,6 +104,7 @@ class StubServer(ThreadingHTTPServer):
     def stream(self, project: str, run_id: str, message: dict[str, Any]) -> None:
         """Take a piece of a run's history, summary, or its end."""
         run = self.runs.setdefault(run_id, StoredRun(project))
+        run.preempting |= bool(message.get("preempting"))
         for name, part in (message.get("files") or {}).items():
             rows = [json.loads(line) for line in part["content"]]
             if name == "wandb-history.jsonl":
@@ -122,7 +143,12 @@ class StubServer(ThreadingHTTPServer):
         run = self.runs.get(variables["name"])
         if run is None:
             return {"project": {"run": None}}
-        values: dict[str, Any] = {"id": variables["name"], "name": variables["name"], "state": "finished", "tags": []}
+        values: dict[str, Any] = {
+            "id": f"id-{variables['name']}",
+            "name": variables["name"],
+            "state": "finished",
+            "tags": [],
+        }
         values |= {"config": "{}", "summaryMetrics": "{}", "systemMetrics": "{}", "projectId": "1"}
         values["user"] = {"name": ENTITY, "username": ENTITY}
         return {"project": {"run": values}}
@@ -131,6 +157,12 @@ class StubServer(ThreadingHTTPServer):
         history = self.runs[variables["name"]].history
         keys = {"lastStep": history[-1]["_step"], "keys": {}} if history else None
         return {"project": {"run": {"historyKeys": keys}}}
+
+    def _delete(self, variables: dict[str, Any]) -> dict[str, Any]:
+        run_id = variables["id"].removeprefix("id-")
+        del self.runs[run_id]
+        self.deleted.add(run_id)
+        return {"deleteRun": {"clientMutationId": None}}
 
     def _create_files(self, variables: dict[str, Any]) -> dict[str, Any]:
         run = variables.get("run") or variables.get("runName")
@@ -195,6 +227,9 @@ class _Handler(BaseHTTPRequestHandler):
         if stream := _STREAM.search(self.path):
             self._stream(*stream.groups(), message)
         elif found := _OPERATION.search(message.get("query", "")):
+            if found[1] == "UpsertBucket" and message["variables"]["name"] in self.server.deleted:
+                self._answer(409, {"errors": [{"message": "run was previously created and deleted"}]})
+                return
             self._answer(200, {"data": self.server.reply(found[1], message.get("variables") or {})})
         else:
             self._answer(200, {})

@@ -9,19 +9,9 @@ import pytest
 from sentiment.training import tracking_mirror
 from tests.conftest import MakeExperiment
 from tests.small_runs import Digest, StopWhen, digest_of
-from tests.tracking.conftest import (
-    GRID,
-    MakeRun,
-    copying_processes,
-    logged_rows,
-    offline_files,
-    offline_rows,
-    sync,
-    wait_until,
-    wandb_lines,
-    without_clock,
-)
+from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
+from tests.tracking.tracked_run import GRID, wait_until
 
 LARGEST_PICTURE = 300_000
 
@@ -44,12 +34,12 @@ def test_online_run_arrives_row_by_row_with_all_that_describes_it(
 ) -> None:
     online = run(tracking__wandb="online", tracking__project="tweets")
     assert online.complete() == expected
-    assert wandb_lines(online) == []
+    assert online.told == []
     (run_id,) = server.runs
     assert run_id.startswith(f"{online.config.run_id}-")
     stored = server.runs[run_id]
-    *rows, pictures = without_clock(stored.history)
-    assert rows == logged_rows(online.run_dir)
+    *rows, pictures = stored.rows
+    assert rows == online.rows
     assert pictures["_step"] == len(rows)
     assert {"learning_curves", "confusion_matrix"} <= pictures.keys()
     assert stored.project == "tweets"
@@ -73,21 +63,21 @@ def test_offline_run_asks_no_server_and_sync_uploads_it_even_where_its_files_are
     offline = run(model__pooling="attention")
     offline.complete()
     assert server.requests == 0
-    *rows, pictures = offline_rows(offline.run_dir)
-    assert rows == logged_rows(offline.run_dir)
+    *rows, pictures = offline.offline_rows
+    assert rows == offline.rows
     assert {"learning_curves", "confusion_matrix", "attention"} <= {name.split(".")[0] for name in pictures}
-    (file,) = offline_files(offline.run_dir)
+    (file,) = offline.offline_files
     file.write_bytes(file.read_bytes()[:3000] + b"damage")
     count = len(rows) + 1
     said = f"{GRID}/{offline.config.run_id}: {count} rows at W&B, {count} of them new\n"
-    assert sync(offline.run_dir) == (0, said)
+    assert offline.sync() == (0, said)
     (stored,) = server.runs.values()
-    assert without_clock(stored.history)[:-1] == rows
+    assert stored.rows[:-1] == rows
     images = [content for name, content in server.files.items() if name.endswith(".png")]
     assert len(images) == 3
     assert all(content.startswith(b"\x89PNG") and len(content) < LARGEST_PICTURE for content in images)
     asked = server.requests
-    code, output = sync(offline.run_dir)
+    code, output = offline.sync()
     assert (code, server.requests) == (0, asked)
     assert "nothing new" in output
 
@@ -97,13 +87,13 @@ def test_run_that_was_stopped_goes_on_in_the_same_run_at_wandb(
 ) -> None:
     stopped = run(tracking__wandb="online")
     stopped.attempt(StopWhen(lambda asked: asked == 25))
-    wait_until(lambda: not copying_processes(stopped.run_dir.path))
+    wait_until(lambda: not stopped.copying_processes)
     (stored,) = server.runs.values()
     assert stored.exit_code == 1
     assert 0 < len(stored.history) == len(stopped.run_dir.read_metrics())
     assert stopped.complete() == expected
     assert len(server.runs) == 1
-    assert without_clock(stored.history)[:-1] == logged_rows(stopped.run_dir)
+    assert stored.rows[:-1] == stopped.rows
     assert stored.exit_code == 0
 
 
@@ -122,8 +112,8 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
         server.status = int(fault)
     unlucky = run(tracking__wandb="online")
     assert unlucky.complete() == expected
-    assert len(wandb_lines(unlucky)) == 1
-    assert "python -m jobs sync" in wandb_lines(unlucky)[0]
+    assert len(unlucky.told) == 1
+    assert "python -m jobs sync" in unlucky.told[0]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -140,17 +130,17 @@ def test_server_that_vanishes_while_a_run_is_on_gets_the_rest_from_sync(
 
     assert unlucky.attempt(StopWhen(vanish)) is None
     assert digest_of(unlucky.run_dir) == expected
-    assert len(wandb_lines(unlucky)) == 1
+    assert len(unlucky.told) == 1
     (stored,) = server.runs.values()
     assert len(stored.history) < len(unlucky.run_dir.read_metrics())
-    for pid in copying_processes(unlucky.run_dir.path):  # as Slurm does at the end of a job
+    for pid in unlucky.copying_processes:  # as Slurm does at the end of a job
         os.kill(pid, 9)
-    wait_until(lambda: not copying_processes(unlucky.run_dir.path))
+    wait_until(lambda: not unlucky.copying_processes)
     server.hangs.clear()
     server.released.set()
-    code, output = sync(unlucky.run_dir)
+    code, output = unlucky.sync()
     assert code == 0, output
-    assert without_clock(stored.history)[:-1] == logged_rows(unlucky.run_dir)
+    assert stored.rows[:-1] == unlucky.rows
 
 
 def test_directory_that_cannot_be_written_stops_wandb_and_nothing_else(run: MakeRun, expected: Digest) -> None:
@@ -158,7 +148,7 @@ def test_directory_that_cannot_be_written_stops_wandb_and_nothing_else(run: Make
     unlucky.run_dir.create(unlucky.config)
     unlucky.run_dir.wandb_dir.symlink_to("/proc")  # where not even root can write
     assert unlucky.complete() == expected
-    (line,) = wandb_lines(unlucky)
+    (line,) = unlucky.told
     assert "/wandb/process.log" in line
 
 
@@ -174,11 +164,11 @@ def test_agent_of_a_sweep_finds_the_run_under_the_name_that_it_gave(
     for agent_run in ("first", "again"):
         monkeypatch.setenv("WANDB_RUN_ID", agent_run)
         assert drawn.attempt() is None
-        assert wandb_lines(drawn) == []
+        assert drawn.told == []
     assert sorted(server.runs) == ["again", "first"]
     for stored in server.runs.values():
         assert (stored.sweep, stored.project, stored.exit_code) == ("sweep1", "tweets", 0)
-        assert without_clock(stored.history)[:-1] == logged_rows(drawn.run_dir)
+        assert stored.rows[:-1] == drawn.rows
         assert stored.config["model.hidden_size"] == 6
         assert "validation/accuracy" in stored.summary
 
@@ -189,6 +179,6 @@ def test_run_that_is_not_tracked_starts_and_writes_nothing_of_wandb(run: MakeRun
     assert server.requests == 0
     assert not untracked.run_dir.wandb_dir.exists()
     assert not untracked.run_dir.wandb_file.exists()
-    code, output = sync(untracked.run_dir)
+    code, output = untracked.sync()
     assert code == 0
     assert "no run was trained with tracking.wandb" in output

@@ -4,44 +4,39 @@ import shutil
 
 import pytest
 
-from sentiment.run_dir import RunDir
 from sentiment.training.tracking_mirror import mirrored
-from tests.small_runs import Experiment
-from tests.tracking.conftest import GRID, MakeRun, logged_rows, sync, wait_until, without_clock
+from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
+from tests.tracking.tracked_run import GRID, TrackedRun, wait_until
 
 
 @pytest.fixture
-def waiting(run: MakeRun, trained: RunDir) -> Experiment:
+def waiting(completed: MakeRun) -> TrackedRun:
     """A completed run of which W&B has nothing; it is not tracked unless it is named."""
-    planned = run(tracking__wandb="auto")
-    shutil.copytree(trained.path, planned.run_dir.path)
-    planned.run_dir.config_file.unlink()
-    planned.run_dir.create(planned.config)
-    return planned
+    return completed(tracking__wandb="auto")
 
 
 @pytest.mark.parametrize("status", [401, 500])
 def test_refusal_is_a_failure_and_a_later_sync_makes_it_good(
-    waiting: Experiment, server: StubServer, status: int
+    waiting: TrackedRun, server: StubServer, status: int
 ) -> None:
     server.status = status
-    code, output = sync(waiting.run_dir, GRID, "--timeout", "4")
+    code, output = waiting.sync(GRID, "--timeout", "4")
     assert code == 1
     assert output.startswith(f"{GRID}/{waiting.config.run_id}: FAILED: ")
     server.status = None
-    assert sync(waiting.run_dir, GRID)[0] == 0
+    assert waiting.sync(GRID)[0] == 0
     (stored,) = server.runs.values()
-    assert without_clock(stored.history)[:-1] == logged_rows(waiting.run_dir)
+    assert stored.rows[:-1] == waiting.rows
 
 
 def test_server_without_an_answer_is_given_up_and_the_other_runs_get_their_turn(
-    waiting: Experiment, server: StubServer
+    waiting: TrackedRun, server: StubServer
 ) -> None:
     other = waiting.run_dir.results.run_dir("other", "shapes")
     shutil.copytree(waiting.run_dir.path, other.path)
     server.hangs.set()
-    code, output = sync(waiting.run_dir, GRID, "other", "--timeout", "2")
+    code, output = waiting.sync(GRID, "other", "--timeout", "2")
     assert code == 1
     assert output.splitlines() == [
         f"{name}: FAILED: no end after 2 s; is W&B within reach?"
@@ -49,42 +44,37 @@ def test_server_without_an_answer_is_given_up_and_the_other_runs_get_their_turn(
     ]
 
 
-def test_rows_that_wandb_drops_without_a_word_are_missed(waiting: Experiment, server: StubServer) -> None:
+def test_rows_that_wandb_drops_without_a_word_are_missed(waiting: TrackedRun, server: StubServer) -> None:
     server.stream_status = 403
-    code, output = sync(waiting.run_dir, waiting.config.run_id, "--timeout", "30")
+    code, output = waiting.sync(waiting.config.run_id, "--timeout", "30")
     assert code == 1
     assert "FAILED: " in output
     server.stream_status = None
-    assert sync(waiting.run_dir, waiting.config.run_id)[0] == 0
+    assert waiting.sync(waiting.config.run_id)[0] == 0
     (stored,) = server.runs.values()
-    assert without_clock(stored.history)[:-1] == logged_rows(waiting.run_dir)
+    assert stored.rows[:-1] == waiting.rows
 
 
 def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded_as_far_as_it_is(
-    waiting: Experiment, run: MakeRun, server: StubServer
+    waiting: TrackedRun, completed: MakeRun, server: StubServer
 ) -> None:
-    online = run(tracking__wandb="online", seed=2)
-    shutil.copytree(waiting.run_dir.path, online.run_dir.path)
+    online = completed(tracking__wandb="online", seed=2)
     waiting.run_dir.result_file.unlink()
-    for folder in (waiting.run_dir, online.run_dir):
-        folder.config_file.unlink()
-    waiting.run_dir.create(waiting.config)
-    online.run_dir.create(online.config)
     with mirrored(online.run_dir, online.config.tracking, online.said.append):
         wait_until((online.run_dir.wandb_dir / "lock").exists)
-        code, output = sync(online.run_dir, GRID)
+        code, output = online.sync(GRID)
     assert code == 0, output
     assert "copies to W&B and is alive" in output
     assert online.said == []
     uploaded = next(stored for name, stored in server.runs.items() if name.startswith(waiting.config.run_id))
-    assert without_clock(uploaded.history) == logged_rows(waiting.run_dir)
-    assert uploaded.exit_code == 1
+    assert uploaded.rows == waiting.rows
+    assert (uploaded.exit_code, uploaded.preempting) == (1, True)
     itself = next(stored for name, stored in server.runs.items() if name.startswith(online.config.run_id))
-    assert without_clock(itself.history)[:-1] == logged_rows(online.run_dir)
+    assert itself.rows[:-1] == online.rows
 
 
-def test_unknown_name_is_a_mistake_of_the_command_line(waiting: Experiment) -> None:
-    code, output = sync(waiting.run_dir, "colors")
+def test_unknown_name_is_a_mistake_of_the_command_line(waiting: TrackedRun) -> None:
+    code, output = waiting.sync("colors")
     assert code == 2
     assert f"colors: neither a grid nor a run in {waiting.run_dir.results.runs}; grids: {GRID}" in output
 
@@ -92,17 +82,17 @@ def test_unknown_name_is_a_mistake_of_the_command_line(waiting: Experiment) -> N
 def test_run_with_tracking_disabled_is_not_uploaded_even_when_it_is_named(run: MakeRun, server: StubServer) -> None:
     private = run(tracking__wandb="disabled")
     private.run_dir.create(private.config)
-    code, output = sync(private.run_dir, GRID)
+    code, output = private.sync(GRID)
     assert (code, server.requests) == (0, 0)
     assert "tracking.wandb is disabled" in output
 
 
-def test_report_is_uploaded_on_request(waiting: Experiment, server: StubServer) -> None:
+def test_report_is_uploaded_on_request(waiting: TrackedRun, server: StubServer) -> None:
     report = waiting.run_dir.results.report
     (report / "figures").mkdir(parents=True)
     for name in ("report.html", "report.md", "figures/curve.svg"):
         (report / name).write_text(f"this is {name}")
-    code, output = sync(waiting.run_dir, GRID, "--report", "--timeout", "60")
+    code, output = waiting.sync(GRID, "--report", "--timeout", "60")
     assert code == 0, output
     assert "report: 3 files at W&B" in output
     assert {content for content in server.files.values() if content.startswith(b"this is")} == {
@@ -110,7 +100,7 @@ def test_report_is_uploaded_on_request(waiting: Experiment, server: StubServer) 
     }
 
 
-def test_report_without_one_is_a_mistake(waiting: Experiment) -> None:
-    code, output = sync(waiting.run_dir, GRID, "--report")
+def test_report_without_one_is_a_mistake(waiting: TrackedRun) -> None:
+    code, output = waiting.sync(GRID, "--report")
     assert code == 2
     assert "no report" in output

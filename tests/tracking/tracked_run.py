@@ -1,0 +1,97 @@
+"""A run that is copied to W&B: what it says of that, what wandb's own files hold, its upload, and who copies it."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentiment.training.tracking_rows import flat
+from tests.small_runs import Experiment
+from tests.tracking.server import without_clock
+
+GRID = "colours"
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass
+class TrackedRun(Experiment):
+    """In a grid, and in results of its own."""
+
+    @property
+    def told(self) -> list[str]:
+        """What was said about W&B."""
+        return [line for line in self.said if line.startswith("W&B: ")]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The metric log as W&B should have it."""
+        return [flat(row) | {"_step": number} for number, row in enumerate(self.run_dir.read_metrics())]
+
+    @property
+    def offline_files(self) -> list[Path]:
+        """One for each attempt."""
+        return sorted(self.run_dir.wandb_dir.glob("offline-run-*/run-*.wandb"), key=lambda file: file.parent.name)
+
+    @property
+    def offline_rows(self) -> list[dict[str, Any]]:
+        """All rows in the files of all attempts, in order, as wandb's own tool reads them."""
+        return without_clock([row for file in self.offline_files for row in _history(file)])
+
+    @property
+    def copying_processes(self) -> list[int]:
+        """Ids of the processes that copy it to W&B."""
+        return copying_processes(self.run_dir.path)
+
+    def sync(self, *arguments: str) -> tuple[int, str]:
+        """`python -m jobs sync` for all runs in these results; exit code and all that it printed."""
+        with self.start_sync(*arguments) as command:
+            output, _ = command.communicate()
+        return command.returncode, output
+
+    def start_sync(self, *arguments: str) -> "subprocess.Popen[str]":
+        """The same, not waited for."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "jobs", "sync", "--results", str(self.run_dir.results.root), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def copying_processes(place: Path) -> list[int]:
+    """Ids of the processes that copy runs in a folder to W&B."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                command = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue  # has ended meanwhile
+            if b"tracking_process" in command and str(place).encode() in command:
+                found.append(int(folder.name))
+    return found
+
+
+def wandb_service(pid: int) -> int:
+    """Id of the wandb-core that a copying process has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (service,) = [child for child in children if b"wandb-core" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return int(service)
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Until it comes true; W&B's processes need a second or so for anything."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def _history(file: Path) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", str(file), "--json"]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    return [record["history"]["item"] for record in map(json.loads, lines) if record["type"] == "history"]
