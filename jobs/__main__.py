@@ -62,6 +62,8 @@ def submit(
     from sentiment.run_dir import Results
 
     loaded = load_grid(_grid_file(grid), Results(results), overrides or [])
+    for line in loaded.left_out:
+        typer.echo(f"left out: {line}")
     if dry_run:
         _show_plan(loaded, Results(results), cluster)
         return

@@ -5,9 +5,14 @@ import os
 import traceback
 from datetime import UTC, datetime
 
+from sentiment.errors import DivergedError
 from sentiment.lock import slurm_job
 from sentiment.records import Failure
 from sentiment.run_dir import RunDir
+
+# What the configuration alone leads to: the same steps, however often and wherever they are done. All others may be
+# mended without changing a run: more memory or time, another node, a file put back.
+_IN_THE_CONFIGURATION = {DivergedError.__name__}
 
 
 def describe(error: BaseException) -> Failure:
@@ -31,6 +36,11 @@ def record_failure(run_dir: RunDir, error: BaseException) -> None:
         run_dir.path.mkdir(parents=True, exist_ok=True)
         run_dir.write_failure(failure)
         _end_attempt(run_dir, f"{failure.error}: {failure.reason}")
+
+
+def comes_again(failure: Failure) -> bool:
+    """Whether the run would fail like this however often it is run."""
+    return failure.error in _IN_THE_CONFIGURATION
 
 
 def forget_failure(run_dir: RunDir) -> None:

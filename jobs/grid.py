@@ -1,11 +1,11 @@
 """A grid file becomes runs: expanded, checked as a whole, and the same for ever once it is planned."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jobs.base_runs import Base, find_bases
+from jobs.base_runs import Base, Bases, find_bases
 from jobs.expand import Draw, Expansion, Run, expand
 from jobs.requirements import missing_for
 from jobs.sweep_file import SweepFile, read_sweep
@@ -23,6 +23,8 @@ class Grid:
     plan: GridPlan
     configs: list[RunConfig]
     """Of the plan's runs, in their order."""
+    left_out: list[str]
+    """Runs of the grid that it starts from which could not be considered, and why."""
 
 
 def load_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> Grid:
@@ -59,13 +61,13 @@ def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[Gri
     space = sweep.space() | {name: [value] for name, value in map(parse_override, overrides)}
     bases = find_bases(sweep, results)
     draw = Draw(sweep.controller.seed or 0, sweep.run_cap) if sweep.run_cap else None
-    expansion = expand(bases, space, draw)
+    expansion = expand(bases.chosen, space, draw)
     grid = _grid(sweep, bases, space, expansion)
     planned = None if expansion.mistakes else results.read_grid(sweep.name)
     return (_continue(planned, grid, path, results) if planned else grid), expansion.mistakes
 
 
-def _grid(sweep: SweepFile, bases: Sequence[Base], space: dict[str, list[Any]], expansion: Expansion) -> Grid:
+def _grid(sweep: SweepFile, bases: Bases, space: dict[str, list[Any]], expansion: Expansion) -> Grid:
     plan = GridPlan(
         name=sweep.name,
         description=sweep.description,
@@ -73,10 +75,10 @@ def _grid(sweep: SweepFile, bases: Sequence[Base], space: dict[str, list[Any]], 
         metric=sweep.metric.name,
         goal=sweep.metric.goal,
         base=str(sweep.base_file),
-        parameters=_values_of_bases(bases) | space,
+        parameters=_values_of_bases(bases.chosen) | space,
         runs=[_planned(index, run) for index, run in enumerate(expansion.runs)],
     )
-    return Grid(plan, [run.config for run in expansion.runs])
+    return Grid(plan, [run.config for run in expansion.runs], bases.left_out)
 
 
 def _planned(index: int, run: Run) -> PlannedRun:
@@ -106,7 +108,9 @@ def _continue(planned: GridPlan, grid: Grid, path: Path, results: Results) -> Gr
     new = [run for run in grid.plan.runs if run.run_id not in known]
     added = [run.model_copy(update={"index": len(planned.runs) + number}) for number, run in enumerate(new)]
     runs = [*planned.runs, *added]
-    return Grid(grid.plan.model_copy(update={"runs": runs}), [configs[run.run_id] for run in runs])
+    return replace(
+        grid, plan=grid.plan.model_copy(update={"runs": runs}), configs=[configs[run.run_id] for run in runs]
+    )
 
 
 def _explain_change(planned: GridPlan, lost: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from report import wording
+from report.statistics import Estimate
 
 Row = Mapping[str, Any]
 
@@ -130,6 +131,24 @@ def interval(title: str, key: str) -> Column:
 def points(title: str, key: str) -> Column:
     """A difference in points."""
     return Column(title, key, lambda row: wording.points(row[key]))
+
+
+def difference(title: str, key: str) -> Column:
+    """A difference in points with its interval, `<key>_low` to `<key>_high`."""
+
+    def show(row: Row) -> str:
+        low, high = row[f"{key}_low"], row[f"{key}_high"]
+        interval = "" if low is None else f" ({wording.points(low)} to {wording.points(high)})"
+        return f"{wording.points(row[key])}{interval}"
+
+    return Column(title, key, show)
+
+
+def with_bounds(key: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """What `interval` and `difference` show: `<key>`, `<key>_low` and `<key>_high`."""
+    if estimate is None:
+        return dict.fromkeys((key, f"{key}_low", f"{key}_high"))
+    return {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
 
 
 def count(title: str, key: str) -> Column:

@@ -62,7 +62,7 @@ class Dataset:
         for run in self.runs:
             groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
         varying = _varying(self.runs)
-        found = [Configuration(_name(runs[0], varying), runs) for runs in groups.values()]
+        found = [Configuration(configuration_name(runs[0], varying), runs) for runs in groups.values()]
         return sorted(found, key=lambda one: (one.is_random, -(one.mean("validation", "f1") or 0.0), one.name))
 
     @cached_property
@@ -114,7 +114,8 @@ def _varying(runs: list[Finished]) -> set[str]:
     return {name for name in names if len({run.settings.get(name) for run in runs}) > 1}
 
 
-def _name(run: Finished, varying: set[str]) -> str:
+def configuration_name(run: Finished, varying: set[str]) -> str:
+    """The model in words, with those of the settings `varying` that tell it from the others."""
     extra = [
         wording.setting(name, value)
         for name, value in run.parameters.items()

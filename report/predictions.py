@@ -1,4 +1,4 @@
-"""What runs say of single tweets: read one run at a time, kept as one bit a tweet."""
+"""What runs say of single tweets: read one run at a time."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,6 @@ import numpy.typing as npt
 from report.load import Finished
 from report.statistics import Flags, McNemar, mcnemar
 from sentiment.errors import RunDirError
-from sentiment.files import fingerprint
 from sentiment.records import Part
 
 _COLUMNS = ["part", "row", "label", "score", "floor"]
@@ -19,6 +18,8 @@ _THRESHOLD = 0.5
 class Scores:
     """Of one run on one part: probabilities of positive sentiment, each of shape (n,)."""
 
+    corpus: str
+    """The fingerprint of the corpus that the tweets stand in."""
     rows: npt.NDArray[np.int64]
     """Of the corpus."""
     labels: Flags
@@ -43,10 +44,6 @@ class Comparison:
     """The run against the linear floor."""
     combination: McNemar
     """Its mean with the floor, against the run alone."""
-    tweets: str
-    """Of the tweets: equal for runs that were tested on the same ones."""
-    right: npt.NDArray[np.uint8]
-    """Which tweets the run has right, eight a byte."""
 
 
 def read_scores(run: Finished, part: Part) -> Scores | None:
@@ -69,7 +66,7 @@ def read_scores(run: Finished, part: Part) -> Scores | None:
     if not table.num_rows:
         return None
     model, floor = (columns[name].astype(np.float64) for name in ("score", "floor"))
-    return Scores(columns["row"], columns["label"] == 1, model, floor)
+    return Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, model, floor)
 
 
 def compare(run: Finished) -> Comparison | None:
@@ -82,18 +79,4 @@ def compare(run: Finished) -> Comparison | None:
     if scores is None:
         return None
     right = scores.right(scores.model)
-    return Comparison(
-        mcnemar(right, scores.right(scores.floor)),
-        mcnemar(scores.right(scores.combined), right),
-        fingerprint([run.record.data_fingerprint, len(right)]),
-        np.packbits(right),
-    )
-
-
-def between(first: Comparison, second: Comparison) -> McNemar | None:
-    """Two runs on the same tweets; None where they were tested on different ones."""
-    if first.tweets != second.tweets:
-        return None
-    n = first.floor.n
-    flags = (np.unpackbits(one.right, count=n).astype(bool) for one in (first, second))
-    return mcnemar(*flags)
+    return Comparison(mcnemar(right, scores.right(scores.floor)), mcnemar(scores.right(scores.combined), right))

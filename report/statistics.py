@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sentiment.records import Metrics
+
 LEVEL = 0.95
 # At which a difference counts as shown.
 ALPHA = 0.05
@@ -53,6 +55,11 @@ def wilson(right: int, n: int) -> Estimate:
 
     bounds = binomtest(right, n).proportion_ci(LEVEL, method="wilson")
     return Estimate(right / n, float(bounds.low), float(bounds.high), n)
+
+
+def measured_accuracy(metrics: Metrics) -> Estimate:
+    """As a run wrote it down, with Wilson's interval."""
+    return Estimate(metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high, metrics.n)
 
 
 def mcnemar(first: Flags, second: Flags) -> McNemar:

@@ -1,8 +1,10 @@
 """How numbers, models and parameters are written for a reader: per cent, points, intervals, names."""
 
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
+from report.statistics import Difference, Estimate, McNemar
 from sentiment.config import RunConfig
 
 MINUS = "\u2212"
@@ -128,6 +130,27 @@ def points(share: float | None) -> str:
     return DASH if share is None else signed(100 * share)
 
 
+def points_with_interval(gap: Difference) -> str:
+    """+1.9 points, 95 % interval +1.2 to +2.5; without what is not known of the interval."""
+    shown = f"{points(gap.value)} points"
+    return shown if gap.low is None else f"{shown}, 95 % interval {points(gap.low)} to {points(gap.high)}"
+
+
+def tested(gap: McNemar) -> str:
+    """The same with its test."""
+    return f"{points_with_interval(gap)}; exact McNemar test, {p_phrase(gap.p)}"
+
+
+def share(estimate: Estimate) -> str:
+    """81.2 % (78.4-83.9)."""
+    shown = f"{percent(estimate.value)} %"
+    return (
+        shown
+        if estimate.low is None or estimate.high is None
+        else f"{shown} ({percent_range(estimate.low, estimate.high)})"
+    )
+
+
 def p_value(p: float | None) -> str:
     """p = 0.012, or below the smallest number that is worth printing."""
     if p is None:
@@ -155,6 +178,12 @@ def duration(seconds: float | None) -> str:
 def count(number: int | None) -> str:
     """With thousands separated."""
     return DASH if number is None else f"{number:,}"
+
+
+def span(numbers: Sequence[int]) -> str:
+    """7, or 3 to 9."""
+    low, high = min(numbers), max(numbers)
+    return count(low) if low == high else f"{count(low)} to {count(high)}"
 
 
 def plural(number: int, noun: str) -> str:

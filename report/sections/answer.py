@@ -12,7 +12,7 @@ from report.markdown import emphasis, joined, strong
 from report.published import BEST_OF_STUDY, PLAIN_CEILING, STUDY
 from report.sections.kinds import Kind, kind_of
 from report.sections.search import search_sentence
-from report.statistics import Estimate, McNemar, is_shown, mean
+from report.statistics import Estimate, McNemar, is_shown, mean, measured_accuracy
 from sentiment.records import Metrics, Part
 
 
@@ -51,11 +51,9 @@ def _headline(best: Configuration, dataset: Dataset) -> object:
 
 
 def _against_floor(gap: McNemar) -> str:
-    low, high = wording.points(gap.low), wording.points(gap.high)
-    test = f"{wording.points(gap.value)} points, {low} to {high}; exact McNemar test, {wording.p_phrase(gap.p)}"
     if not is_shown(gap):
-        return f"which can't be told apart from the linear floor ({test})"
-    return f"{'better' if gap.value > 0 else 'worse'} than the linear floor ({test})"
+        return f"which can't be told apart from the linear floor ({wording.tested(gap)})"
+    return f"{'better' if gap.value > 0 else 'worse'} than the linear floor ({wording.tested(gap)})"
 
 
 def _details(best: Configuration, dataset: Dataset) -> list[str]:
@@ -74,15 +72,13 @@ def _details(best: Configuration, dataset: Dataset) -> list[str]:
         verdict = "helps" if gap.value > 0 else "hurts"
         shown = verdict if is_shown(gap) else "makes no difference that can be shown"
         details.append(
-            f"Averaging it with the floor {shown}: {wording.percent(run.result.combination['test'].accuracy)} %, "
-            f"{wording.points(gap.value)} points ({wording.points(gap.low)} to {wording.points(gap.high)}; exact "
-            f"McNemar test, {wording.p_phrase(gap.p)}, n = {gap.n:,})."
+            f"Averaging it with the floor {shown}: {wording.percent(run.result.combination['test'].accuracy)} % "
+            f"({wording.tested(gap)}, n = {gap.n:,})."
         )
     if "second_test" in run.result.metrics:
         second = run.result.metrics["second_test"]
         details.append(
-            f"On the second test set, {second.n:,} tweets, it reaches {wording.percent(second.accuracy)} % "
-            f"({wording.percent_range(second.accuracy_low, second.accuracy_high)})."
+            f"On the second test set, {second.n:,} tweets, it reaches {wording.share(measured_accuracy(second))}."
         )
     return [*details, _against_published(run, dataset)]
 
@@ -103,8 +99,7 @@ def _figure(best: Configuration, dataset: Dataset) -> Figure:
     result = best.chosen.result
 
     def measured(source: dict[Part, Metrics], name: str, colour: str) -> Line:
-        test = source["test"]
-        return Line(name, Estimate(test.accuracy, test.accuracy_low, test.accuracy_high, test.n), colour)
+        return Line(name, measured_accuracy(source["test"]), colour)
 
     lines = [
         measured(result.metrics, wording.shortened(best.name, 56), style.BLUE),

@@ -85,12 +85,10 @@ def _epochs_table(grid: Grid, groups: dict[str, list[Finished]]) -> Table:
             epochs = [epoch for run in runs if (epoch := run.result.epochs_to_accuracy.get(accuracy)) is not None]
             row[accuracy] = median(epochs) if epochs else None
             row[f"{accuracy}_reached"] = len(epochs)
-        gaps = statistics.mean([run.result.overfit.gap for run in runs])
-        row |= {"gap": gaps.value, "gap_low": gaps.low, "gap_high": gaps.high}
-        rows.append(row)
+        rows.append(row | blocks.with_bounds("gap", statistics.mean([run.result.overfit.gap for run in runs])))
     columns = [blocks.text("States become one vector by", "pooling"), blocks.count("Runs", "runs")]
     columns += [Column(f"{wording.percent(float(one))} %", one, _epochs_shower(one)) for one in wanted]
-    columns.append(blocks.interval("Overfitting gap, points", "gap"))
+    columns.append(blocks.difference("Overfitting gap, points", "gap"))
     caption = (
         f"Grid {grid.name}: median epoch in which validation accuracy first reached each value, and in how many runs "
         "it did; mean gap between training and validation accuracy with Student's 95 % interval over runs."

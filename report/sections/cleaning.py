@@ -3,14 +3,16 @@
 from typing import Any
 
 from report import blocks, statistics, wording
-from report.blocks import Block, Section, Table, Text
-from report.effects import effects_of
+from report.blocks import Block, Bullets, Heading, Section, Table, Text
+from report.cleanings import Pair, compare_cleanings
+from report.effects import Level, effects_of
 from report.figures import style
 from report.figures.intervals import Line, interval_figure
-from report.load import Finished, Grid, Study
+from report.load import Grid, Study
 from report.published import PLAIN_CEILING
 from report.sections.grids import curve_blocks, grid_blocks
 from report.sections.kinds import Kind, kind_of
+from report.statistics import Estimate
 
 _STOP_WORDS = "data.text.stop_words"
 
@@ -20,7 +22,12 @@ def cleaning(study: Study) -> Section:
     content: list[Block] = []
     for grid in study.grids:
         if kind_of(grid) is Kind.CLEANING:
-            content += [*grid_blocks(grid), *_floor_blocks(grid), *curve_blocks(grid, study)]
+            content += [
+                *grid_blocks(grid),
+                *_floor_blocks(grid),
+                *_pair_blocks(grid, study),
+                *curve_blocks(grid, study),
+            ]
     return Section("Cleaning", content)
 
 
@@ -29,63 +36,130 @@ def _floor_blocks(grid: Grid) -> list[Block]:
     effect = next((one for one in effects_of(grid.finished) if one.parameter == _STOP_WORDS), None)
     if effect is None:
         return []
-    by_level = [
-        (level, [run for run in grid.finished if run.settings[_STOP_WORDS] == level.value]) for level in effect.levels
-    ]
-    rows = [_row(level.name, runs) for level, runs in by_level]
+    floors = {
+        level.value: next(
+            statistics.measured_accuracy(run.result.floor["test"])
+            for run in grid.finished
+            if run.settings[_STOP_WORDS] == level.value
+        )
+        for level in effect.levels
+    }
     lines = []
-    for level, runs in by_level:
-        floor = runs[0].result.floor["test"]
+    for level in effect.levels:
         lines.append(Line(f"networks, {level.name}", level.score))
-        bounds = statistics.Estimate(floor.accuracy, floor.accuracy_low, floor.accuracy_high, floor.n)
-        lines.append(Line(f"linear floor, {level.name}", bounds, style.ORANGE))
-    ceiling = statistics.Estimate(PLAIN_CEILING.accuracy, None, None, 0)
+        lines.append(Line(f"linear floor, {level.name}", floors[level.value], style.ORANGE))
+    ceiling = Estimate(PLAIN_CEILING.accuracy, None, None, 0)
     lines.append(Line(f"published: {PLAIN_CEILING.model}, at most", ceiling, style.MUTED, published=True))
-    n = grid.finished[0].result.metrics["test"].n
+    runs, tweets = ([one.n for one in of] for of in ([level.score for level in effect.levels], floors.values()))
     caption = (
         "Test accuracy by what is removed from tweets. Networks: mean with Student's 95 % interval over "
-        f"{rows[0]['runs']} runs each; linear floor: Wilson's interval, n = {n:,} tweets; hollow: published, "
-        "validation part."
+        f"{wording.span(runs)} runs each; linear floor: Wilson's interval, n = {wording.span(tweets)} tweets; hollow: "
+        "published, validation part."
     )
+    rows = [
+        {"cleaning": level.name, "runs": level.score.n, "tweets": floors[level.value].n}
+        | blocks.with_bounds("networks", level.score)
+        | blocks.with_bounds("floor", floors[level.value])
+        for level in effect.levels
+    ]
     columns = [
         blocks.text("Cleaning", "cleaning"),
         blocks.count("Runs", "runs"),
-        blocks.percent("Networks, %", "networks"),
-        blocks.percent("Floor, %", "floor"),
-        blocks.points("Networks above the floor, points", "above"),
+        blocks.interval("Networks, %", "networks"),
+        blocks.count("Tweets", "tweets"),
+        blocks.interval("Floor, %", "floor"),
     ]
     alt = "Test accuracy by cleaning, networks and floor"
     return [
-        Text(_ceiling_sentence(rows)),
+        Text(_ceiling_sentence(effect.levels, floors)),
         interval_figure(f"cleaning-{grid.name}", alt, caption, lines, "test accuracy (%)"),
-        Table(
-            f"cleaning-{grid.name}",
-            "Mean test accuracy over runs, and the floor's on equally cleaned tweets.",
-            columns,
-            rows,
-        ),
+        Table(f"cleaning-{grid.name}", "The same in numbers.", columns, rows, folded=True),
     ]
 
 
-def _row(name: str, runs: list[Finished]) -> dict[str, Any]:
-    networks = [run.result.metrics["test"].accuracy for run in runs]
-    floor = runs[0].result.floor["test"].accuracy
-    mean = sum(networks) / len(networks)
-    row: dict[str, Any] = {"cleaning": name, "runs": len(runs), "networks": mean, "floor": floor, "above": mean - floor}
-    return row | {"networks_sd": statistics.deviation(networks)}
-
-
-def _ceiling_sentence(rows: list[dict[str, Any]]) -> str:
-    kept, removed = (
-        next((row for row in rows if row["cleaning"] == wording.setting(_STOP_WORDS, value)), None)
-        for value in ("none", "all")
-    )
-    if kept is None or removed is None:
-        return "To compare with the published ceiling takes runs with stop words kept and runs with all removed."
+def _ceiling_sentence(levels: list[Level], floors: dict[Any, Estimate]) -> str:
+    removed = next((level for level in levels if level.value == "all"), None)
+    if removed is None:
+        return "To compare with the published ceiling takes runs with all stop words removed."
     return (
-        f"Removing all stop words, negations among them, moves the networks from {wording.percent(kept['networks'])} "
-        f"to {wording.percent(removed['networks'])} % ({wording.points(removed['networks'] - kept['networks'])} "
-        f"points) and the linear floor from {wording.percent(kept['floor'])} to {wording.percent(removed['floor'])} % "
-        f"({wording.points(removed['floor'] - kept['floor'])}). The published study, which removed them, reports at "
-        f"most {wording.percent(PLAIN_CEILING.accuracy)} % for every recurrent net."
+        f"With all stop words removed, negations among them, the networks reach {wording.share(removed.score)} and the "
+        f"linear floor {wording.share(floors['all'])}. The published study, which removed them too, reports at most "
+        f"{wording.percent(PLAIN_CEILING.accuracy)} % for every recurrent net."
     )
+
+
+def _pair_blocks(grid: Grid, study: Study) -> list[Block]:
+    """Ways of cleaning against each other on the same tweets, and which could not be compared so."""
+    pairs, refused = compare_cleanings(grid, study.results, study.problems)
+    content: list[Block] = []
+    if pairs:
+        by_model = {pair.model: [one for one in pairs if one.model == pair.model] for pair in pairs}
+        content += [Text(_how_compared(pairs)), Bullets([_model_sentence(*one) for one in by_model.items()])]
+        content.append(_pairs_table(grid, pairs))
+    if refused:
+        content += [Text("Not compared tweet by tweet:"), Bullets(refused)]
+    return [Heading("Cleaning, tweet by tweet"), *content] if content else []
+
+
+def _how_compared(pairs: list[Pair]) -> str:
+    alone = wording.span([pair.only_first + pair.only_second for pair in pairs])
+    return (
+        "The comparison of seeds above asks whether a difference would be there if the nets were trained again; this "
+        "one, whether it would be there on other tweets. Only what both show is to be relied on. Two ways of cleaning "
+        f"are compared on the n = {wording.span([pair.gap.n for pair in pairs])} test tweets that both have; {alone} "
+        "that one alone has are left out. For a net, each tweet counts with the share of the net's seeds that have it "
+        "right (paired t-test over tweets); a single seed is tested by the exact McNemar test, and so is the floor. "
+        f"p-values are adjusted together for {wording.plural(len(pairs), 'comparison')}, and those of single seeds for "
+        f"{wording.plural(sum(len(pair.by_seed) for pair in pairs), 'test')} (Benjamini-Hochberg)."
+    )
+
+
+def _model_sentence(model: str, pairs: list[Pair]) -> str:
+    """What is shown; where nothing is, the largest difference."""
+    shown = [pair for pair in pairs if statistics.is_shown(pair.gap, pair.q)]
+    if not shown:
+        one = max(pairs, key=lambda pair: abs(pair.gap.value))
+        rest = "" if len(pairs) == 1 else ", and the other pairs are closer"
+        return f"{wording.capital(model)}: {one.first} can't be told apart from {one.second} ({_gap(one)}){rest}."
+    clauses = [
+        f"{one.first} {'beats' if one.gap.value > 0 else 'loses to'} {one.second} ({_gap(one)})" for one in shown
+    ]
+    if len(shown) < len(pairs):
+        clauses.append("no other difference is shown")
+    return f"{wording.capital(model)}: {'; '.join(clauses)}."
+
+
+def _gap(pair: Pair) -> str:
+    return f"{wording.points_with_interval(pair.gap)}, {wording.p_phrase(pair.q, 'adjusted p')}"
+
+
+def _pairs_table(grid: Grid, pairs: list[Pair]) -> Table:
+    rows = [
+        {"model": pair.model, "first": pair.first, "second": pair.second}
+        | blocks.with_bounds("gap", pair.gap)
+        | {
+            "p": pair.gap.p,
+            "q": pair.q,
+            "by_seed": ", ".join(wording.points(gap.value) for gap in pair.by_seed) or None,
+        }
+        | {"seeds_shown": f"{pair.seeds_shown} of {len(pair.by_seed)}" if pair.by_seed else None}
+        | {"tweets": pair.gap.n, "only_first": pair.only_first, "only_second": pair.only_second}
+        for pair in pairs
+    ]
+    columns = [
+        blocks.text("Model", "model"),
+        blocks.text("Cleaning A", "first"),
+        blocks.text("Cleaning B", "second"),
+        blocks.difference("A \u2212 B, points", "gap"),
+        blocks.p_value("Adjusted p", "q"),
+        blocks.text("Seed by seed, points", "by_seed"),
+        blocks.text("Shown in seeds", "seeds_shown"),
+        blocks.count("Tweets, n", "tweets"),
+        blocks.count("Tweets of A alone", "only_first"),
+        blocks.count("Tweets of B alone", "only_second"),
+    ]
+    caption = (
+        f"Grid {grid.name}: test accuracy under cleaning A less that under cleaning B on the tweets that both have, "
+        "with its 95 % interval, and the same for each seed by itself."
+    )
+    return Table(f"cleaning-pairs-{grid.name}", caption, columns, rows)

@@ -7,9 +7,11 @@ from report.effects import test_accuracy
 from report.figures.cost import Costly, cost_figure, mixture_figure
 from report.load import RANDOM_MARK, Finished, Study
 from report.markdown import joined, strong
-from report.predictions import between
+from report.matching import Matcher
+from report.predictions import read_scores
 from report.sections.grids import curve_blocks, grid_blocks
 from report.sections.kinds import Kind, kind_of
+from sentiment.errors import RunDirError
 
 _MOST_MIXTURES = 24
 _LAYERS = ("context-free", "first", "top")
@@ -27,11 +29,11 @@ def elmo(study: Study, found: list[Dataset]) -> Section:
         if any(run.is_random for run in with_elmo):
             warning = "Models marked so have random numbers for weights: their scores say nothing about ELMo."
             content.insert(0, Text(joined([strong(f"[{RANDOM_MARK}]"), warning])))
-        content += [*_against_plain(found[0]), *_cost_blocks(runs), *_mixture_blocks(with_elmo)]
+        content += [*_against_plain(found[0], study), *_cost_blocks(runs), *_mixture_blocks(with_elmo)]
     return Section("ELMo", content)
 
 
-def _against_plain(dataset: Dataset) -> list[Block]:
+def _against_plain(dataset: Dataset, study: Study) -> list[Block]:
     """The best configuration with ELMo against the best without, on the same tweets."""
     usable = [one for one in dataset.configurations if not one.is_random]
     with_elmo = next((one.chosen for one in usable if one.runs[0].config.elmo), None)
@@ -40,22 +42,33 @@ def _against_plain(dataset: Dataset) -> list[Block]:
         return []
     ratio = with_elmo.seconds / max(plain.seconds, 1e-9)
     text = (
-        f"With ELMo the best run reaches {wording.percent(test_accuracy(with_elmo))} %, without "
-        f"{wording.percent(test_accuracy(plain))} %; it took {wording.duration(with_elmo.seconds)} against "
-        f"{wording.duration(plain.seconds)} ({ratio:.1f} times as long)."
+        f"With ELMo the best run reaches {_share(with_elmo)}, without {_share(plain)} (Wilson's 95 % intervals); it "
+        f"took {wording.duration(with_elmo.seconds)} against {wording.duration(plain.seconds)} ({ratio:.1f} times as "
+        "long)."
     )
-    comparisons = [dataset.comparisons.get(run.run_id) for run in (with_elmo, plain)]
-    gap = between(comparisons[0], comparisons[1]) if comparisons[0] and comparisons[1] else None
+    gap = _gap(with_elmo, plain, study)
     if gap is None:
-        return [Text(text + " They saw differently cleaned tweets, so they are not compared tweet by tweet.")]
+        return [Text(f"{text} Their tweets can't be matched here, so they are not compared tweet by tweet.")]
     verdict = "" if statistics.is_shown(gap) else ", which is not shown to differ from nothing"
-    return [
-        Text(
-            f"{text} On the same n = {gap.n:,} tweets that is {wording.points(gap.value)} points "
-            f"({wording.points(gap.low)} to {wording.points(gap.high)}; exact McNemar test, "
-            f"{wording.p_phrase(gap.p)}){verdict}."
-        )
-    ]
+    return [Text(f"{text} On the n = {gap.n:,} test tweets that both have, that is {wording.tested(gap)}{verdict}.")]
+
+
+def _share(run: Finished) -> str:
+    return wording.share(statistics.measured_accuracy(run.result.metrics["test"]))
+
+
+def _gap(first: Finished, second: Finished, study: Study) -> statistics.McNemar | None:
+    """None where predictions cannot be read, which is named among the problems already, or tweets not be matched."""
+    try:
+        scores = [read_scores(run, "test") for run in (first, second)]
+    except RunDirError:
+        return None
+    if scores[0] is None or scores[1] is None:
+        return None
+    common = Matcher(study.results).common(scores[0], scores[1])
+    if common is None or not common.n:
+        return None
+    return common.mcnemar(*(one.right(one.model) for one in (scores[0], scores[1])))
 
 
 def _cost_blocks(runs: list[Finished]) -> list[Block]:

@@ -33,9 +33,9 @@ def errors(study: Study, found: list[Dataset]) -> Section:
         return Section("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
     model = f"the best model (run {run.run_id})"
     content: list[Block] = [*_confusion_blocks(model, scores), *_ranking_blocks(model, scores)]
-    tweets = read_tweets(run, study.results, scores.rows)
+    tweets = read_tweets(scores, study.results)
     if tweets is None:
-        folder = study.results.corpus_dir(run.record.data_fingerprint)
+        folder = study.results.corpus_dir(scores.corpus)
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
     else:
         content += [*_group_blocks(model, scores, tweets), _mistakes(run, scores, tweets)]
@@ -58,9 +58,8 @@ def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
     gap = statistics.f1_difference(scores.labels, answers["model"], answers["floor"])
     is_shown = bool((gap.low or 0) > 0 or (gap.high or 0) < 0)
     text = (
-        f"Its F1 differs from the floor's by {wording.points(gap.value)} points ({wording.points(gap.low)} to "
-        f"{wording.points(gap.high)}; bootstrap over n = {n:,} tweets, percentile "
-        f"interval){'' if is_shown else ', so the two cannot be told apart'}."
+        f"The F1 of {model} less the floor's is {wording.points_with_interval(gap)} (percentiles of a bootstrap over "
+        f"n = {n:,} tweets){'' if is_shown else ', so the two cannot be told apart'}."
     )
     columns = [
         blocks.text("Model", "model"),
@@ -127,8 +126,8 @@ def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
         for name, one, floor in zip(names, by_model, by_floor, strict=True):
             rows.append(
                 {"group": f"{kind} {name}" if kind == "length" else name, "tweets": one.n}
-                | {"model": one.value, "model_low": one.low, "model_high": one.high}
-                | {"floor": floor.value, "floor_low": floor.low, "floor_high": floor.high}
+                | blocks.with_bounds("model", one)
+                | blocks.with_bounds("floor", floor)
             )
     columns = [blocks.text("Tweets", "group"), blocks.count("n", "tweets")]
     columns += [blocks.interval("Best model, %", "model"), blocks.interval("Floor, %", "floor")]
@@ -143,9 +142,8 @@ def _negation_sentence(scores: Scores, groups: list[tuple[str, Any]]) -> str:
             gap = statistics.mcnemar(scores.right(scores.model)[members], scores.right(scores.floor)[members])
             verdict = "" if statistics.is_shown(gap) else ", which can't be told from nothing"
             return (
-                f"On the {gap.n:,} test tweets with a negating word the model is {wording.points(gap.value)} points "
-                f"from the floor ({wording.points(gap.low)} to {wording.points(gap.high)}; exact McNemar test, "
-                f"{wording.p_phrase(gap.p)}){verdict}."
+                f"On the {gap.n:,} test tweets with a negating word, the best model's accuracy less the floor's is "
+                f"{wording.tested(gap)}{verdict}."
             )
     return "No test tweet has a negating word."
 

@@ -4,7 +4,7 @@ from itertools import cycle
 from typing import Any
 
 from report import blocks, wording
-from report.blocks import Block, Bullets, Column, Figure, Heading, Row, Table, Text
+from report.blocks import Block, Bullets, Column, Figure, Heading, Table, Text
 from report.curves import overfitting_sentences, read_curves
 from report.datasets import datasets
 from report.effects import Effect, comparable, effects_of, sentence
@@ -70,7 +70,7 @@ def effects_table(grid: Grid, effects: list[Effect]) -> Table:
         blocks.text("Value", "value"),
         blocks.count("Runs", "runs"),
         blocks.interval("Test accuracy, %", "accuracy"),
-        Column("Behind the best, points", "behind", _behind),
+        blocks.difference("Best \u2212 this, points", "behind"),
         blocks.count("Pairs", "pairs"),
         blocks.p_value("Adjusted p", "q"),
         blocks.duration("Per epoch", "seconds"),
@@ -85,31 +85,13 @@ def _effect_rows(effect: Effect) -> list[dict[str, Any]]:
         contrast = next((one for one in effect.contrasts if one.other is level), None)
         gap = contrast.score if contrast else None
         rows.append(
-            {
-                "parameter": effect.name,
-                "value": level.shown,
-                "runs": level.score.n,
-                "accuracy": level.score.value,
-                "accuracy_low": level.score.low,
-                "accuracy_high": level.score.high,
-                "behind": gap.value if gap else None,
-                "behind_low": gap.low if gap else None,
-                "behind_high": gap.high if gap else None,
-                "pairs": gap.n if gap else None,
-                "p": gap.p if gap else None,
-                "q": contrast.q if contrast else None,
-                "seconds": level.seconds,
-                "time_ratio": 1 / contrast.time_ratio.value if contrast else None,
-            }
+            {"parameter": effect.name, "value": level.shown, "runs": level.score.n}
+            | blocks.with_bounds("accuracy", level.score)
+            | blocks.with_bounds("behind", gap)
+            | {"pairs": gap.n if gap else None, "p": gap.p if gap else None, "q": contrast.q if contrast else None}
+            | {"seconds": level.seconds, "time_ratio": 1 / contrast.time_ratio.value if contrast else None}
         )
     return rows
-
-
-def _behind(row: Row) -> str:
-    if row["behind"] is None:
-        return wording.DASH
-    shown = f"{100 * row['behind']:.1f}".replace("-", wording.MINUS)
-    return shown if row["behind_low"] is None else f"{shown} \u00b1 {50 * (row['behind_high'] - row['behind_low']):.1f}"
 
 
 def _ratio(ratio: float | None) -> str:

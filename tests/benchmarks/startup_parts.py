@@ -37,12 +37,9 @@ def main(results: Path) -> None:
     import torch  # noqa: F401
 
     lap("import torch")
-    import sklearn.linear_model  # noqa: F401
+    import torch._dynamo
 
-    lap("import scikit-learn")
-    import pyarrow.parquet  # noqa: F401
-
-    lap("import pyarrow")
+    lap("import torch._dynamo, which torch's optimisers do")
     from sentiment.training import experiment
 
     lap("import the rest")

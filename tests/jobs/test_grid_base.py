@@ -1,16 +1,21 @@
 """Grids that start from runs of a finished grid: those that overfit, or the best that do not."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from jobs.__main__ import app
+from jobs.assignment import KilledError, NoProgressError
+from jobs.failure import forget_failure, record_failure
 from jobs.grid import load_grid
-from sentiment.errors import UsageError
+from sentiment.errors import DataError, DivergedError, MemoryExhaustedError, UsageError
 from sentiment.records import PlannedRun, Result
 from sentiment.run_dir import Results, RunDir
-from tests.jobs.grid_files import draw, finish, starts_from, write_grid
+from tests.jobs.grid_files import draw, finish, starts_from, write_grid, write_yaml
 
 Judge = Callable[[PlannedRun], tuple[float, bool] | None]
 
@@ -41,6 +46,24 @@ def like(trained: RunDir) -> Result:
 
 def _run_first(base: Path, results: Results, like: Result, judge: Judge = _as_found) -> None:
     finish(results, load_grid(write_grid(base, FIRST, name="first"), results), like, judge)
+
+
+def _fail_one(
+    base: Path, results: Results, like: Result, error: Exception, size: int = 4, seed: int = 2
+) -> tuple[str, Path]:
+    """One run fails, all others get their results; its id, and a grid that starts from the best of the others."""
+    failing = {"model.hidden_size": size, "model.layers": 1, "seed": seed}
+    _run_first(base, results, like, lambda run: None if run.parameters == failing else _as_found(run))
+    run_id = _run_id(results, size, seed)
+    record_failure(results.run_dir(run_id, "first"), error)
+    return run_id, write_grid(base, {"training.epochs": 9}, name="second", **starts_from("first", "best"))
+
+
+def _run_id(results: Results, size: int, seed: int) -> str:
+    plan = results.read_grid("first")
+    assert plan is not None
+    found = {(run.parameters["model.hidden_size"], run.parameters["seed"]): run.run_id for run in plan.runs}
+    return found[size, seed]
 
 
 def _refusal(path: Path, results: Results) -> str:
@@ -120,6 +143,80 @@ def test_unfinished_grid_says_how_many_runs_have_no_result(base: Path, results: 
     message = _refusal(path, results)
     assert "is not finished: 4 of 8 runs have no result yet (bilstm4-mean_max-s2-" in message
     assert "see `python -m jobs status first`" in message
+
+
+def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: Results, like: Result) -> None:
+    diverged, best = _fail_one(base, results, like, DivergedError("the loss is nan at step 3"))
+    grid = load_grid(best, results)
+    assert [config.model.hidden_size for config in grid.configs] == [6]
+    assert grid.left_out == [
+        f"{diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan at step 3",
+        f"{_run_id(results, 4, 1)} of grid first: so does it with another seed",
+    ]
+    overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))
+    grid = load_grid(overfitting, results)
+    assert [(config.model.hidden_size, config.seed) for config in grid.configs] == [(5, 2)]
+    assert grid.left_out == [
+        f"{diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan at step 3"
+    ]
+
+
+def test_configuration_that_diverges_with_a_seed_does_not_win_by_the_others(
+    base: Path, results: Results, like: Result
+) -> None:
+    """6 is the best by its mean, and by each of its seeds better than 4, which is next."""
+    for seed in (1, 2):
+        _, best = _fail_one(base, results, like, DivergedError("the loss is nan"), 6, seed)
+        assert [config.model.hidden_size for config in load_grid(best, results).configs] == [4]
+        shutil.rmtree(results.runs)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KilledError("its process was killed by signal 9"),
+        NoProgressError("cut 3 times in a row"),
+        MemoryExhaustedError("the GPU's memory is full"),
+        DataError("some.csv: no such file"),
+        OSError("No space left on device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_run_that_another_attempt_may_complete_is_waited_for(
+    base: Path, results: Results, like: Result, error: Exception
+) -> None:
+    failed, best = _fail_one(base, results, like, error)
+    assert f"is not finished: 1 of 8 runs have no result yet ({failed})" in _refusal(best, results)
+
+
+def test_diverged_run_that_is_tried_again_is_waited_for(base: Path, results: Results, like: Result) -> None:
+    diverged, best = _fail_one(base, results, like, DivergedError("the loss is nan"))
+    forget_failure(results.run_dir(diverged, "first"))
+    assert f"is not finished: 1 of 8 runs have no result yet ({diverged})" in _refusal(best, results)
+
+
+def test_too_few_sound_configurations_are_told_with_those_left_out(base: Path, results: Results, like: Result) -> None:
+    diverged, _ = _fail_one(base, results, like, DivergedError("the loss is nan"))
+    three = write_grid(base, {"training.epochs": 9}, name="third", **starts_from("first", "best", count=3))
+    message = _refusal(three, results)
+    assert "but only 2 of its 4 configurations do not overfit with any seed" in message
+    assert (
+        f"left out: {diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan" in message
+    )
+
+
+def test_what_is_left_out_is_shown_before_anything_is_submitted(
+    base: Path, results: Results, like: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diverged, best = _fail_one(base, results, like, DivergedError("the loss is nan"))
+    monkeypatch.setenv("PATH", str(base.parent))  # without Slurm
+    cluster = write_yaml(base.parent / "cluster.yaml", {})
+    arguments = ["submit", str(best), "--dry-run", "--results", str(results.root), "--cluster", str(cluster)]
+    lines = CliRunner().invoke(app, arguments).output.splitlines()
+    assert (
+        lines[0]
+        == f"left out: {diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan"
+    )
 
 
 @pytest.mark.parametrize(
