@@ -67,7 +67,9 @@ def find_bases(sweep: SweepFile, results: Results) -> Bases:
             chosen = _overfitting(sweep.name, plan, finished)
         else:
             finished, partners = _without_partners(finished, [run for run, _ in failed])
-            left_out += [f"{run.run_id} of grid {plan.name}: so does it with another seed" for run in partners]
+            left_out += [
+                f"{run.run_id} of grid {plan.name}: with another seed it fails whenever it is run" for run in partners
+            ]
             chosen = _best(sweep.name, plan, finished, sweep.metric, wanted)
     except UsageError as error:
         raise UsageError("\n".join([str(error), *(f"left out: {line}" for line in left_out)])) from None
@@ -138,9 +140,10 @@ def _best(
         seeds.setdefault(_apart_from_seed(run), []).append((run, result))
     sound = [runs for runs in seeds.values() if not any(result.overfit.overfits for _, result in runs)]
     if len(sound) < wanted.count:
+        every = {_apart_from_seed(run) for run in plan.runs}
         raise UsageError(
             f"grid {name!r} starts from the best {wanted.count} of grid {plan.name!r} that do not overfit, but only "
-            f"{len(sound)} of its {len({*map(_apart_from_seed, plan.runs)})} configurations do not overfit with any seed"
+            f"{len(sound)} of its {len(every)} configurations do not overfit with any seed"
         )
     by_mean = sorted(sound, key=lambda runs: fmean(metric.of(result.metrics) for _, result in runs), reverse=True)
     return [runs[0][0] for runs in by_mean[: wanted.count]]

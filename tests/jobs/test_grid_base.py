@@ -151,7 +151,7 @@ def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: 
     assert [config.model.hidden_size for config in grid.configs] == [6]
     assert grid.left_out == [
         f"{diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan at step 3",
-        f"{_run_id(results, 4, 1)} of grid first: so does it with another seed",
+        f"{_run_id(results, 4, 1)} of grid first: with another seed it fails whenever it is run",
     ]
     overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))
     grid = load_grid(overfitting, results)
