@@ -46,6 +46,12 @@ class TweetVectors(Protocol):
     def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
         """Each layer (rows, longest, vector) of float32 on the store's device, zeros after a tweet's end."""
 
+    def carried(self) -> tuple[torch.Tensor, ...]:
+        """What the tweets gathered so far leave to those that follow; nothing, in general."""
+
+    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+        """Gather from now on as after the tweets that left this."""
+
 
 class TokenStore:
     """The vocabulary indices of many tweets, one after another, resident on the device.

@@ -99,6 +99,14 @@ class Elmo(nn.Module):
         """With `carry`, begin anew from zeros."""
         self._carried = None
 
+    def carried(self) -> tuple[torch.Tensor, ...]:
+        """With `carry`, what the tweets so far have left; nothing before the first."""
+        return (self._carried.hidden, self._carried.cells) if self._carried else ()
+
+    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+        """With `carry`, encode from now on as after the tweets that left this."""
+        self._carried = LstmState(*(part.to(self.device) for part in carried)) if carried else None
+
     def type_vectors(self, tokens: Sequence[str]) -> torch.Tensor:
         """(tokens, vector / 2) of float32: context-free vectors; the layer `token` holds each of them twice."""
         vectors: torch.Tensor = self._characters(character_ids(tokens))

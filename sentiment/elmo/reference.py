@@ -56,6 +56,15 @@ class ReferenceElmo:
         """Begin anew from zeros."""
         self._lstm.reset_states()
 
+    def carried(self) -> tuple[torch.Tensor, ...]:
+        """With `carry`, what the tweets so far have left; a copy, since allennlp changes it in place."""
+        return tuple(part.clone() for part in self._lstm._states or ()) if self._carry else ()
+
+    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+        """With `carry`, encode from now on as after the tweets that left this."""
+        self._lstm._states = tuple(part.clone().to(self._device) for part in carried) or None
+
+    @torch.inference_mode(False)  # in evaluation too: allennlp changes its state in place, which is refused later
     @torch.no_grad()
     def encode(
         self,

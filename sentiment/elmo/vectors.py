@@ -27,6 +27,12 @@ class Encoder(Protocol):
     def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Layer], batch_tweets: int) -> Encoded:
         """Vectors of tokenised tweets."""
 
+    def carried(self) -> tuple[torch.Tensor, ...]:
+        """With the state `carry`, what the tweets so far have left."""
+
+    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+        """Encode from now on as after the tweets that left this."""
+
 
 def build_encoder(config: ElmoConfig, model: ModelFiles, device: torch.device) -> Encoder:
     """What a configuration computes vectors with.
@@ -61,6 +67,13 @@ class CachedVectors:
             for name, layer in self._layers.items()
         }
 
+    def carried(self) -> tuple[torch.Tensor, ...]:
+        """Nothing: a tweet's vectors do not depend on other tweets."""
+        return ()
+
+    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+        """Nothing to do."""
+
 
 class FreshVectors:
     """Computes the layers of the tweets of each batch."""
@@ -86,6 +99,14 @@ class FreshVectors:
             name: MemoryRows(values).gather(starts, lengths, longest).to(self._device).float()
             for name, values in encoded.layers.items()
         }
+
+    def carried(self) -> tuple[torch.Tensor, ...]:
+        """The encoder's state."""
+        return self._encoder.carried()
+
+    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+        """Set it back."""
+        self._encoder.carry_on(carried)
 
 
 def open_vectors(cache: VectorCache, layers: Sequence[Layer], device: torch.device, place: Place) -> CachedVectors:

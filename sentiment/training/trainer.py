@@ -49,7 +49,8 @@ class Trainer:
     """Trains one model on one data set.
 
     Its state is: the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
-    metric log, and sums over the steps since the last row. The order of the batches is a function of seed and epoch.
+    metric log, sums over the steps since the last row, and what ELMo carries from batch to batch (`elmo.state`). The
+    order of the batches is a function of seed and epoch.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class Trainer:
             "log": self._log.lines,
             "loss_sum": self._loss_sum,
             "loss_steps": self._loss_steps,
+            "carried": self._carried(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -140,6 +142,7 @@ class Trainer:
         self._log.restore(state["log"])
         self._loss_sum = state["loss_sum"].to(self._device)
         self._loss_steps = state["loss_steps"]
+        self._carry_on(state.get("carried", ()))  # which earlier versions did not save
 
     def save(self, last_chance: bool = False) -> None:
         """Write a checkpoint and the metric log; a disk that refuses is reported, and the next save tries again.
@@ -171,10 +174,11 @@ class Trainer:
         first_batch = self.batch
         if stop := self._train_batches(plan):
             return stop
-        trained = time.monotonic()
+        trained, carried = time.monotonic(), self._carried()
         try:
             self._evaluate_epoch()
         except StoppedError as stopped:
+            self._carry_on(carried)
             return stopped.stop
         now = time.monotonic()
         self._timings.add(
@@ -246,6 +250,15 @@ class Trainer:
         if not np.isfinite(probabilities).all():  # after an epoch's last update, which no loss has seen
             raise self._diverged("the probabilities are not numbers")
         return measure(labels, probabilities)
+
+    def _carried(self) -> tuple[torch.Tensor, ...]:
+        """What the vectors of the next batch depend on besides its tweets."""
+        vectors = self.data.store.vectors
+        return vectors.carried() if vectors else ()
+
+    def _carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+        if vectors := self.data.store.vectors:
+            vectors.carry_on(carried)
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

@@ -1,11 +1,14 @@
 """Runs that read ELMo's vectors: exact to resume, the same from memory and disk, and refused where they must be."""
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from sentiment.data.corpus import prepare_corpus
 from sentiment.elmo.cache import VectorCache, layers_of
@@ -44,15 +47,27 @@ def _own_results(tweets_file: Path, root: Path, **changes: Any) -> Experiment:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"elmo__layers": "top", "elmo__combine": "alone", "elmo__dropout": 0.2}, {"elmo__layer_norm": True}],
-    ids=["mix beside", "top alone", "layer norm"],
+    [
+        {},
+        {"elmo__layers": "top", "elmo__combine": "alone", "elmo__dropout": 0.2},
+        {"elmo__layer_norm": True},
+        {"elmo__state": "carry"},
+        {"elmo__state": "carry", "elmo__backend": "allennlp"},
+    ],
+    ids=["mix beside", "top alone", "layer norm", "carried state", "allennlp's carried state"],
 )
 def test_resumed_run_equals_an_uninterrupted_one(elmo_run: MakeExperiment, changes: dict[str, Any]) -> None:
     expected = elmo_run(**changes).complete()
     cut = elmo_run(**changes)
-    for _ in range(3):
-        assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
+    for stop in (StopWhen(lambda asked: asked >= 10), StopWhen(_in_validation()), StopWhen(lambda asked: asked >= 10)):
+        assert cut.attempt(stop) is not None
     assert cut.complete() == expected
+
+
+def _in_validation() -> Callable[[int], bool]:
+    """Between the two parts of an evaluation: training tweets were scored, and have left their state."""
+    evaluations = itertools.count(1)
+    return lambda asked: torch.is_inference_mode_enabled() and next(evaluations) == 2
 
 
 def test_run_is_the_same_from_memory_and_from_disk_even_when_it_changes_in_between(
