@@ -15,7 +15,6 @@ from sentiment.errors import UsageError
 EXIT_FAILED = 1
 EXIT_RUNNING = 3  # (The other codes: 0 done, 2 usage, 4 no Slurm here.)
 _WATCH_SECONDS = 15.0
-_SYNC_SECONDS = 60.0
 
 
 app = command_line()
@@ -184,6 +183,10 @@ def doctor(
 def sync(
     targets: Targets = None,
     watch: Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")] = False,
+    every: Annotated[float, typer.Option("--every", min=0, help="With --watch: seconds between two uploads.")] = 60.0,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Delete runs at W&B that were sent other rows, and upload them anew.")
+    ] = False,
     report: Annotated[bool, typer.Option("--report", help="Upload the report as well.")] = False,
     limit: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each run.")] = 300.0,
     results: ResultsRoot = _RESULTS,
@@ -199,12 +202,12 @@ def sync(
         running = watch and any(row.active for grid in _read_status(None, results) for row in _among(targets, grid))
         run_dirs = find_runs(targets or [], Results(results))
         failed = False
-        for upload in upload_runs(run_dirs, limit):
+        for upload in upload_runs(run_dirs, replace, limit):
             typer.echo(str(upload))
             failed |= upload.failed
         if not running:
             break
-        time.sleep(_SYNC_SECONDS)
+        time.sleep(every)
     if not run_dirs:
         typer.echo("no run was trained with tracking.wandb offline or online; name a grid or a run to upload it")
     if report:

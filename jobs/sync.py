@@ -6,6 +6,9 @@ resume, and cannot be uploaded twice, or while they grow; the metric log has eve
 is one way for a run that is in the middle, one that was killed twice and one whose files are lost, and repeating it
 uploads nothing twice. wandb's files are for looking: `wandb leet` shows them on a cluster while the run is going on.
 
+Rows that a run redid with other digits, after a kill and on other hardware, W&B can't take back: such a run is told and
+left as it is, until it is asked to be replaced by a new one.
+
 Each run gets a process of its own with a time limit: without a network, wandb tries again for ever.
 """
 
@@ -15,8 +18,10 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sentiment.errors import RunDirError, UsageError
+from sentiment.errors import RunDirError, SupersededError, UsageError
+from sentiment.records import WandbRun
 from sentiment.run_dir import Results, RunDir
+from sentiment.training.tracking_sent import OUTCOME, Row, SentRows
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,15 @@ def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
     return named
 
 
-def upload_runs(run_dirs: Iterable[RunDir], limit_seconds: float) -> Iterable[Upload]:
-    """Upload what is new of each run; what became of it, one by one."""
+def upload_runs(run_dirs: Iterable[RunDir], replace: bool, limit_seconds: float) -> Iterable[Upload]:
+    """Upload what is new of each run; what became of it, one by one.
+
+    Args:
+        replace: upload a run anew, and delete it at W&B, if W&B was sent other rows than it has now.
+    """
     for run_dir in run_dirs:
         try:
-            yield _upload(run_dir, limit_seconds)
+            yield _upload(run_dir, replace, limit_seconds)
         except (RunDirError, OSError) as error:
             yield Upload(run_dir, str(error), failed=True)
 
@@ -75,40 +84,52 @@ def upload_report(results: Results, run_dirs: Sequence[RunDir], limit_seconds: f
     return f"report: {message}", failed
 
 
-def _upload(run_dir: RunDir, limit_seconds: float) -> Upload:
+def _upload(run_dir: RunDir, replace: bool, limit_seconds: float) -> Upload:
     if run_dir.read_config().tracking.wandb == "disabled":
         return Upload(run_dir, "not uploaded, since its tracking.wandb is disabled")
-    known, rows = run_dir.read_wandb(), _count_rows(run_dir)
-    if rows == 0:
+    known, rows = run_dir.read_wandb(), run_dir.read_metrics()
+    if not rows:
         return Upload(run_dir, "has no rows yet")
-    if known and known.confirmed_rows >= rows + run_dir.completed:
+    if run_dir.completed:
+        rows.append(OUTCOME)
+    superseded = known is not None and _is_superseded(run_dir, known, rows, replace)
+    if known and known.confirmed_rows >= len(rows) and not superseded:
         return Upload(run_dir, f"nothing new, {known.confirmed_rows} rows at W&B")
     run_dir.wandb_dir.mkdir(exist_ok=True)
     with open(run_dir.wandb_dir / "process.log", "ab") as log:
-        arguments = ["sentiment.training.tracking_process", "upload", "online", str(run_dir.path)]
+        what = "replace" if superseded else "upload"
+        arguments = ["sentiment.training.tracking_process", what, "online", str(run_dir.path)]
         return Upload(run_dir, *_run(arguments, log.fileno(), limit_seconds))
+
+
+def _is_superseded(run_dir: RunDir, known: WandbRun, rows: Sequence[Row], replace: bool) -> bool:
+    """Whether W&B was sent other rows.
+
+    Raises:
+        SupersededError: it was, and nobody asked to replace the run.
+    """
+    try:
+        SentRows(run_dir, known).check(0, rows, last=run_dir.completed)
+    except SupersededError:
+        if not replace:
+            raise
+        return True
+    return False
 
 
 def _run(arguments: list[str], log: int, limit_seconds: float) -> tuple[str, bool]:
     """Run a module that knows wandb; its last line, and whether it failed."""
     with tempfile.TemporaryFile() as output:  # not a pipe, which wandb's service might hold open
-        process = subprocess.Popen(  # noqa: S603 - a fixed command
+        with subprocess.Popen(  # noqa: S603 - a fixed command
             [sys.executable, "-m", *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=log
-        )
-        try:
-            code = process.wait(limit_seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return f"no end after {limit_seconds:g} s; is W&B within reach?", True
+        ) as process:
+            try:
+                code = process.wait(limit_seconds)
+            except subprocess.TimeoutExpired:
+                return f"no end after {limit_seconds:g} s; is W&B within reach?", True
+            finally:
+                process.kill()  # unless it has ended: after Ctrl+C, too, since it ignores that itself
         output.seek(0)
         lines = output.read().decode(errors="replace").split("\n")
     said = [line for line in lines if line.strip()]
     return said[-1] if said else f"ended with exit code {code} without a word", code != 0
-
-
-def _count_rows(run_dir: RunDir) -> int:
-    try:
-        return run_dir.metrics_file.read_bytes().count(b"\n")
-    except FileNotFoundError:
-        return 0

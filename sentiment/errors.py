@@ -39,6 +39,10 @@ class LockedError(RunDirError):
     """Another live process does the same thing at this moment."""
 
 
+class SupersededError(RunDirError):
+    """W&B was sent rows of a run that the run has since replaced by others."""
+
+
 class CheckpointError(SentimentError):
     """A checkpoint is truncated, altered, or belongs to another configuration or other data."""
 

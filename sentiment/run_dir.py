@@ -165,7 +165,7 @@ class RunDir:
 
     @property
     def wandb_dir(self) -> Path:
-        """What wandb itself writes; nothing depends on it."""
+        """What wandb itself writes, and what it was sent; training and what it comes to do not depend on it."""
         return self.path / "wandb"
 
     @property

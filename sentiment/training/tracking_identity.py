@@ -1,8 +1,9 @@
 """Whether a run is copied to Weights & Biases, and to which run there."""
 
 import os
+from typing import Any
 
-from sentiment.config import TrackingConfig
+from sentiment.config import RunConfig, TrackingConfig
 from sentiment.files import fingerprint
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
@@ -44,6 +45,13 @@ def identity_of(run_dir: RunDir) -> WandbRun:
     config, record = run_dir.read_config(), run_dir.read_record()
     first = record.attempts[0] if record else None
     life = [run_dir.grid, config.run_id, *([first.host, first.pid, first.start] if first else [])]
-    return WandbRun(
-        id=f"{config.run_id}-{fingerprint(life)[:6]}", project=config.tracking.project, entity=config.tracking.entity
-    )
+    return WandbRun(id=_name(config, life), project=config.tracking.project, entity=config.tracking.entity)
+
+
+def successor_of(identity: WandbRun, config: RunConfig) -> WandbRun:
+    """The run at W&B that takes the place of one that is deleted, whose name W&B gives to no other for a week."""
+    return identity.model_copy(update={"id": _name(config, [identity.id]), "confirmed_rows": 0})
+
+
+def _name(config: RunConfig, life: list[Any]) -> str:
+    return f"{config.run_id}-{fingerprint(life)[:6]}"

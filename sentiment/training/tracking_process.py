@@ -1,12 +1,13 @@
 """A process of its own that copies a run directory to Weights & Biases.
 
-    python -m sentiment.training.tracking_process {follow|upload} {offline|online} RUN_DIR
+    python -m sentiment.training.tracking_process {follow|upload|replace} {offline|online} RUN_DIR
 
 `metrics.jsonl` is all that this process and training share, so that nothing that happens to W&B (an import of a second,
 a start that hangs, a dead service, a full disk, a signal) can stop training or slow it down. `follow` runs beside
 training and ends when its standard input does: training closes it, or died. `upload` copies what is there and ends.
-Both begin after the last row that W&B has. `follow` says only what goes wrong, `upload` what it did, either in one line
-on standard output; exit code 1 means that not everything arrived.
+Both begin after the last row that W&B has. `replace` deletes the run at W&B and uploads it under another name. `follow`
+says only what goes wrong, the others what they did, all in one line on standard output; exit code 1 means that not
+everything arrived.
 """
 
 import os
@@ -16,13 +17,13 @@ import signal
 import sys
 from pathlib import Path
 
-from sentiment.errors import LockedError, RunDirError, SentimentError
+from sentiment.errors import LockedError, RunDirError, SentimentError, SupersededError
 from sentiment.lock import ProcessLock
 from sentiment.run_dir import RunDir
-from sentiment.training.tracking_identity import identity_of
+from sentiment.training.tracking_identity import identity_of, successor_of
 from sentiment.training.tracking_media import draw_outcome
 from sentiment.training.tracking_rows import RowReader, flat
-from sentiment.training.tracking_run import Ending, Mode, OpenRun, prepare_environment
+from sentiment.training.tracking_run import Ending, Mode, OpenRun, delete_run, prepare_environment
 
 _POLL_SECONDS = 1.0
 # Beyond the end of training, should W&B hang.
@@ -37,10 +38,10 @@ def main(arguments: list[str]) -> int:
     what, mode, folder = arguments
     run_dir = RunDir(Path(folder))
     try:
-        if what == "upload":
-            print(_upload(run_dir))
-        else:
+        if what == "follow":
             _follow(run_dir, "online" if mode == "online" else "offline")
+        else:
+            print(_upload(run_dir, replace=what == "replace"))
     except LockedError as error:
         print(error)
     except SentimentError as error:
@@ -54,6 +55,7 @@ def main(arguments: list[str]) -> int:
 
 def _follow(run_dir: RunDir, mode: Mode) -> None:
     _check_place(run_dir)
+    prepare_environment(run_dir)
     if mode == "offline":
         _copy(run_dir, mode, os.getppid())
         return
@@ -61,9 +63,14 @@ def _follow(run_dir: RunDir, mode: Mode) -> None:
         _copy(run_dir, mode, os.getppid())
 
 
-def _upload(run_dir: RunDir) -> str:
+def _upload(run_dir: RunDir, replace: bool) -> str:
     _check_place(run_dir)
     with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B"):
+        prepare_environment(run_dir)
+        if replace:
+            old = identity_of(run_dir)
+            delete_run(old)
+            run_dir.write_wandb(successor_of(old, run_dir.read_config()))
         return _copy(run_dir, "online", None)
 
 
@@ -72,19 +79,21 @@ def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> str:
 
     Raises:
         RunDirError: W&B has fewer.
+        SupersededError: W&B was sent others.
     """
     identity = identity_of(run_dir)
-    prepare_environment(run_dir)
     run = OpenRun(run_dir, identity, mode, trainer_pid)
     before = run.rows
-    rows = _copy_rows(run_dir, run, ended=trainer_pid is None)
-    ending = _ending(run_dir)
-    if result := run_dir.read_result():
-        rows += 1
-        run.summarise(flat(result.model_dump(include={"metrics"})["metrics"]) | {"best_epoch": result.best_epoch})
-        if run.rows < rows:
-            run.add_images(draw_outcome(run_dir, run_dir.wandb_dir / "media"), result.steps)
-    run.close(ending)
+    try:
+        rows = _copy_rows(run_dir, run, ended=trainer_pid is None)
+        if result := run_dir.read_result():
+            run.take_images(rows, result.steps, lambda: draw_outcome(run_dir, run_dir.wandb_dir / "media"))
+            run.summarise(flat(result.model_dump(include={"metrics"})["metrics"]) | {"best_epoch": result.best_epoch})
+            rows += 1
+    except SupersededError:
+        run.close(_ending(run_dir))
+        raise
+    run.close(_ending(run_dir))
     confirmed = run.confirmed_rows()
     if mode == "online" and run_dir.read_wandb() in (None, identity):  # else it is W&B's agent's, and once only
         run_dir.write_wandb(identity.model_copy(update={"confirmed_rows": confirmed}))
@@ -96,10 +105,9 @@ def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> str:
 def _copy_rows(run_dir: RunDir, run: OpenRun, ended: bool) -> int:
     reader, number = RowReader(run_dir.metrics_file), 0
     while True:
-        for row in reader.new_rows():
-            if number == run.rows:
-                run.add(flat(row))
-            number += 1
+        rows = reader.new_rows()
+        run.take(number, rows)
+        number += len(rows)
         if ended:
             return number
         if ended := bool(select.select([sys.stdin], [], [], _POLL_SECONDS)[0]):

@@ -19,8 +19,8 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 class RowReader:
     """Reads `metrics.jsonl` piece by piece, while it grows.
 
-    An attempt that goes on from a checkpoint puts the log back to it and redoes the rows after it exactly; where the
-    file is replaced, its beginning has therefore the same bytes, and the place reached in it stays valid.
+    Within an attempt the file is only ever replaced by one with the same beginning, so that the place reached in it
+    stays valid.
     """
 
     def __init__(self, path: Path) -> None:

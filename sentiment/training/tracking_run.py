@@ -1,8 +1,10 @@
 """A run at Weights & Biases: opened under one name in all attempts, fed with numbered rows, closed with an exit code.
 
 The number of a row in `metrics.jsonl` is its step at W&B, so that both sides agree by counting how far the copy is:
-online the server says where the run goes on, offline the files of earlier attempts do. Charts have the optimiser's
-steps on their axis all the same. The last row, after those of the metric log, holds what a completed run adds.
+online the server says where the run goes on, offline the files of earlier attempts do. Rows that a new attempt redid
+with other digits are noticed online, while wandb's files keep the old ones: nothing is ever uploaded from these. Charts
+have the optimiser's steps on their axis all the same. The last row, after those of the metric log, holds what a
+completed run adds.
 """
 
 import json
@@ -10,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +20,8 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted
 from sentiment.records import RunRecord, WandbRun
 from sentiment.run_dir import RunDir
+from sentiment.training.tracking_rows import flat
+from sentiment.training.tracking_sent import OUTCOME, Row, SentRows
 
 Mode = Literal["offline", "online"]
 Ending = Literal["completed", "failed", "unfinished"]
@@ -55,6 +60,7 @@ class OpenRun:
         config, record = run_dir.read_config(), run_dir.read_record()
         self._run_dir = run_dir
         self._mode = mode
+        self._sent = SentRows(run_dir, identity)
         self._run = wandb.init(
             id=identity.id,
             project=identity.project,
@@ -75,16 +81,25 @@ class OpenRun:
         self.rows = held_rows(run_dir.wandb_dir) if mode == "offline" else self._run.starting_step
         """How many it has."""
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Add the next row."""
-        self._run.log(row, step=self.rows, commit=True)
-        self.rows += 1
+    def take(self, first: int, rows: Sequence[Row]) -> None:
+        """Add those rows of the metric log that it does not have; the first of them has this number.
 
-    def add_images(self, paths: dict[str, Path], step: int) -> None:
-        """Add pictures as one more row, at an optimiser's step."""
+        Raises:
+            SupersededError: it was sent others in the place of those that it has.
+        """
+        for row in self._prepare(first, rows):
+            self._add(flat(row))
+
+    def take_images(self, number: int, step: int, draw: Callable[[], dict[str, Path]]) -> None:
+        """Add pictures as the row of this number, the last one, at an optimiser's step, unless it has them.
+
+        Raises:
+            SupersededError: it was sent something else in their place, or more.
+        """
         import wandb
 
-        self.add({name: wandb.Image(str(path)) for name, path in paths.items()} | {"step": step})
+        if self._prepare(number, [OUTCOME], last=True):
+            self._add({name: wandb.Image(str(path)) for name, path in draw().items()} | {"step": step})
 
     def summarise(self, values: dict[str, Any]) -> None:
         """Say what stands for the run in tables, instead of its last row."""
@@ -95,6 +110,18 @@ class OpenRun:
         if ending == "unfinished":
             self._run.mark_preempting()
         self._run.finish(exit_code=0 if ending == "completed" else 1)
+
+    def _prepare(self, first: int, rows: Sequence[Row], last: bool = False) -> Sequence[Row]:
+        """The rows that are to be sent, once they are written down."""
+        new = rows[max(self.rows - first, 0) :]
+        if self._mode == "online":
+            self._sent.check(first, rows, last)
+            self._sent.note(self.rows, new)
+        return new
+
+    def _add(self, values: dict[str, Any]) -> None:
+        self._run.log(values, step=self.rows, commit=True)
+        self.rows += 1
 
     def confirmed_rows(self) -> int:
         """How many rows really arrived, once it is closed: W&B itself says nothing when it loses some."""
@@ -107,6 +134,25 @@ class OpenRun:
         while (found := int(stored.lastHistoryStep) + 1) < self.rows and time.monotonic() < end:
             time.sleep(0.5)
         return found
+
+
+def delete_run(identity: WandbRun) -> None:
+    """Delete a run at W&B, if it is there.
+
+    Raises:
+        Exception: of any kind.
+    """
+    import wandb
+    from wandb.apis.public.runs import RunNotFoundError
+
+    api = wandb.Api(overrides={"entity": identity.entity, "project": identity.project})
+    try:
+        run = api.run(identity.id)
+    except wandb.errors.CommError as error:
+        if isinstance(error.exc, RunNotFoundError):
+            return
+        raise
+    run.delete()
 
 
 def held_rows(wandb_dir: Path) -> int:

@@ -86,6 +86,7 @@ class StubServer(ThreadingHTTPServer):
         """Answer a GraphQL operation; those that the tests do not need get nothing."""
         answers = {
             "Viewer": self._viewer,
+            "GetDefaultEntity": self._viewer,
             "UpsertBucket": self._upsert,
             "RunResumeStatus": self._resume_status,
             "Run": self._run,
