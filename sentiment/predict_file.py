@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +12,7 @@ from sentiment.data.columns import has_header
 from sentiment.data.delimited import Record, delimited_records
 from sentiment.data.lines import read_lines
 from sentiment.data.progress import Progress
+from sentiment.data.rows import Refusal
 from sentiment.data.sources import DELIMITERS, form_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
@@ -77,15 +78,26 @@ def _read(source: Path, names_columns: bool) -> Iterator[Fields]:
     """The header (positions, where the file has none), then each row; nothing for a row that is malformed."""
     form = form_of(source)
     if form in DELIMITERS:
-        records = delimited_records(read_lines(source), DELIMITERS[form])
-        rows: Iterator[Fields] = (record.fields if isinstance(record, Record) else [] for record in records)
-        if not names_columns and (first := next(rows, None)) is not None:
-            rows = chain([[str(position) for position in range(len(first))], first], rows)
-        yield from rows
+        yield from _read_delimited(source, DELIMITERS[form], names_columns)
     elif form == "jsonl":
         yield from _read_json_lines(source)
     else:
         raise DataError(f"{source}: predictions are made for .csv, .tsv and .jsonl files (also with .gz)")
+
+
+def _read_delimited(source: Path, delimiter: str, names_columns: bool) -> Iterator[Fields]:
+    records = delimited_records(read_lines(source), delimiter, keep_blank_lines=True)
+    first = next((record for record in records if isinstance(record, Refusal) or record.fields), None)
+    if isinstance(first, Record):
+        width = len(first.fields)
+        yield first.fields if names_columns else [str(position) for position in range(width)]
+        if not names_columns:
+            yield first.fields
+        for record in records:
+            if isinstance(record, Refusal):
+                yield []
+            elif record.fields or width == 1:  # in a single column an empty text is a blank line
+                yield record.fields
 
 
 def _read_json_lines(source: Path) -> Iterator[Fields]:

@@ -63,6 +63,14 @@ def test_empty_and_malformed_rows_keep_their_place(predictor: Predictor, tmp_pat
     assert all(len(row) == 4 for row in rows)
 
 
+def test_blank_line_is_an_empty_text_only_where_there_is_one_column(predictor: Predictor, tmp_path: Path) -> None:
+    single = _predict(predictor, _file(tmp_path, "a.csv", "\ntext\nlovely\n\nsad\n"))
+    assert [row[0] for row in single] == ["text", "lovely", "", "sad"]
+    assert [bool(row[2]) for row in single[1:]] == [True, False, True]
+    several = _predict(predictor, _file(tmp_path, "b.csv", "id,text\n1,lovely\n\n2,sad\n"))
+    assert [row[0] for row in several] == ["id", "1", "2"]
+
+
 def test_json_lines_take_their_columns_from_the_first_object(predictor: Predictor, tmp_path: Path) -> None:
     lines = [
         "not json",

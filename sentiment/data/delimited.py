@@ -39,8 +39,14 @@ def read_delimited(path: Path, delimiter: str, config: ColumnConfig, labels: Lab
             yield columns.row(record.fields, record.line, labels)
 
 
-def delimited_records(lines: Iterable[str], delimiter: str) -> Iterator[Record | Refusal]:
-    """Cut lines into fields; blank lines are passed over, and what is no CSV (or longer than 131,072) is refused."""
+def delimited_records(
+    lines: Iterable[str], delimiter: str, keep_blank_lines: bool = False
+) -> Iterator[Record | Refusal]:
+    """Cut lines into fields; what is no CSV, or has a field of more than 131,072 characters, is refused.
+
+    Args:
+        keep_blank_lines: as records without fields; else they are passed over.
+    """
     reader = csv.reader(lines, delimiter=delimiter)
     while True:
         line = reader.line_num + 1
@@ -51,5 +57,5 @@ def delimited_records(lines: Iterable[str], delimiter: str) -> Iterator[Record |
         except csv.Error as error:
             yield Refusal(line, f"not a valid line: {error}")
             continue
-        if fields:
+        if fields or keep_blank_lines:
             yield Record(line, fields)
