@@ -1,13 +1,20 @@
 """`python -m jobs sync`: what it says and how it ends, with W&B in all states."""
 
 import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from sentiment.lock import ProcessLock
+from sentiment.records import GridPlan, PlannedRun
 from sentiment.training.tracking_mirror import mirrored
 from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, TrackedRun, wait_until
+
+LATER = "result.later"
 
 
 @pytest.fixture
@@ -73,6 +80,24 @@ def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded
     assert itself.rows[:-1] == online.rows
 
 
+def test_run_whose_directory_cannot_be_written_fails_and_the_other_runs_get_their_turn(
+    waiting: TrackedRun, server: StubServer
+) -> None:
+    other = waiting.run_dir.results.run_dir("other", "shapes")
+    shutil.copytree(waiting.run_dir.path, other.path)
+    waiting.run_dir.path.chmod(0o555)
+    code, output = waiting.sync(GRID, "other")
+    waiting.run_dir.path.chmod(0o755)
+    refused, uploaded = output.splitlines()
+    assert code == 1
+    assert refused == (
+        f"{GRID}/{waiting.config.run_id}: FAILED: [Errno 13] Permission denied: '{waiting.run_dir.wandb_dir}'"
+    )
+    assert uploaded.startswith(f"shapes/other: {len(waiting.rows) + 1} rows at W&B")
+    assert waiting.sync(GRID)[0] == 0
+    assert [stored.rows[:-1] for stored in server.runs.values()] == [waiting.rows] * 2
+
+
 def test_unknown_name_is_a_mistake_of_the_command_line(waiting: TrackedRun) -> None:
     code, output = waiting.sync("colors")
     assert code == 2
@@ -104,3 +129,58 @@ def test_report_without_one_is_a_mistake(waiting: TrackedRun) -> None:
     code, output = waiting.sync(GRID, "--report")
     assert code == 2
     assert "no report" in output
+
+
+@pytest.fixture
+def training(waiting: TrackedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackedRun]:
+    """A run that is in the middle of its training, in a grid without Slurm, and logs nothing any more."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    planned = [PlannedRun(index=0, run_id=waiting.config.run_id, parameters={})]
+    question = {"description": "?", "method": "grid", "metric": "validation/f1", "goal": "maximize", "base": "b.yaml"}
+    waiting.run_dir.results.write_grid(
+        GridPlan.model_validate({"name": GRID, **question, "parameters": {}, "runs": planned})
+    )
+    waiting.run_dir.result_file.rename(waiting.run_dir.path / LATER)
+    with ProcessLock(waiting.run_dir.lock_file):
+        yield waiting
+
+
+def test_watch_goes_on_until_nothing_runs_and_ends_with_all_rows(training: TrackedRun, server: StubServer) -> None:
+    log = training.run_dir.metrics_file
+    lines = log.read_text().splitlines(keepends=True)
+    whole_log = log.rename(training.run_dir.path / "whole.jsonl")
+    log.write_text("".join(lines[:4]))
+    name = f"{GRID}/{training.config.run_id}"
+    with training.start_sync(GRID, "--watch", "--every", "0.1") as watching:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == f"{name}: 4 rows at W&B, 4 of them new\n"
+        assert watching.stdout.readline() == f"{name}: nothing new, 4 rows at W&B\n"
+        whole_log.replace(log)
+        while "nothing new, 4" in (said := watching.stdout.readline()):
+            pass
+        assert said == f"{name}: {len(lines)} rows at W&B, {len(lines) - 4} of them new\n"
+        (training.run_dir.path / LATER).rename(training.run_dir.result_file)
+        *_, last = watching.stdout
+    assert watching.returncode == 0
+    assert last == f"{name}: {len(lines) + 1} rows at W&B, 1 of them new\n"
+    (stored,) = server.runs.values()
+    assert stored.rows[:-1] == training.rows
+
+
+def test_ctrl_c_ends_the_watch_between_two_uploads(training: TrackedRun) -> None:
+    with training.start_sync(GRID, "--watch", "--every", "3600") as watching:
+        assert watching.stdout is not None
+        watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        assert watching.stdout.read() == ""
+    assert watching.returncode == 130
+
+
+def test_ctrl_c_ends_an_upload_and_leaves_no_process(waiting: TrackedRun, server: StubServer) -> None:
+    server.hangs.set()
+    with waiting.start_sync(GRID) as uploading:
+        wait_until(lambda: waiting.copying_processes)
+        uploading.send_signal(signal.SIGINT)
+        output, _ = uploading.communicate()
+    assert (uploading.returncode, output) == (130, "")
+    assert waiting.copying_processes == []
