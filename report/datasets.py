@@ -99,7 +99,7 @@ def datasets(study: Study) -> list[Dataset]:
 def _dataset(runs: list[Finished], problems: list[str]) -> Dataset:
     data = runs[0].config.data
     source = PurePath(data.source).name
-    limited = f" (at most {data.max_rows:,} rows)" if data.max_rows else ""
+    limited = f", at most {data.max_rows:,} rows" if data.max_rows else ""
     return Dataset(source + limited, "sentiment140" in source.lower() and not data.max_rows, runs, problems)
 
 

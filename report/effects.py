@@ -93,28 +93,47 @@ def comparable(runs: list[Finished]) -> list[Finished]:
 
 
 def varying(runs: list[Finished]) -> list[str]:
-    """Names of the settings that differ, in the order of the schema."""
-    values: dict[str, set[Any]] = defaultdict(set)
-    for name in dict.fromkeys(name for run in runs for name in run.settings):
-        values[name] = {run.settings.get(name) for run in runs}
-    return [name for name, found in values.items() if len(found) > 1 and name != "seed"]
+    """Names of the settings that differ between runs in which they do something, in the order of the schema."""
+    used = [(run.settings, run.config.unused_fields()) for run in runs]
+    names = dict.fromkeys(name for settings, _ in used for name in settings if name != "seed")
+    return [
+        name
+        for name in names
+        if len({settings.get(name) for settings, unused in used if not name.startswith(unused)}) > 1
+    ]
 
 
 def matched_differences(runs: list[Finished], parameter: str, first: Any, second: Any, measure: Measure) -> list[float]:
-    """`measure` with the first value less `measure` with the second, over runs that differ in nothing else."""
-    partners: dict[Any, dict[Any, Finished]] = defaultdict(dict)
+    """`measure` with the first value less `measure` with the second, over runs that differ in nothing else.
+
+    Settings that do nothing with one of the values can't be equal: over those the mean is taken.
+    """
+    sides = [[run for run in runs if run.settings.get(parameter) == value] for value in (first, second)]
+    ignored = set.union(*(_unused_by_all(side) for side in sides))
+    firsts, seconds = (_means_by_others(side, parameter, ignored, measure) for side in sides)
+    return [value - seconds[others] for others, value in firsts.items() if others in seconds]
+
+
+def _means_by_others(runs: list[Finished], parameter: str, ignored: set[str], measure: Measure) -> dict[Any, float]:
+    """Of runs by their other settings, without those that begin like one of `ignored` or do nothing in the run."""
+    found: dict[Any, list[float]] = defaultdict(list)
     for run in runs:
-        others = frozenset((name, value) for name, value in run.settings.items() if name != parameter)
-        partners[others][run.settings.get(parameter)] = run
-    return [
-        measure(pair[first]) - measure(pair[second]) for pair in partners.values() if first in pair and second in pair
-    ]
+        unused = (*ignored, *run.config.unused_fields())
+        found[
+            frozenset(one for one in run.settings.items() if one[0] != parameter and not one[0].startswith(unused))
+        ].append(measure(run))
+    return {others: sum(values) / len(values) for others, values in found.items()}
+
+
+def _unused_by_all(runs: list[Finished]) -> set[str]:
+    return set.intersection(*(set(run.config.unused_fields()) for run in runs)) if runs else set()
 
 
 def _effect(runs: list[Finished], parameter: str) -> Effect:
     groups: dict[Any, list[Finished]] = defaultdict(list)
     for run in runs:
-        groups[run.settings.get(parameter)].append(run)
+        if not parameter.startswith(run.config.unused_fields()):
+            groups[run.settings.get(parameter)].append(run)
     levels = [_level(parameter, value, groups[value]) for value in sorted(groups, key=_order)]
     best = max(levels, key=lambda level: level.score.value)
     contrasts = [_contrast(runs, parameter, best, other) for other in levels if other is not best]
@@ -182,7 +201,7 @@ def _gap(contrast: Contrast) -> str:
 
 
 def difference(gap: Difference) -> str:
-    """\u0394 = +0.1 \u00b1 0.3 points."""
+    """+0.1 \u00b1 0.3 points."""
     half = gap.half_width
     spread = "" if half is None else f" \u00b1 {100 * half:.1f}"
-    return f"\u0394 = {wording.points(gap.value)}{spread} points"
+    return f"{wording.points(gap.value)}{spread} points"

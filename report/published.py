@@ -18,11 +18,11 @@ class Published:
 
 # The study that the grids repeat.
 STUDY = (
-    Published("recurrent nets, stop words removed", 0.78, "at most", "validation", "the study that is repeated here"),
-    Published("feed-forward net, stop words removed", 0.78, "", "test", "the study that is repeated here"),
-    Published("self-attention, stop words removed", 0.779, "", "test", "the study that is repeated here"),
-    Published("ELMo and BiLSTM 512, peak", 0.85, "", "validation", "the study that is repeated here; overfits after"),
-    Published("ELMo and BiLSTM 512, steady", 0.81, "", "validation", "the study that is repeated here"),
+    Published("recurrent nets without stop words", 0.78, "at most", "validation", "the study that is repeated here"),
+    Published("feed-forward net without stop words", 0.78, "", "test", "the study that is repeated here"),
+    Published("self-attention without stop words", 0.779, "", "test", "the study that is repeated here"),
+    Published("ELMo and BiLSTM 512 (peak)", 0.85, "", "validation", "the study that is repeated here; overfits after"),
+    Published("ELMo and BiLSTM 512 (steady)", 0.81, "", "validation", "the study that is repeated here"),
 )
 # What pre-trained transformers reach.
 OTHERS = (

@@ -83,7 +83,9 @@ def setting(dotted: str, value: Any) -> str:
     shown, name = parameter_value(dotted, value), parameter_name(dotted)
     if dotted in _VALUES:
         return shown
-    return f"{shown} {name}" if dotted in _COUNTED else f"{name} {shown}"
+    if dotted in _COUNTED:
+        return f"{shown} {name.removesuffix('s') if value == 1 else name}"
+    return f"{name} {shown}"
 
 
 def model_name(config: RunConfig) -> str:

@@ -1,6 +1,7 @@
 """The answer: the best model, how sure that is, what it is better than, and one sentence for each question."""
 
 from collections import Counter
+from pathlib import PurePath
 
 from report import effects, wording
 from report.blocks import Block, Bullets, Figure, Heading, Section, Text
@@ -14,6 +15,13 @@ from report.sections.kinds import Kind, kind_of
 from report.sections.search import search_sentence
 from report.statistics import Estimate, McNemar, is_shown, mean, measured_accuracy
 from sentiment.records import Metrics, Part
+
+_HOW_SETTINGS_ARE_COMPARED = (
+    "Of each setting, the best value is compared with the others over pairs of runs that differ in nothing else: mean "
+    "difference of test accuracy \u00b1 Student's 95 % interval, paired t-test, p adjusted for all comparisons of the "
+    "grid (Benjamini-Hochberg). As all runs are tested on the same tweets, this says what would come of training "
+    "again, not of other tweets."
+)
 
 
 def answer(study: Study, found: list[Dataset]) -> Section:
@@ -29,7 +37,7 @@ def answer(study: Study, found: list[Dataset]) -> Section:
         content.append(Bullets(_details(best, found[0])))
     questions = [sentence for grid in study.grids if (sentence := _question(grid))]
     if questions:
-        content += [Heading("Question by question"), Bullets(questions)]
+        content += [Heading("Question by question"), Text(_HOW_SETTINGS_ARE_COMPARED), Bullets(questions)]
     if warnings:
         content += [Heading("To bear in mind"), Bullets(warnings)]
     return Section("The answer", content)
@@ -43,22 +51,26 @@ def best_configuration(dataset: Dataset) -> Configuration | None:
 def _headline(best: Configuration, dataset: Dataset) -> object:
     run = best.chosen
     test = run.result.metrics["test"]
-    interval = wording.percent_range(test.accuracy_low, test.accuracy_high)
-    first = strong(f"{wording.percent(test.accuracy)}\u00a0% of test tweets right: {best.name}")
     comparison = dataset.comparisons.get(run.run_id)
-    against = f", {_against_floor(comparison.floor)}" if comparison else ""
-    return joined([first, f"(95 % interval {interval}, {test.n:,} tweets of {dataset.name}){against}."])
+    verdict = f", {_against_floor(comparison.floor)}" if comparison else ""
+    first = strong(f"{wording.percent(test.accuracy)}\u00a0% of test tweets right{verdict}: {best.name}")
+    interval = wording.percent_range(test.accuracy_low, test.accuracy_high)
+    against = f"; against the floor {wording.tested(comparison.floor)}" if comparison else ""
+    return joined([first, f"(95 % interval {interval}, {test.n:,} tweets of {dataset.name}{against})."])
 
 
 def _against_floor(gap: McNemar) -> str:
     if not is_shown(gap):
-        return f"which can't be told apart from the linear floor ({wording.tested(gap)})"
-    return f"{'better' if gap.value > 0 else 'worse'} than the linear floor ({wording.tested(gap)})"
+        return "not shown to differ from the linear floor"
+    return f"{wording.percent(abs(gap.value))} points {'more' if gap.value > 0 else 'fewer'} than the linear floor"
 
 
 def _details(best: Configuration, dataset: Dataset) -> list[str]:
     run = best.chosen
-    details = []
+    details = [
+        f"It is the best of {wording.plural(len(dataset.configurations), 'configuration')} by F1 on validation tweets. "
+        "The linear floor is logistic regression on TF-IDF of words and word pairs, trained on the same tweets."
+    ]
     if len(best.runs) > 1:
         over_seeds = mean(best.values("test", "accuracy"))
         details.append(
@@ -78,9 +90,16 @@ def _details(best: Configuration, dataset: Dataset) -> list[str]:
     if "second_test" in run.result.metrics:
         second = run.result.metrics["second_test"]
         details.append(
-            f"On the second test set, {second.n:,} tweets, it reaches {wording.share(measured_accuracy(second))}."
+            f"On the second test set ({_second_test(run)}, {second.n:,} tweets) it reaches "
+            f"{wording.share(measured_accuracy(second))}."
         )
     return [*details, _against_published(run, dataset)]
+
+
+def _second_test(run: Finished) -> str:
+    """What it is; without a file of its own it comes with Sentiment140."""
+    source = run.config.data.second_test
+    return PurePath(source).name if source else "labelled by hand"
 
 
 def _against_published(run: Finished, dataset: Dataset) -> str:
@@ -108,7 +127,7 @@ def _figure(best: Configuration, dataset: Dataset) -> Figure:
     ]
     for one in STUDY:
         bound = f", {one.bound}" if one.bound else ""
-        name = f"published: {one.model.removesuffix(', stop words removed')}{bound}"
+        name = f"published: {one.model.removesuffix(' without stop words')}{bound}"
         lines.append(Line(name, Estimate(one.accuracy, None, None, 0), style.MUTED, published=True))
     test = result.metrics["test"]
     caption = (

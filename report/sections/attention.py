@@ -136,7 +136,7 @@ def _heatmap_blocks(best: Configuration, study: Study) -> list[Block]:
             f"Test tweets that {best.name} (run {run.run_id}) has {verdict}: the {len(chosen)} it is most sure of "
             f"among {len(of_verdict)} of a random sample of n = {len(samples)}. A line for each hop and for their "
             f"mean; the stronger the colour of a token, the more weight; full colour is {FULL} times an even share. "
-            "At most 40 tokens are shown."
+            "At most 40 tokens are shown. Weights show where the net looks, not why it decides as it does."
         )
         alt = f"Attention on tweets that are {verdict}"
         content.append(heatmap_figure(f"attention-{verdict}", alt, caption, tweets))

@@ -102,15 +102,13 @@ def _pair_blocks(grid: Grid, study: Study) -> list[Block]:
 
 
 def _how_compared(pairs: list[Pair]) -> str:
-    alone = wording.span([pair.only_first + pair.only_second for pair in pairs])
+    sizes, alone = ([pair.gap.n for pair in pairs], [pair.only_first + pair.only_second for pair in pairs])
+    left_out = f"; {wording.span(alone)} that one of them leaves nothing of are left out" if any(alone) else ""
     return (
         "The comparison of seeds above asks whether a difference would be there if the nets were trained again; this "
         "one, whether it would be there on other tweets. Only what both show is to be relied on. Two ways of cleaning "
-        f"are compared on the n = {wording.span([pair.gap.n for pair in pairs])} test tweets that both have; {alone} "
-        "that one alone has are left out. For a net, each tweet counts with the share of the net's seeds that have it "
-        "right (paired t-test over tweets); a single seed is tested by the exact McNemar test, and so is the floor. "
-        f"p-values are adjusted together for {wording.plural(len(pairs), 'comparison')}, and those of single seeds for "
-        f"{wording.plural(sum(len(pair.by_seed) for pair in pairs), 'test')} (Benjamini-Hochberg)."
+        f"are compared on the n = {wording.span(sizes)} test tweets that both have{left_out}. For a net, each tweet "
+        "counts with the share of the net's seeds that have it right, so that no seed's luck decides."
     )
 
 
@@ -119,7 +117,7 @@ def _model_sentence(model: str, pairs: list[Pair]) -> str:
     shown = [pair for pair in pairs if statistics.is_shown(pair.gap, pair.q)]
     if not shown:
         one = max(pairs, key=lambda pair: abs(pair.gap.value))
-        rest = "" if len(pairs) == 1 else ", and the other pairs are closer"
+        rest = "" if len(pairs) == 1 else ", and the other pairs differ no more"
         return f"{wording.capital(model)}: {one.first} can't be told apart from {one.second} ({_gap(one)}){rest}."
     clauses = [
         f"{one.first} {'beats' if one.gap.value > 0 else 'loses to'} {one.second} ({_gap(one)})" for one in shown
@@ -158,8 +156,11 @@ def _pairs_table(grid: Grid, pairs: list[Pair]) -> Table:
         blocks.count("Tweets of A alone", "only_first"),
         blocks.count("Tweets of B alone", "only_second"),
     ]
+    seeds = sum(len(pair.by_seed) for pair in pairs)
     caption = (
         f"Grid {grid.name}: test accuracy under cleaning A less that under cleaning B on the tweets that both have, "
-        "with its 95 % interval, and the same for each seed by itself."
+        "with its 95 % interval. Nets of several seeds: paired t-test over tweets; the floor and every seed by itself: "
+        f"exact McNemar test. p-values are adjusted together for {wording.plural(len(pairs), 'comparison')}, those of "
+        f"single seeds for {wording.plural(seeds, 'test')} (Benjamini-Hochberg)."
     )
     return Table(f"cleaning-pairs-{grid.name}", caption, columns, rows)

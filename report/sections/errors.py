@@ -131,8 +131,8 @@ def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
             )
     columns = [blocks.text("Tweets", "group"), blocks.count("n", "tweets")]
     columns += [blocks.interval("Best model, %", "model"), blocks.interval("Floor, %", "floor")]
-    caption = "Accuracy by group of tweets, with Wilson's 95 % intervals."
-    return [Text(_negation_sentence(scores, groups["negation"])), *content, Table("groups", caption, columns, rows)]
+    numbers = Table("groups", "The same in numbers.", columns, rows, folded=True)
+    return [Text(_negation_sentence(scores, groups["negation"])), *content, numbers]
 
 
 def _negation_sentence(scores: Scores, groups: list[tuple[str, Any]]) -> str:

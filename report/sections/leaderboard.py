@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from report import blocks, statistics, wording
-from report.blocks import Column, Heading, Row, Section, Table, Text
+from report.blocks import Column, Heading, Row, Section, Table
 from report.datasets import Configuration, Dataset
 from report.load import Finished, Run, Study, attempt_seconds
 from report.markdown import joined, strong
@@ -57,12 +57,12 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
     return [
         Column("#", "rank", lambda row: wording.DASH if row["rank"] is None else row["rank"]),
         Column("Model", "model", _model, numeric=False),
-        blocks.count("Seeds", "seeds"),
         blocks.percent("Validation F1", "validation_f1"),
         Column("Validation accuracy", "validation_accuracy", _accuracy("validation_accuracy")),
         Column("Test accuracy", "test_accuracy", _accuracy("test_accuracy")),
         blocks.points("Points above the floor", "above_floor"),
-        blocks.text("Beats the floor", "beats_floor"),
+        blocks.text("Against the floor", "against_floor"),
+        blocks.count("Seeds", "seeds"),
         blocks.text("Overfits", "overfits"),
         *(blocks.percent(f"Test {_METRICS[metric]}", f"test_{metric}") for metric in ("precision", "recall", "f1")),
         *(blocks.percent(f"Validation {metric}", f"validation_{metric}") for metric in ("precision", "recall")),
@@ -100,7 +100,7 @@ def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
     gaps = [dataset.comparisons[run.run_id].floor for run in compared]
     shown = [dataset.adjusted[run.run_id] < statistics.ALPHA for run in compared]
     row["above_floor"] = sum(gap.value for gap in gaps) / len(gaps) if gaps else None
-    row["beats_floor"] = _verdict([(gap.value, is_shown) for gap, is_shown in zip(gaps, shown, strict=True)])
+    row["against_floor"] = _verdict([(gap.value, is_shown) for gap, is_shown in zip(gaps, shown, strict=True)])
     overfits = sum(run.result.overfit.overfits for run in one.runs)
     row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
     row["parameters"] = one.runs[0].result.parameters
@@ -118,7 +118,8 @@ def _verdict(gaps: list[tuple[float, bool]]) -> str:
         return wording.DASH
     better = sum(is_shown and value > 0 for value, is_shown in gaps)
     worse = sum(is_shown and value < 0 for value, is_shown in gaps)
-    words = [f"{what} in {number} of {len(gaps)}" for what, number in (("yes", better), ("worse", worse)) if number]
+    found = (("better", better), ("worse", worse))
+    words = [f"{what} in\u00a0{number}\u00a0of\u00a0{len(gaps)}" for what, number in found if number]
     return ", ".join(words) or "not shown"
 
 
@@ -134,7 +135,7 @@ def _published_row(one: Any) -> dict[str, Any]:
 
 def _configuration_keys() -> list[str]:
     scores = [f"{part}_{metric}{end}" for part in _PARTS for metric in _METRICS for end in ("", "_sd")]
-    return [*scores, "seeds", "above_floor", "beats_floor", "overfits", "parameters", "best_epoch", "seconds", *_COST]
+    return [*scores, "seeds", "above_floor", "against_floor", "overfits", "parameters", "best_epoch", "seconds", *_COST]
 
 
 def _all_runs(study: Study, found: list[Dataset]) -> list[blocks.Block]:
@@ -142,8 +143,10 @@ def _all_runs(study: Study, found: list[Dataset]) -> list[blocks.Block]:
     unfinished = [run for run in study.runs if run.state != "completed"]
     content: list[blocks.Block] = [Heading("Every run")]
     if unfinished:
-        content.append(Text(f"{wording.plural(len(unfinished), 'run')} of {len(rows):,} without a result:"))
-        caption = "Runs without a result. The command of a run, given again, goes on where it was or begins it."
+        caption = (
+            f"{len(unfinished):,} of {wording.plural(len(rows), 'run')} without a result. The command of a run, given "
+            "again, goes on where it was or begins it."
+        )
         columns = [blocks.text(title, title.lower()) for title in ("Grid", "Run", "State", "Why")]
         content.append(Table("unfinished", caption, columns, [_why_row(run) for run in unfinished]))
     caption = f"All {len(rows):,} runs: scores in per cent, accuracies with Wilson's 95 % interval."

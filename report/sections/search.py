@@ -32,10 +32,12 @@ def search_sentence(grid: Grid) -> str:
     settings = wording.listing(
         [wording.setting(name, best.settings.get(name)) for name in varying(grid.finished)] or ["it"]
     )
+    n = len(grid.finished)
+    luck = f" (the highest of {n:,}, and so partly luck)" if n > 1 else ""
     return (
-        f"Of {wording.plural(len(grid.finished), 'completed trial')} the best on validation tweets, with F1 "
-        f"{wording.percent(_score(best))} %, has {settings}; its test accuracy is "
-        f"{wording.percent(best.result.metrics['test'].accuracy)} %."
+        f"Of {wording.plural(n, 'completed trial')} the best on validation tweets, with F1 "
+        f"{wording.percent(_score(best))} %{luck}, has {settings}; its test accuracy is "
+        f"{wording.share(statistics.measured_accuracy(best.result.metrics['test']))}."
     )
 
 
@@ -120,10 +122,12 @@ def _ranks(trials: list[Trial], name: str) -> list[float]:
 def _importance_sentences(
     shares: dict[str, statistics.Estimate], correlations: dict[str, statistics.Difference]
 ) -> list[str]:
-    name, share = next(iter(shares.items()))
+    (name, share), *others = shares.items()
+    rivals = [wording.parameter_name(other) for other, one in others if (one.high or 0) >= (share.low or 0)]
+    verdict = f"comes first, but can't be told apart from {wording.listing(rivals)}" if rivals else "matters most"
     sentences = [
-        f"{wording.capital(wording.parameter_name(name))} matters most: it explains {wording.percent(share.value)} % "
-        f"of the variance ({wording.percent_range(share.low or 0, share.high or 0)})."
+        f"{wording.capital(wording.parameter_name(name))} {verdict}: it explains {wording.percent(share.value)} % "
+        f"of the variance (middle 90 % {wording.percent_range(share.low or 0, share.high or 0)})."
     ]
     adjusted = statistics.false_discovery_control([one.p or 0.0 for one in correlations.values()])
     for (parameter, one), q in zip(correlations.items(), adjusted, strict=True):
@@ -159,9 +163,9 @@ def _best_table(grid: Grid, trials: list[Trial]) -> Table:
     ]
     columns = [
         blocks.count("#", "rank"),
-        *(Column(wording.capital(wording.parameter_name(name)), name, _show(name)) for name in trials[0].settings),
         blocks.percent("Validation F1, %", "validation_f1"),
         blocks.percent("Test accuracy, %", "test_accuracy"),
+        *(Column(wording.capital(wording.parameter_name(name)), name, _show(name)) for name in trials[0].settings),
         blocks.text("Overfits", "overfits"),
     ]
     caption = f"The {len(rows)} best of {len(trials)} trials of grid {grid.name}, by validation F1 (one seed each)."

@@ -66,12 +66,20 @@ class Study:
         """Of a run in a grid, or outside one."""
         return self.results.run_dir(config.run_id, grid)
 
-    def complete(self, config: RunConfig, grid: str = "single", skill: float = 1.0, **record: Any) -> RunDir:
-        """Write all files of a completed run; `skill` is the distance of the classes in its scores."""
+    def complete(
+        self, config: RunConfig, grid: str = "single", skill: float = 1.0, emptied: int = 0, **record: Any
+    ) -> RunDir:
+        """Write all files of a completed run.
+
+        Args:
+            skill: the distance of the classes in its scores.
+            emptied: of how many test tweets cleaning leaves nothing, the last ones.
+        """
         run_dir = self.run_dir(config, grid)
         run_dir.create(config)
         rng = np.random.default_rng(int(fingerprint([config.seed, skill]), 16) % 2**32)
         scores = {part: _scores(part, n, skill, rng) for part, n in PARTS.items()}
+        scores["test"] = tuple(of_test[: PARTS["test"] - emptied] for of_test in scores["test"])
         metrics = {part: measure(labels, model) for part, (labels, model, _) in scores.items()}
         train = _better(metrics["validation"], 0.02 + 0.06 * skill)
         _write_epochs(run_dir, metrics["validation"], train)
@@ -115,11 +123,18 @@ class Study:
         if folder.exists():
             return
         folder.mkdir(parents=True)
-        n = sum(PARTS.values())
-        texts = [f"tweet {row} is {'not ' * (row % 3 == 0)}good" for row in range(n)]
+        texts = [f"tweet {number} is {'not ' * (number % 3 == 0)}good" for number in range(sum(PARTS.values()))]
         for place, text in enumerate(HOSTILE):  # on tweets that any model has wrong, so that they are shown
             texts[PARTS["validation"] + place] = text
-        table = {"row": np.arange(n), "text": texts, "tokens": np.arange(n, dtype=np.int32) % 40 + 1}
+        columns: dict[str, list[Any]] = {"id": [], "label": [], "text": []}
+        first = 0
+        for part, (labels, _, _) in scores.items():
+            columns["id"] += [f"{part}-{number}" for number in range(len(labels))]
+            columns["label"] += labels.tolist()
+            columns["text"] += texts[first : first + len(labels)]
+            first += PARTS[part]
+        n = len(columns["id"])
+        table = {"row": np.arange(n), **columns, "tokens": np.arange(n, dtype=np.int32) % 40 + 1}
         pq.write_table(pa.table(table), folder / TWEETS_FILE)
         counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": 20, **PARTS}.items()}
         report = {"read": 300, "kept": 280, "duplicates": 20, "contradictory": 1, "types": 500, "parts": counts}

@@ -48,8 +48,10 @@ def _write_cleaning(study: Study) -> None:
     parameters: dict[str, list[Any]] = {"data.text.stop_words": ["none", "keep_negations", "all"], "seed": [1, 2]}
     question = "What do stop words and negations contribute?"
     skills = {"none": 1.2, "keep_negations": 1.1, "all": 0.7}
+    emptied = {"none": 0, "keep_negations": 2, "all": 5}
     for config in study.write_grid("stop_words", question, parameters, _combinations(parameters)):
-        study.complete(config, "stop_words", skill=skills[config.data.text.stop_words])
+        stop_words = config.data.text.stop_words
+        study.complete(config, "stop_words", skill=skills[stop_words], emptied=emptied[stop_words])
 
 
 def _write_search(study: Study, trials: int) -> None:
