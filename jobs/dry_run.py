@@ -14,6 +14,7 @@ from jobs.manifest import read_submissions
 from jobs.sbatch import directives
 from jobs.status import Row, ask_slurm, newest_tasks, read_grid_status
 from jobs.submit import describe
+from jobs.vector_costs import show_vectors
 from sentiment.config import RunConfig
 from sentiment.errors import NoSlurmError
 from sentiment.run_dir import Results
@@ -27,6 +28,7 @@ def show_plan(results: Results, grid: Grid, cluster: Path) -> Iterator[str]:
 
     Raises:
         ConfigError: the cluster's file is wrong.
+        SentimentError: tweets or ELMo's vectors that are here are damaged.
     """
     submissions = read_submissions(results, grid.plan.name)
     rows = read_grid_status(results, grid.plan, submissions, ask_slurm()).rows
@@ -39,7 +41,9 @@ def show_plan(results: Results, grid: Grid, cluster: Path) -> Iterator[str]:
     yield from tell_held(grid.plan.name, rows)
     yield f"{len(missing)} of {len(rows)} runs would be submitted"
     if missing:
-        yield from _show_costs([config for _, config in missing], results)
+        configs = [config for _, config in missing]
+        yield from _show_costs(configs, results)
+        yield from show_vectors(grid, configs, results)
         for part in parts_for(missing, grid.plan.name, cluster, newest_tasks(submissions), _most_tasks()):
             yield f"\n{part.kind}: {len(part.tasks)} task{'s' if len(part.tasks) > 1 else ''}"
             yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, part, None)))
@@ -81,8 +85,6 @@ def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]
         told = ", ".join(f"{what} for {number} of {len(configs)} runs" for what, number in basis.items() if number)
         yield f"costs: about {time}, {costs.bytes / _GIGABYTE:.2g} GB where {free:,.0f} GB are free"
         yield f"  by completed runs on {', '.join(costs.devices)}: {told}"
-    if any(config.elmo and config.elmo.cached for config in configs):
-        yield "ELMo's vectors come on top, once for all runs: python -m sentiment encode CONFIG --dry-run"
 
 
 def _text(parameters: dict[str, Any], name: str) -> str:

@@ -85,6 +85,19 @@ def prepare_corpus(
     return open_corpus(final)
 
 
+def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
+    """The corpus of a configuration, if it is prepared and whole; nothing is prepared.
+
+    Raises:
+        DataError: the source can't be used.
+    """
+    path = results.corpus_dir(corpus_fingerprint(config, results))
+    try:
+        return open_corpus(path)
+    except DataError:  # there is none, or it has to be prepared again
+        return None
+
+
 def corpus_fingerprint(config: DataConfig, results: Results) -> str:
     """What the fingerprint of a configuration's corpus would be now; nothing is prepared.
 

@@ -35,13 +35,19 @@ def parts_of(layers: Collection[Layer]) -> tuple[Part, ...]:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What it takes to complete a cache."""
+class Volume:
+    """How much some layers are, and how much of it is not there."""
 
     bytes: int
     """Of all parts asked for."""
     missing_bytes: int
     missing_tokens: int
+
+
+@dataclass(frozen=True)
+class Estimate(Volume):
+    """What it takes to complete a cache."""
+
     tokens_per_second: float
     """Measured on a sample, on this machine."""
 
@@ -72,14 +78,16 @@ class VectorCache:
 
     @cached_property
     def plan(self) -> CachePlan:
-        """Which tweets are encoded, and in which shards."""
-        if (plan := self.folder.read_plan()) is None:
-            with _disk_errors(self.folder.path):
-                self.folder.write_plan(plan_cache(self._corpus), self.identity | {"name": self._model.name})
-            plan = self.folder.read_plan()
-        if plan is None or len(plan.tweet_of_row) != len(self._corpus.labels):
+        """Which tweets are encoded, and in which shards; on disk as soon as anything is computed."""
+        plan = self.folder.read_plan() or plan_cache(self._corpus)
+        if len(plan.tweet_of_row) != len(self._corpus.labels):
             raise ElmoError(f"{self.folder.path}: the cache is not of this corpus; delete the folder")
         return plan
+
+    @property
+    def model_name(self) -> str:
+        """Of the model, as a configuration names it."""
+        return self._model.name
 
     @property
     def vector_size(self) -> int:
@@ -107,6 +115,7 @@ class VectorCache:
             ElmoError: there is no room, the disk refuses, or the model's file is damaged.
         """
         parts = parts_of(layers)
+        self._keep_plan()
         needed = sum(self.size(part, self.missing(part)) for part in parts)
         if needed > (free := shutil.disk_usage(self.folder.path).free):
             raise ElmoError(f"{self.folder.path}: needs {needed / 1e9:.3g} GB, but {free / 1e9:.3g} GB are free there")
@@ -155,18 +164,28 @@ class VectorCache:
         """What it takes to hold these layers in memory."""
         return sum(self.size("types" if layer == "token" else layer) for layer in layers)
 
-    def estimate(self, layers: Collection[Layer], device: torch.device) -> Estimate:
-        """Bytes and time of completing these layers, from the rate at which a sample is encoded here."""
+    def volume(self, layers: Collection[Layer]) -> Volume:
+        """Bytes of these layers; nothing is written, and no model is read."""
         missing = {part: self.missing(part) for part in parts_of(layers)}
         spans = self.plan.tweet_spans
         tweets = {shard for part, shards in missing.items() if part != "types" for shard in shards}
-        filler = self._filler(device, silent)
-        return Estimate(
+        return Volume(
             bytes=sum(self.size(part) for part in missing),
             missing_bytes=sum(self.size(part, shards) for part, shards in missing.items()),
             missing_tokens=self._tokens([spans[shard] for shard in sorted(tweets)]),
-            tokens_per_second=filler.measure([layer for layer in layers if layer != "token"]),
         )
+
+    def estimate(self, layers: Collection[Layer], device: torch.device) -> Estimate:
+        """Bytes and time of completing these layers, from the rate at which a sample is encoded here."""
+        rate = self._filler(device, silent).measure([layer for layer in layers if layer != "token"])
+        return Estimate(**vars(self.volume(layers)), tokens_per_second=rate)
+
+    def _keep_plan(self) -> None:
+        """Write the plan, unless it is there, and read it as a map of what all processes share."""
+        if self.folder.read_plan() is None:
+            with _disk_errors(self.folder.path):
+                self.folder.write_plan(self.plan, self.identity | {"name": self.model_name})
+            del self.plan
 
     def _filler(self, device: torch.device, progress: Progress) -> CacheFiller:
         return CacheFiller(self.folder, self.plan, self._corpus.types, self._model, self._config, device, progress)

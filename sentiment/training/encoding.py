@@ -9,8 +9,9 @@ from sentiment.config import RunConfig
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.elmo.cache import VectorCache, layers_of
-from sentiment.elmo.encoder import LAYERS, Layer
+from sentiment.elmo.encoder import Layer
 from sentiment.elmo.models import ModelFiles, find_elmo
+from sentiment.elmo.needs import Need, needed_caches
 from sentiment.elmo.placement import choose_place
 from sentiment.elmo.state import state_record
 from sentiment.elmo.vectors import FreshVectors, build_encoder, open_vectors
@@ -41,23 +42,8 @@ def elmo_record(config: RunConfig, model: ModelFiles | None) -> ElmoRecord | Non
     return ElmoRecord(model=config.elmo.model, fingerprint=model.fingerprint, state=state, random=model.random)
 
 
-def plan_encoding(
-    configs: Sequence[RunConfig], results: Results, progress: Progress
-) -> list[tuple[RunConfig, VectorCache, tuple[Layer, ...]]]:
-    """The caches that runs need, each once, with all layers that any of these runs reads from it.
-
-    Raises:
-        SentimentError: the data or a model cannot be used.
-    """
-    found: dict[str, tuple[RunConfig, VectorCache, set[Layer]]] = {}
-    for config in configs:
-        model = find_model(config, results)
-        if config.elmo is None or model is None or not config.elmo.cached:
-            continue
-        cache = VectorCache(prepare_corpus(config.data, results, progress), config.elmo, model, results.elmo_caches)
-        _, _, layers = found.setdefault(cache.folder.path.name, (config, cache, set()))
-        layers.update(layers_of(config.elmo))
-    return [(config, cache, tuple(sorted(layers, key=LAYERS.index))) for config, cache, layers in found.values()]
+def _needs(configs: Sequence[RunConfig], results: Results, progress: Progress) -> list[Need]:
+    return needed_caches(configs, results, lambda data: prepare_corpus(data, results, progress))
 
 
 def estimate_encoding(configs: Sequence[RunConfig], results: Results, console: Console) -> None:
@@ -66,12 +52,12 @@ def estimate_encoding(configs: Sequence[RunConfig], results: Results, console: C
     Raises:
         SentimentError: the data or a model cannot be used.
     """
-    for config, cache, layers in plan_encoding(configs, results, console.progress):
-        torch.set_num_threads(available_threads(config.runtime))
-        device = choose_device(config.runtime.device)
-        estimate = cache.estimate(layers, device)
+    for need in _needs(configs, results, console.progress):
+        torch.set_num_threads(available_threads(need.config.runtime))
+        device, plan = choose_device(need.config.runtime.device), need.cache.plan
+        estimate = need.cache.estimate(need.layers, device)
         console.say(
-            f"{', '.join(layers)} of {cache.plan.tokens:,} tokens in {len(cache.plan.offsets) - 1:,} distinct tweets: "
+            f"{', '.join(need.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets: "
             f"{estimate.bytes / _GIGABYTE:.3g} GB, of which {estimate.missing_bytes / _GIGABYTE:.3g} GB are missing\n"
             f"about {estimate.seconds / 60:,.1f} min on one such machine "
             f"({device.type}, {torch.get_num_threads()} threads, {estimate.tokens_per_second:,.0f} tokens/s in a trial)"
@@ -94,11 +80,11 @@ def run_encoding(
     """
     progress = _stoppable(stop, console)
     try:
-        for config, cache, layers in plan_encoding(configs, results, progress):
+        for need in _needs(configs, results, progress):
             if verify:
-                _discard_damaged(cache, layers, suspicious_only=False, console=console)
-            fill_cache(config, cache, layers, progress)
-            console.say(f"ELMo vectors of {', '.join(layers)} are complete in {cache.folder.path}")
+                _discard_damaged(need.cache, need.layers, suspicious_only=False, console=console)
+            fill_cache(need.config, need.cache, need.layers, progress)
+            console.say(f"ELMo vectors of {', '.join(need.layers)} are complete in {need.cache.folder.path}")
     except StoppedError as stopped:
         return stopped.stop
     return None

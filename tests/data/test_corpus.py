@@ -15,7 +15,7 @@ import pytest
 
 from sentiment.config import ColumnConfig, DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus_files, preparation
-from sentiment.data.corpus import Corpus, open_corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, find_corpus, open_corpus, prepare_corpus
 from sentiment.data.text import Tokenizer
 from sentiment.errors import DataError
 from sentiment.records import PARTS
@@ -178,7 +178,11 @@ def test_any_number_of_workers_makes_the_same_files(
 def test_a_damaged_corpus_is_named_and_prepared_again(
     table: Path, results: Results, caplog: pytest.LogCaptureFixture, name: str, damage: str
 ) -> None:
+    assert find_corpus(DataConfig(source=str(table)), results) is None
     corpus = prepare(table, results)
+    found = find_corpus(DataConfig(source=str(table)), results)
+    assert found is not None
+    assert found.path == corpus.path
     path = corpus.path / name
     content = path.read_bytes()
     path.unlink()
@@ -186,6 +190,7 @@ def test_a_damaged_corpus_is_named_and_prepared_again(
         path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
     with pytest.raises(DataError, match=name if (name, damage) != ("manifest.json", "missing") else "no prepared"):
         open_corpus(corpus.path)
+    assert find_corpus(DataConfig(source=str(table)), results) is None
     with caplog.at_level(logging.WARNING):
         again = prepare(table, results)
     assert "preparing it again" in caplog.text

@@ -16,6 +16,7 @@ from sentiment.data.corpus import Corpus
 from sentiment.elmo import cache as cache_module
 from sentiment.elmo import cache_filler, cache_plan
 from sentiment.elmo.cache import VectorCache, layers_of
+from sentiment.elmo.cache_files import PARTS
 from sentiment.elmo.cache_plan import plan_cache
 from sentiment.elmo.encoder import LAYERS, Elmo
 from sentiment.elmo.models import ModelFiles
@@ -215,8 +216,9 @@ def test_shard_that_another_process_computes_is_waited_for(
 ) -> None:
     monkeypatch.setattr(cache_filler, "_WAIT_SECONDS", 0)
     everything = bytes_by_name(filled(VectorCache(corpus, config(), model, tmp_path / "other")))
-    assert cache.plan.tokens
-    claim = ProcessLock(cache.folder.claim_file("first", 1))
+    claim_file = cache.folder.claim_file("first", 1)
+    claim_file.parent.mkdir(parents=True)
+    claim = ProcessLock(claim_file)
     claim.__enter__()
     waited = []
 
@@ -253,6 +255,18 @@ def test_estimate_counts_the_bytes_that_come(cache: VectorCache) -> None:
     assert cache.estimate(["first"], CPU).bytes == arrays
     assert cache.estimate(["first"], CPU).missing_bytes == 0
     assert cache.estimate(LAYERS, CPU).missing_bytes == estimate.bytes - arrays
+
+
+def test_volume_is_told_without_writing_anything_and_what_is_there_is_not_missing(
+    cache: VectorCache, corpus: Corpus, model: ModelFiles
+) -> None:
+    volume = cache.volume(LAYERS)
+    assert volume.missing_bytes == volume.bytes
+    assert not cache.folder.path.exists()
+    filled(cache)
+    assert volume.bytes == sum(array.nbytes for part in PARTS for array in cache.shards(part))
+    again = _again(cache, corpus, model).volume(LAYERS)
+    assert (again.bytes, again.missing_bytes, again.missing_tokens) == (volume.bytes, 0, 0)
 
 
 def test_records_say_whether_a_model_saturates(cache: VectorCache) -> None:

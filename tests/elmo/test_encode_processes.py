@@ -143,10 +143,10 @@ def test_signal_ends_it_with_3_and_the_same_command_goes_on(
     assert _digests(results) == uninterrupted
 
 
-def test_dry_run_says_how_much_and_writes_no_vectors(config: Path, results: Path) -> None:
+def test_dry_run_says_how_much_and_writes_nothing_of_the_cache(config: Path, results: Path) -> None:
     command = [sys.executable, "-m", "sentiment", "encode", str(config), "--results", str(results), "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "GB are missing" in done.stdout + done.stderr
     assert "min on one such machine (cpu, 1 threads, " in done.stdout + done.stderr
-    assert not list(_cache(results).glob("types*"))
+    assert not Results(results).elmo_caches.exists()
