@@ -5,6 +5,8 @@ import signal
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import LONG, SHORT, Stage
+from tests.tracking.server import serving
+from tests.tracking.tracked_run import TrackedRun
 
 
 @scenario
@@ -172,3 +174,26 @@ def test_site_that_does_not_requeue_by_default_requeues_ours(stage: Stage) -> No
         stage.wait_completed([run])
         assert [attempt.reason for attempt in run.attempts] == ["signal", "completed"]
         assert run.matches_uninterrupted()
+
+
+@scenario
+def test_run_that_was_cut_is_one_run_at_wandb_with_each_row_once(stage: Stage) -> None:
+    """Where nothing else is said, tasks write W&B's files, and a machine with a network uploads the run."""
+    stage.write_grid(seed=[1])
+    stage.submit("--set", "tracking.wandb=auto")
+    (run,) = stage.runs
+    run.wait_for_step(30)
+    run.send("USR2")
+    stage.wait_completed([run])
+    assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", None]
+    tracked = TrackedRun(run.dir.read_config(), stage.results, run.dir)
+    assert len(tracked.offline_files) == 2
+    with serving() as server:
+        stage.environ = server.environ
+        said = stage.run("sync")
+    assert (
+        said == f"{stage.name}/{run.run_id}: {len(tracked.rows) + 1} rows at W&B, {len(tracked.rows) + 1} of them new\n"
+    )
+    (stored,) = server.runs.values()
+    assert stored.rows[:-1] == tracked.rows
+    assert stored.exit_code == 0
