@@ -1,10 +1,11 @@
 """How far a run is, from the few small files that say so; cheap enough for ten thousand runs."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from sentiment.errors import RunDirError
 from sentiment.lock import seems_held
@@ -76,9 +77,10 @@ def _best(plan: GridPlan, scores: list[float]) -> float | None:
 
 def _sign_of_life(run_dir: RunDir) -> tuple[float | None, bool]:
     """When anything was last written, and whether the lock's owner lives."""
-    lock, metrics = _stat(run_dir.lock_file), _stat(run_dir.metrics_file)
+    lock_file = run_dir.lock_file
+    lock, metrics = _stat(lock_file), _stat(run_dir.metrics_file)
     seen = max((stat.st_mtime for stat in (lock, metrics) if stat), default=None)
-    return seen, seems_held(run_dir.lock_file)
+    return seen, bool(lock and lock.st_size) and seems_held(lock_file)  # who ends in good order leaves it empty
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -98,5 +100,5 @@ def _last_rows(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]
     except OSError:
         return [], None
     whole = lines[1:] if size > _TAIL_BYTES else lines
-    epochs = [json.loads(line) for line in whole if b'"kind": "epoch"' in line]
-    return epochs, json.loads(whole[-1]) if whole else None
+    epochs = [from_json(line) for line in whole if b'"kind": "epoch"' in line]
+    return epochs, from_json(whole[-1]) if whole else None

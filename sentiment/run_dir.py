@@ -206,7 +206,7 @@ class RunDir:
 
     def read_record(self) -> RunRecord | None:
         """Provenance and attempts; None before the first attempt."""
-        return _read_record(self.record_file, RunRecord) if self.record_file.exists() else None
+        return _read_record(self.record_file, RunRecord)
 
     def write_record(self, record: RunRecord) -> None:
         """Replace `run.json`."""
@@ -214,7 +214,7 @@ class RunDir:
 
     def read_result(self) -> Result | None:
         """The result; None unless the run is completed."""
-        return _read_record(self.result_file, Result) if self.completed else None
+        return _read_record(self.result_file, Result)
 
     def write_result(self, result: Result) -> None:
         """Declare the run completed."""
@@ -222,7 +222,7 @@ class RunDir:
 
     def read_failure(self) -> Failure | None:
         """Why the newest attempt failed, if it did."""
-        return _read_record(self.failure_file, Failure) if self.failure_file.exists() else None
+        return _read_record(self.failure_file, Failure)
 
     def write_failure(self, failure: Failure) -> None:
         """Declare the newest attempt failed."""
@@ -230,7 +230,7 @@ class RunDir:
 
     def read_wandb(self) -> WandbRun | None:
         """The run at W&B; None if it was never to be copied there."""
-        return _read_record(self.wandb_file, WandbRun) if self.wandb_file.exists() else None
+        return _read_record(self.wandb_file, WandbRun)
 
     def write_wandb(self, run: WandbRun) -> None:
         """Replace `wandb.json`."""
@@ -252,20 +252,26 @@ def _read_text(path: Path) -> str:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
 
 
-def _read_record(path: Path, kind: type[R]) -> R:
-    text = _read_text(path)
+def _read_record(path: Path, kind: type[R]) -> R | None:
+    """None if there is none; whether there is one is not asked before, since another process may take it away."""
     try:
-        return kind.model_validate_json(text)
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+    try:
+        return kind.model_validate_json(content)
     except ValidationError as error:
-        found = _version_in(text)
+        found = _version_in(content)
         if found not in (None, SCHEMA_VERSION):
             raise RunDirError(f"{path}: has schema version {found}, this program reads {SCHEMA_VERSION}") from None
         raise RunDirError(f"{path}: is not a valid record: {error}") from None
 
 
-def _version_in(text: str) -> Any:
+def _version_in(content: bytes) -> Any:
     try:
-        return json.loads(text).get("schema_version")
+        return json.loads(content).get("schema_version")
     except (ValueError, AttributeError):
         return None
 

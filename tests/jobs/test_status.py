@@ -180,6 +180,14 @@ def test_directory_that_is_not_there_or_damaged_is_no_error(tmp_path: Path) -> N
     assert "run.json: is not a valid record" in (read_progress(run_dir, PLAN).damage or "")
 
 
+def test_failure_that_a_new_attempt_takes_away_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(Path, "exists", lambda path: True)  # as it was a moment ago
+    assert read_progress(RunDir(tmp_path / "run"), PLAN) == Progress()
+
+
 def _row(state: str = "COMPLETED", active: bool = False, **changes: object) -> Row:
     row = Row(
         grid="g",
