@@ -19,7 +19,8 @@ from report.figures.style import THEME
 
 # The only HTML that the Markdown may hold; anything else is shown as text.
 _DETAILS = re.compile(r"\s*(<details>\s*<summary>[^<>]*</summary>|</details>)\s*")
-_LONG = 32
+# Characters from which on a text needs a line of some width, and of more.
+_MIDDLE, _LONG = 14, 32
 # Of its own size, below which a drawing can no longer be read and scrolls instead.
 _SMALLEST = 0.7
 
@@ -80,7 +81,8 @@ class _Renderer(RendererHTML):
         column = table.columns[self._cell]
         if column.numeric:
             return ' class="number"'
-        return ' class="wide"' if any(len(str(row[column.key])) > _LONG for row in table.rows) else ""
+        longest = max((len(str(row[column.key])) for row in table.rows), default=0)
+        return ' class="wide"' if longest > _LONG else ' class="middle"' if longest > _MIDDLE else ""
 
 
 def render_page(markdown: str, figures: Sequence[Figure], tables: Sequence[Table]) -> str:
@@ -143,7 +145,7 @@ def inline_svg(figure: Figure) -> str:
         svg = svg.replace(colour, variable)
     width = re.search(r'viewBox="0 0 ([\d.]+)', svg)
     pixels = float(width[1]) * 4 / 3 if width else 640
-    sizes = f"max-width: {pixels:.0f}px; min-width: {_SMALLEST * pixels:.0f}px"
+    sizes = f"width: {pixels:.0f}px; min-width: {_SMALLEST * pixels:.0f}px"
     opening = f'<svg role="img" aria-label="{escape(figure.alt)}" style="{sizes}"'
     svg = re.sub(r'<svg( xmlns:xlink="[^"]*")?( width="[^"]*" height="[^"]*")?', opening, svg, count=1)
     return f'<div class="drawing" tabindex="0" role="group" aria-label="{escape(figure.alt)}">{svg}</div>'

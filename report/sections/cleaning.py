@@ -133,34 +133,30 @@ def _gap(pair: Pair) -> str:
 
 def _pairs_table(grid: Grid, pairs: list[Pair]) -> Table:
     rows = [
-        {"model": pair.model, "first": pair.first, "second": pair.second}
+        {"compared": f"{pair.first} \u2212 {pair.second}", "model": pair.model}
         | blocks.with_bounds("gap", pair.gap)
-        | {
-            "p": pair.gap.p,
-            "q": pair.q,
-            "by_seed": ", ".join(wording.points(gap.value) for gap in pair.by_seed) or None,
-        }
+        | {"p": pair.gap.p, "q": pair.q}
+        | {"by_seed": ", ".join(wording.points(gap.value) for gap in pair.by_seed) or None}
         | {"seeds_shown": f"{pair.seeds_shown} of {len(pair.by_seed)}" if pair.by_seed else None}
         | {"tweets": pair.gap.n, "only_first": pair.only_first, "only_second": pair.only_second}
         for pair in pairs
     ]
     columns = [
+        blocks.text("Compared", "compared"),
+        blocks.difference("Difference, points", "gap"),
         blocks.text("Model", "model"),
-        blocks.text("Cleaning A", "first"),
-        blocks.text("Cleaning B", "second"),
-        blocks.difference("A \u2212 B, points", "gap"),
         blocks.p_value("Adjusted p", "q"),
         blocks.text("Seed by seed, points", "by_seed"),
         blocks.text("Shown in seeds", "seeds_shown"),
         blocks.count("Tweets, n", "tweets"),
-        blocks.count("Tweets of A alone", "only_first"),
-        blocks.count("Tweets of B alone", "only_second"),
+        blocks.count("Only the first has", "only_first"),
+        blocks.count("Only the second has", "only_second"),
     ]
     seeds = sum(len(pair.by_seed) for pair in pairs)
     caption = (
-        f"Grid {grid.name}: test accuracy under cleaning A less that under cleaning B on the tweets that both have, "
-        "with its 95 % interval. Nets of several seeds: paired t-test over tweets; the floor and every seed by itself: "
-        f"exact McNemar test. p-values are adjusted together for {wording.plural(len(pairs), 'comparison')}, those of "
-        f"single seeds for {wording.plural(seeds, 'test')} (Benjamini-Hochberg)."
+        f"Grid {grid.name}: test accuracy under the first cleaning less that under the second, on the tweets that both "
+        "have, with its 95 % interval. Nets of several seeds: paired t-test over tweets; the floor and every seed by "
+        f"itself: exact McNemar test. p-values are adjusted together for {wording.plural(len(pairs), 'comparison')}, "
+        f"those of single seeds for {wording.plural(seeds, 'test')} (Benjamini-Hochberg)."
     )
     return Table(f"cleaning-pairs-{grid.name}", caption, columns, rows)

@@ -61,9 +61,9 @@ def effects_table(grid: Grid, effects: list[Effect]) -> Table:
     rows = [row for effect in effects for row in _effect_rows(effect)]
     caption = (
         f"Grid {grid.name}: each value against the best of its parameter, over pairs of runs that differ in nothing "
-        "else: mean difference of test accuracy in points with Student's 95 % interval, p-value of the paired "
-        "t-test, adjusted for all comparisons of the grid (Benjamini-Hochberg), and how the seconds per epoch "
-        "compare (geometric mean)."
+        "else (a run in which a setting does nothing is paired with the mean over its values): mean difference of "
+        "test accuracy in points with Student's 95 % interval, p-value of the paired t-test, adjusted for all "
+        "comparisons of the grid (Benjamini-Hochberg), and how the seconds per epoch compare (geometric mean)."
     )
     columns = [
         blocks.text("Parameter", "parameter"),

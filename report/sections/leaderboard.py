@@ -44,7 +44,8 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
         where = "on all of Sentiment140" + ("" if dataset.is_sentiment140 else ", which are other tweets than these")
         caption += f" Published figures were not measured here but {where}."
     best = None if dataset.configurations[0].is_random else 1
-    content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + published, best=best))
+    references = [_floor_row(dataset.configurations[0].chosen), *published]
+    content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + references, best=best))
     if len(rows) > _SHOWN:
         rest = f"The other {len(rows) - _SHOWN} configurations on {dataset.name}."
         content.append(Table(f"{name}-rest", rest, _columns(rows), rows[_SHOWN:], folded=True))
@@ -121,6 +122,15 @@ def _verdict(gaps: list[tuple[float, bool]]) -> str:
     found = (("better", better), ("worse", worse))
     words = [f"{what} in\u00a0{number}\u00a0of\u00a0{len(gaps)}" for what, number in found if number]
     return ", ".join(words) or "not shown"
+
+
+def _floor_row(run: Finished) -> dict[str, Any]:
+    """The floor on the tweets of a run, which cleaned in another way would give another floor."""
+    row: dict[str, Any] = dict.fromkeys(_configuration_keys())
+    row |= {"published": False, "rank": None, "bound": "", "random_numbers": False}
+    row["model"] = "linear floor, tweets cleaned as for the first"
+    scores = [(part, metric) for part in _PARTS if part in run.result.floor for metric in _METRICS]
+    return row | {f"{part}_{metric}": getattr(run.result.floor[part], metric) for part, metric in scores}
 
 
 def _published_row(one: Any) -> dict[str, Any]:
