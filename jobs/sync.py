@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from sentiment.errors import RunDirError, SupersededError, UsageError
 from sentiment.records import WandbRun
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.tracking_sent import OUTCOME, Row, SentRows
+from sentiment.sent_rows import OUTCOME, Row, SentRows
 
 
 @dataclass(frozen=True)

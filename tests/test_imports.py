@@ -12,7 +12,14 @@ PACKAGE = Path(__file__).parents[1] / "sentiment"
 # From the bottom to the top: each module may import those of its own layer and of those before it.
 LAYERS = [
     {"sentiment", "sentiment.errors", "sentiment.files", "sentiment.cores", "sentiment.lock"},
-    {"sentiment.records", "sentiment.config", "sentiment.config_file", "sentiment.run_dir", "sentiment.command_line"},
+    {
+        "sentiment.records",
+        "sentiment.config",
+        "sentiment.config_file",
+        "sentiment.run_dir",
+        "sentiment.sent_rows",
+        "sentiment.command_line",
+    },
     {"sentiment.data"},
     {"sentiment.elmo"},
     {"sentiment.models"},

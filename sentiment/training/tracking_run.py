@@ -20,8 +20,8 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted
 from sentiment.records import RunRecord, WandbRun
 from sentiment.run_dir import RunDir
+from sentiment.sent_rows import OUTCOME, Row, SentRows
 from sentiment.training.tracking_rows import flat
-from sentiment.training.tracking_sent import OUTCOME, Row, SentRows
 
 Mode = Literal["offline", "online"]
 Ending = Literal["completed", "failed", "unfinished"]
