@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -14,6 +15,7 @@ from sentiment.errors import LockedError, RunDirError
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
+_POLL_SECONDS = 0.5
 
 
 class ProcessLock:
@@ -100,6 +102,24 @@ class ProcessLock:
         while not self._done.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(OSError):  # a heartbeat that fails must not end training
                 os.utime(self._path)
+
+
+@contextlib.contextmanager
+def patient_lock(path: Path, activity: str, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Hold a `ProcessLock`, after waiting for whoever holds it.
+
+    Args:
+        waiting: told again and again who that is; what it raises ends the waiting.
+    """
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(ProcessLock(path, activity))
+                break
+            except LockedError as error:
+                waiting(str(error))
+            time.sleep(_POLL_SECONDS)
+        yield
 
 
 def seems_held(path: Path) -> bool:

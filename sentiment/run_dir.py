@@ -39,6 +39,10 @@ class Results:
         """Of a prepared corpus; holds `tweets.parquet` (row, id, part, label, text, tokens) among others."""
         return self.root / "data" / "corpora" / fingerprint[:16]
 
+    def corpus_lock(self, fingerprint: str) -> Path:
+        """Held by the process that prepares a corpus."""
+        return self.root / "data" / "locks" / fingerprint[:16]
+
     @property
     def elmo_caches(self) -> Path:
         """One folder of ELMo vectors for each corpus and model."""

@@ -16,7 +16,7 @@ import pytest
 
 from sentiment import lock
 from sentiment.errors import LockedError, RunDirError
-from sentiment.lock import ProcessLock, seems_held, slurm_job
+from sentiment.lock import ProcessLock, patient_lock, seems_held, slurm_job
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
@@ -62,6 +62,22 @@ def test_second_process_is_refused_and_told_who_the_first_one_is(
     for _ in range(2):
         with pytest.raises(LockedError, match=expected), ProcessLock(path):
             pass
+
+
+def test_patience_waits_for_the_other_process_and_says_for_whom(
+    path: Path, other_process: "subprocess.Popen[str]"
+) -> None:
+    told = []
+
+    def waiting(whom: str) -> None:
+        told.append(whom)
+        if len(told) == 2:
+            other_process.kill()
+            other_process.wait()
+
+    with patient_lock(path, "computes", waiting), pytest.raises(LockedError, match=f"process {os.getpid()} "):
+        ProcessLock(path).__enter__()
+    assert [f"process {other_process.pid} " in whom and "computes" in whom for whom in told] == [True, True]
 
 
 def test_lock_of_a_killed_process_on_this_host_is_taken_over(

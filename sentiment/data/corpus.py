@@ -19,6 +19,7 @@ from sentiment.data.progress import Progress, silent
 from sentiment.data.rows import Source
 from sentiment.data.sources import open_sources
 from sentiment.errors import DataError
+from sentiment.lock import patient_lock
 from sentiment.records import PARTS, Part
 from sentiment.run_dir import Results
 
@@ -58,7 +59,8 @@ def prepare_corpus(
 ) -> Corpus:
     """The corpus of a configuration: from the cache if the same was asked for before, else made now.
 
-    It can be interrupted at any time and run by several processes at once: a corpus is complete or not there.
+    It can be interrupted at any time and run by several processes at once: a corpus is complete or not there, one
+    process prepares it, and the others wait.
 
     Args:
         workers: processes to use; None takes as many as there are cores. The result does not depend on it.
@@ -71,15 +73,20 @@ def prepare_corpus(
     main, second_test = open_sources(config, results)
     fingerprint = _fingerprint(config, main, second_test)
     final = results.corpus_dir(fingerprint)
-    if final.exists():
-        try:
-            return open_corpus(final)
-        except DataError as error:
-            _log.warning("%s; preparing it again", error)
+    progress = progress or silent
+    if corpus := _open_if_whole(final):
+        return corpus
     try:
-        if final.exists():
-            corpus_files.discard(final)
-        _prepare(config, main, second_test, final, fingerprint, progress or silent, workers)
+        lock_file = results.corpus_lock(fingerprint)
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        with patient_lock(lock_file, "prepares the same tweets", lambda who: progress(who, 0, None)):
+            try:
+                return open_corpus(final)  # another process may have prepared it meanwhile
+            except DataError as error:
+                if final.exists():
+                    _log.warning("%s; preparing it again", error)
+                    corpus_files.discard(final)
+            _prepare(config, main, second_test, final, fingerprint, progress, workers)
     except OSError as error:
         raise DataError(f"{final}: the corpus cannot be written: {error}") from error
     return open_corpus(final)
@@ -91,11 +98,7 @@ def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
     Raises:
         DataError: the source can't be used.
     """
-    path = results.corpus_dir(corpus_fingerprint(config, results))
-    try:
-        return open_corpus(path)
-    except DataError:  # there is none, or it has to be prepared again
-        return None
+    return _open_if_whole(results.corpus_dir(corpus_fingerprint(config, results)))
 
 
 def corpus_fingerprint(config: DataConfig, results: Results) -> str:
@@ -131,6 +134,13 @@ def open_corpus(path: Path) -> Corpus:
         parts=arrays[corpus_files.PARTS_FILE],
         report=report,
     )
+
+
+def _open_if_whole(path: Path) -> Corpus | None:
+    try:
+        return open_corpus(path)
+    except DataError:  # there is none, or it has to be prepared again
+        return None
 
 
 def _fingerprint(config: DataConfig, main: Source, second_test: Source | None) -> str:

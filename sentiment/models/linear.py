@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.data.corpus import Corpus
+from sentiment.data.progress import Progress, silent
 from sentiment.files import write_atomically, write_json
+from sentiment.lock import patient_lock
 
 # Raised when the recipe changes, so that a cached floor of the old one is not taken for the new one's.
 _VERSION = 1
@@ -26,19 +28,23 @@ class Floor:
     settings: dict[str, Any]
 
 
-def linear_floor(corpus: Corpus) -> Floor:
+def linear_floor(corpus: Corpus, progress: Progress = silent) -> Floor:
     """Fit the floor on the training part and score all rows; the result is kept beside the corpus.
 
-    The strength of the penalty is the one with the best validation accuracy, as a network's epochs are chosen.
+    The strength of the penalty is the one with the best validation accuracy, as a network's epochs are chosen. Of
+    several processes one fits, and the others wait.
     """
     scores_file = corpus.path / f"floor-{_VERSION}.npy"
     settings_file = corpus.path / f"floor-{_VERSION}.json"
-    if settings_file.exists():
-        return Floor(np.load(scores_file), json.loads(settings_file.read_text()))
-    floor = _fit(corpus)
-    write_atomically(scores_file, lambda file: np.save(file, floor.probabilities))
-    write_json(settings_file, floor.settings)
-    return floor
+    if not settings_file.exists():
+        lock_file = corpus.path / f"floor-{_VERSION}.lock"
+        with patient_lock(lock_file, "fits the linear floor", lambda who: progress(who, 0, None)):
+            if not settings_file.exists():
+                progress("fitting the linear floor", 0, None)
+                floor = _fit(corpus)
+                write_atomically(scores_file, lambda file: np.save(file, floor.probabilities))
+                write_json(settings_file, floor.settings)
+    return Floor(np.load(scores_file), json.loads(settings_file.read_text()))
 
 
 def _fit(corpus: Corpus) -> Floor:

@@ -96,7 +96,7 @@ def _prepare_data(config: RunConfig, results: Results, stop: StopRequest, consol
         stop.check()
 
     corpus = prepare_corpus(config.data, results, progress)
-    return corpus, linear_floor(corpus)
+    return corpus, linear_floor(corpus, progress)
 
 
 def _refuse_other_data(config: RunConfig, results: Results, run_dir: RunDir, model: ModelFiles | None) -> None:

@@ -238,20 +238,37 @@ def test_what_killed_processes_left_is_cleared_and_what_living_ones_build_is_not
     assert (dead.exists(), living.exists()) == (False, True)
 
 
-def test_of_two_preparations_at_once_the_first_one_stays(
-    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_wants_a_corpus_that_is_being_prepared_waits(table: Path, results: Results) -> None:
     config = DataConfig(source=str(table))
-    inodes = []
+    told = []
 
-    def prepare_in_between(what: str, done: int, total: int | None) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def waiting(what: str, done: int, total: int | None) -> None:
+        told.append(what)
+        raise EnoughError
+
+    def preparing(what: str, done: int, total: int | None) -> None:
+        if not told:
+            with pytest.raises(EnoughError):
+                prepare_corpus(config, results, waiting)
+
+    prepare_corpus(config, results, preparing)
+    assert [f"process {os.getpid()} " in what and "prepares the same tweets" in what for what in told] == [True]
+
+
+def test_of_two_that_are_built_at_once_the_first_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on file systems on which hosts do not see each other's locks."""
+    final = tmp_path / "0123"
+    with corpus_files.building_place(final) as slow:
         with monkeypatch.context() as patch:
-            patch.setattr(os, "getpid", lambda: os.getppid())
-            inodes.append(prepare_corpus(config, results).path.stat().st_ino)
-
-    corpus = prepare_corpus(config, results, prepare_in_between)
-    assert corpus.path.stat().st_ino == inodes[0]
-    assert [folder.name for folder in corpus.path.parent.iterdir()] == [corpus.path.name]
+            patch.setattr(os, "getpid", os.getppid)
+            with corpus_files.building_place(final) as fast:
+                (fast / "tweets").write_text("first")
+        (slow / "tweets").write_text("second")
+    assert (final / "tweets").read_text() == "first"
+    assert [folder.name for folder in tmp_path.iterdir()] == [final.name]
 
 
 SCRIPT = """
@@ -265,7 +282,11 @@ SCRIPT = """
     # A shell starts what runs in the background with this signal ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    prepares = False
+
     def progress(what, done, total):
+        global prepares
+        prepares |= what.startswith("preparing")
         if sys.argv[3] != "finish" and done >= 300:  # the workers are at work by then
             if sys.argv[3] == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -275,7 +296,7 @@ SCRIPT = """
         preparation._BATCH_ROWS = 50
         preparation._BATCHES_WORTH_WORKERS = 99 if sys.argv[3] == "finish" else 2
         results = Results(Path(sys.argv[2]))
-        print(prepare_corpus(DataConfig(source=sys.argv[1]), results, progress, workers=2).fingerprint)
+        print(prepare_corpus(DataConfig(source=sys.argv[1]), results, progress, workers=2).fingerprint, prepares)
 """
 
 
@@ -299,9 +320,9 @@ def test_killed_and_competing_processes_leave_one_good_corpus(table: Path, tmp_p
     assert killed.returncode == -9
     assert [folder.suffix for folder in corpora.iterdir()] == [".tmp"]
     competitors = [start("finish") for _ in range(2)]
-    printed = {process.communicate(timeout=60)[0].strip() for process in competitors}
+    printed = sorted(process.communicate(timeout=60)[0].strip() for process in competitors)
     assert [process.returncode for process in competitors] == [0, 0]
-    assert printed == {prepare(table, results).fingerprint}
+    assert printed == [f"{prepare(table, results).fingerprint} {prepares}" for prepares in (False, True)]
     assert [folder.suffix for folder in corpora.iterdir()] == [""]
 
 
