@@ -34,10 +34,10 @@ def main(results: Path) -> None:
     import jobs.assignment  # noqa: F401
 
     lap("import jobs.assignment (pydantic, the schema)")
-    import torch  # noqa: F401
+    import torch
 
     lap("import torch")
-    import torch._dynamo
+    import torch._dynamo  # noqa: F401
 
     lap("import torch._dynamo, which torch's optimisers do")
     from sentiment.training import experiment
