@@ -78,12 +78,12 @@ class _Model:
         return scores.floor if self.is_floor else scores.model
 
 
-def compare_cleanings(grid: Grid, results: Results, problems: list[str]) -> tuple[list[Pair], list[str]]:
-    """All pairs that can be compared, and in words which can't and why; unreadable files are added to `problems`."""
+def compare_cleanings(grid: Grid, results: Results, problems: list[str]) -> tuple[list[Pair], dict[str, list[str]]]:
+    """All pairs that can be compared, and by the reason those that can't; unreadable files are added to `problems`."""
     runs = comparable(grid.finished)
     names = [name for name in varying(runs) if name.startswith(_TEXT)]
     pairs: list[Pair] = []
-    refused: list[str] = []
+    refused: dict[str, list[str]] = defaultdict(list)
     matcher = Matcher(results)
     for model in _models(runs, names):
         scores = {cleaning: model.read(cleaning, problems) for cleaning in model.runs}
@@ -95,7 +95,7 @@ def compare_cleanings(grid: Grid, results: Results, problems: list[str]) -> tupl
             if isinstance(found, Pair):
                 pairs.append(found)
             else:
-                refused.append(f"{model.name}, {words[0]} with {words[1]}: {found}")
+                refused[found].append(f"{words[0]} with {words[1]} ({model.name})")
     return _adjusted(pairs), refused
 
 
@@ -141,9 +141,9 @@ def _compare(
     """The pair, or why there is none."""
     seeds = [seed for seed in first if seed in second]
     if not seeds:
-        return "no seed has readable predictions under both"
+        return "there is no seed with readable predictions under both"
     if any(len({one[seed].corpus for seed in seeds}) > 1 for one in (first, second)):
-        return "its seeds were trained on different states of the file of tweets"
+        return "seeds were trained on different states of the file of tweets"
     common = matcher.common(first[seeds[0]], second[seeds[0]])
     if common is None:
         return "the prepared tweets, by which they would be matched, are not on this machine"

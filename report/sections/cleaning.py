@@ -97,13 +97,18 @@ def _pair_blocks(grid: Grid, study: Study) -> list[Block]:
         content += [Text(_how_compared(pairs)), Bullets([_model_sentence(*one) for one in by_model.items()])]
         content.append(_pairs_table(grid, pairs))
     if refused:
-        content += [Text("Not compared tweet by tweet:"), Bullets(refused)]
+        reasons = [f"Since {why}: {'; '.join(which)}." for why, which in refused.items()]
+        content += [Text("Not compared tweet by tweet:"), Bullets(reasons)]
     return [Heading("Cleaning, tweet by tweet"), *content] if content else []
 
 
 def _how_compared(pairs: list[Pair]) -> str:
     sizes, alone = ([pair.gap.n for pair in pairs], [pair.only_first + pair.only_second for pair in pairs])
-    left_out = f"; {wording.span(alone)} that one of them leaves nothing of are left out" if any(alone) else ""
+    left_out = (
+        f"; {wording.span(alone)} that one of them leaves nothing of are left out here, but not above"
+        if any(alone)
+        else ""
+    )
     return (
         "The comparison of seeds above asks whether a difference would be there if the nets were trained again; this "
         "one, whether it would be there on other tweets. Only what both show is to be relied on. Two ways of cleaning "
