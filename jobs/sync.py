@@ -19,7 +19,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sentiment.errors import RunDirError, SupersededError, UsageError
-from sentiment.records import WandbRun
 from sentiment.run_dir import Results, RunDir
 from sentiment.sent_rows import OUTCOME, Row, SentRows
 
@@ -87,12 +86,13 @@ def upload_report(results: Results, run_dirs: Sequence[RunDir], limit_seconds: f
 def _upload(run_dir: RunDir, replace: bool, limit_seconds: float) -> Upload:
     if run_dir.read_config().tracking.wandb == "disabled":
         return Upload(run_dir, "not uploaded, since its tracking.wandb is disabled")
+    completed = run_dir.completed  # asked first, since the result is written after the last row
     known, rows = run_dir.read_wandb(), run_dir.read_metrics()
     if not rows:
         return Upload(run_dir, "has no rows yet")
-    if run_dir.completed:
+    if completed:
         rows.append(OUTCOME)
-    superseded = known is not None and _is_superseded(run_dir, known, rows, replace)
+    superseded = known is not None and _is_superseded(SentRows(run_dir, known), rows, completed, replace)
     if known and known.confirmed_rows >= len(rows) and not superseded:
         return Upload(run_dir, f"nothing new, {known.confirmed_rows} rows at W&B")
     run_dir.wandb_dir.mkdir(exist_ok=True)
@@ -102,14 +102,14 @@ def _upload(run_dir: RunDir, replace: bool, limit_seconds: float) -> Upload:
         return Upload(run_dir, *_run(arguments, log.fileno(), limit_seconds))
 
 
-def _is_superseded(run_dir: RunDir, known: WandbRun, rows: Sequence[Row], replace: bool) -> bool:
+def _is_superseded(sent: SentRows, rows: Sequence[Row], completed: bool, replace: bool) -> bool:
     """Whether W&B was sent other rows.
 
     Raises:
         SupersededError: it was, and nobody asked to replace the run.
     """
     try:
-        SentRows(run_dir, known).check(0, rows, last=run_dir.completed)
+        sent.check(0, rows, last=completed)
     except SupersededError:
         if not replace:
             raise

@@ -83,10 +83,14 @@ def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> str:
     """
     identity = identity_of(run_dir)
     run = OpenRun(run_dir, identity, mode, trainer_pid)
-    before = run.rows
+    before, rows = run.rows, 0
+    reader = RowReader(run_dir.metrics_file)
     try:
-        rows = _copy_rows(run_dir, run, ended=trainer_pid is None)
-        if result := run_dir.read_result():
+        while trainer_pid and not _training_has_ended():
+            rows = _copy_new(reader, run, rows)
+        result = run_dir.read_result()
+        rows = _copy_new(reader, run, rows)  # now, since the result is written after the last row
+        if result:
             run.take_images(rows, result.steps, lambda: draw_outcome(run_dir, run_dir.wandb_dir / "media"))
             run.summarise(flat(result.model_dump(include={"metrics"})["metrics"]) | {"best_epoch": result.best_epoch})
             rows += 1
@@ -102,16 +106,18 @@ def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> str:
     return f"{rows} rows at W&B, {rows - min(before, rows)} of them new"
 
 
-def _copy_rows(run_dir: RunDir, run: OpenRun, ended: bool) -> int:
-    reader, number = RowReader(run_dir.metrics_file), 0
-    while True:
-        rows = reader.new_rows()
-        run.take(number, rows)
-        number += len(rows)
-        if ended:
-            return number
-        if ended := bool(select.select([sys.stdin], [], [], _POLL_SECONDS)[0]):
-            signal.alarm(_SECONDS_TO_END)
+def _copy_new(reader: RowReader, run: OpenRun, number: int) -> int:
+    rows = reader.new_rows()
+    run.take(number, rows)
+    return number + len(rows)
+
+
+def _training_has_ended() -> bool:
+    """Whether it closed its end of the pipe; some time is given to it to do so."""
+    if not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
+        return False
+    signal.alarm(_SECONDS_TO_END)
+    return True
 
 
 def _ending(run_dir: RunDir) -> Ending:

@@ -111,18 +111,6 @@ class OpenRun:
             self._run.mark_preempting()
         self._run.finish(exit_code=0 if ending == "completed" else 1)
 
-    def _prepare(self, first: int, rows: Sequence[Row], last: bool = False) -> Sequence[Row]:
-        """The rows that are to be sent, once they are written down."""
-        new = rows[max(self.rows - first, 0) :]
-        if self._mode == "online":
-            self._sent.check(first, rows, last)
-            self._sent.note(self.rows, new)
-        return new
-
-    def _add(self, values: dict[str, Any]) -> None:
-        self._run.log(values, step=self.rows, commit=True)
-        self.rows += 1
-
     def confirmed_rows(self) -> int:
         """How many rows really arrived, once it is closed: W&B itself says nothing when it loses some."""
         if self._mode == "offline":
@@ -134,6 +122,18 @@ class OpenRun:
         while (found := int(stored.lastHistoryStep) + 1) < self.rows and time.monotonic() < end:
             time.sleep(0.5)
         return found
+
+    def _prepare(self, first: int, rows: Sequence[Row], last: bool = False) -> Sequence[Row]:
+        """The rows that are to be sent, once they are written down."""
+        new = rows[max(self.rows - first, 0) :]
+        if self._mode == "online":
+            self._sent.check(first, rows, last)
+            self._sent.note(self.rows, new)
+        return new
+
+    def _add(self, values: dict[str, Any]) -> None:
+        self._run.log(values, step=self.rows, commit=True)
+        self.rows += 1
 
 
 def delete_run(identity: WandbRun) -> None:

@@ -3,14 +3,16 @@
 import os
 import signal
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from jobs.sync import upload_runs
 from sentiment.run_dir import RunDir
 from tests.tracking.conftest import MakeLife
 from tests.tracking.life import Life
 from tests.tracking.server import StoredRun, StubServer
-from tests.tracking.tracked_run import GRID, wait_until
+from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, wait_until
 
 SENT = 8
 SAVED = 3
@@ -87,6 +89,24 @@ def test_run_that_ends_earlier_than_before_is_not_what_wandb_has(killed: Life, t
     code, output = killed.sync()
     assert code == 1
     assert f"from row {SENT - 1} on" in output
+
+
+def test_run_that_completes_while_sync_looks_is_as_good_as_any(
+    killed: Life, server: StubServer, trained: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last rows and its result appear when its log has just been read."""
+    read = RunDir.read_metrics
+
+    def read_just_before_the_end(run_dir: RunDir) -> list[dict[str, Any]]:
+        rows = read(run_dir)
+        killed.log(len(killed.lines))
+        killed.complete_like(trained)
+        return rows
+
+    monkeypatch.setattr(RunDir, "read_metrics", read_just_before_the_end)
+    (upload,) = upload_runs([killed.run_dir], replace=False, limit_seconds=PATIENCE_SECONDS)
+    assert not upload.failed, upload.message
+    assert only(server).rows[:-1] == killed.rows
 
 
 def test_replacement_that_is_interrupted_is_made_good_by_the_next_sync(killed: Life, server: StubServer) -> None:
