@@ -1,4 +1,4 @@
-"""What one task of an array has to do: train its runs, or share in computing ELMo's vectors; and when to give up."""
+"""What one task of an array has to do: train its runs, prepare tweets, compute vectors; and when to give up."""
 
 import json
 import time
@@ -66,8 +66,8 @@ class Assignment:
 
     def perform(self, stop: StopRequest) -> Outcome:
         """Do it, to its end or to a reason to stop."""
-        if self.folder.submission.kind == "cache":
-            return self._encode(stop)
+        if self.folder.submission.kind != "train":
+            return self._serve(stop)
         if len(self.configs) == 1:
             return self._attempt(self.configs[0], stop)
         todo = [config for config in self.configs if not self._run_dir(config).completed]
@@ -88,6 +88,9 @@ class Assignment:
             _requeue_when_possible(slurm_job() or "")
         except SentimentError as error:
             print(f"is not requeued: {error}")
+            if self.folder.submission.kind != "train":
+                self._record_failure(error)
+                return Outcome.FAILED
             for config in self.configs:
                 if not self._run_dir(config).completed:
                     record_failure(self._run_dir(config), error)
@@ -98,17 +101,23 @@ class Assignment:
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
         return attempt_run(config, self._results, self.folder.submission.grid, stop)
 
-    def _encode(self, stop: StopRequest) -> Outcome:
+    def _serve(self, stop: StopRequest) -> Outcome:
+        """Do what runs wait for."""
         from sentiment.training.encoding import run_encoding
+        from sentiment.training.preparing import run_preparation
 
-        file = self.folder.failure_file(self.task)
-        file.unlink(missing_ok=True)
+        serve = run_preparation if self.folder.submission.kind == "data" else run_encoding
+        self.folder.failure_file(self.task).unlink(missing_ok=True)
         try:
-            return outcome_of(run_encoding(self.configs, self._results, stop, plain_console()))
-        except Exception as error:  # of any kind: all runs that wait for the vectors show it
-            write_json(file, describe(error).model_dump(mode="json"))
+            return outcome_of(serve(self.configs, self._results, stop, plain_console()))
+        except Exception as error:  # of any kind
+            self._record_failure(error)
             traceback.print_exc()
             return Outcome.FAILED
+
+    def _record_failure(self, error: Exception) -> None:
+        """All runs that wait show it."""
+        write_json(self.folder.failure_file(self.task), describe(error).model_dump(mode="json"))
 
     def insist_on_progress(self) -> None:
         """Count cuts in a row without progress.
@@ -127,11 +136,12 @@ class Assignment:
             )
 
     def _done(self) -> int:
-        """A figure that grows with the work: steps saved, or bytes of vectors."""
-        if self.folder.submission.kind == "cache":
-            files = self._results.elmo_caches.rglob("*")
-            return sum(path.stat().st_size for path in files if path.is_file() and not path.name.startswith("."))
-        return sum(steps_saved(self._run_dir(config)) for config in self.configs)
+        """A figure that grows with the work: steps saved, or bytes of prepared tweets or of vectors."""
+        if self.folder.submission.kind == "train":
+            return sum(steps_saved(self._run_dir(config)) for config in self.configs)
+        folder = self._results.corpora if self.folder.submission.kind == "data" else self._results.elmo_caches
+        files = (path for path in folder.rglob("[!.]*") if path.is_file() and ".tmp" not in path.parent.suffix)
+        return sum(path.stat().st_size for path in files)
 
 
 def _requeue_when_possible(job: str) -> None:

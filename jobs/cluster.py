@@ -9,7 +9,7 @@ from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import explain, read_yaml
 from sentiment.errors import ConfigError
 
-Kind = Literal["train", "cache", "report"]
+Kind = Literal["data", "cache", "train", "report"]
 Factor = Annotated[float, Field(ge=1)]
 
 # What sbatch takes besides and is said by a field here, or decided by how tasks are started and started again.
@@ -84,6 +84,8 @@ class ClusterFile(Section):
     """Resources of all jobs, and what differs for some."""
 
     defaults: Resources = Resources()
+    data: Resources = Resources(gpus=0)
+    """Changes for the job that prepares tweets and fits the linear floor."""
     cache: Resources = Resources()
     """Changes for the jobs that compute ELMo vectors."""
     report: Resources = Resources()
@@ -93,12 +95,13 @@ class ClusterFile(Section):
 
     def resources(self, grid: str, kind: Kind = "train") -> Resources:
         """Of one kind of job: the defaults, and over them the section of the kind or of the grid."""
-        changes = {"cache": self.cache, "report": self.report, "train": self.grids.get(grid, Resources())}[kind]
-        return self.defaults.model_copy(update=changes.model_dump(exclude_unset=True))
+        changes = {"data": self.data, "cache": self.cache, "report": self.report}
+        chosen = changes.get(kind) or self.grids.get(grid, Resources())
+        return self.defaults.model_copy(update=chosen.model_dump(exclude_unset=True))
 
     def sections(self) -> dict[str, Resources]:
         """What each section comes to, by the name under which it stands in the file."""
-        kinds: tuple[Kind, ...] = ("cache", "report")
+        kinds: tuple[Kind, ...] = ("data", "cache", "report")
         found = {"defaults": self.defaults} | {kind: self.resources("", kind) for kind in kinds}
         return found | {f"grids.{grid}": self.resources(grid) for grid in self.grids}
 
@@ -114,12 +117,3 @@ def read_cluster(path: Path) -> ClusterFile:
         return ClusterFile.model_validate(values)
     except ValidationError as error:
         raise ConfigError(explain(error, ClusterFile, str(path))) from None
-
-
-def load_cluster(path: Path, grid: str, kind: Kind = "train") -> Resources:
-    """Resources of one kind of job for a grid.
-
-    Raises:
-        ConfigError: as for read_cluster.
-    """
-    return read_cluster(path).resources(grid, kind)

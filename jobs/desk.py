@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs import slurm
-from jobs.cluster import Resources, load_cluster
+from jobs.cluster import Kind, Resources, read_cluster
 from jobs.grid import Grid
 from jobs.manifest import SubmissionDir, read_submissions, reconcile
+from jobs.preparation import unprepared
 from jobs.slurm import Job
 from jobs.state import HELD
 from jobs.status import Row, newest_tasks, read_grid_status
@@ -45,7 +46,7 @@ class Desk:
         if not runs and ("train" not in kinds or "report" in kinds):
             return []
         most = int(slurm.read_settings().get("MaxArraySize", "1001"))
-        parts = parts_for(runs, self.plan.name, cluster, newest_tasks(self.submissions), most)
+        parts = parts_for(runs, self.results, self.plan.name, cluster, newest_tasks(self.submissions), most)
         return submit_parts(self.results, self.plan.name, parts, self.queue, self.submissions)
 
     def configs(self, rows: Iterable[Row]) -> list[tuple[Row, RunConfig]]:
@@ -127,21 +128,24 @@ def tell_held(grid: str, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def parts_for(
-    runs: Iterable[tuple[Row, RunConfig]],
+    runs: Sequence[tuple[Row, RunConfig]],
+    results: Results,
     grid: str,
     cluster: Path,
     places: dict[str, tuple[SubmissionDir, int]],
     most_tasks: int,
 ) -> list[Part]:
     """The jobs for runs: those that had too little memory or time get more than they had, in an array of their own."""
-    plain = load_cluster(cluster, grid)
+    file = read_cluster(cluster)
+    plain = file.resources(grid)
     wanted: dict[str, Batch] = {}
     for row, config in runs:
         had = places[row.run_id][0].submission.resources if row.run_id in places else None
         resources = _INCREASES.get(row.state, _same)(plain, had)
         wanted.setdefault(resources.model_dump_json(), Batch([], resources)).configs.append(config)
-    cache, report = load_cluster(cluster, grid, "cache"), load_cluster(cluster, grid, "report")
-    return plan_parts(wanted.values(), cache, report, most_tasks)
+    kinds: tuple[Kind, ...] = ("data", "cache", "report")
+    others = {kind: file.resources(grid, kind) for kind in kinds}
+    return plan_parts(wanted.values(), unprepared((config for _, config in runs), results), others, most_tasks)
 
 
 def _same(plain: Resources, _had: Resources | None) -> Resources:

@@ -24,7 +24,7 @@ _HOUR = 3600.0
 
 
 def show_plan(results: Results, grid: Grid, cluster: Path) -> Iterator[str]:
-    """Lines to print; nothing is written, and no Slurm is needed.
+    """Lines to print; nothing is written but the checksum of a table of tweets, and no Slurm is needed.
 
     Raises:
         ConfigError: the cluster's file is wrong.
@@ -44,7 +44,7 @@ def show_plan(results: Results, grid: Grid, cluster: Path) -> Iterator[str]:
         configs = [config for _, config in missing]
         yield from _show_costs(configs, results)
         yield from show_vectors(grid, configs, results)
-        for part in parts_for(missing, grid.plan.name, cluster, newest_tasks(submissions), _most_tasks()):
+        for part in parts_for(missing, results, grid.plan.name, cluster, newest_tasks(submissions), _most_tasks()):
             yield f"\n{part.kind}: {len(part.tasks)} task{'s' if len(part.tasks) > 1 else ''}"
             yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, part, None)))
 

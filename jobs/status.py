@@ -9,7 +9,7 @@ from typing import Any
 from jobs.manifest import SubmissionDir
 from jobs.progress import Progress, read_progress
 from jobs.slurm import Job, read_accounting, read_queue
-from jobs.state import HELD, PLANNED, Task, Verdict, judge
+from jobs.state import HELD, PLANNED, Task, Verdict, judge, read_heralds
 from sentiment.errors import NoSlurmError, UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
@@ -156,7 +156,7 @@ def _task(
         cancelled=number in folder.cancelled,
         log=lambda: folder.log_file(number),
         accounted=lambda: _find(accounting(), key),
-        broken_dependency=lambda: _cache_failure(submissions, folder),
+        broken_dependency=lambda: _failure_before(submissions, folder),
         held_before=lambda: _held_before(held, folder),
     )
 
@@ -166,12 +166,16 @@ def _find(jobs: dict[tuple[str, int | None], Job], key: tuple[str, int]) -> Job 
     return jobs.get(key) or jobs.get((key[0], None))
 
 
-def _cache_failure(submissions: list[SubmissionDir], waiting: SubmissionDir) -> str:
-    """Why the cache job before a training job failed, as far as it said."""
-    caches = [one for one in submissions if one.submission.kind == "cache" and one.path.name < waiting.path.name]
-    for number in range(len(caches[-1].submission.tasks) if caches else 0):
-        if failure := caches[-1].read_failure(number):
-            return f"its cache job failed: {failure.error}: {failure.reason}"
+def _failure_before(submissions: list[SubmissionDir], waiting: SubmissionDir) -> str:
+    """Why a job that training waited for failed, as far as it or Slurm said."""
+    _, *ids = (waiting.submission.after or "").split(":")
+    for folder in (one for one in submissions if one.receipt and one.receipt.job_id in ids):
+        kind = folder.submission.kind
+        for number in range(len(folder.submission.tasks)):
+            if failure := folder.read_failure(number):
+                return f"its {kind} job failed: {failure.error}: {failure.reason}"
+            if heralded := read_heralds(folder.log_file(number)):
+                return f"its {kind} job ended with {heralded.state}: {heralded.reason}"
     return f"what it waited for ({waiting.submission.after}) did not succeed"
 
 

@@ -1,7 +1,7 @@
-"""From runs to jobs: ELMo's vectors, training, report as a chain, each part written down before Slurm is asked."""
+"""From runs to jobs: tweets, ELMo's vectors, training, report as a chain, each written down before Slurm is asked."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -15,6 +15,14 @@ from sentiment.errors import RunDirError, SlurmError
 from sentiment.run_dir import Results
 
 T = TypeVar("T")
+
+# Training needs what comes before it; a report can be written of what there is.
+_AFTER: dict[Kind, tuple[tuple[Kind, ...], str]] = {
+    "data": ((), ""),
+    "cache": (("data",), "afterok"),
+    "train": (("data", "cache"), "afterok"),
+    "report": (("train",), "afterany"),
+}
 
 # Slurm looks every 30 s for jobs to warn, so that a warning may come a minute early.
 _SWEEP_SECONDS = 60
@@ -42,23 +50,28 @@ class Part:
     parallelism: int
 
 
-def plan_parts(batches: Iterable[Batch], cache: Resources, report: Resources, most_tasks: int) -> list[Part]:
-    """The jobs for some runs of a grid: ELMo's vectors if any of them reads them, training, and the report.
+def plan_parts(
+    batches: Iterable[Batch], unprepared: list[RunConfig], others: Mapping[Kind, Resources], most_tasks: int
+) -> list[Part]:
+    """The jobs for some runs of a grid: tweets and ELMo's vectors as far as needed, training, and the report.
 
     Args:
+        unprepared: of the runs those that find no prepared tweets.
+        others: resources of jobs of other kinds than training.
         most_tasks: that the site allows in one array.
     """
     training = [part for batch in batches for part in _training(batch, most_tasks)]
     cached = [one for part in training for one in part.configs if one.elmo and one.elmo.cached]
-    encoders = cache.parallelism or 1
-    parts = [Part("cache", [[]] * encoders, cached, cache, encoders)] if cached else []
-    return [*parts, *training, Part("report", [[]], [], report, 1)]
+    encoders = others["cache"].parallelism or 1
+    data = [Part("data", [[]], unprepared, others["data"], 1)] if unprepared else []
+    cache = [Part("cache", [[]] * encoders, cached, others["cache"], encoders)] if cached else []
+    return [*data, *cache, *training, Part("report", [[]], [], others["report"], 1)]
 
 
 def submit_parts(
     results: Results, grid: str, parts: Sequence[Part], queue: Sequence[Job], earlier: Sequence[SubmissionDir]
 ) -> list[SubmissionDir]:
-    """Write down and submit each part: training after the vectors, the report after all training of the grid.
+    """Write down and submit each part: training after tweets and vectors, the report after all training of the grid.
 
     Args:
         queue: what Slurm has of the user's jobs.
@@ -108,9 +121,8 @@ def _pieces(items: Iterable[T], size: int) -> Iterable[list[T]]:
 
 
 def _dependency(kind: Kind, before: Sequence[SubmissionDir]) -> str | None:
-    """Training needs vectors that were computed; a report can be written of what there is."""
-    needed, condition = {"cache": (None, ""), "train": ("cache", "afterok"), "report": ("train", "afterany")}[kind]
-    ids = [_job_id(folder) for folder in before if folder.submission.kind == needed]
+    needed, condition = _AFTER[kind]
+    ids = [_job_id(folder) for folder in before if folder.submission.kind in needed]
     return f"{condition}:{':'.join(ids)}" if ids else None
 
 

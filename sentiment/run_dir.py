@@ -35,9 +35,14 @@ class Results:
         """Files of published ELMo models."""
         return self.root / "data" / "elmo"
 
+    @property
+    def corpora(self) -> Path:
+        """One folder for each prepared corpus."""
+        return self.root / "data" / "corpora"
+
     def corpus_dir(self, fingerprint: str) -> Path:
         """Of a prepared corpus; holds `tweets.parquet` (row, id, part, label, text, tokens) among others."""
-        return self.root / "data" / "corpora" / fingerprint[:16]
+        return self.corpora / fingerprint[:16]
 
     def corpus_lock(self, fingerprint: str) -> Path:
         """Held by the process that prepares a corpus."""

@@ -145,7 +145,11 @@ def test_elmo_models_are_found_without_torch() -> None:
 # What knows how runs are executed, and what looks for tweets and models before any run is; the other modules of jobs
 # know runs only by their files.
 _TRAINS = {"jobs.task", "jobs.assignment", "jobs.attempt", "jobs.side_by_side", "jobs.local", "jobs.local_task"}
-_LOOKS_FOR_FILES = dict.fromkeys(("jobs.requirements", "jobs.vector_costs"), {"sentiment.data", "sentiment.elmo"})
+_LOOKS_FOR_FILES = {
+    "jobs.preparation": {"sentiment.data", "sentiment.models.linear"},
+    "jobs.requirements": {"sentiment.data", "sentiment.elmo"},
+    "jobs.vector_costs": {"sentiment.data", "sentiment.elmo"},
+}
 JOBS = sorted((PACKAGE.parent / "jobs").glob("*.py"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,11 @@ class Floor:
     settings: dict[str, Any]
 
 
+def has_floor(corpus: Corpus) -> bool:
+    """Whether the floor of a corpus was fitted before."""
+    return _settings_file(corpus).exists()
+
+
 def linear_floor(corpus: Corpus, progress: Progress = silent) -> Floor:
     """Fit the floor on the training part and score all rows; the result is kept beside the corpus.
 
@@ -35,16 +41,20 @@ def linear_floor(corpus: Corpus, progress: Progress = silent) -> Floor:
     several processes one fits, and the others wait.
     """
     scores_file = corpus.path / f"floor-{_VERSION}.npy"
-    settings_file = corpus.path / f"floor-{_VERSION}.json"
-    if not settings_file.exists():
+    if not has_floor(corpus):
         lock_file = corpus.path / f"floor-{_VERSION}.lock"
         with patient_lock(lock_file, "fits the linear floor", lambda who: progress(who, 0, None)):
-            if not settings_file.exists():
+            if not has_floor(corpus):
                 progress("fitting the linear floor", 0, None)
                 floor = _fit(corpus)
                 write_atomically(scores_file, lambda file: np.save(file, floor.probabilities))
-                write_json(settings_file, floor.settings)
-    return Floor(np.load(scores_file), json.loads(settings_file.read_text()))
+                write_json(_settings_file(corpus), floor.settings)
+    return Floor(np.load(scores_file), json.loads(_settings_file(corpus).read_text()))
+
+
+def _settings_file(corpus: Corpus) -> Path:
+    """Written last."""
+    return corpus.path / f"floor-{_VERSION}.json"
 
 
 def _fit(corpus: Corpus) -> Floor:

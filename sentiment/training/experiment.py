@@ -9,13 +9,12 @@ import torch
 
 from sentiment.config import RunConfig
 from sentiment.data.batches import TokenStore, TweetVectors
-from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
+from sentiment.data.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.lock import ProcessLock
 from sentiment.models.classifier import Classifier, build_classifier
-from sentiment.models.linear import Floor, linear_floor
 from sentiment.records import PARTS
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.checkpoint import Checkpoints
@@ -23,6 +22,7 @@ from sentiment.training.console import Console
 from sentiment.training.device import available_threads, choose_device, make_reproducible
 from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
 from sentiment.training.outcome import write_outcome
+from sentiment.training.preparing import prepare_data
 from sentiment.training.provenance import AttemptRecord
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 from sentiment.training.tracking import MetricLog, TimingLog
@@ -53,7 +53,7 @@ def run_experiment(
             mirror_again(run_dir, config.tracking, console.say)
             return None
         try:
-            corpus, floor = _prepare_data(config, results, stop, console)
+            corpus, floor = prepare_data(config, results, stop, console)
             vectors = tweet_vectors(config, corpus, model, results, stop, console)
         except StoppedError as stopped:
             return stopped.stop
@@ -82,21 +82,6 @@ def _failure_recorded(attempt: AttemptRecord, trainer: Trainer) -> Iterator[None
         with contextlib.suppress(OSError):  # on a full disk this fails too, but the error itself says more
             attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
         raise
-
-
-def _prepare_data(config: RunConfig, results: Results, stop: StopRequest, console: Console) -> tuple[Corpus, Floor]:
-    """The corpus and its floor, both from their caches if they are there.
-
-    Raises:
-        StoppedError: there was a reason to stop; what was begun is simply begun again.
-    """
-
-    def progress(what: str, done: int, total: int | None) -> None:
-        console.progress(what, done, total)
-        stop.check()
-
-    corpus = prepare_corpus(config.data, results, progress)
-    return corpus, linear_floor(corpus, progress)
 
 
 def _refuse_other_data(config: RunConfig, results: Results, run_dir: RunDir, model: ModelFiles | None) -> None:

@@ -51,7 +51,7 @@ def main(results: Path) -> None:
     from tests.slurm.stage import BASE
 
     lap("(this measurement)")
-    timed(experiment, "_prepare_data", "open the corpus and its floor")
+    timed(experiment, "prepare_data", "open the corpus and its floor")
     timed(experiment, "_prepare_trainer", "build model and optimiser")
 
     def first_step(self: Trainer, batch: Any) -> None:

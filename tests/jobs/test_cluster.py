@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.cluster import Resources, load_cluster, read_cluster
+from jobs.cluster import Resources, read_cluster
 from sentiment.errors import ConfigError
 from tests.jobs.grid_files import GRIDS, write_yaml
 
@@ -14,7 +14,7 @@ SHIPPED = GRIDS.parent / "cluster.yaml"
 
 def _refusal(path: Path) -> str:
     with pytest.raises(ConfigError) as caught:
-        load_cluster(path, "rnn")
+        read_cluster(path).resources("rnn")
     return str(caught.value)
 
 
@@ -26,8 +26,8 @@ def test_shipped_file_names_nothing_that_only_one_site_has() -> None:
 
 
 def test_shipped_file_asks_for_no_gpu_to_write_a_report_and_knows_only_grids_that_exist() -> None:
-    assert load_cluster(SHIPPED, "rnn", "report").gpus == 0
-    assert load_cluster(SHIPPED, "rnn").gpus == 1
+    assert read_cluster(SHIPPED).resources("rnn", "report").gpus == 0
+    assert read_cluster(SHIPPED).resources("rnn").gpus == 1
     assert set(read_cluster(SHIPPED).grids) <= {path.stem for path in GRIDS.glob("*.yaml")}
 
 
@@ -40,23 +40,23 @@ def test_grid_and_kind_change_what_they_name_and_keep_the_rest(tmp_path: Path) -
             "grids": {"elmo": {"time_minutes": 500, "runs_per_task": 2, "gpus": 0}},
         },
     )
-    plain, elmo = load_cluster(path, "rnn"), load_cluster(path, "elmo")
+    plain, elmo = read_cluster(path).resources("rnn"), read_cluster(path).resources("elmo")
     assert plain == Resources(partition="gpu", time_minutes=60, sbatch={"exclude": "n7"})
     assert elmo == plain.model_copy(update={"time_minutes": 500, "runs_per_task": 2, "gpus": 0})
-    assert load_cluster(path, "elmo", "cache") == plain.model_copy(update={"memory_gb": 50})
-    assert load_cluster(path, "elmo", "report") == plain
-    assert list(read_cluster(path).sections()) == ["defaults", "cache", "report", "grids.elmo"]
+    assert read_cluster(path).resources("elmo", "cache") == plain.model_copy(update={"memory_gb": 50})
+    assert read_cluster(path).resources("elmo", "report") == plain
+    assert list(read_cluster(path).sections()) == ["defaults", "data", "cache", "report", "grids.elmo"]
 
 
 def test_grid_can_set_back_to_none_what_the_defaults_name(tmp_path: Path) -> None:
     values = {"defaults": {"partition": "gpu"}, "grids": {"smoke": {"partition": None}}}
-    assert load_cluster(write_yaml(tmp_path / "cluster.yaml", values), "smoke").partition is None
+    assert read_cluster(write_yaml(tmp_path / "cluster.yaml", values)).resources("smoke").partition is None
 
 
 def test_empty_file_is_all_defaults(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_text("", encoding="utf-8")
-    assert load_cluster(path, "rnn") == Resources()
+    assert read_cluster(path).resources("rnn") == Resources()
 
 
 def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:

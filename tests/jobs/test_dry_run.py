@@ -78,9 +78,9 @@ def test_plan_shows_differences_costs_and_directives_and_writes_nothing(base: Pa
     assert second.split() == ["1", grid.plan.runs[1].run_id, "PLANNED", "2"]
     assert "2 of 2 runs would be submitted" in text
     assert "costs: unknown, since no run on these tweets is completed here" in text
-    for line in ("train: 2 tasks", "--array=0-1", "--gpus-per-node=1", "--mem=16384M", "--requeue", "report: 1 task\n"):
+    for line in ("data: 1 task\n", "train: 2 tasks", "--array=0-1", "--gpus-per-node=1", "--mem=16384M", "--requeue", "report: 1 task\n"):
         assert line in text
-    assert not results.root.exists()
+    assert {path.name for path in results.root.rglob("*") if path.is_file()} <= {"source_hashes.json"}
 
 
 def test_plan_leaves_out_what_is_completed_and_learns_from_it(base: Path, results: Results, trained: RunDir) -> None:

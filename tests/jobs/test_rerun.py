@@ -98,7 +98,7 @@ def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -
     runs = [(_row(state, run_id=config.run_id), config) for state, config in zip(states, configs, strict=True)]
     places = _given(results, configs, Resources(time_minutes=90, memory_gb=8))
     cluster = _cluster(tmp_path, memory_gb=4, memory_factor=1.5, time_factor=2.0)
-    parts = parts_for(runs, "g", cluster, places, most_tasks=1000)
+    parts = parts_for(runs, results, "g", cluster, places, most_tasks=1000)
     given = {run: part.resources for part in parts for task in part.tasks for run in task}
     assert [given[config.run_id].memory_gb for config in configs] == [12, 4, 4, 4]
     assert [given[config.run_id].time_minutes for config in configs] == [60, 180, 60, 60]
@@ -119,7 +119,7 @@ def test_more_memory_than_nobody_knows_is_a_mistake(results: Results, tmp_path: 
     row: Row = _row("OUT_OF_MEMORY", run_id=config.run_id)
     places = _given(results, [config], Resources())
     with pytest.raises(UsageError, match="no memory_gb is configured"):
-        parts_for([(row, config)], "g", _cluster(tmp_path), places, most_tasks=1000)
+        parts_for([(row, config)], results, "g", _cluster(tmp_path), places, most_tasks=1000)
 
 
 @pytest.fixture

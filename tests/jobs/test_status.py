@@ -15,6 +15,7 @@ from jobs.slurm import Job
 from jobs.state import Task, Verdict, judge, last_line, read_heralds
 from jobs.status import GridStatus, Row, read_grid_status
 from jobs.table import render
+from sentiment.files import write_json
 from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
 
@@ -265,6 +266,21 @@ def test_held_runs_do_not_go_on_by_themselves_nor_do_those_that_wait_for_a_held_
         ("HELD", "8_0", False),
     ]
     assert status.others == {"cache": "HELD"}
+
+
+def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) -> None:
+    data = submitted(results, "data", "6", [])
+    waiting = submitted(results, "train", "8", ["run-2"], "afterok:6")
+    jobs = [queued(waiting, 0, "DependencyNeverSatisfied")]
+
+    def reason() -> str:
+        return read_grid_status(results, PLAN, [data, waiting], jobs).rows[-1].reason
+
+    assert reason() == "what it waited for (afterok:6) did not succeed"
+    (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
+    assert reason().startswith("its data job ended with OUT_OF_MEMORY: Detected 1 oom_kill event")
+    write_json(data.failure_file(0), FAILURE.model_dump(mode="json"))
+    assert reason() == "its data job failed: DivergedError: the loss is nan"
 
 
 def test_job_that_its_user_holds_waits_as_any_other(results: Results) -> None:

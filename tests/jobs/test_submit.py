@@ -2,11 +2,12 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from jobs.cluster import Resources
+from jobs.cluster import Kind, Resources
 from jobs.sbatch import directives
 from jobs.submit import Batch, Part, describe, plan_parts
 from sentiment.config import RunConfig
@@ -19,9 +20,18 @@ def _configs(count: int, **changes: object) -> list[RunConfig]:
 
 
 def _parts(
-    configs: list[RunConfig], most_tasks: int = 1000, cache: Resources | None = None, **asked: int
+    configs: list[RunConfig],
+    most_tasks: int = 1000,
+    cache: Resources | None = None,
+    unprepared: Sequence[RunConfig] = (),
+    **asked: int,
 ) -> list[Part]:
-    return plan_parts([Batch(configs, Resources(**asked))], cache or Resources(), Resources(gpus=0), most_tasks)
+    others: dict[Kind, Resources] = {
+        "data": Resources(gpus=0, cpus=7),
+        "cache": cache or Resources(),
+        "report": Resources(gpus=0),
+    }
+    return plan_parts([Batch(configs, Resources(**asked))], list(unprepared), others, most_tasks)
 
 
 def test_training_is_followed_by_the_report() -> None:
@@ -35,6 +45,14 @@ def test_runs_with_cached_vectors_wait_for_them() -> None:
     cache, training, _ = _parts([*configs, *_configs(1)], cache=Resources(parallelism=3))
     assert (cache.kind, cache.tasks, cache.configs) == ("cache", [[], [], []], configs[:2])
     assert len(training.tasks) == 5
+
+
+def test_tweets_that_are_not_prepared_come_first_and_need_no_gpu() -> None:
+    configs = _configs(3)
+    data, training, _ = _parts(configs, unprepared=configs[:1])
+    assert (data.kind, data.tasks, data.configs) == ("data", [[]], configs[:1])
+    assert (data.resources.gpus, data.resources.cpus) == (0, 7)
+    assert training.configs == configs
 
 
 @pytest.mark.parametrize(
@@ -71,7 +89,7 @@ def test_sbatch_is_told_everything(tmp_path: Path) -> None:
         sbatch={"reservation": "course"},
         setup=["module load cuda"],
     )
-    part, _ = plan_parts([Batch(_configs(5), asked)], asked, asked, 1000)
+    part, _ = plan_parts([Batch(_configs(5), asked)], [], {"cache": asked, "report": asked}, 1000)
     options, command = _options(Results(tmp_path), part, "afterok:9")
     assert options["array"] == "0-4%2"
     assert options["dependency"] == "afterok:9"

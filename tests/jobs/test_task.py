@@ -14,6 +14,7 @@ from jobs.assignment import Assignment, NoProgressError, steps_saved
 from jobs.attempt import Outcome, outcome_of
 from jobs.cluster import Resources
 from jobs.manifest import SubmissionDir, new_submission, write_intent
+from jobs.preparation import unprepared
 from jobs.side_by_side import core_shares, side_by_side
 from sentiment.config import RunConfig
 from sentiment.run_dir import Results
@@ -65,6 +66,28 @@ def test_task_trains_the_run_of_its_number(shared_results: Results, tweets_file:
     code, output = _perform(_submission(shared_results, [[config] for config in configs]), task=1)
     assert code == 0, output
     assert [shared_results.run_dir(one.run_id, GRID).completed for one in configs] == [False, True]
+
+
+def _data_submission(results: Results, config: RunConfig) -> SubmissionDir:
+    return write_intent(new_submission(results, GRID, "data", [[]], Resources(), 1, 90, None), [config])
+
+
+def test_task_for_tweets_prepares_them_and_fits_their_floor(results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file)
+    code, output = _perform(_data_submission(results, config))
+    assert code == 0, output
+    assert "900 tweets of" in output
+    assert unprepared([config], results) == []
+
+
+def test_task_for_tweets_that_cannot_be_used_says_why_to_all_that_wait(results: Results, tmp_path: Path) -> None:
+    table = tmp_path / "tweets.csv"
+    table.write_text("label,text\nperhaps,so so\n")
+    folder = _data_submission(results, small_config(table))
+    assert _perform(folder)[0] == 1
+    failure = folder.read_failure(0)
+    assert failure is not None
+    assert "'perhaps'" in failure.reason
 
 
 def test_completed_run_ends_with_0_before_anything_heavy_is_loaded(shared_results: Results, tweets_file: Path) -> None:

@@ -38,14 +38,15 @@ def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anyt
 
 
 @scenario
-def test_vectors_training_and_report_are_chained_and_chained_again(stage: Stage) -> None:
+def test_tweets_vectors_training_and_report_are_chained_and_chained_again(stage: Stage) -> None:
     """A task in the middle fails: the report is written all the same, and anew when the task is rerun."""
     stage.reports = True
     stage.write_cluster()
-    stage.write_grid(seed=[1], training__learning_rate=[0.005, DIVERGES, 0.01], **SHORT, **ELMO)
+    anew: dict[str, list[object]] = {"data__text__lowercase": [False]}
+    stage.write_grid(seed=[1], training__learning_rate=[0.005, DIVERGES, 0.01], **anew, **SHORT, **ELMO)
     stage.submit()
     submissions = read_submissions(stage.results)
-    assert [one.submission.kind for one in submissions] == ["cache", "train", "report"]
+    assert [one.submission.kind for one in submissions] == ["data", "cache", "train", "report"]
     report = stage.results.report / "report.md"
     stage.wait(report.exists, "the report")
     good, bad, also_good = stage.runs
