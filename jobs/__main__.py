@@ -31,6 +31,7 @@ AtOnce = Annotated[
 _GRIDS = Path("configs/grids")
 _CLUSTER = Path("configs/cluster.yaml")
 _RESULTS = Path("results")
+_NO_GRIDS = "no grid was submitted yet: python -m jobs submit GRID"
 
 
 @app.callback()
@@ -127,7 +128,10 @@ def rerun(
 
     chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled, "held": held}
     causes = [cause for cause, wanted in chosen.items() if wanted]
-    for plan, run_ids in _chosen(targets, Results(results)):
+    chosen_runs = _chosen(targets, Results(results))
+    if not chosen_runs:
+        typer.echo(_NO_GRIDS)
+    for plan, run_ids in chosen_runs:
         if local:
             _rerun_here(Results(results), plan, causes, run_ids, at_once)
             continue
@@ -278,7 +282,7 @@ def _show(found: list[Any], failed: bool, every_row: bool, as_json: bool) -> Non
     elif found:
         typer.echo(render(found, every_row, datetime.now(UTC)))
     else:
-        typer.echo("no grid was submitted yet: python -m jobs submit GRID")
+        typer.echo(_NO_GRIDS)
 
 
 def _tell(submitted: list[Any], considered: int) -> None:

@@ -45,4 +45,4 @@ def _missing_elmo(model: str, results: Results) -> Iterator[str]:
     try:
         find_elmo(model, results.elmo_models)
     except ElmoError as error:
-        yield f"elmo.model = {model!r}: {error}"
+        yield f"elmo.model: {error}"

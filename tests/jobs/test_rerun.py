@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from jobs.__main__ import app
 from jobs.attempt import Outcome
 from jobs.cluster import Resources
 from jobs.desk import Desk, missing_runs, parts_for, tell_held
@@ -90,6 +92,12 @@ def _given(results: Results, configs: list[RunConfig], resources: Resources) -> 
     tasks = [[config.run_id] for config in configs]
     folder = write_intent(new_submission(results, "g", "train", tasks, resources, 1, 90, None), configs)
     return {config.run_id: (folder, task) for task, config in enumerate(configs)}
+
+
+@pytest.mark.parametrize("command", ["rerun", "status"])
+def test_command_that_finds_no_grid_says_so(command: str, results: Results) -> None:
+    done = CliRunner().invoke(app, [command, "--results", str(results.root)])
+    assert (done.exit_code, done.output) == (0, "no grid was submitted yet: python -m jobs submit GRID\n")
 
 
 def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -> None:
