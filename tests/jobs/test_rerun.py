@@ -95,8 +95,8 @@ def _given(results: Results, configs: list[RunConfig], resources: Resources) -> 
 
 
 @pytest.mark.parametrize("command", ["rerun", "status"])
-def test_command_that_finds_no_grid_says_so(command: str, results: Results) -> None:
-    done = CliRunner().invoke(app, [command, "--results", str(results.root)])
+def test_command_that_finds_no_grid_says_so(command: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [command, "--results", str(tmp_path / "nothing")])
     assert (done.exit_code, done.output) == (0, "no grid was submitted yet: python -m jobs submit GRID\n")
 
 
