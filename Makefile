@@ -51,7 +51,7 @@ submit-rnn: GRID = rnn
 submit-sweep: GRID = random_sweep
 submit-attention: GRID = attention
 submit-elmo: GRID = elmo
-submit-all: GRID = rnn attention elmo stop_words
+submit-all: GRID = rnn random_sweep attention elmo stop_words
 submit submit-rnn submit-sweep submit-attention submit-elmo submit-all: $(VENV)/installed
 submit: ## submit the grids GRID to Slurm, and leave; DRY_RUN=1 only shows what would be done
 submit-rnn: ## cells, directions, depths and widths
