@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sentiment.command_line import command_line
-from sentiment.errors import UsageError
+from sentiment.errors import SentimentError, UsageError
 
 _START = time.time()
 
@@ -139,10 +139,13 @@ def train(
 
         run_dir = Results(results).run_dir(run.run_id)
         OUT.print(f"run {run.run_id}   {run.description}".rstrip(), markup=False, soft_wrap=True)
-        with Terminal() as terminal:
-            reason = run_experiment(
-                run, Results(results), run_dir, stop, Console(say=terminal.say, progress=terminal.progress)
-            )
+        try:
+            with Terminal() as terminal:
+                console = Console(say=terminal.say, progress=terminal.progress)
+                reason = run_experiment(run, Results(results), run_dir, stop, console)
+        except SentimentError:
+            run_dir.discard_unbegun()  # tweets that cannot be used, say
+            raise
     if reason:
         OUT.print(
             f"stopped ({reason.detail}); all is saved in {run_dir.path}: the same command goes on",

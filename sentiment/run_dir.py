@@ -1,6 +1,7 @@
 """A run is a directory: all names in it, and how its small files are read and written. Imports no torch."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_json
+from sentiment.lock import seems_held
 from sentiment.records import SCHEMA_VERSION, Failure, GridPlan, Record, Result, RunRecord, WandbRun
 
 R = TypeVar("R", bound=Record)
@@ -201,6 +203,12 @@ class RunDir:
             raise RunDirError(f"{self.path}: cannot be written: {error}") from None
         if (found := self.read_config()).fingerprint() != config.fingerprint():
             raise RunDirError(f"{self.path}: belongs to run {found.run_id}, not to {config.run_id}")
+
+    def discard_unbegun(self) -> None:
+        """Delete the directory if there is nothing but a configuration in it, and nobody is about to train."""
+        found = {path for path in self.path.rglob("*") if path != self.checkpoints}
+        if found <= {self.config_file, self.lock_file} and not seems_held(self.lock_file):
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def read_config(self) -> RunConfig:
         """The configuration that this run was made with.

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sentiment.__main__ import app
+from sentiment.config_file import load_config
 from sentiment.run_dir import Results, RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen, invented_tweets, write_tweets
@@ -207,6 +208,17 @@ def test_data_that_cannot_be_used_is_named(small_run_file: Path, tmp_path: Path)
     assert "unknown label 'maybe'" in _refused(1, *options, train_on("text,label\nnice,maybe\n"))
     one_class = "text,label\n" + "".join(f"tweet {n} is nice,1\n" for n in range(200))
     assert "0 negative" in _refused(1, *options, train_on(one_class))
+    assert list((tmp_path / "results" / "runs" / "single").iterdir()) == []  # nothing that a report would show
+
+
+@pytest.mark.parametrize("name", ["run.json", "checkpoints/step-1.ckpt"])
+def test_mistake_deletes_no_run_that_has_begun(small_run_file: Path, tmp_path: Path, name: str) -> None:
+    options = ("train", small_run_file, "--results", tmp_path, "--data", tmp_path / "nothing.csv")
+    run_dir = Results(tmp_path).run_dir(load_config(small_run_file, [f"data.source={options[-1]}"]).run_id)
+    (run_dir.path / name).parent.mkdir(parents=True)
+    (run_dir.path / name).touch()
+    assert "nothing.csv: no such file" in _refused(1, *options)
+    assert (run_dir.path / name).exists()
 
 
 def test_divergence_is_a_message(small_run_file: Path, tmp_path: Path) -> None:
