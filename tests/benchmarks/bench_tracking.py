@@ -1,80 +1,115 @@
 """What W&B adds to a run beside training without it, as seconds and as shares of a run of five minutes.
 
 Run with `python -m tests.benchmarks.bench_tracking`. The same run is trained with tracking disabled and offline, in
-turns; a row is logged at every tenth step, five times as often as by default.
+turns, for a short time and for a longer one: what both have in common is the start of W&B's processes beside the first
+steps. A row is logged at every tenth step, five times as often as by default. What training loses can be seen on an
+idle machine alone, the processor time of W&B's own processes on any.
 """
 
+import ctypes
+import os
+import resource
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results, RunDir
+from sentiment.run_dir import Results
 from sentiment.training.console import Console
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import StopRequest
-from sentiment.training.tracking_mirror import mirrored
 from tests.benchmarks.bench_data import made_up_tweets, write_source
 
 TWEETS = 5_000
-ROUNDS = 3
+ROUNDS = 5
 RUN_SECONDS = 300.0
-SETTINGS = {"training.epochs": 3, "training.batch_size": 32, "training.log_every": 10}
+SETTINGS = {"training.batch_size": 32, "training.log_every": 10, "training.early_stopping.patience": None}
+SHORT, LONG = 2, 12  # epochs
 MODES = ("disabled", "offline")
+
+# The kernel's number: orphans among the descendants become children of this process, which can then wait for them.
+_ADOPT_ORPHANS = 36
 
 
 def main() -> None:
     """Print all measurements."""
+    ctypes.CDLL(None).prctl(_ADOPT_ORPHANS, 1, 0, 0, 0)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "tweets.csv"
         write_source(source, list(made_up_tweets(TWEETS)))
         results = Results(Path(folder) / "results")
-        train(results, source, "disabled", "warm-up")
-        runs: dict[str, list[RunDir]] = {mode: [] for mode in MODES}
+        train(results, source, "disabled", SHORT, "warm-up")
+        kinds = [(mode, epochs) for mode in MODES for epochs in (SHORT, LONG)]
+        measured: dict[tuple[str, int], list[Cost]] = {kind: [] for kind in kinds}
         for number in range(ROUNDS):
-            for mode in MODES:
-                runs[mode].append(train(results, source, mode, f"{mode}-{number}"))
-        steps = {mode: [seconds_per_step(run_dir) for run_dir in runs[mode]] for mode in MODES}
-        starts, ends = zip(*(start_and_end(run_dir) for run_dir in runs["disabled"] + runs["offline"]), strict=True)
-    for name, values in (("start", starts), ("end", ends)):
-        for mode, some in zip(MODES, (values[:ROUNDS], values[ROUNDS:]), strict=True):
-            seconds = statistics.median(some)
-            print(f"{name}, {mode}: {seconds:.4f} s, {seconds / RUN_SECONDS:.3%} of a run of {RUN_SECONDS:.0f} s")
-    disabled, offline = (statistics.median(steps[mode]) for mode in MODES)
-    print(
-        f"step, disabled {disabled * 1e3:.2f} ms, offline {offline * 1e3:.2f} ms: {offline / disabled - 1:+.1%} "
-        f"by the medians of {ROUNDS} runs, {min(steps['offline']) / min(steps['disabled']) - 1:+.1%} by the fastest"
+            for mode, epochs in kinds:
+                measured[mode, epochs].append(train(results, source, mode, epochs, f"{mode}-{epochs}-{number}"))
+    for epochs in (SHORT, LONG):
+        disabled, offline = measured["disabled", epochs], measured["offline", epochs]
+        print(f"{offline[0].rows} rows:")
+        for name, what in (("run", "the whole run"), ("training", "training alone")):
+            without, beside = ([getattr(cost, name) for cost in costs] for costs in (disabled, offline))
+            lost = statistics.median(beside) - statistics.median(without)
+            print(f"  {what}: {spread(without)}, offline {spread(beside)}: {lost:+.2f} s, {share(lost)}")
+        used = statistics.median(cost.processor for cost in offline)
+        print(f"  W&B's processes: {used:.1f} s of processor time, {share(used)}")
+    without, beside = (
+        statistics.median(cost.training for cost in measured[mode, LONG])
+        - statistics.median(cost.training for cost in measured[mode, SHORT])
+        for mode in MODES
     )
+    print(f"the steps that only the longer run has: {without:.2f} s, offline {beside / without - 1:+.1%}")
 
 
-def train(results: Results, source: Path, mode: str, name: str) -> RunDir:
-    """A completed run in a grid of its own."""
-    config = resolve({}, {**SETTINGS, "data.source": str(source), "tracking.wandb": mode}, "the benchmark")
+@dataclass(frozen=True)
+class Cost:
+    """Of one run, in seconds."""
+
+    run: float
+    training: float
+    """With the evaluation after each epoch."""
+    processor: float
+    """Of processes beside it."""
+    rows: int
+
+
+def share(seconds: float) -> str:
+    """Of a usual run."""
+    return f"{seconds / RUN_SECONDS:.2%} of a run of {RUN_SECONDS:.0f} s"
+
+
+def spread(values: list[float]) -> str:
+    """The median, and the range."""
+    return f"{statistics.median(values):.2f} s ({min(values):.2f} to {max(values):.2f})"
+
+
+def train(results: Results, source: Path, mode: str, epochs: int, name: str) -> Cost:
+    """Train a run in a grid of its own."""
+    changes = {"data.source": str(source), "tracking.wandb": mode, "training.epochs": epochs}
+    config = resolve({}, SETTINGS | changes, "the benchmark")
     run_dir = results.run_dir(config.run_id, name)
-    run_experiment(config, results, run_dir, StopRequest(), Console(lambda line: None, lambda what, done, total: None))
-    return run_dir
-
-
-def seconds_per_step(run_dir: RunDir) -> float:
-    """Of training, with the evaluation after each epoch."""
+    console = Console(lambda line: None, lambda what, done, total: None)
+    processor, begin = processor_seconds_of_children(), time.perf_counter()
+    run_experiment(config, results, run_dir, StopRequest(), console)
+    seconds = time.perf_counter() - begin
     result = run_dir.read_result()
     if result is None:
         raise RuntimeError(f"{run_dir.path}: was not completed")
-    return result.seconds_trained / result.steps
+    processor = processor_seconds_of_children() - processor
+    return Cost(seconds, result.seconds_trained, processor, len(run_dir.read_metrics()))
 
 
-def start_and_end(run_dir: RunDir) -> tuple[float, float]:
-    """Seconds that training waits before its first step, and after its last."""
-    tracking = run_dir.read_config().tracking
-    before = len(list(run_dir.wandb_dir.glob("offline-run-*")))
-    begin = time.perf_counter()
-    with mirrored(run_dir, tracking, print):
-        started = time.perf_counter() - begin
-        while tracking.wandb != "disabled" and len(list(run_dir.wandb_dir.glob("offline-run-*"))) == before:
-            time.sleep(0.05)
-        begin = time.perf_counter()
-    return started, time.perf_counter() - begin
+def processor_seconds_of_children() -> float:
+    """Of all that have ended, once there are no others."""
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        pass
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
