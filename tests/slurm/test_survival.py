@@ -109,19 +109,21 @@ def test_preempted_runs_save_and_go_on_with_and_without_grace_time(stage: Stage)
 
 @scenario
 def test_run_whose_time_is_over_while_slurmctld_is_away_is_requeued_later(stage: Stage) -> None:
-    stage.write_grid(seed=[1], **LONG)
-    stage.submit()
-    (run,) = stage.runs
-    run.wait_for_step(40)
-    stage.cluster.stop_controller()
-    run.wait_for_step(run.step + 5)  # training does not mind
-    run.kill(signal.SIGUSR2)
-    stage.wait(lambda: "waits to be requeued" in run.log, "the end of patience of Slurm's command")
-    stage.cluster.start_controller()
-    assert stage.states() == {run.run_id: "RUNNING"}
-    stage.wait_completed([run])
-    assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", None]
-    assert run.matches_uninterrupted()
+    """On a cluster of its own: Slurm's commands fail for everybody meanwhile."""
+    with Cluster(stage.cluster.root.with_name("slurm-away")) as stage.cluster:
+        stage.write_grid(seed=[1], **LONG)
+        stage.submit()
+        (run,) = stage.runs
+        run.wait_for_step(40)
+        stage.cluster.stop_controller()
+        run.wait_for_step(run.step + 5)  # training does not mind
+        run.kill(signal.SIGUSR2)
+        stage.wait(lambda: "waits to be requeued" in run.log, "the end of patience of Slurm's command")
+        stage.cluster.start_controller()
+        assert stage.states() == {run.run_id: "RUNNING"}
+        stage.wait_completed([run])
+        assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", None]
+        assert run.matches_uninterrupted()
 
 
 @scenario
