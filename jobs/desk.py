@@ -35,15 +35,21 @@ class Desk:
         """The states of the grid's runs."""
         return read_grid_status(self.results, self.plan, self.submissions, self.queue).rows
 
+    @property
+    def lacks_report(self) -> bool:
+        """Whether training was submitted of which no report would tell, as when its submitter died too early."""
+        newest = {one.submission.kind: one.path.name for one in self.submissions}
+        active = {job.name for job in self.queue if job.active}
+        kinds = {one.submission.kind for one in self.submissions if one.submission.name in active}
+        return newest.get("report", "") < newest.get("train", "") or ("train" in kinds and "report" not in kinds)
+
     def submit(self, runs: Sequence[tuple[Row, RunConfig]], cluster: Path) -> list[SubmissionDir]:
         """Submit runs, with more of what they lacked; none are no mistake. Training without a report gets one.
 
         Raises:
             SentimentError: Slurm refuses, or the cluster's file is wrong; nothing is left in the queue then.
         """
-        active = {job.name for job in self.queue if job.active}
-        kinds = {one.submission.kind for one in self.submissions if one.submission.name in active}
-        if not runs and ("train" not in kinds or "report" in kinds):
+        if not runs and not self.lacks_report:
             return []
         most = int(slurm.read_settings().get("MaxArraySize", "1001"))
         parts = parts_for(runs, self.results, self.plan.name, cluster, newest_tasks(self.submissions), most)

@@ -161,6 +161,21 @@ def _held_desk(results: Results) -> Desk:
     return Desk(results, PLAN, jobs, [cache, first, second, report])
 
 
+def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_training(results: Results) -> None:
+    training = submitted(results, "train", "7", ["run-0"])
+    running = queued(training, 0, "None", "RUNNING")
+    assert not Desk(results, PLAN, [], []).lacks_report
+    assert Desk(results, PLAN, [running], [training]).lacks_report
+    assert Desk(results, PLAN, [], [training]).lacks_report  # the next command came when training had ended
+    report = submitted(results, "report", "8", [])
+    waiting = queued(report, None, "Dependency")
+    assert not Desk(results, PLAN, [running, waiting], [training, report]).lacks_report
+    assert not Desk(results, PLAN, [], [training, report]).lacks_report
+    assert Desk(results, PLAN, [running], [training, report]).lacks_report
+    again = submitted(results, "train", "9", ["run-0"])
+    assert Desk(results, PLAN, [], [training, report, again]).lacks_report
+
+
 def test_held_jobs_are_released_and_none_that_their_user_holds(
     results: Results, orders: Callable[[], list[str]]
 ) -> None:
