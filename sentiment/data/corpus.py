@@ -60,7 +60,8 @@ def prepare_corpus(
     """The corpus of a configuration: from the cache if the same was asked for before, else made now.
 
     It can be interrupted at any time and run by several processes at once: a corpus is complete or not there, one
-    process prepares it, and the others wait.
+    process prepares it, and the others wait. Of many tweets it starts workers, for which the script that calls it must
+    be guarded as `multiprocessing` asks for: else they would run the script, and wait for this very process.
 
     Args:
         workers: processes to use; None takes as many as there are cores. The result does not depend on it.

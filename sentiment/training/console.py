@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sentiment.training.stop import StopRequest
+
 Say = Callable[[str], None]
 Progress = Callable[[str, int, int | None], None]
 
@@ -13,3 +15,13 @@ class Console:
 
     say: Say
     progress: Progress
+
+
+def stoppable(console: Console, stop: StopRequest) -> Progress:
+    """Shows how far something is, and ends it with a StoppedError once there is a reason to stop."""
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        console.progress(what, done, total)
+        stop.check()
+
+    return progress

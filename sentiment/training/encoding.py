@@ -18,7 +18,7 @@ from sentiment.elmo.vectors import FreshVectors, build_encoder, open_vectors
 from sentiment.errors import MemoryExhaustedError
 from sentiment.records import ElmoRecord
 from sentiment.run_dir import Results
-from sentiment.training.console import Console, Progress
+from sentiment.training.console import Console, Progress, stoppable
 from sentiment.training.device import available_threads, choose_device
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
@@ -78,7 +78,7 @@ def run_encoding(
     Raises:
         SentimentError: anything that a user can mend; complete shards stay.
     """
-    progress = _stoppable(stop, console)
+    progress = stoppable(console, stop)
     try:
         for need in _needs(configs, results, progress):
             if verify:
@@ -126,7 +126,7 @@ def tweet_vectors(
         with _memory_errors():
             return FreshVectors(build_encoder(elmo, model, device), corpus.tokens, layers, device)
     cache = VectorCache(corpus, elmo, model, results.elmo_caches)
-    progress = _stoppable(stop, console)
+    progress = stoppable(console, stop)
     fill_cache(config, cache, layers, progress)
     progress("checking ELMo vectors", 0, None)
     size = cache.bytes_of(layers)
@@ -141,14 +141,6 @@ def tweet_vectors(
 def _discard_damaged(cache: VectorCache, layers: Sequence[Layer], suspicious_only: bool, console: Console) -> None:
     for path in cache.discard_damaged(layers, suspicious_only=suspicious_only):
         console.say(f"{path}: is not what was written; it is computed again")
-
-
-def _stoppable(stop: StopRequest, console: Console) -> Progress:
-    def progress(what: str, done: int, total: int | None) -> None:
-        console.progress(what, done, total)
-        stop.check()
-
-    return progress
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from sentiment.config import RunConfig
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.models.linear import Floor, linear_floor
 from sentiment.run_dir import Results
-from sentiment.training.console import Console
+from sentiment.training.console import Console, stoppable
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
 
@@ -17,11 +17,7 @@ def prepare_data(config: RunConfig, results: Results, stop: StopRequest, console
         StoppedError: there was a reason to stop; what was begun is simply begun again.
         SentimentError: the data cannot be used.
     """
-
-    def progress(what: str, done: int, total: int | None) -> None:
-        console.progress(what, done, total)
-        stop.check()
-
+    progress = stoppable(console, stop)
     corpus = prepare_corpus(config.data, results, progress)
     return corpus, linear_floor(corpus, progress)
 
