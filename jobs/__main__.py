@@ -56,9 +56,9 @@ def submit(
     With --local it ends when all have ended: with 0 if all are completed, 1 if any failed, and with 3 if it was
     stopped: everything is saved then, and the same command goes on.
     """
-    from jobs.adopt import adopt_completed
-    from jobs.desk import missing_runs, open_desk, tell_held
-    from jobs.grid import load_grid
+    from jobs.grids.grid import load_grid
+    from jobs.grids.reuse import reuse_completed
+    from jobs.session import missing_runs, open_session, tell_held
     from sentiment.run_dir import Results
 
     loaded = load_grid(_grid_file(grid), Results(results), overrides or [])
@@ -71,9 +71,9 @@ def submit(
         from jobs.local import run_here
 
         raise typer.Exit(run_here(Results(results), loaded, at_once, typer.echo))
-    with open_desk(Results(results), loaded.plan) as desk:
+    with open_session(Results(results), loaded.plan) as desk:
         Results(results).write_grid(loaded.plan)
-        adopt_completed(Results(results), loaded.plan)
+        reuse_completed(Results(results), loaded.plan)
         rows = desk.rows
         for line in tell_held(loaded.plan.name, rows):
             typer.echo(line)
@@ -122,8 +122,8 @@ def rerun(
 
     What Slurm holds is released instead: it is in the queue already.
     """
-    from jobs.desk import open_desk
-    from jobs.selection import select
+    from jobs.session import open_session
+    from jobs.status.selection import select
     from sentiment.run_dir import Results
 
     chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled, "held": held}
@@ -135,7 +135,7 @@ def rerun(
         if local:
             _rerun_here(Results(results), plan, causes, run_ids, at_once)
             continue
-        with open_desk(Results(results), plan) as desk:
+        with open_session(Results(results), plan) as desk:
             rows = select(desk.rows, causes, run_ids)
             ended = [row for row in rows if not row.held]
             try:
@@ -147,13 +147,13 @@ def rerun(
 @app.command()
 def cancel(targets: Targets = None, results: ResultsRoot = _RESULTS) -> None:
     """Cancel grids or single runs: they save and end, and go on only when they are submitted again."""
-    from jobs.desk import open_desk
+    from jobs.session import open_session
     from sentiment.run_dir import Results
 
     if not targets:
         raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
     for plan, run_ids in _chosen(targets, Results(results)):
-        with open_desk(Results(results), plan) as desk:
+        with open_session(Results(results), plan) as desk:
             jobs = desk.cancel(row for row in desk.rows if not run_ids or row.run_id in run_ids)
             if not run_ids:
                 desk.cancel_others()
@@ -171,7 +171,7 @@ def doctor(
     Ends with 1 if something stands in the way of any grid, such as a partition that does not exist.
     """
     from jobs.doctor import examine, render
-    from jobs.slurm import read_settings
+    from jobs.slurm.commands import read_settings
     from sentiment.run_dir import Results
 
     findings = list(examine(Results(results), cluster, _GRIDS))
@@ -226,7 +226,7 @@ def _grid_file(name: str) -> Path:
 
 
 def _show_plan(loaded: Any, results: Any, cluster: Path) -> None:
-    from jobs.dry_run import show_plan
+    from jobs.planning.dry_run import show_plan
 
     for line in show_plan(results, loaded, cluster):
         typer.echo(line)
@@ -242,14 +242,14 @@ def _rerun_here(results: Any, plan: Any, causes: list[str], run_ids: set[str], a
 
 def _chosen(targets: list[str] | None, results: Any) -> Any:
     """Plans and, where single runs are meant, their ids."""
-    from jobs.selection import find_targets
+    from jobs.status.selection import find_targets
 
     return find_targets(targets or [], results)
 
 
 def _read_status(grids: list[str] | None, results: Path) -> list[Any]:
-    from jobs.manifest import read_submissions
-    from jobs.status import ask_slurm, planned_grids, read_grid_status, read_plan
+    from jobs.slurm.submissions import read_submissions
+    from jobs.status.grid_status import ask_slurm, planned_grids, read_grid_status, read_plan
     from sentiment.run_dir import Results
 
     root = Results(results)
@@ -273,7 +273,7 @@ def _verdict(found: Iterable[Any]) -> int:
 def _show(found: list[Any], failed: bool, every_row: bool, as_json: bool) -> None:
     from dataclasses import replace
 
-    from jobs.table import render
+    from jobs.status.table import render
 
     if failed:
         found = [replace(grid, rows=[row for row in grid.rows if row.failed]) for grid in found]

@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jobs import slurm
-from jobs.cluster import ClusterFile, read_cluster
-from jobs.grid import expand_grid
+from jobs.grids.grid import expand_grid
+from jobs.grids.requirements import missing_for
 from jobs.local import gpus_here
-from jobs.partitions import check_resources, explain_partitions, read_partitions
-from jobs.requirements import missing_for
-from jobs.site import Finding, explain_settings
+from jobs.slurm import commands as slurm
+from jobs.slurm.partitions import check_resources, explain_partitions, read_partitions
+from jobs.slurm.resources import ClusterFile, read_cluster
+from jobs.slurm.slurm_settings import Finding, explain_settings
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError
 from sentiment.run_dir import Results
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.adopt import adopt_completed
-from jobs.assignment import KilledError
-from jobs.attempt import Outcome
-from jobs.desk import missing_runs, tell_held
-from jobs.failure import record_failure
-from jobs.grid import Grid
-from jobs.manifest import read_submissions
-from jobs.selection import select
-from jobs.status import Row, ask_slurm, read_grid_status
+from jobs.grids.grid import ExpandedGrid
+from jobs.grids.reuse import reuse_completed
+from jobs.session import missing_runs, tell_held
+from jobs.slurm.submissions import read_submissions
+from jobs.status.grid_status import RunStatus, ask_slurm, read_grid_status
+from jobs.status.selection import select
+from jobs.tasks.array_task import KilledError
+from jobs.tasks.attempt import Outcome
+from jobs.tasks.failure import record_failure
 from sentiment.config import RunConfig
 from sentiment.lock import ProcessLock
 from sentiment.records import GridPlan
@@ -42,7 +42,7 @@ def gpus_here() -> list[str]:
     return done.stdout.split() if done.returncode == 0 else []
 
 
-def run_here(results: Results, grid: Grid, at_once: int | None, say: Say) -> Outcome:
+def run_here(results: Results, grid: ExpandedGrid, at_once: int | None, say: Say) -> Outcome:
     """Run what is neither completed nor runs or waits elsewhere; completed runs of other grids are taken over.
 
     Args:
@@ -54,7 +54,7 @@ def run_here(results: Results, grid: Grid, at_once: int | None, say: Say) -> Out
 
     def choose() -> list[RunConfig]:
         results.write_grid(grid.plan)
-        adopt_completed(results, grid.plan)
+        reuse_completed(results, grid.plan)
         rows = _rows(results, grid.plan)
         for line in tell_held(grid.plan.name, rows):
             say(line)
@@ -66,7 +66,7 @@ def run_here(results: Results, grid: Grid, at_once: int | None, say: Say) -> Out
 def rerun_here(
     results: Results, plan: GridPlan, causes: Sequence[str], run_ids: set[str], at_once: int | None, say: Say
 ) -> Outcome:
-    """Run again what ended without a result, as `jobs.selection.select` chooses it; else like run_here."""
+    """Run again what ended without a result, as `jobs.status.selection.select` chooses it; else like run_here."""
 
     def choose() -> list[RunConfig]:
         chosen = select(_rows(results, plan), causes, run_ids)
@@ -90,7 +90,7 @@ def _run(
             return LocalGrid(results, plan, at_once or max(len(gpus), 1), gpus, say).run(configs, stop)
 
 
-def _rows(results: Results, plan: GridPlan) -> list[Row]:
+def _rows(results: Results, plan: GridPlan) -> list[RunStatus]:
     return read_grid_status(results, plan, read_submissions(results, plan.name), ask_slurm()).rows
 
 
@@ -153,7 +153,7 @@ class LocalGrid:
         slot = min(set(range(self.at_once)) - {attempt.slot for attempt in self._running})
         log = self.log_file(run_dir)
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-u", "-m", "jobs.local_task", str(run_dir.path), f"{slot}/{self.at_once}"]
+        command = [sys.executable, "-u", "-m", "jobs.tasks.local_task", str(run_dir.path), f"{slot}/{self.at_once}"]
         with open(log, "ab") as output:
             process = subprocess.Popen(  # noqa: S603
                 [*command, str(os.getpid())],

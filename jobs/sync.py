@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from sentiment.errors import RunDirError, SupersededError, UsageError
 from sentiment.run_dir import Results, RunDir
-from sentiment.sent_rows import OUTCOME, Row, SentRows
+from sentiment.tracking.sent_rows import OUTCOME, Row, SentRows
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def upload_report(results: Results, run_dirs: Sequence[RunDir], limit_seconds: f
         raise UsageError(
             f"{results.report}: no report of runs at W&B; `make report` writes it, `make sync` uploads runs"
         )
-    arguments = ["sentiment.training.tracking_report", str(results.root), str(wandb_run.project)]
+    arguments = ["sentiment.tracking.report_upload", str(results.root), str(wandb_run.project)]
     with tempfile.TemporaryFile() as log:
         message, failed = _run([*arguments, wandb_run.entity or ""], log.fileno(), limit_seconds)
     return f"report: {message}", failed
@@ -98,7 +98,7 @@ def _upload(run_dir: RunDir, replace: bool, limit_seconds: float) -> Upload:
     run_dir.wandb_dir.mkdir(exist_ok=True)
     with open(run_dir.wandb_dir / "process.log", "ab") as log:
         what = "replace" if superseded else "upload"
-        arguments = ["sentiment.training.tracking_process", what, "online", str(run_dir.path)]
+        arguments = ["sentiment.tracking.process", what, "online", str(run_dir.path)]
         return Upload(run_dir, *_run(arguments, log.fileno(), limit_seconds))
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from report.blocks import Section
-from report.datasets import datasets
-from report.load import Study, load_study
-from report.render import write_report
+from report.analysis.datasets import datasets
+from report.read.load import Study, load_study
+from report.render.blocks import ReportSection
+from report.render.write import write_report
 from report.sections.answer import answer
 from report.sections.attention import attention
 from report.sections.cleaning import cleaning
@@ -29,7 +29,7 @@ def build_report(results: Results, grids: list[str], folder: Path) -> tuple[Stud
     return study, write_report(build_sections(study), folder)
 
 
-def build_sections(study: Study) -> list[Section]:
+def build_sections(study: Study) -> list[ReportSection]:
     """In the order in which a reader asks; those without data are left out."""
     found = datasets(study)
     sections = [

@@ -42,9 +42,9 @@ def data(
 ) -> None:
     """Fetch a data set, clean, tokenise and split it, and say what is in it."""
     from sentiment.config_file import resolve
-    from sentiment.data.corpus import prepare_corpus
-    from sentiment.data.sentiment140 import download_sentiment140
-    from sentiment.data.sources import SENTIMENT140
+    from sentiment.data.corpus.corpus import prepare_corpus
+    from sentiment.data.sources.registry import SENTIMENT140
+    from sentiment.data.sources.sentiment140 import download_sentiment140
     from sentiment.run_dir import Results
     from sentiment.terminal import OUT, Terminal
 
@@ -97,9 +97,9 @@ def encode(
         if run.elmo is None or not run.elmo.cached:
             raise UsageError(f"{config}: reads no cached ELMo vectors; elmo.model, and elmo.cache 'on', would make it")
 
+        from sentiment.console import Console
         from sentiment.run_dir import Results
         from sentiment.terminal import OUT, Terminal
-        from sentiment.training.console import Console
         from sentiment.training.encoding import estimate_encoding, run_encoding
 
         with Terminal() as terminal:
@@ -121,7 +121,7 @@ def train(
     overrides: Overrides = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
-    """Train one run, or go on where it stopped; print its scores beside the linear floor's.
+    """Train one run, or go on where it stopped; print its scores beside the linear baseline's.
 
     Ends with 0 when the run is completed and with 3 when a signal or the time limit stopped it: everything is saved
     then, and the same command goes on.
@@ -132,9 +132,9 @@ def train(
         run = _load(config, data, [*_changes(changes or []), *(overrides or [])])
         stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
 
+        from sentiment.console import Console
         from sentiment.run_dir import Results
         from sentiment.terminal import OUT, Terminal, show_result
-        from sentiment.training.console import Console
         from sentiment.training.experiment import run_experiment
 
         run_dir = Results(results).run_dir(run.run_id)
@@ -181,8 +181,8 @@ def evaluate(
         metrics: Any = {part: of_part.model_dump() for part, of_part in result.metrics.items()}
     else:
         from sentiment.config_file import resolve
-        from sentiment.evaluate_file import evaluate_file
-        from sentiment.predictor import load_predictor
+        from sentiment.inference.evaluate_file import evaluate_file
+        from sentiment.inference.predictor import load_predictor
         from sentiment.run_dir import Results
 
         predictor = load_predictor(run_dir)
@@ -206,11 +206,11 @@ def predict(
     """Say for each tweet how probably it is positive, and for attention models which words that rests on."""
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError("predict takes either tweets in quotes, or --file IN together with --out OUT")
-    from sentiment.predictor import load_predictor
+    from sentiment.inference.predictor import load_predictor
 
     predictor = load_predictor(_trained(run))
     if file and out:
-        from sentiment.predict_file import predict_file
+        from sentiment.inference.predict_file import predict_file
         from sentiment.terminal import OUT, Terminal
 
         with Terminal() as terminal:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Self
 
+from sentiment.allocation import slurm_job, slurm_restarts
 from sentiment.errors import LockedError, RunDirError
 
 HEARTBEAT_SECONDS = 10.0
@@ -135,18 +136,6 @@ def seems_held(path: Path) -> bool:
     if owner and owner["host"] == socket.gethostname():
         return Path(f"/proc/{owner['pid']}").exists()
     return owner is not None
-
-
-def slurm_job() -> str | None:
-    """`<array>_<task>` or the job's id, as Slurm's commands take it; None outside Slurm."""
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
-
-
-def slurm_restarts() -> int:
-    """How often Slurm has requeued this job."""
-    count = os.environ.get("SLURM_RESTART_COUNT", "")
-    return int(count) if count.isdecimal() else 0
 
 
 def _parse(text: str) -> dict[str, Any] | None:

@@ -1,20 +1,29 @@
 """What a run writes down about itself: attempts, metrics and the result, as checked and versioned records."""
 
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
+
+THRESHOLD = 0.5
+"""Decision threshold: a tweet counts as positive from this probability on."""
 
 Part = Literal["train", "validation", "test", "second_test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
 Reason = Literal["completed", "signal", "deadline", "failed"]
 
 
+def timestamp() -> str:
+    """Now, as records write it: ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 class Record(BaseModel):
     """Base of all records: frozen; unknown fields are refused, so that a future version is noticed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=True)
 
 
 class Metrics(Record):
@@ -134,11 +143,14 @@ class Result(Record):
     vocabulary_size: int
     metrics: dict[Part, Metrics]
     """Of the best epoch's weights."""
-    floor: dict[Part, Metrics]
+    baseline: Annotated[dict[Part, Metrics], Field(validation_alias=AliasChoices("baseline", "floor"))]
     """TF-IDF and logistic regression on the same parts."""
     combination: dict[Part, Metrics]
-    """The mean of the model's and the floor's probabilities."""
-    floor_settings: dict[str, Any]
+    """The mean of the model's and the baseline's probabilities."""
+    baseline_settings: Annotated[
+        dict[str, Any], Field(validation_alias=AliasChoices("baseline_settings", "floor_settings"))
+    ]
+    """Earlier versions called the baseline a floor, and their results are still read."""
     overfit: Overfit
     elmo: ElmoRecord | None = None
     mixture: list[float] | None = None

@@ -151,7 +151,7 @@ class RunDir:
 
     @property
     def predictions_file(self) -> Path:
-        """Columns part, row (of the corpus), label, score, floor, for all tweets that are not trained on."""
+        """Columns part, row (of the corpus), label, score, baseline, for all tweets that are not trained on."""
         return self.path / "predictions.parquet"
 
     @property

@@ -13,11 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from sentiment.records import PARTS, Metrics, Result
+from sentiment.records import PARTS, THRESHOLD, Metrics, Result
 from sentiment.run_dir import RunDir
 
 if TYPE_CHECKING:
-    from sentiment.predictor import Predictor
+    from sentiment.inference.predictor import Predictor
 
 OUT = RichConsole(highlight=False)
 ERR = RichConsole(stderr=True, highlight=False)
@@ -81,14 +81,14 @@ class Terminal:
 
 
 def result_table(result: Result) -> Table:
-    """Scores of the run, of the linear floor and of their mean, part by part."""
+    """Scores of the run, of the linear baseline and of their mean, part by part."""
     table = _score_table()
     for part in PARTS:
         if part in result.metrics:
             metrics = result.metrics[part]
             table.add_row(f"{part.replace('_', ' ')}, {metrics.n:,} tweets", style="italic")
             table.add_row("  this run", *_scores(metrics), style="bold")
-            table.add_row("  linear floor", *_scores(result.floor[part]))
+            table.add_row("  linear baseline", *_scores(result.baseline[part]))
             table.add_row("  mean of both", *_scores(result.combination[part]))
     return table
 
@@ -150,7 +150,7 @@ def show_predictions(predictor: "Predictor", texts: Sequence[str]) -> None:
     """Print label and probability of each text, and the weight of each token where there are any."""
     for text in texts:
         prediction = predictor.predict(text)
-        label = "positive" if prediction.probability >= 0.5 else "negative"
+        label = "positive" if prediction.probability >= THRESHOLD else "negative"
         OUT.print(f"{label}  {prediction.probability:.3f}  {text}", markup=False, soft_wrap=True)
         if prediction.attention is not None:
             OUT.print("  ", weighted_tokens(prediction.tokens, prediction.attention))

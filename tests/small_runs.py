@@ -11,10 +11,10 @@ from typing import Any
 
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
+from sentiment.console import Console
 from sentiment.files import sha256_of
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.checkpoint import read_checkpoint
-from sentiment.training.console import Console
 from sentiment.training.digest import weights_sha256
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import Stop, StopRequest

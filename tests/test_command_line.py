@@ -47,7 +47,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
     assert first.exit_code == 0, first.output
     run_dir = _only_run(results)
     for expected in (
-        "linear floor",
+        "linear baseline",
         "mean of both",
         "best epoch",
         "overfit",

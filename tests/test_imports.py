@@ -11,20 +11,27 @@ PACKAGE = Path(__file__).parents[1] / "sentiment"
 
 # From the bottom to the top: each module may import those of its own layer and of those before it.
 LAYERS = [
-    {"sentiment", "sentiment.errors", "sentiment.files", "sentiment.cores", "sentiment.lock"},
+    {
+        "sentiment",
+        "sentiment.allocation",
+        "sentiment.console",
+        "sentiment.errors",
+        "sentiment.files",
+        "sentiment.lock",
+    },
     {
         "sentiment.records",
         "sentiment.config",
         "sentiment.config_file",
         "sentiment.run_dir",
-        "sentiment.sent_rows",
         "sentiment.command_line",
     },
     {"sentiment.data"},
     {"sentiment.elmo"},
     {"sentiment.models"},
+    {"sentiment.tracking"},
     {"sentiment.training"},
-    {"sentiment.predictor", "sentiment.evaluate_file", "sentiment.predict_file", "sentiment.terminal"},
+    {"sentiment.inference", "sentiment.terminal"},
     {"sentiment.__main__"},
 ]
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "pyarrow", "nltk", "numpy"}
@@ -144,26 +151,27 @@ def test_elmo_models_are_found_without_torch() -> None:
 
 # What knows how runs are executed, and what looks for tweets and models before any run is; the other modules of jobs
 # know runs only by their files.
-_TRAINS = {"jobs.task", "jobs.assignment", "jobs.attempt", "jobs.side_by_side", "jobs.local", "jobs.local_task"}
+_TRAINS = ("jobs.tasks", "jobs.local")
 _LOOKS_FOR_FILES = {
-    "jobs.preparation": {"sentiment.data", "sentiment.models.linear"},
-    "jobs.requirements": {"sentiment.data", "sentiment.elmo"},
-    "jobs.vector_costs": {"sentiment.data", "sentiment.elmo"},
+    "jobs.sync": {"sentiment.tracking"},
+    "jobs.planning.preparation": {"sentiment.data", "sentiment.models.baseline"},
+    "jobs.grids.requirements": {"sentiment.data", "sentiment.elmo"},
+    "jobs.planning.vector_costs": {"sentiment.data", "sentiment.elmo"},
 }
-JOBS = sorted((PACKAGE.parent / "jobs").glob("*.py"))
+JOBS = sorted((PACKAGE.parent / "jobs").rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", JOBS, ids=_module)
 def test_jobs_know_of_runs_only_their_files(path: Path) -> None:
-    module = f"jobs.{path.stem}"
-    allowed = {"sentiment.training"} if module in _TRAINS else _LOOKS_FOR_FILES.get(module, set())
+    module = _module(path)
+    allowed = {"sentiment.training"} if module.startswith(_TRAINS) else _LOOKS_FOR_FILES.get(module, set())
     for imported in _imports(path):
         assert imported.split(".")[0] != "report", f"{module} imports {imported}"
         if imported in MODULES and imported not in {*LAYERS[0], *LAYERS[1]}:
             assert any(imported == name or imported.startswith(f"{name}.") for name in allowed), imported
 
 
-@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", JOBS, ids=_module)
 def test_jobs_load_nothing_heavy_before_they_train(path: Path) -> None:
     assert not {one.split(".")[0] for one in _imports(path, at_import_time=True)} & HEAVY
 
@@ -171,12 +179,12 @@ def test_jobs_load_nothing_heavy_before_they_train(path: Path) -> None:
 def test_only_tracking_knows_wandb() -> None:
     every = [path for folder in ("sentiment", "jobs", "report") for path in (PACKAGE.parent / folder).rglob("*.py")]
     users = {path.stem for path in every if any(one.split(".")[0] == "wandb" for one in _imports(path))}
-    assert users == {"tracking_run", "tracking_report"}
+    assert users == {"wandb_run", "report_upload"}
 
 
 def test_training_loads_nothing_of_wandb_and_what_copies_to_it_loads_no_torch() -> None:
     assert not _loaded_by("import sentiment.training.experiment") & {"wandb", "matplotlib"}
-    assert not _loaded_by("import sentiment.training.tracking_process") & {*HEAVY, "wandb", "matplotlib"}
+    assert not _loaded_by("import sentiment.tracking.process") & {*HEAVY, "wandb", "matplotlib"}
 
 
 def test_only_jobs_know_submitit() -> None:

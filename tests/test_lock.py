@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from sentiment import lock
+from sentiment.allocation import slurm_job
 from sentiment.errors import LockedError, RunDirError
-from sentiment.lock import ProcessLock, patient_lock, seems_held, slurm_job
+from sentiment.lock import ProcessLock, patient_lock, seems_held
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data.progress import silent
+from sentiment.console import silent
 from sentiment.errors import DataError, UsageError
-from sentiment.predict_file import predict_file
-from sentiment.predictor import Predictor, load_predictor
+from sentiment.inference.predict_file import predict_file
+from sentiment.inference.predictor import Predictor, load_predictor
 from sentiment.run_dir import RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen, invented_tweets

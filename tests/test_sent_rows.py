@@ -7,7 +7,7 @@ import pytest
 from sentiment.errors import SupersededError
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
-from sentiment.sent_rows import SentRows
+from sentiment.tracking.sent_rows import SentRows
 
 ROWS = [{"step": step, "loss": 1 / step} for step in (1, 2, 3)]
 OTHER = {"step": 2, "loss": 0.4999}

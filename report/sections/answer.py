@@ -3,17 +3,18 @@
 from collections import Counter
 from pathlib import PurePath
 
-from report import effects, wording
-from report.blocks import Block, Bullets, Figure, Heading, Section, Text
-from report.datasets import Configuration, Dataset
-from report.figures import style
-from report.figures.intervals import Line, interval_figure
-from report.load import RANDOM_MARK, Finished, Grid, Study
-from report.markdown import emphasis, joined, strong
-from report.published import BEST_OF_STUDY, PLAIN_CEILING, STUDY
-from report.sections.kinds import Kind, kind_of
+from report.analysis import effects
+from report.analysis.datasets import Configuration, Dataset
+from report.analysis.grid_kind import Kind, kind_of
+from report.analysis.statistics import Estimate, McNemar, is_shown, mean, measured_accuracy
+from report.read.load import RANDOM_MARK, Finished, Grid, Study
+from report.read.published import BEST_OF_STUDY, PLAIN_CEILING, STUDY
+from report.render import wording
+from report.render.blocks import Block, Bullets, Figure, Heading, ReportSection, Text
+from report.render.charts import style
+from report.render.charts.intervals import Line, interval_figure
+from report.render.markdown import emphasis, joined, strong
 from report.sections.search import search_sentence
-from report.statistics import Estimate, McNemar, is_shown, mean, measured_accuracy
 from sentiment.records import Metrics, Part
 
 _HOW_SETTINGS_ARE_COMPARED = (
@@ -24,7 +25,7 @@ _HOW_SETTINGS_ARE_COMPARED = (
 )
 
 
-def answer(study: Study, found: list[Dataset]) -> Section:
+def answer(study: Study, found: list[Dataset]) -> ReportSection:
     """In the order in which a reader asks."""
     content: list[Block] = []
     warnings = _warnings(study, found)
@@ -40,7 +41,7 @@ def answer(study: Study, found: list[Dataset]) -> Section:
         content += [Heading("Question by question"), Text(_HOW_SETTINGS_ARE_COMPARED), Bullets(questions)]
     if warnings:
         content += [Heading("To bear in mind"), Bullets(warnings)]
-    return Section("The answer", content)
+    return ReportSection("The answer", content)
 
 
 def best_configuration(dataset: Dataset) -> Configuration | None:
@@ -52,24 +53,24 @@ def _headline(best: Configuration, dataset: Dataset) -> object:
     run = best.chosen
     test = run.result.metrics["test"]
     comparison = dataset.comparisons.get(run.run_id)
-    verdict = f", {_against_floor(comparison.floor)}" if comparison else ""
+    verdict = f", {_against_baseline(comparison.baseline)}" if comparison else ""
     first = strong(f"{wording.percent(test.accuracy)}\u00a0% of test tweets right{verdict}: {best.name}")
     interval = wording.percent_range(test.accuracy_low, test.accuracy_high)
-    against = f"; against the floor {wording.tested(comparison.floor)}" if comparison else ""
+    against = f"; against the baseline {wording.tested(comparison.baseline)}" if comparison else ""
     return joined([first, f"(95 % interval {interval}, {test.n:,} tweets of {dataset.name}{against})."])
 
 
-def _against_floor(gap: McNemar) -> str:
+def _against_baseline(gap: McNemar) -> str:
     if not is_shown(gap):
-        return "not shown to differ from the linear floor"
-    return f"{wording.percent(abs(gap.value))} points {'more' if gap.value > 0 else 'fewer'} than the linear floor"
+        return "not shown to differ from the linear baseline"
+    return f"{wording.percent(abs(gap.value))} points {'more' if gap.value > 0 else 'fewer'} than the linear baseline"
 
 
 def _details(best: Configuration, dataset: Dataset) -> list[str]:
     run = best.chosen
     details = [
         f"It is the best of {wording.plural(len(dataset.configurations), 'configuration')} by F1 on validation tweets. "
-        "The linear floor is logistic regression on TF-IDF of words and word pairs, trained on the same tweets."
+        "The linear baseline is logistic regression on TF-IDF of words and word pairs, trained on the same tweets."
     ]
     if len(best.runs) > 1:
         over_seeds = mean(best.values("test", "accuracy"))
@@ -84,7 +85,7 @@ def _details(best: Configuration, dataset: Dataset) -> list[str]:
         verdict = "helps" if gap.value > 0 else "hurts"
         shown = verdict if is_shown(gap) else "makes no difference that can be shown"
         details.append(
-            f"Averaging it with the floor {shown}: {wording.percent(run.result.combination['test'].accuracy)} % "
+            f"Averaging it with the baseline {shown}: {wording.percent(run.result.combination['test'].accuracy)} % "
             f"({wording.tested(gap)}, n = {gap.n:,})."
         )
     if "second_test" in run.result.metrics:
@@ -122,8 +123,8 @@ def _figure(best: Configuration, dataset: Dataset) -> Figure:
 
     lines = [
         measured(result.metrics, wording.shortened(best.name, 56), style.BLUE),
-        measured(result.combination, "its mean with the floor", style.GREEN),
-        measured(result.floor, "linear floor (TF-IDF)", style.ORANGE),
+        measured(result.combination, "its mean with the baseline", style.GREEN),
+        measured(result.baseline, "linear baseline (TF-IDF)", style.ORANGE),
     ]
     for one in STUDY:
         bound = f", {one.bound}" if one.bound else ""
@@ -135,7 +136,7 @@ def _figure(best: Configuration, dataset: Dataset) -> Figure:
         "published figures without an interval, measured by others on Sentiment140 (validation or test part)."
     )
     return interval_figure(
-        "answer", "Test accuracy of the best model, the floor and the study", caption, lines, "accuracy (%)"
+        "answer", "Test accuracy of the best model, the baseline and the study", caption, lines, "accuracy (%)"
     )
 
 

@@ -5,21 +5,23 @@ from collections import defaultdict
 from statistics import median
 from typing import Any
 
-from report import blocks, effects, statistics, wording
-from report.blocks import Block, Bullets, Column, Figure, Heading, Section, Table, Text
-from report.curves import read_curves
-from report.datasets import Configuration, Dataset
-from report.figures.curves import Progress, progress_figure
-from report.figures.heatmap import FULL, Attended, heatmap_figure
-from report.load import Finished, Grid, Study
+from report.analysis import effects, statistics
+from report.analysis.datasets import Configuration, Dataset
+from report.analysis.grid_kind import Kind, kind_of
+from report.read.curves import read_curves
+from report.read.load import Finished, Grid, Study
+from report.render import blocks, wording
+from report.render.blocks import Block, Bullets, Column, Figure, Heading, ReportSection, Table, Text
+from report.render.charts.curves import AccuracyCurves, progress_figure
+from report.render.charts.heatmap import FULL, Attended, heatmap_figure
 from report.sections.grids import curve_blocks, grid_blocks
-from report.sections.kinds import Kind, kind_of
+from sentiment.records import THRESHOLD
 
 _POOLING = "model.pooling"
 _EXAMPLES = 3
 
 
-def attention(study: Study, found: list[Dataset]) -> Section:
+def attention(study: Study, found: list[Dataset]) -> ReportSection:
     """Every grid with attention in it, and the tweets that the best attention model was shown."""
     content: list[Block] = []
     for grid in study.grids:
@@ -29,7 +31,7 @@ def attention(study: Study, found: list[Dataset]) -> Section:
     with_attention = [one for one in configurations if one.runs[0].config.model.pooling == "attention"]
     if with_attention:
         content += _heatmap_blocks(with_attention[0], study)
-    return Section("Self-attention", content)
+    return ReportSection("Self-attention", content)
 
 
 def _speed_blocks(grid: Grid, study: Study) -> list[Block]:
@@ -110,7 +112,7 @@ def _progress(grid: Grid, groups: dict[str, list[Finished]], study: Study) -> Fi
         curves = [one for run in runs if (one := read_curves(run, name, study.problems))]
         if curves:
             values = [[float(row["validation"]["accuracy"]) for row in one.epochs] for one in curves]
-            progress.append(Progress(name, values))
+            progress.append(AccuracyCurves(name, values))
     if not progress:
         return None
     caption = (
@@ -124,10 +126,10 @@ def _heatmap_blocks(best: Configuration, study: Study) -> list[Block]:
     run = best.chosen
     content: list[Block] = [Heading("What it looks at")]
     samples = _samples(run, study.problems)
-    right = [one for one in samples if (one["score"] >= 0.5) == (one["label"] == 1)]
-    wrong = [one for one in samples if (one["score"] >= 0.5) != (one["label"] == 1)]
+    right = [one for one in samples if (one["score"] >= THRESHOLD) == (one["label"] == 1)]
+    wrong = [one for one in samples if (one["score"] >= THRESHOLD) != (one["label"] == 1)]
     for verdict, of_verdict in (("right", right), ("wrong", wrong)):
-        chosen = sorted(of_verdict, key=lambda one: -abs(one["score"] - 0.5))[:_EXAMPLES]
+        chosen = sorted(of_verdict, key=lambda one: -abs(one["score"] - THRESHOLD))[:_EXAMPLES]
         if not chosen:
             content.append(Text(f"None of the {len(samples)} sample tweets is {verdict}."))
             continue

@@ -1,44 +1,45 @@
-"""Cleaning: what removing stop words does to networks and to the linear floor alike."""
+"""Cleaning: what removing stop words does to networks and to the linear baseline alike."""
 
 from typing import Any
 
-from report import blocks, statistics, wording
-from report.blocks import Block, Bullets, Heading, Section, Table, Text
-from report.cleanings import Pair, compare_cleanings
-from report.effects import Level, effects_of
-from report.figures import style
-from report.figures.intervals import Line, interval_figure
-from report.load import Grid, Study
-from report.published import PLAIN_CEILING
+from report.analysis import statistics
+from report.analysis.cleanings import Pair, compare_cleanings
+from report.analysis.effects import Level, effects_of
+from report.analysis.grid_kind import Kind, kind_of
+from report.analysis.statistics import Estimate
+from report.read.load import Grid, Study
+from report.read.published import PLAIN_CEILING
+from report.render import blocks, wording
+from report.render.blocks import Block, Bullets, Heading, ReportSection, Table, Text
+from report.render.charts import style
+from report.render.charts.intervals import Line, interval_figure
 from report.sections.grids import curve_blocks, grid_blocks
-from report.sections.kinds import Kind, kind_of
-from report.statistics import Estimate
 
 _STOP_WORDS = "data.text.stop_words"
 
 
-def cleaning(study: Study) -> Section:
+def cleaning(study: Study) -> ReportSection:
     """Every grid that varies how text is cleaned."""
     content: list[Block] = []
     for grid in study.grids:
         if kind_of(grid) is Kind.CLEANING:
             content += [
                 *grid_blocks(grid),
-                *_floor_blocks(grid),
+                *_baseline_blocks(grid),
                 *_pair_blocks(grid, study),
                 *curve_blocks(grid, study),
             ]
-    return Section("Cleaning", content)
+    return ReportSection("Cleaning", content)
 
 
-def _floor_blocks(grid: Grid) -> list[Block]:
-    """The floor under each way of cleaning, which shows whether the words or the nets are to blame."""
+def _baseline_blocks(grid: Grid) -> list[Block]:
+    """The baseline under each way of cleaning, which shows whether the words or the nets are to blame."""
     effect = next((one for one in effects_of(grid.finished) if one.parameter == _STOP_WORDS), None)
     if effect is None:
         return []
-    floors = {
+    baselines = {
         level.value: next(
-            statistics.measured_accuracy(run.result.floor["test"])
+            statistics.measured_accuracy(run.result.baseline["test"])
             for run in grid.finished
             if run.settings[_STOP_WORDS] == level.value
         )
@@ -47,19 +48,19 @@ def _floor_blocks(grid: Grid) -> list[Block]:
     lines = []
     for level in effect.levels:
         lines.append(Line(f"networks, {level.name}", level.score))
-        lines.append(Line(f"linear floor, {level.name}", floors[level.value], style.ORANGE))
+        lines.append(Line(f"linear baseline, {level.name}", baselines[level.value], style.ORANGE))
     ceiling = Estimate(PLAIN_CEILING.accuracy, None, None, 0)
     lines.append(Line(f"published: {PLAIN_CEILING.model}, at most", ceiling, style.MUTED, published=True))
-    runs, tweets = ([one.n for one in of] for of in ([level.score for level in effect.levels], floors.values()))
+    runs, tweets = ([one.n for one in of] for of in ([level.score for level in effect.levels], baselines.values()))
     caption = (
         "Test accuracy by what is removed from tweets. Networks: mean with Student's 95 % interval over "
-        f"{wording.span(runs)} runs each; linear floor: Wilson's interval, n = {wording.span(tweets)} tweets; hollow: "
-        "published, validation part."
+        f"{wording.span(runs)} runs each; linear baseline: Wilson's interval, n = {wording.span(tweets)} tweets; "
+        "hollow: published, validation part."
     )
     rows = [
-        {"cleaning": level.name, "runs": level.score.n, "tweets": floors[level.value].n}
+        {"cleaning": level.name, "runs": level.score.n, "tweets": baselines[level.value].n}
         | blocks.with_bounds("networks", level.score)
-        | blocks.with_bounds("floor", floors[level.value])
+        | blocks.with_bounds("baseline", baselines[level.value])
         for level in effect.levels
     ]
     columns = [
@@ -67,24 +68,24 @@ def _floor_blocks(grid: Grid) -> list[Block]:
         blocks.count("Runs", "runs"),
         blocks.interval("Networks, %", "networks"),
         blocks.count("Tweets", "tweets"),
-        blocks.interval("Floor, %", "floor"),
+        blocks.interval("Baseline, %", "baseline"),
     ]
-    alt = "Test accuracy by cleaning, networks and floor"
+    alt = "Test accuracy by cleaning, networks and baseline"
     return [
-        Text(_ceiling_sentence(effect.levels, floors)),
+        Text(_ceiling_sentence(effect.levels, baselines)),
         interval_figure(f"cleaning-{grid.name}", alt, caption, lines, "test accuracy (%)"),
         Table(f"cleaning-{grid.name}", "The same in numbers.", columns, rows, folded=True),
     ]
 
 
-def _ceiling_sentence(levels: list[Level], floors: dict[Any, Estimate]) -> str:
+def _ceiling_sentence(levels: list[Level], baselines: dict[Any, Estimate]) -> str:
     removed = next((level for level in levels if level.value == "all"), None)
     if removed is None:
         return "To compare with the published ceiling takes runs with all stop words removed."
     return (
-        f"With all stop words removed, negations among them, the networks reach {wording.share(removed.score)} and the "
-        f"linear floor {wording.share(floors['all'])}. The published study, which removed them too, reports at most "
-        f"{wording.percent(PLAIN_CEILING.accuracy)} % for every recurrent net."
+        f"With all stop words removed, negations among them, the networks reach {wording.share(removed.score)} and "
+        f"the linear baseline {wording.share(baselines['all'])}. The published study, which removed them too, reports "
+        f"at most {wording.percent(PLAIN_CEILING.accuracy)} % for every recurrent net."
     )
 
 
@@ -160,8 +161,9 @@ def _pairs_table(grid: Grid, pairs: list[Pair]) -> Table:
     seeds = sum(len(pair.by_seed) for pair in pairs)
     caption = (
         f"Grid {grid.name}: test accuracy under the first cleaning less that under the second, on the tweets that both "
-        "have, with its 95 % interval. Nets of several seeds: paired t-test over tweets; the floor and every seed by "
-        f"itself: exact McNemar test. p-values are adjusted together for {wording.plural(len(pairs), 'comparison')}, "
-        f"those of single seeds for {wording.plural(seeds, 'test')} (Benjamini-Hochberg)."
+        "have, with its 95 % interval. Nets of several seeds: paired t-test over tweets; the baseline and every seed "
+        "by itself: exact McNemar test. p-values are adjusted together for "
+        f"{wording.plural(len(pairs), 'comparison')}, those of single seeds for {wording.plural(seeds, 'test')} "
+        "(Benjamini-Hochberg)."
     )
     return Table(f"cleaning-pairs-{grid.name}", caption, columns, rows)

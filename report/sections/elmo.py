@@ -1,23 +1,24 @@
 """ELMo: which model, layers, dropout and L2 are best, what it costs, and which layers are used."""
 
-from report import blocks, statistics, wording
-from report.blocks import Block, Heading, Row, Section, Table, Text
-from report.datasets import Dataset
-from report.effects import test_accuracy
-from report.figures.cost import Costly, cost_figure, mixture_figure
-from report.load import RANDOM_MARK, Finished, Study
-from report.markdown import joined, strong
-from report.matching import Matcher
-from report.predictions import read_scores
+from report.analysis import statistics
+from report.analysis.common_tweets import Matcher
+from report.analysis.datasets import Dataset
+from report.analysis.effects import test_accuracy
+from report.analysis.grid_kind import Kind, kind_of
+from report.read.load import RANDOM_MARK, Finished, Study
+from report.read.predictions import read_scores
+from report.render import blocks, wording
+from report.render.blocks import Block, Heading, ReportSection, Row, Table, Text
+from report.render.charts.cost import Costly, cost_figure, mixture_figure
+from report.render.markdown import joined, strong
 from report.sections.grids import curve_blocks, grid_blocks
-from report.sections.kinds import Kind, kind_of
 from sentiment.errors import RunDirError
 
 _MOST_MIXTURES = 24
 _LAYERS = ("context-free", "first", "top")
 
 
-def elmo(study: Study, found: list[Dataset]) -> Section:
+def elmo(study: Study, found: list[Dataset]) -> ReportSection:
     """Every grid that varies ELMo, then cost and mixtures of all runs with it on the first data set."""
     content: list[Block] = []
     for grid in study.grids:
@@ -30,7 +31,7 @@ def elmo(study: Study, found: list[Dataset]) -> Section:
             warning = "Models marked so have random numbers for weights: their scores say nothing about ELMo."
             content.insert(0, Text(joined([strong(f"[{RANDOM_MARK}]"), warning])))
         content += [*_against_plain(found[0], study), *_cost_blocks(runs), *_mixture_blocks(with_elmo)]
-    return Section("ELMo", content)
+    return ReportSection("ELMo", content)
 
 
 def _against_plain(dataset: Dataset, study: Study) -> list[Block]:

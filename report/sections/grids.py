@@ -3,16 +3,16 @@
 from itertools import cycle
 from typing import Any
 
-from report import blocks, wording
-from report.blocks import Block, Bullets, Column, Figure, Heading, Table, Text
-from report.curves import overfitting_sentences, read_curves
-from report.datasets import datasets
-from report.effects import Effect, comparable, effects_of, sentence
-from report.figures import style
-from report.figures.curves import small_multiples
-from report.figures.intervals import Line, interval_figure
-from report.load import RANDOM_MARK, Grid, Study
-from report.markdown import emphasis
+from report.analysis.datasets import datasets
+from report.analysis.effects import Effect, comparable, effects_of, sentence
+from report.read.curves import overfitting_sentences, read_curves
+from report.read.load import RANDOM_MARK, Grid, Study
+from report.render import blocks, wording
+from report.render.blocks import Block, Bullets, Column, Figure, Heading, Table, Text
+from report.render.charts import style
+from report.render.charts.curves import small_multiples
+from report.render.charts.intervals import Line, interval_figure
+from report.render.markdown import emphasis
 
 _MOST_CURVES = 6
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from report import blocks, statistics, wording
-from report.blocks import Column, Heading, Row, Section, Table
-from report.datasets import Configuration, Dataset
-from report.load import Finished, Run, Study, attempt_seconds
-from report.markdown import joined, strong
-from report.published import PUBLISHED
+from report.analysis import statistics
+from report.analysis.datasets import Configuration, Dataset
+from report.read.load import Finished, Run, Study, attempt_seconds
+from report.read.published import PUBLISHED
+from report.render import blocks, wording
+from report.render.blocks import Column, Heading, ReportSection, Row, Table
+from report.render.markdown import joined, strong
 from sentiment.records import Part, RunRecord
 
 _SHOWN = 15
@@ -17,13 +18,13 @@ _METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall"
 _PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
 
 
-def leaderboard(study: Study, found: list[Dataset]) -> Section:
+def leaderboard(study: Study, found: list[Dataset]) -> ReportSection:
     """By data set and configuration, then every single run, then those without a result."""
     content: list[blocks.Block] = []
     for number, dataset in enumerate(found, 1):
         content += _of_dataset(dataset, number, len(found))
     content += _all_runs(study, found)
-    return Section("Leaderboard", content)
+    return ReportSection("Leaderboard", content)
 
 
 def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
@@ -36,7 +37,7 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
     caption = (
         f"By configuration, {dataset.name}: mean \u00b1 standard deviation over seeds, in per cent. Ordered by "
-        f"validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the floor: "
+        f"validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the baseline: "
         f"exact McNemar tests on the same tweets, n = {tests:,} each, p-values adjusted together for "
         f"{wording.plural(len(dataset.comparisons), 'run')} (Benjamini-Hochberg, 5 %)."
     )
@@ -44,7 +45,7 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
         where = "on all of Sentiment140" + ("" if dataset.is_sentiment140 else ", which are other tweets than these")
         caption += f" Published figures were not measured here but {where}."
     best = None if dataset.configurations[0].is_random else 1
-    references = [_floor_row(dataset.configurations[0].chosen), *published]
+    references = [_baseline_row(dataset.configurations[0].chosen), *published]
     content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + references, best=best))
     if len(rows) > _SHOWN:
         rest = f"The other {len(rows) - _SHOWN} configurations on {dataset.name}."
@@ -61,8 +62,8 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
         blocks.percent("Validation F1", "validation_f1"),
         Column("Validation accuracy", "validation_accuracy", _accuracy("validation_accuracy")),
         Column("Test accuracy", "test_accuracy", _accuracy("test_accuracy")),
-        blocks.points("Points above the floor", "above_floor"),
-        blocks.text("Against the floor", "against_floor"),
+        blocks.points("Points above the baseline", "above_baseline"),
+        blocks.text("Against the baseline", "against_baseline"),
         blocks.count("Seeds", "seeds"),
         blocks.text("Overfits", "overfits"),
         *(blocks.percent(f"Test {_METRICS[metric]}", f"test_{metric}") for metric in ("precision", "recall", "f1")),
@@ -98,10 +99,10 @@ def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
             row[f"{part}_{metric}"] = one.mean(part, metric)
             row[f"{part}_{metric}_sd"] = statistics.deviation(values)
     compared = [run for run in one.runs if run.run_id in dataset.comparisons]
-    gaps = [dataset.comparisons[run.run_id].floor for run in compared]
+    gaps = [dataset.comparisons[run.run_id].baseline for run in compared]
     shown = [dataset.adjusted[run.run_id] < statistics.ALPHA for run in compared]
-    row["above_floor"] = sum(gap.value for gap in gaps) / len(gaps) if gaps else None
-    row["against_floor"] = _verdict([(gap.value, is_shown) for gap, is_shown in zip(gaps, shown, strict=True)])
+    row["above_baseline"] = sum(gap.value for gap in gaps) / len(gaps) if gaps else None
+    row["against_baseline"] = _verdict([(gap.value, is_shown) for gap, is_shown in zip(gaps, shown, strict=True)])
     overfits = sum(run.result.overfit.overfits for run in one.runs)
     row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
     row["parameters"] = one.runs[0].result.parameters
@@ -114,7 +115,7 @@ def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
 
 
 def _verdict(gaps: list[tuple[float, bool]]) -> str:
-    """In how many seeds the difference from the floor is shown, and in which direction."""
+    """In how many seeds the difference from the baseline is shown, and in which direction."""
     if not gaps:
         return wording.DASH
     better = sum(is_shown and value > 0 for value, is_shown in gaps)
@@ -124,13 +125,13 @@ def _verdict(gaps: list[tuple[float, bool]]) -> str:
     return ", ".join(words) or "not shown"
 
 
-def _floor_row(run: Finished) -> dict[str, Any]:
-    """The floor on the tweets of a run, which cleaned in another way would give another floor."""
+def _baseline_row(run: Finished) -> dict[str, Any]:
+    """The baseline on the tweets of a run, which cleaned in another way would give another baseline."""
     row: dict[str, Any] = dict.fromkeys(_configuration_keys())
     row |= {"published": False, "rank": None, "bound": "", "random_numbers": False}
-    row["model"] = "linear floor, tweets cleaned as for the first"
-    scores = [(part, metric) for part in _PARTS if part in run.result.floor for metric in _METRICS]
-    return row | {f"{part}_{metric}": getattr(run.result.floor[part], metric) for part, metric in scores}
+    row["model"] = "linear baseline, tweets cleaned as for the first"
+    scores = [(part, metric) for part in _PARTS if part in run.result.baseline for metric in _METRICS]
+    return row | {f"{part}_{metric}": getattr(run.result.baseline[part], metric) for part, metric in scores}
 
 
 def _published_row(one: Any) -> dict[str, Any]:
@@ -145,7 +146,17 @@ def _published_row(one: Any) -> dict[str, Any]:
 
 def _configuration_keys() -> list[str]:
     scores = [f"{part}_{metric}{end}" for part in _PARTS for metric in _METRICS for end in ("", "_sd")]
-    return [*scores, "seeds", "above_floor", "against_floor", "overfits", "parameters", "best_epoch", "seconds", *_COST]
+    return [
+        *scores,
+        "seeds",
+        "above_baseline",
+        "against_baseline",
+        "overfits",
+        "parameters",
+        "best_epoch",
+        "seconds",
+        *_COST,
+    ]
 
 
 def _all_runs(study: Study, found: list[Dataset]) -> list[blocks.Block]:
@@ -188,8 +199,8 @@ def _run_row(run: Run, found: list[Dataset]) -> dict[str, Any]:
 
 
 def _result_values(run: Finished | None, found: list[Dataset]) -> dict[str, Any]:
-    names = ["parameters", "epochs", "best_epoch", "seconds", "overfits", "gap", "combined", "floor_accuracy"]
-    names += ["mcnemar_only_run", "mcnemar_only_floor", "mcnemar_p", "mcnemar_q"]
+    names = ["parameters", "epochs", "best_epoch", "seconds", "overfits", "gap", "combined", "baseline_accuracy"]
+    names += ["mcnemar_only_run", "mcnemar_only_baseline", "mcnemar_p", "mcnemar_q"]
     values: dict[str, Any] = dict.fromkeys(names)
     values["random_numbers"] = run is not None and run.is_random
     if run is None:
@@ -199,12 +210,12 @@ def _result_values(run: Finished | None, found: list[Dataset]) -> dict[str, Any]
     values |= {"seconds": result.seconds_trained, "gap": result.overfit.gap}
     values["overfits"] = "yes" if result.overfit.overfits else "no"
     values["combined"] = result.combination["test"].accuracy
-    values["floor_accuracy"] = result.floor["test"].accuracy
+    values["baseline_accuracy"] = result.baseline["test"].accuracy
     for dataset in found:
         if comparison := dataset.comparisons.get(run.run_id):
-            floor = comparison.floor
-            values |= {"mcnemar_only_run": floor.only_first, "mcnemar_only_floor": floor.only_second}
-            values |= {"mcnemar_p": floor.p, "mcnemar_q": dataset.adjusted[run.run_id]}
+            baseline = comparison.baseline
+            values |= {"mcnemar_only_run": baseline.only_first, "mcnemar_only_baseline": baseline.only_second}
+            values |= {"mcnemar_p": baseline.p, "mcnemar_q": dataset.adjusted[run.run_id]}
     return values
 
 
@@ -221,9 +232,9 @@ def _run_columns(rows: list[dict[str, Any]]) -> list[Column]:
             columns.append(blocks.percent("F1", f"{part}_f1"))
     return [
         *columns,
-        blocks.percent("Floor, test", "floor_accuracy"),
-        blocks.percent("Mean with floor, test", "combined"),
-        blocks.p_value("p against floor", "mcnemar_p"),
+        blocks.percent("Baseline, test", "baseline_accuracy"),
+        blocks.percent("Mean with baseline, test", "combined"),
+        blocks.p_value("p against baseline", "mcnemar_p"),
         blocks.p_value("adjusted p", "mcnemar_q"),
         blocks.text("Overfits", "overfits"),
         blocks.count("Parameters", "parameters"),

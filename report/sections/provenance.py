@@ -4,22 +4,23 @@ import shlex
 from collections import Counter
 from typing import Any
 
-from report import blocks, effort, wording
-from report.blocks import Block, Bullets, Heading, Row, Section, Table, Text
-from report.load import Grid, Run, Study
-from report.markdown import code
-from report.tweets import read_counts
+from report.analysis import usage as effort
+from report.read.load import Grid, Run, Study
+from report.read.tweets import read_counts
+from report.render import blocks, wording
+from report.render.blocks import Block, Bullets, Heading, ReportSection, Row, Table, Text
+from report.render.markdown import code
 
 _HASH = 12
 
 
-def provenance(study: Study) -> Section:
+def provenance(study: Study) -> ReportSection:
     """From the records of all attempts."""
     content: list[Block] = [Bullets(_facts(study)), _effort_table(study), *_data_blocks(study)]
     content += [Heading("The command for every run"), _commands(study)]
     if study.problems:
         content += [Heading("What could not be read"), Bullets(list(dict.fromkeys(study.problems)))]
-    return Section("How it was made", content)
+    return ReportSection("How it was made", content)
 
 
 def _facts(study: Study) -> list[str]:
@@ -84,7 +85,7 @@ def _effort_table(study: Study) -> Table:
 
 def _effort_row(name: str, runs: list[Run]) -> dict[str, Any]:
     completed = sum(run.state == "completed" for run in runs)
-    return {"grid": name, "runs": len(runs), "completed": completed} | vars(effort.effort_of(runs))
+    return {"grid": name, "runs": len(runs), "completed": completed} | vars(effort.usage_of(runs))
 
 
 def _data_blocks(study: Study) -> list[Block]:

@@ -2,28 +2,29 @@
 
 from typing import Any
 
-from report import blocks, statistics, wording
-from report.blocks import Block, Bullets, Column, Figure, Heading, Section, Table, Text
-from report.effects import varying
-from report.figures import style
-from report.figures.intervals import Line, interval_figure
-from report.figures.parallel import Trial, parallel_figure
-from report.importance import ENOUGH_TRIALS, importances
-from report.load import Finished, Grid, Study
-from report.markdown import emphasis
-from report.sections.kinds import Kind, kind_of
+from report.analysis import statistics
+from report.analysis.effects import varying
+from report.analysis.grid_kind import Kind, kind_of
+from report.analysis.importance import ENOUGH_TRIALS, importances
+from report.read.load import Finished, Grid, Study
+from report.render import blocks, wording
+from report.render.blocks import Block, Bullets, Column, Figure, Heading, ReportSection, Table, Text
+from report.render.charts import style
+from report.render.charts.intervals import Line, interval_figure
+from report.render.charts.parallel import Trial, parallel_figure
+from report.render.markdown import emphasis
 
 _BEST = 10
 _SCORE = "validation F1"
 
 
-def search(study: Study) -> Section:
+def search(study: Study) -> ReportSection:
     """Every grid of random trials."""
     content: list[Block] = []
     for grid in study.grids:
         if kind_of(grid) is Kind.SEARCH:
             content += _grid_blocks(grid)
-    return Section("Random search", content)
+    return ReportSection("Random search", content)
 
 
 def search_sentence(grid: Grid) -> str:

@@ -1,17 +1,17 @@
 """RNN variants: what cell, direction, depth, width and regularisation do; and how runs learn."""
 
-from report import wording
-from report.blocks import Block, Heading, Section
-from report.curves import read_curves
-from report.datasets import Dataset
-from report.figures.curves import full_curves
-from report.load import Study
+from report.analysis.datasets import Dataset
+from report.analysis.grid_kind import Kind, kind_of
+from report.read.curves import read_curves
+from report.read.load import Study
+from report.render import wording
+from report.render.blocks import Block, Heading, ReportSection
+from report.render.charts.curves import full_curves
 from report.sections.answer import best_configuration
 from report.sections.grids import curve_blocks, grid_blocks
-from report.sections.kinds import Kind, kind_of
 
 
-def variants(study: Study, found: list[Dataset]) -> Section:
+def variants(study: Study, found: list[Dataset]) -> ReportSection:
     """Every grid that varies the net or its training, with learning curves; the best run's in full."""
     content: list[Block] = []
     for grid in study.grids:
@@ -28,4 +28,4 @@ def variants(study: Study, found: list[Dataset]) -> Section:
         )
         content.append(Heading("How the best run learned"))
         content.append(full_curves("curves-best", "Learning curves of the best run", caption, curves))
-    return Section("RNN variants", content)
+    return ReportSection("RNN variants", content)

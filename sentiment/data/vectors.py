@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sentiment.data.lines import open_bytes, translated_errors
+from sentiment.data.tables.lines import open_bytes, translated_errors
 from sentiment.errors import ConfigError, DataError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import VocabularyConfig
-from sentiment.data.corpus import Corpus
+from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.vectors import read_vectors
 from sentiment.errors import DataError
 from sentiment.files import write_atomically

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sentiment.data.download import Remote, download
-from sentiment.data.progress import Progress
+from sentiment.console import Progress
+from sentiment.data.sources.download import Remote, download
 from sentiment.elmo.options import ElmoOptions, read_options
 from sentiment.elmo.random_weights import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.weights import Weights, check_weights, random_seed, read_weights
@@ -30,7 +30,7 @@ _TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedModel:
     """A model of Peters et al. (2018)."""
 
     folder: str
@@ -54,10 +54,10 @@ class Published:
 
 
 PUBLISHED = {
-    "small": Published("2x1024_128_2048cnn_1xhighway"),
-    "medium": Published("2x2048_256_2048cnn_1xhighway"),
-    "original": Published("2x4096_512_2048cnn_2xhighway", 374_434_792),
-    "original-5.5b": Published("2x4096_512_2048cnn_2xhighway_5.5B", 374_434_792),
+    "small": PublishedModel("2x1024_128_2048cnn_1xhighway"),
+    "medium": PublishedModel("2x2048_256_2048cnn_1xhighway"),
+    "original": PublishedModel("2x4096_512_2048cnn_2xhighway", 374_434_792),
+    "original-5.5b": PublishedModel("2x4096_512_2048cnn_2xhighway_5.5B", 374_434_792),
 }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from sentiment.elmo.characters import CHARACTER_KINDS, CHARACTERS
+from sentiment.elmo.encoder.characters import CHARACTER_KINDS, CHARACTERS
 from sentiment.errors import ElmoError
 
 Shape = tuple[int, ...]

@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder import LAYERS, Encoded, Layer
-from sentiment.elmo.state import WARM_TEXT, StateMode
+from sentiment.elmo.encoder.encoder import LAYERS, Encoded, Layer
+from sentiment.elmo.encoder.state import WARM_TEXT, StateMode
 from sentiment.errors import ElmoError
 
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")

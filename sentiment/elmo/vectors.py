@@ -8,13 +8,13 @@ import torch
 
 from sentiment.config import ElmoConfig
 from sentiment.data.batches import Rows
-from sentiment.elmo.cache import VectorCache
-from sentiment.elmo.cache_filler import build_elmo
-from sentiment.elmo.cache_plan import CachePlan
-from sentiment.elmo.encoder import Encoded, Layer
-from sentiment.elmo.layer_rows import DiskRows, LayerRows, MemoryRows, TypeRows
+from sentiment.elmo.cache.cache import VectorCache
+from sentiment.elmo.cache.cache_filler import build_elmo
+from sentiment.elmo.cache.cache_plan import CachePlan
+from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows, TypeRows
+from sentiment.elmo.cache.placement import Place
+from sentiment.elmo.encoder.encoder import Encoded, Layer
 from sentiment.elmo.models import ModelFiles
-from sentiment.elmo.placement import Place
 
 
 class Encoder(Protocol):

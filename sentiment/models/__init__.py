@@ -1,1 +1,1 @@
-"""Classifiers: token vectors, an encoder, pooling, one logit; and the linear floor that each has to beat."""
+"""Classifiers: token vectors, an encoder, pooling, one logit; and the linear baseline that each has to beat."""

@@ -5,7 +5,7 @@ from torch import nn
 
 from sentiment.config import ElmoConfig
 from sentiment.data.batches import Batch
-from sentiment.elmo.encoder import LAYERS
+from sentiment.elmo.encoder.encoder import LAYERS
 from sentiment.elmo.scalar_mix import ScalarMix
 from sentiment.models.embedding import TokenEmbedding
 

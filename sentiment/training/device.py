@@ -5,8 +5,8 @@ import warnings
 
 import torch
 
+from sentiment.allocation import available_cores
 from sentiment.config import RuntimeConfig
-from sentiment.cores import available_cores
 from sentiment.errors import UsageError
 
 _MOST_THREADS = 8

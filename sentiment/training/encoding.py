@@ -6,19 +6,19 @@ from contextlib import contextmanager
 import torch
 
 from sentiment.config import RunConfig
+from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
-from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.elmo.cache import VectorCache, layers_of
-from sentiment.elmo.encoder import Layer
+from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.elmo.cache.cache import VectorCache, layers_of
+from sentiment.elmo.cache.cache_requests import CacheRequest, cache_requests
+from sentiment.elmo.cache.placement import choose_place
+from sentiment.elmo.encoder.encoder import Layer
+from sentiment.elmo.encoder.state import state_record
 from sentiment.elmo.models import ModelFiles, find_elmo
-from sentiment.elmo.needs import Need, needed_caches
-from sentiment.elmo.placement import choose_place
-from sentiment.elmo.state import state_record
 from sentiment.elmo.vectors import FreshVectors, build_encoder, open_vectors
 from sentiment.errors import MemoryExhaustedError
 from sentiment.records import ElmoRecord
 from sentiment.run_dir import Results
-from sentiment.training.console import Console, Progress, stoppable
 from sentiment.training.device import available_threads, choose_device
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
@@ -42,8 +42,8 @@ def elmo_record(config: RunConfig, model: ModelFiles | None) -> ElmoRecord | Non
     return ElmoRecord(model=config.elmo.model, fingerprint=model.fingerprint, state=state, random=model.random)
 
 
-def _needs(configs: Sequence[RunConfig], results: Results, progress: Progress) -> list[Need]:
-    return needed_caches(configs, results, lambda data: prepare_corpus(data, results, progress))
+def _needs(configs: Sequence[RunConfig], results: Results, progress: Progress) -> list[CacheRequest]:
+    return cache_requests(configs, results, lambda data: prepare_corpus(data, results, progress))
 
 
 def estimate_encoding(configs: Sequence[RunConfig], results: Results, console: Console) -> None:
@@ -78,7 +78,7 @@ def run_encoding(
     Raises:
         SentimentError: anything that a user can mend; complete shards stay.
     """
-    progress = stoppable(console, stop)
+    progress = stop.interrupting(console.progress)
     try:
         for need in _needs(configs, results, progress):
             if verify:
@@ -126,7 +126,7 @@ def tweet_vectors(
         with _memory_errors():
             return FreshVectors(build_encoder(elmo, model, device), corpus.tokens, layers, device)
     cache = VectorCache(corpus, elmo, model, results.elmo_caches)
-    progress = stoppable(console, stop)
+    progress = stop.interrupting(console.progress)
     fill_cache(config, cache, layers, progress)
     progress("checking ELMo vectors", 0, None)
     size = cache.bytes_of(layers)

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from sentiment.config import RunConfig
+from sentiment.console import Console
 from sentiment.data.batches import TokenStore, TweetVectors
-from sentiment.data.corpus import Corpus, corpus_fingerprint
+from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, SentimentError
@@ -17,16 +18,15 @@ from sentiment.lock import ProcessLock
 from sentiment.models.classifier import Classifier, build_classifier
 from sentiment.records import PARTS
 from sentiment.run_dir import Results, RunDir
+from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints
-from sentiment.training.console import Console
 from sentiment.training.device import available_threads, choose_device, make_reproducible
 from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
+from sentiment.training.metric_log import MetricLog, TimingLog
 from sentiment.training.outcome import write_outcome
 from sentiment.training.preparing import prepare_data
 from sentiment.training.provenance import AttemptRecord
 from sentiment.training.stop import Stop, StoppedError, StopRequest
-from sentiment.training.tracking import MetricLog, TimingLog
-from sentiment.training.tracking_mirror import mirror_again, mirrored
 from sentiment.training.trainer import Trainer, TrainingData
 
 
@@ -53,7 +53,7 @@ def run_experiment(
             mirror_again(run_dir, config.tracking, console.say)
             return None
         try:
-            corpus, floor = prepare_data(config, results, stop, console)
+            corpus, baseline = prepare_data(config, results, stop, console)
             vectors = tweet_vectors(config, corpus, model, results, stop, console)
         except StoppedError as stopped:
             return stopped.stop
@@ -64,7 +64,7 @@ def run_experiment(
             vocabulary.write(run_dir.vocabulary_file)
             reason = trainer.train()
             if reason is None:
-                write_outcome(run_dir, config, trainer, corpus, len(vocabulary), floor, elmo)
+                write_outcome(run_dir, config, trainer, corpus, len(vocabulary), baseline, elmo)
             attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
         return reason
 

@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.records import Metrics, Overfit
+from sentiment.records import THRESHOLD, Metrics, Overfit
 
 Probabilities = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer[Any]]
 
 
 def measure(labels: Labels, probabilities: Probabilities) -> Metrics:
-    """Score probabilities of the positive class, both of shape (n,), at the threshold 0.5."""
+    """Score probabilities of the positive class, both of shape (n,), at the decision threshold."""
     from scipy.stats import binomtest
     from sklearn.metrics import log_loss, precision_recall_fscore_support
 
-    predicted = probabilities >= 0.5
+    predicted = probabilities >= THRESHOLD
     right = int((predicted == (labels == 1)).sum())
     precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="binary", zero_division=0)
     interval = binomtest(right, len(labels)).proportion_ci(method="wilson")

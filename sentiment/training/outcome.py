@@ -8,10 +8,10 @@ import numpy as np
 
 from sentiment.config import RunConfig
 from sentiment.data.batches import Rows
-from sentiment.data.corpus import Corpus
+from sentiment.data.corpus.corpus import Corpus
 from sentiment.files import write_atomically
+from sentiment.models.baseline import Baseline
 from sentiment.models.elmo_embedding import ElmoEmbedding
-from sentiment.models.linear import Floor
 from sentiment.records import ElmoRecord, Metrics, Part, Result
 from sentiment.run_dir import RunDir
 from sentiment.training.checkpoint import write_checkpoint
@@ -29,7 +29,7 @@ def write_outcome(
     trainer: Trainer,
     corpus: Corpus,
     vocabulary_size: int,
-    floor: Floor,
+    baseline: Baseline,
     elmo: ElmoRecord | None,
 ) -> None:
     """Measure the best epoch's weights on all parts and write everything down, `result.json` last.
@@ -43,11 +43,11 @@ def write_outcome(
     scores: dict[Part, Probabilities] = {}
     for part, rows in _measured_rows(trainer).items():
         scores[part] = predict(trainer.model, trainer.data.store, rows)
-    _write_predictions(run_dir, trainer, scores, floor)
+    _write_predictions(run_dir, trainer, scores, baseline)
     _write_attention(run_dir, trainer, corpus)
     write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": trainer.early_stopping.best_epoch})
     write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch})
-    run_dir.write_result(_result(run_dir, config, trainer, vocabulary_size, scores, floor, elmo))
+    run_dir.write_result(_result(run_dir, config, trainer, vocabulary_size, scores, baseline, elmo))
     trainer.checkpoints.delete_all()
 
 
@@ -62,17 +62,17 @@ def _result(
     trainer: Trainer,
     vocabulary_size: int,
     scores: dict[Part, Probabilities],
-    floor: Floor,
+    baseline: Baseline,
     elmo: ElmoRecord | None,
 ) -> Result:
     metrics: dict[Part, Metrics] = {}
-    floors: dict[Part, Metrics] = {}
+    baselines: dict[Part, Metrics] = {}
     combinations: dict[Part, Metrics] = {}
     for part, rows in _measured_rows(trainer).items():
         labels = trainer.data.store.labels_of(rows)
-        linear = floor.probabilities[rows].astype(np.float64)
+        linear = baseline.probabilities[rows].astype(np.float64)
         metrics[part] = measure(labels, scores[part])
-        floors[part] = measure(labels, linear)
+        baselines[part] = measure(labels, linear)
         combinations[part] = measure(labels, (scores[part] + linear) / 2)
     embedding = trainer.model.embedding
     epochs = [row for row in run_dir.read_metrics() if row["kind"] == "epoch"]
@@ -85,9 +85,9 @@ def _result(
         parameters=sum(parameter.numel() for parameter in trainer.model.trainable_parameters()),
         vocabulary_size=vocabulary_size,
         metrics=metrics,
-        floor=floors,
+        baseline=baselines,
         combination=combinations,
-        floor_settings=floor.settings,
+        baseline_settings=baseline.settings,
         overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, config.training.overfit_gap),
         elmo=elmo,
         mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
@@ -108,7 +108,9 @@ def _epochs_to_accuracy(epochs: list[dict[str, Any]], accuracies: tuple[float, .
     }
 
 
-def _write_predictions(run_dir: RunDir, trainer: Trainer, scores: dict[Part, Probabilities], floor: Floor) -> None:
+def _write_predictions(
+    run_dir: RunDir, trainer: Trainer, scores: dict[Part, Probabilities], baseline: Baseline
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -120,7 +122,7 @@ def _write_predictions(run_dir: RunDir, trainer: Trainer, scores: dict[Part, Pro
             "row": rows,
             "label": trainer.data.store.labels_of(rows),
             "score": np.concatenate([scores[part] for part in parts]).astype(np.float32),
-            "floor": floor.probabilities[rows],
+            "baseline": baseline.probabilities[rows],
         }
     )
     write_atomically(run_dir.predictions_file, lambda file: pq.write_table(table, file))

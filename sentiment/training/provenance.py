@@ -4,15 +4,14 @@ import os
 import socket
 import subprocess
 import sys
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
+from sentiment.allocation import slurm_job, slurm_restarts
 from sentiment.config import RunConfig
-from sentiment.lock import slurm_job, slurm_restarts
-from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord
+from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.run_dir import RunDir
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
@@ -39,7 +38,7 @@ class AttemptRecord:
             device=_name(device),
             threads=torch.get_num_threads(),
             first_step=first_step,
-            start=_now(),
+            start=timestamp(),
         )
         commit, dirty = git_state()
         self._run_dir = run_dir
@@ -58,7 +57,7 @@ class AttemptRecord:
 
     def end(self, reason: Reason, last_step: int, detail: str | None = None) -> None:
         """Write down how the attempt ended."""
-        update = {"end": _now(), "reason": reason, "last_step": last_step, "detail": detail}
+        update = {"end": timestamp(), "reason": reason, "last_step": last_step, "detail": detail}
         attempts = [*self._record.attempts[:-1], self._record.attempts[-1].model_copy(update=update)]
         self._run_dir.write_record(self._record.model_copy(update={"attempts": attempts}))
 
@@ -90,7 +89,3 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,6 +1,5 @@
 """Reasons to stop: signals, which only set a flag here, and the end of the time that the run was given."""
 
-import os
 import signal
 import time
 from collections import deque
@@ -8,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Literal, Self
+
+from sentiment.allocation import slurm_end
+from sentiment.console import Progress
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
@@ -93,6 +95,15 @@ class StopRequest:
         if stop := self.reason():
             raise StoppedError(stop)
 
+    def interrupting(self, progress: Progress) -> Progress:
+        """`progress` that ends the work it shows with a StoppedError once there is a reason to stop."""
+
+        def show(what: str, done: int, total: int | None) -> None:
+            progress(what, done, total)
+            self.check()
+
+        return show
+
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         if self._signal is None:
             self._signal = signal.Signals(number)
@@ -108,6 +119,6 @@ def end_of_time(limit_seconds: float | None, start: float) -> float | None:
         start: of this process, in seconds since 1970.
     """
     ends = [start + limit_seconds] if limit_seconds else []
-    if os.environ.get("SLURM_JOB_END_TIME", "").isdecimal():
-        ends.append(float(os.environ["SLURM_JOB_END_TIME"]))
+    if (end := slurm_end()) is not None:
+        ends.append(end)
     return min(ends, default=None)

@@ -10,19 +10,19 @@ import torch
 import torch.nn.functional as F
 
 from sentiment.config import RunConfig
+from sentiment.console import Console
 from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore
 from sentiment.errors import DivergedError, RunDirError
 from sentiment.models.classifier import Classifier
 from sentiment.records import Metrics, Part
 from sentiment.training.checkpoint import Checkpoints, SaveSchedule
-from sentiment.training.console import Console
 from sentiment.training.device import random_states, restore_random_states
 from sentiment.training.early_stopping import EarlyStopping
 from sentiment.training.evaluation import predict
+from sentiment.training.metric_log import MetricLog, TimingLog
 from sentiment.training.metrics import measure
 from sentiment.training.optimizer import Updater
 from sentiment.training.stop import Stop, StoppedError, StopRequest
-from sentiment.training.tracking import MetricLog, TimingLog
 
 # The sample of training rows on which training metrics are measured: as many as there are validation rows,
 # but never so few that the figure is noise.

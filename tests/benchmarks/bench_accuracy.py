@@ -1,4 +1,4 @@
-"""Accuracy with intervals on real Sentiment140 tweets, each model beside the linear floor on the same test tweets.
+"""Accuracy with intervals on real Sentiment140 tweets, each model beside the linear baseline on the same test tweets.
 
 Not part of `make bench`, since it trains for minutes: `make bench BENCH=accuracy`. Needs a folder with
 `sentiment140_sample.csv.gz` (the publishers' format) and `sentiment140_textonly.csv.gz` (label, text).
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from scipy.stats import binomtest
 
 from sentiment.config_file import read_yaml, resolve
+from sentiment.console import Console
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.console import Console
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import StopRequest
 
@@ -45,13 +45,13 @@ def combine(folder: Path, target: Path) -> None:
             writer.writerows((row["label"], row["text"]) for row in csv.DictReader(more))
 
 
-def difference_from_floor(run_dir: RunDir) -> float:
-    """Exact McNemar test on the test tweets: p-value for equal accuracy of the run and its floor."""
+def difference_from_baseline(run_dir: RunDir) -> float:
+    """Exact McNemar test on the test tweets: p-value for equal accuracy of the run and its baseline."""
     table = pq.read_table(run_dir.predictions_file).to_pandas()
     table = table[table["part"] == "test"]
     right = (table["score"] >= 0.5) == (table["label"] == 1)
-    floor_right = (table["floor"] >= 0.5) == (table["label"] == 1)
-    gained, lost = int((right & ~floor_right).sum()), int((~right & floor_right).sum())
+    baseline_right = (table["baseline"] >= 0.5) == (table["label"] == 1)
+    gained, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
     return float(binomtest(gained, gained + lost).pvalue)
 
 
@@ -63,7 +63,7 @@ def summary(run_dir: RunDir) -> str:
     test, manual = result.metrics["test"], result.metrics["second_test"]
     return (
         f"{test.accuracy:.4f} ({test.accuracy_low:.4f}-{test.accuracy_high:.4f}), "
-        f"floor {result.floor['test'].accuracy:.4f} (p = {difference_from_floor(run_dir):.2g}), "
+        f"baseline {result.baseline['test'].accuracy:.4f} (p = {difference_from_baseline(run_dir):.2g}), "
         f"mean of both {result.combination['test'].accuracy:.4f}, n = {test.n:,}; "
         f"manual tweets {manual.accuracy:.3f} (n = {manual.n}); "
         f"epoch {result.best_epoch} of {result.epochs}, {result.seconds_trained:.0f} s"

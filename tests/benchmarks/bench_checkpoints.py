@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from sentiment.config_file import resolve
+from sentiment.console import Console
 from sentiment.run_dir import Results
-from sentiment.training.console import Console
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import StopRequest
 from tests.benchmarks.bench_data import made_up_tweets, write_source

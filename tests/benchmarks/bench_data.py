@@ -18,10 +18,10 @@ import numpy as np
 from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import DataConfig
-from sentiment.data.corpus import prepare_corpus
-from sentiment.data.corpus_files import CorpusWriter, building_place
-from sentiment.data.corpus_report import Tally
-from sentiment.data.rows import Row
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.corpus.corpus_files import CorpusWriter, building_place
+from sentiment.data.corpus.corpus_report import Tally
+from sentiment.data.tables.rows import Row
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.run_dir import Results
 
@@ -123,7 +123,7 @@ def open_large_corpus(results: Results) -> None:
 def measure_opening(place: Path) -> None:
     """Time what a run does with a prepared corpus before it trains."""
     from sentiment.config import VocabularyConfig
-    from sentiment.data.corpus import open_corpus
+    from sentiment.data.corpus.corpus import open_corpus
 
     with stopwatch() as elapsed:
         corpus = open_corpus(place)

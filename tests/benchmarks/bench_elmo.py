@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder import BATCH_TWEETS, LAYERS, Elmo, Layer, Precision
+from sentiment.elmo.encoder.encoder import BATCH_TWEETS, LAYERS, Elmo, Layer, Precision
+from sentiment.elmo.encoder.packing import NumberedTweets, batches_by_length, number_tweets, pack
 from sentiment.elmo.options import ElmoOptions, read_options
-from sentiment.elmo.packing import NumberedTweets, batches_by_length, number_tweets, pack
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.elmo.reference import ReferenceElmo, reference_is_installed
 from sentiment.elmo.weights import read_weights

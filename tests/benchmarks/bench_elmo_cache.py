@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from sentiment.config_file import resolve
+from sentiment.console import Console
 from sentiment.data.batches import Rows
-from sentiment.elmo.layer_rows import DiskRows, LayerRows, MemoryRows
+from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.run_dir import Results
-from sentiment.training.console import Console
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import StopRequest
 

@@ -16,13 +16,13 @@ from scipy import stats
 
 from sentiment.config import ElmoConfig
 from sentiment.config_file import resolve
-from sentiment.data.corpus import prepare_corpus
-from sentiment.elmo.cache_filler import build_elmo
-from sentiment.elmo.encoder import Layer
+from sentiment.console import Console
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.elmo.cache.cache_filler import build_elmo
+from sentiment.elmo.encoder.encoder import Layer
+from sentiment.elmo.encoder.state import StateMode
 from sentiment.elmo.models import ModelFiles, find_elmo
-from sentiment.elmo.state import StateMode
 from sentiment.run_dir import Results
-from sentiment.training.console import Console
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import StopRequest
 

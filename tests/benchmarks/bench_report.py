@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from report.build import build_sections
-from report.load import load_study
-from report.render import write_report
+from report.read.load import load_study
+from report.render.write import write_report
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
 from tests.report.made_up import BASE

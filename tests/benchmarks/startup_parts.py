@@ -31,9 +31,9 @@ def main(results: Path) -> None:
 
         setattr(module, name, call)
 
-    import jobs.assignment  # noqa: F401
+    import jobs.tasks.array_task  # noqa: F401
 
-    lap("import jobs.assignment (pydantic, the schema)")
+    lap("import jobs.tasks.array_task (pydantic, the schema)")
     import torch
 
     lap("import torch")
@@ -43,7 +43,7 @@ def main(results: Path) -> None:
     from sentiment.training import experiment
 
     lap("import the rest")
-    from jobs.attempt import plain_console
+    from jobs.tasks.attempt import plain_console
     from sentiment.config_file import resolve
     from sentiment.run_dir import Results
     from sentiment.training.stop import StopRequest
@@ -51,7 +51,7 @@ def main(results: Path) -> None:
     from tests.slurm.stage import BASE
 
     lap("(this measurement)")
-    timed(experiment, "prepare_data", "open the corpus and its floor")
+    timed(experiment, "prepare_data", "open the corpus and its baseline")
     timed(experiment, "_prepare_trainer", "build model and optimiser")
 
     def first_step(self: Trainer, batch: Any) -> None:

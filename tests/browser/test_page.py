@@ -49,7 +49,7 @@ def test_page_asks_for_nothing_and_complains_of_nothing(page: Page, report_addre
 def test_answer_is_on_the_first_screen(report: Page) -> None:
     expect(report.get_by_text("of test tweets right")).to_be_in_viewport()
     expect(
-        report.get_by_role("img", name="Test accuracy of the best model, the floor and the study")
+        report.get_by_role("img", name="Test accuracy of the best model, the baseline and the study")
     ).to_be_in_viewport()
 
 

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.config import ColumnConfig, DataConfig, TextConfig, VocabularyConfig
-from sentiment.data import corpus_files, preparation
-from sentiment.data.corpus import Corpus, find_corpus, open_corpus, prepare_corpus
-from sentiment.data.text import Tokenizer
+from sentiment.data.corpus import corpus_files, preparation
+from sentiment.data.corpus.corpus import Corpus, find_corpus, open_corpus, prepare_corpus
+from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.errors import DataError
 from sentiment.records import PARTS
 from sentiment.run_dir import Results
@@ -275,8 +275,8 @@ SCRIPT = """
     import os, signal, sys
     from pathlib import Path
     from sentiment.config import DataConfig
-    from sentiment.data import preparation
-    from sentiment.data.corpus import prepare_corpus
+    from sentiment.data.corpus import preparation
+    from sentiment.data.corpus.corpus import prepare_corpus
     from sentiment.run_dir import Results
 
     # A shell starts what runs in the background with this signal ignored, and children inherit that.
@@ -339,7 +339,7 @@ def test_opening_a_corpus_imports_nothing_slow(table: Path, results: Results) ->
     code = f"""
         import sys
         from pathlib import Path
-        from sentiment.data.corpus import open_corpus
+        from sentiment.data.corpus.corpus import open_corpus
         assert len(open_corpus(Path({str(path)!r})).types) > 9
         slow = {{"torch", "pandas", "pyarrow", "nltk", "sklearn", "scipy"}}
         sys.exit(str(slow & set(sys.modules)) if slow & set(sys.modules) else 0)

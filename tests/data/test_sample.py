@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sentiment.config import DataConfig
-from sentiment.data.corpus import prepare_corpus
+from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.run_dir import Results
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from sentiment.config import DataConfig
-from sentiment.data import sentiment140
-from sentiment.data.rows import Refusal, Row
-from sentiment.data.sources import open_sources
+from sentiment.data.sources import sentiment140
+from sentiment.data.sources.registry import open_sources
+from sentiment.data.tables.rows import Refusal, Row
 from sentiment.errors import DataError
 from sentiment.run_dir import Results
 from tests.data.made_up import sentiment140_lines

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.data.split import TEST, TRAIN, VALIDATION, identify, normalise, part_code, stable_unit
+from sentiment.data.corpus.split import TEST, TRAIN, VALIDATION, identify, normalise, part_code, stable_unit
 
 TEXTS = st.text(max_size=40)
 USERS = st.none() | st.sampled_from(["ann", "bob", "cleo"])

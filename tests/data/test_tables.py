@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.config import ColumnConfig, DataConfig
-from sentiment.data.rows import Refusal, Row
-from sentiment.data.sources import form_of, open_sources
+from sentiment.data.sources.registry import form_of, open_sources
+from sentiment.data.tables.rows import Refusal, Row
 from sentiment.errors import ConfigError, DataError
 from sentiment.run_dir import Results
 

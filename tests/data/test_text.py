@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import TextConfig
-from sentiment.data.emoticons import mask_of
-from sentiment.data.stop_words import stop_words
-from sentiment.data.text import Tokenizer
+from sentiment.data.text.emoticons import mask_of
+from sentiment.data.text.stop_words import stop_words
+from sentiment.data.text.tokenizer import Tokenizer
 from tests.data.made_up import SHARED
 
 PLAIN = TextConfig(unescape_html=False, urls="keep", mentions="keep", shorten_elongations=False, lowercase=False)

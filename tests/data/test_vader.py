@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data import vader
-from sentiment.data.rows import Row
+from sentiment.data.sources import vader
+from sentiment.data.tables.rows import Row
 from sentiment.errors import DataError, DownloadError
 from sentiment.run_dir import Results
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sentiment.elmo.encoder import Elmo
+from sentiment.elmo.encoder.encoder import Elmo
 from sentiment.elmo.options import read_options
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.elmo.weights import read_weights

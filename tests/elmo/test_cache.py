@@ -12,15 +12,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.data.corpus import Corpus
-from sentiment.elmo import cache as cache_module
-from sentiment.elmo import cache_filler, cache_plan
-from sentiment.elmo.cache import VectorCache, layers_of
-from sentiment.elmo.cache_files import PARTS
-from sentiment.elmo.cache_plan import plan_cache
-from sentiment.elmo.encoder import LAYERS, Elmo
+from sentiment.data.corpus.corpus import Corpus
+from sentiment.elmo.cache import cache as cache_module
+from sentiment.elmo.cache import cache_filler, cache_plan
+from sentiment.elmo.cache.cache import VectorCache, layers_of
+from sentiment.elmo.cache.cache_files import PARTS
+from sentiment.elmo.cache.cache_plan import plan_cache
+from sentiment.elmo.cache.placement import Place
+from sentiment.elmo.encoder.encoder import LAYERS, Elmo
 from sentiment.elmo.models import ModelFiles
-from sentiment.elmo.placement import Place
 from sentiment.errors import ElmoError
 from sentiment.lock import ProcessLock
 from sentiment.training.stop import Stop, StoppedError
@@ -189,7 +189,7 @@ def test_untouched_files_are_not_read_again_where_only_suspicious_ones_are(
     cache: VectorCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(cache)
-    monkeypatch.setattr("sentiment.elmo.cache_files.sha256_of", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("sentiment.elmo.cache.cache_files.sha256_of", lambda path: pytest.fail(f"{path} was read"))
     assert cache.discard_damaged(LAYERS, suspicious_only=True) == []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.elmo.encoder import Elmo
+from sentiment.elmo.encoder.encoder import Elmo
 from sentiment.elmo.models import PUBLISHED, ModelFiles, fetch_elmo, find_elmo
 from sentiment.errors import DownloadError, ElmoError
 from tests.elmo.server import Server

@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from sentiment.elmo.characters import batch_to_ids
-from sentiment.elmo.encoder import LAYERS, Elmo
+from sentiment.elmo.encoder.characters import batch_to_ids
+from sentiment.elmo.encoder.encoder import LAYERS, Elmo
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.elmo.reference import ReferenceElmo, reference_elmo
 from tests.elmo.oracle import needs_allennlp

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentiment.elmo import placement
-from sentiment.elmo.placement import available_ram, choose_place
+from sentiment.elmo.cache import placement
+from sentiment.elmo.cache.placement import available_ram, choose_place
 
 
 def _machine(root: Path, membership: str, files: dict[str, str]) -> tuple[Path, Path]:

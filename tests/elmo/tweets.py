@@ -6,9 +6,9 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from sentiment.elmo.encoder import Elmo, Precision
+from sentiment.elmo.encoder.encoder import Elmo, Precision
+from sentiment.elmo.encoder.state import StateMode
 from sentiment.elmo.options import read_options
-from sentiment.elmo.state import StateMode
 from sentiment.elmo.weights import read_weights
 
 SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"

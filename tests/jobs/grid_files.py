@@ -6,7 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from jobs.grid import Grid
+from jobs.grids.grid import ExpandedGrid
 from sentiment.records import PlannedRun, Result
 from sentiment.run_dir import Results
 from tests.small_runs import SMALL_RUN
@@ -53,7 +53,7 @@ def starts_from(grid: str, runs: str, **more: Any) -> dict[str, Any]:
 
 
 def finish(
-    results: Results, grid: Grid, like: Result, judge: Callable[[PlannedRun], tuple[float, bool] | None]
+    results: Results, grid: ExpandedGrid, like: Result, judge: Callable[[PlannedRun], tuple[float, bool] | None]
 ) -> None:
     """Write a plan and results: for each run its validation accuracy and whether it overfits; None leaves it out."""
     results.write_grid(grid.plan)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.adopt import adopt_completed, completed_elsewhere
-from jobs.grid import Grid, load_grid
+from jobs.grids.grid import ExpandedGrid, load_grid
+from jobs.grids.reuse import completed_elsewhere, reuse_completed
 from sentiment.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_base, write_grid
 from tests.small_runs import digest_of
@@ -18,7 +18,7 @@ def results(tmp_path: Path) -> Results:
 
 
 @pytest.fixture
-def grid(tmp_path: Path, tweets_file: Path, results: Results) -> Grid:
+def grid(tmp_path: Path, tweets_file: Path, results: Results) -> ExpandedGrid:
     grid = load_grid(write_grid(write_base(tmp_path, tweets_file), {"seed": [1, 2, 3]}), results)
     results.write_grid(grid.plan)
     return grid
@@ -30,32 +30,32 @@ def _put(trained: RunDir, run_dir: RunDir) -> RunDir:
 
 
 def test_completed_run_of_another_grid_is_taken_over_and_stays_where_it_was(
-    results: Results, grid: Grid, trained: RunDir
+    results: Results, grid: ExpandedGrid, trained: RunDir
 ) -> None:
     source = _put(trained, results.run_dir(grid.plan.runs[0].run_id, "single"))
-    assert adopt_completed(results, grid.plan) == 1
+    assert reuse_completed(results, grid.plan) == 1
     target = results.run_dir(grid.plan.runs[0].run_id, "some")
     assert target.completed
     assert target.read_config() == grid.configs[0]
     assert digest_of(target) == digest_of(source)
     assert not results.run_dir(grid.plan.runs[1].run_id, "some").path.exists()
-    assert adopt_completed(results, grid.plan) == 0
+    assert reuse_completed(results, grid.plan) == 0
 
 
 def test_run_that_has_begun_here_or_has_no_result_there_is_left_alone(
-    results: Results, grid: Grid, trained: RunDir
+    results: Results, grid: ExpandedGrid, trained: RunDir
 ) -> None:
     begun, unfinished, _ = (run.run_id for run in grid.plan.runs)
     _put(trained, results.run_dir(begun, "other"))
     results.run_dir(begun, "some").create(grid.configs[0])
     results.run_dir(unfinished, "other").create(grid.configs[1])
     assert completed_elsewhere(results, grid.plan) == {}
-    assert adopt_completed(results, grid.plan) == 0
+    assert reuse_completed(results, grid.plan) == 0
     assert not results.run_dir(begun, "some").completed
 
 
 def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
-    results: Results, grid: Grid, trained: RunDir, monkeypatch: pytest.MonkeyPatch
+    results: Results, grid: ExpandedGrid, trained: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = grid.plan.runs[0].run_id
     _put(trained, results.run_dir(run_id, "other"))
@@ -70,6 +70,6 @@ def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copytree", fail)
         with pytest.raises(OSError, match="No space left"):
-            adopt_completed(results, grid.plan)
+            reuse_completed(results, grid.plan)
     assert [path.name for path in folder.iterdir()] == ["grid.json"]
-    assert adopt_completed(results, grid.plan) == 1
+    assert reuse_completed(results, grid.plan) == 1

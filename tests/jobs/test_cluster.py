@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.cluster import Resources, read_cluster
+from jobs.slurm.resources import Resources, read_cluster
 from sentiment.errors import ConfigError
 from tests.jobs.grid_files import GRIDS, write_yaml
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from jobs.costs import Completed, estimate, read_completed
-from jobs.dry_run import show_plan
-from jobs.grid import load_grid
+from jobs.grids.grid import load_grid
+from jobs.planning.costs import Completed, estimate, read_completed
+from jobs.planning.dry_run import show_plan
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.records import Result

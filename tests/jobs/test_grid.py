@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.base_runs import Base
-from jobs.expand import Draw, expand
-from jobs.grid import Grid, expand_grid, load_grid
+from jobs.grids.base_runs import Base
+from jobs.grids.expand import Draw, expand
+from jobs.grids.grid import ExpandedGrid, expand_grid, load_grid
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError
 from sentiment.run_dir import Results
@@ -24,7 +24,7 @@ WIDE: dict[str, Any] = {
 }
 
 
-def _ids(grid: Grid) -> list[str]:
+def _ids(grid: ExpandedGrid) -> list[str]:
     return [run.run_id for run in grid.plan.runs]
 
 

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from jobs.assignment import KilledError, NoProgressError
-from jobs.failure import forget_failure, record_failure
-from jobs.grid import load_grid
+from jobs.grids.grid import load_grid
+from jobs.tasks.array_task import KilledError, NoProgressError
+from jobs.tasks.failure import forget_failure, record_failure
 from sentiment.errors import DataError, DivergedError, MemoryExhaustedError, UsageError
 from sentiment.records import PlannedRun, Result
 from sentiment.run_dir import Results, RunDir

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobs.grid import load_grid
+from jobs.grids.grid import load_grid
 from jobs.local import LocalGrid, gpus_here
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir

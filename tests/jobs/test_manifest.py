@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cluster import Resources
-from jobs.manifest import SubmissionDir, new_submission, read_submissions, reconcile, write_intent
-from jobs.slurm import Job
+from jobs.slurm.commands import Job
+from jobs.slurm.resources import Resources
+from jobs.slurm.submissions import SubmissionDir, new_submission, read_submissions, reconcile, write_intent
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError

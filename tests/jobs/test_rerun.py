@@ -7,16 +7,16 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from jobs.attempt import Outcome
-from jobs.cluster import Resources
-from jobs.desk import Desk, missing_runs, parts_for, tell_held
-from jobs.grid import load_grid
+from jobs.grids.grid import load_grid
 from jobs.local import rerun_here
-from jobs.manifest import SubmissionDir, new_submission, write_intent
-from jobs.selection import CAUSES, find_targets, select
-from jobs.slurm import ENDED
-from jobs.state import HELD, LOST, UNKNOWN
-from jobs.status import Row
+from jobs.session import GridSession, chain_for, missing_runs, tell_held
+from jobs.slurm.commands import ENDED
+from jobs.slurm.resources import Resources
+from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
+from jobs.status.grid_status import RunStatus
+from jobs.status.selection import CAUSES, find_targets, select
+from jobs.status.state import HELD, LOST, UNKNOWN
+from jobs.tasks.attempt import Outcome
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import SlurmError, UsageError
@@ -106,7 +106,7 @@ def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -
     runs = [(_row(state, run_id=config.run_id), config) for state, config in zip(states, configs, strict=True)]
     places = _given(results, configs, Resources(time_minutes=90, memory_gb=8))
     cluster = _cluster(tmp_path, memory_gb=4, memory_factor=1.5, time_factor=2.0)
-    parts = parts_for(runs, results, "g", cluster, places, most_tasks=1000)
+    parts = chain_for(runs, results, "g", cluster, places, most_tasks=1000)
     given = {run: part.resources for part in parts for task in part.tasks for run in task}
     assert [given[config.run_id].memory_gb for config in configs] == [12, 4, 4, 4]
     assert [given[config.run_id].time_minutes for config in configs] == [60, 180, 60, 60]
@@ -117,17 +117,17 @@ def test_configurations_come_from_the_submission_or_from_a_run_that_was_begun_wi
     configs = [resolve({}, {"seed": seed}, "a test") for seed in range(3)]
     places = _given(results, configs[:2], Resources())
     results.run_dir(configs[2].run_id, "g").create(configs[2])
-    desk = Desk(results, PLAN, [], [places[configs[0].run_id][0]])
+    desk = GridSession(results, PLAN, [], [places[configs[0].run_id][0]])
     rows = [_row("FAILED", run_id=config.run_id) for config in configs]
     assert desk.configs(rows) == list(zip(rows, configs, strict=True))
 
 
 def test_more_memory_than_nobody_knows_is_a_mistake(results: Results, tmp_path: Path) -> None:
     config = resolve({}, {}, "a test")
-    row: Row = _row("OUT_OF_MEMORY", run_id=config.run_id)
+    row: RunStatus = _row("OUT_OF_MEMORY", run_id=config.run_id)
     places = _given(results, [config], Resources())
     with pytest.raises(UsageError, match="no memory_gb is configured"):
-        parts_for([(row, config)], results, "g", _cluster(tmp_path), places, most_tasks=1000)
+        chain_for([(row, config)], results, "g", _cluster(tmp_path), places, most_tasks=1000)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
     return lambda: log.read_text().splitlines() if log.exists() else []
 
 
-def _held_desk(results: Results) -> Desk:
+def _held_desk(results: Results) -> GridSession:
     """Of three runs, one is held, one waits, and one waits for vectors whose job is held."""
     cache = submitted(results, "cache", "6", [])
     first = submitted(results, "train", "7", ["run-0", "run-1"])
@@ -158,22 +158,22 @@ def _held_desk(results: Results) -> Desk:
         queued(second, 0, "Dependency"),
         queued(report, None, "JobHeldUser"),
     ]
-    return Desk(results, PLAN, jobs, [cache, first, second, report])
+    return GridSession(results, PLAN, jobs, [cache, first, second, report])
 
 
 def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_training(results: Results) -> None:
     training = submitted(results, "train", "7", ["run-0"])
     running = queued(training, 0, "None", "RUNNING")
-    assert not Desk(results, PLAN, [], []).lacks_report
-    assert Desk(results, PLAN, [running], [training]).lacks_report
-    assert Desk(results, PLAN, [], [training]).lacks_report  # the next command came when training had ended
+    assert not GridSession(results, PLAN, [], []).lacks_report
+    assert GridSession(results, PLAN, [running], [training]).lacks_report
+    assert GridSession(results, PLAN, [], [training]).lacks_report  # the next command came when training had ended
     report = submitted(results, "report", "8", [])
     waiting = queued(report, None, "Dependency")
-    assert not Desk(results, PLAN, [running, waiting], [training, report]).lacks_report
-    assert not Desk(results, PLAN, [], [training, report]).lacks_report
-    assert Desk(results, PLAN, [running], [training, report]).lacks_report
+    assert not GridSession(results, PLAN, [running, waiting], [training, report]).lacks_report
+    assert not GridSession(results, PLAN, [], [training, report]).lacks_report
+    assert GridSession(results, PLAN, [running], [training, report]).lacks_report
     again = submitted(results, "train", "9", ["run-0"])
-    assert Desk(results, PLAN, [], [training, report, again]).lacks_report
+    assert GridSession(results, PLAN, [], [training, report, again]).lacks_report
 
 
 def test_held_jobs_are_released_and_none_that_their_user_holds(
@@ -186,14 +186,14 @@ def test_held_jobs_are_released_and_none_that_their_user_holds(
 
 def test_nothing_is_released_where_nothing_is_held(results: Results, orders: Callable[[], list[str]]) -> None:
     first = submitted(results, "train", "7", ["run-0", "run-1", "run-2"])
-    desk = Desk(results, PLAN, [queued(first, number, "Priority") for number in range(3)], [first])
+    desk = GridSession(results, PLAN, [queued(first, number, "Priority") for number in range(3)], [first])
     assert desk.release(desk.rows) == []
     assert orders() == []
 
 
 def test_slurms_refusal_to_release_a_job_is_told(results: Results, orders: Callable[[], list[str]]) -> None:
     first = submitted(results, "train", "9", ["run-0"])
-    desk = Desk(results, PLAN, [queued(first, 0, "JobHeldAdmin")], [first])
+    desk = GridSession(results, PLAN, [queued(first, 0, "JobHeldAdmin")], [first])
     with pytest.raises(SlurmError, match="scontrol: 9_0: Access/permission denied"):
         desk.release(desk.rows)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs import slurm
-from jobs.slurm import read_queue
+from jobs.slurm import commands as slurm
+from jobs.slurm.commands import read_queue
 from sentiment.errors import NoSlurmError, SlurmError
 
 AWAY = "squeue: error: slurm_load_jobs error: Connection refused"

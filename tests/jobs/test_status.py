@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cluster import Kind, Resources
-from jobs.manifest import SubmissionDir, new_submission, write_intent
-from jobs.progress import Progress, read_progress
-from jobs.slurm import Job
-from jobs.state import Task, Verdict, judge, last_line, read_heralds
-from jobs.status import GridStatus, Row, read_grid_status
-from jobs.table import render
+from jobs.slurm.commands import Job
+from jobs.slurm.resources import Kind, Resources
+from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
+from jobs.status.grid_status import GridStatus, RunStatus, read_grid_status
+from jobs.status.progress import Progress, read_progress
+from jobs.status.state import Task, Verdict, judge, last_line, read_termination
+from jobs.status.table import render
 from sentiment.files import write_json
 from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
@@ -140,7 +140,7 @@ def test_state_says_what_became_of_a_run(progress: Progress, task: Task | None, 
 def test_slurms_own_words_in_the_log_are_understood(lines: str, state: str | None, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(f"task 3 of g-x, start 1 on n1\n{lines}\n")
-    found = read_heralds(log)
+    found = read_termination(log)
     assert (found.state if found else None) == state
 
 
@@ -149,7 +149,7 @@ def test_words_about_earlier_attempts_do_not_count(tmp_path: Path) -> None:
     log.write_text(
         "task 3 of g-x, start 1 on n1\nsrun: error: n1: task 0: Killed\ntask 3 of g-x, start 2 on n2\nfine\n"
     )
-    assert read_heralds(log) is None
+    assert read_termination(log) is None
     assert last_line(log) == "ended without a result; its log ends: fine"
     assert last_line(tmp_path / "none") == "ended without a result or a log"
 
@@ -189,8 +189,8 @@ def test_failure_that_a_new_attempt_takes_away_meanwhile_is_none(
     assert read_progress(RunDir(tmp_path / "run"), PLAN) == Progress()
 
 
-def _row(state: str = "COMPLETED", active: bool = False, **changes: object) -> Row:
-    row = Row(
+def _row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
+    row = RunStatus(
         grid="g",
         run_id="run-0",
         state=state,
@@ -225,9 +225,9 @@ def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
         *[(_row(state), True) for state in ("FAILED", "LOST", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "UNKNOWN")],
         (_row("HELD"), True),
     ],
-    ids=lambda value: value.state if isinstance(value, Row) else "",
+    ids=lambda value: value.state if isinstance(value, RunStatus) else "",
 )
-def test_what_has_ended_or_is_held_without_result_or_wish_needs_somebody(row: Row, failed: bool) -> None:
+def test_what_has_ended_or_is_held_without_result_or_wish_needs_somebody(row: RunStatus, failed: bool) -> None:
     assert row.failed is failed
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cluster import Kind, Resources
-from jobs.sbatch import directives
-from jobs.submit import Batch, Part, describe, plan_parts
+from jobs.slurm.chain import PlannedJob, ResourceGroup, describe, plan_chain
+from jobs.slurm.resources import Kind, Resources
+from jobs.slurm.sbatch import directives
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
@@ -25,13 +25,13 @@ def _parts(
     cache: Resources | None = None,
     unprepared: Sequence[RunConfig] = (),
     **asked: int,
-) -> list[Part]:
+) -> list[PlannedJob]:
     others: dict[Kind, Resources] = {
         "data": Resources(gpus=0, cpus=7),
         "cache": cache or Resources(),
         "report": Resources(gpus=0),
     }
-    return plan_parts([Batch(configs, Resources(**asked))], list(unprepared), others, most_tasks)
+    return plan_chain([ResourceGroup(configs, Resources(**asked))], list(unprepared), others, most_tasks)
 
 
 def test_training_is_followed_by_the_report() -> None:
@@ -70,7 +70,7 @@ def test_arrays_above_the_sites_limit_are_split_and_share_the_parallelism(
     assert [config for part in training for config in part.configs] == configs
 
 
-def _options(results: Results, part: Part, after: str | None = None) -> tuple[dict[str, str], str]:
+def _options(results: Results, part: PlannedJob, after: str | None = None) -> tuple[dict[str, str], str]:
     """What the file for sbatch asks for, by name, and the command."""
     *lines, _, command = directives(describe(results, "g", part, after))
     pairs = [line.removeprefix("#SBATCH --").partition("=") for line in lines if line.startswith("#SBATCH")]
@@ -89,7 +89,7 @@ def test_sbatch_is_told_everything(tmp_path: Path) -> None:
         sbatch={"reservation": "course"},
         setup=["module load cuda"],
     )
-    part, _ = plan_parts([Batch(_configs(5), asked)], [], {"cache": asked, "report": asked}, 1000)
+    part, _ = plan_chain([ResourceGroup(_configs(5), asked)], [], {"cache": asked, "report": asked}, 1000)
     options, command = _options(Results(tmp_path), part, "afterok:9")
     assert options["array"] == "0-4%2"
     assert options["dependency"] == "afterok:9"
@@ -100,7 +100,7 @@ def test_sbatch_is_told_everything(tmp_path: Path) -> None:
     words = shlex.split(command)
     assert words[0] == "srun"
     assert "--cpus-per-task=3" in words
-    assert words[-5:-1] == [sys.executable, "-u", "-m", "jobs.task"]
+    assert words[-5:-1] == [sys.executable, "-u", "-m", "jobs.tasks.slurm_task"]
 
 
 def test_what_is_not_configured_is_left_to_the_site(tmp_path: Path) -> None:

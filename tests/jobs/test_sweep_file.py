@@ -10,8 +10,8 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from jobs.grid import expand_grid
-from jobs.sweep_file import read_sweep
+from jobs.grids.grid import expand_grid
+from jobs.grids.sweep_file import read_sweep
 from sentiment.config_file import load_config, read_yaml
 from sentiment.errors import ConfigError, UsageError
 from sentiment.run_dir import Results

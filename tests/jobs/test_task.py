@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.assignment import Assignment, NoProgressError, steps_saved
-from jobs.attempt import Outcome, outcome_of
-from jobs.cluster import Resources
-from jobs.manifest import SubmissionDir, new_submission, write_intent
-from jobs.preparation import unprepared
-from jobs.side_by_side import core_shares, side_by_side
+from jobs.planning.preparation import unprepared
+from jobs.slurm.resources import Resources
+from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
+from jobs.tasks.array_task import ArrayTask, NoProgressError, steps_saved
+from jobs.tasks.attempt import Outcome, outcome_of
+from jobs.tasks.parallel import core_shares, side_by_side
 from sentiment.config import RunConfig
 from sentiment.run_dir import Results
 from sentiment.training.stop import Stop, StopRequest
@@ -32,7 +32,7 @@ def _submission(results: Results, tasks: Sequence[Sequence[RunConfig]], **resour
 
 
 def _command(folder: SubmissionDir) -> list[str]:
-    return [sys.executable, "-u", "-m", "jobs.task", str(folder.path)]
+    return [sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(folder.path)]
 
 
 def _environ(task: int) -> dict[str, str]:
@@ -72,7 +72,7 @@ def _data_submission(results: Results, config: RunConfig) -> SubmissionDir:
     return write_intent(new_submission(results, GRID, "data", [[]], Resources(), 1, 90, None), [config])
 
 
-def test_task_for_tweets_prepares_them_and_fits_their_floor(results: Results, tweets_file: Path) -> None:
+def test_task_for_tweets_prepares_them_and_fits_their_baseline(results: Results, tweets_file: Path) -> None:
     config = small_config(tweets_file)
     code, output = _perform(_data_submission(results, config))
     assert code == 0, output
@@ -95,7 +95,7 @@ def test_completed_run_ends_with_0_before_anything_heavy_is_loaded(shared_result
     folder = _submission(shared_results, [[config]])
     assert _perform(folder)[0] == 0
     script = (
-        f"import sys\nfrom jobs.task import main\ncode = main([{str(folder.path)!r}])\n"
+        f"import sys\nfrom jobs.tasks.slurm_task import main\ncode = main([{str(folder.path)!r}])\n"
         "assert not {'torch', 'numpy', 'submitit'} & set(sys.modules)\nraise SystemExit(code)"
     )
     done = subprocess.run([sys.executable, "-c", script], env=_environ(0), capture_output=True, text=True)
@@ -202,8 +202,8 @@ def test_cuts_count_only_while_nothing_is_gained(
     """Slurm's own part in it is played in tests/slurm."""
     folder = _submission(Results(tmp_path), [[small_config(tweets_file)]], attempts_without_progress=2)
     steps = iter([0, 0, 5, 5, 5])
-    monkeypatch.setattr("jobs.assignment.steps_saved", lambda run_dir: next(steps))
-    assignment = Assignment.read(folder.path, 0)
+    monkeypatch.setattr("jobs.tasks.array_task.steps_saved", lambda run_dir: next(steps))
+    assignment = ArrayTask.read(folder.path, 0)
     for _ in range(4):  # at first, without gain, with gain, without gain
         assignment.insist_on_progress()
     with pytest.raises(NoProgressError, match="cut 2 times in a row without a step of progress"):

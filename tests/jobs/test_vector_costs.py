@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jobs.grid import Grid, load_grid
-from jobs.vector_costs import show_vectors
+from jobs.grids.grid import ExpandedGrid, load_grid
+from jobs.planning.vector_costs import show_vectors
 from sentiment.__main__ import app
-from sentiment.data.corpus import prepare_corpus
-from sentiment.elmo.encoder import LAYERS
-from sentiment.elmo.needs import needed_caches
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.elmo.cache.cache_requests import cache_requests
+from sentiment.elmo.encoder.encoder import LAYERS
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.run_dir import Results
 from tests.elmo.corpora import CPU
@@ -27,16 +27,16 @@ def other(tmp_path: Path) -> str:
     return str(tmp_path / "other")
 
 
-def _grid(base: Path, results: Results, **elmo: Any) -> Grid:
+def _grid(base: Path, results: Results, **elmo: Any) -> ExpandedGrid:
     parameters = {f"elmo.{name}": value for name, value in ({"model": "tiny"} | elmo).items()}
     return load_grid(write_grid(base, parameters | {"seed": [1, 2]}), results)
 
 
-def _prepare(grid: Grid, results: Results) -> None:
+def _prepare(grid: ExpandedGrid, results: Results) -> None:
     prepare_corpus(grid.configs[0].data, results)
 
 
-def _told(grid: Grid, results: Results) -> list[str]:
+def _told(grid: ExpandedGrid, results: Results) -> list[str]:
     return list(show_vectors(grid, grid.configs, results))
 
 
@@ -55,7 +55,7 @@ def _gigabytes(values: Sequence[int]) -> list[str]:
 def test_each_model_and_the_sum_are_told_and_nothing_is_computed(base: Path, results: Results, other: str) -> None:
     grid = _grid(base, results, model=["tiny", other], layers=["first", "mix"])
     _prepare(grid, results)
-    needs = needed_caches(grid.configs, results, lambda data: prepare_corpus(data, results))
+    needs = cache_requests(grid.configs, results, lambda data: prepare_corpus(data, results))
     assert [need.layers for need in needs] == [LAYERS, LAYERS]
     tiny, second = (need.cache.volume(LAYERS).bytes for need in needs)
     head, of_tiny, how_long, of_second, _ = _told(grid, results)
@@ -72,7 +72,7 @@ def test_each_model_and_the_sum_are_told_and_nothing_is_computed(base: Path, res
 def test_what_is_in_the_cache_is_not_counted_again(base: Path, results: Results) -> None:
     grid = _grid(base, results, layers=["first", "top"])
     _prepare(grid, results)
-    (need,) = needed_caches(grid.configs, results, lambda data: prepare_corpus(data, results))
+    (need,) = cache_requests(grid.configs, results, lambda data: prepare_corpus(data, results))
     need.cache.fill(["first"], CPU)
     volume = need.cache.volume(["first", "top"])
     assert 0 < volume.missing_bytes < volume.bytes

@@ -90,7 +90,7 @@ class Study:
             _write_attention(run_dir)
         run_record = {"data_fingerprint": data, "attempts": [attempt()], "elmo": _elmo(config)} | record
         run_dir.write_record(new_record(config, **run_record))
-        floor = {part: measure(labels, linear) for part, (labels, _, linear) in scores.items()}
+        baseline = {part: measure(labels, linear) for part, (labels, _, linear) in scores.items()}
         both = {part: measure(labels, (model + linear) / 2) for part, (labels, model, linear) in scores.items()}
         run_dir.write_result(
             Result(
@@ -102,9 +102,9 @@ class Study:
                 parameters=1000 * config.model.hidden_size,
                 vocabulary_size=500,
                 metrics=metrics | {"train": train},
-                floor=floor,
+                baseline=baseline,
                 combination=both,
-                floor_settings={"C": 1.0},
+                baseline_settings={"C": 1.0},
                 overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy, 0.05),
                 elmo=_elmo(config),
                 mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
@@ -163,7 +163,7 @@ def _elmo(config: RunConfig) -> ElmoRecord | None:
 
 
 def _scores(part: Part, n: int, skill: float, rng: np.random.Generator) -> tuple[Any, Any, Any]:
-    """Labels, a model's and the floor's probabilities; the first test tweets are wrong with certainty."""
+    """Labels, a model's and the baseline's probabilities; the first test tweets are wrong with certainty."""
     labels = (np.arange(n) % 2).astype(np.int8)
     model = 1 / (1 + np.exp(-(skill * (2 * labels - 1) + rng.normal(size=n))))
     linear = 1 / (1 + np.exp(-(0.9 * (2 * labels - 1) + np.random.default_rng(5).normal(size=n))))
@@ -194,15 +194,21 @@ def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
 
 
 def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
-    columns: dict[str, list[Any]] = {"part": [], "row": [], "label": [], "score": [], "floor": []}
+    columns: dict[str, list[Any]] = {"part": [], "row": [], "label": [], "score": [], "baseline": []}
     first = 0
     for part, (labels, model, linear) in scores.items():
         columns["part"] += [part] * len(labels)
         columns["row"] += range(first, first + len(labels))
-        for name, values in (("label", labels), ("score", model), ("floor", linear)):
+        for name, values in (("label", labels), ("score", model), ("baseline", linear)):
             columns[name] += values.tolist()
         first += len(labels)
-    types = {"part": pa.string(), "row": pa.int64(), "label": pa.int8(), "score": pa.float32(), "floor": pa.float32()}
+    types = {
+        "part": pa.string(),
+        "row": pa.int64(),
+        "label": pa.int8(),
+        "score": pa.float32(),
+        "baseline": pa.float32(),
+    }
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     arrays["part"] = arrays["part"].dictionary_encode()
     pq.write_table(pa.table(arrays), run_dir.predictions_file)

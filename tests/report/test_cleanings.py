@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from report.analysis.cleanings import Pair, compare_cleanings
+from report.analysis.statistics import mcnemar
 from report.build import build_report
-from report.cleanings import Pair, compare_cleanings
-from report.load import load_study
-from report.predictions import read_scores
-from report.statistics import mcnemar
+from report.read.load import load_study
+from report.read.predictions import read_scores
 from sentiment.config import RunConfig
 from sentiment.run_dir import TWEETS_FILE, Results
 from tests.report.made_up import PARTS, Study
@@ -64,13 +64,13 @@ def _rewrite(path: Path, column: str, values: list[str]) -> None:
 
 def test_one_seed_is_tested_by_mcnemar_on_the_tweets_that_both_have(study: Study) -> None:
     kept, removed = _write(study, [1])
-    (net, floor), refused, problems = _compare(study)
+    (net, baseline), refused, problems = _compare(study)
     expected = mcnemar(_right(study, kept)[:-_EMPTIED], _right(study, removed))
     assert net.gap == expected
     assert net.by_seed == [expected]
     assert (net.gap.n, net.only_first, net.only_second) == (PARTS["test"] - _EMPTIED, _EMPTIED, 0)
     assert (net.first, net.second) == ("stop words kept", "all stop words removed")
-    assert (floor.model, floor.by_seed, floor.gap.value, floor.gap.p) == ("linear floor", [], 0.0, 1.0)
+    assert (baseline.model, baseline.by_seed, baseline.gap.value, baseline.gap.p) == ("linear baseline", [], 0.0, 1.0)
     assert (refused, problems) == ({}, [])
 
 
@@ -113,10 +113,10 @@ def test_equal_ids_of_different_texts_are_not_taken_for_one_tweet(study: Study) 
 def test_seed_whose_predictions_are_lost_is_named_and_the_others_are_compared(study: Study) -> None:
     configs = _write(study, [1, 2])
     study.run_dir(configs[0], "words").predictions_file.unlink()
-    (net, floor), refused, problems = _compare(study)
+    (net, baseline), refused, problems = _compare(study)
     assert len(net.by_seed) == 1
     assert "predictions.parquet" in problems[0]
-    assert floor.gap.n == net.gap.n
+    assert baseline.gap.n == net.gap.n
     assert refused == {}
 
 
@@ -136,7 +136,7 @@ def test_seeds_of_an_edited_file_are_not_thrown_together(study: Study) -> None:
     assert record
     run_dir.write_record(record.model_copy(update={"data_fingerprint": "f" * 64}))
     pairs, refused, _ = _compare(study)
-    assert [pair.model for pair in pairs] == ["linear floor"]
+    assert [pair.model for pair in pairs] == ["linear baseline"]
     assert list(refused) == ["seeds were trained on different states of the file of tweets"]
 
 

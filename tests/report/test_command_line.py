@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from report.load import load_study
+from report.read.load import load_study
 from sentiment.run_dir import Results
 from tests.small_runs import Experiment, small_config
 

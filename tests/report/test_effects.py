@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from report.effects import effects_of, matched_differences, varying
-from report.effects import test_accuracy as accuracy
-from report.load import Finished, load_study
+from report.analysis.effects import effects_of, matched_differences, varying
+from report.analysis.effects import test_accuracy as accuracy
+from report.read.load import Finished, load_study
 from sentiment.run_dir import Results
 from tests.report.made_up import Study
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from report.build import build_report
-from report.load import Run, load_study
+from report.read.load import Run, load_study
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.run_dir import Results, RunDir

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from report.blocks import Section, Table, Text, text
-from report.figures.heatmap import Attended, heatmap_figure
-from report.markdown import code, escape, visible
-from report.page import render_page
-from report.render import render_markdown
+from report.render.blocks import ReportSection, Table, Text, text
+from report.render.charts.heatmap import Attended, heatmap_figure
+from report.render.markdown import code, escape, visible
+from report.render.page import render_page
+from report.render.write import render_markdown
 from tests.report.made_up import HOSTILE
 
 _GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -66,7 +66,7 @@ def test_code_is_shown_as_it_is(anything: str) -> None:
 @given(st.lists(_SYNTAX, min_size=1, max_size=4))
 def test_cells_stay_in_their_row(values: list[str]) -> None:
     table = Table("t", "caption", [text("A", "a"), text("B", "b")], [{"a": one, "b": "end"} for one in values])
-    page = _Page(_GITHUB.render(render_markdown([Section("S", [table])])))
+    page = _Page(_GITHUB.render(render_markdown([ReportSection("S", [table])])))
     assert page.tags.count("tr") == 1 + len(values)
     assert page.tags.count("td") == 2 * len(values)
     assert page.text.count("end") >= len(values)
@@ -74,7 +74,7 @@ def test_cells_stay_in_their_row(values: list[str]) -> None:
 
 @given(_SYNTAX)
 def test_page_shows_text_and_nothing_else(anything: str) -> None:
-    page = _Page(render_page(render_markdown([Section("S", [Text(anything)])]), [], []))
+    page = _Page(render_page(render_markdown([ReportSection("S", [Text(anything)])]), [], []))
     assert visible(anything) in page.text
     assert page.tags.count("script") == 1
     assert set(page.tags) <= _TAGS

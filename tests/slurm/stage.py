@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 from ruamel.yaml import YAML
 
-from jobs.manifest import SubmissionDir, read_submissions
-from jobs.status import newest_tasks
+from jobs.slurm.submissions import SubmissionDir, read_submissions
+from jobs.status.grid_status import newest_tasks
 from sentiment.config import RunConfig
+from sentiment.console import Console
 from sentiment.records import Attempt
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.console import Console
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import StopRequest
 from tests.slurm.cluster import Cluster

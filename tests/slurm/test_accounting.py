@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.manifest import read_submissions
-from jobs.status import read_grid_status, read_plan
+from jobs.slurm.submissions import read_submissions
+from jobs.status.grid_status import read_grid_status, read_plan
 from tests.slurm.accounting import Accounting, missing_for_accounting
 from tests.slurm.cluster import Cluster
 from tests.slurm.stage import Prepared, Stage

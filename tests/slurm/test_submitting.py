@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jobs.manifest import read_submissions
+from jobs.slurm.submissions import read_submissions
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import DIVERGES, SHORT, Stage

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sentiment.run_dir import Results, RunDir
-from sentiment.training import tracking_mirror
+from sentiment.tracking import mirror as tracking_mirror
 from tests.small_runs import small_config
 from tests.tracking.life import Life
 from tests.tracking.server import StubServer, serving

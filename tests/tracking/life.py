@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from sentiment.run_dir import RunDir
-from sentiment.training.tracking_mirror import mirrored
+from sentiment.tracking.mirror import mirrored
 from tests.tracking.tracked_run import TrackedRun, wait_until
 
 

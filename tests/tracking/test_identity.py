@@ -8,8 +8,8 @@ import pytest
 from sentiment.config import TrackingConfig
 from sentiment.config_file import dotted
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.tracking_identity import identity_of, wandb_mode
-from sentiment.training.tracking_rows import RowReader, flat
+from sentiment.tracking.identity import identity_of, wandb_mode
+from sentiment.tracking.rows import RowReader, flat
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from sentiment.data.corpus import prepare_corpus
-from sentiment.models.linear import linear_floor
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.models.baseline import linear_baseline
 from sentiment.run_dir import Results, RunDir
 from tests.small_runs import limited_file_size
 from tests.tracking.conftest import MakeRun
@@ -79,7 +79,7 @@ def test_life_after_one_that_was_killed_at_once_begins_at_the_first_row(life: Li
 def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(run: MakeRun, server: StubServer) -> None:
     unlucky = run(training__log_every=1)
     unlucky.run_dir.create(unlucky.config)
-    linear_floor(prepare_corpus(unlucky.config.data, unlucky.results))  # both need room, and are then there
+    linear_baseline(prepare_corpus(unlucky.config.data, unlucky.results))  # both need room, and are then there
     with limited_file_size(15_000):
         unlucky.complete()
     assert len(unlucky.told) == 1

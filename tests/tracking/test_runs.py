@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.training import tracking_mirror
+from sentiment.tracking import mirror as tracking_mirror
 from tests.conftest import MakeExperiment
 from tests.small_runs import Digest, StopWhen, digest_of
 from tests.tracking.conftest import MakeRun

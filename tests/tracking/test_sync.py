@@ -9,7 +9,7 @@ import pytest
 
 from sentiment.lock import ProcessLock
 from sentiment.records import GridPlan, PlannedRun
-from sentiment.training.tracking_mirror import mirrored
+from sentiment.tracking.mirror import mirrored
 from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, TrackedRun, wait_until

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sentiment.training.tracking_rows import flat
+from sentiment.tracking.rows import flat
 from tests.small_runs import Experiment
 from tests.tracking.server import without_clock
 
@@ -77,7 +77,7 @@ def copying_processes(place: Path) -> list[int]:
                 command = (folder / "cmdline").read_bytes()
             except OSError:
                 continue  # has ended meanwhile
-            if b"tracking_process" in command and str(place).encode() in command:
+            if b"sentiment.tracking.process" in command and str(place).encode() in command:
                 found.append(int(folder.name))
     return found
 

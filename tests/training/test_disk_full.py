@@ -9,7 +9,7 @@ import pytest
 
 from sentiment.errors import RunDirError
 from sentiment.training.checkpoint import read_checkpoint
-from sentiment.training.tracking import MetricLog
+from sentiment.training.metric_log import MetricLog
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, limited_file_size
 from tests.training.processes import RunFile, train_command

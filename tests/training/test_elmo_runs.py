@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from sentiment.data.corpus import prepare_corpus
-from sentiment.elmo.cache import VectorCache, layers_of
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.elmo.cache.cache import VectorCache, layers_of
 from sentiment.elmo.models import find_elmo
 from sentiment.elmo.random_weights import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.reference import reference_is_installed
 from sentiment.errors import CheckpointError, ElmoError, RunDirError
-from sentiment.predictor import load_predictor
+from sentiment.inference.predictor import load_predictor
 from sentiment.run_dir import Results
 from sentiment.training import encoding
 from tests.conftest import MakeExperiment

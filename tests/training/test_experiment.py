@@ -42,7 +42,7 @@ def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypat
     assert record.attempts[-1].reason == "failed"
 
 
-def test_floor_of_a_handful_of_tweets_takes_words_that_occur_once(tmp_path: Path) -> None:
+def test_baseline_of_a_handful_of_tweets_takes_words_that_occur_once(tmp_path: Path) -> None:
     lines = [(number % 2, f"one{number} two{number} three{number}") for number in range(60)]
     tweets = write_tweets(tmp_path / "tweets.csv", lines)
     changes = {"training__epochs": 1, "data__validation_fraction": 0.3, "data__test_fraction": 0.3}
@@ -50,4 +50,4 @@ def test_floor_of_a_handful_of_tweets_takes_words_that_occur_once(tmp_path: Path
     run.complete()
     result = run.run_dir.read_result()
     assert result is not None
-    assert result.floor_settings["min_df"] == 1
+    assert result.baseline_settings["min_df"] == 1

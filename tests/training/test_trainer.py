@@ -33,7 +33,7 @@ def test_loss_falls_and_the_network_learns(experiment: MakeExperiment) -> None:
     assert result is not None
     assert result.metrics["train"].accuracy > 0.75
     assert result.metrics["validation"].accuracy > 0.7
-    assert result.floor["validation"].accuracy > 0.7
+    assert result.baseline["validation"].accuracy > 0.7
     epochs = [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
     assert epochs[-1]["train"]["loss"] < epochs[0]["train"]["loss"] - 0.1
 
@@ -101,7 +101,7 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     assert result.weights_sha256 == digest.best
     assert result.metrics_sha256 == digest.metrics
     table = pd.read_parquet(run.run_dir.predictions_file)
-    assert list(table.columns) == ["part", "row", "label", "score", "floor"]
+    assert list(table.columns) == ["part", "row", "label", "score", "baseline"]
     test = table[table.part == "test"]
     assert len(test) == result.metrics["test"].n
     assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)

@@ -1,0 +1,1 @@
+"""Grid files, and the runs that they expand to. May not import the rest of jobs."""

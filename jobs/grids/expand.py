@@ -1,0 +1,113 @@
+"""From the possible values of parameters to the runs of a grid, in an order that never changes."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.grids.base_runs import Base
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.errors import ConfigError
+
+# scikit-learn's way to draw depends on the share of all combinations that is asked for: with more than 99 % they even
+# come in their own order. Always the same share is asked for, of which as many are taken as trials are wanted: so that
+# more trials continue fewer.
+_SHARE = 0.98
+_MOST_COMBINATIONS = 1_000_000
+
+# Sorts before all names of fields.
+_BASE = ""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How trials of a random search are chosen."""
+
+    seed: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class ExpandedRun:
+    """A configuration, and what distinguishes it from its base."""
+
+    parameters: dict[str, Any]
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """All runs, each once; and what is wrong with those that cannot be."""
+
+    runs: list[ExpandedRun]
+    mistakes: list[str]
+
+
+def expand(bases: Sequence[Base], space: Mapping[str, Sequence[Any]], draw: Draw | None = None) -> Expansion:
+    """Lay each combination of values over each base, or as many of them as are drawn.
+
+    Parameters that do nothing in a run (attention's without attention) are left out, and runs that are equal then
+    are one run: so that a grid may ask how a thing compares with its absence.
+
+    Args:
+        space: values by dotted name.
+    """
+    whole: dict[str, Sequence[Any]] = {_BASE: range(len(bases)), **space}
+    combinations = _drawn(whole, draw) if draw else _every(whole)
+    runs: dict[str, ExpandedRun] = {}
+    refused: dict[str, list[dict[str, Any]]] = {}
+    asked = failed = 0
+    for combination in combinations:
+        if draw and len(runs) + failed == draw.trials:
+            break
+        asked += 1
+        base = bases[combination.pop(_BASE)]
+        try:
+            config = resolve(base.values, combination, base.origin)
+        except ConfigError as error:
+            failed += 1
+            for line in str(error).splitlines():
+                refused.setdefault(line, []).append(combination)
+            continue
+        parameters = _effective(base.parameters | combination, config)
+        config = resolve(base.values, _effective(combination, config), base.origin)
+        runs.setdefault(config.run_id, ExpandedRun(parameters, config))
+    mistakes = [_describe(line, combinations, asked) for line, combinations in refused.items()]
+    return Expansion(list(runs.values()), mistakes)
+
+
+def _every(space: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """All combinations, the last name varying fastest."""
+    names = sorted(space)
+    for values in itertools.product(*(space[name] for name in names)):
+        yield dict(zip(names, values, strict=True))
+
+
+def _drawn(space: Mapping[str, Sequence[Any]], draw: Draw) -> Iterator[dict[str, Any]]:
+    """Most combinations, in random order and without repeats."""
+    from sklearn.model_selection import ParameterSampler  # takes seconds, and other grids do without
+
+    size = math.prod(len(values) for values in space.values())
+    if not draw.trials <= _SHARE * size <= _MOST_COMBINATIONS:
+        raise ConfigError(
+            f"run_cap = {draw.trials}: are to be drawn from {size:,} combinations of values; valid are up to "
+            f"{_MOST_COMBINATIONS:,} combinations and {_SHARE:.0%} of them as run_cap (method grid runs all)"
+        )
+    lists = {name: list(values) for name, values in space.items()}
+    for combination in ParameterSampler(lists, n_iter=int(_SHARE * size), random_state=draw.seed):
+        yield dict(sorted(combination.items()))
+
+
+def _effective(parameters: dict[str, Any], config: RunConfig) -> dict[str, Any]:
+    unused = config.unused_fields()
+    return {name: value for name, value in parameters.items() if not name.startswith(unused)}
+
+
+def _describe(line: str, combinations: list[dict[str, Any]], asked: int) -> str:
+    """A mistake, and in which runs it is if not in all."""
+    if len(combinations) == asked:
+        return line
+    example = ", ".join(f"{name}={value}" for name, value in combinations[0].items())
+    return f"{line} [in {len(combinations)} of {asked} runs, first with {example}]"

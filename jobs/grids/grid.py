@@ -1,0 +1,137 @@
+"""A grid file becomes runs: expanded, checked as a whole, and the same for ever once it is planned."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jobs.grids.base_runs import Base, Bases, find_bases
+from jobs.grids.expand import Draw, ExpandedRun, Expansion, expand
+from jobs.grids.requirements import missing_for
+from jobs.grids.sweep_file import SweepFile, read_sweep
+from sentiment.config import RunConfig
+from sentiment.config_file import parse_override
+from sentiment.errors import ConfigError
+from sentiment.records import GridPlan, PlannedRun
+from sentiment.run_dir import Results
+
+
+@dataclass(frozen=True)
+class ExpandedGrid:
+    """A question, and the runs that answer it."""
+
+    plan: GridPlan
+    configs: list[RunConfig]
+    """Of the plan's runs, in their order."""
+    left_out: list[str]
+    """Runs of the grid that it starts from which could not be considered, and why."""
+
+
+def load_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> ExpandedGrid:
+    """Expand a grid file, and see to it that all of its runs can be run here.
+
+    Nothing is written: who starts the runs writes the plan first (`results.write_grid`), and from then on its runs
+    keep their index. A file that has grown adds runs behind them.
+
+    Args:
+        overrides: such as `data.source=vader`, for all runs; they narrow a parameter of the file to one value.
+
+    Raises:
+        ConfigError: the file or any of its runs is invalid, needs what is not here, or the file does not contain all
+            planned runs any more; all mistakes in one message.
+        UsageError: it starts from runs of another grid, which is not finished.
+        RunDirError: the plan cannot be read.
+    """
+    grid, mistakes = _expand(path, results, overrides)
+    if lacking := [*mistakes, *missing_for(grid.configs, results)]:
+        raise ConfigError(f"grid {grid.plan.name!r} cannot be run:\n" + "\n".join(f"  {line}" for line in lacking))
+    return grid
+
+
+def expand_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> ExpandedGrid:
+    """The same, whether or not tweets and ELMo models are here."""
+    grid, mistakes = _expand(path, results, overrides)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return grid
+
+
+def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[ExpandedGrid, list[str]]:
+    sweep = read_sweep(path)
+    space = sweep.space() | {name: [value] for name, value in map(parse_override, overrides)}
+    bases = find_bases(sweep, results)
+    draw = Draw(sweep.controller.seed or 0, sweep.run_cap) if sweep.run_cap else None
+    expansion = expand(bases.chosen, space, draw)
+    grid = _grid(sweep, bases, space, expansion)
+    planned = None if expansion.mistakes else results.read_grid(sweep.name)
+    return (_continue(planned, grid, path, results) if planned else grid), expansion.mistakes
+
+
+def _grid(sweep: SweepFile, bases: Bases, space: dict[str, list[Any]], expansion: Expansion) -> ExpandedGrid:
+    plan = GridPlan(
+        name=sweep.name,
+        description=sweep.description,
+        method=sweep.method,
+        metric=sweep.metric.name,
+        goal=sweep.metric.goal,
+        base=str(sweep.base_file),
+        parameters=_values_of_bases(bases.chosen) | space,
+        runs=[_planned(index, run) for index, run in enumerate(expansion.runs)],
+    )
+    return ExpandedGrid(plan, [run.config for run in expansion.runs], bases.left_out)
+
+
+def _planned(index: int, run: ExpandedRun) -> PlannedRun:
+    return PlannedRun(index=index, run_id=run.config.run_id, parameters=run.parameters)
+
+
+def _values_of_bases(bases: Sequence[Base]) -> dict[str, list[Any]]:
+    """The values in which runs of another grid differ, which are as much a choice as those of the file."""
+    found: dict[str, list[Any]] = {}
+    for base in bases:
+        for name, value in base.parameters.items():
+            if value not in found.setdefault(name, []):
+                found[name].append(value)
+    return found
+
+
+def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
+    """Put the planned runs first, as they were numbered, and the new ones behind them.
+
+    Raises:
+        ConfigError: planned runs are not among those of the file.
+    """
+    configs = {config.run_id: config for config in grid.configs}
+    known = {run.run_id for run in planned.runs}
+    if lost := [run for run in planned.runs if run.run_id not in configs]:
+        raise ConfigError(_explain_change(planned, lost, grid.plan, path, results))
+    new = [run for run in grid.plan.runs if run.run_id not in known]
+    added = [run.model_copy(update={"index": len(planned.runs) + number}) for number, run in enumerate(new)]
+    runs = [*planned.runs, *added]
+    return replace(
+        grid, plan=grid.plan.model_copy(update={"runs": runs}), configs=[configs[run.run_id] for run in runs]
+    )
+
+
+def _explain_change(planned: GridPlan, lost: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:
+    names = sorted({*planned.parameters, *now.parameters})
+    changes = [
+        f"  {name}: was {_values(planned, name)}, is {_values(now, name)}"
+        for name in names
+        if _values(planned, name) != _values(now, name)
+    ]
+    if planned.base != now.base:
+        changes.append(f"  the base run: was {planned.base}, is {now.base}")
+    if not changes:
+        changes.append(f"  no parameter, but {now.base}, a default of this program, or how trials are drawn")
+    folder = results.grid_file(planned.name).parent
+    return (
+        f"{path}: no longer contains {len(lost)} of the {len(planned.runs)} runs that are planned in "
+        f"{results.grid_file(planned.name)}, such as {lost[0].run_id}. What has changed:\n" + "\n".join(changes) + "\n"
+        f"A planned grid keeps its runs (more values may be added). Undo the change; or give the new question a file "
+        f"and name of its own; or move {folder} away to begin anew."
+    )
+
+
+def _values(plan: GridPlan, name: str) -> str:
+    return str(plan.parameters[name]) if name in plan.parameters else "that of the base run"

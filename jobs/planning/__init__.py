@@ -1,0 +1,1 @@
+"""What a submission would do and cost, before anything is queued."""

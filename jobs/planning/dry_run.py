@@ -1,0 +1,103 @@
+"""What submitting a grid would do: its runs, what they differ in, what they cost, and what Slurm would be asked."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs.grids.grid import ExpandedGrid
+from jobs.grids.reuse import completed_elsewhere
+from jobs.planning.costs import estimate, read_completed
+from jobs.planning.vector_costs import show_vectors
+from jobs.session import chain_for, missing_runs, tell_held
+from jobs.slurm import commands as slurm
+from jobs.slurm.chain import describe
+from jobs.slurm.sbatch import directives
+from jobs.slurm.submissions import read_submissions
+from jobs.status.grid_status import RunStatus, ask_slurm, newest_tasks, read_grid_status
+from sentiment.config import RunConfig
+from sentiment.errors import NoSlurmError
+from sentiment.run_dir import Results
+
+_GIGABYTE = 1e9
+_HOUR = 3600.0
+
+
+def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[str]:
+    """Lines to print; nothing is written but the checksum of a table of tweets, and no Slurm is needed.
+
+    Raises:
+        ConfigError: the cluster's file is wrong.
+        SentimentError: tweets or ELMo's vectors that are here are damaged.
+    """
+    submissions = read_submissions(results, grid.plan.name)
+    rows = read_grid_status(results, grid.plan, submissions, ask_slurm()).rows
+    elsewhere = completed_elsewhere(results, grid.plan)
+    missing = [(row, config) for row, config in missing_runs(grid, rows) if row.run_id not in elsewhere]
+    yield f"grid {grid.plan.name}: {grid.plan.description}"
+    yield from _show_runs(grid, rows)
+    if elsewhere:
+        yield f"{len(elsewhere)} of {len(rows)} runs are completed in other grids and would be taken over"
+    yield from tell_held(grid.plan.name, rows)
+    yield f"{len(missing)} of {len(rows)} runs would be submitted"
+    if missing:
+        configs = [config for _, config in missing]
+        yield from _show_costs(configs, results)
+        yield from show_vectors(grid, configs, results)
+        for part in chain_for(missing, results, grid.plan.name, cluster, newest_tasks(submissions), _most_tasks()):
+            yield f"\n{part.kind}: {len(part.tasks)} task{'s' if len(part.tasks) > 1 else ''}"
+            yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, part, None)))
+
+
+def _show_runs(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[str]:
+    """What all runs have in common, and a line for each with what it differs in."""
+    runs = grid.plan.runs
+    names = list(dict.fromkeys(name for run in runs for name in run.parameters))
+    values = {name: [_text(run.parameters, name) for run in runs] for name in names}
+    common = [name for name in names if len(set(values[name])) == 1 and len(runs) > 1]
+    different = [name for name in names if name not in common]
+    shared = "".join(f", {name}={values[name][0]}" for name in common)
+    yield f"all runs: {grid.plan.base}{shared}"
+    states = {row.run_id: row.state for row in rows}
+    table = [["", "run", "state", *different]]
+    for position, run in enumerate(runs):
+        differences = [values[name][position] for name in different]
+        table.append([str(run.index), run.run_id, states[run.run_id], *differences])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
+    costs = estimate(configs, read_completed(results))
+    free = shutil.disk_usage(_existing(results.root)).free / _GIGABYTE
+    if costs.judged == 0:
+        yield f"costs: unknown, since no run on these tweets is completed here; {free:,.0f} GB of disk are free"
+    else:
+        kind = "" if "cpu" in costs.devices else "GPU-"
+        time = (
+            f"{costs.seconds / _HOUR:.1f} {kind}hours"
+            if costs.seconds >= _HOUR
+            else f"{costs.seconds / 60:.1f} {kind}minutes"
+        )
+        basis = {"of the same size": costs.alike, "on the same tweets": costs.judged - costs.alike}
+        basis["none at all (not counted)"] = len(configs) - costs.judged
+        told = ", ".join(f"{what} for {number} of {len(configs)} runs" for what, number in basis.items() if number)
+        yield f"costs: about {time}, {costs.bytes / _GIGABYTE:.2g} GB where {free:,.0f} GB are free"
+        yield f"  by completed runs on {', '.join(costs.devices)}: {told}"
+
+
+def _text(parameters: dict[str, Any], name: str) -> str:
+    return str(parameters[name]) if name in parameters else "-"
+
+
+def _most_tasks() -> int:
+    try:
+        return int(slurm.read_settings().get("MaxArraySize", "1001"))
+    except NoSlurmError:
+        return 1001
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or the nearest one above that exists."""
+    return next(folder for folder in (path.resolve(), *path.resolve().parents) if folder.exists())

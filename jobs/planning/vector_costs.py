@@ -1,0 +1,66 @@
+"""What the ELMo vectors take that a grid's runs read: bytes, as far as the tweets are prepared."""
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from jobs.grids.grid import ExpandedGrid
+from sentiment.config import RunConfig
+from sentiment.run_dir import Results
+
+if TYPE_CHECKING:
+    from sentiment.elmo.cache.cache_requests import CacheRequest
+
+_GIGABYTE = 1e9
+
+
+def show_vectors(grid: ExpandedGrid, configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
+    """Lines to print, none for runs without cached vectors; no tweets are prepared, and no vectors computed.
+
+    Raises:
+        DataError: the tweets cannot be read.
+        ElmoError: a model, or the folder of a cache, is damaged.
+    """
+    readers = [config for config in configs if config.elmo and config.elmo.cached]
+    if not readers:
+        return
+    from sentiment.data.corpus.corpus import find_corpus
+    from sentiment.elmo.cache.cache_requests import cache_requests
+
+    found = {data: find_corpus(data, results) for data in dict.fromkeys(config.data for config in readers)}
+    corpora = {data: corpus for data, corpus in found.items() if corpus}
+    needs = cache_requests([one for one in readers if one.data in corpora], results, corpora.__getitem__)
+    yield from _show_known(grid, needs)
+    for config in {one.data: one for one in readers if one.data not in corpora}.values():
+        command = _command(grid, config, "data", "--config", sections=("data.",))
+        yield f"ELMo's vectors come on top, once for all runs; how many bytes is known after `{command}`"
+
+
+def _show_known(grid: ExpandedGrid, needs: Sequence["CacheRequest"]) -> Iterator[str]:
+    """The sum, and a line for each cache."""
+    volumes = [need.cache.volume(need.layers) for need in needs]
+    if volumes:
+        size, missing = sum(one.bytes for one in volumes), sum(one.missing_bytes for one in volumes)
+        yield f"ELMo's vectors come on top, once for all runs: {_parts(size, missing)}"
+    for need, volume in zip(needs, volumes, strict=True):
+        plan = need.cache.plan
+        tweets = f"{', '.join(need.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets"
+        yield f"  {need.cache.model_name}: {_parts(volume.bytes, volume.missing_bytes)} ({tweets})"
+        if volume.missing_bytes:
+            command = _command(grid, need.config, "encode", "--dry-run", sections=("data.", "elmo."))
+            yield f"    how long they take on a machine is tried there by `{command}`"
+
+
+def _parts(size: int, missing: int) -> str:
+    there = size - missing
+    return f"{missing / _GIGABYTE:.3g} GB" + (f", and {there / _GIGABYTE:.3g} GB are there" if there else "")
+
+
+def _command(grid: ExpandedGrid, config: RunConfig, *words: str, sections: tuple[str, ...]) -> str:
+    """What does something with the tweets of one of the grid's runs."""
+    parameters = next(run.parameters for run in grid.plan.runs if run.run_id == config.run_id)
+    chosen = {name: value for name, value in parameters.items() if name.startswith(sections)}
+    values = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in chosen.items()]
+    changes = [word for value in values for word in ("--set", value)]
+    return shlex.join(["python", "-m", "sentiment", *words, grid.plan.base, *changes])

@@ -1,0 +1,1 @@
+"""Slurm: its commands, what jobs ask of it, and what was submitted to it."""

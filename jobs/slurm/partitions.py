@@ -1,0 +1,147 @@
+"""A site's partitions: what their nodes have, and whether they could run what configs/cluster.yaml asks for."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from jobs.slurm.commands import ask
+from jobs.slurm.resources import Resources
+from jobs.slurm.slurm_settings import Finding
+
+_UNLIMITED = ("UNLIMITED", "INFINITE", "NONE")
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """Nodes that are alike."""
+
+    gres: str
+    """Generic resources, such as `gpu:a100:4(S:0-1)`."""
+    memory_mb: int
+    cpus: int
+
+    @property
+    def gpus(self) -> int:
+        """Of one node."""
+        return sum(int(count) for count in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", self.gres))
+
+    def describe(self) -> str:
+        """In a few words."""
+        gpus = f"{self.gpus} GPU{'s' if self.gpus > 1 else ''} ({self.gres})" if self.gpus else "no GPU"
+        return f"{gpus}, {self.cpus} cores, {self.memory_mb / 1024:.3g} GB"
+
+    def lacks(self, resources: Resources) -> Iterator[str]:
+        """What a task asks for and such a node has not."""
+        if resources.gpus > self.gpus:
+            yield f"{resources.gpus} GPU asked for, {self.gpus} there"
+        if resources.gpus and resources.gpu_type and f":{resources.gpu_type}:" not in self.gres:
+            yield f"GPU of type {resources.gpu_type} asked for, {self.gres} there"
+        if resources.cpus > self.cpus:
+            yield f"{resources.cpus} cores asked for, {self.cpus} there"
+        if resources.memory_gb and resources.memory_gb * 1024 > self.memory_mb:
+            yield f"{resources.memory_gb:g} GB asked for, {self.memory_mb / 1024:.3g} there"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """As Slurm describes it."""
+
+    settings: dict[str, str]
+    """By the names of `scontrol show partition`."""
+    nodes: list[NodeKind]
+
+    @property
+    def name(self) -> str:
+        """By which sbatch knows it."""
+        return self.settings["PartitionName"]
+
+    @property
+    def default(self) -> bool:
+        """Whether jobs that name none go there."""
+        return self.settings.get("Default") == "YES"
+
+    @property
+    def up(self) -> bool:
+        """Whether it takes jobs and starts them."""
+        return self.settings.get("State", "UP") == "UP"
+
+    @property
+    def limit_minutes(self) -> int | None:
+        """After which every task is ended; None for never."""
+        limit = self.settings.get("MaxTime", "UNLIMITED")
+        if limit in _UNLIMITED:
+            return None
+        days, _, clock = limit.rpartition("-")
+        hours, minutes, _seconds = (int(part) for part in clock.split(":"))
+        return (int(days or 0) * 24 + hours) * 60 + minutes
+
+    def lacks(self, resources: Resources) -> list[str]:
+        """What none of its nodes has; empty if one of them has it all."""
+        lacking = [list(kind.lacks(resources)) for kind in self.nodes] or [["it has no nodes"]]
+        return min(lacking, key=len) + ([] if self.up else [f"it is {self.settings['State']}"])
+
+
+def read_partitions() -> list[Partition]:
+    """All that this user may see.
+
+    Raises:
+        SlurmError: there is no Slurm here, or it does not answer.
+    """
+    kinds: dict[str, list[NodeKind]] = {}
+    for line in ask("sinfo", "--noheader", "--exact", "--format=%R|%G|%m|%c").splitlines():
+        name, gres, memory, cpus = line.split("|")
+        kinds.setdefault(name, []).append(NodeKind(gres, int(memory.rstrip("+")), int(cpus.rstrip("+"))))
+    partitions = []
+    for line in ask("scontrol", "show", "partition", "--oneliner").splitlines():
+        settings = {name: value for name, _, value in (field.partition("=") for field in line.split())}
+        partitions.append(Partition(settings, kinds.get(settings["PartitionName"], [])))
+    return partitions
+
+
+def explain_partitions(partitions: Iterable[Partition]) -> Iterator[Finding]:
+    """A line for each."""
+    for partition in partitions:
+        limit = partition.settings.get("MaxTime", "UNLIMITED")
+        parts = [" or ".join(dict.fromkeys(kind.describe() for kind in partition.nodes)) or "no nodes"]
+        parts.append(
+            "no time limit"
+            if partition.limit_minutes is None
+            else f"at most {limit}, after which runs go on in the next attempt"
+        )
+        if "REQUEUE" in partition.settings.get("PreemptMode", ""):
+            parts.append(f"GraceTime {partition.settings.get('GraceTime', '0')} s if preempted")
+        if not partition.up:
+            parts.append(f"is {partition.settings['State']}")
+        default = " (default)" if partition.default else ""
+        yield Finding("ok" if partition.up else "note", f"partition {partition.name}{default}", "; ".join(parts))
+
+
+def check_resources(section: str, resources: Resources, partitions: Sequence[Partition]) -> Finding:
+    """Whether a partition that is meant could run such a task; if not, what to write.
+
+    Args:
+        section: of the cluster's file.
+    """
+    known = {partition.name: partition for partition in partitions}
+    default = [partition.name for partition in partitions if partition.default]
+    named = resources.partition.split(",") if resources.partition else default
+    if unknown := [name for name in named if name not in known]:
+        return Finding("problem", section, f"there is no partition {', '.join(unknown)}, but {', '.join(known)}")
+    if not named:
+        return Finding("problem", section, f"there is no default partition: write partition: {' or '.join(known)}")
+    able = [known[name] for name in named if not known[name].lacks(resources)]
+    if not able:
+        lacking = "; ".join(dict.fromkeys(line for name in named for line in known[name].lacks(resources)))
+        others = [partition.name for partition in partitions if not partition.lacks(resources)]
+        advice = f"write partition: {' or '.join(others)}" if others else "no partition has it all: ask for less"
+        return Finding("problem", section, f"cannot run in {', '.join(named)} ({lacking}); {advice}")
+    limits = [partition.limit_minutes for partition in able]
+    longest = max((limit for limit in limits if limit is not None), default=0)
+    if None not in limits and resources.time_minutes > longest:
+        return Finding(
+            "problem",
+            section,
+            f"time_minutes {resources.time_minutes} exceeds the limit of {', '.join(named)}: "
+            f"write {longest}; what takes longer goes on in the next attempt",
+        )
+    return Finding("ok", section, f"fits {', '.join(partition.name for partition in able)}")

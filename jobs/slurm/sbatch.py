@@ -1,0 +1,119 @@
+"""One job array to sbatch: submitit writes the file and hands it over; what runs in it is this project's own task.
+
+submitit's own runner is left out: it looks for pickles that are renamed after sbatch (lost if the submitting process
+dies in between), ignores TERM, and counts time-outs instead of progress.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from jobs.slurm.resources import Resources
+from jobs.slurm.submissions import Submission
+from sentiment.errors import NoSlurmError, SlurmError
+
+# Signals are ignored until the task has handlers of its own, and again when it has put them back: by default each of
+# them would kill the interpreter while it starts or ends.
+_GUARD = ("sh", "-c", 'trap "" TERM USR1 USR2; exec "$0" "$@"')
+
+# A shell inside another job has these, and they would become the new job's own; SLURM_CONF says where Slurm is.
+_FOREIGN = ("SLURM_", "SBATCH_", "SRUN_", "PMI_", "PMIX_", "SUBMITIT_")
+_KEPT = {"SLURM_CONF"}
+
+
+class _Sbatch(submitit.SlurmExecutor):
+    """Submits a command of ours as an array, or as a single job."""
+
+    @classmethod
+    def affinity(cls) -> int:
+        return 2  # whether there is a Slurm is found out by asking it; the file can be shown without
+
+    def text(self, command: str) -> str:
+        """The file for sbatch."""
+        return self._make_submission_file_text(command, uid="")
+
+    def send(self, command: str) -> str:
+        """Hand the file to sbatch; the job's id."""
+        return str(self._submit_command(command).job_id)
+
+
+def send(submission: Submission) -> str:
+    """Submit what is written down as an intent; the id that Slurm gives it.
+
+    Raises:
+        SlurmError: Slurm refuses, or did not answer: whether it has the job is then seen by its name.
+    """
+    try:
+        with _clean_environment():
+            return _executor(submission).send(_command(submission))
+    except FileNotFoundError:
+        raise NoSlurmError("sbatch: not found; there is no Slurm on this machine. --local runs a grid here") from None
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise SlurmError(f"sbatch: {str(error).strip()}") from None
+
+
+def directives(submission: Submission) -> list[str]:
+    """What the file for sbatch asks for, and the command."""
+    text = _executor(submission).text(_command(submission))
+    return [line for line in text.splitlines() if line and not line.startswith(("# ", "#!"))]
+
+
+def _executor(submission: Submission) -> _Sbatch:
+    executor = _Sbatch(submission.folder.logs)
+    executor.update_parameters(
+        **_asked(submission.resources),
+        job_name=submission.name,
+        dependency=submission.after,
+        signal_delay_s=submission.signal_seconds,
+        array_parallelism=submission.parallelism,
+        stderr_to_stdout=True,
+    )
+    if submission.kind != "report":
+        executor.parameters["map_count"] = len(submission.tasks)
+    return executor
+
+
+def _asked(resources: Resources) -> dict[str, Any]:
+    """Resources in submitit's words."""
+    gpus = f"{resources.gpu_type}:{resources.gpus}" if resources.gpu_type else str(resources.gpus)
+    return {
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+        "constraint": resources.constraint,
+        "time": resources.time_minutes,
+        "mem": f"{round(resources.memory_gb * 1024)}M" if resources.memory_gb else None,
+        "cpus_per_task": resources.cpus,
+        "srun_args": [f"--cpus-per-task={resources.cpus}"],  # which srun does not take over from sbatch
+        "setup": list(resources.setup) or None,
+        "wckey": None,
+        "additional_parameters": {
+            "requeue": True,
+            "kill-on-invalid-dep": "yes",
+            **({"gpus-per-node": gpus} if resources.gpus else {}),
+            **{name.lstrip("-"): value for name, value in resources.sbatch.items()},
+        },
+    }
+
+
+def _command(submission: Submission) -> str:
+    if submission.kind == "report":
+        return shlex.join([sys.executable, "-u", "-m", "report", "build", "--results", submission.results])
+    return shlex.join([*_GUARD, sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)])
+
+
+@contextmanager
+def _clean_environment() -> Iterator[None]:
+    """Without what another job has left in it."""
+    foreign = [name for name in os.environ if name.startswith(_FOREIGN) and name not in _KEPT]
+    removed = {name: os.environ.pop(name) for name in foreign}
+    try:
+        yield
+    finally:
+        os.environ.update(removed)

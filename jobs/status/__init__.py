@@ -1,0 +1,1 @@
+"""The state of every run of every grid, and how a terminal shows it."""

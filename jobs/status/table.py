@@ -1,0 +1,60 @@
+"""How `jobs status` looks in a terminal."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from jobs.status.grid_status import GridStatus, RunStatus
+
+# More rows than this are no help: of those that are completed or wait, only the number is shown then.
+_MOST_ROWS = 60
+_QUIET = ("COMPLETED", "PENDING", "PLANNED")
+
+
+def render(grids: Sequence[GridStatus], every_row: bool, now: datetime) -> str:
+    """All grids: a line of counts for each, and a line for each run."""
+    return "\n".join(line for grid in grids for line in _render_grid(grid, every_row, now))
+
+
+def _render_grid(grid: GridStatus, every_row: bool, now: datetime) -> Iterator[str]:
+    counts = Counter(row.state for row in grid.rows)
+    others = "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
+    yield f"grid {grid.name}: {', '.join(f'{number:,} {state}' for state, number in counts.most_common())}{others}"
+    shown = grid.rows if every_row or len(grid.rows) <= _MOST_ROWS else [r for r in grid.rows if r.state not in _QUIET]
+    score = grid.metric.rpartition("/")[2]
+    lines: list[tuple[str, ...]] = [
+        ("run", "state", "attempt", "epoch", "step", score, "seen", "elapsed", "expected", "reason")
+    ]
+    lines += [_cells(row, now) for row in shown]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines if shown else []:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    if len(shown) < len(grid.rows):
+        yield f"  and {len(grid.rows) - len(shown):,} that are completed or wait (--all shows them)"
+    yield ""
+
+
+def _cells(row: RunStatus, now: datetime) -> tuple[str, ...]:
+    expected = datetime.fromisoformat(row.expected).astimezone() if row.expected else None
+    return (
+        row.run_id,
+        row.state,
+        str(row.attempts or "-"),
+        "-" if row.epoch is None else str(row.epoch),
+        "-" if row.step is None else f"{row.step:,}",
+        "-" if row.score is None else f"{row.score:.3f}",
+        _ago(row.seen, now),
+        row.elapsed or "-",
+        f"{expected:%a %H:%M}" if expected else "-",
+        row.reason,
+    )
+
+
+def _ago(moment: str | None, now: datetime) -> str:
+    if moment is None:
+        return "-"
+    seconds = max((now.astimezone(UTC) - datetime.fromisoformat(moment)).total_seconds(), 0)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"

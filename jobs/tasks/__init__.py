@@ -1,0 +1,1 @@
+"""What runs inside a job or a local process: an attempt at one or several runs."""

@@ -1,0 +1,85 @@
+"""One attempt of one run of a grid, from its newest checkpoint to its end, its time or its error."""
+
+import time
+import traceback
+from enum import IntEnum
+
+from jobs.tasks.failure import forget_failure, record_failure
+from sentiment.config import RunConfig
+from sentiment.console import Console
+from sentiment.errors import LockedError
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
+
+# An owner on another host counts as alive for a minute after its last sign of life.
+_LOCK_PATIENCE_SECONDS = 90.0
+_LOCK_POLL_SECONDS = 2.0
+
+# USR1 and USR2 announce the end of the time, or a preemption after which nobody else would start the run again.
+# TERM comes from Slurm: after a preemption it requeues the job itself, and after a cancellation nobody should.
+_SIGNALS_TO_REQUEUE_AFTER = ("SIGUSR1", "SIGUSR2")
+
+
+class Outcome(IntEnum):
+    """How an attempt ended; the value is its process's exit code."""
+
+    COMPLETED = 0
+    FAILED = 1
+    STOPPED = 3
+    """Everything is saved, and whoever stopped it decides what becomes of it."""
+    OUT_OF_TIME = 4
+    """Everything is saved, and it goes on as soon as it is started again."""
+
+
+def outcome_of(stop: Stop | None) -> Outcome:
+    """What a reason to stop means; None is none."""
+    if stop is None:
+        return Outcome.COMPLETED
+    on_time = stop.reason == "deadline" or stop.detail in _SIGNALS_TO_REQUEUE_AFTER
+    return Outcome.OUT_OF_TIME if on_time else Outcome.STOPPED
+
+
+def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopRequest) -> Outcome:
+    """Train a run; a failure is written into its directory."""
+    run_dir = results.run_dir(config.run_id, grid)
+    if run_dir.completed:
+        print(f"{config.run_id} is completed")
+        return Outcome.COMPLETED
+    forget_failure(run_dir)
+    stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
+    try:
+        reason = _train(config, results, run_dir, stop)
+    except Exception as error:  # of any kind: it is a run's end that a later command shows
+        record_failure(run_dir, error)
+        traceback.print_exc()
+        return Outcome.FAILED
+    print(f"{config.run_id} is completed" if reason is None else f"{config.run_id} saved and stopped: {reason.detail}")
+    return outcome_of(reason)
+
+
+def plain_console() -> Console:
+    """Lines for a log file; how far training is stands in the metric log."""
+    return Console(say=print, progress=_say_nothing)
+
+
+def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
+    pass
+
+
+def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest) -> Stop | None:
+    """Train as soon as no other process does; one that died on another host takes a minute to be known as dead."""
+    from sentiment.training.experiment import run_experiment
+
+    end = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    while True:
+        try:
+            return run_experiment(config, results, run_dir, stop, plain_console())
+        except LockedError as error:
+            if time.monotonic() > end:
+                raise
+            print(f"waits: {error}")
+        try:
+            stop.check()
+        except StoppedError as stopped:
+            return stopped.stop
+        time.sleep(_LOCK_POLL_SECONDS)

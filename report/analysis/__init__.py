@@ -1,0 +1,1 @@
+"""Comparisons and statistics over what was read; no formatting."""

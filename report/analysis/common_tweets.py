@@ -1,0 +1,65 @@
+"""The same tweets in corpora that were made apart: cleaned in different ways, for example."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from report.analysis.statistics import Flags, McNemar, mcnemar
+from report.read.predictions import Scores
+from report.read.tweets import read_identities
+from sentiment.run_dir import Results
+
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Common:
+    """The tweets that two runs have in common, by their places in the scores of each, and how many each has alone."""
+
+    first: Places
+    second: Places
+    only_first: int
+    only_second: int
+
+    @property
+    def n(self) -> int:
+        """Tweets in common."""
+        return len(self.first)
+
+    def mcnemar(self, first: Flags, second: Flags) -> McNemar:
+        """Which of two classifiers has more of them right, given what each has right of all its tweets."""
+        return mcnemar(first[self.first], second[self.second])
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Finds tweets of one run among those of another; each corpus is read once, and only if there are two."""
+
+    results: Results
+    _identities: dict[str, Any] = field(default_factory=dict)
+
+    def common(self, first: Scores, second: Scores) -> Common | None:
+        """The tweets of the same part in both; None where a corpus is not on this machine."""
+        import pyarrow.compute as pc
+
+        if first.corpus == second.corpus:
+            everywhere = np.arange(len(first.rows))
+            return Common(everywhere, everywhere, 0, 0)
+        of_first, of_second = self._read(first), self._read(second)
+        if of_first is None or of_second is None:
+            return None
+        found = pc.index_in(of_first, value_set=of_second)
+        places = np.flatnonzero(found.is_valid().to_numpy())
+        return Common(
+            places,
+            found.drop_null().to_numpy().astype(np.int64),
+            len(first.rows) - len(places),
+            len(second.rows) - len(places),
+        )
+
+    def _read(self, scores: Scores) -> Any:
+        if scores.corpus not in self._identities:
+            self._identities[scores.corpus] = read_identities(scores, self.results)
+        return self._identities[scores.corpus]

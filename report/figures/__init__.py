@@ -1,1 +1,0 @@
-"""Drawings: one style, safe for colour-blind readers, the same bytes for the same numbers."""

@@ -1,0 +1,1 @@
+"""Run directories as values: everything that the report knows comes through here."""

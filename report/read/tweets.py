@@ -1,0 +1,65 @@
+"""The tweets themselves, from the prepared corpus that a run was made on."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from report.read.load import Finished
+from report.read.predictions import Scores
+from sentiment.run_dir import TWEETS_FILE, Results
+
+
+@dataclass(frozen=True)
+class Tweets:
+    """Texts and lengths of tweets, each of shape (n,)."""
+
+    texts: npt.NDArray[np.object_]
+    lengths: npt.NDArray[np.int64]
+    """In tokens."""
+
+
+def read_tweets(scores: Scores, results: Results) -> Tweets | None:
+    """The tweets that `scores` are of; None where their corpus is not on this machine or cannot be read."""
+    table = _read(scores, results, ["text", "tokens"])
+    if table is None:
+        return None
+    return Tweets(table["text"].to_numpy(), table["tokens"].to_numpy().astype(np.int64))
+
+
+def read_identities(scores: Scores, results: Results) -> Any:
+    """A pyarrow text for each tweet that `scores` are of, the same in every corpus with that tweet; None as above.
+
+    It is made of id, label and text. Cleaning changes none of these, and a corpus holds each text once; an id may be no
+    more than the number of a line, which stands for another tweet once the file has been edited.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = _read(scores, results, ["id", "label", "text"])
+    if table is None:
+        return None
+    return pc.binary_join_element_wise(table["id"], table["label"].cast(pa.string()), table["text"], "\0")
+
+
+def _read(scores: Scores, results: Results, columns: list[str]) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(results.corpus_dir(scores.corpus) / TWEETS_FILE).read(columns=columns)
+        return table.select(columns).take(pa.array(scores.rows))
+    except (OSError, pa.ArrowException, KeyError):
+        return None
+
+
+def read_counts(run: Finished, results: Results) -> dict[str, Any] | None:
+    """How many tweets the corpus kept, dropped and put into each part; None where it is not on this machine."""
+    manifest = results.corpus_dir(run.record.data_fingerprint) / "manifest.json"
+    try:
+        counts = json.loads(manifest.read_text(encoding="utf-8"))["report"]
+        return {name: counts[name] for name in ("read", "kept", "duplicates", "contradictory", "types", "parts")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,1 @@
+"""From blocks to Markdown, HTML and charts; knows nothing of runs."""

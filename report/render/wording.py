@@ -1,0 +1,208 @@
+"""How numbers, models and parameters are written for a reader: per cent, points, intervals, names."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+from report.analysis.statistics import Difference, Estimate, McNemar
+from sentiment.config import RunConfig
+
+MINUS = "\u2212"
+DASH = "\u2013"
+
+_PARAMETERS = {
+    "seed": "seed",
+    "model.kind": "kind of net",
+    "model.cell": "cell",
+    "model.bidirectional": "direction",
+    "model.layers": "layers",
+    "model.hidden_size": "hidden units",
+    "model.dropout": "dropout",
+    "model.pooling": "pooling",
+    "model.attention.d_a": "attention units",
+    "model.attention.r": "attention hops",
+    "model.attention.penalty": "attention penalty",
+    "embedding.size": "vector size",
+    "embedding.dropout": "vector dropout",
+    "embedding.token_dropout": "token dropout",
+    "training.learning_rate": "learning rate",
+    "training.batch_size": "batch size",
+    "training.clip": "gradient clip",
+    "training.l2": "L2 (weight decay)",
+    "training.epochs": "epochs",
+    "training.optimizer": "optimiser",
+    "data.text.stop_words": "stop words",
+    "data.max_rows": "rows used",
+    "elmo.model": "ELMo model",
+    "elmo.layers": "ELMo layers",
+    "elmo.combine": "ELMo alone or beside learned vectors",
+    "elmo.dropout": "ELMo dropout",
+    "elmo.state": "ELMo start state",
+    "elmo.cache": "ELMo cache",
+    "elmo.precision": "ELMo precision",
+}
+# Written behind their number.
+_COUNTED = frozenset({"model.hidden_size", "model.layers", "model.attention.r", "model.attention.d_a"})
+_VALUES: dict[str, dict[Any, str]] = {
+    "model.cell": {"lstm": "LSTM", "gru": "GRU"},
+    "model.kind": {"rnn": "recurrent", "feed_forward": "feed-forward"},
+    "model.bidirectional": {True: "both directions", False: "one direction"},
+    "model.pooling": {"last": "last state", "attention": "self-attention", "mean+max": "mean and maximum"},
+    "data.text.stop_words": {
+        "none": "stop words kept",
+        "keep_negations": "stop words removed but negations",
+        "all": "all stop words removed",
+    },
+    "elmo.combine": {"alone": "ELMo alone", "beside": "ELMo beside learned vectors"},
+    "elmo.layers": {
+        "token": "ELMo's context-free layer",
+        "first": "ELMo's first layer",
+        "top": "ELMo's top layer",
+        "mix": "ELMo's layers mixed",
+    },
+}
+
+
+def parameter_name(dotted: str) -> str:
+    """What a reader calls a parameter."""
+    return _PARAMETERS.get(dotted, dotted)
+
+
+def parameter_value(dotted: str, value: Any) -> str:
+    """A value of it, alone."""
+    known = _VALUES.get(dotted, {})
+    if isinstance(value, str | bool) and value in known:
+        return known[value]
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def setting(dotted: str, value: Any) -> str:
+    """Name and value: `dropout 0.1`; the value alone where it speaks for itself."""
+    shown, name = parameter_value(dotted, value), parameter_name(dotted)
+    if dotted in _VALUES:
+        return shown
+    if dotted in _COUNTED:
+        return f"{shown} {name.removesuffix('s') if value == 1 else name}"
+    return f"{name} {shown}"
+
+
+def model_name(config: RunConfig) -> str:
+    """The architecture in a few words: `BiLSTM 2x64, mean and maximum`."""
+    model = config.model
+    pooling = parameter_value("model.pooling", model.pooling)
+    if model.kind == "feed_forward":
+        name = f"feed-forward net, {pooling}"
+    else:
+        depth = f"{model.layers}\u00d7" if model.layers > 1 else ""
+        name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {depth}{model.hidden_size}, {pooling}"
+    if config.elmo is None:
+        return name
+    beside = "" if config.elmo.combine == "alone" else " and learned vectors"
+    return f"ELMo {PurePath(config.elmo.model).name} ({config.elmo.layers}){beside}, {name}"
+
+
+IN_MODEL_NAME = frozenset(
+    {"seed", "model.kind", "model.cell", "model.bidirectional", "model.layers", "model.hidden_size", "model.pooling"}
+    | {"elmo.model", "elmo.layers", "elmo.combine"}
+)
+
+
+def percent(share: float | None) -> str:
+    """81.2; the column or the sentence says that it is per cent."""
+    return DASH if share is None else f"{100 * share:.1f}"
+
+
+def percent_range(low: float, high: float) -> str:
+    """78.4-83.9."""
+    return f"{percent(low)}{DASH}{percent(high)}"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """With its sign, and a real minus; what rounds to zero has none."""
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return f"+{text}" if value > 0 else f"{MINUS}{text}"
+
+
+def points(share: float | None) -> str:
+    """A difference of shares in points, signed."""
+    return DASH if share is None else signed(100 * share)
+
+
+def points_with_interval(gap: Difference) -> str:
+    """+1.9 points, 95 % interval +1.2 to +2.5; without what is not known of the interval."""
+    shown = f"{points(gap.value)} points"
+    return shown if gap.low is None else f"{shown}, 95 % interval {points(gap.low)} to {points(gap.high)}"
+
+
+def tested(gap: McNemar) -> str:
+    """The same with its test."""
+    return f"{points_with_interval(gap)}; exact McNemar test, {p_phrase(gap.p)}"
+
+
+def share(estimate: Estimate) -> str:
+    """81.2 % (78.4-83.9)."""
+    shown = f"{percent(estimate.value)} %"
+    return (
+        shown
+        if estimate.low is None or estimate.high is None
+        else f"{shown} ({percent_range(estimate.low, estimate.high)})"
+    )
+
+
+def p_value(p: float | None) -> str:
+    """p = 0.012, or below the smallest number that is worth printing."""
+    if p is None:
+        return DASH
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def p_phrase(p: float | None, name: str = "p") -> str:
+    """The same within a sentence: `p = 0.012`, `p < 0.001`."""
+    shown = p_value(p)
+    return f"{name} {shown}" if shown.startswith("<") else f"{name} = {shown}"
+
+
+def duration(seconds: float | None) -> str:
+    """In the unit that keeps it short."""
+    if not seconds:
+        return DASH if seconds is None else "0 s"
+    for limit, size, unit in ((1, 0.001, "ms"), (90, 1, "s"), (5400, 60, "min")):
+        if seconds < limit:
+            amount = seconds / size
+            return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+    return f"{seconds / 3600:.1f} h"
+
+
+def count(number: int | None) -> str:
+    """With thousands separated."""
+    return DASH if number is None else f"{number:,}"
+
+
+def span(numbers: Sequence[int]) -> str:
+    """7, or 3 to 9."""
+    low, high = min(numbers), max(numbers)
+    return count(low) if low == high else f"{count(low)} to {count(high)}"
+
+
+def plural(number: int, noun: str) -> str:
+    """1 run, 2 runs."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listing(items: list[str]) -> str:
+    """a, b and c."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def shortened(text: str, length: int) -> str:
+    """At most `length` characters, with a mark where something is left out."""
+    return text if len(text) <= length else f"{text[: length - 1]}\u2026"
+
+
+def capital(text: str) -> str:
+    """With a capital at its start, the rest as it is: ELMo stays ELMo."""
+    return text[:1].upper() + text[1:]

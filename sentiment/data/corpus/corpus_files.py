@@ -1,0 +1,203 @@
+"""The files of a prepared corpus: written as a stream into a folder that gets its name when it is complete."""
+
+import errno
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.data.corpus.corpus_report import CorpusReport
+from sentiment.data.tables.rows import Row
+from sentiment.errors import DataError
+from sentiment.files import sha256_of, sync_folder, write_json
+from sentiment.records import PARTS
+from sentiment.run_dir import TWEETS_FILE
+
+# To be raised whenever the same source and configuration would give other rows, tokens or files.
+FORMAT_VERSION = 1
+
+MANIFEST = "manifest.json"
+TYPES = "types.txt"
+TOKEN_IDS, OFFSETS, LABELS, PARTS_FILE = "token_ids.npy", "offsets.npy", "labels.npy", "parts.npy"
+ARRAYS = (TOKEN_IDS, OFFSETS, LABELS, PARTS_FILE)
+FILES = (*ARRAYS, TYPES, TWEETS_FILE)
+
+_STALE_SECONDS = 24 * 3600
+
+
+class CorpusWriter:
+    """Writes rows as they come into a folder; only the counts of tokens, labels and parts stay in memory.
+
+    A context manager: leaving it closes all files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._folder = folder
+        self._part_names = pa.array(PARTS)
+        fields = [("row", pa.int64()), ("id", pa.string()), ("part", pa.dictionary(pa.int8(), pa.string()))]
+        fields += [("label", pa.int8()), ("text", pa.string()), ("tokens", pa.int32())]
+        self._schema = pa.schema(fields)
+        self._tweets = pq.ParquetWriter(folder / TWEETS_FILE, self._schema, compression="zstd")
+        self._token_ids = open(folder / TOKEN_IDS, "wb")  # noqa: SIM115
+        _write_header(self._token_ids, 0)
+        self._lengths: list[npt.NDArray[np.int64]] = []
+        self._labels: list[npt.NDArray[np.int8]] = []
+        self._parts: list[npt.NDArray[np.int8]] = []
+        self._rows = self._tokens = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._tweets.close()
+        self._token_ids.close()
+
+    def add(
+        self,
+        rows: Sequence[Row],
+        labels: npt.NDArray[np.int8],
+        parts: npt.NDArray[np.int8],
+        lengths: npt.NDArray[np.int64],
+        token_ids: npt.NDArray[np.int32],
+    ) -> None:
+        """Append rows; `token_ids` holds those of all of them, one after another."""
+        import pyarrow as pa
+
+        columns = [
+            pa.array(np.arange(self._rows, self._rows + len(rows))),
+            pa.array([row.id for row in rows], pa.string()),
+            pa.DictionaryArray.from_arrays(pa.array(parts), self._part_names),
+            pa.array(labels),
+            pa.array([row.text for row in rows], pa.string()),
+            pa.array(lengths.astype(np.int32)),
+        ]
+        self._tweets.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+        self._token_ids.write(token_ids.astype(np.int32, copy=False).tobytes())
+        self._labels.append(labels)
+        self._parts.append(parts)
+        self._lengths.append(lengths)
+        self._rows += len(rows)
+        self._tokens += len(token_ids)
+
+    def finish(self, types: Sequence[str], report: CorpusReport, fingerprint: str) -> None:
+        """Write what is left, the manifest last, and make all of it durable."""
+        self._tweets.close()
+        self._token_ids.seek(0)
+        _write_header(self._token_ids, self._tokens)
+        self._token_ids.close()
+        np.save(self._folder / OFFSETS, np.concatenate([[0], np.cumsum(np.concatenate(self._lengths))]))
+        np.save(self._folder / LABELS, np.concatenate(self._labels))
+        np.save(self._folder / PARTS_FILE, np.concatenate(self._parts))
+        (self._folder / TYPES).write_bytes("".join(f"{token}\n" for token in types).encode())
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "fingerprint": fingerprint,
+            "report": report.model_dump(mode="json"),
+            "files": {name: _describe(self._folder / name) for name in FILES},
+        }
+        write_json(self._folder / MANIFEST, manifest)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a corpus whose files are all there and as long as they were.
+
+    Raises:
+        DataError: names the file that is missing or damaged.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_bytes())
+        version, files = manifest["format_version"], manifest["files"]
+        sizes = {name: files[name]["bytes"] for name in FILES}
+    except FileNotFoundError:
+        raise DataError(f"{folder}: holds no prepared corpus") from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: is damaged ({error}); delete {folder}") from None
+    if version != FORMAT_VERSION:
+        raise DataError(f"{path}: has format version {version}, this program reads {FORMAT_VERSION}")
+    for name, size in sizes.items():
+        found = (folder / name).stat().st_size if (folder / name).exists() else None
+        if found != size:
+            state = "is missing" if found is None else f"has {found:,} bytes instead of {size:,}"
+            raise DataError(f"{folder / name}: {state}; delete {folder}")
+    return manifest
+
+
+@contextmanager
+def building_place(final: Path) -> Iterator[Path]:
+    """A fresh folder beside `final` that takes its place when the block ends well, and is deleted otherwise.
+
+    Where another process has put the same corpus there in the meantime, that one stays. What dead processes left
+    behind is cleared away.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    _clear_stale(final.parent)
+    folder = final.with_name(f".{final.name}.{platform.node()}.{os.getpid()}.tmp")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+        sync_folder(folder)
+        try:
+            folder.rename(final)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        sync_folder(final.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard(folder: Path) -> None:
+    """Delete a damaged corpus: out of sight at once, then file by file."""
+    aside = folder.with_name(f".{folder.name}.{platform.node()}.{os.getpid()}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _clear_stale(parent: Path) -> None:
+    for folder in parent.glob(".*.tmp"):
+        host, process = folder.name.split(".", 2)[2].removesuffix(".tmp").rpartition(".")[::2]
+        try:
+            is_old = time.time() - folder.stat().st_mtime > _STALE_SECONDS
+        except FileNotFoundError:
+            continue
+        if (host == platform.node() and process.isdigit() and not _lives(int(process))) or is_old:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _write_header(file: Any, length: int) -> None:
+    """The header of a one-dimensional array; numpy pads it, so that it is of the same size for any length."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "<i4", "fortran_order": False, "shape": (length,)})
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}

@@ -1,0 +1,104 @@
+"""What can be found out about each tweet on its own, so that many processes can share the work."""
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.config import DataConfig
+from sentiment.data.corpus.split import SECOND_TEST, identify, normalise, part_code
+from sentiment.data.text.tokenizer import Tokenizer
+
+
+class DigestRequest(NamedTuple):
+    """A batch of rows to digest; plain lists, since they are quickly sent to another process."""
+
+    texts: Sequence[str]
+    users: Sequence[str | None]
+    second_test: bool
+    bound: float
+    """Rows whose thinning number is not below this are left out."""
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A batch of rows as compact arrays, in the order of the rows."""
+
+    keys: npt.NDArray[np.int64]  # (rows,), equal for the same tweet
+    parts: npt.NDArray[np.int8]  # (rows,)
+    thinned: npt.NDArray[np.bool_]  # (rows,), True if left out; such rows have no tokens
+    lengths: npt.NDArray[np.int64]  # (rows,)
+    token_ids: npt.NDArray[np.int32]  # (tokens,), index into `types`
+    types: list[str]  # of this batch
+
+
+class Digester:
+    """Digests batches as a configuration says; the cache of words lives as long as it does."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self._config = config
+        self._tokenizer = Tokenizer(config.text)
+
+    def __call__(self, job: DigestRequest) -> Digest:
+        """Hash, place and tokenise each row."""
+        size = len(job.texts)
+        keys, parts, thinned = [0] * size, [SECOND_TEST] * size, [False] * size
+        lengths = [0] * size
+        token_ids: list[int] = []
+        index: dict[str, int] = {}
+        config = self._config
+        for number, (text, user) in enumerate(zip(job.texts, job.users, strict=True)):
+            normalised = normalise(text)
+            keys[number], thinning = identify(normalised)
+            if thinning >= job.bound:
+                thinned[number] = True
+                continue
+            if not job.second_test:
+                parts[number] = part_code(user, normalised, config.validation_fraction, config.test_fraction)
+            tokens = self._tokenizer(text)
+            lengths[number] = len(tokens)
+            token_ids += [index.setdefault(token, len(index)) for token in tokens]
+        return Digest(
+            keys=np.array(keys, np.int64),
+            parts=np.array(parts, np.int8),
+            thinned=np.array(thinned, np.bool_),
+            lengths=np.array(lengths, np.int64),
+            token_ids=np.array(token_ids, np.int32),
+            types=list(index),
+        )
+
+
+# NLTK imports these where it finds them, which takes five times as long as all the rest; its tokenizer needs none.
+_NOT_NEEDED = ("sklearn", "scipy", "pandas")
+
+_digester: Digester | None = None
+
+
+def start_worker(config: DataConfig) -> None:
+    """Make this process a worker, which is gone when its parent is."""
+    global _digester
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    for name in _NOT_NEEDED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python's way to say: there is none
+    _digester = Digester(config)
+
+
+def digest_in_worker(job: DigestRequest) -> Digest:
+    """Digest a batch in a process that `start_worker` has prepared."""
+    if _digester is None:
+        raise RuntimeError("start_worker has not been called in this process")
+    return _digester(job)
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

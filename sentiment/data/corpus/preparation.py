@@ -1,0 +1,203 @@
+"""From sources to a corpus: each batch is digested on any core, then taken over, in order, by one process."""
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import chain, islice
+from typing import NamedTuple
+
+import numpy as np
+
+from sentiment.allocation import available_cores
+from sentiment.config import DataConfig
+from sentiment.console import Progress
+from sentiment.data.corpus.corpus_files import CorpusWriter
+from sentiment.data.corpus.corpus_report import NO_TOKEN, CorpusReport, Tally
+from sentiment.data.corpus.digester import Digest, Digester, DigestRequest, digest_in_worker, start_worker
+from sentiment.data.tables.rows import Refusal, Row, Source
+from sentiment.errors import DataError
+
+_BATCH_ROWS = 4096
+# With fewer batches, starting processes costs more than it saves.
+_BATCHES_WORTH_WORKERS = 20
+# Batches under way per worker: enough that none waits while this process writes, and few enough for any memory.
+_AHEAD = 4
+# One process takes the batches over; it could not feed more workers than this.
+_MOST_WORKERS = 8
+
+
+class RowBatch(NamedTuple):
+    """Labelled rows that are digested together."""
+
+    rows: list[Row]
+    second_test: bool
+    bound: float
+
+    def job(self) -> DigestRequest:
+        """What a worker needs to know of them."""
+        return DigestRequest(
+            [row.text for row in self.rows], [row.user for row in self.rows], self.second_test, self.bound
+        )
+
+
+class Preparation:
+    """One pass over the sources; what it keeps in memory is a hash per tweet, the types, and a few batches.
+
+    Args:
+        workers: processes; None takes the cores that this process may use. The result does not depend on it.
+    """
+
+    def __init__(
+        self,
+        config: DataConfig,
+        main: Source,
+        second_test: Source | None,
+        writer: CorpusWriter,
+        progress: Progress,
+        workers: int | None,
+    ) -> None:
+        self._config = config
+        self._main = main
+        self._second_test = second_test
+        self._writer = writer
+        self._progress = progress
+        self._workers = workers or min(_MOST_WORKERS, available_cores())
+        self._tally = Tally()
+        self._reserved: set[int] = set()
+        self._seen: dict[int, int] = {}  # the key of each tweet kept, and its label
+        self._index: dict[str, int] = {}  # the number of each type
+
+    def run(self) -> tuple[list[str], CorpusReport]:
+        """Read, digest and write all rows.
+
+        Returns:
+            The types in the order of their numbers, and the counts.
+
+        Raises:
+            DataError: a source can't be used.
+            ConfigError: a source lacks a configured column.
+        """
+        for batch, digest in self._digested(self._batches()):
+            self._take(batch, digest)
+        types = list(self._index)
+        second_test = None if self._second_test is None else self._second_test.name
+        return types, self._tally.report(self._main.name, second_test, len(types))
+
+    def _batches(self) -> Iterator[RowBatch]:
+        # The second test set comes first, since its tweets must not be used elsewhere.
+        if self._second_test is not None:
+            for rows in self._labelled(self._second_test, "second test set"):
+                yield RowBatch(rows, second_test=True, bound=1.0)
+        bound = self._bound()
+        for rows in self._labelled(self._main, "tweets"):
+            yield RowBatch(rows, second_test=False, bound=bound)
+
+    def _bound(self) -> float:
+        if self._config.max_rows is None:
+            return 1.0
+        count = sum(isinstance(row, Row) and row.label is not None for row in self._main.read())
+        return min(1.0, self._config.max_rows / max(1, count))
+
+    def _labelled(self, source: Source, what: str) -> Iterator[list[Row]]:
+        """The labelled rows; others are counted."""
+        tally = self._tally
+        prefix = "second test set: " if source is self._second_test else ""
+        batch: list[Row] = []
+        number = 0
+        for number, row in enumerate(source.read(), start=1):
+            tally.read += 1
+            if isinstance(row, Refusal):
+                tally.refuse(prefix + row.reason, row.line)
+            elif row.label is None:
+                tally.ignored += 1
+            else:
+                batch.append(row)
+            if len(batch) == _BATCH_ROWS:
+                yield batch
+                batch = []
+                self._progress(f"preparing {what}", number, source.total)
+        if batch:
+            yield batch
+        self._progress(f"preparing {what}", number, number)
+
+    def _digested(self, batches: Iterator[RowBatch]) -> Iterator[tuple[RowBatch, Digest]]:
+        head = list(islice(batches, _BATCHES_WORTH_WORKERS))
+        if self._workers == 1 or len(head) < _BATCHES_WORTH_WORKERS:
+            digester = Digester(self._config)
+            for batch in chain(head, batches):
+                yield batch, digester(batch.job())
+            return
+        # Not fork, which is unsafe once there are threads (as torch and pyarrow have).
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self._workers, context, start_worker, (self._config,))
+        try:
+            yield from _in_order(pool, chain(head, batches), _AHEAD * self._workers)
+        except BrokenProcessPool:
+            raise DataError("a worker process was killed while tweets were prepared; is there enough memory?") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _take(self, batch: RowBatch, digest: Digest) -> None:
+        """Decide about each row and write those that stay."""
+        keep = self._decide(batch, digest)
+        rows = [row for row, stays in zip(batch.rows, keep.tolist(), strict=True) if stays]
+        if not rows:
+            return
+        of_tokens = np.repeat(keep, digest.lengths)
+        used, token_ids = np.unique(digest.token_ids[of_tokens], return_inverse=True)
+        numbers = [self._index.setdefault(digest.types[local], len(self._index)) for local in used.tolist()]
+        labels = np.array([row.label for row in rows], np.int8)
+        self._writer.add(rows, labels, digest.parts[keep], digest.lengths[keep], np.array(numbers, np.int32)[token_ids])
+
+    def _decide(self, batch: RowBatch, digest: Digest) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        tally, seen = self._tally, self._seen
+        keep = np.zeros(len(batch.rows), np.bool_)
+        columns = (digest.keys.tolist(), digest.parts.tolist(), digest.thinned.tolist(), digest.lengths.tolist())
+        for number, (row, key, part, thinned, length) in enumerate(zip(batch.rows, *columns, strict=True)):
+            label = row.label or 0
+            if thinned:
+                tally.thinned += 1
+            elif not length:
+                tally.refuse(NO_TOKEN, row.line)
+            elif key in self._reserved and not batch.second_test:
+                tally.reserved += 1
+            elif key in seen:
+                tally.duplicates += 1
+                tally.contradictory += seen[key] != label
+            else:
+                keep[number] = True
+                seen[key] = label
+                tally.keep(part, label, length)
+                if batch.second_test:
+                    self._reserved.add(key)
+        return keep
+
+
+def _in_order(
+    pool: ProcessPoolExecutor, batches: Iterable[RowBatch], at_once: int
+) -> Iterator[tuple[RowBatch, Digest]]:
+    """The batches with what workers find out about them, in order, only so many being under way at once."""
+    waiting: deque[tuple[RowBatch, Future[Digest]]] = deque()
+    for batch in batches:
+        with _interrupts_held_back():
+            future = pool.submit(digest_in_worker, batch.job())
+        waiting.append((batch, future))
+        if len(waiting) >= at_once:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    for first, future in waiting:
+        yield first, future.result()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl+C wait; a process that is started meanwhile never hears it, so that this one alone answers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

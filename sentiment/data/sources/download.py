@@ -1,0 +1,108 @@
+"""Fetches a known file over HTTP: resumed where it was cut off, and in place only if it is the expected one."""
+
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentiment.console import Progress, silent
+from sentiment.errors import DownloadError
+from sentiment.files import sha256_of
+
+_TIMEOUT_SECONDS = 30
+_ATTEMPTS = 3
+_BLOCK = 1 << 18
+_RANGE_NOT_SATISFIABLE = 416
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file that is known beforehand."""
+
+    name: str
+    urls: Sequence[str]
+    """Mirrors, tried in order."""
+    size: int
+    """In bytes."""
+    sha256: str
+    """Empty where nobody has told."""
+
+
+def download(remote: Remote, folder: Path, progress: Progress | None = None) -> Path:
+    """Fetch a file unless it is there already.
+
+    What has arrived stays in `<name>.part`, so that the next call continues there.
+
+    Returns:
+        The path of the complete and verified file.
+
+    Raises:
+        DownloadError: it could not be fetched or is not the expected file; the message says what was tried.
+    """
+    target = folder / remote.name
+    if target.exists():
+        if _is(remote, target):
+            return target
+        raise DownloadError(f"{target}: is not the expected file (wrong size or SHA-256); delete it and try again")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _fetch_from_any(remote, target, progress or silent)
+    except OSError as error:
+        raise DownloadError(f"{target}: cannot be written: {error}") from None
+
+
+def _fetch_from_any(remote: Remote, target: Path, progress: Progress) -> Path:
+    part = target.with_name(target.name + ".part")
+    failures = []
+    for url in remote.urls:
+        for _ in range(_ATTEMPTS):
+            try:
+                _fetch(url, part, remote, progress)
+            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+                failures.append(f"{url}: {error}")
+                if isinstance(error, urllib.error.HTTPError):
+                    break
+                continue
+            if (size := part.stat().st_size) < remote.size:
+                failures.append(f"{url}: ended after {size:,} of {remote.size:,} bytes")
+                continue
+            if _is(remote, part):
+                part.replace(target)
+                return target
+            failures.append(f"{url}: what it gives ({size:,} bytes) is not the expected file")
+            part.unlink()
+            break
+    tried = "\n  ".join(dict.fromkeys(failures))
+    raise DownloadError(
+        f"{remote.name} could not be fetched:\n  {tried}\nwhere there is no network, put the file at {target}"
+    )
+
+
+def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> None:
+    """Append what is missing to `part`, or begin anew if the server can't continue."""
+    start = part.stat().st_size if part.exists() else 0
+    if start >= remote.size:
+        return
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # from our own list of mirrors
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code == _RANGE_NOT_SATISFIABLE:
+            part.unlink()
+        raise
+    with response:
+        continues = (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-")
+        with open(part, "ab" if continues else "wb") as file:
+            done = start if continues else 0
+            # One byte more than expected is enough to see that it is another file.
+            while done <= remote.size and (block := response.read(_BLOCK)):
+                file.write(block)
+                done += len(block)
+                progress(f"fetching {remote.name}", done, remote.size)
+
+
+def _is(remote: Remote, path: Path) -> bool:
+    return path.stat().st_size == remote.size and (not remote.sha256 or sha256_of(path) == remote.sha256)

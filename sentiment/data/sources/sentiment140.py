@@ -1,0 +1,94 @@
+"""The Sentiment140 format: six quoted columns without a header, in a CSV file or in the archive of its publishers."""
+
+import zipfile
+import zlib
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from sentiment.console import Progress
+from sentiment.data.sources.download import Remote, download
+from sentiment.data.tables.columns import Columns
+from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
+from sentiment.data.tables.labels import NEGATIVE, POSITIVE, LabelReader
+from sentiment.data.tables.lines import decode_lines, read_lines, translated_errors
+from sentiment.data.tables.rows import Refusal, Rows
+from sentiment.errors import DataError
+from sentiment.run_dir import Results
+
+ARCHIVE = Remote(
+    name="trainingandtestdata.zip",
+    urls=(
+        "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip",
+        "http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip",
+    ),
+    size=81_363_704,
+    sha256="004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57",
+)
+TRAINING = "training.1600000.processed.noemoticon.csv"
+MANUAL_TEST = "testdata.manual.2009.06.14.csv"
+MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
+
+_COLUMNS = Columns(label=0, id=1, user=4, text=5, width=6)
+_MEANINGS = {"0": NEGATIVE, "2": None, "4": POSITIVE}
+
+
+def download_sentiment140(results: Results, progress: Progress | None = None) -> Path:
+    """Fetch the archive (81 MB) into the downloads, going on where an earlier attempt was cut off.
+
+    Returns:
+        The archive's path.
+
+    Raises:
+        DownloadError: no mirror gave the expected file; the message says what was tried.
+    """
+    return download(ARCHIVE, results.downloads, progress)
+
+
+def is_sentiment140(path: Path) -> bool:
+    """Whether a CSV file has the form of Sentiment140, judged by its first row; False if there is none."""
+    with closing(read_lines(path)) as lines:
+        try:
+            record = next(delimited_records(lines, ","), None)
+        except DataError:
+            return False  # reading it in earnest will say why
+    if not isinstance(record, DelimitedRecord) or len(record.fields) != _COLUMNS.width:
+        return False
+    return record.fields[_COLUMNS.label] in _MEANINGS and record.fields[2].count(":") == 2
+
+
+def read_csv(path: Path) -> Rows:
+    """Rows of a CSV file in this format.
+
+    Raises:
+        DataError: it can't be read, or a label is not 0, 2 or 4.
+    """
+    return _rows(read_lines(path), str(path))
+
+
+def read_member(archive: Path, member: str) -> Rows:
+    """Rows of a file in the publishers' archive, read without unpacking it.
+
+    Raises:
+        DataError: the archive is damaged, or lacks the member or some of its rows.
+    """
+    name = f"{archive}:{member}"
+    count = 0
+    with translated_errors(archive):
+        try:
+            with zipfile.ZipFile(archive) as opened, opened.open(member) as file:
+                for row in _rows(decode_lines(file, name), name):  # type: ignore[arg-type]
+                    count += 1
+                    yield row
+        except KeyError:
+            raise DataError(f"{archive}: holds no {member}; is it Sentiment140's {ARCHIVE.name}?") from None
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{archive}: is damaged or no zip archive: {error}") from None
+    if count != MEMBER_ROWS[member]:
+        raise DataError(f"{name}: has {count:,} rows where {MEMBER_ROWS[member]:,} are expected")
+
+
+def _rows(lines: Iterable[str], name: str) -> Rows:
+    labels = LabelReader(_MEANINGS, name, "0 is negative, 2 neutral, 4 positive in Sentiment140")
+    for record in delimited_records(lines, ","):
+        yield record if isinstance(record, Refusal) else _COLUMNS.row(record.fields, record.line, labels)

@@ -1,0 +1,81 @@
+"""Where in a row of a table the text, the label, the author and the identifier stand."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sentiment.config import ColumnConfig
+from sentiment.data.tables.labels import LabelReader, as_text
+from sentiment.data.tables.rows import Refusal, Row
+from sentiment.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions in a row, counted from 0; None where there is no such column."""
+
+    text: int
+    label: int
+    user: int | None
+    id: int | None
+    width: int
+    """How many fields a row has."""
+
+    @classmethod
+    def find(cls, config: ColumnConfig, header: Sequence[str], name: str) -> "Columns":
+        """Look the configured columns up in the names that the file `name` has.
+
+        Raises:
+            ConfigError: a column is not there, or its name stands there twice.
+        """
+        return cls(
+            text=_position(config.text, "text", header, name),
+            label=_position(config.label, "label", header, name),
+            user=None if config.user is None else _position(config.user, "user", header, name),
+            id=None if config.id is None else _position(config.id, "id", header, name),
+            width=len(header),
+        )
+
+    def row(self, fields: Sequence[Any], line: int, labels: LabelReader) -> Row | Refusal:
+        """Pick the fields of a row.
+
+        Raises:
+            DataError: the label is unknown.
+        """
+        if len(fields) != self.width:
+            return Refusal(line, "wrong number of fields")
+        text = fields[self.text]
+        if text is None or (isinstance(text, str) and not text.strip()):
+            return Refusal(line, "empty text")
+        if not isinstance(text, str):
+            return Refusal(line, "text is not a string")
+        if "\0" in text:
+            return Refusal(line, "NUL character")
+        if not (label := as_text(fields[self.label])).strip():
+            return Refusal(line, "empty label")
+        identifier = as_text(fields[self.id]) if self.id is not None else ""
+        user = as_text(fields[self.user]).strip() if self.user is not None else ""
+        return Row(identifier or str(line), user or None, labels(label, line), text, line)
+
+
+def has_header(config: ColumnConfig) -> bool:
+    """Whether the first line of a delimited file names its columns: it doesn't if all columns are given by position."""
+    given = (config.text, config.label, config.user, config.id)
+    return any(isinstance(column, str) for column in given)
+
+
+def _position(column: str | int, role: str, header: Sequence[str], name: str) -> int:
+    place = f"{name}: data.columns.{role}"
+    if isinstance(column, int):
+        if 0 <= column < len(header):
+            return column
+        raise ConfigError(f"{place}: no column {column}; there are {len(header)}, counted from 0")
+    if header.count(column) == 1:
+        return header.index(column)
+    found = ", ".join(map(repr, header))
+    if column in header:
+        raise ConfigError(f"{place}: several columns are called {column!r}; give its position among {found}")
+    close = difflib.get_close_matches(column, header, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ConfigError(f"{place}: no column {column!r}; the file has {found}{hint}")

@@ -1,0 +1,83 @@
+"""Tweets from formats in which each row names its fields: JSON Lines and Parquet."""
+
+import json
+from collections.abc import Iterable
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from sentiment.config import ColumnConfig
+from sentiment.data.tables.columns import Columns
+from sentiment.data.tables.labels import LabelReader
+from sentiment.data.tables.lines import read_lines, translated_errors
+from sentiment.data.tables.rows import Refusal, Rows
+from sentiment.errors import ConfigError, DataError
+
+_PICKED = Columns(text=0, label=1, user=2, id=3, width=4)
+_BATCH = 8192
+
+
+def read_json_lines(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
+    """Rows of a file with one JSON object per line.
+
+    Raises:
+        DataError: the file can't be read, or a label is unknown.
+        ConfigError: the first object lacks a column, or columns are given by position.
+    """
+    names: list[str | None] = []
+    for column in (config.text, config.label, config.user, config.id):
+        if isinstance(column, int):
+            raise ConfigError(f"{path}: fields of JSON objects have names, but data.columns has position {column}")
+        names.append(column)
+    checked = False
+    for line, text in enumerate(read_lines(path), start=1):
+        if not text.strip():
+            continue
+        fields = _json_object(text)
+        if fields is None:
+            yield Refusal(line, "not a JSON object")
+            continue
+        if not checked:
+            Columns.find(config, list(fields), str(path))
+            checked = True
+        yield _PICKED.row([None if name is None else fields.get(name) for name in names], line, labels)
+
+
+def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
+    """Rows of a Parquet file, read in batches.
+
+    Raises:
+        DataError: the file can't be read, or a label is unknown.
+        ConfigError: a column is not there.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    line = 0
+    with translated_errors(path):
+        try:
+            with pq.ParquetFile(path) as file:
+                header = file.schema_arrow.names
+                found = Columns.find(config, header, str(path))
+                positions = (found.text, found.label, found.user, found.id)
+                names = [None if position is None else header[position] for position in positions]
+                wanted = list(dict.fromkeys(name for name in names if name is not None))
+                for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
+                    cells: list[Iterable[Any]] = [
+                        repeat(None, len(batch)) if name is None else batch.column(name).to_pylist() for name in names
+                    ]
+                    for fields in zip(*cells, strict=True):
+                        line += 1
+                        yield _PICKED.row(fields, line, labels)
+        except pa.ArrowException as error:
+            raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+        if "\\u" in text:  # an escape can bring half a surrogate pair, which no file can hold
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,1 @@
+"""From a tweet's text to its tokens."""

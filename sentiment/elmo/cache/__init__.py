@@ -1,0 +1,1 @@
+"""ELMo vectors of a corpus, computed once, kept on disk and read by batches."""

@@ -1,0 +1,45 @@
+"""Which caches of ELMo's vectors some runs read, each once, whatever they have in common."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+
+from sentiment.config import DataConfig, RunConfig
+from sentiment.data.corpus.corpus import Corpus
+from sentiment.elmo.cache.cache import VectorCache, layers_of
+from sentiment.elmo.encoder.encoder import LAYERS, Layer
+from sentiment.elmo.models import find_elmo
+from sentiment.run_dir import Results
+
+
+@dataclass(frozen=True)
+class CacheRequest:
+    """A cache, and what is read from it."""
+
+    config: RunConfig
+    """The first of the runs that read it."""
+    cache: VectorCache
+    layers: tuple[Layer, ...]
+    """All that any of these runs reads."""
+
+
+def cache_requests(
+    configs: Iterable[RunConfig], results: Results, corpus_of: Callable[[DataConfig], Corpus]
+) -> list[CacheRequest]:
+    """The caches that runs need; those without ELMo, and those that do without a cache, need none.
+
+    Raises:
+        ElmoError: a model is missing or damaged.
+    """
+    model_of = cache(lambda name: find_elmo(name, results.elmo_models))  # which reads all of its files
+    corpus_of = cache(corpus_of)
+    found: dict[str, CacheRequest] = {}
+    for config in configs:
+        if config.elmo is None or not config.elmo.cached:
+            continue
+        model = model_of(config.elmo.model)
+        vectors = VectorCache(corpus_of(config.data), config.elmo, model, results.elmo_caches)
+        need = found.get(vectors.folder.path.name) or CacheRequest(config, vectors, ())
+        layers = sorted({*need.layers, *layers_of(config.elmo)}, key=LAYERS.index)
+        found[vectors.folder.path.name] = replace(need, layers=tuple(layers))
+    return list(found.values())

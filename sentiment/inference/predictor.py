@@ -1,0 +1,116 @@
+"""A trained model as something to ask: texts in, probabilities out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sentiment.config import RunConfig
+from sentiment.data.batches import TokenStore, TweetVectors
+from sentiment.data.text.tokenizer import Tokenizer
+from sentiment.data.vocabulary import Vocabulary
+from sentiment.elmo.cache.cache import layers_of
+from sentiment.elmo.vectors import Encoder, FreshVectors, build_encoder
+from sentiment.errors import CheckpointError, RunDirError
+from sentiment.models.classifier import Classifier, build_classifier
+from sentiment.run_dir import RunDir
+from sentiment.training.checkpoint import Checkpoints, read_checkpoint
+from sentiment.training.encoding import find_model
+from sentiment.training.evaluation import attention_of, predict
+from sentiment.training.metrics import Probabilities
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one text."""
+
+    tokens: list[str]
+    probability: float
+    """Of positive sentiment."""
+    attention: list[float] | None
+    """Each token's weight, the mean over all hops; None without attention (or without tokens)."""
+
+
+class Predictor:
+    """Cleans, tokenises and classifies as the run did."""
+
+    def __init__(
+        self, config: RunConfig, vocabulary: Vocabulary, model: Classifier, encoder: Encoder | None = None
+    ) -> None:
+        """Args: encoder: of ELMo, for models that read its vectors."""
+        self.config = config
+        self._tokenize = Tokenizer(config.data.text)
+        self._vocabulary = vocabulary
+        self._model = model.eval()
+        self._encoder = encoder
+
+    def predict(self, text: str) -> Prediction:
+        """Classify one text and say what it rests on."""
+        tokens = self._tokenize(text)
+        store = self._store([tokens])
+        probability = float(predict(self._model, store, np.zeros(1, dtype=np.int64))[0])
+        attention = attention_of(self._model, store.in_order_of_length(np.zeros(1, dtype=np.int64))[0])
+        if attention is None or not tokens:
+            return Prediction(tokens, probability, None)
+        return Prediction(tokens, probability, attention[0].mean(0).tolist())
+
+    def probabilities(self, texts: Sequence[str]) -> Probabilities:
+        """Probability of positive sentiment for each text. Shape (len(texts),)."""
+        if not texts:
+            return np.empty(0)
+        store = self._store([self._tokenize(text) for text in texts])
+        return predict(self._model, store, np.arange(len(texts)))
+
+    def _store(self, tweets: list[list[str]]) -> TokenStore:
+        offsets = np.cumsum([0, *map(len, tweets)], dtype=np.int64)
+        token_ids = self._vocabulary.encode([token for tokens in tweets for token in tokens])
+        return TokenStore(token_ids, offsets, None, _CPU, self._vectors(tweets))
+
+    def _vectors(self, tweets: list[list[str]]) -> TweetVectors | None:
+        if self._encoder is None or self.config.elmo is None:
+            return None
+        return FreshVectors(self._encoder, tweets.__getitem__, layers_of(self.config.elmo), _CPU)
+
+
+def load_predictor(run_dir: RunDir) -> Predictor:
+    """The best epoch's weights of a run, completed or not, on the CPU.
+
+    Raises:
+        RunDirError: there are no weights yet, or they do not fit the run's configuration.
+        ElmoError: the ELMo model that they rest on is missing or damaged.
+        CheckpointError: the weights are damaged.
+    """
+    config = run_dir.read_config()
+    weights = _best_weights(run_dir)
+    vocabulary = Vocabulary.read(run_dir.vocabulary_file)
+    encoder = _encoder(config, run_dir)
+    model = build_classifier(config, len(vocabulary), elmo_size=encoder.vector_size if encoder else None)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunDirError(f"{run_dir.path}: the weights do not fit config.json and vocabulary.txt: {error}") from None
+    return Predictor(config, vocabulary, model, encoder)
+
+
+def _encoder(config: RunConfig, run_dir: RunDir) -> Encoder | None:
+    """Of the ELMo model that the run was trained with; None for a run without."""
+    model, record = find_model(config, run_dir.results), run_dir.read_record()
+    if config.elmo is None or model is None:
+        return None
+    if record is not None and record.elmo is not None and record.elmo.fingerprint != model.fingerprint:
+        raise RunDirError(f"{run_dir.path}: was trained with other ELMo weights than {model.weights_path}")
+    return build_encoder(config.elmo, model, _CPU)
+
+
+def _best_weights(run_dir: RunDir) -> dict[str, torch.Tensor]:
+    if run_dir.best_weights.exists():
+        best: dict[str, torch.Tensor] = read_checkpoint(run_dir.best_weights)["weights"]
+        return best
+    state, damaged = Checkpoints(run_dir.checkpoints).newest()
+    if state is None:
+        raise CheckpointError("\n".join(damaged) or f"{run_dir.path}: no epoch is saved yet; train it first")
+    so_far: dict[str, torch.Tensor] = state["early_stopping"]["best_weights"] or state["model"]
+    return so_far

@@ -1,0 +1,1 @@
+"""Everything that knows Weights & Biases: copies of the metric log, which stays the source of truth."""
