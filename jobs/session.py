@@ -13,12 +13,12 @@ from jobs.slurm.commands import Job
 from jobs.slurm.resources import Kind, Resources, read_cluster
 from jobs.slurm.submissions import SubmissionDir, read_submissions, reconcile
 from jobs.status.grid_status import RunStatus, newest_tasks, read_grid_status
-from jobs.status.state import HELD
 from sentiment.config import RunConfig
 from sentiment.errors import UsageError
 from sentiment.lock import ProcessLock
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
+from sentiment.run_state import HELD
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ LAYERS = [
         "sentiment.config",
         "sentiment.config_file",
         "sentiment.run_dir",
+        "sentiment.run_state",
         "sentiment.command_line",
     },
     {"sentiment.data"},

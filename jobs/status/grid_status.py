@@ -8,11 +8,11 @@ from typing import Any
 
 from jobs.slurm.commands import Job, read_accounting, read_queue
 from jobs.slurm.submissions import SubmissionDir
-from jobs.status.progress import Progress, read_progress
-from jobs.status.state import HELD, PLANNED, Task, Verdict, judge, read_termination
+from jobs.status.slurm_task_state import SlurmTask, read_termination
 from sentiment.errors import NoSlurmError, UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
+from sentiment.run_state import HELD, PLANNED, RunProgress, RunState, judge, read_progress
 
 GOOD = ("COMPLETED",)
 CANCELLED = "CANCELLED"
@@ -147,9 +147,9 @@ def _task(
     held: list[Job],
     asked: bool,
     accounting: Callable[[], dict[tuple[str, int | None], Job]],
-) -> Task:
+) -> SlurmTask:
     key = (folder.submission.name, number)
-    return Task(
+    return SlurmTask(
         name=f"task {folder.job(number)}" if folder.receipt else folder.submission.name,
         job=_find(jobs, key),
         asked=asked,
@@ -196,7 +196,7 @@ def _other_jobs(submissions: list[SubmissionDir], jobs: dict[tuple[str, int | No
     return found
 
 
-def _row(grid: str, run_id: str, progress: Progress, task: Task | None, verdict: Verdict) -> RunStatus:
+def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, verdict: RunState) -> RunStatus:
     job = task.job if task else None
     active = verdict.state == "RUNNING" or bool(job and job.active and verdict.state not in ("FAILED", HELD))
     expected = (job.end if job.state == "RUNNING" else job.start) if job and job.active else None

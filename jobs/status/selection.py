@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from jobs.status.grid_status import CANCELLED, RunStatus, planned_grids, read_plan
-from jobs.status.state import HELD
 from sentiment.errors import UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
+from sentiment.run_state import HELD
 
 # States by the options of `rerun`.
 CAUSES = {

@@ -1,7 +1,7 @@
 """Copies a run to Weights & Biases while it trains, or does nothing.
 
-The copying is done by a process of its own (`sentiment.tracking.process`); training starts it, closes a pipe when it ends, and
-tells what the process says. Where tracking is disabled, nothing is started or imported.
+The copying is done by a process of its own (`sentiment.tracking.process`); training starts it, closes a pipe when it
+ends, and tells what the process says. Where tracking is disabled, nothing is started or imported.
 """
 
 import subprocess

@@ -15,12 +15,13 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
 from jobs.status.grid_status import RunStatus
 from jobs.status.selection import CAUSES, find_targets, select
-from jobs.status.state import HELD, LOST, UNKNOWN
+from jobs.status.slurm_task_state import UNKNOWN
 from jobs.tasks.attempt import Outcome
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import SlurmError, UsageError
 from sentiment.run_dir import Results
+from sentiment.run_state import HELD, LOST
 from tests.jobs.grid_files import write_grid, write_yaml
 from tests.jobs.test_status import LAUNCH_FAILED, PLAN, _row, queued, submitted
 

@@ -12,12 +12,12 @@ from jobs.slurm.commands import Job
 from jobs.slurm.resources import Kind, Resources
 from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
 from jobs.status.grid_status import GridStatus, RunStatus, read_grid_status
-from jobs.status.progress import Progress, read_progress
-from jobs.status.state import Task, Verdict, judge, last_line, read_termination
+from jobs.status.slurm_task_state import SlurmTask, last_line, read_termination
 from jobs.status.table import render
 from sentiment.files import write_json
 from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
+from sentiment.run_state import RunProgress, RunState, judge, read_progress
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 PLAN = GridPlan(
@@ -32,6 +32,7 @@ PLAN = GridPlan(
 )
 FAILURE = Failure(job="7_3", time="", error="DivergedError", reason="the loss is nan", traceback="...")
 
+NEVER_BEGAN = "task 7_3 never began to train"
 LAUNCH_FAILED = "launch failed requeued held"
 REQUEUED = "job requeued in held state"
 RERUN = "`jobs rerun` lets it go on (scontrol release"
@@ -48,8 +49,10 @@ def _attempt(**changes: object) -> Attempt:
     return attempt.model_copy(update=changes)
 
 
-def _task(job: Job | None = None, log: Path | None = None, accounted: Job | None = None, **changes: object) -> Task:
-    task = Task(
+def _task(
+    job: Job | None = None, log: Path | None = None, accounted: Job | None = None, **changes: object
+) -> SlurmTask:
+    task = SlurmTask(
         name="task 7_3",
         job=job,
         asked=True,
@@ -68,58 +71,69 @@ SAVED = _attempt(end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", l
 @pytest.mark.parametrize(
     ("progress", "task", "verdict"),
     [
-        (Progress(), None, Verdict("PLANNED")),
-        (Progress(completed=True), _task(_job("RUNNING")), Verdict("COMPLETED")),
-        (Progress(), _task(_job("PENDING", "Priority")), Verdict("PENDING", "Priority")),
-        (Progress(), _task(_job("RUNNING")), Verdict("RUNNING")),
-        (Progress(failure=FAILURE), _task(_job("RUNNING")), Verdict("FAILED", "DivergedError: the loss is nan")),
-        (Progress(failure=FAILURE), _task(_job("PENDING")), Verdict("PENDING")),
-        (Progress(failure=FAILURE), _task(_job("FAILED")), Verdict("FAILED", "DivergedError: the loss is nan")),
-        (Progress(failure=FAILURE), _task(None), Verdict("FAILED", "DivergedError: the loss is nan")),
-        (Progress(), _task(_job("PENDING", LAUNCH_FAILED)), Verdict("HELD", f"{LAUNCH_FAILED}; {RERUN} 7_3)")),
+        (RunProgress(), None, RunState("PLANNED")),
+        (RunProgress(completed=True), _task(_job("RUNNING")), RunState("COMPLETED")),
+        (RunProgress(), _task(_job("PENDING", "Priority")), RunState("PENDING", "Priority")),
+        (RunProgress(), _task(_job("RUNNING")), RunState("RUNNING")),
+        (RunProgress(failure=FAILURE), _task(_job("RUNNING")), RunState("FAILED", "DivergedError: the loss is nan")),
+        (RunProgress(failure=FAILURE), _task(_job("PENDING")), RunState("PENDING")),
+        (RunProgress(failure=FAILURE), _task(_job("FAILED")), RunState("FAILED", "DivergedError: the loss is nan")),
+        (RunProgress(failure=FAILURE), _task(None), RunState("FAILED", "DivergedError: the loss is nan")),
+        (RunProgress(), _task(_job("PENDING", LAUNCH_FAILED)), RunState("HELD", f"{LAUNCH_FAILED}; {RERUN} 7_3)")),
         (
-            Progress(failure=FAILURE),
+            RunProgress(failure=FAILURE),
             _task(_job("SPECIAL_EXIT", REQUEUED)),
-            Verdict("HELD", f"{REQUEUED}; {RERUN} 7_3)"),
+            RunState("HELD", f"{REQUEUED}; {RERUN} 7_3)"),
         ),
-        (Progress(), _task(_job("COMPLETING", REQUEUED)), Verdict("COMPLETING", REQUEUED)),
+        (RunProgress(), _task(_job("COMPLETING", REQUEUED)), RunState("COMPLETING", REQUEUED)),
         (
-            Progress(),
+            RunProgress(),
             _task(_job("PENDING", "JobHeldAdmin")),
-            Verdict("HELD", "JobHeldAdmin; an administrator has to let it go on (scontrol release 7_3)"),
+            RunState("HELD", "JobHeldAdmin; an administrator has to let it go on (scontrol release 7_3)"),
         ),
         (
-            Progress(),
+            RunProgress(),
             _task(_job("PENDING", "JobHeldUser")),
-            Verdict("PENDING", "held by its user; `scontrol release 7_3` lets it begin"),
+            RunState("PENDING", "held by its user; `scontrol release 7_3` lets it begin"),
         ),
-        (Progress(), _task(_job("CANCELLED", "JobHeldUser")), Verdict("CANCELLED", "task 7_3 never began to train")),
-        (Progress(), _task(_job("PENDING", "Dependency")), Verdict("PENDING", "Dependency")),
         (
-            Progress(),
+            RunProgress(),
+            _task(_job("CANCELLED", "JobHeldUser")),
+            RunState("CANCELLED", NEVER_BEGAN),
+        ),
+        (RunProgress(), _task(_job("PENDING", "Dependency")), RunState("PENDING", "Dependency")),
+        (
+            RunProgress(),
             _task(_job("PENDING", "Dependency"), held_before=lambda: Job("c", "6", 0, "PENDING", LAUNCH_FAILED)),
-            Verdict("HELD", f"waits for job 6_0, which is held: {LAUNCH_FAILED}; {RERUN} 6_0)"),
+            RunState("HELD", f"waits for job 6_0, which is held: {LAUNCH_FAILED}; {RERUN} 6_0)"),
         ),
-        (Progress(completed=True), _task(_job("PENDING", LAUNCH_FAILED)), Verdict("COMPLETED")),
-        (Progress(locked=True), None, Verdict("RUNNING")),
-        (Progress(last_attempt=SAVED), _task(cancelled=True), Verdict("CANCELLED", "by `jobs cancel`")),
-        (Progress(), _task(_job("PENDING", "DependencyNeverSatisfied")), Verdict("FAILED", "its cache job failed")),
-        (Progress(last_attempt=SAVED), _task(_job("TIMEOUT")), Verdict("TIMEOUT", "saved at step 40 (SIGTERM)")),
-        (Progress(), _task(_job("NODE_FAIL")), Verdict("NODE_FAIL", "task 7_3 never began to train")),
-        (Progress(), _task(accounted=_job("OUT_OF_MEMORY")), Verdict("OUT_OF_MEMORY", "task 7_3 never began to train")),
+        (RunProgress(completed=True), _task(_job("PENDING", LAUNCH_FAILED)), RunState("COMPLETED")),
+        (RunProgress(locked=True), None, RunState("RUNNING")),
+        (RunProgress(last_attempt=SAVED), _task(cancelled=True), RunState("CANCELLED", "by `jobs cancel`")),
+        (RunProgress(), _task(_job("PENDING", "DependencyNeverSatisfied")), RunState("FAILED", "its cache job failed")),
+        (RunProgress(last_attempt=SAVED), _task(_job("TIMEOUT")), RunState("TIMEOUT", "saved at step 40 (SIGTERM)")),
+        (RunProgress(), _task(_job("NODE_FAIL")), RunState("NODE_FAIL", NEVER_BEGAN)),
         (
-            Progress(last_attempt=_attempt()),
-            _task(None),
-            Verdict("LOST", "is not in the queue; task 7_3 ended without a word"),
+            RunProgress(),
+            _task(accounted=_job("OUT_OF_MEMORY")),
+            RunState("OUT_OF_MEMORY", NEVER_BEGAN),
         ),
-        (Progress(), _task(None, asked=False), Verdict("UNKNOWN", "there is no Slurm here to ask")),
-        (Progress(damage="run.json: is not valid"), _task(None), Verdict("FAILED", "run.json: is not valid")),
-        (Progress(last_attempt=_attempt()), None, Verdict("LOST", "its process died without a word")),
-        (Progress(last_attempt=SAVED), None, Verdict("CANCELLED", "saved and stopped: SIGTERM")),
+        (
+            RunProgress(last_attempt=_attempt()),
+            _task(None),
+            RunState("LOST", "is not in the queue; task 7_3 ended without a word"),
+        ),
+        (RunProgress(), _task(None, asked=False), RunState("UNKNOWN", "there is no Slurm here to ask")),
+        (RunProgress(damage="run.json: is not valid"), _task(None), RunState("FAILED", "run.json: is not valid")),
+        (RunProgress(damage="run.json: is not valid"), _task(_job("RUNNING")), RunState("RUNNING")),
+        (RunProgress(damage="run.json: is not valid"), _task(_job("PENDING")), RunState("PENDING")),
+        (RunProgress(damage="run.json: is not valid", locked=True), None, RunState("RUNNING")),
+        (RunProgress(last_attempt=_attempt()), None, RunState("LOST", "its process on h died without a word")),
+        (RunProgress(last_attempt=SAVED), None, RunState("CANCELLED", "saved and stopped: SIGTERM")),
     ],
-    ids=lambda value: value.state if isinstance(value, Verdict) else "",
+    ids=lambda value: value.state if isinstance(value, RunState) else "",
 )
-def test_state_says_what_became_of_a_run(progress: Progress, task: Task | None, verdict: Verdict) -> None:
+def test_state_says_what_became_of_a_run(progress: RunProgress, task: SlurmTask | None, verdict: RunState) -> None:
     assert judge(progress, task) == verdict
 
 
@@ -174,11 +188,15 @@ def test_progress_is_read_from_the_end_of_the_metric_log(tmp_path: Path) -> None
 
 
 def test_directory_that_is_not_there_or_damaged_is_no_error(tmp_path: Path) -> None:
-    assert read_progress(RunDir(tmp_path / "none"), PLAN) == Progress()
+    assert read_progress(RunDir(tmp_path / "none"), PLAN) == RunProgress()
     run_dir = RunDir(tmp_path / "run")
     run_dir.path.mkdir()
     run_dir.record_file.write_text("{")
     assert "run.json: is not a valid record" in (read_progress(run_dir, PLAN).damage or "")
+    run_dir.record_file.unlink()
+    for row in ("{", "[]", '{"kind": "epoch"}', '{"kind": "epoch", "epoch": 1, "step": 1, "validation": 3}'):
+        run_dir.metrics_file.write_text(row + "\n")
+        assert "metrics.jsonl: is not a metric log" in (read_progress(run_dir, PLAN).damage or ""), row
 
 
 def test_failure_that_a_new_attempt_takes_away_meanwhile_is_none(
@@ -186,7 +204,7 @@ def test_failure_that_a_new_attempt_takes_away_meanwhile_is_none(
 ) -> None:
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(Path, "exists", lambda path: True)  # as it was a moment ago
-    assert read_progress(RunDir(tmp_path / "run"), PLAN) == Progress()
+    assert read_progress(RunDir(tmp_path / "run"), PLAN) == RunProgress()
 
 
 def _row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:

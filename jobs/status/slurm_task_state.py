@@ -1,0 +1,119 @@
+"""What became of a task of Slurm: from the queue, the accounting, and what Slurm printed into its log."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.slurm.commands import ENDED, HELD_BY_ADMINISTRATOR, NEVER_SATISFIED, Job
+from sentiment.run_state import CANCELLED, FAILED, HELD, LOST, UNKNOWN, RunProgress, RunState
+
+# Termination messages of slurmstepd and srun, by the state that they mean; the first match wins.
+_TERMINATION_MESSAGES = (
+    ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
+    ("TIMEOUT", re.compile(r"DUE TO TIME LIMIT")),
+    ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),
+    ("PREEMPTED", re.compile(r"DUE TO PREEMPTION")),
+    ("CANCELLED", re.compile(r"CANCELLED AT")),
+    ("FAILED", re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
+)
+_START = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
+_TAIL_BYTES = 1 << 14
+
+
+@dataclass(frozen=True)
+class SlurmTask:
+    """The task that a run was last given to; its facts are looked up only when they are needed."""
+
+    name: str
+    job: Job | None
+    """As the queue has it."""
+    asked: bool
+    """Whether there was a Slurm to ask."""
+    cancelled: bool
+    """Whether `jobs cancel` ended it."""
+    log: Callable[[], Path | None]
+    accounted: Callable[[], Job | None]
+    """As the accounting has it."""
+    broken_dependency: Callable[[], str]
+    """Why what it waited for failed."""
+    held_before: Callable[[], Job | None]
+    """The held job that it waits for, if it waits for one."""
+
+    def active_state(self, progress: RunProgress) -> RunState | None:
+        """The state while the task waits, runs or is held; None once it has ended."""
+        job, failure = self.job, progress.failure
+        if job is None or not job.active:
+            return None
+        if failure and failure.job == job.address and job.state == "RUNNING":  # other runs of the task go on
+            return RunState(FAILED, f"{failure.error}: {failure.reason}")
+        if job.held:
+            return RunState(HELD, _release_advice(job))
+        if job.reason == "Dependency" and (before := self.held_before()):
+            return RunState(HELD, f"waits for job {before.address}, which is held: {_release_advice(before)}")
+        if job.held_by_user:
+            return RunState(job.state, f"held by its user; `scontrol release {job.address}` lets it begin")
+        return RunState(job.state, "" if job.reason == "None" else job.reason)
+
+    def ended_state(self, progress: RunProgress) -> RunState:
+        """What became of a task that has ended or that the queue has forgotten."""
+        job = self.job or self.accounted()
+        if job and (job.reason == NEVER_SATISFIED or "Dependency" in job.reason):
+            return RunState(FAILED, self.broken_dependency())
+        if job and job.state in ENDED - {"FAILED", "COMPLETED", "CANCELLED"}:
+            return RunState(job.state, self._last_seen(progress))
+        terminated = read_termination(self.log())
+        if terminated and (job is None or terminated.state != CANCELLED):
+            return terminated
+        if job and job.state == CANCELLED:
+            return RunState(CANCELLED, self._last_seen(progress))
+        if job:
+            return RunState(FAILED, last_line(self.log()))
+        if not self.asked:
+            return RunState(UNKNOWN, "there is no Slurm here to ask")
+        return RunState(LOST, f"is not in the queue; {self._last_seen(progress)}")
+
+    def _last_seen(self, progress: RunProgress) -> str:
+        attempt = progress.last_attempt
+        if attempt is None:
+            return f"{self.name} never began to train"
+        if attempt.end is None:
+            return f"{self.name} ended without a word"
+        return f"saved at step {attempt.last_step} ({attempt.detail})"
+
+
+def _release_advice(held: Job) -> str:
+    """Why a job is held, and who lets it go on."""
+    if held.reason == HELD_BY_ADMINISTRATOR:
+        return f"{held.reason}; an administrator has to let it go on (scontrol release {held.address})"
+    return f"{held.reason}; `jobs rerun` lets it go on (scontrol release {held.address})"
+
+
+def read_termination(log: Path | None) -> RunState | None:
+    """What Slurm printed about the end of the newest attempt; None if nothing."""
+    said = [line for line in _newest_attempt(log) if line.startswith(("slurmstepd", "srun: error"))]
+    for state, pattern in _TERMINATION_MESSAGES:
+        for line in said:
+            if pattern.search(line):
+                return RunState(state, re.sub(r"^(slurmstepd[^:]*|srun): (error: )?", "", line).strip("* "))
+    return None
+
+
+def last_line(log: Path | None) -> str:
+    """What a task that wrote nothing into the run's directory said last, such as that Python was not found."""
+    lines = [line for line in _newest_attempt(log) if line.strip()]
+    return f"ended without a result; its log ends: {lines[-1].strip()}" if lines else "ended without a result or a log"
+
+
+def _newest_attempt(log: Path | None) -> list[str]:
+    """The last lines of a log, as far as they are of the newest attempt."""
+    try:
+        with open(log or os.devnull, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - _TAIL_BYTES, 0))
+            text = file.read()
+    except OSError:
+        return []
+    starts = [match.start() for match in _START.finditer(text)]
+    return text[starts[-1] if starts else 0 :].decode(errors="replace").splitlines()

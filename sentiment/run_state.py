@@ -1,0 +1,185 @@
+"""The state of a run, judged in one place for `status`, `rerun`, `cancel` and the report.
+
+While a job of the run is active, its queue decides. Otherwise the run's directory does: its result, the lock of a live
+process, the newest failure, the newest attempt. Cheap enough for ten thousand runs: only small files and the ends of
+larger ones are read, and nothing here raises for what it finds in them.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic_core import from_json
+
+from sentiment.errors import RunDirError
+from sentiment.lock import seems_held
+from sentiment.records import Attempt, Failure, GridPlan
+from sentiment.run_dir import RunDir
+
+PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
+FAILED, CANCELLED, TIMEOUT = "FAILED", "CANCELLED", "TIMEOUT"
+LOST = "LOST"
+"""Gone without a word, and in no queue."""
+HELD = "HELD"
+"""In a queue, but begins only when somebody releases it."""
+UNKNOWN = "UNKNOWN"
+"""It was given to a queue that cannot be asked from here."""
+
+# Enough for the rows of several epochs.
+_TAIL_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A state and, where there is one, the reason in a line; besides those named here Slurm's own words occur."""
+
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is, as its directory says; all defaults where there is none."""
+
+    completed: bool = False
+    attempts: int = 0
+    last_attempt: Attempt | None = None
+    failure: Failure | None = None
+    epoch: int | None = None
+    """Epochs completed."""
+    step: int | None = None
+    score: float | None = None
+    """By the grid's metric: of the best epoch once completed, else the best so far."""
+    seen: float | None = None
+    """The last sign of life, in seconds since 1970."""
+    locked: bool = False
+    """Whether a live process trains it."""
+    damage: str | None = None
+    """What could not be read, in a line; None if all could."""
+
+
+class QueuedTask(Protocol):
+    """The task of a queue that a run was last given to."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `jobs cancel` ended it."""
+
+    def active_state(self, progress: RunProgress) -> RunState | None:
+        """The state while the task waits, runs or is held; None once it has ended."""
+
+    def ended_state(self, progress: RunProgress) -> RunState:
+        """What became of a task that has ended, of a run that does not say so itself."""
+
+
+def judge(progress: RunProgress, task: QueuedTask | None = None) -> RunState:
+    """The state of a run.
+
+    Args:
+        task: None for a run that was given to no queue, or if no queue is to be asked.
+    """
+    if progress.completed:
+        return RunState(COMPLETED)
+    if task and (active := task.active_state(progress)):
+        return active
+    if progress.locked:
+        return RunState(RUNNING)
+    if progress.damage:
+        return RunState(FAILED, progress.damage)
+    if task and task.cancelled:
+        return RunState(CANCELLED, "by `jobs cancel`")
+    if progress.failure:
+        return RunState(FAILED, f"{progress.failure.error}: {progress.failure.reason}")
+    if task:
+        return task.ended_state(progress)
+    if progress.last_attempt:
+        return _after(progress.last_attempt)
+    return RunState(PLANNED)
+
+
+def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
+    """Read a run's directory; damage is reported in the value.
+
+    Args:
+        plan: of the run's grid, whose metric is the score; None leaves the score out.
+    """
+    progress = RunProgress()
+    try:
+        record, result = run_dir.read_record(), run_dir.read_result()
+        if record and record.attempts:
+            progress = replace(progress, attempts=len(record.attempts), last_attempt=record.attempts[-1])
+        if result:
+            scores: dict[str, Any] = {part: metrics.model_dump() for part, metrics in result.metrics.items()}
+            score = _score(plan, scores)
+            return replace(progress, completed=True, epoch=result.epochs, step=result.steps, score=score)
+        progress = replace(progress, failure=run_dir.read_failure())
+        progress = _with_metrics(progress, run_dir.metrics_file, plan)
+    except RunDirError as error:
+        progress = replace(progress, damage=" ".join(str(error).split()))
+    seen, locked = _sign_of_life(run_dir)
+    return replace(progress, seen=seen, locked=locked)
+
+
+def _with_metrics(progress: RunProgress, path: Path, plan: GridPlan | None) -> RunProgress:
+    try:
+        epochs, last_row = _last_rows(path)
+        return replace(
+            progress,
+            epoch=epochs[-1]["epoch"] if epochs else None,
+            step=last_row["step"] if last_row else None,
+            score=_best(plan, [score for row in epochs if (score := _score(plan, row)) is not None]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunDirError(f"{path}: is not a metric log: {error}") from None
+
+
+def _after(attempt: Attempt) -> RunState:
+    """The state of a run that no queue knows, after its newest attempt."""
+    if attempt.reason is None:
+        return RunState(LOST, f"its process on {attempt.host} died without a word")
+    if attempt.reason == "failed":
+        return RunState(FAILED, attempt.detail or "without a message")
+    return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"saved and stopped: {attempt.detail}")
+
+
+def _score(plan: GridPlan | None, row: dict[str, Any]) -> float | None:
+    if plan is None:
+        return None
+    part, _, name = plan.metric.partition("/")
+    value = row.get(part, {}).get(name)
+    return float(value) if value is not None else None
+
+
+def _best(plan: GridPlan | None, scores: list[float]) -> float | None:
+    choose = min if plan and plan.goal == "minimize" else max
+    return choose(scores, default=None)
+
+
+def _sign_of_life(run_dir: RunDir) -> tuple[float | None, bool]:
+    """When anything was last written, and whether the lock's owner lives."""
+    lock, metrics = _stat(run_dir.lock_file), _stat(run_dir.metrics_file)
+    seen = max((stat.st_mtime for stat in (lock, metrics) if stat), default=None)
+    # An owner that ends in good order leaves the lock empty.
+    return seen, bool(lock and lock.st_size) and seems_held(run_dir.lock_file)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _last_rows(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The last epochs' rows, and the last of all rows; a line that is still being written is left out."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - _TAIL_BYTES, 0))
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return [], None
+    whole = lines[1:] if size > _TAIL_BYTES else lines
+    epochs = [from_json(line) for line in whole if b'"kind": "epoch"' in line]
+    return epochs, from_json(whole[-1]) if whole else None
