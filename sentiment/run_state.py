@@ -127,7 +127,7 @@ def _with_metrics(progress: RunProgress, path: Path, plan: GridPlan | None) -> R
         return replace(
             progress,
             epoch=epochs[-1]["epoch"] if epochs else None,
-            step=last_row["step"] if last_row else None,
+            step=None if last_row is None else last_row["step"],
             score=_best(plan, [score for row in epochs if (score := _score(plan, row)) is not None]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
