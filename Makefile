@@ -21,31 +21,40 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts \
 	--constraint .ci/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-data_option = $(if $(DATA),--data '$(DATA)')
-grid_options = $(foreach grid,$(GRID),--grid '$(grid)')
-set_options = $(foreach assignment,$(SET),--set '$(assignment)')
-submit = $(BIN)/python -m jobs submit $(1) --results '$(RESULTS)' $(set_options) $(if $(DRY_RUN),--dry-run)
+# What a user gives reaches the shell in its environment and never as a part of a command: names may hold spaces, quotes
+# and dollar signs, and nothing in them is run.
+GIVEN := RUN RESULTS DATA SET GRID MODELS PYTEST BENCH DRY_RUN RERUN
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+export $(GIVEN)
+with_set = set -f; set --; for one in $$SET; do set -- "$$@" --set "$$one"; done;
+
+from_command_line = $(filter command,$(firstword $(origin $(1))))
+KNOWN := $(GIVEN) PYTHON TORCH_INDEX MAKEFLAGS MAKEOVERRIDES MFLAGS SHELL
+$(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(call from_command_line,$(name)),$(error \
+	make has no variable $(name); did you mean SET="$(name)=..."? Its variables are $(GIVEN) PYTHON TORCH_INDEX)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run data elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
-	status rerun cancel doctor sync report test check bench clean
+	status rerun cancel doctor sync report test test-fast check bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'with RUN=$(RUN) (any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))), DATA=vader|sentiment140|FILE,'
+	@echo "with RUN=$$RUN (any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))), DATA=vader|sentiment140|FILE,"
 	@echo '     SET="model.hidden_size=32 seed=2", RESULTS=DIR, PYTHON=python3.12,'
 	@echo '     GRID=NAME (any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))), DRY_RUN=1'
 
 setup: $(VENV)/installed ## create .venv and install what training needs
 
 run: $(VENV)/installed ## train RUN here and now, and show what came out
-	@$(BIN)/python -m sentiment train configs/runs/$(RUN).yaml --results '$(RESULTS)' $(data_option) $(set_options)
+	@$(with_set) $(BIN)/python -m sentiment train "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
+		$${DATA:+--data "$$DATA"} "$$@"
 
 data: $(VENV)/installed ## fetch and prepare DATA (sentiment140: 81 MB), and say what is in it
-	@$(BIN)/python -m sentiment data $(DATA) --config configs/runs/$(RUN).yaml --results '$(RESULTS)' $(set_options)
+	@$(with_set) $(BIN)/python -m sentiment data $${DATA:+"$$DATA"} --config "configs/runs/$$RUN.yaml" \
+		--results "$$RESULTS" "$$@"
 
 elmo-weights: $(VENV)/installed ## download the ELMo models MODELS (small and original-5.5b: 430 MB)
-	@$(BIN)/python -m sentiment elmo-weights $(MODELS) --results '$(RESULTS)'
+	@set -f; $(BIN)/python -m sentiment elmo-weights $$MODELS --results "$$RESULTS"
 
 submit-rnn: GRID = rnn
 submit-sweep: GRID = random_sweep
@@ -60,28 +69,33 @@ submit-attention: ## self-attention against none
 submit-elmo: ## ELMo's models, layers, dropout and penalty
 submit-all: ## all grids that need no other grid's results
 submit submit-rnn submit-sweep submit-attention submit-elmo submit-all:
-	@for grid in $(or $(GRID),smoke); do $(call submit,$$grid) || exit; done
+	@$(with_set) for grid in $${GRID:-smoke}; do \
+		$(BIN)/python -m jobs submit "$$grid" --results "$$RESULTS" $${DRY_RUN:+--dry-run} "$$@" || exit; done
 
 status: $(VENV)/installed ## show all runs, or those of GRID
-	@$(BIN)/python -m jobs status $(GRID) --results '$(RESULTS)' || test $$? -eq 3
+	@set -f; $(BIN)/python -m jobs status $$GRID --results "$$RESULTS" || test $$? -eq 3
 
 rerun: $(VENV)/installed ## submit again what failed, in all grids or in GRID; RERUN=--oom: only what lacked memory
-	@$(BIN)/python -m jobs rerun $(GRID) $(RERUN) --results '$(RESULTS)'
+	@set -f; $(BIN)/python -m jobs rerun $$GRID $$RERUN --results "$$RESULTS"
 
 cancel: $(VENV)/installed ## cancel the grids or runs GRID
-	@$(BIN)/python -m jobs cancel $(GRID) --results '$(RESULTS)'
+	@set -f; $(BIN)/python -m jobs cancel $$GRID --results "$$RESULTS"
 
 sync: $(VENV)/installed ## upload what is new to Weights & Biases, from where there is a network (GRID=name: of that grid)
-	@$(BIN)/python -m jobs sync $(GRID) --results '$(RESULTS)'
+	@set -f; $(BIN)/python -m jobs sync $$GRID --results "$$RESULTS"
 
 doctor: $(VENV)/installed ## say what is here and what it means for grids: Slurm, disk, tweets, ELMo models, W&B
-	@$(BIN)/python -m jobs doctor --results '$(RESULTS)'
+	@$(BIN)/python -m jobs doctor --results "$$RESULTS"
 
 report: $(VENV)/installed ## say what came out, of all runs or of GRID: RESULTS/report/report.html and report.md
-	@$(BIN)/python -m report build --results '$(RESULTS)' $(grid_options)
+	@set -f; set --; for grid in $$GRID; do set -- "$$@" --grid "$$grid"; done; \
+		$(BIN)/python -m report build --results "$$RESULTS" "$$@"
 
 test: $(VENV)/installed-dev ## run all tests
-	@$(BIN)/python -m pytest -n auto $(PYTEST)
+	@set -f; $(BIN)/python -m pytest -n auto $$PYTEST
+
+test-fast: $(VENV)/installed-dev ## run the tests that take moments: no Slurm, no browser, no kill loops
+	@set -f; $(BIN)/python -m pytest -n auto -m "not slurm and not browser and not index and not slow" $$PYTEST
 
 check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff check .
@@ -89,7 +103,7 @@ check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/mypy
 
 bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy, elmo, jobs or tracking takes minutes
-	@for bench in $(BENCH); do $(BIN)/python -m tests.benchmarks.bench_$$bench || exit 1; done
+	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done
 
 clean: ## delete .venv and caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
