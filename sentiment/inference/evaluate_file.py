@@ -4,7 +4,7 @@ import numpy as np
 
 from sentiment.config import DataConfig
 from sentiment.console import Progress
-from sentiment.data.sources.registry import open_sources
+from sentiment.data.registry import open_source
 from sentiment.data.tables.rows import Row
 from sentiment.errors import DataError
 from sentiment.inference.predictor import Predictor
@@ -25,7 +25,7 @@ def evaluate_file(predictor: Predictor, config: DataConfig, results: Results, pr
         DataError: the file can't be read, or has no labelled row.
         ConfigError: it lacks a column of the run's configuration.
     """
-    source, _ = open_sources(config.model_copy(update={"second_test": None}), results)
+    source = open_source(config.model_copy(update={"second_test": None}), results).main
     labels: list[int] = []
     scores: list[np.ndarray] = []
     texts: list[str] = []

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sentiment.console import Progress
-from sentiment.data.sources.registry import DELIMITERS, form_of
 from sentiment.data.tables.columns import has_header
 from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
 from sentiment.data.tables.lines import read_lines
 from sentiment.data.tables.rows import Refusal
+from sentiment.data.tables.table import DELIMITERS, form_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.predictor import Predictor

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data.sources.download import Remote, download
+from sentiment.data.download import Remote, download
 from sentiment.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 4096

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data.sources import source_hash
+from sentiment.data.tables import source_hash
 from sentiment.files import sha256_of
 from sentiment.run_dir import Results
 

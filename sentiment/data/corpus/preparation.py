@@ -18,7 +18,8 @@ from sentiment.console import Progress
 from sentiment.data.corpus.corpus_files import CorpusWriter
 from sentiment.data.corpus.corpus_report import NO_TOKEN, CorpusReport, Tally
 from sentiment.data.corpus.digester import Digest, Digester, DigestRequest, digest_in_worker, start_worker
-from sentiment.data.tables.rows import Refusal, Row, Source
+from sentiment.data.data_source import OpenedSource, TweetFile
+from sentiment.data.tables.rows import Refusal, Row
 from sentiment.errors import DataError
 
 _BATCH_ROWS = 4096
@@ -54,15 +55,13 @@ class Preparation:
     def __init__(
         self,
         config: DataConfig,
-        main: Source,
-        second_test: Source | None,
+        source: OpenedSource,
         writer: CorpusWriter,
         progress: Progress,
         workers: int | None,
     ) -> None:
         self._config = config
-        self._main = main
-        self._second_test = second_test
+        self._main, self._second_test = source.main, source.second_test
         self._writer = writer
         self._progress = progress
         self._workers = workers or min(_MOST_WORKERS, available_cores())
@@ -102,13 +101,13 @@ class Preparation:
         count = sum(isinstance(row, Row) and row.label is not None for row in self._main.read())
         return min(1.0, self._config.max_rows / max(1, count))
 
-    def _labelled(self, source: Source, what: str) -> Iterator[list[Row]]:
+    def _labelled(self, file: TweetFile, what: str) -> Iterator[list[Row]]:
         """The labelled rows; others are counted."""
         tally = self._tally
-        prefix = "second test set: " if source is self._second_test else ""
+        prefix = "second test set: " if file is self._second_test else ""
         batch: list[Row] = []
         number = 0
-        for number, row in enumerate(source.read(), start=1):
+        for number, row in enumerate(file.read(), start=1):
             tally.read += 1
             if isinstance(row, Refusal):
                 tally.refuse(prefix + row.reason, row.line)
@@ -119,7 +118,7 @@ class Preparation:
             if len(batch) == _BATCH_ROWS:
                 yield batch
                 batch = []
-                self._progress(f"preparing {what}", number, source.total)
+                self._progress(f"preparing {what}", number, file.total)
         if batch:
             yield batch
         self._progress(f"preparing {what}", number, number)

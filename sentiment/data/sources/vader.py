@@ -8,8 +8,10 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from sentiment.data.tables.labels import NEGATIVE, POSITIVE
-from sentiment.data.tables.rows import Refusal, Row, Rows
+from sentiment.config import DataConfig
+from sentiment.console import Progress
+from sentiment.data.data_source import DataSource, OpenedSource, TweetFile
+from sentiment.data.tables.rows import NEGATIVE, POSITIVE, Refusal, Row, Rows
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
 from sentiment.run_dir import Results
@@ -23,6 +25,29 @@ TWEETS = 4200
 _INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 _MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 _TIMEOUT_SECONDS = 600
+
+
+class Vader(DataSource):
+    """Small enough to be fetched when a run first reads it; ratings near zero are left out (`data.neutral_band`)."""
+
+    archive = ARCHIVE
+
+    def open(self, config: DataConfig, results: Results) -> OpenedSource:
+        """The one file that is needed, which is fetched when it is read."""
+
+        def read() -> Rows:
+            return read_vader(fetch_vader(results), config.neutral_band)
+
+        return OpenedSource(self.name, TweetFile(self.name, TWEETS_SHA256, self.name, read, TWEETS))
+
+    def fetch(self, results: Results, progress: Progress) -> None:
+        """Fetch the archive (2 MB) with pip, which shows no progress here.
+
+        Raises:
+            DownloadError: pip could not get it; the message says where to put the file by hand.
+        """
+        progress(f"fetching {ARCHIVE}", 0, None)
+        fetch_vader(results)
 
 
 def fetch_vader(results: Results) -> Path:
@@ -114,3 +139,6 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
         raise KeyError(f"{name} is no file")
     with file:
         return file.read()
+
+
+SOURCE = Vader()

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment.config import ColumnConfig
-from sentiment.data.tables.labels import LabelReader, as_text
-from sentiment.data.tables.rows import Refusal, Row
+from sentiment.data.tables.rows import LabelReader, Refusal, Row, as_text
 from sentiment.errors import ConfigError
 
 

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from sentiment.config import ColumnConfig
 from sentiment.data.tables.columns import Columns, has_header
-from sentiment.data.tables.labels import LabelReader
 from sentiment.data.tables.lines import read_lines
-from sentiment.data.tables.rows import Refusal, Rows
+from sentiment.data.tables.rows import LabelReader, Refusal, Rows
 
 
 class DelimitedRecord(NamedTuple):

@@ -8,9 +8,8 @@ from typing import Any
 
 from sentiment.config import ColumnConfig
 from sentiment.data.tables.columns import Columns
-from sentiment.data.tables.labels import LabelReader
 from sentiment.data.tables.lines import read_lines, translated_errors
-from sentiment.data.tables.rows import Refusal, Rows
+from sentiment.data.tables.rows import LabelReader, Refusal, Rows
 from sentiment.errors import ConfigError, DataError
 
 _PICKED = Columns(text=0, label=1, user=2, id=3, width=4)
