@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from sentiment.records import PARTS, THRESHOLD, Metrics, Result
+from sentiment.records import PARTS, Metrics, Result, predicted_label
 from sentiment.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def show_predictions(predictor: "Predictor", texts: Sequence[str]) -> None:
     """Print label and probability of each text, and the weight of each token where there are any."""
     for text in texts:
         prediction = predictor.predict(text)
-        label = "positive" if prediction.probability >= THRESHOLD else "negative"
+        label = predicted_label(prediction.probability)
         OUT.print(f"{label}  {prediction.probability:.3f}  {text}", markup=False, soft_wrap=True)
         if prediction.attention is not None:
             OUT.print("  ", weighted_tokens(prediction.tokens, prediction.attention))

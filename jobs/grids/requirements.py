@@ -1,4 +1,4 @@
-"""What runs need besides their configuration, and what of it is missing: tweets, vectors, ELMo models."""
+"""What runs need besides their configuration, and what of it is missing or not prepared yet."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,6 +24,25 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
         if not Path(file).expanduser().is_file():
             lines.append(f"{field} = {file!r}: no such file")
     return lines + [line for model in sorted(models) for line in _missing_elmo(model, results)]
+
+
+def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
+    """One run for each set of tweets that is not prepared, or whose linear baseline is not fitted.
+
+    A job without a GPU prepares them before any task that holds a GPU starts.
+
+    Raises:
+        SentimentError: the source of the tweets cannot be used.
+    """
+    from sentiment.data.corpus.corpus import find_corpus
+    from sentiment.models.baseline import has_baseline
+
+    found = []
+    for config in {config.data: config for config in configs}.values():
+        corpus = find_corpus(config.data, results)
+        if corpus is None or not has_baseline(corpus):
+            found.append(config)
+    return found
 
 
 def _missing_tweets(source: str, results: Results) -> Iterator[str]:

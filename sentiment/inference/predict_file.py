@@ -2,22 +2,22 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from sentiment.console import Progress
 from sentiment.data.tables.columns import has_header
 from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
 from sentiment.data.tables.lines import read_lines
+from sentiment.data.tables.named_fields import json_object
 from sentiment.data.tables.rows import Refusal
 from sentiment.data.tables.table import DELIMITERS, form_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.predictor import Predictor
-from sentiment.records import THRESHOLD
+from sentiment.records import predicted_label
 
 _CHUNK = 4096
 _ADDED = ("label", "probability")
@@ -72,7 +72,7 @@ def _with_predictions(predictor: Predictor, chunk: list[Fields], place: int, wid
             yield [*fields, "", ""]
             continue
         score = float(next(scores))
-        yield [*fields, "positive" if score >= THRESHOLD else "negative", f"{score:.6f}"]
+        yield [*fields, predicted_label(score), f"{score:.6f}"]
 
 
 def _read(source: Path, names_columns: bool) -> Iterator[Fields]:
@@ -107,7 +107,7 @@ def _read_json_lines(source: Path) -> Iterator[Fields]:
     for line in read_lines(source):
         if not line.strip():
             continue
-        fields = _json_object(line)
+        fields = json_object(line) or {}
         if not names and not fields:
             malformed += 1
             continue
@@ -115,17 +115,6 @@ def _read_json_lines(source: Path) -> Iterator[Fields]:
             names = list(fields)
             yield from [names, *([] for _ in range(malformed))]
         yield ["" if fields.get(name) is None else str(fields[name]) for name in names]
-
-
-def _json_object(line: str) -> dict[str, Any]:
-    """Empty where the line holds none."""
-    try:
-        value = json.loads(line)
-        # An escape can bring half a surrogate pair, which no file can hold.
-        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _text_place(header: Fields, column: str | None, trained: str | int, source: Path) -> int:

@@ -49,7 +49,7 @@ def linear_baseline(corpus: Corpus, progress: Progress = silent) -> Baseline:
                 baseline = _fit(corpus)
                 write_atomically(scores_file, lambda file: np.save(file, baseline.probabilities))
                 write_json(_settings_file(corpus), baseline.settings)
-    return Baseline(np.load(scores_file), json.loads(_settings_file(corpus).read_text()))
+    return Baseline(np.load(scores_file), json.loads(_settings_file(corpus).read_bytes()))
 
 
 def _settings_file(corpus: Corpus) -> Path:

@@ -11,9 +11,10 @@ from pathlib import Path
 from sentiment.config import DataConfig
 from sentiment.console import Progress
 from sentiment.data.data_source import DataSource, OpenedSource, TweetFile
-from sentiment.data.tables.rows import NEGATIVE, POSITIVE, Refusal, Row, Rows
+from sentiment.data.tables.rows import Refusal, Row, Rows
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
+from sentiment.records import NEGATIVE, POSITIVE
 from sentiment.run_dir import Results
 
 REQUIREMENT = "vaderSentiment==3.3.2"

@@ -32,7 +32,7 @@ def read_json_lines(path: Path, config: ColumnConfig, labels: LabelReader) -> Ro
     for line, text in enumerate(read_lines(path), start=1):
         if not text.strip():
             continue
-        fields = _json_object(text)
+        fields = json_object(text)
         if fields is None:
             yield Refusal(line, "not a JSON object")
             continue
@@ -72,10 +72,11 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
             raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
 
 
-def _json_object(text: str) -> dict[str, Any] | None:
+def json_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that a line holds, without half surrogate pairs; None if it holds none."""
     try:
         value = json.loads(text)
-        if "\\u" in text:  # an escape can bring half a surrogate pair, which no file can hold
+        if "\\u" in text:  # an escape can bring half a surrogate pair, which cannot be written to a file
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None

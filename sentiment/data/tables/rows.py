@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 from sentiment.config import LabelConfig
 from sentiment.errors import DataError
-
-NEGATIVE, POSITIVE = 0, 1
+from sentiment.records import NEGATIVE, POSITIVE
 
 
 class Row(NamedTuple):

@@ -11,8 +11,9 @@ from sentiment.data.data_source import OpenedSource, TweetFile
 from sentiment.data.tables.columns import Columns
 from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
 from sentiment.data.tables.lines import decode_lines, read_lines, translated_errors
-from sentiment.data.tables.rows import NEGATIVE, POSITIVE, LabelReader, Refusal, Rows
+from sentiment.data.tables.rows import LabelReader, Refusal, Rows
 from sentiment.errors import DataError
+from sentiment.records import NEGATIVE, POSITIVE
 
 DATASET = "sentiment140"
 TRAINING = "training.1600000.processed.noemoticon.csv"

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from itertools import chain
 
 from sentiment.config import TextConfig
-from sentiment.data.text.emoticons import mask_of
-from sentiment.data.text.stop_words import stop_words
+from sentiment.data.text.token_classes import emoticon_mask, stop_words
 
 URL, USER, HASHTAG = "<url>", "<user>", "<hashtag>"
 _MASKS = frozenset((URL, USER, HASHTAG))
@@ -135,7 +134,7 @@ class Tokenizer:
             token = "".join(token.split())
             if token in self._removed:
                 return ""
-            if (mask := mask_of(token)) is not None:
+            if (mask := emoticon_mask(token)) is not None:
                 return {"keep": token, "mask": mask, "remove": ""}[self._config.emoticons]
         lowered = token.lower()
         if lowered in self._stop_words:
