@@ -1,4 +1,4 @@
-"""Predictions for a file of any size, row by row and in its order."""
+"""Predictions for a file of any size, in the order of its rows."""
 
 import csv
 import io
@@ -26,18 +26,22 @@ Fields = list[str]
 
 
 def predict_file(predictor: Predictor, source: Path, target: Path, column: str | None, progress: Progress) -> int:
-    """Write a CSV file with every row of `source` and its predicted label and probability of being positive.
+    """Write a CSV file with every row of `source`, the predicted label, and the probability of positive sentiment.
 
-    A row without a readable text keeps its place with both left empty. The file appears when it is complete.
+    A row without a readable text keeps its place, with both left empty. The file appears when it is complete.
 
     Args:
-        column: of the texts; None takes the one that the run was trained on, or the only one.
+        predictor: the trained model.
+        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`).
+        target: the file to write.
+        column: the column of the texts; None takes the one that the run was trained on, or the only one.
+        progress: told how many rows are written.
 
     Returns:
         The number of rows.
 
     Raises:
-        DataError: the source can't be read.
+        DataError: the source cannot be read.
         UsageError: there is no such column.
     """
     columns = predictor.config.data.columns
@@ -76,7 +80,7 @@ def _with_predictions(predictor: Predictor, chunk: list[Fields], place: int, wid
 
 
 def _read(source: Path, names_columns: bool) -> Iterator[Fields]:
-    """The header (positions, where the file has none), then each row; nothing for a row that is malformed."""
+    """The header (positions if the file has none), then the fields of each row; none for a malformed row."""
     form = form_of(source)
     if form in DELIMITERS:
         yield from _read_delimited(source, DELIMITERS[form], names_columns)

@@ -1,3 +1,5 @@
+"""Downloads: resumed, verified, and refused if they are not the expected file."""
+
 import hashlib
 import threading
 from collections.abc import Callable, Iterator

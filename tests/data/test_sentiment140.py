@@ -1,3 +1,5 @@
+"""The format of Sentiment140, as a CSV file and in the archive of its publishers."""
+
 import hashlib
 import zipfile
 from dataclasses import replace

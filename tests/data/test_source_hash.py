@@ -1,3 +1,5 @@
+"""The hash of a source file is remembered as long as the file does not change."""
+
 import os
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Tables of any format: the same rows, malformed ones refused, and mistakes named."""
+
 import gzip
 import json
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""Tokens: those of NLTK where nothing is cleaned, and each option of cleaning."""
+
 import csv
 import gzip
 import re

@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Corpus:
-    """Tweets that are ready for training; the arrays are read-only maps of the files in `path`."""
+    """Tweets that are ready for training; the arrays are memory-mapped from the files in `path`, read-only."""
 
     path: Path
     fingerprint: str
-    """SHA-256 of what it was made from; `path` is named after it."""
+    """SHA-256 of what the corpus was made from; `path` is named after it."""
     types: Sequence[str]
     """The distinct tokens of all parts."""
     token_ids: npt.NDArray[np.int32]  # (tokens,), index into `types`
@@ -44,7 +44,7 @@ class Corpus:
     """The name of the data set that the tweets belong to; None for a corpus that was opened by its path."""
 
     def rows(self, part: Part) -> npt.NDArray[np.int64]:
-        """The numbers of the rows in a part, ascending."""
+        """The numbers of the rows in a part, in ascending order. Shape (rows in the part,)."""
         return np.flatnonzero(self.parts == PARTS.index(part)).astype(np.int64)
 
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -52,7 +52,7 @@ class Corpus:
         return np.diff(self.offsets)
 
     def tokens(self, row: int) -> list[str]:
-        """The tokens of one row."""
+        """The tokens of the tweet in one row."""
         return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]]]
 
 
@@ -116,7 +116,7 @@ def corpus_fingerprint(config: DataConfig, results: Results) -> str:
 
 
 def open_corpus(path: Path) -> Corpus:
-    """Open a prepared corpus; the sizes of its files are checked, their content is not read.
+    """Open a prepared corpus; the sizes of its files are checked, but their content is not read.
 
     Raises:
         DataError: there is none, or a file is missing or damaged.
@@ -142,9 +142,9 @@ def open_corpus(path: Path) -> Corpus:
 
 
 def _open_from(path: Path, source: OpenedSource) -> Corpus:
-    """The corpus at `path`, with the name of the data set that the configuration's source now is.
+    """The corpus at `path`, with the name of the data set that was asked for.
 
-    One corpus may have several sources, such as a named data set and the same file given as a path.
+    The manifest does not hold that name, because one corpus may belong to a named data set as well as to a path.
     """
     corpus = open_corpus(path)
     return replace(corpus, dataset=source.dataset_of(corpus.report.read))

@@ -15,7 +15,7 @@ class Sample(DataSource):
     """Needs no network; its columns are the default ones, whatever those of the user's own tables are called."""
 
     def open(self, config: DataConfig, results: Results) -> OpenedSource:  # noqa: ARG002
-        """The one file, whatever the configuration says of tables."""
+        """The file of the sample; the configuration does not matter."""
         opened = TableSource(_FILE).open(DataConfig(), results)
         return OpenedSource(self.name, replace(opened.main, name=self.name))
 

@@ -52,9 +52,10 @@ class Vader(DataSource):
 
 
 def fetch_vader(results: Results) -> Path:
-    """Fetch the archive into the downloads with the interpreter's own pip, which knows the user's index and proxy.
+    """Fetch the archive into the downloads, unless it is there, with this interpreter's pip.
 
-    pip prepares the archive's metadata and so runs its setup script, but not before the hash has been found right.
+    pip knows the user's index and proxy. It runs the setup script of the archive to prepare metadata, but checks the
+    hash before.
 
     Raises:
         DownloadError: pip could not get it; the message says where to put the file by hand.
@@ -79,10 +80,11 @@ def fetch_vader(results: Results) -> Path:
 
 
 def read_vader(archive: Path, neutral_band: float) -> Rows:
-    """The tweets with 1 for a positive mean rating and 0 for a negative one.
+    """The tweets, labelled by the sign of their mean rating.
 
     Args:
-        neutral_band: tweets rated nearer to zero than this have no label (nor have those rated exactly zero).
+        archive: the source archive of vaderSentiment.
+        neutral_band: tweets whose rating is zero or nearer to zero than this have no label.
 
     Raises:
         DataError: the archive is damaged or not the expected one.
@@ -98,13 +100,13 @@ def read_vader(archive: Path, neutral_band: float) -> Rows:
 
 
 def _download_with_pip(folder: Path) -> str:
-    """Let pip put the archive into `folder`; returns the end of what it says if it fails."""
+    """Let pip put the archive into `folder`; returns the end of its error output, or the empty text on success."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{REQUIREMENT} --hash=sha256:{ARCHIVE_SHA256}\n", encoding="utf-8")
     options = ["--quiet", "--no-input", "--no-deps", "--no-binary", "vaderSentiment", "--require-hashes"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), "-r", str(requirements)]
     try:
-        outcome = subprocess.run(  # noqa: S603  # all of it is ours
+        outcome = subprocess.run(  # noqa: S603  # a fixed command
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -120,7 +122,7 @@ def _download_with_pip(folder: Path) -> str:
 
 
 def _tweets_file(archive: Path) -> str:
-    """The text of the one file that is needed, unpacked in memory: no path in the archive is ever written to."""
+    """The text of the file with the tweets, unpacked in memory, so that no path in the archive is written to."""
     try:
         with (
             tarfile.open(archive) as outer,

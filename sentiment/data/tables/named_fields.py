@@ -1,4 +1,4 @@
-"""Tweets from formats in which each row names its fields: JSON Lines and Parquet."""
+"""Rows of files whose fields have names: JSON Lines and Parquet."""
 
 import json
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ def read_json_lines(path: Path, config: ColumnConfig, labels: LabelReader) -> Ro
     """Rows of a file with one JSON object per line.
 
     Raises:
-        DataError: the file can't be read, or a label is unknown.
+        DataError: the file cannot be read, or a label is unknown.
         ConfigError: the first object lacks a column, or columns are given by position.
     """
     names: list[str | None] = []
@@ -46,8 +46,8 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
     """Rows of a Parquet file, read in batches.
 
     Raises:
-        DataError: the file can't be read, or a label is unknown.
-        ConfigError: a column is not there.
+        DataError: the file cannot be read, or a label is unknown.
+        ConfigError: a column is missing.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

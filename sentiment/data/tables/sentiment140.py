@@ -51,7 +51,7 @@ def is_sentiment140(path: Path) -> bool:
         try:
             record = next(delimited_records(lines, ","), None)
         except DataError:
-            return False  # reading it in earnest will say why
+            return False  # reading the rows will say what is wrong
     if not isinstance(record, DelimitedRecord) or len(record.fields) != _COLUMNS.width:
         return False
     return record.fields[_COLUMNS.label] in _MEANINGS and record.fields[2].count(":") == 2
@@ -61,13 +61,13 @@ def read_csv(path: Path) -> Rows:
     """Rows of a CSV file in this format.
 
     Raises:
-        DataError: it can't be read, or a label is not 0, 2 or 4.
+        DataError: the file cannot be read, or a label is not 0, 2 or 4.
     """
     return _rows(read_lines(path), str(path))
 
 
 def read_member(archive: Path, member: str) -> Rows:
-    """Rows of a file in the publishers' archive, read without unpacking it.
+    """Rows of a file in the publishers' archive, which is not unpacked.
 
     Raises:
         DataError: the archive is damaged, or lacks the member or some of its rows.

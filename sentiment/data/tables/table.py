@@ -1,4 +1,4 @@
-"""A table of tweets at a path: its format is told by the name, and its columns and labels by the configuration."""
+"""A table of tweets at a path: the name gives its format, and the configuration its columns and labels."""
 
 from functools import partial
 from pathlib import Path
