@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.grids.grid import ExpandedGrid
-from jobs.planning.preparation import unprepared
+from jobs.grids.requirements import unprepared
 from jobs.slurm import commands as slurm
 from jobs.slurm.chain import PlannedJob, ResourceGroup, plan_chain, submit_chain
 from jobs.slurm.commands import Job

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sentiment.command_line import command_line
+from sentiment.data.data_source import source_choices
 from sentiment.errors import SentimentError, UsageError
 
 _START = time.time()
@@ -23,7 +24,7 @@ Changes = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FIELD=VALUE]...", help="The same as --set; also --FIELD=VALUE, as W&B's agent says it."),
 ]
-Data = Annotated[str | None, typer.Option("--data", help="vader, sample, sentiment140, or the path of a table.")]
+Data = Annotated[str | None, typer.Option("--data", help=f"{source_choices()}.")]
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
 RunDirectory = Annotated[Path, typer.Argument(help="A run's directory, as `train` names it.")]
 
@@ -35,7 +36,7 @@ def main() -> None:
 
 @app.command()
 def data(
-    source: Annotated[str | None, typer.Argument(help="vader, sample, sentiment140, or the path of a table.")] = None,
+    source: Annotated[str | None, typer.Argument(help=f"{source_choices()}.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Prepare it as this run needs it.")] = None,
     overrides: Overrides = None,
     results: ResultsRoot = Path("results"),
@@ -43,15 +44,13 @@ def data(
     """Fetch a data set, clean, tokenise and split it, and say what is in it."""
     from sentiment.config_file import resolve
     from sentiment.data.corpus.corpus import prepare_corpus
-    from sentiment.data.sources.registry import SENTIMENT140
-    from sentiment.data.sources.sentiment140 import download_sentiment140
+    from sentiment.data.registry import find_source
     from sentiment.run_dir import Results
     from sentiment.terminal import OUT, Terminal
 
     run = _load(config, source, overrides) if config else resolve({}, _parameters(source, overrides), "the defaults")
     with Terminal() as terminal:
-        if run.data.source == SENTIMENT140:
-            download_sentiment140(Results(results), terminal.progress)
+        find_source(run.data.source).fetch(Results(results), terminal.progress)
         corpus = prepare_corpus(run.data, Results(results), terminal.progress)
     OUT.print("\n".join(corpus.report.render_lines()), markup=False, soft_wrap=True)
     OUT.print(f"prepared in {corpus.path}", markup=False, soft_wrap=True)

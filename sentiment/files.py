@@ -1,4 +1,4 @@
-"""Files that are wholly old or wholly new, whatever happens while they are written; and fingerprints of content."""
+"""Atomic writes, after which a file is either wholly old or wholly new, and fingerprints of content."""
 
 import hashlib
 import json
@@ -11,13 +11,13 @@ _BLOCK = 1 << 20
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a new file beside `path`, make it durable, then put it in the place of `path`.
+    """Let `write` fill a new file beside `path`, make it durable, then replace `path` by it.
 
-    A reader, a crash or a full disk sees the old file or the new one, never a part. The temporary file stands in
-    the same folder, since only within one file system is the replacement atomic.
+    Readers see the old file or the new one, never a part of it, even after a crash or on a full disk. The temporary
+    file is in the same folder, because a replacement is atomic only within one file system.
 
     Raises:
-        OSError: names `path`, which is unchanged; the temporary file is gone.
+        OSError: names `path`, which is unchanged; the temporary file is deleted.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -29,7 +29,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename2 is None:
-            error.filename = str(path)  # a failing write does not know it, and the temporary name tells nobody anything
+            error.filename = str(path)  # a failing write does not name its file, and the temporary name helps nobody
         raise
     sync_folder(path.parent)
 
@@ -41,7 +41,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable, so that a replaced file survives a power cut."""
+    """Make the entries of `folder` durable, so that a replaced file survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -59,6 +59,6 @@ def sha256_of(path: Path) -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Hexadecimal SHA-256 of a plain value (dicts in any key order), the same on every machine and Python."""
+    """Hexadecimal SHA-256 of a plain value, whatever the order of keys; the same on every machine and Python."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

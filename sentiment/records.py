@@ -7,12 +7,21 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
+NEGATIVE, POSITIVE = 0, 1
+LABELS = ("negative", "positive")
+"""The word for each label."""
+
 THRESHOLD = 0.5
 """Decision threshold: a tweet counts as positive from this probability on."""
 
 Part = Literal["train", "validation", "test", "second_test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
 Reason = Literal["completed", "signal", "deadline", "failed"]
+
+
+def predicted_label(probability: float) -> str:
+    """The word for the label that a probability of positive sentiment predicts."""
+    return LABELS[POSITIVE if probability >= THRESHOLD else NEGATIVE]
 
 
 def timestamp() -> str:
@@ -98,6 +107,8 @@ class RunRecord(Record):
     run_id: str
     config_fingerprint: str
     data_fingerprint: str
+    dataset: str | None = None
+    """The data set that was read: the name of a data source, or `table`; None in records of earlier versions."""
     elmo: ElmoRecord | None = None
     git_commit: str | None
     git_dirty: bool | None

@@ -1,4 +1,4 @@
-"""What the command line shows: progress that gets out of the way, and tables."""
+"""What the command line shows: a progress bar, lines, tables and predictions."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from sentiment.records import PARTS, THRESHOLD, Metrics, Result
+from sentiment.records import PARTS, Metrics, Result, predicted_label
 from sentiment.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 OUT = RichConsole(highlight=False)
 ERR = RichConsole(stderr=True, highlight=False)
 
-# Without a terminal (a log file, a pipe) progress is a line now and then.
+# If the output is no terminal (a log file, a pipe), progress is a line from time to time.
 _SECONDS_BETWEEN_LINES = 30.0
 _REFRESH_SECONDS = 0.1
 
 
 class Terminal:
-    """Shows what takes time as one bar, and lines above it that stay."""
+    """Shows the progress of long work as one bar, and permanent lines above it."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -54,11 +54,17 @@ class Terminal:
         self._bar.stop()
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         OUT.print(line, markup=False, soft_wrap=True)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """Show how far `what` is; cheap enough to be called at every step."""
+        """Show how far `what` is; cheap enough to be called at every step.
+
+        Args:
+            what: the work that is done.
+            done: how much of it is done.
+            total: how much there is to do; None if that is not known.
+        """
         now = time.monotonic()
         wait = _REFRESH_SECONDS if OUT.is_terminal else _SECONDS_BETWEEN_LINES
         if what == self._what and done != total and now - self._shown < wait:
@@ -81,7 +87,7 @@ class Terminal:
 
 
 def result_table(result: Result) -> Table:
-    """Scores of the run, of the linear baseline and of their mean, part by part."""
+    """The scores of a run, of the linear baseline and of their mean, for each part."""
     table = _score_table()
     for part in PARTS:
         if part in result.metrics:
@@ -94,7 +100,7 @@ def result_table(result: Result) -> Table:
 
 
 def metrics_table(name: str, metrics: Metrics) -> Table:
-    """Scores on one file."""
+    """The scores on a file, in one row."""
     table = _score_table()
     table.add_row(f"{name}, {metrics.n:,} tweets", *_scores(metrics))
     return table
@@ -115,7 +121,7 @@ def _scores(metrics: Metrics) -> list[str]:
 
 
 def weighted_tokens(tokens: list[str], weights: list[float]) -> Text:
-    """A tweet's tokens, the brighter the more attention they get; the weight in per cent behind the strongest."""
+    """A tweet's tokens, brighter with more attention; the strongest are followed by their weight in per cent."""
     text = Text()
     largest = max(weights)
     for token, weight in zip(tokens, weights, strict=True):
@@ -127,7 +133,7 @@ def weighted_tokens(tokens: list[str], weights: list[float]) -> Text:
 
 
 def show_result(run_dir: RunDir) -> None:
-    """Print what came out of a completed run, and how to use it."""
+    """Print the result of a completed run, and how to use its model."""
     result = run_dir.read_result()
     if result is None:
         return
@@ -147,16 +153,16 @@ def show_result(run_dir: RunDir) -> None:
 
 
 def show_predictions(predictor: "Predictor", texts: Sequence[str]) -> None:
-    """Print label and probability of each text, and the weight of each token where there are any."""
+    """Print the label and probability of each text, and the attention weights of its tokens if the model has any."""
     for text in texts:
         prediction = predictor.predict(text)
-        label = "positive" if prediction.probability >= THRESHOLD else "negative"
+        label = predicted_label(prediction.probability)
         OUT.print(f"{label}  {prediction.probability:.3f}  {text}", markup=False, soft_wrap=True)
         if prediction.attention is not None:
             OUT.print("  ", weighted_tokens(prediction.tokens, prediction.attention))
 
 
 def _python() -> str:
-    """This interpreter as one would type it here."""
+    """The path of this interpreter, relative to the working directory if it is inside."""
     python, here = Path(sys.executable), Path.cwd()
     return str(python.relative_to(here) if python.is_relative_to(here) else python)

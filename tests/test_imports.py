@@ -155,8 +155,7 @@ def test_elmo_models_are_found_without_torch() -> None:
 _TRAINS = ("jobs.tasks", "jobs.local")
 _LOOKS_FOR_FILES = {
     "jobs.sync": {"sentiment.tracking"},
-    "jobs.planning.preparation": {"sentiment.data", "sentiment.models.baseline"},
-    "jobs.grids.requirements": {"sentiment.data", "sentiment.elmo"},
+    "jobs.grids.requirements": {"sentiment.data", "sentiment.elmo", "sentiment.models.baseline"},
     "jobs.planning.vector_costs": {"sentiment.data", "sentiment.elmo"},
 }
 JOBS = sorted((PACKAGE.parent / "jobs").rglob("*.py"))

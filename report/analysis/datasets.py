@@ -51,6 +51,7 @@ class Dataset:
 
     name: str
     is_sentiment140: bool
+    """Whether these are all tweets of Sentiment140, by the records of the runs."""
     runs: list[Finished]
     """Each once, even if several grids have it."""
     problems: list[str] = field(default_factory=list)
@@ -101,7 +102,8 @@ def _dataset(runs: list[Finished], problems: list[str]) -> Dataset:
     data = runs[0].config.data
     source = PurePath(data.source).name
     limited = f", at most {data.max_rows:,} rows" if data.max_rows else ""
-    return Dataset(source + limited, "sentiment140" in source.lower() and not data.max_rows, runs, problems)
+    names = {run.record.dataset or data.source for run in runs}  # earlier versions did not write the data set down
+    return Dataset(source + limited, names == {"sentiment140"} and not data.max_rows, runs, problems)
 
 
 def _tweets(config: RunConfig) -> str:

@@ -15,7 +15,7 @@ from report.render.blocks import Block, Bullets, Column, Figure, Heading, Report
 from report.render.charts.curves import AccuracyCurves, progress_figure
 from report.render.charts.heatmap import FULL, Attended, heatmap_figure
 from report.sections.grids import curve_blocks, grid_blocks
-from sentiment.records import THRESHOLD
+from sentiment.records import LABELS, THRESHOLD
 
 _POOLING = "model.pooling"
 _EXAMPLES = 3
@@ -146,8 +146,7 @@ def _heatmap_blocks(best: Configuration, study: Study) -> list[Block]:
 
 
 def _heading(sample: dict[str, Any]) -> str:
-    label = "positive" if sample["label"] == 1 else "negative"
-    return f"label {label}, probability of positive {wording.percent(sample['score'])} %"
+    return f"label {LABELS[sample['label'] == 1]}, probability of positive {wording.percent(sample['score'])} %"
 
 
 def _samples(run: Finished, problems: list[str]) -> list[dict[str, Any]]:

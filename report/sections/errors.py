@@ -16,7 +16,7 @@ from report.render.charts.quality import confusion_figure, groups_figure, rankin
 from report.render.wording import shortened
 from report.sections.answer import best_configuration
 from sentiment.errors import RunDirError
-from sentiment.records import THRESHOLD
+from sentiment.records import LABELS, THRESHOLD
 
 _MISTAKES = 10
 _LONGEST_TWEET = 280
@@ -56,7 +56,7 @@ def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
     rows = [
         {"model": name, "label": label, "tweets": int(row.sum()), "negative": int(row[0]), "positive": int(row[1])}
         for name, matrix in counts.items()
-        for label, row in zip(("negative", "positive"), matrix, strict=True)
+        for label, row in zip(LABELS, matrix, strict=True)
     ]
     gap = statistics.f1_difference(scores.labels, answers["model"], answers["baseline"])
     is_shown = bool((gap.low or 0) > 0 or (gap.high or 0) < 0)
@@ -155,7 +155,7 @@ def _mistakes(run: Finished, scores: Scores, tweets: Tweets) -> Table:
     rows = [
         {
             "tweet": shortened(str(tweets.texts[place]), _LONGEST_TWEET),
-            "label": "positive" if scores.labels[place] else "negative",
+            "label": LABELS[int(scores.labels[place])],
             "score": float(scores.model[place]),
             "baseline": float(scores.baseline[place]),
         }

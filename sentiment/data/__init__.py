@@ -1,1 +1,10 @@
-"""From raw tweets to a corpus of token numbers: read, clean, tokenise, de-duplicate, split, and keep the result."""
+"""From raw tweets to batches of token numbers.
+
+- `data_source`, `registry`: what a data source is, and how one is found; `sources` holds the named ones
+- `tables`: formats of files, read row by row
+- `text`: from a tweet's text to its tokens
+- `corpus`: tweets cleaned, tokenised, split and kept on disk
+- `vocabulary`, `vectors`, `batches`: what a model reads
+
+May import `config`, `records`, `run_dir` and what lies below them; torch in `batches` only.
+"""

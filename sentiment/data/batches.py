@@ -1,4 +1,4 @@
-"""Batches straight from a flat array on the device: of equal length where the data allow, in a repeatable order."""
+"""Batches cut from a flat array of tokens on the device, mostly of tweets of equal length, in a reproducible order."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +13,7 @@ from sentiment.data.vocabulary import PADDING, UNKNOWN
 
 Rows = npt.NDArray[np.int64]
 
-# Tokens in a batch for evaluation; large enough to keep the processor busy, small enough for any memory.
+# Tokens in a batch for evaluation: enough to keep the processor busy, few enough for any memory.
 EVALUATION_TOKENS = 16_384
 
 _AHEAD = ThreadPoolExecutor(1, thread_name_prefix="batches")
@@ -21,13 +21,13 @@ _AHEAD = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
 @dataclass(frozen=True)
 class Batch:
-    """Tweets side by side."""
+    """The tweets that a model reads at once."""
 
-    rows: torch.Tensor  # (batch,) int64, numbers of the tweets in their store
-    token_ids: torch.Tensor  # (batch, time) int64, PADDING after a tweet's end
+    rows: torch.Tensor  # (batch,) int64, positions of the tweets in their store
+    token_ids: torch.Tensor  # (batch, time) int64, PADDING after the end of a tweet
     lengths: torch.Tensor  # (batch,) int64, at least 1
     labels: torch.Tensor  # (batch,) float32, 0 or 1
-    padded: bool  # whether the lengths differ; known without asking the device
+    padded: bool  # whether the lengths differ; known on the host, so that the device need not be asked
     layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # (batch, time, vector) float32, with ELMo only
 
     @property
@@ -38,30 +38,35 @@ class Batch:
 
 
 class TweetVectors(Protocol):
-    """Vectors of all tokens of tweets, in one or several layers, that training does not change."""
+    """Vectors of the tokens of tweets, in one or several layers, which training does not change."""
 
     ahead: bool
-    """Whether it pays to gather a batch while the one before is trained on."""
+    """Whether to gather the next batch while the model is trained on the current one."""
 
     def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
-        """Each layer (rows, longest, vector) of float32 on the store's device, zeros after a tweet's end."""
+        """The vectors of each layer, zeros after the end of a tweet. Shape (rows, longest, vector), float32.
+
+        Args:
+            rows: positions of the tweets in their store.
+            longest: tokens of the longest of them.
+        """
 
     def carried(self) -> tuple[torch.Tensor, ...]:
-        """What the tweets gathered so far leave to those that follow; nothing, in general."""
+        """The recurrent state after the tweets gathered so far, for the checkpoint; empty if there is none."""
 
     def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """Gather from now on as after the tweets that left this."""
+        """Go on from a recurrent state that `carried` returned."""
 
 
 class TokenStore:
-    """The vocabulary indices of many tweets, one after another, resident on the device.
+    """The vocabulary indices of many tweets, one after another in one array on the device.
 
     Args:
         token_ids: (tokens,) indices into the vocabulary.
-        offsets: (tweets + 1,) where each tweet starts and the last one ends. An empty tweet is read as one
-            unknown token, since a recurrent net needs a step to have a state.
-        labels: (tweets,) 0 or 1; None where they are not known (all are then 0).
-        vectors: of the same tweets, for models that read them.
+        offsets: (tweets + 1,) where each tweet starts and the last one ends. An empty tweet is read as one unknown
+            token, because a recurrent network needs at least one time step.
+        labels: (tweets,) 0 or 1; None if they are not known (all are 0 then).
+        vectors: vectors of the same tweets, for models that read them.
     """
 
     def __init__(
@@ -89,14 +94,21 @@ class TokenStore:
         return len(self.lengths)
 
     def labels_of(self, rows: Rows) -> npt.NDArray[np.int8]:
-        """0 or 1 for each of `rows`."""
+        """The label of each of `rows`, 0 or 1. Shape (len(rows),)."""
         return self._host_labels[rows]
 
     def epoch(self, rows: Rows, batch_size: int, seed: int, epoch: int) -> "EpochPlan":
-        """The batches of one epoch: a function of its arguments alone, so that a resumed run meets the same ones.
+        """The batches of one epoch; they depend on the arguments alone, so that a resumed run sees the same ones.
 
-        Shuffled rows are put in order of length (a stable sort keeps the shuffle within a length), cut, and the
-        batches shuffled: nearly all then hold one length and need no padding.
+        The rows are shuffled, sorted by length (with a stable sort, which keeps the shuffled order within a length) and
+        cut into batches, whose order is shuffled in turn. Nearly every batch then holds tweets of one length and needs
+        no padding.
+
+        Args:
+            rows: the tweets of the epoch.
+            batch_size: tweets in a batch; the last one may have fewer.
+            seed: the seed of the run.
+            epoch: counted from 0; each has an order of its own.
         """
         generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
         shuffled: Rows = generator.permutation(rows)
@@ -106,13 +118,13 @@ class TokenStore:
         return EpochPlan(self, ordered, [(start, min(start + batch_size, len(rows))) for start in starts.tolist()])
 
     def in_order_of_length(self, rows: Rows) -> "EpochPlan":
-        """All rows once, shortest first, in large batches for evaluation."""
+        """Each of `rows` once, the shortest first, in large batches for evaluation."""
         ordered = rows[np.argsort(self.lengths[rows], kind="stable")]
         spans = []
         start = 0
         lengths: Rows = self.lengths[ordered]
         while start < len(ordered):
-            # The last tweet of a span is its longest and decides how many tokens there are, padding included.
+            # The last tweet of a span is the longest, so that it determines how many tokens the padded batch has.
             candidates = lengths[start : start + EVALUATION_TOKENS]
             tokens = np.arange(1, len(candidates) + 1) * candidates
             end = start + max(int(np.searchsorted(tokens, EVALUATION_TOKENS, side="right")), 1)
@@ -121,7 +133,14 @@ class TokenStore:
         return EpochPlan(self, ordered, spans)
 
     def batch(self, rows: torch.Tensor, longest: int, padded: bool, layers: Mapping[str, torch.Tensor]) -> Batch:
-        """Gather the tweets `rows` (int64, on the device), the longest of which has `longest` tokens."""
+        """Put tweets together.
+
+        Args:
+            rows: (batch,) int64, on the device.
+            longest: tokens of the longest of them.
+            padded: whether their lengths differ.
+            layers: their vectors, (batch, longest, vector) for each layer.
+        """
         positions = torch.arange(longest, device=self.device)
         lengths = self._row_lengths(rows) if padded else torch.full_like(rows, longest)
         where = self._starts[rows, None] + positions
@@ -139,7 +158,7 @@ class TokenStore:
 
 
 class EpochPlan:
-    """Which tweets come in which batch; batches are made when asked for."""
+    """Which tweets form which batch; a batch is put together when it is asked for."""
 
     def __init__(self, store: TokenStore, ordered: Rows, spans: list[tuple[int, int]]) -> None:
         self.rows = ordered
@@ -161,7 +180,7 @@ class EpochPlan:
         return (self[number] for number in range(len(self)))
 
     def _layers(self, number: int) -> Mapping[str, torch.Tensor]:
-        """The vectors of a batch; where it pays, those of the next one are on their way afterwards."""
+        """The vectors of a batch; if `vectors.ahead`, gathering those of the next batch is started."""
         vectors = self._store.vectors
         if vectors is None:
             return {}

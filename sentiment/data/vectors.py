@@ -1,4 +1,4 @@
-"""Reads token vectors from text files as GloVe and word2vec publish them."""
+"""Reads token vectors from text files in the formats of GloVe and word2vec."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,13 +9,18 @@ from sentiment.errors import ConfigError, DataError
 
 
 def read_vectors(path: Path, wanted: Mapping[str, int], size: int) -> Iterator[tuple[int, list[float]]]:
-    """The number and the vector of each wanted token that the file holds, once, in the order of its lines.
+    """The number and the vector of each wanted token in the file, once, in the order of the lines.
 
-    Each line is a token, which may hold blanks, and `size` numbers; a first line with two counts is passed over.
+    Each line holds a token, which may contain blanks, and `size` numbers; a first line of two counts is skipped.
+
+    Args:
+        path: the file, which may be compressed (`.gz`).
+        wanted: tokens, and the number to give for each.
+        size: the expected numbers per token.
 
     Raises:
-        DataError: the file can't be read or is empty, or a line is not a token and numbers.
-        ConfigError: the vectors are not of the expected width.
+        DataError: the file cannot be read or is empty, or a line is not a token and numbers.
+        ConfigError: the vectors do not have the expected width.
     """
     left = dict(wanted)
     line = 0

@@ -1,4 +1,4 @@
-"""The token types that have a vector of their own, their numbers, and the vectors that they may start from."""
+"""The token types that have a vector of their own, their indices, and the vectors that they may start from."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +14,17 @@ from sentiment.errors import DataError
 from sentiment.files import write_atomically
 
 PADDING = 0
-"""The index that fills up short tweets in a batch."""
+"""The index after the end of a short tweet in a batch."""
 UNKNOWN = 1
-"""The index of every type that has none of its own."""
+"""The index of all types that are not in the vocabulary."""
 _SPECIAL = 2
 
-# Standard deviation of the vectors that are not in a file.
+# Standard deviation of the random vectors of types that a file of vectors lacks.
 _SCALE = 0.1
 
 
 class Vocabulary:
-    """Numbers token types from 2 on, in the given order.
+    """Gives token types the indices 2, 3, ... in the given order.
 
     Raises:
         DataError: a type is given twice, is empty or holds white space.
@@ -37,12 +37,12 @@ class Vocabulary:
             raise DataError("a vocabulary holds each type once only")
 
     def __len__(self) -> int:
-        """How many vectors an embedding needs: the types, padding, and the unknown."""
+        """The number of vectors in an embedding: the types, padding, and the unknown token."""
         return len(self.types) + _SPECIAL
 
     @classmethod
     def build(cls, corpus: Corpus, config: VocabularyConfig) -> Self:
-        """The types of the training part, the most frequent first, equally frequent ones in the order of their text.
+        """The types of the training part, the most frequent first, equally frequent ones in alphabetical order.
 
         Raises:
             DataError: no type is frequent enough.
@@ -59,24 +59,24 @@ class Vocabulary:
         return cls([corpus.types[number] for number in frequent[: config.max_size]])
 
     def encode(self, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The index of each token, UNKNOWN for those that have none. Shape (tokens,)."""
+        """The index of each token, UNKNOWN for those not in the vocabulary. Shape (tokens,)."""
         return np.array([self._index.get(token, UNKNOWN) for token in tokens], np.int64)
 
     def from_corpus_ids(self, corpus: Corpus) -> npt.NDArray[np.int64]:
-        """The index of each of the corpus's types, so that `result[corpus.token_ids]` is the text in indices."""
+        """The index of each type of the corpus, so that `result[corpus.token_ids]` is its text. Shape (types,)."""
         return self.encode(corpus.types)
 
     def write(self, path: Path) -> None:
-        """Write one type a line, atomically."""
+        """Write one type per line, atomically."""
         content = "".join(f"{token}\n" for token in self.types).encode()
         write_atomically(path, lambda file: file.write(content))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
+        """Read a file that `write` wrote.
 
         Raises:
-            DataError: the file is missing, truncated, or no vocabulary.
+            DataError: the file is missing, truncated, or not a vocabulary.
         """
         try:
             text = path.read_bytes().decode("utf-8")
@@ -92,23 +92,25 @@ class Vocabulary:
             if not token or token.split() != [token]:
                 raise DataError(f"{path}:{line}: {token!r} is no token: one without blanks is expected")
             if (first := lines.setdefault(token, line)) != line:
-                raise DataError(f"{path}:{line}: {token!r} stands in line {first} already")
+                raise DataError(f"{path}:{line}: {token!r} is already in line {first}")
         return cls(types)
 
 
 def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], int]:
-    """Read the vectors of a vocabulary's types from a text file (also `.gz`) as GloVe and word2vec publish them.
+    """Read the vectors of a vocabulary's types from a text file in the format of GloVe or word2vec.
 
     Args:
+        path: the file, which may be compressed (`.gz`).
+        vocabulary: the types that are looked for.
         size: the numbers per token that the model expects.
-        seed: of the small random vectors that types get which are not in the file.
+        seed: for the small random vectors of types that are not in the file.
 
     Returns:
         The vectors, shape (len(vocabulary), size), with zeros for padding; and how many types were found.
 
     Raises:
-        DataError: the file can't be read, or a line is not a token and numbers.
-        ConfigError: the vectors are not of the expected width.
+        DataError: the file cannot be read, or a line is not a token and numbers.
+        ConfigError: the vectors do not have the expected width.
     """
     vectors = np.random.default_rng(seed).normal(0, _SCALE, (len(vocabulary), size)).astype(np.float32)
     vectors[PADDING] = 0

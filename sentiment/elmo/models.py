@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment.console import Progress
-from sentiment.data.sources.download import Remote, download
+from sentiment.data.download import Remote, download
 from sentiment.elmo.options import ElmoOptions, read_options
 from sentiment.elmo.random_weights import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.weights import Weights, check_weights, random_seed, read_weights

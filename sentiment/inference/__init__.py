@@ -1,1 +1,4 @@
-"""A trained model in use: predictions for texts and files, and scores on labelled files."""
+"""A trained model in use: predictions for texts and files, and scores on labelled files.
+
+May import every other package of `sentiment`; only `terminal` and the command line import it.
+"""

@@ -1,10 +1,10 @@
-"""How a trained model does on any labelled file, whole, without a split."""
+"""The scores of a trained model on all rows of a labelled file."""
 
 import numpy as np
 
 from sentiment.config import DataConfig
 from sentiment.console import Progress
-from sentiment.data.sources.registry import open_sources
+from sentiment.data.registry import open_source
 from sentiment.data.tables.rows import Row
 from sentiment.errors import DataError
 from sentiment.inference.predictor import Predictor
@@ -16,16 +16,19 @@ _CHUNK = 4096
 
 
 def evaluate_file(predictor: Predictor, config: DataConfig, results: Results, progress: Progress) -> Metrics:
-    """Measure on all rows of a labelled table; duplicates count.
+    """Score a model on all labelled rows of a file, duplicates included.
 
     Args:
-        config: names the file, its columns and labels; the text is cleaned as the run did.
+        predictor: cleans the text as its run did.
+        config: names the file, its columns and its labels.
+        results: where hashes of files are remembered, and named data sets are found.
+        progress: told how many rows are read.
 
     Raises:
-        DataError: the file can't be read, or has no labelled row.
-        ConfigError: it lacks a column of the run's configuration.
+        DataError: the file cannot be read, or has no labelled row.
+        ConfigError: the file lacks a column of the configuration.
     """
-    source, _ = open_sources(config.model_copy(update={"second_test": None}), results)
+    source = open_source(config.model_copy(update={"second_test": None}), results).main
     labels: list[int] = []
     scores: list[np.ndarray] = []
     texts: list[str] = []

@@ -1,23 +1,23 @@
-"""Predictions for a file of any size, row by row and in its order."""
+"""Predictions for a file of any size, in the order of its rows."""
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from sentiment.console import Progress
-from sentiment.data.sources.registry import DELIMITERS, form_of
 from sentiment.data.tables.columns import has_header
 from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
 from sentiment.data.tables.lines import read_lines
+from sentiment.data.tables.named_fields import json_object
 from sentiment.data.tables.rows import Refusal
+from sentiment.data.tables.table import DELIMITERS, form_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.predictor import Predictor
-from sentiment.records import THRESHOLD
+from sentiment.records import predicted_label
 
 _CHUNK = 4096
 _ADDED = ("label", "probability")
@@ -26,18 +26,22 @@ Fields = list[str]
 
 
 def predict_file(predictor: Predictor, source: Path, target: Path, column: str | None, progress: Progress) -> int:
-    """Write a CSV file with every row of `source` and its predicted label and probability of being positive.
+    """Write a CSV file with every row of `source`, the predicted label, and the probability of positive sentiment.
 
-    A row without a readable text keeps its place with both left empty. The file appears when it is complete.
+    A row without a readable text keeps its place, with both left empty. The file appears when it is complete.
 
     Args:
-        column: of the texts; None takes the one that the run was trained on, or the only one.
+        predictor: the trained model.
+        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`).
+        target: the file to write.
+        column: the column of the texts; None takes the one that the run was trained on, or the only one.
+        progress: told how many rows are written.
 
     Returns:
         The number of rows.
 
     Raises:
-        DataError: the source can't be read.
+        DataError: the source cannot be read.
         UsageError: there is no such column.
     """
     columns = predictor.config.data.columns
@@ -72,11 +76,11 @@ def _with_predictions(predictor: Predictor, chunk: list[Fields], place: int, wid
             yield [*fields, "", ""]
             continue
         score = float(next(scores))
-        yield [*fields, "positive" if score >= THRESHOLD else "negative", f"{score:.6f}"]
+        yield [*fields, predicted_label(score), f"{score:.6f}"]
 
 
 def _read(source: Path, names_columns: bool) -> Iterator[Fields]:
-    """The header (positions, where the file has none), then each row; nothing for a row that is malformed."""
+    """The header (positions if the file has none), then the fields of each row; none for a malformed row."""
     form = form_of(source)
     if form in DELIMITERS:
         yield from _read_delimited(source, DELIMITERS[form], names_columns)
@@ -107,7 +111,7 @@ def _read_json_lines(source: Path) -> Iterator[Fields]:
     for line in read_lines(source):
         if not line.strip():
             continue
-        fields = _json_object(line)
+        fields = json_object(line) or {}
         if not names and not fields:
             malformed += 1
             continue
@@ -115,17 +119,6 @@ def _read_json_lines(source: Path) -> Iterator[Fields]:
             names = list(fields)
             yield from [names, *([] for _ in range(malformed))]
         yield ["" if fields.get(name) is None else str(fields[name]) for name in names]
-
-
-def _json_object(line: str) -> dict[str, Any]:
-    """Empty where the line holds none."""
-    try:
-        value = json.loads(line)
-        # An escape can bring half a surrogate pair, which no file can hold.
-        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _text_place(header: Fields, column: str | None, trained: str | int, source: Path) -> int:

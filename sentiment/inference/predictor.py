@@ -1,4 +1,4 @@
-"""A trained model as something to ask: texts in, probabilities out."""
+"""A trained model that turns texts into probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,22 +25,22 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one text."""
+    """The prediction for one text."""
 
     tokens: list[str]
     probability: float
     """Of positive sentiment."""
     attention: list[float] | None
-    """Each token's weight, the mean over all hops; None without attention (or without tokens)."""
+    """The weight of each token, averaged over all hops; None for models without attention and texts without tokens."""
 
 
 class Predictor:
-    """Cleans, tokenises and classifies as the run did."""
+    """Cleans, tokenises and classifies texts as a run did."""
 
     def __init__(
         self, config: RunConfig, vocabulary: Vocabulary, model: Classifier, encoder: Encoder | None = None
     ) -> None:
-        """Args: encoder: of ELMo, for models that read its vectors."""
+        """Args: encoder: computes ELMo vectors, for models that read them."""
         self.config = config
         self._tokenize = Tokenizer(config.data.text)
         self._vocabulary = vocabulary
@@ -48,7 +48,7 @@ class Predictor:
         self._encoder = encoder
 
     def predict(self, text: str) -> Prediction:
-        """Classify one text and say what it rests on."""
+        """Classify one text, and give the attention weights that the model has."""
         tokens = self._tokenize(text)
         store = self._store([tokens])
         probability = float(predict(self._model, store, np.zeros(1, dtype=np.int64))[0])
@@ -76,12 +76,12 @@ class Predictor:
 
 
 def load_predictor(run_dir: RunDir) -> Predictor:
-    """The best epoch's weights of a run, completed or not, on the CPU.
+    """A predictor with the weights of a run's best epoch so far, on the CPU; the run need not be completed.
 
     Raises:
-        RunDirError: there are no weights yet, or they do not fit the run's configuration.
-        ElmoError: the ELMo model that they rest on is missing or damaged.
-        CheckpointError: the weights are damaged.
+        RunDirError: the weights do not fit the run's configuration, or were trained with another ELMo model.
+        ElmoError: the ELMo model is missing or damaged.
+        CheckpointError: no epoch is saved yet, or the weights are damaged.
     """
     config = run_dir.read_config()
     weights = _best_weights(run_dir)
@@ -96,7 +96,7 @@ def load_predictor(run_dir: RunDir) -> Predictor:
 
 
 def _encoder(config: RunConfig, run_dir: RunDir) -> Encoder | None:
-    """Of the ELMo model that the run was trained with; None for a run without."""
+    """An encoder of the ELMo model that the run was trained with; None if it reads no ELMo vectors."""
     model, record = find_model(config, run_dir.results), run_dir.read_record()
     if config.elmo is None or model is None:
         return None

@@ -1,4 +1,4 @@
-"""The linear baseline: TF-IDF of words and word pairs with logistic regression, which every network has to beat."""
+"""The linear baseline that every network has to beat: logistic regression on TF-IDF of words and word pairs."""
 
 import json
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ from sentiment.data.corpus.corpus import Corpus
 from sentiment.files import write_atomically, write_json
 from sentiment.lock import patient_lock
 
-# Raised when the recipe changes, so that a cached baseline of the old one is not taken for the new one's.
+# Raise it when the recipe changes, so that a cached baseline of the old recipe is not used.
 _VERSION = 1
-_STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # inverse strengths of the L2 penalty, tried on the validation part
-_TINY = 100  # training rows below which words that occur once count as well
-_LARGE = 200_000  # training rows from which on the strength is not searched
+_STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # values of C (inverse L2 penalty), chosen on the validation part
+_TINY = 100  # with fewer training rows, words that occur only once are features as well
+_LARGE = 200_000  # with at least as many training rows, C is not searched
 _STRENGTH_FOR_LARGE = 2.0
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What the linear model says of a corpus."""
+    """The predictions of the linear model on a corpus."""
 
     probabilities: npt.NDArray[np.float32]  # (rows,) of positive sentiment
     settings: dict[str, Any]
 
 
 def has_baseline(corpus: Corpus) -> bool:
-    """Whether the baseline of a corpus was fitted before."""
+    """Whether the baseline of a corpus has been fitted."""
     return _settings_file(corpus).exists()
 
 
 def linear_baseline(corpus: Corpus, progress: Progress = silent) -> Baseline:
-    """Fit the baseline on the training part and score all rows; the result is kept beside the corpus.
+    """The baseline, fitted on the training part and evaluated on all rows; it is cached in the corpus's folder.
 
-    The strength of the penalty is the one with the best validation accuracy, as a network's epochs are chosen. Of
-    several processes one fits, and the others wait.
+    The L2 penalty is the one with the best validation accuracy, as the best epoch of a network is. If several processes
+    ask at once, one fits and the others wait.
     """
     scores_file = corpus.path / f"baseline-{_VERSION}.npy"
     if not has_baseline(corpus):
@@ -49,11 +49,11 @@ def linear_baseline(corpus: Corpus, progress: Progress = silent) -> Baseline:
                 baseline = _fit(corpus)
                 write_atomically(scores_file, lambda file: np.save(file, baseline.probabilities))
                 write_json(_settings_file(corpus), baseline.settings)
-    return Baseline(np.load(scores_file), json.loads(_settings_file(corpus).read_text()))
+    return Baseline(np.load(scores_file), json.loads(_settings_file(corpus).read_bytes()))
 
 
 def _settings_file(corpus: Corpus) -> Path:
-    """Written last."""
+    """The file that is written last: with it, the baseline is complete."""
     return corpus.path / f"baseline-{_VERSION}.json"
 
 
@@ -68,7 +68,7 @@ def _fit(corpus: Corpus) -> Baseline:
         token_pattern=None,
         lowercase=False,
         ngram_range=(1, 2),
-        # In a handful of tweets no word may occur twice.
+        # In a handful of tweets, perhaps no word occurs twice.
         min_df=2 if len(train) >= _TINY else 1,
         sublinear_tf=True,
         dtype=np.float32,

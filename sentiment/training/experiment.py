@@ -59,7 +59,7 @@ def run_experiment(
             return stopped.stop
         trainer, vocabulary = _prepare_trainer(config, run_dir, corpus, model, vectors, stop, console)
         elmo = elmo_record(config, model)
-        attempt = AttemptRecord(run_dir, config, corpus.fingerprint, elmo, trainer.data.store.device, trainer.step)
+        attempt = AttemptRecord(run_dir, config, corpus, elmo, trainer.data.store.device, trainer.step)
         with mirrored(run_dir, config.tracking, console.say), _failure_recorded(attempt, trainer):
             vocabulary.write(run_dir.vocabulary_file)
             reason = trainer.train()

@@ -11,6 +11,7 @@ import torch
 
 from sentiment.allocation import slurm_job, slurm_restarts
 from sentiment.config import RunConfig
+from sentiment.data.corpus.corpus import Corpus
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.run_dir import RunDir
 
@@ -24,7 +25,7 @@ class AttemptRecord:
         self,
         run_dir: RunDir,
         config: RunConfig,
-        data_fingerprint: str,
+        corpus: Corpus,
         elmo: ElmoRecord | None,
         device: torch.device,
         first_step: int,
@@ -45,7 +46,8 @@ class AttemptRecord:
         self._record = RunRecord(
             run_id=config.run_id,
             config_fingerprint=config.fingerprint(),
-            data_fingerprint=data_fingerprint,
+            data_fingerprint=corpus.fingerprint,
+            dataset=corpus.dataset,
             elmo=elmo,
             git_commit=commit,
             git_dirty=dirty,

@@ -1,3 +1,5 @@
+"""Prepared corpora: what is in them, where a tweet stands, and that nothing leaves a half-made or damaged one."""
+
 import json
 import logging
 import os

@@ -1,3 +1,5 @@
+"""Downloads: resumed, verified, and refused if they are not the expected file."""
+
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data.sources.download import Remote, download
+from sentiment.data.download import Remote, download
 from sentiment.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 4096

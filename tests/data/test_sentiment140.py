@@ -1,3 +1,5 @@
+"""The format of Sentiment140, as a CSV file and in the archive of its publishers."""
+
 import hashlib
 import zipfile
 from dataclasses import replace
@@ -6,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from sentiment.config import DataConfig
-from sentiment.data.sources import sentiment140
-from sentiment.data.sources.registry import open_sources
+from sentiment.console import silent
+from sentiment.data.registry import find_source, open_source
+from sentiment.data.sources import sentiment140 as published
+from sentiment.data.tables import sentiment140
 from sentiment.data.tables.rows import Refusal, Row
 from sentiment.errors import DataError
 from sentiment.run_dir import Results
@@ -29,8 +33,8 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(source: Path | str, results: Results) -> tuple[list[Row | Refusal], list[Row | Refusal]]:
-    main, test = open_sources(DataConfig(source=str(source)), results)
-    return list(main.read()), list(test.read()) if test else []
+    opened = open_source(DataConfig(source=str(source)), results)
+    return list(opened.main.read()), list(opened.second_test.read()) if opened.second_test else []
 
 
 def test_a_csv_file_is_known_by_its_form(tmp_path: Path, results: Results) -> None:
@@ -62,20 +66,21 @@ def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, resul
     assert len(rows) == 50
     assert [row.label for row in test if isinstance(row, Row)] == [1, None]
     assert not (archive.parents[1] / "evil.csv").exists()
+    assert open_source(DataConfig(source=str(archive)), results).dataset_of(50) == "sentiment140"
 
 
 def test_the_downloaded_archive_is_used_by_name(
     archive: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = archive.read_bytes()
-    known = replace(sentiment140.ARCHIVE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(sentiment140, "ARCHIVE", known)
+    known = replace(published.ARCHIVE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(published, "ARCHIVE", known)
     with pytest.raises(DataError, match=r"trainingandtestdata\.zip: no such file; `make data DATA=sentiment140`"):
         read("sentiment140", results)
     results.downloads.mkdir(parents=True)
     place = results.downloads / known.name
     place.write_bytes(content)
-    assert sentiment140.download_sentiment140(results) == place
+    find_source("sentiment140").fetch(results, silent)
     assert len(read("sentiment140", results)[0]) == 50
     place.write_bytes(content[:-1])
     with pytest.raises(DataError, match="is not the expected file; delete it"):

@@ -1,9 +1,11 @@
+"""The hash of a source file is remembered as long as the file does not change."""
+
 import os
 from pathlib import Path
 
 import pytest
 
-from sentiment.data.sources import source_hash
+from sentiment.data.tables import source_hash
 from sentiment.files import sha256_of
 from sentiment.run_dir import Results
 

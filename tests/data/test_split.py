@@ -1,3 +1,5 @@
+"""Which texts are the same tweet, and that the split and the sample depend on nothing but the tweet."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +10,7 @@ USERS = st.none() | st.sampled_from(["ann", "bob", "cleo"])
 
 
 @given(text=TEXTS, blanks=st.sampled_from(["  ", "\t", "\n "]))
-def test_the_same_tweet_in_other_clothes_is_the_same_tweet(text: str, blanks: str) -> None:
+def test_texts_that_differ_only_in_case_blanks_or_escapes_are_the_same_tweet(text: str, blanks: str) -> None:
     original = f"{text} @ann http://a.b/c Fish & Chips"
     disguised = f"{text}{blanks}@robert https://x.yz fish &amp; CHIPS  "
     if text.isascii() and "&" not in text and not text.endswith(("@", "/")):
@@ -20,7 +22,7 @@ def test_other_words_make_another_tweet() -> None:
 
 
 @given(text=TEXTS, user=USERS, texts=st.lists(TEXTS))
-def test_a_row_stands_where_it_stood_whatever_else_is_there(text: str, user: str | None, texts: list[str]) -> None:
+def test_the_part_of_a_row_does_not_depend_on_the_other_rows(text: str, user: str | None, texts: list[str]) -> None:
     before = part_code(user, text, 0.1, 0.2)
     for other in texts:
         part_code(user, other, 0.1, 0.2)
@@ -28,7 +30,7 @@ def test_a_row_stands_where_it_stood_whatever_else_is_there(text: str, user: str
 
 
 @given(user=st.text(min_size=1, max_size=15), texts=st.lists(TEXTS, min_size=2))
-def test_all_tweets_of_a_user_stand_on_one_side(user: str, texts: list[str]) -> None:
+def test_all_tweets_of_a_user_are_in_one_part(user: str, texts: list[str]) -> None:
     assert len({part_code(user, text, 0.3, 0.3) for text in texts}) == 1
 
 

@@ -1,3 +1,5 @@
+"""Tables of any format: the same rows, malformed ones refused, and mistakes named."""
+
 import gzip
 import json
 from collections.abc import Callable
@@ -8,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.config import ColumnConfig, DataConfig
-from sentiment.data.sources.registry import form_of, open_sources
+from sentiment.data.registry import open_source
 from sentiment.data.tables.rows import Refusal, Row
+from sentiment.data.tables.table import form_of
 from sentiment.errors import ConfigError, DataError
 from sentiment.run_dir import Results
 
@@ -24,7 +27,7 @@ def read(tmp_path: Path, results: Results) -> Read:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         config = DataConfig(source=str(path), columns=ColumnConfig.model_validate(columns))
-        return list(open_sources(config, results)[0].read())
+        return list(open_source(config, results).main.read())
 
     return rows
 
@@ -101,7 +104,7 @@ def test_parquet_is_read_by_name_or_position(tmp_path: Path, results: Results) -
     pq.write_table(table, path)
     for label, user in (("mood", "who"), (0, 1)):
         columns = ColumnConfig(label=label, user=user)
-        rows = list(open_sources(DataConfig(source=str(path), columns=columns), results)[0].read())
+        rows = list(open_source(DataConfig(source=str(path), columns=columns), results).main.read())
         assert rows == [Row("1", "ann", 1, "so good", 1), Refusal(2, "empty label"), Refusal(3, "empty text")]
 
 
@@ -154,12 +157,12 @@ def test_files_that_cannot_be_used_are_named(read: Read, content: bytes | str, n
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path, results: Results) -> None:
-    with pytest.raises(DataError, match=r"vadr: no such file; data\.source is vader, sample, sentiment140 or"):
-        open_sources(DataConfig(source="vadr"), results)
+    with pytest.raises(DataError, match=r"vadr: no such file; valid: sample, sentiment140, vader or the path"):
+        open_source(DataConfig(source="vadr"), results)
     with pytest.raises(DataError, match="is a directory"):
-        open_sources(DataConfig(source=str(tmp_path)), results)
+        open_source(DataConfig(source=str(tmp_path)), results)
     with pytest.raises(DataError, match=r"gone\.csv: no such file"):
-        open_sources(DataConfig(second_test=str(tmp_path / "gone.csv")), results)
+        open_source(DataConfig(second_test=str(tmp_path / "gone.csv")), results)
 
 
 @pytest.mark.parametrize(("name", "form"), [("a.tab", "tsv"), ("a.NDJSON", "jsonl"), ("a.b.csv.GZ", "csv")])

@@ -1,3 +1,5 @@
+"""Tokens: those of NLTK where nothing is cleaned, and each option of cleaning."""
+
 import csv
 import gzip
 import re
@@ -10,8 +12,7 @@ from hypothesis import strategies as st
 from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import TextConfig
-from sentiment.data.text.emoticons import mask_of
-from sentiment.data.text.stop_words import stop_words
+from sentiment.data.text.token_classes import emoticon_mask, stop_words
 from sentiment.data.text.tokenizer import Tokenizer
 from tests.data.made_up import SHARED
 
@@ -135,5 +136,5 @@ def test_the_stop_words_are_the_179_of_which_40_are_negations() -> None:
 
 @given(text=st.text(":;=8-o*')]([dDpP/}{@|\\<>3", max_size=4))
 def test_emoticons_are_those_that_nltk_keeps_together(text: str) -> None:
-    if mask_of(text) is not None:
+    if emoticon_mask(text) is not None:
         assert TweetTokenizer().tokenize(text) == [text]

@@ -1,3 +1,5 @@
+"""VADER's rated tweets: fetched with pip, checked, and labelled by their ratings."""
+
 import hashlib
 import io
 import subprocess

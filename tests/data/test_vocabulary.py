@@ -1,3 +1,5 @@
+"""Vocabularies: which types they hold, how they are stored, and the vectors that they may start from."""
+
 import gzip
 from pathlib import Path
 
@@ -60,7 +62,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         (b"", r"v\.txt: is truncated"),
         (b"a\n\nb\n", r"v\.txt:2: '' is no token"),
         (b"a\nb c\n", r"v\.txt:2: 'b c' is no token"),
-        (b"a\nb\na\n", r"v\.txt:3: 'a' stands in line 1 already"),
+        (b"a\nb\na\n", r"v\.txt:3: 'a' is already in line 1"),
         (b"\xff\n", "cannot be read as a vocabulary"),
     ],
 )

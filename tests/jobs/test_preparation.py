@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jobs.planning.preparation import unprepared
+from jobs.grids.requirements import unprepared
 from sentiment.config import RunConfig
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.models.baseline import linear_baseline

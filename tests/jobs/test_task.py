@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.planning.preparation import unprepared
+from jobs.grids.requirements import unprepared
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
 from jobs.tasks.array_task import ArrayTask, NoProgressError, steps_saved

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from report.analysis.datasets import datasets
 from report.build import build_report
 from report.read.load import Run, load_study
 from sentiment.config_file import resolve
@@ -157,3 +158,21 @@ def test_texts_that_are_not_on_this_machine_are_missed_with_a_word(study: Study,
     text = _report(study, tmp_path / "out")
     assert "so mistakes and groups can't be shown" in text
     assert "Confusion matrices" in text
+
+
+@pytest.mark.parametrize(
+    ("source", "record", "is_sentiment140"),
+    [
+        ("my/sentiment140.csv", {"dataset": "table"}, False),
+        ("my/sentiment140.csv", {}, False),
+        ("my/tweets.csv", {"dataset": "sentiment140"}, True),
+        ("sentiment140", {"dataset": "sentiment140"}, True),
+        ("sentiment140", {}, True),
+    ],
+)
+def test_data_set_of_a_run_is_known_by_its_record(
+    study: Study, source: str, record: dict[str, str], is_sentiment140: bool
+) -> None:
+    study.complete(resolve(BASE, {"data.source": source}, "base"), **record)
+    (dataset,) = datasets(load_study(study.results, []))
+    assert dataset.is_sentiment140 == is_sentiment140

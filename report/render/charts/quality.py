@@ -12,6 +12,7 @@ from report.analysis.statistics import Estimate
 from report.render import wording
 from report.render.blocks import Figure
 from report.render.charts import style
+from sentiment.records import LABELS
 
 _SHADES = ((0.94, 0.96, 0.98), (0.0, 0.45, 0.70))
 
@@ -49,7 +50,7 @@ def _draw_matrix(axes: Axes, counts: npt.NDArray[np.int64]) -> None:
         colour = "white" if rate > 0.5 else "#1d2734"  # on its own shade, whatever the page's theme
         axes.text(answer, label, text, ha="center", va="center", color=colour, fontsize=10)
     for axis, what in ((axes.xaxis, "answer"), (axes.yaxis, "label")):
-        axis.set_ticks([0, 1], ["negative", "positive"])
+        axis.set_ticks([0, 1], LABELS)
         axis.set_label_text(what)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

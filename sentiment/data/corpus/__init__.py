@@ -1,1 +1,4 @@
-"""A prepared corpus: read, cleaned, tokenised, de-duplicated, split, and kept on disk by fingerprint."""
+"""A prepared corpus: tweets read, cleaned, tokenised, rid of duplicates, split, and kept on disk by fingerprint.
+
+From `sentiment.data` the modules here import `data_source`, `registry`, `tables` and `text`.
+"""

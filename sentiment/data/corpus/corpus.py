@@ -1,8 +1,8 @@
-"""A prepared corpus: tweets as token numbers in flat arrays on disk, found again by what they were made from."""
+"""A prepared corpus: tweets as token numbers in flat arrays on disk, named by a hash of what they were made from."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from sentiment.config import DataConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import corpus_files
 from sentiment.data.corpus.corpus_report import CorpusReport
-from sentiment.data.sources.registry import open_sources
-from sentiment.data.tables.rows import Source
+from sentiment.data.data_source import OpenedSource
+from sentiment.data.registry import open_source
 from sentiment.errors import DataError
 from sentiment.lock import patient_lock
 from sentiment.records import PARTS, Part
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Corpus:
-    """Tweets that are ready for training; the arrays are read-only maps of the files in `path`."""
+    """Tweets that are ready for training; the arrays are memory-mapped from the files in `path`, read-only."""
 
     path: Path
     fingerprint: str
-    """SHA-256 of what it was made from; `path` is named after it."""
+    """SHA-256 of what the corpus was made from; `path` is named after it."""
     types: Sequence[str]
     """The distinct tokens of all parts."""
     token_ids: npt.NDArray[np.int32]  # (tokens,), index into `types`
@@ -40,9 +40,11 @@ class Corpus:
     labels: npt.NDArray[np.int8]  # (rows,), 0 negative, 1 positive
     parts: npt.NDArray[np.int8]  # (rows,), index into PARTS
     report: CorpusReport
+    dataset: str | None = None
+    """The name of the data set that the tweets belong to; None for a corpus that was opened by its path."""
 
     def rows(self, part: Part) -> npt.NDArray[np.int64]:
-        """The numbers of the rows in a part, ascending."""
+        """The numbers of the rows in a part, in ascending order. Shape (rows in the part,)."""
         return np.flatnonzero(self.parts == PARTS.index(part)).astype(np.int64)
 
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -50,69 +52,71 @@ class Corpus:
         return np.diff(self.offsets)
 
     def tokens(self, row: int) -> list[str]:
-        """The tokens of one row."""
+        """The tokens of the tweet in one row."""
         return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]]]
 
 
 def prepare_corpus(
     config: DataConfig, results: Results, progress: Progress | None = None, workers: int | None = None
 ) -> Corpus:
-    """The corpus of a configuration: from the cache if the same was asked for before, else made now.
+    """The corpus of a configuration: from the cache if the same was asked for before, otherwise prepared now.
 
-    It can be interrupted at any time and run by several processes at once: a corpus is complete or not there, one
-    process prepares it, and the others wait. Of many tweets it starts workers, for which the script that calls it must
-    be guarded as `multiprocessing` asks for: else they would run the script, and wait for this very process.
+    It can be interrupted at any time, and several processes may call it at once: a corpus is either complete or not
+    there, one process prepares it, and the others wait. Many tweets are prepared by worker processes, for which the
+    calling script must be guarded by `if __name__ == "__main__"`, as `multiprocessing` demands.
 
     Args:
-        workers: processes to use; None takes as many as there are cores. The result does not depend on it.
+        progress: told how many rows are prepared; None shows nothing.
+        workers: number of processes; None takes the cores that this process may use. The result does not depend on it.
 
     Raises:
-        DataError: the source can't be used, or the corpus can't be written.
-        DownloadError: `vader` could not be fetched.
+        DataError: the source cannot be used, or the corpus cannot be written.
+        DownloadError: the source could not be fetched.
         ConfigError: the source lacks a configured column.
     """
-    main, second_test = open_sources(config, results)
-    fingerprint = _fingerprint(config, main, second_test)
+    source = open_source(config, results)
+    fingerprint = _fingerprint(config, source)
     final = results.corpus_dir(fingerprint)
     progress = progress or silent
-    if corpus := _open_if_whole(final):
+    if corpus := _open_if_whole(final, source):
         return corpus
     try:
         lock_file = results.corpus_lock(fingerprint)
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         with patient_lock(lock_file, "prepares the same tweets", lambda who: progress(who, 0, None)):
             try:
-                return open_corpus(final)  # another process may have prepared it meanwhile
+                return _open_from(final, source)  # another process may have prepared it meanwhile
             except DataError as error:
                 if final.exists():
                     _log.warning("%s; preparing it again", error)
                     corpus_files.discard(final)
-            _prepare(config, main, second_test, final, fingerprint, progress, workers)
+            _prepare(config, source, final, fingerprint, progress, workers)
     except OSError as error:
         raise DataError(f"{final}: the corpus cannot be written: {error}") from error
-    return open_corpus(final)
+    return _open_from(final, source)
 
 
 def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
-    """The corpus of a configuration, if it is prepared and whole; nothing is prepared.
+    """The corpus of a configuration if it is prepared and whole, otherwise None; nothing is prepared.
 
     Raises:
-        DataError: the source can't be used.
+        DataError: the source cannot be used.
     """
-    return _open_if_whole(results.corpus_dir(corpus_fingerprint(config, results)))
+    source = open_source(config, results)
+    return _open_if_whole(results.corpus_dir(_fingerprint(config, source)), source)
 
 
 def corpus_fingerprint(config: DataConfig, results: Results) -> str:
-    """What the fingerprint of a configuration's corpus would be now; nothing is prepared.
+    """The fingerprint that the corpus of a configuration would have now; nothing is prepared.
 
     Raises:
-        DataError: the source can't be used.
+        DataError: the source cannot be used.
     """
-    return _fingerprint(config, *open_sources(config, results))
+    return _fingerprint(config, open_source(config, results))
 
 
 def open_corpus(path: Path) -> Corpus:
-    """Open a prepared corpus; the sizes of its files are checked, their content is not read.
+    """Open a prepared corpus; the sizes of its files are checked, but their content is not read.
 
     Raises:
         DataError: there is none, or a file is missing or damaged.
@@ -137,34 +141,37 @@ def open_corpus(path: Path) -> Corpus:
     )
 
 
-def _open_if_whole(path: Path) -> Corpus | None:
+def _open_from(path: Path, source: OpenedSource) -> Corpus:
+    """The corpus at `path`, with the name of the data set that was asked for.
+
+    The manifest does not hold that name, because one corpus may belong to a named data set as well as to a path.
+    """
+    corpus = open_corpus(path)
+    return replace(corpus, dataset=source.dataset_of(corpus.report.read))
+
+
+def _open_if_whole(path: Path, source: OpenedSource) -> Corpus | None:
     try:
-        return open_corpus(path)
+        return _open_from(path, source)
     except DataError:  # there is none, or it has to be prepared again
         return None
 
 
-def _fingerprint(config: DataConfig, main: Source, second_test: Source | None) -> str:
+def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
     identity: dict[str, Any] = {
         "format_version": corpus_files.FORMAT_VERSION,
         "nltk": metadata.version("nltk"),
         "config": config.model_dump(mode="json", exclude={"source", "second_test", "vocabulary"}),
-        "sources": [[source.form, source.sha256] for source in (main, second_test) if source is not None],
+        "sources": source.identity(),
     }
     return files.fingerprint(identity)
 
 
 def _prepare(
-    config: DataConfig,
-    main: Source,
-    second_test: Source | None,
-    final: Path,
-    fingerprint: str,
-    progress: Progress,
-    workers: int | None,
+    config: DataConfig, source: OpenedSource, final: Path, fingerprint: str, progress: Progress, workers: int | None
 ) -> None:
     from sentiment.data.corpus.preparation import Preparation  # pyarrow and nltk, which a cached corpus does not need
 
     with corpus_files.building_place(final) as folder, corpus_files.CorpusWriter(folder) as writer:
-        types, report = Preparation(config, main, second_test, writer, progress, workers).run()
+        types, report = Preparation(config, source, writer, progress, workers).run()
         writer.finish(types, report, fingerprint)

@@ -1,4 +1,4 @@
-"""The files of a prepared corpus: written as a stream into a folder that gets its name when it is complete."""
+"""The files of a prepared corpus, streamed into a temporary folder that is renamed when it is complete."""
 
 import errno
 import json
@@ -22,7 +22,7 @@ from sentiment.files import sha256_of, sync_folder, write_json
 from sentiment.records import PARTS
 from sentiment.run_dir import TWEETS_FILE
 
-# To be raised whenever the same source and configuration would give other rows, tokens or files.
+# Raise it whenever the same source and configuration would give other rows, tokens or files.
 FORMAT_VERSION = 1
 
 MANIFEST = "manifest.json"
@@ -35,9 +35,9 @@ _STALE_SECONDS = 24 * 3600
 
 
 class CorpusWriter:
-    """Writes rows as they come into a folder; only the counts of tokens, labels and parts stay in memory.
+    """Writes rows into a folder as they come; only labels, parts and lengths stay in memory.
 
-    A context manager: leaving it closes all files.
+    As a context manager, it closes all files on leaving.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,7 +74,15 @@ class CorpusWriter:
         lengths: npt.NDArray[np.int64],
         token_ids: npt.NDArray[np.int32],
     ) -> None:
-        """Append rows; `token_ids` holds those of all of them, one after another."""
+        """Append rows.
+
+        Args:
+            rows: the tweets.
+            labels: (rows,) 0 or 1.
+            parts: (rows,) indices into PARTS.
+            lengths: (rows,) tokens of each row.
+            token_ids: (sum of lengths,) the token numbers of all rows, one after another.
+        """
         import pyarrow as pa
 
         columns = [
@@ -94,7 +102,13 @@ class CorpusWriter:
         self._tokens += len(token_ids)
 
     def finish(self, types: Sequence[str], report: CorpusReport, fingerprint: str) -> None:
-        """Write what is left, the manifest last, and make all of it durable."""
+        """Write the remaining files, the manifest last, and make all of them durable.
+
+        Args:
+            types: the distinct tokens, in the order of their numbers.
+            report: stored in the manifest.
+            fingerprint: of the corpus; stored in the manifest.
+        """
         self._tweets.close()
         self._token_ids.seek(0)
         _write_header(self._token_ids, self._tokens)
@@ -113,10 +127,10 @@ class CorpusWriter:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a corpus whose files are all there and as long as they were.
+    """The manifest of a corpus, after checking that all its files are there and have the right size.
 
     Raises:
-        DataError: names the file that is missing or damaged.
+        DataError: a file is missing or damaged; the message names it.
     """
     path = folder / MANIFEST
     try:
@@ -139,10 +153,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def building_place(final: Path) -> Iterator[Path]:
-    """A fresh folder beside `final` that takes its place when the block ends well, and is deleted otherwise.
+    """A new folder beside `final`, which is renamed to `final` when the block succeeds and deleted when it fails.
 
-    Where another process has put the same corpus there in the meantime, that one stays. What dead processes left
-    behind is cleared away.
+    If another process has put the same corpus there in the meantime, that one stays. Folders that dead processes left
+    behind are deleted.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     _clear_stale(final.parent)
@@ -163,7 +177,7 @@ def building_place(final: Path) -> Iterator[Path]:
 
 
 def discard(folder: Path) -> None:
-    """Delete a damaged corpus: out of sight at once, then file by file."""
+    """Delete a damaged corpus; it is renamed first, so that nobody opens a half-deleted one."""
     aside = folder.with_name(f".{folder.name}.{platform.node()}.{os.getpid()}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     with suppress(FileNotFoundError):
@@ -193,7 +207,7 @@ def _lives(process: int) -> bool:
 
 
 def _write_header(file: Any, length: int) -> None:
-    """The header of a one-dimensional array; numpy pads it, so that it is of the same size for any length."""
+    """Write the header of a one-dimensional array; numpy pads it, so that its size is the same for any length."""
     np.lib.format.write_array_header_1_0(file, {"descr": "<i4", "fortran_order": False, "shape": (length,)})
 
 

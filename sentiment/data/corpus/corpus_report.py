@@ -1,4 +1,4 @@
-"""What became of all rows of a source: the counts that a prepared corpus keeps, and how a terminal shows them."""
+"""How many rows of a source were kept, and why the others were not: counted, checked, and shown as text."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class RefusalCount(Record):
 
 
 class CorpusReport(Record):
-    """Where each row that was read has gone; the numbers add up to `read`."""
+    """What became of the rows: kept, duplicates, reserved, ignored, thinned and refused add up to `read`."""
 
     source: str
     second_test: str | None
@@ -36,13 +36,13 @@ class CorpusReport(Record):
     """Rows of the source and of the second test set."""
     kept: int
     duplicates: int
-    """Rows whose normalised text stood in an earlier row."""
+    """Rows whose normalised text occurred in an earlier row."""
     contradictory: int
-    """Those of the duplicates whose label is not that of the row that was kept."""
+    """Duplicates whose label differs from that of the row that was kept."""
     reserved: int
     """Rows whose text is in the second test set."""
     ignored: int
-    """Rows with a label (or a rating) that is to be left out."""
+    """Rows with a label or a rating that the configuration leaves out."""
     thinned: int
     """Rows left out because of `max_rows`."""
     refused: dict[str, RefusalCount]
@@ -52,7 +52,7 @@ class CorpusReport(Record):
     types: int
 
     def render_lines(self) -> list[str]:
-        """The report as lines of text."""
+        """The report as lines of text for a terminal."""
         lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
         lines += [f"  {count:,} {what}" for count, what in self._losses() if count]
         for reason, refusal in self.refused.items():
@@ -84,7 +84,7 @@ class Tally:
         self._positive = [0] * len(PARTS)
 
     def refuse(self, reason: str, line: int) -> None:
-        """Count a row that can't be used."""
+        """Count a row that cannot be used."""
         self._refused[reason] += 1
         examples = self._lines.setdefault(reason, [])
         if len(examples) < _EXAMPLES:
@@ -98,10 +98,15 @@ class Tally:
         self._positive[part] += label
 
     def report(self, source: str, second_test: str | None, types: int) -> CorpusReport:
-        """The counts, checked.
+        """The counts as a report, after checking that the corpus can be used.
+
+        Args:
+            source: the source's name.
+            second_test: the name of the second test set, if there is one.
+            types: number of distinct tokens.
 
         Raises:
-            DataError: no row at all, too many refused, or a part that nothing can be learned from or measured on.
+            DataError: there is no row, too many were refused, or a part lacks positive or negative tweets.
         """
         if not self.read:
             raise DataError(f"{source}: holds no rows")

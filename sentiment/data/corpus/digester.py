@@ -1,4 +1,4 @@
-"""What can be found out about each tweet on its own, so that many processes can share the work."""
+"""The work on single tweets (hash, part, tokens), which any number of processes can share."""
 
 import multiprocessing
 import os
@@ -18,13 +18,13 @@ from sentiment.data.text.tokenizer import Tokenizer
 
 
 class DigestRequest(NamedTuple):
-    """A batch of rows to digest; plain lists, since they are quickly sent to another process."""
+    """A batch of rows to digest, as plain lists, which are sent to another process quickly."""
 
     texts: Sequence[str]
     users: Sequence[str | None]
     second_test: bool
     bound: float
-    """Rows whose thinning number is not below this are left out."""
+    """Rows whose thinning number (see `split.Identity`) is not below this are left out."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Digest:
 
 
 class Digester:
-    """Digests batches as a configuration says; the cache of words lives as long as it does."""
+    """Digests batches as a configuration says; it keeps a cache of words between batches."""
 
     def __init__(self, config: DataConfig) -> None:
         self._config = config
         self._tokenizer = Tokenizer(config.text)
 
     def __call__(self, job: DigestRequest) -> Digest:
-        """Hash, place and tokenise each row."""
+        """Hash each row, assign it to a part, and tokenise it."""
         size = len(job.texts)
         keys, parts, thinned = [0] * size, [SECOND_TEST] * size, [False] * size
         lengths = [0] * size
@@ -75,18 +75,18 @@ class Digester:
         )
 
 
-# NLTK imports these where it finds them, which takes five times as long as all the rest; its tokenizer needs none.
+# NLTK imports these if they are installed, which takes five times as long as the rest; its tokenizer needs none.
 _NOT_NEEDED = ("sklearn", "scipy", "pandas")
 
 _digester: Digester | None = None
 
 
 def start_worker(config: DataConfig) -> None:
-    """Make this process a worker, which is gone when its parent is."""
+    """Make this process a worker, which ends when its parent ends."""
     global _digester
     threading.Thread(target=_follow_parent, daemon=True).start()
     for name in _NOT_NEEDED:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python's way to say: there is none
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None makes Python raise ImportError
     _digester = Digester(config)
 
 

@@ -1,4 +1,4 @@
-"""From sources to a corpus: each batch is digested on any core, then taken over, in order, by one process."""
+"""From source files to a corpus: batches are digested on all cores, and one process writes them in order."""
 
 import multiprocessing
 import signal
@@ -18,68 +18,71 @@ from sentiment.console import Progress
 from sentiment.data.corpus.corpus_files import CorpusWriter
 from sentiment.data.corpus.corpus_report import NO_TOKEN, CorpusReport, Tally
 from sentiment.data.corpus.digester import Digest, Digester, DigestRequest, digest_in_worker, start_worker
-from sentiment.data.tables.rows import Refusal, Row, Source
+from sentiment.data.data_source import OpenedSource, TweetFile
+from sentiment.data.tables.rows import Refusal, Row
 from sentiment.errors import DataError
 
 _BATCH_ROWS = 4096
 # With fewer batches, starting processes costs more than it saves.
 _BATCHES_WORTH_WORKERS = 20
-# Batches under way per worker: enough that none waits while this process writes, and few enough for any memory.
+# Batches in flight per worker: enough that no worker waits while this process writes, few enough for any memory.
 _AHEAD = 4
-# One process takes the batches over; it could not feed more workers than this.
+# The one process that writes could not keep more workers than this busy.
 _MOST_WORKERS = 8
 
 
 class RowBatch(NamedTuple):
-    """Labelled rows that are digested together."""
+    """Labelled rows that are digested together; `bound` is that of `DigestRequest`."""
 
     rows: list[Row]
     second_test: bool
     bound: float
 
     def job(self) -> DigestRequest:
-        """What a worker needs to know of them."""
+        """What a worker needs to know of these rows."""
         return DigestRequest(
             [row.text for row in self.rows], [row.user for row in self.rows], self.second_test, self.bound
         )
 
 
 class Preparation:
-    """One pass over the sources; what it keeps in memory is a hash per tweet, the types, and a few batches.
+    """One pass over the source files; in memory it keeps a hash of each tweet, the types, and a few batches.
 
     Args:
-        workers: processes; None takes the cores that this process may use. The result does not depend on it.
+        config: how tweets are cleaned, split and thinned.
+        source: the files to read.
+        writer: takes the rows that are kept.
+        progress: told how many rows are read.
+        workers: number of processes; None takes the cores that this process may use. The result does not depend on it.
     """
 
     def __init__(
         self,
         config: DataConfig,
-        main: Source,
-        second_test: Source | None,
+        source: OpenedSource,
         writer: CorpusWriter,
         progress: Progress,
         workers: int | None,
     ) -> None:
         self._config = config
-        self._main = main
-        self._second_test = second_test
+        self._main, self._second_test = source.main, source.second_test
         self._writer = writer
         self._progress = progress
         self._workers = workers or min(_MOST_WORKERS, available_cores())
         self._tally = Tally()
         self._reserved: set[int] = set()
-        self._seen: dict[int, int] = {}  # the key of each tweet kept, and its label
-        self._index: dict[str, int] = {}  # the number of each type
+        self._seen: dict[int, int] = {}  # label of each tweet that was kept, by its key
+        self._index: dict[str, int] = {}  # number of each type
 
     def run(self) -> tuple[list[str], CorpusReport]:
         """Read, digest and write all rows.
 
         Returns:
-            The types in the order of their numbers, and the counts.
+            The types in the order of their numbers, and the report.
 
         Raises:
-            DataError: a source can't be used.
-            ConfigError: a source lacks a configured column.
+            DataError: a file cannot be used.
+            ConfigError: a file lacks a configured column.
         """
         for batch, digest in self._digested(self._batches()):
             self._take(batch, digest)
@@ -88,7 +91,7 @@ class Preparation:
         return types, self._tally.report(self._main.name, second_test, len(types))
 
     def _batches(self) -> Iterator[RowBatch]:
-        # The second test set comes first, since its tweets must not be used elsewhere.
+        # The second test set is read first, because its tweets must not be used elsewhere.
         if self._second_test is not None:
             for rows in self._labelled(self._second_test, "second test set"):
                 yield RowBatch(rows, second_test=True, bound=1.0)
@@ -102,13 +105,13 @@ class Preparation:
         count = sum(isinstance(row, Row) and row.label is not None for row in self._main.read())
         return min(1.0, self._config.max_rows / max(1, count))
 
-    def _labelled(self, source: Source, what: str) -> Iterator[list[Row]]:
-        """The labelled rows; others are counted."""
+    def _labelled(self, file: TweetFile, what: str) -> Iterator[list[Row]]:
+        """The labelled rows in batches; the other rows are counted."""
         tally = self._tally
-        prefix = "second test set: " if source is self._second_test else ""
+        prefix = "second test set: " if file is self._second_test else ""
         batch: list[Row] = []
         number = 0
-        for number, row in enumerate(source.read(), start=1):
+        for number, row in enumerate(file.read(), start=1):
             tally.read += 1
             if isinstance(row, Refusal):
                 tally.refuse(prefix + row.reason, row.line)
@@ -119,7 +122,7 @@ class Preparation:
             if len(batch) == _BATCH_ROWS:
                 yield batch
                 batch = []
-                self._progress(f"preparing {what}", number, source.total)
+                self._progress(f"preparing {what}", number, file.total)
         if batch:
             yield batch
         self._progress(f"preparing {what}", number, number)
@@ -131,7 +134,7 @@ class Preparation:
             for batch in chain(head, batches):
                 yield batch, digester(batch.job())
             return
-        # Not fork, which is unsafe once there are threads (as torch and pyarrow have).
+        # Not fork, which is unsafe once there are threads, as in torch and pyarrow.
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(self._workers, context, start_worker, (self._config,))
         try:
@@ -142,7 +145,7 @@ class Preparation:
             pool.shutdown(cancel_futures=True)
 
     def _take(self, batch: RowBatch, digest: Digest) -> None:
-        """Decide about each row and write those that stay."""
+        """Decide which rows are kept, and write them."""
         keep = self._decide(batch, digest)
         rows = [row for row, stays in zip(batch.rows, keep.tolist(), strict=True) if stays]
         if not rows:
@@ -180,7 +183,7 @@ class Preparation:
 def _in_order(
     pool: ProcessPoolExecutor, batches: Iterable[RowBatch], at_once: int
 ) -> Iterator[tuple[RowBatch, Digest]]:
-    """The batches with what workers find out about them, in order, only so many being under way at once."""
+    """Each batch with its digest, in the given order; at most `at_once` batches are in flight."""
     waiting: deque[tuple[RowBatch, Future[Digest]]] = deque()
     for batch in batches:
         with _interrupts_held_back():
@@ -195,7 +198,7 @@ def _in_order(
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl+C wait; a process that is started meanwhile never hears it, so that this one alone answers."""
+    """Block SIGINT for a while; processes started meanwhile inherit that, so that only this one reacts to Ctrl+C."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which texts are the same tweet, and on which side of the split a tweet stands, whatever else is in the file."""
+"""Which texts count as the same tweet, and which part a tweet belongs to, whatever else is in its file."""
 
 import hashlib
 import html
@@ -16,16 +16,16 @@ _MANTISSA = 53
 
 
 class Identity(NamedTuple):
-    """Of a tweet; equal for texts that differ only in case, blanks, links, names and HTML escapes."""
+    """Hashes of a tweet, equal for texts that differ only in case, blanks, links, user names and HTML escapes."""
 
     key: int
-    """64 bits of a hash: that two of 1.6 million different texts share one has a chance below 1 in 10 million."""
+    """64 bits; the chance that any two of 1.6 million different texts share a key is below 1 in 10 million."""
     thinning: float
-    """In [0, 1), independent of `key`: the rows below a bound are a fair sample."""
+    """In [0, 1), independent of `key`; the rows below a bound are a uniform sample."""
 
 
 def normalise(text: str) -> str:
-    """The text by which tweets are compared; independent of how they are cleaned for a model."""
+    """The text by which tweets are compared; it does not depend on how they are cleaned for a model."""
     if "&" in text:
         text = html.unescape(text)
     text = text.lower()
@@ -37,7 +37,7 @@ def normalise(text: str) -> str:
 
 
 def identify(normalised: str) -> Identity:
-    """Hash a normalised text."""
+    """The identity of a tweet, given its normalised text."""
     digest = hashlib.blake2b(_encode(normalised), digest_size=16).digest()
     return Identity(int.from_bytes(digest[:8], "little", signed=True), _unit(digest[8:]))
 
@@ -48,7 +48,14 @@ def stable_unit(text: str, salt: str) -> float:
 
 
 def part_code(user: str | None, normalised: str, validation_fraction: float, test_fraction: float) -> int:
-    """TRAIN, VALIDATION or TEST: by the author where known, so that nobody's tweets stand on two sides."""
+    """TRAIN, VALIDATION or TEST, by the author if known, so that all tweets of an author are in one part.
+
+    Args:
+        user: the author.
+        normalised: the normalised text, which decides if the author is not known.
+        validation_fraction: expected share of the tweets that are in the validation part.
+        test_fraction: the same for the test part.
+    """
     unit = stable_unit(user, "user") if user else stable_unit(normalised, "text")
     if unit < test_fraction:
         return TEST

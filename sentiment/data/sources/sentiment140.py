@@ -1,19 +1,15 @@
-"""The Sentiment140 format: six quoted columns without a header, in a CSV file or in the archive of its publishers."""
+"""Sentiment140 (Go, Bhayani & Huang 2009): 1.6 million tweets labelled by their emoticons, and 498 labelled by hand."""
 
-import zipfile
-import zlib
-from collections.abc import Iterable
-from contextlib import closing
-from pathlib import Path
+from functools import partial
 
+from sentiment.config import DataConfig
 from sentiment.console import Progress
-from sentiment.data.sources.download import Remote, download
-from sentiment.data.tables.columns import Columns
-from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
-from sentiment.data.tables.labels import NEGATIVE, POSITIVE, LabelReader
-from sentiment.data.tables.lines import decode_lines, read_lines, translated_errors
-from sentiment.data.tables.rows import Refusal, Rows
+from sentiment.data.data_source import DataSource, OpenedSource
+from sentiment.data.download import Remote, download
+from sentiment.data.tables.rows import Rows
+from sentiment.data.tables.sentiment140 import open_archive, read_member
 from sentiment.errors import DataError
+from sentiment.files import sha256_of
 from sentiment.run_dir import Results
 
 ARCHIVE = Remote(
@@ -25,70 +21,32 @@ ARCHIVE = Remote(
     size=81_363_704,
     sha256="004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57",
 )
-TRAINING = "training.1600000.processed.noemoticon.csv"
-MANUAL_TEST = "testdata.manual.2009.06.14.csv"
-MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
-
-_COLUMNS = Columns(label=0, id=1, user=4, text=5, width=6)
-_MEANINGS = {"0": NEGATIVE, "2": None, "4": POSITIVE}
 
 
-def download_sentiment140(results: Results, progress: Progress | None = None) -> Path:
-    """Fetch the archive (81 MB) into the downloads, going on where an earlier attempt was cut off.
+class Sentiment140(DataSource):
+    """The archive of the publishers; the tweets labelled by hand are its second test set."""
 
-    Returns:
-        The archive's path.
+    archive = ARCHIVE.name
 
-    Raises:
-        DownloadError: no mirror gave the expected file; the message says what was tried.
-    """
-    return download(ARCHIVE, results.downloads, progress)
+    def open(self, config: DataConfig, results: Results) -> OpenedSource:  # noqa: ARG002
+        """Both files of the archive, which is looked for only when they are read."""
+        return open_archive(self.name, ARCHIVE.sha256, partial(self._read, results))
 
+    def fetch(self, results: Results, progress: Progress) -> None:
+        """Fetch the archive (81 MB), from where an earlier attempt was cut off.
 
-def is_sentiment140(path: Path) -> bool:
-    """Whether a CSV file has the form of Sentiment140, judged by its first row; False if there is none."""
-    with closing(read_lines(path)) as lines:
-        try:
-            record = next(delimited_records(lines, ","), None)
-        except DataError:
-            return False  # reading it in earnest will say why
-    if not isinstance(record, DelimitedRecord) or len(record.fields) != _COLUMNS.width:
-        return False
-    return record.fields[_COLUMNS.label] in _MEANINGS and record.fields[2].count(":") == 2
+        Raises:
+            DownloadError: no mirror gave the expected file; the message says what was tried.
+        """
+        download(ARCHIVE, results.downloads, progress)
 
-
-def read_csv(path: Path) -> Rows:
-    """Rows of a CSV file in this format.
-
-    Raises:
-        DataError: it can't be read, or a label is not 0, 2 or 4.
-    """
-    return _rows(read_lines(path), str(path))
+    def _read(self, results: Results, member: str) -> Rows:
+        path = results.downloads / ARCHIVE.name
+        if not path.exists():
+            raise DataError(f"{path}: no such file; `make data DATA={self.name}` fetches it")
+        if sha256_of(path) != ARCHIVE.sha256:
+            raise DataError(f"{path}: is not the expected file; delete it and run `make data DATA={self.name}`")
+        return read_member(path, member)
 
 
-def read_member(archive: Path, member: str) -> Rows:
-    """Rows of a file in the publishers' archive, read without unpacking it.
-
-    Raises:
-        DataError: the archive is damaged, or lacks the member or some of its rows.
-    """
-    name = f"{archive}:{member}"
-    count = 0
-    with translated_errors(archive):
-        try:
-            with zipfile.ZipFile(archive) as opened, opened.open(member) as file:
-                for row in _rows(decode_lines(file, name), name):  # type: ignore[arg-type]
-                    count += 1
-                    yield row
-        except KeyError:
-            raise DataError(f"{archive}: holds no {member}; is it Sentiment140's {ARCHIVE.name}?") from None
-        except (zipfile.BadZipFile, zlib.error) as error:
-            raise DataError(f"{archive}: is damaged or no zip archive: {error}") from None
-    if count != MEMBER_ROWS[member]:
-        raise DataError(f"{name}: has {count:,} rows where {MEMBER_ROWS[member]:,} are expected")
-
-
-def _rows(lines: Iterable[str], name: str) -> Rows:
-    labels = LabelReader(_MEANINGS, name, "0 is negative, 2 neutral, 4 positive in Sentiment140")
-    for record in delimited_records(lines, ","):
-        yield record if isinstance(record, Refusal) else _COLUMNS.row(record.fields, record.line, labels)
+SOURCE = Sentiment140()

@@ -8,10 +8,13 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from sentiment.data.tables.labels import NEGATIVE, POSITIVE
+from sentiment.config import DataConfig
+from sentiment.console import Progress
+from sentiment.data.data_source import DataSource, OpenedSource, TweetFile
 from sentiment.data.tables.rows import Refusal, Row, Rows
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
+from sentiment.records import NEGATIVE, POSITIVE
 from sentiment.run_dir import Results
 
 REQUIREMENT = "vaderSentiment==3.3.2"
@@ -25,10 +28,34 @@ _MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 _TIMEOUT_SECONDS = 600
 
 
-def fetch_vader(results: Results) -> Path:
-    """Fetch the archive into the downloads with the interpreter's own pip, which knows the user's index and proxy.
+class Vader(DataSource):
+    """Small enough to be fetched when a run first reads it; ratings near zero are left out (`data.neutral_band`)."""
 
-    pip prepares the archive's metadata and so runs its setup script, but not before the hash has been found right.
+    archive = ARCHIVE
+
+    def open(self, config: DataConfig, results: Results) -> OpenedSource:
+        """The one file that is needed, which is fetched when it is read."""
+
+        def read() -> Rows:
+            return read_vader(fetch_vader(results), config.neutral_band)
+
+        return OpenedSource(self.name, TweetFile(self.name, TWEETS_SHA256, self.name, read, TWEETS))
+
+    def fetch(self, results: Results, progress: Progress) -> None:
+        """Fetch the archive (2 MB) with pip, which shows no progress here.
+
+        Raises:
+            DownloadError: pip could not get it; the message says where to put the file by hand.
+        """
+        progress(f"fetching {ARCHIVE}", 0, None)
+        fetch_vader(results)
+
+
+def fetch_vader(results: Results) -> Path:
+    """Fetch the archive into the downloads, unless it is there, with this interpreter's pip.
+
+    pip knows the user's index and proxy. It runs the setup script of the archive to prepare metadata, but checks the
+    hash before.
 
     Raises:
         DownloadError: pip could not get it; the message says where to put the file by hand.
@@ -53,10 +80,11 @@ def fetch_vader(results: Results) -> Path:
 
 
 def read_vader(archive: Path, neutral_band: float) -> Rows:
-    """The tweets with 1 for a positive mean rating and 0 for a negative one.
+    """The tweets, labelled by the sign of their mean rating.
 
     Args:
-        neutral_band: tweets rated nearer to zero than this have no label (nor have those rated exactly zero).
+        archive: the source archive of vaderSentiment.
+        neutral_band: tweets whose rating is zero or nearer to zero than this have no label.
 
     Raises:
         DataError: the archive is damaged or not the expected one.
@@ -72,13 +100,13 @@ def read_vader(archive: Path, neutral_band: float) -> Rows:
 
 
 def _download_with_pip(folder: Path) -> str:
-    """Let pip put the archive into `folder`; returns the end of what it says if it fails."""
+    """Let pip put the archive into `folder`; returns the end of its error output, or the empty text on success."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{REQUIREMENT} --hash=sha256:{ARCHIVE_SHA256}\n", encoding="utf-8")
     options = ["--quiet", "--no-input", "--no-deps", "--no-binary", "vaderSentiment", "--require-hashes"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), "-r", str(requirements)]
     try:
-        outcome = subprocess.run(  # noqa: S603  # all of it is ours
+        outcome = subprocess.run(  # noqa: S603  # a fixed command
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -94,7 +122,7 @@ def _download_with_pip(folder: Path) -> str:
 
 
 def _tweets_file(archive: Path) -> str:
-    """The text of the one file that is needed, unpacked in memory: no path in the archive is ever written to."""
+    """The text of the file with the tweets, unpacked in memory, so that no path in the archive is written to."""
     try:
         with (
             tarfile.open(archive) as outer,
@@ -114,3 +142,6 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
         raise KeyError(f"{name} is no file")
     with file:
         return file.read()
+
+
+SOURCE = Vader()

@@ -1,1 +1,4 @@
-"""Rows of tables of any origin: CSV, TSV, JSON Lines and Parquet. Imports config and errors alone."""
+"""Formats of files that hold tweets: CSV, TSV, JSON Lines, Parquet, and the one of Sentiment140.
+
+From `sentiment.data` the modules here import only `data_source`.
+"""

@@ -1,4 +1,4 @@
-"""Where in a row of a table the text, the label, the author and the identifier stand."""
+"""Which fields of a row are the text, the label, the author and the identifier."""
 
 import difflib
 from collections.abc import Sequence
@@ -6,28 +6,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment.config import ColumnConfig
-from sentiment.data.tables.labels import LabelReader, as_text
-from sentiment.data.tables.rows import Refusal, Row
+from sentiment.data.tables.rows import LabelReader, Refusal, Row, as_text
 from sentiment.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Positions in a row, counted from 0; None where there is no such column."""
+    """Positions in a row, counted from 0; None if there is no such column."""
 
     text: int
     label: int
     user: int | None
     id: int | None
     width: int
-    """How many fields a row has."""
+    """Number of fields in a row."""
 
     @classmethod
     def find(cls, config: ColumnConfig, header: Sequence[str], name: str) -> "Columns":
-        """Look the configured columns up in the names that the file `name` has.
+        """Find the configured columns.
+
+        Args:
+            config: the columns by name or position.
+            header: the names of all columns of the file.
+            name: the file's name, for messages.
 
         Raises:
-            ConfigError: a column is not there, or its name stands there twice.
+            ConfigError: a column is missing, or several have its name.
         """
         return cls(
             text=_position(config.text, "text", header, name),
@@ -38,7 +42,12 @@ class Columns:
         )
 
     def row(self, fields: Sequence[Any], line: int, labels: LabelReader) -> Row | Refusal:
-        """Pick the fields of a row.
+        """Pick the fields of a row, or say why the row cannot be used.
+
+        Args:
+            fields: all fields of the row.
+            line: where the row begins in its file, counted from 1.
+            labels: turns the label field into a label.
 
         Raises:
             DataError: the label is unknown.
@@ -60,7 +69,7 @@ class Columns:
 
 
 def has_header(config: ColumnConfig) -> bool:
-    """Whether the first line of a delimited file names its columns: it doesn't if all columns are given by position."""
+    """Whether the first line of a delimited file names the columns; it does unless all are given by position."""
     given = (config.text, config.label, config.user, config.id)
     return any(isinstance(column, str) for column in given)
 

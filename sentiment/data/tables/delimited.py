@@ -1,4 +1,4 @@
-"""Tweets from CSV and TSV files of any origin."""
+"""Rows of CSV and TSV files of any origin."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 from sentiment.config import ColumnConfig
 from sentiment.data.tables.columns import Columns, has_header
-from sentiment.data.tables.labels import LabelReader
 from sentiment.data.tables.lines import read_lines
-from sentiment.data.tables.rows import Refusal, Rows
+from sentiment.data.tables.rows import LabelReader, Refusal, Rows
 
 
 class DelimitedRecord(NamedTuple):
-    """The fields of one row, which may go over several lines."""
+    """The fields of one row, which may span several lines."""
 
     line: int
     fields: list[str]
@@ -22,9 +21,15 @@ class DelimitedRecord(NamedTuple):
 def read_delimited(path: Path, delimiter: str, config: ColumnConfig, labels: LabelReader) -> Rows:
     """Rows of a CSV or TSV file; without a header line if all columns are given by position.
 
+    Args:
+        path: the file, which may be compressed (`.gz`).
+        delimiter: between fields.
+        config: the columns by name or position.
+        labels: turns label fields into labels.
+
     Raises:
-        DataError: the file can't be read, or a label is unknown.
-        ConfigError: a column is not there.
+        DataError: the file cannot be read, or a label is unknown.
+        ConfigError: a column is missing.
     """
     columns: Columns | None = None
     for record in delimited_records(read_lines(path), delimiter):
@@ -42,10 +47,12 @@ def read_delimited(path: Path, delimiter: str, config: ColumnConfig, labels: Lab
 def delimited_records(
     lines: Iterable[str], delimiter: str, keep_blank_lines: bool = False
 ) -> Iterator[DelimitedRecord | Refusal]:
-    """Cut lines into fields; what is no CSV, or has a field of more than 131,072 characters, is refused.
+    """Split lines into fields; a line that is not CSV or has a field of more than 131,072 characters is refused.
 
     Args:
-        keep_blank_lines: as records without fields; else they are passed over.
+        lines: with their ends.
+        delimiter: between fields.
+        keep_blank_lines: give them as records without fields, instead of skipping them.
     """
     reader = csv.reader(lines, delimiter=delimiter)
     while True:

@@ -1,4 +1,4 @@
-"""Lines of text files as they are found: compressed or not, in mixed encodings, and of any length."""
+"""Lines of text files of any origin: compressed or not, in mixed encodings, and of any length."""
 
 import codecs
 import gzip
@@ -11,13 +11,13 @@ from typing import BinaryIO, cast
 
 from sentiment.errors import DataError
 
-# A longer line is cut there (and then refused, since no field is that long), so that no file can fill the memory.
+# Longer lines are cut here, so that no file can fill the memory; they are refused later, as no field is that long.
 LINE_LIMIT = 1 << 20
 _BUFFER = 1 << 16
 
 
 def read_lines(path: Path) -> Generator[str, None, None]:
-    """The lines of a text file (`.gz` or plain) with their ends, in bounded memory.
+    """The lines of a text file (`.gz` or plain) with their line ends, read in bounded memory.
 
     Raises:
         DataError: the file is missing, a directory, unreadable, empty, in UTF-16, or its compression is damaged.
@@ -34,10 +34,12 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def decode_lines(file: BinaryIO, name: str) -> Iterator[str]:
-    """Decode each line as UTF-8 if its bytes allow it, else as latin-1; a byte order mark is dropped.
+    """Decode each line as UTF-8 if its bytes allow it, otherwise as latin-1; a byte order mark is dropped.
+
+    Real exports of tweets mix both encodings within one file.
 
     Raises:
-        DataError: there is no byte at all, or the text is UTF-16.
+        DataError: the file is empty or in UTF-16.
     """
     line = file.readline(LINE_LIMIT)
     if not line:
@@ -54,7 +56,7 @@ def decode_lines(file: BinaryIO, name: str) -> Iterator[str]:
 
 @contextmanager
 def translated_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says about a file into a DataError that names it."""
+    """Turn errors of the operating system about a file into a DataError that names the file."""
     try:
         yield
     except FileNotFoundError:

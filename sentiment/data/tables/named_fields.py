@@ -1,4 +1,4 @@
-"""Tweets from formats in which each row names its fields: JSON Lines and Parquet."""
+"""Rows of files whose fields have names: JSON Lines and Parquet."""
 
 import json
 from collections.abc import Iterable
@@ -8,9 +8,8 @@ from typing import Any
 
 from sentiment.config import ColumnConfig
 from sentiment.data.tables.columns import Columns
-from sentiment.data.tables.labels import LabelReader
 from sentiment.data.tables.lines import read_lines, translated_errors
-from sentiment.data.tables.rows import Refusal, Rows
+from sentiment.data.tables.rows import LabelReader, Refusal, Rows
 from sentiment.errors import ConfigError, DataError
 
 _PICKED = Columns(text=0, label=1, user=2, id=3, width=4)
@@ -21,7 +20,7 @@ def read_json_lines(path: Path, config: ColumnConfig, labels: LabelReader) -> Ro
     """Rows of a file with one JSON object per line.
 
     Raises:
-        DataError: the file can't be read, or a label is unknown.
+        DataError: the file cannot be read, or a label is unknown.
         ConfigError: the first object lacks a column, or columns are given by position.
     """
     names: list[str | None] = []
@@ -33,7 +32,7 @@ def read_json_lines(path: Path, config: ColumnConfig, labels: LabelReader) -> Ro
     for line, text in enumerate(read_lines(path), start=1):
         if not text.strip():
             continue
-        fields = _json_object(text)
+        fields = json_object(text)
         if fields is None:
             yield Refusal(line, "not a JSON object")
             continue
@@ -47,8 +46,8 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
     """Rows of a Parquet file, read in batches.
 
     Raises:
-        DataError: the file can't be read, or a label is unknown.
-        ConfigError: a column is not there.
+        DataError: the file cannot be read, or a label is unknown.
+        ConfigError: a column is missing.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -73,10 +72,11 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
             raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
 
 
-def _json_object(text: str) -> dict[str, Any] | None:
+def json_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that a line holds, without half surrogate pairs; None if it holds none."""
     try:
         value = json.loads(text)
-        if "\\u" in text:  # an escape can bring half a surrogate pair, which no file can hold
+        if "\\u" in text:  # an escape can bring half a surrogate pair, which cannot be written to a file
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None

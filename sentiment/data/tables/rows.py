@@ -1,8 +1,11 @@
-"""What every source gives: labelled rows, and refusals of what can't be one."""
+"""The rows that every data source gives: labelled tweets, and refusals of what cannot be one."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from sentiment.config import LabelConfig
+from sentiment.errors import DataError
+from sentiment.records import NEGATIVE, POSITIVE
 
 
 class Row(NamedTuple):
@@ -11,14 +14,14 @@ class Row(NamedTuple):
     id: str
     user: str | None
     label: int | None
-    """0 negative, 1 positive; None if its label says that it is to be left out."""
+    """NEGATIVE or POSITIVE; None if the label in the file says that the tweet is to be left out."""
     text: str
     line: int
-    """Where it begins in its file, counted from 1; in Parquet the row's number."""
+    """Where the row begins in its file, counted from 1; in Parquet the number of the row."""
 
 
 class Refusal(NamedTuple):
-    """A row that can't be used."""
+    """A row that cannot be used."""
 
     line: int
     reason: str
@@ -27,17 +30,52 @@ class Refusal(NamedTuple):
 Rows = Iterator[Row | Refusal]
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file of tweets that can be read any number of times."""
+class LabelReader:
+    """Turns the values of a label column into labels; ignores case and outer blanks, and reads 1.0 as 1.
 
-    name: str
-    """How messages call it: its path, or the name in the configuration."""
-    sha256: str
-    """Of the bytes that the rows come from."""
-    form: str
-    """How these bytes are read; two forms may read the same bytes differently."""
-    read: Callable[[], Rows]
-    """Reads all rows in file order. Raises DataError (or ConfigError for columns that the file doesn't have)."""
-    total: int | None = None
-    """How many rows there are, where that is known beforehand."""
+    Args:
+        meanings: the label of each value, in lower case; None for values whose rows are left out.
+        name: the file's name, for messages.
+        advice: what to do about an unknown value, for messages.
+    """
+
+    def __init__(self, meanings: Mapping[str, int | None], name: str, advice: str) -> None:
+        self._meanings = meanings
+        self._name = name
+        self._advice = advice
+
+    @classmethod
+    def from_config(cls, config: LabelConfig, name: str) -> "LabelReader":
+        """A reader for a table whose labels the configuration explains."""
+        groups = ((config.negative, NEGATIVE), (config.positive, POSITIVE), (config.ignored, None))
+        meanings = {label.strip().lower(): meaning for group, meaning in groups for label in group}
+        advice = "add it to data.labels.negative, .positive or .ignored"
+        return cls(meanings, name, advice)
+
+    def __call__(self, value: Any, line: int) -> int | None:
+        """NEGATIVE, POSITIVE, or None for a label that is to be ignored.
+
+        Raises:
+            DataError: the label is unknown.
+        """
+        text = as_text(value).strip().lower()
+        try:
+            return self._meanings[text]
+        except KeyError:
+            known = ", ".join(map(repr, self._meanings))
+            raise DataError(
+                f"{self._name}:{line}: unknown label {_shortened(as_text(value))!r}; known are {known}: {self._advice}"
+            ) from None
+
+
+def as_text(value: Any) -> str:
+    """A cell as text: the empty text for a missing value, and no decimal point in a whole number."""
+    if value is None or value != value:  # only NaN differs from itself
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _shortened(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"

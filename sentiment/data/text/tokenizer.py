@@ -1,4 +1,4 @@
-"""From a tweet's text to its tokens: cleaning as configured, then NLTK's TweetTokenizer, with a cache of words."""
+"""From a tweet's text to its tokens: cleaned as configured, split by NLTK's TweetTokenizer, with a word cache."""
 
 import html
 import re
@@ -6,13 +6,12 @@ from collections.abc import Callable
 from itertools import chain
 
 from sentiment.config import TextConfig
-from sentiment.data.text.emoticons import mask_of
-from sentiment.data.text.stop_words import stop_words
+from sentiment.data.text.token_classes import emoticon_mask, stop_words
 
 URL, USER, HASHTAG = "<url>", "<user>", "<hashtag>"
 _MASKS = frozenset((URL, USER, HASHTAG))
 
-# One regular expression, so that an @ or # inside a link belongs to the link. No part of it matches white space.
+# One regular expression, so that an @ or # inside a link belongs to the link. No alternative matches white space.
 _MARKUP = re.compile(
     r"""
     (?P<url> (?: (?:https?://|www\.) | (?<![a-z0-9@.-]) [a-z0-9-]+ (?:\.[a-z0-9-]+)* \.[a-z]{2,13}/ )
@@ -25,19 +24,19 @@ _MARKUP = re.compile(
 _HAS_MARKUP = re.compile(r"[@#/]|www\.", re.IGNORECASE)  # each alternative needs one of these
 _ELONGATION = re.compile(r"([^\W\d_])\1{3,}")
 
-# Words of ASCII letters and punctuation from which none of NLTK's faces, links, tags, arrows, names, numbers and the
-# like can be made, since each of those needs one of 0-9:;=<>@#/ or a dot between letters. What is left of NLTK's
-# pattern for them is short and fast: words with apostrophes or dashes, words, dots, and any other character.
+# Words of ASCII letters and punctuation in which NLTK's pattern finds no emoticon, link, tag, arrow, name or number,
+# since each of those needs one of 0-9:;=<>@#/ or a dot between letters. For such words the rest of NLTK's pattern is
+# short and fast: words with apostrophes or dashes, words, dots, and any other character.
 _PLAIN = re.compile(r"(?!.*(?:[A-Za-z]\.[A-Za-z]|[Ww]{3}\.))[A-Za-z.,!?\"'()*_\-$%&+\[\]{}^`|~\\]+")
 _PLAIN_PARTS = re.compile(r"[A-Za-z][A-Za-z'\-_]+[A-Za-z]|[A-Za-z_]+|\.{2,}|.")
 _PLAIN_HANGING = re.compile(r"([^A-Za-z])\1{3,}")
 
-# Only phone numbers and spaced ellipses reach across white space. '#' is here since cleaning may take it away, and the
-# range since NLTK's `regex` may know digits that are newer than this Python.
+# Only phone numbers and spaced ellipses span white space. `#` is included because cleaning may remove it, and the
+# range because NLTK's `regex` may know digits that are newer than this Python.
 _DIGIT = r"[\d\U00010D40-\U0001EFFF]"
 _ACROSS_BLANKS = re.compile(rf"{_DIGIT}[*\-.()#]* [ *\-.()#]*{_DIGIT}|\.[^\S\r\n]+\.")
 
-# Nothing in a tweet is that long; the limit bounds the time that patterns which look ahead need.
+# No word of a tweet is that long; the limit bounds the time that patterns with lookahead take.
 _LONGEST_WORD = 500
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD}}}")
 _CACHED_WORDS = 1 << 18
@@ -53,7 +52,7 @@ _REPLACEMENTS = (
 
 
 class _Words(dict[str, tuple[str, ...]]):
-    """Tokens of words seen before; faster than `lru_cache`, and forgetting all when it is full costs little."""
+    """The tokens of words seen before. It is faster than `lru_cache`; when it is full, it is emptied."""
 
     def __init__(self, tokenize: Callable[[str], tuple[str, ...]]) -> None:
         super().__init__()
@@ -69,15 +68,15 @@ class _Words(dict[str, tuple[str, ...]]):
 class Tokenizer:
     """Makes tokens as a `TextConfig` says; equal texts give equal tokens, and no token holds white space.
 
-    A text is cut at white space and each word's tokens are remembered, since few words make up most of all texts. What
-    may reach across white space is given to NLTK as a whole, so the tokens are those of the whole text in any case.
+    A text is split at white space and the tokens of each word are cached, because few words make up most texts. A text
+    in which a token may span white space is given to NLTK as a whole, so the tokens are always those of the whole text.
     """
 
     def __init__(self, config: TextConfig) -> None:
-        from nltk.tokenize import casual  # a second, which a cached corpus does not need
+        from nltk.tokenize import casual  # takes a second, which a prepared corpus does not need
 
         self._config = config
-        # Not `tokenize`, which would unescape HTML a second time and can't be told not to.
+        # Not its method `tokenize`, which always unescapes HTML, here for the second time.
         self._pattern = casual.TweetTokenizer().PHONE_WORD_RE
         self._hanging = casual.HANG_RE
         self._treatments = {URL: config.urls, USER: config.mentions, HASHTAG: config.hashtags}
@@ -93,7 +92,7 @@ class Tokenizer:
         return list(chain.from_iterable(map(self._words.__getitem__, text.split())))
 
     def prepare(self, text: str) -> str:
-        """Unescape HTML, replace what is invisible or no character, straighten apostrophes, and cut endless words."""
+        """Unescape HTML, replace invisible and invalid characters, straighten apostrophes, and cut endless words."""
         if self._config.unescape_html and "&" in text:
             text = html.unescape(text)
         if not (text.isascii() and text.isprintable()):
@@ -101,7 +100,7 @@ class Tokenizer:
         return _TOO_LONG.sub(r"\g<0> ", text) if len(text) > _LONGEST_WORD else text
 
     def tokenize_whole(self, text: str) -> tuple[str, ...]:
-        """The tokens of a prepared text, found without its being cut at white space."""
+        """The tokens of a prepared text, which is not split at white space first."""
         return tuple(token for part in self._parts(text) if (token := self._finish(part)))
 
     def _parts(self, text: str) -> list[str]:
@@ -127,15 +126,15 @@ class Tokenizer:
             return match.group()
         if treatment == "split":
             return " " + match.group().lstrip("#")
-        return f" {mask} "  # also what is to be removed: the dots on both sides of it are no ellipsis
+        return f" {mask} "  # even if removed later, so that dots on both sides do not become an ellipsis
 
     def _finish(self, token: str) -> str:
-        """A token in its final form; the empty text if it is to be left out."""
+        """A token in its final form; the empty text if it is left out."""
         if not token.isalpha():
             token = "".join(token.split())
             if token in self._removed:
                 return ""
-            if (mask := mask_of(token)) is not None:
+            if (mask := emoticon_mask(token)) is not None:
                 return {"keep": token, "mask": mask, "remove": ""}[self._config.emoticons]
         lowered = token.lower()
         if lowered in self._stop_words:

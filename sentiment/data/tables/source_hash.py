@@ -1,4 +1,4 @@
-"""The SHA-256 of a source file, remembered while the file stays as it is, so that a warm start reads no data."""
+"""The SHA-256 of a source file, remembered until the file changes, so that opening a prepared corpus reads no data."""
 
 import json
 import time
@@ -9,12 +9,12 @@ from sentiment.data.tables.lines import translated_errors
 from sentiment.files import sha256_of, write_json
 from sentiment.run_dir import Results
 
-# A file changed within the clock's last tick could change again without its time showing it.
+# A file that was changed within the clock's last tick could change again without another modification time.
 _SETTLED_NS = 2_000_000_000
 
 
 def source_sha256(path: Path, results: Results) -> str:
-    """The SHA-256 of a file, from memory if its path, size and time of change are as they were.
+    """The SHA-256 of a file; the remembered one if path, size and modification time are unchanged.
 
     Raises:
         DataError: the file is missing or unreadable.
@@ -38,7 +38,7 @@ def _read(memory: Path) -> dict[str, Any]:
     try:
         value = json.loads(memory.read_bytes())
     except (OSError, ValueError):
-        return {}  # it only saves time
+        return {}  # the memory only saves time
     return value if isinstance(value, dict) else {}
 
 
@@ -47,4 +47,4 @@ def _remember(memory: Path, known: dict[str, Any]) -> None:
         memory.parent.mkdir(parents=True, exist_ok=True)
         write_json(memory, known)
     except OSError:
-        return  # as above; what can't be written will be said when the corpus is
+        return  # as above; a disk that cannot be written to is reported when the corpus is written

@@ -1,4 +1,4 @@
-"""Fetches a known file over HTTP: resumed where it was cut off, and in place only if it is the expected one."""
+"""Fetches a known file over HTTP: resumes a partial download, and puts only the expected file in place."""
 
 import http.client
 import urllib.error
@@ -19,21 +19,21 @@ _RANGE_NOT_SATISFIABLE = 416
 
 @dataclass(frozen=True)
 class Remote:
-    """A file that is known beforehand."""
+    """A file whose content is known before it is fetched."""
 
     name: str
     urls: Sequence[str]
-    """Mirrors, tried in order."""
+    """Mirrors, in the order in which they are tried."""
     size: int
     """In bytes."""
     sha256: str
-    """Empty where nobody has told."""
+    """Empty if the publisher gives none."""
 
 
 def download(remote: Remote, folder: Path, progress: Progress | None = None) -> Path:
     """Fetch a file unless it is there already.
 
-    What has arrived stays in `<name>.part`, so that the next call continues there.
+    A partial download stays in `<name>.part`, where the next call continues it.
 
     Returns:
         The path of the complete and verified file.
@@ -81,12 +81,12 @@ def _fetch_from_any(remote: Remote, target: Path, progress: Progress) -> Path:
 
 
 def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> None:
-    """Append what is missing to `part`, or begin anew if the server can't continue."""
+    """Append what is missing to `part`, or start again if the server cannot continue."""
     start = part.stat().st_size if part.exists() else 0
     if start >= remote.size:
         return
     headers = {"Range": f"bytes={start}-"} if start else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # from our own list of mirrors
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # from a fixed list of mirrors
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)  # noqa: S310
     except urllib.error.HTTPError as error:
@@ -97,7 +97,7 @@ def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> None:
         continues = (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-")
         with open(part, "ab" if continues else "wb") as file:
             done = start if continues else 0
-            # One byte more than expected is enough to see that it is another file.
+            # One byte more than expected shows that it is another file.
             while done <= remote.size and (block := response.read(_BLOCK)):
                 file.write(block)
                 done += len(block)

@@ -1,0 +1,94 @@
+"""The Sentiment140 format: six quoted columns without a header, in a CSV file or in the archive of its publishers."""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from sentiment.data.data_source import OpenedSource, TweetFile
+from sentiment.data.tables.columns import Columns
+from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
+from sentiment.data.tables.lines import decode_lines, read_lines, translated_errors
+from sentiment.data.tables.rows import LabelReader, Refusal, Rows
+from sentiment.errors import DataError
+from sentiment.records import NEGATIVE, POSITIVE
+
+DATASET = "sentiment140"
+TRAINING = "training.1600000.processed.noemoticon.csv"
+MANUAL_TEST = "testdata.manual.2009.06.14.csv"
+MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
+
+_COLUMNS = Columns(label=0, id=1, user=4, text=5, width=6)
+_MEANINGS = {"0": NEGATIVE, "2": None, "4": POSITIVE}
+
+
+def open_archive(name: str, sha256: str, read: Callable[[str], Rows]) -> OpenedSource:
+    """The publishers' archive: its training file, and its tweets labelled by hand as the second test set.
+
+    Args:
+        name: the archive's name in messages.
+        sha256: of the archive.
+        read: gives the rows of a file in the archive, by the file's name.
+    """
+    main, second_test = (
+        TweetFile(f"{name}:{member}", sha256, f"{DATASET}/{member}", partial(read, member), rows)
+        for member, rows in MEMBER_ROWS.items()
+    )
+    return OpenedSource(DATASET, main, second_test)
+
+
+def open_csv(path: Path, sha256: str) -> OpenedSource:
+    """A CSV file in this format; with fewer rows than the publishers' training file, it is a part of the data set."""
+    file = TweetFile(str(path), sha256, DATASET, partial(read_csv, path))
+    return OpenedSource(DATASET, file, complete_rows=MEMBER_ROWS[TRAINING])
+
+
+def is_sentiment140(path: Path) -> bool:
+    """Whether a CSV file has the form of Sentiment140, judged by its first row; False if there is none."""
+    with closing(read_lines(path)) as lines:
+        try:
+            record = next(delimited_records(lines, ","), None)
+        except DataError:
+            return False  # reading the rows will say what is wrong
+    if not isinstance(record, DelimitedRecord) or len(record.fields) != _COLUMNS.width:
+        return False
+    return record.fields[_COLUMNS.label] in _MEANINGS and record.fields[2].count(":") == 2
+
+
+def read_csv(path: Path) -> Rows:
+    """Rows of a CSV file in this format.
+
+    Raises:
+        DataError: the file cannot be read, or a label is not 0, 2 or 4.
+    """
+    return _rows(read_lines(path), str(path))
+
+
+def read_member(archive: Path, member: str) -> Rows:
+    """Rows of a file in the publishers' archive, which is not unpacked.
+
+    Raises:
+        DataError: the archive is damaged, or lacks the member or some of its rows.
+    """
+    name = f"{archive}:{member}"
+    count = 0
+    with translated_errors(archive):
+        try:
+            with zipfile.ZipFile(archive) as opened, opened.open(member) as file:
+                for row in _rows(decode_lines(file, name), name):  # type: ignore[arg-type]
+                    count += 1
+                    yield row
+        except KeyError:
+            raise DataError(f"{archive}: holds no {member}; is it the archive of Sentiment140?") from None
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{archive}: is damaged or no zip archive: {error}") from None
+    if count != MEMBER_ROWS[member]:
+        raise DataError(f"{name}: has {count:,} rows where {MEMBER_ROWS[member]:,} are expected")
+
+
+def _rows(lines: Iterable[str], name: str) -> Rows:
+    labels = LabelReader(_MEANINGS, name, "0 is negative, 2 neutral, 4 positive in Sentiment140")
+    for record in delimited_records(lines, ","):
+        yield record if isinstance(record, Refusal) else _COLUMNS.row(record.fields, record.line, labels)

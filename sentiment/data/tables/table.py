@@ -1,0 +1,75 @@
+"""A table of tweets at a path: the name gives its format, and the configuration its columns and labels."""
+
+from functools import partial
+from pathlib import Path
+
+from sentiment.config import DataConfig
+from sentiment.data.data_source import TABLE, DataSource, OpenedSource, TweetFile, source_choices
+from sentiment.data.tables import sentiment140
+from sentiment.data.tables.delimited import read_delimited
+from sentiment.data.tables.named_fields import read_json_lines, read_parquet
+from sentiment.data.tables.rows import LabelReader
+from sentiment.data.tables.source_hash import source_sha256
+from sentiment.errors import DataError
+from sentiment.run_dir import Results
+
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+_FORMS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".zip": "zip",
+}
+_PACKABLE = ("csv", "tsv", "jsonl")
+
+
+class TableSource(DataSource):
+    """A file of the user's own, also one in the format of Sentiment140."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self, config: DataConfig, results: Results) -> OpenedSource:
+        """Identify the file and its format.
+
+        Raises:
+            DataError: the file is missing, unreadable or of an unknown format.
+        """
+        path = self._path
+        if missing := self.missing(results):
+            raise DataError(f"{path}: {missing}")
+        form = form_of(path)
+        sha256 = source_sha256(path, results)
+        if form == "zip":
+            return sentiment140.open_archive(str(path), sha256, partial(sentiment140.read_member, path))
+        if form == "csv" and sentiment140.is_sentiment140(path):
+            return sentiment140.open_csv(path, sha256)
+        labels = LabelReader.from_config(config.labels, str(path))
+        if form in DELIMITERS:
+            read = partial(read_delimited, path, DELIMITERS[form], config.columns, labels)
+        else:
+            read = partial({"jsonl": read_json_lines, "parquet": read_parquet}[form], path, config.columns, labels)
+        return OpenedSource(TABLE, TweetFile(str(path), sha256, form, read))
+
+    def missing(self, results: Results) -> str | None:  # noqa: ARG002
+        """Why there is no table at the path; None if there is one."""
+        if self._path.is_dir():
+            return "is a directory; name a file in it"
+        return None if self._path.exists() else f"no such file; valid: {source_choices()}"
+
+
+def form_of(path: Path) -> str:
+    """How a file is to be read, by the end of its name: csv, tsv, jsonl, parquet or zip.
+
+    Raises:
+        DataError: the name says nothing known.
+    """
+    packed = path.suffix.lower() == ".gz"
+    form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
+    if form is None or (packed and form not in _PACKABLE):
+        valid = ".csv, .tsv, .jsonl (each also with .gz), .parquet, or Sentiment140's .zip"
+        raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
+    return form
