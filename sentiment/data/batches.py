@@ -46,11 +46,11 @@ class TweetVectors(Protocol):
     def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
         """Each layer (rows, longest, vector) of float32 on the store's device, zeros after a tweet's end."""
 
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """What the tweets gathered so far leave to those that follow; nothing, in general."""
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Recurrent state to checkpoint, on which the vectors of the next batch depend; empty if there is none."""
 
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """Gather from now on as after the tweets that left this."""
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` returned."""
 
 
 class TokenStore:

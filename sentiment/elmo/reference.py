@@ -1,15 +1,16 @@
-"""The reference: allennlp 2.10.1's own ELMo, the one file that imports allennlp.
+"""The reference: allennlp 2.10.1's own ELMo. No other file imports allennlp.
 
-allennlp is archived, and its packages want versions of torch that no supported Python has. Its ELMo needs none of
-them: only the `__init__` files of the packages around it do. So those are replaced by empty ones, and what ELMo's own
-files import of the rest by stand-ins; the nine files that compute are the real ones.
+allennlp is archived and requires versions of torch and of other packages that no supported Python has. ELMo's own nine
+files need none of them; only the `__init__` files of the packages around them do. Those are replaced by empty modules,
+and whatever else ELMo's files import from allennlp by stand-ins. The nine files that compute are the real ones.
 """
 
 import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -22,22 +23,25 @@ from sentiment.elmo.encoder.encoder import LAYERS, Encoded, Layer
 from sentiment.elmo.encoder.state import WARM_TEXT, StateMode
 from sentiment.errors import ElmoError
 
+# In the order in which allennlp holds both parts of its state.
+_STATE = ("hidden", "cells")
+
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")
 
 
 class ReferenceElmo:
-    """allennlp's ELMo behind the same method as ours, with the same choice of states."""
+    """allennlp's ELMo with the methods of `ElmoEncoder`, and with the same choice of states.
+
+    Raises:
+        ElmoError: allennlp is not installed.
+    """
 
     def __init__(
         self, options: Path, weights: Path, state: StateMode = "carry", device: torch.device | str = "cpu"
     ) -> None:
-        """Read a model.
-
-        Raises:
-            ElmoError: allennlp is not installed.
-        """
-        self.module = reference_elmo(options, weights).to(device)
-        self._bilm = self.module._elmo_lstm
+        self._elmo = allennlp_elmo()
+        module = self._elmo.Elmo(str(options), str(weights), num_output_representations=1)
+        self._bilm = module.eval().to(device)._elmo_lstm
         self._device = device
         self._initial: tuple[torch.Tensor, ...] | None = None
         self._carry = True
@@ -53,16 +57,17 @@ class ReferenceElmo:
         return int(self._bilm.get_output_dim())
 
     def reset_states(self) -> None:
-        """Begin anew from zeros."""
+        """Begin the next batch with zeros."""
         self._lstm.reset_states()
 
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """With `carry`, what the tweets so far have left; a copy, since allennlp changes it in place."""
-        return tuple(part.clone() for part in self._lstm._states or ()) if self._carry else ()
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """As `ElmoEncoder.state_dict`; copies, since allennlp changes its state in place."""
+        states = self._lstm._states if self._carry else None
+        return {name: part.clone() for name, part in zip(_STATE, states or (), strict=False)}
 
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """With `carry`, encode from now on as after the tweets that left this."""
-        self._lstm._states = tuple(part.clone().to(self._device) for part in carried) or None
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` returned."""
+        self._lstm._states = tuple(state[name].clone().to(self._device) for name in _STATE) if state else None
 
     @torch.inference_mode(False)  # in evaluation too: allennlp changes its state in place, which is refused later
     @torch.no_grad()
@@ -73,7 +78,7 @@ class ReferenceElmo:
         batch_tweets: int = 256,
         dtype: torch.dtype = torch.float32,
     ) -> Encoded:
-        """Vectors of tokenised tweets, in batches as they come; all layers are computed, whatever is asked for."""
+        """Vectors of tokenised tweets, in batches that follow their order; all layers are computed in any case."""
         parts: dict[Layer, list[torch.Tensor]] = {layer: [] for layer in LAYERS if layer in layers}
         lengths = [len(tweet) for tweet in tweets]
         for start in range(0, len(tweets), batch_tweets):
@@ -81,7 +86,7 @@ class ReferenceElmo:
             if not self._carry:
                 # Its own switch for this, `stateful`, fails at a batch that is larger than the one before.
                 self._begin(len(batch))
-            activations = self._bilm(reference_batch_to_ids(batch).to(self._device))["activations"]
+            activations = self._bilm(self._elmo.batch_to_ids(batch).to(self._device))["activations"]
             for layer, part in parts.items():
                 padded = activations[LAYERS.index(layer)]
                 # Without the marks before and after each tweet.
@@ -105,34 +110,33 @@ def reference_is_installed() -> bool:
     return _folder() is not None
 
 
-def reference_elmo(options: Path, weights: Path, **arguments: Any) -> Any:
-    """allennlp's `Elmo` module in evaluation mode with one mixture of layers, unless the arguments say otherwise.
+def allennlp_elmo() -> ModuleType:
+    """The module `allennlp.modules.elmo` with `Elmo`, `ScalarMix` and `batch_to_ids`.
+
+    `batch_to_ids` is replaced by one that needs no other part of allennlp; its ids are those of allennlp's own
+    `ELMoCharacterMapper`.
 
     Raises:
         ElmoError: allennlp is not installed.
     """
-    elmo = _import("allennlp.modules.elmo")
-    arguments = {"num_output_representations": 1, "dropout": 0.0} | arguments
-    return elmo.Elmo(str(options), str(weights), **arguments).eval()
-
-
-def reference_scalar_mix(layers: int, layer_norm: bool = False) -> torch.nn.Module:
-    """allennlp's `ScalarMix`.
-
-    Raises:
-        ElmoError: allennlp is not installed.
-    """
-    module: torch.nn.Module = _import("allennlp.modules.scalar_mix").ScalarMix(layers, do_layer_norm=layer_norm)
+    folder = _folder()
+    if folder is None:
+        raise ElmoError(
+            "allennlp, the reference for ELMo, is not installed here: `make setup` installs it; "
+            "or choose the default backend, which computes the same"
+        )
+    if "allennlp" not in sys.modules:
+        _put_stand_ins(folder)
+    with warnings.catch_warnings():
+        # Archived files are not mended any more, so a warning about them helps nobody.
+        warnings.simplefilter("ignore")
+        module = importlib.import_module("allennlp.modules.elmo")
+    vars(module)["batch_to_ids"] = partial(_batch_to_ids, module.ELMoCharacterMapper())
     return module
 
 
-def reference_batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
-    """(sentences, tokens of the longest, 50): each token by allennlp's own `ELMoCharacterMapper`.
-
-    Raises:
-        ElmoError: allennlp is not installed.
-    """
-    mapper = _import("allennlp.data.token_indexers.elmo_indexer").ELMoCharacterMapper()
+def _batch_to_ids(mapper: Any, batch: Sequence[Sequence[str]]) -> torch.Tensor:
+    """(sentences, tokens of the longest, 50) of int64."""
     ids = torch.zeros(len(batch), max(map(len, batch), default=0), mapper.max_word_length, dtype=torch.long)
     for row, sentence in enumerate(batch):
         for column, token in enumerate(sentence):
@@ -146,21 +150,6 @@ def _folder() -> Path | None:
     # Looking for a package of the top level runs none of its code.
     spec = importlib.util.find_spec("allennlp")
     return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
-
-
-def _import(name: str) -> Any:
-    folder = _folder()
-    if folder is None:
-        raise ElmoError(
-            "allennlp, the reference for ELMo, is not installed here: `make setup` installs it; "
-            "or choose the default backend, which computes the same"
-        )
-    if "allennlp" not in sys.modules:
-        _put_stand_ins(folder)
-    with warnings.catch_warnings():
-        # What is old in archived files is no news to anybody.
-        warnings.simplefilter("ignore")
-        return importlib.import_module(name)
 
 
 class _FromParams:

@@ -1,6 +1,6 @@
 """Vectors of a batch's tweets: out of a cache, wherever it is held, or computed now."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -27,11 +27,11 @@ class Encoder(Protocol):
     def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Layer], batch_tweets: int) -> Encoded:
         """Vectors of tokenised tweets."""
 
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """With the state `carry`, what the tweets so far have left."""
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The recurrent state that the next batch begins with; empty unless it is carried from batch to batch."""
 
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """Encode from now on as after the tweets that left this."""
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` returned."""
 
 
 def build_encoder(config: ElmoConfig, model: ModelFiles, device: torch.device) -> Encoder:
@@ -67,11 +67,11 @@ class CachedVectors:
             for name, layer in self._layers.items()
         }
 
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """Nothing: a tweet's vectors do not depend on other tweets."""
-        return ()
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Empty: a tweet's vectors do not depend on other tweets."""
+        return {}
 
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Nothing to do."""
 
 
@@ -100,13 +100,13 @@ class FreshVectors:
             for name, values in encoded.layers.items()
         }
 
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """The encoder's state."""
-        return self._encoder.carried()
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The encoder's recurrent state."""
+        return self._encoder.state_dict()
 
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """Set it back."""
-        self._encoder.carry_on(carried)
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` returned."""
+        self._encoder.load_state_dict(state)
 
 
 def open_vectors(cache: VectorCache, layers: Sequence[Layer], device: torch.device, place: Place) -> CachedVectors:

@@ -19,7 +19,7 @@ from sentiment.elmo.cache.cache import VectorCache, layers_of
 from sentiment.elmo.cache.cache_files import PARTS
 from sentiment.elmo.cache.cache_plan import plan_cache
 from sentiment.elmo.cache.placement import Place
-from sentiment.elmo.encoder.encoder import LAYERS, Elmo
+from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import ElmoError
 from sentiment.lock import ProcessLock
@@ -86,7 +86,7 @@ def test_cached_vectors_are_those_of_the_encoder(
     cache = filled(VectorCache(corpus, chosen, model, tmp_path))
     assert len(cache.plan.tweet_spans) > 2
     assert len(cache.plan.type_spans) > 1
-    elmo, vectors = Elmo(model.options, model.read_weights(), state=state), opened(cache, chosen, place)
+    elmo, vectors = ElmoEncoder(model.options, model.read_weights(), state=state), opened(cache, chosen, place)
     rows = some_rows(corpus, 64)
     longest = int(corpus.lengths()[rows].max())
     found = vectors.gather(rows, longest)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.elmo.encoder.encoder import Elmo
+from sentiment.elmo.encoder.encoder import ElmoEncoder
 from sentiment.elmo.models import PUBLISHED, ModelFiles, fetch_elmo, find_elmo
 from sentiment.errors import DownloadError, ElmoError
 from tests.elmo.server import Server
@@ -47,7 +47,7 @@ def test_a_published_model_arrives_is_remembered_and_found(server: Server, model
     record = json.loads((models / SMALL.record_file).read_bytes())
     assert record[SMALL.weights_file] == {"size": size, "sha256": files.checksums[SMALL.weights_file]}
     assert find_elmo("small", models) == files
-    assert Elmo(files.options, files.read_weights()).vector_size == 32
+    assert ElmoEncoder(files.options, files.read_weights()).vector_size == 32
     asked = list(server.asked)
     assert fetch(server, models) == files
     assert server.asked == asked

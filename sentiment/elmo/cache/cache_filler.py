@@ -13,7 +13,7 @@ from sentiment.config import ElmoConfig
 from sentiment.console import Progress
 from sentiment.elmo.cache.cache_files import CacheFolder, Part, spans_of
 from sentiment.elmo.cache.cache_plan import CachePlan, Span
-from sentiment.elmo.encoder.encoder import Elmo, Layer
+from sentiment.elmo.encoder.encoder import ElmoEncoder, Layer
 from sentiment.elmo.encoder.packing import NumberedTweets
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import LockedError
@@ -26,14 +26,14 @@ _SAMPLE_TWEETS = 512
 _TYPES_AT_ONCE = 4096
 
 
-def build_elmo(config: ElmoConfig, model: ModelFiles, device: torch.device) -> Elmo:
+def build_elmo(config: ElmoConfig, model: ModelFiles, device: torch.device) -> ElmoEncoder:
     """Our encoder as a configuration wants it.
 
     Raises:
         ElmoError: a part of the model's file is damaged.
     """
     weights = model.read_weights()
-    return Elmo(model.options, weights, state=config.state, precision=config.precision, device=device)
+    return ElmoEncoder(model.options, weights, state=config.state, precision=config.precision, device=device)
 
 
 class CacheFiller:
@@ -54,7 +54,7 @@ class CacheFiller:
         self._model, self._config, self._device, self._progress = model, config, device, progress
 
     @cached_property
-    def _elmo(self) -> Elmo:
+    def _elmo(self) -> ElmoEncoder:
         return build_elmo(self._config, self._model, self._device)
 
     @cached_property
