@@ -1,50 +1,17 @@
 """Vectors of a batch's tweets: out of a cache, wherever it is held, or computed now."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 
-from sentiment.config import ElmoConfig
 from sentiment.data.batches import Rows
+from sentiment.elmo.backends import Encoder
 from sentiment.elmo.cache.cache import VectorCache
-from sentiment.elmo.cache.cache_filler import build_elmo
-from sentiment.elmo.cache.cache_plan import CachePlan
 from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows, TypeRows
 from sentiment.elmo.cache.placement import Place
-from sentiment.elmo.encoder.encoder import Encoded, Layer
-from sentiment.elmo.models import ModelFiles
-
-
-class Encoder(Protocol):
-    """What computes vectors: our encoder or the reference."""
-
-    @property
-    def vector_size(self) -> int:
-        """Values per token and layer."""
-
-    def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Layer], batch_tweets: int) -> Encoded:
-        """Vectors of tokenised tweets."""
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """The recurrent state that the next batch begins with; empty unless it is carried from batch to batch."""
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned."""
-
-
-def build_encoder(config: ElmoConfig, model: ModelFiles, device: torch.device) -> Encoder:
-    """What a configuration computes vectors with.
-
-    Raises:
-        ElmoError: a part of the model's file is damaged, or allennlp is asked for and not installed.
-    """
-    if config.backend == "own":
-        return build_elmo(config, model, device)
-    from sentiment.elmo.reference import ReferenceElmo  # loads allennlp
-
-    return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
+from sentiment.elmo.cache.plan import CachePlan
+from sentiment.elmo.encoder.encoder import Layer
 
 
 class CachedVectors:

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,17 @@ import torch
 from sentiment.config import ElmoConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus.corpus import Corpus
-from sentiment.elmo.cache.cache_files import FORMAT_VERSION, PARTS, CacheFolder, Part, spans_of
-from sentiment.elmo.cache.cache_filler import STORAGE, CacheFiller
-from sentiment.elmo.cache.cache_plan import CachePlan, Span, plan_cache
+from sentiment.elmo.backends import build_own_encoder
+from sentiment.elmo.cache.files import FORMAT_VERSION, PARTS, CacheFolder, CachePart, spans_of
+from sentiment.elmo.cache.filler import CacheFiller
+from sentiment.elmo.cache.plan import CachePlan, Span, plan_cache
 from sentiment.elmo.encoder.encoder import Layer
 from sentiment.elmo.encoder.state import state_record
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import ElmoError
 from sentiment.files import fingerprint
+
+_STORAGE = {"fp16": torch.float16, "fp32": torch.float32}
 
 
 def layers_of(config: ElmoConfig) -> tuple[Layer, ...]:
@@ -29,7 +32,7 @@ def layers_of(config: ElmoConfig) -> tuple[Layer, ...]:
     return ("token", "first", "top") if config.layers == "mix" else (config.layers,)
 
 
-def parts_of(layers: Collection[Layer]) -> tuple[Part, ...]:
+def parts_of(layers: Collection[Layer]) -> tuple[CachePart, ...]:
     """The parts of a cache that hold these layers; the table of types is always one, since others rest on it."""
     return tuple(part for part in PARTS if part == "types" or part in layers)
 
@@ -94,7 +97,7 @@ class VectorCache:
         """Values per token and layer."""
         return self._model.options.vector_size
 
-    def missing(self, part: Part) -> list[int]:
+    def missing(self, part: CachePart) -> list[int]:
         """Shards of a part that are not there."""
         return [shard for shard in range(len(spans_of(self.plan, part))) if self.folder.record(part, shard) is None]
 
@@ -121,8 +124,8 @@ class VectorCache:
             raise ElmoError(f"{self.folder.path}: needs {needed / 1e9:.3g} GB, but {free / 1e9:.3g} GB are free there")
         with _disk_errors(self.folder.path):
             filler = self._filler(device, progress)
-            filler.share(("types",), filler.write_types)
-            filler.share([part for part in parts if part != "types"], filler.write_tweets)
+            filler.fill_types()
+            filler.fill_layers([part for part in parts if part != "types"])
             for part in parts:
                 self.folder.complete(part, len(spans_of(self.plan, part)))
             self.folder.remove_leftovers()
@@ -140,7 +143,7 @@ class VectorCache:
                 found.append(self.folder.shard_file(part, shard))
         return found
 
-    def shards(self, part: Part) -> list[npt.NDArray[Any]]:
+    def shards(self, part: CachePart) -> list[npt.NDArray[Any]]:
         """Read-only maps of the shards of a complete part.
 
         Raises:
@@ -148,17 +151,17 @@ class VectorCache:
         """
         return [self.folder.read(part, shard) for shard in range(len(spans_of(self.plan, part)))]
 
-    def shard_files(self, part: Part) -> list[Path]:
+    def shard_files(self, part: CachePart) -> list[Path]:
         """Paths of the shards of a part."""
         return [self.folder.shard_file(part, shard) for shard in range(len(spans_of(self.plan, part)))]
 
-    def size(self, part: Part, shards: Sequence[int] | None = None) -> int:
+    def size(self, part: CachePart, shards: Sequence[int] | None = None) -> int:
         """Bytes of some shards of a part, or of all."""
         spans = spans_of(self.plan, part)
         chosen = spans if shards is None else [spans[shard] for shard in shards]
         if part == "types":
             return sum(end - start for start, end in chosen) * self.vector_size // 2 * 4
-        return self._tokens(chosen) * self.vector_size * STORAGE[self._config.storage].itemsize
+        return self._tokens(chosen) * self.vector_size * _STORAGE[self._config.storage].itemsize
 
     def bytes_of(self, layers: Collection[Layer]) -> int:
         """What it takes to hold these layers in memory."""
@@ -188,7 +191,9 @@ class VectorCache:
             del self.plan
 
     def _filler(self, device: torch.device, progress: Progress) -> CacheFiller:
-        return CacheFiller(self.folder, self.plan, self._corpus.types, self._model, self._config, device, progress)
+        build = partial(build_own_encoder, self._config, self._model, device)
+        storage = _STORAGE[self._config.storage]
+        return CacheFiller(self.folder, self.plan, self._corpus.types, build, storage, progress)
 
     def _tokens(self, spans: Sequence[Span]) -> int:
         return sum(end - start for start, end in map(self.plan.token_span, spans))

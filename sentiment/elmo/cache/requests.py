@@ -39,7 +39,7 @@ def cache_requests(
             continue
         model = model_of(config.elmo.model)
         vectors = VectorCache(corpus_of(config.data), config.elmo, model, results.elmo_caches)
-        need = found.get(vectors.folder.path.name) or CacheRequest(config, vectors, ())
-        layers = sorted({*need.layers, *layers_of(config.elmo)}, key=LAYERS.index)
-        found[vectors.folder.path.name] = replace(need, layers=tuple(layers))
+        request = found.get(vectors.folder.path.name) or CacheRequest(config, vectors, ())
+        layers = sorted({*request.layers, *layers_of(config.elmo)}, key=LAYERS.index)
+        found[vectors.folder.path.name] = replace(request, layers=tuple(layers))
     return list(found.values())

@@ -15,15 +15,15 @@ from typing import Any, BinaryIO, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.elmo.cache.cache_plan import CachePlan, Span
+from sentiment.elmo.cache.plan import CachePlan, Span
 from sentiment.errors import ElmoError
 from sentiment.files import sha256_of, write_atomically, write_json
 
 # To be raised whenever the same corpus and model would give other vectors or files.
 FORMAT_VERSION = 1
 
-Part = Literal["types", "first", "top"]
-PARTS: tuple[Part, ...] = get_args(Part)
+CachePart = Literal["types", "first", "top"]
+PARTS: tuple[CachePart, ...] = get_args(CachePart)
 
 _PLAN_FILE = "plan.json"
 _PLAN_ARRAYS = ("tweet_of_row", "offsets", "token_types")
@@ -35,15 +35,15 @@ class CacheFolder:
 
     path: Path
 
-    def claim_file(self, part: Part, shard: int) -> Path:
+    def claim_file(self, part: CachePart, shard: int) -> Path:
         """Held by the process that computes a shard; for all layers of the same tweets it is one."""
         return self.path / "claims" / f"{'types' if part == 'types' else 'tweets'}-{shard:05d}"
 
-    def shard_file(self, part: Part, shard: int) -> Path:
+    def shard_file(self, part: CachePart, shard: int) -> Path:
         """An array of the vectors of some types or tokens."""
         return self.path / f"{part}-{shard:05d}.npy"
 
-    def part_file(self, part: Part) -> Path:
+    def part_file(self, part: CachePart) -> Path:
         """Records of all shards of a part, written when the last one is there."""
         return self.path / f"{part}.json"
 
@@ -69,7 +69,7 @@ class CacheFolder:
             raise ElmoError(f"{self.path}: the plan of the cache is damaged ({error}); delete the folder") from None
         return CachePlan(**arrays, types=types)
 
-    def write_shard(self, part: Part, shard: int, vectors: npt.NDArray[Any], notes: dict[str, float]) -> None:
+    def write_shard(self, part: CachePart, shard: int, vectors: npt.NDArray[Any], notes: dict[str, float]) -> None:
         """Write a shard and then its record.
 
         Args:
@@ -82,7 +82,7 @@ class CacheFolder:
         record = {"sha256": _write_array(path, vectors), **_stamp(path), **notes}
         write_json(self._record_file(part, shard), record)
 
-    def record(self, part: Part, shard: int) -> dict[str, Any] | None:
+    def record(self, part: CachePart, shard: int) -> dict[str, Any] | None:
         """What is remembered of a shard; None unless it is there in full size."""
         with contextlib.suppress(FileNotFoundError):
             record: dict[str, Any] | None = self._records(part).get(str(shard))
@@ -92,7 +92,7 @@ class CacheFolder:
                 return record
         return None
 
-    def complete(self, part: Part, shards: int) -> None:
+    def complete(self, part: CachePart, shards: int) -> None:
         """Put one file in the place of the records of a part, all of whose shards are there."""
         records = {str(shard): self.record(part, shard) for shard in range(shards)}
         if records != self._records(part):
@@ -101,7 +101,7 @@ class CacheFolder:
             self._record_file(part, shard).unlink(missing_ok=True)
             self.claim_file(part, shard).unlink(missing_ok=True)
 
-    def damaged(self, part: Part, shards: int, suspicious_only: bool) -> list[int]:
+    def damaged(self, part: CachePart, shards: int, suspicious_only: bool) -> list[int]:
         """Shards whose content is not what was written.
 
         Args:
@@ -115,7 +115,7 @@ class CacheFolder:
                 found.append(shard)
         return found
 
-    def discard(self, part: Part, shard: int) -> None:
+    def discard(self, part: CachePart, shard: int) -> None:
         """Forget a shard."""
         self.shard_file(part, shard).unlink(missing_ok=True)
         self._record_file(part, shard).unlink(missing_ok=True)
@@ -125,7 +125,7 @@ class CacheFolder:
         for path in self.path.glob(".*.tmp"):
             path.unlink(missing_ok=True)
 
-    def read(self, part: Part, shard: int) -> npt.NDArray[Any]:
+    def read(self, part: CachePart, shard: int) -> npt.NDArray[Any]:
         """A read-only map of a shard.
 
         Raises:
@@ -138,10 +138,10 @@ class CacheFolder:
             raise ElmoError(f"{path}: cannot be read ({error}); {AGAIN}") from None
         return array
 
-    def _record_file(self, part: Part, shard: int) -> Path:
+    def _record_file(self, part: CachePart, shard: int) -> Path:
         return self.path / f"{part}-{shard:05d}.json"
 
-    def _records(self, part: Part) -> dict[str, Any]:
+    def _records(self, part: CachePart) -> dict[str, Any]:
         return _read_json(self.part_file(part)) if self.part_file(part).exists() else {}
 
 
@@ -166,7 +166,7 @@ class _Hashed:
         return self._file.write(data)
 
 
-def spans_of(plan: CachePlan, part: Part) -> list[Span]:
+def spans_of(plan: CachePlan, part: CachePart) -> list[Span]:
     """First and last + 1 of the types or tweets in each shard of a part."""
     return plan.type_spans if part == "types" else plan.tweet_spans
 
