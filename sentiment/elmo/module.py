@@ -99,7 +99,7 @@ class Elmo(nn.Module):
 
     def reset_states(self) -> None:
         """With the state `carry`, begin the next batch with zeros."""
-        self._encoder.reset_states()
+        self._encoder.load_state_dict({})
 
     def forward(self, inputs: torch.Tensor, word_inputs: None = None) -> ElmoOutput:
         """Representations of a batch of sentences.

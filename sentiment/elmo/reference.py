@@ -9,12 +9,11 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,17 +55,13 @@ class ReferenceElmo:
         """Values per token and layer."""
         return int(self._bilm.get_output_dim())
 
-    def reset_states(self) -> None:
-        """Begin the next batch with zeros."""
-        self._lstm.reset_states()
-
     def state_dict(self) -> dict[str, torch.Tensor]:
         """As `ElmoEncoder.state_dict`; copies, since allennlp changes its state in place."""
         states = self._lstm._states if self._carry else None
         return {name: part.clone() for name, part in zip(_STATE, states or (), strict=False)}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Go on from what `state_dict` returned; from zeros, if it is empty."""
         self._lstm._states = tuple(state[name].clone().to(self._device) for name in _STATE) if state else None
 
     @torch.inference_mode(False)  # in evaluation too: allennlp changes its state in place, which is refused later
@@ -84,7 +79,7 @@ class ReferenceElmo:
         for start in range(0, len(tweets), batch_tweets):
             batch = tweets[start : start + batch_tweets]
             if not self._carry:
-                # Its own switch for this, `stateful`, fails at a batch that is larger than the one before.
+                # Its own switch, `stateful`, fails when a batch is larger than the one before.
                 self._begin(len(batch))
             activations = self._bilm(self._elmo.batch_to_ids(batch).to(self._device))["activations"]
             for layer, part in parts.items():
@@ -100,9 +95,8 @@ class ReferenceElmo:
         return self._bilm._elmo_lstm
 
     def _begin(self, tweets: int) -> None:
-        self.reset_states()
-        if self._initial is not None:
-            self._lstm._states = tuple(part.expand(-1, tweets, -1).contiguous() for part in self._initial)
+        initial = self._initial
+        self._lstm._states = tuple(part.expand(-1, tweets, -1).contiguous() for part in initial) if initial else None
 
 
 def reference_is_installed() -> bool:
@@ -147,68 +141,39 @@ def _batch_to_ids(mapper: Any, batch: Sequence[Sequence[str]]) -> torch.Tensor:
 def _folder() -> Path | None:
     if "allennlp" in sys.modules:
         return Path(sys.modules["allennlp"].__path__[0])
-    # Looking for a package of the top level runs none of its code.
+    # Looking for a top-level package runs none of its code.
     spec = importlib.util.find_spec("allennlp")
     return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
 
 
-class _FromParams:
-    """Stands for allennlp's configuration by files."""
-
-
-class _Registrable(_FromParams):
-    """Stands for allennlp's registry, whose decorators change nothing."""
+class _StandIn:
+    """Stands for a class that ELMo's files only name, register with or derive from."""
 
     @classmethod
     def register(cls, *_: Any, **__: Any) -> Callable[[Any], Any]:
         return lambda registered: registered
 
 
-class _TokenIndexer(_Registrable):
-    """Stands for the base of what turns tokens into numbers."""
-
-    def __init__(self, token_min_padding_length: int = 0) -> None:
-        self.token_min_padding_length = token_min_padding_length
-
-
-class _ConfigurationError(Exception):
-    """Stands for allennlp's own."""
-
-
-def _lazy_groups_of(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
-        yield group
-
-
-def _empty_class(name: str) -> type:
-    return type(name, (), {})
-
-
 def _not_needed(*_: Any) -> Any:
-    raise NotImplementedError("this part of allennlp is not used by its ELMo")
+    raise NotImplementedError("ELMo does not use this part of allennlp")
 
 
-class _StandIns:
-    """Module by module, what ELMo's files import from the rest of allennlp."""
+_NOT_NEEDED = ("lazy_groups_of", "pad_sequence_to_length", "int_to_device", "is_distributed", "is_global_primary")
 
-    NAMES: ClassVar[dict[str, dict[str, Any]]] = {
-        "common.checks": {"ConfigurationError": _ConfigurationError},
-        "common.file_utils": {"cached_path": lambda path: path},
-        "common.util": {
-            "lazy_groups_of": _lazy_groups_of,
-            "pad_sequence_to_length": _not_needed,
-            "int_to_device": _not_needed,
-            "is_distributed": lambda: False,
-            "is_global_primary": lambda: True,
-        },
-        "data.instance": {"Instance": _empty_class("Instance")},
-        "data.vocabulary": {"Vocabulary": _empty_class("Vocabulary")},
-        "data.batch": {"Batch": _empty_class("Batch")},
-        "data.fields": {"TextField": _empty_class("TextField")},
-        "data.tokenizers.token_class": {"Token": _empty_class("Token")},
-        "data.token_indexers.token_indexer": {"TokenIndexer": _TokenIndexer, "IndexedTokenList": dict},
-    }
+# What ELMo's files import from the rest of allennlp, by module.
+_STAND_INS: dict[str, dict[str, Any]] = {
+    "common": {"FromParams": _StandIn, "Registrable": _StandIn},
+    "common.checks": {"ConfigurationError": ElmoError},
+    "common.file_utils": {"cached_path": lambda path: path},
+    "common.util": dict.fromkeys(_NOT_NEEDED, _not_needed),
+    "data.instance": {"Instance": _StandIn},
+    "data.vocabulary": {"Vocabulary": _StandIn},
+    "data.batch": {"Batch": _StandIn},
+    "data.fields": {"TextField": _StandIn},
+    "data.tokenizers": {"Token": _StandIn},
+    "data.tokenizers.token_class": {"Token": _StandIn},
+    "data.token_indexers.token_indexer": {"TokenIndexer": _StandIn, "IndexedTokenList": dict},
+}
 
 
 def _put_stand_ins(folder: Path) -> None:
@@ -216,9 +181,6 @@ def _put_stand_ins(folder: Path) -> None:
         package = ModuleType(f"allennlp{name}")
         package.__path__ = [str(folder.joinpath(*name.split(".")))]
         sys.modules[package.__name__] = package
-    for name, contents in _StandIns.NAMES.items():
-        module = ModuleType(f"allennlp.{name}")
+    for name, contents in _STAND_INS.items():
+        module = sys.modules.setdefault(f"allennlp.{name}", ModuleType(f"allennlp.{name}"))
         vars(module).update(contents)
-        sys.modules[module.__name__] = module
-    vars(sys.modules["allennlp.common"]).update(FromParams=_FromParams, Registrable=_Registrable)
-    vars(sys.modules["allennlp.data.tokenizers"])["Token"] = sys.modules["allennlp.data.tokenizers.token_class"].Token

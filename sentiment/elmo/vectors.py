@@ -1,4 +1,4 @@
-"""Vectors of a batch's tweets: out of a cache, wherever it is held, or computed now."""
+"""The vectors of the tweets of a batch, read from a cache or computed for each batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,17 +15,21 @@ from sentiment.elmo.encoder.encoder import Layer
 
 
 class CachedVectors:
-    """Reads the layers of a cache."""
+    """Reads the layers of a cache.
+
+    Args:
+        device: on which the vectors are wanted.
+        ahead: whether it pays to read a batch before it is asked for.
+    """
 
     def __init__(self, plan: CachePlan, layers: dict[Layer, LayerRows], device: torch.device, ahead: bool) -> None:
-        """Args: device: on which the vectors are wanted; ahead: whether to read a batch before it is asked for."""
         self._plan, self._layers, self._device = plan, layers, device
         self.ahead = ahead
-        # To a GPU fewer bytes travel in the precision of storage.
+        # Vectors go to a GPU as they are stored, which is often in half the bytes.
         self._dtype = torch.float32 if device.type == "cpu" else None
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
-        """Each layer of these rows of the corpus, (rows, longest, vector) of float32, zeros after a tweet's end."""
+        """Each layer of these rows of the corpus: (rows, longest, vector) of float32, zeros after a tweet's end."""
         tweets = self._plan.tweet_of_row[rows]
         starts = self._plan.offsets[tweets]
         lengths = self._plan.offsets[tweets + 1] - starts
@@ -43,7 +47,12 @@ class CachedVectors:
 
 
 class FreshVectors:
-    """Computes the layers of the tweets of each batch."""
+    """Computes the vectors for each batch.
+
+    Args:
+        tokens_of: the tokens of the tweet in a row.
+        device: on which the vectors are wanted.
+    """
 
     ahead = False
 
@@ -54,7 +63,6 @@ class FreshVectors:
         layers: Sequence[Layer],
         device: torch.device,
     ) -> None:
-        """Args: tokens_of: the tokens of the tweet in a row."""
         self._encoder, self._tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
@@ -77,9 +85,10 @@ class FreshVectors:
 
 
 def open_vectors(cache: VectorCache, layers: Sequence[Layer], device: torch.device, place: Place) -> CachedVectors:
-    """Open a complete cache for training on a device; what a batch contains does not depend on the place.
+    """Open a complete cache; batches are the same from each place.
 
     Args:
+        device: on which the vectors are wanted.
         place: where the vectors are held.
 
     Raises:
@@ -91,14 +100,14 @@ def open_vectors(cache: VectorCache, layers: Sequence[Layer], device: torch.devi
         if layer == "token":
             rows[layer] = TypeRows(_in_memory(cache.shards("types"), home), cache.plan.token_types)
         elif place == "disk":
-            rows[layer] = DiskRows(cache.shards(layer), cache.shard_files(layer))
+            rows[layer] = DiskRows(cache.shards(layer))
         else:
             rows[layer] = MemoryRows(_in_memory(cache.shards(layer), home))
     return CachedVectors(cache.plan, rows, device, ahead=home != device or place == "disk")
 
 
 def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
-    """All shards one after the other; no more than one is in memory twice."""
+    """All shards one after the other; at most one of them is in memory twice."""
     dtype = torch.from_numpy(np.empty(0, shards[0].dtype)).dtype
     whole = torch.empty(sum(map(len, shards)), shards[0].shape[1], dtype=dtype, device=device)
     start = 0

@@ -294,7 +294,7 @@ def test_missing_shard_file_is_named(cache: VectorCache) -> None:
     victim = cache.folder.shard_file("top", 0)
     with open(victim, "r+b") as file:
         file.truncate(200)
-    with pytest.raises(ElmoError, match=r"top-00000\.npy: has become shorter"):
+    with pytest.raises(ElmoError, match=r"top-00000\.npy: was truncated"):
         vectors.gather(np.arange(10), 25)
     victim.unlink()
     with pytest.raises(ElmoError, match=r"top-00000\.npy: cannot be read .*the same command computes it again"):

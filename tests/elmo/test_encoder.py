@@ -112,7 +112,7 @@ def test_carried_state_continues_where_the_row_ended_and_can_be_reset(tiny: Mode
     tweets = [["one"], ["two", "words"], ["and", "three", "words"]]
     first = elmo.encode(tweets, ["top"]).layers["top"]
     assert not torch.allclose(elmo.encode(tweets, ["top"]).layers["top"], first, atol=1e-3)
-    elmo.reset_states()
+    elmo.load_state_dict({})
     assert torch.equal(elmo.encode(tweets, ["top"]).layers["top"], first)
 
 

@@ -88,16 +88,12 @@ class ElmoEncoder:
         """Values per token and layer."""
         return self.options.vector_size
 
-    def reset_states(self) -> None:
-        """With `carry`, begin the next batch with zeros."""
-        self._carried = None
-
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The recurrent state that the next batch begins with; empty before the first one, and unless it is carried."""
         return dict(vars(self._carried)) if self._carried else {}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Go on from what `state_dict` returned; from zeros, if it is empty."""
         self._carried = LstmState(**{name: part.to(self.device) for name, part in state.items()}) if state else None
 
     def type_vectors(self, tokens: Sequence[str]) -> torch.Tensor:

@@ -65,8 +65,7 @@ class LstmLayer:
             inputs: (rows, vector) of float32, or (distinct inputs, vector) if they are given by number.
             numbers: (rows,) of int64: the input of each row; None if inputs are not given by number.
             step_sizes: rows of each step, never rising.
-            hidden: (tweets, vector): state before the first step.
-            cells: (tweets, cells): likewise.
+            hidden, cells: (tweets, vector) and (tweets, cells): state before the first step.
 
         Returns:
             Output (rows, vector) and, after each tweet's own last step, hidden state and cells; all float32.
@@ -175,8 +174,8 @@ class LstmStack:
             inputs: (distinct inputs, vector) of float32.
             numbers: (rows,) of int64: the input of each row.
             step_sizes: rows of each step, never rising.
-            hidden: (layers, tweets, vector): state before the first step.
-            cells: (layers, tweets, cells): likewise.
+            hidden, cells: (layers, tweets, vector) and (layers, tweets, cells): state before the first step.
+            depth: number of layers to run.
 
         Returns:
             The output of each layer, (rows, vector); and hidden state (depth, tweets, vector) and cells
