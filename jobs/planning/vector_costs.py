@@ -10,7 +10,7 @@ from sentiment.config import RunConfig
 from sentiment.run_dir import Results
 
 if TYPE_CHECKING:
-    from sentiment.elmo.cache.cache_requests import CacheRequest
+    from sentiment.elmo.cache.requests import CacheRequest
 
 _GIGABYTE = 1e9
 
@@ -26,29 +26,29 @@ def show_vectors(grid: ExpandedGrid, configs: Sequence[RunConfig], results: Resu
     if not readers:
         return
     from sentiment.data.corpus.corpus import find_corpus
-    from sentiment.elmo.cache.cache_requests import cache_requests
+    from sentiment.elmo.cache.requests import cache_requests
 
     found = {data: find_corpus(data, results) for data in dict.fromkeys(config.data for config in readers)}
     corpora = {data: corpus for data, corpus in found.items() if corpus}
-    needs = cache_requests([one for one in readers if one.data in corpora], results, corpora.__getitem__)
-    yield from _show_known(grid, needs)
+    requests = cache_requests([one for one in readers if one.data in corpora], results, corpora.__getitem__)
+    yield from _show_known(grid, requests)
     for config in {one.data: one for one in readers if one.data not in corpora}.values():
         command = _command(grid, config, "data", "--config", sections=("data.",))
         yield f"ELMo's vectors come on top, once for all runs; how many bytes is known after `{command}`"
 
 
-def _show_known(grid: ExpandedGrid, needs: Sequence["CacheRequest"]) -> Iterator[str]:
+def _show_known(grid: ExpandedGrid, requests: Sequence["CacheRequest"]) -> Iterator[str]:
     """The sum, and a line for each cache."""
-    volumes = [need.cache.volume(need.layers) for need in needs]
+    volumes = [request.cache.volume(request.layers) for request in requests]
     if volumes:
         size, missing = sum(one.bytes for one in volumes), sum(one.missing_bytes for one in volumes)
         yield f"ELMo's vectors come on top, once for all runs: {_parts(size, missing)}"
-    for need, volume in zip(needs, volumes, strict=True):
-        plan = need.cache.plan
-        tweets = f"{', '.join(need.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets"
-        yield f"  {need.cache.model_name}: {_parts(volume.bytes, volume.missing_bytes)} ({tweets})"
+    for request, volume in zip(requests, volumes, strict=True):
+        plan = request.cache.plan
+        tweets = f"{', '.join(request.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets"
+        yield f"  {request.cache.model_name}: {_parts(volume.bytes, volume.missing_bytes)} ({tweets})"
         if volume.missing_bytes:
-            command = _command(grid, need.config, "encode", "--dry-run", sections=("data.", "elmo."))
+            command = _command(grid, request.config, "encode", "--dry-run", sections=("data.", "elmo."))
             yield f"    how long they take on a machine is tried there by `{command}`"
 
 

@@ -51,11 +51,11 @@ class TweetVectors(Protocol):
             longest: tokens of the longest of them.
         """
 
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """The recurrent state after the tweets gathered so far, for the checkpoint; empty if there is none."""
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Recurrent state to checkpoint, on which the vectors of the next batch depend; empty if there is none."""
 
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """Go on from a recurrent state that `carried` returned."""
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` returned."""
 
 
 class TokenStore:

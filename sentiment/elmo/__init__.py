@@ -1,1 +1,23 @@
-"""ELMo (Peters et al. 2018): the published encoder, read from the official files, exact and fast."""
+"""ELMo (Peters et al. 2018): the published encoder, read from the official files, exact and fast.
+
+`Elmo`, `batch_to_ids` and `ScalarMix` are used as those of `allennlp.modules`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sentiment.elmo.encoder.characters import batch_to_ids
+    from sentiment.elmo.module import Elmo
+    from sentiment.elmo.scalar_mix import ScalarMix
+else:
+    _MODULES = {"Elmo": "module", "ScalarMix": "scalar_mix", "batch_to_ids": "encoder.characters"}
+
+    def __getattr__(name):
+        """Load torch only for those who use it: looking for a model's files does not."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+__all__ = ["Elmo", "ScalarMix", "batch_to_ids"]

@@ -1,4 +1,4 @@
-"""ELMo models by name: where their files are published, how they are fetched, and how they are found and trusted."""
+"""ELMo models by name: where they are published, and how their files are fetched, found and checked."""
 
 import json
 import os
@@ -21,10 +21,10 @@ SERVERS = (
     "https://allennlp.s3.amazonaws.com/models/elmo/",
     "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo/",
 )
-"""Both give the same files; no checksum was ever published."""
+"""Both serve the same files, for which no checksum was ever published."""
 
 TINY = "tiny"
-"""A model of random numbers, for tests and demonstrations."""
+"""Name of a model of random numbers, for tests and demonstrations."""
 
 _TIMEOUT_SECONDS = 30
 
@@ -35,21 +35,21 @@ class PublishedModel:
 
     folder: str
     weights_size: int | None = None
-    """In bytes, where it is known."""
+    """In bytes; None where it is unknown."""
 
     @property
     def options_file(self) -> str:
-        """Name of the file of options."""
+        """Name of the file with the sizes of the model."""
         return f"elmo_{self.folder}_options.json"
 
     @property
     def weights_file(self) -> str:
-        """Name of the file of weights."""
+        """Name of the file with the weights."""
         return f"elmo_{self.folder}_weights.hdf5"
 
     @property
     def record_file(self) -> str:
-        """Name of the file where this program remembers the checksums of what it fetched first."""
+        """Name of the file that records size and SHA-256 of both files when they are first fetched."""
         return f"elmo_{self.folder}_checksums.json"
 
 
@@ -63,7 +63,7 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model on this machine, checked: sizes of all weights fit the options, and nothing is truncated."""
+    """A model on this machine whose weights are complete and have the shapes that its options say."""
 
     name: str
     options_path: Path
@@ -72,15 +72,15 @@ class ModelFiles:
     checksums: dict[str, str]
     """SHA-256 by file name."""
     random: bool
-    """Whether the weights are random numbers, whose results say nothing about ELMo."""
+    """Whether the weights are random numbers, so that results say nothing about ELMo."""
 
     @property
     def fingerprint(self) -> str:
-        """Of the contents, wherever they are and however they are called."""
+        """Fingerprint of the contents, whatever the names of the files."""
         return fingerprint([self.checksums[path.name] for path in (self.options_path, self.weights_path)])
 
     def read_weights(self) -> Weights:
-        """Read all numbers.
+        """Read the weights.
 
         Raises:
             ElmoError: a part of the file is damaged.
@@ -89,15 +89,15 @@ class ModelFiles:
 
 
 def find_elmo(model: str, folder: Path) -> ModelFiles:
-    """Find and check a model without any network.
+    """Find and check a model, without any network.
 
     Args:
-        model: a published name, `tiny`, or the path of a folder with one file each that ends in `options.json` and
-            `weights.hdf5`.
-        folder: where models are kept.
+        model: a published name, `tiny`, or the path of a folder that holds one file whose name ends in `options.json`
+            and one whose name ends in `weights.hdf5`.
+        folder: where published models are kept.
 
     Raises:
-        ElmoError: it is not here, is damaged, or is not what was here before.
+        ElmoError: the model is missing or damaged, or differs from what was first fetched.
     """
     if model in PUBLISHED:
         return _find_published(model, folder)
@@ -112,24 +112,28 @@ def find_elmo(model: str, folder: Path) -> ModelFiles:
 def fetch_elmo(
     name: str, folder: Path, progress: Progress | None = None, servers: Sequence[str] = SERVERS
 ) -> ModelFiles:
-    """Download a published model unless it is here, check it, and remember its checksums.
+    """Download the files of a published model that are missing, check them, and record their checksums.
 
-    An interrupted download is continued by the next call. Files that a user has put into `folder` are taken as well.
+    The next call continues an interrupted download. Files that a user has put into `folder` are accepted as well.
+
+    Args:
+        folder: where published models are kept.
+        servers: tried in this order; each has a folder per model.
 
     Raises:
-        DownloadError: a server gives nothing, or another file than the one that was fetched first.
-        ElmoError: the name is unknown, or the files are no ELMo model of consistent sizes; what was just fetched is
-            deleted then.
+        DownloadError: no server answers, or what arrives differs from what was first fetched.
+        ElmoError: the name is unknown, or the files are no ELMo model whose weights fit its options; files that have
+            just been fetched are then deleted.
     """
     if name not in PUBLISHED:
         raise ElmoError(f"ELMo model {name!r}: published are {', '.join(PUBLISHED)}")
     model, fetched = PUBLISHED[name], []
-    remembered = _read_record(folder / model.record_file)
+    recorded = _read_record(folder / model.record_file)
     for file in (model.options_file, model.weights_file):
         if not (folder / file).exists():
             urls = [f"{server}{model.folder}/{file}" for server in servers]
             known = model.weights_size if file == model.weights_file else None
-            size, sha256 = remembered.get(file) or (known or _size(file, urls, folder), "")
+            size, sha256 = recorded.get(file) or (known or _size(file, urls, folder), "")
             fetched.append(download(Remote(file, urls, size, sha256), folder, progress))
     try:
         files = _find_published(name, folder)
@@ -137,7 +141,7 @@ def fetch_elmo(
         for path in fetched:
             path.unlink()
         raise
-    if not remembered:
+    if not recorded:
         sizes = {path.name: path.stat().st_size for path in (files.options_path, files.weights_path)}
         record = {file: {"size": size, "sha256": files.checksums[file]} for file, size in sizes.items()}
         write_json(folder / model.record_file, record)
@@ -150,17 +154,17 @@ def _find_published(name: str, folder: Path) -> ModelFiles:
     for path in paths:
         if not path.is_file():
             raise ElmoError(
-                f"ELMo model {name!r} is not here: {path} is missing. `make elmo-weights MODELS={name}` fetches it "
-                "(on a machine with a network: a compute node never does)"
+                f"ELMo model {name!r} is not here: {path} is missing. `make elmo-weights MODELS={name}` fetches it, "
+                "on a machine with access to the internet"
             )
-    remembered = _read_record(folder / model.record_file)
-    wanted = {model.weights_file: model.weights_size} | {file: size for file, (size, _) in remembered.items()}
+    recorded = _read_record(folder / model.record_file)
+    wanted = {model.weights_file: model.weights_size} | {file: size for file, (size, _) in recorded.items()}
     for path in paths:
         size = path.stat().st_size
         if wanted.get(path.name) not in (None, size):
             raise ElmoError(f"{path}: has {size:,} bytes where {wanted[path.name]:,} are expected; {_AGAIN}")
     files = _checked(name, *paths)
-    for file, (_, sha256) in remembered.items():
+    for file, (_, sha256) in recorded.items():
         if files.checksums[file] != sha256:
             raise ElmoError(f"{folder / file}: is not the file that was fetched first (its SHA-256 differs); {_AGAIN}")
     return files
@@ -178,7 +182,7 @@ def _checked(name: str, options_path: Path, weights_path: Path) -> ModelFiles:
 
 
 def _tiny(folder: Path) -> tuple[Path, Path]:
-    """Make the model in a folder of its own, which is renamed when complete; several processes may do so."""
+    """Write the model unless it is here, into a temporary folder that is renamed when complete; returns both paths."""
     if not folder.is_dir():
         made = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         try:
@@ -195,7 +199,7 @@ def _only_file(folder: Path, ending: str) -> Path:
     found = sorted(path for path in folder.iterdir() if path.name.endswith(ending))
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
-        raise ElmoError(f"{folder}: one file that ends in {ending} is needed to be an ELMo model; there is {names}")
+        raise ElmoError(f"{folder}: an ELMo model has one file whose name ends in {ending}; there is {names}")
     return found[0]
 
 
@@ -207,11 +211,13 @@ def _read_record(path: Path) -> dict[str, tuple[int, str]]:
         record = json.loads(path.read_bytes())
         return {str(file): (int(known["size"]), str(known["sha256"])) for file, known in record.items()}
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-        raise ElmoError(f"{path}: the remembered checksums cannot be read ({error}); delete it to trust anew") from None
+        raise ElmoError(
+            f"{path}: the recorded checksums cannot be read ({error}); delete it, and they are recorded anew"
+        ) from None
 
 
 def _size(file: str, urls: Sequence[str], folder: Path) -> int:
-    """In bytes, as the first server says that answers."""
+    """Size in bytes, from the first server that tells it."""
     failures = []
     for url in urls:
         request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # from our own list of servers
@@ -219,10 +225,10 @@ def _size(file: str, urls: Sequence[str], folder: Path) -> int:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
                 if length := response.headers.get("Content-Length"):
                     return int(length)
-                failures.append(f"{url}: does not say its size")
+                failures.append(f"{url}: the server does not tell the size")
         except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
             failures.append(f"{url}: {error}")
     tried = "\n  ".join(failures)
     raise DownloadError(
-        f"{file} could not be fetched:\n  {tried}\nwhere there is no network, put the file at {folder / file}"
+        f"{file} could not be fetched:\n  {tried}\nwithout access to the internet, put the file at {folder / file}"
     )

@@ -1,5 +1,6 @@
-"""The file `options.json` of an ELMo model: its sizes, and which datasets of which shapes its weights must have."""
+"""The file `options.json` of an ELMo model: its sizes, and the names and shapes of the datasets of its weights."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,13 +22,13 @@ class _Part(BaseModel):
 
 
 class CharacterEmbedding(_Part):
-    """Of one byte or mark."""
+    """The learned vector of a byte or mark."""
 
     dim: PositiveInt
 
 
 class CharacterCnn(_Part):
-    """From the characters of a token to its vector."""
+    """The network that turns the characters of a token into a vector."""
 
     embedding: CharacterEmbedding
     filters: Annotated[tuple[tuple[Annotated[int, Field(ge=1, le=CHARACTERS)], PositiveInt], ...], Field(min_length=1)]
@@ -35,27 +36,27 @@ class CharacterCnn(_Part):
     n_highway: Annotated[int, Field(ge=0)]
     activation: Literal["relu", "tanh"]
     max_characters_per_token: Annotated[int, Field(ge=CHARACTERS, le=CHARACTERS)]
-    # bilm-tf's training counts the kinds without the one for "no token" (261), its published files with it.
+    # 261 in options of bilm-tf's training, which do not count the kind for "no token"; 262 in published files.
     n_characters: Annotated[int, Field(ge=CHARACTER_KINDS - 1, le=CHARACTER_KINDS)]
 
     @property
     def features(self) -> int:
-        """Filters of all widths together."""
+        """Number of filters of all widths."""
         return sum(count for _, count in self.filters)
 
 
 class Lstm(_Part):
-    """Both directions of all layers."""
+    """The LSTM layers; all have the same sizes, in both directions."""
 
     dim: PositiveInt
     """Cells per layer and direction."""
     projection_dim: PositiveInt
-    """Values per direction of a vector, and of the recurrent state."""
+    """Size of the recurrent state of one direction, and of its half of a vector."""
     n_layers: PositiveInt
     cell_clip: PositiveFloat | None
-    """Largest absolute value of a cell."""
+    """Largest absolute value of a cell; None: no limit."""
     proj_clip: PositiveFloat | None
-    """Likewise of the projected state."""
+    """Largest absolute value of the projected state."""
     use_skip_connections: Literal[True]
 
 
@@ -67,11 +68,11 @@ class ElmoOptions(_Part):
 
     @property
     def vector_size(self) -> int:
-        """Values per token and layer, both directions together."""
+        """Values per token and layer, of both directions."""
         return DIRECTIONS * self.lstm.projection_dim
 
     def datasets(self) -> dict[str, Shape]:
-        """Name and shape of each dataset that the weights consist of, in the order in which they are used."""
+        """Name and shape of each dataset of the weights, in the order of their use."""
         cnn, features, size = self.char_cnn, self.char_cnn.features, self.lstm.projection_dim
         shapes: dict[str, Shape] = {"char_embed": (CHARACTER_KINDS - 1, cnn.embedding.dim)}
         for number, (width, count) in enumerate(cnn.filters):
@@ -92,14 +93,8 @@ class ElmoOptions(_Part):
 
     @property
     def parameters(self) -> int:
-        """How many numbers the weights are."""
-        total = 0
-        for shape in self.datasets().values():
-            count = 1
-            for size in shape:
-                count *= size
-            total += count
-        return total
+        """Number of weights."""
+        return sum(math.prod(shape) for shape in self.datasets().values())
 
 
 def cell_group(direction: int, layer: int) -> str:
@@ -111,7 +106,7 @@ def read_options(path: Path) -> ElmoOptions:
     """Read and check the options of a model.
 
     Raises:
-        ElmoError: the file is missing, is no JSON, or describes what this encoder does not know; all mistakes at once.
+        ElmoError: the file cannot be read, is no JSON, or has values that are not valid; the message lists all of them.
     """
     try:
         return ElmoOptions.model_validate_json(path.read_bytes())

@@ -30,15 +30,16 @@ SIZES = {
     "medium": _options(2048, 256, 1, 16, _PUBLISHED_FILTERS),
     "original": _options(4096, 512, 2, 16, _PUBLISHED_FILTERS),
 }
-"""Sizes of the published models (Peters et al. 2018), and one that computes in no time."""
+"""Sizes of the published models (Peters et al. 2018), and of a tiny one that is computed at once."""
 
 
 def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0, strength: float = 1.0) -> tuple[Path, Path]:
-    """Write `options.json` and `weights.hdf5` of an untrained model; the weights say that they are random.
+    """Write `options.json` and `weights.hdf5` of an untrained model; an attribute of the weights says so.
 
     Args:
+        folder: made if it is missing.
         seed: of the random numbers.
-        strength: how much larger than usual what enters and leaves an LSTM is; at 8, gates saturate and clips are met.
+        strength: factor of the weights of an LSTM's inputs and outputs; at 8, gates saturate and values are clipped.
 
     Returns:
         The paths of options and weights.
@@ -55,14 +56,14 @@ def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0, streng
                 values *= np.float32(strength)
             elif name.endswith("W_0"):
                 values[: len(values) // 2] *= np.float32(strength)
-                # Together with stronger output, weaker feedback: else the network is chaotic and rounding decides.
+                # Weaker feedback makes up for stronger output: else the network is chaotic and amplifies rounding.
                 values[len(values) // 2 :] /= np.float32(strength)
             file[name] = values
     return options_path, weights_path
 
 
 def _random(generator: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
-    """Numbers of such a size that values neither vanish nor grow on their way through the network."""
+    """Random numbers, scaled so that activations neither vanish nor grow from layer to layer."""
     summands = {1: 100, 2: shape[0]}.get(len(shape), int(np.prod(shape[:-1])))
     spread = 1.0 if name == "char_embed" else summands**-0.5
     return generator.standard_normal(shape, np.float32) * np.float32(spread)

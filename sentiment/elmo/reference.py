@@ -1,19 +1,19 @@
-"""The reference: allennlp 2.10.1's own ELMo, the one file that imports allennlp.
+"""The reference: allennlp 2.10.1's own ELMo. No other file imports allennlp.
 
-allennlp is archived, and its packages want versions of torch that no supported Python has. Its ELMo needs none of
-them: only the `__init__` files of the packages around it do. So those are replaced by empty ones, and what ELMo's own
-files import of the rest by stand-ins; the nine files that compute are the real ones.
+allennlp is archived and requires versions of torch and of other packages that no supported Python has. ELMo's own nine
+files need none of them; only the `__init__` files of the packages around them do. Those are replaced by empty modules,
+and whatever else ELMo's files import from allennlp by stand-ins. The nine files that compute are the real ones.
 """
 
 import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,22 +22,25 @@ from sentiment.elmo.encoder.encoder import LAYERS, Encoded, Layer
 from sentiment.elmo.encoder.state import WARM_TEXT, StateMode
 from sentiment.errors import ElmoError
 
+# In the order in which allennlp holds both parts of its state.
+_STATE = ("hidden", "cells")
+
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")
 
 
 class ReferenceElmo:
-    """allennlp's ELMo behind the same method as ours, with the same choice of states."""
+    """allennlp's ELMo with the methods of `ElmoEncoder`, and with the same choice of states.
+
+    Raises:
+        ElmoError: allennlp is not installed.
+    """
 
     def __init__(
         self, options: Path, weights: Path, state: StateMode = "carry", device: torch.device | str = "cpu"
     ) -> None:
-        """Read a model.
-
-        Raises:
-            ElmoError: allennlp is not installed.
-        """
-        self.module = reference_elmo(options, weights).to(device)
-        self._bilm = self.module._elmo_lstm
+        self._elmo = allennlp_elmo()
+        module = self._elmo.Elmo(str(options), str(weights), num_output_representations=1)
+        self._bilm = module.eval().to(device)._elmo_lstm
         self._device = device
         self._initial: tuple[torch.Tensor, ...] | None = None
         self._carry = True
@@ -52,17 +55,14 @@ class ReferenceElmo:
         """Values per token and layer."""
         return int(self._bilm.get_output_dim())
 
-    def reset_states(self) -> None:
-        """Begin anew from zeros."""
-        self._lstm.reset_states()
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """As `ElmoEncoder.state_dict`; copies, since allennlp changes its state in place."""
+        states = self._lstm._states if self._carry else None
+        return {name: part.clone() for name, part in zip(_STATE, states or (), strict=False)}
 
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """With `carry`, what the tweets so far have left; a copy, since allennlp changes it in place."""
-        return tuple(part.clone() for part in self._lstm._states or ()) if self._carry else ()
-
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """With `carry`, encode from now on as after the tweets that left this."""
-        self._lstm._states = tuple(part.clone().to(self._device) for part in carried) or None
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` returned; from zeros, if it is empty."""
+        self._lstm._states = tuple(state[name].clone().to(self._device) for name in _STATE) if state else None
 
     @torch.inference_mode(False)  # in evaluation too: allennlp changes its state in place, which is refused later
     @torch.no_grad()
@@ -73,15 +73,15 @@ class ReferenceElmo:
         batch_tweets: int = 256,
         dtype: torch.dtype = torch.float32,
     ) -> Encoded:
-        """Vectors of tokenised tweets, in batches as they come; all layers are computed, whatever is asked for."""
+        """Vectors of tokenised tweets, in batches that follow their order; all layers are computed in any case."""
         parts: dict[Layer, list[torch.Tensor]] = {layer: [] for layer in LAYERS if layer in layers}
         lengths = [len(tweet) for tweet in tweets]
         for start in range(0, len(tweets), batch_tweets):
             batch = tweets[start : start + batch_tweets]
             if not self._carry:
-                # Its own switch for this, `stateful`, fails at a batch that is larger than the one before.
+                # Its own switch, `stateful`, fails when a batch is larger than the one before.
                 self._begin(len(batch))
-            activations = self._bilm(reference_batch_to_ids(batch).to(self._device))["activations"]
+            activations = self._bilm(self._elmo.batch_to_ids(batch).to(self._device))["activations"]
             for layer, part in parts.items():
                 padded = activations[LAYERS.index(layer)]
                 # Without the marks before and after each tweet.
@@ -95,9 +95,8 @@ class ReferenceElmo:
         return self._bilm._elmo_lstm
 
     def _begin(self, tweets: int) -> None:
-        self.reset_states()
-        if self._initial is not None:
-            self._lstm._states = tuple(part.expand(-1, tweets, -1).contiguous() for part in self._initial)
+        initial = self._initial
+        self._lstm._states = tuple(part.expand(-1, tweets, -1).contiguous() for part in initial) if initial else None
 
 
 def reference_is_installed() -> bool:
@@ -105,34 +104,33 @@ def reference_is_installed() -> bool:
     return _folder() is not None
 
 
-def reference_elmo(options: Path, weights: Path, **arguments: Any) -> Any:
-    """allennlp's `Elmo` module in evaluation mode with one mixture of layers, unless the arguments say otherwise.
+def allennlp_elmo() -> ModuleType:
+    """The module `allennlp.modules.elmo` with `Elmo`, `ScalarMix` and `batch_to_ids`.
+
+    `batch_to_ids` is replaced by one that needs no other part of allennlp; its ids are those of allennlp's own
+    `ELMoCharacterMapper`.
 
     Raises:
         ElmoError: allennlp is not installed.
     """
-    elmo = _import("allennlp.modules.elmo")
-    arguments = {"num_output_representations": 1, "dropout": 0.0} | arguments
-    return elmo.Elmo(str(options), str(weights), **arguments).eval()
-
-
-def reference_scalar_mix(layers: int, layer_norm: bool = False) -> torch.nn.Module:
-    """allennlp's `ScalarMix`.
-
-    Raises:
-        ElmoError: allennlp is not installed.
-    """
-    module: torch.nn.Module = _import("allennlp.modules.scalar_mix").ScalarMix(layers, do_layer_norm=layer_norm)
+    folder = _folder()
+    if folder is None:
+        raise ElmoError(
+            "allennlp, the reference for ELMo, is not installed here: `make setup` installs it; "
+            "or choose the default backend, which computes the same"
+        )
+    if "allennlp" not in sys.modules:
+        _put_stand_ins(folder)
+    with warnings.catch_warnings():
+        # Archived files are not mended any more, so a warning about them helps nobody.
+        warnings.simplefilter("ignore")
+        module = importlib.import_module("allennlp.modules.elmo")
+    vars(module)["batch_to_ids"] = partial(_batch_to_ids, module.ELMoCharacterMapper())
     return module
 
 
-def reference_batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
-    """(sentences, tokens of the longest, 50): each token by allennlp's own `ELMoCharacterMapper`.
-
-    Raises:
-        ElmoError: allennlp is not installed.
-    """
-    mapper = _import("allennlp.data.token_indexers.elmo_indexer").ELMoCharacterMapper()
+def _batch_to_ids(mapper: Any, batch: Sequence[Sequence[str]]) -> torch.Tensor:
+    """(sentences, tokens of the longest, 50) of int64."""
     ids = torch.zeros(len(batch), max(map(len, batch), default=0), mapper.max_word_length, dtype=torch.long)
     for row, sentence in enumerate(batch):
         for column, token in enumerate(sentence):
@@ -143,83 +141,39 @@ def reference_batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
 def _folder() -> Path | None:
     if "allennlp" in sys.modules:
         return Path(sys.modules["allennlp"].__path__[0])
-    # Looking for a package of the top level runs none of its code.
+    # Looking for a top-level package runs none of its code.
     spec = importlib.util.find_spec("allennlp")
     return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
 
 
-def _import(name: str) -> Any:
-    folder = _folder()
-    if folder is None:
-        raise ElmoError(
-            "allennlp, the reference for ELMo, is not installed here: `make setup` installs it; "
-            "or choose the default backend, which computes the same"
-        )
-    if "allennlp" not in sys.modules:
-        _put_stand_ins(folder)
-    with warnings.catch_warnings():
-        # What is old in archived files is no news to anybody.
-        warnings.simplefilter("ignore")
-        return importlib.import_module(name)
-
-
-class _FromParams:
-    """Stands for allennlp's configuration by files."""
-
-
-class _Registrable(_FromParams):
-    """Stands for allennlp's registry, whose decorators change nothing."""
+class _StandIn:
+    """Stands for a class that ELMo's files only name, register with or derive from."""
 
     @classmethod
     def register(cls, *_: Any, **__: Any) -> Callable[[Any], Any]:
         return lambda registered: registered
 
 
-class _TokenIndexer(_Registrable):
-    """Stands for the base of what turns tokens into numbers."""
-
-    def __init__(self, token_min_padding_length: int = 0) -> None:
-        self.token_min_padding_length = token_min_padding_length
-
-
-class _ConfigurationError(Exception):
-    """Stands for allennlp's own."""
-
-
-def _lazy_groups_of(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    iterator = iter(items)
-    while group := list(islice(iterator, size)):
-        yield group
-
-
-def _empty_class(name: str) -> type:
-    return type(name, (), {})
-
-
 def _not_needed(*_: Any) -> Any:
-    raise NotImplementedError("this part of allennlp is not used by its ELMo")
+    raise NotImplementedError("ELMo does not use this part of allennlp")
 
 
-class _StandIns:
-    """Module by module, what ELMo's files import from the rest of allennlp."""
+_NOT_NEEDED = ("lazy_groups_of", "pad_sequence_to_length", "int_to_device", "is_distributed", "is_global_primary")
 
-    NAMES: ClassVar[dict[str, dict[str, Any]]] = {
-        "common.checks": {"ConfigurationError": _ConfigurationError},
-        "common.file_utils": {"cached_path": lambda path: path},
-        "common.util": {
-            "lazy_groups_of": _lazy_groups_of,
-            "pad_sequence_to_length": _not_needed,
-            "int_to_device": _not_needed,
-            "is_distributed": lambda: False,
-            "is_global_primary": lambda: True,
-        },
-        "data.instance": {"Instance": _empty_class("Instance")},
-        "data.vocabulary": {"Vocabulary": _empty_class("Vocabulary")},
-        "data.batch": {"Batch": _empty_class("Batch")},
-        "data.fields": {"TextField": _empty_class("TextField")},
-        "data.tokenizers.token_class": {"Token": _empty_class("Token")},
-        "data.token_indexers.token_indexer": {"TokenIndexer": _TokenIndexer, "IndexedTokenList": dict},
-    }
+# What ELMo's files import from the rest of allennlp, by module.
+_STAND_INS: dict[str, dict[str, Any]] = {
+    "common": {"FromParams": _StandIn, "Registrable": _StandIn},
+    "common.checks": {"ConfigurationError": ElmoError},
+    "common.file_utils": {"cached_path": lambda path: path},
+    "common.util": dict.fromkeys(_NOT_NEEDED, _not_needed),
+    "data.instance": {"Instance": _StandIn},
+    "data.vocabulary": {"Vocabulary": _StandIn},
+    "data.batch": {"Batch": _StandIn},
+    "data.fields": {"TextField": _StandIn},
+    "data.tokenizers": {"Token": _StandIn},
+    "data.tokenizers.token_class": {"Token": _StandIn},
+    "data.token_indexers.token_indexer": {"TokenIndexer": _StandIn, "IndexedTokenList": dict},
+}
 
 
 def _put_stand_ins(folder: Path) -> None:
@@ -227,9 +181,6 @@ def _put_stand_ins(folder: Path) -> None:
         package = ModuleType(f"allennlp{name}")
         package.__path__ = [str(folder.joinpath(*name.split(".")))]
         sys.modules[package.__name__] = package
-    for name, contents in _StandIns.NAMES.items():
-        module = ModuleType(f"allennlp.{name}")
+    for name, contents in _STAND_INS.items():
+        module = sys.modules.setdefault(f"allennlp.{name}", ModuleType(f"allennlp.{name}"))
         vars(module).update(contents)
-        sys.modules[module.__name__] = module
-    vars(sys.modules["allennlp.common"]).update(FromParams=_FromParams, Registrable=_Registrable)
-    vars(sys.modules["allennlp.data.tokenizers"])["Token"] = sys.modules["allennlp.data.tokenizers.token_class"].Token

@@ -1,64 +1,35 @@
-"""Vectors of a batch's tweets: out of a cache, wherever it is held, or computed now."""
+"""The vectors of the tweets of a batch, read from a cache or computed for each batch."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 
-from sentiment.config import ElmoConfig
 from sentiment.data.batches import Rows
+from sentiment.elmo.backends import Encoder
 from sentiment.elmo.cache.cache import VectorCache
-from sentiment.elmo.cache.cache_filler import build_elmo
-from sentiment.elmo.cache.cache_plan import CachePlan
 from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows, TypeRows
 from sentiment.elmo.cache.placement import Place
-from sentiment.elmo.encoder.encoder import Encoded, Layer
-from sentiment.elmo.models import ModelFiles
-
-
-class Encoder(Protocol):
-    """What computes vectors: our encoder or the reference."""
-
-    @property
-    def vector_size(self) -> int:
-        """Values per token and layer."""
-
-    def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Layer], batch_tweets: int) -> Encoded:
-        """Vectors of tokenised tweets."""
-
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """With the state `carry`, what the tweets so far have left."""
-
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """Encode from now on as after the tweets that left this."""
-
-
-def build_encoder(config: ElmoConfig, model: ModelFiles, device: torch.device) -> Encoder:
-    """What a configuration computes vectors with.
-
-    Raises:
-        ElmoError: a part of the model's file is damaged, or allennlp is asked for and not installed.
-    """
-    if config.backend == "own":
-        return build_elmo(config, model, device)
-    from sentiment.elmo.reference import ReferenceElmo  # loads allennlp
-
-    return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
+from sentiment.elmo.cache.plan import CachePlan
+from sentiment.elmo.encoder.encoder import Layer
 
 
 class CachedVectors:
-    """Reads the layers of a cache."""
+    """Reads the layers of a cache.
+
+    Args:
+        device: on which the vectors are wanted.
+        ahead: whether it pays to read a batch before it is asked for.
+    """
 
     def __init__(self, plan: CachePlan, layers: dict[Layer, LayerRows], device: torch.device, ahead: bool) -> None:
-        """Args: device: on which the vectors are wanted; ahead: whether to read a batch before it is asked for."""
         self._plan, self._layers, self._device = plan, layers, device
         self.ahead = ahead
-        # To a GPU fewer bytes travel in the precision of storage.
+        # Vectors go to a GPU as they are stored, which is often in half the bytes.
         self._dtype = torch.float32 if device.type == "cpu" else None
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
-        """Each layer of these rows of the corpus, (rows, longest, vector) of float32, zeros after a tweet's end."""
+        """Each layer of these rows of the corpus: (rows, longest, vector) of float32, zeros after a tweet's end."""
         tweets = self._plan.tweet_of_row[rows]
         starts = self._plan.offsets[tweets]
         lengths = self._plan.offsets[tweets + 1] - starts
@@ -67,16 +38,21 @@ class CachedVectors:
             for name, layer in self._layers.items()
         }
 
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """Nothing: a tweet's vectors do not depend on other tweets."""
-        return ()
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Empty: a tweet's vectors do not depend on other tweets."""
+        return {}
 
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Nothing to do."""
 
 
 class FreshVectors:
-    """Computes the layers of the tweets of each batch."""
+    """Computes the vectors for each batch.
+
+    Args:
+        tokens_of: the tokens of the tweet in a row.
+        device: on which the vectors are wanted.
+    """
 
     ahead = False
 
@@ -87,7 +63,6 @@ class FreshVectors:
         layers: Sequence[Layer],
         device: torch.device,
     ) -> None:
-        """Args: tokens_of: the tokens of the tweet in a row."""
         self._encoder, self._tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
@@ -100,19 +75,20 @@ class FreshVectors:
             for name, values in encoded.layers.items()
         }
 
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """The encoder's state."""
-        return self._encoder.carried()
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The encoder's recurrent state."""
+        return self._encoder.state_dict()
 
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """Set it back."""
-        self._encoder.carry_on(carried)
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` returned."""
+        self._encoder.load_state_dict(state)
 
 
 def open_vectors(cache: VectorCache, layers: Sequence[Layer], device: torch.device, place: Place) -> CachedVectors:
-    """Open a complete cache for training on a device; what a batch contains does not depend on the place.
+    """Open a complete cache; batches are the same from each place.
 
     Args:
+        device: on which the vectors are wanted.
         place: where the vectors are held.
 
     Raises:
@@ -124,14 +100,14 @@ def open_vectors(cache: VectorCache, layers: Sequence[Layer], device: torch.devi
         if layer == "token":
             rows[layer] = TypeRows(_in_memory(cache.shards("types"), home), cache.plan.token_types)
         elif place == "disk":
-            rows[layer] = DiskRows(cache.shards(layer), cache.shard_files(layer))
+            rows[layer] = DiskRows(cache.shards(layer))
         else:
             rows[layer] = MemoryRows(_in_memory(cache.shards(layer), home))
     return CachedVectors(cache.plan, rows, device, ahead=home != device or place == "disk")
 
 
 def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
-    """All shards one after the other; no more than one is in memory twice."""
+    """All shards one after the other; at most one of them is in memory twice."""
     dtype = torch.from_numpy(np.empty(0, shards[0].dtype)).dtype
     whole = torch.empty(sum(map(len, shards)), shards[0].shape[1], dtype=dtype, device=device)
     start = 0

@@ -1,4 +1,4 @@
-"""The file `weights.hdf5` of an ELMo model: checked against its options, and turned into this encoder's layout."""
+"""The file `weights.hdf5` of an ELMo model: checked against its options, and read into this encoder's layout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sentiment.elmo.options import GATES, ElmoOptions, cell_group
 from sentiment.errors import ElmoError
 
 RANDOM_SEED = "random_seed"
-"""Attribute of a file that holds random numbers instead of a trained model."""
+"""Attribute of files that hold random numbers instead of a trained model."""
 
 _FORGET_BIAS = 1.0
 
@@ -25,43 +25,43 @@ class CellWeights:
     recurrent: np.ndarray
     """(vector, gates, cells)"""
     bias: np.ndarray
-    """(gates, cells), with the forget gate's constant."""
+    """(gates, cells), including the constant that TensorFlow adds to the forget gate."""
     projection: np.ndarray
     """(cells, vector)"""
 
 
 @dataclass(frozen=True)
 class Highway:
-    """Of the character network: y = g * relu(x T) + (1 - g) * x with g = sigmoid(x G), both products in one."""
+    """A layer of the character network: y = g * relu(x T) + (1 - g) * x with g = sigmoid(x G); T and G side by side."""
 
     weight: np.ndarray
-    """(features, 2 * features): transform, gate."""
+    """(features, 2 * features): T, G."""
     bias: np.ndarray
     """(2 * features,)"""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """All of a model, as float32 arrays for products of the form `x @ weight`."""
+    """The weights of a model, float32 arrays for products of the form `x @ weight`."""
 
     characters: np.ndarray
-    """(262, character): row 0 is zero and stands for no token."""
+    """(262, character): row 0 is zero, for "no token"."""
     filters: tuple[tuple[np.ndarray, np.ndarray], ...]
-    """For each width: (width * character, filters), (filters,)."""
+    """Weight (width * character, filters) and bias (filters,) for each width."""
     highways: tuple[Highway, ...]
     projection: np.ndarray
     """(features, vector)"""
     projection_bias: np.ndarray
     """(vector,)"""
     cells: tuple[tuple[CellWeights, CellWeights], ...]
-    """For each layer: forward, backward."""
+    """Forward and backward, for each layer."""
 
 
 def check_weights(path: Path, options: ElmoOptions) -> None:
-    """Compare a file's structure with the options, without reading its numbers.
+    """Compare the structure of a file with the options, without reading its values.
 
     Raises:
-        ElmoError: names the first dataset that is missing or differs, or says that the file is damaged.
+        ElmoError: the file is missing or damaged, or a dataset is missing or differs; the message names the first one.
     """
     with _opened(path) as file:
         for name, shape in options.datasets().items():
@@ -69,7 +69,7 @@ def check_weights(path: Path, options: ElmoOptions) -> None:
 
 
 def random_seed(path: Path) -> int | None:
-    """The seed if the file holds random numbers instead of a trained model, else None.
+    """The seed of a file of random numbers; None for a trained model.
 
     Raises:
         ElmoError: the file is missing or damaged.
@@ -79,11 +79,11 @@ def random_seed(path: Path) -> int | None:
 
 
 def read_weights(path: Path, options: ElmoOptions) -> Weights:
-    """Read a published (or random) model.
+    """Read the weights of a model.
 
     Raises:
-        ElmoError: the file is missing, truncated, damaged or of other sizes than the options say; the message names
-            the dataset and both shapes.
+        ElmoError: the file is missing or damaged, or a dataset is missing, differs in shape from the options or holds
+            values that are not finite; the message names the dataset.
     """
     arrays = {}
     with _opened(path) as file:
@@ -127,14 +127,14 @@ def _own_layout(arrays: Mapping[str, np.ndarray], options: ElmoOptions) -> Weigh
     cnn = options.char_cnn
     characters = arrays["char_embed"]
     return Weights(
-        # The file has no vector for "no token", whose number is 0.
+        # The file has no row for "no token", whose id is 0.
         characters=np.concatenate([np.zeros_like(characters[:1]), characters]),
         filters=tuple(
             (arrays[f"CNN/W_cnn_{number}"].reshape(-1, count), arrays[f"CNN/b_cnn_{number}"])
             for number, (_, count) in enumerate(cnn.filters)
         ),
         highways=tuple(
-            # What TensorFlow's authors call "carry" opens the way for the transformed value.
+            # The gate that the file calls "carry" multiplies the transformed value.
             Highway(
                 np.concatenate([arrays[f"CNN_high_{number}/W_{kind}"] for kind in ("transform", "carry")], axis=1),
                 np.concatenate([arrays[f"CNN_high_{number}/b_{kind}"] for kind in ("transform", "carry")]),
@@ -152,9 +152,9 @@ def _own_layout(arrays: Mapping[str, np.ndarray], options: ElmoOptions) -> Weigh
 
 def _cell(arrays: Mapping[str, np.ndarray], options: ElmoOptions, direction: int, layer: int) -> CellWeights:
     group, size, cells = cell_group(direction, layer), options.lstm.projection_dim, options.lstm.dim
-    # From TensorFlow's order (input, candidate, forget, output): the three that a sigmoid follows stand together.
+    # TensorFlow has the order input, candidate, forget, output. Here the three with a sigmoid stand together.
     order = [0, 2, 3, 1]
     weight = arrays[f"{group}/W_0"].reshape(2 * size, GATES, cells)[:, order]
     bias = arrays[f"{group}/B"].reshape(GATES, cells)[order]
-    bias[1] += _FORGET_BIAS  # TensorFlow adds it when it computes, and does not store it
+    bias[1] += _FORGET_BIAS  # which TensorFlow adds at run time and does not store
     return CellWeights(weight[:size], weight[size:], bias, arrays[f"{group}/W_P_0"])

@@ -10,8 +10,9 @@ from sentiment.config import RunConfig
 from sentiment.data.batches import TokenStore, TweetVectors
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.data.vocabulary import Vocabulary
+from sentiment.elmo.backends import Encoder, build_encoder
 from sentiment.elmo.cache.cache import layers_of
-from sentiment.elmo.vectors import Encoder, FreshVectors, build_encoder
+from sentiment.elmo.vectors import FreshVectors
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.models.classifier import Classifier, build_classifier
 from sentiment.run_dir import RunDir

@@ -9,13 +9,14 @@ from sentiment.config import RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.elmo.backends import build_encoder
 from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.cache.cache_requests import CacheRequest, cache_requests
 from sentiment.elmo.cache.placement import choose_place
+from sentiment.elmo.cache.requests import CacheRequest, cache_requests
 from sentiment.elmo.encoder.encoder import Layer
 from sentiment.elmo.encoder.state import state_record
 from sentiment.elmo.models import ModelFiles, find_elmo
-from sentiment.elmo.vectors import FreshVectors, build_encoder, open_vectors
+from sentiment.elmo.vectors import FreshVectors, open_vectors
 from sentiment.errors import MemoryExhaustedError
 from sentiment.records import ElmoRecord
 from sentiment.run_dir import Results
@@ -42,7 +43,7 @@ def elmo_record(config: RunConfig, model: ModelFiles | None) -> ElmoRecord | Non
     return ElmoRecord(model=config.elmo.model, fingerprint=model.fingerprint, state=state, random=model.random)
 
 
-def _needs(configs: Sequence[RunConfig], results: Results, progress: Progress) -> list[CacheRequest]:
+def _requests(configs: Sequence[RunConfig], results: Results, progress: Progress) -> list[CacheRequest]:
     return cache_requests(configs, results, lambda data: prepare_corpus(data, results, progress))
 
 
@@ -52,12 +53,12 @@ def estimate_encoding(configs: Sequence[RunConfig], results: Results, console: C
     Raises:
         SentimentError: the data or a model cannot be used.
     """
-    for need in _needs(configs, results, console.progress):
-        torch.set_num_threads(available_threads(need.config.runtime))
-        device, plan = choose_device(need.config.runtime.device), need.cache.plan
-        estimate = need.cache.estimate(need.layers, device)
+    for request in _requests(configs, results, console.progress):
+        torch.set_num_threads(available_threads(request.config.runtime))
+        device, plan = choose_device(request.config.runtime.device), request.cache.plan
+        estimate = request.cache.estimate(request.layers, device)
         console.say(
-            f"{', '.join(need.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets: "
+            f"{', '.join(request.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets: "
             f"{estimate.bytes / _GIGABYTE:.3g} GB, of which {estimate.missing_bytes / _GIGABYTE:.3g} GB are missing\n"
             f"about {estimate.seconds / 60:,.1f} min on one such machine "
             f"({device.type}, {torch.get_num_threads()} threads, {estimate.tokens_per_second:,.0f} tokens/s in a trial)"
@@ -80,11 +81,11 @@ def run_encoding(
     """
     progress = stop.interrupting(console.progress)
     try:
-        for need in _needs(configs, results, progress):
+        for request in _requests(configs, results, progress):
             if verify:
-                _discard_damaged(need.cache, need.layers, suspicious_only=False, console=console)
-            fill_cache(need.config, need.cache, need.layers, progress)
-            console.say(f"ELMo vectors of {', '.join(need.layers)} are complete in {need.cache.folder.path}")
+                _discard_damaged(request.cache, request.layers, suspicious_only=False, console=console)
+            fill_cache(request.config, request.cache, request.layers, progress)
+            console.say(f"ELMo vectors of {', '.join(request.layers)} are complete in {request.cache.folder.path}")
     except StoppedError as stopped:
         return stopped.stop
     return None

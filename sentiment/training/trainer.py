@@ -128,7 +128,7 @@ class Trainer:
             "log": self._log.lines,
             "loss_sum": self._loss_sum,
             "loss_steps": self._loss_steps,
-            "carried": self._carried(),
+            "vectors": self._vectors_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -142,7 +142,9 @@ class Trainer:
         self._log.restore(state["log"])
         self._loss_sum = state["loss_sum"].to(self._device)
         self._loss_steps = state["loss_steps"]
-        self._carry_on(state.get("carried", ()))  # which earlier versions did not save
+        # Versions before this one saved the two parts as a pair named "carried", and earlier ones nothing.
+        former = dict(zip(("hidden", "cells"), state.get("carried", ()), strict=False))
+        self._load_vectors_state(state.get("vectors", former))
 
     def save(self, last_chance: bool = False) -> None:
         """Write a checkpoint and the metric log; a disk that refuses is reported, and the next save tries again.
@@ -174,11 +176,11 @@ class Trainer:
         first_batch = self.batch
         if stop := self._train_batches(plan):
             return stop
-        trained, carried = time.monotonic(), self._carried()
+        trained, vectors_state = time.monotonic(), self._vectors_state()
         try:
             self._evaluate_epoch()
         except StoppedError as stopped:
-            self._carry_on(carried)
+            self._load_vectors_state(vectors_state)
             return stopped.stop
         now = time.monotonic()
         self._timings.add(
@@ -251,14 +253,14 @@ class Trainer:
             raise self._diverged("the probabilities are not numbers")
         return measure(labels, probabilities)
 
-    def _carried(self) -> tuple[torch.Tensor, ...]:
-        """What the vectors of the next batch depend on besides its tweets."""
+    def _vectors_state(self) -> dict[str, torch.Tensor]:
+        """Recurrent state of ELMo, on which the vectors of the next batch depend; empty if there is none."""
         vectors = self.data.store.vectors
-        return vectors.carried() if vectors else ()
+        return vectors.state_dict() if vectors else {}
 
-    def _carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
+    def _load_vectors_state(self, state: dict[str, torch.Tensor]) -> None:
         if vectors := self.data.store.vectors:
-            vectors.carry_on(carried)
+            vectors.load_state_dict(state)
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder.encoder import BATCH_TWEETS, LAYERS, Elmo, Layer, Precision
+from sentiment.elmo.encoder.encoder import BATCH_TWEETS, LAYERS, ElmoEncoder, Layer, Precision
 from sentiment.elmo.encoder.packing import NumberedTweets, batches_by_length, number_tweets, pack
 from sentiment.elmo.options import ElmoOptions, read_options
 from sentiment.elmo.random_weights import SIZES, write_random_model
@@ -84,7 +84,7 @@ def peak_memory(work: Callable[[], object]) -> float:
 class Measured:
     """Our encoder's times at one precision."""
 
-    def __init__(self, elmo: Elmo, tweets: Tweets) -> None:
+    def __init__(self, elmo: ElmoEncoder, tweets: Tweets) -> None:
         self.elmo = elmo
         self.types, self.numbered = number_tweets(tweets)
         self.vectors = elmo.type_vectors(self.types)
@@ -127,12 +127,15 @@ def bench(size: str, folder: Path) -> None:
     precisions: list[Precision] = ["fp32", "bf16"] if rates["bf16"] > 1.3 * rates["fp32"] else ["fp32"]
     usual = tweets[:USUAL_BATCH]
     reference = ReferenceElmo(*files) if reference_is_installed() else None
-    elmo = Elmo(options, weights)
+    elmo = ElmoEncoder(options, weights)
     times: list[float] = []
     memory = [peak_memory(partial(elmo.encode, usual))]
     if reference is not None:
         memory.append(peak_memory(lambda: times.append(seconds(partial(reference.encode, usual)))))
-    ours = [Measured(elmo if name == "fp32" else Elmo(options, weights, precision=name), tweets) for name in precisions]
+    ours = [
+        Measured(elmo if name == "fp32" else ElmoEncoder(options, weights, precision=name), tweets)
+        for name in precisions
+    ]
     for repeat in range(REPEATS[size]):
         if reference is not None and repeat > 0:
             times.append(seconds(partial(reference.encode, usual)))

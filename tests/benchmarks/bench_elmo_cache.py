@@ -70,8 +70,7 @@ class Stored:
             self.shards.append(folder / f"{number}.npy")
             np.save(self.shards[-1], values[first:last].astype(np.float16))
         self.in_memory = MemoryRows(torch.from_numpy(values.astype(np.float16)))
-        maps = [np.load(path, mmap_mode="r") for path in self.shards]
-        self.on_disk = DiskRows(maps, self.shards)
+        self.on_disk = DiskRows([np.load(path, mmap_mode="r") for path in self.shards])
 
     def rows(self) -> Rows:
         """Of a random batch."""

@@ -18,7 +18,7 @@ from sentiment.config import ElmoConfig
 from sentiment.config_file import resolve
 from sentiment.console import Console
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.elmo.cache.cache_filler import build_elmo
+from sentiment.elmo.backends import build_own_encoder
 from sentiment.elmo.encoder.encoder import Layer
 from sentiment.elmo.encoder.state import StateMode
 from sentiment.elmo.models import ModelFiles, find_elmo
@@ -35,7 +35,7 @@ def distances(model: ModelFiles, tweets: list[list[str]]) -> None:
     vectors = {}
     states: tuple[StateMode, ...] = ("carry", "zero", "warm")
     for state in states:
-        elmo = build_elmo(ElmoConfig(model=model.name, state=state, cache="off"), model, CPU)
+        elmo = build_own_encoder(ElmoConfig(model=model.name, state=state, cache="off"), model, CPU)
         vectors[state] = elmo.encode(tweets, LAYERS, batch_tweets=1 if state == "carry" else 1024).layers
     for layer in LAYERS:
         running = vectors["carry"][layer]

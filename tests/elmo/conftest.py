@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sentiment.elmo.encoder.encoder import Elmo
+from sentiment.elmo.encoder.encoder import ElmoEncoder
 from sentiment.elmo.options import read_options
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.elmo.weights import read_weights
@@ -36,7 +36,7 @@ def trained_tiny() -> Model:
 
 
 @pytest.fixture(scope="session")
-def elmo(tiny: Model) -> Elmo:
+def elmo(tiny: Model) -> ElmoEncoder:
     """The encoder on random weights, starting from zeros."""
     options = read_options(tiny.options)
-    return Elmo(options, read_weights(tiny.weights, options))
+    return ElmoEncoder(options, read_weights(tiny.weights, options))

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.elmo.cache import cache as cache_module
-from sentiment.elmo.cache import cache_filler, cache_plan
+from sentiment.elmo.cache import filler as filler_module
+from sentiment.elmo.cache import plan as plan_module
 from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.cache.cache_files import PARTS
-from sentiment.elmo.cache.cache_plan import plan_cache
+from sentiment.elmo.cache.files import PARTS
 from sentiment.elmo.cache.placement import Place
-from sentiment.elmo.encoder.encoder import LAYERS, Elmo
+from sentiment.elmo.cache.plan import plan_cache
+from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import ElmoError
 from sentiment.lock import ProcessLock
@@ -31,8 +32,8 @@ from tests.small_runs import limited_file_size
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small corpus has several."""
-    monkeypatch.setattr(cache_plan, "_LEAST_TOKENS", 2000)
-    monkeypatch.setattr(cache_plan, "_TYPES_PER_SHARD", 40)
+    monkeypatch.setattr(plan_module, "_LEAST_TOKENS", 2000)
+    monkeypatch.setattr(plan_module, "_TYPES_PER_SHARD", 40)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_plan_has_each_distinct_tweet_once_and_shards_cut_none(tweets: list[list
     assert [distinct[number] for number in plan.tweet_of_row] == tweets
     assert len({tuple(tweet) for tweet in distinct}) == len(distinct)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache_plan, "_LEAST_TOKENS", shard)
+        patch.setattr(plan_module, "_LEAST_TOKENS", shard)
         spans = plan.tweet_spans
     covered = [number for start, end in spans for number in range(start, end)]
     assert covered == list(range(len(distinct)))
@@ -86,7 +87,7 @@ def test_cached_vectors_are_those_of_the_encoder(
     cache = filled(VectorCache(corpus, chosen, model, tmp_path))
     assert len(cache.plan.tweet_spans) > 2
     assert len(cache.plan.type_spans) > 1
-    elmo, vectors = Elmo(model.options, model.read_weights(), state=state), opened(cache, chosen, place)
+    elmo, vectors = ElmoEncoder(model.options, model.read_weights(), state=state), opened(cache, chosen, place)
     rows = some_rows(corpus, 64)
     longest = int(corpus.lengths()[rows].max())
     found = vectors.gather(rows, longest)
@@ -116,7 +117,7 @@ def test_complete_cache_needs_no_encoder(
     cache: VectorCache, corpus: Corpus, model: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = bytes_by_name(filled(cache))
-    monkeypatch.setattr(cache_filler, "build_elmo", lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(cache_module, "build_own_encoder", lambda *_: pytest.fail("was built"))
     again = _again(cache, corpus, model)
     assert again.is_complete(LAYERS)
     assert bytes_by_name(filled(again)) == before
@@ -189,7 +190,7 @@ def test_untouched_files_are_not_read_again_where_only_suspicious_ones_are(
     cache: VectorCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(cache)
-    monkeypatch.setattr("sentiment.elmo.cache.cache_files.sha256_of", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("sentiment.elmo.cache.files.sha256_of", lambda path: pytest.fail(f"{path} was read"))
     assert cache.discard_damaged(LAYERS, suspicious_only=True) == []
 
 
@@ -206,7 +207,7 @@ def test_full_disk_is_an_error_that_keeps_what_was_complete(
 
 def test_lack_of_room_is_said_before_anything_is_computed(cache: VectorCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    monkeypatch.setattr(cache_filler, "build_elmo", lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(cache_module, "build_own_encoder", lambda *_: pytest.fail("was built"))
     with pytest.raises(ElmoError, match=r"needs 0\.\d+ GB, but 1e-06 GB are free"):
         filled(cache)
 
@@ -214,7 +215,7 @@ def test_lack_of_room_is_said_before_anything_is_computed(cache: VectorCache, mo
 def test_shard_that_another_process_computes_is_waited_for(
     cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_filler, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(filler_module, "_WAIT_SECONDS", 0)
     everything = bytes_by_name(filled(VectorCache(corpus, config(), model, tmp_path / "other")))
     claim_file = cache.folder.claim_file("first", 1)
     claim_file.parent.mkdir(parents=True)
@@ -293,7 +294,7 @@ def test_missing_shard_file_is_named(cache: VectorCache) -> None:
     victim = cache.folder.shard_file("top", 0)
     with open(victim, "r+b") as file:
         file.truncate(200)
-    with pytest.raises(ElmoError, match=r"top-00000\.npy: has become shorter"):
+    with pytest.raises(ElmoError, match=r"top-00000\.npy: was truncated"):
         vectors.gather(np.arange(10), 25)
     victim.unlink()
     with pytest.raises(ElmoError, match=r"top-00000\.npy: cannot be read .*the same command computes it again"):

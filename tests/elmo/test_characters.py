@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 
 from sentiment.elmo.encoder.characters import batch_to_ids, character_ids
-from sentiment.elmo.reference import reference_batch_to_ids
+from sentiment.elmo.reference import allennlp_elmo
 from tests.elmo.oracle import needs_allennlp
 from tests.elmo.tweets import batches
 
@@ -55,4 +55,4 @@ def test_a_batch_is_padded_with_zeros() -> None:
 @needs_allennlp
 @given(batches)
 def test_batch_to_ids_equals_allennlp(batch: list[list[str]]) -> None:
-    assert torch.equal(batch_to_ids(batch), reference_batch_to_ids(batch))
+    assert torch.equal(batch_to_ids(batch), allennlp_elmo().batch_to_ids(batch))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.elmo.encoder.characters import batch_to_ids
-from sentiment.elmo.encoder.encoder import LAYERS, Elmo, Layer
+from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder, Layer
 from sentiment.elmo.encoder.packing import batches_by_length, number_tweets, pack
 from sentiment.elmo.encoder.state import WARM_TEXT, state_record
 from sentiment.elmo.options import read_options
@@ -17,7 +17,7 @@ Tweets = list[list[str]]
 
 
 @pytest.fixture(scope="module", params=["zero", "warm"])
-def order_free(request: pytest.FixtureRequest, tiny: Model) -> Elmo:
+def order_free(request: pytest.FixtureRequest, tiny: Model) -> ElmoEncoder:
     return tiny.elmo(request.param)
 
 
@@ -28,7 +28,7 @@ def assert_same(found: torch.Tensor, wanted: torch.Tensor) -> None:
 @given(batches, st.integers(1, 9), st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=40)
 def test_vectors_depend_neither_on_neighbours_nor_batch_size_nor_order(
-    order_free: Elmo, batch: Tweets, size: int, chance: object
+    order_free: ElmoEncoder, batch: Tweets, size: int, chance: object
 ) -> None:
     order = list(range(len(batch)))
     chance.shuffle(order)  # type: ignore[attr-defined]
@@ -40,7 +40,7 @@ def test_vectors_depend_neither_on_neighbours_nor_batch_size_nor_order(
 
 
 @pytest.mark.parametrize("layers", [["token"], ["first"], ["top"], ["top", "token"], [], LAYERS], ids=str)
-def test_only_the_layers_asked_for_come_and_do_not_change(elmo: Elmo, layers: list[Layer]) -> None:
+def test_only_the_layers_asked_for_come_and_do_not_change(elmo: ElmoEncoder, layers: list[Layer]) -> None:
     tweets = random_tweets(20, longest=8)
     everything, some = elmo.encode(tweets), elmo.encode(tweets, layers)
     assert set(some.layers) == set(layers)
@@ -48,7 +48,7 @@ def test_only_the_layers_asked_for_come_and_do_not_change(elmo: Elmo, layers: li
         assert torch.equal(some.layers[layer], everything.layers[layer])
 
 
-def test_shapes_are_those_of_the_tokens(elmo: Elmo) -> None:
+def test_shapes_are_those_of_the_tokens(elmo: ElmoEncoder) -> None:
     encoded = elmo.encode([["a", "b"], [], ["c"]])
     assert encoded.offsets.tolist() == [0, 2, 2, 3]
     assert elmo.vector_size == 32
@@ -58,13 +58,13 @@ def test_shapes_are_those_of_the_tokens(elmo: Elmo) -> None:
         assert elmo.encode(nothing).layers["top"].shape == (0, 32)
 
 
-def test_both_halves_of_the_token_layer_are_the_type_vector(elmo: Elmo) -> None:
+def test_both_halves_of_the_token_layer_are_the_type_vector(elmo: ElmoEncoder) -> None:
     tweets = [["good", "morning"], ["good"]]
     vectors = elmo.type_vectors(["good", "morning", "good"])
     assert_same(elmo.encode(tweets).layers["token"], torch.cat([vectors, vectors], dim=1))
 
 
-def test_ready_type_vectors_give_the_same(elmo: Elmo) -> None:
+def test_ready_type_vectors_give_the_same(elmo: ElmoEncoder) -> None:
     tweets = random_tweets(20, longest=8)
     types, numbered = number_tweets(tweets)
     found = elmo.encode_numbered(numbered, elmo.type_vectors(types))
@@ -72,17 +72,18 @@ def test_ready_type_vectors_give_the_same(elmo: Elmo) -> None:
         assert torch.equal(found.layers[layer], vectors)
 
 
-def test_padded_batches_give_the_same(elmo: Elmo) -> None:
+def test_padded_batches_give_the_same(elmo: ElmoEncoder) -> None:
     tweets = random_tweets(20, longest=8)
-    layers, mask = elmo(batch_to_ids(tweets), ["first", "top"])
-    assert mask.sum(1).tolist() == [len(tweet) for tweet in tweets]
+    layers, mask = elmo.encode_ids(batch_to_ids(tweets))
+    assert mask.sum(1).tolist() == [len(tweet) + 2 for tweet in tweets]
     encoded = elmo.encode(tweets)
-    for layer in ("first", "top"):
-        assert_same(layers[layer][mask], encoded.layers[layer])
-        assert (layers[layer][~mask] == 0).all()
+    for name, layer in zip(LAYERS, layers, strict=True):
+        for tweet, found in enumerate(layer):
+            assert_same(found[1 : 1 + len(tweets[tweet])], encoded.of_tweet(tweet, name))
+        assert (layer[~mask] == 0).all()
 
 
-def test_a_long_token_is_its_first_48_bytes(elmo: Elmo) -> None:
+def test_a_long_token_is_its_first_48_bytes(elmo: ElmoEncoder) -> None:
     first, second, other = elmo.type_vectors(["u" * 48 + "one", "u" * 48 + "two", "u" * 47 + "w"])
     assert_same(first, second)
     assert not torch.allclose(first, other, atol=1e-3)
@@ -95,7 +96,6 @@ def test_warm_state_is_what_the_fixed_text_leaves(tiny: Model) -> None:
     found = warm.encode([tweet], ["top"]).layers["top"]
     assert_same(found, carried.of_tweet(len(WARM_TEXT), "top"))
     assert not torch.allclose(found, zero.encode([tweet], ["top"]).layers["top"], atol=1e-3)
-    assert warm.initial_state().tweets == 1
     assert state_record("zero") == {"state": "zero"}
     assert set(state_record("warm")) == {"state", "text_sha256"}
 
@@ -112,12 +112,12 @@ def test_carried_state_continues_where_the_row_ended_and_can_be_reset(tiny: Mode
     tweets = [["one"], ["two", "words"], ["and", "three", "words"]]
     first = elmo.encode(tweets, ["top"]).layers["top"]
     assert not torch.allclose(elmo.encode(tweets, ["top"]).layers["top"], first, atol=1e-3)
-    elmo.reset_states()
+    elmo.load_state_dict({})
     assert torch.equal(elmo.encode(tweets, ["top"]).layers["top"], first)
 
 
 @pytest.mark.parametrize(("precision", "near"), [("bf16", 0.05), ("fp16", 0.01)])
-def test_lower_precision_is_near(tiny: Model, elmo: Elmo, precision: str, near: float) -> None:
+def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder, precision: str, near: float) -> None:
     tweets = random_tweets(30, longest=20)
     found = tiny.elmo(precision=precision).encode(tweets)  # type: ignore[arg-type]
     for layer, vectors in elmo.encode(tweets).layers.items():
@@ -125,15 +125,15 @@ def test_lower_precision_is_near(tiny: Model, elmo: Elmo, precision: str, near: 
         assert 0 < (found.layers[layer] - vectors).abs().max() < near
 
 
-def test_results_can_be_stored_smaller(elmo: Elmo) -> None:
+def test_results_can_be_stored_smaller(elmo: ElmoEncoder) -> None:
     tweets = random_tweets(20, longest=8)
     small = elmo.encode(tweets, dtype=torch.float16)
     for layer, vectors in elmo.encode(tweets).layers.items():
         assert torch.equal(small.layers[layer], vectors.half())
 
 
-def test_nothing_is_trained_or_saved(elmo: Elmo) -> None:
-    assert list(elmo.parameters()) == []
+def test_nothing_is_trained_or_saved(elmo: ElmoEncoder) -> None:
+    assert not any(vectors.requires_grad for vectors in elmo.encode([["a"]]).layers.values())
     assert elmo.state_dict() == {}
 
 
@@ -141,8 +141,8 @@ def test_another_number_of_layers_is_refused(tiny: Model) -> None:
     options = read_options(tiny.options)
     weights = read_weights(tiny.weights, options)
     deeper = options.model_copy(update={"lstm": options.lstm.model_copy(update={"n_layers": 3})})
-    with pytest.raises(ElmoError, match=r"n_layers = 3 .* 2 is"):
-        Elmo(deeper, weights)
+    with pytest.raises(ElmoError, match=r"n_layers = 3 .* 2 is valid"):
+        ElmoEncoder(deeper, weights)
 
 
 @pytest.mark.parametrize("change", [{"cell_clip": None}, {"proj_clip": None}, {"cell_clip": 0.05}], ids=str)
@@ -151,7 +151,7 @@ def test_clips_are_part_of_the_model(saturating: Model, change: dict[str, float 
     weights = read_weights(saturating.weights, options)
     other = options.model_copy(update={"lstm": options.lstm.model_copy(update=change)})
     tweets = random_tweets(20, longest=20)
-    outputs = [Elmo(one, weights).encode(tweets, ["first"]).layers["first"] for one in (options, other)]
+    outputs = [ElmoEncoder(one, weights).encode(tweets, ["first"]).layers["first"] for one in (options, other)]
     assert not torch.allclose(*outputs, atol=1e-2)
 
 
@@ -162,8 +162,9 @@ def test_a_packed_batch_has_each_row_once() -> None:
     assert batch.step_sizes == [3, 3, 2, 2, 1][: len(batch.step_sizes)]
     assert batch.inputs[0].tolist() == [10, 10, 10, 1, 2, 11, 2, 1, 0, 11, 11]
     assert batch.inputs[1].tolist() == [11, 11, 11, 0, 1, 10, 2, 2, 1, 10, 10]
-    for rows, inputs in zip(batch.token_rows, batch.inputs, strict=True):
-        assert inputs[rows].tolist() == tweets.numbers[batch.tokens].tolist() == [1, 2, 0, 2, 1]
+    assert batch.tokens.tolist() == [-1, 1, 2, 3, -1, -1, 4, 5, -1, -1, -1]
+    for rows, inputs in zip(batch.rows, batch.inputs, strict=True):
+        assert inputs[rows].tolist() == [10, 1, 2, 0, 11, 10, 2, 1, 11, 10, 11]
 
 
 @given(st.lists(st.integers(0, 40), max_size=50), st.integers(1, 60))

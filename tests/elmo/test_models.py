@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.elmo.encoder.encoder import Elmo
+from sentiment.elmo.encoder.encoder import ElmoEncoder
 from sentiment.elmo.models import PUBLISHED, ModelFiles, fetch_elmo, find_elmo
 from sentiment.errors import DownloadError, ElmoError
 from tests.elmo.server import Server
@@ -47,7 +47,7 @@ def test_a_published_model_arrives_is_remembered_and_found(server: Server, model
     record = json.loads((models / SMALL.record_file).read_bytes())
     assert record[SMALL.weights_file] == {"size": size, "sha256": files.checksums[SMALL.weights_file]}
     assert find_elmo("small", models) == files
-    assert Elmo(files.options, files.read_weights()).vector_size == 32
+    assert ElmoEncoder(files.options, files.read_weights()).vector_size == 32
     asked = list(server.asked)
     assert fetch(server, models) == files
     assert server.asked == asked
@@ -130,10 +130,10 @@ def test_an_unknown_name_is_told_what_there_is(models: Path) -> None:
         find_elmo("large", models)
 
 
-def test_damaged_memory_of_checksums_is_named(server: Server, models: Path) -> None:
+def test_damaged_record_of_checksums_is_named(server: Server, models: Path) -> None:
     fetch(server, models)
     (models / SMALL.record_file).write_text("[1]")
-    with pytest.raises(ElmoError, match=r"checksums\.json: the remembered checksums cannot be read"):
+    with pytest.raises(ElmoError, match=r"checksums\.json: the recorded checksums cannot be read"):
         find_elmo("small", models)
 
 
@@ -149,7 +149,7 @@ def test_a_folder_is_a_model_whatever_its_files_are_called(tiny: Model, server: 
     mine, theirs = find_elmo(str(tiny.options.parent), models), find_elmo(str(server.folder), models)
     assert mine.fingerprint == theirs.fingerprint
     (server.folder / "options.json").write_text("{}")
-    with pytest.raises(ElmoError, match=r"one file that ends in options\.json is needed .* there is elmo_.*, options"):
+    with pytest.raises(ElmoError, match=r"one file whose name ends in options\.json; there is elmo_.*, options"):
         find_elmo(str(server.folder), models)
     models.mkdir()
     with pytest.raises(ElmoError, match="there is none"):

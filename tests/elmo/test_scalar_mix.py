@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from sentiment.elmo.reference import reference_scalar_mix
+import sentiment.elmo
+from sentiment.elmo.reference import allennlp_elmo
 from sentiment.elmo.scalar_mix import ScalarMix
 from tests.elmo.oracle import needs_allennlp
 
@@ -35,7 +36,7 @@ def test_another_number_of_layers_is_refused() -> None:
 
 
 def test_without_mask_layer_norm_takes_all_values() -> None:
-    mix = ScalarMix(3, layer_norm=True)
+    mix = ScalarMix(3, do_layer_norm=True)
     everywhere = torch.ones(4, 7, dtype=torch.bool)
     torch.testing.assert_close(mix(layers()), mix(layers(), everywhere))
     flat = [layer.reshape(28, 6) for layer in layers()]
@@ -45,13 +46,14 @@ def test_without_mask_layer_norm_takes_all_values() -> None:
 @needs_allennlp
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_values_and_gradients_equal_those_of_allennlp(layer_norm: bool) -> None:
-    mix, reference = ScalarMix(3, layer_norm), reference_scalar_mix(3, layer_norm)
+    mix, reference = (library.ScalarMix(3, do_layer_norm=layer_norm) for library in (sentiment.elmo, allennlp_elmo()))
     with torch.no_grad():
         mix.weights.copy_(torch.tensor([0.5, -1.0, 2.0]))
         mix.gamma.fill_(1.7)
         for mine, theirs in zip(mix.weights, reference.scalar_parameters, strict=True):
             theirs.fill_(float(mine))
         reference.gamma.fill_(1.7)
+    torch.testing.assert_close(mix.scalar_parameters, tuple(reference.scalar_parameters))
     mask = torch.arange(7) < torch.tensor([7, 3, 1, 5])[:, None]
     found, wanted = mix(layers(), mask), reference(layers(), mask)
     torch.testing.assert_close(found[mask], wanted[mask])

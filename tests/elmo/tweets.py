@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from sentiment.elmo.encoder.encoder import Elmo, Precision
+from sentiment.elmo.encoder.encoder import ElmoEncoder, Precision
 from sentiment.elmo.encoder.state import StateMode
 from sentiment.elmo.options import read_options
 from sentiment.elmo.weights import read_weights
@@ -52,10 +52,10 @@ class Model:
     options: Path
     weights: Path
 
-    def elmo(self, state: StateMode = "zero", precision: Precision = "fp32") -> Elmo:
+    def elmo(self, state: StateMode = "zero", precision: Precision = "fp32") -> ElmoEncoder:
         """Our encoder."""
         options = read_options(self.options)
-        return Elmo(options, read_weights(self.weights, options), state=state, precision=precision)
+        return ElmoEncoder(options, read_weights(self.weights, options), state=state, precision=precision)
 
 
 def random_tweets(count: int, seed: int = 0, longest: int = 50) -> list[list[str]]:

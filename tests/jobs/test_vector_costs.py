@@ -12,7 +12,7 @@ from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.planning.vector_costs import show_vectors
 from sentiment.__main__ import app
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.elmo.cache.cache_requests import cache_requests
+from sentiment.elmo.cache.requests import cache_requests
 from sentiment.elmo.encoder.encoder import LAYERS
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.run_dir import Results
@@ -55,13 +55,13 @@ def _gigabytes(values: Sequence[int]) -> list[str]:
 def test_each_model_and_the_sum_are_told_and_nothing_is_computed(base: Path, results: Results, other: str) -> None:
     grid = _grid(base, results, model=["tiny", other], layers=["first", "mix"])
     _prepare(grid, results)
-    needs = cache_requests(grid.configs, results, lambda data: prepare_corpus(data, results))
-    assert [need.layers for need in needs] == [LAYERS, LAYERS]
-    tiny, second = (need.cache.volume(LAYERS).bytes for need in needs)
+    requests = cache_requests(grid.configs, results, lambda data: prepare_corpus(data, results))
+    assert [request.layers for request in requests] == [LAYERS, LAYERS]
+    tiny, second = (request.cache.volume(LAYERS).bytes for request in requests)
     head, of_tiny, how_long, of_second, _ = _told(grid, results)
     whole, each, _ = _gigabytes([tiny + second, tiny, second])
     assert head == f"ELMo's vectors come on top, once for all runs: {whole}"
-    plan = needs[0].cache.plan
+    plan = requests[0].cache.plan
     tweets = f"{plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets"
     assert of_tiny == f"  tiny: {each} (token, first, top of {tweets})"
     assert of_second.startswith(f"  {other}: {each} (")
@@ -72,13 +72,13 @@ def test_each_model_and_the_sum_are_told_and_nothing_is_computed(base: Path, res
 def test_what_is_in_the_cache_is_not_counted_again(base: Path, results: Results) -> None:
     grid = _grid(base, results, layers=["first", "top"])
     _prepare(grid, results)
-    (need,) = cache_requests(grid.configs, results, lambda data: prepare_corpus(data, results))
-    need.cache.fill(["first"], CPU)
-    volume = need.cache.volume(["first", "top"])
+    (request,) = cache_requests(grid.configs, results, lambda data: prepare_corpus(data, results))
+    request.cache.fill(["first"], CPU)
+    volume = request.cache.volume(["first", "top"])
     assert 0 < volume.missing_bytes < volume.bytes
     missing, there = _gigabytes([volume.missing_bytes, volume.bytes - volume.missing_bytes])
     assert _told(grid, results)[0].endswith(f"once for all runs: {missing}, and {there} are there")
-    need.cache.fill(["top"], CPU)
+    request.cache.fill(["top"], CPU)
     head, line = _told(grid, results)  # nothing is left to be measured
     assert f": 0 GB, and {_gigabytes([volume.bytes])[0]} are there" in head
     assert line.startswith("  tiny: 0 GB, and ")

@@ -19,6 +19,7 @@ from sentiment.errors import CheckpointError, ElmoError, RunDirError
 from sentiment.inference.predictor import load_predictor
 from sentiment.run_dir import Results
 from sentiment.training import encoding
+from sentiment.training.checkpoint import Checkpoints
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, small_config
 
@@ -68,6 +69,18 @@ def _in_validation() -> Callable[[int], bool]:
     """Between the two parts of an evaluation: training tweets were scored, and have left their state."""
     evaluations = itertools.count(1)
     return lambda asked: torch.is_inference_mode_enabled() and next(evaluations) == 2
+
+
+def test_checkpoint_of_the_version_that_called_the_state_carried_is_resumed(elmo_run: MakeExperiment) -> None:
+    expected = elmo_run(elmo__state="carry").complete()
+    cut = elmo_run(elmo__state="carry")
+    assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
+    checkpoints = Checkpoints(cut.run_dir.checkpoints)
+    state, _ = checkpoints.newest()
+    assert state is not None
+    vectors = state.pop("vectors")
+    checkpoints.save(state["step"], state | {"carried": (vectors["hidden"], vectors["cells"])})
+    assert cut.complete() == expected
 
 
 def test_run_is_the_same_from_memory_and_from_disk_even_when_it_changes_in_between(

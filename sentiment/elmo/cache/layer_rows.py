@@ -1,9 +1,8 @@
-"""Where the vectors of a layer are: in memory, in a table of types, or on disk; a batch is gathered from any alike."""
+"""The vectors of a layer in memory, in a table of types or on disk, from which batches are gathered in the same way."""
 
 import os
 import weakref
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,21 +17,26 @@ _CAN_ANNOUNCE = hasattr(os, "posix_fadvise")  # not on macOS
 
 
 class LayerRows(Protocol):
-    """Vectors of one layer of all tokens of a cache."""
+    """The vectors of one layer for all tokens of a cache."""
 
     def gather(self, starts: Rows, lengths: Rows, longest: int, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """(tweets, longest, vector) from the first token of each tweet on, zeros after its end.
+        """The vectors of some tweets side by side.
 
         Args:
-            dtype: of the result; None takes that of the values.
+            starts: (tweets,): index of the first token of each.
+            lengths: (tweets,): tokens of each.
+            longest: at least the largest length.
+            dtype: of the result; None: that of the stored values.
+
+        Returns:
+            (tweets, longest, vector), zeros after a tweet's end.
         """
 
 
 class MemoryRows:
-    """A layer in RAM or in GPU memory."""
+    """A layer in RAM or in GPU memory; values: (tokens, vector)."""
 
     def __init__(self, values: torch.Tensor) -> None:
-        """Args: values: (tokens, vector)."""
         self._values = values
 
     def gather(self, starts: Rows, lengths: Rows, longest: int, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -42,10 +46,14 @@ class MemoryRows:
 
 
 class TypeRows:
-    """The context-free layer: each token has the vector of its type, twice."""
+    """The context-free layer: each token has the vector of its type, twice.
+
+    Args:
+        table: (types, vector / 2).
+        token_types: (tokens,): index into the table.
+    """
 
     def __init__(self, table: torch.Tensor, token_types: npt.NDArray[np.int32]) -> None:
-        """Args: table: (types, vector / 2); token_types: (tokens,)."""
         self._table, self._token_types = table, token_types
 
     def gather(self, starts: Rows, lengths: Rows, longest: int, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -55,16 +63,18 @@ class TypeRows:
 
 
 class DiskRows:
-    """A layer on disk: each tweet is one read from its shard's file, and all of a batch are announced before the first.
+    """A layer on disk: one read per tweet; all reads of a batch are announced to the system before the first one.
 
-    The system then has many reads under way at once, where a memory map waits for one page after the other.
+    The system then reads many blocks at once, whereas a memory map waits for one page after another.
+
+    Args:
+        shards: memory maps of whole files, for their paths, offsets, shapes and types only.
     """
 
-    def __init__(self, shards: Sequence[npt.NDArray[Any]], paths: Sequence[Path]) -> None:
-        """Args: shards: maps of the files, for their sizes and types only."""
-        self._paths = paths
-        self._files = [os.open(path, os.O_RDONLY) for path in paths]
-        self._headers = np.array([path.stat().st_size for path in paths]) - [shard.nbytes for shard in shards]
+    def __init__(self, shards: Sequence["np.memmap[Any, Any]"]) -> None:
+        self._paths = [str(shard.filename) for shard in shards]
+        self._files = [os.open(path, os.O_RDONLY) for path in self._paths]
+        self._headers = np.array([shard.offset for shard in shards])
         self._first_tokens = np.cumsum([0, *map(len, shards)])[:-1]
         self._size, self._dtype = shards[0].shape[1], shards[0].dtype
         weakref.finalize(self, _close, self._files)
@@ -96,7 +106,7 @@ class DiskRows:
             except OSError as error:
                 raise ElmoError(f"{self._paths[shard]}: cannot be read: {error}") from error
             if count == 0:
-                raise ElmoError(f"{self._paths[shard]}: has become shorter since it was opened")
+                raise ElmoError(f"{self._paths[shard]}: was truncated after it had been opened")
             left, place = left[count:], place + count
 
 
@@ -106,13 +116,13 @@ def _close(files: Sequence[int]) -> None:
 
 
 def _runs(starts: Rows, lengths: Rows) -> Rows:
-    """For each tweet as many numbers as it is long, from its start on."""
+    """Concatenated arange(start, start + length) of all tweets."""
     within: Rows = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return within + np.repeat(starts, lengths)
 
 
 def _side_by_side(vectors: torch.Tensor, lengths: Rows, longest: int, dtype: torch.dtype | None) -> torch.Tensor:
-    """(tweets, longest, vector) out of the vectors of all tokens, (tokens, vector), zeros after a tweet's end."""
+    """From (tokens, vector) to (tweets, longest, vector), zeros after a tweet's end."""
     vectors = vectors.to(dtype or vectors.dtype)
     tweets, size = len(lengths), vectors.shape[1]
     if len(vectors) == tweets * longest:

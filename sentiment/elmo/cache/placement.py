@@ -1,4 +1,4 @@
-"""Where cached vectors are read from: GPU memory or RAM where they fit, else the disk."""
+"""Where cached vectors are held: in GPU memory or RAM if they fit, else on disk."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,15 +7,16 @@ import torch
 
 Place = Literal["GPU memory", "RAM", "disk"]
 
-# The rest is for the model, its gradients, and whoever else is on the machine.
+# The rest is for the model, its gradients and other processes of the machine.
 _SHARE_OF_GPU = 0.6
 _SHARE_OF_RAM = 0.5
 
 
 def choose_place(needed: int, device: torch.device) -> Place:
-    """The fastest place that holds so many bytes; what a batch contains never depends on it.
+    """The fastest place with room for the vectors; batches are the same from each.
 
     Args:
+        needed: bytes of the vectors.
         device: of training.
     """
     if device.type == "cuda" and needed <= _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]:
@@ -24,7 +25,7 @@ def choose_place(needed: int, device: torch.device) -> Place:
 
 
 def available_ram(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that this process may still use, by the machine and by its control groups (Slurm's --mem); 0 if unknown."""
+    """Bytes that the machine and this process's control groups (Slurm's --mem) leave it; 0 if unknown."""
     try:
         lines = (proc / "meminfo").read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -34,7 +35,7 @@ def available_ram(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgrou
 
 
 def _left_in_groups(membership: str, root: Path) -> list[int]:
-    """What each group that this process is in leaves it; page cache, which is given back on demand, counts as left."""
+    """Bytes that each control group of this process leaves; page cache, which is freed on demand, counts as free."""
     left = []
     for line in membership.splitlines():
         _, controllers, path = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""How ELMo sees a token: fifty numbers, one per UTF-8 byte, with marks for its beginning, its end and what follows."""
+"""The input of ELMo: for each token fifty character ids, its UTF-8 bytes between marks for its beginning and end."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,24 +9,24 @@ if TYPE_CHECKING:
     import torch
 
 CHARACTERS = 50
-"""Numbers per token; what does not fit is cut off, possibly inside a character."""
+"""Character ids per token; longer tokens are cut, possibly inside a character."""
 
-# All are one more than in the weight file, where bytes begin at 0: here 0 means that there is no token at all.
+# All ids are one more than the rows of the weight file, where bytes begin at 0: here 0 means "no token".
 _SENTENCE_START, _SENTENCE_END, _WORD_START, _WORD_END = 257, 258, 259, 260
 NO_CHARACTER = 261
-"""Follows a token's end. It has a learned vector of its own and takes part in the maximum over positions."""
+"""Fills the rest after a token's end. It has a learned vector and takes part in the maximum over positions."""
 CHARACTER_KINDS = 262
-"""Numbers from 0 to 261."""
+"""Ids are from 0 to 261."""
 
 SENTENCE_START, SENTENCE_END = "<S>", "</S>"
-"""What stands before and after each sentence; as tokens of a text, they are taken for the same."""
+"""The marks before and after each sentence. Tokens of a text that are spelled like them get the same ids."""
 _BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
 
 
 def character_ids(tokens: Sequence[str]) -> np.ndarray:
-    """The input of the character network (Peters et al. 2018; the numbering is that of bilm-tf and allennlp).
+    """The ids of the characters of tokens (Peters et al. 2018), numbered as in bilm-tf and allennlp.
 
-    Any string is a token, also the empty one. Lone surrogates, which have no UTF-8 form, are left out.
+    Any string may be a token, also the empty one. Lone surrogates, which have no UTF-8 form, are left out.
 
     Returns:
         (tokens, 50) of int64, each from 1 to 261.
@@ -45,12 +45,12 @@ def character_ids(tokens: Sequence[str]) -> np.ndarray:
 
 
 def batch_to_ids(batch: Sequence[Sequence[str]]) -> "torch.Tensor":
-    """The field's name for the input of a batch of tokenised sentences, equal to allennlp's.
+    """The character ids of a batch of tokenised sentences, as `batch_to_ids` of allennlp returns them.
 
     Returns:
-        (sentences, tokens of the longest, 50) of int64; zeros where a shorter sentence has no token.
+        (sentences, tokens of the longest, 50) of int64; zeros after the end of shorter sentences.
     """
-    import torch  # here, since whoever only looks for a model's files does without
+    import torch  # not at the top: looking for a model's files must not load it
 
     lengths = np.fromiter(map(len, batch), np.int64, len(batch))
     ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)

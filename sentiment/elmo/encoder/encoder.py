@@ -1,12 +1,11 @@
 """The encoder: tokenised tweets in, the vectors of the layers asked for out, equal to allennlp's."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch import nn
 
 from sentiment.elmo.encoder.character_network import CharacterNetwork
 from sentiment.elmo.encoder.characters import SENTENCE_END, SENTENCE_START, character_ids
@@ -25,7 +24,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 BATCH_TWEETS = 1024
-"""More make no faster: products of 1024 rows run at the processor's limit."""
+"""Larger batches are no faster: products of 1024 rows run at the processor's limit."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,19 @@ class Encoded:
         return self.layers[layer][self.offsets[number] : self.offsets[number + 1]]
 
 
-class Elmo(nn.Module):
+class ElmoEncoder:
     """The bidirectional language model of Peters et al. (2018) as a frozen encoder.
 
-    A tweet's vectors depend on nothing but the tweet, unless the state is `carry`.
+    The vectors of a tweet depend on the tweet alone, unless the state is `carry`.
+
+    Args:
+        state: in which an LSTM begins a tweet: `zero`; `warm`, that after a fixed text; or `carry`, as in allennlp that
+            after the tweet at the same place of the previous batch.
+        precision: of the matrix products; cells, sums of gates and results are float32.
+        device: for which the weights are laid out; they are not moved later.
+
+    Raises:
+        ElmoError: the model has another number of layers than the published ones.
     """
 
     def __init__(
@@ -57,28 +65,17 @@ class Elmo(nn.Module):
         precision: Precision = "fp32",
         device: torch.device | str = "cpu",
     ) -> None:
-        """Lay the weights out for a device; they are not moved later.
-
-        Args:
-            state: in which an LSTM begins a tweet: `zero`; `warm`, always that after a fixed text; or `carry`, what the
-                tweet at the same place in the batch before left, as allennlp does.
-            precision: of the matrix products; cells, sums of gates and results are float32.
-
-        Raises:
-            ElmoError: the model has another number of layers than the published ones.
-        """
-        super().__init__()
         if options.lstm.n_layers != len(LAYERS) - 1:
             raise ElmoError(
-                f"n_layers = {options.lstm.n_layers} in the options of an ELMo model: 2 is what is known here"
+                f"n_layers = {options.lstm.n_layers} in the options of an ELMo model: {len(LAYERS) - 1} is valid"
             )
         self.options, self.state, self.precision, self.device = options, state, precision, torch.device(device)
         dtype = _DTYPES[precision]
-        self._characters = CharacterNetwork(options.char_cnn, weights, dtype).to(self.device)
-        self._directions = nn.ModuleList(
+        self._characters = CharacterNetwork(options.char_cnn, weights, dtype, self.device)
+        self._directions = [
             LstmStack(options.lstm, [both[direction] for both in weights.cells], dtype, self.device)
             for direction in range(DIRECTIONS)
-        )
+        ]
         self._marks = self.type_vectors([SENTENCE_START, SENTENCE_END])
         self._carried: LstmState | None = None
         self._initial = LstmState.zeros(options.lstm, 1, self.device)
@@ -91,26 +88,17 @@ class Elmo(nn.Module):
         """Values per token and layer."""
         return self.options.vector_size
 
-    def initial_state(self) -> LstmState:
-        """The state in which each tweet begins, for one tweet; meaningless with `carry`."""
-        return self._initial
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The recurrent state that the next batch begins with; empty before the first one, and unless it is carried."""
+        return dict(vars(self._carried)) if self._carried else {}
 
-    def reset_states(self) -> None:
-        """With `carry`, begin anew from zeros."""
-        self._carried = None
-
-    def carried(self) -> tuple[torch.Tensor, ...]:
-        """With `carry`, what the tweets so far have left; nothing before the first."""
-        return (self._carried.hidden, self._carried.cells) if self._carried else ()
-
-    def carry_on(self, carried: tuple[torch.Tensor, ...]) -> None:
-        """With `carry`, encode from now on as after the tweets that left this."""
-        self._carried = LstmState(*(part.to(self.device) for part in carried)) if carried else None
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` returned; from zeros, if it is empty."""
+        self._carried = LstmState(**{name: part.to(self.device) for name, part in state.items()}) if state else None
 
     def type_vectors(self, tokens: Sequence[str]) -> torch.Tensor:
         """(tokens, vector / 2) of float32: context-free vectors; the layer `token` holds each of them twice."""
-        vectors: torch.Tensor = self._characters(character_ids(tokens))
-        return vectors
+        return self._characters(character_ids(tokens))
 
     def encode(
         self,
@@ -122,8 +110,8 @@ class Elmo(nn.Module):
         """Vectors of tokenised tweets; a tweet may be empty, and a token any string.
 
         Args:
-            batch_tweets: computed at once; without influence on the result unless the state is `carry`, where batches
-                are taken as the tweets come.
+            batch_tweets: number of tweets that are computed together; without influence on the result unless the state
+                is `carry`, where batches follow the order of the tweets.
             dtype: of the result.
         """
         types, numbered = number_tweets(tweets)
@@ -145,42 +133,49 @@ class Elmo(nn.Module):
             type_vectors: (types, vector / 2) from `type_vectors`.
             check: called before each batch; what it raises ends the work.
         """
-        tokens, device = len(tweets.numbers), self.device
-        wanted = [layer for layer in LAYERS if layer in layers]
-        found = {layer: torch.empty(tokens, self.vector_size, dtype=dtype, device=device) for layer in wanted}
+        shape = len(tweets.numbers), self.vector_size
+        found = {layer: torch.empty(shape, dtype=dtype, device=self.device) for layer in LAYERS if layer in layers}
         if "token" in found:
-            numbers = torch.from_numpy(tweets.numbers).to(device)
-            found["token"].view(tokens, DIRECTIONS, self.options.lstm.projection_dim)[:] = type_vectors.to(dtype)[
-                numbers
-            ][:, None]
+            found["token"][:] = self._token_layer(type_vectors.to(dtype), tweets.numbers)
         if found.keys() - {"token"} or self.state == "carry":
             for chosen in self._batches(tweets, batch_tweets):
                 check()
-                self._encode_batch(tweets, chosen, type_vectors, found)
+                batch = pack(tweets, chosen, len(type_vectors), len(type_vectors) + 1)
+                inside = np.flatnonzero(batch.tokens >= 0)
+                self._encode_batch(batch, type_vectors, found, inside, batch.tokens[inside])
         return Encoded(found, tweets.offsets)
 
-    def forward(
-        self, ids: torch.Tensor, layers: Collection[Layer] = LAYERS
-    ) -> tuple[dict[Layer, torch.Tensor], torch.Tensor]:
-        """The same from and to padded batches, as is usual in the field.
+    @torch.no_grad()
+    def encode_ids(self, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Vectors of a padded batch of sentences, and of the marks before and after each of them.
 
         Args:
-            ids: (sentences, tokens of the longest, 50) from `batch_to_ids`.
+            ids: (sentences, time, 50) of int64 from `batch_to_ids`.
 
         Returns:
-            Each layer as (sentences, tokens of the longest, vector), zeros where there is no token, and the mask
-            (sentences, tokens of the longest) that is true where there is one.
+            All layers, each (sentences, time + 2, vector) of float32, zeros after a sentence's last mark; and the mask
+            (sentences, time + 2) of bool that is true up to there.
         """
-        mask = (ids > 0).any(2)
-        lengths = mask.sum(1).cpu().numpy()
-        distinct, numbers = np.unique(ids[mask].cpu().numpy(), axis=0, return_inverse=True)
+        present = (ids > 0).any(2).cpu().numpy()
+        lengths = present.sum(1)
+        distinct, numbers = np.unique(ids.cpu().numpy()[present], axis=0, return_inverse=True)
         tweets = NumberedTweets(numbers.reshape(-1), np.concatenate([[0], np.cumsum(lengths)]))
-        encoded = self.encode_numbered(tweets, self._characters(distinct), layers, max(1, len(ids)))
-        mask, padded = mask.to(self.device), {}
-        for layer, vectors in encoded.layers.items():
-            padded[layer] = vectors.new_zeros(*mask.shape, self.vector_size)
-            padded[layer][mask] = vectors
-        return padded, mask
+        mask = np.arange(ids.shape[1] + 2) < lengths[:, None] + 2
+        found = {layer: torch.zeros(mask.size, self.vector_size, device=self.device) for layer in LAYERS}
+        if len(ids):
+            type_vectors = self._characters(distinct)
+            batch = pack(tweets, np.arange(len(ids)), len(distinct), len(distinct) + 1)
+            # The flat index of each position: a packed batch has them tweet by tweet, the longest tweet first.
+            target = np.arange(mask.size).reshape(mask.shape)[batch.tweets][mask[batch.tweets]]
+            vectors = self._token_layer(torch.cat([type_vectors, self._marks]), batch.inputs[0][batch.rows[0]])
+            found["token"][torch.from_numpy(target).to(self.device)] = vectors
+            self._encode_batch(batch, type_vectors, found, np.arange(len(target)), target)
+        shape = *mask.shape, self.vector_size
+        return [found[layer].view(shape) for layer in LAYERS], torch.from_numpy(mask).to(self.device)
+
+    def _token_layer(self, type_vectors: torch.Tensor, numbers: np.ndarray) -> torch.Tensor:
+        """(numbers, vector): each type's vector for both directions."""
+        return type_vectors[torch.from_numpy(numbers).to(self.device)].repeat(1, DIRECTIONS)
 
     def _batches(self, tweets: NumberedTweets, size: int) -> Iterable[np.ndarray]:
         if self.state == "carry":
@@ -189,63 +184,54 @@ class Elmo(nn.Module):
 
     def _encode_batch(
         self,
-        tweets: NumberedTweets,
-        chosen: np.ndarray,
+        batch: PackedBatch,
         type_vectors: torch.Tensor,
         found: dict[Layer, torch.Tensor],
+        positions: np.ndarray,
+        target: np.ndarray,
     ) -> None:
-        """Compute the LSTM layers of a batch and put them into their places in `found`."""
-        batch = pack(tweets, chosen, len(type_vectors), len(type_vectors) + 1)
-        places = torch.from_numpy(batch.tweets - chosen[0]).to(self.device) if self.state == "carry" else None
-        if places is None:
-            initial = self._initial.repeated(len(chosen))
-        else:
-            before = self._carried or LstmState.zeros(self.options.lstm, 0, self.device)
-            self._carried = before.extended(len(chosen))
-            initial = self._carried.chosen(places)
-        depth = len(LAYERS) - 1 if "top" in found or places is not None else 1
-        tokens = torch.from_numpy(batch.tokens).to(self.device)
+        """Compute the LSTM layers of a batch and put them into `found`.
 
-        def keep(direction: int, outputs: list[torch.Tensor]) -> None:
-            rows = torch.from_numpy(batch.token_rows[direction]).to(self.device)
+        Args:
+            positions: (vectors,) of int64: which positions of the batch are wanted.
+            target: (vectors,) of int64: their rows in the tensors of `found`.
+        """
+        tweets, carried = len(batch.tweets), None
+        # The place of each tweet in the batch as it came: a carried state belongs to a place.
+        places = torch.from_numpy(batch.tweets - batch.tweets.min()).to(self.device)
+        if self.state == "carry":
+            carried = (self._carried or LstmState.zeros(self.options.lstm, 0, self.device)).pad(tweets)
+        initial = carried.select(places) if carried else self._initial.expand(tweets)
+        depth = len(LAYERS) - 1 if "top" in found or carried else 1
+        rows = torch.from_numpy(target).to(self.device)
+        ends = []
+        for direction, (outputs, *end) in enumerate(self._run(batch, type_vectors, initial, depth)):
+            sources = torch.from_numpy(batch.rows[direction][positions]).to(self.device)
             for layer, output in zip(LAYERS[1:], outputs, strict=False):
                 if layer in found:
                     half = found[layer].chunk(DIRECTIONS, dim=1)[direction]
-                    half[tokens] = output.index_select(0, rows).to(half.dtype)
-
-        final = self._run(batch, type_vectors, initial, depth, keep)
-        if places is not None and self._carried is not None:
-            self._carried = self._carried.updated(places, final)
+                    half[rows] = output.index_select(0, sources).to(half.dtype)
+            ends.append(end)
+        if carried:
+            self._carried = carried.replace(places, LstmState.of_directions(ends))
 
     def _run(
-        self,
-        batch: PackedBatch,
-        type_vectors: torch.Tensor,
-        initial: LstmState,
-        depth: int,
-        keep: Callable[[int, list[torch.Tensor]], None],
-    ) -> LstmState:
-        """Run both directions, hand the outputs of each to `keep`, and return the states after the last steps."""
+        self, batch: PackedBatch, type_vectors: torch.Tensor, initial: LstmState, depth: int
+    ) -> Iterator[tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]]:
+        """For each direction what `LstmStack` returns."""
         # The first layer's product with its weights is computed once for each distinct input of this batch.
         distinct, numbers = np.unique(np.stack(batch.inputs), return_inverse=True)
         numbers = numbers.reshape(DIRECTIONS, -1)
         # The two marks have the highest numbers, and every batch has them.
         inputs = torch.cat([type_vectors[torch.from_numpy(distinct[:-2]).to(self.device)], self._marks])
-        ends = []
         for direction, stack in enumerate(self._directions):
             numbered = torch.from_numpy(numbers[direction]).to(self.device)
             hidden, cells = initial.hidden[:, direction], initial.cells[:, direction]
-            outputs, *end = stack(inputs, numbered, batch.step_sizes, hidden, cells, depth)
-            keep(direction, outputs)
-            ends.append(end)
-        return LstmState(*(torch.stack(part, dim=1) for part in zip(*ends, strict=True)))
+            yield stack(inputs, numbered, batch.step_sizes, hidden, cells, depth)
 
     def _state_after(self, sentence: Sequence[str], initial: LstmState) -> LstmState:
-        """What one sentence leaves."""
+        """The state after one sentence."""
         types, tweets = number_tweets([sentence])
         batch = pack(tweets, np.zeros(1, np.int64), len(types), len(types) + 1)
-        return self._run(batch, self.type_vectors(types), initial, len(LAYERS) - 1, _keep_nothing)
-
-
-def _keep_nothing(direction: int, outputs: list[torch.Tensor]) -> None:
-    """For callers that want the last states only."""
+        ends = [end for _, *end in self._run(batch, self.type_vectors(types), initial, len(LAYERS) - 1)]
+        return LstmState.of_directions(ends)

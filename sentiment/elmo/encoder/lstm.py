@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from sentiment.elmo.options import GATES, Lstm
 from sentiment.elmo.weights import CellWeights
@@ -21,40 +20,38 @@ def _in_blocks(array: torch.Tensor, block: int) -> torch.Tensor:
     return blocks.reshape(cells // block, *rows, gates * block).contiguous()
 
 
-class LstmLayer(nn.Module):
+class LstmLayer:
     """An LSTM with projection (Sak et al. 2014) as in ELMo (Peters et al. 2018), frozen; without peepholes.
 
-    With c and h those of the step before: c = clip(f * c + i * tanh(j)), h = clip((o * tanh(c)) P).
+    With the previous step's c and h: c = clip(f * c + i * tanh(j)), h = clip((o * tanh(c)) P).
+
+    Args:
+        precision: of the matrix products.
+        device: for which the weights are laid out.
+        numbered_inputs: inputs repeat and are given by number, so each is multiplied with the weights once.
     """
 
     def __init__(
         self, options: Lstm, weights: CellWeights, precision: torch.dtype, device: torch.device, numbered_inputs: bool
     ) -> None:
-        """Lay the weights out for a device.
-
-        Args:
-            numbered_inputs: inputs repeat and are given by number, so their product is computed once for each.
-        """
-        super().__init__()
         self._cell_clip, self._state_clip = options.cell_clip, options.proj_clip
-        self._numbered_inputs = numbered_inputs
         blocked = device.type == "cpu" and options.dim % _BLOCK_CPU == 0
         self._block = _BLOCK_CPU if blocked else options.dim
-        inputs, recurrent = torch.from_numpy(weights.input), torch.from_numpy(weights.recurrent)
-        arrays = {"input": inputs} if numbered_inputs else {}
-        arrays["state"] = recurrent if numbered_inputs else torch.cat([inputs, recurrent])
-        arrays["bias"] = torch.from_numpy(weights.bias)
-        for name, array in arrays.items():
-            # Twice the candidate: see `_cells`.
+
+        def laid_out(array: torch.Tensor) -> torch.Tensor:
+            # Twice the candidate: see `_update`.
             doubled = array * torch.tensor([1.0, 1.0, 1.0, 2.0])[:, None]
-            stored = _in_blocks(doubled, self._block).to(device, precision)
-            # Not part of a checkpoint: the weights never change, and their file is known by its checksum.
-            self.register_buffer(name, stored, persistent=False)
-        projection = torch.from_numpy(weights.projection).to(device, precision)
-        self.register_buffer("projection", projection, persistent=False)
+            return _in_blocks(doubled, self._block).to(device, precision)
+
+        inputs, recurrent = torch.from_numpy(weights.input), torch.from_numpy(weights.recurrent)
+        self._input = laid_out(inputs) if numbered_inputs else None
+        # Inputs that are not numbered stand before the state, so that one product does for both.
+        self._recurrent = laid_out(recurrent if numbered_inputs else torch.cat([inputs, recurrent]))
+        self._bias = laid_out(torch.from_numpy(weights.bias))
+        self._projection = torch.from_numpy(weights.projection).to(device, precision)
 
     @torch.no_grad()
-    def forward(
+    def __call__(
         self,
         inputs: torch.Tensor,
         numbers: torch.Tensor | None,
@@ -68,69 +65,72 @@ class LstmLayer(nn.Module):
             inputs: (rows, vector) of float32, or (distinct inputs, vector) if they are given by number.
             numbers: (rows,) of int64: the input of each row; None if inputs are not given by number.
             step_sizes: rows of each step, never rising.
-            hidden: (tweets, vector): state before the first step.
-            cells: (tweets, cells): likewise.
+            hidden, cells: (tweets, vector) and (tweets, cells): state before the first step.
 
         Returns:
-            Output (rows, vector) and the state of each tweet after its own last step, all float32.
+            Output (rows, vector) and, after each tweet's own last step, hidden state and cells; all float32.
         """
         tweets, size = hidden.shape
         ends = list(itertools.accumulate(step_sizes))
         output = torch.empty(ends[-1], size, device=hidden.device)
-        # What the recurrent product multiplies: the state, and before it the input unless it has a product of its own.
-        state_weight = self.get_buffer("state")
-        operand = state_weight.new_empty(tweets, state_weight.shape[1])
+        operand = self._recurrent.new_empty(tweets, self._recurrent.shape[1])
         operand[:, -size:] = hidden
         # A copy even where the order stays: it is changed in place.
         blocks = cells.reshape(tweets, -1, self._block).transpose(0, 1).clone(memory_format=torch.contiguous_format)
-        opened = hidden.new_empty(tweets, cells.shape[1])
-        given = self._products_of(inputs) if numbers is not None else self.get_buffer("bias")
+        gated = hidden.new_empty(tweets, cells.shape[1])
+        addends = self._bias if self._input is None else self._products(inputs, self._input)
         for end, count in zip(ends, step_sizes, strict=True):
             rows = slice(end - count, end)
             if numbers is None:
                 operand[:count, :size] = inputs[rows]
-            self._cells(given, None if numbers is None else numbers[rows], operand[:count], blocks, opened[:count])
-            state = self._projected(opened[:count])
+            numbered = None if numbers is None else numbers[rows]
+            self._update(blocks, addends, numbered, operand[:count], gated[:count])
+            state = torch.mm(gated[:count].to(self._projection.dtype), self._projection).float()
+            if self._state_clip is not None:
+                state.clamp_(-self._state_clip, self._state_clip)
             output[rows] = state
             operand[:count, -size:] = state
         return output, output[_last_rows(step_sizes, output.device)], blocks.transpose(0, 1).reshape(tweets, -1)
 
-    def _projected(self, opened: torch.Tensor) -> torch.Tensor:
-        projection = self.get_buffer("projection")
-        state = torch.mm(opened.to(projection.dtype), projection).float()
-        return state if self._state_clip is None else state.clamp_(-self._state_clip, self._state_clip)
-
-    def _products_of(self, inputs: torch.Tensor) -> torch.Tensor:
+    def _products(self, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """(blocks, inputs, gates * block): what each distinct input adds to the gates, bias included."""
-        weight, bias = self.get_buffer("input"), self.get_buffer("bias")
         products = torch.empty(len(weight), len(inputs), weight.shape[2], dtype=weight.dtype, device=weight.device)
         inputs = inputs.to(weight.dtype)
         for block, target in enumerate(products):
-            torch.addmm(bias[block], inputs, weight[block], out=target)
+            torch.addmm(self._bias[block], inputs, weight[block], out=target)
         return products
 
-    def _cells(
+    def _update(
         self,
-        given: torch.Tensor,
+        cells: torch.Tensor,
+        addends: torch.Tensor,
         numbers: torch.Tensor | None,
         operand: torch.Tensor,
-        cells: torch.Tensor,
-        opened: torch.Tensor,
+        gated: torch.Tensor,
     ) -> None:
-        """One step: update the first rows of `cells` and write what their output gates let through to `opened`."""
-        weight, size = self.get_buffer("state"), self._block
+        """One step: update the cells of the tweets that have not ended, in place.
+
+        Args:
+            cells: (blocks, tweets, block); the tweets of the step are the first ones.
+            addends: (blocks, inputs, gates * block), or (blocks, gates * block) for inputs that are not numbered:
+                what the product of operand and weights is added to.
+            numbers: (rows of the step,): the input of each.
+            operand: (rows of the step, columns): what the weights are multiplied with.
+            gated: (rows of the step, cells): filled with o * tanh(c).
+        """
+        size = self._block
         for block, memory in enumerate(cells[:, : len(operand)]):
             if numbers is None:
-                gates = torch.addmm(given[block], operand, weight[block])
+                gates = torch.addmm(addends[block], operand, self._recurrent[block])
             else:
-                gates = given[block].index_select(0, numbers).addmm_(operand, weight[block])
+                gates = addends[block].index_select(0, numbers).addmm_(operand, self._recurrent[block])
             enter, keep, leave, candidate = gates.float().sigmoid_().chunk(GATES, dim=1)
             # tanh(x) = 2 * sigmoid(2 * x) - 1, the inner 2 is in the weights: several times faster on a CPU.
             memory.mul_(keep).addcmul_(enter, candidate, value=2).sub_(enter)
             if self._cell_clip is not None:
                 memory.clamp_(-self._cell_clip, self._cell_clip)
-            shown = torch.mul(memory, 2, out=candidate).sigmoid_().mul_(2).sub_(1)
-            torch.mul(shown, leave, out=opened[:, block * size : (block + 1) * size])
+            activated = torch.mul(memory, 2, out=candidate).sigmoid_().mul_(2).sub_(1)
+            torch.mul(activated, leave, out=gated[:, block * size : (block + 1) * size])
 
 
 def _last_rows(step_sizes: list[int], device: torch.device) -> torch.Tensor:
@@ -141,20 +141,25 @@ def _last_rows(step_sizes: list[int], device: torch.device) -> torch.Tensor:
     return ((sizes.cumsum(0) - sizes)[last_step] + places).to(device)
 
 
-class LstmStack(nn.Module):
-    """All layers of one direction (Peters et al. 2018): each takes what the one below gives, and adds it to its own."""
+class LstmStack:
+    """All layers of one direction (Peters et al. 2018): the output of each is added to that of the next.
+
+    Args:
+        weights: one per layer, the lowest first.
+        precision: of the matrix products.
+        device: for which the weights are laid out.
+    """
 
     def __init__(
         self, options: Lstm, weights: Sequence[CellWeights], precision: torch.dtype, device: torch.device
     ) -> None:
-        super().__init__()
-        self._layers = nn.ModuleList(
+        self._layers = [
             LstmLayer(options, cell, precision, device, numbered_inputs=number == 0)
             for number, cell in enumerate(weights)
-        )
+        ]
 
     @torch.no_grad()
-    def forward(
+    def __call__(
         self,
         inputs: torch.Tensor,
         numbers: torch.Tensor,
@@ -169,22 +174,22 @@ class LstmStack(nn.Module):
             inputs: (distinct inputs, vector) of float32.
             numbers: (rows,) of int64: the input of each row.
             step_sizes: rows of each step, never rising.
-            hidden: (layers, tweets, vector): state before the first step.
-            cells: (layers, tweets, cells): likewise.
+            hidden, cells: (layers, tweets, vector) and (layers, tweets, cells): state before the first step.
+            depth: number of layers to run.
 
         Returns:
-            The output of each layer, (rows, vector), and the states (depth, ...) of each tweet after its last step.
+            The output of each layer, (rows, vector); and hidden state (depth, tweets, vector) and cells
+            (depth, tweets, cells) after each tweet's last step.
         """
         outputs: list[torch.Tensor] = []
         ends = []
-        for number in range(depth):
+        for number, layer in enumerate(self._layers[:depth]):
             if number == 0:
-                output, *end = self._layers[0](inputs, numbers, step_sizes, hidden[0], cells[0])
+                output, *end = layer(inputs, numbers, step_sizes, hidden[0], cells[0])
             else:
-                below = outputs[-1]
-                output, *end = self._layers[number](below, None, step_sizes, hidden[number], cells[number])
+                output, *end = layer(outputs[-1], None, step_sizes, hidden[number], cells[number])
                 # Around the layer, not within its recurrence.
-                output += below
+                output += outputs[-1]
             outputs.append(output)
             ends.append(end)
         end_hidden, end_cells = (torch.stack(part) for part in zip(*ends, strict=True))

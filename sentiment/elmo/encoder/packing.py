@@ -1,4 +1,4 @@
-"""Tweets as numbers of distinct tokens, and batches of them without padding: step by step, the longest first."""
+"""Tweets as numbers of their distinct tokens, and batches of them without padding: step by step, longest first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class NumberedTweets:
 
 
 def number_tweets(tweets: Sequence[Sequence[str]]) -> tuple[list[str], NumberedTweets]:
-    """The distinct tokens in the order in which they are met, and the tweets as their numbers."""
+    """The distinct tokens in the order of their first occurrence, and the tweets as their numbers."""
     known: dict[str, int] = {}
     numbers = np.array([known.setdefault(token, len(known)) for tweet in tweets for token in tweet], np.int64)
     lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
@@ -33,7 +33,7 @@ def number_tweets(tweets: Sequence[Sequence[str]]) -> tuple[list[str], NumberedT
 
 
 def batches_by_length(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Numbers of tweets in batches of similar length, the longest first: lack of memory shows at once."""
+    """Indices of tweets in batches of similar length, the longest first: lack of memory shows at once."""
     order = np.argsort(-lengths, kind="stable")
     for start in range(0, len(order), size):
         yield order[start : start + size]
@@ -43,24 +43,30 @@ def batches_by_length(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
 class PackedBatch:
     """A batch in the order in which an LSTM takes it: at each step one row of each tweet that has not ended.
 
-    Both directions have steps of the same sizes, since the backward one begins at each tweet's own end. Rows include
-    the marks before and after each tweet.
+    Both directions have steps of the same sizes, since the backward one begins at each tweet's own end. The positions
+    of a tweet are its first mark, its tokens and its last mark.
     """
 
     tweets: np.ndarray
-    """(tweets,): which tweet is at which place of a step; longest first."""
+    """(tweets,) of int64: which tweet stands at which place of a step; the longest first."""
     step_sizes: list[int]
     """Rows of each step, never rising."""
     inputs: tuple[np.ndarray, np.ndarray]
-    """Forward and backward, each (rows,): what the tokens of a row are numbered."""
-    token_rows: tuple[np.ndarray, np.ndarray]
-    """Forward and backward, each (tokens of the batch,): the row in which a token is."""
+    """Forward and backward, each (rows,): the number of the token or mark in a row."""
+    rows: tuple[np.ndarray, np.ndarray]
+    """Forward and backward, each (positions,): the row of each position, tweet by tweet in the order of `tweets`."""
     tokens: np.ndarray
-    """(tokens of the batch,): their places in the numbers of all tweets."""
+    """(positions,): the index of each token in the numbers of all tweets, -1 for a mark."""
 
 
 def pack(tweets: NumberedTweets, chosen: np.ndarray, first_mark: int, last_mark: int) -> PackedBatch:
-    """Lay out the chosen tweets, each between the numbers of its two marks."""
+    """Lay out the chosen tweets, each between its two marks.
+
+    Args:
+        chosen: (tweets of the batch,) of int64: their indices.
+        first_mark: number of the mark before each tweet.
+        last_mark: number of the mark after it.
+    """
     chosen = chosen[np.argsort(-tweets.lengths[chosen], kind="stable")]
     lengths = tweets.lengths[chosen] + 2
     step_sizes = len(chosen) - np.cumsum(np.bincount(lengths))[:-1]
@@ -69,11 +75,11 @@ def pack(tweets: NumberedTweets, chosen: np.ndarray, first_mark: int, last_mark:
     step = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     last = lengths[place] - 1
     inside = (step > 0) & (step < last)
-    tokens = (tweets.offsets[chosen][place] + step - 1)[inside]
-    values = np.where(step == 0, first_mark, last_mark)
-    values[inside] = tweets.numbers[tokens]
+    tokens = np.where(inside, tweets.offsets[chosen][place] + step - 1, -1)
+    numbers = np.where(step == 0, first_mark, last_mark)
+    numbers[inside] = tweets.numbers[tokens[inside]]
     rows = (step_starts[step] + place, step_starts[last - step] + place)
-    inputs = (np.empty_like(values), np.empty_like(values))
+    inputs = (np.empty_like(numbers), np.empty_like(numbers))
     for direction in range(2):
-        inputs[direction][rows[direction]] = values
-    return PackedBatch(chosen, step_sizes.tolist(), inputs, (rows[0][inside], rows[1][inside]), tokens)
+        inputs[direction][rows[direction]] = numbers
+    return PackedBatch(chosen, step_sizes.tolist(), inputs, rows, tokens)

@@ -1,5 +1,6 @@
-"""The LSTM state in which a tweet begins: nothing, one fixed state, or what the tweet before left."""
+"""The LSTM state in which a tweet begins: zeros, one fixed state, or the state after the tweet before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,49 +17,48 @@ WARM_TEXT = (
     "I had a really good time with my friends , thank you all for coming !",
     "He said that he could not come because he had to work late again .",
 )
-"""Sentences after which the state `warm` is taken; tokens stand between spaces. Fingerprints depend on them."""
+"""The state after these sentences is `warm`. Tokens stand between spaces; the fingerprints of caches depend on them."""
 
 
 @dataclass(frozen=True)
 class LstmState:
-    """What an LSTM remembers, of all layers and both directions, for some tweets."""
+    """The recurrent state of all layers and both directions, one for each of some tweets."""
 
     hidden: torch.Tensor
-    """(layers, directions, tweets, vector)"""
+    """(layers, directions, tweets, vector) of float32"""
     cells: torch.Tensor
-    """(layers, directions, tweets, cells)"""
+    """(layers, directions, tweets, cells) of float32"""
 
     @classmethod
     def zeros(cls, options: Lstm, tweets: int, device: torch.device) -> "LstmState":
-        """The state that remembers nothing."""
+        """The state of an LSTM that has read nothing."""
         hidden = torch.zeros(options.n_layers, DIRECTIONS, tweets, options.projection_dim, device=device)
         return cls(hidden, torch.zeros(options.n_layers, DIRECTIONS, tweets, options.dim, device=device))
 
-    @property
-    def tweets(self) -> int:
-        """For how many tweets."""
-        return self.hidden.shape[2]
+    @classmethod
+    def of_directions(cls, parts: Sequence[Sequence[torch.Tensor]]) -> "LstmState":
+        """Forward and backward, each hidden state (layers, tweets, vector) and cells (layers, tweets, cells)."""
+        return cls(*(torch.stack(both, dim=1) for both in zip(*parts, strict=True)))
 
-    def repeated(self, tweets: int) -> "LstmState":
-        """One tweet's state for many."""
+    def expand(self, tweets: int) -> "LstmState":
+        """One tweet's state, for many."""
         return LstmState(self.hidden.expand(-1, -1, tweets, -1), self.cells.expand(-1, -1, tweets, -1))
 
-    def chosen(self, places: torch.Tensor) -> "LstmState":
-        """The states at some places."""
-        return LstmState(self.hidden.index_select(2, places), self.cells.index_select(2, places))
-
-    def extended(self, tweets: int) -> "LstmState":
-        """For at least so many tweets; the new ones remember nothing."""
-        missing = max(0, tweets - self.tweets)
-        added = (0, 0, 0, missing)
+    def pad(self, tweets: int) -> "LstmState":
+        """With zeros for further tweets, up to `tweets` in all."""
+        added = (0, 0, 0, max(0, tweets - self.hidden.shape[2]))
         return LstmState(pad(self.hidden, added), pad(self.cells, added))
 
-    def updated(self, places: torch.Tensor, new: "LstmState") -> "LstmState":
-        """With new states at some places and the old ones elsewhere."""
+    def select(self, places: torch.Tensor) -> "LstmState":
+        """The states of some tweets; places: (tweets,) of int64."""
+        return LstmState(self.hidden.index_select(2, places), self.cells.index_select(2, places))
+
+    def replace(self, places: torch.Tensor, new: "LstmState") -> "LstmState":
+        """With new states for some tweets."""
         return LstmState(self.hidden.index_copy(2, places, new.hidden), self.cells.index_copy(2, places, new.cells))
 
 
 def state_record(mode: StateMode) -> dict[str, str]:
-    """What a cache or a run has to remember of the state in which its tweets began."""
+    """What a cache or a run records of the state in which its tweets began."""
     record: dict[str, str] = {"state": mode}
     return record | {"text_sha256": fingerprint(WARM_TEXT)} if mode == "warm" else record

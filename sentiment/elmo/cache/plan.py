@@ -1,4 +1,4 @@
-"""What is encoded of a corpus: its distinct tweets, cut into shards; a function of the corpus alone."""
+"""Which tweets of a corpus are encoded, and in which shards: its distinct tweets; a function of the corpus alone."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,45 +8,49 @@ import numpy.typing as npt
 
 from sentiment.data.corpus.corpus import Corpus
 
-# Not more shards than a process may have open files, nor so small ones that a small corpus has hundreds.
+# No more shards than a process may open files, and none so small that a small corpus has hundreds.
 _MOST_SHARDS = 256
 _LEAST_TOKENS = 1 << 14
 _TYPES_PER_SHARD = 1 << 16
 
 Span = tuple[int, int]
+"""First index and last index + 1."""
 
 
 @dataclass(frozen=True)
 class CachePlan:
-    """Distinct tweets one after another; rows of the corpus with the same tokens share one."""
+    """The distinct tweets of a corpus, one after another; rows with the same tokens share one."""
 
-    tweet_of_row: npt.NDArray[np.int32]  # (rows of the corpus,)
-    offsets: npt.NDArray[np.int64]  # (tweets + 1,), where each tweet begins and the last one ends
-    token_types: npt.NDArray[np.int32]  # (tokens,), index into the types of the corpus
+    tweet_of_row: npt.NDArray[np.int32]
+    """(rows of the corpus,): the distinct tweet in each row."""
+    offsets: npt.NDArray[np.int64]
+    """(tweets + 1,): tweet k has the tokens from `offsets[k]` to `offsets[k + 1]`."""
+    token_types: npt.NDArray[np.int32]
+    """(tokens,): index of each token's type among the types of the corpus."""
     types: int
-    """Distinct tokens of the corpus."""
+    """Number of types, the distinct tokens of the corpus."""
 
     @property
     def tokens(self) -> int:
-        """Of all distinct tweets together."""
+        """Number of tokens of all distinct tweets."""
         return len(self.token_types)
 
     @property
     def type_spans(self) -> list[Span]:
-        """First and last + 1 of the types in each shard of the table of types."""
+        """The range of types in each shard of the table of types."""
         starts = [*range(0, self.types, _TYPES_PER_SHARD), self.types]
         return list(pairwise(starts))
 
     @property
     def tweet_spans(self) -> list[Span]:
-        """First and last + 1 of the tweets in each shard of a layer."""
+        """The range of tweets in each shard of a layer."""
         per_shard = max(_LEAST_TOKENS, -(-self.tokens // _MOST_SHARDS))
         cuts = np.searchsorted(self.offsets, np.arange(per_shard, self.tokens, per_shard))
         bounds = np.unique([0, *cuts, len(self.offsets) - 1]).tolist()
         return list(pairwise(bounds))
 
     def token_span(self, tweets: Span) -> Span:
-        """First and last + 1 of the tokens of some tweets."""
+        """The range of tokens of a range of tweets."""
         return int(self.offsets[tweets[0]]), int(self.offsets[tweets[1]])
 
 

@@ -1,8 +1,8 @@
-"""The files of a cache of ELMo vectors: shards that are complete or not there, and what is remembered of each.
+"""The files of a cache of ELMo vectors.
 
-A folder has a table of types (`types-00000.npy`, one context-free vector per type, float32) and shards of one or both
-LSTM layers (`first-00000.npy`, `top-00000.npy`: one row per token). A shard counts when its record stands beside it;
-when all shards of a part are there, one file (`first.json`) takes the place of their records.
+A folder has a table of types in shards (`types-00000.npy`: one context-free vector per type, float32) and shards of one
+or both LSTM layers (`first-00000.npy`, `top-00000.npy`: one row per token). A shard is complete when its record
+(`first-00000.json`) has been written; when all shards of a part are, one file (`first.json`) replaces their records.
 """
 
 import contextlib
@@ -15,15 +15,15 @@ from typing import Any, BinaryIO, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.elmo.cache.cache_plan import CachePlan, Span
+from sentiment.elmo.cache.plan import CachePlan, Span
 from sentiment.errors import ElmoError
 from sentiment.files import sha256_of, write_atomically, write_json
 
-# To be raised whenever the same corpus and model would give other vectors or files.
+# Raise this when the same corpus and model would give other vectors or files.
 FORMAT_VERSION = 1
 
-Part = Literal["types", "first", "top"]
-PARTS: tuple[Part, ...] = get_args(Part)
+CachePart = Literal["types", "first", "top"]
+PARTS: tuple[CachePart, ...] = get_args(CachePart)
 
 _PLAN_FILE = "plan.json"
 _PLAN_ARRAYS = ("tweet_of_row", "offsets", "token_types")
@@ -31,34 +31,38 @@ _PLAN_ARRAYS = ("tweet_of_row", "offsets", "token_types")
 
 @dataclass(frozen=True)
 class CacheFolder:
-    """A cache of one corpus and one model; `part` says of what a file holds vectors."""
+    """The folder of one cache; `part` says what the vectors of a file belong to."""
 
     path: Path
 
-    def claim_file(self, part: Part, shard: int) -> Path:
-        """Held by the process that computes a shard; for all layers of the same tweets it is one."""
+    def claim_file(self, part: CachePart, shard: int) -> Path:
+        """The lock of the process that computes a shard; the layers of the same tweets have one in common."""
         return self.path / "claims" / f"{'types' if part == 'types' else 'tweets'}-{shard:05d}"
 
-    def shard_file(self, part: Part, shard: int) -> Path:
-        """An array of the vectors of some types or tokens."""
+    def shard_file(self, part: CachePart, shard: int) -> Path:
+        """The array with the vectors of some types or tokens."""
         return self.path / f"{part}-{shard:05d}.npy"
 
-    def part_file(self, part: Part) -> Path:
-        """Records of all shards of a part, written when the last one is there."""
+    def part_file(self, part: CachePart) -> Path:
+        """The records of all shards of a complete part."""
         return self.path / f"{part}.json"
 
     def write_plan(self, plan: CachePlan, identity: dict[str, Any]) -> None:
-        """Make the folder and write what the shards rest on; several processes may do so, since all write the same."""
+        """Make the folder and write its plan; several processes may do so at once, since all write the same.
+
+        Raises:
+            OSError: the disk cannot be written.
+        """
         self.claim_file("types", 0).parent.mkdir(parents=True, exist_ok=True)
         for name in _PLAN_ARRAYS:
             _write_array(self.path / f"{name}.npy", getattr(plan, name))
         write_json(self.path / _PLAN_FILE, identity | {"types": plan.types})
 
     def read_plan(self) -> CachePlan | None:
-        """The plan, its arrays as read-only maps; None before it is written (completely).
+        """The plan, its arrays as read-only memory maps; None unless it has been written completely.
 
         Raises:
-            ElmoError: it is damaged.
+            ElmoError: the plan is damaged.
         """
         try:
             types = json.loads((self.path / _PLAN_FILE).read_bytes())["types"]
@@ -69,21 +73,22 @@ class CacheFolder:
             raise ElmoError(f"{self.path}: the plan of the cache is damaged ({error}); delete the folder") from None
         return CachePlan(**arrays, types=types)
 
-    def write_shard(self, part: Part, shard: int, vectors: npt.NDArray[Any], notes: dict[str, float]) -> None:
+    def write_shard(self, part: CachePart, shard: int, vectors: npt.NDArray[Any], notes: dict[str, float]) -> None:
         """Write a shard and then its record.
 
         Args:
-            notes: what else to remember of it.
+            vectors: (types or tokens, values).
+            notes: further entries of the record.
 
         Raises:
-            OSError: the disk refuses; a part of a shard is never left.
+            OSError: the disk cannot be written; no half-written shard is left.
         """
         path = self.shard_file(part, shard)
         record = {"sha256": _write_array(path, vectors), **_stamp(path), **notes}
         write_json(self._record_file(part, shard), record)
 
-    def record(self, part: Part, shard: int) -> dict[str, Any] | None:
-        """What is remembered of a shard; None unless it is there in full size."""
+    def record(self, part: CachePart, shard: int) -> dict[str, Any] | None:
+        """The record of a shard: its SHA-256, size, modification time and notes; None if the shard is not complete."""
         with contextlib.suppress(FileNotFoundError):
             record: dict[str, Any] | None = self._records(part).get(str(shard))
             if record is None:
@@ -92,8 +97,8 @@ class CacheFolder:
                 return record
         return None
 
-    def complete(self, part: Part, shards: int) -> None:
-        """Put one file in the place of the records of a part, all of whose shards are there."""
+    def complete(self, part: CachePart, shards: int) -> None:
+        """Replace the records of a part by one file; all of its shards must be complete."""
         records = {str(shard): self.record(part, shard) for shard in range(shards)}
         if records != self._records(part):
             write_json(self.part_file(part), records)
@@ -101,11 +106,12 @@ class CacheFolder:
             self._record_file(part, shard).unlink(missing_ok=True)
             self.claim_file(part, shard).unlink(missing_ok=True)
 
-    def damaged(self, part: Part, shards: int, suspicious_only: bool) -> list[int]:
-        """Shards whose content is not what was written.
+    def damaged(self, part: CachePart, shards: int, suspicious_only: bool) -> list[int]:
+        """Numbers of the shards whose content is not what was written.
 
         Args:
-            suspicious_only: read only files whose size or time of change is not that after writing.
+            shards: how many the part has.
+            suspicious_only: read only files whose size or modification time has changed.
         """
         found = []
         for shard in range(shards):
@@ -115,48 +121,48 @@ class CacheFolder:
                 found.append(shard)
         return found
 
-    def discard(self, part: Part, shard: int) -> None:
-        """Forget a shard."""
+    def discard(self, part: CachePart, shard: int) -> None:
+        """Delete a shard."""
         self.shard_file(part, shard).unlink(missing_ok=True)
         self._record_file(part, shard).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
-        """Delete temporary files of writers that were killed; to be called when all is complete."""
+        """Delete temporary files of writers that were killed; only when all parts in work are complete."""
         for path in self.path.glob(".*.tmp"):
             path.unlink(missing_ok=True)
 
-    def read(self, part: Part, shard: int) -> npt.NDArray[Any]:
-        """A read-only map of a shard.
+    def read(self, part: CachePart, shard: int) -> np.memmap[Any, Any]:
+        """A read-only memory map of a shard.
 
         Raises:
-            ElmoError: it is missing or no array.
+            ElmoError: the shard is missing or is no array.
         """
         path = self.shard_file(part, shard)
         try:
-            array: npt.NDArray[Any] = np.load(path, mmap_mode="r")
+            array: np.memmap[Any, Any] = np.load(path, mmap_mode="r")
         except (OSError, ValueError) as error:
-            raise ElmoError(f"{path}: cannot be read ({error}); {AGAIN}") from None
+            raise ElmoError(f"{path}: cannot be read ({error}); {_AGAIN}") from None
         return array
 
-    def _record_file(self, part: Part, shard: int) -> Path:
+    def _record_file(self, part: CachePart, shard: int) -> Path:
         return self.path / f"{part}-{shard:05d}.json"
 
-    def _records(self, part: Part) -> dict[str, Any]:
+    def _records(self, part: CachePart) -> dict[str, Any]:
         return _read_json(self.part_file(part)) if self.part_file(part).exists() else {}
 
 
-AGAIN = "delete it, and the same command computes it again"
+_AGAIN = "delete it, and the same command computes it again"
 
 
 def _write_array(path: Path, array: npt.NDArray[Any]) -> str:
-    """Write an array as numpy does; the SHA-256 of the file."""
+    """Write an array as numpy does; returns the SHA-256 of the file."""
     digest = hashlib.sha256()
     write_atomically(path, lambda file: np.lib.format.write_array(_Hashed(file, digest), array))
     return digest.hexdigest()
 
 
 class _Hashed:
-    """Passes on what is written, and hashes it."""
+    """A file that hashes what is written to it."""
 
     def __init__(self, file: BinaryIO, digest: "hashlib._Hash") -> None:
         self._file, self._digest = file, digest
@@ -166,8 +172,8 @@ class _Hashed:
         return self._file.write(data)
 
 
-def spans_of(plan: CachePlan, part: Part) -> list[Span]:
-    """First and last + 1 of the types or tweets in each shard of a part."""
+def spans_of(plan: CachePlan, part: CachePart) -> list[Span]:
+    """The range of types or tweets in each shard of a part."""
     return plan.type_spans if part == "types" else plan.tweet_spans
 
 
@@ -180,5 +186,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value: dict[str, Any] = json.loads(path.read_bytes())
     except ValueError as error:
-        raise ElmoError(f"{path}: is damaged ({error}); {AGAIN}") from None
+        raise ElmoError(f"{path}: is damaged ({error}); {_AGAIN}") from None
     return value

@@ -1,4 +1,4 @@
-"""Which caches of ELMo's vectors some runs read, each once, whatever they have in common."""
+"""Which caches of ELMo vectors runs read, each cache once however many runs read it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,24 +14,29 @@ from sentiment.run_dir import Results
 
 @dataclass(frozen=True)
 class CacheRequest:
-    """A cache, and what is read from it."""
+    """A cache and the layers that runs read from it."""
 
     config: RunConfig
-    """The first of the runs that read it."""
+    """The configuration of the first run that reads it."""
     cache: VectorCache
     layers: tuple[Layer, ...]
-    """All that any of these runs reads."""
+    """All layers that any run reads."""
 
 
 def cache_requests(
     configs: Iterable[RunConfig], results: Results, corpus_of: Callable[[DataConfig], Corpus]
 ) -> list[CacheRequest]:
-    """The caches that runs need; those without ELMo, and those that do without a cache, need none.
+    """The caches that runs read; runs without ELMo, or without a cache, read none.
+
+    Args:
+        corpus_of: prepares or finds the corpus of a configuration; called once for each.
 
     Raises:
         ElmoError: a model is missing or damaged.
     """
-    model_of = cache(lambda name: find_elmo(name, results.elmo_models))  # which reads all of its files
+    model_of = cache(
+        lambda name: find_elmo(name, results.elmo_models)
+    )  # called once for each, since it reads whole files
     corpus_of = cache(corpus_of)
     found: dict[str, CacheRequest] = {}
     for config in configs:
@@ -39,7 +44,7 @@ def cache_requests(
             continue
         model = model_of(config.elmo.model)
         vectors = VectorCache(corpus_of(config.data), config.elmo, model, results.elmo_caches)
-        need = found.get(vectors.folder.path.name) or CacheRequest(config, vectors, ())
-        layers = sorted({*need.layers, *layers_of(config.elmo)}, key=LAYERS.index)
-        found[vectors.folder.path.name] = replace(need, layers=tuple(layers))
+        request = found.get(vectors.folder.path.name) or CacheRequest(config, vectors, ())
+        layers = sorted({*request.layers, *layers_of(config.elmo)}, key=LAYERS.index)
+        found[vectors.folder.path.name] = replace(request, layers=tuple(layers))
     return list(found.values())

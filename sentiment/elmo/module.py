@@ -1,0 +1,169 @@
+"""ELMo as a PyTorch module with the interface of allennlp's: character ids in, mixtures of the layers out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict, get_args
+
+import torch
+from torch import nn
+
+from sentiment.elmo.encoder.characters import CHARACTER_KINDS, CHARACTERS
+from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
+from sentiment.elmo.encoder.state import StateMode
+from sentiment.elmo.models import PUBLISHED, fetch_elmo
+from sentiment.elmo.options import read_options
+from sentiment.elmo.scalar_mix import ScalarMix
+from sentiment.elmo.weights import read_weights
+from sentiment.errors import ElmoError
+from sentiment.run_dir import Results
+
+
+class ElmoOutput(TypedDict):
+    """What `Elmo` returns."""
+
+    elmo_representations: list[torch.Tensor]
+    """One per mixture, each (batch, time, vector) of float32; before dropout, zeros where there is no token."""
+    mask: torch.Tensor
+    """(batch, time) of bool: true where there is a token."""
+
+
+class Elmo(nn.Module):
+    """Learned mixtures of ELMo's layers (Peters et al. 2018), constructed and called as `Elmo` of allennlp 2.10.1.
+
+    It computes what allennlp computes, to about 1e-6. By default it also keeps the state of the LSTMs as allennlp does:
+    each row of a batch begins with the state that the same row of the previous batch ended with, in training and in
+    evaluation, so that results depend on the order of the calls. Choose `zero` or `warm` to make them independent.
+
+    What differs: the weights of the language model cannot be trained, and they are not part of `state_dict`, which
+    holds the mixtures only.
+
+    Args:
+        options_file: path of the model's options; or, with `weight_file`, the URL of a published model, which is kept
+            in `results/data/elmo` and fetched if it is not there.
+        num_output_representations: number of mixtures, each with weights of its own.
+        requires_grad: only False; the language model is frozen.
+        do_layer_norm: normalise each layer over all tokens of a batch before it is mixed.
+        dropout: share of each representation's values that is dropped in training.
+        vocab_to_cache: only None; each distinct token of a batch is computed once in any case.
+        keep_sentence_boundaries: whether the representations include the marks before and after each sentence.
+        scalar_mix_parameters: three weights before the softmax, the context-free layer's first, which are then not
+            trained; None: they are trained from zero.
+        module: only None; ELMo's own encoder is used.
+        state: `carry` as in allennlp; `zero`: every sentence begins with zeros; `warm`: with the state after a fixed
+            text.
+
+    Raises:
+        ElmoError: an argument is not supported, or a file is missing, damaged or of another model.
+        DownloadError: a published model cannot be fetched.
+
+    Example:
+        >>> from sentiment.elmo import Elmo, batch_to_ids  # instead of: from allennlp.modules.elmo import ...
+        >>> elmo = Elmo(options_file, weight_file, num_output_representations=1, dropout=0)
+        >>> elmo(batch_to_ids([["Good", "morning"], ["Hello"]]))["elmo_representations"][0].shape
+        torch.Size([2, 2, 1024])
+    """
+
+    def __init__(  # more parameters than elsewhere: they are allennlp's, in its order
+        self,
+        options_file: str | Path,
+        weight_file: str | Path,
+        num_output_representations: int,
+        requires_grad: bool = False,
+        do_layer_norm: bool = False,
+        dropout: float = 0.5,
+        vocab_to_cache: Sequence[str] | None = None,
+        keep_sentence_boundaries: bool = False,
+        scalar_mix_parameters: Sequence[float] | None = None,
+        module: nn.Module | None = None,
+        *,
+        state: StateMode = "carry",
+    ) -> None:
+        super().__init__()
+        for name, value in (("requires_grad", requires_grad), ("vocab_to_cache", vocab_to_cache), ("module", module)):
+            if value is not None and value is not False:
+                raise ElmoError(f"Elmo: {name} = {value!r}: is not supported here; leave it out")
+        if state not in get_args(StateMode):
+            raise ElmoError(f"Elmo: state = {state!r}: {', '.join(get_args(StateMode))} are valid")
+        self._state, self._files = state, _local_files(options_file, weight_file)
+        self._encoder = self._encoder_on(torch.device("cpu"))
+        self._keep_sentence_boundaries = keep_sentence_boundaries
+        self._dropout = nn.Dropout(dropout)
+        self._mixtures = num_output_representations
+        for number in range(num_output_representations):
+            mix = ScalarMix(len(LAYERS), do_layer_norm, scalar_mix_parameters, trainable=scalar_mix_parameters is None)
+            self.add_module(f"scalar_mix_{number}", mix)
+
+    def get_output_dim(self) -> int:
+        """Values per token."""
+        return self._encoder.vector_size
+
+    def reset_states(self) -> None:
+        """With the state `carry`, begin the next batch with zeros."""
+        self._encoder.load_state_dict({})
+
+    def forward(self, inputs: torch.Tensor, word_inputs: None = None) -> ElmoOutput:
+        """Representations of a batch of sentences.
+
+        Args:
+            inputs: (batch, time, 50) or (batch, ..., time, 50) of int64 from `batch_to_ids`, on the device of this
+                module; `time` grows by two where sentence boundaries are kept.
+            word_inputs: only None.
+
+        Raises:
+            ElmoError: the inputs are no character ids.
+        """
+        if word_inputs is not None:
+            raise ElmoError("Elmo: word_inputs are not supported here; pass character ids alone")
+        _check_ids(inputs)
+        if self._encoder.device != inputs.device:
+            self._move_to(inputs.device)
+        layers, mask = self._encoder.encode_ids(inputs.flatten(0, -3))
+        representations = [self.get_submodule(f"scalar_mix_{number}")(layers, mask) for number in range(self._mixtures)]
+        if not self._keep_sentence_boundaries:
+            # The second mark stands right after the last token, so the mask is moved by two: by one for each mark.
+            mask = mask[:, 2:]
+            representations = [one[:, 1:-1].masked_fill(~mask[:, :, None], 0) for one in representations]
+        shape = (*inputs.shape[:-2], mask.shape[1])
+        return {
+            "elmo_representations": [self._dropout(one).view(*shape, one.shape[2]) for one in representations],
+            "mask": mask.view(shape),
+        }
+
+    def _move_to(self, device: torch.device) -> None:
+        """Lay the weights out anew; a layout is of one device."""
+        before = self._encoder.state_dict()
+        self._encoder = self._encoder_on(device)
+        self._encoder.load_state_dict(before)
+
+    def _encoder_on(self, device: torch.device) -> ElmoEncoder:
+        options_path, weights_path = self._files
+        options = read_options(options_path)
+        return ElmoEncoder(options, read_weights(weights_path, options), state=self._state, device=device)
+
+
+def _local_files(options_file: str | Path, weight_file: str | Path) -> tuple[Path, Path]:
+    """Paths of both files; those of a published model, if URLs are given."""
+    urls = [str(file) for file in (options_file, weight_file)]
+    if not any("://" in url for url in urls):
+        return Path(options_file), Path(weight_file)
+    for name, model in PUBLISHED.items():
+        if all(
+            url.endswith(f"/{file}") for url, file in zip(urls, (model.options_file, model.weights_file), strict=True)
+        ):
+            files = fetch_elmo(name, Results(Path("results")).elmo_models)
+            return files.options_path, files.weights_path
+    raise ElmoError(
+        f"{' and '.join(urls)}: no files of a published model; valid are paths, or both URLs of one of "
+        f"{', '.join(PUBLISHED)}"
+    )
+
+
+def _check_ids(inputs: torch.Tensor) -> None:
+    if inputs.dim() < 3 or inputs.shape[-1] != CHARACTERS:
+        raise ElmoError(
+            f"Elmo: inputs have the shape {tuple(inputs.shape)}: (batch, time, {CHARACTERS}) is valid, "
+            "as batch_to_ids returns it"
+        )
+    for found in (int(inputs.min()), int(inputs.max())) if inputs.numel() else ():
+        if not 0 <= found < CHARACTER_KINDS:
+            raise ElmoError(f"Elmo: inputs hold the character id {found}: 0 to {CHARACTER_KINDS - 1} are valid")

@@ -1,0 +1,210 @@
+"""Code that was written for allennlp's ELMo gives the same numbers when its import is changed."""
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+import sentiment.elmo
+from sentiment.elmo import Elmo, ScalarMix, batch_to_ids
+from sentiment.elmo.models import PUBLISHED
+from sentiment.elmo.reference import allennlp_elmo
+from sentiment.errors import ElmoError
+from tests.elmo.oracle import needs_allennlp
+from tests.elmo.tweets import Model, random_tweets
+
+Tweets = list[list[str]]
+# Of growing and of shrinking size, with empty sentences: the state of each row is kept from call to call.
+BATCHES = [random_tweets(count, seed=count, longest=9) for count in (3, 12, 5, 1)]
+
+
+def representations(library: ModuleType, model: Model, **arguments: Any) -> list[dict[str, Any]]:
+    """What a program written for allennlp computes, whichever library it imports from."""
+    elmo = library.Elmo(str(model.options), str(model.weights), 2, dropout=0, **arguments)
+    assert elmo.get_output_dim() == 32
+    return [elmo(library.batch_to_ids(batch)) for batch in BATCHES]
+
+
+def losses(library: ModuleType, model: Model, **arguments: Any) -> list[float]:
+    """Another such program: a classifier of sentences is trained on both representations, with dropout."""
+    elmo = library.Elmo(model.options, model.weights, num_output_representations=2, **arguments)
+    torch.manual_seed(0)
+    classifier = torch.nn.Linear(2 * elmo.get_output_dim(), 1)
+    trained = [one for module in (elmo, classifier) for one in module.parameters() if one.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=0.05)
+    found = []
+    # The last batch has no token; allennlp then gives its mixtures no gradient at all instead of one of zero.
+    for batch in BATCHES[:3] * 3:
+        output = elmo(library.batch_to_ids(batch))
+        mask = output["mask"].unsqueeze(-1)
+        vectors = torch.cat(output["elmo_representations"], dim=-1)
+        means = (vectors * mask).sum(1) / mask.sum(1).clamp(min=1)
+        labels = torch.tensor([float(len(sentence) % 2) for sentence in batch])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(classifier(means).squeeze(-1), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(loss.item())
+    return found
+
+
+ARGUMENTS: list[dict[str, Any]] = [
+    {"keep_sentence_boundaries": keep, "do_layer_norm": norm, "scalar_mix_parameters": weights}
+    for keep, norm, weights in itertools.product([False, True], [False, True], [None, [0.5, -1.0, 2.0]])
+]
+
+
+@needs_allennlp
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
+def test_representations_and_masks_are_those_of_allennlp(tiny: Model, arguments: dict[str, Any]) -> None:
+    wanted = representations(allennlp_elmo(), tiny, **arguments)
+    found = representations(sentiment.elmo, tiny, **arguments)
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.keys() == theirs.keys()
+        assert mine["mask"].dtype == theirs["mask"].dtype
+        assert torch.equal(mine["mask"], theirs["mask"])
+        assert len(mine["elmo_representations"]) == len(theirs["elmo_representations"]) == 2
+        for one, other in zip(mine["elmo_representations"], theirs["elmo_representations"], strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+@needs_allennlp
+@pytest.mark.shared_data
+def test_representations_of_trained_weights_are_those_of_allennlp(trained_tiny: Model) -> None:
+    wanted, found = (representations(library, trained_tiny) for library in (allennlp_elmo(), sentiment.elmo))
+    for mine, theirs in zip(found, wanted, strict=True):
+        for one, other in zip(mine["elmo_representations"], theirs["elmo_representations"], strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+@needs_allennlp
+@pytest.mark.parametrize("arguments", [{}, {"dropout": 0.2, "do_layer_norm": True}], ids=str)
+def test_training_goes_as_with_allennlp(tiny: Model, arguments: dict[str, Any]) -> None:
+    wanted, found = (losses(library, tiny, **arguments) for library in (allennlp_elmo(), sentiment.elmo))
+    assert found == pytest.approx(wanted, abs=1e-5)
+
+
+@needs_allennlp
+def test_several_fields_of_a_sentence_may_be_given_at_once(tiny: Model) -> None:
+    def program(library: ModuleType) -> Any:
+        ids = library.batch_to_ids(random_tweets(6, longest=5)).view(3, 2, -1, 50)
+        return library.Elmo(tiny.options, tiny.weights, 1, dropout=0)(ids)
+
+    found, wanted = program(sentiment.elmo), program(allennlp_elmo())
+    assert torch.equal(found["mask"], wanted["mask"])
+    torch.testing.assert_close(found["elmo_representations"][0], wanted["elmo_representations"][0], atol=1e-5, rtol=0)
+
+
+def test_only_the_mixtures_are_trained_unless_their_weights_are_given(tiny: Model) -> None:
+    elmo = Elmo(tiny.options, tiny.weights, 2, dropout=0)
+    assert [name for name, _ in elmo.named_parameters()] == [
+        f"scalar_mix_{number}.{name}" for number in range(2) for name in ("weights", "gamma")
+    ]
+    output = elmo(batch_to_ids([["Good", "morning"]]))
+    output["elmo_representations"][1].square().sum().backward()
+    assert all(one.grad is None for one in elmo.get_submodule("scalar_mix_0").parameters())
+    assert all(one.grad is not None and one.grad.any() for one in elmo.get_submodule("scalar_mix_1").parameters())
+    fixed = Elmo(tiny.options, tiny.weights, 1, scalar_mix_parameters=[-9e10, 1, -9e10])
+    assert not any(one.requires_grad for one in fixed.parameters())
+
+
+def test_state_may_be_chosen(tiny: Model) -> None:
+    ids = batch_to_ids([["Good", "morning"], ["Hello"]])
+
+    def vectors(elmo: Elmo) -> torch.Tensor:
+        return elmo(ids)["elmo_representations"][0]
+
+    carry, zero, warm = (Elmo(tiny.options, tiny.weights, 1, dropout=0, state=one) for one in ("carry", "zero", "warm"))
+    first = vectors(carry)
+    assert not torch.allclose(vectors(carry), first, atol=1e-3)
+    carry.reset_states()
+    assert torch.equal(vectors(carry), first)
+    assert torch.equal(vectors(zero), first)
+    assert torch.equal(vectors(zero), first)
+    assert not torch.allclose(vectors(warm), first, atol=1e-3)
+    assert torch.equal(vectors(warm), vectors(warm))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+def test_after_a_move_to_a_gpu_it_goes_on_in_the_same_state(tiny: Model) -> None:
+    stays, moves = (Elmo(tiny.options, tiny.weights, 1, dropout=0) for _ in range(2))
+    for device in ("cpu", "cuda", "cpu"):
+        ids = batch_to_ids(random_tweets(8, longest=9))
+        found = moves.to(device)(ids.to(device))["elmo_representations"][0]
+        assert found.device.type == device
+        torch.testing.assert_close(found.cpu(), stays(ids)["elmo_representations"][0], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"requires_grad": True}, "requires_grad = True: is not supported here; leave it out"),
+        ({"vocab_to_cache": ["a"]}, r"vocab_to_cache = \['a'\]: is not supported"),
+        ({"module": torch.nn.Identity()}, r"module = Identity\(\): is not supported"),
+        ({"state": "cold"}, "state = 'cold': zero, warm, carry are valid"),
+        ({"scalar_mix_parameters": [1.0]}, r"scalar_mix_parameters = \[1.0\]: 3 numbers are needed"),
+    ],
+    ids=str,
+)
+def test_what_is_not_supported_is_refused_with_what_is_valid(
+    tiny: Model, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ElmoError, match=message):
+        Elmo(tiny.options, tiny.weights, 1, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ((torch.zeros(2, 3, dtype=torch.long),), r"shape \(2, 3\): \(batch, time, 50\) is valid"),
+        ((torch.zeros(2, 3, 40, dtype=torch.long),), r"shape \(2, 3, 40\): \(batch, time, 50\) is valid"),
+        ((torch.full((1, 1, 50), 262),), "character id 262: 0 to 261 are valid"),
+        (
+            (batch_to_ids([["a"]]), torch.ones(1, 1, dtype=torch.long)),
+            "word_inputs are not supported here; pass character ids alone",
+        ),
+    ],
+    ids=["no characters", "too few characters", "unknown character", "words"],
+)
+def test_inputs_that_are_no_character_ids_are_refused(
+    tiny: Model, inputs: tuple[torch.Tensor, ...], message: str
+) -> None:
+    with pytest.raises(ElmoError, match=message):
+        Elmo(tiny.options, tiny.weights, 1)(*inputs)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (2, 0)])
+def test_empty_batches_are_no_mistake(tiny: Model, shape: tuple[int, int]) -> None:
+    output = Elmo(tiny.options, tiny.weights, 1)(torch.zeros(*shape, 50, dtype=torch.long))
+    assert output["elmo_representations"][0].shape == (*shape, 32)
+    assert output["mask"].shape == shape
+
+
+def test_urls_of_a_published_model_stand_for_its_files(
+    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small, server = PUBLISHED["small"], f"https://nowhere.invalid/{PUBLISHED['small'].folder}/"
+    folder = tmp_path / "results" / "data" / "elmo"
+    folder.mkdir(parents=True)
+    (folder / small.options_file).write_bytes(tiny.options.read_bytes())
+    (folder / small.weights_file).write_bytes(tiny.weights.read_bytes())
+    assert Elmo(server + small.options_file, server + small.weights_file, 1).get_output_dim() == 32
+    with pytest.raises(ElmoError, match=r"other\.hdf5: no files of a published model; .*small, medium, original"):
+        Elmo(server + small.options_file, server + "other.hdf5", 1)
+
+
+def test_names_come_from_the_package_which_loads_torch_only_for_them() -> None:
+    script = "import sys, sentiment.elmo as elmo; assert 'torch' not in sys.modules; assert elmo.batch_to_ids"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    names: list[Callable[..., Any]] = [Elmo, ScalarMix, batch_to_ids]
+    assert [name.__name__ for name in names] == sentiment.elmo.__all__
+    with pytest.raises(AttributeError, match=r"'sentiment\.elmo' has no attribute 'ELMo'"):
+        sentiment.elmo.ELMo  # noqa: B018
