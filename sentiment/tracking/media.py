@@ -1,4 +1,4 @@
-"""What readers look for on a run's page at W&B, as small pictures: curves, confusion, where attention goes."""
+"""Pictures for a run's page at Weights & Biases: learning curves, confusion matrix, attention."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ _METRICS = ("loss", "accuracy", "f1")
 
 
 def draw_outcome(run_dir: RunDir, folder: Path) -> dict[str, Path]:
-    """Draw what a completed run shows, as PNG files of at most a megapixel in `folder`, by name.
+    """Draw a completed run as PNG files of at most a megapixel each in `folder`; their paths by name.
 
     Raises:
-        OSError: the disk refuses them.
+        OSError: they cannot be written.
     """
     folder.mkdir(exist_ok=True)
     drawings = {"learning_curves": _learning_curves(run_dir.read_metrics()), "confusion_matrix": _confusion(run_dir)}
@@ -31,6 +31,7 @@ def draw_outcome(run_dir: RunDir, folder: Path) -> dict[str, Path]:
 
 
 def _new_drawing(width: float, height: float) -> Any:
+    """An empty matplotlib figure of this size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -48,23 +49,21 @@ def _learning_curves(rows: list[dict[str, Any]]) -> Any:
 
 
 def _confusion(run_dir: RunDir) -> Any:
-    """How many test tweets of either label were taken for what."""
+    """The number of test tweets for each label (rows) and prediction (columns)."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(run_dir.predictions_file).to_pandas()
     test = table[table["part"] == "test"]
+    cells = (2 * test["label"] + (test["score"] >= THRESHOLD)).value_counts()
+    counts = [[int(cells.get(2 * label + predicted, 0)) for predicted in (0, 1)] for label in (0, 1)]
     drawing = _new_drawing(4, 3.4)
     axes = drawing.subplots()
-    counts = [
-        [int(((test["label"] == label) & ((test["score"] >= THRESHOLD) == bool(said))).sum()) for said in (0, 1)]
-        for label in (0, 1)
-    ]
     axes.imshow(counts, cmap="Blues", vmin=0)
-    largest = max(max(row) for row in counts)
-    for row in (0, 1):
-        for column in (0, 1):
-            colour = "white" if counts[row][column] > largest / 2 else "black"
-            axes.text(column, row, f"{counts[row][column]:,}", ha="center", va="center", color=colour)
+    for label in (0, 1):
+        for predicted in (0, 1):
+            count = counts[label][predicted]
+            colour = "white" if count > max(map(max, counts)) / 2 else "black"
+            axes.text(predicted, label, f"{count:,}", ha="center", va="center", color=colour)
     names = ["negative", "positive"]
     axes.set(xticks=(0, 1), yticks=(0, 1), xticklabels=names, yticklabels=names, title=f"test, {len(test):,} tweets")
     axes.set(xlabel="predicted", ylabel="label")
@@ -72,11 +71,12 @@ def _confusion(run_dir: RunDir) -> Any:
 
 
 def _attention(file: Path) -> Any:
+    """Sample tweets, one above the other; in each the weights of its tokens (columns) in each hop (rows)."""
     samples = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()[:_TWEETS]]
     drawing = _new_drawing(12, 1.1 * len(samples) + 1)
     for axes, sample in zip(drawing.subplots(len(samples), squeeze=False).flat, samples, strict=True):
         weights = [hop[:_TOKENS] for hop in sample["weights"]]
-        tokens = [_plain(token) for token in sample["tokens"][:_TOKENS]]
+        tokens = [_as_plain_text(token) for token in sample["tokens"][:_TOKENS]]
         axes.imshow(weights, cmap="Oranges", aspect="auto", vmin=0)
         axes.set_xticks(range(len(tokens)), tokens, rotation=45, ha="right", fontsize=7)
         axes.set_yticks([])
@@ -85,6 +85,6 @@ def _attention(file: Path) -> Any:
     return drawing
 
 
-def _plain(token: str) -> str:
-    """A token as it stands, whatever the drawing library would make of it; long ones cut."""
+def _as_plain_text(token: str) -> str:
+    """A token's first characters, with those escaped that matplotlib would interpret or has no glyphs for."""
     return token[:20].replace("$", r"\$").encode("ascii", "backslashreplace").decode()

@@ -32,7 +32,7 @@ def server(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """The only server that wandb knows here; processes that a test leaves behind are ended."""
     for name in [name for name in os.environ if name.startswith(("WANDB_", "SLURM_"))]:
         monkeypatch.delenv(name)
-    for name in ("_SECONDS_AFTER_COMPLETION", "_SECONDS_AFTER_STOP"):
+    for name in ("SECONDS_AFTER_COMPLETION", "SECONDS_AFTER_STOP"):
         monkeypatch.setattr(tracking_mirror, name, PATIENCE_SECONDS)  # other tests may leave few cores to W&B
     with serving() as running:
         for name, value in running.environ.items():

@@ -19,8 +19,8 @@ LARGEST_PICTURE = 300_000
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training does not wait long for a W&B that hangs."""
-    monkeypatch.setattr(tracking_mirror, "_SECONDS_AFTER_COMPLETION", 0.2)
-    monkeypatch.setattr(tracking_mirror, "_SECONDS_AFTER_STOP", 0.2)
+    monkeypatch.setattr(tracking_mirror, "SECONDS_AFTER_COMPLETION", 0.2)
+    monkeypatch.setattr(tracking_mirror, "SECONDS_AFTER_STOP", 0.2)
 
 
 @pytest.fixture

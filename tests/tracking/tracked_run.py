@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sentiment.tracking.rows import flat
+from sentiment.config_file import dotted
 from tests.small_runs import Experiment
 from tests.tracking.server import without_clock
 
@@ -34,7 +34,7 @@ class TrackedRun(Experiment):
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The metric log as W&B should have it."""
-        return [flat(row) | {"_step": number} for number, row in enumerate(self.run_dir.read_metrics())]
+        return [dotted(row, "/") | {"_step": number} for number, row in enumerate(self.run_dir.read_metrics())]
 
     @property
     def offline_files(self) -> list[Path]:
@@ -43,8 +43,8 @@ class TrackedRun(Experiment):
 
     @property
     def offline_rows(self) -> list[dict[str, Any]]:
-        """All rows in the files of all attempts, in order, as wandb's own tool reads them."""
-        return without_clock([row for file in self.offline_files for row in _history(file)])
+        """All rows in the newest attempt's file, as wandb's own tool reads them."""
+        return without_clock([row for file in self.offline_files[-1:] for row in _history(file)])
 
     @property
     def copying_processes(self) -> list[int]:
