@@ -71,7 +71,7 @@ class OpenRun:
             config=dotted(config.identity()),
             dir=str(run_dir.path),
             mode="online" if online else "offline",
-            resume="allow" if online else None,
+            resume="allow",
             settings=settings,
         )
         self._run.define_metric("step")

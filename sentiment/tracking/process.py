@@ -48,10 +48,9 @@ def main(action: str, folder: str, *options: str) -> int:
         signal.signal(number, signal.SIG_IGN)  # they are meant for training or sync, which then ends this process
     place = Path(folder) / "wandb"
     try:
-        place.mkdir(exist_ok=True)
+        _check_room(place)
         with open(place / "process.log", "ab") as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
-        _check_room(place)
         prepare_environment(place)
         if action == "follow":
             _follow(RunDir(Path(folder)), online="online" in options)
@@ -60,7 +59,7 @@ def main(action: str, folder: str, *options: str) -> int:
         else:
             print(_upload(RunDir(Path(folder)), replace=action == "replace"))
     except Exception as error:  # wandb raises exceptions of any kind
-        name = "" if isinstance(error, SentimentError | OSError) else f"{type(error).__name__}: "
+        name = "" if isinstance(error, SentimentError) else f"{type(error).__name__}: "
         print(name + " ".join(str(error).split())[:500])
         return 0 if isinstance(error, LockedError) else 1
     return 0
@@ -125,13 +124,14 @@ def _training_has_ended(seconds: float) -> bool:
 
 
 def _check_room(folder: Path) -> None:
-    """Write a file: wandb does not say when the disk is full, and if the folder is read-only it takes another.
+    """Write a file. wandb does not say when the disk is full, and goes elsewhere if its folder is read-only.
 
     Raises:
         RunDirError: the folder cannot be written, or the disk is full.
     """
     probe = folder / "probe"
     try:
+        folder.mkdir(exist_ok=True)
         write_atomically(probe, lambda file: file.write(os.urandom(_PROBE_BYTES)))
         probe.unlink()
     except OSError as error:

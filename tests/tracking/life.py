@@ -19,6 +19,10 @@ class Life(TrackedRun):
         """The log has this many rows now; fewer than before is what going on from a checkpoint does."""
         self.run_dir.metrics_file.write_text("".join(self.lines[:rows]))
 
+    def redo_with_other_digits(self, first: int) -> None:
+        """Rows from this one on are computed again, on hardware that adds up in another order."""
+        self.lines[first:] = [line.replace('"loss": 0.', '"loss": 0.9') for line in self.lines[first:]]
+
     def mirrored(self) -> AbstractContextManager[None]:
         """The time in which training would copy it."""
         return mirrored(self.run_dir, self.config.tracking, self.said.append)

@@ -1,6 +1,7 @@
 """Several lives of one run without a network: its rows stand in W&B's files once each, whatever ended a life."""
 
 import os
+import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -35,6 +36,7 @@ def test_three_lives_of_a_run_leave_each_row_once_and_sync_uploads_the_same(
         wait_until(lambda: life.said)
     assert len(life.said) == 1
     life.log(7)
+    life.redo_with_other_digits(7)
     with life.mirrored():
         life.log(rows)
         life.complete_like(trained)
@@ -83,8 +85,25 @@ def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(run: Ma
     with limited_file_size(15_000):
         unlucky.complete()
     assert len(unlucky.told) == 1
-    assert len(unlucky.offline_rows) < len(unlucky.run_dir.read_metrics())
+    assert unlucky.offline_rows == []
     code, output = unlucky.sync()
     assert code == 0, output
     (stored,) = server.runs.values()
     assert stored.rows[:-1] == unlucky.rows
+
+
+def test_disk_that_fills_up_is_told_since_wandb_itself_loses_rows_without_a_word(life: Life) -> None:
+    life.log(0)
+    with life.mirrored():
+        life.log(5)
+        life.wait_for_copy(1)
+        room = {
+            wandb_service(life.copying_process): life.offline_files[0].stat().st_size + 500,
+            life.copying_process: 100_000,
+        }
+        for pid, size in room.items():
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        life.log(len(life.lines))
+    (told,) = life.told
+    assert f"{life.run_dir.wandb_dir}: cannot be written: [Errno 27] File too large" in told
+    assert 0 < len(life.offline_rows) < len(life.rows)

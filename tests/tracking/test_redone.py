@@ -2,7 +2,6 @@
 
 import os
 import signal
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,12 +37,6 @@ def only(server: StubServer) -> StoredRun:
     return stored
 
 
-def with_other_digits(life: Life) -> Life:
-    """The same run on hardware that adds up in another order."""
-    redone = [line.replace('"loss": 0.', '"loss": 0.9') for line in life.lines[SAVED:]]
-    return replace(life, lines=[*life.lines[:SAVED], *redone])
-
-
 def test_rows_that_are_redone_with_the_same_digits_are_sent_once(
     killed: Life, server: StubServer, trained: RunDir
 ) -> None:
@@ -59,25 +52,25 @@ def test_other_digits_are_told_and_sync_replaces_the_run_at_wandb_on_request(
 ) -> None:
     (old,) = server.runs
     sent = only(server).rows
-    resumed = with_other_digits(killed)
-    with resumed.mirrored():
-        resumed.log(SAVED + 1)
-        wait_until(lambda: resumed.said)
-        resumed.log(len(resumed.lines))
-        resumed.complete_like(trained)
-    (told,) = resumed.told
+    killed.redo_with_other_digits(SAVED)
+    with killed.mirrored():
+        killed.log(SAVED + 1)
+        wait_until(lambda: killed.said)
+        killed.log(len(killed.lines))
+        killed.complete_like(trained)
+    (told,) = killed.told
     assert f"from row {SAVED} on" in told
     assert only(server).rows == sent
     asked = server.requests
-    code, output = resumed.sync()
+    code, output = killed.sync()
     assert (code, server.requests) == (1, asked)
-    assert f"`python -m jobs sync {resumed.run_dir.path.name} --replace`" in output
-    code, output = resumed.sync("--replace")
+    assert f"`python -m jobs sync {killed.run_dir.path.name} --replace`" in output
+    code, output = killed.sync("--replace")
     assert code == 0, output
     assert server.deleted == {old}
-    assert only(server).rows[:-1] == resumed.rows
+    assert only(server).rows[:-1] == killed.rows
     assert only(server).exit_code == 0
-    code, output = resumed.sync(GRID, "--replace")  # which is for runs that need it
+    code, output = killed.sync(GRID, "--replace")  # which is for runs that need it
     assert (code, server.deleted) == (0, {old})
     assert "nothing new" in output
 
@@ -110,24 +103,24 @@ def test_run_that_completes_while_sync_looks_is_as_good_as_any(
 
 
 def test_replacement_that_is_interrupted_is_made_good_by_the_next_sync(killed: Life, server: StubServer) -> None:
-    resumed = with_other_digits(killed)
-    resumed.log(SENT + 1)
+    killed.redo_with_other_digits(SAVED)
+    killed.log(SENT + 1)
     server.status = 500
-    assert resumed.sync("--replace", "--timeout", "4")[0] == 1
+    assert killed.sync("--replace", "--timeout", "4")[0] == 1
     server.status = None
     server.stream_status = 403  # the old run can be deleted, and the new one gets no rows
-    assert resumed.sync("--replace", "--timeout", "30")[0] == 1
+    assert killed.sync("--replace", "--timeout", "30")[0] == 1
     server.stream_status = None
-    code, output = resumed.sync()
+    code, output = killed.sync()
     assert code == 0, output
-    assert only(server).rows == resumed.rows
+    assert only(server).rows == killed.rows
 
 
 def test_run_that_was_deleted_at_wandb_can_be_replaced_as_well(killed: Life, server: StubServer) -> None:
     server.deleted = {*server.runs}
     server.runs.clear()
-    resumed = with_other_digits(killed)
-    resumed.log(SENT + 1)
-    code, output = resumed.sync("--replace")
+    killed.redo_with_other_digits(SAVED)
+    killed.log(SENT + 1)
+    code, output = killed.sync("--replace")
     assert code == 0, output
-    assert only(server).rows == resumed.rows
+    assert only(server).rows == killed.rows

@@ -90,9 +90,7 @@ def test_run_whose_directory_cannot_be_written_fails_and_the_other_runs_get_thei
     waiting.run_dir.path.chmod(0o755)
     refused, uploaded = output.splitlines()
     assert code == 1
-    assert refused == (
-        f"{GRID}/{waiting.config.run_id}: FAILED: [Errno 13] Permission denied: '{waiting.run_dir.wandb_dir}'"
-    )
+    assert refused.startswith(f"{GRID}/{waiting.config.run_id}: FAILED: {waiting.run_dir.wandb_dir}: cannot be written")
     assert uploaded.startswith(f"shapes/other: {len(waiting.rows) + 1} rows at W&B")
     assert waiting.sync(GRID)[0] == 0
     assert [stored.rows[:-1] for stored in server.runs.values()] == [waiting.rows] * 2
