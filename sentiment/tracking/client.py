@@ -13,7 +13,6 @@ from sentiment.run_dir import RunDir
 from sentiment.tracking.media import draw_outcome
 from sentiment.tracking.sent_rows import OUTCOME, Row, SentRows
 
-_FINISH_SECONDS = 60.0
 _CONFIRM_SECONDS = 5.0
 
 # Measured: without the flush interval a kill loses 15 s of rows; many services that start at once need more than the
@@ -23,7 +22,14 @@ _ENVIRONMENT = {
     "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "1",
     "WANDB__SERVICE_WAIT": "300",
 }
-_SETTINGS: dict[str, Any] = {"console": "off", "silent": True, "disable_code": True, "disable_git": True}
+_SETTINGS: dict[str, Any] = {
+    "console": "off",
+    "silent": True,
+    "disable_code": True,
+    "disable_git": True,
+    "finish_timeout": 60.0,
+    "finish_timeout_raises": True,
+}
 
 
 def prepare_environment(folder: Path) -> None:
@@ -48,17 +54,10 @@ class OpenRun:
         import wandb
 
         config, record = run_dir.read_config(), run_dir.read_record()
-        settings = wandb.Settings(
-            **_SETTINGS,
-            git_commit=record.git_commit if record else None,
-            finish_timeout=_FINISH_SECONDS,
-            finish_timeout_raises=True,
-            x_disable_stats=trainer_pid is None,
-            x_stats_pid=trainer_pid or os.getpid(),
-        )
+        settings = {"x_stats_pid": trainer_pid} if trainer_pid else {"x_disable_stats": True}
         self._run_dir = run_dir
-        self._sent = SentRows(run_dir, identity) if online else None
         self._completed = False
+        self._sent = SentRows(run_dir, identity) if online else None
         self._run = wandb.init(
             id=identity.id,
             project=identity.project,
@@ -72,7 +71,7 @@ class OpenRun:
             dir=str(run_dir.path),
             mode="online" if online else "offline",
             resume="allow",
-            settings=settings,
+            settings=wandb.Settings(**_SETTINGS | settings, git_commit=record.git_commit if record else None),
         )
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
@@ -164,9 +163,6 @@ def upload_report(folder: Path, project: str, entity: str) -> int:
 
 def _tags(config: RunConfig) -> list[str]:
     model = config.model
-    tags = [model.kind, model.pooling, Path(config.data.source).name]
-    if model.kind == "rnn":
-        tags.append(f"bi{model.cell}" if model.bidirectional else model.cell)
-    if config.elmo:
-        tags.append(f"elmo {Path(config.elmo.model).name}")
-    return [tag[:64] for tag in tags]
+    cell = [f"bi{model.cell}" if model.bidirectional else model.cell] if model.kind == "rnn" else []
+    elmo = [f"elmo {Path(config.elmo.model).name}"] if config.elmo else []
+    return [tag[:64] for tag in (model.kind, model.pooling, Path(config.data.source).name, *cell, *elmo)]

@@ -66,7 +66,7 @@ def _start(run_dir: RunDir, mode: str) -> "subprocess.Popen[str]":
     if not run_dir.wandb_file.exists():
         run_dir.write_wandb(identity_of(run_dir))
     return subprocess.Popen(  # noqa: S603 - a fixed command
-        [sys.executable, "-m", "sentiment.tracking.process", "follow", str(run_dir.path), mode],
+        [sys.executable, "-m", "sentiment.tracking.process", mode, str(run_dir.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

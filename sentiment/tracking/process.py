@@ -1,19 +1,18 @@
 """A process of its own that copies a run, or the report, to Weights & Biases.
 
-    python -m sentiment.tracking.process follow RUN_DIR {offline|online}
-    python -m sentiment.tracking.process {upload|replace} RUN_DIR
+    python -m sentiment.tracking.process {offline|online|upload|replace} RUN_DIR
     python -m sentiment.tracking.process report REPORT_DIR PROJECT ENTITY
 
 It shares nothing with training but the files of the run directory, so that whatever happens to W&B (an import of a
 second, a start that hangs, a dead service, a full disk, a signal) can neither stop training nor slow it down.
 
-`follow` runs beside training and ends when its standard input is closed: by training at its end, or by the system if
-training dies. `upload` copies the rows that W&B lacks and ends. `replace` does so, too, but if W&B was sent other rows
-than the log has, it first deletes the run there and chooses a new id. `report` uploads the report; an empty PROJECT or
-ENTITY stands for the account's own.
+`offline` and `online` run beside training and end when standard input is closed: by training at its end, or by the
+system if training dies. `upload` copies the rows that W&B lacks, and ends. `replace` does the same, unless W&B was sent
+other rows than the log has: then it first deletes the run there and chooses a new id. `report` uploads the report; an
+empty PROJECT or ENTITY stands for the account's own.
 
-The last line on standard output says what was done or what went wrong (`follow` says only the latter). The exit code is
-1 if something failed. What wandb itself prints is in `process.log`, beside wandb's other files.
+The last line on standard output says what was done or what went wrong (beside training only the latter), and the exit
+code is 1 if something failed. What wandb itself prints is in `process.log`, beside wandb's other files.
 """
 
 import os
@@ -27,11 +26,13 @@ from pathlib import Path
 from sentiment.errors import LockedError, RunDirError, SentimentError, SupersededError
 from sentiment.files import write_atomically
 from sentiment.lock import ProcessLock
+from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
 from sentiment.tracking.client import OpenRun, delete_run, prepare_environment, upload_report
 from sentiment.tracking.identity import identity_of, successor_of
 from sentiment.tracking.sent_rows import SentRows, rows_to_copy
 
+_BESIDE_TRAINING = ("offline", "online")
 _POLL_SECONDS = 1.0
 _READING_SHARE = 0.05  # of one core, at most
 _SECONDS_TO_END = 90  # after the end of training, in case W&B hangs
@@ -52,12 +53,12 @@ def main(action: str, folder: str, *options: str) -> int:
         with open(place / "process.log", "ab") as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
         prepare_environment(place)
-        if action == "follow":
-            _follow(RunDir(Path(folder)), online="online" in options)
-        elif action == "report":
+        if action == "report":
             print(f"{upload_report(Path(folder), *options)} files at W&B")
+        elif action in _BESIDE_TRAINING:
+            _copy(RunDir(Path(folder)), action)
         else:
-            print(_upload(RunDir(Path(folder)), replace=action == "replace"))
+            print(_copy(RunDir(Path(folder)), action))
     except Exception as error:  # wandb raises exceptions of any kind
         name = "" if isinstance(error, SentimentError) else f"{type(error).__name__}: "
         print(name + " ".join(str(error).split())[:500])
@@ -65,54 +66,59 @@ def main(action: str, folder: str, *options: str) -> int:
     return 0
 
 
-def _follow(run_dir: RunDir, online: bool) -> None:
-    # An offline copy needs no lock, since each attempt writes to a folder of its own.
-    with _lock(run_dir) if online else nullcontext():
-        _copy(run_dir, online, trainer_pid=os.getppid())
-    if not online:
-        _check_room(run_dir.wandb_dir)  # wandb does not say when a full disk makes it lose rows
-
-
-def _upload(run_dir: RunDir, replace: bool) -> str:
-    with _lock(run_dir):
-        identity = identity_of(run_dir)
-        try:
-            SentRows(run_dir, identity).check(rows_to_copy(run_dir))
-        except SupersededError:
-            if not replace:
-                raise
-            delete_run(identity)
-            run_dir.write_wandb(successor_of(identity, run_dir.read_config()))
-        return _copy(run_dir, online=True, trainer_pid=None)
-
-
-def _copy(run_dir: RunDir, online: bool, trainer_pid: int | None) -> str:
-    """Copy until training has ended, or once if nothing trains; say how many rows are there.
+def _copy(run_dir: RunDir, action: str) -> str:
+    """Copy a run as `action` says; how many rows are there then.
 
     Raises:
-        RunDirError: W&B has fewer rows than it was sent.
+        RunDirError: W&B has fewer rows than it was sent, or the disk is full.
         SupersededError: W&B was sent other rows than the log has.
     """
+    online, trainer_pid = action != "offline", os.getppid() if action in _BESIDE_TRAINING else None
+    # An offline copy needs no lock, since each attempt writes to a folder of its own.
+    with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B") if online else nullcontext():
+        identity = _identity(run_dir, replace=action == "replace") if online else identity_of(run_dir)
+        with closing(OpenRun(run_dir, identity, online, trainer_pid)) as run:
+            before = run.rows
+            count = _add_rows(run, run_dir, trainer_pid is not None)
+        if not online:
+            _check_room(run_dir.wandb_dir)  # wandb does not say when a full disk makes it lose rows
+            return f"{count} rows in wandb's files"
+        confirmed = run.confirmed_rows()
+        if run_dir.read_wandb() in (None, identity):  # else a sweep's agent chose another id for this time
+            run_dir.write_wandb(identity.model_copy(update={"confirmed_rows": confirmed}))
+    if confirmed < count:
+        raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {count} rows")
+    return f"{count} rows at W&B, {max(count - before, 0)} of them new"
+
+
+def _identity(run_dir: RunDir, replace: bool) -> WandbRun:
+    """The run at W&B, or a new one if it was sent other rows than the log has and is to be replaced.
+
+    Raises:
+        SupersededError: it was sent other rows, and is not to be replaced.
+    """
     identity = identity_of(run_dir)
+    try:
+        SentRows(run_dir, identity).check(rows_to_copy(run_dir))
+    except SupersededError:
+        if not replace:
+            raise
+        delete_run(identity)
+        identity = successor_of(identity, run_dir.read_config())
+        run_dir.write_wandb(identity)
+    return identity
+
+
+def _add_rows(run: OpenRun, run_dir: RunDir, beside_training: bool) -> int:
+    """Add the rows of the log, beside training until it has ended; how many there are then."""
     pause, ended = _POLL_SECONDS, False
-    with closing(OpenRun(run_dir, identity, online, trainer_pid)) as run:
-        before = run.rows
-        while not ended:
-            ended = trainer_pid is None or _training_has_ended(pause)
-            begin = time.monotonic()
-            rows = rows_to_copy(run_dir)
-            pause = max(_POLL_SECONDS, (time.monotonic() - begin) / _READING_SHARE)
-            run.add(rows)
-    confirmed = run.confirmed_rows() if online else run.rows
-    if online and run_dir.read_wandb() in (None, identity):  # else a sweep's agent chose another id for this time
-        run_dir.write_wandb(identity.model_copy(update={"confirmed_rows": confirmed}))
-    if confirmed < len(rows):
-        raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {len(rows)} rows")
-    return f"{len(rows)} rows at W&B, {max(len(rows) - before, 0)} of them new"
-
-
-def _lock(run_dir: RunDir) -> ProcessLock:
-    return ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B")
+    while not ended:
+        ended = not beside_training or _training_has_ended(pause)
+        begin = time.monotonic()
+        rows = rows_to_copy(run_dir)
+        pause = max(_POLL_SECONDS, (time.monotonic() - begin) / _READING_SHARE)
+        run.add(rows)
+    return len(rows)
 
 
 def _training_has_ended(seconds: float) -> bool:

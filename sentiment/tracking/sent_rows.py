@@ -7,8 +7,8 @@ log, and only a new run at W&B can replace it.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from sentiment.errors import SupersededError
@@ -31,27 +31,28 @@ def rows_to_copy(run_dir: RunDir) -> list[Row]:
 class SentRows:
     """The rows that one run at W&B was sent, by number; not all of them need have arrived.
 
-    They are kept in a file in the run directory. If that is lost, other numbers are no longer noticed; nothing else
-    depends on it.
+    They are kept in a file, whose loss means only that a difference from the log is no longer noticed.
     """
 
     def __init__(self, run_dir: RunDir, identity: WandbRun) -> None:
         self._run_name = run_dir.path.name
         self._path = run_dir.wandb_dir / f"sent-{identity.id}.jsonl"
-        self._rows = dict(_read(self._path))
+        self._rows: dict[int, Row] = {}
+        if self._path.exists():
+            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+                with suppress(ValueError):  # an empty line, or one that a crash cut off
+                    row = json.loads(line)
+                    self._rows[row.pop(_NUMBER)] = row
 
     def first_difference(self, rows: Sequence[Row]) -> int | None:
-        """The number of the first row that was sent with another content than in `rows`; None if there is none.
+        """The number of the first row that W&B was sent and that is another one in `rows`; None if there is none.
 
         Args:
-            rows: all rows of the run so far. If they end with OUTCOME, anything sent after that differs, too.
+            rows: all rows of the run so far. If they end with OUTCOME, W&B may have been sent no more than these.
         """
-        known = range(len(rows))
-        ended = rows[-1:] == [OUTCOME]
-        differing = (
-            number for number, row in self._rows.items() if (row != rows[number] if number in known else ended)
-        )
-        return min(differing, default=None)
+        complete = rows[-1:] == [OUTCOME]
+        others = [n for n, row in self._rows.items() if (row != rows[n] if n < len(rows) else complete)]
+        return min(others, default=None)
 
     def check(self, rows: Sequence[Row]) -> None:
         """Compare all rows of the run so far with those that were sent.
@@ -70,21 +71,8 @@ class SentRows:
         if rows:
             numbered = dict(enumerate(rows, first))
             with open(self._path, "a", encoding="utf-8") as file:
-                # Each row begins a new line, since a crash may have cut off the last one.
+                # A row begins with the line feed, since a crash may have cut off the row before.
                 file.writelines("\n" + json.dumps({_NUMBER: number} | row) for number, row in numbered.items())
                 file.flush()
                 os.fsync(file.fileno())
             self._rows |= numbered
-
-
-def _read(path: Path) -> Iterator[tuple[int, Row]]:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # empty or cut off
-        yield row.pop(_NUMBER), row
