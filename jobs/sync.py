@@ -99,17 +99,16 @@ def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:
     """Run `sentiment.tracking.process`; its last line, and whether it failed."""
     command = [sys.executable, "-m", "sentiment.tracking.process", *action]
     with tempfile.TemporaryFile() as output:  # not a pipe, since wandb's service might hold it open
-        try:
-            done = subprocess.run(  # noqa: S603 - a fixed command
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=limit_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"no end after {limit_seconds:g} s; is W&B within reach?", True
+        with subprocess.Popen(  # noqa: S603 - a fixed command
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        ) as process:
+            try:
+                process.wait(limit_seconds)
+            except subprocess.TimeoutExpired:
+                return f"no end after {limit_seconds:g} s; is W&B within reach?", True
+            finally:
+                process.kill()  # it ignores Ctrl+C itself; without effect if it has ended
+                process.wait()
         output.seek(0)
         said = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
-    return said[-1] if said else f"ended with exit code {done.returncode} and no message", done.returncode != 0
+    return said[-1] if said else f"ended with exit code {process.returncode} and no message", process.returncode != 0

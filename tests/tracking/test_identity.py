@@ -31,7 +31,7 @@ def test_mode_follows_from_where_the_run_is_started_unless_it_is_configured(
     assert wandb_mode(TrackingConfig.model_validate({"wandb": wanted})) == mode
 
 
-def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_lives(
+def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_beginnings(
     trained: RunDir, tmp_path: Path
 ) -> None:
     def copy(grid: str) -> RunDir:

@@ -1,4 +1,4 @@
-"""Rows that a run redoes after a kill: sent once if they are the same, and never mixed with others if they are not."""
+"""Rows that are computed again after a kill: sent once if they are equal, never mixed with the earlier ones if not."""
 
 import os
 import signal
@@ -8,8 +8,8 @@ import pytest
 
 from jobs.sync import upload_runs
 from sentiment.run_dir import RunDir
-from tests.tracking.conftest import MakeLife
-from tests.tracking.life import Life
+from tests.tracking.conftest import MakeReplayed
+from tests.tracking.replayed_run import ReplayedRun
 from tests.tracking.server import StoredRun, StubServer
 from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, wait_until
 
@@ -18,27 +18,27 @@ SAVED = 3
 
 
 @pytest.fixture
-def killed(begin: MakeLife, server: StubServer) -> Life:
-    """A run that was killed after W&B had some rows of it, and goes on from a checkpoint before them."""
-    life = begin(tracking__wandb="online")
-    life.log(0)
-    with life.mirrored():
-        life.log(SENT)
+def killed(begin: MakeReplayed, server: StubServer) -> ReplayedRun:
+    """A run that was killed when W&B had rows that are newer than the checkpoint from which it resumes."""
+    replayed = begin(tracking__wandb="online")
+    replayed.log(0)
+    with replayed.mirrored():
+        replayed.log(SENT)
         wait_until(lambda: server.runs and len(only(server).history) == SENT)
-        os.kill(life.copying_process, signal.SIGKILL)
-    assert life.said == []
-    life.log(SAVED)
-    return life
+        os.kill(replayed.copying_process, signal.SIGKILL)
+    assert replayed.said == []
+    replayed.log(SAVED)
+    return replayed
 
 
 def only(server: StubServer) -> StoredRun:
-    """The one run that the server has."""
+    """The only run on the server."""
     (stored,) = server.runs.values()
     return stored
 
 
 def test_rows_that_are_redone_with_the_same_digits_are_sent_once(
-    killed: Life, server: StubServer, trained: RunDir
+    killed: ReplayedRun, server: StubServer, trained: RunDir
 ) -> None:
     with killed.mirrored():
         killed.log(len(killed.lines))
@@ -48,7 +48,7 @@ def test_rows_that_are_redone_with_the_same_digits_are_sent_once(
 
 
 def test_other_digits_are_told_and_sync_replaces_the_run_at_wandb_on_request(
-    killed: Life, server: StubServer, trained: RunDir
+    killed: ReplayedRun, server: StubServer, trained: RunDir
 ) -> None:
     (old,) = server.runs
     sent = only(server).rows
@@ -70,22 +70,22 @@ def test_other_digits_are_told_and_sync_replaces_the_run_at_wandb_on_request(
     assert server.deleted == {old}
     assert only(server).rows[:-1] == killed.rows
     assert only(server).exit_code == 0
-    code, output = killed.sync(GRID, "--replace")  # which is for runs that need it
+    code, output = killed.sync(GRID, "--replace")  # which changes nothing now
     assert (code, server.deleted) == (0, {old})
     assert "nothing new" in output
 
 
-def test_run_that_ends_earlier_than_before_is_not_what_wandb_has(killed: Life, trained: RunDir) -> None:
+def test_run_that_ends_with_fewer_rows_than_wandb_has_is_refused(killed: ReplayedRun, trained: RunDir) -> None:
     killed.log(SENT - 1)
-    assert killed.sync()[0] == 0  # it may still redo the last one
+    assert killed.sync()[0] == 0  # it may still compute the last one again
     killed.complete_like(trained)
     code, output = killed.sync()
     assert code == 1
     assert f"from row {SENT - 1} on" in output
 
 
-def test_run_that_completes_while_sync_looks_is_as_good_as_any(
-    killed: Life, server: StubServer, trained: RunDir, monkeypatch: pytest.MonkeyPatch
+def test_run_that_completes_while_sync_reads_its_log_is_uploaded(
+    killed: ReplayedRun, server: StubServer, trained: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its last rows and its result appear when its log has just been read."""
     read = RunDir.read_metrics
@@ -102,7 +102,7 @@ def test_run_that_completes_while_sync_looks_is_as_good_as_any(
     assert only(server).rows[:-1] == killed.rows
 
 
-def test_replacement_that_is_interrupted_is_made_good_by_the_next_sync(killed: Life, server: StubServer) -> None:
+def test_replacement_that_is_interrupted_is_made_good_by_the_next_sync(killed: ReplayedRun, server: StubServer) -> None:
     killed.redo_with_other_digits(SAVED)
     killed.log(SENT + 1)
     server.status = 500
@@ -116,7 +116,7 @@ def test_replacement_that_is_interrupted_is_made_good_by_the_next_sync(killed: L
     assert only(server).rows == killed.rows
 
 
-def test_run_that_was_deleted_at_wandb_can_be_replaced_as_well(killed: Life, server: StubServer) -> None:
+def test_run_that_was_deleted_at_wandb_can_be_replaced_as_well(killed: ReplayedRun, server: StubServer) -> None:
     server.deleted = {*server.runs}
     server.runs.clear()
     killed.redo_with_other_digits(SAVED)

@@ -1,4 +1,4 @@
-"""Runs that train with W&B: what arrives there, that training does not depend on it, and who hears of its faults."""
+"""Runs that train with W&B: what arrives there, and that faults of W&B are reported and do not affect training."""
 
 import json
 import os
@@ -18,14 +18,14 @@ LARGEST_PICTURE = 300_000
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training does not wait long for a W&B that hangs."""
+    """Training waits only briefly for a W&B that hangs."""
     monkeypatch.setattr(tracking_mirror, "SECONDS_AFTER_COMPLETION", 0.2)
     monkeypatch.setattr(tracking_mirror, "SECONDS_AFTER_STOP", 0.2)
 
 
 @pytest.fixture
 def expected(experiment: MakeExperiment) -> Digest:
-    """What the same run without W&B comes to."""
+    """The outcome of the same run without W&B."""
     return experiment().complete()
 
 

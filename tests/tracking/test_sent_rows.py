@@ -1,4 +1,4 @@
-"""What W&B was sent, row by row, is remembered through crashes."""
+"""The record of the rows that W&B was sent survives crashes."""
 
 from pathlib import Path
 
@@ -15,17 +15,17 @@ OTHER = {"step": 2, "loss": 0.4999}
 
 @pytest.fixture
 def run_dir(tmp_path: Path) -> RunDir:
-    """Nothing was sent yet."""
+    """A run of which nothing was sent yet."""
     (tmp_path / "run" / "wandb").mkdir(parents=True)
     return RunDir(tmp_path / "run")
 
 
 def sent(run_dir: RunDir, name: str = "one") -> SentRows:
-    """As the next process finds it."""
+    """The record as the next process reads it."""
     return SentRows(run_dir, WandbRun(id=name, project=None, entity=None))
 
 
-def test_only_rows_that_were_sent_otherwise_count(run_dir: RunDir) -> None:
+def test_rows_differ_if_others_were_sent_in_their_place_or_after_the_last(run_dir: RunDir) -> None:
     sent(run_dir).check([*ROWS, OUTCOME])
     sent(run_dir).note(0, ROWS[:2])
     sent(run_dir).check(ROWS)
