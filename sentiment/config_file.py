@@ -58,14 +58,15 @@ def explain(
     return "\n".join(_explain(detail, schema, origin, parameters) for detail in error.errors())
 
 
-def dotted(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(section: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
     """Nested sections by names such as `model.hidden_size`, as grids call their parameters."""
     values: dict[str, Any] = {}
     for name, value in section.items():
         if isinstance(value, Mapping):
-            values |= dotted(value, f"{prefix}{name}.")
+            inner = dotted(value, separator)
+            values |= {f"{name}{separator}{field}": number for field, number in inner.items()}
         else:
-            values[f"{prefix}{name}"] = value
+            values[name] = value
     return values
 
 

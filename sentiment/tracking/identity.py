@@ -1,4 +1,4 @@
-"""Whether a run is copied to Weights & Biases, and to which run there."""
+"""Whether a run is copied to Weights & Biases, and which run there is its copy."""
 
 import os
 from typing import Any
@@ -11,7 +11,7 @@ from sentiment.run_dir import RunDir
 
 
 def wandb_mode(config: TrackingConfig) -> str:
-    """`offline`, `online` or `disabled`; who is started by W&B's agent is expected there."""
+    """`offline`, `online` or `disabled`; `auto` is resolved from the place where this process runs."""
     if config.wandb != "auto":
         return config.wandb
     if in_sweep():
@@ -20,39 +20,39 @@ def wandb_mode(config: TrackingConfig) -> str:
 
 
 def in_sweep() -> bool:
-    """Whether W&B's agent started this process, for a run that it has named already."""
+    """Whether W&B's sweep agent started this process; it has then chosen the run's id already."""
     return bool(os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"))
 
 
 def identity_of(run_dir: RunDir) -> WandbRun:
-    """The run at W&B: what W&B's agent says, else what was decided in an earlier attempt, else a name for ever.
+    """The run at W&B: the sweep agent's choice, else that of an earlier attempt, else a new id that never changes.
 
-    The name tells runs of other grids apart, and those of other people or of a directory that was moved away: the hash
-    is of the first attempt, too.
+    A new id ends in a hash of the grid and of the first attempt (host, process, time), so that it differs from the ids
+    of the same configuration in another grid, of another user, and of a directory that was moved away and begun anew.
 
     Raises:
         RunDirError: the run directory cannot be read.
     """
     known = run_dir.read_wandb()
     if in_sweep():
-        of_agent = WandbRun(
+        chosen = WandbRun(
             id=os.environ["WANDB_RUN_ID"],
             project=os.environ.get("WANDB_PROJECT"),
             entity=os.environ.get("WANDB_ENTITY"),
         )
-        return known if known and known.id == of_agent.id else of_agent
+        return known if known and known.id == chosen.id else chosen
     if known:
         return known
     config, record = run_dir.read_config(), run_dir.read_record()
     first = record.attempts[0] if record else None
-    life = [run_dir.grid, config.run_id, *([first.host, first.pid, first.start] if first else [])]
-    return WandbRun(id=_name(config, life), project=config.tracking.project, entity=config.tracking.entity)
+    origin = [run_dir.grid, config.run_id, *([first.host, first.pid, first.start] if first else [])]
+    return WandbRun(id=_new_id(config, origin), project=config.tracking.project, entity=config.tracking.entity)
 
 
 def successor_of(identity: WandbRun, config: RunConfig) -> WandbRun:
-    """The run at W&B that takes the place of one that is deleted, whose name W&B gives to no other for a week."""
-    return identity.model_copy(update={"id": _name(config, [identity.id]), "confirmed_rows": 0})
+    """The run that replaces a deleted one. It needs another id, since W&B accepts no deleted id for a week."""
+    return identity.model_copy(update={"id": _new_id(config, [identity.id]), "confirmed_rows": 0})
 
 
-def _name(config: RunConfig, life: list[Any]) -> str:
-    return f"{config.run_id}-{fingerprint(life)[:6]}"
+def _new_id(config: RunConfig, origin: list[Any]) -> str:
+    return f"{config.run_id}-{fingerprint(origin)[:6]}"

@@ -1,4 +1,4 @@
-"""What readers look for on a run's page at W&B, as small pictures: curves, confusion, where attention goes."""
+"""Pictures for a run's page at Weights & Biases: learning curves, confusion matrix, attention."""
 
 import json
 from pathlib import Path
@@ -14,23 +14,22 @@ _METRICS = ("loss", "accuracy", "f1")
 
 
 def draw_outcome(run_dir: RunDir, folder: Path) -> dict[str, Path]:
-    """Draw what a completed run shows, as PNG files of at most a megapixel in `folder`, by name.
+    """Draw a completed run as PNG files of at most a megapixel each in `folder`; their paths by name.
 
     Raises:
-        OSError: the disk refuses them.
+        OSError: they cannot be written.
     """
     folder.mkdir(exist_ok=True)
-    drawings = {"learning_curves": _learning_curves(run_dir.read_metrics()), "confusion_matrix": _confusion(run_dir)}
+    figures = {"learning_curves": _learning_curves(run_dir.read_metrics()), "confusion_matrix": _confusion(run_dir)}
     if run_dir.attention_file.exists():
-        drawings["attention"] = _attention(run_dir.attention_file)
-    paths = {}
-    for name, drawing in drawings.items():
-        paths[name] = folder / f"{name}.png"
-        drawing.savefig(paths[name], dpi=_DOTS_PER_INCH)
-    return paths
+        figures["attention"] = _attention(run_dir.attention_file)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=_DOTS_PER_INCH)
+    return {name: folder / f"{name}.png" for name in figures}
 
 
-def _new_drawing(width: float, height: float) -> Any:
+def _new_figure(width: float, height: float) -> Any:
+    """An empty figure of this size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -38,53 +37,49 @@ def _new_drawing(width: float, height: float) -> Any:
 
 def _learning_curves(rows: list[dict[str, Any]]) -> Any:
     epochs = [row for row in rows if row["kind"] == "epoch"]
-    drawing = _new_drawing(9, 3)
-    for axes, metric in zip(drawing.subplots(1, len(_METRICS)), _METRICS, strict=True):
+    figure = _new_figure(9, 3)
+    for axes, metric in zip(figure.subplots(1, len(_METRICS)), _METRICS, strict=True):
         for part, line in (("train", "--"), ("validation", "-")):
             axes.plot([row["epoch"] for row in epochs], [row[part][metric] for row in epochs], line, label=part)
         axes.set(title=metric, xlabel="epoch")
     axes.legend()
-    return drawing
+    return figure
 
 
 def _confusion(run_dir: RunDir) -> Any:
-    """How many test tweets of either label were taken for what."""
+    """The number of test tweets for each label (rows) and prediction (columns)."""
+    import numpy as np
     import pyarrow.parquet as pq
 
-    table = pq.read_table(run_dir.predictions_file).to_pandas()
-    test = table[table["part"] == "test"]
-    drawing = _new_drawing(4, 3.4)
-    axes = drawing.subplots()
-    counts = [
-        [int(((test["label"] == label) & ((test["score"] >= THRESHOLD) == bool(said))).sum()) for said in (0, 1)]
-        for label in (0, 1)
-    ]
+    table = pq.read_table(run_dir.predictions_file, filters=[("part", "==", "test")])
+    labels, scores = (table[name].to_numpy().astype(float) for name in ("label", "score"))
+    counts = np.histogram2d(labels, scores >= THRESHOLD, bins=2, range=[(0, 1), (0, 1)])[0].astype(int)
+    figure = _new_figure(4, 3.4)
+    axes = figure.subplots()
     axes.imshow(counts, cmap="Blues", vmin=0)
-    largest = max(max(row) for row in counts)
-    for row in (0, 1):
-        for column in (0, 1):
-            colour = "white" if counts[row][column] > largest / 2 else "black"
-            axes.text(column, row, f"{counts[row][column]:,}", ha="center", va="center", color=colour)
-    names = ["negative", "positive"]
-    axes.set(xticks=(0, 1), yticks=(0, 1), xticklabels=names, yticklabels=names, title=f"test, {len(test):,} tweets")
-    axes.set(xlabel="predicted", ylabel="label")
-    return drawing
+    for (label, predicted), count in np.ndenumerate(counts):
+        colour = "white" if count > counts.max() / 2 else "black"
+        axes.text(predicted, label, f"{count:,}", ha="center", va="center", color=colour)
+    for axis, name in ((axes.xaxis, "predicted"), (axes.yaxis, "label")):
+        axis.set_ticks((0, 1), ("negative", "positive"))
+        axis.set_label_text(name)
+    axes.set_title(f"test, {len(labels):,} tweets")
+    return figure
 
 
 def _attention(file: Path) -> Any:
+    """Sample tweets, one above the other; in each the weights of its tokens (columns) in each hop (rows)."""
     samples = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()[:_TWEETS]]
-    drawing = _new_drawing(12, 1.1 * len(samples) + 1)
-    for axes, sample in zip(drawing.subplots(len(samples), squeeze=False).flat, samples, strict=True):
-        weights = [hop[:_TOKENS] for hop in sample["weights"]]
-        tokens = [_plain(token) for token in sample["tokens"][:_TOKENS]]
-        axes.imshow(weights, cmap="Oranges", aspect="auto", vmin=0)
+    figure = _new_figure(12, 1.1 * len(samples) + 1)
+    for axes, sample in zip(figure.subplots(len(samples), squeeze=False).flat, samples, strict=True):
+        tokens = [_as_plain_text(token) for token in sample["tokens"][:_TOKENS]]
+        axes.imshow([hop[:_TOKENS] for hop in sample["weights"]], cmap="Oranges", aspect="auto", vmin=0)
         axes.set_xticks(range(len(tokens)), tokens, rotation=45, ha="right", fontsize=7)
         axes.set_yticks([])
-        axes.set_ylabel(f"{sample['score']:.2f}", rotation=0, ha="right", va="center")
         axes.set_title(f"{'positive' if sample['label'] else 'negative'}, scored {sample['score']:.2f}", fontsize=7)
-    return drawing
+    return figure
 
 
-def _plain(token: str) -> str:
-    """A token as it stands, whatever the drawing library would make of it; long ones cut."""
+def _as_plain_text(token: str) -> str:
+    """A token's first characters, with those escaped that matplotlib would interpret or has no glyphs for."""
     return token[:20].replace("$", r"\$").encode("ascii", "backslashreplace").decode()

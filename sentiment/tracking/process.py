@@ -1,151 +1,150 @@
-"""A process of its own that copies a run directory to Weights & Biases.
+"""A process of its own that copies a run, or the report, to Weights & Biases.
 
-    python -m sentiment.tracking.process {follow|upload|replace} {offline|online} RUN_DIR
+    python -m sentiment.tracking.process {offline|online|upload|replace} RUN_DIR
+    python -m sentiment.tracking.process report REPORT_DIR PROJECT ENTITY
 
-`metrics.jsonl` is all that this process and training share, so that nothing that happens to W&B (an import of a second,
-a start that hangs, a dead service, a full disk, a signal) can stop training or slow it down. `follow` runs beside
-training and ends when its standard input does: training closes it, or died. `upload` copies what is there and ends.
-Both begin after the last row that W&B has. `replace` deletes the run at W&B and uploads it under another name. `follow`
-says only what goes wrong, the others what they did, all in one line on standard output; exit code 1 means that not
-everything arrived.
+It shares nothing with training but the files of the run directory, so that whatever happens to W&B (an import of a
+second, a start that hangs, a dead service, a full disk, a signal) can neither stop training nor slow it down.
+
+`offline` and `online` run beside training and end when standard input is closed: by training at its end, or by the
+system if training dies. `upload` copies the rows that W&B lacks, and ends. `replace` does the same, unless W&B was sent
+other rows than the log has: then it first deletes the run there and chooses a new id. `report` uploads the report; an
+empty PROJECT or ENTITY stands for the account's own.
+
+The last line on standard output says what was done or what went wrong (beside training only the latter), and the exit
+code is 1 if something failed. What wandb itself prints is in `process.log`, beside wandb's other files.
 """
 
 import os
 import select
-import shutil
 import signal
 import sys
+import time
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from sentiment.errors import LockedError, RunDirError, SentimentError, SupersededError
+from sentiment.files import write_atomically
 from sentiment.lock import ProcessLock
+from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
+from sentiment.tracking.client import OpenRun, delete_run, prepare_environment, upload_report
 from sentiment.tracking.identity import identity_of, successor_of
-from sentiment.tracking.media import draw_outcome
-from sentiment.tracking.rows import RowReader, flat
-from sentiment.tracking.wandb_run import Ending, Mode, OpenRun, delete_run, prepare_environment
+from sentiment.tracking.sent_rows import SentRows, rows_to_copy
 
+_BESIDE_TRAINING = ("offline", "online")
 _POLL_SECONDS = 1.0
-# Beyond the end of training, should W&B hang.
-_SECONDS_TO_END = 90
-_LEAST_FREE_BYTES = 64 << 20
+_READING_SHARE = 0.05  # of one core, at most
+_SECONDS_TO_END = 90  # after the end of training, in case W&B hangs
+_PROBE_BYTES = 1 << 20
 
 
-def main(arguments: list[str]) -> int:
-    """Copy a run directory as the command line says; the exit code."""
+def main(action: str, folder: str, *options: str) -> int:
+    """Do what the command line says.
+
+    Returns:
+        The exit code.
+    """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # they mean training, which then ends this process
-    what, mode, folder = arguments
-    run_dir = RunDir(Path(folder))
+        signal.signal(number, signal.SIG_IGN)  # they are meant for training or sync, which then ends this process
+    place = Path(folder) / "wandb"
     try:
-        if what == "follow":
-            _follow(run_dir, "online" if mode == "online" else "offline")
+        _check_room(place)
+        with open(place / "process.log", "ab") as log:
+            os.dup2(log.fileno(), sys.stderr.fileno())
+        prepare_environment(place)
+        if action == "report":
+            print(f"{upload_report(Path(folder), *options)} files at W&B")
+        elif action in _BESIDE_TRAINING:
+            _copy(RunDir(Path(folder)), action)
         else:
-            print(_upload(run_dir, replace=what == "replace"))
-    except LockedError as error:
-        print(error)
-    except SentimentError as error:
-        print(error)
-        return 1
-    except Exception as error:  # of any kind: whatever W&B does, here it ends
-        print(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
-        return 1
+            print(_copy(RunDir(Path(folder)), action))
+    except Exception as error:  # wandb raises exceptions of any kind
+        name = "" if isinstance(error, SentimentError) else f"{type(error).__name__}: "
+        print(name + " ".join(str(error).split())[:500])
+        return 0 if isinstance(error, LockedError) else 1
     return 0
 
 
-def _follow(run_dir: RunDir, mode: Mode) -> None:
-    _check_place(run_dir)
-    prepare_environment(run_dir)
-    if mode == "offline":
-        _copy(run_dir, mode, os.getppid())
-        return
-    with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B"):
-        _copy(run_dir, mode, os.getppid())
-
-
-def _upload(run_dir: RunDir, replace: bool) -> str:
-    _check_place(run_dir)
-    with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B"):
-        prepare_environment(run_dir)
-        if replace:
-            old = identity_of(run_dir)
-            delete_run(old)
-            run_dir.write_wandb(successor_of(old, run_dir.read_config()))
-        return _copy(run_dir, "online", None)
-
-
-def _copy(run_dir: RunDir, mode: Mode, trainer_pid: int | None) -> str:
-    """Copy until training has ended, or, without training, once; say how many rows are there.
+def _copy(run_dir: RunDir, action: str) -> str:
+    """Copy a run as `action` says; how many rows are there then.
 
     Raises:
-        RunDirError: W&B has fewer.
-        SupersededError: W&B was sent others.
+        RunDirError: W&B has fewer rows than it was sent, or the disk is full.
+        SupersededError: W&B was sent other rows than the log has.
+    """
+    online, trainer_pid = action != "offline", os.getppid() if action in _BESIDE_TRAINING else None
+    # An offline copy needs no lock, since each attempt writes to a folder of its own.
+    with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B") if online else nullcontext():
+        identity = _identity(run_dir, replace=action == "replace") if online else identity_of(run_dir)
+        with closing(OpenRun(run_dir, identity, online, trainer_pid)) as run:
+            before = run.rows
+            count = _add_rows(run, run_dir, trainer_pid is not None)
+        if not online:
+            _check_room(run_dir.wandb_dir)  # wandb does not say when a full disk makes it lose rows
+            return f"{count} rows in wandb's files"
+        confirmed = run.confirmed_rows()
+        if run_dir.read_wandb() in (None, identity):  # else a sweep's agent chose another id for this time
+            run_dir.write_wandb(identity.model_copy(update={"confirmed_rows": confirmed}))
+    if confirmed < count:
+        raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {count} rows")
+    return f"{count} rows at W&B, {max(count - before, 0)} of them new"
+
+
+def _identity(run_dir: RunDir, replace: bool) -> WandbRun:
+    """The run at W&B, or a new one if it was sent other rows than the log has and is to be replaced.
+
+    Raises:
+        SupersededError: it was sent other rows, and is not to be replaced.
     """
     identity = identity_of(run_dir)
-    run = OpenRun(run_dir, identity, mode, trainer_pid)
-    before, rows = run.rows, 0
-    reader = RowReader(run_dir.metrics_file)
     try:
-        while trainer_pid and not _training_has_ended():
-            rows = _copy_new(reader, run, rows)
-        result = run_dir.read_result()
-        rows = _copy_new(reader, run, rows)  # now, since the result is written after the last row
-        if result:
-            run.take_images(rows, result.steps, lambda: draw_outcome(run_dir, run_dir.wandb_dir / "media"))
-            run.summarise(flat(result.model_dump(include={"metrics"})["metrics"]) | {"best_epoch": result.best_epoch})
-            rows += 1
+        SentRows(run_dir, identity).check(rows_to_copy(run_dir))
     except SupersededError:
-        run.close(_ending(run_dir))
-        raise
-    run.close(_ending(run_dir))
-    confirmed = run.confirmed_rows()
-    if mode == "online" and run_dir.read_wandb() in (None, identity):  # else it is W&B's agent's, and once only
-        run_dir.write_wandb(identity.model_copy(update={"confirmed_rows": confirmed}))
-    if confirmed < rows:
-        raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {rows} rows")
-    return f"{rows} rows at W&B, {rows - min(before, rows)} of them new"
+        if not replace:
+            raise
+        delete_run(identity)
+        identity = successor_of(identity, run_dir.read_config())
+        run_dir.write_wandb(identity)
+    return identity
 
 
-def _copy_new(reader: RowReader, run: OpenRun, number: int) -> int:
-    rows = reader.new_rows()
-    run.take(number, rows)
-    return number + len(rows)
+def _add_rows(run: OpenRun, run_dir: RunDir, beside_training: bool) -> int:
+    """Add the rows of the log, beside training until it has ended; how many there are then."""
+    pause, ended = _POLL_SECONDS, False
+    while not ended:
+        ended = not beside_training or _training_has_ended(pause)
+        begin = time.monotonic()
+        rows = rows_to_copy(run_dir)
+        pause = max(_POLL_SECONDS, (time.monotonic() - begin) / _READING_SHARE)
+        run.add(rows)
+    return len(rows)
 
 
-def _training_has_ended() -> bool:
-    """Whether it closed its end of the pipe; some time is given to it to do so."""
-    if not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
+def _training_has_ended(seconds: float) -> bool:
+    """Whether training has closed its end of the pipe; it is given so many seconds to do so."""
+    if not select.select([sys.stdin], [], [], seconds)[0]:
         return False
     signal.alarm(_SECONDS_TO_END)
     return True
 
 
-def _ending(run_dir: RunDir) -> Ending:
-    if run_dir.completed:
-        return "completed"
-    record = run_dir.read_record()
-    failed = record is not None and record.attempts[-1].reason == "failed"
-    return "failed" if failed else "unfinished"
-
-
-def _check_place(run_dir: RunDir) -> None:
-    """wandb itself says nothing on a full disk, and elsewhere writes to a temporary directory.
+def _check_room(folder: Path) -> None:
+    """Write a file. wandb does not say when the disk is full, and goes elsewhere if its folder is read-only.
 
     Raises:
-        RunDirError: there is no place for its files.
+        RunDirError: the folder cannot be written, or the disk is full.
     """
-    probe = run_dir.wandb_dir / f".{os.getpid()}.tmp"
+    probe = folder / "probe"
     try:
-        run_dir.wandb_dir.mkdir(exist_ok=True)
-        probe.write_bytes(b"probe")
+        folder.mkdir(exist_ok=True)
+        write_atomically(probe, lambda file: file.write(os.urandom(_PROBE_BYTES)))
         probe.unlink()
     except OSError as error:
-        raise RunDirError(f"{run_dir.wandb_dir}: cannot be written: {error}") from None
-    if (free := shutil.disk_usage(run_dir.wandb_dir).free) < _LEAST_FREE_BYTES:
-        raise RunDirError(f"{run_dir.wandb_dir}: only {free >> 20} MiB are free on this disk")
+        raise RunDirError(f"{folder}: cannot be written: {error}") from None
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
+    code = main(*sys.argv[1:])
     sys.stdout.flush()
     os._exit(code)  # what wandb does at exit may hang

@@ -1,9 +1,9 @@
-"""What W&B adds to a run beside training without it, as seconds and as shares of a run of five minutes.
+"""The time that W&B adds to a run, in seconds and as a share of a run of five minutes.
 
 Run with `python -m tests.benchmarks.bench_tracking`. The same run is trained with tracking disabled and offline, in
-turns, for a short time and for a longer one: what both have in common is the start of W&B's processes beside the first
-steps. A row is logged at every tenth step, five times as often as by default. What training loses can be seen on an
-idle machine alone, the processor time of W&B's own processes on any.
+turns, for a short time and for a longer one; both include the start of W&B's processes beside the first steps. A row is
+logged every ten steps, five times as often as by default. How much training slows down can be measured on an idle
+machine only, the processor time of W&B's processes on any.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ SETTINGS = {"training.batch_size": 32, "training.log_every": 10, "training.early
 SHORT, LONG = 2, 12  # epochs
 MODES = ("disabled", "offline")
 
-# The kernel's number: orphans among the descendants become children of this process, which can then wait for them.
+# PR_SET_CHILD_SUBREAPER: orphaned descendants become children of this process, which can then wait for them.
 _ADOPT_ORPHANS = 36
 
 
@@ -65,18 +65,18 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run, in seconds."""
+    """What one run took, in seconds."""
 
     run: float
     training: float
-    """With the evaluation after each epoch."""
+    """Including the evaluation after each epoch."""
     processor: float
-    """Of processes beside it."""
+    """Processor time of the processes beside it."""
     rows: int
 
 
 def share(seconds: float) -> str:
-    """Of a usual run."""
+    """Seconds as a share of a usual run."""
     return f"{seconds / RUN_SECONDS:.2%} of a run of {RUN_SECONDS:.0f} s"
 
 
@@ -102,7 +102,7 @@ def train(results: Results, source: Path, mode: str, epochs: int, name: str) -> 
 
 
 def processor_seconds_of_children() -> float:
-    """Of all that have ended, once there are no others."""
+    """Wait for all children to end, and return the processor time that they have used so far."""
     try:
         while True:
             os.wait()

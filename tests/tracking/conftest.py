@@ -1,4 +1,4 @@
-"""Runs that are copied to W&B: its real client, and a stand-in for its server."""
+"""Runs that W&B's real client copies to a stand-in for its server."""
 
 import os
 import shutil
@@ -12,28 +12,28 @@ import pytest
 from sentiment.run_dir import Results, RunDir
 from sentiment.tracking import mirror as tracking_mirror
 from tests.small_runs import small_config
-from tests.tracking.life import Life
+from tests.tracking.replayed_run import ReplayedRun
 from tests.tracking.server import StubServer, serving
 from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, TrackedRun, copying_processes
 
 MakeRun = Callable[..., TrackedRun]
-MakeLife = Callable[..., Life]
+MakeReplayed = Callable[..., ReplayedRun]
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """The user's home directory, where nothing should appear."""
+    """The user's home directory, in which wandb should write nothing."""
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
 
 
 @pytest.fixture(autouse=True)
 def server(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServer]:
-    """The only server that wandb knows here; processes that a test leaves behind are ended."""
+    """The only server that wandb knows here. Processes that a test leaves behind are killed."""
     for name in [name for name in os.environ if name.startswith(("WANDB_", "SLURM_"))]:
         monkeypatch.delenv(name)
-    for name in ("_SECONDS_AFTER_COMPLETION", "_SECONDS_AFTER_STOP"):
-        monkeypatch.setattr(tracking_mirror, name, PATIENCE_SECONDS)  # other tests may leave few cores to W&B
+    for name in ("SECONDS_AFTER_COMPLETION", "SECONDS_AFTER_STOP"):
+        monkeypatch.setattr(tracking_mirror, name, PATIENCE_SECONDS)  # other tests may leave W&B little processor time
     with serving() as running:
         for name, value in running.environ.items():
             monkeypatch.setenv(name, value)
@@ -45,7 +45,7 @@ def server(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def run(tweets_file: Path, shared_results: Results, tmp_path: Path) -> MakeRun:
-    """Makes a small run of a grid; offline unless told otherwise."""
+    """Makes a small run in a grid, which is tracked offline unless the test says otherwise."""
 
     def make(**changes: Any) -> TrackedRun:
         config = small_config(tweets_file, **{"tracking__wandb": "offline", **changes})
@@ -56,7 +56,7 @@ def run(tweets_file: Path, shared_results: Results, tmp_path: Path) -> MakeRun:
 
 @pytest.fixture
 def completed(run: MakeRun, trained: RunDir) -> MakeRun:
-    """Makes a run that is completed, of which W&B has nothing."""
+    """Makes a completed run of which W&B has nothing."""
 
     def make(**changes: Any) -> TrackedRun:
         made = run(**changes)
@@ -69,20 +69,20 @@ def completed(run: MakeRun, trained: RunDir) -> MakeRun:
 
 
 @pytest.fixture
-def begin(run: MakeRun, trained: RunDir) -> MakeLife:
-    """Makes a run that has begun and logged nothing yet."""
+def begin(run: MakeRun, trained: RunDir) -> MakeReplayed:
+    """Makes a run that has begun, and whose log is still empty."""
 
-    def make(**changes: Any) -> Life:
+    def make(**changes: Any) -> ReplayedRun:
         planned = run(**changes)
         planned.run_dir.create(planned.config)
         shutil.copy(trained.record_file, planned.run_dir.record_file)
         lines = trained.metrics_file.read_text().splitlines(keepends=True)
-        return Life(planned.config, planned.results, planned.run_dir, lines=lines)
+        return ReplayedRun(planned.config, planned.results, planned.run_dir, lines=lines)
 
     return make
 
 
 @pytest.fixture
-def life(begin: MakeLife) -> Life:
-    """Of a run without a network."""
+def replayed(begin: MakeReplayed) -> ReplayedRun:
+    """A run that is tracked offline, whose log is still empty."""
     return begin()

@@ -17,7 +17,7 @@ _STREAM = re.compile(r"/files/[^/]+/([^/]+)/([^/]+)/file_stream$")
 
 @dataclass
 class StoredRun:
-    """What the server knows of one run."""
+    """A run as the server knows it."""
 
     project: str
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class StubServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.runs: dict[str, StoredRun] = {}
         self.deleted: set[str] = set()
-        """Names that W&B gives to no other run for a week."""
+        """Ids that W&B gives to no other run for a week."""
         self.files: dict[str, bytes] = {}
         """Uploaded files by `run id/name`."""
         self.artifacts: dict[str, str] = {}
@@ -66,24 +66,24 @@ class StubServer(ThreadingHTTPServer):
         self.stream_status: int | None = None
         """Answer the stream of history rows with this status, and all else properly."""
         self.hangs = threading.Event()
-        """Once set requests get no answer."""
+        """While set, requests get no answer."""
         self.released = threading.Event()
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http://127.0.0.1:{self.server_port}"
 
     @property
     def environ(self) -> dict[str, str]:
-        """By which the client finds it."""
+        """Environment variables by which the client finds it."""
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": "k" * 40}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that were killed."""
+        """Ignore clients that were killed."""
 
     def reply(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """Answer a GraphQL operation; those that the tests do not need get nothing."""
+        """Answer a GraphQL operation; those that the tests do not need get an empty answer."""
         answers = {
             "Viewer": self._viewer,
             "GetDefaultEntity": self._viewer,
@@ -238,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST  # noqa: N815 - names that http.server looks for
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _stream(self, project: str, run_id: str, message: dict[str, Any]) -> None:
         if self.server.stream_status:
@@ -257,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[StubServer]:
-    """A server for the time of the context."""
+    """Run a server for as long as the context lasts."""
     with StubServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""Whether a run is tracked, under which name, and how its rows are read."""
+"""Whether a run is tracked, under which id, and how its rows are read and named."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from sentiment.config import TrackingConfig
 from sentiment.config_file import dotted
 from sentiment.run_dir import Results, RunDir
 from sentiment.tracking.identity import identity_of, wandb_mode
-from sentiment.tracking.rows import RowReader, flat
+from sentiment.tracking.sent_rows import OUTCOME, rows_to_copy
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_mode_follows_from_where_the_run_is_started_unless_it_is_configured(
     assert wandb_mode(TrackingConfig.model_validate({"wandb": wanted})) == mode
 
 
-def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_lives(
+def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_beginnings(
     trained: RunDir, tmp_path: Path
 ) -> None:
     def copy(grid: str) -> RunDir:
@@ -60,25 +60,20 @@ def test_what_was_decided_in_an_earlier_attempt_stays(trained: RunDir, tmp_path:
 
 
 def test_names_are_those_of_grids() -> None:
-    assert flat({"kind": "epoch", "step": 4, "validation": {"f1": 0.5}}) == {
-        "kind": "epoch",
-        "step": 4,
-        "validation/f1": 0.5,
-    }
-    assert dotted({"seed": 1, "model": {"attention": {"r": 5}}}) == {"seed": 1, "model.attention.r": 5}
+    nested = {"seed": 1, "model": {"attention": {"r": 5}}}
+    assert dotted(nested) == {"seed": 1, "model.attention.r": 5}
+    assert dotted(nested, "/") == {"seed": 1, "model/attention/r": 5}
 
 
-def test_reader_waits_for_the_end_of_a_line_and_outlives_the_replacement_of_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "metrics.jsonl"
-    reader = RowReader(file)
-    assert reader.new_rows() == []
-    file.write_text('{"step": 1}\n{"st')
-    assert reader.new_rows() == [{"step": 1}]
-    assert reader.new_rows() == []
-    (tmp_path / "new").write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n')
-    (tmp_path / "new").replace(file)
-    assert reader.new_rows() == [{"step": 2}, {"step": 3}]
-    assert RowReader(file).new_rows() == [{"step": 1}, {"step": 2}, {"step": 3}]
+def test_row_that_is_still_being_written_is_not_copied_yet(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    assert rows_to_copy(run_dir) == []
+    run_dir.metrics_file.write_text('{"step": 1}\n{"st')
+    assert rows_to_copy(run_dir) == [{"step": 1}]
+    run_dir.metrics_file.write_text('{"step": 1}\n{"step": 2}\n')
+    assert rows_to_copy(run_dir) == [{"step": 1}, {"step": 2}]
+    run_dir.result_file.touch()
+    assert rows_to_copy(run_dir) == [{"step": 1}, {"step": 2}, OUTCOME]
 
 
 def test_single_runs_have_a_group_too(tmp_path: Path) -> None:

@@ -1,16 +1,15 @@
-"""Rows that a run redoes after a kill: sent once if they are the same, and never mixed with others if they are not."""
+"""Rows that are computed again after a kill: sent once if they are equal, never mixed with the earlier ones if not."""
 
 import os
 import signal
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from jobs.sync import upload_runs
 from sentiment.run_dir import RunDir
-from tests.tracking.conftest import MakeLife
-from tests.tracking.life import Life
+from tests.tracking.conftest import MakeReplayed
+from tests.tracking.replayed_run import ReplayedRun
 from tests.tracking.server import StoredRun, StubServer
 from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, wait_until
 
@@ -19,33 +18,27 @@ SAVED = 3
 
 
 @pytest.fixture
-def killed(begin: MakeLife, server: StubServer) -> Life:
-    """A run that was killed after W&B had some rows of it, and goes on from a checkpoint before them."""
-    life = begin(tracking__wandb="online")
-    life.log(0)
-    with life.mirrored():
-        life.log(SENT)
+def killed(begin: MakeReplayed, server: StubServer) -> ReplayedRun:
+    """A run that was killed when W&B had rows that are newer than the checkpoint from which it resumes."""
+    replayed = begin(tracking__wandb="online")
+    replayed.log(0)
+    with replayed.mirrored():
+        replayed.log(SENT)
         wait_until(lambda: server.runs and len(only(server).history) == SENT)
-        os.kill(life.copying_process, signal.SIGKILL)
-    assert life.said == []
-    life.log(SAVED)
-    return life
+        os.kill(replayed.copying_process, signal.SIGKILL)
+    assert replayed.said == []
+    replayed.log(SAVED)
+    return replayed
 
 
 def only(server: StubServer) -> StoredRun:
-    """The one run that the server has."""
+    """The only run on the server."""
     (stored,) = server.runs.values()
     return stored
 
 
-def with_other_digits(life: Life) -> Life:
-    """The same run on hardware that adds up in another order."""
-    redone = [line.replace('"loss": 0.', '"loss": 0.9') for line in life.lines[SAVED:]]
-    return replace(life, lines=[*life.lines[:SAVED], *redone])
-
-
 def test_rows_that_are_redone_with_the_same_digits_are_sent_once(
-    killed: Life, server: StubServer, trained: RunDir
+    killed: ReplayedRun, server: StubServer, trained: RunDir
 ) -> None:
     with killed.mirrored():
         killed.log(len(killed.lines))
@@ -55,44 +48,44 @@ def test_rows_that_are_redone_with_the_same_digits_are_sent_once(
 
 
 def test_other_digits_are_told_and_sync_replaces_the_run_at_wandb_on_request(
-    killed: Life, server: StubServer, trained: RunDir
+    killed: ReplayedRun, server: StubServer, trained: RunDir
 ) -> None:
     (old,) = server.runs
     sent = only(server).rows
-    resumed = with_other_digits(killed)
-    with resumed.mirrored():
-        resumed.log(SAVED + 1)
-        wait_until(lambda: resumed.said)
-        resumed.log(len(resumed.lines))
-        resumed.complete_like(trained)
-    (told,) = resumed.told
+    killed.redo_with_other_digits(SAVED)
+    with killed.mirrored():
+        killed.log(SAVED + 1)
+        wait_until(lambda: killed.said)
+        killed.log(len(killed.lines))
+        killed.complete_like(trained)
+    (told,) = killed.told
     assert f"from row {SAVED} on" in told
     assert only(server).rows == sent
     asked = server.requests
-    code, output = resumed.sync()
+    code, output = killed.sync()
     assert (code, server.requests) == (1, asked)
-    assert f"`python -m jobs sync {resumed.run_dir.path.name} --replace`" in output
-    code, output = resumed.sync("--replace")
+    assert f"`python -m jobs sync {killed.run_dir.path.name} --replace`" in output
+    code, output = killed.sync("--replace")
     assert code == 0, output
     assert server.deleted == {old}
-    assert only(server).rows[:-1] == resumed.rows
+    assert only(server).rows[:-1] == killed.rows
     assert only(server).exit_code == 0
-    code, output = resumed.sync(GRID, "--replace")  # which is for runs that need it
+    code, output = killed.sync(GRID, "--replace")  # which changes nothing now
     assert (code, server.deleted) == (0, {old})
     assert "nothing new" in output
 
 
-def test_run_that_ends_earlier_than_before_is_not_what_wandb_has(killed: Life, trained: RunDir) -> None:
+def test_run_that_ends_with_fewer_rows_than_wandb_has_is_refused(killed: ReplayedRun, trained: RunDir) -> None:
     killed.log(SENT - 1)
-    assert killed.sync()[0] == 0  # it may still redo the last one
+    assert killed.sync()[0] == 0  # it may still compute the last one again
     killed.complete_like(trained)
     code, output = killed.sync()
     assert code == 1
     assert f"from row {SENT - 1} on" in output
 
 
-def test_run_that_completes_while_sync_looks_is_as_good_as_any(
-    killed: Life, server: StubServer, trained: RunDir, monkeypatch: pytest.MonkeyPatch
+def test_run_that_completes_while_sync_reads_its_log_is_uploaded(
+    killed: ReplayedRun, server: StubServer, trained: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its last rows and its result appear when its log has just been read."""
     read = RunDir.read_metrics
@@ -109,25 +102,25 @@ def test_run_that_completes_while_sync_looks_is_as_good_as_any(
     assert only(server).rows[:-1] == killed.rows
 
 
-def test_replacement_that_is_interrupted_is_made_good_by_the_next_sync(killed: Life, server: StubServer) -> None:
-    resumed = with_other_digits(killed)
-    resumed.log(SENT + 1)
+def test_replacement_that_is_interrupted_is_made_good_by_the_next_sync(killed: ReplayedRun, server: StubServer) -> None:
+    killed.redo_with_other_digits(SAVED)
+    killed.log(SENT + 1)
     server.status = 500
-    assert resumed.sync("--replace", "--timeout", "4")[0] == 1
+    assert killed.sync("--replace", "--timeout", "4")[0] == 1
     server.status = None
     server.stream_status = 403  # the old run can be deleted, and the new one gets no rows
-    assert resumed.sync("--replace", "--timeout", "30")[0] == 1
+    assert killed.sync("--replace", "--timeout", "30")[0] == 1
     server.stream_status = None
-    code, output = resumed.sync()
+    code, output = killed.sync()
     assert code == 0, output
-    assert only(server).rows == resumed.rows
+    assert only(server).rows == killed.rows
 
 
-def test_run_that_was_deleted_at_wandb_can_be_replaced_as_well(killed: Life, server: StubServer) -> None:
+def test_run_that_was_deleted_at_wandb_can_be_replaced_as_well(killed: ReplayedRun, server: StubServer) -> None:
     server.deleted = {*server.runs}
     server.runs.clear()
-    resumed = with_other_digits(killed)
-    resumed.log(SENT + 1)
-    code, output = resumed.sync("--replace")
+    killed.redo_with_other_digits(SAVED)
+    killed.log(SENT + 1)
+    code, output = killed.sync("--replace")
     assert code == 0, output
-    assert only(server).rows == resumed.rows
+    assert only(server).rows == killed.rows

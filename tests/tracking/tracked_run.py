@@ -1,4 +1,4 @@
-"""A run that is copied to W&B: what it says of that, what wandb's own files hold, its upload, and who copies it."""
+"""A run that is copied to W&B: its messages, wandb's files, its upload, and the processes that copy it."""
 
 import ctypes
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sentiment.tracking.rows import flat
+from sentiment.config_file import dotted
 from tests.small_runs import Experiment
 from tests.tracking.server import without_clock
 
@@ -24,31 +24,31 @@ _OVERRIDE_PERMISSIONS = 1
 
 @dataclass
 class TrackedRun(Experiment):
-    """In a grid, and in results of its own."""
+    """A run in a grid, in a results folder of its own."""
 
     @property
     def told(self) -> list[str]:
-        """What was said about W&B."""
+        """Messages about W&B."""
         return [line for line in self.said if line.startswith("W&B: ")]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The metric log as W&B should have it."""
-        return [flat(row) | {"_step": number} for number, row in enumerate(self.run_dir.read_metrics())]
+        return [dotted(row, "/") | {"_step": number} for number, row in enumerate(self.run_dir.read_metrics())]
 
     @property
     def offline_files(self) -> list[Path]:
-        """One for each attempt."""
+        """wandb's files, one for each attempt, the newest last."""
         return sorted(self.run_dir.wandb_dir.glob("offline-run-*/run-*.wandb"), key=lambda file: file.parent.name)
 
     @property
     def offline_rows(self) -> list[dict[str, Any]]:
-        """All rows in the files of all attempts, in order, as wandb's own tool reads them."""
-        return without_clock([row for file in self.offline_files for row in _history(file)])
+        """All rows in the newest attempt's file, as wandb's own tool reads them."""
+        return without_clock([row for file in self.offline_files[-1:] for row in _history(file)])
 
     @property
     def copying_processes(self) -> list[int]:
-        """Ids of the processes that copy it to W&B."""
+        """Ids of the processes that are copying it to W&B."""
         return copying_processes(self.run_dir.path)
 
     def sync(self, *arguments: str) -> tuple[int, str]:
@@ -58,7 +58,7 @@ class TrackedRun(Experiment):
         return command.returncode, output
 
     def start_sync(self, *arguments: str) -> "subprocess.Popen[str]":
-        """The same, not waited for."""
+        """Start the same command, and don't wait for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "jobs", "sync", "--results", str(self.run_dir.results.root), *arguments],
             stdout=subprocess.PIPE,
@@ -69,7 +69,7 @@ class TrackedRun(Experiment):
 
 
 def copying_processes(place: Path) -> list[int]:
-    """Ids of the processes that copy runs in a folder to W&B."""
+    """Ids of the processes that are copying runs in this folder to W&B."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
@@ -83,19 +83,19 @@ def copying_processes(place: Path) -> list[int]:
 
 
 def _obey_permissions() -> None:
-    """Take from root, if it runs the tests, the right to write where permissions forbid it; others lack it anyway."""
+    """Drop root's right to write where permissions forbid it, in case root runs the tests."""
     ctypes.CDLL(None).prctl(_DROP_CAPABILITY, _OVERRIDE_PERMISSIONS, 0, 0, 0)
 
 
 def wandb_service(pid: int) -> int:
-    """Id of the wandb-core that a copying process has started."""
+    """The id of the wandb-core process that a copying process has started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     (service,) = [child for child in children if b"wandb-core" in Path(f"/proc/{child}/cmdline").read_bytes()]
     return int(service)
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
-    """Until it comes true; W&B's processes need a second or so for anything."""
+    """Wait until the condition holds; W&B's processes need about a second for anything."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < end, "nothing happened"

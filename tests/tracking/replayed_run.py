@@ -1,4 +1,4 @@
-"""A run of which only the log is real, and the process that copies it: what a life of it leaves appears at once."""
+"""A run whose training is replayed: the test writes rows of a real log, and the real process copies them to W&B."""
 
 import shutil
 from contextlib import AbstractContextManager
@@ -10,30 +10,34 @@ from tests.tracking.tracked_run import TrackedRun, wait_until
 
 
 @dataclass
-class Life(TrackedRun):
-    """Its rows are those of a run that was really trained, and appear when the test says so."""
+class ReplayedRun(TrackedRun):
+    """Rows of a run that was really trained appear in its log when the test says so."""
 
     lines: list[str] = field(default_factory=list)
 
     def log(self, rows: int) -> None:
-        """The log has this many rows now; fewer than before is what going on from a checkpoint does."""
+        """Give the log this many rows; fewer than before, if it resumes from a checkpoint."""
         self.run_dir.metrics_file.write_text("".join(self.lines[:rows]))
 
+    def redo_with_other_digits(self, first: int) -> None:
+        """Change the rows from this one on, as if hardware that rounds otherwise had computed them again."""
+        self.lines[first:] = [line.replace('"loss": 0.', '"loss": 0.9') for line in self.lines[first:]]
+
     def mirrored(self) -> AbstractContextManager[None]:
-        """The time in which training would copy it."""
+        """The context in which training copies its log."""
         return mirrored(self.run_dir, self.config.tracking, self.said.append)
 
     def complete_like(self, trained: RunDir) -> None:
-        """The last things that training writes."""
+        """Write what training writes last."""
         for name in ("predictions_file", "result_file"):
             shutil.copy(getattr(trained, name), getattr(self.run_dir, name))
 
     def wait_for_copy(self, number: int) -> None:
-        """Until the first rows stand in so many files."""
+        """Wait until so many of wandb's files hold rows."""
         wait_until(lambda: sum(b"loss" in file.read_bytes() for file in self.offline_files) == number)
 
     @property
     def copying_process(self) -> int:
-        """The one that copies at this moment."""
+        """The id of the process that copies it now."""
         (pid,) = self.copying_processes
         return pid

@@ -1,4 +1,4 @@
-"""What W&B was sent, row by row, is remembered through crashes."""
+"""The record of the rows that W&B was sent survives crashes."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from sentiment.errors import SupersededError
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
-from sentiment.tracking.sent_rows import SentRows
+from sentiment.tracking.sent_rows import OUTCOME, SentRows
 
 ROWS = [{"step": step, "loss": 1 / step} for step in (1, 2, 3)]
 OTHER = {"step": 2, "loss": 0.4999}
@@ -15,33 +15,36 @@ OTHER = {"step": 2, "loss": 0.4999}
 
 @pytest.fixture
 def run_dir(tmp_path: Path) -> RunDir:
-    """Nothing was sent yet."""
+    """A run of which nothing was sent yet."""
     (tmp_path / "run" / "wandb").mkdir(parents=True)
     return RunDir(tmp_path / "run")
 
 
 def sent(run_dir: RunDir, name: str = "one") -> SentRows:
-    """As the next process finds it."""
+    """The record as the next process reads it."""
     return SentRows(run_dir, WandbRun(id=name, project=None, entity=None))
 
 
-def test_only_rows_that_were_sent_otherwise_count(run_dir: RunDir) -> None:
-    sent(run_dir).check(0, ROWS, last=True)
+def test_rows_differ_if_others_were_sent_in_their_place_or_after_the_last(run_dir: RunDir) -> None:
+    sent(run_dir).check([*ROWS, OUTCOME])
     sent(run_dir).note(0, ROWS[:2])
-    sent(run_dir).check(0, ROWS)
-    sent(run_dir).check(0, ROWS[:1])
-    sent(run_dir).check(2, [OTHER])
-    sent(run_dir, "another").check(0, [OTHER])
+    sent(run_dir).check(ROWS)
+    sent(run_dir).check(ROWS[:1])
+    sent(run_dir).check([*ROWS[:2], OTHER])
+    sent(run_dir, "another").check([ROWS[0], OTHER])
     with pytest.raises(SupersededError, match=r"from row 1 on, .*`python -m jobs sync run --replace`"):
-        sent(run_dir).check(1, [OTHER])
+        sent(run_dir).check([ROWS[0], OTHER])
     with pytest.raises(SupersededError, match="from row 1 on"):
-        sent(run_dir).check(0, ROWS[:1], last=True)
+        sent(run_dir).check([ROWS[0], OUTCOME])
+    sent(run_dir).note(2, [OUTCOME])
+    with pytest.raises(SupersededError, match="from row 2 on"):
+        sent(run_dir).check(ROWS)
 
 
 def test_row_that_never_arrived_is_sent_again_and_the_newest_counts(run_dir: RunDir) -> None:
     sent(run_dir).note(1, [OTHER])
     sent(run_dir).note(1, ROWS[1:])
-    sent(run_dir).check(0, ROWS)
+    sent(run_dir).check(ROWS)
 
 
 def test_line_that_a_crash_cut_off_spoils_no_other(run_dir: RunDir) -> None:
@@ -50,4 +53,4 @@ def test_line_that_a_crash_cut_off_spoils_no_other(run_dir: RunDir) -> None:
     file.write_bytes(file.read_bytes()[:-4])
     sent(run_dir).note(1, [OTHER])
     with pytest.raises(SupersededError, match="from row 1 on"):
-        sent(run_dir).check(0, ROWS)
+        sent(run_dir).check(ROWS)

@@ -1,0 +1,168 @@
+"""All calls of wandb. Anything here may raise an exception of any kind: no key, no network, a dead service."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sentiment.config import RunConfig
+from sentiment.config_file import dotted
+from sentiment.records import WandbRun
+from sentiment.run_dir import RunDir
+from sentiment.tracking.media import draw_outcome
+from sentiment.tracking.sent_rows import OUTCOME, Row, SentRows
+
+_CONFIRM_SECONDS = 5.0
+
+# Measured: without the flush interval a kill loses 15 s of rows; many services that start at once need more than the
+# default of 30 s.
+_ENVIRONMENT = {
+    "WANDB_ERROR_REPORTING": "false",
+    "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "1",
+    "WANDB__SERVICE_WAIT": "300",
+}
+_SETTINGS: dict[str, Any] = {
+    "console": "off",
+    "silent": True,
+    "disable_code": True,
+    "disable_git": True,
+    "finish_timeout": 60.0,
+    "finish_timeout_raises": True,
+}
+
+
+def prepare_environment(folder: Path) -> None:
+    """Set what wandb reads when it is imported; its caches go to `folder`, since home directories have small quotas."""
+    caches = {"WANDB_CACHE_DIR": "cache", "WANDB_DATA_DIR": "staging", "WANDB_ARTIFACT_DIR": "artifacts"}
+    os.environ.update(_ENVIRONMENT | {name: str(folder / place) for name, place in caches.items()})
+
+
+class OpenRun:
+    """A run at W&B while rows are added to it; charts have the optimiser's steps on their axis.
+
+    Online, the server says how many rows it has from earlier attempts, and the others follow. Offline, every attempt
+    writes all rows to a new folder: the newest holds the whole run, whatever became of the others.
+    """
+
+    def __init__(self, run_dir: RunDir, identity: WandbRun, online: bool, trainer_pid: int | None) -> None:
+        """Open the run.
+
+        Args:
+            trainer_pid: the process whose use of CPU and memory is recorded; None records none.
+        """
+        import wandb
+
+        config, record = run_dir.read_config(), run_dir.read_record()
+        settings = {"x_stats_pid": trainer_pid} if trainer_pid else {"x_disable_stats": True}
+        self._run_dir = run_dir
+        self._completed = False
+        self._sent = SentRows(run_dir, identity) if online else None
+        self._run = wandb.init(
+            id=identity.id,
+            project=identity.project,
+            entity=identity.entity,
+            group=run_dir.grid,
+            name=config.run_id,
+            notes=config.description,
+            job_type="train",
+            tags=_tags(config),
+            config=dotted(config.identity()),
+            dir=str(run_dir.path),
+            mode="online" if online else "offline",
+            resume="allow",
+            settings=wandb.Settings(**_SETTINGS | settings, git_commit=record.git_commit if record else None),
+        )
+        self._run.define_metric("step")
+        self._run.define_metric("*", step_metric="step")
+        self.rows: int = self._run.starting_step
+        """How many it has."""
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add those of `rows`, which are all rows of the run so far, that it does not have.
+
+        Raises:
+            SupersededError: it was sent other rows in the place of some of these.
+        """
+        new = rows[self.rows :]
+        if self._sent:
+            self._sent.check(rows)
+            self._sent.note(self.rows, new)
+        for row in new:
+            values = dotted(row, "/") if row != OUTCOME else self._pictures() | {"step": rows[self.rows - 1]["step"]}
+            self._run.log(values, step=self.rows, commit=True)
+            self.rows += 1
+        self._completed = rows[-1:] == [OUTCOME]
+
+    def close(self) -> None:
+        """Write or upload everything, and say how the run stands.
+
+        A run that may go on is marked as preempted, since W&B calls a run without an end crashed after five minutes.
+        """
+        result, record = self._run_dir.read_result(), self._run_dir.read_record()
+        if self._completed and result:
+            metrics = result.model_dump(include={"metrics"})["metrics"]
+            self._run.summary.update(dotted(metrics, "/") | {"best_epoch": result.best_epoch})
+        elif record is None or record.attempts[-1].reason != "failed":
+            self._run.mark_preempting()
+        self._run.finish(exit_code=0 if self._completed else 1)
+
+    def confirmed_rows(self) -> int:
+        """How many rows the server has, once the run is closed online: wandb does not say when it loses some."""
+        import wandb
+
+        stored = wandb.Api(overrides={"entity": self._run.entity}).run(self._run.path)
+        end = time.monotonic() + _CONFIRM_SECONDS
+        while (found := int(stored.lastHistoryStep) + 1) < self.rows and time.monotonic() < end:
+            time.sleep(0.5)
+        return found
+
+    def _pictures(self) -> dict[str, Any]:
+        import wandb
+
+        drawn = draw_outcome(self._run_dir, self._run_dir.wandb_dir / "media")
+        return {name: wandb.Image(str(path)) for name, path in drawn.items()}
+
+
+def delete_run(identity: WandbRun) -> None:
+    """Delete a run at W&B; nothing happens if it is not there."""
+    import wandb
+    from wandb.apis.public.runs import RunNotFoundError
+
+    try:
+        wandb.Api(overrides={"entity": identity.entity, "project": identity.project}).run(identity.id).delete()
+    except wandb.errors.CommError as error:
+        if not isinstance(error.exc, RunNotFoundError):
+            raise
+
+
+def upload_report(folder: Path, project: str, entity: str) -> int:
+    """Upload a report as a new version of the artifact `report`; how many files it has.
+
+    Args:
+        folder: holds the report, and in `wandb` what wandb writes, which is not uploaded.
+        project: empty for the account's own, as is `entity`.
+    """
+    import wandb
+
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_relative_to(folder / "wandb")]
+    artifact = wandb.Artifact("report", type="report")
+    for path in files:
+        artifact.add_file(str(path), str(path.relative_to(folder)))
+    with wandb.init(
+        project=project or None,
+        entity=entity or None,
+        job_type="report",
+        dir=str(folder),
+        mode="online",
+        settings=wandb.Settings(**_SETTINGS, x_disable_stats=True),
+    ) as run:
+        run.log_artifact(artifact).wait()
+    return len(files)
+
+
+def _tags(config: RunConfig) -> list[str]:
+    model = config.model
+    cell = [f"bi{model.cell}" if model.bidirectional else model.cell] if model.kind == "rnn" else []
+    elmo = [f"elmo {Path(config.elmo.model).name}"] if config.elmo else []
+    return [tag[:64] for tag in (model.kind, model.pooling, Path(config.data.source).name, *cell, *elmo)]
