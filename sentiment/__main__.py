@@ -137,8 +137,8 @@ def train(
         from sentiment.terminal import OUT, Terminal, show_result
         from sentiment.training.experiment import run_experiment
 
-        run_dir = Results(results).run_dir(run.run_id)
-        OUT.print(f"run {run.run_id}   {run.description}".rstrip(), markup=False, soft_wrap=True)
+        run_dir = Results(results).find_run(run)
+        OUT.print(f"run {run_dir.path.name}   {run.description}".rstrip(), markup=False, soft_wrap=True)
         try:
             with Terminal() as terminal:
                 console = Console(say=terminal.say, progress=terminal.progress)

@@ -25,14 +25,20 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
 
 
 def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: str) -> RunConfig:
-    """Lay `parameters` (dotted keys) over the nested `values` and check the result.
+    """Check nested `values` with `parameters` laid over them, and return the canonical configuration.
 
     Args:
+        parameters: values by dotted name.
         origin: the file that `values` come from, for messages.
 
     Raises:
         ConfigError: names each mistake by its dotted path, value, origin and what would be valid.
     """
+    return as_written(values, parameters, origin).canonical()
+
+
+def as_written(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: str) -> RunConfig:
+    """Like `resolve`, but with fields without effect and paths as they are spelled, as earlier versions read them."""
     try:
         merged = _deep_copy(values)
     except RecursionError:

@@ -64,6 +64,24 @@ class Results:
         """Of a run in a grid, or outside one."""
         return RunDir(self.runs / grid / run_id)
 
+    def find_run(self, config: RunConfig, grid: str = SINGLE) -> "RunDir":
+        """The directory of a configuration, whichever version of the program made it.
+
+        A directory that an earlier version made may have another name, since run ids then depended on fields without
+        effect and on how paths were spelled. It is recognised by its stored configuration: if that asks the same
+        question, the run goes on there. If several do, a completed one is taken.
+        """
+        asked, named = config.canonical(), self.run_dir(config.run_id, grid)
+        if named.config_file.exists():
+            return named
+        same = [run for run in self._runs_called(config.title, grid) if run.asks(asked)]
+        return max(same, key=lambda run: run.completed, default=named)
+
+    def _runs_called(self, title: str, grid: str) -> Iterator["RunDir"]:
+        for path in sorted((self.runs / grid).glob("*/config.json")):
+            if path.parent.name.startswith(f"{title}-"):
+                yield RunDir(path.parent)
+
     def grid_file(self, grid: str) -> Path:
         """The plan of a grid, beside the directories of its runs."""
         return self.runs / grid / "grid.json"
@@ -189,11 +207,14 @@ class RunDir:
         """Whether the run has its result."""
         return self.result_file.exists()
 
-    def create(self, config: RunConfig) -> None:
+    def create(self, config: RunConfig) -> RunConfig:
         """Make the directory and write its configuration, unless it is there already.
 
+        Returns:
+            The configuration to train with: the stored one, on the machine that `config` names.
+
         Raises:
-            RunDirError: the directory belongs to another configuration, or cannot be written.
+            RunDirError: the directory belongs to another question, or cannot be written.
         """
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -201,8 +222,17 @@ class RunDir:
                 write_json(self.config_file, config.model_dump(mode="json"))
         except OSError as error:
             raise RunDirError(f"{self.path}: cannot be written: {error}") from None
-        if (found := self.read_config()).fingerprint() != config.fingerprint():
+        found = self.read_config()
+        if found.canonical().fingerprint() != config.canonical().fingerprint():
             raise RunDirError(f"{self.path}: belongs to run {found.run_id}, not to {config.run_id}")
+        return found.on_the_machine_of(config)
+
+    def asks(self, question: RunConfig) -> bool:
+        """Whether this run asks the question of a canonical configuration; not so if it cannot be read."""
+        try:
+            return self.read_config().canonical().fingerprint() == question.fingerprint()
+        except RunDirError:
+            return False
 
     def discard_unbegun(self) -> None:
         """Delete the directory if there is nothing but a configuration in it, and nobody is about to train."""

@@ -43,7 +43,7 @@ def run_experiment(
         OSError: the outcome cannot be written (disk full, say); likewise.
     """
     model = find_model(config, results)
-    run_dir.create(config)
+    config = run_dir.create(config)
     with ProcessLock(run_dir.lock_file):
         _remove_leftovers(run_dir.path)
         if run_dir.completed:
