@@ -135,6 +135,7 @@ def train(
         from sentiment.console import Console
         from sentiment.run_dir import Results
         from sentiment.terminal import OUT, Terminal, show_result
+        from sentiment.training.context import RunContext
         from sentiment.training.experiment import run_experiment
 
         run_dir = Results(results).find_run(run)
@@ -142,7 +143,7 @@ def train(
         try:
             with Terminal() as terminal:
                 console = Console(say=terminal.say, progress=terminal.progress)
-                reason = run_experiment(run, Results(results), run_dir, stop, console)
+                reason = run_experiment(RunContext(run, Results(results), run_dir, stop, console))
         except SentimentError:
             run_dir.discard_unbegun()  # tweets that cannot be used, say
             raise
@@ -226,8 +227,7 @@ def predict(
 def digest(run: RunDirectory) -> None:
     """Print the SHA-256 of a run's best weights, last weights and metric log: equal for equal runs."""
     from sentiment.files import sha256_of
-    from sentiment.training.checkpoint import read_checkpoint
-    from sentiment.training.digest import weights_sha256
+    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 
     run_dir = _trained(run)
     if not run_dir.completed:

@@ -14,8 +14,8 @@ from sentiment.config_file import resolve
 from sentiment.console import Console
 from sentiment.files import sha256_of
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.checkpoint import read_checkpoint
-from sentiment.training.digest import weights_sha256
+from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import Stop, StopRequest
 
@@ -95,7 +95,7 @@ class Experiment:
     def attempt(self, stop: StopRequest | None = None) -> Stop | None:
         """Train until it is completed or `stop` says so."""
         console = Console(say=self.said.append, progress=lambda what, done, total: None)
-        return run_experiment(self.config, self.results, self.run_dir, stop or StopRequest(), console)
+        return run_experiment(RunContext(self.config, self.results, self.run_dir, stop or StopRequest(), console))
 
     def complete(self) -> Digest:
         """Train to the end."""

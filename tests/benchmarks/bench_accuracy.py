@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from scipy.stats import binomtest
 
 from sentiment.config_file import read_yaml, resolve
-from sentiment.console import Console
 from sentiment.run_dir import Results, RunDir
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import StopRequest
 
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"
@@ -87,12 +86,11 @@ def main() -> None:
         combine(options.tweets, source)
         settings = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
         data = {"data.source": str(source), "data.second_test": str(options.tweets / "sentiment140_test.csv")}
-        console = Console(say=lambda line: None, progress=lambda what, done, total: None)
         for name in (name for name in MODELS if options.only in name):
             for seed in range(1, options.seeds + 1):
                 config = resolve(settings, {**MODELS[name], **data, "seed": seed}, "sentiment140.yaml")
                 run_dir = results.run_dir(config.run_id)
-                run_experiment(config, results, run_dir, StopRequest(), console)
+                run_experiment(RunContext(config, results, run_dir))
                 print(f"{name} (seed {seed}): {summary(run_dir)}", flush=True)
 
 

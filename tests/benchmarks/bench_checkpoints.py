@@ -4,10 +4,9 @@ import tempfile
 from pathlib import Path
 
 from sentiment.config_file import resolve
-from sentiment.console import Console
 from sentiment.run_dir import Results
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import StopRequest
 from tests.benchmarks.bench_data import made_up_tweets, write_source
 
 TWEETS = 40_000
@@ -25,8 +24,7 @@ def main() -> None:
         results = Results(Path(folder) / "results")
         config = resolve({}, SETTINGS | {"data.source": str(source)}, "the benchmark")
         run_dir = results.run_dir(config.run_id)
-        console = Console(say=lambda line: None, progress=lambda what, done, total: None)
-        run_experiment(config, results, run_dir, StopRequest(), console)
+        run_experiment(RunContext(config, results, run_dir))
         result = run_dir.read_result()
         if result is None:
             raise RuntimeError("the run was not completed")
