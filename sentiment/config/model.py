@@ -1,10 +1,14 @@
 """The sections `embedding`, `elmo` and `model`: from tokens to one logit."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from sentiment.config.section import PositiveFloat, PositiveInt, Probability, Section
+
+CellName = Literal["lstm", "gru"]
+PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
+POOLING_NAMES = get_args(PoolingName)
 
 ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "tiny")
 """Values of `elmo.model` that are names; any other value is the path of a folder."""
@@ -82,13 +86,13 @@ class ModelConfig(Section):
 
     kind: Literal["feed_forward", "rnn"] = "rnn"
     """`feed_forward` pools the token vectors themselves; `rnn` pools the states of a recurrent network."""
-    cell: Literal["lstm", "gru"] = "lstm"
+    cell: CellName = "lstm"
     """Of the recurrent network, see `sentiment.models.rnn`."""
     hidden_size: PositiveInt = 64
     """Units per layer and direction."""
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     bidirectional: bool = True
-    pooling: Literal["last", "mean", "max", "mean+max", "attention"] = "mean+max"
+    pooling: PoolingName = "mean+max"
     """How all states become one vector, see `sentiment.models.pooling`; `last` takes the last of each direction."""
     dropout: Probability = 0.0
     """Between layers, and before the output."""
@@ -96,7 +100,8 @@ class ModelConfig(Section):
     """Only used with `pooling: attention`."""
 
     @model_validator(mode="after")
-    def _a_feed_forward_net_has_no_last_state(self) -> Self:
+    def _feed_forward_network_has_no_last_state(self) -> Self:
         if self.kind == "feed_forward" and self.pooling == "last":
-            raise ValueError("pooling 'last' needs model.kind 'rnn'; valid here: mean, max, mean+max, attention")
+            valid = ", ".join(name for name in POOLING_NAMES if name != "last")
+            raise ValueError(f"pooling 'last' needs model.kind 'rnn'; valid with 'feed_forward': {valid}")
         return self

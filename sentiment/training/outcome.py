@@ -7,7 +7,7 @@ import numpy as np
 
 from sentiment.files import sha256_of, write_atomically
 from sentiment.models.baseline import Baseline
-from sentiment.models.elmo_embedding import ElmoEmbedding
+from sentiment.models.embedding import ElmoEmbedding
 from sentiment.records import ElmoRecord, Metrics, Part, Result
 from sentiment.run_dir import RunDir
 from sentiment.training.checkpoint import weights_sha256, write_checkpoint
