@@ -1,4 +1,4 @@
-"""What a finished run leaves: weights, predictions, attention samples and, last of all, the result."""
+"""What a finished run writes: weights, predictions, samples of attention and, last of all, the result."""
 
 import json
 from typing import Any
@@ -89,7 +89,7 @@ def _result(
 
 
 def _epochs_to_accuracy(epochs: list[dict[str, Any]], accuracies: tuple[float, ...]) -> dict[str, int | None]:
-    """The first epoch whose validation accuracy reached each value; None where none did."""
+    """For each accuracy the first epoch that reached it on the validation part; None if none did."""
     return {
         f"{wanted:g}": next((row["epoch"] for row in epochs if row["validation"]["accuracy"] >= wanted), None)
         for wanted in accuracies
@@ -117,7 +117,7 @@ def _write_predictions(
 
 
 def _write_attention(run_dir: RunDir, trainer: Trainer) -> None:
-    """Sample test tweets with the weight of each token in each hop, for the report's heat maps."""
+    """Write sample test tweets with the weight of each token in each hop, for the heat maps of the report."""
     corpus, store = trainer.data.corpus, trainer.data.store
     rows = trainer.data.rows["test"]
     sample = np.sort(np.random.default_rng(0).permutation(rows)[:_ATTENTION_SAMPLES])

@@ -67,7 +67,7 @@ class AttemptRecord:
 
 
 def git_state() -> tuple[str | None, bool | None]:
-    """Commit of this program and whether its files differ from it; (None, None) outside a git checkout."""
+    """The commit of this program, and whether its files differ from it; (None, None) outside of a git checkout."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return None, None
@@ -76,7 +76,7 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
+    """Versions of Python and of the packages that results depend on, by name."""
     return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _PACKAGES}
 
 
