@@ -1,4 +1,4 @@
-"""The share of training time that checkpoints take at the default policy, from runs' own books."""
+"""The fraction of training time that checkpoints take at the default interval, as runs record it."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ SETTINGS = {
 
 
 def main() -> None:
-    """Train a BiLSTM-64 with a vocabulary of real size and print what saving cost."""
+    """Train a BiLSTM-64 with a vocabulary of realistic size and print the cost of saving."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "tweets.csv"
         write_source(source, list(made_up_tweets(TWEETS)))
