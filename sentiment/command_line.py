@@ -1,4 +1,4 @@
-"""What the command lines of sentiment, jobs and report have in common."""
+"""The common behaviour of the command lines of `sentiment`, `jobs` and `report`."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from sentiment.errors import SentimentError
 
 
 class Commands(TyperGroup):
-    """Shows an error of ours, or of the disk, as one message instead of a traceback."""
+    """Shows errors of this program and of the disk as one message instead of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an error ends it with its own exit code, or with 1."""
+        """Run the command. A SentimentError ends it with the error's exit code, an OSError with 1."""
         try:
             return super().invoke(ctx)
         except SentimentError as error:
@@ -25,5 +25,5 @@ class Commands(TyperGroup):
 
 
 def command_line() -> typer.Typer:
-    """An empty command line that shows its help where no command is given."""
+    """A command line without commands yet; called without one, it shows its help."""
     return typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -1,4 +1,4 @@
-"""From YAML files and `a.b=v` overrides to a checked RunConfig, with every mistake named at once."""
+"""YAML files and overrides such as `model.layers=2` become a RunConfig; all mistakes are reported at once."""
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -15,24 +15,30 @@ from sentiment.errors import ConfigError
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """Read a run's YAML file, apply overrides such as `model.hidden_size=32`, and check the whole.
+    """Resolve the YAML file of a run with overrides such as `model.hidden_size=32`.
 
     Raises:
-        ConfigError: no such file, not YAML, or any value out of the schema; all mistakes in one message.
+        ConfigError: the file is missing or not YAML, or values do not fit the schema; all mistakes in one message.
     """
     parameters = dict(parse_override(override) for override in overrides)
     return resolve(read_yaml(path), parameters, str(path))
 
 
 def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: str) -> RunConfig:
-    """Lay `parameters` (dotted keys) over the nested `values` and check the result.
+    """Check nested `values` with `parameters` laid over them, and return the canonical configuration.
 
     Args:
+        parameters: values by dotted name.
         origin: the file that `values` come from, for messages.
 
     Raises:
-        ConfigError: names each mistake by its dotted path, value, origin and what would be valid.
+        ConfigError: names the dotted path, value and origin of each mistake, and what would be valid.
     """
+    return as_written(values, parameters, origin).canonical()
+
+
+def as_written(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: str) -> RunConfig:
+    """Like `resolve`, but with fields without effect and paths as they are spelled, as earlier versions read them."""
     try:
         merged = _deep_copy(values)
     except RecursionError:
@@ -48,18 +54,18 @@ def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: st
 def explain(
     error: ValidationError, schema: type[BaseModel], origin: str, parameters: Collection[str] = frozenset()
 ) -> str:
-    """A line for each mistake: its dotted path, value, place and what would be valid.
+    """A line for each mistake: its dotted path, value and origin, and what would be valid.
 
     Args:
         schema: what the values were checked against.
-        origin: the file that they come from.
-        parameters: dotted names of those that come from an override instead.
+        origin: the file that the values come from.
+        parameters: dotted names of values that come from an override instead.
     """
     return "\n".join(_explain(detail, schema, origin, parameters) for detail in error.errors())
 
 
 def dotted(section: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
-    """Nested sections by names such as `model.hidden_size`, as grids call their parameters."""
+    """The values of nested sections by dotted name, such as `model.hidden_size`."""
     values: dict[str, Any] = {}
     for name, value in section.items():
         if isinstance(value, Mapping):
@@ -71,10 +77,10 @@ def dotted(section: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML 1.2 mapping; duplicate keys are refused and `1e-3` is a number.
+    """Read a YAML 1.2 mapping, in which `1e-3` is a number and duplicate keys are refused.
 
     Raises:
-        ConfigError: the file is missing, unreadable, not YAML or not a mapping.
+        ConfigError: the file is missing, cannot be read, or is not a YAML mapping.
     """
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -82,7 +88,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file{_neighbours(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except (YAMLError, ValueError) as error:  # ValueError: a date that is none
+    except (YAMLError, ValueError) as error:  # ValueError: an impossible date
         raise ConfigError(f"{path}: is not valid YAML: {error}") from None
     if values is None:
         return {}
@@ -92,17 +98,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_override(override: str) -> tuple[str, Any]:
-    """Split `a.b=v` into the dotted key and the value, read as YAML.
+    """Split an override such as `a.b=v` into the dotted name and the value, which is read as YAML.
 
     Raises:
-        ConfigError: there is no `=`, no key, or the value is not YAML.
+        ConfigError: there is no `=` or no name, or the value is not YAML.
     """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: must look like section.field=value, for example model.hidden_size=32")
     try:
         return key.strip(), YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:  # ValueError: a date that is none
+    except (YAMLError, ValueError) as error:  # ValueError: an impossible date
         raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
 
 
@@ -140,7 +146,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, paramet
 
 def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> str:
     for part in location[:-1]:
-        if part in section.model_fields:  # else it is the key of a mapping of sections
+        if part in section.model_fields:  # else it is a key in a mapping of sections
             section = next(_sections_in(section.model_fields[str(part)].annotation))
     names = list(section.model_fields)
     close = difflib.get_close_matches(str(location[-1]), names, n=1)

@@ -1,4 +1,4 @@
-"""One process at a time does a thing, on whatever host; a lock that a dead process left is recognised."""
+"""Locks between processes on any hosts; a lock that a dead process left is recognised."""
 
 import contextlib
 import fcntl
@@ -20,18 +20,19 @@ _POLL_SECONDS = 0.5
 
 
 class ProcessLock:
-    """Holds `path` as long as the context lasts.
+    """Holds the lock `path` as long as the context lasts.
 
-    On one host the kernel's lock decides, and ends with its process whatever happens. Between hosts, where not every
-    file system passes it on, the file's content and heartbeat decide: the owner touches the file every 10 s, and one
-    that has not for a minute is dead. An earlier attempt of the same Slurm job is dead by definition.
+    On one host the kernel's lock decides; it ends with its process in any case. Between hosts, where some file systems
+    do not propagate that lock, the file's content and heartbeat decide: the owner touches the file every 10 s, and
+    counts as dead if it has not done so for 60 s. An earlier attempt of the same Slurm job always counts as dead.
 
     Raises (on entering):
-        LockedError: another live process holds it; the message says which.
+        LockedError: a live process holds it; the message names the process.
+        RunDirError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, activity: str = "trains here") -> None:
-        """Args: activity: what its owner does, for the message to others."""
+    def __init__(self, path: Path, activity: str = "trains this run") -> None:
+        """Args: activity: what the owner does while it holds the lock, for the message to others."""
         self._path = path
         self._activity = activity
         self._file: IO[str] | None = None
@@ -46,7 +47,7 @@ class ProcessLock:
         try:
             self._take(file)
         except BaseException:
-            with contextlib.suppress(OSError):  # what a full disk refused is refused once more
+            with contextlib.suppress(OSError):  # closing writes what is left, which fails on a full disk
                 file.close()
             raise
         self._file = file
@@ -67,15 +68,15 @@ class ProcessLock:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LockedError(self._refusal(owner, "is alive")) from None
-        except OSError:  # this file system has no locks: content and heartbeat have to do
+            raise LockedError(self._refusal(owner)) from None
+        except OSError:  # the file system does not support locks: content and heartbeat decide
             if _is_live_here(owner):
-                raise LockedError(self._refusal(owner, "is alive")) from None
+                raise LockedError(self._refusal(owner)) from None
         file.seek(0)
-        owner = _parse(file.read())  # again: another process may have come and gone since
+        owner = _parse(file.read())  # again: another process may have held it in between
         age = self._age()
         if owner and owner["host"] != socket.gethostname() and not _is_earlier_attempt(owner) and age < STALE_SECONDS:
-            seen = f"gave a sign of life {age:.0f} s ago; if it is dead, try again in {STALE_SECONDS - age:.0f} s"
+            seen = f"; it was alive {age:.0f} s ago; if it is dead, try again in {STALE_SECONDS - age:.0f} s"
             raise LockedError(self._refusal(owner, seen))
         owner = {"host": socket.gethostname(), "pid": os.getpid(), "job": slurm_job(), "restarts": slurm_restarts()}
         try:
@@ -85,13 +86,13 @@ class ProcessLock:
         except OSError as error:
             raise RunDirError(f"{self._path}: cannot be written: {error}") from None
 
-    def _refusal(self, owner: dict[str, Any] | None, state: str) -> str:
+    def _refusal(self, owner: dict[str, Any] | None, seen: str = "") -> str:
         who = f"process {owner['pid']} on host {owner['host']}" if owner else "another process"
         job = f" (Slurm job {owner['job']})" if owner and owner["job"] else ""
-        return f"{self._path.parent}: {who}{job} {self._activity} and {state}"
+        return f"{self._path.parent}: {who}{job} already {self._activity}{seen}"
 
     def _age(self) -> float:
-        """Seconds since the last heartbeat, by the file system's own clock, since hosts' clocks differ."""
+        """Seconds since the last heartbeat, by the clock of the file system, since those of hosts may differ."""
         probe = self._path.with_name(f".{self._path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
         probe.touch()
         try:
@@ -101,16 +102,17 @@ class ProcessLock:
 
     def _keep_alive(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError):  # a heartbeat that fails must not end training
+            with contextlib.suppress(OSError):  # a failed heartbeat must not end the work
                 os.utime(self._path)
 
 
 @contextlib.contextmanager
 def patient_lock(path: Path, activity: str, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold a `ProcessLock`, after waiting for whoever holds it.
+    """Wait until no live process holds a lock, then hold it.
 
     Args:
-        waiting: told again and again who that is; what it raises ends the waiting.
+        activity: as of a `ProcessLock`.
+        waiting: called twice a second with the name of the owner; an error that it raises ends the waiting.
     """
     with contextlib.ExitStack() as stack:
         while True:
@@ -124,9 +126,9 @@ def patient_lock(path: Path, activity: str, waiting: Callable[[str], None]) -> I
 
 
 def seems_held(path: Path) -> bool:
-    """Whether its owner gave a sign of life in the last minute, and is not known to be dead, as on this host it is.
+    """Whether the owner of a lock was alive in the last minute, and is not known to be dead.
 
-    For showing only: who takes the lock asks the kernel.
+    For display only: it is `ProcessLock` that decides.
     """
     try:
         fresh = time.time() - path.stat().st_mtime < STALE_SECONDS
@@ -143,11 +145,11 @@ def _parse(text: str) -> dict[str, Any] | None:
         owner = json.loads(text)
         return owner if {"host", "pid", "job", "restarts"} <= owner.keys() else None
     except (ValueError, AttributeError):
-        return None  # empty, or its owner died while writing: nobody's
+        return None  # empty, or its owner was killed while writing
 
 
 def _is_earlier_attempt(owner: dict[str, Any]) -> bool:
-    """Whether Slurm has requeued this very job since; two processes of one job may well live at once."""
+    """Whether Slurm has requeued the owner's job, which is this one; two tasks of one attempt may both be alive."""
     job = slurm_job()
     return job is not None and owner["job"] == job and owner["restarts"] != slurm_restarts()
 

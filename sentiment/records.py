@@ -1,9 +1,13 @@
-"""What a run writes down about itself: attempts, metrics and the result, as checked and versioned records."""
+"""What is written down about runs: validated and versioned records of attempts, metrics, results and grids."""
 
+import json
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from sentiment.errors import RunDirError
 
 SCHEMA_VERSION = 1
 
@@ -12,11 +16,12 @@ LABELS = ("negative", "positive")
 """The word for each label."""
 
 THRESHOLD = 0.5
-"""Decision threshold: a tweet counts as positive from this probability on."""
+"""A tweet is classified as positive if its probability is at least this."""
 
 Part = Literal["train", "validation", "test", "second_test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
 Reason = Literal["completed", "signal", "deadline", "failed"]
+R = TypeVar("R", bound="Record")
 
 
 def predicted_label(probability: float) -> str:
@@ -25,41 +30,41 @@ def predicted_label(probability: float) -> str:
 
 
 def timestamp() -> str:
-    """Now, as records write it: ISO 8601 in UTC, to the second."""
+    """The current time as in records: ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Record(BaseModel):
-    """Base of all records: frozen; unknown fields are refused, so that a future version is noticed."""
+    """Base of all records: frozen, and strict about unknown fields, so that records of a later version are noticed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=True)
 
 
 class Metrics(Record):
-    """How a classifier does on one part of the data; precision, recall and F1 are those of the positive class."""
+    """Scores of a classifier on one part of the data; precision, recall and F1 are those of the positive class."""
 
     n: int
-    """Tweets."""
+    """Number of tweets."""
     loss: float
     """Mean binary cross-entropy in nats."""
     accuracy: float
     accuracy_low: float
     accuracy_high: float
-    """Bounds of the 95 % interval of accuracy (Wilson)."""
+    """Upper bound of the 95 % interval of the accuracy (Wilson); `accuracy_low` is the lower one."""
     precision: float
     recall: float
     f1: float
 
 
 class Attempt(Record):
-    """One execution of a run; `end` and `reason` stay None where the process died without a word."""
+    """One execution of a run; `end` and `reason` remain None if its process was killed."""
 
     host: str
     pid: int
     job: str | None
     """Slurm's `<array>_<task>` or job id; None outside Slurm."""
     restart_count: int
-    """How often Slurm had requeued the job."""
+    """How often Slurm had requeued the job before."""
     device: str
     threads: int
     first_step: int
@@ -70,21 +75,21 @@ class Attempt(Record):
     end: str | None = None
     reason: Reason | None = None
     detail: str | None = None
-    """The signal's name, the deadline, or the error in one line."""
+    """The name of the signal, the time that was left, or the error in one line."""
 
 
 class Failure(Record):
-    """`failure.json`: why the newest attempt of a run in a grid failed; gone when the next one begins."""
+    """`failure.json`: why the newest attempt of a run in a grid failed; deleted when the next one begins."""
 
     schema_version: int = SCHEMA_VERSION
     job: str | None
-    """As in the attempt."""
+    """As in `Attempt`."""
     time: str
     """ISO 8601, UTC."""
     error: str
-    """The exception's name."""
+    """The name of the exception."""
     reason: str
-    """In a line."""
+    """Its message in one line."""
     traceback: str
 
 
@@ -95,13 +100,13 @@ class ElmoRecord(Record):
     fingerprint: str
     """SHA-256 of its files."""
     state: dict[str, str]
-    """In which the LSTMs begin a tweet; for `warm` with the hash of the text."""
+    """The LSTMs' state at the beginning of a tweet; for `warm` with the hash of the text."""
     random: bool
-    """Whether its weights are random numbers: scores then say nothing about ELMo."""
+    """Whether its weights are random, so that scores say nothing about ELMo."""
 
 
 class RunRecord(Record):
-    """`run.json`: where and from what a run was made."""
+    """`run.json`: the provenance of a run, and its attempts."""
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -118,19 +123,19 @@ class RunRecord(Record):
 
 
 class WandbRun(Record):
-    """`wandb.json`: which run at Weights & Biases a run directory is copied to; there is none where it is not."""
+    """`wandb.json`: the run at Weights & Biases that a run is copied to."""
 
     schema_version: int = SCHEMA_VERSION
     id: str
     project: str | None
     entity: str | None
-    """None takes the account's own."""
+    """None is the default of the account."""
     confirmed_rows: int = 0
-    """How many rows the server was seen to have."""
+    """Number of rows that the server is known to have."""
 
 
 class Overfit(Record):
-    """The verdict on overfitting, with the numbers that it rests on (all of the best epoch, in evaluation mode)."""
+    """The verdict on overfitting and the numbers that it is based on; all are of the best epoch, without dropout."""
 
     overfits: bool
     rule: str
@@ -140,7 +145,7 @@ class Overfit(Record):
 
 
 class Result(Record):
-    """`result.json`, written last: that it exists means the run is completed."""
+    """`result.json`, written last: the run is completed if and only if it exists."""
 
     schema_version: int = SCHEMA_VERSION
     run_id: str
@@ -150,10 +155,10 @@ class Result(Record):
     best_epoch: int
     """Counted from 1."""
     parameters: int
-    """Trainable numbers."""
+    """Number of trainable weights."""
     vocabulary_size: int
     metrics: dict[Part, Metrics]
-    """Of the best epoch's weights."""
+    """Measured with the weights of the best epoch."""
     baseline: Annotated[dict[Part, Metrics], Field(validation_alias=AliasChoices("baseline", "floor"))]
     """TF-IDF and logistic regression on the same parts."""
     combination: dict[Part, Metrics]
@@ -161,42 +166,95 @@ class Result(Record):
     baseline_settings: Annotated[
         dict[str, Any], Field(validation_alias=AliasChoices("baseline_settings", "floor_settings"))
     ]
-    """Earlier versions called the baseline a floor, and their results are still read."""
+    """In results of earlier versions `baseline` and this are called `floor` and `floor_settings`."""
     overfit: Overfit
     elmo: ElmoRecord | None = None
     mixture: list[float] | None = None
-    """With ELMo's layers mixed: the learned weight of each, from the context-free one to the top; their sum is 1."""
+    """The learned weight of each ELMo layer, from the context-free one to the top, with sum 1, if they are mixed."""
     epochs_to_accuracy: dict[str, int | None]
     seconds_per_epoch: float
     seconds_trained: float
-    """Over all attempts, without work that was lost and redone."""
+    """Over all attempts, without work that was lost and repeated."""
     checkpoint_seconds: float
     weights_sha256: str
     metrics_sha256: str
 
 
 class PlannedRun(Record):
-    """One run of a grid; its index never changes."""
+    """One run of a grid. Its index never changes."""
 
     index: int
     run_id: str
     parameters: dict[str, Any]
-    """What distinguishes it from the base run: values by dotted name, as in `model.hidden_size`."""
+    """In what it differs from the base run: values by dotted name, such as `model.hidden_size`."""
 
 
 class GridPlan(Record):
-    """`grid.json`: the question that a grid asks, and its runs; written before the first of them starts."""
+    """`grid.json`: the question of a grid, and its runs; written before the first of them starts."""
 
     schema_version: int = SCHEMA_VERSION
     name: str
     description: str
-    """The question that it answers."""
+    """The question, in a sentence."""
     method: Literal["grid", "random"]
     metric: str
-    """What the best run is chosen by, as W&B names it: `validation/f1`, for example."""
+    """The metric that the best run is chosen by, as W&B names it, such as `validation/f1`."""
     goal: Literal["maximize", "minimize"]
     base: str
-    """The configuration file that all runs start from."""
+    """The configuration file that all runs are based on."""
     parameters: dict[str, list[Any]]
-    """The values that each parameter may take, by dotted name; constants have one."""
+    """The possible values of each parameter, by dotted name; constants have one."""
     runs: list[PlannedRun]
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        RunDirError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+
+
+def read_record(path: Path, kind: type[R]) -> R | None:
+    """The record in a JSON file; None if there is no file.
+
+    Raises:
+        RunDirError: it cannot be read, is not a record of this kind, or is one of another version.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:  # not asked beforehand, since another process may delete the file at any time
+        return None
+    except OSError as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        found = _version_in(content)
+        if found not in (None, SCHEMA_VERSION):
+            raise RunDirError(f"{path}: has schema version {found}, this program reads {SCHEMA_VERSION}") from None
+        raise RunDirError(f"{path}: is not a valid record: {error}") from None
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a file of JSON rows; none if there is no file.
+
+    Raises:
+        RunDirError: the file cannot be read, or a line is not JSON.
+    """
+    lines = read_text(path).splitlines(keepends=True) if path.exists() else []
+    try:
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except ValueError as error:
+        raise RunDirError(f"{path}: has a line that is not JSON: {error}") from None
+
+
+def _version_in(content: bytes) -> Any:
+    try:
+        return json.loads(content).get("schema_version")
+    except (ValueError, AttributeError):
+        return None

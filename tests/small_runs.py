@@ -1,4 +1,4 @@
-"""Invented tweets, small runs on them, and what a finished run is compared by."""
+"""Invented tweets, small runs on them, and digests by which finished runs are compared."""
 
 import csv
 import random
@@ -14,8 +14,8 @@ from sentiment.config_file import resolve
 from sentiment.console import Console
 from sentiment.files import sha256_of
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.checkpoint import read_checkpoint
-from sentiment.training.digest import weights_sha256
+from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import Stop, StopRequest
 
@@ -67,7 +67,7 @@ def small_config(tweets: Path, **changes: Any) -> RunConfig:
 
 @dataclass
 class Digest:
-    """What must be equal for two runs to be called equal."""
+    """What two equal runs have in common."""
 
     best: str
     last: str
@@ -75,7 +75,7 @@ class Digest:
 
 
 def digest_of(run_dir: RunDir) -> Digest:
-    """Of a completed run."""
+    """The digest of a completed run."""
     assert run_dir.completed
     best, last = (
         weights_sha256(read_checkpoint(path)["weights"]) for path in (run_dir.best_weights, run_dir.last_weights)
@@ -85,7 +85,7 @@ def digest_of(run_dir: RunDir) -> Digest:
 
 @dataclass
 class Experiment:
-    """A run in a directory of its own on a corpus that is prepared once; remembers what was said."""
+    """A run in a directory of its own, on a corpus that is prepared once; it remembers what was said."""
 
     config: RunConfig
     results: Results
@@ -93,9 +93,9 @@ class Experiment:
     said: list[str] = field(default_factory=list)
 
     def attempt(self, stop: StopRequest | None = None) -> Stop | None:
-        """Train until it is completed or `stop` says so."""
+        """Train until the run is completed or `stop` has a reason."""
         console = Console(say=self.said.append, progress=lambda what, done, total: None)
-        return run_experiment(self.config, self.results, self.run_dir, stop or StopRequest(), console)
+        return run_experiment(RunContext(self.config, self.results, self.run_dir, stop or StopRequest(), console))
 
     def complete(self) -> Digest:
         """Train to the end."""
@@ -104,7 +104,7 @@ class Experiment:
 
 
 class StopWhen(StopRequest):
-    """Stops at the questions for which `wanted` says so; they are counted from 1."""
+    """Has a reason to stop at the questions that `wanted` chooses; they are counted from 1."""
 
     def __init__(self, wanted: Callable[[int], bool]) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class StopWhen(StopRequest):
         self._stopped: Stop | None = None
 
     def reason(self) -> Stop | None:
-        """A scripted answer; once there is a reason it stays."""
+        """The scripted answer; once there is a reason, it stays."""
         self.asked += 1
         if self._stopped is None and self._wanted(self.asked):
             self._stopped = Stop("signal", "SIGTERM")
@@ -122,7 +122,7 @@ class StopWhen(StopRequest):
 
 @contextmanager
 def limited_file_size(size: int) -> Iterator[None]:
-    """No file can grow beyond `size` bytes within, as on a full disk (Python ignores the signal, so writing fails)."""
+    """Limit files in the context to `size` bytes, as on a full disk. Python ignores the signal, so writing fails."""
     former, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

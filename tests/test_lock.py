@@ -59,7 +59,7 @@ def _write_owner(path: Path, age: float = 0, **changes: Any) -> None:
 def test_second_process_is_refused_and_told_who_the_first_one_is(
     path: Path, other_process: "subprocess.Popen[str]"
 ) -> None:
-    expected = f"process {other_process.pid} on host {socket.gethostname()} trains here and is alive"
+    expected = f"process {other_process.pid} on host {socket.gethostname()} already trains this run"
     for _ in range(2):
         with pytest.raises(LockedError, match=expected), ProcessLock(path):
             pass
@@ -112,7 +112,7 @@ def test_lock_is_free_again_after_an_error(path: Path) -> None:
 
 def test_live_process_on_another_host_is_respected(path: Path) -> None:
     _write_owner(path, age=20)
-    expected = r"process 4242 on host node-elsewhere trains here and gave a sign of life \d+ s ago; .* try again in"
+    expected = r"process 4242 on host node-elsewhere already trains this run; it was alive \d+ s ago; .* try again in"
     with pytest.raises(LockedError, match=expected), ProcessLock(path):
         pass
     assert json.loads(path.read_text())["pid"] == 4242

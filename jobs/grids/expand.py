@@ -72,7 +72,6 @@ def expand(bases: Sequence[Base], space: Mapping[str, Sequence[Any]], draw: Draw
                 refused.setdefault(line, []).append(combination)
             continue
         parameters = _effective(base.parameters | combination, config)
-        config = resolve(base.values, _effective(combination, config), base.origin)
         runs.setdefault(config.run_id, ExpandedRun(parameters, config))
     mistakes = [_describe(line, combinations, asked) for line, combinations in refused.items()]
     return Expansion(list(runs.values()), mistakes)

@@ -10,7 +10,7 @@ from jobs.grids.expand import Draw, ExpandedRun, Expansion, expand
 from jobs.grids.requirements import missing_for
 from jobs.grids.sweep_file import SweepFile, read_sweep
 from sentiment.config import RunConfig
-from sentiment.config_file import parse_override
+from sentiment.config_file import as_written, parse_override, read_yaml
 from sentiment.errors import ConfigError
 from sentiment.records import GridPlan, PlannedRun
 from sentiment.run_dir import Results
@@ -101,16 +101,31 @@ def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Result
     Raises:
         ConfigError: planned runs are not among those of the file.
     """
-    configs = {config.run_id: config for config in grid.configs}
-    known = {run.run_id for run in planned.runs}
-    if lost := [run for run in planned.runs if run.run_id not in configs]:
+    expanded = {config.run_id: config for config in grid.configs}
+    configs = {run.run_id: expanded.get(run.run_id) or _as_planned(run, planned) for run in planned.runs}
+    questions = {run_id: config.canonical().run_id for run_id, config in configs.items() if config}
+    if lost := [run for run in planned.runs if questions.get(run.run_id) not in expanded]:
         raise ConfigError(_explain_change(planned, lost, grid.plan, path, results))
-    new = [run for run in grid.plan.runs if run.run_id not in known]
+    new = [run for run in grid.plan.runs if run.run_id not in questions.values()]
     added = [run.model_copy(update={"index": len(planned.runs) + number}) for number, run in enumerate(new)]
     runs = [*planned.runs, *added]
     return replace(
-        grid, plan=grid.plan.model_copy(update={"runs": runs}), configs=[configs[run.run_id] for run in runs]
+        grid,
+        plan=grid.plan.model_copy(update={"runs": runs}),
+        configs=[configs.get(run.run_id) or expanded[run.run_id] for run in runs],
     )
+
+
+def _as_planned(run: PlannedRun, plan: GridPlan) -> RunConfig | None:
+    """The configuration of a run that an earlier version planned, under whose id fields without effect counted.
+
+    None if the base file has changed since in a way that matters.
+    """
+    try:
+        config = as_written(read_yaml(Path(plan.base)), run.parameters, plan.base)
+    except ConfigError:
+        return None
+    return config if config.run_id == run.run_id else None
 
 
 def _explain_change(planned: GridPlan, lost: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:

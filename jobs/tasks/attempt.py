@@ -68,12 +68,13 @@ def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
 
 def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest) -> Stop | None:
     """Train as soon as no other process does; one that died on another host takes a minute to be known as dead."""
+    from sentiment.training.context import RunContext
     from sentiment.training.experiment import run_experiment
 
     end = time.monotonic() + _LOCK_PATIENCE_SECONDS
     while True:
         try:
-            return run_experiment(config, results, run_dir, stop, plain_console())
+            return run_experiment(RunContext(config, results, run_dir, stop, plain_console()))
         except LockedError as error:
             if time.monotonic() > end:
                 raise

@@ -1,1 +1,1 @@
-"""Classifiers: token vectors, an encoder, pooling, one logit; and the linear baseline that each has to beat."""
+"""Classifiers from token vectors to one logit, and the linear baseline. Imports `config`, `data` and `elmo`."""

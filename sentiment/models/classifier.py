@@ -1,4 +1,4 @@
-"""The classifier: token vectors, optionally recurrent states, pooling, and one logit."""
+"""The classifier: token vectors, a recurrent or a feed-forward network around a pooling, and one logit."""
 
 from dataclasses import dataclass
 
@@ -9,31 +9,50 @@ from torch import nn
 
 from sentiment.config import ModelConfig, RunConfig
 from sentiment.data.batches import Batch
-from sentiment.models.elmo_embedding import ElmoEmbedding
-from sentiment.models.embedding import LearnedEmbedding, TokenEmbedding
-from sentiment.models.feed_forward import HiddenLayers
-from sentiment.models.pooling import build_pooling
+from sentiment.models.embedding import ElmoEmbedding, LearnedEmbedding, TokenEmbedding
+from sentiment.models.pooling import POOLINGS
 from sentiment.models.rnn import RecurrentEncoder
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a classifier says of a batch."""
+    """A classifier's output for a batch."""
 
-    logits: torch.Tensor  # (batch,), positive for positive sentiment
+    logits: torch.Tensor  # (batch,), above 0 for positive sentiment
     attention: torch.Tensor | None  # (batch, r, time) with attention pooling
-    penalty: torch.Tensor | None  # (), part of the training loss
+    penalty: torch.Tensor | None  # (), a term of the training loss
+
+
+class HiddenLayers(nn.Module):
+    """Linear layers with ReLU on a tweet's pooled vector, with dropout between them: a feed-forward network.
+
+    Attributes:
+        size: numbers per output vector.
+    """
+
+    def __init__(self, input_size: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.size = config.hidden_size
+        sizes = [input_size] + [config.hidden_size] * (config.layers - 1)
+        self.layers = nn.ModuleList(nn.Linear(size, config.hidden_size) for size in sizes)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Map vectors of shape (batch, input_size) to shape (batch, size)."""
+        for number, layer in enumerate(self.layers):
+            vectors = torch.relu(layer(self.dropout(vectors) if number else vectors))
+        return vectors
 
 
 class Classifier(nn.Module):
-    """A feed-forward or recurrent classifier over any token embedding."""
+    """Classifies tweets from the vectors of any token embedding."""
 
     def __init__(self, embedding: TokenEmbedding, config: ModelConfig) -> None:
         super().__init__()
         self.embedding = embedding
         recurrent = config.kind == "rnn"
         self.encoder = RecurrentEncoder(embedding.size, config) if recurrent else None
-        self.pooling = build_pooling(config, self.encoder.size if self.encoder else embedding.size)
+        self.pooling = POOLINGS[config.pooling](self.encoder.size if self.encoder else embedding.size, config)
         self.hidden = None if recurrent else HiddenLayers(self.pooling.size, config)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(self.hidden.size if self.hidden else self.pooling.size, 1)
@@ -49,7 +68,7 @@ class Classifier(nn.Module):
         return Output(logits, pooled.attention, pooled.penalty)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """Those that the optimiser changes."""
+        """The parameters that the optimiser changes."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
@@ -59,11 +78,12 @@ def build_classifier(
     vectors: npt.NDArray[np.float32] | None = None,
     elmo_size: int | None = None,
 ) -> Classifier:
-    """The model that a configuration describes, on the CPU, with random weights from torch's generator.
+    """The model of a configuration, on the CPU, with random weights from torch's generator.
 
     Args:
-        vectors: (vocabulary_size, embedding.size) from which the token vectors start; None: from random ones.
-        elmo_size: values per layer of the ELMo model that the configuration names.
+        vocabulary_size: number of learned token vectors, with those for padding and unknown tokens.
+        vectors: initial token vectors, (vocabulary_size, embedding.size); None initialises them randomly.
+        elmo_size: numbers per layer of the ELMo model that the configuration names; None if it names none.
     """
     if config.elmo is None or elmo_size is None:
         return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)

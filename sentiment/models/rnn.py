@@ -1,5 +1,9 @@
-"""LSTM and GRU encoders whose result does not depend on padding, and whose dropout resumes exactly."""
+"""Recurrent encoders whose states do not depend on padding, and whose dropout can be resumed exactly.
 
+To add a cell, enter it in `CELLS` and add its name to `ModelConfig.cell`; a test compares the two.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -8,18 +12,23 @@ from torch import nn
 from sentiment.config import ModelConfig
 from sentiment.data.batches import Batch
 
-CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
+CELLS: Mapping[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
+"""One-way networks by the name that a configuration gives them.
+
+`cell(input_size, hidden_size, batch_first=True)` maps (batch, time, input_size) to a pair whose first element is
+the states, (batch, time, hidden_size).
+"""
 
 
 class RecurrentEncoder(nn.Module):
-    """Layers of one-way nets; a second direction reads each tweet from its own end.
+    """Layers of one-way networks; those of the second direction read each tweet from its end.
 
-    `nn.LSTM(bidirectional=True)` would need packed sequences, which keep cuDNN and oneDNN from their fast kernels,
-    and `nn.LSTM(dropout=...)` keeps a random state on the GPU that no checkpoint can hold. One-way layers on
-    reversed tweets with dropout between them need neither.
+    `nn.LSTM(bidirectional=True)` would need packed sequences, with which cuDNN and oneDNN do not use their fast
+    kernels, and `nn.LSTM(dropout=...)` has a random state on the GPU that cannot be saved. One-way layers on reversed
+    tweets, with dropout between them, need neither.
 
     Attributes:
-        size: numbers per state (hidden_size per direction).
+        size: numbers per state; hidden_size for each direction.
     """
 
     def __init__(self, input_size: int, config: ModelConfig) -> None:
@@ -35,7 +44,7 @@ class RecurrentEncoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, vectors: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """States of all tokens, forward then backward half. Shape (batch, time, size)."""
+        """States of all tokens, the forward half first. Shape (batch, time, size)."""
         positions = _swapped_positions(batch) if self.backward_nets and batch.padded else None
         for layer, net in enumerate(self.forward_nets):
             if layer:
@@ -49,7 +58,7 @@ class RecurrentEncoder(nn.Module):
 
 
 def _swapped_positions(batch: Batch) -> torch.Tensor:
-    """For each position of the flattened batch, the one that it swaps with when each tweet is turned around."""
+    """For each position of the flattened batch, where its token is after each tweet was reversed. (batch * time,)."""
     rows, time = batch.token_ids.shape
     positions = torch.arange(time, device=batch.lengths.device).expand(rows, time)
     lengths = batch.lengths[:, None]
@@ -58,13 +67,17 @@ def _swapped_positions(batch: Batch) -> torch.Tensor:
 
 
 def turn_around(states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
-    """Each tweet of (batch, time, size) from its last token to its first; None as positions: none is padded."""
+    """Reverse each tweet of (batch, time, size).
+
+    Args:
+        positions: `_swapped_positions` of the batch; None if no tweet is padded.
+    """
     turned: torch.Tensor = _Reverse.apply(states, positions)  # type: ignore[no-untyped-call]
     return turned
 
 
 class _Reverse(torch.autograd.Function):
-    """Its own inverse, so that its gradient is a gather as well: deterministic on every device."""
+    """Reversal is its own inverse, so that its gradient is a gather as well, which is deterministic on every device."""
 
     @staticmethod
     def forward(ctx: Any, states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:

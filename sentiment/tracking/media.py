@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sentiment.records import THRESHOLD
+from sentiment.records import LABELS, THRESHOLD
 from sentiment.run_dir import RunDir
 
 _DOTS_PER_INCH = 100
@@ -61,7 +61,7 @@ def _confusion(run_dir: RunDir) -> Any:
         colour = "white" if count > counts.max() / 2 else "black"
         axes.text(predicted, label, f"{count:,}", ha="center", va="center", color=colour)
     for axis, name in ((axes.xaxis, "predicted"), (axes.yaxis, "label")):
-        axis.set_ticks((0, 1), ("negative", "positive"))
+        axis.set_ticks((0, 1), LABELS)
         axis.set_label_text(name)
     axes.set_title(f"test, {len(labels):,} tweets")
     return figure
@@ -76,7 +76,7 @@ def _attention(file: Path) -> Any:
         axes.imshow([hop[:_TOKENS] for hop in sample["weights"]], cmap="Oranges", aspect="auto", vmin=0)
         axes.set_xticks(range(len(tokens)), tokens, rotation=45, ha="right", fontsize=7)
         axes.set_yticks([])
-        axes.set_title(f"{'positive' if sample['label'] else 'negative'}, scored {sample['score']:.2f}", fontsize=7)
+        axes.set_title(f"{LABELS[sample['label']]}, scored {sample['score']:.2f}", fontsize=7)
     return figure
 
 

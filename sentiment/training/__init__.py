@@ -1,1 +1,1 @@
-"""The training loop: exact to resume, aware of the time it has, honest about what came out."""
+"""Training: it resumes exactly, ends in time, and records what it measures. Imports everything but `inference`."""

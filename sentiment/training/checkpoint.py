@@ -1,8 +1,9 @@
-"""States to resume from: written so that a kill at any moment leaves a good one, read so that a bad one is noticed."""
+"""Checkpoints: a kill at any moment leaves a valid one, and an invalid one is detected when it is read."""
 
 import hashlib
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ from sentiment.files import write_atomically
 _MAGIC = b"sentiment checkpoint 1\n"
 _KEEP = 2
 
-# Share of the time that saving may take where nothing asks for more: epochs may be shorter than a save.
+# Largest fraction of the time that saves at the ends of epochs may take; an epoch may be shorter than a save.
 _LARGEST_SHARE = 0.01
 _FIRST_SAVE_SECONDS = 30.0
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values to `path`: magic line, SHA-256 of the rest, then torch's own format.
+    """Write tensors and plain values to `path`: a magic line, the SHA-256 of the rest, then torch's own format.
 
     Raises:
-        OSError: it could not be written; a file that stood there is unchanged.
+        OSError: it could not be written; a file that was there before is unchanged.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -38,7 +39,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `write_checkpoint` wrote; tensors come to the CPU.
+    """Read what `write_checkpoint` wrote; all tensors are on the CPU.
 
     Raises:
         CheckpointError: the file is missing, truncated, altered or something else; the message says which.
@@ -55,13 +56,26 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: is truncated or altered (its SHA-256 does not fit)")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except Exception as error:  # of any kind, since the bytes are anything; whatever is no tensor is refused
+    except Exception as error:  # any bytes may stand here, and torch raises many kinds of errors
         raise CheckpointError(f"{path}: cannot be decoded: {error}") from None
     return state
 
 
 def _header(payload: bytes | memoryview) -> bytes:
     return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
+
+
+def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes of all tensors, in the order of their names.
+
+    Two runs have the same weights, bit for bit, if and only if they have the same digest.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 class Checkpoints:
@@ -71,12 +85,12 @@ class Checkpoints:
         self._folder = folder
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` steps, then delete all but this one and the one before.
+        """Write the state after `step` steps, then delete all states but this one and the one before.
 
-        Those of later steps go as well: they were damaged, or training would have gone on from them.
+        States of later steps are deleted as well: they are damaged, or training would have resumed from them.
 
         Raises:
-            OSError: it could not be written; the older ones stand.
+            OSError: it could not be written; older states are kept.
         """
         newest = self._folder / f"step-{step:010d}.ckpt"
         write_checkpoint(newest, state)
@@ -86,7 +100,7 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest state that is whole (None if there is none), and a message for each newer one that is not."""
+        """The newest valid state (None if there is none), and a message for each newer one that is invalid."""
         damaged: list[str] = []
         for path in reversed(self._paths()):
             try:
@@ -96,7 +110,7 @@ class Checkpoints:
         return None, damaged
 
     def delete_all(self) -> None:
-        """Once the run is completed nothing resumes from them."""
+        """Delete all states, once the run is completed."""
         for path in self._paths():
             path.unlink(missing_ok=True)
 
@@ -105,14 +119,15 @@ class Checkpoints:
 
 
 class SaveSchedule:
-    """Decides when to save: every so many steps, or as often as is optimal for the measured cost.
+    """Decides when to save: after a fixed number of steps, or at the optimal interval for the measured cost.
 
-    Young (1974): with a save that costs C seconds and a mean time M between failures, least time is lost when
-    saving every sqrt(2 C M) seconds. At the end of an epoch, a natural place, a save comes earlier if all saves
-    together then still take less than 1 % of the time.
+    Young (1974): if a save costs C seconds and the mean time between failures is M seconds, the least time is lost by
+    saving every sqrt(2 C M) seconds. At the end of an epoch it saves earlier, as long as all saves together take less
+    than 1 % of the time.
     """
 
     def __init__(self, every_steps: int | None, mtbf_hours: float, now: float) -> None:
+        """Args: every_steps: the fixed number of steps, if any; now: seconds of a clock that never goes back."""
         self._every_steps = every_steps
         self._mtbf = mtbf_hours * 3600
         self._last = now

@@ -1,4 +1,4 @@
-"""Remembers the best epoch and its weights, and says when to end."""
+"""Early stopping: which epoch is the best, its weights, and when training ends."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from sentiment.records import Metrics
 
 
 class EarlyStopping:
-    """Watches one validation metric from epoch to epoch."""
+    """Follows one validation metric from epoch to epoch."""
 
     def __init__(self, config: EarlyStoppingConfig) -> None:
         self._config = config
@@ -20,7 +20,7 @@ class EarlyStopping:
         self._epochs_since_best = 0
 
     def update(self, epoch: int, validation: Metrics, model: nn.Module) -> bool:
-        """Take in an epoch's result; True if it is the best so far, whose weights are then kept."""
+        """Learn the metrics of an epoch; True if it is the best so far, whose weights are then kept on the CPU."""
         metric = self._config.metric
         value = -validation.loss if metric == "loss" else float(getattr(validation, metric))
         if value <= self._best_value:
@@ -32,12 +32,12 @@ class EarlyStopping:
 
     @property
     def should_stop(self) -> bool:
-        """Whether patience is used up."""
+        """Whether there was no improvement for as many epochs as `patience` allows."""
         patience = self._config.patience
         return patience is not None and self._epochs_since_best >= patience
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it remembers, as tensors and plain values."""
+        """The whole state, as tensors and plain values."""
         return {
             "best_value": self._best_value,
             "best_epoch": self.best_epoch,
@@ -46,7 +46,7 @@ class EarlyStopping:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         self._best_value = state["best_value"]
         self.best_epoch = state["best_epoch"]
         self.best_weights = state["best_weights"]

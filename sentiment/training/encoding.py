@@ -1,4 +1,4 @@
-"""ELMo's vectors for runs: computed before training where they are cached, and opened for it."""
+"""ELMo vectors for runs: the cached ones are computed before training, then they are opened for it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +20,7 @@ from sentiment.elmo.vectors import FreshVectors, open_vectors
 from sentiment.errors import MemoryExhaustedError
 from sentiment.records import ElmoRecord
 from sentiment.run_dir import Results
+from sentiment.training.context import RunContext
 from sentiment.training.device import available_threads, choose_device
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
@@ -27,7 +28,7 @@ _GIGABYTE = 1e9
 
 
 def find_model(config: RunConfig, results: Results) -> ModelFiles | None:
-    """The ELMo model that a run names, checked; None for a run without.
+    """Find and check the ELMo model of a run; None for a run without ELMo.
 
     Raises:
         ElmoError: it is missing or damaged.
@@ -36,7 +37,7 @@ def find_model(config: RunConfig, results: Results) -> ModelFiles | None:
 
 
 def elmo_record(config: RunConfig, model: ModelFiles | None) -> ElmoRecord | None:
-    """What is to be remembered of the model; None for a run without."""
+    """What is recorded of a run's ELMo model; None for a run without ELMo."""
     if config.elmo is None or model is None:
         return None
     state = state_record(config.elmo.state)
@@ -48,7 +49,7 @@ def _requests(configs: Sequence[RunConfig], results: Results, progress: Progress
 
 
 def estimate_encoding(configs: Sequence[RunConfig], results: Results, console: Console) -> None:
-    """Say how many bytes the vectors of these runs take, and how long this machine would need for what is missing.
+    """Say how many bytes the vectors of these runs take, and how long the missing ones would take on this machine.
 
     Raises:
         SentimentError: the data or a model cannot be used.
@@ -71,10 +72,10 @@ def run_encoding(
     """Compute all cached vectors that these runs will read; processes that do the same share the work.
 
     Args:
-        verify: first read what is there, and forget what has changed since it was written.
+        verify: first read the vectors that are there, and discard those that have changed since they were written.
 
     Returns:
-        None when all are there, else why it stopped: the same call goes on from there.
+        None if all are there, else the reason to stop; the same call then continues.
 
     Raises:
         SentimentError: anything that a user can mend; complete shards stay.
@@ -92,11 +93,11 @@ def run_encoding(
 
 
 def fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[Layer], progress: Progress) -> None:
-    """Compute what is missing on the device of a run.
+    """Compute the missing vectors on the device of a run.
 
     Raises:
         MemoryExhaustedError: the GPU's memory does not hold the model.
-        ElmoError: the disk refuses, or the model's file is damaged.
+        ElmoError: the disk is full or fails, or the model's file is damaged.
     """
     if cache.is_complete(layers):
         return
@@ -105,43 +106,41 @@ def fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[Layer], p
         cache.fill(layers, choose_device(config.runtime.device), progress)
 
 
-def tweet_vectors(
-    config: RunConfig, corpus: Corpus, model: ModelFiles | None, results: Results, stop: StopRequest, console: Console
-) -> TweetVectors | None:
+def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> TweetVectors | None:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
-    None for a run without ELMo.
+    Args:
+        model: the run's ELMo model; None for a run without ELMo, which reads no vectors.
 
     Raises:
         StoppedError: there was a reason to stop; complete shards stay.
-        ElmoError: the disk refuses, or the model's file is damaged.
+        ElmoError: the disk is full or fails, or the model's file is damaged.
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """
-    elmo = config.elmo
+    elmo = run.config.elmo
     if elmo is None or model is None:
         return None
-    device, layers = choose_device(config.runtime.device), layers_of(elmo)
+    device, layers = choose_device(run.config.runtime.device), layers_of(elmo)
     if model.random:
-        console.say(f"the ELMo model {elmo.model!r} has random weights: scores say nothing about ELMo")
+        run.console.say(f"the ELMo model {elmo.model!r} has random weights: scores say nothing about ELMo")
     if not elmo.cached:
         with _memory_errors():
             return FreshVectors(build_encoder(elmo, model, device), corpus.tokens, layers, device)
-    cache = VectorCache(corpus, elmo, model, results.elmo_caches)
-    progress = stop.interrupting(console.progress)
-    fill_cache(config, cache, layers, progress)
-    progress("checking ELMo vectors", 0, None)
+    cache = VectorCache(corpus, elmo, model, run.results.elmo_caches)
+    fill_cache(run.config, cache, layers, run.progress)
+    run.progress("checking ELMo vectors", 0, None)
     size = cache.bytes_of(layers)
     place = choose_place(size, device)
-    # What goes to memory is read whole anyhow.
-    _discard_damaged(cache, layers, suspicious_only=place == "disk", console=console)
-    fill_cache(config, cache, layers, progress)
-    console.say(f"ELMo vectors ({', '.join(layers)}: {size / _GIGABYTE:.3g} GB) are read from {place}")
+    # Vectors that go into memory are read completely in any case, so that all of them can be checked.
+    _discard_damaged(cache, layers, suspicious_only=place == "disk", console=run.console)
+    fill_cache(run.config, cache, layers, run.progress)
+    run.console.say(f"ELMo vectors ({', '.join(layers)}: {size / _GIGABYTE:.3g} GB) are read from {place}")
     return open_vectors(cache, layers, device, place)
 
 
 def _discard_damaged(cache: VectorCache, layers: Sequence[Layer], suspicious_only: bool, console: Console) -> None:
     for path in cache.discard_damaged(layers, suspicious_only=suspicious_only):
-        console.say(f"{path}: is not what was written; it is computed again")
+        console.say(f"{path}: has changed since it was written; it is computed again")
 
 
 @contextmanager

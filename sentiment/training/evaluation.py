@@ -1,4 +1,4 @@
-"""Probabilities of a model for any rows of a store."""
+"""What a model says of tweets: probabilities, and attention weights."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ def predict(
     """Probability of positive sentiment for each of `rows`, in their order. Shape (len(rows),).
 
     Args:
-        check: called between batches; what it raises ends the evaluation, which changes nothing.
+        check: called between batches; an error that it raises ends the evaluation, which changes nothing.
     """
     plan = store.in_order_of_length(rows)
     logits = []
@@ -32,7 +32,7 @@ def predict(
 
 
 def attention_of(model: Classifier, batch: Batch) -> torch.Tensor | None:
-    """Weight of each token in each hop, (batch, r, time); None for a model without attention."""
+    """The weight of each token in each hop, (batch, r, time); None for a model without attention."""
     with evaluation_mode(model):
         attention: torch.Tensor | None = model(batch).attention
     return attention
@@ -40,7 +40,7 @@ def attention_of(model: Classifier, batch: Batch) -> torch.Tensor | None:
 
 @contextmanager
 def evaluation_mode(model: Classifier) -> Iterator[None]:
-    """Dropout off and no gradients within; the former mode afterwards."""
+    """Turn off dropout and gradients within the context, and restore the former mode afterwards."""
     was_training = model.training
     model.eval()
     try:

@@ -2,76 +2,71 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sentiment.config import RunConfig
-from sentiment.console import Console
-from sentiment.data.batches import TokenStore, TweetVectors
+from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.lock import ProcessLock
 from sentiment.models.classifier import Classifier, build_classifier
-from sentiment.records import PARTS
-from sentiment.run_dir import Results, RunDir
 from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints
+from sentiment.training.context import RunContext
 from sentiment.training.device import available_threads, choose_device, make_reproducible
 from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
-from sentiment.training.metric_log import MetricLog, TimingLog
 from sentiment.training.outcome import write_outcome
-from sentiment.training.preparing import prepare_data
+from sentiment.training.preparing import TrainingData, prepare_data
 from sentiment.training.provenance import AttemptRecord
-from sentiment.training.stop import Stop, StoppedError, StopRequest
-from sentiment.training.trainer import Trainer, TrainingData
+from sentiment.training.stop import Stop, StoppedError
+from sentiment.training.trainer import Trainer
 
 
-def run_experiment(
-    config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest, console: Console
-) -> Stop | None:
-    """Train the run in `run_dir`, from its newest checkpoint if there is one; nothing to do if it is completed.
+def run_experiment(run: RunContext) -> Stop | None:
+    """Train a run in its directory, from its newest checkpoint if there is one. A completed run is left as it is.
 
     Returns:
-        None when the run is completed, else why it saved and stopped: the same call goes on from there.
+        None if the run is completed, else the reason why it saved and stopped; the same call then resumes it.
 
     Raises:
-        SentimentError: anything that a user can mend; what was saved before stays good.
-        OSError: the outcome cannot be written (disk full, say); likewise.
+        SentimentError: anything that a user can mend; everything that was saved before stays valid.
+        OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
-    model = find_model(config, results)
-    run_dir.create(config)
-    with ProcessLock(run_dir.lock_file):
-        _remove_leftovers(run_dir.path)
-        if run_dir.completed:
-            _refuse_other_data(config, results, run_dir, model)
-            Checkpoints(run_dir.checkpoints).delete_all()  # unless a kill came between the result and this
-            console.say("is completed already; nothing to train")
-            mirror_again(run_dir, config.tracking, console.say)
+    elmo_model = find_model(run.config, run.results)
+    run = replace(run, config=run.run_dir.create(run.config))
+    with ProcessLock(run.run_dir.lock_file):
+        _remove_leftovers(run.run_dir.path)
+        if run.run_dir.completed:
+            _refuse_other_data(run, elmo_model)
+            Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
+            run.console.say("is completed already; nothing to train")
+            mirror_again(run.run_dir, run.config.tracking, run.console.say)
             return None
         try:
-            corpus, baseline = prepare_data(config, results, stop, console)
-            vectors = tweet_vectors(config, corpus, model, results, stop, console)
+            corpus, baseline = prepare_data(run.config, run.results, run.progress)
+            vectors = tweet_vectors(run, corpus, elmo_model)
         except StoppedError as stopped:
             return stopped.stop
-        trainer, vocabulary = _prepare_trainer(config, run_dir, corpus, model, vectors, stop, console)
-        elmo = elmo_record(config, model)
-        attempt = AttemptRecord(run_dir, config, corpus, elmo, trainer.data.store.device, trainer.step)
-        with mirrored(run_dir, config.tracking, console.say), _failure_recorded(attempt, trainer):
-            vocabulary.write(run_dir.vocabulary_file)
+        trainer = _prepare_trainer(run, corpus, elmo_model, vectors)
+        elmo = elmo_record(run.config, elmo_model)
+        attempt = AttemptRecord(run, corpus, elmo, trainer.device, trainer.step)
+        with mirrored(run.run_dir, run.config.tracking, run.console.say), _failure_recorded(attempt, trainer):
+            trainer.data.vocabulary.write(run.run_dir.vocabulary_file)
             reason = trainer.train()
             if reason is None:
-                write_outcome(run_dir, config, trainer, corpus, len(vocabulary), baseline, elmo)
+                write_outcome(run, trainer, baseline, elmo)
             attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
         return reason
 
 
 @contextlib.contextmanager
 def _failure_recorded(attempt: AttemptRecord, trainer: Trainer) -> Iterator[None]:
-    """An error within is the attempt's end, and goes on to whoever shows it."""
+    """An error in the context is recorded as the end of the attempt, and raised again."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -79,108 +74,85 @@ def _failure_recorded(attempt: AttemptRecord, trainer: Trainer) -> Iterator[None
         attempt.end("failed", trainer.step, message)
         raise MemoryExhaustedError(message) from error
     except (SentimentError, OSError) as error:
-        with contextlib.suppress(OSError):  # on a full disk this fails too, but the error itself says more
+        with contextlib.suppress(OSError):  # fails as well on a full disk; the error itself says more
             attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
         raise
 
 
-def _refuse_other_data(config: RunConfig, results: Results, run_dir: RunDir, model: ModelFiles | None) -> None:
-    """The run's name knows only the names of its data and ELMo model, whose content may have changed since.
+def _refuse_other_data(run: RunContext, elmo_model: ModelFiles | None) -> None:
+    """A run's id depends on the names of its data and ELMo model; their content may have changed since.
 
     Raises:
-        RunDirError: it has.
+        RunDirError: it has changed.
     """
-    record = run_dir.read_record()
-    if record and record.data_fingerprint != corpus_fingerprint(config.data, results):
+    record = run.run_dir.read_record()
+    if record and record.data_fingerprint != corpus_fingerprint(run.config.data, run.results):
         raise RunDirError(
-            f"{run_dir.path}: was completed on other data than {config.data.source} now holds; "
+            f"{run.run_dir.path}: was completed on other data than {run.config.data.source} now holds; "
             "move it away to train anew"
         )
-    if record and record.elmo != elmo_record(config, model):
+    if record and record.elmo != elmo_record(run.config, elmo_model):
         raise RunDirError(
-            f"{run_dir.path}: was completed with other ELMo weights than are here now; move it away to train anew"
+            f"{run.run_dir.path}: was completed with other ELMo weights than are here now; move it away to train anew"
         )
 
 
 def _prepare_trainer(
-    config: RunConfig,
-    run_dir: RunDir,
-    corpus: Corpus,
-    model: ModelFiles | None,
-    vectors: TweetVectors | None,
-    stop: StopRequest,
-    console: Console,
-) -> tuple[Trainer, Vocabulary]:
-    """A trainer in the state of the newest checkpoint, or at the start."""
+    run: RunContext, corpus: Corpus, elmo_model: ModelFiles | None, vectors: TweetVectors | None
+) -> Trainer:
+    """A trainer in the state of the newest checkpoint, or at the beginning."""
+    config = run.config
     identity = {"config": config.fingerprint(), "data": corpus.fingerprint}
-    if model is not None:
-        identity["ELMo model"] = model.fingerprint
-    checkpoints = Checkpoints(run_dir.checkpoints)
-    state = _newest_state(checkpoints, run_dir, identity, console)
+    if elmo_model is not None:
+        identity["ELMo model"] = elmo_model.fingerprint
+    state = _newest_state(run, identity)
     threads = int(state["identity"]["threads"]) if state else available_threads(config.runtime)
     device = choose_device(config.runtime.device)
     make_reproducible(config.runtime, threads, config.seed)
     vocabulary = Vocabulary.build(corpus, config.data.vocabulary)
-    log = MetricLog(run_dir.metrics_file, console.say)
-    trainer = Trainer(
-        _new_classifier(config, vocabulary, model, console).to(device),
-        _training_data(corpus, vocabulary, vectors, device),
-        config,
-        checkpoints,
-        stop,
-        log,
-        TimingLog(run_dir.timings_file),
-        console,
-        identity | {"threads": threads},
-    )
+    model = _new_classifier(run, vocabulary, elmo_model).to(device)
+    data = TrainingData.load(corpus, vocabulary, vectors, device)
+    trainer = Trainer(run, model, data, identity | {"threads": threads})
     if state:
         trainer.load_state_dict(state)
-        console.say(f"goes on after step {trainer.step} in epoch {trainer.epoch + 1}")
+        run.console.say(f"goes on after step {trainer.step} in epoch {trainer.epoch + 1}")
     else:
-        log.restore([])
-    return trainer, vocabulary
+        trainer.begin()
+    return trainer
 
 
-def _newest_state(
-    checkpoints: Checkpoints, run_dir: RunDir, identity: dict[str, str], console: Console
-) -> dict[str, Any] | None:
-    """The state to go on from, if any.
+def _newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] | None:
+    """The state to resume from, if there is one.
+
+    Args:
+        identity: what the state must have been made from; its names are used in messages.
 
     Raises:
-        CheckpointError: it is of another configuration or of other data.
+        CheckpointError: it was made from another configuration or from other data.
     """
-    state, damaged = checkpoints.newest()
+    folder = run.run_dir.checkpoints
+    state, damaged = Checkpoints(folder).newest()
     for message in damaged:
-        console.say(f"{message}; goes on from {'an older one' if state else 'the beginning'}")
+        run.console.say(f"{message}; goes on from {'an older one' if state else 'the beginning'}")
     for name, value in identity.items():
         if state and state["identity"][name] != value:
             raise CheckpointError(
-                f"{run_dir.checkpoints}: the {name} of this run has changed since its last checkpoint "
-                f"({state['identity'][name][:8]}, now {value[:8]}); move {run_dir.path} away to train anew"
+                f"{folder}: the {name} of this run has changed since its last checkpoint "
+                f"({state['identity'][name][:8]}, now {value[:8]}); move {run.run_dir.path} away to train anew"
             )
     return state
 
 
-def _new_classifier(
-    config: RunConfig, vocabulary: Vocabulary, model: ModelFiles | None, console: Console
-) -> Classifier:
-    vectors = None
-    if config.embedding.pretrained is not None:
-        vectors, found = load_vectors(Path(config.embedding.pretrained), vocabulary, config.embedding.size, config.seed)
-        console.say(f"{config.embedding.pretrained}: has vectors for {found} of {len(vocabulary)} types")
-    return build_classifier(config, len(vocabulary), vectors, model.options.vector_size if model else None)
-
-
-def _training_data(
-    corpus: Corpus, vocabulary: Vocabulary, vectors: TweetVectors | None, device: torch.device
-) -> TrainingData:
-    token_ids = vocabulary.from_corpus_ids(corpus)[corpus.token_ids]
-    store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors)
-    rows = {part: corpus.rows(part) for part in PARTS}
-    return TrainingData(store, {part: numbers for part, numbers in rows.items() if len(numbers)})
+def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: ModelFiles | None) -> Classifier:
+    embedding, vectors = run.config.embedding, None
+    if embedding.pretrained is not None:
+        vectors, found = load_vectors(Path(embedding.pretrained), vocabulary, embedding.size, run.config.seed)
+        run.console.say(f"{embedding.pretrained}: has vectors for {found} of {len(vocabulary)} types")
+    elmo_size = elmo_model.options.vector_size if elmo_model else None
+    return build_classifier(run.config, len(vocabulary), vectors, elmo_size)
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of writers that were killed; the lock says that none is alive."""
+    """Delete temporary files of killed writers; whoever holds the lock knows that no writer is alive."""
     for path in (*folder.glob(".*.tmp"), *folder.glob("checkpoints/.*.tmp")):
         path.unlink(missing_ok=True)

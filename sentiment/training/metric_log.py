@@ -1,4 +1,4 @@
-"""The metric log: rows without a clock, so that two runs can be compared byte for byte; and timings beside it."""
+"""The metric log, whose rows have no times so that two runs can be compared byte for byte, and the log of timings."""
 
 import json
 import os
@@ -10,10 +10,10 @@ from sentiment.files import write_atomically
 
 
 class MetricLog:
-    """`metrics.jsonl`: kept in memory too, so that a checkpoint holds it and the file can always be made good.
+    """`metrics.jsonl`. Its rows are also kept in memory: checkpoints contain them, and the file can be rewritten.
 
     Args:
-        say: told once when the disk refuses a row; the row is kept and written later.
+        say: called once when the disk is full or fails; rows are then kept and written later.
     """
 
     def __init__(self, path: Path, say: Say) -> None:
@@ -24,13 +24,13 @@ class MetricLog:
         self._told = False
 
     def restore(self, lines: list[str]) -> None:
-        """Set the log back to what it was at a checkpoint; rows written after that are redone."""
+        """Reset the log to the lines of a checkpoint; later rows are deleted, since training repeats them."""
         self.lines = list(lines)
         self._behind = True
         self._write_whole()
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append a row; a full disk is reported and does not end training."""
+        """Append a row. If the disk is full, that is reported and does not end training."""
         line = json.dumps(row, allow_nan=False) + "\n"
         self.lines.append(line)
         if self._behind:
@@ -43,10 +43,10 @@ class MetricLog:
             self._fall_behind(error)
 
     def sync(self) -> None:
-        """Make the file complete and durable.
+        """Write all rows to the disk.
 
         Raises:
-            OSError: the disk still refuses it.
+            OSError: the disk is full or fails.
         """
         if self._behind:
             write_atomically(self._path, lambda file: file.write("".join(self.lines).encode()))
@@ -67,7 +67,7 @@ class MetricLog:
 
 
 class TimingLog:
-    """`timings.jsonl`: what took how long, in all attempts; a convenience, so it never raises."""
+    """`timings.jsonl`: seconds of epochs and saves in all attempts. Rows are lost silently if the disk is full."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Scores of probabilities against labels, with intervals; the verdict on overfitting."""
+"""Metrics of probabilities against labels, with intervals, and the verdict on overfitting."""
 
 from typing import Any
 
@@ -12,7 +12,12 @@ Labels = npt.NDArray[np.integer[Any]]
 
 
 def measure(labels: Labels, probabilities: Probabilities) -> Metrics:
-    """Score probabilities of the positive class, both of shape (n,), at the decision threshold."""
+    """Metrics of probabilities of the positive class at the decision threshold.
+
+    Args:
+        labels: 0 and 1, shape (n,).
+        probabilities: shape (n,).
+    """
     from scipy.stats import binomtest
     from sklearn.metrics import log_loss, precision_recall_fscore_support
 
@@ -33,10 +38,10 @@ def measure(labels: Labels, probabilities: Probabilities) -> Metrics:
 
 
 def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap: float) -> Overfit:
-    """Whether the best epoch's weights know the training tweets much better than new ones.
+    """Whether training accuracy exceeds validation accuracy too much; both are fractions, at the best epoch.
 
     Args:
-        largest_gap: how much higher training accuracy may be, as a fraction.
+        largest_gap: by how much training accuracy may be higher.
     """
     gap = train_accuracy - validation_accuracy
     return Overfit(

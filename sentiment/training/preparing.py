@@ -1,23 +1,33 @@
 """What runs train on and are compared with: tweets and the linear baseline, prepared once for all runs on them."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
 
 from sentiment.config import RunConfig
-from sentiment.console import Console
+from sentiment.console import Console, Progress
+from sentiment.data.batches import Rows, TokenStore, TweetVectors
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.vocabulary import Vocabulary
 from sentiment.models.baseline import Baseline, linear_baseline
+from sentiment.records import PARTS, Part
 from sentiment.run_dir import Results
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
+# Training metrics are measured on as many training rows as there are validation rows, but never on fewer than these,
+# so that they are not noise.
+_MIN_TRAIN_SAMPLE = 10_000
 
-def prepare_data(config: RunConfig, results: Results, stop: StopRequest, console: Console) -> tuple[Corpus, Baseline]:
-    """The corpus and its baseline, both from their caches if they are there.
+
+def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baseline]:
+    """The corpus of a run and its linear baseline; both come from their caches if they are there.
 
     Raises:
-        StoppedError: there was a reason to stop; what was begun is simply begun again.
         SentimentError: the data cannot be used.
+        StoppedError: `progress` raised it; an unfinished part is prepared again by the next call.
     """
-    progress = stop.interrupting(console.progress)
     corpus = prepare_corpus(config.data, results, progress)
     return corpus, linear_baseline(corpus, progress)
 
@@ -26,17 +36,51 @@ def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRe
     """Prepare the tweets of all these runs, and their baselines.
 
     Returns:
-        None when all is there, else why it stopped: the same call goes on from there.
+        None if everything is prepared, else the reason to stop; the same call then continues.
 
     Raises:
         SentimentError: the data cannot be used.
     """
+    progress = stop.interrupting(console.progress)
     try:
         for config in configs:
-            corpus, _ = prepare_data(config, results, stop, console)
+            corpus, _ = prepare_data(config, results, progress)
             console.say(
                 f"{len(corpus.labels):,} tweets of {config.data.source} and their baseline are in {corpus.path}"
             )
     except StoppedError as stopped:
         return stopped.stop
     return None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Tweets on the device that trains, and the rows of each part that is not empty."""
+
+    corpus: Corpus
+    vocabulary: Vocabulary
+    store: TokenStore
+    rows: dict[Part, Rows]
+
+    @classmethod
+    def load(
+        cls, corpus: Corpus, vocabulary: Vocabulary, vectors: TweetVectors | None, device: torch.device
+    ) -> "TrainingData":
+        """Put a corpus on the device, with its ELMo vectors where a run reads them."""
+        token_ids = vocabulary.from_corpus_ids(corpus)[corpus.token_ids]
+        store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors)
+        rows = {part: corpus.rows(part) for part in PARTS}
+        return cls(corpus, vocabulary, store, {part: numbers for part, numbers in rows.items() if len(numbers)})
+
+    @property
+    def train_sample(self) -> Rows:
+        """A fixed sample of the training rows, on which the same metrics are measured as on validation rows."""
+        train = self.rows["train"]
+        size = min(len(train), max(len(self.rows["validation"]), _MIN_TRAIN_SAMPLE))
+        sample: Rows = np.sort(np.random.default_rng(0).permutation(train)[:size])
+        return sample
+
+    @property
+    def measured_rows(self) -> dict[Part, Rows]:
+        """The rows on which results are measured: the whole of each part, and the sample of the training part."""
+        return self.rows | {"train": self.train_sample}

@@ -1,4 +1,4 @@
-"""Where and from what a run is made: commit, versions, host, Slurm job; one attempt after another."""
+"""Provenance of a run: commit, versions, and for each attempt its host, Slurm job and end."""
 
 import os
 import socket
@@ -10,27 +10,25 @@ from pathlib import Path
 import torch
 
 from sentiment.allocation import slurm_job, slurm_restarts
-from sentiment.config import RunConfig
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
-from sentiment.run_dir import RunDir
+from sentiment.training.context import RunContext
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 
 
 class AttemptRecord:
-    """Keeps `run.json` up to date for the attempt that runs now."""
+    """Keeps `run.json` up to date during an attempt."""
 
     def __init__(
-        self,
-        run_dir: RunDir,
-        config: RunConfig,
-        corpus: Corpus,
-        elmo: ElmoRecord | None,
-        device: torch.device,
-        first_step: int,
+        self, run: RunContext, corpus: Corpus, elmo: ElmoRecord | None, device: torch.device, first_step: int
     ) -> None:
-        former = run_dir.read_record()
+        """Add an attempt that begins now.
+
+        Args:
+            first_step: optimiser steps that earlier attempts have done and saved.
+        """
+        former = run.run_dir.read_record()
         attempt = Attempt(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -42,10 +40,10 @@ class AttemptRecord:
             start=timestamp(),
         )
         commit, dirty = git_state()
-        self._run_dir = run_dir
+        self._run_dir = run.run_dir
         self._record = RunRecord(
-            run_id=config.run_id,
-            config_fingerprint=config.fingerprint(),
+            run_id=run.config.run_id,
+            config_fingerprint=run.config.fingerprint(),
             data_fingerprint=corpus.fingerprint,
             dataset=corpus.dataset,
             elmo=elmo,
@@ -55,17 +53,22 @@ class AttemptRecord:
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             attempts=[*(former.attempts if former else []), attempt],
         )
-        run_dir.write_record(self._record)
+        self._run_dir.write_record(self._record)
 
     def end(self, reason: Reason, last_step: int, detail: str | None = None) -> None:
-        """Write down how the attempt ended."""
+        """Record how the attempt ended.
+
+        Args:
+            last_step: optimiser steps that are done and saved.
+            detail: see `Attempt.detail`.
+        """
         update = {"end": timestamp(), "reason": reason, "last_step": last_step, "detail": detail}
         attempts = [*self._record.attempts[:-1], self._record.attempts[-1].model_copy(update=update)]
         self._run_dir.write_record(self._record.model_copy(update={"attempts": attempts}))
 
 
 def git_state() -> tuple[str | None, bool | None]:
-    """Commit of this program and whether its files differ from it; (None, None) outside a git checkout."""
+    """The commit of this program, and whether its files differ from it; (None, None) outside of a git checkout."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return None, None
@@ -74,7 +77,7 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
+    """Versions of Python and of the packages that results depend on, by name."""
     return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _PACKAGES}
 
 

@@ -1,4 +1,4 @@
-"""Reasons to stop: signals, which only set a flag here, and the end of the time that the run was given."""
+"""Reasons to stop training: a signal, or the end of the time that the process has."""
 
 import signal
 import time
@@ -13,21 +13,21 @@ from sentiment.console import Progress
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
-# Time beyond the measured steps and saves: closing files, and clocks that differ between hosts.
+# Time for everything besides steps and saves: closing files, and differences between the clocks of hosts.
 MARGIN_SECONDS = 2.0
 _RECENT = 100
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Why training should save and end now."""
+    """Why training saves and stops."""
 
     reason: Literal["signal", "deadline"]
     detail: str
 
 
 class StoppedError(Exception):
-    """Work that changes nothing was given up for a reason to stop."""
+    """Work that can be repeated was ended because there is a reason to stop."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__(stop.detail)
@@ -35,18 +35,20 @@ class StoppedError(Exception):
 
 
 class StopRequest:
-    """Asked between steps whether there is a reason to stop.
+    """Is asked between steps whether there is a reason to stop.
 
-    As a context manager it puts its handlers in place of the old ones for TERM, USR1, USR2 and INT. They only
-    remember the first signal: saving inside a handler would catch the weights in the middle of an update. A second
-    INT (Ctrl+C pressed twice) interrupts at once.
-
-    Args:
-        end: when the process will be ended, in seconds since 1970; None if nobody says.
-        clock: seconds since 1970; replaced in tests.
+    As a context manager it handles TERM, USR1, USR2 and INT, and restores the former handlers. A handler only remembers
+    the first signal, since saving in a handler could save the weights in the middle of an update. A second INT (Ctrl+C
+    pressed twice) interrupts at once.
     """
 
     def __init__(self, end: float | None = None, clock: Callable[[], float] = time.time) -> None:
+        """Begin to watch the time.
+
+        Args:
+            end: when the process will be ended, in seconds since 1970; None if that is not known.
+            clock: returns seconds since 1970.
+        """
         self.end = end
         self._clock = clock
         self._signal: signal.Signals | None = None
@@ -64,18 +66,18 @@ class StopRequest:
             signal.signal(number, handler)
 
     def learn_step(self, seconds: float) -> None:
-        """Note how long a step took."""
+        """Learn how long a step took."""
         self._steps.append(seconds)
 
     def learn_save(self, seconds: float) -> None:
-        """Note how long saving a checkpoint took."""
+        """Learn how long a save took."""
         self._saves.append(seconds)
 
     def reason(self) -> Stop | None:
-        """Why to stop now; None to go on.
+        """The reason to stop now; None if there is none.
 
-        The deadline counts as reached when what is left would not hold the slowest recent step and two of the
-        slowest saves (compare Barbut et al., FTXS 2023, on the last checkpoint of a reservation).
+        The deadline is reached when the time that is left is not enough for the slowest recent step and twice the
+        slowest recent save (compare Barbut et al., FTXS 2023, on the last checkpoint of a reservation).
         """
         if self._signal is not None:
             return Stop("signal", self._signal.name)
@@ -87,7 +89,7 @@ class StopRequest:
         return None
 
     def check(self) -> None:
-        """For work that may be given up at any time, since it is simply done again.
+        """End work that can be repeated if there is a reason to stop.
 
         Raises:
             StoppedError: there is a reason to stop.
@@ -96,7 +98,7 @@ class StopRequest:
             raise StoppedError(stop)
 
     def interrupting(self, progress: Progress) -> Progress:
-        """`progress` that ends the work it shows with a StoppedError once there is a reason to stop."""
+        """A `progress` that also ends the work with a StoppedError if there is a reason to stop."""
 
         def show(what: str, done: int, total: int | None) -> None:
             progress(what, done, total)
@@ -112,10 +114,10 @@ class StopRequest:
 
 
 def end_of_time(limit_seconds: float | None, start: float) -> float | None:
-    """When this process will be ended: Slurm's end of the job, else `start` plus the configured limit.
+    """When this process will be ended, in seconds since 1970; None if there is no limit.
 
     Args:
-        limit_seconds: the run's own limit, or None.
+        limit_seconds: the run's own limit; Slurm's end of the job counts if it is earlier.
         start: of this process, in seconds since 1970.
     """
     ends = [start + limit_seconds] if limit_seconds else []

@@ -1,106 +1,83 @@
-"""The training loop: steps, epochs, saves; stops between steps and goes on exactly where it stopped."""
+"""The training loop: steps, epochs and saves. It stops between steps, and resumes exactly where it stopped."""
 
 import math
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from sentiment.config import RunConfig
-from sentiment.console import Console
-from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore
+from sentiment.data.batches import Batch, EpochPlan, Rows
 from sentiment.errors import DivergedError, RunDirError
 from sentiment.models.classifier import Classifier
-from sentiment.records import Metrics, Part
+from sentiment.records import Metrics
 from sentiment.training.checkpoint import Checkpoints, SaveSchedule
+from sentiment.training.context import RunContext
 from sentiment.training.device import random_states, restore_random_states
 from sentiment.training.early_stopping import EarlyStopping
 from sentiment.training.evaluation import predict
 from sentiment.training.metric_log import MetricLog, TimingLog
 from sentiment.training.metrics import measure
 from sentiment.training.optimizer import Updater
-from sentiment.training.stop import Stop, StoppedError, StopRequest
-
-# The sample of training rows on which training metrics are measured: as many as there are validation rows,
-# but never so few that the figure is noise.
-_LEAST_TRAIN_SAMPLE = 10_000
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Tweets on the device, and which of them are for what."""
-
-    store: TokenStore
-    rows: dict[Part, Rows]
-
-    @property
-    def train_sample(self) -> Rows:
-        """A fixed sample of the training rows, on which the same metrics are measured as on validation rows."""
-        train = self.rows["train"]
-        size = min(len(train), max(len(self.rows["validation"]), _LEAST_TRAIN_SAMPLE))
-        sample: Rows = np.sort(np.random.default_rng(0).permutation(train)[:size])
-        return sample
+from sentiment.training.preparing import TrainingData
+from sentiment.training.stop import Stop, StoppedError
 
 
 class Trainer:
     """Trains one model on one data set.
 
-    Its state is: the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
-    metric log, sums over the steps since the last row, and what ELMo carries from batch to batch (`elmo.state`). The
-    order of the batches is a function of seed and epoch.
+    Its state consists of the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
+    metric log, sums over the steps since the last row of the log, and ELMo's recurrent state if it is carried from
+    batch to batch (`elmo.state`). The order of the batches is a function of seed and epoch.
     """
 
-    def __init__(
-        self,
-        model: Classifier,
-        data: TrainingData,
-        config: RunConfig,
-        checkpoints: Checkpoints,
-        stop: StopRequest,
-        log: MetricLog,
-        timings: TimingLog,
-        console: Console,
-        identity: dict[str, str | int],
-    ) -> None:
-        """Args: identity: what a checkpoint must agree with to be resumed from, stored in it."""
+    def __init__(self, run: RunContext, model: Classifier, data: TrainingData, identity: dict[str, str | int]) -> None:
+        """Begin with the weights of `model`, or go on after `load_state_dict`.
+
+        Args:
+            model: on the same device as `data`.
+            identity: what a checkpoint must agree with to be resumed from; stored in it.
+        """
         self.model = model
-        self.early_stopping = EarlyStopping(config.training.early_stopping)
+        self.data = data
+        self.device = data.store.device
+        self.checkpoints = Checkpoints(run.run_dir.checkpoints)
+        self.early_stopping = EarlyStopping(run.config.training.early_stopping)
         self.step = 0
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the current epoch
         self.seconds = 0.0  # trained, over all attempts
         self.save_seconds = 0.0
-        self.data = data
-        self._config = config
-        self._updater = Updater(model, config.training, data.store.device)
-        self.checkpoints = checkpoints
-        self._stop = stop
-        self._log = log
-        self._timings = timings
-        self._console = console
+        self._config = run.config
+        self._stop = run.stop
+        self._console = run.console
         self._identity = identity
-        self._device = data.store.device
+        self._updater = Updater(model, run.config.training, self.device)
+        self._log = MetricLog(run.run_dir.metrics_file, run.console.say)
+        self._timings = TimingLog(run.run_dir.timings_file)
         self._train_sample = data.train_sample
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_steps = 0
-        checkpoint = config.runtime.checkpoint
+        checkpoint = run.config.runtime.checkpoint
         self._schedule = SaveSchedule(checkpoint.every_steps, checkpoint.mtbf_hours, time.monotonic())
         self._clock = time.monotonic()
 
+    def begin(self) -> None:
+        """Begin the metric log anew: rows of an attempt that saved nothing are trained again."""
+        self._log.restore([])
+
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done or patience is used up."""
+        """Whether all epochs are done, or early stopping has ended training."""
         return self.epoch >= self._config.training.epochs or self.early_stopping.should_stop
 
     def train(self) -> Stop | None:
         """Train to the end, or save and return the reason to stop.
 
         Raises:
-            DivergedError: the loss is no longer a number.
-            RunDirError: there is a reason to stop, but what was trained last could not be saved.
+            DivergedError: the loss is not a finite number.
+            RunDirError: there is a reason to stop, but the state could not be saved.
             OSError: training is finished, but the metric log could not be written.
         """
         self._clock = time.monotonic()
@@ -113,7 +90,7 @@ class Trainer:
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on, as tensors and plain values."""
+        """Everything that is needed to resume, as tensors and plain values."""
         return {
             "identity": self._identity,
             "step": self.step,
@@ -123,7 +100,7 @@ class Trainer:
             "save_seconds": self.save_seconds,
             "model": self.model.state_dict(),
             "updater": self._updater.state_dict(),
-            "random": random_states(self._device),
+            "random": random_states(self.device),
             "early_stopping": self.early_stopping.state_dict(),
             "log": self._log.lines,
             "loss_sum": self._loss_sum,
@@ -132,25 +109,28 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Set everything to a state that `state_dict` returned."""
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.seconds, self.save_seconds = state["seconds"], state["save_seconds"]
         self.model.load_state_dict(state["model"])
         self._updater.load_state_dict(state["updater"])
-        restore_random_states(state["random"], self._device)
+        restore_random_states(state["random"], self.device)
         self.early_stopping.load_state_dict(state["early_stopping"])
         self._log.restore(state["log"])
-        self._loss_sum = state["loss_sum"].to(self._device)
+        self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_steps = state["loss_steps"]
         # Versions before this one saved the two parts as a pair named "carried", and earlier ones nothing.
         former = dict(zip(("hidden", "cells"), state.get("carried", ()), strict=False))
         self._load_vectors_state(state.get("vectors", former))
 
     def save(self, last_chance: bool = False) -> None:
-        """Write a checkpoint and the metric log; a disk that refuses is reported, and the next save tries again.
+        """Write a checkpoint and the metric log. If the disk is full, say so; the next save tries again.
+
+        Args:
+            last_chance: whether there is no next save.
 
         Raises:
-            RunDirError: the disk refuses and there is no next save.
+            RunDirError: the state could not be saved, and there is no next save.
         """
         self._count_time()
         start = time.monotonic()
@@ -169,11 +149,10 @@ class Trainer:
         self._timings.add(kind="save", step=self.step, seconds=round(seconds, 4))
 
     def _train_epoch(self) -> Stop | None:
-        """Go on with the current epoch to its end, or to a reason to stop."""
+        """Train to the end of the current epoch, or return a reason to stop."""
         training = self._config.training
         plan = self.data.store.epoch(self.data.rows["train"], training.batch_size, self._config.seed, self.epoch)
-        start = time.monotonic()
-        first_batch = self.batch
+        start, first_batch = time.monotonic(), self.batch
         if stop := self._train_batches(plan):
             return stop
         trained, vectors_state = time.monotonic(), self._vectors_state()
@@ -183,13 +162,8 @@ class Trainer:
             self._load_vectors_state(vectors_state)
             return stopped.stop
         now = time.monotonic()
-        self._timings.add(
-            kind="epoch",
-            epoch=self.epoch,
-            steps=len(plan) - first_batch,
-            train_seconds=round(trained - start, 4),
-            evaluate_seconds=round(now - trained, 4),
-        )
+        seconds = {"train_seconds": round(trained - start, 4), "evaluate_seconds": round(now - trained, 4)}
+        self._timings.add(kind="epoch", epoch=self.epoch, steps=len(plan) - first_batch, **seconds)
         if self._schedule.due_at_epoch_end(now) and not self.finished:
             self.save()
         return None
@@ -231,7 +205,7 @@ class Trainer:
         self._loss_steps = 0
 
     def _evaluate_epoch(self) -> None:
-        """Measure, log, and count the epoch as completed; until then nothing has changed."""
+        """Measure and log the epoch, and count it as completed. If it is interrupted, nothing has changed."""
         train = self._measure(self._train_sample)
         validation = self._measure(self.data.rows["validation"])
         self.epoch += 1
@@ -249,7 +223,7 @@ class Trainer:
     def _measure(self, rows: Rows) -> Metrics:
         labels = self.data.store.labels_of(rows)
         probabilities = predict(self.model, self.data.store, rows, self._stop.check)
-        if not np.isfinite(probabilities).all():  # after an epoch's last update, which no loss has seen
+        if not np.isfinite(probabilities).all():  # the epoch's last update came after its last loss
             raise self._diverged("the probabilities are not numbers")
         return measure(labels, probabilities)
 

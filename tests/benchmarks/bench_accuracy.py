@@ -1,4 +1,4 @@
-"""Accuracy with intervals on real Sentiment140 tweets, each model beside the linear baseline on the same test tweets.
+"""Accuracy with intervals on real Sentiment140 tweets, of each model and of the linear baseline on the same tweets.
 
 Not part of `make bench`, since it trains for minutes: `make bench BENCH=accuracy`. Needs a folder with
 `sentiment140_sample.csv.gz` (the publishers' format) and `sentiment140_textonly.csv.gz` (label, text).
@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from scipy.stats import binomtest
 
 from sentiment.config_file import read_yaml, resolve
-from sentiment.console import Console
+from sentiment.records import THRESHOLD
 from sentiment.run_dir import Results, RunDir
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import StopRequest
 
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"
@@ -35,7 +35,7 @@ MODELS = {
 
 
 def combine(folder: Path, target: Path) -> None:
-    """One table of label and text from both files of random rows."""
+    """Write one table of labels and texts from both files of random rows."""
     with open(target, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["label", "text"])
@@ -49,14 +49,14 @@ def difference_from_baseline(run_dir: RunDir) -> float:
     """Exact McNemar test on the test tweets: p-value for equal accuracy of the run and its baseline."""
     table = pq.read_table(run_dir.predictions_file).to_pandas()
     table = table[table["part"] == "test"]
-    right = (table["score"] >= 0.5) == (table["label"] == 1)
-    baseline_right = (table["baseline"] >= 0.5) == (table["label"] == 1)
+    right = (table["score"] >= THRESHOLD) == (table["label"] == 1)
+    baseline_right = (table["baseline"] >= THRESHOLD) == (table["label"] == 1)
     gained, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
     return float(binomtest(gained, gained + lost).pvalue)
 
 
 def summary(run_dir: RunDir) -> str:
-    """What came out of a completed run, in a line."""
+    """The scores of a completed run in one line."""
     result = run_dir.read_result()
     if result is None:
         raise RuntimeError(f"{run_dir.path}: was not completed")
@@ -71,7 +71,7 @@ def summary(run_dir: RunDir) -> str:
 
 
 def main() -> None:
-    """Train every model with every seed and print what came out."""
+    """Train every model with every seed and print its scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tweets", type=Path, default=REAL_TWEETS)
     parser.add_argument("--seeds", type=int, default=1)
@@ -87,12 +87,11 @@ def main() -> None:
         combine(options.tweets, source)
         settings = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
         data = {"data.source": str(source), "data.second_test": str(options.tweets / "sentiment140_test.csv")}
-        console = Console(say=lambda line: None, progress=lambda what, done, total: None)
         for name in (name for name in MODELS if options.only in name):
             for seed in range(1, options.seeds + 1):
                 config = resolve(settings, {**MODELS[name], **data, "seed": seed}, "sentiment140.yaml")
                 run_dir = results.run_dir(config.run_id)
-                run_experiment(config, results, run_dir, StopRequest(), console)
+                run_experiment(RunContext(config, results, run_dir))
                 print(f"{name} (seed {seed}): {summary(run_dir)}", flush=True)
 
 

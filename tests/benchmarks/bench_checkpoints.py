@@ -1,13 +1,12 @@
-"""The share of training time that checkpoints take at the default policy, from runs' own books."""
+"""The fraction of training time that checkpoints take at the default interval, as runs record it."""
 
 import tempfile
 from pathlib import Path
 
 from sentiment.config_file import resolve
-from sentiment.console import Console
 from sentiment.run_dir import Results
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import StopRequest
 from tests.benchmarks.bench_data import made_up_tweets, write_source
 
 TWEETS = 40_000
@@ -18,15 +17,14 @@ SETTINGS = {
 
 
 def main() -> None:
-    """Train a BiLSTM-64 with a vocabulary of real size and print what saving cost."""
+    """Train a BiLSTM-64 with a vocabulary of realistic size and print the cost of saving."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "tweets.csv"
         write_source(source, list(made_up_tweets(TWEETS)))
         results = Results(Path(folder) / "results")
         config = resolve({}, SETTINGS | {"data.source": str(source)}, "the benchmark")
         run_dir = results.run_dir(config.run_id)
-        console = Console(say=lambda line: None, progress=lambda what, done, total: None)
-        run_experiment(config, results, run_dir, StopRequest(), console)
+        run_experiment(RunContext(config, results, run_dir))
         result = run_dir.read_result()
         if result is None:
             raise RuntimeError("the run was not completed")

@@ -24,8 +24,8 @@ from sentiment.data.batches import Rows
 from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.run_dir import Results
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import StopRequest
 
 TWEETS, BATCH, SHARDS = 8_000, 256, 8
 VECTORS = {"small": 256, "original": 1024}
@@ -137,7 +137,8 @@ def bench_grid(folder: Path) -> None:
 
         run_dir = results.run_dir(config.run_id)
         quiet = Console(say=lambda line: None, progress=progress)
-        times.append(seconds(lambda: run_experiment(config, results, run_dir, StopRequest(), quiet), repeats=1))  # noqa: B023
+        run = RunContext(config, results, run_dir, console=quiet)
+        times.append(seconds(lambda: run_experiment(run), repeats=1))  # noqa: B023
         encoding.append(started[-1] - started[0] if started else 0.0)
     print(
         f"elmo grid, small size, 1,000 tweets: first run {times[0]:.1f} s (encoding {encoding[0] / times[0]:.0%}), "

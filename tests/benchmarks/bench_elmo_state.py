@@ -16,15 +16,14 @@ from scipy import stats
 
 from sentiment.config import ElmoConfig
 from sentiment.config_file import resolve
-from sentiment.console import Console
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.backends import build_own_encoder
 from sentiment.elmo.encoder.encoder import Layer
 from sentiment.elmo.encoder.state import StateMode
 from sentiment.elmo.models import ModelFiles, find_elmo
 from sentiment.run_dir import Results
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import StopRequest
 
 CPU = torch.device("cpu")
 LAYERS: tuple[Layer, ...] = ("first", "top")
@@ -68,8 +67,7 @@ def accuracies(model: ModelFiles, source: str, seeds: int, results: Results) -> 
             }
             config = resolve({}, parameters, "the benchmark")
             run_dir = results.run_dir(config.run_id)
-            quiet = Console(say=lambda line: None, progress=lambda what, done, total: None)
-            run_experiment(config, results, run_dir, StopRequest(), quiet)
+            run_experiment(RunContext(config, results, run_dir))
             result = run_dir.read_result()
             assert result is not None
             scores.append(result.metrics["validation"].accuracy)

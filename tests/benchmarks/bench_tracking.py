@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment.config_file import resolve
-from sentiment.console import Console
 from sentiment.run_dir import Results
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import StopRequest
 from tests.benchmarks.bench_data import made_up_tweets, write_source
 
 TWEETS = 5_000
@@ -90,9 +89,8 @@ def train(results: Results, source: Path, mode: str, epochs: int, name: str) -> 
     changes = {"data.source": str(source), "tracking.wandb": mode, "training.epochs": epochs}
     config = resolve({}, SETTINGS | changes, "the benchmark")
     run_dir = results.run_dir(config.run_id, name)
-    console = Console(lambda line: None, lambda what, done, total: None)
     processor, begin = processor_seconds_of_children(), time.perf_counter()
-    run_experiment(config, results, run_dir, StopRequest(), console)
+    run_experiment(RunContext(config, results, run_dir))
     seconds = time.perf_counter() - begin
     result = run_dir.read_result()
     if result is None:

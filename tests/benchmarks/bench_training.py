@@ -1,6 +1,6 @@
-"""Training speed: this project's loop against the plain way, in one process, on the same generated tweets.
+"""Training speed of this project's loop and of the usual way, in one process, on the same generated tweets.
 
-The plain way is what tutorials show: a DataLoader, pad_sequence, pack_padded_sequence, nn.LSTM(bidirectional=True),
+The usual way is that of tutorials: a DataLoader, pad_sequence, pack_padded_sequence, nn.LSTM(bidirectional=True),
 Adam. Both train a BiLSTM with 64 units on batches of 256 with mean and maximum pooling and the same clipping.
 """
 
@@ -26,7 +26,7 @@ Tweets = list[np.ndarray]
 
 
 def generated_tweets() -> tuple[Tweets, np.ndarray]:
-    """Token numbers by Zipf's law in tweets as long as real ones (mean 15, up to 40), and random labels."""
+    """Token numbers that follow Zipf's law, in tweets of 15 tokens on average and at most 40, and random labels."""
     generator = np.random.default_rng(0)
     lengths = np.clip(generator.gamma(3.5, 4.3, ROWS).round().astype(int), 1, 40)
     weights = 1 / np.arange(1, VOCABULARY - 1)

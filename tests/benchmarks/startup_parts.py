@@ -43,10 +43,9 @@ def main(results: Path) -> None:
     from sentiment.training import experiment
 
     lap("import the rest")
-    from jobs.tasks.attempt import plain_console
     from sentiment.config_file import resolve
     from sentiment.run_dir import Results
-    from sentiment.training.stop import StopRequest
+    from sentiment.training.context import RunContext
     from sentiment.training.trainer import Trainer
     from tests.slurm.stage import BASE
 
@@ -64,7 +63,7 @@ def main(results: Path) -> None:
     config = resolve(BASE, {}, "the base run")
     run_dir = Results(results).run_dir(config.run_id, "startup")
     try:
-        experiment.run_experiment(config, Results(results), run_dir, StopRequest(), plain_console())
+        experiment.run_experiment(RunContext(config, Results(results), run_dir))
     except _FirstStepError:
         for name, seconds in laps.items():
             print(f"  {seconds:5.2f} s  {name}")

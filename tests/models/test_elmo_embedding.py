@@ -10,7 +10,7 @@ from sentiment.config_file import resolve
 from sentiment.data.batches import Batch, Rows, TokenStore
 from sentiment.elmo.encoder.encoder import LAYERS
 from sentiment.models.classifier import Classifier, build_classifier
-from sentiment.models.elmo_embedding import ElmoEmbedding
+from sentiment.models.embedding import ElmoEmbedding
 
 SIZE = 6
 LENGTHS = (4, 2, 3)

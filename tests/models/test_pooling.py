@@ -1,12 +1,14 @@
 """Pooling against worked examples, and structured self-attention against its formulas."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from sentiment.config import AttentionConfig
+from sentiment.config import AttentionConfig, ModelConfig
 from sentiment.data.batches import Batch
-from sentiment.models.pooling import Pooling, SelfAttention
+from sentiment.models.pooling import POOLINGS, SelfAttention, hop_overlap
 from tests.models.batches import store
 
 
@@ -31,16 +33,20 @@ STATES = torch.tensor([[[1.0, 8.0], [9.0, 9.0], [9.0, 9.0]], [[1.0, 2.0], [3.0, 
 def test_pooling_of_a_padded_batch_is_as_worked_out_by_hand(
     kind: str, directions: int, expected: list[list[float]]
 ) -> None:
-    pooling = Pooling(kind, 2, directions)
+    pooling = POOLINGS[kind](2, ModelConfig(bidirectional=directions == 2))
     pooled = pooling(STATES, _batch((1, 3))).vectors
     torch.testing.assert_close(pooled, torch.tensor(expected, dtype=torch.float32))
     assert pooled.shape[1] == pooling.size
 
 
+def _attention(state_size: int, **settings: Any) -> SelfAttention:
+    return SelfAttention(state_size, ModelConfig(pooling="attention", attention=AttentionConfig(**settings)))
+
+
 def test_attention_weights_sum_to_one_and_leave_padding_out() -> None:
     batch = _batch((1, 3, 6))
     torch.manual_seed(0)
-    pooled = SelfAttention(4, AttentionConfig(d_a=3, r=2))(torch.randn(3, 6, 4) * 5, batch)
+    pooled = _attention(4, d_a=3, r=2)(torch.randn(3, 6, 4) * 5, batch)
     assert pooled.attention is not None
     assert pooled.attention.shape == (3, 2, 6)
     torch.testing.assert_close(pooled.attention.sum(2), torch.ones(3, 2))
@@ -50,7 +56,7 @@ def test_attention_weights_sum_to_one_and_leave_padding_out() -> None:
 def test_attention_is_the_formula_of_lin_et_al() -> None:
     batch = _batch((4, 4))
     torch.manual_seed(0)
-    layer = SelfAttention(5, AttentionConfig(d_a=3, r=2, penalty=0.7)).train()
+    layer = _attention(5, d_a=3, r=2, penalty=0.7).train()
     states = torch.randn(2, 4, 5)
     pooled = layer(states, batch)
     penalties = []
@@ -64,11 +70,10 @@ def test_attention_is_the_formula_of_lin_et_al() -> None:
 
 @pytest.mark.parametrize(("penalty", "training"), [(0.0, True), (0.7, False)])
 def test_penalty_is_for_training_and_only_where_it_is_asked_for(penalty: float, training: bool) -> None:
-    layer = SelfAttention(5, AttentionConfig(penalty=penalty)).train(training)
+    layer = _attention(5, penalty=penalty).train(training)
     assert layer(torch.randn(2, 4, 5), _batch((4, 4))).penalty is None
 
 
 def test_penalty_is_zero_where_each_hop_sees_one_token_of_its_own() -> None:
-    layer = SelfAttention(5, AttentionConfig(penalty=1.0))
-    assert layer._redundancy(torch.eye(3)[None]).item() == 0
-    assert layer._redundancy(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])).item() == pytest.approx(2)
+    assert hop_overlap(torch.eye(3)[None]).item() == 0
+    assert hop_overlap(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])).item() == pytest.approx(2)

@@ -16,11 +16,10 @@ from ruamel.yaml import YAML
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.status.grid_status import newest_tasks
 from sentiment.config import RunConfig
-from sentiment.console import Console
 from sentiment.records import Attempt
 from sentiment.run_dir import Results, RunDir
+from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import StopRequest
 from tests.slurm.cluster import Cluster
 from tests.slurm.processes import processes
 from tests.small_runs import Digest, digest_of
@@ -267,6 +266,5 @@ class Prepared:
         unlimited = config.model_copy(
             update={"runtime": config.runtime.model_copy(update={"time_limit_seconds": None})}
         )
-        console = Console(say=lambda line: None, progress=lambda what, done, total: None)
-        assert run_experiment(unlimited, self.results, run_dir, StopRequest(), console) is None
+        assert run_experiment(RunContext(unlimited, self.results, run_dir)) is None
         return digest_of(run_dir)

@@ -183,7 +183,7 @@ def test_damaged_shard_is_mended_by_the_run_that_finds_it(tweets_file: Path, tmp
     victim.write_bytes(content)
     second = _own_results(tweets_file, tmp_path, seed=2)
     second.complete()
-    assert any("top-00000.npy: is not what was written" in line for line in second.said)
+    assert any("top-00000.npy: has changed since it was written" in line for line in second.said)
     assert _cache(second).discard_damaged(layers_of(second.config.elmo), suspicious_only=False) == []  # type: ignore[arg-type]
 
 

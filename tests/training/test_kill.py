@@ -189,4 +189,4 @@ def test_second_process_in_the_same_run_directory_is_refused(run_file: RunFile, 
     assert second.returncode == 1
     assert "Traceback" not in output
     assert f"process {first.pid} on host" in output
-    assert "trains here and is alive" in output
+    assert "already trains this run" in output

@@ -1,0 +1,104 @@
+"""The section `data`: where tweets come from, and what is done to them before any model sees them."""
+
+import os
+from pathlib import PurePath
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from sentiment.config.section import Fraction, PositiveInt, Section
+
+Treatment = Literal["keep", "mask", "remove"]
+Labels = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class ColumnConfig(Section):
+    """Which columns of a table are read: names from its header, or positions counted from 0."""
+
+    text: str | int = "text"
+    """The tweet's text."""
+    label: str | int = "label"
+    """The tweet's class; `labels` says what its values mean."""
+    user: str | int | None = None
+    """The author. If it is given, all tweets of an author are on the same side of the split."""
+    id: str | int | None = None
+    """The tweet's identifier. If it is not given, the row's number in its file is taken."""
+
+
+class LabelConfig(Section):
+    """What the values of the label column mean; they are compared as text, without case and surrounding blanks."""
+
+    negative: Labels = ("0", "-1", "negative", "neg")
+    positive: Labels = ("1", "4", "positive", "pos")
+    ignored: Labels = ("2", "neutral")
+    """Rows with these labels are counted but not used."""
+
+    @model_validator(mode="after")
+    def _labels_are_disjoint(self) -> Self:
+        groups = [{label.strip().lower() for label in group} for group in (self.negative, self.positive, self.ignored)]
+        shared = groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
+        if shared:
+            raise ValueError(f"each label must have one meaning, but {sorted(shared)} have several")
+        return self
+
+
+class TextConfig(Section):
+    """How a tweet's text is cleaned, in the order of the fields, before it is split into tokens."""
+
+    unescape_html: bool = True
+    """`&amp;` becomes `&` and `&lt;3` becomes `<3`; otherwise entities are split into meaningless tokens."""
+    urls: Treatment = "mask"
+    """`mask` replaces every link by the token `<url>`, so that thousands of types seen once become one type."""
+    mentions: Treatment = "mask"
+    """`mask` replaces every @name by the token `<user>`, which keeps that somebody is addressed, but not who."""
+    hashtags: Literal["keep", "split", "remove"] = "keep"
+    """`split` removes the `#`, so that `#happy` and `happy` are the same token."""
+    emoticons: Treatment = "keep"
+    """`mask` replaces them by `<smile>`, `<frown>` or `<emoticon>`; `remove` shows what words alone achieve."""
+    shorten_elongations: bool = True
+    """`sooooo` becomes `sooo`: at most three repeats, so that emphasis stays visible with fewer spellings of a word."""
+    lowercase: bool = True
+    """Words are put into lower case; emoticons such as `:D` are not. Turn it off for ELMo, which reads capitals."""
+    stop_words: Literal["none", "all", "keep_negations"] = "none"
+    """`all` removes NLTK's English stop words, with negations, which costs accuracy; `keep_negations` keeps those."""
+
+
+class VocabularyConfig(Section):
+    """Which token types have a vector of their own; all others share the vector for unknown tokens."""
+
+    min_count: PositiveInt = 2
+    """A type must occur at least this often in the training part."""
+    max_size: PositiveInt = 50_000
+    """The largest number of types; the most frequent ones are kept."""
+
+
+class DataConfig(Section):
+    """Where the tweets come from, and how they are labelled, cleaned and split."""
+
+    source: str = "vader"
+    """`vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, or the path of a table."""
+    second_test: str | None = None
+    """Path of a second test set with the same columns. `sentiment140` has its own, 498 tweets labelled by hand."""
+    columns: ColumnConfig = ColumnConfig()
+    labels: LabelConfig = LabelConfig()
+    neutral_band: Annotated[float, Field(ge=0)] = 0.5
+    """Rated tweets (`vader`: from -4 to 4) whose mean rating is closer to zero than this are not used."""
+    validation_fraction: Fraction = 0.1
+    test_fraction: Fraction = 0.1
+    max_rows: PositiveInt | None = None
+    """Keep about this many rows, chosen by the hash that also decides the split; None keeps all."""
+    text: TextConfig = TextConfig()
+    vocabulary: VocabularyConfig = VocabularyConfig()
+
+    @property
+    def source_is_path(self) -> bool:
+        """Whether `source` names a file, by its ending or a separator; a built-in source has neither."""
+        return bool(PurePath(self.source).suffix) or self.source.startswith("~") or os.sep in self.source
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                "validation_fraction + test_fraction must be below 1; otherwise no row is left to train on"
+            )
+        return self

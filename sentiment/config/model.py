@@ -1,0 +1,107 @@
+"""The sections `embedding`, `elmo` and `model`: from tokens to one logit."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from sentiment.config.section import PositiveFloat, PositiveInt, Probability, Section
+
+CellName = Literal["lstm", "gru"]
+PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
+POOLING_NAMES = get_args(PoolingName)
+
+ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "tiny")
+"""Values of `elmo.model` that are names; any other value is the path of a folder."""
+
+
+class EmbeddingConfig(Section):
+    """Token vectors that are learned with the model."""
+
+    size: PositiveInt = 100
+    """Numbers per token."""
+    initial_std: PositiveFloat = 0.1
+    """Standard deviation of the initial random vectors; the larger it is, the slower they change relatively."""
+    pretrained: str | None = None
+    """A text file (GloVe or word2vec format) with initial vectors of known tokens, each of `size` numbers."""
+    trainable: bool = True
+    """Whether training changes the vectors."""
+    dropout: Probability = 0.0
+    """Fraction of each token vector's numbers that is set to zero in training."""
+    token_dropout: Probability = 0.0
+    """Fraction of the tokens that is read as unknown in training, which reduces overfitting on small corpora."""
+
+
+class ElmoConfig(Section):
+    """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read."""
+
+    model: str = "small"
+    """`small`, `medium`, `original` or `original-5.5b` (`make elmo-weights` downloads them), `tiny` (random weights for
+    tests), or the path of a folder with a model in the same format."""
+    layers: Literal["token", "first", "top", "mix"] = "mix"
+    """The context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all three."""
+    combine: Literal["alone", "beside"] = "beside"
+    """Whether the classifier reads ELMo's vectors alone, or concatenated with the learned vectors of `embedding`."""
+    dropout: Probability = 0.0
+    """Fraction of each ELMo vector's numbers that is set to zero in training."""
+    layer_norm: bool = False
+    """With `mix`: whether each layer is first normalised to mean 0 and variance 1."""
+    state: Literal["zero", "warm", "carry"] = "warm"
+    """The LSTMs' state at the beginning of a tweet: `zero`; `warm`, the state after a fixed text, which is much closer
+    to the running state that the model was trained with; or `carry`, the state after the previous batch, as allennlp
+    does it. `carry` is for comparison only, since vectors then depend on the order of the batches."""
+    backend: Literal["own", "allennlp"] = "own"
+    """The implementation that computes the vectors: this project's, or allennlp's, which is slow."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Number format of the encoder's matrix products."""
+    storage: Literal["fp16", "fp32"] = "fp16"
+    """Number format of the cached vectors."""
+    cache: Literal["on", "off"] = "on"
+    """`off` computes the vectors again for each batch; with state `carry` or backend `allennlp` that is always done."""
+
+    @property
+    def cached(self) -> bool:
+        """Whether the vectors are computed once and stored."""
+        return self.cache == "on" and self.state != "carry" and self.backend == "own"
+
+    @model_validator(mode="after")
+    def _backend_has_the_precision(self) -> Self:
+        if self.backend == "allennlp" and self.precision != "fp32":
+            raise ValueError(f"backend 'allennlp' does not support precision {self.precision!r}; valid: fp32")
+        return self
+
+
+class AttentionConfig(Section):
+    """Structured self-attention (Lin et al. 2017) on states H: A = softmax(W2 tanh(W1 H^T)) weights r means A H."""
+
+    d_a: PositiveInt = 10
+    """Units of its hidden layer."""
+    r: PositiveInt = 5
+    """Number of hops, that is, of distributions over the tokens."""
+    penalty: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the mean of ||A A^T - I||^2 (Frobenius norm) in the loss, which makes hops differ."""
+
+
+class ModelConfig(Section):
+    """The classifier: from token vectors to one logit."""
+
+    kind: Literal["feed_forward", "rnn"] = "rnn"
+    """`feed_forward` pools the token vectors themselves; `rnn` pools the states of a recurrent network."""
+    cell: CellName = "lstm"
+    """Of the recurrent network, see `sentiment.models.rnn`."""
+    hidden_size: PositiveInt = 64
+    """Units per layer and direction."""
+    layers: Annotated[int, Field(ge=1, le=8)] = 1
+    bidirectional: bool = True
+    pooling: PoolingName = "mean+max"
+    """How all states become one vector, see `sentiment.models.pooling`; `last` takes the last of each direction."""
+    dropout: Probability = 0.0
+    """Between layers, and before the output."""
+    attention: AttentionConfig = AttentionConfig()
+    """Only used with `pooling: attention`."""
+
+    @model_validator(mode="after")
+    def _feed_forward_network_has_no_last_state(self) -> Self:
+        if self.kind == "feed_forward" and self.pooling == "last":
+            valid = ", ".join(name for name in POOLING_NAMES if name != "last")
+            raise ValueError(f"pooling 'last' needs model.kind 'rnn'; valid with 'feed_forward': {valid}")
+        return self

@@ -1,0 +1,140 @@
+"""A run's whole configuration, and its identity: the question that it asks, however it is spelled."""
+
+import os
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from sentiment.config.data import DataConfig
+from sentiment.config.model import ELMO_MODELS, ElmoConfig, EmbeddingConfig, ModelConfig
+from sentiment.config.section import Section
+from sentiment.config.training import RuntimeConfig, TrackingConfig, TrainingConfig
+from sentiment.files import fingerprint
+
+OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
+"""What does not change a run's numbers: why it is trained, where it is logged, and on what machine it is computed."""
+
+# Built-in sources whose tweets carry labels instead of ratings. A source that is not listed counts as rated.
+_WITHOUT_RATINGS = ("sample", "sentiment140")
+
+
+class RunConfig(Section):
+    """One resolved configuration: everything that a run needs to know.
+
+    Two configurations ask the same question if their `canonical` forms are equal. `sentiment.config_file.resolve`
+    returns canonical configurations only, so that all spellings of a question get one run id. Configurations that are
+    read back from a run directory, a grid's plan or a submission stay as they were written, and so does their id:
+    earlier versions hashed fields without effect and paths as they were typed, and directories that they made keep
+    their names. `Results.find_run` finds such a directory for a canonical configuration.
+    """
+
+    description: str = ""
+    """What the run is for, in one sentence; not part of its identity."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    """Determines the initial weights, the order of the batches and dropout."""
+    data: DataConfig = DataConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    elmo: ElmoConfig | None = None
+    """None trains without ELMo."""
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    @property
+    def run_id(self) -> str:
+        """A readable prefix and the first 8 hexadecimal digits of the fingerprint; a valid file name."""
+        return f"{self.title}-{self.fingerprint()[:8]}"
+
+    @property
+    def title(self) -> str:
+        """The readable prefix of the run id; many runs may share it."""
+        model = self.model
+        name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
+        depth = f"{model.layers}x" if model.layers > 1 else ""
+        elmo = f"elmo_{PurePath(self.elmo.model).name}_{self.elmo.layers}-" if self.elmo else ""
+        return f"{elmo}{name}{depth}{model.hidden_size}-{model.pooling.replace('+', '_')}-s{self.seed}"
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the identity."""
+        return fingerprint(self.identity())
+
+    def identity(self) -> dict[str, Any]:
+        """The configuration without operational and absent sections, as plain JSON values."""
+        values = self.model_dump(mode="json")
+        absent = {name for name, value in values.items() if value is None}
+        return {name: value for name, value in values.items() if name not in {*OPERATIONAL_SECTIONS, *absent}}
+
+    def canonical(self) -> Self:
+        """The spelling that stands for all configurations which ask the same question.
+
+        Fields without effect have their defaults. Paths are written in one way: without `~`, `./` and `a/../`, and
+        relative to the current working directory if they lie in it. Run ids thus survive when a clone of the project
+        is moved, and differ for files outside of it that differ in their place.
+        """
+        values = self.model_dump()
+        defaults = RunConfig(elmo=self.elmo and ElmoConfig()).model_dump()
+        values = _with_defaults(values, defaults, self.unused_fields())
+        data, embedding, elmo = values["data"], values["embedding"], values["elmo"]
+        if self.data.source_is_path:
+            path = _plain_path(data["source"])  # which may be called like a built-in source
+            data["source"] = path if DataConfig(source=path).source_is_path else f"./{path}"
+        if data["second_test"] is not None:
+            data["second_test"] = _plain_path(data["second_test"])
+        if embedding["pretrained"] is not None:
+            embedding["pretrained"] = _plain_path(embedding["pretrained"])
+        if elmo is not None and elmo["model"] not in ELMO_MODELS:
+            folder = _plain_path(elmo["model"])
+            elmo["model"] = f"./{folder}" if folder in ELMO_MODELS else folder
+        return type(self).model_validate(values)
+
+    def unused_fields(self) -> tuple[str, ...]:
+        """Dotted names of the fields that have no effect in this run; a final dot stands for a whole section."""
+        data, embedding, elmo, model = self.data, self.embedding, self.elmo, self.model
+        cases: list[tuple[bool, tuple[str, ...]]] = [
+            (model.pooling != "attention", ("model.attention.",)),
+            (model.kind == "feed_forward", ("model.cell", "model.bidirectional")),
+            (embedding.pretrained is not None, ("embedding.initial_std",)),
+            (not data.source_is_path and data.second_test is None, ("data.columns.", "data.labels.")),
+            (data.source_is_path or data.source in _WITHOUT_RATINGS, ("data.neutral_band",)),
+        ]
+        if elmo is not None:
+            computed_anew = elmo.state == "carry" or elmo.backend == "allennlp"
+            cases += [
+                (elmo.combine == "alone", ("embedding.", "data.vocabulary.")),
+                (elmo.layers != "mix", ("elmo.layer_norm",)),
+                # The context-free vectors come from before the LSTM; `carry` still decides whether they are cached.
+                (elmo.layers == "token" and elmo.state != "carry", ("elmo.state",)),
+                (computed_anew, ("elmo.cache",)),
+                (not elmo.cached, ("elmo.storage",)),
+            ]
+        return tuple(name for applies, names in cases if applies for name in names)
+
+    def on_the_machine_of(self, other: "RunConfig") -> Self:
+        """This question with the operational sections of another configuration."""
+        return self.model_copy(update={name: getattr(other, name) for name in OPERATIONAL_SECTIONS})
+
+
+def _with_defaults(
+    values: dict[str, Any], defaults: dict[str, Any], unused: tuple[str, ...], prefix: str = ""
+) -> dict[str, Any]:
+    """Nested `values` in which fields whose dotted names begin like one of `unused` are those of `defaults`."""
+    changed = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            changed[name] = _with_defaults(value, defaults[name], unused, f"{prefix}{name}.")
+        else:
+            changed[name] = defaults[name] if f"{prefix}{name}".startswith(unused) else value
+    return changed
+
+
+def _plain_path(path: str) -> str:
+    """The usual spelling of a path, as long as it leads to the same file."""
+    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path's fails for a user that does not exist
+    plain = os.path.normpath(expanded)
+    for here in (str(Path.cwd()), os.environ.get("PWD", "")):  # the shell's name of it may lead over a symbolic link
+        if here and PurePath(plain).is_absolute() and PurePath(plain).is_relative_to(here):
+            plain = os.path.relpath(plain, here)
+    # `a/..` leads elsewhere where `a` is a symbolic link.
+    return plain if os.path.realpath(plain) == os.path.realpath(expanded) else expanded

@@ -1,0 +1,134 @@
+"""Mistakes on the command line: each is one message with its own exit code, never a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sentiment.config_file import load_config
+from sentiment.run_dir import Results, RunDir
+from tests.conftest import MakeExperiment
+from tests.small_runs import StopWhen, invented_tweets, write_tweets
+from tests.test_command_line import refused
+
+
+def test_mistakes_in_the_configuration_are_usage_errors(small_run_file: Path, tmp_path: Path) -> None:
+    assert "no such file" in refused(2, "train", tmp_path / "nothing.yaml")
+    assert "must look like section.field=value" in refused(2, "train", small_run_file, "--set", "seed")
+    message = refused(2, "train", small_run_file, "--set", "model.hiden_size=3", "--set", "seed=x")
+    assert "did you mean 'hidden_size'?" in message
+    assert "seed = 'x' (an override)" in message
+    assert "cuda:63" in refused(2, "train", small_run_file, "--results", tmp_path, "--set", "runtime.device=cuda:63")
+    assert "runtime.device = 'tpu'" in refused(2, "train", small_run_file, "--set", "runtime.device=tpu")
+    assert "learning_rate" in refused(2, "train", small_run_file, "--set", "training.learning_rate=.inf")
+
+
+def test_data_that_cannot_be_used_is_named(small_run_file: Path, tmp_path: Path) -> None:
+    def train_on(text: str) -> str:
+        (tmp_path / "some.csv").write_text(text)
+        return str(tmp_path / "some.csv")
+
+    options = ("train", small_run_file, "--results", tmp_path / "results", "--data")
+    assert "nothing.csv: no such file" in refused(1, *options, tmp_path / "nothing.csv")
+    assert "is empty" in refused(1, *options, train_on(""))
+    assert "no column 'label'; the file has 'text', 'lable'" in refused(2, *options, train_on("text,lable\na,1\n"))
+    assert "unknown label 'maybe'" in refused(1, *options, train_on("text,label\nnice,maybe\n"))
+    one_class = "text,label\n" + "".join(f"tweet {n} is nice,1\n" for n in range(200))
+    assert "0 negative" in refused(1, *options, train_on(one_class))
+    assert list((tmp_path / "results" / "runs" / "single").iterdir()) == []  # nothing that a report would show
+
+
+@pytest.mark.parametrize("name", ["run.json", "checkpoints/step-1.ckpt"])
+def test_mistake_deletes_no_run_that_has_begun(small_run_file: Path, tmp_path: Path, name: str) -> None:
+    options = ("train", small_run_file, "--results", tmp_path, "--data", tmp_path / "nothing.csv")
+    run_dir = Results(tmp_path).run_dir(load_config(small_run_file, [f"data.source={options[-1]}"]).run_id)
+    (run_dir.path / name).parent.mkdir(parents=True)
+    (run_dir.path / name).touch()
+    assert "nothing.csv: no such file" in refused(1, *options)
+    assert (run_dir.path / name).exists()
+
+
+def test_divergence_is_a_message(small_run_file: Path, tmp_path: Path) -> None:
+    changes = [
+        *("--set", "model.kind=feed_forward", "--set", "model.pooling=mean", "--set", "training.optimizer=sgd"),
+        *("--set", "training.learning_rate=1e30", "--set", "training.clip=null"),
+    ]
+    message = refused(1, "train", small_run_file, "--results", tmp_path, *changes)
+    assert "training.learning_rate = 1e+30 is too high" in message
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "digest"])
+def test_directory_that_holds_no_run_is_named(command: str, tmp_path: Path) -> None:
+    texts = ["nice"] if command == "predict" else []
+    assert f"{tmp_path}: is not a run's directory" in refused(2, command, tmp_path, *texts)
+
+
+def test_unfinished_run_is_told_apart(experiment: MakeExperiment, tmp_path: Path) -> None:
+    run = experiment()
+    assert run.attempt(StopWhen(lambda asked: True)) is not None
+    assert "is not completed yet" in refused(2, "evaluate", run.run_dir.path)
+    assert "is not completed yet" in refused(2, "digest", run.run_dir.path)
+    for path in run.run_dir.checkpoints.iterdir():
+        path.unlink()
+    assert "no epoch is saved yet" in refused(1, "predict", run.run_dir.path, "nice")
+
+
+def test_damaged_files_of_a_run_are_named(experiment: MakeExperiment) -> None:
+    run = experiment(training__epochs=1)
+    run.complete()
+    run.run_dir.best_weights.write_bytes(run.run_dir.best_weights.read_bytes()[:-5])
+    assert "best.ckpt: is truncated or altered" in refused(1, "predict", run.run_dir.path, "nice")
+    run.run_dir.result_file.write_text("{}")
+    assert "result.json: is not a valid record" in refused(1, "evaluate", run.run_dir.path)
+    run.run_dir.result_file.write_text('{"schema_version": 99}')
+    assert "has schema version 99, this program reads 1" in refused(1, "evaluate", run.run_dir.path)
+    run.run_dir.config_file.write_text("{")
+    assert "config.json: is not a configuration" in refused(1, "predict", run.run_dir.path, "nice")
+
+
+def test_prediction_wants_texts_or_a_file_with_its_output(trained: RunDir, tmp_path: Path) -> None:
+    table = write_tweets(tmp_path / "in.csv", invented_tweets(5))
+    for arguments in ([], ["nice", "--file", table, "--out", "x"], ["--file", table], ["nice", "--out", "x"]):
+        assert "predict takes either" in refused(2, "predict", trained.path, *arguments)
+    missing = tmp_path / "nowhere" / "out.csv"
+    assert f"No such file or directory: '{missing}'" in refused(
+        1, "predict", trained.path, "--file", table, "--out", missing
+    )
+    assert "nothing.csv: no such file" in refused(
+        1, "predict", trained.path, "--file", tmp_path / "nothing.csv", "--out", tmp_path / "o.csv"
+    )
+
+
+def test_results_that_cannot_be_written_are_named(small_run_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "cannot be written" in refused(1, "train", small_run_file, "--results", tmp_path / "file" / "results")
+
+
+def test_run_directory_of_another_configuration_is_refused(
+    small_run_file: Path, trained: RunDir, tmp_path: Path
+) -> None:
+    run_dir = Results(tmp_path).run_dir(load_config(small_run_file).run_id)
+    run_dir.path.mkdir(parents=True)
+    other = trained.read_config().model_copy(update={"seed": 99})
+    run_dir.config_file.write_text(other.model_dump_json())
+    assert f"belongs to run {other.run_id}, not to" in refused(1, "train", small_run_file, "--results", tmp_path)
+
+
+def test_a_process_ends_with_the_same_codes(trained: RunDir, tmp_path: Path) -> None:
+    def call(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "sentiment", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    good = call("evaluate", trained.path)
+    assert (good.returncode, good.stderr) == (0, "")
+    bad = call("digest", tmp_path)
+    assert bad.returncode == 2
+    assert bad.stdout == ""
+    assert bad.stderr.startswith(f"error: {tmp_path}: is not a run's directory")
+    assert call("trian").returncode == 2
+
+
+def test_unknown_elmo_model_is_refused_with_the_published_names(tmp_path: Path) -> None:
+    message = refused(1, "elmo-weights", "smal", "--results", tmp_path)
+    assert "'smal': published are small, medium, original, original-5.5b" in message

@@ -1,0 +1,227 @@
+"""The identity of a run: one id for all spellings of a question, another id for another question."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment.config import OPERATIONAL_SECTIONS, ElmoConfig, RunConfig
+from sentiment.config.model import ELMO_MODELS
+from sentiment.config_file import as_written, dotted, resolve
+from sentiment.elmo.models import PUBLISHED, TINY
+
+# Another value of each field that has an effect in every run.
+IN_EVERY_RUN: dict[str, Any] = {
+    "seed": 2,
+    "data.source": "sample",
+    "data.second_test": "other.csv",
+    "data.validation_fraction": 0.2,
+    "data.test_fraction": 0.2,
+    "data.max_rows": 500,
+    "data.text.unescape_html": False,
+    "data.text.urls": "keep",
+    "data.text.mentions": "keep",
+    "data.text.hashtags": "split",
+    "data.text.emoticons": "mask",
+    "data.text.shorten_elongations": False,
+    "data.text.lowercase": False,
+    "data.text.stop_words": "all",
+    "elmo.model": "tiny",
+    "elmo.layers": "top",
+    "elmo.combine": "alone",
+    "elmo.dropout": 0.5,
+    "elmo.backend": "allennlp",
+    "elmo.precision": "bf16",
+    "model.kind": "feed_forward",
+    "model.hidden_size": 7,
+    "model.layers": 2,
+    "model.pooling": "mean",
+    "model.dropout": 0.5,
+    "training.optimizer": "sgd",
+    "training.learning_rate": 0.5,
+    "training.batch_size": 7,
+    "training.epochs": 7,
+    "training.clip": None,
+    "training.l2": 0.5,
+    "training.early_stopping.metric": "f1",
+    "training.early_stopping.patience": None,
+    "training.precision": "bf16",
+    "training.log_every": 7,
+    "training.accuracies": (0.5,),
+    "training.overfit_gap": 0.5,
+}
+
+ALONE = {"elmo.combine": "alone"}
+TABLE = {"data.source": "tweets.csv"}
+FEED_FORWARD = {"model.kind": "feed_forward"}
+TOKEN_LAYER = {"elmo.layers": "token"}
+
+# Of each other field: another value, settings under which it has an effect, and settings under which it has none.
+IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
+    "data.columns.text": ("tweet", TABLE, [{}, {"data.source": "sentiment140"}]),
+    "data.columns.label": ("class", {"data.second_test": "other.csv"}, [{}, {"data.source": "sample"}]),
+    "data.columns.user": ("author", TABLE, [{}]),
+    "data.columns.id": (0, TABLE, [{}]),
+    "data.labels.negative": (("bad",), TABLE, [{}]),
+    "data.labels.positive": (("good",), {"data.second_test": "other.csv"}, [{}]),
+    "data.labels.ignored": (("so so",), TABLE, [{}]),
+    "data.neutral_band": (0.7, {}, [TABLE, {"data.source": "sample"}, {"data.source": "sentiment140"}]),
+    "data.vocabulary.min_count": (7, {}, [ALONE]),
+    "data.vocabulary.max_size": (7, {}, [ALONE]),
+    "embedding.size": (7, {}, [ALONE]),
+    "embedding.initial_std": (0.7, {}, [ALONE, {"embedding.pretrained": "vectors.txt"}]),
+    "embedding.pretrained": ("vectors.txt", {}, [ALONE]),
+    "embedding.trainable": (False, {}, [ALONE]),
+    "embedding.dropout": (0.7, {}, [ALONE]),
+    "embedding.token_dropout": (0.7, {}, [ALONE]),
+    "elmo.layer_norm": (True, {}, [{"elmo.layers": "top"}, TOKEN_LAYER]),
+    "elmo.state": ("zero", {"elmo.layers": "first"}, [TOKEN_LAYER, TOKEN_LAYER | {"elmo.cache": "off"}]),
+    "elmo.storage": ("fp32", {}, [{"elmo.cache": "off"}, {"elmo.state": "carry"}, {"elmo.backend": "allennlp"}]),
+    "elmo.cache": ("off", {}, [{"elmo.state": "carry"}, {"elmo.backend": "allennlp"}]),
+    "model.cell": ("gru", {}, [FEED_FORWARD]),
+    "model.bidirectional": (False, {}, [FEED_FORWARD]),
+    "model.attention.d_a": (7, {"model.pooling": "attention"}, [{}, {"model.pooling": "mean"}]),
+    "model.attention.r": (7, {"model.pooling": "attention"}, [{}, {"model.pooling": "max"}]),
+    "model.attention.penalty": (0.7, {"model.pooling": "attention"}, [{}, {"model.pooling": "last"}]),
+}
+
+
+def _config(parameters: Mapping[str, Any]) -> RunConfig:
+    return resolve({"elmo": {}}, parameters, "a test")
+
+
+def test_every_field_of_the_schema_is_classified() -> None:
+    """Whoever adds a field says here when it has an effect; if it hasn't always, `unused_fields` must know as well."""
+    schema = dotted(RunConfig(elmo=ElmoConfig()).model_dump())
+    questions = {name for name in schema if name.split(".")[0] not in OPERATIONAL_SECTIONS}
+    assert questions == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
+    assert not IN_EVERY_RUN.keys() & IN_SOME_RUNS.keys()
+
+
+@pytest.mark.parametrize("field", IN_EVERY_RUN)
+def test_field_with_an_effect_changes_the_id(field: str) -> None:
+    assert _config({field: IN_EVERY_RUN[field]}).run_id != _config({}).run_id
+
+
+@pytest.mark.parametrize("field", IN_SOME_RUNS)
+def test_field_changes_the_id_of_those_runs_only_in_which_it_has_an_effect(field: str) -> None:
+    value, used, unused = IN_SOME_RUNS[field]
+    assert _config(used | {field: value}).run_id != _config(used).run_id
+    assert not field.startswith(_config(used).unused_fields())
+    for settings in unused:
+        changed = _config(settings | {field: value})
+        assert changed == _config(settings), settings
+        assert changed.run_id == _config(settings).run_id, settings
+        assert field.startswith(changed.unused_fields()), settings
+
+
+def test_id_does_not_depend_on_the_machine_and_the_description() -> None:
+    for parameters in (
+        {"description": "another"},
+        {"runtime.device": "cpu", "runtime.threads": 3},
+        {"runtime.checkpoint.every_steps": 5, "runtime.time_limit_seconds": 9},
+        {"tracking.wandb": "offline"},
+    ):
+        assert resolve({}, parameters, "file").run_id == RunConfig().run_id
+
+
+def test_id_does_not_depend_on_how_a_value_is_written() -> None:
+    spelled_out = resolve(RunConfig().model_dump(mode="json"), {}, "file")
+    assert spelled_out.run_id == RunConfig().run_id
+    assert resolve({}, {"training.clip": 1}, "file").run_id == resolve({}, {"training.clip": 1.0}, "file").run_id
+
+
+def test_id_is_stable() -> None:
+    """Directories of finished runs are named after it: if this fails, every run would be trained again."""
+    assert RunConfig().run_id == "bilstm64-mean_max-s1-e9c18099"
+    assert resolve({}, {}, "file").run_id == "bilstm64-mean_max-s1-e9c18099"
+    changed = resolve({}, {"model.kind": "feed_forward", "model.pooling": "mean", "model.layers": 2}, "file")
+    assert changed.run_id == f"ff2x64-mean-s1-{changed.fingerprint()[:8]}"
+
+
+def test_configuration_that_is_read_back_keeps_the_id_that_earlier_versions_gave_it() -> None:
+    """They hashed fields without effect, too."""
+    written = as_written({}, {"model.attention.r": 7}, "file")
+    assert written.run_id == "bilstm64-mean_max-s1-73a2ac00"
+    assert RunConfig.model_validate_json(written.model_dump_json()).run_id == written.run_id
+    assert written.canonical() == RunConfig()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with some files, which is the current one; the home is beside it."""
+    (tmp_path / "project" / "data").mkdir(parents=True)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PWD", str(tmp_path / "project"))
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+PATHS = ["data.source", "data.second_test", "embedding.pretrained", "elmo.model"]
+
+
+def _read_path(field: str, path: str) -> str:
+    section, name = field.split(".")
+    # Beside a table the columns of a second test set mean something; without ELMo's `alone` the vectors do.
+    return str(getattr(getattr(_config({field: path}), section), name))
+
+
+@pytest.mark.parametrize("field", PATHS)
+@pytest.mark.parametrize(
+    ("spelling", "plain"),
+    [
+        ("tweets.csv", "tweets.csv"),
+        ("./tweets.csv", "tweets.csv"),
+        ("data/../tweets.csv", "tweets.csv"),
+        ("data//x.csv", "data/x.csv"),
+        ("{project}/data/x.csv", "data/x.csv"),
+        ("{project}/./tweets.csv", "tweets.csv"),
+        ("../home/x.csv", "../home/x.csv"),
+        ("{home}/x.csv", "{home}/x.csv"),
+        ("~/x.csv", "{home}/x.csv"),
+    ],
+)
+def test_a_path_is_spelled_in_one_way(project: Path, field: str, spelling: str, plain: str) -> None:
+    places = {"project": project, "home": project.parent / "home"}
+    assert _read_path(field, spelling.format(**places)) == plain.format(**places)
+
+
+def test_a_path_in_the_current_folder_is_found_over_the_shells_name_of_it_as_well(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = project.parent / "link"
+    link.symlink_to(project)
+    monkeypatch.setenv("PWD", str(link))
+    assert _read_path("data.source", str(link / "tweets.csv")) == "tweets.csv"
+
+
+def test_run_ids_survive_when_the_project_is_moved(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _config({"data.source": str(project / "tweets.csv")}).run_id
+    moved = project.rename(project.with_name("moved"))
+    monkeypatch.chdir(moved)
+    monkeypatch.setenv("PWD", str(moved))
+    assert _config({"data.source": str(moved / "tweets.csv")}).run_id == before
+
+
+def test_dots_behind_a_symbolic_link_are_kept(project: Path) -> None:
+    (project.parent / "elsewhere" / "inner").mkdir(parents=True)
+    (project / "linked").symlink_to(project.parent / "elsewhere" / "inner")
+    assert _read_path("data.source", "linked/../tweets.csv") == "linked/../tweets.csv"
+    assert _read_path("data.source", "linked/tweets.csv") == "linked/tweets.csv"
+
+
+def test_a_file_or_folder_that_is_called_like_something_built_in_is_not_taken_for_it(project: Path) -> None:
+    assert _read_path("data.source", "./vader") == "./vader"
+    assert _read_path("data.source", str(project / "vader")) == "./vader"
+    assert _read_path("data.source", "vader") == "vader"
+    assert _read_path("elmo.model", "data/../small") == "./small"
+    assert _read_path("elmo.model", "small") == "small"
+    assert _config({"elmo.model": "./small"}).run_id != _config({"elmo.model": "small"}).run_id
+
+
+def test_names_of_elmo_models_are_those_that_can_be_found() -> None:
+    assert set(ELMO_MODELS) == {*PUBLISHED, TINY}
+    assert not any(os.sep in name for name in ELMO_MODELS)
