@@ -7,11 +7,15 @@ from statistics import fmean
 from typing import Any
 
 from jobs.grids.sweep_file import BaseRuns, Metric, SweepFile
-from jobs.tasks.failure import comes_again
 from sentiment.config_file import read_yaml
-from sentiment.errors import UsageError
+from sentiment.errors import DivergedError, UsageError
 from sentiment.records import Failure, GridPlan, PlannedRun, Result
 from sentiment.run_dir import Results
+
+# Errors that follow from the configuration alone, so that every attempt meets them. All others may go away without
+# changing the run: with more memory or time, on another node, after a file was put back.
+_IN_THE_CONFIGURATION = {DivergedError.__name__}
+
 
 Finished = tuple[PlannedRun, Result]
 Failed = tuple[PlannedRun, Failure]
@@ -94,7 +98,7 @@ def _ended(name: str, plan: GridPlan, results: Results) -> tuple[list[Finished],
         run_dir = results.run_dir(run.run_id, plan.name)
         if result := run_dir.read_result():
             finished.append((run, result))
-        elif (failure := run_dir.read_failure()) and comes_again(failure):
+        elif (failure := run_dir.read_failure()) and failure.error in _IN_THE_CONFIGURATION:
             failed.append((run, failure))
         else:
             unfinished.append(run.run_id)

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import submitit
@@ -74,7 +75,7 @@ def _executor(submission: Submission) -> _Sbatch:
         array_parallelism=submission.parallelism,
         stderr_to_stdout=True,
     )
-    if submission.kind != "report":
+    if submission.job_kind.is_array:
         executor.parameters["map_count"] = len(submission.tasks)
     return executor
 
@@ -103,8 +104,8 @@ def _asked(resources: Resources) -> dict[str, Any]:
 
 
 def _command(submission: Submission) -> str:
-    if submission.kind == "report":
-        return shlex.join([sys.executable, "-u", "-m", "report", "build", "--results", submission.results])
+    if submission.job_kind.command:
+        return shlex.join(submission.job_kind.command(Path(submission.results)))
     return shlex.join([*_GUARD, sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)])
 
 

@@ -1,1 +1,4 @@
-"""What runs inside a job or a local process: an attempt at one or several runs."""
+"""The programs that train: what runs inside a Slurm task or a local process. Imported by `jobs.local` only.
+
+The only modules of `jobs`, besides the table of job kinds, that know training.
+"""
