@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from sentiment.config_file import yaml_text
+
 SCHEMA_VERSION = 1
 
 THRESHOLD = 0.5
@@ -170,7 +172,12 @@ class PlannedRun(Record):
     index: int
     run_id: str
     parameters: dict[str, Any]
-    """What distinguishes it from the base run: values by dotted name, as in `model.hidden_size`."""
+    """Values by dotted name, as in `model.hidden_size`: laid over the grid's base file they are this run."""
+
+    def overrides(self, *sections: str) -> list[str]:
+        """The parameters as options of `python -m sentiment`; of some sections only (`data.`), if any is named."""
+        chosen = (pair for pair in self.parameters.items() if not sections or pair[0].startswith(sections))
+        return [word for name, value in chosen for word in ("--set", f"{name}={yaml_text(value)}")]
 
 
 class GridPlan(Record):
@@ -185,7 +192,11 @@ class GridPlan(Record):
     """What the best run is chosen by, as W&B names it: `validation/f1`, for example."""
     goal: Literal["maximize", "minimize"]
     base: str
-    """The configuration file that all runs start from."""
+    """The configuration file that the parameters of all runs are laid over."""
     parameters: dict[str, list[Any]]
     """The values that each parameter may take, by dotted name; constants have one."""
     runs: list[PlannedRun]
+
+    def command(self, run: PlannedRun) -> list[str]:
+        """What trains one of the runs by itself: the same configuration, so the same run id."""
+        return ["python", "-m", "sentiment", "train", self.base, *run.overrides()]

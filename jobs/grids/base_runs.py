@@ -29,8 +29,10 @@ class Base:
     """The file that it comes from."""
     values: dict[str, Any]
     """By section."""
+    file_values: dict[str, Any]
+    """Those of the file in the grid's `command`; the same, unless the base is a run of another grid."""
     parameters: dict[str, Any]
-    """What distinguishes a run of another grid from the file that all of its runs start from."""
+    """Of a run of another grid: its parameters there."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,13 @@ def find_bases(sweep: SweepFile, results: Results) -> Bases:
     A run that fails by itself however often it is run does not keep its grid unfinished, and is left out.
 
     Raises:
-        ConfigError: the base run's file is missing or is no YAML.
+        ConfigError: the file in the grid's `command` is missing or is no YAML.
         UsageError: the other grid is not planned or not finished, or none of its runs is wanted.
         RunDirError: a run of the other grid cannot be read.
     """
-    wanted = sweep.controller.base
+    wanted, file_values = sweep.controller.base, read_yaml(sweep.base_file)
     if wanted is None:
-        return Bases([Base(str(sweep.base_file), read_yaml(sweep.base_file), {})], [])
+        return Bases([Base(str(sweep.base_file), file_values, file_values, {})], [])
     plan = results.read_grid(wanted.grid)
     if plan is None:
         raise UsageError(
@@ -77,12 +79,12 @@ def find_bases(sweep: SweepFile, results: Results) -> Bases:
             chosen = _best(sweep.name, plan, finished, sweep.metric, wanted)
     except UsageError as error:
         raise UsageError("\n".join([str(error), *(f"left out: {line}" for line in left_out)])) from None
-    return Bases([_base(run, plan, results) for run in chosen], left_out)
-
-
-def _base(run: PlannedRun, plan: GridPlan, results: Results) -> Base:
-    run_dir = results.run_dir(run.run_id, plan.name)
-    return Base(str(run_dir.config_file), run_dir.read_config().model_dump(mode="json"), run.parameters)
+    found = []
+    for run in chosen:
+        run_dir = results.run_dir(run.run_id, plan.name)
+        values = run_dir.read_config().model_dump(mode="json")
+        found.append(Base(str(run_dir.config_file), values, file_values, run.parameters))
+    return Bases(found, left_out)
 
 
 def _ended(name: str, plan: GridPlan, results: Results) -> tuple[list[Finished], list[Failed]]:

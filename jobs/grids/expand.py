@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.grids.base_runs import Base
-from sentiment.config import RunConfig
-from sentiment.config_file import resolve
+from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
+from sentiment.config_file import dotted, resolve
 from sentiment.errors import ConfigError
 
 # scikit-learn's way to draw depends on the share of all combinations that is asked for: with more than 99 % they even
@@ -31,9 +31,10 @@ class Draw:
 
 @dataclass(frozen=True)
 class ExpandedRun:
-    """A configuration, and what distinguishes it from its base."""
+    """A configuration, and what distinguishes it from the file in the grid's `command`."""
 
     parameters: dict[str, Any]
+    """By dotted name."""
     config: RunConfig
 
 
@@ -73,6 +74,8 @@ def expand(bases: Sequence[Base], space: Mapping[str, Sequence[Any]], draw: Draw
             continue
         parameters = _effective(base.parameters | combination, config)
         config = resolve(base.values, _effective(combination, config), base.origin)
+        if base.file_values is not base.values:
+            parameters |= _differences(config, resolve(base.file_values, parameters, base.origin))
         runs.setdefault(config.run_id, ExpandedRun(parameters, config))
     mistakes = [_describe(line, combinations, asked) for line, combinations in refused.items()]
     return Expansion(list(runs.values()), mistakes)
@@ -103,6 +106,13 @@ def _drawn(space: Mapping[str, Sequence[Any]], draw: Draw) -> Iterator[dict[str,
 def _effective(parameters: dict[str, Any], config: RunConfig) -> dict[str, Any]:
     unused = config.unused_fields()
     return {name: value for name, value in parameters.items() if not name.startswith(unused)}
+
+
+def _differences(config: RunConfig, other: RunConfig) -> dict[str, Any]:
+    """The fields of a run's identity in which it differs from another, with its own values, by dotted name."""
+    operational = set(OPERATIONAL_SECTIONS)
+    ours, theirs = (dotted(one.model_dump(mode="json", exclude=operational)) for one in (config, other))
+    return {name: value for name, value in ours.items() if name not in theirs or theirs[name] != value}
 
 
 def _describe(line: str, combinations: list[dict[str, Any]], asked: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jobs.grids.base_runs import Base, Bases, find_bases
+from jobs.grids.base_runs import Bases, find_bases
 from jobs.grids.expand import Draw, ExpandedRun, Expansion, expand
 from jobs.grids.requirements import missing_for
 from jobs.grids.sweep_file import SweepFile, read_sweep
@@ -75,7 +75,7 @@ def _grid(sweep: SweepFile, bases: Bases, space: dict[str, list[Any]], expansion
         metric=sweep.metric.name,
         goal=sweep.metric.goal,
         base=str(sweep.base_file),
-        parameters=_values_of_bases(bases.chosen) | space,
+        parameters=_values_in(expansion.runs) | space,
         runs=[_planned(index, run) for index, run in enumerate(expansion.runs)],
     )
     return ExpandedGrid(plan, [run.config for run in expansion.runs], bases.left_out)
@@ -85,11 +85,11 @@ def _planned(index: int, run: ExpandedRun) -> PlannedRun:
     return PlannedRun(index=index, run_id=run.config.run_id, parameters=run.parameters)
 
 
-def _values_of_bases(bases: Sequence[Base]) -> dict[str, list[Any]]:
-    """The values in which runs of another grid differ, which are as much a choice as those of the file."""
+def _values_in(runs: Sequence[ExpandedRun]) -> dict[str, list[Any]]:
+    """The values of each parameter; those that come from runs of another grid are as much a choice as the file's."""
     found: dict[str, list[Any]] = {}
-    for base in bases:
-        for name, value in base.parameters.items():
+    for run in runs:
+        for name, value in run.parameters.items():
             if value not in found.setdefault(name, []):
                 found[name].append(value)
     return found
@@ -102,15 +102,13 @@ def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Result
         ConfigError: planned runs are not among those of the file.
     """
     configs = {config.run_id: config for config in grid.configs}
-    known = {run.run_id for run in planned.runs}
-    if lost := [run for run in planned.runs if run.run_id not in configs]:
+    now = {run.run_id: run for run in grid.plan.runs}
+    if lost := [run for run in planned.runs if run.run_id not in now]:
         raise ConfigError(_explain_change(planned, lost, grid.plan, path, results))
-    new = [run for run in grid.plan.runs if run.run_id not in known]
-    added = [run.model_copy(update={"index": len(planned.runs) + number}) for number, run in enumerate(new)]
-    runs = [*planned.runs, *added]
-    return replace(
-        grid, plan=grid.plan.model_copy(update={"runs": runs}), configs=[configs[run.run_id] for run in runs]
-    )
+    order = [*dict.fromkeys([*(run.run_id for run in planned.runs), *now])]
+    # Parameters are those of now, since the base file may be another one than that of an earlier plan.
+    runs = [now[run_id].model_copy(update={"index": index}) for index, run_id in enumerate(order)]
+    return replace(grid, plan=grid.plan.model_copy(update={"runs": runs}), configs=[configs[one] for one in order])
 
 
 def _explain_change(planned: GridPlan, lost: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:

@@ -1,9 +1,9 @@
 """What submitting a grid would do: its runs, what they differ in, what they cost, and what Slurm would be asked."""
 
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import completed_elsewhere
@@ -18,7 +18,9 @@ from jobs.slurm.slurm_settings import number_in
 from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
 from jobs.status.selection import missing_runs
 from sentiment.config import RunConfig
+from sentiment.config_file import yaml_text
 from sentiment.errors import NoSlurmError
+from sentiment.records import PlannedRun
 from sentiment.run_dir import Results
 
 _GIGABYTE = 1e9
@@ -52,10 +54,10 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
 
 
 def _show_runs(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[str]:
-    """What all runs have in common, and a line for each with what it differs in."""
+    """What all runs have in common, a line for each with what it differs in, and how the first is run by itself."""
     runs = grid.plan.runs
     names = list(dict.fromkeys(name for run in runs for name in run.parameters))
-    values = {name: [_text(run.parameters, name) for run in runs] for name in names}
+    values = {name: [_text(run, name) for run in runs] for name in names}
     common = [name for name in names if len(set(values[name])) == 1 and len(runs) > 1]
     different = [name for name in names if name not in common]
     shared = "".join(f", {name}={values[name][0]}" for name in common)
@@ -68,6 +70,7 @@ def _show_runs(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    yield f"the first by itself: {shlex.join(grid.plan.command(runs[0]))}"
 
 
 def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
@@ -89,8 +92,8 @@ def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]
         yield f"  by completed runs on {', '.join(costs.devices)}: {told}"
 
 
-def _text(parameters: dict[str, Any], name: str) -> str:
-    return str(parameters[name]) if name in parameters else "-"
+def _text(run: PlannedRun, name: str) -> str:
+    return yaml_text(run.parameters[name]) if name in run.parameters else "-"
 
 
 def _most_tasks() -> int:
