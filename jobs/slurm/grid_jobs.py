@@ -52,8 +52,8 @@ class GridJobs:
             name=f"task {folder.job(number)}" if folder.receipt else folder.submission.name,
             job=_find(self._jobs, key),
             asked=self.queue is not None,
-            cancelled=folder.is_cancelled(number, run_id),
-            siblings_go_on=not folder.is_cancelled(number),
+            cancelled=not {number, run_id}.isdisjoint(self._cancelled[folder]),
+            siblings_go_on=number not in self._cancelled[folder],
             log=lambda: folder.log_file(number),
             accounted=lambda: _find(self._accounting, key),
             broken_dependency=lambda: self._failure_before(folder),
@@ -72,6 +72,10 @@ class GridJobs:
     @cached_property
     def _jobs(self) -> dict[tuple[str, int | None], Job]:
         return {(job.name, job.task): job for job in self.queue or ()}
+
+    @cached_property
+    def _cancelled(self) -> dict[SubmissionDir, set[int | str]]:
+        return {folder: folder.cancelled for folder in self.submissions}
 
     @cached_property
     def _held(self) -> list[Job]:

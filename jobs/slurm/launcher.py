@@ -103,7 +103,7 @@ class SlurmLauncher:
         whole = [place for place, run_ids in tasks.items() if run_ids <= chosen]
         for folder, task in tasks:
             if (folder, task) not in whole:
-                folder.cancel_runs(tasks[folder, task] & chosen)
+                folder.cancel(tasks[folder, task] & chosen)
         _cancel_tasks(whole)
         return [run_id for run_ids in tasks.values() for run_id in run_ids & chosen]
 

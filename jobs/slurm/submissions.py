@@ -107,13 +107,8 @@ class SubmissionDir:
 
     @property
     def cancelled_file(self) -> Path:
-        """Numbers of the tasks that `jobs cancel` ended: they do not go on, whatever starts them."""
+        """What `jobs cancel` ended and nothing starts again: numbers of tasks, and ids of runs whose siblings go on."""
         return self.path / "cancelled.json"
-
-    @property
-    def cancelled_runs_file(self) -> Path:
-        """Ids of single runs that `jobs cancel` ended, while other runs of their task go on."""
-        return self.path / "cancelled-runs.json"
 
     @property
     def logs(self) -> Path:
@@ -143,19 +138,9 @@ class SubmissionDir:
         return _read(self.receipt_file, Receipt) if self.receipt_file.exists() else None
 
     @property
-    def cancelled(self) -> set[int]:
-        """Numbers of the cancelled tasks."""
-        return {int(number) for number in _read_list(self.cancelled_file)}
-
-    @property
-    def cancelled_runs(self) -> set[str]:
-        """Ids of the runs that were cancelled one by one."""
-        return {str(run) for run in _read_list(self.cancelled_runs_file)}
-
-    def is_cancelled(self, task: int, run_id: str | None = None) -> bool:
-        """Whether a task, or one of its runs, was cancelled; a task is if all of its runs are."""
-        runs = {run_id} if run_id else set(self.submission.tasks[task])
-        return task in self.cancelled or (bool(runs) and runs <= self.cancelled_runs)
+    def cancelled(self) -> set[int | str]:
+        """Numbers of the cancelled tasks, and ids of the runs that were cancelled one by one."""
+        return set(json.loads(self.cancelled_file.read_bytes())) if self.cancelled_file.exists() else set()
 
     @property
     def job_id(self) -> str:
@@ -169,11 +154,7 @@ class SubmissionDir:
         return self.receipt.job_id
 
     def job(self, task: int) -> str:
-        """A task's name for Slurm's commands.
-
-        Raises:
-            RunDirError: there is no receipt.
-        """
+        """A task's name for Slurm's commands; needs the receipt, like `job_id`."""
         return f"{self.job_id}_{task}" if self.submission.job_kind.is_array else self.job_id
 
     def log_file(self, task: int) -> Path | None:
@@ -203,13 +184,9 @@ class SubmissionDir:
         """Slurm knows nothing of this intent, so it no longer counts."""
         self.submission_file.rename(self.path / "withdrawn.json")
 
-    def cancel(self, tasks: Iterable[int]) -> None:
-        """Mark tasks as cancelled. The caller must hold the grid's lock."""
-        write_json(self.cancelled_file, sorted(self.cancelled.union(tasks)))
-
-    def cancel_runs(self, run_ids: Iterable[str]) -> None:
-        """Mark single runs as cancelled. The caller must hold the grid's lock."""
-        write_json(self.cancelled_runs_file, sorted(self.cancelled_runs.union(run_ids)))
+    def cancel(self, marks: Iterable[int | str]) -> None:
+        """Mark tasks, by number, and runs, by id, as cancelled. The caller must hold the grid's lock."""
+        write_json(self.cancelled_file, sorted(self.cancelled.union(marks), key=str))
 
 
 def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds: int, after: str | None) -> Submission:
@@ -266,14 +243,6 @@ def reconcile(submissions: Iterable[SubmissionDir], queue: Iterable[Job]) -> lis
             folder.accept(job_id)
         known.append(folder)
     return known
-
-
-def _read_list(path: Path) -> list[int | str]:
-    try:
-        found: list[int | str] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return []
-    return found
 
 
 def _read(path: Path, kind: type[R]) -> R:

@@ -58,8 +58,8 @@ class ArrayTask:
 
     @property
     def cancelled(self) -> bool:
-        """Whether `jobs cancel` has ended the task, or each of its runs, by now."""
-        return self.folder.is_cancelled(self.task)
+        """Whether `jobs cancel` has ended the task by now."""
+        return self.task in self.folder.cancelled
 
     @property
     def _results(self) -> Results:
@@ -91,7 +91,7 @@ class ArrayTask:
         return Outcome.OUT_OF_TIME
 
     def _is_over(self, config: RunConfig) -> bool:
-        return self._run_dir(config).completed or config.run_id in self.folder.cancelled_runs
+        return self._run_dir(config).completed or config.run_id in self.folder.cancelled
 
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
         return attempt_run(config, self._results, self.folder.submission.grid, stop)
@@ -102,7 +102,7 @@ class ArrayTask:
         run_ids = [config.run_id for config in configs]
 
         def cancelled() -> set[int]:
-            marked = self.folder.cancelled_runs
+            marked = self.folder.cancelled
             return {number for number, run_id in enumerate(run_ids) if run_id in marked}
 
         codes = side_by_side(works, stop, cancelled)

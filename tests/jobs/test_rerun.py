@@ -233,13 +233,12 @@ def test_cancelling_one_run_of_a_task_leaves_the_others_alone(
     launcher = _launcher(results, [queued(folder, task, "Priority") for task in (0, 1)], [folder])
     assert launcher.cancel(_rows(launcher), {"run-1"}) == ["run-1"]
     assert orders() == []
-    assert [folder.is_cancelled(0, run) for run in ("run-0", "run-1")] == [False, True]
-    assert not folder.is_cancelled(0)
+    assert folder.cancelled == {"run-1"}
     launcher.jobs = GridJobs(launcher.jobs.submissions, launcher.jobs.queue)
     assert [(row.state, row.active) for row in _rows(launcher)[:2]] == [("PENDING", True), ("CANCELLED", False)]
     assert launcher.cancel(_rows(launcher), {"run-0"}) == ["run-0"]  # the last that goes on: now the task is cancelled
     assert orders() == ["scancel 7_0"]
-    assert folder.is_cancelled(0)
+    assert folder.cancelled == {0, "run-1"}
 
 
 def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(

@@ -180,11 +180,11 @@ def test_run_of_a_task_that_is_cancelled_saves_and_ends_while_its_sibling_comple
     skipped = small_config(tweets_file, seed=111, **long)
     goes_on = small_config(tweets_file, seed=112, training__epochs=12, training__early_stopping__patience=12)
     folder = _submission(shared_results, [[cancelled, skipped, goes_on]])
-    folder.cancel_runs([skipped.run_id])
+    folder.cancel([skipped.run_id])
     run_dirs = {config.run_id: shared_results.run_dir(config.run_id, GRID) for config in (cancelled, skipped, goes_on)}
     process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
     assert wait_until(lambda: len(run_dirs[cancelled.run_id].read_metrics()) > 3, process)
-    folder.cancel_runs([cancelled.run_id])
+    folder.cancel([cancelled.run_id])
     output, _ = process.communicate()
     assert process.returncode == Outcome.COMPLETED, output
     assert run_dirs[goes_on.run_id].completed
