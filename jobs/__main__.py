@@ -181,17 +181,11 @@ def sync(
 
     Ends with 0 when all is there, and with 1 if anything failed. It can be repeated at any time.
     """
-    from jobs.status.grid_status import read_status
-    from jobs.status.selection import is_meant
     from jobs.sync import find_runs, upload_report, upload_runs
     from sentiment.run_dir import Results
 
     while True:
-        running = watch and any(
-            row.active and is_meant(grid.name, row.run_id, targets or [])
-            for grid in read_status(Results(results))
-            for row in grid.rows
-        )
+        running = watch and _any_active(targets or [], results)
         run_dirs = find_runs(targets or [], Results(results))
         failed = False
         for upload in upload_runs(run_dirs, replace, limit):
@@ -217,6 +211,15 @@ def _options(local: bool, at_once: int | None, cluster: Path) -> "LaunchOptions"
     from jobs.launcher import LaunchOptions
 
     return LaunchOptions(cluster, local, at_once, typer.echo)
+
+
+def _any_active(targets: list[str], results: Path) -> bool:
+    from jobs.status.grid_status import read_status
+    from jobs.status.selection import is_meant
+    from sentiment.run_dir import Results
+
+    rows = (row for grid in read_status(Results(results)) for row in grid.rows)
+    return any(row.active and is_meant(row.grid, row.run_id, targets) for row in rows)
 
 
 def _verdict(found: "list[GridStatus]") -> int:

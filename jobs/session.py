@@ -108,8 +108,8 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
         SlurmError: Slurm does not answer, or there is none although runs were submitted to it.
     """
     queue = LocalQueue.of(results, plan.name)
-    local = queue.read()
-    cancelled = sorted((local.running | local.waiting) & (run_ids or {run.run_id for run in plan.runs}))
+    queued = {run_id for run_id, task in queue.read().items() if task.running or task.waiting}
+    cancelled = sorted(queued & run_ids if run_ids else queued)
     queue.cancel(cancelled)
     if read_submissions(results, plan.name):
         try:

@@ -200,6 +200,16 @@ def test_jobs_have_no_circles_and_packages_of_at_most_ten_modules() -> None:
     assert max(folders.values()) <= 10, folders
 
 
+@pytest.mark.parametrize(
+    "module", sorted({*JOBS} - {"jobs.__main__"})
+)  # a command line has as many options as it needs
+def test_functions_of_jobs_have_at_most_six_parameters(module: str) -> None:
+    for node in ast.walk(ast.parse(JOBS[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            names = {one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+            assert len(names - {"self", "cls"}) <= 6, f"{module}.{node.name}"
+
+
 @pytest.mark.parametrize("module", JOBS)
 def test_jobs_know_of_runs_only_their_files(module: str) -> None:
     allowed = {"sentiment.training"} if module.startswith(_TRAINS) else _LOOKS_FOR_FILES.get(module, set())

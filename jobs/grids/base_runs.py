@@ -1,4 +1,4 @@
-"""What the runs of a grid start from: a file, or runs of another grid that is finished."""
+"""The base runs of a grid: a file, or runs of another grid that is finished."""
 
 import json
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from jobs.grids.sweep_file import BaseRuns, Metric, SweepFile
 from sentiment.config_file import read_yaml
 from sentiment.errors import DivergedError, UsageError
 from sentiment.records import Failure, GridPlan, PlannedRun, Result
-from sentiment.run_dir import Results
+from sentiment.run_dir import Results, RunDir
 
 # Errors that follow from the configuration alone, so that every attempt meets them. All others may go away without
 # changing the run: with more memory or time, on another node, after a file was put back.
@@ -47,7 +47,7 @@ class Bases:
 def find_bases(sweep: SweepFile, results: Results) -> Bases:
     """The base run, or the runs of a finished grid that take its place.
 
-    A run that fails by itself however often it is run does not keep its grid unfinished, and is left out.
+    A run whose every attempt fails by its own configuration does not keep its grid unfinished, and is left out.
 
     Raises:
         ConfigError: the file in the grid's `command` is missing or is no YAML.
@@ -79,19 +79,20 @@ def find_bases(sweep: SweepFile, results: Results) -> Bases:
             chosen = _best(sweep.name, plan, finished, sweep.metric, wanted)
     except UsageError as error:
         raise UsageError("\n".join([str(error), *(f"left out: {line}" for line in left_out)])) from None
-    found = []
-    for run in chosen:
-        run_dir = results.run_dir(run.run_id, plan.name)
-        values = run_dir.read_config().model_dump(mode="json")
-        found.append(Base(str(run_dir.config_file), values, file_values, run.parameters))
-    return Bases(found, left_out)
+    run_dirs = (results.run_dir(run.run_id, plan.name) for run in chosen)
+    return Bases([_base(run_dir, run, file_values) for run_dir, run in zip(run_dirs, chosen, strict=True)], left_out)
+
+
+def _base(run_dir: RunDir, run: PlannedRun, file_values: dict[str, Any]) -> Base:
+    values = run_dir.read_config().model_dump(mode="json")
+    return Base(str(run_dir.config_file), values, file_values, run.parameters)
 
 
 def _ended(name: str, plan: GridPlan, results: Results) -> tuple[list[Finished], list[Failed]]:
     """Runs with a result, and those that will never have one.
 
     Raises:
-        UsageError: others may still get theirs.
+        UsageError: other runs may still get a result.
     """
     finished: list[Finished] = []
     failed: list[Failed] = []
@@ -117,7 +118,7 @@ def _overfitting(name: str, plan: GridPlan, finished: Iterable[Finished]) -> lis
     chosen = [run for run, result in finished if result.overfit.overfits]
     if not chosen:
         raise UsageError(
-            f"grid {name!r} is about runs of grid {plan.name!r} that overfit: none of its {len(plan.runs)} does"
+            f"grid {name!r} starts from runs of grid {plan.name!r} that overfit: none of its {len(plan.runs)} does"
         )
     return chosen
 
@@ -125,7 +126,7 @@ def _overfitting(name: str, plan: GridPlan, finished: Iterable[Finished]) -> lis
 def _without_partners(
     finished: Iterable[Finished], failed: Iterable[PlannedRun]
 ) -> tuple[list[Finished], list[PlannedRun]]:
-    """Separate runs whose configuration failed with another seed: their mean would be that of the lucky seeds."""
+    """Separate runs whose configuration failed with another seed: a mean over the other seeds would be biased."""
     unsound = {_apart_from_seed(run) for run in failed}
     kept: list[Finished] = []
     partners = []

@@ -1,4 +1,4 @@
-"""A grid file becomes runs: expanded, checked as a whole, and the same for ever once it is planned."""
+"""A grid file becomes runs: expanded, checked as a whole, and unchanged once they are planned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,10 +28,10 @@ class ExpandedGrid:
 
 
 def load_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> ExpandedGrid:
-    """Expand a grid file, and see to it that all of its runs can be run here.
+    """Expand a grid file, and check that all of its runs can be run here.
 
-    Nothing is written: who starts the runs writes the plan first (`results.write_grid`), and from then on its runs
-    keep their index. A file that has grown adds runs behind them.
+    Nothing is written: the caller that starts the runs writes the plan first (`results.write_grid`), and from then on
+    its runs keep their index. A file that has grown adds runs after them.
 
     Args:
         overrides: such as `data.source=vader`, for all runs; they narrow a parameter of the file to one value.
@@ -96,7 +96,7 @@ def _values_in(runs: Sequence[ExpandedRun]) -> dict[str, list[Any]]:
 
 
 def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
-    """Put the planned runs first, as they were numbered, and the new ones behind them.
+    """Put the planned runs first, as they were numbered, and the new ones after them.
 
     Raises:
         ConfigError: planned runs are not among those of the file.

@@ -14,7 +14,7 @@ from sentiment.run_state import BY_COMMAND, CANCELLED, PENDING, RUNNING, RunProg
 
 @dataclass(frozen=True)
 class LocalTask:
-    """A run that a local grid has in its queue, or that was cancelled there."""
+    """A run that a local grid has in its queue, or that was cancelled there (see `sentiment.run_state.QueuedTask`)."""
 
     running: bool
     """Whether the grid has started a process for it."""
@@ -29,26 +29,11 @@ class LocalTask:
             return RunState(RUNNING)
         if self.cancelled:
             return RunState(CANCELLED, BY_COMMAND)
-        return RunState(PENDING, "waits for its turn on this machine") if self.waiting else None
+        return RunState(PENDING, "waits for its turn on this machine")
 
     def ended_state(self, _progress: RunProgress) -> RunState:
-        """The state of a cancelled run: other runs that are in no local queue have no local task."""
+        """The state of a cancelled run: any other that has ended is in no local queue."""
         return RunState(CANCELLED, BY_COMMAND)
-
-
-@dataclass(frozen=True)
-class LocalRuns:
-    """What a local grid has in its queue, as it was when it was read."""
-
-    running: frozenset[str]
-    waiting: frozenset[str]
-    cancelled: frozenset[str]
-
-    def task(self, run_id: str) -> LocalTask | None:
-        """A run's place in the queue; None if it has none and was not cancelled there."""
-        if run_id not in self.running | self.waiting | self.cancelled:
-            return None
-        return LocalTask(run_id in self.running, run_id in self.waiting, run_id in self.cancelled)
 
 
 @dataclass(frozen=True)
@@ -84,14 +69,17 @@ class LocalQueue:
         """Say which runs are running and which have still to start. The caller must hold the lock."""
         write_json(self._file, {"running": sorted(running), "waiting": sorted(waiting)})
 
-    def read(self) -> LocalRuns:
-        """The queue; empty unless a live process runs the grid, but for cancelled runs, which stay so."""
-        queue: dict[str, list[str]] = {}
+    def read(self) -> dict[str, LocalTask]:
+        """The runs that a live process has in its queue, and those that were cancelled, by run id."""
+        queue: dict[str, list[str]] = {"running": [], "waiting": []}
         if seems_held(self.lock_file):
-            with contextlib.suppress(FileNotFoundError):  # it has not written its queue yet
+            with contextlib.suppress(FileNotFoundError):  # the process has not written its queue yet
                 queue = json.loads(self._file.read_bytes())
-        running, waiting = (frozenset(queue.get(name, [])) for name in ("running", "waiting"))
-        return LocalRuns(running, waiting, frozenset(self.cancelled()))
+        running, waiting, cancelled = {*queue["running"]}, {*queue["waiting"]}, self.cancelled()
+        return {
+            run_id: LocalTask(run_id in running, run_id in waiting, run_id in cancelled)
+            for run_id in running | waiting | cancelled
+        }
 
     def cancel(self, run_ids: Iterable[str]) -> None:
         """Ask the process that runs the grid to end runs."""

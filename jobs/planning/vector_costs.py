@@ -1,4 +1,4 @@
-"""What the ELMo vectors take that a grid's runs read: bytes, as far as the tweets are prepared."""
+"""The bytes of the ELMo vectors that a grid's runs read, as far as their tweets are prepared."""
 
 import shlex
 from collections.abc import Iterator, Sequence

@@ -115,7 +115,7 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSt
             rows.append(_row(plan.name, run_id, progress, None, judge(progress)))
             continue
         task = jobs.task(run_id)
-        verdict = judge(progress, local.task(run_id) or task)
+        verdict = judge(progress, local.get(run_id) or task)
         rows.append(_row(plan.name, run_id, progress, task, verdict))
     return GridStatus(plan.name, plan.metric, rows, jobs.service_states())
 

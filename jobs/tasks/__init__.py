@@ -1,4 +1,4 @@
-"""The programs that train: what runs inside a Slurm task or a local process. Imported by `jobs.local` only.
+"""The programs that Slurm and the local launcher start, and the attempts at runs that they make.
 
-The only modules of `jobs`, besides the table of job kinds, that know training.
+Imports `jobs.slurm` and the table of job kinds; imported by `jobs.local`. These three know training, nothing else does.
 """
