@@ -1,4 +1,4 @@
-"""Is everything here that grids need: Slurm and what its settings mean, room on the disk, tweets, models, W&B?"""
+"""What `jobs doctor` finds: Slurm and what its settings mean, room on the disk, tweets, models, W&B."""
 
 import importlib.util
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jobs.grids.grid import expand_grid
 from jobs.grids.requirements import missing_for
-from jobs.local import gpus_here
+from jobs.local.launcher import gpus_here
 from jobs.slurm import commands as slurm
 from jobs.slurm.partitions import check_resources, explain_partitions, read_partitions
 from jobs.slurm.resources import ClusterFile, read_cluster
@@ -49,19 +49,22 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
     for name in file.grids if file else ():
         if not (grids / f"{name}.yaml").exists():
             yield Finding("note", f"{cluster.name} grids.{name}", f"there is no grid of this name in {grids}")
+    sections = (file or ClusterFile()).sections()
     try:
         settings, partitions = slurm.read_settings(), read_partitions()
     except NoSlurmError as error:
         yield Finding("note", "no Slurm", f"{error}; `python -m jobs submit GRID --local` runs a grid on this machine")
+        for section, resources in sections.items():
+            yield Finding("ok", f"{cluster.name} {section}", resources.describe())
         return
     except SlurmError as error:
         yield Finding("problem", "Slurm", str(error))
         return
     yield from explain_settings(settings)
     yield from explain_partitions(partitions)
-    for section, resources in (file or ClusterFile()).sections().items():
+    for section, resources in sections.items():
         finding = check_resources(section, resources, partitions)
-        yield Finding(finding.level, f"{cluster.name} {section}", finding.text)
+        yield Finding(finding.level, f"{cluster.name} {section}", f"{resources.describe()}: {finding.text}")
     yield Finding("note", "compute nodes", f"must see {Path.cwd()} and {sys.executable} under these same names")
 
 

@@ -1,6 +1,8 @@
 """YAML files and overrides such as `model.layers=2` become a RunConfig; all mistakes are reported at once."""
 
+import contextlib
 import difflib
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -110,6 +112,15 @@ def parse_override(override: str) -> tuple[str, Any]:
         return key.strip(), YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError) as error:  # ValueError: an impossible date
         raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
+
+
+def yaml_text(value: Any) -> str:
+    """A plain value as `parse_override` reads it back; text stays without quotes where that is possible."""
+    if isinstance(value, str):
+        with contextlib.suppress(YAMLError, ValueError):
+            if YAML(typ="safe", pure=True).load(value) == value:
+                return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _neighbours(path: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from sentiment.config_file import yaml_text
 from sentiment.errors import RunDirError
 
 SCHEMA_VERSION = 1
@@ -186,7 +187,12 @@ class PlannedRun(Record):
     index: int
     run_id: str
     parameters: dict[str, Any]
-    """In what it differs from the base run: values by dotted name, such as `model.hidden_size`."""
+    """In what it differs from the grid's base file: values by dotted name, such as `model.hidden_size`."""
+
+    def overrides(self, *sections: str) -> list[str]:
+        """The parameters as options of `python -m sentiment`; of some sections only (`data.`), if any is named."""
+        chosen = (pair for pair in self.parameters.items() if not sections or pair[0].startswith(sections))
+        return [word for name, value in chosen for word in ("--set", f"{name}={yaml_text(value)}")]
 
 
 class GridPlan(Record):
@@ -201,10 +207,14 @@ class GridPlan(Record):
     """The metric that the best run is chosen by, as W&B names it, such as `validation/f1`."""
     goal: Literal["maximize", "minimize"]
     base: str
-    """The configuration file that all runs are based on."""
+    """The configuration file that the parameters of all runs are laid over."""
     parameters: dict[str, list[Any]]
     """The possible values of each parameter, by dotted name; constants have one."""
     runs: list[PlannedRun]
+
+    def command(self, run: PlannedRun) -> list[str]:
+        """What trains one of the runs by itself: the same configuration, so the same run id."""
+        return ["python", "-m", "sentiment", "train", self.base, *run.overrides()]
 
 
 def read_text(path: Path) -> str:

@@ -23,8 +23,13 @@ LOST = "LOST"
 """Gone without a word, and in no queue."""
 HELD = "HELD"
 """In a queue, but begins only when somebody releases it."""
+PENDING = "PENDING"
+"""In a queue, and begins by itself."""
 UNKNOWN = "UNKNOWN"
 """It was given to a queue that cannot be asked from here."""
+
+BY_COMMAND = "by `jobs cancel`"
+"""The reason of a run that a user cancelled."""
 
 # Enough for the rows of several epochs.
 _TAIL_BYTES = 1 << 16
@@ -69,8 +74,8 @@ class QueuedTask(Protocol):
     def active_state(self, progress: RunProgress) -> RunState | None:
         """The state while the task waits, runs or is held; None once it has ended."""
 
-    def ended_state(self, progress: RunProgress) -> RunState:
-        """What became of a task that has ended, of a run that does not say so itself."""
+    def ended_state(self, progress: RunProgress, /) -> RunState:
+        """What became of a task that has ended, if the run's directory does not say so itself."""
 
 
 def judge(progress: RunProgress, task: QueuedTask | None = None) -> RunState:
@@ -88,7 +93,7 @@ def judge(progress: RunProgress, task: QueuedTask | None = None) -> RunState:
     if progress.damage:
         return RunState(FAILED, progress.damage)
     if task and task.cancelled:
-        return RunState(CANCELLED, "by `jobs cancel`")
+        return RunState(CANCELLED, BY_COMMAND)
     if progress.failure:
         return RunState(FAILED, f"{progress.failure.error}: {progress.failure.reason}")
     if task:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sentiment.config import RunConfig
-from sentiment.config_file import load_config, parse_override, read_yaml, resolve
+from sentiment.config_file import load_config, parse_override, read_yaml, resolve, yaml_text
 from sentiment.errors import ConfigError
 
 RUNS = sorted((Path(__file__).parents[1] / "configs" / "runs").glob("*.yaml"))
@@ -176,6 +176,32 @@ def test_every_field_but_the_plainest_says_what_it_is_for() -> None:
         "negative", "positive", "validation_fraction", "test_fraction", "kind", "cell", "layers", "bidirectional",
         "optimizer", "learning_rate", "batch_size", "epochs",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1,
+        0.0001,
+        1e-07,
+        True,
+        None,
+        "gru",
+        "null",
+        "4",
+        "1e-3",
+        "yes",
+        "a: b #c",
+        "",
+        "é 'x' \"y\"",
+        "- a",
+        ["0", "neg"],
+        [1],
+    ],
+    ids=repr,
+)
+def test_value_written_as_an_override_is_read_back(value: Any) -> None:
+    assert parse_override(f"a.b={yaml_text(value)}") == ("a.b", value)
 
 
 def test_anchor_that_refers_to_itself_is_refused(tmp_path: Path) -> None:

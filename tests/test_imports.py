@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,19 @@ LAYERS = [
     {"sentiment.inference", "sentiment.terminal"},
     {"sentiment.__main__"},
 ]
+# The same for jobs; a module belongs to the longest name that it begins with.
+JOB_LAYERS = [
+    {"jobs", "jobs.grids"},
+    {"jobs.job_kinds"},
+    {"jobs.slurm"},
+    {"jobs.local.queue"},
+    {"jobs.status", "jobs.tasks"},
+    {"jobs.local", "jobs.slurm.launcher"},
+    {"jobs.launcher"},
+    {"jobs.session"},
+    {"jobs.planning", "jobs.doctor", "jobs.sync"},
+    {"jobs.__main__"},
+]
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "pyarrow", "nltk", "numpy"}
 
 
@@ -45,6 +59,7 @@ def _module(path: Path) -> str:
 
 MODULES = {_module(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 REPORT = {_module(path): path for path in sorted((PACKAGE.parent / "report").rglob("*.py"))}
+JOBS = {_module(path): path for path in sorted((PACKAGE.parent / "jobs").rglob("*.py"))}
 
 
 def _imports(path: Path, at_import_time: bool = False) -> set[str]:
@@ -64,7 +79,7 @@ def _imports(path: Path, at_import_time: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found.update(name if name in MODULES or name in REPORT else str(node.module) for name in names)
+            found.update(name if name in MODULES | REPORT | JOBS else str(node.module) for name in names)
     return found
 
 
@@ -152,28 +167,60 @@ def test_elmo_models_are_found_without_torch() -> None:
 
 # What knows how runs are executed, and what looks for tweets and models before any run is; the other modules of jobs
 # know runs only by their files.
-_TRAINS = ("jobs.tasks", "jobs.local")
+_TRAINS = ("jobs.tasks", "jobs.local", "jobs.job_kinds")
 _LOOKS_FOR_FILES = {
     "jobs.sync": {"sentiment.tracking"},
     "jobs.grids.requirements": {"sentiment.data", "sentiment.elmo", "sentiment.models.baseline"},
     "jobs.planning.vector_costs": {"sentiment.data", "sentiment.elmo"},
 }
-JOBS = sorted((PACKAGE.parent / "jobs").rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", JOBS, ids=_module)
-def test_jobs_know_of_runs_only_their_files(path: Path) -> None:
-    module = _module(path)
+def _job_layer(module: str) -> int:
+    parts = module.split(".")
+    names = [".".join(parts[:length]) for length in range(len(parts), 1, -1)] or [module]
+    found = [number for name in names for number, layer in enumerate(JOB_LAYERS) if name in layer]
+    assert found, f"{module}: belongs to no layer; add it to JOB_LAYERS in {__file__}"
+    return found[0]
+
+
+@pytest.mark.parametrize("module", JOBS)
+def test_module_of_jobs_imports_from_its_own_layer_and_those_below(module: str) -> None:
+    for imported in _imports(JOBS[module]) & {*JOBS}:
+        assert _job_layer(imported) <= _job_layer(module), f"{module} imports {imported}"
+
+
+def test_jobs_have_no_circles_and_packages_of_at_most_ten_modules() -> None:
+    unfinished = {name: _imports(path) & {*JOBS} for name, path in JOBS.items()}
+    while free := [name for name, others in unfinished.items() if not (others - {"jobs"}) & unfinished.keys()]:
+        for name in free:
+            del unfinished[name]
+    assert unfinished == {}
+    folders = Counter(path.parent for path in JOBS.values() if path.name != "__init__.py")
+    assert max(folders.values()) <= 10, folders
+
+
+@pytest.mark.parametrize(
+    "module", sorted({*JOBS} - {"jobs.__main__"})
+)  # a command line has as many options as it needs
+def test_functions_of_jobs_have_at_most_six_parameters(module: str) -> None:
+    for node in ast.walk(ast.parse(JOBS[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            names = {one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+            assert len(names - {"self", "cls"}) <= 6, f"{module}.{node.name}"
+
+
+@pytest.mark.parametrize("module", JOBS)
+def test_jobs_know_of_runs_only_their_files(module: str) -> None:
     allowed = {"sentiment.training"} if module.startswith(_TRAINS) else _LOOKS_FOR_FILES.get(module, set())
-    for imported in _imports(path):
+    for imported in _imports(JOBS[module]):
         assert imported.split(".")[0] != "report", f"{module} imports {imported}"
         if imported in MODULES and imported not in {*LAYERS[0], *LAYERS[1]}:
             assert any(imported == name or imported.startswith(f"{name}.") for name in allowed), imported
 
 
-@pytest.mark.parametrize("path", JOBS, ids=_module)
-def test_jobs_load_nothing_heavy_before_they_train(path: Path) -> None:
-    assert not {one.split(".")[0] for one in _imports(path, at_import_time=True)} & HEAVY
+@pytest.mark.parametrize("module", JOBS)
+def test_jobs_load_nothing_heavy_before_they_train(module: str) -> None:
+    assert not {one.split(".")[0] for one in _imports(JOBS[module], at_import_time=True)} & HEAVY
 
 
 def test_only_tracking_imports_wandb() -> None:

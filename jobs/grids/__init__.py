@@ -1,1 +1,1 @@
-"""Grid files, and the runs that they expand to. May not import the rest of jobs."""
+"""From a grid file to checked runs. Knows no scheduler, and imports nothing else of `jobs`; anything may import it."""

@@ -1,4 +1,4 @@
-"""What the runs of a grid start from: a file, or runs of another grid that is finished."""
+"""The base runs of a grid: a file, or runs of another grid that is finished."""
 
 import json
 from collections.abc import Iterable
@@ -7,11 +7,15 @@ from statistics import fmean
 from typing import Any
 
 from jobs.grids.sweep_file import BaseRuns, Metric, SweepFile
-from jobs.tasks.failure import comes_again
 from sentiment.config_file import read_yaml
-from sentiment.errors import UsageError
+from sentiment.errors import DivergedError, UsageError
 from sentiment.records import Failure, GridPlan, PlannedRun, Result
-from sentiment.run_dir import Results
+from sentiment.run_dir import Results, RunDir
+
+# Errors that follow from the configuration alone, so that every attempt meets them. All others may go away without
+# changing the run: with more memory or time, on another node, after a file was put back.
+_IN_THE_CONFIGURATION = {DivergedError.__name__}
+
 
 Finished = tuple[PlannedRun, Result]
 Failed = tuple[PlannedRun, Failure]
@@ -25,8 +29,10 @@ class Base:
     """The file that it comes from."""
     values: dict[str, Any]
     """By section."""
+    file_values: dict[str, Any]
+    """Those of the file in the grid's `command`; the same, unless the base is a run of another grid."""
     parameters: dict[str, Any]
-    """What distinguishes a run of another grid from the file that all of its runs start from."""
+    """Of a run of another grid: its parameters there."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +47,16 @@ class Bases:
 def find_bases(sweep: SweepFile, results: Results) -> Bases:
     """The base run, or the runs of a finished grid that take its place.
 
-    A run that fails by itself however often it is run does not keep its grid unfinished, and is left out.
+    A run whose every attempt fails by its own configuration does not keep its grid unfinished, and is left out.
 
     Raises:
-        ConfigError: the base run's file is missing or is no YAML.
+        ConfigError: the file in the grid's `command` is missing or is no YAML.
         UsageError: the other grid is not planned or not finished, or none of its runs is wanted.
         RunDirError: a run of the other grid cannot be read.
     """
-    wanted = sweep.controller.base
+    wanted, file_values = sweep.controller.base, read_yaml(sweep.base_file)
     if wanted is None:
-        return Bases([Base(str(sweep.base_file), read_yaml(sweep.base_file), {})], [])
+        return Bases([Base(str(sweep.base_file), file_values, file_values, {})], [])
     plan = results.read_grid(wanted.grid)
     if plan is None:
         raise UsageError(
@@ -73,19 +79,20 @@ def find_bases(sweep: SweepFile, results: Results) -> Bases:
             chosen = _best(sweep.name, plan, finished, sweep.metric, wanted)
     except UsageError as error:
         raise UsageError("\n".join([str(error), *(f"left out: {line}" for line in left_out)])) from None
-    return Bases([_base(run, plan, results) for run in chosen], left_out)
+    run_dirs = (results.run_dir(run.run_id, plan.name) for run in chosen)
+    return Bases([_base(run_dir, run, file_values) for run_dir, run in zip(run_dirs, chosen, strict=True)], left_out)
 
 
-def _base(run: PlannedRun, plan: GridPlan, results: Results) -> Base:
-    run_dir = results.run_dir(run.run_id, plan.name)
-    return Base(str(run_dir.config_file), run_dir.read_config().model_dump(mode="json"), run.parameters)
+def _base(run_dir: RunDir, run: PlannedRun, file_values: dict[str, Any]) -> Base:
+    values = run_dir.read_config().model_dump(mode="json")
+    return Base(str(run_dir.config_file), values, file_values, run.parameters)
 
 
 def _ended(name: str, plan: GridPlan, results: Results) -> tuple[list[Finished], list[Failed]]:
     """Runs with a result, and those that will never have one.
 
     Raises:
-        UsageError: others may still get theirs.
+        UsageError: other runs may still get a result.
     """
     finished: list[Finished] = []
     failed: list[Failed] = []
@@ -94,7 +101,7 @@ def _ended(name: str, plan: GridPlan, results: Results) -> tuple[list[Finished],
         run_dir = results.run_dir(run.run_id, plan.name)
         if result := run_dir.read_result():
             finished.append((run, result))
-        elif (failure := run_dir.read_failure()) and comes_again(failure):
+        elif (failure := run_dir.read_failure()) and failure.error in _IN_THE_CONFIGURATION:
             failed.append((run, failure))
         else:
             unfinished.append(run.run_id)
@@ -111,7 +118,7 @@ def _overfitting(name: str, plan: GridPlan, finished: Iterable[Finished]) -> lis
     chosen = [run for run, result in finished if result.overfit.overfits]
     if not chosen:
         raise UsageError(
-            f"grid {name!r} is about runs of grid {plan.name!r} that overfit: none of its {len(plan.runs)} does"
+            f"grid {name!r} starts from runs of grid {plan.name!r} that overfit: none of its {len(plan.runs)} does"
         )
     return chosen
 
@@ -119,7 +126,7 @@ def _overfitting(name: str, plan: GridPlan, finished: Iterable[Finished]) -> lis
 def _without_partners(
     finished: Iterable[Finished], failed: Iterable[PlannedRun]
 ) -> tuple[list[Finished], list[PlannedRun]]:
-    """Separate runs whose configuration failed with another seed: their mean would be that of the lucky seeds."""
+    """Separate runs whose configuration failed with another seed: a mean over the other seeds would be biased."""
     unsound = {_apart_from_seed(run) for run in failed}
     kept: list[Finished] = []
     partners = []

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.grids.base_runs import Base
-from sentiment.config import RunConfig
-from sentiment.config_file import resolve
+from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
+from sentiment.config_file import dotted, resolve
 from sentiment.errors import ConfigError
 
-# scikit-learn's way to draw depends on the share of all combinations that is asked for: with more than 99 % they even
-# come in their own order. Always the same share is asked for, of which as many are taken as trials are wanted: so that
-# more trials continue fewer.
+# The order in which scikit-learn draws depends on the share of all combinations that it is asked for; above 99 % they
+# come in their own order. It is therefore always asked for the same share, and the first trials of it are taken: so a
+# larger number of trials continues a smaller one.
 _SHARE = 0.98
 _MOST_COMBINATIONS = 1_000_000
 
@@ -31,25 +31,26 @@ class Draw:
 
 @dataclass(frozen=True)
 class ExpandedRun:
-    """A configuration, and what distinguishes it from its base."""
+    """A configuration, and what distinguishes it from the file in the grid's `command`."""
 
     parameters: dict[str, Any]
+    """By dotted name."""
     config: RunConfig
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """All runs, each once; and what is wrong with those that cannot be."""
+    """All runs, each once, and what is wrong with combinations that make no valid run."""
 
     runs: list[ExpandedRun]
     mistakes: list[str]
 
 
 def expand(bases: Sequence[Base], space: Mapping[str, Sequence[Any]], draw: Draw | None = None) -> Expansion:
-    """Lay each combination of values over each base, or as many of them as are drawn.
+    """Lay each combination of values over each base, or as many combinations as are drawn.
 
-    Parameters that do nothing in a run (attention's without attention) are left out, and runs that are equal then
-    are one run: so that a grid may ask how a thing compares with its absence.
+    Parameters that do nothing in a run (attention's without attention) are left out, and runs that are then equal are
+    one run, so that a grid may compare a feature with its absence.
 
     Args:
         space: values by dotted name.
@@ -72,6 +73,8 @@ def expand(bases: Sequence[Base], space: Mapping[str, Sequence[Any]], draw: Draw
                 refused.setdefault(line, []).append(combination)
             continue
         parameters = _effective(base.parameters | combination, config)
+        if base.file_values is not base.values:
+            parameters |= _differences(config, resolve(base.file_values, parameters, base.origin))
         runs.setdefault(config.run_id, ExpandedRun(parameters, config))
     mistakes = [_describe(line, combinations, asked) for line, combinations in refused.items()]
     return Expansion(list(runs.values()), mistakes)
@@ -104,8 +107,15 @@ def _effective(parameters: dict[str, Any], config: RunConfig) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if not name.startswith(unused)}
 
 
+def _differences(config: RunConfig, other: RunConfig) -> dict[str, Any]:
+    """The fields of a run's identity in which it differs from another, with its own values, by dotted name."""
+    operational = set(OPERATIONAL_SECTIONS)
+    ours, theirs = (dotted(one.model_dump(mode="json", exclude=operational)) for one in (config, other))
+    return {name: value for name, value in ours.items() if name not in theirs or theirs[name] != value}
+
+
 def _describe(line: str, combinations: list[dict[str, Any]], asked: int) -> str:
-    """A mistake, and in which runs it is if not in all."""
+    """A mistake, and in how many runs it is unless it is in all."""
     if len(combinations) == asked:
         return line
     example = ", ".join(f"{name}={value}" for name, value in combinations[0].items())

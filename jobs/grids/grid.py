@@ -1,11 +1,11 @@
-"""A grid file becomes runs: expanded, checked as a whole, and the same for ever once it is planned."""
+"""A grid file becomes runs: expanded, checked as a whole, and unchanged once they are planned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jobs.grids.base_runs import Base, Bases, find_bases
+from jobs.grids.base_runs import Bases, find_bases
 from jobs.grids.expand import Draw, ExpandedRun, Expansion, expand
 from jobs.grids.requirements import missing_for
 from jobs.grids.sweep_file import SweepFile, read_sweep
@@ -28,10 +28,10 @@ class ExpandedGrid:
 
 
 def load_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> ExpandedGrid:
-    """Expand a grid file, and see to it that all of its runs can be run here.
+    """Expand a grid file, and check that all of its runs can be run here.
 
-    Nothing is written: who starts the runs writes the plan first (`results.write_grid`), and from then on its runs
-    keep their index. A file that has grown adds runs behind them.
+    Nothing is written: the caller that starts the runs writes the plan first (`results.write_grid`), and from then on
+    its runs keep their index. A file that has grown adds runs after them.
 
     Args:
         overrides: such as `data.source=vader`, for all runs; they narrow a parameter of the file to one value.
@@ -75,7 +75,7 @@ def _grid(sweep: SweepFile, bases: Bases, space: dict[str, list[Any]], expansion
         metric=sweep.metric.name,
         goal=sweep.metric.goal,
         base=str(sweep.base_file),
-        parameters=_values_of_bases(bases.chosen) | space,
+        parameters=_values_in(expansion.runs) | space,
         runs=[_planned(index, run) for index, run in enumerate(expansion.runs)],
     )
     return ExpandedGrid(plan, [run.config for run in expansion.runs], bases.left_out)
@@ -85,18 +85,18 @@ def _planned(index: int, run: ExpandedRun) -> PlannedRun:
     return PlannedRun(index=index, run_id=run.config.run_id, parameters=run.parameters)
 
 
-def _values_of_bases(bases: Sequence[Base]) -> dict[str, list[Any]]:
-    """The values in which runs of another grid differ, which are as much a choice as those of the file."""
+def _values_in(runs: Sequence[ExpandedRun]) -> dict[str, list[Any]]:
+    """The values of each parameter; those that come from runs of another grid are as much a choice as the file's."""
     found: dict[str, list[Any]] = {}
-    for base in bases:
-        for name, value in base.parameters.items():
+    for run in runs:
+        for name, value in run.parameters.items():
             if value not in found.setdefault(name, []):
                 found[name].append(value)
     return found
 
 
 def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
-    """Put the planned runs first, as they were numbered, and the new ones behind them.
+    """Put the planned runs first, as they were numbered, and the new ones after them.
 
     Raises:
         ConfigError: planned runs are not among those of the file.
@@ -106,9 +106,11 @@ def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Result
     questions = {run_id: config.canonical().run_id for run_id, config in configs.items() if config}
     if lost := [run for run in planned.runs if questions.get(run.run_id) not in expanded]:
         raise ConfigError(_explain_change(planned, lost, grid.plan, path, results))
+    now = {run.run_id: run for run in grid.plan.runs}
+    # Parameters are those of now, since the base file may be another one than that of an earlier plan.
+    kept = [now.get(run.run_id, run) for run in planned.runs]
     new = [run for run in grid.plan.runs if run.run_id not in questions.values()]
-    added = [run.model_copy(update={"index": len(planned.runs) + number}) for number, run in enumerate(new)]
-    runs = [*planned.runs, *added]
+    runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *new])]
     return replace(
         grid,
         plan=grid.plan.model_copy(update={"runs": runs}),

@@ -1,4 +1,4 @@
-"""The same question is never trained twice: a run that is completed in one grid is taken over by another."""
+"""Reuse of completed runs: a run that is completed in one grid is copied into another instead of trained again."""
 
 import os
 import shutil
@@ -18,10 +18,10 @@ def completed_elsewhere(results: Results, plan: GridPlan) -> dict[str, RunDir]:
 
 
 def reuse_completed(results: Results, plan: GridPlan) -> int:
-    """Copy such runs into this grid, each as a whole or not at all; only for who holds the grid's lock.
+    """Copy such runs into this grid, each as a whole or not at all; the caller must hold the grid's lock.
 
     Returns:
-        How many.
+        How many were copied.
 
     Raises:
         OSError: the disk refuses it.

@@ -1,4 +1,4 @@
-"""Grid files: sweep files of W&B, which `wandb sweep` takes as they are; read and checked, every mistake at once."""
+"""Grid files: W&B sweep files, which `wandb sweep` accepts as they are. All mistakes are reported at once."""
 
 import json
 import re
@@ -25,7 +25,7 @@ Scalar = str | int | float | bool | None
 
 
 class Parameter(Section):
-    """What one field of a run may be, or the fields of one section."""
+    """The values that a field of a run may take, or the fields of a section."""
 
     value: Scalar = None
     """A constant."""
@@ -48,7 +48,7 @@ class Parameter(Section):
 
 
 class Metric(Section):
-    """What the best run is chosen by."""
+    """The score that the best run is chosen by."""
 
     name: str
     goal: Literal["maximize", "minimize"]
@@ -65,7 +65,7 @@ class Metric(Section):
         return self
 
     def of(self, metrics: Mapping[Part, Metrics]) -> float:
-        """This score in a run's result, turned such that more is better."""
+        """This score in a run's metrics, with its sign changed where lower is better."""
         part, _, score = self.name.partition("/")
         found = float(getattr(metrics[part], score))  # type: ignore[index]  # checked above
         return -found if self.goal == "minimize" else found
@@ -79,7 +79,7 @@ class BaseRuns(Section):
     """`overfitting`: each run that overfits by the rule in its result. `best`: the best of those configurations that
     do not overfit with any seed, by the mean over their seeds."""
     count: PositiveInt = 1
-    """With `best`: so many."""
+    """With `best`: how many."""
 
     @model_validator(mode="after")
     def _count_is_of_the_best(self) -> Self:
@@ -89,14 +89,14 @@ class BaseRuns(Section):
 
 
 class Controller(Section):
-    """Who draws the trials: the one section in which W&B's own schema leaves room for more keys."""
+    """How trials are drawn; the one section in which W&B's own schema leaves room for more keys."""
 
     type: Literal["cloud"] = "cloud"
     """For W&B."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    """Of the draw, with method `random`."""
+    """Of the random draw, with method `random`."""
     base: BaseRuns | None = None
-    """None: all runs start from the file that `command` names."""
+    """None lets all runs start from the file that `command` names."""
 
 
 class SweepFile(Section):
@@ -133,7 +133,7 @@ class SweepFile(Section):
 
     @property
     def base_file(self) -> Path:
-        """The base run."""
+        """The file of the base run."""
         return Path(self.command[-2])
 
     def space(self) -> dict[str, list[Scalar]]:
@@ -146,7 +146,8 @@ def read_sweep(path: Path) -> SweepFile:
     """Read a grid file.
 
     Raises:
-        ConfigError: no such file, not YAML, outside of the schema, or read otherwise by W&B; all mistakes at once.
+        ConfigError: no such file, not YAML, outside of the schema, or W&B would read it differently; all mistakes in
+            one message.
     """
     values = read_yaml(path)
     try:
@@ -160,7 +161,7 @@ def read_sweep(path: Path) -> SweepFile:
 
 
 def _refuse_two_meanings(path: Path, values: dict[str, Any]) -> None:
-    """W&B reads YAML 1.1, in which `1e-4` is text and `off` is false: one file would mean two grids."""
+    """Refuse what W&B reads differently: it reads YAML 1.1, in which `1e-4` is text and `off` is false."""
     reader = YAML(typ="safe", pure=True)
     reader.version = (1, 1)
     with warnings.catch_warnings():

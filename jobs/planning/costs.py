@@ -1,4 +1,4 @@
-"""What runs will cost, judged by runs that are completed here: seconds and bytes."""
+"""The cost of runs, in seconds and bytes, estimated from runs that are completed here."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,35 +13,35 @@ from sentiment.run_dir import Results, RunDir
 
 @dataclass(frozen=True)
 class Completed:
-    """A run that has a result."""
+    """What a completed run cost."""
 
     config: RunConfig
     seconds: float
     """Trained, over all attempts."""
     bytes: int
-    """Of its directory."""
+    """The size of its directory."""
     device: str
     """`cpu`, or a GPU's name."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Of some runs, as far as others that are completed tell."""
+    """Estimated cost of some runs, from completed ones."""
 
     seconds: float
     bytes: int
     alike: int
-    """Runs of which others of the same size on the same tweets are completed."""
+    """For how many runs there are completed ones of the same size on the same tweets."""
     judged: int
-    """Runs of which any on the same tweets are; the others are not in the sums."""
+    """For how many runs there are any on the same tweets; the others are not in the sums."""
     devices: list[str]
-    """On which those were trained."""
+    """The devices of the completed runs."""
 
 
 def estimate(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> Costs:
-    """Each run costs the mean of its like: of the same size on the same tweets, else any on the same tweets.
+    """Estimate each run as the mean of completed runs of its size on its tweets, else of any runs on its tweets.
 
-    Runs on a GPU count alone where there are any.
+    Where there are runs on a GPU, only these count.
     """
     known = list(completed)
     known = [run for run in known if run.device != "cpu"] or known
@@ -59,7 +59,7 @@ def estimate(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> Co
 
 
 def read_completed(results: Results) -> Iterator[Completed]:
-    """All completed runs of all grids; what cannot be read is left out."""
+    """All completed runs of all grids; runs that cannot be read are left out."""
     for file in results.runs.glob("*/*/result.json"):
         run_dir = RunDir(file.parent)
         try:

@@ -1,22 +1,26 @@
 """What submitting a grid would do: its runs, what they differ in, what they cost, and what Slurm would be asked."""
 
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import completed_elsewhere
 from jobs.planning.costs import estimate, read_completed
 from jobs.planning.vector_costs import show_vectors
-from jobs.session import chain_for, missing_runs, tell_held
 from jobs.slurm import commands as slurm
 from jobs.slurm.chain import describe
+from jobs.slurm.grid_jobs import ask_slurm, read_jobs
+from jobs.slurm.launcher import plan_jobs
 from jobs.slurm.sbatch import directives
-from jobs.slurm.submissions import read_submissions
-from jobs.status.grid_status import RunStatus, ask_slurm, newest_tasks, read_grid_status
+from jobs.slurm.slurm_settings import number_in
+from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
+from jobs.status.selection import missing_runs
 from sentiment.config import RunConfig
+from sentiment.config_file import yaml_text
 from sentiment.errors import NoSlurmError
+from sentiment.records import PlannedRun
 from sentiment.run_dir import Results
 
 _GIGABYTE = 1e9
@@ -24,36 +28,36 @@ _HOUR = 3600.0
 
 
 def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[str]:
-    """Lines to print; nothing is written but the checksum of a table of tweets, and no Slurm is needed.
+    """Lines to print. Nothing is written but the checksum of a table of tweets, and no Slurm is needed.
 
     Raises:
         ConfigError: the cluster's file is wrong.
         SentimentError: tweets or ELMo's vectors that are here are damaged.
     """
-    submissions = read_submissions(results, grid.plan.name)
-    rows = read_grid_status(results, grid.plan, submissions, ask_slurm()).rows
+    jobs = read_jobs(results, grid.plan.name, ask_slurm())
+    rows = read_grid_status(results, grid.plan, jobs).rows
     elsewhere = completed_elsewhere(results, grid.plan)
     missing = [(row, config) for row, config in missing_runs(grid, rows) if row.run_id not in elsewhere]
     yield f"grid {grid.plan.name}: {grid.plan.description}"
     yield from _show_runs(grid, rows)
     if elsewhere:
         yield f"{len(elsewhere)} of {len(rows)} runs are completed in other grids and would be taken over"
-    yield from tell_held(grid.plan.name, rows)
+    yield from describe_held(grid.plan.name, rows)
     yield f"{len(missing)} of {len(rows)} runs would be submitted"
     if missing:
         configs = [config for _, config in missing]
         yield from _show_costs(configs, results)
         yield from show_vectors(grid, configs, results)
-        for part in chain_for(missing, results, grid.plan.name, cluster, newest_tasks(submissions), _most_tasks()):
-            yield f"\n{part.kind}: {len(part.tasks)} task{'s' if len(part.tasks) > 1 else ''}"
-            yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, part, None)))
+        for job in plan_jobs(missing, results, cluster, grid.plan.name, jobs.places, _most_tasks()):
+            yield f"\n{job.kind}: {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}, {job.resources.describe()}"
+            yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, job, None)))
 
 
 def _show_runs(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[str]:
-    """What all runs have in common, and a line for each with what it differs in."""
+    """What all runs have in common, a line for each with what it differs in, and how the first is run by itself."""
     runs = grid.plan.runs
     names = list(dict.fromkeys(name for run in runs for name in run.parameters))
-    values = {name: [_text(run.parameters, name) for run in runs] for name in names}
+    values = {name: [_text(run, name) for run in runs] for name in names}
     common = [name for name in names if len(set(values[name])) == 1 and len(runs) > 1]
     different = [name for name in names if name not in common]
     shared = "".join(f", {name}={values[name][0]}" for name in common)
@@ -66,6 +70,7 @@ def _show_runs(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    yield f"the first by itself: {shlex.join(grid.plan.command(runs[0]))}"
 
 
 def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
@@ -87,15 +92,16 @@ def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]
         yield f"  by completed runs on {', '.join(costs.devices)}: {told}"
 
 
-def _text(parameters: dict[str, Any], name: str) -> str:
-    return str(parameters[name]) if name in parameters else "-"
+def _text(run: PlannedRun, name: str) -> str:
+    return yaml_text(run.parameters[name]) if name in run.parameters else "-"
 
 
 def _most_tasks() -> int:
     try:
-        return int(slurm.read_settings().get("MaxArraySize", "1001"))
+        settings = slurm.read_settings()
     except NoSlurmError:
-        return 1001
+        settings = {}
+    return number_in(settings, "MaxArraySize")
 
 
 def _existing(path: Path) -> Path:

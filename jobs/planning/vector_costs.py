@@ -1,6 +1,5 @@
-"""What the ELMo vectors take that a grid's runs read: bytes, as far as the tweets are prepared."""
+"""The bytes of the ELMo vectors that a grid's runs read, as far as their tweets are prepared."""
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -58,9 +57,6 @@ def _parts(size: int, missing: int) -> str:
 
 
 def _command(grid: ExpandedGrid, config: RunConfig, *words: str, sections: tuple[str, ...]) -> str:
-    """What does something with the tweets of one of the grid's runs."""
-    parameters = next(run.parameters for run in grid.plan.runs if run.run_id == config.run_id)
-    chosen = {name: value for name, value in parameters.items() if name.startswith(sections)}
-    values = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in chosen.items()]
-    changes = [word for value in values for word in ("--set", value)]
-    return shlex.join(["python", "-m", "sentiment", *words, grid.plan.base, *changes])
+    """A command that prepares something for one of the grid's runs; only the sections named matter to it."""
+    run = grid.plan.runs[grid.configs.index(config)]
+    return shlex.join(["python", "-m", "sentiment", *words, grid.plan.base, *run.overrides(*sections)])

@@ -1,4 +1,4 @@
-"""Slurm's own commands: one question for all jobs, and the few orders that are given."""
+"""Slurm's own commands: one query for all jobs, and the few orders that are given."""
 
 import re
 import subprocess
@@ -10,12 +10,12 @@ from datetime import datetime
 from sentiment.errors import NoSlurmError, SlurmError
 
 _SECONDS = 120.0
-# A restart of slurmctld takes seconds; what takes longer is told.
+# A restart of slurmctld takes seconds; a longer absence is an error.
 _RESTART_SECONDS = 15.0
 _AWAY = re.compile(r"contact|connect|unexpected message|timed out|no answer|zero bytes|endpoint", re.IGNORECASE)
 _POLL_SECONDS = 0.5
 
-# Of all that a job can be, these are final; anything else still waits, runs or ends.
+# The final states of a job; in any other it still waits, runs or ends.
 ENDED = {
     "BOOT_FAIL",
     "CANCELLED",
@@ -31,8 +31,8 @@ ENDED = {
 }
 NEVER_SATISFIED = "DependencyNeverSatisfied"
 
-# A job that waits for one of these reasons begins when it is released, and not before. A launch fails where a node's
-# prolog does; the others are requeued too often, or on hold, by the site's settings or by somebody.
+# A job that waits for one of these reasons begins only when it is released. A launch fails where a node's prolog fails;
+# the other jobs were requeued too often or put on hold, by the site's settings or by somebody.
 HELD_BY_USER = "JobHeldUser"
 HELD_BY_ADMINISTRATOR = "JobHeldAdmin"
 _HELD = {
@@ -43,7 +43,7 @@ _HELD = {
 }
 _WAITING = {"PENDING", "SPECIAL_EXIT"}
 
-# The name comes last: it alone may hold any character.
+# The name comes last, since only a name may hold any character.
 _FIELDS = ("%F", "%K", "%T", "%r", "%M", "%S", "%e", "%N", "%j")
 
 
@@ -67,7 +67,7 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Whether it waits, runs or ends; one whose dependency failed waits for nothing."""
+        """Whether it waits, runs or ends; a job whose dependency failed waits for nothing."""
         return self.state not in ENDED and self.reason != NEVER_SATISFIED
 
     @property
@@ -77,7 +77,7 @@ class Job:
 
     @property
     def held_by_user(self) -> bool:
-        """Whether it waits because its user wants it to."""
+        """Whether its user holds it."""
         return self.state in _WAITING and self.reason == HELD_BY_USER
 
     @property
@@ -87,9 +87,9 @@ class Job:
 
 
 def read_queue() -> list[Job]:
-    """All of the user's jobs that Slurm remembers: those of now, and for some minutes those that have ended.
+    """All of the user's jobs that Slurm remembers: the present ones and, for some minutes, those that have ended.
 
-    A slurmctld that is being restarted is waited for.
+    While slurmctld is being restarted, this waits for it.
 
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
@@ -100,7 +100,7 @@ def read_queue() -> list[Job]:
 
 
 def read_accounting(names: Iterable[str], since: datetime) -> list[Job]:
-    """What the accounting remembers of jobs by name; nothing where a site has none."""
+    """What the accounting remembers of jobs, found by their names; empty where a site has no accounting."""
     wanted = ",".join(sorted(set(names)))
     try:
         text = ask(
@@ -128,7 +128,7 @@ def read_settings() -> dict[str, str]:
 
 
 def is_away(error: SlurmError) -> bool:
-    """Whether slurmctld did not answer, as while it is being restarted, rather than refuse."""
+    """Whether slurmctld did not answer, as while it is being restarted, rather than refused."""
     return not isinstance(error, NoSlurmError) and _AWAY.search(str(error)) is not None
 
 
@@ -136,7 +136,7 @@ def requeue(job: str) -> None:
     """Let a job (`<array>_<task>`, from within an array) begin again later.
 
     Raises:
-        SlurmError: Slurm refuses. A command that Slurm killed on its way is none: it was accepted.
+        SlurmError: Slurm refuses. If Slurm kills the command, that is no error: the order was accepted.
     """
     try:
         ask("scontrol", "requeue", job)
@@ -146,27 +146,27 @@ def requeue(job: str) -> None:
 
 
 def release(jobs: Iterable[str]) -> None:
-    """Let held jobs go on; one that is refused does not stop the others.
+    """Release held jobs; the refusal of one does not stop the others.
 
     Raises:
-        SlurmError: Slurm refuses any of them, as a job that an administrator holds, or there is none.
+        SlurmError: Slurm refuses any of them, such as a job that an administrator holds; or there is no Slurm.
     """
     if wanted := list(jobs):
         ask("scontrol", "release", *wanted)
 
 
 def cancel(jobs: Iterable[str]) -> None:
-    """Cancel jobs; those that have ended do not mind.
+    """Cancel jobs; those that have ended may be among them.
 
     Raises:
-        SlurmError: Slurm refuses, or there is none.
+        SlurmError: Slurm refuses, or there is no Slurm.
     """
     if wanted := list(jobs):
         ask("scancel", *wanted)
 
 
 def ask(*command: str) -> str:
-    """What one of Slurm's commands prints.
+    """Run one of Slurm's commands; what it prints.
 
     Raises:
         SlurmError: it fails, or does not answer.

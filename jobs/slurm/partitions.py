@@ -13,7 +13,7 @@ _UNLIMITED = ("UNLIMITED", "INFINITE", "NONE")
 
 @dataclass(frozen=True)
 class NodeKind:
-    """Nodes that are alike."""
+    """The resources of nodes that are alike."""
 
     gres: str
     """Generic resources, such as `gpu:a100:4(S:0-1)`."""
@@ -22,7 +22,7 @@ class NodeKind:
 
     @property
     def gpus(self) -> int:
-        """Of one node."""
+        """GPUs of one node."""
         return sum(int(count) for count in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", self.gres))
 
     def describe(self) -> str:
@@ -31,7 +31,7 @@ class NodeKind:
         return f"{gpus}, {self.cpus} cores, {self.memory_mb / 1024:.3g} GB"
 
     def lacks(self, resources: Resources) -> Iterator[str]:
-        """What a task asks for and such a node has not."""
+        """What a task asks for and such a node does not have."""
         if resources.gpus > self.gpus:
             yield f"{resources.gpus} GPU asked for, {self.gpus} there"
         if resources.gpus and resources.gpu_type and f":{resources.gpu_type}:" not in self.gres:
@@ -44,7 +44,7 @@ class NodeKind:
 
 @dataclass(frozen=True)
 class Partition:
-    """As Slurm describes it."""
+    """A partition as Slurm describes it."""
 
     settings: dict[str, str]
     """By the names of `scontrol show partition`."""
@@ -52,12 +52,12 @@ class Partition:
 
     @property
     def name(self) -> str:
-        """By which sbatch knows it."""
+        """As sbatch takes it."""
         return self.settings["PartitionName"]
 
     @property
     def default(self) -> bool:
-        """Whether jobs that name none go there."""
+        """Whether it gets jobs that name no partition."""
         return self.settings.get("Default") == "YES"
 
     @property
@@ -67,7 +67,7 @@ class Partition:
 
     @property
     def limit_minutes(self) -> int | None:
-        """After which every task is ended; None for never."""
+        """The time limit of every task, in minutes; None if there is none."""
         limit = self.settings.get("MaxTime", "UNLIMITED")
         if limit in _UNLIMITED:
             return None
@@ -82,7 +82,7 @@ class Partition:
 
 
 def read_partitions() -> list[Partition]:
-    """All that this user may see.
+    """All partitions that this user may see.
 
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
@@ -99,7 +99,7 @@ def read_partitions() -> list[Partition]:
 
 
 def explain_partitions(partitions: Iterable[Partition]) -> Iterator[Finding]:
-    """A line for each."""
+    """A line for each partition."""
     for partition in partitions:
         limit = partition.settings.get("MaxTime", "UNLIMITED")
         parts = [" or ".join(dict.fromkeys(kind.describe() for kind in partition.nodes)) or "no nodes"]
@@ -117,10 +117,10 @@ def explain_partitions(partitions: Iterable[Partition]) -> Iterator[Finding]:
 
 
 def check_resources(section: str, resources: Resources, partitions: Sequence[Partition]) -> Finding:
-    """Whether a partition that is meant could run such a task; if not, what to write.
+    """Whether one of the task's partitions could run it; if not, what to write.
 
     Args:
-        section: of the cluster's file.
+        section: its name in the cluster's file.
     """
     known = {partition.name: partition for partition in partitions}
     default = [partition.name for partition in partitions if partition.default]

@@ -1,18 +1,19 @@
-"""What jobs may use on a cluster: `configs/cluster.yaml`, checked, with what a grid or a kind of job changes."""
+"""What jobs may use on a cluster: `configs/cluster.yaml`, checked, and what each job gets according to it."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
 
+from jobs.job_kinds import JOB_KINDS, TRAINING, KindName, service_kinds
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import explain, read_yaml
 from sentiment.errors import ConfigError
 
-Kind = Literal["data", "cache", "train", "report"]
 Factor = Annotated[float, Field(ge=1)]
 
-# What sbatch takes besides and is said by a field here, or decided by how tasks are started and started again.
+# Options of sbatch that the field `sbatch` refuses: those that have a field of their own, and those that are decided by
+# how tasks are started and requeued.
 _FIELDS = {
     "account": "account",
     "constraint": "constraint",
@@ -33,10 +34,10 @@ _OWN = {
 
 
 class Resources(Section):
-    """What each task of a job array gets, and when it gets more. None leaves a choice to the site."""
+    """What each task of a job gets, and how that grows when it was too little. None leaves the choice to the site."""
 
     partition: str | None = None
-    """Or several, separated by commas."""
+    """One partition, or several separated by commas."""
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
@@ -50,21 +51,30 @@ class Resources(Section):
     """As the site names it, such as `a100`."""
     cpus: PositiveInt = 4
     parallelism: PositiveInt | None = None
-    """So many tasks of a grid at a time (sbatch's `%N`)."""
+    """The largest number of tasks that run at a time (sbatch's `%N`)."""
     runs_per_task: PositiveInt = 1
-    """So many runs side by side on the GPU of one task; for small models."""
+    """How many runs share the GPU of one task, for small models."""
     signal_seconds: PositiveInt | None = None
-    """Slurm warns a task so long before its end; None takes what saving was measured to need."""
+    """How long before its end Slurm warns a task; None takes what saving was measured to need."""
     setup: list[str] = Field(default_factory=list)
-    """Lines of shell before a task starts, such as `module load cuda`."""
+    """Lines of shell to run before a task starts, such as `module load cuda`."""
     sbatch: dict[str, str | int | bool] = Field(default_factory=dict)
     """Other options of sbatch, by name: `reservation: course`, `exclude: node7`."""
     attempts_without_progress: PositiveInt = 3
-    """A task that its time limit cut so often in a row, without a step gained, is given up instead of requeued."""
+    """A task whose time ended this often in a row without progress is given up instead of requeued."""
     memory_factor: Factor = 2.0
-    """By which a rerun multiplies the memory of a run that had too little."""
+    """A rerun multiplies the memory of a run that had too little by this factor."""
     time_factor: Factor = 2.0
-    """By which a rerun multiplies the time of a run that timed out."""
+    """A rerun multiplies the time of a run that timed out by this factor."""
+
+    def describe(self) -> str:
+        """In a few words, with everything that is set apart from factors and options of sbatch."""
+        gpus = f"{self.gpus} {self.gpu_type or ''} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else "no GPU"
+        parts = [gpus.replace("  ", " "), f"{self.cpus} core{'s' if self.cpus > 1 else ''}"]
+        parts += [f"{self.memory_gb:g} GB"] if self.memory_gb else []
+        parts.append(f"{self.time_minutes} min")
+        named = {"partition": self.partition, "account": self.account, "qos": self.qos, "constraint": self.constraint}
+        return ", ".join([*parts, *(f"{name} {value}" for name, value in named.items() if value)])
 
     @field_validator("sbatch")
     @classmethod
@@ -81,29 +91,38 @@ class Resources(Section):
 
 
 class ClusterFile(Section):
-    """Resources of all jobs, and what differs for some."""
+    """Resources of all jobs, and what differs for some of them.
+
+    Each field of a job is taken from the first of these that sets it: the section of its kind (for training tasks that
+    of its grid), what its kind needs by itself (`jobs.job_kinds`: preparing tweets and writing the report need no GPU,
+    the report one core for half an hour), `defaults`, the schema's default.
+    """
 
     defaults: Resources = Resources()
-    data: Resources = Resources(gpus=0)
-    """Changes for the job that prepares tweets and fits the linear baseline."""
+    """For all jobs."""
+    data: Resources = Resources()
+    """For the job that prepares tweets and fits the linear baseline; it gets no GPU unless this section says so."""
     cache: Resources = Resources()
-    """Changes for the jobs that compute ELMo vectors."""
+    """For the jobs that compute ELMo vectors; `parallelism` says how many of them share the work."""
     report: Resources = Resources()
-    """Changes for the job that writes the report."""
+    """For the job that writes the report; without this section it gets no GPU, one core and 30 minutes."""
     grids: dict[str, Resources] = Field(default_factory=dict)
-    """Changes for the training tasks of a grid, by its name."""
+    """For the training tasks of a grid, by its name."""
 
-    def resources(self, grid: str, kind: Kind = "train") -> Resources:
-        """Of one kind of job: the defaults, and over them the section of the kind or of the grid."""
-        changes = {"data": self.data, "cache": self.cache, "report": self.report}
-        chosen = changes.get(kind) or self.grids.get(grid, Resources())
-        return self.defaults.model_copy(update=chosen.model_dump(exclude_unset=True))
+    def resources(self, grid: str, kind: KindName = TRAINING.name) -> Resources:
+        """What a job of a grid gets."""
+        job_kind = JOB_KINDS[kind]
+        section: Resources = self.grids.get(grid, Resources()) if job_kind.trains_runs else getattr(self, kind)
+        return self.defaults.model_copy(update={**job_kind.resources, **section.model_dump(exclude_unset=True)})
+
+    def service_resources(self) -> dict[KindName, Resources]:
+        """What jobs get whose tasks have no runs of their own."""
+        return {kind.name: self.resources("", kind.name) for kind in service_kinds()}
 
     def sections(self) -> dict[str, Resources]:
-        """What each section comes to, by the name under which it stands in the file."""
-        kinds: tuple[Kind, ...] = ("data", "cache", "report")
-        found = {"defaults": self.defaults} | {kind: self.resources("", kind) for kind in kinds}
-        return found | {f"grids.{grid}": self.resources(grid) for grid in self.grids}
+        """What the jobs of each section get, by the name under which it stands in the file."""
+        services = {str(kind): resources for kind, resources in self.service_resources().items()}
+        return {"defaults": self.defaults} | services | {f"grids.{grid}": self.resources(grid) for grid in self.grids}
 
 
 def read_cluster(path: Path) -> ClusterFile:

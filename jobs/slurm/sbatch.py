@@ -1,7 +1,7 @@
-"""One job array to sbatch: submitit writes the file and hands it over; what runs in it is this project's own task.
+"""One job for sbatch: submitit writes the file and hands it over; this project's own task runs in it.
 
-submitit's own runner is left out: it looks for pickles that are renamed after sbatch (lost if the submitting process
-dies in between), ignores TERM, and counts time-outs instead of progress.
+submitit's own runner is not used: it looks for pickles that are renamed after sbatch (and lost if the submitting
+process dies in between), ignores TERM, and counts time-outs instead of progress.
 """
 
 import os
@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import submitit
@@ -18,21 +19,21 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import Submission
 from sentiment.errors import NoSlurmError, SlurmError
 
-# Signals are ignored until the task has handlers of its own, and again when it has put them back: by default each of
-# them would kill the interpreter while it starts or ends.
+# Signals are ignored until the task has set its own handlers, and again when it has restored the former ones: otherwise
+# each of them would kill the interpreter while it starts or ends.
 _GUARD = ("sh", "-c", 'trap "" TERM USR1 USR2; exec "$0" "$@"')
 
-# A shell inside another job has these, and they would become the new job's own; SLURM_CONF says where Slurm is.
+# A shell inside another job has these variables, and the new job would inherit them. SLURM_CONF says where Slurm is.
 _FOREIGN = ("SLURM_", "SBATCH_", "SRUN_", "PMI_", "PMIX_", "SUBMITIT_")
 _KEPT = {"SLURM_CONF"}
 
 
 class _Sbatch(submitit.SlurmExecutor):
-    """Submits a command of ours as an array, or as a single job."""
+    """Submits a command as an array, or as a single job."""
 
     @classmethod
     def affinity(cls) -> int:
-        return 2  # whether there is a Slurm is found out by asking it; the file can be shown without
+        return 2  # pretend that Slurm is here: the file can be shown without it, and sending finds out
 
     def text(self, command: str) -> str:
         """The file for sbatch."""
@@ -44,22 +45,22 @@ class _Sbatch(submitit.SlurmExecutor):
 
 
 def send(submission: Submission) -> str:
-    """Submit what is written down as an intent; the id that Slurm gives it.
+    """Submit what is written down as an intent; the job's id in Slurm.
 
     Raises:
-        SlurmError: Slurm refuses, or did not answer: whether it has the job is then seen by its name.
+        SlurmError: Slurm refuses or does not answer; whether it has the job can then be seen by the job's name.
     """
     try:
         with _clean_environment():
             return _executor(submission).send(_command(submission))
     except FileNotFoundError:
-        raise NoSlurmError("sbatch: not found; there is no Slurm on this machine. --local runs a grid here") from None
+        raise NoSlurmError("sbatch: not found; there is no Slurm on this machine") from None
     except (FailedJobError, FailedSubmissionError) as error:
         raise SlurmError(f"sbatch: {str(error).strip()}") from None
 
 
 def directives(submission: Submission) -> list[str]:
-    """What the file for sbatch asks for, and the command."""
+    """The lines of the file for sbatch: what it asks for, and the command."""
     text = _executor(submission).text(_command(submission))
     return [line for line in text.splitlines() if line and not line.startswith(("# ", "#!"))]
 
@@ -74,13 +75,13 @@ def _executor(submission: Submission) -> _Sbatch:
         array_parallelism=submission.parallelism,
         stderr_to_stdout=True,
     )
-    if submission.kind != "report":
+    if submission.job_kind.is_array:
         executor.parameters["map_count"] = len(submission.tasks)
     return executor
 
 
 def _asked(resources: Resources) -> dict[str, Any]:
-    """Resources in submitit's words."""
+    """Resources as submitit's parameters."""
     gpus = f"{resources.gpu_type}:{resources.gpus}" if resources.gpu_type else str(resources.gpus)
     return {
         "partition": resources.partition,
@@ -103,14 +104,14 @@ def _asked(resources: Resources) -> dict[str, Any]:
 
 
 def _command(submission: Submission) -> str:
-    if submission.kind == "report":
-        return shlex.join([sys.executable, "-u", "-m", "report", "build", "--results", submission.results])
+    if submission.job_kind.command:
+        return shlex.join(submission.job_kind.command(Path(submission.results)))
     return shlex.join([*_GUARD, sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)])
 
 
 @contextmanager
 def _clean_environment() -> Iterator[None]:
-    """Without what another job has left in it."""
+    """Remove what another job has left in the environment, for as long as the context lasts."""
     foreign = [name for name in os.environ if name.startswith(_FOREIGN) and name not in _KEPT]
     removed = {name: os.environ.pop(name) for name in foreign}
     try:

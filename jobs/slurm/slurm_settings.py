@@ -1,14 +1,17 @@
-"""What a site's Slurm settings mean for grids, a sentence each."""
+"""A site's Slurm settings: what they mean for grids, and Slurm's defaults for those that a site does not set."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+# What Slurm assumes where slurm.conf does not say: seconds, and tasks of an array.
+_DEFAULTS = {"AuthInfo": 120, "KillWait": 30, "MaxArraySize": 1001, "MinJobAge": 300, "SlurmdTimeout": 300}
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's."""
+    """A line of `jobs doctor`."""
 
     level: Literal["ok", "note", "problem"]
     topic: str
@@ -16,32 +19,29 @@ class Finding:
 
 
 def explain_settings(settings: Mapping[str, str]) -> Iterator[Finding]:
-    """What follows from the settings of `scontrol show config`."""
+    """What follows from the settings of `scontrol show config`, a sentence each."""
     version, name = settings.get("SLURM_VERSION", "?"), settings.get("ClusterName", "?")
     yield Finding("ok", "Slurm", f"version {version}, cluster {name}")
     yield _requeue(settings.get("JobRequeue", "1"))
     yield _preemption(settings)
-    kill_wait = _first_number(settings.get("KillWait", ""), 30)
+    kill_wait = number_in(settings, "KillWait")
     yield Finding(
         "ok" if kill_wait >= 10 else "note",
         f"KillWait {kill_wait} s",
-        "so long a task has between TERM and KILL to finish its step and save; what it does not save is redone",
+        "a task has this long between TERM and KILL to finish its step and save; what it does not save is redone",
     )
-    most = _first_number(settings.get("MaxArraySize", ""), 1001)
-    yield Finding(
-        "ok", f"MaxArraySize {most}", f"a grid of more than {most:,} tasks is submitted as several arrays by itself"
-    )
+    most = number_in(settings, "MaxArraySize")
+    yield Finding("ok", f"MaxArraySize {most}", f"a grid of more than {most:,} tasks is submitted as several arrays")
     yield Finding(
         "ok",
-        f"MinJobAge {_first_number(settings.get('MinJobAge', ''), 300)} s",
-        "so long squeue remembers jobs that have ended; later their states come from logs and run directories",
+        f"MinJobAge {number_in(settings, 'MinJobAge')} s",
+        "squeue remembers ended jobs this long; later their states come from logs and run directories",
     )
     yield _accounting(settings.get("AccountingStorageType", ""))
-    match = re.search(r"cred_expire=(\d+)", settings.get("AuthInfo", ""))
-    delay = int(match[1]) if match else 120
-    yield Finding("ok", f"cred_expire {delay} s", "so long a requeued task waits before it can start again")
-    timeout = _first_number(settings.get("SlurmdTimeout", ""), 300)
-    yield Finding("ok", f"SlurmdTimeout {timeout} s", "after that a dead node is noticed, and its tasks are requeued")
+    delay = number_in(settings, "AuthInfo", r"cred_expire=(\d+)")
+    yield Finding("ok", f"cred_expire {delay} s", "a requeued task waits this long before it can start again")
+    timeout = number_in(settings, "SlurmdTimeout")
+    yield Finding("ok", f"SlurmdTimeout {timeout} s", "after this time a dead node is noticed, its tasks are requeued")
     if "associations" in settings.get("AccountingStorageEnforce", ""):
         yield Finding(
             "note",
@@ -51,11 +51,16 @@ def explain_settings(settings: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
+def number_in(settings: Mapping[str, str], name: str, pattern: str = r"(\d+)") -> int:
+    """The number in one of a site's settings, in Slurm's unit (`30 sec` is 30); Slurm's default if there is none."""
+    match = re.search(pattern, settings.get(name, ""))
+    return int(match[1]) if match else _DEFAULTS[name]
+
+
 def _requeue(value: str) -> Finding:
     if value == "0":
-        return Finding(
-            "ok", "JobRequeue 0", "jobs are not requeued here unless they ask for it, which those of a grid do"
-        )
+        text = "jobs are not requeued here unless they ask for it, which those of a grid do"
+        return Finding("ok", "JobRequeue 0", text)
     return Finding("ok", "JobRequeue 1", "tasks that lose their node or are preempted start again by themselves")
 
 
@@ -70,15 +75,10 @@ def _preemption(settings: Mapping[str, str]) -> Finding:
         return Finding("ok", topic, f"a preempted task saves and is requeued; {how}")
     if "CANCEL" in mode:
         return Finding("note", topic, f"a preempted task saves, but is cancelled: `jobs rerun` resumes it; {how}")
-    return Finding("ok", topic, "a preempted task stands still, keeps its memory and goes on later")
+    return Finding("ok", topic, "a preempted task is suspended, keeps its memory and goes on later")
 
 
 def _accounting(kind: str) -> Finding:
     if "slurmdbd" in kind:
         return Finding("ok", "accounting", "sacct is asked how jobs ended that squeue has forgotten")
-    return Finding("ok", "no accounting", "sacct knows nothing here, which is not needed: logs and run directories do")
-
-
-def _first_number(text: str, otherwise: int) -> int:
-    match = re.search(r"\d+", text)
-    return int(match[0]) if match else otherwise
+    return Finding("ok", "no accounting", "sacct knows nothing here, and is not needed: logs and run directories tell")

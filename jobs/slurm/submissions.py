@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from jobs.job_kinds import JOB_KINDS, JobKind, KindName
 from jobs.slurm.commands import Job
-from jobs.slurm.resources import Kind, Resources
+from jobs.slurm.resources import Resources
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically, write_json
@@ -23,6 +24,21 @@ from sentiment.run_dir import Results
 R = TypeVar("R", bound=Record)
 
 
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job that is to be submitted: an array, or a single command."""
+
+    kind: KindName
+    tasks: list[list[str]]
+    """The run ids of each task; a task that has no runs of its own has none."""
+    configs: list[RunConfig]
+    """Of the tasks' runs, in their order; for tasks without runs, of those that they work for."""
+    resources: Resources
+    """What each task gets."""
+    parallelism: int
+    """The largest number of tasks at a time."""
+
+
 class Submission(Record):
     """`submission.json`, the intent: all that any later command needs to know."""
 
@@ -30,30 +46,33 @@ class Submission(Record):
     id: str
     """Time, kind, and a random number."""
     grid: str
-    kind: Kind
+    kind: KindName
     created: str
     """ISO 8601, UTC."""
     results: str
     """The root of the results, absolute."""
     tasks: list[list[str]]
-    """The run ids of each task of the array; a task of another kind than training has none of its own."""
+    """As in `PlannedJob`."""
     resources: Resources
-    """What each task may use."""
     parallelism: int
-    """So many tasks at a time."""
     signal_seconds: int
-    """So long before its end a task is warned."""
+    """How long before its end a task is warned."""
     after: str | None
-    """What it waits for, as sbatch takes it."""
+    """What it waits for, as sbatch's option `--dependency` takes it."""
+
+    @property
+    def job_kind(self) -> JobKind:
+        """What distinguishes this kind of job."""
+        return JOB_KINDS[self.kind]
 
     @property
     def name(self) -> str:
-        """The job's name in Slurm, unlike any other's, by which it is found again."""
+        """The job's name in Slurm, which is unique, so that the job can be found again."""
         return f"{self.grid}-{self.id}"
 
     @property
     def folder(self) -> "SubmissionDir":
-        """Where it is written down."""
+        """The folder that it is written to."""
         return SubmissionDir(Results(Path(self.results)).slurm / self.grid / self.id)
 
 
@@ -73,7 +92,7 @@ class SubmissionDir:
 
     @property
     def submission_file(self) -> Path:
-        """The intent; written last but for the receipt."""
+        """The intent; of all files only the receipt is written later."""
         return self.path / "submission.json"
 
     @property
@@ -88,12 +107,12 @@ class SubmissionDir:
 
     @property
     def cancelled_file(self) -> Path:
-        """Numbers of the tasks that `jobs cancel` ended: they do not go on, whatever starts them."""
+        """What `jobs cancel` ended and nothing starts again: numbers of tasks, and ids of runs whose siblings go on."""
         return self.path / "cancelled.json"
 
     @property
     def logs(self) -> Path:
-        """What Slurm and the tasks print, a file for each task and all its attempts."""
+        """What Slurm and the tasks print, one file for all attempts of a task."""
         return self.path / "logs"
 
     def progress_file(self, task: int) -> Path:
@@ -101,7 +120,7 @@ class SubmissionDir:
         return self.path / f"progress-{task}.json"
 
     def failure_file(self, task: int) -> Path:
-        """Why a task that belongs to no run failed."""
+        """Why a task that has no runs of its own failed."""
         return self.path / f"failure-{task}.json"
 
     @cached_property
@@ -115,26 +134,35 @@ class SubmissionDir:
 
     @cached_property
     def receipt(self) -> Receipt | None:
-        """Slurm's answer, if it is known."""
+        """Slurm's answer; None while it is not known."""
         return _read(self.receipt_file, Receipt) if self.receipt_file.exists() else None
 
     @property
-    def cancelled(self) -> set[int]:
-        """Numbers of the cancelled tasks."""
+    def cancelled(self) -> set[int | str]:
+        """Numbers of the cancelled tasks, and ids of the runs that were cancelled one by one."""
         return set(json.loads(self.cancelled_file.read_bytes())) if self.cancelled_file.exists() else set()
 
-    def job(self, task: int) -> str:
-        """A task's name for Slurm's commands; needs the receipt."""
+    @property
+    def job_id(self) -> str:
+        """The job's id in Slurm.
+
+        Raises:
+            RunDirError: there is no receipt.
+        """
         if self.receipt is None:
-            raise RunDirError(f"{self.path}: has no receipt, so that its job is not known")
-        return self.receipt.job_id if self.submission.kind == "report" else f"{self.receipt.job_id}_{task}"
+            raise RunDirError(f"{self.path}: has no receipt, so its job is not known; submit again")
+        return self.receipt.job_id
+
+    def job(self, task: int) -> str:
+        """A task's name for Slurm's commands; needs the receipt, like `job_id`."""
+        return f"{self.job_id}_{task}" if self.submission.job_kind.is_array else self.job_id
 
     def log_file(self, task: int) -> Path | None:
-        """A task's log; None while it is not known, or none was written."""
+        """A task's log; None while its job is not known, or if nothing was written."""
         return next(self.logs.glob(f"*{self.job(task)}_0_log.out"), None) if self.receipt else None
 
     def read_configs(self, task: int) -> list[RunConfig]:
-        """The configurations of a task's runs; those of all runs for a task that has none of its own."""
+        """The configurations of a task's runs; for a task without runs, of all that it works for."""
         tasks = self.submission.tasks
         first = sum(map(len, tasks[:task]))
         end = first + len(tasks[task]) if tasks[task] else None
@@ -142,7 +170,7 @@ class SubmissionDir:
             return [RunConfig.model_validate_json(line) for line in islice(lines, first, end)]
 
     def read_failure(self, task: int) -> Failure | None:
-        """Why a task that belongs to no run failed, if it did."""
+        """Why a task that has no runs of its own failed, if it did."""
         file = self.failure_file(task)
         return _read(file, Failure) if file.exists() else None
 
@@ -153,42 +181,38 @@ class SubmissionDir:
         self.__dict__["receipt"] = receipt
 
     def withdraw(self) -> None:
-        """Slurm knows nothing of this intent: it counts no longer."""
+        """Slurm knows nothing of this intent, so it no longer counts."""
         self.submission_file.rename(self.path / "withdrawn.json")
 
-    def cancel(self, tasks: Iterable[int]) -> None:
-        """Mark tasks as cancelled."""
-        write_json(self.cancelled_file, sorted(self.cancelled.union(tasks)))
+    def cancel(self, marks: Iterable[int | str]) -> None:
+        """Mark tasks, by number, and runs, by id, as cancelled. The caller must hold the grid's lock."""
+        write_json(self.cancelled_file, sorted(self.cancelled.union(marks), key=str))
 
 
-def new_submission(
-    results: Results,
-    grid: str,
-    kind: Kind,
-    tasks: Sequence[Sequence[str]],
-    resources: Resources,
-    parallelism: int,
-    signal_seconds: int,
-    after: str | None,
-) -> Submission:
-    """An intent that is not written down yet."""
+def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds: int, after: str | None) -> Submission:
+    """An intent that is not written down yet.
+
+    Args:
+        signal_seconds: how long before its end a task is warned.
+        after: what the job waits for, as sbatch's option `--dependency` takes it.
+    """
     now = datetime.now(UTC)
     return Submission(
-        id=f"{now:%Y%m%d-%H%M%S-%f}-{kind}-{secrets.token_hex(3)}",
+        id=f"{now:%Y%m%d-%H%M%S-%f}-{job.kind}-{secrets.token_hex(3)}",
         grid=grid,
-        kind=kind,
+        kind=job.kind,
         created=now.isoformat(timespec="seconds"),
         results=str(results.root.resolve()),
-        tasks=[list(runs) for runs in tasks],
-        resources=resources,
-        parallelism=parallelism,
+        tasks=job.tasks,
+        resources=job.resources,
+        parallelism=job.parallelism,
         signal_seconds=signal_seconds,
         after=after,
     )
 
 
 def write_intent(submission: Submission, configs: Iterable[RunConfig]) -> SubmissionDir:
-    """Write it down: whatever happens from here on, the job can be found again by its name."""
+    """Write an intent down; from then on the job can be found again by its name, whatever happens."""
     folder = submission.folder
     folder.logs.mkdir(parents=True)
     text = "".join(config.model_dump_json() + "\n" for config in configs)
@@ -198,15 +222,15 @@ def write_intent(submission: Submission, configs: Iterable[RunConfig]) -> Submis
 
 
 def read_submissions(results: Results, grid: str | None = None) -> list[SubmissionDir]:
-    """Those of a grid, or of all, the oldest first."""
+    """The submissions of a grid, or of all grids, the oldest first."""
     folders = (path.parent for path in results.slurm.glob(f"{grid or '*'}/*/submission.json"))
     return [SubmissionDir(path) for path in sorted(folders, key=lambda path: path.name)]
 
 
 def reconcile(submissions: Iterable[SubmissionDir], queue: Iterable[Job]) -> list[SubmissionDir]:
-    """Find the receipts that are missing, by the jobs' names, and withdraw what never reached Slurm.
+    """Find missing receipts by the jobs' names, and withdraw intents that never reached Slurm.
 
-    Only for who holds the grid's lock: to anybody else a missing receipt may be one that is about to be written.
+    The caller must hold the grid's lock: otherwise a missing receipt may be one that is about to be written.
     """
     job_ids = {job.name: job.job_id for job in queue}
     known = []

@@ -1,21 +1,29 @@
-"""The state of all runs of all grids: from manifests, run directories and one question to Slurm."""
+"""The state of all runs of a grid: from submissions, run directories, and one question to Slurm."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-from jobs.slurm.commands import Job, read_accounting, read_queue
-from jobs.slurm.submissions import SubmissionDir
-from jobs.status.slurm_task_state import SlurmTask, read_termination
-from sentiment.errors import NoSlurmError, UsageError
+from jobs.local.queue import LocalQueue
+from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
+from jobs.slurm.task_state import SlurmTask
+from sentiment.errors import UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
-from sentiment.run_state import HELD, PLANNED, RunProgress, RunState, judge, read_progress
-
-GOOD = ("COMPLETED",)
-CANCELLED = "CANCELLED"
+from sentiment.run_state import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    HELD,
+    PENDING,
+    PLANNED,
+    RUNNING,
+    RunProgress,
+    RunState,
+    judge,
+    read_progress,
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class RunStatus:
     state: str
     reason: str
     job: str | None
-    """The task that it was last given to, as Slurm's commands take it."""
+    """The Slurm task that it was last given to, as Slurm's commands take it."""
     attempts: int
     epoch: int | None
     step: int | None
@@ -37,7 +45,7 @@ class RunStatus:
     elapsed: str | None
     """Of the task's present attempt, as Slurm writes it."""
     expected: str | None
-    """When a waiting task is expected to begin, or the time of a running one is over."""
+    """When a waiting task is expected to begin, or when the time of a running one is over (ISO 8601, UTC)."""
     active: bool
     """Whether it waits or runs, and will end by itself."""
 
@@ -48,8 +56,8 @@ class RunStatus:
 
     @property
     def failed(self) -> bool:
-        """Whether it needs somebody: it has ended without a result or is held, and not by its user's wish."""
-        return not self.active and self.state not in (*GOOD, CANCELLED, PLANNED)
+        """Whether it needs somebody: it ended without a result or is held, and not because its user wanted that."""
+        return not self.active and self.state not in (COMPLETED, CANCELLED, PLANNED)
 
 
 @dataclass(frozen=True)
@@ -60,30 +68,18 @@ class GridStatus:
     metric: str
     rows: list[RunStatus]
     others: dict[str, str]
-    """The state of the newest cache and report job, where there are any."""
+    """The states of the newest job of each kind that trains no runs, by the kind."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
 
 
-def ask_slurm() -> list[Job] | None:
-    """The queue; None where there is no Slurm.
-
-    Raises:
-        SlurmError: there is one, but it does not answer.
-    """
-    try:
-        return read_queue()
-    except NoSlurmError:
-        return None
-
-
 def read_plan(results: Results, grid: str) -> GridPlan:
     """The plan of a grid that was submitted.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is no grid of this name.
     """
     if plan := results.read_grid(grid):
         return plan
@@ -97,109 +93,37 @@ def planned_grids(results: Results) -> list[str]:
     return sorted(path.parent.name for path in results.runs.glob("*/grid.json"))
 
 
-def newest_tasks(submissions: Iterable[SubmissionDir]) -> dict[str, tuple[SubmissionDir, int]]:
-    """For each run the training task that it was last given to."""
-    found = {}
-    for folder in submissions:
-        if folder.submission.kind == "train":
-            for task, runs in enumerate(folder.submission.tasks):
-                found.update(dict.fromkeys(runs, (folder, task)))
-    return found
+def read_status(results: Results, grids: Sequence[str] | None = None) -> list[GridStatus]:
+    """The state of grids, of all if none is named; Slurm is asked once.
+
+    Raises:
+        UsageError: there is no grid of a name.
+        SlurmError: there is a Slurm, but it does not answer.
+    """
+    plans = [read_plan(results, name) for name in grids or planned_grids(results)]
+    queue = ask_slurm()
+    return [read_grid_status(results, plan, read_jobs(results, plan.name, queue)) for plan in plans]
 
 
-def read_grid_status(
-    results: Results, plan: GridPlan, submissions: list[SubmissionDir], queue: Sequence[Job] | None
-) -> GridStatus:
-    """The state of a grid's runs; `queue` is None where there is no Slurm to ask."""
-    jobs = {(job.name, job.task): job for job in queue or ()}
-    held = [job for job in queue or () if job.held]
-    accounted = _accounting(submissions, asked=queue is not None)
-    places = newest_tasks(submissions)
+def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:
+    """The state of a grid's runs, wherever they were given to."""
+    local = LocalQueue.of(results, plan.name).read()
     rows = []
-    for run_id in dict.fromkeys([*(run.run_id for run in plan.runs), *places]):
+    for run_id in dict.fromkeys([*(run.run_id for run in plan.runs), *jobs.places]):
         progress = read_progress(results.run_dir(run_id, plan.name), plan)
-        task = None
-        if not progress.completed and run_id in places:
-            task = _task(*places[run_id], submissions, jobs, held, queue is not None, accounted)
-        rows.append(_row(plan.name, run_id, progress, task, judge(progress, task)))
-    return GridStatus(plan.name, plan.metric, rows, _other_jobs(submissions, jobs))
-
-
-def _accounting(submissions: list[SubmissionDir], asked: bool) -> Callable[[], dict[tuple[str, int | None], Job]]:
-    """One question to sacct, when the first run needs it."""
-
-    @cache
-    def ask() -> dict[tuple[str, int | None], Job]:
-        if not asked or not submissions:
-            return {}
-        since = datetime.fromisoformat(submissions[0].submission.created)
-        found = read_accounting((folder.submission.name for folder in submissions), since)
-        return {(job.name, job.task): job for job in found}
-
-    return ask
-
-
-def _task(
-    folder: SubmissionDir,
-    number: int,
-    submissions: list[SubmissionDir],
-    jobs: dict[tuple[str, int | None], Job],
-    held: list[Job],
-    asked: bool,
-    accounting: Callable[[], dict[tuple[str, int | None], Job]],
-) -> SlurmTask:
-    key = (folder.submission.name, number)
-    return SlurmTask(
-        name=f"task {folder.job(number)}" if folder.receipt else folder.submission.name,
-        job=_find(jobs, key),
-        asked=asked,
-        cancelled=number in folder.cancelled,
-        log=lambda: folder.log_file(number),
-        accounted=lambda: _find(accounting(), key),
-        broken_dependency=lambda: _failure_before(submissions, folder),
-        held_before=lambda: _held_before(held, folder),
-    )
-
-
-def _find(jobs: dict[tuple[str, int | None], Job], key: tuple[str, int]) -> Job | None:
-    """A task's job; tasks that were cancelled before they began may have but their array's."""
-    return jobs.get(key) or jobs.get((key[0], None))
-
-
-def _failure_before(submissions: list[SubmissionDir], waiting: SubmissionDir) -> str:
-    """Why a job that training waited for failed, as far as it or Slurm said."""
-    _, *ids = (waiting.submission.after or "").split(":")
-    for folder in (one for one in submissions if one.receipt and one.receipt.job_id in ids):
-        kind = folder.submission.kind
-        for number in range(len(folder.submission.tasks)):
-            if failure := folder.read_failure(number):
-                return f"its {kind} job failed: {failure.error}: {failure.reason}"
-            if terminated := read_termination(folder.log_file(number)):
-                return f"its {kind} job ended with {terminated.state}: {terminated.reason}"
-    return f"what it waited for ({waiting.submission.after}) did not succeed"
-
-
-def _held_before(held: Iterable[Job], waiting: SubmissionDir) -> Job | None:
-    """The first of the held jobs that a training job waits for."""
-    _, *ids = (waiting.submission.after or "").split(":")
-    return next((job for job in held if job.job_id in ids), None)
-
-
-def _other_jobs(submissions: list[SubmissionDir], jobs: dict[tuple[str, int | None], Job]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for folder in submissions:
-        if folder.submission.kind != "train":
-            states = [
-                HELD if job.held else job.state for (name, _), job in jobs.items() if name == folder.submission.name
-            ]
-            found[folder.submission.kind] = ", ".join(sorted(set(states))) or "not in the queue any more"
-    return found
+        if progress.completed:
+            rows.append(_row(plan.name, run_id, progress, None, judge(progress)))
+            continue
+        task = jobs.task(run_id)
+        verdict = judge(progress, local.get(run_id) or task)
+        rows.append(_row(plan.name, run_id, progress, task, verdict))
+    return GridStatus(plan.name, plan.metric, rows, jobs.service_states())
 
 
 def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, verdict: RunState) -> RunStatus:
     job = task.job if task else None
-    active = verdict.state == "RUNNING" or bool(job and job.active and verdict.state not in ("FAILED", HELD))
-    expected = (job.end if job.state == "RUNNING" else job.start) if job and job.active else None
+    waits = bool(job and job.active and verdict.state not in (FAILED, HELD, CANCELLED))
+    expected = (job.end if job.state == RUNNING else job.start) if job and job.active else None
     return RunStatus(
         grid=grid,
         run_id=run_id,
@@ -213,9 +137,15 @@ def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, 
         seen=_iso(datetime.fromtimestamp(progress.seen, UTC)) if progress.seen else None,
         elapsed=job.elapsed if job and job.active else None,
         expected=_iso(expected) if expected else None,
-        active=active,
+        active=verdict.state in (PENDING, RUNNING) or waits,
     )
 
 
 def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def describe_held(grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
+    """A line about runs that are not submitted because they are in the queue, but do not go on by themselves."""
+    if number := sum(row.held for row in rows):
+        yield f"{number} of {len(rows)} runs are held in Slurm's queue; `python -m jobs rerun {grid} --held` frees them"

@@ -1,21 +1,28 @@
-"""Which runs a command means."""
+"""Which grids and runs a command means, and the configurations of runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from jobs.status.grid_status import CANCELLED, RunStatus, planned_grids, read_plan
-from sentiment.errors import UsageError
+from jobs.grids.grid import ExpandedGrid
+from jobs.slurm.grid_jobs import Place
+from jobs.status.grid_status import RunStatus, planned_grids, read_plan
+from sentiment.config import RunConfig
+from sentiment.config_file import read_yaml, resolve
+from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
-from sentiment.run_state import HELD
+from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, LOST, TIMEOUT, UNKNOWN
+
+RERUN_HELD = "held"
 
 # States by the options of `rerun`.
 CAUSES = {
-    "timeout": {"TIMEOUT", "DEADLINE"},
-    "lost": {"LOST", "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED", "UNKNOWN"},
+    "timeout": {TIMEOUT, "DEADLINE"},
+    "lost": {LOST, "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED", UNKNOWN},
     "oom": {"OUT_OF_MEMORY"},
-    "failed": {"FAILED", "LAUNCH_FAILED"},
+    "failed": {FAILED, "LAUNCH_FAILED"},
     "cancelled": {CANCELLED},
-    "held": {HELD},
+    RERUN_HELD: {HELD},
 }
 
 
@@ -43,17 +50,67 @@ def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPla
     return found
 
 
-def select(rows: Iterable[RunStatus], causes: Sequence[str], run_ids: set[str]) -> list[RunStatus]:
-    """Runs that ended without a result, or are held, for one of the causes; single runs that are named, for any.
+def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
+    """Whether names of grids or run ids include a run; without names all runs are meant."""
+    return not targets or grid in targets or run_id in targets
 
-    Without causes all but cancelled runs are meant.
+
+def missing_runs(grid: ExpandedGrid, rows: Iterable[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
+    """The runs of a grid that are neither completed nor wait (held or not) nor run."""
+    configs = dict(zip((run.run_id for run in grid.plan.runs), grid.configs, strict=True))
+    return [
+        (row, configs[row.run_id])
+        for row in rows
+        if row.run_id in configs and not row.active and row.state not in (COMPLETED, HELD)
+    ]
+
+
+def select(rows: Iterable[RunStatus], causes: Sequence[str], run_ids: set[str]) -> list[RunStatus]:
+    """Runs that ended without a result, or are held.
+
+    Args:
+        causes: only runs that ended for one of these. If empty, all are meant; cancelled ones only if they are named.
+        run_ids: only these runs; all if empty.
     """
-    wanted = set().union(*(CAUSES[cause] for cause in causes)) if causes else set()
-    chosen = []
-    for row in rows:
-        if run_ids and row.run_id not in run_ids:
-            continue
-        ended = not row.active and row.state in set().union(*CAUSES.values())
-        if ended and (row.state in wanted if causes else run_ids or row.state != CANCELLED):
-            chosen.append(row)
-    return chosen
+    every_cause = set().union(*CAUSES.values())
+    wanted = set().union(*(CAUSES[cause] for cause in causes)) if causes else every_cause
+    if not causes and not run_ids:
+        wanted -= {CANCELLED}
+    named = (row for row in rows if not run_ids or row.run_id in run_ids)
+    return [row for row in named if not row.active and row.state in wanted]
+
+
+def run_configs(
+    results: Results, plan: GridPlan, run_ids: Iterable[str], places: Mapping[str, Place]
+) -> dict[str, RunConfig]:
+    """The configurations of runs, by run id: as last submitted to Slurm, else as begun, else as the plan says.
+
+    Args:
+        places: the tasks that runs were last given to.
+
+    Raises:
+        ConfigError: a run was never submitted nor begun, and the plan's base file is missing or invalid.
+        RunDirError: so it was, and the base file and the plan's parameters have since become another run; or a file
+            of the submission or the run cannot be read.
+    """
+    wanted = list(run_ids)
+    found: dict[str, RunConfig] = {}
+    for folder, task in {places[run_id] for run_id in wanted if run_id in places}:
+        found.update(zip(folder.submission.tasks[task], folder.read_configs(task), strict=True))
+    planned = {run.run_id: run.parameters for run in plan.runs}
+    for run_id in wanted:
+        if run_id not in found:
+            run_dir = results.run_dir(run_id, plan.name)
+            begun = run_dir.config_file.exists()
+            found[run_id] = run_dir.read_config() if begun else _planned_config(plan, run_id, planned[run_id])
+    return {run_id: found[run_id] for run_id in wanted}
+
+
+def _planned_config(plan: GridPlan, run_id: str, parameters: Mapping[str, object]) -> RunConfig:
+    config = resolve(read_yaml(Path(plan.base)), parameters, plan.base)
+    if config.run_id != run_id:
+        raise RunDirError(
+            f"{run_id} of grid {plan.name}: was never begun, and {plan.base} with the run's parameters has become "
+            f"another run, {config.run_id}; `python -m jobs submit {plan.name}` says what has changed"
+        )
+    return config

@@ -1,14 +1,26 @@
-"""How `jobs status` looks in a terminal."""
+"""What `jobs status` prints: a table for people, JSON for programs."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from jobs.status.grid_status import GridStatus, RunStatus
+from sentiment.run_state import COMPLETED, PENDING, PLANNED
 
-# More rows than this are no help: of those that are completed or wait, only the number is shown then.
+# Of a grid with more rows than this, runs that are completed or wait are only counted.
 _MOST_ROWS = 60
-_QUIET = ("COMPLETED", "PENDING", "PLANNED")
+_QUIET = (COMPLETED, PENDING, PLANNED)
+
+
+def show(grids: Sequence[GridStatus], only_failed: bool, every_row: bool, as_json: bool) -> str:
+    """What to print; empty if there are no grids and JSON is not wanted."""
+    if only_failed:
+        grids = [replace(grid, rows=[row for row in grid.rows if row.failed]) for grid in grids]
+    if as_json:
+        return json.dumps([grid.as_json() for grid in grids], indent=2)
+    return render(grids, every_row, datetime.now(UTC))
 
 
 def render(grids: Sequence[GridStatus], every_row: bool, now: datetime) -> str:

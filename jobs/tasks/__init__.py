@@ -1,1 +1,4 @@
-"""What runs inside a job or a local process: an attempt at one or several runs."""
+"""The programs that Slurm and the local launcher start, and the attempts at runs that they make.
+
+Imports `jobs.slurm` and the table of job kinds; imported by `jobs.local`. These three know training, nothing else does.
+"""

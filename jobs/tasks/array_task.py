@@ -1,4 +1,4 @@
-"""What one task of an array has to do: train its runs, prepare tweets, compute vectors; and when to give up."""
+"""What one task of an array does: train its runs, or do work that runs wait for; and when it is given up."""
 
 import json
 import time
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from jobs.job_kinds import SharedWork
 from jobs.slurm.commands import is_away, requeue
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
@@ -20,13 +21,16 @@ from sentiment.files import write_json
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
 
-# How long slurmctld may be away, for an update say, when a task wants to be requeued.
+# How long a task that wants to be requeued waits for a slurmctld that is away, for an update say.
 _ABSENCE_SECONDS = 1800.0
 _POLL_SECONDS = 5.0
 
+# The outcome of a task with several runs, by precedence; without any of these it is COMPLETED.
+_PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.FAILED)
+
 
 class NoProgressError(SentimentError):
-    """A run is started again and again, and cut each time before it has done a step."""
+    """A run's time ended again and again before it had done a step."""
 
 
 class KilledError(SentimentError):
@@ -54,7 +58,7 @@ class ArrayTask:
 
     @property
     def cancelled(self) -> bool:
-        """Whether `jobs cancel` ended it, at this moment."""
+        """Whether `jobs cancel` has ended the task by now."""
         return self.task in self.folder.cancelled
 
     @property
@@ -65,22 +69,15 @@ class ArrayTask:
         return self._results.run_dir(config.run_id, self.folder.submission.grid)
 
     def perform(self, stop: StopRequest) -> Outcome:
-        """Do it, to its end or to a reason to stop."""
-        if self.folder.submission.kind != "train":
-            return self._serve(stop)
+        """Work until all is done or there is a reason to stop."""
+        if work := self.folder.submission.job_kind.work:
+            return self._serve(work, stop)
         if len(self.configs) == 1:
             return self._attempt(self.configs[0], stop)
-        todo = [config for config in self.configs if not self._run_dir(config).completed]
-        works: list[Callable[[], int]] = [partial(self._attempt, config, stop) for config in todo]
-        codes = side_by_side(works, stop)
-        for config, code in zip(todo, codes, strict=True):
-            if code < 0:
-                killed = KilledError(f"its process was killed by signal {-code}; memory may have been short")
-                record_failure(self._run_dir(config), killed)
-        return next((one for one in _FIRST if one in codes), Outcome.FAILED if any(codes) else Outcome.COMPLETED)
+        return self._attempt_together([config for config in self.configs if not self._is_over(config)], stop)
 
     def requeue(self) -> Outcome:
-        """Let Slurm start the task again, unless it was cancelled meanwhile or gets nowhere."""
+        """Let Slurm start the task again, unless it was cancelled meanwhile or makes no progress."""
         if self.cancelled:
             return Outcome.STOPPED
         try:
@@ -88,64 +85,74 @@ class ArrayTask:
             _requeue_when_possible(slurm_job() or "")
         except SentimentError as error:
             print(f"is not requeued: {error}")
-            if self.folder.submission.kind != "train":
-                self._record_failure(error)
-                return Outcome.FAILED
-            for config in self.configs:
-                if not self._run_dir(config).completed:
-                    record_failure(self._run_dir(config), error)
+            self._record_failure(error)
             return Outcome.FAILED
         print("saved, and requeued")
         return Outcome.OUT_OF_TIME
 
+    def _is_over(self, config: RunConfig) -> bool:
+        return self._run_dir(config).completed or config.run_id in self.folder.cancelled
+
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
         return attempt_run(config, self._results, self.folder.submission.grid, stop)
 
-    def _serve(self, stop: StopRequest) -> Outcome:
-        """Do what runs wait for."""
-        from sentiment.training.encoding import run_encoding
-        from sentiment.training.preparing import run_preparation
+    def _attempt_together(self, configs: list[RunConfig], stop: StopRequest) -> Outcome:
+        """Train runs at the same time. What becomes of those that `jobs cancel` ends doesn't count for the task."""
+        works: list[Callable[[], int]] = [partial(self._attempt, config, stop) for config in configs]
+        run_ids = [config.run_id for config in configs]
 
-        serve = run_preparation if self.folder.submission.kind == "data" else run_encoding
+        def cancelled() -> set[int]:
+            marked = self.folder.cancelled
+            return {number for number, run_id in enumerate(run_ids) if run_id in marked}
+
+        codes = side_by_side(works, stop, cancelled)
+        ignored = cancelled()
+        for number in [number for number, code in enumerate(codes) if code < 0 and number not in ignored]:
+            killed = KilledError(f"its process was killed by signal {-codes[number]}; memory may have been short")
+            record_failure(self._run_dir(configs[number]), killed)
+        counted = [code for number, code in enumerate(codes) if number not in ignored]
+        worst = next((one for one in _PRECEDENCE if one in counted), None)
+        return worst or (Outcome.FAILED if any(counted) else Outcome.COMPLETED)
+
+    def _serve(self, work: SharedWork, stop: StopRequest) -> Outcome:
+        """Do work that runs wait for."""
         self.folder.failure_file(self.task).unlink(missing_ok=True)
         try:
-            return outcome_of(serve(self.configs, self._results, stop, plain_console()))
-        except Exception as error:  # of any kind
+            return outcome_of(work(self.configs, self._results, stop, plain_console()))
+        except Exception as error:  # of any kind: all runs that wait show it
             self._record_failure(error)
             traceback.print_exc()
             return Outcome.FAILED
 
     def _record_failure(self, error: Exception) -> None:
-        """All runs that wait show it."""
-        write_json(self.folder.failure_file(self.task), describe(error).model_dump(mode="json"))
+        """Write a failure of the whole task down: with its unfinished runs or, if it has none, with the submission."""
+        if not self.folder.submission.job_kind.trains_runs:
+            write_json(self.folder.failure_file(self.task), describe(error).model_dump(mode="json"))
+            return
+        for config in self.configs:
+            if not self._is_over(config):
+                record_failure(self._run_dir(config), error)
 
     def insist_on_progress(self) -> None:
-        """Count cuts in a row without progress.
+        """Count how often in a row the task's time ended without progress.
 
         Raises:
-            NoProgressError: there were too many.
+            NoProgressError: that was too often.
         """
-        file, done = self.folder.progress_file(self.task), self._done()
+        progress = self.folder.submission.job_kind.progress
+        file, done = self.folder.progress_file(self.task), progress(self._results, map(self._run_dir, self.configs))
         former = json.loads(file.read_bytes()) if file.exists() else {"done": -1, "cuts": 0}
         cuts = 0 if done > former["done"] else former["cuts"] + 1
         write_json(file, {"done": done, "cuts": cuts})
         if cuts >= self.folder.submission.resources.attempts_without_progress:
             raise NoProgressError(
-                f"cut {cuts} times in a row without a step of progress: starting and saving take longer than the time "
-                "limit leaves; rerun with more time"
+                f"its time ended {cuts} times in a row without a step of progress: starting and saving take longer "
+                "than the time limit leaves; rerun with more time"
             )
-
-    def _done(self) -> int:
-        """A figure that grows with the work: steps saved, or bytes of prepared tweets or of vectors."""
-        if self.folder.submission.kind == "train":
-            return sum(steps_saved(self._run_dir(config)) for config in self.configs)
-        folder = self._results.corpora if self.folder.submission.kind == "data" else self._results.elmo_caches
-        files = (path for path in folder.rglob("[!.]*") if path.is_file() and ".tmp" not in path.parent.suffix)
-        return sum(path.stat().st_size for path in files)
 
 
 def _requeue_when_possible(job: str) -> None:
-    """Requeue, patiently while slurmctld is away: all is saved, and nobody else would do it.
+    """Requeue, and wait for a slurmctld that is away: all is saved, and nobody else would requeue the task.
 
     Raises:
         SlurmError: Slurm refuses, or stays away.
@@ -159,14 +166,3 @@ def _requeue_when_possible(job: str) -> None:
                 raise
             print(f"waits to be requeued: {error}")
             time.sleep(_POLL_SECONDS)
-
-
-def steps_saved(run_dir: RunDir) -> int:
-    """Steps that the next attempt will not have to do again, as far as the attempts say."""
-    record = run_dir.read_record()
-    attempts = record.attempts if record else []
-    return max((attempt.last_step or attempt.first_step for attempt in attempts), default=0)
-
-
-# Of several runs in a task: one that was told to stop speaks for all, then one that can go on; failures come last.
-_FIRST = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.FAILED)

@@ -1,4 +1,4 @@
-"""One attempt of one run of a grid, from its newest checkpoint to its end, its time or its error."""
+"""One attempt of one run of a grid: from its newest checkpoint until it is completed, stopped or fails."""
 
 import time
 import traceback
@@ -11,7 +11,7 @@ from sentiment.errors import LockedError
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
 
-# An owner on another host counts as alive for a minute after its last sign of life.
+# A lock's owner on another host counts as alive for a minute after its last sign of life.
 _LOCK_PATIENCE_SECONDS = 90.0
 _LOCK_POLL_SECONDS = 2.0
 
@@ -26,13 +26,13 @@ class Outcome(IntEnum):
     COMPLETED = 0
     FAILED = 1
     STOPPED = 3
-    """Everything is saved, and whoever stopped it decides what becomes of it."""
+    """Everything is saved; whoever stopped it decides whether it goes on."""
     OUT_OF_TIME = 4
-    """Everything is saved, and it goes on as soon as it is started again."""
+    """Everything is saved; it goes on as soon as it is started again."""
 
 
 def outcome_of(stop: Stop | None) -> Outcome:
-    """What a reason to stop means; None is none."""
+    """The outcome of work that ended for a reason to stop, or was done (None)."""
     if stop is None:
         return Outcome.COMPLETED
     on_time = stop.reason == "deadline" or stop.detail in _SIGNALS_TO_REQUEUE_AFTER
@@ -49,7 +49,7 @@ def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopReques
     stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
     try:
         reason = _train(config, results, run_dir, stop)
-    except Exception as error:  # of any kind: it is a run's end that a later command shows
+    except Exception as error:  # of any kind: later commands show it
         record_failure(run_dir, error)
         traceback.print_exc()
         return Outcome.FAILED
@@ -58,7 +58,7 @@ def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopReques
 
 
 def plain_console() -> Console:
-    """Lines for a log file; how far training is stands in the metric log."""
+    """Prints lines for a log file, and no progress, which is in the metric log."""
     return Console(say=print, progress=_say_nothing)
 
 
@@ -67,7 +67,7 @@ def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
 
 
 def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest) -> Stop | None:
-    """Train as soon as no other process does; one that died on another host takes a minute to be known as dead."""
+    """Train as soon as no other process trains the run; one that died on another host is waited for a minute."""
     from sentiment.training.context import RunContext
     from sentiment.training.experiment import run_experiment
 

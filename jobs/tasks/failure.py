@@ -1,21 +1,16 @@
-"""How a failed attempt is written down, so that the reason is found in the run's own directory."""
+"""Failures of attempts, written down in the run's own directory."""
 
 import contextlib
 import os
 import traceback
 
 from sentiment.allocation import slurm_job
-from sentiment.errors import DivergedError
 from sentiment.records import Failure, timestamp
 from sentiment.run_dir import RunDir
 
-# What the configuration alone leads to: the same steps, however often and wherever they are done. All others may be
-# mended without changing a run: more memory or time, another node, a file put back.
-_IN_THE_CONFIGURATION = {DivergedError.__name__}
-
 
 def describe(error: BaseException) -> Failure:
-    """The reason in a line, and where it happened."""
+    """A failure's record: the reason in a line, and where it happened."""
     return Failure(
         job=slurm_job(),
         time=timestamp(),
@@ -28,7 +23,7 @@ def describe(error: BaseException) -> Failure:
 def record_failure(run_dir: RunDir, error: BaseException) -> None:
     """Write the failure down, and end the attempt in `run.json` if it is still open.
 
-    A disk that refuses even this is left alone: the traceback stands in the log as well.
+    A disk that refuses even this is ignored: the traceback is in the log as well.
     """
     failure = describe(error)
     with contextlib.suppress(OSError):
@@ -37,18 +32,13 @@ def record_failure(run_dir: RunDir, error: BaseException) -> None:
         _end_attempt(run_dir, f"{failure.error}: {failure.reason}")
 
 
-def comes_again(failure: Failure) -> bool:
-    """Whether the run would fail like this however often it is run."""
-    return failure.error in _IN_THE_CONFIGURATION
-
-
 def forget_failure(run_dir: RunDir) -> None:
-    """A new attempt begins: why the last one failed stands in `run.json`."""
+    """Remove the failure when a new attempt begins; `run.json` keeps the reason."""
     run_dir.failure_file.unlink(missing_ok=True)
 
 
 def _end_attempt(run_dir: RunDir, detail: str) -> None:
-    """Training ends its attempt itself when it meets an error that it knows."""
+    """Close the attempt in `run.json`, unless training has done so itself."""
     record = run_dir.read_record()
     if record and record.attempts and record.attempts[-1].end is None and record.attempts[-1].pid == os.getpid():
         ended = record.attempts[-1].model_copy(update={"end": timestamp(), "reason": "failed", "detail": detail})

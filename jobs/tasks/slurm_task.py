@@ -1,4 +1,4 @@
-"""What Slurm starts: one task of an array. It trains its runs until they are completed or its time is over.
+"""The program that Slurm starts: one task of an array, which works until it is done or its time is over.
 
     python -m jobs.tasks.slurm_task SUBMISSION_FOLDER
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    """Perform the task that Slurm names; the exit code is that of jobs.tasks.attempt.Outcome.
+    """Perform the task that Slurm names; the exit code is a `jobs.tasks.attempt.Outcome`.
 
-    On leaving, former handlers are put back: the command in the sbatch file has the signals ignored, so that a
-    completed run ends with 0 whatever comes while the interpreter shuts down.
+    On leaving, the former handlers are restored: the command in the sbatch file ignores the signals, so that a
+    completed run ends with 0 even if one comes while the interpreter shuts down.
     """
     with StopRequest(end_of_time(None, time.time())) as stop:
         from jobs.tasks.array_task import ArrayTask
 
-        assignment = ArrayTask.read(Path(arguments[0]), slurm_array_task())
-        print(f"{assignment.title}, start {slurm_restarts() + 1} on {slurm_node() or 'this machine'}")
-        return _perform(assignment, stop)
+        task = ArrayTask.read(Path(arguments[0]), slurm_array_task())
+        print(f"{task.title}, start {slurm_restarts() + 1} on {slurm_node() or 'this machine'}")
+        return _perform(task, stop)
 
 
-def _perform(assignment: "ArrayTask", stop: StopRequest) -> int:
+def _perform(task: "ArrayTask", stop: StopRequest) -> int:
     from jobs.tasks.attempt import Outcome
 
-    if assignment.cancelled:
-        print("was cancelled: goes on when it is submitted again")
+    if task.cancelled:
+        print("was cancelled: it goes on when it is submitted again")
         return Outcome.STOPPED
-    outcome = assignment.perform(stop)
-    return assignment.requeue() if outcome is Outcome.OUT_OF_TIME else outcome
+    outcome = task.perform(stop)
+    return task.requeue() if outcome is Outcome.OUT_OF_TIME else outcome
 
 
 if __name__ == "__main__":

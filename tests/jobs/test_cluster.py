@@ -1,10 +1,12 @@
 """Resources: defaults that work anywhere, changes for a grid or a kind of job, and slips told before Slurm is asked."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobs.job_kinds import KindName
 from jobs.slurm.resources import Resources, read_cluster
 from sentiment.errors import ConfigError
 from tests.jobs.grid_files import GRIDS, write_yaml
@@ -44,8 +46,48 @@ def test_grid_and_kind_change_what_they_name_and_keep_the_rest(tmp_path: Path) -
     assert plain == Resources(partition="gpu", time_minutes=60, sbatch={"exclude": "n7"})
     assert elmo == plain.model_copy(update={"time_minutes": 500, "runs_per_task": 2, "gpus": 0})
     assert read_cluster(path).resources("elmo", "cache") == plain.model_copy(update={"memory_gb": 50})
-    assert read_cluster(path).resources("elmo", "report") == plain
+    report = {"gpus": 0, "cpus": 1, "time_minutes": 30}
+    assert read_cluster(path).resources("elmo", "report") == plain.model_copy(update=report)
     assert list(read_cluster(path).sections()) == ["defaults", "data", "cache", "report", "grids.elmo"]
+
+
+def test_example_of_the_readme_gives_no_gpu_to_the_report_nor_to_data_preparation(tmp_path: Path) -> None:
+    text = (GRIDS.parents[1] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^    defaults: .*\n    grids: .*\n", text, re.MULTILINE)
+    path = tmp_path / "cluster.yaml"
+    path.write_text(re.sub("^    ", "", example, flags=re.MULTILINE), encoding="utf-8")
+    file = read_cluster(path)
+    assert file.resources("rnn").gpus == 1
+    for kind in ("data", "report"):
+        resources = file.resources("rnn", kind)
+        assert (resources.gpus, resources.partition, resources.account) == (0, "gpu", "my_project")
+    assert file.resources("rnn", "report").time_minutes < file.resources("rnn").time_minutes
+    assert file.resources("smoke").runs_per_task == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        ({"data": {"cpus": 8}}, "data", {"gpus": 0, "cpus": 8}),
+        ({"data": {"gpus": 1}}, "data", {"gpus": 1, "cpus": 4}),
+        ({"defaults": {"gpus": 2, "cpus": 9}}, "data", {"gpus": 0, "cpus": 9}),
+        ({"defaults": {"gpus": 2, "cpus": 9, "qos": "low"}}, "report", {"gpus": 0, "cpus": 1, "qos": "low"}),
+        ({"defaults": {"time_minutes": 5}, "report": {"cpus": 3}}, "report", {"cpus": 3, "time_minutes": 30}),
+        ({"defaults": {"gpus": 2}, "cache": {"cpus": 3}}, "cache", {"gpus": 2, "cpus": 3}),
+    ],
+    ids=str,
+)
+def test_section_is_laid_over_what_its_kind_of_job_needs_by_itself(
+    tmp_path: Path, values: dict[str, Any], kind: KindName, expected: dict[str, Any]
+) -> None:
+    resources = read_cluster(write_yaml(tmp_path / "cluster.yaml", values)).resources("rnn", kind)
+    assert {name: getattr(resources, name) for name in expected} == expected
+
+
+def test_resources_are_described_in_words() -> None:
+    asked = Resources(gpus=2, gpu_type="a100", memory_gb=16, partition="gpu")
+    assert asked.describe() == "2 a100 GPUs, 4 cores, 16 GB, 240 min, partition gpu"
+    assert Resources(gpus=0, cpus=1, time_minutes=30).describe() == "no GPU, 1 core, 30 min"
 
 
 def test_grid_can_set_back_to_none_what_the_defaults_name(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What submitting would do, told without doing any of it; costs by runs that are completed here."""
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,10 @@ def test_plan_shows_differences_costs_and_directives_and_writes_nothing(base: Pa
     assert header.split() == ["run", "state", "model.layers"]
     assert first.split() == ["0", grid.plan.runs[0].run_id, "PLANNED", "1"]
     assert second.split() == ["1", grid.plan.runs[1].run_id, "PLANNED", "2"]
+    assert f"the first by itself: {shlex.join(grid.plan.command(grid.plan.runs[0]))}" in text
     assert "2 of 2 runs would be submitted" in text
     assert "costs: unknown, since no run on these tweets is completed here" in text
-    jobs = ("data: 1 task\n", "train: 2 tasks", "report: 1 task\n")
+    jobs = ("data: 1 task, no GPU, 4 cores", "train: 2 tasks, 1 GPU, 4 cores, 16 GB, 240 min", "report: 1 task, no GPU")
     for line in (*jobs, "--array=0-1", "--gpus-per-node=1", "--mem=16384M", "--requeue"):
         assert line in text
     assert {path.name for path in results.root.rglob("*") if path.is_file()} <= {"source_hashes.json"}

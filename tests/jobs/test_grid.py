@@ -105,7 +105,8 @@ def test_expansion_has_each_run_once_and_none_is_missing(space: dict[str, list[A
     combinations = len(space["seed"]) * len(space["model.pooling"]) * len(space["model.attention.r"])
     if trials and trials > 0.98 * combinations:
         trials = None
-    found = expand([Base("nowhere", {}, {})], space, Draw(3, trials) if trials else None)
+    base: dict[str, Any] = {}
+    found = expand([Base("nowhere", base, base, {})], space, Draw(3, trials) if trials else None)
     ids = [run.config.run_id for run in found.runs]
     assert len(set(ids)) == len(ids)
     assert len(ids) == all_runs if trials is None else len(ids) <= trials

@@ -1,6 +1,9 @@
 """Grids that start from runs of a finished grid: those that overfit, or the best that do not."""
 
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from jobs.__main__ import app
 from jobs.grids.grid import load_grid
 from jobs.tasks.array_task import KilledError, NoProgressError
 from jobs.tasks.failure import forget_failure, record_failure
+from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import DataError, DivergedError, MemoryExhaustedError, UsageError
 from sentiment.records import PlannedRun, Result
 from sentiment.run_dir import Results, RunDir
@@ -128,6 +132,51 @@ def test_base_is_the_run_as_it_was_though_its_file_has_changed(base: Path, resul
     base.write_text("embedding: {size: 50}\n", encoding="utf-8")
     assert load_grid(path, results).configs == before.configs
     assert before.configs[0].embedding.size == 8
+
+
+def _perform(command: list[str], results: Results) -> Path:
+    """Give a command as it is printed; the directory of the run that it trained."""
+    python, *words = shlex.split(shlex.join(command))
+    assert python == "python"
+    done = subprocess.run(
+        [sys.executable, *words, "--results", str(results.root)], capture_output=True, text=True, cwd=results.root
+    )
+    assert done.returncode == 0, done.stderr
+    (result,) = (results.runs / "single").glob("*/result.json")
+    return result.parent
+
+
+def test_command_of_a_run_that_starts_from_another_grids_run_repeats_it(
+    base: Path, results: Results, like: Result
+) -> None:
+    """Though the grid's own `command` names another file, which differs in what is varied and in what is not."""
+    first = {"model.hidden_size": [5, 6], "training.epochs": 1, "model.pooling": "max", "data.columns.label": "label"}
+    finish(results, load_grid(write_grid(base, first, name="first"), results), like, lambda run: (0.8, False))
+    values = read_yaml(base)
+    other = values | {"model": {"hidden_size": 9, "bidirectional": False}, "seed": 4, "embedding": {"size": 7}}
+    other_file = write_yaml(base.parent / "other" / "base.yaml", other)
+    varied = {"model.dropout": [0.2, 0.3], "description": "a: b #c"}
+    path = write_grid(other_file, varied, name="second", **starts_from("first", "best", count=2))
+    grid = load_grid(path, results)
+    assert grid.plan.base == str(other_file)
+    last = grid.plan.runs[-1]
+    assert grid.configs[-1].embedding.size == 8
+    assert _perform(grid.plan.command(last), results).name == last.run_id
+    assert grid.plan.parameters["embedding.size"] == [8]
+    for run, config in zip(grid.plan.runs, grid.configs, strict=True):
+        assert resolve(read_yaml(other_file), run.parameters, "the test").run_id == run.run_id == config.run_id
+
+
+def test_plan_of_an_earlier_version_gets_the_parameters_that_its_base_file_needs(
+    base: Path, results: Results, like: Result
+) -> None:
+    _run_first(base, results, like)
+    other_file = write_yaml(base.parent / "other" / "base.yaml", {"data": read_yaml(base)["data"]})
+    path = write_grid(other_file, {"model.dropout": 0.2}, name="second", **starts_from("first", "overfitting"))
+    now = load_grid(path, results)
+    few = [run.model_copy(update={"parameters": {"model.dropout": 0.2}}) for run in now.plan.runs]
+    results.write_grid(now.plan.model_copy(update={"runs": few, "parameters": {"model.dropout": [0.2]}}))
+    assert load_grid(path, results).plan == now.plan
 
 
 def test_grid_that_was_never_run_is_named(base: Path, results: Results) -> None:

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from jobs.grids.grid import load_grid
-from jobs.local import LocalGrid, gpus_here
+from jobs.local.launcher import gpus_here
+from jobs.local.queue import LocalQueue
+from jobs.local.running_grid import RunningGrid
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_base, write_grid
@@ -40,6 +42,12 @@ class Here:
         command = self.command("submit", str(self.grid), "--local", *options)
         done = subprocess.run(command, capture_output=True, text=True, env=self.environ)
         assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout.splitlines()
+
+    def jobs(self, *arguments: str) -> tuple[int, list[str]]:
+        """Another command; its exit code and what was printed."""
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, env=self.environ)
+        assert done.stderr == "", done.stderr
         return done.returncode, done.stdout.splitlines()
 
     def start(self, *options: str) -> "subprocess.Popen[str]":
@@ -102,7 +110,9 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(here: MakeHere, tmp_p
     code, lines = grid.run("--at-once", "2")
     assert code == 1
     assert lines[0] == "4 of 4 runs to do"
-    assert len(lines) == 5
+    assert len(lines) == 6
+    assert lines[-1] == f"report: {grid.results.report / 'report.html'}"
+    assert grid.results.report.joinpath("report.html").exists()
     failed = [line for line in lines if "FAILED" in line]
     assert len(failed) == 2
     assert all("DataError" in line and "broken.csv" in line for line in failed)
@@ -194,6 +204,55 @@ def test_grid_that_runs_here_already_is_refused(here: MakeHere) -> None:
     process.communicate(timeout=120)
 
 
+def test_grid_is_cancelled_from_another_shell_and_stays_so_until_it_is_submitted_again(here: MakeHere) -> None:
+    grid = here({"seed": [1, 2, 3]} | LONG)
+    process = grid.start("--at-once", "2")
+    assert wait_until(lambda: grid.trains(0) and grid.trains(1), process)
+    assert grid.states() == (3, ["RUNNING", "RUNNING", "PENDING"])
+    assert grid.jobs("cancel", "some") == (0, ["grid some: 3 runs cancelled"])
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 3, output
+    assert "report" not in output
+    assert grid.states() == (0, ["CANCELLED"] * 3)
+    assert [_attempts(run_dir) for run_dir in grid.run_dirs()] == [1, 1, 0]
+    assert grid.jobs("rerun", "--local") == (0, ["nothing to do"])
+    again = grid.start("--at-once", "2")
+    assert wait_until(lambda: [_attempts(run_dir) for run_dir in grid.run_dirs()] == [2, 2, 0], again)
+    again.terminate()
+    again.communicate(timeout=120)
+
+
+def test_one_run_of_a_local_grid_is_cancelled_and_the_others_complete(here: MakeHere) -> None:
+    grid = here({"training.epochs": [400, 20, 401], "training.early_stopping.patience": 400})
+    process = grid.start("--at-once", "2")
+    assert wait_until(lambda: grid.trains(0), process)
+    first, second, third = (run.run_id for run in grid.plan.runs)
+    assert grid.jobs("cancel", first, third) == (
+        0,
+        [f"grid some: 2 runs cancelled: {' '.join(sorted((first, third)))}"],
+    )
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 3, output
+    assert f"{first} STOPPED" in output
+    assert f"{third} CANCELLED" in output
+    assert f"{second} COMPLETED" in output
+    assert "report: " in output
+    assert grid.states() == (0, ["CANCELLED", "COMPLETED", "CANCELLED"])
+    code, _ = grid.jobs("rerun", "--local", "--failed")
+    assert code == 0
+
+
+def test_rerun_of_runs_that_never_began_takes_them_from_the_plan(here: MakeHere) -> None:
+    grid = here({"seed": [1, 2], "training.epochs": 1})
+    loaded = load_grid(grid.grid, grid.results)
+    grid.results.write_grid(loaded.plan)
+    LocalQueue.of(grid.results, "some").cancel(run.run_id for run in loaded.plan.runs)
+    assert grid.states() == (0, ["CANCELLED"] * 2)
+    code, lines = grid.jobs("rerun", "--local", "--cancelled")
+    assert (code, lines[0]) == (0, "2 of 2 runs to do")
+    assert grid.states() == (0, ["COMPLETED"] * 2)
+
+
 def _attempts(run_dir: RunDir) -> int:
     record = run_dir.read_record()
     return len(record.attempts) if record else 0
@@ -206,21 +265,21 @@ def _wait_for_end(descriptor: int) -> None:
 
 
 @pytest.fixture
-def local_grid(tmp_path: Path, tweets_file: Path) -> Callable[..., tuple[LocalGrid, Any]]:
-    def make(at_once: int, gpus: list[str], device: str = "auto") -> tuple[LocalGrid, Any]:
+def local_grid(tmp_path: Path, tweets_file: Path) -> Callable[..., tuple[RunningGrid, Any]]:
+    def make(at_once: int, gpus: list[str], device: str = "auto") -> tuple[RunningGrid, Any]:
         results = Results(tmp_path / "results")
         path = write_grid(write_base(tmp_path / "configs", tweets_file), {"runtime.device": device})
         grid = load_grid(path, results)
-        return LocalGrid(results, grid.plan, at_once, gpus, print), grid.configs[0]
+        return RunningGrid(results, grid.plan, at_once, gpus, print), grid.configs[0]
 
     return make
 
 
-def test_gpus_are_dealt_out_to_runs_at_the_same_time(local_grid: Callable[..., tuple[LocalGrid, Any]]) -> None:
+def test_gpus_are_dealt_out_to_runs_at_the_same_time(local_grid: Callable[..., tuple[RunningGrid, Any]]) -> None:
     grid, config = local_grid(3, ["4", "6"])
-    assert [grid._environment(config, slot)["CUDA_VISIBLE_DEVICES"] for slot in range(3)] == ["4", "6", "4"]
+    assert [grid.environment(config, lane)["CUDA_VISIBLE_DEVICES"] for lane in range(3)] == ["4", "6", "4"]
     named, config = local_grid(3, ["4", "6"], "cuda:1")
-    assert named._environment(config, 0) == dict(os.environ)
+    assert named.environment(config, 0) == dict(os.environ)
 
 
 def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,14 @@ import pytest
 
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import SubmissionDir, new_submission, read_submissions, reconcile, write_intent
+from jobs.slurm.submissions import (
+    PlannedJob,
+    SubmissionDir,
+    new_submission,
+    read_submissions,
+    reconcile,
+    write_intent,
+)
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError
@@ -26,7 +33,8 @@ def _write(results: Results, runs_per_task: int = 1, grid: str = "g") -> Submiss
     configs = _configs(4)
     run_ids = [config.run_id for config in configs]
     tasks = [run_ids[first : first + runs_per_task] for first in range(0, 4, runs_per_task)]
-    return write_intent(new_submission(results, grid, "train", tasks, Resources(), 2, 90, None), configs)
+    job = PlannedJob("train", tasks, configs, Resources(), 2)
+    return write_intent(new_submission(results, grid, job, 90, None), configs)
 
 
 def _job(folder: SubmissionDir, job_id: str) -> Job:
@@ -51,7 +59,8 @@ def test_each_task_reads_the_configurations_of_its_own_runs(results: Results, ru
 
 def test_task_without_runs_of_its_own_reads_all(results: Results) -> None:
     configs = _configs(3)
-    folder = write_intent(new_submission(results, "g", "cache", [[], []], Resources(), 2, 90, None), configs)
+    job = PlannedJob("cache", [[], []], configs, Resources(), 2)
+    folder = write_intent(new_submission(results, "g", job, 90, None), configs)
     assert folder.read_configs(1) == configs
 
 

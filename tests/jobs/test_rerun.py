@@ -8,20 +8,20 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from jobs.grids.grid import load_grid
-from jobs.local import rerun_here
-from jobs.session import GridSession, chain_for, missing_runs, tell_held
-from jobs.slurm.commands import ENDED
+from jobs.launcher import LaunchOptions
+from jobs.session import cancel_grid, rerun_grid
+from jobs.slurm.commands import ENDED, Job
+from jobs.slurm.grid_jobs import GridJobs, Place
+from jobs.slurm.launcher import SlurmLauncher, plan_jobs
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
-from jobs.status.grid_status import RunStatus
-from jobs.status.selection import CAUSES, find_targets, select
-from jobs.status.slurm_task_state import UNKNOWN
-from jobs.tasks.attempt import Outcome
+from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
+from jobs.status.selection import CAUSES, find_targets, missing_runs, run_configs, select
 from sentiment.config import RunConfig
-from sentiment.config_file import resolve
-from sentiment.errors import SlurmError, UsageError
+from sentiment.config_file import read_yaml, resolve
+from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError
 from sentiment.run_dir import Results
-from sentiment.run_state import HELD, LOST
+from sentiment.run_state import HELD, LOST, UNKNOWN
 from tests.jobs.grid_files import write_grid, write_yaml
 from tests.jobs.test_status import LAUNCH_FAILED, PLAN, _row, queued, submitted
 
@@ -89,9 +89,9 @@ def _cluster(folder: Path, **defaults: object) -> Path:
     return write_yaml(folder / "cluster.yaml", {"defaults": {"time_minutes": 60, **defaults}})
 
 
-def _given(results: Results, configs: list[RunConfig], resources: Resources) -> dict[str, tuple[SubmissionDir, int]]:
-    tasks = [[config.run_id] for config in configs]
-    folder = write_intent(new_submission(results, "g", "train", tasks, resources, 1, 90, None), configs)
+def _given(results: Results, configs: list[RunConfig], resources: Resources) -> dict[str, Place]:
+    job = PlannedJob("train", [[config.run_id] for config in configs], configs, resources, 1)
+    folder = write_intent(new_submission(results, "g", job, 90, None), configs)
     return {config.run_id: (folder, task) for task, config in enumerate(configs)}
 
 
@@ -107,28 +107,39 @@ def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -
     runs = [(_row(state, run_id=config.run_id), config) for state, config in zip(states, configs, strict=True)]
     places = _given(results, configs, Resources(time_minutes=90, memory_gb=8))
     cluster = _cluster(tmp_path, memory_gb=4, memory_factor=1.5, time_factor=2.0)
-    parts = chain_for(runs, results, "g", cluster, places, most_tasks=1000)
+    parts = plan_jobs(runs, results, cluster, "g", places, most_tasks=1000)
     given = {run: part.resources for part in parts for task in part.tasks for run in task}
     assert [given[config.run_id].memory_gb for config in configs] == [12, 4, 4, 4]
     assert [given[config.run_id].time_minutes for config in configs] == [60, 180, 60, 60]
     assert [len(part.tasks) for part in parts if part.kind == "train"] == [1, 1, 2]
 
 
-def test_configurations_come_from_the_submission_or_from_a_run_that_was_begun_without_slurm(results: Results) -> None:
-    configs = [resolve({}, {"seed": seed}, "a test") for seed in range(3)]
-    places = _given(results, configs[:2], Resources())
-    results.run_dir(configs[2].run_id, "g").create(configs[2])
-    desk = GridSession(results, PLAN, [], [places[configs[0].run_id][0]])
-    rows = [_row("FAILED", run_id=config.run_id) for config in configs]
-    assert desk.configs(rows) == list(zip(rows, configs, strict=True))
+def test_configurations_are_those_last_submitted_else_begun_else_planned(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
+    submitted, begun, planned = grid.configs
+    places = _given(results, [submitted.model_copy(update={"description": "as submitted"})], Resources())
+    results.run_dir(submitted.run_id, "some").create(submitted)
+    results.run_dir(begun.run_id, "some").create(begun.model_copy(update={"description": "as begun"}))
+    run_ids = [run.run_id for run in grid.plan.runs]
+    found = run_configs(results, grid.plan, run_ids, places)
+    assert [found[run_id].run_id for run_id in run_ids] == run_ids
+    assert [found[run_id].description for run_id in run_ids[:2]] == ["as submitted", "as begun"]
+    assert found[planned.run_id] == planned
+
+
+def test_run_that_never_began_and_is_no_longer_what_was_planned_is_told(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1]}), results)
+    write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
+    with pytest.raises(RunDirError, match=r"was never begun, and .* has become another run, bilstm6"):
+        run_configs(results, grid.plan, [grid.plan.runs[0].run_id], {})
 
 
 def test_more_memory_than_nobody_knows_is_a_mistake(results: Results, tmp_path: Path) -> None:
     config = resolve({}, {}, "a test")
     row: RunStatus = _row("OUT_OF_MEMORY", run_id=config.run_id)
     places = _given(results, [config], Resources())
-    with pytest.raises(UsageError, match="no memory_gb is configured"):
-        chain_for([(row, config)], results, "g", _cluster(tmp_path), places, most_tasks=1000)
+    with pytest.raises(UsageError, match="set memory_gb in the file"):
+        plan_jobs([(row, config)], results, _cluster(tmp_path), "g", places, most_tasks=1000)
 
 
 @pytest.fixture
@@ -146,7 +157,15 @@ def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list
     return lambda: log.read_text().splitlines() if log.exists() else []
 
 
-def _held_desk(results: Results) -> GridSession:
+def _launcher(results: Results, queue: list[Job], submissions: list[SubmissionDir]) -> SlurmLauncher:
+    return SlurmLauncher(results, PLAN, Path("cluster.yaml"), lambda line: None, GridJobs(submissions, queue))
+
+
+def _rows(launcher: SlurmLauncher) -> list[RunStatus]:
+    return read_grid_status(launcher.results, PLAN, launcher.jobs).rows
+
+
+def _with_held_jobs(results: Results) -> SlurmLauncher:
     """Of three runs, one is held, one waits, and one waits for vectors whose job is held."""
     cache = submitted(results, "cache", "6", [])
     first = submitted(results, "train", "7", ["run-0", "run-1"])
@@ -159,50 +178,79 @@ def _held_desk(results: Results) -> GridSession:
         queued(second, 0, "Dependency"),
         queued(report, None, "JobHeldUser"),
     ]
-    return GridSession(results, PLAN, jobs, [cache, first, second, report])
+    return _launcher(results, jobs, [cache, first, second, report])
 
 
 def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_training(results: Results) -> None:
     training = submitted(results, "train", "7", ["run-0"])
     running = queued(training, 0, "None", "RUNNING")
-    assert not GridSession(results, PLAN, [], []).lacks_report
-    assert GridSession(results, PLAN, [running], [training]).lacks_report
-    assert GridSession(results, PLAN, [], [training]).lacks_report  # the next command came when training had ended
+    assert not GridJobs([], []).lacks_final_job
+    assert GridJobs([training], [running]).lacks_final_job
+    assert GridJobs([training], []).lacks_final_job  # the next command came when training had ended
     report = submitted(results, "report", "8", [])
     waiting = queued(report, None, "Dependency")
-    assert not GridSession(results, PLAN, [running, waiting], [training, report]).lacks_report
-    assert not GridSession(results, PLAN, [], [training, report]).lacks_report
-    assert GridSession(results, PLAN, [running], [training, report]).lacks_report
+    assert not GridJobs([training, report], [running, waiting]).lacks_final_job
+    assert not GridJobs([training, report], []).lacks_final_job
+    assert GridJobs([training, report], [running]).lacks_final_job
     again = submitted(results, "train", "9", ["run-0"])
-    assert GridSession(results, PLAN, [], [training, report, again]).lacks_report
+    assert GridJobs([training, report, again], []).lacks_final_job
 
 
 def test_held_jobs_are_released_and_none_that_their_user_holds(
     results: Results, orders: Callable[[], list[str]]
 ) -> None:
-    desk = _held_desk(results)
-    assert desk.release(desk.rows) == ["6_0", "7_0"]
+    launcher = _with_held_jobs(results)
+    launcher.release(_rows(launcher))
     assert orders() == ["scontrol release 6_0 7_0"]
 
 
 def test_nothing_is_released_where_nothing_is_held(results: Results, orders: Callable[[], list[str]]) -> None:
     first = submitted(results, "train", "7", ["run-0", "run-1", "run-2"])
-    desk = GridSession(results, PLAN, [queued(first, number, "Priority") for number in range(3)], [first])
-    assert desk.release(desk.rows) == []
+    launcher = _launcher(results, [queued(first, number, "Priority") for number in range(3)], [first])
+    launcher.release(_rows(launcher))
     assert orders() == []
 
 
 def test_slurms_refusal_to_release_a_job_is_told(results: Results, orders: Callable[[], list[str]]) -> None:
     first = submitted(results, "train", "9", ["run-0"])
-    desk = GridSession(results, PLAN, [queued(first, 0, "JobHeldAdmin")], [first])
+    launcher = _launcher(results, [queued(first, 0, "JobHeldAdmin")], [first])
     with pytest.raises(SlurmError, match="scontrol: 9_0: Access/permission denied"):
-        desk.release(desk.rows)
+        launcher.release(_rows(launcher))
 
 
 def test_held_runs_are_cancelled_as_those_that_wait(results: Results, orders: Callable[[], list[str]]) -> None:
-    desk = _held_desk(results)
-    assert desk.cancel(desk.rows) == ["7_0", "7_1", "8_0"]
+    launcher = _with_held_jobs(results)
+    assert launcher.cancel(_rows(launcher), {"run-0", "run-1", "run-2"}) == ["run-0", "run-1", "run-2"]
     assert orders() == ["scancel 7_0 7_1 8_0"]
+
+
+def test_cancelling_one_run_of_a_task_leaves_the_others_alone(
+    results: Results, orders: Callable[[], list[str]]
+) -> None:
+    job = PlannedJob("train", [["run-0", "run-1"], ["run-2"]], [], Resources(), 1)
+    folder = write_intent(new_submission(results, "g", job, 90, None), [])
+    folder.accept("7")
+    launcher = _launcher(results, [queued(folder, task, "Priority") for task in (0, 1)], [folder])
+    assert launcher.cancel(_rows(launcher), {"run-1"}) == ["run-1"]
+    assert orders() == []
+    assert folder.cancelled == {"run-1"}
+    launcher.jobs = GridJobs(launcher.jobs.submissions, launcher.jobs.queue)
+    assert [(row.state, row.active) for row in _rows(launcher)[:2]] == [("PENDING", True), ("CANCELLED", False)]
+    assert launcher.cancel(_rows(launcher), {"run-0"}) == ["run-0"]  # the last that goes on: now the task is cancelled
+    assert orders() == ["scancel 7_0"]
+    assert folder.cancelled == {0, "run-1"}
+
+
+def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said: list[str] = []
+    cancel_grid(results, PLAN, set(), said.append)
+    assert said == ["grid g: 0 runs cancelled"]
+    submitted(results, "train", "7", ["run-0"])
+    with pytest.raises(NoSlurmError):
+        cancel_grid(results, PLAN, set(), said.append)
 
 
 def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) -> None:
@@ -211,8 +259,8 @@ def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) 
     rows = [_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
     assert [row.state for row, _ in missing_runs(grid, rows)] == ["FAILED"]
     told = "1 of 3 runs are held in Slurm's queue; `python -m jobs rerun some --held` frees them"
-    assert list(tell_held("some", rows)) == [told]
-    assert list(tell_held("some", rows[1:])) == []
+    assert list(describe_held("some", rows)) == [told]
+    assert list(describe_held("some", rows[1:])) == []
 
 
 def test_held_runs_are_left_to_slurm_by_a_rerun_here(
@@ -226,7 +274,7 @@ def test_held_runs_are_left_to_slurm_by_a_rerun_here(
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     said: list[str] = []
-    assert rerun_here(results, PLAN, [], set(), None, said.append) is Outcome.COMPLETED
+    assert rerun_grid(results, PLAN, [], set(), LaunchOptions(Path(), local=True, say=said.append)) == 0
     assert said == [
         "1 of 1 runs are held in Slurm's queue; `python -m jobs rerun g --held` frees them",
         "nothing to do",

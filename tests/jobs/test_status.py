@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from jobs.job_kinds import KindName
 from jobs.slurm.commands import Job
-from jobs.slurm.resources import Kind, Resources
-from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.resources import Resources
+from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.slurm.task_state import SlurmTask, last_line, read_termination
 from jobs.status.grid_status import GridStatus, RunStatus, read_grid_status
-from jobs.status.slurm_task_state import SlurmTask, last_line, read_termination
 from jobs.status.table import render
 from sentiment.files import write_json
 from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
@@ -57,6 +59,7 @@ def _task(
         job=job,
         asked=True,
         cancelled=False,
+        siblings_go_on=False,
         log=lambda: log,
         accounted=lambda: accounted,
         broken_dependency=lambda: "its cache job failed",
@@ -108,6 +111,13 @@ SAVED = _attempt(end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", l
             RunState("HELD", f"waits for job 6_0, which is held: {LAUNCH_FAILED}; {RERUN} 6_0)"),
         ),
         (RunProgress(completed=True), _task(_job("PENDING", LAUNCH_FAILED)), RunState("COMPLETED")),
+        (
+            RunProgress(last_attempt=SAVED),
+            _task(_job("RUNNING"), cancelled=True, siblings_go_on=True),
+            RunState("CANCELLED", "by `jobs cancel`"),
+        ),
+        (RunProgress(locked=True), _task(_job("RUNNING"), cancelled=True, siblings_go_on=True), RunState("RUNNING")),
+        (RunProgress(), _task(_job("COMPLETING"), cancelled=True), RunState("COMPLETING")),
         (RunProgress(locked=True), None, RunState("RUNNING")),
         (RunProgress(last_attempt=SAVED), _task(cancelled=True), RunState("CANCELLED", "by `jobs cancel`")),
         (RunProgress(), _task(_job("PENDING", "DependencyNeverSatisfied")), RunState("FAILED", "its cache job failed")),
@@ -227,7 +237,7 @@ def _row(state: str = "COMPLETED", active: bool = False, **changes: object) -> R
 
 
 def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
-    status = read_grid_status(Results(tmp_path), PLAN, [], queue=[])
+    status = read_grid_status(Results(tmp_path), PLAN, GridJobs([], []))
     assert [(row.run_id, row.state, row.failed) for row in status.rows] == [
         (run.run_id, "PLANNED", False) for run in PLAN.runs
     ]
@@ -250,11 +260,12 @@ def test_what_has_ended_or_is_held_without_result_or_wish_needs_somebody(row: Ru
 
 
 def submitted(
-    results: Results, kind: Kind, job_id: str, runs: Sequence[str], after: str | None = None
+    results: Results, kind: KindName, job_id: str, runs: Sequence[str], after: str | None = None
 ) -> SubmissionDir:
     """What a command left that submitted runs, each as a task of its own."""
     tasks = [[run] for run in runs] or [[]]
-    folder = write_intent(new_submission(results, "g", kind, tasks, Resources(), 1, 90, after), [])
+    job = PlannedJob(kind, tasks, [], Resources(), 1)
+    folder = write_intent(new_submission(results, "g", job, 90, after), [])
     folder.accept(job_id)
     return folder
 
@@ -277,7 +288,7 @@ def test_held_runs_do_not_go_on_by_themselves_nor_do_those_that_wait_for_a_held_
         queued(first, 1, "Priority"),
         queued(second, 0, "Dependency"),
     ]
-    status = read_grid_status(results, PLAN, [cache, first, second], jobs)
+    status = read_grid_status(results, PLAN, GridJobs([cache, first, second], jobs))
     assert [(row.state, row.job, row.active) for row in status.rows] == [
         ("HELD", "7_0", False),
         ("PENDING", "7_1", True),
@@ -292,9 +303,9 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
     jobs = [queued(waiting, 0, "DependencyNeverSatisfied")]
 
     def reason() -> str:
-        return read_grid_status(results, PLAN, [data, waiting], jobs).rows[-1].reason
+        return read_grid_status(results, PLAN, GridJobs([data, waiting], jobs)).rows[-1].reason
 
-    assert reason() == "what it waited for (afterok:6) did not succeed"
+    assert reason() == "the job that it waited for (afterok:6) did not succeed"
     (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
     assert reason().startswith("its data job ended with OUT_OF_MEMORY: Detected 1 oom_kill event")
     write_json(data.failure_file(0), FAILURE.model_dump(mode="json"))
@@ -309,7 +320,7 @@ def test_job_that_its_user_holds_waits_as_any_other(results: Results) -> None:
         queued(training, 0, "Dependency"),
         queued(training, 1, "JobHeldUser"),
     ]
-    status = read_grid_status(results, PLAN, [cache, training], jobs)
+    status = read_grid_status(results, PLAN, GridJobs([cache, training], jobs))
     assert [(row.state, row.active) for row in status.rows[:2]] == [("PENDING", True)] * 2
     assert status.others == {"cache": "PENDING"}
 

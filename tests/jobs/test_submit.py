@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.slurm.chain import PlannedJob, ResourceGroup, describe, plan_chain
-from jobs.slurm.resources import Kind, Resources
+from jobs.job_kinds import JOB_KINDS, KindName
+from jobs.slurm.chain import ResourceGroup, describe, plan_chain
+from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
+from jobs.slurm.submissions import PlannedJob
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
@@ -26,12 +28,16 @@ def _parts(
     unprepared: Sequence[RunConfig] = (),
     **asked: int,
 ) -> list[PlannedJob]:
-    others: dict[Kind, Resources] = {
+    others: dict[KindName, Resources] = {
         "data": Resources(gpus=0, cpus=7),
         "cache": cache or Resources(),
         "report": Resources(gpus=0),
     }
-    return plan_chain([ResourceGroup(configs, Resources(**asked))], list(unprepared), others, most_tasks)
+    needed: dict[KindName, list[RunConfig]] = {"report": []}
+    needed |= {"data": list(unprepared)} if unprepared else {}
+    cached = JOB_KINDS["cache"].needed_for(configs, Results(Path("nowhere")))
+    needed |= {"cache": cached} if cached else {}
+    return plan_chain([ResourceGroup(configs, Resources(**asked))], needed, others, most_tasks)
 
 
 def test_training_is_followed_by_the_report() -> None:
@@ -89,7 +95,7 @@ def test_sbatch_is_told_everything(tmp_path: Path) -> None:
         sbatch={"reservation": "course"},
         setup=["module load cuda"],
     )
-    part, _ = plan_chain([ResourceGroup(_configs(5), asked)], [], {"cache": asked, "report": asked}, 1000)
+    part, _ = plan_chain([ResourceGroup(_configs(5), asked)], {"report": []}, {"report": asked}, 1000)
     options, command = _options(Results(tmp_path), part, "afterok:9")
     assert options["array"] == "0-4%2"
     assert options["dependency"] == "afterok:9"

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from jobs.grids.requirements import unprepared
+from jobs.job_kinds import KindName, steps_saved
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
-from jobs.tasks.array_task import ArrayTask, NoProgressError, steps_saved
+from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.tasks.array_task import ArrayTask, NoProgressError
 from jobs.tasks.attempt import Outcome, outcome_of
 from jobs.tasks.parallel import core_shares, side_by_side
 from sentiment.config import RunConfig
@@ -27,8 +28,14 @@ GRID = "g"
 
 def _submission(results: Results, tasks: Sequence[Sequence[RunConfig]], **resources: int) -> SubmissionDir:
     run_ids = [[config.run_id for config in task] for task in tasks]
-    submission = new_submission(results, GRID, "train", run_ids, Resources(**resources), 1, 90, None)
-    return write_intent(submission, [config for task in tasks for config in task])
+    return _write(results, "train", run_ids, [config for task in tasks for config in task], Resources(**resources))
+
+
+def _write(
+    results: Results, kind: KindName, tasks: list[list[str]], configs: list[RunConfig], resources: Resources
+) -> SubmissionDir:
+    job = PlannedJob(kind, tasks, configs, resources, 1)
+    return write_intent(new_submission(results, GRID, job, 90, None), configs)
 
 
 def _command(folder: SubmissionDir) -> list[str]:
@@ -69,7 +76,7 @@ def test_task_trains_the_run_of_its_number(shared_results: Results, tweets_file:
 
 
 def _data_submission(results: Results, config: RunConfig) -> SubmissionDir:
-    return write_intent(new_submission(results, GRID, "data", [[]], Resources(), 1, 90, None), [config])
+    return _write(results, "data", [[]], [config], Resources())
 
 
 def test_task_for_tweets_prepares_them_and_fits_their_baseline(results: Results, tweets_file: Path) -> None:
@@ -165,6 +172,30 @@ def test_runs_of_one_task_are_trained_at_once_and_as_well_as_alone(shared_result
     assert failure.error == "DivergedError"
 
 
+def test_run_of_a_task_that_is_cancelled_saves_and_ends_while_its_sibling_completes(
+    shared_results: Results, tweets_file: Path
+) -> None:
+    long = {"training__epochs": 400, "training__early_stopping__patience": 400}
+    cancelled = small_config(tweets_file, seed=110, **long)
+    skipped = small_config(tweets_file, seed=111, **long)
+    goes_on = small_config(tweets_file, seed=112, training__epochs=12, training__early_stopping__patience=12)
+    folder = _submission(shared_results, [[cancelled, skipped, goes_on]])
+    folder.cancel([skipped.run_id])
+    run_dirs = {config.run_id: shared_results.run_dir(config.run_id, GRID) for config in (cancelled, skipped, goes_on)}
+    process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
+    assert wait_until(lambda: len(run_dirs[cancelled.run_id].read_metrics()) > 3, process)
+    folder.cancel([cancelled.run_id])
+    output, _ = process.communicate()
+    assert process.returncode == Outcome.COMPLETED, output
+    assert run_dirs[goes_on.run_id].completed
+    record = run_dirs[cancelled.run_id].read_record()
+    assert record is not None
+    assert (record.attempts[-1].reason, record.attempts[-1].detail) == ("signal", "SIGTERM")
+    assert steps_saved(run_dirs[cancelled.run_id]) > 0
+    assert not run_dirs[cancelled.run_id].failure_file.exists()
+    assert not run_dirs[skipped.run_id].path.exists()
+
+
 def test_signal_reaches_all_processes_of_a_task_and_exit_codes_come_back(tmp_path: Path) -> None:
     """Also if the task's own process is the only one that it was sent to."""
 
@@ -202,10 +233,10 @@ def test_cuts_count_only_while_nothing_is_gained(
     """Slurm's own part in it is played in tests/slurm."""
     folder = _submission(Results(tmp_path), [[small_config(tweets_file)]], attempts_without_progress=2)
     steps = iter([0, 0, 5, 5, 5])
-    monkeypatch.setattr("jobs.tasks.array_task.steps_saved", lambda run_dir: next(steps))
-    assignment = ArrayTask.read(folder.path, 0)
+    monkeypatch.setattr("jobs.job_kinds.steps_saved", lambda run_dir: next(steps))
+    task = ArrayTask.read(folder.path, 0)
     for _ in range(4):  # at first, without gain, with gain, without gain
-        assignment.insist_on_progress()
-    with pytest.raises(NoProgressError, match="cut 2 times in a row without a step of progress"):
-        assignment.insist_on_progress()
+        task.insist_on_progress()
+    with pytest.raises(NoProgressError, match="its time ended 2 times in a row without a step of progress"):
+        task.insist_on_progress()
     assert json.loads(folder.progress_file(0).read_bytes()) == {"done": 5, "cuts": 2}

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from ruamel.yaml import YAML
 
+from jobs.slurm.grid_jobs import newest_tasks
 from jobs.slurm.submissions import SubmissionDir, read_submissions
-from jobs.status.grid_status import newest_tasks
 from sentiment.config import RunConfig
 from sentiment.records import Attempt
 from sentiment.run_dir import Results, RunDir

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import read_grid_status, read_plan
 from tests.slurm.accounting import Accounting, missing_for_accounting
@@ -47,7 +48,7 @@ def _state_once_forgotten(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> str:
     plan, submissions = read_plan(stage.results, stage.name), read_submissions(stage.results)
 
     def state() -> str:
-        return read_grid_status(stage.results, plan, submissions, queue=[]).rows[0].state
+        return read_grid_status(stage.results, plan, GridJobs(submissions, [])).rows[0].state
 
     if "AccountingStorageType" in stage.cluster.settings:  # which hears of it a moment later
         stage.wait(lambda: state() not in ("LOST", "PENDING"), "the account")

@@ -25,7 +25,7 @@ def test_failures_are_explained_and_exactly_the_failed_are_rerun(stage: Stage) -
     assert rows[killed.run_id]["reason"].endswith("Killed")
     assert "good" not in stage.run("status", "--failed", expect=1)
     before = good.job
-    assert "3 of 3 runs submitted" in stage.rerun("--failed")
+    assert "3 of 4 runs submitted" in stage.rerun("--failed")
     stage.wait_completed([killed])
     assert killed.attempts[1].first_step >= 80
     assert killed.matches_uninterrupted()
@@ -57,7 +57,7 @@ def test_run_that_gets_nowhere_in_its_time_is_given_up(stage: Stage) -> None:
     stage.submit()
     (run,) = stage.runs
     stage.wait(lambda: stage.states() == {run.run_id: "FAILED"}, "the end")
-    assert "NoProgressError: cut 2 times in a row without a step of progress" in stage.rows()[0]["reason"]
+    assert "NoProgressError: its time ended 2 times in a row without a step of progress" in stage.rows()[0]["reason"]
     assert "rerun with more time" in stage.run("status", expect=1)
 
 
@@ -75,7 +75,7 @@ def test_held_runs_need_somebody_and_go_on_when_they_are_rerun(stage: Stage) -> 
         "status", "--failed", expect=1
     )
     assert "2 of 2 runs are held in Slurm's queue" in stage.submit()
-    assert "1 tasks cancelled" in stage.run("cancel", given_up.run_id)
+    assert "1 run cancelled" in stage.run("cancel", given_up.run_id)
     before = freed.job
     output = stage.rerun()
     assert f"1 held job released, to go on: {before}" in output
@@ -96,7 +96,7 @@ def test_cancelled_run_saves_and_stays_cancelled_until_it_is_submitted(stage: St
     for run in (ours, by_hand):
         run.wait_for_step(30)
     stage.run("status", expect=3)
-    assert "1 tasks cancelled" in stage.run("cancel", ours.run_id)
+    assert "1 run cancelled" in stage.run("cancel", ours.run_id)
     stage.cluster.run("scancel", by_hand.job)
     stage.wait(lambda: set(stage.states().values()) == {"CANCELLED"}, "the ends")
     assert {row["run_id"]: row["reason"] for row in stage.rows()}[ours.run_id] == "by `jobs cancel`"
@@ -125,3 +125,25 @@ def test_cancelled_task_does_not_go_on_whatever_starts_it(stage: Stage) -> None:
     stage.wait(lambda: "was cancelled" in run.log, "the refusal")
     assert len(run.attempts) == 1
     assert stage.states() == {run.run_id: "CANCELLED"}
+
+
+@scenario
+def test_run_that_shares_a_task_is_cancelled_and_its_siblings_go_on(stage: Stage) -> None:
+    stage.write_cluster(runs_per_task=3)
+    stage.write_grid(seed=[1], training__epochs=[60, 100_000, 100_001])
+    stage.submit()
+    first, second, third = stage.runs
+    for run in stage.runs:
+        run.wait_for_step(30)
+    assert "2 runs cancelled" in stage.run("cancel", second.run_id, third.run_id)
+    stage.wait(lambda: stage.states()[second.run_id] == stage.states()[third.run_id] == "CANCELLED", "the ends")
+    assert stage.states()[first.run_id] == "RUNNING"
+    first.send("USR2")  # requeued: what was cancelled does not begin again
+    stage.wait_completed([first])
+    stage.wait(lambda: first.state == "COMPLETED", "the task's end")
+    assert [len(run.attempts) for run in stage.runs] == [2, 1, 1]
+    assert [run.attempts[-1].detail for run in (second, third)] == ["SIGTERM", "SIGTERM"]
+    assert first.matches_uninterrupted()
+    assert stage.states() == {first.run_id: "COMPLETED", second.run_id: "CANCELLED", third.run_id: "CANCELLED"}
+    assert "2 of 3 runs submitted" in stage.rerun("--cancelled")
+    stage.run("cancel", stage.name)

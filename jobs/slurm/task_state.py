@@ -1,4 +1,4 @@
-"""What became of a task of Slurm: from the queue, the accounting, and what Slurm printed into its log."""
+"""The state of a task in Slurm, from the queue, the accounting, and what Slurm printed into the task's log."""
 
 import os
 import re
@@ -7,16 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.slurm.commands import ENDED, HELD_BY_ADMINISTRATOR, NEVER_SATISFIED, Job
-from sentiment.run_state import CANCELLED, FAILED, HELD, LOST, UNKNOWN, RunProgress, RunState
+from sentiment.run_state import (
+    BY_COMMAND,
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    HELD,
+    LOST,
+    RUNNING,
+    TIMEOUT,
+    UNKNOWN,
+    RunProgress,
+    RunState,
+)
 
 # Termination messages of slurmstepd and srun, by the state that they mean; the first match wins.
 _TERMINATION_MESSAGES = (
     ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
-    ("TIMEOUT", re.compile(r"DUE TO TIME LIMIT")),
+    (TIMEOUT, re.compile(r"DUE TO TIME LIMIT")),
     ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),
     ("PREEMPTED", re.compile(r"DUE TO PREEMPTION")),
-    ("CANCELLED", re.compile(r"CANCELLED AT")),
-    ("FAILED", re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
+    (CANCELLED, re.compile(r"CANCELLED AT")),
+    (FAILED, re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
 )
 _START = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
 _TAIL_BYTES = 1 << 14
@@ -32,21 +44,25 @@ class SlurmTask:
     asked: bool
     """Whether there was a Slurm to ask."""
     cancelled: bool
-    """Whether `jobs cancel` ended it."""
+    """Whether `jobs cancel` ended the task, or this run of it."""
+    siblings_go_on: bool
+    """Whether it ended only this run, and left the other runs of the task alone."""
     log: Callable[[], Path | None]
     accounted: Callable[[], Job | None]
     """As the accounting has it."""
     broken_dependency: Callable[[], str]
-    """Why what it waited for failed."""
+    """Why the job that it waited for failed."""
     held_before: Callable[[], Job | None]
-    """The held job that it waits for, if it waits for one."""
+    """The held job that it waits for, if there is one."""
 
     def active_state(self, progress: RunProgress) -> RunState | None:
         """The state while the task waits, runs or is held; None once it has ended."""
         job, failure = self.job, progress.failure
         if job is None or not job.active:
             return None
-        if failure and failure.job == job.address and job.state == "RUNNING":  # other runs of the task go on
+        if self.cancelled and self.siblings_go_on and not progress.locked:
+            return RunState(CANCELLED, BY_COMMAND)
+        if failure and failure.job == job.address and job.state == RUNNING:  # the task's other runs go on
             return RunState(FAILED, f"{failure.error}: {failure.reason}")
         if job.held:
             return RunState(HELD, _release_advice(job))
@@ -61,7 +77,7 @@ class SlurmTask:
         job = self.job or self.accounted()
         if job and (job.reason == NEVER_SATISFIED or "Dependency" in job.reason):
             return RunState(FAILED, self.broken_dependency())
-        if job and job.state in ENDED - {"FAILED", "COMPLETED", "CANCELLED"}:
+        if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
             return RunState(job.state, self._last_seen(progress))
         terminated = read_termination(self.log())
         if terminated and (job is None or terminated.state != CANCELLED):
@@ -84,7 +100,7 @@ class SlurmTask:
 
 
 def _release_advice(held: Job) -> str:
-    """Why a job is held, and who lets it go on."""
+    """Why a job is held, and who can release it."""
     if held.reason == HELD_BY_ADMINISTRATOR:
         return f"{held.reason}; an administrator has to let it go on (scontrol release {held.address})"
     return f"{held.reason}; `jobs rerun` lets it go on (scontrol release {held.address})"
@@ -101,13 +117,13 @@ def read_termination(log: Path | None) -> RunState | None:
 
 
 def last_line(log: Path | None) -> str:
-    """What a task that wrote nothing into the run's directory said last, such as that Python was not found."""
+    """The last line of a task that wrote nothing into the run's directory: that Python was not found, say."""
     lines = [line for line in _newest_attempt(log) if line.strip()]
     return f"ended without a result; its log ends: {lines[-1].strip()}" if lines else "ended without a result or a log"
 
 
 def _newest_attempt(log: Path | None) -> list[str]:
-    """The last lines of a log, as far as they are of the newest attempt."""
+    """The last lines of a log, from the newest attempt only."""
     try:
         with open(log or os.devnull, "rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -1,0 +1,155 @@
+"""The kinds of jobs that a grid is made of: the one table of what distinguishes them.
+
+A new kind (word vectors, pre-training, the rungs of a search) is a row here and, unless it trains runs, a section in
+`jobs.slurm.resources.ClusterFile`. No other module asks which kind a job is; it asks for what the kind needs, does or
+keeps.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jobs.grids.requirements import unprepared
+from sentiment.config import RunConfig
+from sentiment.run_dir import Results, RunDir
+
+if TYPE_CHECKING:
+    from sentiment.console import Console
+    from sentiment.training.stop import Stop, StopRequest
+
+KindName = Literal["data", "cache", "train", "report"]
+
+SharedWork = Callable[[Sequence[RunConfig], Results, "StopRequest", "Console"], "Stop | None"]
+"""Work for several runs at once: their configurations, the results, the request to stop, and where to print. It returns
+why it stopped, or None when it is done; called again, it goes on from there."""
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """What distinguishes one kind of job from the others.
+
+    A kind either trains runs, does work that several runs share, or is a command of its own. The first two run in this
+    project's task process (`jobs.tasks`), as job arrays: they stop when their time is over, requeue themselves, go on
+    from what they saved, and are given up when `progress` does not grow. A command simply starts anew.
+    """
+
+    name: KindName
+    after: tuple[KindName, ...] = ()
+    """Kinds of the same grid that it waits for."""
+    condition: Literal["afterok", "afterany"] = "afterok"
+    """Whether it waits for their success or only for their end."""
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `Resources` that differ from the cluster file's `defaults`, unless the kind's own section sets them."""
+    final: bool = False
+    """Whether it ends every submission of a grid: a newer one replaces one that still waits."""
+    trains_runs: bool = False
+    """Whether each task has runs of its own, which it trains."""
+    shareable: bool = False
+    """Whether several tasks may divide the work among them."""
+    needed_for: Callable[[Sequence[RunConfig], Results], list[RunConfig] | None] = lambda configs, _results: [*configs]
+    """Those of the given runs that such a job has to work for; None if no such job is needed."""
+    work: SharedWork | None = None
+    command: Callable[[Path], list[str]] | None = None
+    """The command line, given the root of the results."""
+    progress: Callable[[Results, Iterable[RunDir]], int] = lambda _results, _run_dirs: 0
+    """A figure that grows with the work saved, given the directories of a task's runs."""
+
+    @property
+    def is_array(self) -> bool:
+        """Whether its tasks form a job array, so that each has a number."""
+        return self.command is None
+
+
+def steps_saved(run_dir: RunDir) -> int:
+    """Optimiser steps that the next attempt will not have to repeat, according to the attempts in `run.json`."""
+    record = run_dir.read_record()
+    attempts = record.attempts if record else []
+    return max((attempt.last_step or attempt.first_step for attempt in attempts), default=0)
+
+
+def _prepare(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
+    from sentiment.training.preparing import run_preparation
+
+    return run_preparation(configs, results, stop, console)
+
+
+def _encode(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
+    from sentiment.training.encoding import run_encoding
+
+    return run_encoding(configs, results, stop, console)
+
+
+def report_command(results: Path) -> list[str]:
+    """What builds the report of all results, in a process of its own: `jobs` does not import `report`."""
+    return [sys.executable, "-u", "-m", "report", "build", "--results", str(results)]
+
+
+def _unprepared(configs: Sequence[RunConfig], results: Results) -> list[RunConfig] | None:
+    return unprepared(configs, results) or None
+
+
+def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> list[RunConfig] | None:
+    return [config for config in configs if config.elmo and config.elmo.cached] or None
+
+
+def _bytes_in(folder: Path) -> int:
+    files = (path for path in folder.rglob("[!.]*") if path.is_file() and ".tmp" not in path.parent.suffix)
+    return sum(path.stat().st_size for path in files)
+
+
+# In the order in which a grid's jobs are submitted: each waits only for kinds above it.
+JOB_KINDS: dict[KindName, JobKind] = {
+    kind.name: kind
+    for kind in (
+        JobKind(
+            name="data",
+            resources={"gpus": 0},
+            needed_for=_unprepared,
+            work=_prepare,
+            progress=lambda results, _run_dirs: _bytes_in(results.corpora),
+        ),
+        JobKind(
+            name="cache",
+            after=("data",),
+            shareable=True,
+            needed_for=_with_cached_vectors,
+            work=_encode,
+            progress=lambda results, _run_dirs: _bytes_in(results.elmo_caches),
+        ),
+        JobKind(
+            name="train",
+            after=("data", "cache"),
+            trains_runs=True,
+            progress=lambda _results, run_dirs: sum(map(steps_saved, run_dirs)),
+        ),
+        JobKind(
+            name="report",
+            after=("train",),
+            final=True,
+            condition="afterany",  # what failed is in the report as well
+            resources={"gpus": 0, "cpus": 1, "time_minutes": 30},
+            needed_for=lambda _configs, _results: [],
+            command=report_command,
+        ),
+    )
+}
+
+
+TRAINING = next(kind for kind in JOB_KINDS.values() if kind.trains_runs)
+
+
+def jobs_needed(configs: Sequence[RunConfig], results: Results) -> dict[KindName, list[RunConfig]]:
+    """The kinds of jobs that some runs need besides their training, each with the runs that it has to work for.
+
+    Raises:
+        SentimentError: the source of the tweets cannot be used.
+    """
+    found = {kind.name: kind.needed_for(configs, results) for kind in service_kinds()}
+    return {name: needed for name, needed in found.items() if needed is not None}
+
+
+def service_kinds() -> Iterator[JobKind]:
+    """The kinds whose tasks have no runs of their own."""
+    return (kind for kind in JOB_KINDS.values() if not kind.trains_runs)

@@ -1,0 +1,88 @@
+"""The launcher that runs a grid on this machine, while the command waits."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from jobs.local.queue import LocalQueue
+from jobs.local.running_grid import RunningGrid
+from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
+from jobs.status.grid_status import RunStatus, describe_held
+from jobs.tasks.attempt import Outcome
+from sentiment.config import RunConfig
+from sentiment.console import Say
+from sentiment.records import GridPlan
+from sentiment.run_dir import Results
+from sentiment.training.stop import StopRequest, end_of_time
+
+
+@dataclass
+class LocalLauncher:
+    """Runs a grid on this machine (see `jobs.launcher.Launcher`).
+
+    Args:
+        at_once: how many runs at a time; None takes one for each GPU, or one.
+        stop: a signal, or the end of a Slurm job that this command is part of.
+    """
+
+    results: Results
+    plan: GridPlan
+    at_once: int | None
+    stop: StopRequest
+    say: Say
+    _accepted: list[RunConfig] = field(default_factory=list, init=False)
+
+    def read_jobs(self) -> GridJobs:
+        """The grid's jobs in Slurm, where there is one; what waits or runs there is left to it."""
+        return read_jobs(self.results, self.plan.name, ask_slurm())
+
+    def submit(self, runs: Sequence[tuple[RunStatus, RunConfig]]) -> None:
+        """Put runs into the queue; `wait` runs them."""
+        self._accepted = [config for _, config in runs]
+        self.say(f"{len(runs)} of {len(self.plan.runs)} runs to do" if runs else "nothing to do")
+        queue = LocalQueue.of(self.results, self.plan.name)
+        queue.forget_cancelled(config.run_id for config in self._accepted)
+        queue.write((), (config.run_id for config in self._accepted))
+
+    def release(self, rows: Sequence[RunStatus]) -> None:
+        """Nothing is held here, and what Slurm holds is left to it."""
+        for line in describe_held(self.plan.name, rows):
+            self.say(line)
+
+    def wait(self) -> Outcome:
+        """Run what was accepted, until all has ended."""
+        if not self._accepted:
+            return Outcome.COMPLETED
+        gpus = gpus_here()
+        lanes = self.at_once or max(len(gpus), 1)
+        return RunningGrid(self.results, self.plan, lanes, gpus, self.say).run(self._accepted, self.stop)
+
+
+@contextmanager
+def local_launcher(results: Results, plan: GridPlan, at_once: int | None, say: Say) -> Iterator[LocalLauncher]:
+    """A launcher that is the only one to run this grid on this machine, and heeds signals.
+
+    Raises:
+        LockedError: another process runs this grid.
+    """
+    with StopRequest(end_of_time(None, time.time())) as stop:
+        launcher = LocalLauncher(results, plan, at_once, stop, say)
+        queue = LocalQueue.of(results, plan.name)
+        with queue.hold():
+            queue.write((), ())
+            yield launcher
+
+
+def gpus_here() -> list[str]:
+    """GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; found out without loading torch."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu for gpu in visible.split(",") if gpu and gpu != "-1"]
+    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.split() if done.returncode == 0 else []

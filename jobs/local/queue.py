@@ -1,0 +1,106 @@
+"""What a grid that runs on this machine tells other commands, and what they tell it: files in its own folder."""
+
+import contextlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentiment.files import write_json
+from sentiment.lock import ProcessLock, seems_held
+from sentiment.run_dir import Results
+from sentiment.run_state import BY_COMMAND, CANCELLED, PENDING, RUNNING, RunProgress, RunState
+
+
+@dataclass(frozen=True)
+class LocalTask:
+    """A run that a local grid has in its queue, or that was cancelled there (see `sentiment.run_state.QueuedTask`)."""
+
+    running: bool
+    """Whether the grid has started a process for it."""
+    waiting: bool
+    """Whether the grid has still to start it."""
+    cancelled: bool
+    """Whether `jobs cancel` ended it."""
+
+    def active_state(self, progress: RunProgress) -> RunState | None:
+        """The state while the grid has the run in its queue."""
+        if self.running or progress.locked:
+            return RunState(RUNNING)
+        if self.cancelled:
+            return RunState(CANCELLED, BY_COMMAND)
+        return RunState(PENDING, "waits for its turn on this machine")
+
+    def ended_state(self, _progress: RunProgress) -> RunState:
+        """The state of a cancelled run: any other that has ended is in no local queue."""
+        return RunState(CANCELLED, BY_COMMAND)
+
+
+@dataclass(frozen=True)
+class LocalQueue:
+    """The folder `results/slurm/GRID/local` of a grid that runs, or ran, on this machine."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, results: Results, grid: str) -> "LocalQueue":
+        """The folder of a grid; it need not exist."""
+        return cls(results.slurm / grid / "local")
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the process that runs the grid."""
+        return self.path / "lock"
+
+    def log_file(self, run_id: str) -> Path:
+        """What a run's processes print."""
+        return self.path / f"{run_id}.log"
+
+    def hold(self) -> ProcessLock:
+        """The lock that a process holds as long as it runs the grid.
+
+        Raises (on entering):
+            LockedError: another process runs it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        return ProcessLock(self.lock_file, "runs this grid")
+
+    def write(self, running: Iterable[str], waiting: Iterable[str]) -> None:
+        """Say which runs are running and which have still to start. The caller must hold the lock."""
+        write_json(self._file, {"running": sorted(running), "waiting": sorted(waiting)})
+
+    def read(self) -> dict[str, LocalTask]:
+        """The runs that a live process has in its queue, and those that were cancelled, by run id."""
+        queue: dict[str, list[str]] = {"running": [], "waiting": []}
+        if seems_held(self.lock_file):
+            with contextlib.suppress(FileNotFoundError):  # the process has not written its queue yet
+                queue = json.loads(self._file.read_bytes())
+        running, waiting, cancelled = {*queue["running"]}, {*queue["waiting"]}, self.cancelled()
+        return {
+            run_id: LocalTask(run_id in running, run_id in waiting, run_id in cancelled)
+            for run_id in running | waiting | cancelled
+        }
+
+    def cancel(self, run_ids: Iterable[str]) -> None:
+        """Ask the process that runs the grid to end runs."""
+        self._cancelled.mkdir(parents=True, exist_ok=True)
+        for run_id in run_ids:
+            (self._cancelled / run_id).touch()
+
+    def cancelled(self) -> set[str]:
+        """Ids of the runs that were cancelled since they were last submitted."""
+        return {path.name for path in self._cancelled.iterdir()} if self._cancelled.is_dir() else set()
+
+    def forget_cancelled(self, run_ids: Iterable[str]) -> None:
+        """These runs are submitted again, here or elsewhere."""
+        for run_id in run_ids:
+            (self._cancelled / run_id).unlink(missing_ok=True)
+
+    @property
+    def _file(self) -> Path:
+        return self.path / "queue.json"
+
+    @property
+    def _cancelled(self) -> Path:
+        """An empty file for each run, so that several commands can add to them at once."""
+        return self.path / "cancelled"

@@ -1,0 +1,206 @@
+"""The runs of a grid on this machine: one after another, or several at a time, each in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobs.job_kinds import report_command
+from jobs.local.queue import LocalQueue
+from jobs.tasks.array_task import KilledError
+from jobs.tasks.attempt import Outcome
+from jobs.tasks.failure import record_failure
+from sentiment.config import RunConfig
+from sentiment.console import Say
+from sentiment.records import GridPlan
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.stop import StopRequest
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass
+class _LocalAttempt:
+    """A run's process, and the lane that it runs in."""
+
+    process: "subprocess.Popen[bytes]"
+    run_dir: RunDir
+    lane: int
+    start: float
+    told: bool = False
+    """Whether it was told to save and end."""
+
+    @property
+    def run_id(self) -> str:
+        return self.run_dir.path.name
+
+    def tell(self) -> None:
+        """Let it save and end."""
+        if not self.told:
+            self.told = True
+            self.process.send_signal(signal.SIGTERM)
+
+
+@dataclass
+class RunningGrid:
+    """Runs of a grid on this machine, in a number of lanes that share out its GPUs and cores.
+
+    Args:
+        lanes: how many runs at a time.
+        gpus: as CUDA_VISIBLE_DEVICES names them.
+        say: prints a line.
+    """
+
+    results: Results
+    plan: GridPlan
+    lanes: int
+    gpus: Sequence[str]
+    say: Say
+    _running: list[_LocalAttempt] = field(default_factory=list, init=False)
+    _waiting: deque[RunConfig] = field(default_factory=deque, init=False)
+    _outcomes: list[Outcome] = field(default_factory=list, init=False)
+    _total: int = field(default=0, init=False)
+
+    @property
+    def queue(self) -> LocalQueue:
+        """What other commands are told, and tell this process."""
+        return LocalQueue.of(self.results, self.plan.name)
+
+    def run(self, configs: Sequence[RunConfig], stop: StopRequest) -> Outcome:
+        """Train all runs, then build the report; a run that fails does not hold up the others.
+
+        A reason to stop is passed on to all processes, which save and end; `jobs cancel` ends single runs in the same
+        way. No process is left when this returns.
+
+        Returns:
+            STOPPED if there was a reason to stop or any run was cancelled, else FAILED if any run failed.
+        """
+        self._waiting, self._total = deque(configs), len(configs)
+        try:
+            while self._running or self._waiting:
+                if stop.reason():
+                    self._waiting.clear()
+                    for attempt in self._running:
+                        attempt.tell()
+                self._end_cancelled()
+                self._start_waiting()
+                self._collect()
+        finally:  # after a second Ctrl+C
+            for attempt in self._running:
+                attempt.process.kill()
+        if Outcome.STOPPED in self._outcomes or Outcome.OUT_OF_TIME in self._outcomes or stop.reason():
+            outcome = Outcome.STOPPED
+        else:
+            outcome = Outcome.FAILED if Outcome.FAILED in self._outcomes else Outcome.COMPLETED
+        if not stop.reason() and {Outcome.COMPLETED, Outcome.FAILED} & set(self._outcomes):
+            self._report(stop)
+        return outcome
+
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._running) < self.lanes:
+            self._start(self._waiting.popleft())
+            self._write_queue()
+
+    def _start(self, config: RunConfig) -> None:
+        run_dir = self.results.run_dir(config.run_id, self.plan.name)
+        run_dir.create(config)
+        lane = min(set(range(self.lanes)) - {attempt.lane for attempt in self._running})
+        command = [sys.executable, "-u", "-m", "jobs.tasks.local_task", str(run_dir.path), f"{lane}/{self.lanes}"]
+        with open(self.queue.log_file(config.run_id), "ab") as log:
+            process = subprocess.Popen(  # noqa: S603
+                [*command, str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment(config, lane),
+                start_new_session=True,  # Ctrl+C reaches this process alone, which passes it on
+            )
+        self._running.append(_LocalAttempt(process, run_dir, lane, time.monotonic()))
+
+    def environment(self, config: RunConfig, lane: int) -> dict[str, str]:
+        """Of a run's process: each lane has one of several GPUs, unless the run names its device."""
+        if len(self.gpus) < 2 or config.runtime.device not in ("auto", "cuda"):
+            return dict(os.environ)
+        return os.environ | {"CUDA_VISIBLE_DEVICES": self.gpus[lane % len(self.gpus)]}
+
+    def _end_cancelled(self) -> None:
+        """Do what `jobs cancel` asks for in another process."""
+        cancelled = self.queue.cancelled()
+        for attempt in self._running:
+            if attempt.run_id in cancelled:
+                attempt.tell()
+        for config in [one for one in self._waiting if one.run_id in cancelled]:
+            self._waiting.remove(config)
+            self._note(Outcome.STOPPED, f"{config.run_id} CANCELLED")
+            self._write_queue()
+
+    def _write_queue(self) -> None:
+        running = (attempt.run_id for attempt in self._running)
+        self.queue.write(running, (config.run_id for config in self._waiting))
+
+    def _collect(self) -> None:
+        """Wait a moment, and take note of processes that have ended."""
+        time.sleep(_POLL_SECONDS)
+        for attempt in [one for one in self._running if one.process.poll() is not None]:
+            self._running.remove(attempt)
+            outcome = _outcome(attempt)
+            if outcome is Outcome.FAILED and attempt.run_dir.read_failure() is None:
+                self._record_death(attempt, attempt.process.returncode)
+            self._note(outcome, self._describe(attempt, outcome))
+            self._write_queue()
+
+    def _record_death(self, attempt: _LocalAttempt, code: int) -> None:
+        """Write down how a process died that could not do so itself."""
+        how = f"was killed by signal {-code}; memory may have been short" if code < 0 else f"ended with {code}"
+        log = self.queue.log_file(attempt.run_id)
+        record_failure(attempt.run_dir, KilledError(f"its process {how}; see {log}"))
+
+    def _note(self, outcome: Outcome, line: str) -> None:
+        self._outcomes.append(outcome)
+        self.say(f"[{len(self._outcomes)}/{self._total}] {line}")
+
+    def _describe(self, attempt: _LocalAttempt, outcome: Outcome) -> str:
+        line = f"{attempt.run_id} {outcome.name.replace('_', ' ')}"
+        if outcome is Outcome.COMPLETED:
+            return f"{line} in {time.monotonic() - attempt.start:.0f} s, {self._score(attempt.run_dir)}"
+        if outcome is Outcome.FAILED:
+            failure = attempt.run_dir.read_failure()
+            log = self.queue.log_file(attempt.run_id)
+            return f"{line}: {failure.error}: {failure.reason}" if failure else f"{line}: see {log}"
+        return line
+
+    def _score(self, run_dir: RunDir) -> str:
+        result = run_dir.read_result()
+        part, _, score = self.plan.metric.partition("/")
+        return f"{self.plan.metric} {result.model_dump()['metrics'][part][score]:.3f}" if result else ""
+
+    def _report(self, stop: StopRequest) -> None:
+        """Build the report in a process of its own; that it cannot be built does not change how the grid ended."""
+        log = self.queue.log_file("report")
+        with open(log, "wb") as output:
+            process = subprocess.Popen(  # noqa: S603
+                report_command(self.results.root), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+            while process.poll() is None:
+                if stop.reason():
+                    process.terminate()
+                time.sleep(_POLL_SECONDS)
+        page = self.results.report / "report.html"
+        self.say(f"report: {page}" if process.returncode == 0 else f"report: FAILED: {_last_line(log)}; see {log}")
+
+
+def _outcome(attempt: _LocalAttempt) -> Outcome:
+    code = attempt.process.returncode
+    if code < 0 and attempt.told:  # before its handlers stood: nothing had begun
+        return Outcome.STOPPED
+    return Outcome(code) if code in list(Outcome) else Outcome.FAILED
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it ended without a word"

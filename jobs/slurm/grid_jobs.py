@@ -1,0 +1,159 @@
+"""A grid's jobs: what was submitted for it, and what Slurm says about that now."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from jobs.slurm.commands import Job, read_accounting, read_queue
+from jobs.slurm.submissions import SubmissionDir, read_submissions, reconcile
+from jobs.slurm.task_state import SlurmTask, read_termination
+from sentiment.errors import NoSlurmError
+from sentiment.run_dir import Results
+from sentiment.run_state import HELD
+
+Place = tuple[SubmissionDir, int]
+"""A submission, and the number of a task in it."""
+
+
+@dataclass(frozen=True)
+class GridJobs:
+    """A grid's submissions beside Slurm's queue, as they were when they were read."""
+
+    submissions: Sequence[SubmissionDir]
+    queue: Sequence[Job] | None
+    """All of the user's jobs; None where there is no Slurm to ask."""
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """For each run id the training task that the run was last given to."""
+        return newest_tasks(self.submissions)
+
+    @cached_property
+    def services(self) -> list[SubmissionDir]:
+        """The submissions whose tasks have no runs of their own."""
+        return [folder for folder in self.submissions if not folder.submission.job_kind.trains_runs]
+
+    @property
+    def lacks_final_job(self) -> bool:
+        """Whether training was submitted without the job that ends a grid, as when its submitter was killed."""
+        final = [folder for folder in self.submissions if folder.submission.job_kind.final]
+        training = [folder for folder in self.submissions if folder.submission.job_kind.trains_runs]
+        newest_is_missing = bool(training) and (not final or final[-1].path.name < training[-1].path.name)
+        return newest_is_missing or (self._any_active(training) and not self._any_active(final))
+
+    def task(self, run_id: str) -> SlurmTask | None:
+        """The task that a run was last given to; None if it was given to none."""
+        if run_id not in self.places:
+            return None
+        folder, number = self.places[run_id]
+        key = (folder.submission.name, number)
+        return SlurmTask(
+            name=f"task {folder.job(number)}" if folder.receipt else folder.submission.name,
+            job=_find(self._jobs, key),
+            asked=self.queue is not None,
+            cancelled=not {number, run_id}.isdisjoint(self._cancelled[folder]),
+            siblings_go_on=number not in self._cancelled[folder],
+            log=lambda: folder.log_file(number),
+            accounted=lambda: _find(self._accounting, key),
+            broken_dependency=lambda: self._failure_before(folder),
+            held_before=lambda: self._held_before(folder),
+        )
+
+    def service_states(self) -> dict[str, str]:
+        """The states of the newest job of each kind that has no runs of its own, by the kind's name."""
+        found: dict[str, str] = {}
+        for folder in self.services:
+            jobs = [job for job in self.queue or () if job.name == folder.submission.name]
+            states = sorted({HELD if job.held else job.state for job in jobs})
+            found[folder.submission.kind] = ", ".join(states) or "not in the queue any more"
+        return found
+
+    @cached_property
+    def _jobs(self) -> dict[tuple[str, int | None], Job]:
+        return {(job.name, job.task): job for job in self.queue or ()}
+
+    @cached_property
+    def _cancelled(self) -> dict[SubmissionDir, set[int | str]]:
+        return {folder: folder.cancelled for folder in self.submissions}
+
+    @cached_property
+    def _held(self) -> list[Job]:
+        return [job for job in self.queue or () if job.held]
+
+    @cached_property
+    def _accounting(self) -> dict[tuple[str, int | None], Job]:
+        """What sacct knows; it is asked once, when the first run needs it."""
+        if self.queue is None or not self.submissions:
+            return {}
+        since = datetime.fromisoformat(self.submissions[0].submission.created)
+        found = read_accounting((folder.submission.name for folder in self.submissions), since)
+        return {(job.name, job.task): job for job in found}
+
+    def _any_active(self, folders: Iterable[SubmissionDir]) -> bool:
+        active = {job.name for job in self.queue or () if job.active}
+        return any(folder.submission.name in active for folder in folders)
+
+    def _failure_before(self, waiting: SubmissionDir) -> str:
+        """Why a job that training waited for failed, as far as it or Slurm said."""
+        for folder in self._waited_for(waiting):
+            kind = folder.submission.kind
+            for number in range(len(folder.submission.tasks)):
+                if failure := folder.read_failure(number):
+                    return f"its {kind} job failed: {failure.error}: {failure.reason}"
+                if terminated := read_termination(folder.log_file(number)):
+                    return f"its {kind} job ended with {terminated.state}: {terminated.reason}"
+        return f"the job that it waited for ({waiting.submission.after}) did not succeed"
+
+    def _held_before(self, waiting: SubmissionDir) -> Job | None:
+        """The first held job that a training job waits for."""
+        ids = {folder.job_id for folder in self._waited_for(waiting)}
+        return next((job for job in self._held if job.job_id in ids), None)
+
+    def _waited_for(self, waiting: SubmissionDir) -> list[SubmissionDir]:
+        _, *ids = (waiting.submission.after or "").split(":")
+        return [folder for folder in self.submissions if folder.receipt and folder.job_id in ids]
+
+
+def read_jobs(results: Results, grid: str, queue: Sequence[Job] | None) -> GridJobs:
+    """A grid's jobs; `queue` is that of `ask_slurm`, so that it can be asked once for several grids."""
+    return GridJobs(read_submissions(results, grid), queue)
+
+
+def settle_jobs(results: Results, grid: str) -> GridJobs:
+    """A grid's jobs, after settling what a command that was interrupted has left.
+
+    The caller must hold the grid's lock.
+
+    Raises:
+        SlurmError: there is no Slurm, or it does not answer.
+    """
+    queue = read_queue()
+    return GridJobs(reconcile(read_submissions(results, grid), queue), queue)
+
+
+def ask_slurm() -> list[Job] | None:
+    """The queue; None where there is no Slurm.
+
+    Raises:
+        SlurmError: there is one, but it does not answer.
+    """
+    try:
+        return read_queue()
+    except NoSlurmError:
+        return None
+
+
+def newest_tasks(submissions: Iterable[SubmissionDir]) -> dict[str, Place]:
+    """For each run id the training task that the run was last given to."""
+    return {
+        run_id: (folder, task)
+        for folder in submissions
+        for task, run_ids in enumerate(folder.submission.tasks)
+        for run_id in run_ids
+    }
+
+
+def _find(jobs: dict[tuple[str, int | None], Job], key: tuple[str, int]) -> Job | None:
+    """A task's job; for tasks that were cancelled before they began Slurm may only know that of the array."""
+    return jobs.get(key) or jobs.get((key[0], None))

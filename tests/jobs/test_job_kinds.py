@@ -1,0 +1,53 @@
+"""The table of job kinds is the only place that knows one kind from another."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from jobs.job_kinds import JOB_KINDS, TRAINING, JobKind, KindName, jobs_needed
+from jobs.slurm.resources import ClusterFile, Resources
+from sentiment.run_dir import Results
+from tests.small_runs import small_config
+
+PACKAGE = Path(__file__).parents[2] / "jobs"
+_ASKS_FOR_A_KIND = re.compile(rf"kind\b.*(==|!=|\bin\b).*['\"]({'|'.join(JOB_KINDS)})['\"]")
+
+
+def test_no_other_module_asks_which_kind_a_job_is() -> None:
+    assert _ASKS_FOR_A_KIND.search('if folder.submission.kind != "train":')
+    found = [
+        f"{path}:{number}: {line}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.name != "job_kinds.py"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if _ASKS_FOR_A_KIND.search(line)
+    ]
+    assert found == []
+
+
+def test_every_name_of_a_kind_has_its_row() -> None:
+    assert tuple(JOB_KINDS) == get_args(KindName)
+
+
+@pytest.mark.parametrize("kind", JOB_KINDS.values(), ids=lambda kind: kind.name)
+def test_row_says_one_way_to_work_and_waits_only_for_rows_above(kind: JobKind) -> None:
+    assert [kind.trains_runs, kind.work is not None, kind.command is not None].count(True) == 1
+    above = [*JOB_KINDS][: [*JOB_KINDS].index(kind.name)]
+    assert set(kind.after) <= set(above)
+    assert set(kind.resources) <= set(Resources.model_fields)
+    assert kind.trains_runs or kind.name in ClusterFile.model_fields
+
+
+def test_only_one_kind_trains_and_only_the_last_ends_a_chain() -> None:
+    assert [kind.name for kind in JOB_KINDS.values() if kind.trains_runs] == [TRAINING.name]
+    assert [kind.final for kind in JOB_KINDS.values()] == [False, False, False, True]
+
+
+def test_runs_need_the_jobs_that_have_something_to_do_for_them(tweets_file: Path, results: Results) -> None:
+    plain, elmo = small_config(tweets_file), small_config(tweets_file, elmo__model="tiny")
+    needed = jobs_needed([plain, elmo], results)
+    assert [config.data for config in needed["data"]] == [plain.data]  # one run for all on the same tweets
+    assert (needed["cache"], needed["report"]) == ([elmo], [])
+    assert set(jobs_needed([plain], results)) == {"data", "report"}
