@@ -29,7 +29,7 @@ def build(
     study, page = build_report(Results(results), grids or [], folder)
     for problem in study.problems:
         typer.echo(f"left out: {problem}", err=True)
-    completed = sum(run.state == "completed" for run in study.runs)
+    completed = sum(run.completed is not None for run in study.runs)
     typer.echo(f"{completed:,} of {len(study.runs):,} runs are completed\n{page}\n{page.with_suffix('.md')}")
 
 

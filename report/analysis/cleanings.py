@@ -14,7 +14,7 @@ from report.analysis.datasets import configuration_name
 from report.analysis.effects import comparable, varying
 from report.analysis.statistics import Difference, McNemar
 from report.analysis.tweet_metrics import Values
-from report.read.load import Finished, Grid
+from report.read.load import CompletedRun, Grid
 from report.read.predictions import Scores, read_scores
 from report.render import wording
 from sentiment.errors import RunDirError
@@ -57,7 +57,7 @@ class _Model:
 
     name: str
     is_baseline: bool
-    runs: dict[_Cleaning, list[Finished]]
+    runs: dict[_Cleaning, list[CompletedRun]]
 
     def read(self, cleaning: _Cleaning, problems: list[str]) -> dict[int, Scores]:
         """What it says of test tweets, by seed; the baseline has none, and any run that can be read shows it."""
@@ -81,7 +81,7 @@ class _Model:
 
 def compare_cleanings(grid: Grid, results: Results, problems: list[str]) -> tuple[list[Pair], dict[str, list[str]]]:
     """All pairs that can be compared, and by the reason those that can't; unreadable files are added to `problems`."""
-    runs = comparable(grid.finished)
+    runs = comparable(grid.completed)
     names = [name for name in varying(runs) if name.startswith(_TEXT)]
     pairs: list[Pair] = []
     refused: dict[str, list[str]] = defaultdict(list)
@@ -114,10 +114,10 @@ def _p(gap: Difference) -> float:
     return 1.0 if gap.p is None else gap.p
 
 
-def _models(runs: list[Finished], names: list[str]) -> Iterator[_Model]:
+def _models(runs: list[CompletedRun], names: list[str]) -> Iterator[_Model]:
     """Runs that differ by cleaning and seed alone, by what else they are; then the baselines."""
-    nets: dict[Any, dict[_Cleaning, list[Finished]]] = defaultdict(lambda: defaultdict(list))
-    baselines: dict[Any, dict[_Cleaning, list[Finished]]] = defaultdict(lambda: defaultdict(list))
+    nets: dict[Any, dict[_Cleaning, list[CompletedRun]]] = defaultdict(lambda: defaultdict(list))
+    baselines: dict[Any, dict[_Cleaning, list[CompletedRun]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         cleaning = tuple(run.settings.get(name) for name in names)
         others = [(name, value) for name, value in run.settings.items() if name not in (*names, "seed")]
@@ -132,7 +132,7 @@ def _models(runs: list[Finished], names: list[str]) -> Iterator[_Model]:
         yield _Model(", ".join(["linear baseline", *data]), True, of_baseline)
 
 
-def _any_run(runs: dict[_Cleaning, list[Finished]]) -> Finished:
+def _any_run(runs: dict[_Cleaning, list[CompletedRun]]) -> CompletedRun:
     return next(iter(runs.values()))[0]
 
 

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from report.analysis import statistics
-from report.read.load import RANDOM_MARK, Finished, Study
+from report.read.load import RANDOM_MARK, CompletedRun, Study
 from report.read.predictions import Comparison, compare
 from report.render import wording
 from sentiment.config import RunConfig
@@ -23,7 +23,7 @@ class Configuration:
     """Runs that differ by their seed alone."""
 
     name: str
-    runs: list[Finished]
+    runs: list[CompletedRun]
 
     @property
     def is_random(self) -> bool:
@@ -40,7 +40,7 @@ class Configuration:
         return [getattr(run.result.metrics[part], metric) for run in self.runs if part in run.result.metrics]
 
     @property
-    def chosen(self) -> Finished:
+    def chosen(self) -> CompletedRun:
         """Its seed that does best on validation tweets."""
         return max(self.runs, key=lambda run: run.result.metrics["validation"].f1)
 
@@ -51,7 +51,7 @@ class Dataset:
 
     name: str
     is_sentiment140: bool
-    runs: list[Finished]
+    runs: list[CompletedRun]
     """Each once, even if several grids have it."""
     problems: list[str] = field(default_factory=list)
     """The study's: what cannot be read is added to them."""
@@ -59,7 +59,7 @@ class Dataset:
     @cached_property
     def configurations(self) -> list[Configuration]:
         """Best mean validation F1 first; those of random numbers are not among the best, and come last."""
-        groups: dict[str, list[Finished]] = defaultdict(list)
+        groups: dict[str, list[CompletedRun]] = defaultdict(list)
         for run in self.runs:
             groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
         varying = _varying(self.runs)
@@ -89,15 +89,15 @@ class Dataset:
 
 def datasets(study: Study) -> list[Dataset]:
     """The sets of tweets that runs were completed on, the one with most runs first."""
-    groups: dict[str, dict[str, Finished]] = defaultdict(dict)
+    groups: dict[str, dict[str, CompletedRun]] = defaultdict(dict)
     for run in study.runs:
-        if run.finished:
-            groups[_tweets(run.finished.config)].setdefault(run.run_id, run.finished)
+        if run.completed:
+            groups[_tweets(run.completed.config)].setdefault(run.run_id, run.completed)
     found = [_dataset(list(runs.values()), study.problems) for runs in groups.values()]
     return sorted(found, key=lambda one: (-len(one.runs), one.name))
 
 
-def _dataset(runs: list[Finished], problems: list[str]) -> Dataset:
+def _dataset(runs: list[CompletedRun], problems: list[str]) -> Dataset:
     data = runs[0].config.data
     source = PurePath(data.source).name
     limited = f", at most {data.max_rows:,} rows" if data.max_rows else ""
@@ -109,13 +109,13 @@ def _tweets(config: RunConfig) -> str:
     return str({name: value for name, value in config.data.model_dump().items() if name not in _CLEANING})
 
 
-def _varying(runs: list[Finished]) -> set[str]:
+def _varying(runs: list[CompletedRun]) -> set[str]:
     """Parameters of grids in which these runs differ: what is the same in all tells none from another."""
     names = {name for run in runs for name in run.parameters}
     return {name for name in names if len({run.settings.get(name) for run in runs}) > 1}
 
 
-def configuration_name(run: Finished, varying: set[str]) -> str:
+def configuration_name(run: CompletedRun, varying: set[str]) -> str:
     """The model in words, with those of the settings `varying` that tell it from the others."""
     extra = [
         wording.setting(name, value)
@@ -126,7 +126,7 @@ def configuration_name(run: Finished, varying: set[str]) -> str:
     return ", ".join([wording.model_name(run.config), *extra]) + mark
 
 
-def _is_of_interest(run: Finished, name: str, value: Any) -> bool:
+def _is_of_interest(run: CompletedRun, name: str, value: Any) -> bool:
     """Whether a parameter says something of this model, and not of one that it is not."""
     if name.startswith("model.attention."):
         return run.config.model.pooling == "attention"

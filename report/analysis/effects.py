@@ -8,23 +8,23 @@ from typing import Any
 
 from report.analysis import statistics
 from report.analysis.statistics import Difference, Estimate
-from report.read.load import RANDOM_MARK, Finished
+from report.read.load import RANDOM_MARK, CompletedRun
 from report.render import wording
 
-Measure = Callable[[Finished], float]
+Measure = Callable[[CompletedRun], float]
 
 
-def test_accuracy(run: Finished) -> float:
+def test_accuracy(run: CompletedRun) -> float:
     """The score by which settings are compared."""
     return run.result.metrics["test"].accuracy
 
 
-def seconds_per_epoch(run: Finished) -> float:
+def seconds_per_epoch(run: CompletedRun) -> float:
     """The time by which settings are compared."""
     return run.result.seconds_per_epoch
 
 
-def overfitting_gap(run: Finished) -> float:
+def overfitting_gap(run: CompletedRun) -> float:
     """Training less validation accuracy at the best epoch."""
     return run.result.overfit.gap
 
@@ -70,7 +70,7 @@ class Effect:
         return wording.parameter_name(self.parameter)
 
 
-def effects_of(runs: list[Finished]) -> list[Effect]:
+def effects_of(runs: list[CompletedRun]) -> list[Effect]:
     """Of every parameter that varies among `runs`, apart from the seed and from runs on random numbers."""
     runs = comparable(runs)
     found = [_effect(runs, parameter) for parameter in varying(runs)]
@@ -88,12 +88,12 @@ def effects_of(runs: list[Finished]) -> list[Effect]:
     ]
 
 
-def comparable(runs: list[Finished]) -> list[Finished]:
+def comparable(runs: list[CompletedRun]) -> list[CompletedRun]:
     """Without those whose ELMo vectors are random numbers, unless all are."""
     return [run for run in runs if not run.is_random] or runs
 
 
-def varying(runs: list[Finished]) -> list[str]:
+def varying(runs: list[CompletedRun]) -> list[str]:
     """Names of the settings that differ between runs in which they do something, in the order of the schema."""
     used = [(run.settings, run.config.unused_fields()) for run in runs]
     names = dict.fromkeys(name for settings, _ in used for name in settings if name != "seed")
@@ -104,7 +104,9 @@ def varying(runs: list[Finished]) -> list[str]:
     ]
 
 
-def matched_differences(runs: list[Finished], parameter: str, first: Any, second: Any, measure: Measure) -> list[float]:
+def matched_differences(
+    runs: list[CompletedRun], parameter: str, first: Any, second: Any, measure: Measure
+) -> list[float]:
     """`measure` with the first value less `measure` with the second, over runs that differ in nothing else.
 
     Settings that do nothing with one of the values can't be equal: over those the mean is taken.
@@ -115,7 +117,7 @@ def matched_differences(runs: list[Finished], parameter: str, first: Any, second
     return [value - seconds[others] for others, value in firsts.items() if others in seconds]
 
 
-def _means_by_others(runs: list[Finished], parameter: str, ignored: set[str], measure: Measure) -> dict[Any, float]:
+def _means_by_others(runs: list[CompletedRun], parameter: str, ignored: set[str], measure: Measure) -> dict[Any, float]:
     """Of runs by their other settings, without those that begin like one of `ignored` or do nothing in the run."""
     found: dict[Any, list[float]] = defaultdict(list)
     for run in runs:
@@ -126,12 +128,12 @@ def _means_by_others(runs: list[Finished], parameter: str, ignored: set[str], me
     return {others: sum(values) / len(values) for others, values in found.items()}
 
 
-def _unused_by_all(runs: list[Finished]) -> set[str]:
+def _unused_by_all(runs: list[CompletedRun]) -> set[str]:
     return set.intersection(*(set(run.config.unused_fields()) for run in runs)) if runs else set()
 
 
-def _effect(runs: list[Finished], parameter: str) -> Effect:
-    groups: dict[Any, list[Finished]] = defaultdict(list)
+def _effect(runs: list[CompletedRun], parameter: str) -> Effect:
+    groups: dict[Any, list[CompletedRun]] = defaultdict(list)
     for run in runs:
         if not parameter.startswith(run.config.unused_fields()):
             groups[run.settings.get(parameter)].append(run)
@@ -146,7 +148,7 @@ def _order(value: Any) -> tuple[int, float, str]:
     return (0 if value is None else 1 if is_number else 2, float(value) if is_number else 0.0, str(value))
 
 
-def _level(parameter: str, value: Any, runs: list[Finished]) -> Level:
+def _level(parameter: str, value: Any, runs: list[CompletedRun]) -> Level:
     seconds = sum(seconds_per_epoch(run) for run in runs) / len(runs)
     score = statistics.mean([test_accuracy(run) for run in runs])
     mark = f" [{RANDOM_MARK}]" if all(run.is_random for run in runs) else ""
@@ -154,7 +156,7 @@ def _level(parameter: str, value: Any, runs: list[Finished]) -> Level:
     return Level(value, shown + mark, name + mark, score, seconds)
 
 
-def _contrast(runs: list[Finished], parameter: str, best: Level, other: Level) -> Contrast | None:
+def _contrast(runs: list[CompletedRun], parameter: str, best: Level, other: Level) -> Contrast | None:
     scores = matched_differences(runs, parameter, best.value, other.value, test_accuracy)
     if not scores:
         return None

@@ -21,12 +21,12 @@ def kind_of(grid: Grid) -> Kind:
     if grid.plan and grid.plan.method == "random":
         return Kind.SEARCH
     planned_values = grid.plan.parameters if grid.plan else {}
-    names = {*(name for name, values in planned_values.items() if len(values) > 1), *varying(grid.finished)}
+    names = {*(name for name, values in planned_values.items() if len(values) > 1), *varying(grid.completed)}
     if any(name == "elmo" or name.startswith("elmo.") for name in names):
         return Kind.ELMO
     if any(name.startswith("data.text.") for name in names):
         return Kind.CLEANING
-    poolings = {run.config.model.pooling for run in grid.finished} | set(planned_values.get("model.pooling", []))
+    poolings = {run.config.model.pooling for run in grid.completed} | set(planned_values.get("model.pooling", []))
     if "attention" in poolings and any(name.startswith(("model.pooling", "model.attention.")) for name in names):
         return Kind.ATTENTION
     return Kind.VARIANTS

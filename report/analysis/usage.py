@@ -67,10 +67,10 @@ def usage_of(runs: Iterable[Run]) -> Usage:
 
 def _lost_seconds(run: Run) -> float:
     """Of a completed run: steps between an attempt's last and its successor's first, at the run's mean speed."""
-    if run.finished is None:
+    if run.completed is None:
         return 0.0
-    result = run.finished.result
-    redone = _redone_steps(run.finished.record.attempts)
+    result = run.completed.result
+    redone = _redone_steps(run.completed.record.attempts)
     return redone * result.seconds_trained / max(result.steps, 1)
 
 

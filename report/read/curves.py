@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from report.read.load import Finished
+from report.read.load import CompletedRun
 from report.render import wording
 from report.render.charts.curves import METRICS, Curves
 from sentiment.errors import RunDirError
 
 
-def read_curves(run: Finished, title: str, problems: list[str]) -> Curves | None:
+def read_curves(run: CompletedRun, title: str, problems: list[str]) -> Curves | None:
     """The rows of a run's epochs; None, and a problem more, if they cannot be read."""
     path = run.run_dir.metrics_file
     try:
@@ -24,7 +24,7 @@ def read_curves(run: Finished, title: str, problems: list[str]) -> Curves | None
     return Curves(title, epochs, run.result.best_epoch)
 
 
-def overfitting_sentences(runs: Sequence[Finished], curves: Sequence[Curves]) -> list[str]:
+def overfitting_sentences(runs: Sequence[CompletedRun], curves: Sequence[Curves]) -> list[str]:
     """How many runs know their training tweets too well, by the rule, and what that looks like."""
     overfit = [run for run in runs if run.result.overfit.overfits]
     rule = runs[0].result.overfit.rule

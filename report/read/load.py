@@ -1,27 +1,22 @@
-"""All run directories, whatever state they are in: planned, running, failed, broken, completed."""
+"""All run directories, in whatever state they are; what cannot be read is named, and stops nothing."""
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted
 from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
 from sentiment.run_dir import Results, RunDir
-
-State = Literal["completed", "running", "stopped", "interrupted", "failed", "missing", "broken"]
-
-# An owner touches its lock every 10 s; clocks of a cluster's hosts may differ by a little more than nothing.
-_ALIVE_SECONDS = 300.0
+from sentiment.run_state import RunState, judge, read_progress
 
 RANDOM_MARK = "random numbers"
 
 
 @dataclass(frozen=True)
-class Finished:
+class CompletedRun:
     """A completed run, with all that it wrote down."""
 
     grid: str
@@ -62,17 +57,19 @@ class Run:
 
     grid: str
     run_id: str
-    state: State
-    detail: str
-    """Why it failed, stopped or cannot be read; empty otherwise."""
+    state: RunState
+    """As `jobs status` judges it where no queue is asked."""
+    damage: str | None
+    """What of its directory cannot be read, in a line; None if all can."""
     record: RunRecord | None
-    finished: Finished | None
-    parameters: dict[str, Any]
+    completed: CompletedRun | None
+    planned: PlannedRun | None
+    """Its row in the grid's plan; None if no plan names it."""
 
     @property
     def title(self) -> str:
-        """Its id, with a mark if its scores come from random numbers."""
-        return self.finished.title if self.finished else self.run_id
+        """Its id, marked if its scores come from random numbers."""
+        return self.completed.title if self.completed else self.run_id
 
 
 @dataclass(frozen=True)
@@ -81,12 +78,15 @@ class Grid:
 
     name: str
     plan: GridPlan | None
+    """None if it is missing or cannot be read."""
     runs: list[Run]
+    damage: str | None = None
+    """Why the plan cannot be read, in a line."""
 
     @property
-    def finished(self) -> list[Finished]:
+    def completed(self) -> list[CompletedRun]:
         """Its completed runs."""
-        return [run.finished for run in self.runs if run.finished]
+        return [run.completed for run in self.runs if run.completed]
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,17 @@ class Study:
 
     results: Results
     grids: list[Grid]
-    problems: list[str] = field(default_factory=list)
+    problems: list[str]
     """What cannot be read, by name; the report goes on without it."""
 
     @property
     def runs(self) -> list[Run]:
-        """Of all grids."""
+        """The runs of all grids."""
         return [run for grid in self.grids for run in grid.runs]
 
 
 def load_study(results: Results, names: list[str]) -> Study:
-    """Read the runs of the grids `names`, or of all.
+    """Read the runs of the grids `names`; of all if there are no names.
 
     Raises:
         UsageError: there is no such grid.
@@ -114,21 +114,17 @@ def load_study(results: Results, names: list[str]) -> Study:
     found = sorted(path.name for path in results.runs.iterdir() if path.is_dir()) if results.runs.is_dir() else []
     if unknown := [name for name in names if name not in found]:
         raise UsageError(f"--grid {unknown[0]}: {results.runs} has {', '.join(found) or 'no grid'}")
-    study = Study(results, [])
-    for name in names or found:
-        grid = _load_grid(results, name, study.problems)
-        if grid.runs:
-            study.grids.append(grid)
+    grids = [_load_grid(results, name) for name in names or found]
+    problems = [damage for grid in grids for damage in (grid.damage, *(run.damage for run in grid.runs)) if damage]
+    study = Study(results, [grid for grid in grids if grid.runs], problems)
     if not study.grids:
-        problems = "".join(f"\n{problem}" for problem in study.problems)
-        raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{problems}")
+        lines = "".join(f"\n{problem}" for problem in problems)
+        raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{lines}")
     return study
 
 
 def attempt_seconds(record: RunRecord) -> list[float]:
-    """Duration of each attempt that wrote down its end."""
-    from datetime import datetime
-
+    """Duration of each attempt whose end is recorded."""
     return [
         (datetime.fromisoformat(attempt.end) - datetime.fromisoformat(attempt.start)).total_seconds()
         for attempt in record.attempts
@@ -136,66 +132,39 @@ def attempt_seconds(record: RunRecord) -> list[float]:
     ]
 
 
-def _load_grid(results: Results, name: str, problems: list[str]) -> Grid:
+def _load_grid(results: Results, name: str) -> Grid:
+    plan, damage = None, None
     try:
         plan = results.read_grid(name)
     except RunDirError as error:
-        problems.append(str(error))
-        plan = None
+        damage = _first_line(error)
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     folder = results.runs / name
     others = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in planned)
     runs = [_load_run(results.run_dir(run_id, name), name, planned.get(run_id)) for run_id in [*planned, *others]]
-    problems += [run.detail for run in runs if run.state == "broken"]
-    return Grid(name, plan, runs)
+    return Grid(name, plan, runs, damage)
 
 
 def _load_run(run_dir: RunDir, grid: str, planned: PlannedRun | None) -> Run:
-    run_id = run_dir.path.name
-    parameters = planned.parameters if planned else {}
-    if not run_dir.path.is_dir():
-        return Run(grid, run_id, "missing", "has not begun", None, None, parameters)
-    record = None
-    try:
-        if not run_dir.config_file.exists():
-            raise RunDirError(f"{run_dir.path}: holds no {run_dir.config_file.name}")
-        config, record, result = run_dir.read_config(), run_dir.read_record(), run_dir.read_result()
-        if result and record is None:
-            raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing")
-        if result and record:
-            finished = Finished(grid, run_id, run_dir, parameters, config, record, result)
-            return Run(grid, run_id, "completed", "", record, finished, parameters)
-        state, detail = _state(run_dir, record)
-    except (RunDirError, OSError) as error:
-        return Run(grid, run_id, "broken", _one_line(error, run_dir.path), record, None, parameters)
-    return Run(grid, run_id, state, detail, record, None, parameters)
+    progress, record, completed = read_progress(run_dir), None, None
+    if run_dir.path.is_dir():
+        try:
+            if not run_dir.config_file.exists():
+                raise RunDirError(f"{run_dir.path}: holds no {run_dir.config_file.name}")
+            config, record, result = run_dir.read_config(), run_dir.read_record(), run_dir.read_result()
+            if result and record is None:
+                raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing")
+            if result and record:
+                parameters = planned.parameters if planned else {}
+                completed = CompletedRun(grid, run_dir.path.name, run_dir, parameters, config, record, result)
+        except (RunDirError, OSError) as error:
+            line = _first_line(error)
+            progress = replace(progress, damage=line if str(run_dir.path) in line else f"{run_dir.path}: {line}")
+    # Without what else it wrote a result is of no use here.
+    progress = replace(progress, completed=completed is not None)
+    return Run(grid, run_dir.path.name, judge(progress), progress.damage, record, completed, planned)
 
 
-def _state(run_dir: RunDir, record: RunRecord | None) -> tuple[State, str]:
-    """Of a run without result, and why it is in that state."""
-    if _is_alive(run_dir.lock_file):
-        return "running", ""
-    if failure := run_dir.read_failure():
-        return "failed", f"{failure.error}: {failure.reason}"
-    attempt = record.attempts[-1] if record and record.attempts else None
-    if attempt is None:
-        return "interrupted", "died before its first step"
-    if attempt.reason == "failed":
-        return "failed", attempt.detail or "without a message"
-    if attempt.reason in ("signal", "deadline"):
-        return "stopped", f"{attempt.reason}: {attempt.detail}" if attempt.detail else attempt.reason
-    return "interrupted", f"its process on {attempt.host} died without a word"
-
-
-def _is_alive(lock: Path) -> bool:
-    try:
-        found = lock.stat()
-    except OSError:
-        return False
-    return found.st_size > 0 and time.time() - found.st_mtime < _ALIVE_SECONDS
-
-
-def _one_line(error: Exception, path: Path) -> str:
-    """The message's first line, which names the file; pydantic's further lines are for those who mend it."""
-    line = str(error).splitlines()[0]
-    return line if str(path) in line else f"{path}: {line}"
+def _first_line(error: Exception) -> str:
+    """The line that names the file; pydantic's further lines are for those who mend it."""
+    return str(error).splitlines()[0]

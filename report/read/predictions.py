@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from report.analysis.statistics import Flags, McNemar, mcnemar
-from report.read.load import Finished
+from report.read.load import CompletedRun
 from sentiment.errors import RunDirError
 from sentiment.records import THRESHOLD, Part
 
@@ -46,7 +46,7 @@ class Comparison:
     """Its mean with the baseline, against the run alone."""
 
 
-def read_scores(run: Finished, part: Part) -> Scores | None:
+def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     """What a run says of a part; None if it has no such part.
 
     Raises:
@@ -70,7 +70,7 @@ def read_scores(run: Finished, part: Part) -> Scores | None:
     return Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, model, baseline)
 
 
-def compare(run: Finished) -> Comparison | None:
+def compare(run: CompletedRun) -> Comparison | None:
     """A run on its test part; None without one.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from report.read.load import Finished
+from report.read.load import CompletedRun
 from report.read.predictions import Scores
 from sentiment.run_dir import TWEETS_FILE, Results
 
@@ -55,7 +55,7 @@ def _read(scores: Scores, results: Results, columns: list[str]) -> Any:
         return None
 
 
-def read_counts(run: Finished, results: Results) -> dict[str, Any] | None:
+def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
     """How many tweets the corpus kept, dropped and put into each part; None where it is not on this machine."""
     manifest = results.corpus_dir(run.record.data_fingerprint) / "manifest.json"
     try:

@@ -109,6 +109,11 @@ IN_MODEL_NAME = frozenset(
 )
 
 
+def state(name: str) -> str:
+    """A run's state, which `jobs status` writes in Slurm's capitals: `cancelled`, `timed out`, `out of memory`."""
+    return "timed out" if name == "TIMEOUT" else name.lower().replace("_", " ")
+
+
 def percent(share: float | None) -> str:
     """81.2; the column or the sentence says that it is per cent."""
     return DASH if share is None else f"{100 * share:.1f}"

@@ -7,7 +7,7 @@ from report.analysis import effects
 from report.analysis.datasets import Configuration, Dataset
 from report.analysis.grid_kind import Kind, kind_of
 from report.analysis.statistics import Estimate, McNemar, is_shown, mean, measured_accuracy
-from report.read.load import RANDOM_MARK, Finished, Grid, Study
+from report.read.load import RANDOM_MARK, CompletedRun, Grid, Study
 from report.read.published import BEST_OF_STUDY, PLAIN_CEILING, STUDY
 from report.render import wording
 from report.render.blocks import Block, Bullets, Figure, Heading, ReportSection, Text
@@ -97,13 +97,13 @@ def _details(best: Configuration, dataset: Dataset) -> list[str]:
     return [*details, _against_published(run, dataset)]
 
 
-def _second_test(run: Finished) -> str:
+def _second_test(run: CompletedRun) -> str:
     """What it is; without a file of its own it comes with Sentiment140."""
     source = run.config.data.second_test
     return PurePath(source).name if source else "labelled by hand"
 
 
-def _against_published(run: Finished, dataset: Dataset) -> str:
+def _against_published(run: CompletedRun, dataset: Dataset) -> str:
     test = run.result.metrics["test"]
     verdicts = []
     for one in (PLAIN_CEILING, BEST_OF_STUDY):
@@ -145,28 +145,29 @@ def _question(grid: Grid) -> object | None:
     if grid.plan is None:
         return None
     asked = joined([strong(grid.name), emphasis(grid.plan.description)])
-    if not grid.finished:
+    if not grid.completed:
         return joined([asked, f"None of its {len(grid.runs):,} runs is completed."])
     sentences = [search_sentence(grid)] if kind_of(grid) is Kind.SEARCH else _effect_sentences(grid)
-    if number := sum(run.is_random for run in grid.finished):
-        left = "are left out" if number < len(grid.finished) else "say nothing about ELMo"
+    if number := sum(run.is_random for run in grid.completed):
+        left = "are left out" if number < len(grid.completed) else "say nothing about ELMo"
         sentences.append(f"{wording.plural(number, 'run')} on {RANDOM_MARK} for ELMo's weights {left}.")
     return joined([asked, *sentences])
 
 
 def _effect_sentences(grid: Grid) -> list[str]:
-    found = effects.effects_of(grid.finished)
+    found = effects.effects_of(grid.completed)
     if not found:
-        return [f"Its {wording.plural(len(grid.finished), 'completed run')} differ by their seed alone."]
+        return [f"Its {wording.plural(len(grid.completed), 'completed run')} differ by their seed alone."]
     return [effects.sentence(effect) for effect in found]
 
 
 def _warnings(study: Study, found: list[Dataset]) -> list[str]:
     warnings = []
-    states = Counter(run.state for run in study.runs if run.state != "completed")
+    states = Counter(run.state.state for run in study.runs if not run.completed)
     if states:
-        listed = wording.listing([f"{number:,} {state}" for state, number in states.most_common()])
-        warnings.append(f"{states.total():,} of {wording.plural(len(study.runs), 'run')} have no result: {listed}.")
+        listed = wording.listing([f"{number:,} {wording.state(state)}" for state, number in states.most_common()])
+        have = "has" if states.total() == 1 else "have"
+        warnings.append(f"{states.total():,} of {wording.plural(len(study.runs), 'run')} {have} no result: {listed}.")
     single = sum(len(one.runs) == 1 for dataset in found for one in dataset.configurations)
     if single:
         warnings.append(f"{wording.plural(single, 'configuration')} {'has' if single == 1 else 'have'} one seed only.")

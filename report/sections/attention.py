@@ -9,7 +9,7 @@ from report.analysis import effects, statistics
 from report.analysis.datasets import Configuration, Dataset
 from report.analysis.grid_kind import Kind, kind_of
 from report.read.curves import read_curves
-from report.read.load import Finished, Grid, Study
+from report.read.load import CompletedRun, Grid, Study
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Column, Figure, Heading, ReportSection, Table, Text
 from report.render.charts.curves import AccuracyCurves, progress_figure
@@ -36,13 +36,13 @@ def attention(study: Study, found: list[Dataset]) -> ReportSection:
 
 def _speed_blocks(grid: Grid, study: Study) -> list[Block]:
     """Epochs until given accuracies, and the overfitting gap, by what is done with the states."""
-    groups: dict[str, list[Finished]] = defaultdict(list)
-    for run in sorted(grid.finished, key=lambda run: run.config.model.pooling):
+    groups: dict[str, list[CompletedRun]] = defaultdict(list)
+    for run in sorted(grid.completed, key=lambda run: run.config.model.pooling):
         groups[wording.parameter_value(_POOLING, run.config.model.pooling)].append(run)
     if not groups:
         return []
     content: list[Block] = []
-    if sentences := _comparison_sentences(grid.finished):
+    if sentences := _comparison_sentences(grid.completed):
         content.append(Bullets(sentences))
     elif len(groups) == 1:
         content.append(Text("No plain recurrent net was trained beside it in this grid, so nothing can be compared."))
@@ -52,7 +52,7 @@ def _speed_blocks(grid: Grid, study: Study) -> list[Block]:
     return content
 
 
-def _comparison_sentences(runs: list[Finished]) -> list[str]:
+def _comparison_sentences(runs: list[CompletedRun]) -> list[str]:
     others = {run.config.model.pooling for run in runs} - {"attention"}
     sentences = []
     for other in sorted(others):
@@ -78,8 +78,8 @@ def _by(difference: statistics.Difference, more: str, less: str, scale: int) -> 
     return f"{amount} ({wording.p_phrase(difference.p)}{'' if statistics.is_shown(difference) else ', not shown'})"
 
 
-def _epochs_table(grid: Grid, groups: dict[str, list[Finished]]) -> Table:
-    wanted = sorted({name for run in grid.finished for name in run.result.epochs_to_accuracy}, key=float)
+def _epochs_table(grid: Grid, groups: dict[str, list[CompletedRun]]) -> Table:
+    wanted = sorted({name for run in grid.completed for name in run.result.epochs_to_accuracy}, key=float)
     rows = []
     for name, runs in groups.items():
         row: dict[str, Any] = {"pooling": name, "runs": len(runs)}
@@ -106,7 +106,7 @@ def _epochs_shower(accuracy: str) -> Any:
     return show
 
 
-def _progress(grid: Grid, groups: dict[str, list[Finished]], study: Study) -> Figure | None:
+def _progress(grid: Grid, groups: dict[str, list[CompletedRun]], study: Study) -> Figure | None:
     progress = []
     for name, runs in groups.items():
         curves = [one for run in runs if (one := read_curves(run, name, study.problems))]
@@ -150,7 +150,7 @@ def _heading(sample: dict[str, Any]) -> str:
     return f"label {label}, probability of positive {wording.percent(sample['score'])} %"
 
 
-def _samples(run: Finished, problems: list[str]) -> list[dict[str, Any]]:
+def _samples(run: CompletedRun, problems: list[str]) -> list[dict[str, Any]]:
     """Rows of the attention file whose shape is right; a damaged file is a problem more."""
     path = run.run_dir.attention_file
     try:

@@ -34,13 +34,13 @@ def cleaning(study: Study) -> ReportSection:
 
 def _baseline_blocks(grid: Grid) -> list[Block]:
     """The baseline under each way of cleaning, which shows whether the words or the nets are to blame."""
-    effect = next((one for one in effects_of(grid.finished) if one.parameter == _STOP_WORDS), None)
+    effect = next((one for one in effects_of(grid.completed) if one.parameter == _STOP_WORDS), None)
     if effect is None:
         return []
     baselines = {
         level.value: next(
             statistics.measured_accuracy(run.result.baseline["test"])
-            for run in grid.finished
+            for run in grid.completed
             if run.settings[_STOP_WORDS] == level.value
         )
         for level in effect.levels

@@ -5,7 +5,7 @@ from report.analysis.common_tweets import Matcher
 from report.analysis.datasets import Dataset
 from report.analysis.effects import test_accuracy
 from report.analysis.grid_kind import Kind, kind_of
-from report.read.load import RANDOM_MARK, Finished, Study
+from report.read.load import RANDOM_MARK, CompletedRun, Study
 from report.read.predictions import read_scores
 from report.render import blocks, wording
 from report.render.blocks import Block, Heading, ReportSection, Row, Table, Text
@@ -54,11 +54,11 @@ def _against_plain(dataset: Dataset, study: Study) -> list[Block]:
     return [Text(f"{text} On the n = {gap.n:,} test tweets that both have, that is {wording.tested(gap)}{verdict}.")]
 
 
-def _share(run: Finished) -> str:
+def _share(run: CompletedRun) -> str:
     return wording.share(statistics.measured_accuracy(run.result.metrics["test"]))
 
 
-def _gap(first: Finished, second: Finished, study: Study) -> statistics.McNemar | None:
+def _gap(first: CompletedRun, second: CompletedRun, study: Study) -> statistics.McNemar | None:
     """None where predictions cannot be read, which is named among the problems already, or tweets not be matched."""
     try:
         scores = [read_scores(run, "test") for run in (first, second)]
@@ -72,7 +72,7 @@ def _gap(first: Finished, second: Finished, study: Study) -> statistics.McNemar 
     return common.mcnemar(*(one.right(one.model) for one in (scores[0], scores[1])))
 
 
-def _cost_blocks(runs: list[Finished]) -> list[Block]:
+def _cost_blocks(runs: list[CompletedRun]) -> list[Block]:
     devices = {"CPU" if run.record.attempts[-1].device == "cpu" else "GPU" for run in runs}
     unit = f"{next(iter(devices))}-minutes" if len(devices) == 1 else "minutes"
     costly = [Costly(_group(run), run.seconds / 60, test_accuracy(run), _is_cached(run)) for run in runs]
@@ -121,18 +121,18 @@ def _cost_blocks(runs: list[Finished]) -> list[Block]:
     ]
 
 
-def _group(run: Finished) -> str:
+def _group(run: CompletedRun) -> str:
     if run.config.elmo is None:
         return "no ELMo"
     mark = f" [{RANDOM_MARK}]" if run.is_random else ""
     return f"ELMo {wording.shortened(run.config.elmo.model, 40)}{mark}"
 
 
-def _is_cached(run: Finished) -> bool:
+def _is_cached(run: CompletedRun) -> bool:
     return run.config.elmo is None or run.config.elmo.cached
 
 
-def _mixture_blocks(runs: list[Finished]) -> list[Block]:
+def _mixture_blocks(runs: list[CompletedRun]) -> list[Block]:
     """Which of ELMo's layers the runs that mix them came to use."""
     mixed = [(run, run.result.mixture) for run in runs if run.result.mixture]
     if not mixed:

@@ -7,7 +7,7 @@ import numpy as np
 from report.analysis import statistics
 from report.analysis import tweet_metrics as quality
 from report.analysis.datasets import Dataset
-from report.read.load import Finished, Study
+from report.read.load import CompletedRun, Study
 from report.read.predictions import Scores, read_scores
 from report.read.tweets import Tweets, read_tweets
 from report.render import blocks, wording
@@ -151,7 +151,7 @@ def _negation_sentence(scores: Scores, groups: list[tuple[str, Any]]) -> str:
     return "No test tweet has a negating word."
 
 
-def _mistakes(run: Finished, scores: Scores, tweets: Tweets) -> Table:
+def _mistakes(run: CompletedRun, scores: Scores, tweets: Tweets) -> Table:
     rows = [
         {
             "tweet": shortened(str(tweets.texts[place]), _LONGEST_TWEET),

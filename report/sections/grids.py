@@ -23,12 +23,12 @@ def grid_blocks(grid: Grid) -> list[Block]:
     content: list[Block] = [Heading(f"Grid {grid.name}")]
     if description:
         content.append(Text(emphasis(description)))
-    if not grid.finished:
+    if not grid.completed:
         content.append(Text(f"None of its {len(grid.runs):,} runs is completed."))
         return content
-    effects = effects_of(grid.finished)
+    effects = effects_of(grid.completed)
     if not effects:
-        content.append(Text(f"Its {wording.plural(len(grid.finished), 'completed run')} differ by their seed alone."))
+        content.append(Text(f"Its {wording.plural(len(grid.completed), 'completed run')} differ by their seed alone."))
         return content
     content += [Bullets([sentence(effect) for effect in effects]), *_left_out(grid), effects_figure(grid, effects)]
     return [*content, effects_table(grid, effects)]
@@ -36,7 +36,7 @@ def grid_blocks(grid: Grid) -> list[Block]:
 
 def _left_out(grid: Grid) -> list[Block]:
     """A word on runs that are not compared."""
-    number = len(grid.finished) - len(comparable(grid.finished))
+    number = len(grid.completed) - len(comparable(grid.completed))
     if not number:
         return []
     return [Text(f"{wording.plural(number, 'run')} on [{RANDOM_MARK}] for ELMo's weights left out here.")]
@@ -48,7 +48,7 @@ def effects_figure(grid: Grid, effects: list[Effect]) -> Figure:
     for effect, colour in zip(effects, cycle(style.COLOURS)):
         lines += [Line(f"{effect.name}: {level.shown}", level.score, colour) for level in effect.levels]
     caption = (
-        f"Mean test accuracy of the {len(comparable(grid.finished))} comparable runs of grid {grid.name} by the value "
+        f"Mean test accuracy of the {len(comparable(grid.completed))} comparable runs of grid {grid.name} by the value "
         "of each parameter, all others averaged out, with Student's 95 % interval over runs. Intervals include the "
         "spread that the other parameters cause; the paired differences in the table do not."
     )
@@ -100,7 +100,7 @@ def _ratio(ratio: float | None) -> str:
 
 def curve_blocks(grid: Grid, study: Study) -> list[Block]:
     """Learning curves of its best configurations, and what they say of overfitting."""
-    if not grid.finished:
+    if not grid.completed:
         return []
     found = datasets(Study(study.results, [grid], study.problems))
     configurations = found[0].configurations[:_MOST_CURVES]
@@ -108,7 +108,7 @@ def curve_blocks(grid: Grid, study: Study) -> list[Block]:
         read_curves(one.chosen, f"{one.name}, seed {one.chosen.config.seed}", study.problems) for one in configurations
     ]
     curves = [one for one in read if one]
-    content: list[Block] = [Bullets(overfitting_sentences(grid.finished, curves))]
+    content: list[Block] = [Bullets(overfitting_sentences(grid.completed, curves))]
     if curves:
         caption = (
             f"Learning curves of grid {grid.name}: {wording.plural(len(curves), 'configuration')} with the best "

@@ -5,7 +5,7 @@ from typing import Any
 
 from report.analysis import statistics
 from report.analysis.datasets import Configuration, Dataset
-from report.read.load import Finished, Run, Study, attempt_seconds
+from report.read.load import CompletedRun, Run, Study, attempt_seconds
 from report.read.published import PUBLISHED
 from report.render import blocks, wording
 from report.render.blocks import Column, Heading, ReportSection, Row, Table
@@ -125,7 +125,7 @@ def _verdict(gaps: list[tuple[float, bool]]) -> str:
     return ", ".join(words) or "not shown"
 
 
-def _baseline_row(run: Finished) -> dict[str, Any]:
+def _baseline_row(run: CompletedRun) -> dict[str, Any]:
     """The baseline on the tweets of a run, which cleaned in another way would give another baseline."""
     row: dict[str, Any] = dict.fromkeys(_configuration_keys())
     row |= {"published": False, "rank": None, "bound": "", "random_numbers": False}
@@ -161,7 +161,7 @@ def _configuration_keys() -> list[str]:
 
 def _all_runs(study: Study, found: list[Dataset]) -> list[blocks.Block]:
     rows = [_run_row(run, found) for run in study.runs]
-    unfinished = [run for run in study.runs if run.state != "completed"]
+    unfinished = [run for run in study.runs if not run.completed]
     content: list[blocks.Block] = [Heading("Every run")]
     if unfinished:
         caption = (
@@ -182,23 +182,24 @@ def _gpu_hours(record: RunRecord) -> float:
 
 
 def _why_row(run: Run) -> dict[str, Any]:
-    return {"grid": run.grid, "run": run.run_id, "state": run.state, "why": run.detail or wording.DASH}
+    state = wording.state(run.state.state)
+    return {"grid": run.grid, "run": run.run_id, "state": state, "why": run.state.reason or wording.DASH}
 
 
 def _run_row(run: Run, found: list[Dataset]) -> dict[str, Any]:
     record = run.record
-    row: dict[str, Any] = {"grid": run.grid, "run": run.title, "state": run.state}
+    row: dict[str, Any] = {"grid": run.grid, "run": run.title, "state": wording.state(run.state.state)}
     row["attempts"] = len(record.attempts) if record else 0
     row["gpu_hours"] = _gpu_hours(record) if record else 0.0
     for part in _PARTS:
         for key in (*_METRICS, "accuracy_low", "accuracy_high"):
-            of_part = run.finished.result.metrics.get(part) if run.finished else None
+            of_part = run.completed.result.metrics.get(part) if run.completed else None
             row[f"{part}_{key}"] = getattr(of_part, key) if of_part else None
-    row |= _result_values(run.finished, found)
+    row |= _result_values(run.completed, found)
     return row
 
 
-def _result_values(run: Finished | None, found: list[Dataset]) -> dict[str, Any]:
+def _result_values(run: CompletedRun | None, found: list[Dataset]) -> dict[str, Any]:
     names = ["parameters", "epochs", "best_epoch", "seconds", "overfits", "gap", "combined", "baseline_accuracy"]
     names += ["mcnemar_only_run", "mcnemar_only_baseline", "mcnemar_p", "mcnemar_q"]
     values: dict[str, Any] = dict.fromkeys(names)

@@ -84,14 +84,14 @@ def _effort_table(study: Study) -> Table:
 
 
 def _effort_row(name: str, runs: list[Run]) -> dict[str, Any]:
-    completed = sum(run.state == "completed" for run in runs)
+    completed = sum(run.completed is not None for run in runs)
     return {"grid": name, "runs": len(runs), "completed": completed} | vars(effort.usage_of(runs))
 
 
 def _data_blocks(study: Study) -> list[Block]:
     """The corpora that runs were made on, by fingerprint."""
-    by_corpus = {run.finished.record.data_fingerprint: run.finished for run in study.runs if run.finished}
-    used = Counter(run.finished.record.data_fingerprint for run in study.runs if run.finished)
+    by_corpus = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
+    used = Counter(run.completed.record.data_fingerprint for run in study.runs if run.completed)
     rows: list[Row] = []
     for fingerprint, run in by_corpus.items():
         counts = read_counts(run, study.results)
@@ -140,8 +140,8 @@ def _commands(study: Study) -> Table:
 
 def command(grid: Grid, run: Run) -> str:
     """What trains this run here and now; for a run of a grid, from the grid's base and its parameters."""
-    if grid.plan and run.parameters:
-        settings = [f"{name}={_yaml(value)}" for name, value in run.parameters.items()]
+    if grid.plan and run.planned:
+        settings = [f"{name}={_yaml(value)}" for name, value in run.planned.parameters.items()]
         options = [part for setting in settings for part in ("--set", setting)]
         return shlex.join(["python", "-m", "sentiment", "train", grid.plan.base, *options])
     if run.record is None or not run.record.command:

@@ -6,7 +6,7 @@ from report.analysis import statistics
 from report.analysis.effects import varying
 from report.analysis.grid_kind import Kind, kind_of
 from report.analysis.importance import ENOUGH_TRIALS, importances
-from report.read.load import Finished, Grid, Study
+from report.read.load import CompletedRun, Grid, Study
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Column, Figure, Heading, ReportSection, Table, Text
 from report.render.charts import style
@@ -29,11 +29,11 @@ def search(study: Study) -> ReportSection:
 
 def search_sentence(grid: Grid) -> str:
     """The best settings found, and how many trials stand behind them."""
-    best = max(grid.finished, key=_score)
+    best = max(grid.completed, key=_score)
     settings = wording.listing(
-        [wording.setting(name, best.settings.get(name)) for name in varying(grid.finished)] or ["it"]
+        [wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)] or ["it"]
     )
-    n = len(grid.finished)
+    n = len(grid.completed)
     luck = f" (the highest of {n:,}, and so partly luck)" if n > 1 else ""
     return (
         f"Of {wording.plural(n, 'completed trial')} the best on validation tweets, with F1 "
@@ -42,7 +42,7 @@ def search_sentence(grid: Grid) -> str:
     )
 
 
-def _score(run: Finished) -> float:
+def _score(run: CompletedRun) -> float:
     return run.result.metrics["validation"].f1
 
 
@@ -50,16 +50,16 @@ def _grid_blocks(grid: Grid) -> list[Block]:
     content: list[Block] = [Heading(f"Grid {grid.name}")]
     if grid.plan:
         content.append(Text(emphasis(grid.plan.description)))
-    parameters = varying(grid.finished)
-    if len(grid.finished) < 2 or not parameters:
+    parameters = varying(grid.completed)
+    if len(grid.completed) < 2 or not parameters:
         content.append(
-            Text(f"{wording.plural(len(grid.finished), 'trial')} of {len(grid.runs):,} completed: too few to show.")
+            Text(f"{wording.plural(len(grid.completed), 'trial')} of {len(grid.runs):,} completed: too few to show.")
         )
         return content
-    index = {run.run_id: planned.index for run in grid.finished for planned in _planned(grid, run)}
+    index = {run.run_id: planned.index for run in grid.completed for planned in _planned(grid, run)}
     trials = [
         Trial(index.get(run.run_id, number), {name: run.settings.get(name) for name in parameters}, _score(run))
-        for number, run in enumerate(grid.finished)
+        for number, run in enumerate(grid.completed)
     ]
     content += [Text(search_sentence(grid)), _parallel(grid, trials)]
     if len(trials) < ENOUGH_TRIALS:
@@ -75,7 +75,7 @@ def _grid_blocks(grid: Grid) -> list[Block]:
     return [*content, _best_table(grid, trials)]
 
 
-def _planned(grid: Grid, run: Finished) -> list[Any]:
+def _planned(grid: Grid, run: CompletedRun) -> list[Any]:
     return [planned for planned in grid.plan.runs if planned.run_id == run.run_id] if grid.plan else []
 
 
@@ -150,7 +150,7 @@ def _importance_sentences(
 
 
 def _best_table(grid: Grid, trials: list[Trial]) -> Table:
-    by_score = sorted(zip(trials, grid.finished, strict=True), key=lambda pair: -pair[0].score)[:_BEST]
+    by_score = sorted(zip(trials, grid.completed, strict=True), key=lambda pair: -pair[0].score)[:_BEST]
     rows = [
         {
             "rank": rank,

@@ -44,8 +44,8 @@ def _compare(study: Study) -> tuple[list[Pair], dict[str, list[str]], list[str]]
 def _right(study: Study, config: RunConfig) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """Which test tweets a run has right."""
     (run,) = [run for run in load_study(study.results, []).runs if run.run_id == config.run_id]
-    assert run.finished
-    scores = read_scores(run.finished, "test")
+    assert run.completed
+    scores = read_scores(run.completed, "test")
     assert scores
     return scores.right(scores.model)
 

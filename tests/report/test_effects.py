@@ -7,16 +7,16 @@ import pytest
 
 from report.analysis.effects import effects_of, matched_differences, varying
 from report.analysis.effects import test_accuracy as accuracy
-from report.read.load import Finished, load_study
+from report.read.load import CompletedRun, load_study
 from sentiment.run_dir import Results
 from tests.report.made_up import Study
 
 
-def _finished(tmp_path: Path, runs: list[dict[str, Any]]) -> list[Finished]:
+def _finished(tmp_path: Path, runs: list[dict[str, Any]]) -> list[CompletedRun]:
     study = Study(Results(tmp_path / "results"))
     for number, config in enumerate(study.write_grid("grid", "Which?", {}, runs)):
         study.complete(config, "grid", skill=0.5 + 0.3 * number)
-    return load_study(study.results, []).grids[0].finished
+    return load_study(study.results, []).grids[0].completed
 
 
 def test_what_does_nothing_on_one_side_keeps_no_pair_apart(tmp_path: Path) -> None:
