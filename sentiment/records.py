@@ -98,6 +98,8 @@ class RunRecord(Record):
     run_id: str
     config_fingerprint: str
     data_fingerprint: str
+    dataset: str | None = None
+    """The data set that was read: a source's name, or `table`; None in records of earlier versions."""
     elmo: ElmoRecord | None = None
     git_commit: str | None
     git_dirty: bool | None

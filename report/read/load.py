@@ -1,7 +1,6 @@
 """All run directories, in whatever state they are; what cannot be read is named, and stops nothing."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -9,24 +8,27 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted
 from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
-from sentiment.run_dir import Results, RunDir
+from sentiment.run_dir import SINGLE, Results, RunDir
 from sentiment.run_state import RunState, judge, read_progress
 
-RANDOM_MARK = "random numbers"
+_SENTIMENT140 = "sentiment140"
 
 
 @dataclass(frozen=True)
 class CompletedRun:
     """A completed run, with all that it wrote down."""
 
-    grid: str
-    run_id: str
     run_dir: RunDir
     parameters: dict[str, Any]
-    """What distinguishes it within its grid, by dotted name; empty outside one."""
+    """What distinguishes it within its grid, by dotted name; empty outside of grids."""
     config: RunConfig
     record: RunRecord
     result: Result
+
+    @property
+    def run_id(self) -> str:
+        """The name of its directory."""
+        return self.run_dir.path.name
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -36,27 +38,23 @@ class CompletedRun:
 
     @property
     def is_random(self) -> bool:
-        """Whether its ELMo vectors come from random numbers: the scores then say nothing about ELMo."""
+        """Whether its ELMo vectors come from random numbers: its scores then say nothing about ELMo."""
         elmo = self.result.elmo or self.record.elmo
         return elmo is not None and elmo.random
 
     @property
-    def title(self) -> str:
-        """Its id, with a mark if `is_random`."""
-        return f"{self.run_id} [{RANDOM_MARK}]" if self.is_random else self.run_id
-
-    @property
-    def seconds(self) -> float:
-        """Of all attempts from start to end, preparation included; where none has an end, those trained."""
-        return sum(attempt_seconds(self.record)) or self.result.seconds_trained
+    def read_sentiment140(self) -> bool:
+        """Whether it read Sentiment140; records of earlier versions say so only by the source's name."""
+        return (self.record.dataset or self.config.data.source) == _SENTIMENT140
 
 
 @dataclass(frozen=True)
 class Run:
     """A run that a grid plans or a directory shows, in whatever state."""
 
-    grid: str
-    run_id: str
+    grid: str | None
+    """None for a single run."""
+    run_dir: RunDir
     state: RunState
     """As `jobs status` judges it where no queue is asked."""
     damage: str | None
@@ -67,9 +65,9 @@ class Run:
     """Its row in the grid's plan; None if no plan names it."""
 
     @property
-    def title(self) -> str:
-        """Its id, marked if its scores come from random numbers."""
-        return self.completed.title if self.completed else self.run_id
+    def run_id(self) -> str:
+        """The name of its directory."""
+        return self.run_dir.path.name
 
 
 @dataclass(frozen=True)
@@ -95,17 +93,22 @@ class Study:
 
     results: Results
     grids: list[Grid]
+    singles: list[Run]
+    """The runs outside of grids, each of which was made for itself."""
     problems: list[str]
     """What cannot be read, by name; the report goes on without it."""
 
     @property
     def runs(self) -> list[Run]:
-        """The runs of all grids."""
-        return [run for grid in self.grids for run in grid.runs]
+        """The runs of all grids, then the single ones."""
+        return [*(run for grid in self.grids for run in grid.runs), *self.singles]
 
 
 def load_study(results: Results, names: list[str]) -> Study:
-    """Read the runs of the grids `names`; of all if there are no names.
+    """Read the runs of the grids `names`; all runs if there are no names.
+
+    Args:
+        names: may contain `single`, for the runs outside of grids.
 
     Raises:
         UsageError: there is no such grid.
@@ -114,38 +117,40 @@ def load_study(results: Results, names: list[str]) -> Study:
     found = sorted(path.name for path in results.runs.iterdir() if path.is_dir()) if results.runs.is_dir() else []
     if unknown := [name for name in names if name not in found]:
         raise UsageError(f"--grid {unknown[0]}: {results.runs} has {', '.join(found) or 'no grid'}")
-    grids = [_load_grid(results, name) for name in names or found]
-    problems = [damage for grid in grids for damage in (grid.damage, *(run.damage for run in grid.runs)) if damage]
-    study = Study(results, [grid for grid in grids if grid.runs], problems)
-    if not study.grids:
+    chosen = names or found
+    grids = [grid for name in chosen if name != SINGLE and ((grid := _load_grid(results, name)).runs or grid.damage)]
+    singles = _load_runs(results, SINGLE, None) if SINGLE in chosen else []
+    damages = [*(damage for grid in grids for damage in (grid.damage, *_damages(grid.runs))), *_damages(singles)]
+    problems = [damage for damage in damages if damage]
+    study = Study(results, [grid for grid in grids if grid.runs], singles, problems)
+    if not study.runs:
         lines = "".join(f"\n{problem}" for problem in problems)
         raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{lines}")
     return study
 
 
-def attempt_seconds(record: RunRecord) -> list[float]:
-    """Duration of each attempt whose end is recorded."""
-    return [
-        (datetime.fromisoformat(attempt.end) - datetime.fromisoformat(attempt.start)).total_seconds()
-        for attempt in record.attempts
-        if attempt.end
-    ]
+def _damages(runs: list[Run]) -> list[str | None]:
+    return [run.damage for run in runs]
 
 
 def _load_grid(results: Results, name: str) -> Grid:
-    plan, damage = None, None
     try:
-        plan = results.read_grid(name)
+        plan, damage = results.read_grid(name), None
     except RunDirError as error:
-        damage = _first_line(error)
+        plan, damage = None, _first_line(error)
+    return Grid(name, plan, _load_runs(results, name, plan), damage)
+
+
+def _load_runs(results: Results, folder: str, plan: GridPlan | None) -> list[Run]:
+    """The planned runs in the order of the plan, then those of which there is only a directory."""
     planned = {run.run_id: run for run in plan.runs} if plan else {}
-    folder = results.runs / name
-    others = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in planned)
-    runs = [_load_run(results.run_dir(run_id, name), name, planned.get(run_id)) for run_id in [*planned, *others]]
-    return Grid(name, plan, runs, damage)
+    found = sorted(path.name for path in (results.runs / folder).iterdir() if path.is_dir())
+    names = [*planned, *(name for name in found if name not in planned)]
+    grid = None if folder == SINGLE else folder
+    return [_load_run(results.run_dir(name, folder), grid, planned.get(name)) for name in names]
 
 
-def _load_run(run_dir: RunDir, grid: str, planned: PlannedRun | None) -> Run:
+def _load_run(run_dir: RunDir, grid: str | None, planned: PlannedRun | None) -> Run:
     progress, record, completed = read_progress(run_dir), None, None
     if run_dir.path.is_dir():
         try:
@@ -155,14 +160,13 @@ def _load_run(run_dir: RunDir, grid: str, planned: PlannedRun | None) -> Run:
             if result and record is None:
                 raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing")
             if result and record:
-                parameters = planned.parameters if planned else {}
-                completed = CompletedRun(grid, run_dir.path.name, run_dir, parameters, config, record, result)
+                completed = CompletedRun(run_dir, planned.parameters if planned else {}, config, record, result)
         except (RunDirError, OSError) as error:
             line = _first_line(error)
             progress = replace(progress, damage=line if str(run_dir.path) in line else f"{run_dir.path}: {line}")
-    # Without what else it wrote a result is of no use here.
+    # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
     progress = replace(progress, completed=completed is not None)
-    return Run(grid, run_dir.path.name, judge(progress), progress.damage, record, completed, planned)
+    return Run(grid, run_dir, judge(progress), progress.damage, record, completed, planned)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-from report.analysis import statistics
+from report import statistics
 from report.analysis.datasets import Configuration, Dataset
-from report.read.load import CompletedRun, Run, Study, attempt_seconds
-from report.read.published import PUBLISHED
+from report.analysis.findings import Findings
+from report.analysis.usage import usage_of
+from report.read.load import CompletedRun, Run
+from report.read.published import PUBLISHED, PublishedScore
 from report.render import blocks, wording
 from report.render.blocks import Column, Heading, ReportSection, Row, Table
 from report.render.markdown import joined, strong
-from sentiment.records import Part, RunRecord
+from report.sections.names import configuration_name, dataset_name, grid_column, run_name, state_name
+from sentiment.records import Part
 
 _SHOWN = 15
 _COST = ("gpu_hours", "attempts")
@@ -18,17 +21,22 @@ _METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall"
 _PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
 
 
-def leaderboard(study: Study, found: list[Dataset]) -> ReportSection:
-    """By data set and configuration, then every single run, then those without a result."""
+def leaderboard(findings: Findings) -> ReportSection:
+    """Configurations by data set, then the runs without a result, then every run by itself."""
     content: list[blocks.Block] = []
-    for number, dataset in enumerate(found, 1):
-        content += _of_dataset(dataset, number, len(found))
-    content += _all_runs(study, found)
-    return ReportSection("Leaderboard", content)
+    for number, dataset in enumerate(findings.datasets, 1):
+        content += _of_dataset(dataset, number, len(findings.datasets))
+    return ReportSection("Leaderboard", content + _all_runs(findings.study.runs, findings.datasets))
 
 
 def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
-    content: list[blocks.Block] = [Heading(f"On {dataset.name}")] if many > 1 else []
+    """The configurations on one set of tweets, the best in bold.
+
+    Args:
+        number: the place of the data set among all, from 1; published figures stand beside the first.
+        many: how many data sets there are.
+    """
+    content: list[blocks.Block] = [Heading(f"On {dataset_name(dataset)}")] if many > 1 else []
     rows = [_configuration_row(one, dataset) for one in dataset.configurations]
     for rank, row in enumerate(rows, 1):
         row["rank"] = rank
@@ -36,9 +44,9 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
     caption = (
-        f"By configuration, {dataset.name}: mean \u00b1 standard deviation over seeds, in per cent. Ordered by "
-        f"validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the baseline: "
-        f"exact McNemar tests on the same tweets, n = {tests:,} each, p-values adjusted together for "
+        f"By configuration, {dataset_name(dataset)}: mean \u00b1 standard deviation over seeds, in per cent. Ordered "
+        f"by validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the "
+        f"baseline: exact McNemar tests on the same tweets, n = {tests:,} each, p-values adjusted together for "
         f"{wording.plural(len(dataset.comparisons), 'run')} (Benjamini-Hochberg, 5 %)."
     )
     if published:
@@ -48,7 +56,7 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     references = [_baseline_row(dataset.configurations[0].chosen), *published]
     content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + references, best=best))
     if len(rows) > _SHOWN:
-        rest = f"The other {len(rows) - _SHOWN} configurations on {dataset.name}."
+        rest = f"The other {len(rows) - _SHOWN} configurations on {dataset_name(dataset)}."
         content.append(Table(f"{name}-rest", rest, _columns(rows), rows[_SHOWN:], folded=True))
     return content
 
@@ -82,7 +90,7 @@ def _model(row: Row) -> Any:
 
 
 def _accuracy(key: str) -> Callable[[Row], str]:
-    """Shows an accuracy, and for a published ceiling that it is one."""
+    """How to show an accuracy, and that it is a ceiling where a published one is."""
 
     def show(row: Row) -> str:
         bound = f"{row['bound']} " if row["bound"] and row[key] is not None else ""
@@ -92,7 +100,7 @@ def _accuracy(key: str) -> Callable[[Row], str]:
 
 
 def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
-    row: dict[str, Any] = {"published": False, "model": one.name, "bound": "", "seeds": len(one.runs)}
+    row: dict[str, Any] = {"published": False, "model": configuration_name(one), "bound": "", "seeds": len(one.runs)}
     for part in _PARTS:
         for metric in _METRICS:
             values = one.values(part, metric)
@@ -107,9 +115,9 @@ def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
     row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
     row["parameters"] = one.runs[0].result.parameters
     row["best_epoch"] = sum(run.result.best_epoch for run in one.runs) / len(one.runs)
-    row["seconds"] = sum(run.seconds for run in one.runs) / len(one.runs)
-    row["gpu_hours"] = sum(_gpu_hours(run.record) for run in one.runs)
-    row["attempts"] = sum(len(run.record.attempts) for run in one.runs)
+    usage = usage_of(one.runs)
+    row["seconds"] = usage.seconds / len(one.runs)
+    row |= {name: getattr(usage, name) for name in _COST}
     row["random_numbers"] = one.is_random
     return row
 
@@ -126,7 +134,7 @@ def _verdict(gaps: list[tuple[float, bool]]) -> str:
 
 
 def _baseline_row(run: CompletedRun) -> dict[str, Any]:
-    """The baseline on the tweets of a run, which cleaned in another way would give another baseline."""
+    """The baseline on the tweets of a run; tweets cleaned in another way would give another baseline."""
     row: dict[str, Any] = dict.fromkeys(_configuration_keys())
     row |= {"published": False, "rank": None, "bound": "", "random_numbers": False}
     row["model"] = "linear baseline, tweets cleaned as for the first"
@@ -134,7 +142,7 @@ def _baseline_row(run: CompletedRun) -> dict[str, Any]:
     return row | {f"{part}_{metric}": getattr(run.result.baseline[part], metric) for part, metric in scores}
 
 
-def _published_row(one: Any) -> dict[str, Any]:
+def _published_row(one: PublishedScore) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(_configuration_keys())
     is_validation = one.part == "validation"
     row |= {"published": True, "rank": None, "bound": one.bound, "random_numbers": False}
@@ -159,38 +167,31 @@ def _configuration_keys() -> list[str]:
     ]
 
 
-def _all_runs(study: Study, found: list[Dataset]) -> list[blocks.Block]:
-    rows = [_run_row(run, found) for run in study.runs]
-    unfinished = [run for run in study.runs if not run.completed]
+def _all_runs(runs: list[Run], found: list[Dataset]) -> list[blocks.Block]:
+    rows = [_run_row(run, found) for run in runs]
+    unfinished = [run for run in runs if not run.completed]
     content: list[blocks.Block] = [Heading("Every run")]
     if unfinished:
         caption = (
-            f"{len(unfinished):,} of {wording.plural(len(rows), 'run')} without a result. The command of a run, given "
-            "again, goes on where it was or begins it."
+            f"{len(unfinished):,} of {wording.plural(len(rows), 'run')} without a result. Those of a grid go on with "
+            "\u201cpython -m jobs rerun GRID\u201d, single runs with the command that began them."
         )
-        columns = [blocks.text(title, title.lower()) for title in ("Grid", "Run", "State", "Why")]
+        columns = [grid_column(), *(blocks.text(title, title.lower()) for title in ("Run", "State", "Why"))]
         content.append(Table("unfinished", caption, columns, [_why_row(run) for run in unfinished]))
     caption = f"All {len(rows):,} runs: scores in per cent, accuracies with Wilson's 95 % interval."
     content.append(Table("runs", caption, _run_columns(rows), rows, folded=True))
     return content
 
 
-def _gpu_hours(record: RunRecord) -> float:
-    """Of all attempts, if the last ran on a GPU."""
-    is_gpu = bool(record.attempts) and record.attempts[-1].device != "cpu"
-    return sum(attempt_seconds(record)) / 3600 if is_gpu else 0.0
-
-
 def _why_row(run: Run) -> dict[str, Any]:
-    state = wording.state(run.state.state)
+    state = state_name(run.state.state)
     return {"grid": run.grid, "run": run.run_id, "state": state, "why": run.state.reason or wording.DASH}
 
 
 def _run_row(run: Run, found: list[Dataset]) -> dict[str, Any]:
-    record = run.record
-    row: dict[str, Any] = {"grid": run.grid, "run": run.title, "state": wording.state(run.state.state)}
-    row["attempts"] = len(record.attempts) if record else 0
-    row["gpu_hours"] = _gpu_hours(record) if record else 0.0
+    row: dict[str, Any] = {"grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
+    usage = usage_of([run])
+    row |= {name: getattr(usage, name) for name in _COST}
     for part in _PARTS:
         for key in (*_METRICS, "accuracy_low", "accuracy_high"):
             of_part = run.completed.result.metrics.get(part) if run.completed else None
@@ -222,7 +223,7 @@ def _result_values(run: CompletedRun | None, found: list[Dataset]) -> dict[str, 
 
 def _run_columns(rows: list[dict[str, Any]]) -> list[Column]:
     columns = [
-        blocks.text("Grid", "grid"),
+        grid_column(),
         blocks.text("Run", "run"),
         blocks.text("State", "state"),
     ]
