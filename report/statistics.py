@@ -73,12 +73,8 @@ def measured_accuracy(metrics: Metrics) -> Estimate:
 def mcnemar(first: Flags, second: Flags) -> McNemar:
     """The exact McNemar test (McNemar 1947): a binomial test on the tweets that just one classifier has right.
 
-    The interval follows from Clopper and Pearson's for the first one's share of those tweets, so that it agrees with
-    the test.
-
-    Args:
-        first: which tweets the first classifier has right, of shape (n,).
-        second: the same for the second classifier.
+    `first` and `second` are the tweets that each has right. The interval follows from Clopper and Pearson's for the
+    first one's share of the discordant tweets, so that it agrees with the test.
     """
     from scipy.stats import binomtest
 
@@ -130,16 +126,11 @@ def paired_difference(differences: Sequence[float]) -> Difference:
 
 
 def f1_difference(labels: Flags, first: Flags, second: Flags) -> Difference:
-    """F1 of the positive class, first minus second, with the percentile interval of the bootstrap over tweets.
+    """F1 of the positive class for two classifiers' answers, first less second, with a percentile bootstrap interval.
 
     F1 depends only on how many tweets fall into each of the eight cells of label, first and second answer. Drawing
     tweets with replacement draws these counts from a multinomial distribution, so that this is the same bootstrap, in
     milliseconds for any number of tweets.
-
-    Args:
-        labels: which tweets are positive, of shape (n,).
-        first: which tweets the first classifier calls positive, of shape (n,).
-        second: the same for the second classifier.
     """
     cells = np.bincount(4 * labels.astype(int) + 2 * first.astype(int) + second.astype(int), minlength=8)
     drawn = np.random.default_rng(0).multinomial(len(labels), cells / len(labels), _RESAMPLES)

@@ -234,6 +234,14 @@ def test_report_is_read_then_analysed_then_written(module: str) -> None:
             assert _part(imported) in allowed, f"{module} imports {imported}"
 
 
+@pytest.mark.parametrize("module", [name for name in REPORT if name.startswith("report.sections.")])
+def test_sections_read_no_file(module: str) -> None:
+    tree = ast.parse(REPORT[module].read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {alias.name for node in imports if str(node.module).startswith("report.read") for alias in node.names}
+    assert not {name for name in names if name.startswith(("read_", "load_"))}
+
+
 def test_what_draws_and_writes_the_report_knows_nothing_of_runs() -> None:
     known = {one for name, path in REPORT.items() if _part(name) == "report.render" for one in _imports(path)}
     assert {one for one in known if one in MODULES} == {"sentiment.files"}

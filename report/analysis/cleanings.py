@@ -14,10 +14,9 @@ from report import statistics
 from report.analysis.common_tweets import Matcher
 from report.analysis.datasets import Configuration, configuration
 from report.analysis.effects import comparable, varying
-from report.read.load import CompletedRun, Grid
+from report.read.load import CompletedRun, Grid, read_each
 from report.read.predictions import Scores, read_scores
 from report.statistics import Difference, McNemar
-from sentiment.errors import RunDirError
 from sentiment.run_dir import Results
 
 _TEXT, _DATA = "data.text.", "data."
@@ -118,19 +117,9 @@ def compare_cleanings(grid: Grid, results: Results) -> CleaningComparison:
 
 def _read(runs: list[CompletedRun], is_baseline: bool) -> tuple[dict[int, Scores], list[str]]:
     """Scores on test tweets by seed, and what cannot be read; the baseline has no seed, and any run shows it."""
-    found: dict[int, Scores] = {}
-    problems = []
-    for run in runs:
-        try:
-            scores = read_scores(run, "test")
-        except RunDirError as error:
-            problems.append(str(error))
-            continue
-        if scores and is_baseline:
-            return {0: scores}, problems
-        if scores:
-            found[run.config.seed] = scores
-    return found, problems
+    found, problems = read_each(runs, lambda run: read_scores(run, "test"))
+    by_seed = {run.config.seed: found[run.run_id] for run in runs if run.run_id in found}
+    return ({0: next(iter(by_seed.values()))} if is_baseline and by_seed else by_seed), problems
 
 
 def _adjusted(gaps: list[CleaningGap]) -> list[CleaningGap]:

@@ -7,11 +7,10 @@ from pathlib import PurePath
 from typing import Any
 
 from report import statistics
-from report.read.load import CompletedRun
+from report.read.load import CompletedRun, read_each
 from report.read.predictions import read_scores
 from report.statistics import McNemar
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError
 from sentiment.records import Part
 
 # How tweets are cleaned changes what a model sees of them, not which tweets it is tested on.
@@ -122,7 +121,7 @@ def configuration(runs: list[CompletedRun], varying: Iterable[str]) -> Configura
 
 def _dataset(runs: list[CompletedRun]) -> Dataset:
     data = runs[0].config.data
-    comparisons, problems = _compare_all(runs)
+    comparisons, problems = read_each(runs, _compare)
     q_values = statistics.false_discovery_control([one.baseline.p or 0.0 for one in comparisons.values()])
     return Dataset(
         source=PurePath(data.source).name,
@@ -134,20 +133,6 @@ def _dataset(runs: list[CompletedRun]) -> Dataset:
         adjusted=dict(zip(comparisons, q_values, strict=True)),
         problems=problems,
     )
-
-
-def _compare_all(runs: Iterable[CompletedRun]) -> tuple[dict[str, Comparison], list[str]]:
-    found: dict[str, Comparison] = {}
-    problems = []
-    for run in runs:
-        try:
-            comparison = _compare(run)
-        except RunDirError as error:
-            problems.append(str(error))
-        else:
-            if comparison:
-                found[run.run_id] = comparison
-    return found, problems
 
 
 def _compare(run: CompletedRun) -> Comparison | None:

@@ -1,21 +1,18 @@
 """All that the sections say, computed from the run directories before any section is written."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from report.analysis.common_tweets import Matcher
 from report.analysis.datasets import Configuration, Dataset, datasets_of
 from report.analysis.grids import GridFindings, analyse_grid
 from report.read.curves import LearningCurve, read_curve
-from report.read.load import CompletedRun, Study
+from report.read.load import CompletedRun, Study, read_each
 from report.read.predictions import AttentionSample, Scores, read_attention, read_scores
 from report.read.tweets import Tweets, read_counts, read_tweets
 from report.statistics import McNemar
-from sentiment.errors import RunDirError
 from sentiment.run_dir import Results
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,7 @@ def analyse(study: Study) -> Findings:
     main = datasets[0] if datasets else None
     best, of_best = _best_run(main, study.results) if main else (None, [])
     attention, of_attention = _attention(main) if main else (None, [])
+    corpora = {run.record.data_fingerprint: run for run in completed}
     parts: Iterable[Dataset | GridFindings] = (*datasets, *grids)
     found = [*study.problems, *(problem for part in parts for problem in part.problems), *of_best, *of_attention]
     return Findings(
@@ -92,35 +90,28 @@ def analyse(study: Study) -> Findings:
         best=best,
         attention=attention,
         elmo_gain=_elmo_gain(main, study.results) if main else None,
-        counts={run.record.data_fingerprint: read_counts(run, study.results) for run in _one_per_corpus(completed)},
+        counts={name: read_counts(run, study.results) for name, run in corpora.items()},
         problems=list(dict.fromkeys(found)),
     )
-
-
-def _attempt(read: Callable[[], T]) -> tuple[T | None, list[str]]:
-    """What `read` returns, or None and what it complains of."""
-    try:
-        return read(), []
-    except RunDirError as error:
-        return None, [str(error)]
 
 
 def _best_run(dataset: Dataset, results: Results) -> tuple[BestRun | None, list[str]]:
     if dataset.best is None:
         return None, []
     run = dataset.best.chosen
-    curve, of_curve = _attempt(lambda: read_curve(run))
-    scores, of_scores = _attempt(lambda: read_scores(run, "test"))
+    curves, of_curve = read_each([run], read_curve)
+    found, of_scores = read_each([run], lambda run: read_scores(run, "test"))
+    scores = found.get(run.run_id)
     tweets = read_tweets(scores, results) if scores else None
-    return BestRun(dataset.best, curve, scores, tweets), [*of_curve, *of_scores]
+    return BestRun(dataset.best, curves.get(run.run_id), scores, tweets), [*of_curve, *of_scores]
 
 
 def _attention(dataset: Dataset) -> tuple[AttentionFindings | None, list[str]]:
     best = next((one for one in dataset.configurations if one.config.model.pooling == "attention"), None)
     if best is None:
         return None, []
-    samples, problems = _attempt(lambda: read_attention(best.chosen))
-    return AttentionFindings(best, samples or []), problems
+    samples, problems = read_each([best.chosen], read_attention)
+    return AttentionFindings(best, samples.get(best.chosen.run_id, [])), problems
 
 
 def _elmo_gain(dataset: Dataset, results: Results) -> ElmoGain | None:
@@ -134,15 +125,9 @@ def _elmo_gain(dataset: Dataset, results: Results) -> ElmoGain | None:
 
 def _gap(first: CompletedRun, second: CompletedRun, results: Results) -> McNemar | None:
     """None if predictions cannot be read (a problem that the data set names) or the tweets cannot be matched."""
-    try:
-        of_first, of_second = read_scores(first, "test"), read_scores(second, "test")
-    except RunDirError:
-        return None
+    found, _ = read_each((first, second), lambda run: read_scores(run, "test"))
+    of_first, of_second = found.get(first.run_id), found.get(second.run_id)
     common = Matcher(results).common(of_first, of_second) if of_first and of_second else None
     if not (of_first and of_second and common and common.n):
         return None
     return common.mcnemar(of_first.right(of_first.model), of_second.right(of_second.model))
-
-
-def _one_per_corpus(runs: Sequence[CompletedRun]) -> Iterable[CompletedRun]:
-    return {run.record.data_fingerprint: run for run in runs}.values()

@@ -1,6 +1,5 @@
 """What a grid shows: which kind of question it asks, and what its runs answer."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -9,8 +8,7 @@ from report.analysis.datasets import Configuration, configurations_of, group_by_
 from report.analysis.effects import Effect, effects_of, varying
 from report.analysis.search import Search, analyse_search
 from report.read.curves import LearningCurve, read_curve
-from report.read.load import CompletedRun, Grid
-from sentiment.errors import RunDirError
+from report.read.load import Grid, read_each
 from sentiment.run_dir import Results
 
 _MOST_CURVES = 6
@@ -50,7 +48,7 @@ def analyse_grid(grid: Grid, results: Results) -> GridFindings:
     kind = kind_of(grid)
     best = [] if kind is Kind.SEARCH else _best_configurations(grid)
     drawn = [one.chosen for one in best]
-    curves, problems = _read_curves([*drawn, *grid.completed] if kind is Kind.ATTENTION else drawn)
+    curves, problems = read_each(grid.completed if kind is Kind.ATTENTION else drawn, read_curve)
     cleaning = compare_cleanings(grid, results) if kind is Kind.CLEANING else None
     return GridFindings(
         grid=grid,
@@ -83,14 +81,3 @@ def kind_of(grid: Grid) -> Kind:
 def _best_configurations(grid: Grid) -> list[Configuration]:
     groups = sorted(group_by_tweets(grid.completed), key=lambda runs: -len(runs))
     return configurations_of(groups[0])[:_MOST_CURVES] if groups else []
-
-
-def _read_curves(runs: Iterable[CompletedRun]) -> tuple[dict[str, LearningCurve], list[str]]:
-    curves: dict[str, LearningCurve] = {}
-    problems = []
-    for run in {run.run_id: run for run in runs}.values():
-        try:
-            curves[run.run_id] = read_curve(run)
-        except RunDirError as error:
-            problems.append(str(error))
-    return curves, problems

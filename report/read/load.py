@@ -1,8 +1,9 @@
 """All run directories, in whatever state they are; what cannot be read is named, and stops nothing."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted
@@ -10,6 +11,8 @@ from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
 from sentiment.run_dir import SINGLE, Results, RunDir
 from sentiment.run_state import RunState, judge, read_progress
+
+T = TypeVar("T")
 
 _SENTIMENT140 = "sentiment140"
 
@@ -127,6 +130,25 @@ def load_study(results: Results, names: list[str]) -> Study:
         lines = "".join(f"\n{problem}" for problem in problems)
         raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{lines}")
     return study
+
+
+def read_each(runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | None]) -> tuple[dict[str, T], list[str]]:
+    """What `read` finds of each run, by run id, and a line for each run whose files cannot be read.
+
+    Args:
+        read: may raise RunDirError; None if the run has nothing of the kind.
+    """
+    found: dict[str, T] = {}
+    problems = []
+    for run in runs:
+        try:
+            value = read(run)
+        except RunDirError as error:
+            problems.append(str(error))
+        else:
+            if value is not None:
+                found[run.run_id] = value
+    return found, problems
 
 
 def _damages(runs: list[Run]) -> list[str | None]:

@@ -23,7 +23,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain values, all of which are written to CSV and JSON, and the columns that a reader sees."""
+    """Rows of plain values, all of which are written to CSV and JSON, and the columns that a reader sees.
+
+    A row may lack values; they count as None, except for a column that says in its own way how it shows them.
+    """
 
     name: str
     """What its files are called after."""
@@ -40,9 +43,15 @@ class Table:
         """The name of its files, without ending."""
         return _file_name(self.name)
 
+    @property
+    def complete_rows(self) -> list[dict[str, Any]]:
+        """Its rows, each with all values that any of them has."""
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        return [{name: row.get(name) for name in names} for row in self.rows]
+
     def is_best(self, row: Row) -> bool:
         """Whether to show a row in bold."""
-        return self.best is not None and bool(row["rank"] == self.best)
+        return self.best is not None and bool(row.get("rank") == self.best)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ def _file_name(name: str) -> str:
 
 def text(title: str, key: str) -> Column:
     """A column of words, shown as they are."""
-    return Column(title, key, lambda row: wording.DASH if row[key] is None else row[key], numeric=False)
+    return Column(title, key, lambda row: wording.DASH if row.get(key) is None else row[key], numeric=False)
 
 
 def percent(title: str, key: str) -> Column:
@@ -109,7 +118,7 @@ def percent(title: str, key: str) -> Column:
 
     def show(row: Row) -> str:
         deviation = row.get(f"{key}_sd")
-        shown = wording.percent(row[key])
+        shown = wording.percent(row.get(key))
         return shown if deviation is None else f"{shown} \u00b1 {wording.percent(deviation)}"
 
     return Column(title, key, show)
@@ -119,7 +128,7 @@ def interval(title: str, key: str) -> Column:
     """A column of shares in per cent with their intervals, `<key>_low` to `<key>_high`."""
 
     def show(row: Row) -> str:
-        if row[key] is None:
+        if row.get(key) is None:
             return wording.DASH
         low, high = row[f"{key}_low"], row[f"{key}_high"]
         interval = "" if low is None or high is None else f" ({wording.percent_range(low, high)})"
@@ -130,42 +139,40 @@ def interval(title: str, key: str) -> Column:
 
 def points(title: str, key: str) -> Column:
     """A column of differences in points."""
-    return Column(title, key, lambda row: wording.points(row[key]))
+    return Column(title, key, lambda row: wording.points(row.get(key)))
 
 
 def difference(title: str, key: str) -> Column:
     """A column of differences in points with their intervals, `<key>_low` to `<key>_high`."""
 
     def show(row: Row) -> str:
-        low, high = row[f"{key}_low"], row[f"{key}_high"]
+        low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
         interval = "" if low is None else f" ({wording.points(low)} to {wording.points(high)})"
-        return f"{wording.points(row[key])}{interval}"
+        return f"{wording.points(row.get(key))}{interval}"
 
     return Column(title, key, show)
 
 
-def with_bounds(key: str, estimate: Estimate | None) -> dict[str, float | None]:
+def with_bounds(key: str, estimate: Estimate) -> dict[str, float | None]:
     """The values of a row that `interval` and `difference` show: `<key>`, `<key>_low` and `<key>_high`."""
-    if estimate is None:
-        return dict.fromkeys((key, f"{key}_low", f"{key}_high"))
     return {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
 
 
 def count(title: str, key: str) -> Column:
     """A column of whole numbers."""
-    return Column(title, key, lambda row: wording.count(row[key]))
+    return Column(title, key, lambda row: wording.count(row.get(key)))
 
 
 def number(title: str, key: str, digits: int) -> Column:
     """A column of numbers with so many digits behind the point."""
-    return Column(title, key, lambda row: wording.DASH if row[key] is None else f"{row[key]:,.{digits}f}")
+    return Column(title, key, lambda row: wording.DASH if row.get(key) is None else f"{row[key]:,.{digits}f}")
 
 
 def duration(title: str, key: str) -> Column:
     """A column of seconds, each in the unit that suits it."""
-    return Column(title, key, lambda row: wording.duration(row[key]))
+    return Column(title, key, lambda row: wording.duration(row.get(key)))
 
 
 def p_value(title: str, key: str) -> Column:
     """A column of p-values."""
-    return Column(title, key, lambda row: wording.p_value(row[key]))
+    return Column(title, key, lambda row: wording.p_value(row.get(key)))

@@ -81,7 +81,7 @@ class _Renderer(RendererHTML):
         column = table.columns[self._cell]
         if column.numeric:
             return ' class="number"'
-        longest = max((len(str(row[column.key])) for row in table.rows), default=0)
+        longest = max((len(str(row.get(column.key))) for row in table.rows), default=0)
         return ' class="wide"' if longest > _LONG else ' class="middle"' if longest > _MIDDLE else ""
 
 
@@ -158,5 +158,5 @@ def inline_svg(figure: Figure) -> str:
 
 def _sort_value(row: Row, key: str) -> str:
     """The unrounded value, so that rounding for display does not change the order; empty if it is missing."""
-    value: Any = row[key]
+    value: Any = row.get(key)
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

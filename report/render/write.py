@@ -50,7 +50,7 @@ def write_report(sections: list[ReportSection], folder: Path) -> Path:
         _write_text(folder / "figures" / f"{figure.file}.svg", figure.svg)
     for table in tables:
         _write_text(folder / "tables" / f"{table.file}.csv", _csv(table))
-        write_json(folder / "tables" / f"{table.file}.json", [_plain(row) for row in table.rows])
+        write_json(folder / "tables" / f"{table.file}.json", [_plain(row) for row in table.complete_rows])
     markdown = render_markdown(sections)
     _write_text(folder / "report.md", markdown)
     _write_text(folder / "report.html", render_page(markdown, figures, tables))
@@ -70,10 +70,10 @@ def _plain(row: Any) -> dict[str, Any]:
 def _csv(table: Table) -> str:
     """All values of all rows, also those that the report does not show."""
     file = io.StringIO()
-    names = list(dict.fromkeys(name for row in table.rows for name in row))
-    writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+    rows = table.complete_rows
+    writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_plain(row) for row in table.rows)
+    writer.writerows(_plain(row) for row in rows)
     return file.getvalue()
 
 

@@ -7,20 +7,13 @@ import numpy as np
 from report import statistics
 from report.analysis import tweet_metrics
 from report.analysis.findings import Findings
-from report.analysis.tweet_metrics import Calibration, Points
 from report.read.load import CompletedRun
 from report.read.predictions import Scores
 from report.read.tweets import Tweets
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, ReportSection, Table, Text
-from report.render.charts.quality import (
-    Curve,
-    Reliability,
-    confusion_figure,
-    groups_figure,
-    ranking_figure,
-    reliability_figure,
-)
+from report.render.charts import quality
+from report.render.charts.quality import Curve, Reliability
 from sentiment.records import THRESHOLD
 
 _MISTAKES = 10
@@ -75,7 +68,7 @@ def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
     matrices = [(_MODEL, counts["model"]), (_BASELINE, counts["baseline"])]
     return [
         Text(text),
-        confusion_figure("confusion", "Confusion matrices", caption, matrices),
+        quality.confusion_figure("confusion", "Confusion matrices", caption, matrices),
         Table("confusion", "The same in numbers.", columns, rows, folded=True),
     ]
 
@@ -88,8 +81,8 @@ def _ranking_blocks(model: str, scores: Scores) -> list[Block]:
         f"{wording.capital(model)} and the linear baseline, n = {n:,} test tweets, {wording.percent(positives)} % of "
         "them positive. Dotted: what chance would give."
     )
-    roc = [_curve(f"{name}, area {one.auc:.3f}", one.roc) for name, one in ranks.items()]
-    recall = [_curve(f"{name}, mean precision {one.average_precision:.3f}", one.recall) for name, one in ranks.items()]
+    roc = [Curve(f"{name}, area {one.auc:.3f}", *one.roc) for name, one in ranks.items()]
+    recall = [Curve(f"{name}, mean precision {one.average_precision:.3f}", *one.recall) for name, one in ranks.items()]
     reliability_caption = (
         f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {n:,}, by what {model} and "
         "the baseline say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
@@ -101,24 +94,16 @@ def _ranking_blocks(model: str, scores: Scores) -> list[Block]:
         f"Probabilities are off by {errors[_MODEL]} points on average (expected calibration error, ten groups), the "
         f"baseline's by {errors[_BASELINE]}.",
     ]
-    said = [_reliability(name, one) for name, one in calibrations.items()]
+    said = [Reliability(name, one.predicted, one.observed) for name, one in calibrations.items()]
     return [
         Bullets(sentences),
-        ranking_figure("ranking", "ROC and precision-recall curves", caption, roc, recall, positives),
-        reliability_figure("reliability", "Reliability diagram", reliability_caption, said),
+        quality.ranking_figure("ranking", "ROC and precision-recall curves", caption, roc, recall, positives),
+        quality.reliability_figure("reliability", "Reliability diagram", reliability_caption, said),
     ]
 
 
 def _both(scores: Scores) -> dict[str, tweet_metrics.Values]:
     return {_MODEL: scores.model, _BASELINE: scores.baseline}
-
-
-def _curve(name: str, points: Points) -> Curve:
-    return Curve(name, *points)
-
-
-def _reliability(name: str, one: Calibration) -> Reliability:
-    return Reliability(name, one.predicted, one.observed)
 
 
 def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
@@ -138,7 +123,9 @@ def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
         }
         sizes = ", ".join(f"{name}: {one.n:,}" for name, one in zip(groups, found[_MODEL], strict=True))
         caption = f"Accuracy {what}, {model} and baseline, Wilson's 95 % intervals; tweets: {sizes}."
-        figure = groups_figure(f"by-{kind}", f"Accuracy {what}", caption, axis, list(groups), list(found.items()))
+        figure = quality.groups_figure(
+            f"by-{kind}", f"Accuracy {what}", caption, axis, list(groups), list(found.items())
+        )
         content.append(figure)
         rows += [
             {"group": f"{prefix}{name}", "tweets": one.n}

@@ -137,24 +137,23 @@ def _effects_table(grid: Grid, effects: list[Effect]) -> Table:
         blocks.count("Pairs", "pairs"),
         blocks.p_value("Adjusted p", "q"),
         blocks.duration("Per epoch", "seconds"),
-        Column("Time, best\u00a0=\u00a01", "time_ratio", lambda row: _ratio(row["time_ratio"])),
+        Column("Time, best\u00a0=\u00a01", "time_ratio", lambda row: _ratio(row.get("time_ratio"))),
     ]
     return Table(f"effects-{grid.name}", caption, columns, rows)
 
 
 def _effect_rows(effect: Effect) -> list[dict[str, Any]]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     name = wording.parameter_name(effect.parameter)
     for level in effect.levels:
         contrast = next((one for one in effect.contrasts if one.other is level), None)
-        gap = contrast.score if contrast else None
-        rows.append(
-            {"parameter": name, "value": level_value(effect.parameter, level), "runs": level.score.n}
-            | blocks.with_bounds("accuracy", level.score)
-            | blocks.with_bounds("behind", gap)
-            | {"pairs": gap.n if gap else None, "p": gap.p if gap else None, "q": contrast.q if contrast else None}
-            | {"seconds": level.seconds, "time_ratio": 1 / contrast.time_ratio.value if contrast else None}
-        )
+        row = {"parameter": name, "value": level_value(effect.parameter, level), "runs": level.score.n}
+        row |= blocks.with_bounds("accuracy", level.score) | {"seconds": level.seconds}
+        if contrast:
+            gap = contrast.score
+            row |= blocks.with_bounds("behind", gap) | {"pairs": gap.n, "p": gap.p, "q": contrast.q}
+            row["time_ratio"] = 1 / contrast.time_ratio.value
+        rows.append(row)
     return rows
 
 

@@ -16,7 +16,6 @@ from report.sections.names import configuration_name, dataset_name, grid_column,
 from sentiment.records import Part
 
 _SHOWN = 15
-_COST = ("gpu_hours", "attempts")
 _METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
 _PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
 
@@ -62,10 +61,10 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
-    has_second = any(row["second_test_accuracy"] is not None for row in rows)
+    has_second = any(row.get("second_test_accuracy") is not None for row in rows)
     second = [blocks.percent(f"Second test {_METRICS[metric]}", f"second_test_{metric}") for metric in _METRICS]
     return [
-        Column("#", "rank", lambda row: wording.DASH if row["rank"] is None else row["rank"]),
+        Column("#", "rank", lambda row: row.get("rank") or wording.DASH),
         Column("Model", "model", _model, numeric=False),
         blocks.percent("Validation F1", "validation_f1"),
         Column("Validation accuracy", "validation_accuracy", _accuracy("validation_accuracy")),
@@ -86,21 +85,21 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
 
 
 def _model(row: Row) -> Any:
-    return joined([strong("published"), row["model"]]) if row["published"] else row["model"]
+    return joined([strong("published"), row["model"]]) if row.get("published") else row["model"]
 
 
 def _accuracy(key: str) -> Callable[[Row], str]:
     """How to show an accuracy, and that it is a ceiling where a published one is."""
 
     def show(row: Row) -> str:
-        bound = f"{row['bound']} " if row["bound"] and row[key] is not None else ""
+        bound = f"{row['bound']} " if row.get("bound") and row.get(key) is not None else ""
         return f"{bound}{blocks.percent('', key).show(row)}"
 
     return show
 
 
 def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
-    row: dict[str, Any] = {"published": False, "model": configuration_name(one), "bound": "", "seeds": len(one.runs)}
+    row: dict[str, Any] = {"published": False, "model": configuration_name(one), "seeds": len(one.runs)}
     for part in _PARTS:
         for metric in _METRICS:
             values = one.values(part, metric)
@@ -117,7 +116,7 @@ def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
     row["best_epoch"] = sum(run.result.best_epoch for run in one.runs) / len(one.runs)
     usage = usage_of(one.runs)
     row["seconds"] = usage.seconds / len(one.runs)
-    row |= {name: getattr(usage, name) for name in _COST}
+    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours}
     row["random_numbers"] = one.is_random
     return row
 
@@ -135,36 +134,15 @@ def _verdict(gaps: list[tuple[float, bool]]) -> str:
 
 def _baseline_row(run: CompletedRun) -> dict[str, Any]:
     """The baseline on the tweets of a run; tweets cleaned in another way would give another baseline."""
-    row: dict[str, Any] = dict.fromkeys(_configuration_keys())
-    row |= {"published": False, "rank": None, "bound": "", "random_numbers": False}
-    row["model"] = "linear baseline, tweets cleaned as for the first"
+    row: dict[str, Any] = {"published": False, "model": "linear baseline, tweets cleaned as for the first"}
     scores = [(part, metric) for part in _PARTS if part in run.result.baseline for metric in _METRICS]
     return row | {f"{part}_{metric}": getattr(run.result.baseline[part], metric) for part, metric in scores}
 
 
 def _published_row(one: PublishedScore) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(_configuration_keys())
-    is_validation = one.part == "validation"
-    row |= {"published": True, "rank": None, "bound": one.bound, "random_numbers": False}
-    row["model"] = f"{one.model} ({one.part})"
-    row["validation_accuracy" if is_validation else "test_accuracy"] = one.accuracy
-    row["remark"] = one.remark
-    return row
-
-
-def _configuration_keys() -> list[str]:
-    scores = [f"{part}_{metric}{end}" for part in _PARTS for metric in _METRICS for end in ("", "_sd")]
-    return [
-        *scores,
-        "seeds",
-        "above_baseline",
-        "against_baseline",
-        "overfits",
-        "parameters",
-        "best_epoch",
-        "seconds",
-        *_COST,
-    ]
+    part = "validation" if one.part == "validation" else "test"
+    row = {"published": True, "model": f"{one.model} ({one.part})", "bound": one.bound, "remark": one.remark}
+    return row | {f"{part}_accuracy": one.accuracy}
 
 
 def _all_runs(runs: list[Run], found: list[Dataset]) -> list[blocks.Block]:
@@ -189,30 +167,26 @@ def _why_row(run: Run) -> dict[str, Any]:
 
 
 def _run_row(run: Run, found: list[Dataset]) -> dict[str, Any]:
-    row: dict[str, Any] = {"grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
     usage = usage_of([run])
-    row |= {name: getattr(usage, name) for name in _COST}
-    for part in _PARTS:
-        for key in (*_METRICS, "accuracy_low", "accuracy_high"):
-            of_part = run.completed.result.metrics.get(part) if run.completed else None
-            row[f"{part}_{key}"] = getattr(of_part, key) if of_part else None
-    row |= _result_values(run.completed, found)
-    return row
+    row: dict[str, Any] = {"grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
+    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours}
+    return row | (_result_values(run.completed, found) if run.completed else {})
 
 
-def _result_values(run: CompletedRun | None, found: list[Dataset]) -> dict[str, Any]:
-    names = ["parameters", "epochs", "best_epoch", "seconds", "overfits", "gap", "combined", "baseline_accuracy"]
-    names += ["mcnemar_only_run", "mcnemar_only_baseline", "mcnemar_p", "mcnemar_q"]
-    values: dict[str, Any] = dict.fromkeys(names)
-    values["random_numbers"] = run is not None and run.is_random
-    if run is None:
-        return values
+def _result_values(run: CompletedRun, found: list[Dataset]) -> dict[str, Any]:
     result = run.result
+    values: dict[str, Any] = {
+        f"{part}_{name}": getattr(result.metrics[part], name)
+        for part in _PARTS
+        if part in result.metrics
+        for name in (*_METRICS, "accuracy_low", "accuracy_high")
+    }
     values |= {name: getattr(result, name) for name in ("parameters", "epochs", "best_epoch")}
     values |= {"seconds": result.seconds_trained, "gap": result.overfit.gap}
     values["overfits"] = "yes" if result.overfit.overfits else "no"
     values["combined"] = result.combination["test"].accuracy
     values["baseline_accuracy"] = result.baseline["test"].accuracy
+    values["random_numbers"] = run.is_random
     for dataset in found:
         if comparison := dataset.comparisons.get(run.run_id):
             baseline = comparison.baseline
@@ -228,7 +202,7 @@ def _run_columns(rows: list[dict[str, Any]]) -> list[Column]:
         blocks.text("State", "state"),
     ]
     for part, title in _PARTS.items():
-        if any(row[f"{part}_accuracy"] is not None for row in rows):
+        if any(f"{part}_accuracy" in row for row in rows):
             columns.append(blocks.interval(f"{title.capitalize()} accuracy", f"{part}_accuracy"))
             columns += [blocks.percent(name.capitalize(), f"{part}_{name}") for name in ("precision", "recall")]
             columns.append(blocks.percent("F1", f"{part}_f1"))
