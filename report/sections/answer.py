@@ -102,12 +102,11 @@ def _against_published(run: CompletedRun, dataset: Dataset) -> str:
     test = run.result.metrics["test"]
     verdicts = []
     for one in (PLAIN_CEILING, BEST_OF_STUDY):
-        place = (
-            "above" if test.accuracy_low > one.accuracy else "below" if test.accuracy_high < one.accuracy else "around"
-        )
+        is_above, is_below = test.accuracy_low > one.accuracy, test.accuracy_high < one.accuracy
+        place = "lies above" if is_above else "lies below" if is_below else "includes"
         verdicts.append(f"{place} the {wording.percent(one.accuracy)} % published for {one.model}")
-    caution = "" if dataset.is_sentiment140 else "; measured on other tweets, so that this is orientation only"
-    return f"Its interval lies {wording.listing(verdicts)} ({one.part} accuracy{caution})."
+    caution = "" if dataset.is_sentiment140 else "; measured on other tweets, so this is for orientation only"
+    return f"Its interval {wording.listing(verdicts)} ({one.part} accuracy{caution})."
 
 
 def _figure(best: Configuration, dataset: Dataset) -> Figure:

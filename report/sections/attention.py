@@ -87,7 +87,7 @@ def _epochs_table(grid: Grid, groups: dict[str, list[CompletedRun]]) -> Table:
             row[accuracy] = median(epochs) if epochs else None
             row[f"{accuracy}_reached"] = len(epochs)
         rows.append(row | blocks.with_bounds("gap", statistics.mean([run.result.overfit.gap for run in runs])))
-    columns = [blocks.text("States become one vector by", "pooling"), blocks.count("Runs", "runs")]
+    columns = [blocks.text("Pooling", "pooling"), blocks.count("Runs", "runs")]
     columns += [Column(f"{wording.percent(float(one))} %", one, _epochs_shower(one)) for one in wanted]
     columns.append(blocks.difference("Overfitting gap, points", "gap"))
     caption = (

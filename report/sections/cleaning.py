@@ -93,7 +93,7 @@ def _baseline_table(grid: Grid, levels: list[Level], baselines: dict[Any, Estima
 def _ceiling_sentence(levels: list[Level], baselines: dict[Any, Estimate]) -> str:
     removed = next((level for level in levels if level.value == "all"), None)
     if removed is None:
-        return "To compare with the published ceiling takes runs with all stop words removed."
+        return "A comparison with the published ceiling needs runs with all stop words removed."
     return (
         f"With all stop words removed, negations among them, the networks reach {wording.share(removed.score)} and "
         f"the linear baseline {wording.share(baselines['all'])}. The published study, which removed them too, reports "
@@ -126,13 +126,13 @@ def _reasons(refused: list[tuple[Obstacle, CleaningPair]]) -> list[str]:
 def _how_compared(gaps: list[CleaningGap]) -> str:
     sizes, alone = [one.gap.n for one in gaps], [one.only_first + one.only_second for one in gaps]
     left_out = (
-        f"; {wording.span(alone)} that one of them leaves nothing of are left out here, but not above"
+        f"; {wording.span(alone)} of which one of them leaves nothing are left out here, but not above"
         if any(alone)
         else ""
     )
     return (
         "The comparison of seeds above asks whether a difference would be there if the nets were trained again; this "
-        "one, whether it would be there on other tweets. Only what both show is to be relied on. Two ways of cleaning "
+        "one, whether it would be there on other tweets. Rely only on what both show. Two ways of cleaning "
         f"are compared on the n = {wording.span(sizes)} test tweets that both have{left_out}. For a net, each tweet "
         "counts with the share of the net's seeds that have it right, so that no seed's luck decides."
     )

@@ -44,7 +44,7 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
     caption = (
         f"By configuration, {dataset_name(dataset)}: mean \u00b1 standard deviation over seeds, in per cent. Ordered "
-        f"by validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the "
+        f"by validation F1; the test part ({tests:,} tweets) plays no part in choosing. Against the "
         f"baseline: exact McNemar tests on the same tweets, n = {tests:,} each, p-values adjusted together for "
         f"{wording.plural(len(dataset.comparisons), 'run')} (Benjamini-Hochberg, 5 %)."
     )

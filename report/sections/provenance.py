@@ -85,8 +85,9 @@ def _usage_table(study: Study) -> Table:
         blocks.number("kWh, estimated", "kilowatt_hours", 3),
     ]
     caption = (
-        "What the runs took. Hours are those of attempts whose end is recorded, from start to end; work redone is that "
-        "of completed runs: steps done twice, at the run's mean speed."
+        "What the runs took. Hours are those of attempts whose end is recorded, from start to end (a completed run "
+        "without such an attempt counts with the seconds that it trained). Work redone: steps that completed runs did "
+        "twice, at the run's mean speed."
     )
     return Table("usage", caption, columns, rows)
 
