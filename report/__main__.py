@@ -12,12 +12,15 @@ app = command_line()
 
 @app.callback()
 def main() -> None:
-    """Say what came out of the runs, and how sure that is."""
+    """Report what came out of the runs, and how sure that is."""
 
 
 @app.command()
 def build(
-    grids: Annotated[list[str] | None, typer.Option("--grid", help="Only this grid; can be given again.")] = None,
+    grids: Annotated[
+        list[str] | None,
+        typer.Option("--grid", help="Only this grid (`single`: runs outside of grids); can be given again."),
+    ] = None,
     results: Annotated[Path, typer.Option("--results", help="The folder that the runs are in.")] = Path("results"),
     out: Annotated[Path | None, typer.Option("--out", help="Where to write; by default RESULTS/report.")] = None,
 ) -> None:
@@ -26,11 +29,12 @@ def build(
     from sentiment.run_dir import Results
 
     folder = out or Results(results).report
-    study, page = build_report(Results(results), grids or [], folder)
-    for problem in study.problems:
+    findings, page = build_report(Results(results), grids or [], folder)
+    for problem in findings.problems:
         typer.echo(f"left out: {problem}", err=True)
-    completed = sum(run.state == "completed" for run in study.runs)
-    typer.echo(f"{completed:,} of {len(study.runs):,} runs are completed\n{page}\n{page.with_suffix('.md')}")
+    runs = findings.study.runs
+    completed = sum(run.completed is not None for run in runs)
+    typer.echo(f"{completed:,} of {len(runs):,} runs are completed\n{page}\n{page.with_suffix('.md')}")
 
 
 if __name__ == "__main__":

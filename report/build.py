@@ -1,9 +1,10 @@
-"""From run directories to a report: read, compare, write."""
+"""From run directories to a report: read, analyse, write."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from report.analysis.datasets import datasets
-from report.read.load import Study, load_study
+from report.analysis.findings import Findings, analyse
+from report.read.load import load_study
 from report.render.blocks import ReportSection
 from report.render.write import write_report
 from report.sections.answer import answer
@@ -17,30 +18,31 @@ from report.sections.search import search
 from report.sections.variants import variants
 from sentiment.run_dir import Results
 
+# In the order in which a reader asks.
+SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
+    answer,
+    leaderboard,
+    variants,
+    cleaning,
+    search,
+    attention,
+    elmo,
+    errors,
+    provenance,
+)
 
-def build_report(results: Results, grids: list[str], folder: Path) -> tuple[Study, Path]:
-    """Write the report of `grids` (all if empty) into `folder`; return what was read and the page's path.
+
+def build_report(results: Results, grids: list[str], folder: Path) -> tuple[Findings, Path]:
+    """Write the report of `grids` (of everything if empty) into `folder`; return what was found and the page's path.
 
     Raises:
         SentimentError: there is nothing to report, or no such grid.
         OSError: the report cannot be written.
     """
-    study = load_study(results, grids)
-    return study, write_report(build_sections(study), folder)
+    findings = analyse(load_study(results, grids))
+    return findings, write_report(build_sections(findings), folder)
 
 
-def build_sections(study: Study) -> list[ReportSection]:
-    """In the order in which a reader asks; those without data are left out."""
-    found = datasets(study)
-    sections = [
-        answer(study, found),
-        leaderboard(study, found),
-        variants(study, found),
-        cleaning(study),
-        search(study),
-        attention(study, found),
-        elmo(study, found),
-        errors(study, found),
-        provenance(study),
-    ]
-    return [section for section in sections if section and section.blocks]
+def build_sections(findings: Findings) -> list[ReportSection]:
+    """All sections that have something to say."""
+    return [section for section in (build(findings) for build in SECTIONS) if section.blocks]

@@ -256,6 +256,44 @@ def test_report_knows_runs_only_by_their_files(module: str) -> None:
             assert imported in {*LAYERS[0], *LAYERS[1]}, imported
 
 
+# What each part of the report may import of the others; build and __main__ put them together.
+_STATISTICS = {"report.statistics"}
+_REPORT_MAY_IMPORT = {
+    "report.statistics": set[str](),
+    "report.read": _STATISTICS,
+    "report.render": _STATISTICS,
+    "report.analysis": _STATISTICS | {"report.read"},
+    "report.sections": _STATISTICS | {"report.read", "report.render", "report.analysis"},
+    "report.build": _STATISTICS | {"report.read", "report.render", "report.analysis", "report.sections"},
+    "report.__main__": {"report.build"},
+}
+
+
+def _part(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize("module", [name for name in REPORT if name != "report"])
+def test_report_is_read_then_analysed_then_written(module: str) -> None:
+    allowed = _REPORT_MAY_IMPORT[_part(module)] | {_part(module)}
+    for imported in _imports(REPORT[module]):
+        if imported.split(".")[0] == "report":
+            assert _part(imported) in allowed, f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", [name for name in REPORT if name.startswith("report.sections.")])
+def test_sections_read_no_file(module: str) -> None:
+    tree = ast.parse(REPORT[module].read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {alias.name for node in imports if str(node.module).startswith("report.read") for alias in node.names}
+    assert not {name for name in names if name.startswith(("read_", "load_"))}
+
+
+def test_what_draws_and_writes_the_report_knows_nothing_of_runs() -> None:
+    known = {one for name, path in REPORT.items() if _part(name) == "report.render" for one in _imports(path)}
+    assert {one for one in known if one in MODULES} == {"sentiment.files"}
+
+
 def test_report_has_no_circles() -> None:
     unfinished = {name: {other for other in _imports(path) if other in REPORT} for name, path in REPORT.items()}
     while free := [name for name, others in unfinished.items() if not (others - {"report"}) & unfinished.keys()]:

@@ -1,1 +1,4 @@
-"""Comparisons and statistics over what was read; no formatting."""
+"""What the runs show, as numbers and values; nothing here is put into words or drawn.
+
+May import: `report.read` and `report.statistics`. Imported by `sections`.
+"""

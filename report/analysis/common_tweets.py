@@ -6,53 +6,55 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from report.analysis.statistics import Flags, McNemar, mcnemar
 from report.read.predictions import Scores
 from report.read.tweets import read_identities
+from report.statistics import Flags, McNemar, mcnemar
 from sentiment.run_dir import Results
 
 Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Common:
-    """The tweets that two runs have in common, by their places in the scores of each, and how many each has alone."""
+class CommonTweets:
+    """The tweets that two runs have in common, and how many each of them has alone."""
 
     first: Places
+    """Their places in the first run's scores, of shape (n,)."""
     second: Places
+    """Their places in the second run's scores, in the same order."""
     only_first: int
     only_second: int
 
     @property
     def n(self) -> int:
-        """Tweets in common."""
+        """How many tweets they have in common."""
         return len(self.first)
 
     def mcnemar(self, first: Flags, second: Flags) -> McNemar:
-        """Which of two classifiers has more of them right, given what each has right of all its tweets."""
+        """Which of two classifiers has more of the common tweets right, given what each has right of all its tweets."""
         return mcnemar(first[self.first], second[self.second])
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """Finds tweets of one run among those of another; each corpus is read once, and only if there are two."""
+    """Finds the tweets of one run among those of another; reads each corpus once, and none if both have the same."""
 
     results: Results
     _identities: dict[str, Any] = field(default_factory=dict)
 
-    def common(self, first: Scores, second: Scores) -> Common | None:
+    def common(self, first: Scores, second: Scores) -> CommonTweets | None:
         """The tweets of the same part in both; None where a corpus is not on this machine."""
         import pyarrow.compute as pc
 
         if first.corpus == second.corpus:
             everywhere = np.arange(len(first.rows))
-            return Common(everywhere, everywhere, 0, 0)
+            return CommonTweets(everywhere, everywhere, 0, 0)
         of_first, of_second = self._read(first), self._read(second)
         if of_first is None or of_second is None:
             return None
         found = pc.index_in(of_first, value_set=of_second)
         places = np.flatnonzero(found.is_valid().to_numpy())
-        return Common(
+        return CommonTweets(
             places,
             found.drop_null().to_numpy().astype(np.int64),
             len(first.rows) - len(places),

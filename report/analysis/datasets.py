@@ -1,17 +1,16 @@
 """Runs on the same tweets, which alone can be compared; and what several seeds of one configuration say together."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from report.analysis import statistics
-from report.read.load import RANDOM_MARK, Finished, Study
-from report.read.predictions import Comparison, compare
-from report.render import wording
+from report import statistics
+from report.read.load import CompletedRun, read_each
+from report.read.predictions import read_scores
+from report.statistics import McNemar
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError
 from sentiment.records import Part
 
 # How tweets are cleaned changes what a model sees of them, not which tweets it is tested on.
@@ -22,8 +21,14 @@ _CLEANING = ("text", "vocabulary")
 class Configuration:
     """Runs that differ by their seed alone."""
 
-    name: str
-    runs: list[Finished]
+    runs: list[CompletedRun]
+    distinguishing: dict[str, Any]
+    """The settings by dotted name that tell it from the others that it stands beside."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration with one of its seeds."""
+        return self.runs[0].config
 
     @property
     def is_random(self) -> bool:
@@ -31,79 +36,114 @@ class Configuration:
         return any(run.is_random for run in self.runs)
 
     def mean(self, part: Part, metric: str) -> float | None:
-        """Over seeds; None if there is no such part."""
+        """A metric's mean over seeds; None if there is no such part."""
         values = self.values(part, metric)
         return sum(values) / len(values) if values else None
 
     def values(self, part: Part, metric: str) -> list[float]:
-        """One for each seed."""
+        """A metric's value for each seed."""
         return [getattr(run.result.metrics[part], metric) for run in self.runs if part in run.result.metrics]
 
     @property
-    def chosen(self) -> Finished:
-        """Its seed that does best on validation tweets."""
+    def chosen(self) -> CompletedRun:
+        """The seed that does best on validation tweets."""
         return max(self.runs, key=lambda run: run.result.metrics["validation"].f1)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run on its test tweets."""
+
+    baseline: McNemar
+    """The run against the linear baseline."""
+    combination: McNemar
+    """The mean of its probabilities and the baseline's, against the run alone."""
 
 
 @dataclass(frozen=True)
 class Dataset:
     """The completed runs on one set of tweets."""
 
-    name: str
+    source: str
+    """The source's name, or the name of a table's file."""
+    max_rows: int | None
+    """How many rows were used at most; None if all were."""
     is_sentiment140: bool
-    """Whether these are all tweets of Sentiment140, by the records of the runs."""
-    runs: list[Finished]
+    """Whether it is all of Sentiment140."""
+    runs: list[CompletedRun]
     """Each once, even if several grids have it."""
-    problems: list[str] = field(default_factory=list)
-    """The study's: what cannot be read is added to them."""
+    configurations: list[Configuration]
+    """Best mean validation F1 first; those of random numbers are not among the best, and come last."""
+    comparisons: dict[str, Comparison]
+    """By run id, for each run whose predictions can be read."""
+    adjusted: dict[str, float]
+    """By run id, the p-value against the baseline, adjusted for the number of runs (Benjamini and Hochberg)."""
+    problems: list[str]
+    """Predictions that cannot be read, by name."""
 
-    @cached_property
-    def configurations(self) -> list[Configuration]:
-        """Best mean validation F1 first; those of random numbers are not among the best, and come last."""
-        groups: dict[str, list[Finished]] = defaultdict(list)
-        for run in self.runs:
-            groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
-        varying = _varying(self.runs)
-        found = [Configuration(configuration_name(runs[0], varying), runs) for runs in groups.values()]
-        return sorted(found, key=lambda one: (one.is_random, -(one.mean("validation", "f1") or 0.0), one.name))
-
-    @cached_property
-    def comparisons(self) -> dict[str, Comparison]:
-        """Of each run whose predictions can be read, by its id; the others are named among the problems."""
-        found: dict[str, Comparison] = {}
-        for run in self.runs:
-            try:
-                comparison = compare(run)
-            except RunDirError as error:
-                self.problems.append(str(error))
-            else:
-                if comparison:
-                    found[run.run_id] = comparison
-        return found
-
-    @cached_property
-    def adjusted(self) -> dict[str, float]:
-        """p-value of each run against the baseline, adjusted for the number of runs (Benjamini and Hochberg)."""
-        p_values = [one.baseline.p or 0.0 for one in self.comparisons.values()]
-        return dict(zip(self.comparisons, statistics.false_discovery_control(p_values), strict=True))
+    @property
+    def best(self) -> Configuration | None:
+        """The configuration with the best mean validation F1; random numbers never win."""
+        return next((one for one in self.configurations if not one.is_random), None)
 
 
-def datasets(study: Study) -> list[Dataset]:
+def datasets_of(runs: Iterable[CompletedRun]) -> list[Dataset]:
     """The sets of tweets that runs were completed on, the one with most runs first."""
-    groups: dict[str, dict[str, Finished]] = defaultdict(dict)
-    for run in study.runs:
-        if run.finished:
-            groups[_tweets(run.finished.config)].setdefault(run.run_id, run.finished)
-    found = [_dataset(list(runs.values()), study.problems) for runs in groups.values()]
-    return sorted(found, key=lambda one: (-len(one.runs), one.name))
+    found = [_dataset(group) for group in group_by_tweets(runs)]
+    return sorted(found, key=lambda one: (-len(one.runs), one.source, one.max_rows or 0))
 
 
-def _dataset(runs: list[Finished], problems: list[str]) -> Dataset:
+def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
+    """Runs that were tested on the same tweets, each of them once."""
+    groups: dict[str, dict[str, CompletedRun]] = defaultdict(dict)
+    for run in runs:
+        groups[_tweets(run.config)].setdefault(run.run_id, run)
+    return [list(group.values()) for group in groups.values()]
+
+
+def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
+    """Runs by their configuration, best mean validation F1 first and those of random numbers last."""
+    groups: dict[str, list[CompletedRun]] = defaultdict(list)
+    for run in runs:
+        groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
+    varying = _varying(runs)
+    found = [configuration(group, varying) for group in groups.values()]
+    return sorted(found, key=lambda one: (one.is_random, -(one.mean("validation", "f1") or 0.0), _tie_break(one)))
+
+
+def configuration(runs: list[CompletedRun], varying: Iterable[str]) -> Configuration:
+    """Runs that differ by their seed alone, with those of the settings `varying` that say something about them."""
+    example = runs[0]
+    chosen = set(varying)
+    settings = {name: value for name, value in example.parameters.items() if name in chosen}
+    return Configuration(runs, {name: value for name, value in settings.items() if _says_something(example, name)})
+
+
+def _dataset(runs: list[CompletedRun]) -> Dataset:
     data = runs[0].config.data
-    source = PurePath(data.source).name
-    limited = f", at most {data.max_rows:,} rows" if data.max_rows else ""
-    names = {run.record.dataset or data.source for run in runs}  # earlier versions did not write the data set down
-    return Dataset(source + limited, names == {"sentiment140"} and not data.max_rows, runs, problems)
+    comparisons, problems = read_each(runs, _compare)
+    q_values = statistics.false_discovery_control([one.baseline.p or 0.0 for one in comparisons.values()])
+    return Dataset(
+        source=PurePath(data.source).name,
+        max_rows=data.max_rows,
+        is_sentiment140=not data.max_rows and all(run.read_sentiment140 for run in runs),
+        runs=runs,
+        configurations=configurations_of(runs),
+        comparisons=comparisons,
+        adjusted=dict(zip(comparisons, q_values, strict=True)),
+        problems=problems,
+    )
+
+
+def _compare(run: CompletedRun) -> Comparison | None:
+    scores = read_scores(run, "test")
+    if scores is None:
+        return None
+    right = scores.right(scores.model)
+    return Comparison(
+        baseline=statistics.mcnemar(right, scores.right(scores.baseline)),
+        combination=statistics.mcnemar(scores.right(scores.combined), right),
+    )
 
 
 def _tweets(config: RunConfig) -> str:
@@ -111,25 +151,19 @@ def _tweets(config: RunConfig) -> str:
     return str({name: value for name, value in config.data.model_dump().items() if name not in _CLEANING})
 
 
-def _varying(runs: list[Finished]) -> set[str]:
-    """Parameters of grids in which these runs differ: what is the same in all tells none from another."""
+def _varying(runs: Iterable[CompletedRun]) -> set[str]:
+    """The grids' parameters in which these runs differ: a value that all share tells none from another."""
     names = {name for run in runs for name in run.parameters}
     return {name for name in names if len({run.settings.get(name) for run in runs}) > 1}
 
 
-def configuration_name(run: Finished, varying: set[str]) -> str:
-    """The model in words, with those of the settings `varying` that tell it from the others."""
-    extra = [
-        wording.setting(name, value)
-        for name, value in run.parameters.items()
-        if name in varying and name not in wording.IN_MODEL_NAME and _is_of_interest(run, name, value)
-    ]
-    mark = f" [{RANDOM_MARK}]" if run.is_random else ""
-    return ", ".join([wording.model_name(run.config), *extra]) + mark
-
-
-def _is_of_interest(run: Finished, name: str, value: Any) -> bool:
-    """Whether a parameter says something of this model, and not of one that it is not."""
+def _says_something(run: CompletedRun, name: str) -> bool:
+    """Whether a parameter describes this model: `none` does not, nor does anything about attention it does not pay."""
     if name.startswith("model.attention."):
         return run.config.model.pooling == "attention"
-    return bool(value != "none")
+    return bool(run.parameters[name] != "none")
+
+
+def _tie_break(one: Configuration) -> tuple[str, list[str]]:
+    """What orders configurations with equal scores: the readable part of the id, then the settings."""
+    return one.runs[0].run_id.rpartition("-")[0], [str(value) for value in one.distinguishing.values()]

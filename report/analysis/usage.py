@@ -1,77 +1,98 @@
-"""What runs took: attempts, hours, work that was lost and redone, and an estimate of the energy."""
+"""What runs took: attempts, hours, work that was lost and redone, and an estimate of the energy.
+
+The one place that computes any of it: tables and sentences show what `usage_of` returns.
+"""
 
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from report.read.load import Run, attempt_seconds
-from sentiment.records import Attempt
+from report.read.load import CompletedRun, Run
+from sentiment.records import Attempt, Result, RunRecord
 
-# Rated power of boards in watts, by what the device's name contains; of a CPU by thread.
+# Rated power of boards in watts, by what the device's name contains.
 _WATTS = {"H200": 700, "H100": 700, "A100": 400, "V100": 300, "P100": 250, "L40": 300, "L4": 72, "A10": 150, "T4": 70}
-_OTHER_GPU, _CPU_THREAD = 300, 10
-METHOD = (
-    f"hours times the rated power of the GPU's board ({_OTHER_GPU} W where the model is not known) or {_CPU_THREAD} W "
-    "for each CPU thread, without cooling: an upper bound for boards that are not always busy"
-)
+OTHER_GPU_WATTS = 300
+"""Rated power that is assumed for a board of another model."""
+CPU_THREAD_WATTS = 10
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Of some runs together."""
+    """What some runs took together."""
 
     attempts: int
     signals: int
-    """Ended by a signal: preempted or cancelled, with everything saved."""
+    """Attempts that a signal ended: preempted or cancelled, with everything saved."""
     deadlines: int
-    """Ended in time before Slurm's limit."""
+    """Attempts that ended in time before Slurm's limit."""
     requeues: int
     failures: int
     silent: int
     """Attempts without an end: killed, or running at this moment."""
+    seconds: float
+    """Of all attempts from start to end, preparation included, on whatever device."""
     gpu_hours: float
     cpu_hours: float
+    """The same by the device of each attempt."""
     lost_seconds: float
     """Steps that were done twice, since an attempt ended without saving them."""
     kilowatt_hours: float
 
 
-def usage_of(runs: Iterable[Run]) -> Usage:
-    """Added up over all attempts that wrote down their end."""
-    with_record = [run for run in runs if run.record]
-    attempts = [attempt for run in with_record if run.record for attempt in run.record.attempts]
-    hours = {"gpu": 0.0, "cpu": 0.0}
-    energy = 0.0
-    for run in with_record:
-        record = run.record
-        ended = [attempt for attempt in record.attempts if attempt.end] if record else []
-        for attempt, seconds in zip(ended, attempt_seconds(record) if record else [], strict=True):
-            hours["cpu" if attempt.device == "cpu" else "gpu"] += seconds / 3600
-            energy += seconds / 3600 * _watts(attempt) / 1000
+def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
+    """What `runs` took together.
+
+    An attempt counts from its start to its end. Where no attempt of a completed run has an end, or all took less than
+    the second that the records resolve, the seconds that it trained count instead, on the device of its last attempt.
+    """
+    written = [(run.record, _result(run)) for run in runs if run.record]
+    attempts = [attempt for record, _ in written for attempt in record.attempts]
     reasons = [attempt.reason for attempt in attempts]
+    seconds = {"gpu": 0.0, "cpu": 0.0}
+    hours = dict(seconds)
+    energy = 0.0
+    for attempt, duration in (one for record, result in written for one in _durations(record, result)):
+        device = "cpu" if attempt.device == "cpu" else "gpu"
+        seconds[device] += duration
+        hours[device] += duration / 3600
+        energy += duration / 3600 * _watts(attempt) / 1000
     return Usage(
         attempts=len(attempts),
         signals=reasons.count("signal"),
         deadlines=reasons.count("deadline"),
-        requeues=sum(
-            max((one.restart_count for one in run.record.attempts), default=0) for run in with_record if run.record
-        ),
+        requeues=sum(max((one.restart_count for one in record.attempts), default=0) for record, _ in written),
         failures=reasons.count("failed"),
         silent=reasons.count(None),
+        seconds=sum(seconds.values()),
         gpu_hours=hours["gpu"],
         cpu_hours=hours["cpu"],
-        lost_seconds=sum(_lost_seconds(run) for run in with_record),
+        lost_seconds=sum(_lost_seconds(record, result) for record, result in written if result),
         kilowatt_hours=energy,
     )
 
 
-def _lost_seconds(run: Run) -> float:
-    """Of a completed run: steps between an attempt's last and its successor's first, at the run's mean speed."""
-    if run.finished is None:
-        return 0.0
-    result = run.finished.result
-    redone = _redone_steps(run.finished.record.attempts)
-    return redone * result.seconds_trained / max(result.steps, 1)
+def _result(run: Run | CompletedRun) -> Result | None:
+    completed = run.completed if isinstance(run, Run) else run
+    return completed.result if completed else None
+
+
+def _durations(record: RunRecord, result: Result | None) -> list[tuple[Attempt, float]]:
+    """Seconds of each attempt that is known to have taken some."""
+    found = [
+        (attempt, (datetime.fromisoformat(attempt.end) - datetime.fromisoformat(attempt.start)).total_seconds())
+        for attempt in record.attempts
+        if attempt.end
+    ]
+    if result and record.attempts and not any(seconds for _, seconds in found):
+        return [(record.attempts[-1], result.seconds_trained)]
+    return found
+
+
+def _lost_seconds(record: RunRecord, result: Result) -> float:
+    """Steps between the last one of an attempt and the first one of its successor, at the run's mean speed."""
+    return _redone_steps(record.attempts) * result.seconds_trained / max(result.steps, 1)
 
 
 def _redone_steps(attempts: Sequence[Attempt]) -> int:
@@ -81,5 +102,5 @@ def _redone_steps(attempts: Sequence[Attempt]) -> int:
 
 def _watts(attempt: Attempt) -> float:
     if attempt.device == "cpu":
-        return float(_CPU_THREAD * attempt.threads)
-    return float(next((watts for name, watts in _WATTS.items() if name in attempt.device), _OTHER_GPU))
+        return float(CPU_THREAD_WATTS * attempt.threads)
+    return float(next((watts for name, watts in _WATTS.items() if name in attempt.device), OTHER_GPU_WATTS))

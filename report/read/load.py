@@ -1,37 +1,37 @@
-"""All run directories, whatever state they are in: planned, running, failed, broken, completed."""
+"""All run directories, in whatever state they are; what cannot be read is named, and stops nothing."""
 
-import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted
 from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
-from sentiment.run_dir import Results, RunDir
+from sentiment.run_dir import SINGLE, Results, RunDir
+from sentiment.run_state import RunState, judge, read_progress
 
-State = Literal["completed", "running", "stopped", "interrupted", "failed", "missing", "broken"]
+T = TypeVar("T")
 
-# An owner touches its lock every 10 s; clocks of a cluster's hosts may differ by a little more than nothing.
-_ALIVE_SECONDS = 300.0
-
-RANDOM_MARK = "random numbers"
+_SENTIMENT140 = "sentiment140"
 
 
 @dataclass(frozen=True)
-class Finished:
+class CompletedRun:
     """A completed run, with all that it wrote down."""
 
-    grid: str
-    run_id: str
     run_dir: RunDir
     parameters: dict[str, Any]
-    """What distinguishes it within its grid, by dotted name; empty outside one."""
+    """What distinguishes it within its grid, by dotted name; empty outside of grids."""
     config: RunConfig
     record: RunRecord
     result: Result
+
+    @property
+    def run_id(self) -> str:
+        """The name of its directory."""
+        return self.run_dir.path.name
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -41,38 +41,36 @@ class Finished:
 
     @property
     def is_random(self) -> bool:
-        """Whether its ELMo vectors come from random numbers: the scores then say nothing about ELMo."""
+        """Whether its ELMo vectors come from random numbers: its scores then say nothing about ELMo."""
         elmo = self.result.elmo or self.record.elmo
         return elmo is not None and elmo.random
 
     @property
-    def title(self) -> str:
-        """Its id, with a mark if `is_random`."""
-        return f"{self.run_id} [{RANDOM_MARK}]" if self.is_random else self.run_id
-
-    @property
-    def seconds(self) -> float:
-        """Of all attempts from start to end, preparation included; where none has an end, those trained."""
-        return sum(attempt_seconds(self.record)) or self.result.seconds_trained
+    def read_sentiment140(self) -> bool:
+        """Whether it read Sentiment140; records of earlier versions say so only by the source's name."""
+        return (self.record.dataset or self.config.data.source) == _SENTIMENT140
 
 
 @dataclass(frozen=True)
 class Run:
     """A run that a grid plans or a directory shows, in whatever state."""
 
-    grid: str
-    run_id: str
-    state: State
-    detail: str
-    """Why it failed, stopped or cannot be read; empty otherwise."""
+    grid: str | None
+    """None for a single run."""
+    run_dir: RunDir
+    state: RunState
+    """As `jobs status` judges it where no queue is asked."""
+    damage: str | None
+    """What of its directory cannot be read, in a line; None if all can."""
     record: RunRecord | None
-    finished: Finished | None
-    parameters: dict[str, Any]
+    completed: CompletedRun | None
+    planned: PlannedRun | None
+    """Its row in the grid's plan; None if no plan names it."""
 
     @property
-    def title(self) -> str:
-        """Its id, with a mark if its scores come from random numbers."""
-        return self.finished.title if self.finished else self.run_id
+    def run_id(self) -> str:
+        """The name of its directory."""
+        return self.run_dir.path.name
 
 
 @dataclass(frozen=True)
@@ -81,12 +79,15 @@ class Grid:
 
     name: str
     plan: GridPlan | None
+    """None if it is missing or cannot be read."""
     runs: list[Run]
+    damage: str | None = None
+    """Why the plan cannot be read, in a line."""
 
     @property
-    def finished(self) -> list[Finished]:
+    def completed(self) -> list[CompletedRun]:
         """Its completed runs."""
-        return [run.finished for run in self.runs if run.finished]
+        return [run.completed for run in self.runs if run.completed]
 
 
 @dataclass(frozen=True)
@@ -95,17 +96,22 @@ class Study:
 
     results: Results
     grids: list[Grid]
-    problems: list[str] = field(default_factory=list)
+    singles: list[Run]
+    """The runs outside of grids, each of which was made for itself."""
+    problems: list[str]
     """What cannot be read, by name; the report goes on without it."""
 
     @property
     def runs(self) -> list[Run]:
-        """Of all grids."""
-        return [run for grid in self.grids for run in grid.runs]
+        """The runs of all grids, then the single ones."""
+        return [*(run for grid in self.grids for run in grid.runs), *self.singles]
 
 
 def load_study(results: Results, names: list[str]) -> Study:
-    """Read the runs of the grids `names`, or of all.
+    """Read the runs of the grids `names`; all runs if there are no names.
+
+    Args:
+        names: may contain `single`, for the runs outside of grids.
 
     Raises:
         UsageError: there is no such grid.
@@ -114,88 +120,77 @@ def load_study(results: Results, names: list[str]) -> Study:
     found = sorted(path.name for path in results.runs.iterdir() if path.is_dir()) if results.runs.is_dir() else []
     if unknown := [name for name in names if name not in found]:
         raise UsageError(f"--grid {unknown[0]}: {results.runs} has {', '.join(found) or 'no grid'}")
-    study = Study(results, [])
-    for name in names or found:
-        grid = _load_grid(results, name, study.problems)
-        if grid.runs:
-            study.grids.append(grid)
-    if not study.grids:
-        problems = "".join(f"\n{problem}" for problem in study.problems)
-        raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{problems}")
+    chosen = names or found
+    grids = [grid for name in chosen if name != SINGLE and ((grid := _load_grid(results, name)).runs or grid.damage)]
+    singles = _load_runs(results, SINGLE, None) if SINGLE in chosen else []
+    damages = [*(damage for grid in grids for damage in (grid.damage, *_damages(grid.runs))), *_damages(singles)]
+    problems = [damage for damage in damages if damage]
+    study = Study(results, [grid for grid in grids if grid.runs], singles, problems)
+    if not study.runs:
+        lines = "".join(f"\n{problem}" for problem in problems)
+        raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{lines}")
     return study
 
 
-def attempt_seconds(record: RunRecord) -> list[float]:
-    """Duration of each attempt that wrote down its end."""
-    from datetime import datetime
+def read_each(runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | None]) -> tuple[dict[str, T], list[str]]:
+    """What `read` finds of each run, by run id, and a line for each run whose files cannot be read.
 
-    return [
-        (datetime.fromisoformat(attempt.end) - datetime.fromisoformat(attempt.start)).total_seconds()
-        for attempt in record.attempts
-        if attempt.end
-    ]
+    Args:
+        read: may raise RunDirError; None if the run has nothing of the kind.
+    """
+    found: dict[str, T] = {}
+    problems = []
+    for run in runs:
+        try:
+            value = read(run)
+        except RunDirError as error:
+            problems.append(str(error))
+        else:
+            if value is not None:
+                found[run.run_id] = value
+    return found, problems
 
 
-def _load_grid(results: Results, name: str, problems: list[str]) -> Grid:
+def _damages(runs: list[Run]) -> list[str | None]:
+    return [run.damage for run in runs]
+
+
+def _load_grid(results: Results, name: str) -> Grid:
     try:
-        plan = results.read_grid(name)
+        plan, damage = results.read_grid(name), None
     except RunDirError as error:
-        problems.append(str(error))
-        plan = None
+        plan, damage = None, _first_line(error)
+    return Grid(name, plan, _load_runs(results, name, plan), damage)
+
+
+def _load_runs(results: Results, folder: str, plan: GridPlan | None) -> list[Run]:
+    """The planned runs in the order of the plan, then those of which there is only a directory."""
     planned = {run.run_id: run for run in plan.runs} if plan else {}
-    folder = results.runs / name
-    others = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in planned)
-    runs = [_load_run(results.run_dir(run_id, name), name, planned.get(run_id)) for run_id in [*planned, *others]]
-    problems += [run.detail for run in runs if run.state == "broken"]
-    return Grid(name, plan, runs)
+    found = sorted(path.name for path in (results.runs / folder).iterdir() if path.is_dir())
+    names = [*planned, *(name for name in found if name not in planned)]
+    grid = None if folder == SINGLE else folder
+    return [_load_run(results.run_dir(name, folder), grid, planned.get(name)) for name in names]
 
 
-def _load_run(run_dir: RunDir, grid: str, planned: PlannedRun | None) -> Run:
-    run_id = run_dir.path.name
-    parameters = planned.parameters if planned else {}
-    if not run_dir.path.is_dir():
-        return Run(grid, run_id, "missing", "has not begun", None, None, parameters)
-    record = None
-    try:
-        if not run_dir.config_file.exists():
-            raise RunDirError(f"{run_dir.path}: holds no {run_dir.config_file.name}")
-        config, record, result = run_dir.read_config(), run_dir.read_record(), run_dir.read_result()
-        if result and record is None:
-            raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing")
-        if result and record:
-            finished = Finished(grid, run_id, run_dir, parameters, config, record, result)
-            return Run(grid, run_id, "completed", "", record, finished, parameters)
-        state, detail = _state(run_dir, record)
-    except (RunDirError, OSError) as error:
-        return Run(grid, run_id, "broken", _one_line(error, run_dir.path), record, None, parameters)
-    return Run(grid, run_id, state, detail, record, None, parameters)
+def _load_run(run_dir: RunDir, grid: str | None, planned: PlannedRun | None) -> Run:
+    progress, record, completed = read_progress(run_dir), None, None
+    if run_dir.path.is_dir():
+        try:
+            if not run_dir.config_file.exists():
+                raise RunDirError(f"{run_dir.path}: holds no {run_dir.config_file.name}")
+            config, record, result = run_dir.read_config(), run_dir.read_record(), run_dir.read_result()
+            if result and record is None:
+                raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing")
+            if result and record:
+                completed = CompletedRun(run_dir, planned.parameters if planned else {}, config, record, result)
+        except (RunDirError, OSError) as error:
+            line = _first_line(error)
+            progress = replace(progress, damage=line if str(run_dir.path) in line else f"{run_dir.path}: {line}")
+    # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
+    progress = replace(progress, completed=completed is not None)
+    return Run(grid, run_dir, judge(progress), progress.damage, record, completed, planned)
 
 
-def _state(run_dir: RunDir, record: RunRecord | None) -> tuple[State, str]:
-    """Of a run without result, and why it is in that state."""
-    if _is_alive(run_dir.lock_file):
-        return "running", ""
-    if failure := run_dir.read_failure():
-        return "failed", f"{failure.error}: {failure.reason}"
-    attempt = record.attempts[-1] if record and record.attempts else None
-    if attempt is None:
-        return "interrupted", "died before its first step"
-    if attempt.reason == "failed":
-        return "failed", attempt.detail or "without a message"
-    if attempt.reason in ("signal", "deadline"):
-        return "stopped", f"{attempt.reason}: {attempt.detail}" if attempt.detail else attempt.reason
-    return "interrupted", f"its process on {attempt.host} died without a word"
-
-
-def _is_alive(lock: Path) -> bool:
-    try:
-        found = lock.stat()
-    except OSError:
-        return False
-    return found.st_size > 0 and time.time() - found.st_mtime < _ALIVE_SECONDS
-
-
-def _one_line(error: Exception, path: Path) -> str:
-    """The message's first line, which names the file; pydantic's further lines are for those who mend it."""
-    line = str(error).splitlines()[0]
-    return line if str(path) in line else f"{path}: {line}"
+def _first_line(error: Exception) -> str:
+    """The line that names the file; pydantic's further lines are for those who mend it."""
+    return str(error).splitlines()[0]

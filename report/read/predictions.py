@@ -1,12 +1,13 @@
-"""What runs say of single tweets: read one run at a time."""
+"""What runs say of single tweets: their predictions, and the attention that they pay to tokens."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from report.analysis.statistics import Flags, McNemar, mcnemar
-from report.read.load import Finished
+from report.read.load import CompletedRun
+from report.statistics import Flags
 from sentiment.errors import RunDirError
 from sentiment.records import THRESHOLD, Part
 
@@ -16,37 +17,49 @@ _EARLIER_NAMES = {"floor": "baseline"}
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one run on one part: probabilities of positive sentiment, each of shape (n,)."""
+    """What one run says of one part: probabilities of positive sentiment, each array of shape (n,)."""
 
     corpus: str
-    """The fingerprint of the corpus that the tweets stand in."""
+    """The fingerprint of the corpus that holds the tweets."""
     rows: npt.NDArray[np.int64]
-    """Of the corpus."""
+    """The places of the tweets in the corpus."""
     labels: Flags
+    """Whether each tweet is positive."""
     model: npt.NDArray[np.float64]
     baseline: npt.NDArray[np.float64]
 
     @property
     def combined(self) -> npt.NDArray[np.float64]:
-        """The mean of both."""
+        """The mean of the model's and the baseline's probabilities."""
         return (self.model + self.baseline) / 2
 
     def right(self, probabilities: npt.NDArray[np.float64]) -> Flags:
-        """Which tweets these probabilities have right."""
+        """Which tweets are classified correctly by these probabilities."""
         return np.equal(probabilities >= THRESHOLD, self.labels)
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A run on the test part, tweet by tweet."""
+class AttentionSample:
+    """A test tweet, and the weight of each of its tokens in each hop, of shape (hops, tokens)."""
 
-    baseline: McNemar
-    """The run against the linear baseline."""
-    combination: McNemar
-    """Its mean with the baseline, against the run alone."""
+    is_positive: bool
+    score: float
+    """The probability of positive sentiment."""
+    tokens: list[str]
+    weights: list[list[float]]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the run classifies it correctly."""
+        return (self.score >= THRESHOLD) == self.is_positive
+
+    @property
+    def confidence(self) -> float:
+        """The distance of the probability from the decision threshold."""
+        return abs(self.score - THRESHOLD)
 
 
-def read_scores(run: Finished, part: Part) -> Scores | None:
+def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     """What a run says of a part; None if it has no such part.
 
     Raises:
@@ -70,14 +83,23 @@ def read_scores(run: Finished, part: Part) -> Scores | None:
     return Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, model, baseline)
 
 
-def compare(run: Finished) -> Comparison | None:
-    """A run on its test part; None without one.
+def read_attention(run: CompletedRun) -> list[AttentionSample]:
+    """The sample tweets of an attention model, without those that have no tokens or weights of another shape.
 
     Raises:
-        RunDirError: its predictions cannot be read.
+        RunDirError: the file is missing or damaged.
     """
-    scores = read_scores(run, "test")
-    if scores is None:
-        return None
-    right = scores.right(scores.model)
-    return Comparison(mcnemar(right, scores.right(scores.baseline)), mcnemar(scores.right(scores.combined), right))
+    path = run.run_dir.attention_file
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        samples = [
+            AttentionSample(row["label"] == 1, float(row["score"]), row["tokens"], row["weights"]) for row in rows
+        ]
+        return [one for one in samples if _has_a_weight_for_each_token(one)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+
+
+def _has_a_weight_for_each_token(sample: AttentionSample) -> bool:
+    n = len(sample.tokens)
+    return n > 0 and len(sample.weights) > 0 and all(len(hop) == n for hop in sample.weights)

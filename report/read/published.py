@@ -16,23 +16,22 @@ class PublishedScore:
     remark: str
 
 
+_REPEATED = "the study that is repeated here"
+_CARD = "one run, random split (a model card)"
+
 # The study that the grids repeat.
 STUDY = (
-    PublishedScore(
-        "recurrent nets without stop words", 0.78, "at most", "validation", "the study that is repeated here"
-    ),
-    PublishedScore("feed-forward net without stop words", 0.78, "", "test", "the study that is repeated here"),
-    PublishedScore("self-attention without stop words", 0.779, "", "test", "the study that is repeated here"),
-    PublishedScore(
-        "ELMo and BiLSTM 512 (peak)", 0.85, "", "validation", "the study that is repeated here; overfits after"
-    ),
-    PublishedScore("ELMo and BiLSTM 512 (steady)", 0.81, "", "validation", "the study that is repeated here"),
+    PublishedScore("recurrent nets without stop words", 0.78, "at most", "validation", _REPEATED),
+    PublishedScore("feed-forward net without stop words", 0.78, "", "test", _REPEATED),
+    PublishedScore("self-attention without stop words", 0.779, "", "test", _REPEATED),
+    PublishedScore("ELMo and BiLSTM 512 (peak)", 0.85, "", "validation", f"{_REPEATED}; overfits after"),
+    PublishedScore("ELMo and BiLSTM 512 (steady)", 0.81, "", "validation", _REPEATED),
 )
 # What pre-trained transformers reach.
-OTHERS = (
-    PublishedScore("BERT-base", 0.8746, "", "test, 320,000 tweets", "one run, random split (a model card)"),
-    PublishedScore("RoBERTa-base", 0.8911, "", "test, 320,000 tweets", "one run, random split (a model card)"),
+TRANSFORMERS = (
+    PublishedScore("BERT-base", 0.8746, "", "test, 320,000 tweets", _CARD),
+    PublishedScore("RoBERTa-base", 0.8911, "", "test, 320,000 tweets", _CARD),
 )
-PUBLISHED = STUDY + OTHERS
+PUBLISHED = STUDY + TRANSFORMERS
 BEST_OF_STUDY = STUDY[3]
 PLAIN_CEILING = STUDY[0]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from report.read.load import Finished
+from report.read.load import CompletedRun
 from report.read.predictions import Scores
 from sentiment.run_dir import TWEETS_FILE, Results
 
@@ -22,7 +22,7 @@ class Tweets:
 
 
 def read_tweets(scores: Scores, results: Results) -> Tweets | None:
-    """The tweets that `scores` are of; None where their corpus is not on this machine or cannot be read."""
+    """The tweets that `scores` belong to; None where their corpus is not on this machine or cannot be read."""
     table = _read(scores, results, ["text", "tokens"])
     if table is None:
         return None
@@ -30,10 +30,13 @@ def read_tweets(scores: Scores, results: Results) -> Tweets | None:
 
 
 def read_identities(scores: Scores, results: Results) -> Any:
-    """A pyarrow text for each tweet that `scores` are of, the same in every corpus with that tweet; None as above.
+    """For each tweet that `scores` belong to, a pyarrow text that is the same in every corpus with that tweet.
 
-    It is made of id, label and text. Cleaning changes none of these, and a corpus holds each text once; an id may be no
-    more than the number of a line, which stands for another tweet once the file has been edited.
+    The text is made of id, label and text. Cleaning changes none of these, and a corpus holds each text once. The id
+    alone would not do: it may be no more than a line's number, which stands for another tweet once the file is edited.
+
+    Returns:
+        None where the corpus is not on this machine or cannot be read.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -44,6 +47,16 @@ def read_identities(scores: Scores, results: Results) -> Any:
     return pc.binary_join_element_wise(table["id"], table["label"].cast(pa.string()), table["text"], "\0")
 
 
+def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
+    """How many tweets the corpus kept, dropped and put into each part; None where it is not on this machine."""
+    manifest = results.corpus_dir(run.record.data_fingerprint) / "manifest.json"
+    try:
+        counts = json.loads(manifest.read_text(encoding="utf-8"))["report"]
+        return {name: counts[name] for name in ("read", "kept", "duplicates", "contradictory", "types", "parts")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _read(scores: Scores, results: Results, columns: list[str]) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -52,14 +65,4 @@ def _read(scores: Scores, results: Results, columns: list[str]) -> Any:
         table = pq.ParquetFile(results.corpus_dir(scores.corpus) / TWEETS_FILE).read(columns=columns)
         return table.select(columns).take(pa.array(scores.rows))
     except (OSError, pa.ArrowException, KeyError):
-        return None
-
-
-def read_counts(run: Finished, results: Results) -> dict[str, Any] | None:
-    """How many tweets the corpus kept, dropped and put into each part; None where it is not on this machine."""
-    manifest = results.corpus_dir(run.record.data_fingerprint) / "manifest.json"
-    try:
-        counts = json.loads(manifest.read_text(encoding="utf-8"))["report"]
-        return {name: counts[name] for name in ("read", "kept", "duplicates", "contradictory", "types", "parts")}
-    except (OSError, ValueError, KeyError, TypeError):
         return None

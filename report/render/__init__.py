@@ -1,1 +1,4 @@
-"""From blocks to Markdown, HTML and charts; knows nothing of runs."""
+"""From blocks to Markdown, HTML and charts; knows nothing of runs.
+
+May import: `report.statistics`, for values with intervals. Imported by `sections`.
+"""

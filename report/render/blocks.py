@@ -1,19 +1,19 @@
-"""What a report consists of: sections of paragraphs, lists, figures and tables, free of any output format."""
+"""What a report consists of: sections of paragraphs, lists, figures and tables, whatever the output format."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from report.analysis.statistics import Estimate
 from report.render import wording
+from report.statistics import Estimate
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its rows are sorted by the plain value, and show it in words."""
+    """One column of a table: rows are sorted by the plain value under `key`; `show` puts it into words."""
 
     title: str
     key: str
@@ -23,26 +23,35 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain values, all of which go to CSV and JSON, and the columns that a reader sees."""
+    """Rows of plain values, all of which are written to CSV and JSON, and the columns that a reader sees.
+
+    A row may lack values; they count as None, except for a column that says in its own way how it shows them.
+    """
 
     name: str
-    """Of its files, once `file` has made it fit for that."""
+    """What its files are called after."""
     caption: str
     columns: list[Column]
     rows: Sequence[Row]
     folded: bool = False
-    """Whether a reader has to ask for it."""
+    """Whether it is hidden until a reader opens it."""
     best: Any = None
-    """The row in bold is the one whose `rank` it is."""
+    """The `rank` of the row to show in bold."""
 
     @property
     def file(self) -> str:
-        """Its name without ending."""
+        """The name of its files, without ending."""
         return _file_name(self.name)
+
+    @property
+    def complete_rows(self) -> list[dict[str, Any]]:
+        """Its rows, each with all values that any of them has."""
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        return [{name: row.get(name) for name in names} for row in self.rows]
 
     def is_best(self, row: Row) -> bool:
         """Whether to show a row in bold."""
-        return self.best is not None and bool(row["rank"] == self.best)
+        return self.best is not None and bool(row.get("rank") == self.best)
 
 
 @dataclass(frozen=True)
@@ -51,14 +60,14 @@ class Figure:
 
     name: str
     alt: str
-    """For those who cannot see it, and its title."""
+    """What it shows, for readers who cannot see it; also its title."""
     caption: str
-    """How to read it; names the test and n."""
+    """How to read it, with the test and n."""
     svg: str = field(repr=False)
 
     @property
     def file(self) -> str:
-        """Its name without ending."""
+        """The name of its files, without ending."""
         return _file_name(self.name)
 
 
@@ -71,14 +80,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Bullets:
-    """Sentences that stand side by side."""
+    """A list of sentences."""
 
     items: list[Any]
 
 
 @dataclass(frozen=True)
 class Heading:
-    """Of a part of a section."""
+    """The heading of a part of a section."""
 
     text: str
 
@@ -95,31 +104,31 @@ class ReportSection:
 
 
 def _file_name(name: str) -> str:
-    """A grid may be called anything; a file is better not."""
+    """The name without characters that trouble file systems; a grid may be called anything."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
 
 
 def text(title: str, key: str) -> Column:
-    """Words as they are."""
-    return Column(title, key, lambda row: wording.DASH if row[key] is None else row[key], numeric=False)
+    """A column of words, shown as they are."""
+    return Column(title, key, lambda row: wording.DASH if row.get(key) is None else row[key], numeric=False)
 
 
 def percent(title: str, key: str) -> Column:
-    """A share in per cent; with its standard deviation where the row has `<key>_sd`."""
+    """A column of shares in per cent, with the standard deviation where the row has `<key>_sd`."""
 
     def show(row: Row) -> str:
         deviation = row.get(f"{key}_sd")
-        shown = wording.percent(row[key])
+        shown = wording.percent(row.get(key))
         return shown if deviation is None else f"{shown} \u00b1 {wording.percent(deviation)}"
 
     return Column(title, key, show)
 
 
 def interval(title: str, key: str) -> Column:
-    """A share in per cent with its interval, `<key>_low` to `<key>_high`."""
+    """A column of shares in per cent with their intervals, `<key>_low` to `<key>_high`."""
 
     def show(row: Row) -> str:
-        if row[key] is None:
+        if row.get(key) is None:
             return wording.DASH
         low, high = row[f"{key}_low"], row[f"{key}_high"]
         interval = "" if low is None or high is None else f" ({wording.percent_range(low, high)})"
@@ -129,43 +138,41 @@ def interval(title: str, key: str) -> Column:
 
 
 def points(title: str, key: str) -> Column:
-    """A difference in points."""
-    return Column(title, key, lambda row: wording.points(row[key]))
+    """A column of differences in points."""
+    return Column(title, key, lambda row: wording.points(row.get(key)))
 
 
 def difference(title: str, key: str) -> Column:
-    """A difference in points with its interval, `<key>_low` to `<key>_high`."""
+    """A column of differences in points with their intervals, `<key>_low` to `<key>_high`."""
 
     def show(row: Row) -> str:
-        low, high = row[f"{key}_low"], row[f"{key}_high"]
+        low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
         interval = "" if low is None else f" ({wording.points(low)} to {wording.points(high)})"
-        return f"{wording.points(row[key])}{interval}"
+        return f"{wording.points(row.get(key))}{interval}"
 
     return Column(title, key, show)
 
 
-def with_bounds(key: str, estimate: Estimate | None) -> dict[str, float | None]:
-    """What `interval` and `difference` show: `<key>`, `<key>_low` and `<key>_high`."""
-    if estimate is None:
-        return dict.fromkeys((key, f"{key}_low", f"{key}_high"))
+def with_bounds(key: str, estimate: Estimate) -> dict[str, float | None]:
+    """The values of a row that `interval` and `difference` show: `<key>`, `<key>_low` and `<key>_high`."""
     return {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
 
 
 def count(title: str, key: str) -> Column:
-    """A whole number."""
-    return Column(title, key, lambda row: wording.count(row[key]))
+    """A column of whole numbers."""
+    return Column(title, key, lambda row: wording.count(row.get(key)))
 
 
 def number(title: str, key: str, digits: int) -> Column:
-    """A number with so many digits behind the point."""
-    return Column(title, key, lambda row: wording.DASH if row[key] is None else f"{row[key]:,.{digits}f}")
+    """A column of numbers with so many digits behind the point."""
+    return Column(title, key, lambda row: wording.DASH if row.get(key) is None else f"{row[key]:,.{digits}f}")
 
 
 def duration(title: str, key: str) -> Column:
-    """Seconds in a fitting unit."""
-    return Column(title, key, lambda row: wording.duration(row[key]))
+    """A column of seconds, each in the unit that suits it."""
+    return Column(title, key, lambda row: wording.duration(row.get(key)))
 
 
 def p_value(title: str, key: str) -> Column:
-    """A probability."""
-    return Column(title, key, lambda row: wording.p_value(row[key]))
+    """A column of p-values."""
+    return Column(title, key, lambda row: wording.p_value(row.get(key)))

@@ -1,4 +1,4 @@
-"""Text that comes from elsewhere, made safe for Markdown and for HTML at once: nothing in it is ever markup."""
+"""Text from tweets, files and users, made safe for Markdown and for HTML at once: nothing in it is taken for markup."""
 
 import re
 import unicodedata
@@ -6,9 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-# Marks which reverse, embed or hide text: a reader is shown that they are there.
+# Marks that reverse, embed or hide text; a reader is shown that they are there.
 _DIRECTION = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-# All that separates words or lines but the no-break space, which is there to stay.
+# Everything that separates words or lines, except for the no-break space, which is kept.
 _BLANK = re.compile("[ \t\r\n\f\v\x1c-\x1f\x85\u2028\u2029]+")
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$#!])")
 _BLOCK_START = re.compile(r"^(\d*)([.)+=-])(?=\s|$|[=-]{2})")
@@ -25,7 +25,7 @@ def visible(text: str) -> str:
 
 
 def escape(value: Any) -> Markup:
-    """Any value as Markdown that shows it literally; what is Markdown already stays."""
+    """Any value as Markdown that shows it literally; what is marked as Markdown already stays as it is."""
     if hasattr(value, "__html__"):
         return Markup(value.__html__())  # noqa: S704 - this is where text becomes safe
     text = re.sub("[&<>]", lambda found: _ENTITIES[found[0]], visible(str(value)))
@@ -35,7 +35,7 @@ def escape(value: Any) -> Markup:
 
 
 def strong(value: Any) -> Markup:
-    """Emphasised."""
+    """In bold."""
     return Markup("**{}**").format(escape(value))
 
 
@@ -45,14 +45,17 @@ def emphasis(value: Any) -> Markup:
 
 
 def code(value: Any) -> Markup:
-    """As typed, in the middle of text; in a code span nothing can be escaped, so a fence longer than any within."""
+    """A value as typed, in a code span.
+
+    In a code span nothing can be escaped, so that its fence has to be longer than any row of backticks within.
+    """
     text = visible(str(value)) or " "
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    longest = max((len(backticks) for backticks in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return Markup(f"{fence}{pad}{text}{pad}{fence}")  # noqa: S704
 
 
 def joined(parts: list[Any], separator: str = " ") -> Markup:
-    """Escaped parts as one text."""
+    """The parts, escaped, as one text."""
     return Markup(separator).join(escape(part) for part in parts)  # noqa: S704

@@ -1,4 +1,4 @@
-"""The Markdown report as one page that needs nothing else: figures inside, tables that sort, a theme."""
+"""The Markdown report as one HTML page that needs no other file: figures inside, tables that sort, a theme."""
 
 import base64
 import hashlib
@@ -19,14 +19,14 @@ from report.render.charts.style import THEME
 
 # The only HTML that the Markdown may hold; anything else is shown as text.
 _DETAILS = re.compile(r"\s*(<details>\s*<summary>[^<>]*</summary>|</details>)\s*")
-# Characters from which on a text needs a line of some width, and of more.
+# A text with more characters than these needs a column of some width, and of more.
 _MIDDLE, _LONG = 14, 32
-# Of its own size, below which a drawing can no longer be read and scrolls instead.
+# The share of its own size below which a drawing cannot be read any more, and scrolls instead.
 _SMALLEST = 0.7
 
 
 class _Renderer(RendererHTML):
-    """Markdown-it's, with figures drawn in place, tables that can be sorted, and no HTML but folds.
+    """Markdown-it's renderer, with figures drawn in place, tables that can be sorted, and no HTML but folds.
 
     Its methods are named after the tokens that they render.
     """
@@ -76,17 +76,22 @@ class _Renderer(RendererHTML):
         return f'<td{self._class()} data-sort="{escape(value)}">'
 
     def _class(self) -> str:
-        """Of a cell: numbers stand right, long texts get room."""
+        """The class of a cell: numbers are aligned on the right, long texts get room."""
         table = self.tables[self._table]
         column = table.columns[self._cell]
         if column.numeric:
             return ' class="number"'
-        longest = max((len(str(row[column.key])) for row in table.rows), default=0)
+        longest = max((len(str(row.get(column.key))) for row in table.rows), default=0)
         return ' class="wide"' if longest > _LONG else ' class="middle"' if longest > _MIDDLE else ""
 
 
 def render_page(markdown: str, figures: Sequence[Figure], tables: Sequence[Table]) -> str:
-    """Args: figures, tables: those in the document; the tables in its order."""
+    """The page of a Markdown document.
+
+    Args:
+        figures: those that the document refers to.
+        tables: those in the document, in its order.
+    """
     parser = MarkdownIt("commonmark", {"html": True}, renderer_cls=_Renderer).enable("table")
     renderer = cast(_Renderer, parser.renderer)
     renderer.figures, renderer.tables = {figure.file: figure for figure in figures}, tables
@@ -104,8 +109,8 @@ def render_page(markdown: str, figures: Sequence[Figure], tables: Sequence[Table
     return templates.get_template("page.html.j2").render(
         body=Markup(renderer.render(tokens, parser.options, {})),  # noqa: S704 - markdown-it and _Renderer escape
         contents=contents,
-        style=Markup(style),  # noqa: S704 - our own
-        script=Markup(script),  # noqa: S704 - our own
+        style=Markup(style),  # noqa: S704 - a file of this package
+        script=Markup(script),  # noqa: S704 - a file of this package
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
@@ -115,7 +120,7 @@ def _resource(name: str) -> str:
 
 
 def _make_figure(tokens: Sequence[Token], number: int) -> None:
-    """A paragraph of an image and a text becomes a figure with its caption."""
+    """Turn a paragraph of an image and a text into a figure with its caption."""
     children = tokens[number].children or []
     source = str(children[0].attrs["src"])
     caption = [child for child in children[1:] if child.type not in ("softbreak", "em_open", "em_close")]
@@ -129,14 +134,14 @@ def _make_figure(tokens: Sequence[Token], number: int) -> None:
 
 
 def _add_anchor(token: Token, title: str) -> tuple[str, str]:
-    """Give a heading the anchor that is returned with its title."""
+    """Give a heading an anchor; return the anchor and the title."""
     anchor = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     token.attrSet("id", anchor)
     return anchor, title
 
 
 def inline_svg(figure: Figure) -> str:
-    """A figure's drawing as a part of a page: ids of its own, the page's colours, its width as a limit."""
+    """A figure's drawing as a part of the page: with ids of its own, the page's colours, and at most its own width."""
     svg = figure.svg[figure.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{figure.file}-', svg)
@@ -152,6 +157,6 @@ def inline_svg(figure: Figure) -> str:
 
 
 def _sort_value(row: Row, key: str) -> str:
-    """The whole value, so that rounding for display does not change the order; nothing for what is missing."""
-    value: Any = row[key]
+    """The unrounded value, so that rounding for display does not change the order; empty if it is missing."""
+    value: Any = row.get(key)
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,11 +1,9 @@
-"""How numbers, models and parameters are written for a reader: per cent, points, intervals, names."""
+"""How numbers and parameters are written for a reader: per cent, points, intervals, names."""
 
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any
 
-from report.analysis.statistics import Difference, Estimate, McNemar
-from sentiment.config import RunConfig
+from report.statistics import Difference, Estimate, McNemar
 
 MINUS = "\u2212"
 DASH = "\u2013"
@@ -41,7 +39,7 @@ _PARAMETERS = {
     "elmo.cache": "ELMo cache",
     "elmo.precision": "ELMo precision",
 }
-# Written behind their number.
+# Parameters whose name follows their number.
 _COUNTED = frozenset({"model.hidden_size", "model.layers", "model.attention.r", "model.attention.d_a"})
 _VALUES: dict[str, dict[Any, str]] = {
     "model.cell": {"lstm": "LSTM", "gru": "GRU"},
@@ -64,12 +62,12 @@ _VALUES: dict[str, dict[Any, str]] = {
 
 
 def parameter_name(dotted: str) -> str:
-    """What a reader calls a parameter."""
+    """What a reader calls a parameter, given its dotted name."""
     return _PARAMETERS.get(dotted, dotted)
 
 
 def parameter_value(dotted: str, value: Any) -> str:
-    """A value of it, alone."""
+    """A value of a parameter, without the parameter's name."""
     known = _VALUES.get(dotted, {})
     if isinstance(value, str | bool) and value in known:
         return known[value]
@@ -79,7 +77,7 @@ def parameter_value(dotted: str, value: Any) -> str:
 
 
 def setting(dotted: str, value: Any) -> str:
-    """Name and value: `dropout 0.1`; the value alone where it speaks for itself."""
+    """Name and value, `dropout 0.1`; the value alone where it speaks for itself."""
     shown, name = parameter_value(dotted, value), parameter_name(dotted)
     if dotted in _VALUES:
         return shown
@@ -88,39 +86,18 @@ def setting(dotted: str, value: Any) -> str:
     return f"{name} {shown}"
 
 
-def model_name(config: RunConfig) -> str:
-    """The architecture in a few words: `BiLSTM 2x64, mean and maximum`."""
-    model = config.model
-    pooling = parameter_value("model.pooling", model.pooling)
-    if model.kind == "feed_forward":
-        name = f"feed-forward net, {pooling}"
-    else:
-        depth = f"{model.layers}\u00d7" if model.layers > 1 else ""
-        name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {depth}{model.hidden_size}, {pooling}"
-    if config.elmo is None:
-        return name
-    beside = "" if config.elmo.combine == "alone" else " and learned vectors"
-    return f"ELMo {PurePath(config.elmo.model).name} ({config.elmo.layers}){beside}, {name}"
-
-
-IN_MODEL_NAME = frozenset(
-    {"seed", "model.kind", "model.cell", "model.bidirectional", "model.layers", "model.hidden_size", "model.pooling"}
-    | {"elmo.model", "elmo.layers", "elmo.combine"}
-)
-
-
 def percent(share: float | None) -> str:
-    """81.2; the column or the sentence says that it is per cent."""
+    """`81.2`; the column or the sentence says that it is per cent."""
     return DASH if share is None else f"{100 * share:.1f}"
 
 
 def percent_range(low: float, high: float) -> str:
-    """78.4-83.9."""
+    """`78.4-83.9`, with an en dash."""
     return f"{percent(low)}{DASH}{percent(high)}"
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """With its sign, and a real minus; what rounds to zero has none."""
+    """A number with its sign, a true minus among them; what rounds to zero has none."""
     text = f"{abs(value):.{digits}f}"
     if float(text) == 0:
         return text
@@ -128,23 +105,23 @@ def signed(value: float, digits: int = 1) -> str:
 
 
 def points(share: float | None) -> str:
-    """A difference of shares in points, signed."""
+    """A difference of shares in percentage points, signed."""
     return DASH if share is None else signed(100 * share)
 
 
 def points_with_interval(gap: Difference) -> str:
-    """+1.9 points, 95 % interval +1.2 to +2.5; without what is not known of the interval."""
+    """`+1.9 points, 95 % interval +1.2 to +2.5`; without the interval where it is unknown."""
     shown = f"{points(gap.value)} points"
     return shown if gap.low is None else f"{shown}, 95 % interval {points(gap.low)} to {points(gap.high)}"
 
 
 def tested(gap: McNemar) -> str:
-    """The same with its test."""
+    """A difference in points with its interval and its test."""
     return f"{points_with_interval(gap)}; exact McNemar test, {p_phrase(gap.p)}"
 
 
 def share(estimate: Estimate) -> str:
-    """81.2 % (78.4-83.9)."""
+    """`81.2 % (78.4-83.9)`; without the interval where it is unknown."""
     shown = f"{percent(estimate.value)} %"
     return (
         shown
@@ -154,20 +131,20 @@ def share(estimate: Estimate) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """p = 0.012, or below the smallest number that is worth printing."""
+    """`0.012`, or `< 0.001` below the smallest number that is worth printing."""
     if p is None:
         return DASH
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def p_phrase(p: float | None, name: str = "p") -> str:
-    """The same within a sentence: `p = 0.012`, `p < 0.001`."""
+    """A p-value within a sentence: `p = 0.012`, `p < 0.001`."""
     shown = p_value(p)
     return f"{name} {shown}" if shown.startswith("<") else f"{name} = {shown}"
 
 
 def duration(seconds: float | None) -> str:
-    """In the unit that keeps it short."""
+    """Seconds in the unit that keeps them short: `320 ms`, `13 s`, `2.0 min`, `1.6 h`."""
     if not seconds:
         return DASH if seconds is None else "0 s"
     for limit, size, unit in ((1, 0.001, "ms"), (90, 1, "s"), (5400, 60, "min")):
@@ -178,31 +155,31 @@ def duration(seconds: float | None) -> str:
 
 
 def count(number: int | None) -> str:
-    """With thousands separated."""
+    """A number with its thousands separated."""
     return DASH if number is None else f"{number:,}"
 
 
 def span(numbers: Sequence[int]) -> str:
-    """7, or 3 to 9."""
+    """`7` if all numbers are equal, else `3 to 9`."""
     low, high = min(numbers), max(numbers)
     return count(low) if low == high else f"{count(low)} to {count(high)}"
 
 
 def plural(number: int, noun: str) -> str:
-    """1 run, 2 runs."""
+    """`1 run`, `2 runs`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def listing(items: list[str]) -> str:
-    """a, b and c."""
+    """`a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def shortened(text: str, length: int) -> str:
-    """At most `length` characters, with a mark where something is left out."""
+    """At most `length` characters, with an ellipsis where something is left out."""
     return text if len(text) <= length else f"{text[: length - 1]}\u2026"
 
 
 def capital(text: str) -> str:
-    """With a capital at its start, the rest as it is: ELMo stays ELMo."""
+    """The text with a capital at its start, the rest unchanged: ELMo stays ELMo."""
     return text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""From sections to Markdown, and from that one source to a folder of files and a page that needs none of them."""
+"""From sections to Markdown, and from that one source to a folder of files and to a page that needs none of them."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ _KINDS = {"text": Text, "heading": Heading, "bullets": Bullets, "figure": Figure
 
 
 def environment() -> Environment:
-    """Strict about unknown names; whatever a template prints is escaped for Markdown and HTML."""
+    """Templates that refuse unknown names and escape whatever they print for Markdown and HTML."""
     templates = Environment(
         loader=PackageLoader("report.render"),
         autoescape=True,
@@ -50,7 +50,7 @@ def write_report(sections: list[ReportSection], folder: Path) -> Path:
         _write_text(folder / "figures" / f"{figure.file}.svg", figure.svg)
     for table in tables:
         _write_text(folder / "tables" / f"{table.file}.csv", _csv(table))
-        write_json(folder / "tables" / f"{table.file}.json", [_plain(row) for row in table.rows])
+        write_json(folder / "tables" / f"{table.file}.json", [_plain(row) for row in table.complete_rows])
     markdown = render_markdown(sections)
     _write_text(folder / "report.md", markdown)
     _write_text(folder / "report.html", render_page(markdown, figures, tables))
@@ -58,7 +58,7 @@ def write_report(sections: list[ReportSection], folder: Path) -> Path:
 
 
 def _cell(value: Any, is_best: bool = False) -> markupsafe.Markup:
-    """Text within a row, in bold where the row is the best."""
+    """Text within a row of a table, in bold if the row is the best."""
     text = strong(value) if is_best else escape(value)
     return markupsafe.Markup(text.replace("\\|", "|").replace("|", "\\|"))  # noqa: S704 - it is escaped
 
@@ -68,12 +68,12 @@ def _plain(row: Any) -> dict[str, Any]:
 
 
 def _csv(table: Table) -> str:
-    """All values of all rows, those that a reader sees and the others."""
+    """All values of all rows, also those that the report does not show."""
     file = io.StringIO()
-    names = list(dict.fromkeys(name for row in table.rows for name in row))
-    writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+    rows = table.complete_rows
+    writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_plain(row) for row in table.rows)
+    writer.writerows(_plain(row) for row in rows)
     return file.getvalue()
 
 

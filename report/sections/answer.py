@@ -3,18 +3,20 @@
 from collections import Counter
 from pathlib import PurePath
 
-from report.analysis import effects
 from report.analysis.datasets import Configuration, Dataset
-from report.analysis.grid_kind import Kind, kind_of
-from report.analysis.statistics import Estimate, McNemar, is_shown, mean, measured_accuracy
-from report.read.load import RANDOM_MARK, Finished, Grid, Study
+from report.analysis.findings import Findings
+from report.analysis.grids import GridFindings
+from report.read.load import CompletedRun
 from report.read.published import BEST_OF_STUDY, PLAIN_CEILING, STUDY
 from report.render import wording
 from report.render.blocks import Block, Bullets, Figure, Heading, ReportSection, Text
 from report.render.charts import style
-from report.render.charts.intervals import Line, interval_figure
+from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.markdown import emphasis, joined, strong
+from report.sections.grids import effect_sentence
+from report.sections.names import RANDOM_MARK, configuration_name, dataset_name, state_name
 from report.sections.search import search_sentence
+from report.statistics import Estimate, McNemar, is_shown, mean, measured_accuracy
 from sentiment.records import Metrics, Part
 
 _HOW_SETTINGS_ARE_COMPARED = (
@@ -25,28 +27,21 @@ _HOW_SETTINGS_ARE_COMPARED = (
 )
 
 
-def answer(study: Study, found: list[Dataset]) -> ReportSection:
-    """In the order in which a reader asks."""
+def answer(findings: Findings) -> ReportSection:
+    """The best model first, then the questions of the grids, then what limits the answer."""
     content: list[Block] = []
-    warnings = _warnings(study, found)
-    best = best_configuration(found[0]) if found else None
-    if best is None:
-        why = f"All completed runs read {RANDOM_MARK} in place of ELMo" if found else "No run is completed yet"
-        content.append(Text(strong(f"{why}, so there is no answer yet.")))
+    dataset = findings.main
+    if dataset and dataset.best:
+        content += [Text(_headline(dataset.best, dataset)), _figure(dataset.best, dataset)]
+        content.append(Bullets(_details(dataset.best, dataset)))
     else:
-        content += [Text(_headline(best, found[0])), _figure(best, found[0])]
-        content.append(Bullets(_details(best, found[0])))
-    questions = [sentence for grid in study.grids if (sentence := _question(grid))]
-    if questions:
+        why = f"All completed runs read {RANDOM_MARK} in place of ELMo" if dataset else "No run is completed yet"
+        content.append(Text(strong(f"{why}, so there is no answer yet.")))
+    if questions := [sentence for found in findings.grids if (sentence := _question(found))]:
         content += [Heading("Question by question"), Text(_HOW_SETTINGS_ARE_COMPARED), Bullets(questions)]
-    if warnings:
+    if warnings := _warnings(findings):
         content += [Heading("To bear in mind"), Bullets(warnings)]
     return ReportSection("The answer", content)
-
-
-def best_configuration(dataset: Dataset) -> Configuration | None:
-    """By mean validation F1 over seeds; random numbers never win."""
-    return next((one for one in dataset.configurations if not one.is_random), None)
 
 
 def _headline(best: Configuration, dataset: Dataset) -> object:
@@ -54,10 +49,10 @@ def _headline(best: Configuration, dataset: Dataset) -> object:
     test = run.result.metrics["test"]
     comparison = dataset.comparisons.get(run.run_id)
     verdict = f", {_against_baseline(comparison.baseline)}" if comparison else ""
-    first = strong(f"{wording.percent(test.accuracy)}\u00a0% of test tweets right{verdict}: {best.name}")
+    first = strong(f"{wording.percent(test.accuracy)}\u00a0% of test tweets right{verdict}: {configuration_name(best)}")
     interval = wording.percent_range(test.accuracy_low, test.accuracy_high)
     against = f"; against the baseline {wording.tested(comparison.baseline)}" if comparison else ""
-    return joined([first, f"(95 % interval {interval}, {test.n:,} tweets of {dataset.name}{against})."])
+    return joined([first, f"(95 % interval {interval}, {test.n:,} tweets of {dataset_name(dataset)}{against})."])
 
 
 def _against_baseline(gap: McNemar) -> str:
@@ -97,22 +92,21 @@ def _details(best: Configuration, dataset: Dataset) -> list[str]:
     return [*details, _against_published(run, dataset)]
 
 
-def _second_test(run: Finished) -> str:
-    """What it is; without a file of its own it comes with Sentiment140."""
+def _second_test(run: CompletedRun) -> str:
+    """What it consists of: a file, or else the tweets that come with Sentiment140."""
     source = run.config.data.second_test
     return PurePath(source).name if source else "labelled by hand"
 
 
-def _against_published(run: Finished, dataset: Dataset) -> str:
+def _against_published(run: CompletedRun, dataset: Dataset) -> str:
     test = run.result.metrics["test"]
     verdicts = []
     for one in (PLAIN_CEILING, BEST_OF_STUDY):
-        place = (
-            "above" if test.accuracy_low > one.accuracy else "below" if test.accuracy_high < one.accuracy else "around"
-        )
+        is_above, is_below = test.accuracy_low > one.accuracy, test.accuracy_high < one.accuracy
+        place = "lies above" if is_above else "lies below" if is_below else "includes"
         verdicts.append(f"{place} the {wording.percent(one.accuracy)} % published for {one.model}")
-    caution = "" if dataset.is_sentiment140 else "; measured on other tweets, so that this is orientation only"
-    return f"Its interval lies {wording.listing(verdicts)} ({one.part} accuracy{caution})."
+    caution = "" if dataset.is_sentiment140 else "; measured on other tweets, so this is for orientation only"
+    return f"Its interval {wording.listing(verdicts)} ({one.part} accuracy{caution})."
 
 
 def _figure(best: Configuration, dataset: Dataset) -> Figure:
@@ -122,7 +116,7 @@ def _figure(best: Configuration, dataset: Dataset) -> Figure:
         return Line(name, measured_accuracy(source["test"]), colour)
 
     lines = [
-        measured(result.metrics, wording.shortened(best.name, 56), style.BLUE),
+        measured(result.metrics, wording.shortened(configuration_name(best), 56), style.BLUE),
         measured(result.combination, "its mean with the baseline", style.GREEN),
         measured(result.baseline, "linear baseline (TF-IDF)", style.ORANGE),
     ]
@@ -132,41 +126,47 @@ def _figure(best: Configuration, dataset: Dataset) -> Figure:
         lines.append(Line(name, Estimate(one.accuracy, None, None, 0), style.MUTED, published=True))
     test = result.metrics["test"]
     caption = (
-        f"Test accuracy with Wilson's 95 % interval, n = {test.n:,} tweets of {dataset.name}. Hollow dots are "
+        f"Test accuracy with Wilson's 95 % interval, n = {test.n:,} tweets of {dataset_name(dataset)}. Hollow dots are "
         "published figures without an interval, measured by others on Sentiment140 (validation or test part)."
     )
     return interval_figure(
-        "answer", "Test accuracy of the best model, the baseline and the study", caption, lines, "accuracy (%)"
+        "answer",
+        "Test accuracy of the best model, the baseline and the study",
+        caption,
+        lines,
+        ValueAxis("accuracy (%)"),
     )
 
 
-def _question(grid: Grid) -> object | None:
-    """The grid's question and what its runs answer; None outside of grids."""
+def _question(found: GridFindings) -> object | None:
+    """The grid's question and what its runs answer; None if its plan, which holds the question, cannot be read."""
+    grid = found.grid
     if grid.plan is None:
         return None
     asked = joined([strong(grid.name), emphasis(grid.plan.description)])
-    if not grid.finished:
+    if not grid.completed:
         return joined([asked, f"None of its {len(grid.runs):,} runs is completed."])
-    sentences = [search_sentence(grid)] if kind_of(grid) is Kind.SEARCH else _effect_sentences(grid)
-    if number := sum(run.is_random for run in grid.finished):
-        left = "are left out" if number < len(grid.finished) else "say nothing about ELMo"
+    sentences = [search_sentence(found.search)] if found.search else _effect_sentences(found)
+    if number := sum(run.is_random for run in grid.completed):
+        left = "are left out" if number < len(grid.completed) else "say nothing about ELMo"
         sentences.append(f"{wording.plural(number, 'run')} on {RANDOM_MARK} for ELMo's weights {left}.")
     return joined([asked, *sentences])
 
 
-def _effect_sentences(grid: Grid) -> list[str]:
-    found = effects.effects_of(grid.finished)
-    if not found:
-        return [f"Its {wording.plural(len(grid.finished), 'completed run')} differ by their seed alone."]
-    return [effects.sentence(effect) for effect in found]
+def _effect_sentences(found: GridFindings) -> list[str]:
+    if not found.effects:
+        return [f"Its {wording.plural(len(found.grid.completed), 'completed run')} differ by their seed alone."]
+    return [effect_sentence(effect) for effect in found.effects]
 
 
-def _warnings(study: Study, found: list[Dataset]) -> list[str]:
+def _warnings(findings: Findings) -> list[str]:
     warnings = []
-    states = Counter(run.state for run in study.runs if run.state != "completed")
+    runs, found = findings.study.runs, findings.datasets
+    states = Counter(run.state.state for run in runs if not run.completed)
     if states:
-        listed = wording.listing([f"{number:,} {state}" for state, number in states.most_common()])
-        warnings.append(f"{states.total():,} of {wording.plural(len(study.runs), 'run')} have no result: {listed}.")
+        listed = wording.listing([f"{number:,} {state_name(state)}" for state, number in states.most_common()])
+        have = "has" if states.total() == 1 else "have"
+        warnings.append(f"{states.total():,} of {wording.plural(len(runs), 'run')} {have} no result: {listed}.")
     single = sum(len(one.runs) == 1 for dataset in found for one in dataset.configurations)
     if single:
         warnings.append(f"{wording.plural(single, 'configuration')} {'has' if single == 1 else 'have'} one seed only.")

@@ -1,104 +1,85 @@
 """ELMo: which model, layers, dropout and L2 are best, what it costs, and which layers are used."""
 
-from report.analysis import statistics
-from report.analysis.common_tweets import Matcher
-from report.analysis.datasets import Dataset
+from report import statistics
 from report.analysis.effects import test_accuracy
-from report.analysis.grid_kind import Kind, kind_of
-from report.read.load import RANDOM_MARK, Finished, Study
-from report.read.predictions import read_scores
+from report.analysis.findings import ElmoGain, Findings
+from report.analysis.grids import Kind
+from report.analysis.usage import usage_of
+from report.read.load import CompletedRun
 from report.render import blocks, wording
 from report.render.blocks import Block, Heading, ReportSection, Row, Table, Text
 from report.render.charts.cost import Costly, cost_figure, mixture_figure
 from report.render.markdown import joined, strong
 from report.sections.grids import curve_blocks, grid_blocks
-from sentiment.errors import RunDirError
+from report.sections.names import RANDOM_MARK, run_name
 
 _MOST_MIXTURES = 24
 _LAYERS = ("context-free", "first", "top")
 
 
-def elmo(study: Study, found: list[Dataset]) -> ReportSection:
+def elmo(findings: Findings) -> ReportSection:
     """Every grid that varies ELMo, then cost and mixtures of all runs with it on the first data set."""
     content: list[Block] = []
-    for grid in study.grids:
-        if kind_of(grid) is Kind.ELMO:
-            content += [*grid_blocks(grid), *curve_blocks(grid, study)]
-    runs = [run for dataset in found[:1] for run in dataset.runs]
+    for found in findings.grids:
+        if found.kind is Kind.ELMO:
+            content += [*grid_blocks(found), *curve_blocks(found)]
+    runs = findings.main.runs if findings.main else []
     with_elmo = [run for run in runs if run.config.elmo]
     if with_elmo:
         if any(run.is_random for run in with_elmo):
-            warning = "Models marked so have random numbers for weights: their scores say nothing about ELMo."
+            warning = "Models with this mark have random numbers for weights: their scores say nothing about ELMo."
             content.insert(0, Text(joined([strong(f"[{RANDOM_MARK}]"), warning])))
-        content += [*_against_plain(found[0], study), *_cost_blocks(runs), *_mixture_blocks(with_elmo)]
+        gain = [Text(_gain_sentences(findings.elmo_gain))] if findings.elmo_gain else []
+        content += [*gain, *_cost_blocks(runs), *_mixture_blocks(with_elmo)]
     return ReportSection("ELMo", content)
 
 
-def _against_plain(dataset: Dataset, study: Study) -> list[Block]:
-    """The best configuration with ELMo against the best without, on the same tweets."""
-    usable = [one for one in dataset.configurations if not one.is_random]
-    with_elmo = next((one.chosen for one in usable if one.runs[0].config.elmo), None)
-    plain = next((one.chosen for one in usable if not one.runs[0].config.elmo), None)
-    if with_elmo is None or plain is None:
-        return []
-    ratio = with_elmo.seconds / max(plain.seconds, 1e-9)
+def _gain_sentences(gain: ElmoGain) -> str:
+    """The best run with ELMo against the best without, on the same tweets."""
+    with_elmo, without = (usage_of([run]).seconds for run in (gain.with_elmo, gain.without))
     text = (
-        f"With ELMo the best run reaches {_share(with_elmo)}, without it {_share(plain)}, by Wilson's 95 % intervals; "
-        f"it took {wording.duration(with_elmo.seconds)} against {wording.duration(plain.seconds)} ({ratio:.1f} times "
-        "as long)."
+        f"With ELMo the best run reaches {_share(gain.with_elmo)}, without it {_share(gain.without)}, by Wilson's 95 % "
+        f"intervals; it took {wording.duration(with_elmo)} against {wording.duration(without)} "
+        f"({with_elmo / max(without, 1e-9):.1f} times as long)."
     )
-    gap = _gap(with_elmo, plain, study)
+    gap = gain.gap
     if gap is None:
-        return [Text(f"{text} Their tweets can't be matched here, so they are not compared tweet by tweet.")]
-    verdict = "" if statistics.is_shown(gap) else ", which is not shown to differ from nothing"
-    return [Text(f"{text} On the n = {gap.n:,} test tweets that both have, that is {wording.tested(gap)}{verdict}.")]
+        return f"{text} Their tweets can't be matched here, so they are not compared tweet by tweet."
+    verdict = "" if statistics.is_shown(gap) else ", which is not shown to differ from zero"
+    return f"{text} On the n = {gap.n:,} test tweets that both have, that is {wording.tested(gap)}{verdict}."
 
 
-def _share(run: Finished) -> str:
+def _share(run: CompletedRun) -> str:
     return wording.share(statistics.measured_accuracy(run.result.metrics["test"]))
 
 
-def _gap(first: Finished, second: Finished, study: Study) -> statistics.McNemar | None:
-    """None where predictions cannot be read, which is named among the problems already, or tweets not be matched."""
-    try:
-        scores = [read_scores(run, "test") for run in (first, second)]
-    except RunDirError:
-        return None
-    if scores[0] is None or scores[1] is None:
-        return None
-    common = Matcher(study.results).common(scores[0], scores[1])
-    if common is None or not common.n:
-        return None
-    return common.mcnemar(*(one.right(one.model) for one in (scores[0], scores[1])))
-
-
-def _cost_blocks(runs: list[Finished]) -> list[Block]:
+def _cost_blocks(runs: list[CompletedRun]) -> list[Block]:
     devices = {"CPU" if run.record.attempts[-1].device == "cpu" else "GPU" for run in runs}
     unit = f"{next(iter(devices))}-minutes" if len(devices) == 1 else "minutes"
-    costly = [Costly(_group(run), run.seconds / 60, test_accuracy(run), _is_cached(run)) for run in runs]
+    costly = [Costly(_group(run), _minutes(run), test_accuracy(run), _is_cached(run)) for run in runs]
     caption = (
         f"Test accuracy against what a run took, all attempts together with preparation, n = {len(runs)} runs, log "
         "axis. Hollow: ELMo's vectors were computed anew for every batch; filled: read from the cache, or no ELMo."
     )
-    names = sorted({(_group(run), _is_cached(run)) for run in runs})
+    figure = cost_figure("elmo-cost", "Accuracy against cost", caption, costly, unit)
+    return [Heading("What it costs"), figure, _cost_table(runs, unit)]
+
+
+def _cost_table(runs: list[CompletedRun], unit: str) -> Table:
     rows: list[Row] = []
-    for group, cached in names:
+    for group, cached in sorted({(_group(run), _is_cached(run)) for run in runs}):
         of_group = [run for run in runs if (_group(run), _is_cached(run)) == (group, cached)]
-        minutes = statistics.mean([run.seconds / 60 for run in of_group])
-        score = statistics.mean([test_accuracy(run) for run in of_group])
+        scores = [test_accuracy(run) for run in of_group]
+        has_elmo = of_group[0].config.elmo is not None
         rows.append(
             {
                 "model": group,
-                "cache": "on"
-                if cached and of_group[0].config.elmo
-                else "off"
-                if of_group[0].config.elmo
-                else wording.DASH,
+                "cache": wording.DASH if not has_elmo else "on" if cached else "off",
                 "runs": len(of_group),
-                "minutes": minutes.value,
-                "accuracy": score.value,
-                "accuracy_sd": statistics.deviation([test_accuracy(run) for run in of_group]),
-                "best": max(test_accuracy(run) for run in of_group),
+                "minutes": statistics.mean([_minutes(run) for run in of_group]).value,
+                "accuracy": statistics.mean(scores).value,
+                "accuracy_sd": statistics.deviation(scores),
+                "best": max(scores),
             }
         )
     columns = [
@@ -109,36 +90,35 @@ def _cost_blocks(runs: list[Finished]) -> list[Block]:
         blocks.percent("Test accuracy, %", "accuracy"),
         blocks.percent("Best, %", "best"),
     ]
-    figure = cost_figure("elmo-cost", "Accuracy against cost", caption, costly, unit)
     caption = (
         "Mean cost and accuracy (\u00b1 standard deviation over runs). Rows differ in more than their vectors, so they "
         "show what was spent and not what ELMo adds."
     )
-    return [
-        Heading("What it costs"),
-        figure,
-        Table("elmo-cost", caption, columns, rows),
-    ]
+    return Table("elmo-cost", caption, columns, rows)
 
 
-def _group(run: Finished) -> str:
+def _minutes(run: CompletedRun) -> float:
+    return usage_of([run]).seconds / 60
+
+
+def _group(run: CompletedRun) -> str:
     if run.config.elmo is None:
         return "no ELMo"
     mark = f" [{RANDOM_MARK}]" if run.is_random else ""
     return f"ELMo {wording.shortened(run.config.elmo.model, 40)}{mark}"
 
 
-def _is_cached(run: Finished) -> bool:
+def _is_cached(run: CompletedRun) -> bool:
     return run.config.elmo is None or run.config.elmo.cached
 
 
-def _mixture_blocks(runs: list[Finished]) -> list[Block]:
-    """Which of ELMo's layers the runs that mix them came to use."""
+def _mixture_blocks(runs: list[CompletedRun]) -> list[Block]:
+    """The weights that the runs which mix ELMo's layers have learned."""
     mixed = [(run, run.result.mixture) for run in runs if run.result.mixture]
     if not mixed:
         return []
     shown = mixed[:_MOST_MIXTURES]
-    names = [run.title for run, _ in shown]
+    names = [run_name(run) for run, _ in shown]
     weights = [list(mixture) for _, mixture in shown]
     caption = (
         f"Learned weight of each of ELMo's layers (ScalarMix), {len(shown)} of n = {len(mixed)} runs that mix them."

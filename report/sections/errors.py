@@ -4,50 +4,44 @@ from typing import Any
 
 import numpy as np
 
-from report.analysis import statistics
-from report.analysis import tweet_metrics as quality
-from report.analysis.datasets import Dataset
-from report.read.load import Finished, Study
-from report.read.predictions import Scores, read_scores
-from report.read.tweets import Tweets, read_tweets
+from report import statistics
+from report.analysis import tweet_metrics
+from report.analysis.findings import Findings
+from report.read.load import CompletedRun
+from report.read.predictions import Scores
+from report.read.tweets import Tweets
 from report.render import blocks, wording
-from report.render.blocks import Block, Bullets, Column, ReportSection, Table, Text
-from report.render.charts.quality import confusion_figure, groups_figure, ranking_figure, reliability_figure
-from report.render.wording import shortened
-from report.sections.answer import best_configuration
-from sentiment.errors import RunDirError
+from report.render.blocks import Block, Bullets, ReportSection, Table, Text
+from report.render.charts import quality
+from report.render.charts.quality import Curve, Reliability
 from sentiment.records import LABELS, THRESHOLD
 
 _MISTAKES = 10
 _LONGEST_TWEET = 280
+_MODEL, _BASELINE = "best model", "linear baseline"
 
 
-def errors(study: Study, found: list[Dataset]) -> ReportSection:
-    """Of the run that the answer names; empty without one, or if its predictions cannot be read."""
-    best = best_configuration(found[0]) if found else None
+def errors(findings: Findings) -> ReportSection:
+    """What the run that the answer names does wrong; empty if there is no such run."""
+    best = findings.best
     if best is None:
         return ReportSection("Errors and calibration", [])
-    run = best.chosen
-    try:
-        scores = read_scores(run, "test")
-    except RunDirError:  # named among the problems already
-        scores = None
+    run, scores = best.run, best.scores
     if scores is None:
         return ReportSection("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
     model = f"the best model (run {run.run_id})"
     content: list[Block] = [*_confusion_blocks(model, scores), *_ranking_blocks(model, scores)]
-    tweets = read_tweets(scores, study.results)
-    if tweets is None:
-        folder = study.results.corpus_dir(scores.corpus)
+    if best.tweets is None:
+        folder = findings.study.results.corpus_dir(scores.corpus)
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
     else:
-        content += [*_group_blocks(model, scores, tweets), _mistakes(run, scores, tweets)]
+        content += [*_group_blocks(model, scores, best.tweets), _mistakes(run, scores, best.tweets)]
     return ReportSection("Errors and calibration", content)
 
 
 def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
     answers = {"model": scores.model >= THRESHOLD, "baseline": scores.baseline >= THRESHOLD}
-    counts = {name: quality.confusion(scores.labels, answer) for name, answer in answers.items()}
+    counts = {name: tweet_metrics.confusion(scores.labels, answer) for name, answer in answers.items()}
     n = len(scores.labels)
     caption = (
         f"{wording.capital(model)} and the linear baseline on n = {n:,} test tweets: counts, and rates of each label's "
@@ -71,100 +65,110 @@ def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
         blocks.count("Called negative", "negative"),
         blocks.count("Called positive", "positive"),
     ]
-    matrices = [("best model", counts["model"]), ("linear baseline", counts["baseline"])]
+    matrices = [(_MODEL, counts["model"]), (_BASELINE, counts["baseline"])]
     return [
         Text(text),
-        confusion_figure("confusion", "Confusion matrices", caption, matrices),
+        quality.confusion_figure("confusion", "Confusion matrices", caption, matrices, LABELS),
         Table("confusion", "The same in numbers.", columns, rows, folded=True),
     ]
 
 
 def _ranking_blocks(model: str, scores: Scores) -> list[Block]:
-    of_model = quality.rank("best model", scores.labels, scores.model)
-    of_baseline = quality.rank("linear baseline", scores.labels, scores.baseline)
+    ranks = {name: tweet_metrics.rank(scores.labels, said) for name, said in _both(scores).items()}
+    calibrations = {name: tweet_metrics.calibrate(scores.labels, said) for name, said in _both(scores).items()}
     n, positives = len(scores.labels), float(scores.labels.mean())
     caption = (
         f"{wording.capital(model)} and the linear baseline, n = {n:,} test tweets, {wording.percent(positives)} % of "
         "them positive. Dotted: what chance would give."
     )
-    curves = ([of_model.roc, of_baseline.roc], [of_model.recall, of_baseline.recall])
-    said = [
-        quality.reliability("best model", scores.labels, scores.model),
-        quality.reliability("linear baseline", scores.labels, scores.baseline),
-    ]
-    off = [wording.percent(quality.calibration_error(one)) for one in said]
+    roc = [Curve(f"{name}, area {one.auc:.3f}", *one.roc) for name, one in ranks.items()]
+    recall = [Curve(f"{name}, mean precision {one.average_precision:.3f}", *one.recall) for name, one in ranks.items()]
     reliability_caption = (
         f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {n:,}, by what {model} and "
         "the baseline say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
     )
+    errors = {name: wording.percent(one.error) for name, one in calibrations.items()}
     sentences = [
-        f"The area under the ROC curve is {of_model.auc:.3f}, the baseline's {of_baseline.auc:.3f}; chance gives 0.5.",
-        f"Probabilities are off by {off[0]} points on average (expected calibration error, ten groups), the baseline's "
-        f"by {off[1]}.",
+        f"The area under the ROC curve is {ranks[_MODEL].auc:.3f}, the baseline's {ranks[_BASELINE].auc:.3f}; chance "
+        "gives 0.5.",
+        f"Probabilities are off by {errors[_MODEL]} points on average (expected calibration error, ten groups), the "
+        f"baseline's by {errors[_BASELINE]}.",
     ]
+    said = [Reliability(name, one.predicted, one.observed) for name, one in calibrations.items()]
     return [
         Bullets(sentences),
-        ranking_figure("ranking", "ROC and precision-recall curves", caption, *curves, positives),
-        reliability_figure("reliability", "Reliability diagram", reliability_caption, said),
+        quality.ranking_figure("ranking", "ROC and precision-recall curves", caption, roc, recall, positives),
+        quality.reliability_figure("reliability", "Reliability diagram", reliability_caption, said),
     ]
+
+
+def _both(scores: Scores) -> dict[str, tweet_metrics.Values]:
+    return {_MODEL: scores.model, _BASELINE: scores.baseline}
 
 
 def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
-    groups = {
-        "length": quality.length_groups(tweets.lengths),
-        "negation": quality.negation_groups([str(text) for text in tweets.texts]),
-    }
-    axes = {"length": "tokens in the tweet", "negation": ""}
-    what = {"length": "by length", "negation": "with and without negating words"}
-    content: list[Block] = []
+    lengths = tweet_metrics.length_groups(tweets.lengths)
+    negations = tweet_metrics.negation_groups([str(text) for text in tweets.texts])
+    by_length = {f"{low}\u2013{high}" if high else f"\u2265 {low}": members for (low, high), members in lengths}
+    by_negation = {f"{'with' if negated else 'without'} negation": members for negated, members in negations}
+    content: list[Block] = [Text(_negation_sentence(scores, dict(negations)))]
     rows: list[dict[str, Any]] = []
-    for kind, members in groups.items():
-        by_model = quality.accuracy_by_group(scores.right(scores.model), members)
-        by_baseline = quality.accuracy_by_group(scores.right(scores.baseline), members)
-        sizes = ", ".join(f"{name}: {one.n:,}" for (name, _), one in zip(members, by_model, strict=True))
-        caption = f"Accuracy {what[kind]}, {model} and baseline, Wilson's 95 % intervals; tweets: {sizes}."
-        names = [name for name, _ in members]
-        models = [("best model", by_model), ("linear baseline", by_baseline)]
-        content.append(groups_figure(f"by-{kind}", f"Accuracy {what[kind]}", caption, axes[kind], names, models))
-        for name, one, baseline in zip(names, by_model, by_baseline, strict=True):
-            rows.append(
-                {"group": f"{kind} {name}" if kind == "length" else name, "tweets": one.n}
-                | blocks.with_bounds("model", one)
-                | blocks.with_bounds("baseline", baseline)
-            )
+    for kind, groups, what, axis, prefix in (
+        ("length", by_length, "by length", "tokens in the tweet", "length "),
+        ("negation", by_negation, "with and without negating words", "", ""),
+    ):
+        found = {
+            name: tweet_metrics.accuracy_by_group(scores.right(said), list(groups.values()))
+            for name, said in _both(scores).items()
+        }
+        sizes = ", ".join(f"{name}: {one.n:,}" for name, one in zip(groups, found[_MODEL], strict=True))
+        caption = f"Accuracy {what}, {model} and baseline, Wilson's 95 % intervals; tweets: {sizes}."
+        figure = quality.groups_figure(
+            f"by-{kind}", f"Accuracy {what}", caption, axis, list(groups), list(found.items())
+        )
+        content.append(figure)
+        rows += [
+            {"group": f"{prefix}{name}", "tweets": one.n}
+            | blocks.with_bounds("model", one)
+            | blocks.with_bounds("baseline", baseline)
+            for name, one, baseline in zip(groups, found[_MODEL], found[_BASELINE], strict=True)
+        ]
     columns = [blocks.text("Tweets", "group"), blocks.count("n", "tweets")]
     columns += [blocks.interval("Best model, %", "model"), blocks.interval("Baseline, %", "baseline")]
-    numbers = Table("groups", "The same in numbers.", columns, rows, folded=True)
-    return [Text(_negation_sentence(scores, groups["negation"])), *content, numbers]
+    return [*content, Table("groups", "The same in numbers.", columns, rows, folded=True)]
 
 
-def _negation_sentence(scores: Scores, groups: list[tuple[str, Any]]) -> str:
-    """Whether the net is better than the baseline where order matters."""
-    for name, members in groups:
-        if name == "with negation":
-            gap = statistics.mcnemar(scores.right(scores.model)[members], scores.right(scores.baseline)[members])
-            verdict = "" if statistics.is_shown(gap) else ", which can't be told from nothing"
-            return (
-                f"On the {gap.n:,} test tweets with a negating word, the best model's accuracy less the baseline's is "
-                f"{wording.tested(gap)}{verdict}."
-            )
-    return "No test tweet has a negating word."
+def _negation_sentence(scores: Scores, groups: dict[bool, statistics.Flags]) -> str:
+    """Whether the net is better than the baseline where order matters.
+
+    Args:
+        groups: the tweets with a negating word (True) and without one.
+    """
+    if True not in groups:
+        return "No test tweet has a negating word."
+    right = (scores.right(said)[groups[True]] for said in (scores.model, scores.baseline))
+    gap = statistics.mcnemar(*right)
+    verdict = "" if statistics.is_shown(gap) else ", which can't be told from zero"
+    return (
+        f"On the {gap.n:,} test tweets with a negating word, the best model's accuracy less the baseline's is "
+        f"{wording.tested(gap)}{verdict}."
+    )
 
 
-def _mistakes(run: Finished, scores: Scores, tweets: Tweets) -> Table:
+def _mistakes(run: CompletedRun, scores: Scores, tweets: Tweets) -> Table:
     rows = [
         {
-            "tweet": shortened(str(tweets.texts[place]), _LONGEST_TWEET),
+            "tweet": wording.shortened(str(tweets.texts[place]), _LONGEST_TWEET),
             "label": LABELS[int(scores.labels[place])],
             "score": float(scores.model[place]),
             "baseline": float(scores.baseline[place]),
         }
-        for place in quality.most_confident_mistakes(scores, _MISTAKES)
+        for place in tweet_metrics.most_confident_mistakes(scores, _MISTAKES)
     ]
     n = int(np.sum(~scores.right(scores.model)))
     caption = f"The {len(rows)} of {n:,} mistakes on test tweets that run {run.run_id} is most sure of."
     columns = [
-        Column("Tweet", "tweet", lambda row: row["tweet"], numeric=False),
+        blocks.text("Tweet", "tweet"),
         blocks.text("Label", "label"),
         blocks.percent("Probability of positive, %", "score"),
         blocks.percent("Baseline's, %", "baseline"),

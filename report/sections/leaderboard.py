@@ -3,32 +3,39 @@
 from collections.abc import Callable
 from typing import Any
 
-from report.analysis import statistics
+from report import statistics
 from report.analysis.datasets import Configuration, Dataset
-from report.read.load import Finished, Run, Study, attempt_seconds
-from report.read.published import PUBLISHED
+from report.analysis.findings import Findings
+from report.analysis.usage import usage_of
+from report.read.load import CompletedRun, Run
+from report.read.published import PUBLISHED, PublishedScore
 from report.render import blocks, wording
 from report.render.blocks import Column, Heading, ReportSection, Row, Table
 from report.render.markdown import joined, strong
-from sentiment.records import Part, RunRecord
+from report.sections.names import configuration_name, dataset_name, grid_column, run_name, state_name
+from sentiment.records import Part
 
 _SHOWN = 15
-_COST = ("gpu_hours", "attempts")
 _METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
 _PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
 
 
-def leaderboard(study: Study, found: list[Dataset]) -> ReportSection:
-    """By data set and configuration, then every single run, then those without a result."""
+def leaderboard(findings: Findings) -> ReportSection:
+    """Configurations by data set, then the runs without a result, then every run by itself."""
     content: list[blocks.Block] = []
-    for number, dataset in enumerate(found, 1):
-        content += _of_dataset(dataset, number, len(found))
-    content += _all_runs(study, found)
-    return ReportSection("Leaderboard", content)
+    for number, dataset in enumerate(findings.datasets, 1):
+        content += _of_dataset(dataset, number, len(findings.datasets))
+    return ReportSection("Leaderboard", content + _all_runs(findings.study.runs, findings.datasets))
 
 
 def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
-    content: list[blocks.Block] = [Heading(f"On {dataset.name}")] if many > 1 else []
+    """The configurations on one set of tweets, the best in bold.
+
+    Args:
+        number: the place of the data set among all, from 1; published figures stand beside the first.
+        many: how many data sets there are.
+    """
+    content: list[blocks.Block] = [Heading(f"On {dataset_name(dataset)}")] if many > 1 else []
     rows = [_configuration_row(one, dataset) for one in dataset.configurations]
     for rank, row in enumerate(rows, 1):
         row["rank"] = rank
@@ -36,9 +43,9 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
     caption = (
-        f"By configuration, {dataset.name}: mean \u00b1 standard deviation over seeds, in per cent. Ordered by "
-        f"validation F1, by which one would choose; the test part ({tests:,} tweets) had no say. Against the baseline: "
-        f"exact McNemar tests on the same tweets, n = {tests:,} each, p-values adjusted together for "
+        f"By configuration, {dataset_name(dataset)}: mean \u00b1 standard deviation over seeds, in per cent. Ordered "
+        f"by validation F1; the test part ({tests:,} tweets) plays no part in choosing. Against the "
+        f"baseline: exact McNemar tests on the same tweets, n = {tests:,} each, p-values adjusted together for "
         f"{wording.plural(len(dataset.comparisons), 'run')} (Benjamini-Hochberg, 5 %)."
     )
     if published:
@@ -48,16 +55,16 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     references = [_baseline_row(dataset.configurations[0].chosen), *published]
     content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + references, best=best))
     if len(rows) > _SHOWN:
-        rest = f"The other {len(rows) - _SHOWN} configurations on {dataset.name}."
+        rest = f"The other {len(rows) - _SHOWN} configurations on {dataset_name(dataset)}."
         content.append(Table(f"{name}-rest", rest, _columns(rows), rows[_SHOWN:], folded=True))
     return content
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
-    has_second = any(row["second_test_accuracy"] is not None for row in rows)
+    has_second = any(row.get("second_test_accuracy") is not None for row in rows)
     second = [blocks.percent(f"Second test {_METRICS[metric]}", f"second_test_{metric}") for metric in _METRICS]
     return [
-        Column("#", "rank", lambda row: wording.DASH if row["rank"] is None else row["rank"]),
+        Column("#", "rank", lambda row: row.get("rank") or wording.DASH),
         Column("Model", "model", _model, numeric=False),
         blocks.percent("Validation F1", "validation_f1"),
         Column("Validation accuracy", "validation_accuracy", _accuracy("validation_accuracy")),
@@ -78,21 +85,21 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
 
 
 def _model(row: Row) -> Any:
-    return joined([strong("published"), row["model"]]) if row["published"] else row["model"]
+    return joined([strong("published"), row["model"]]) if row.get("published") else row["model"]
 
 
 def _accuracy(key: str) -> Callable[[Row], str]:
-    """Shows an accuracy, and for a published ceiling that it is one."""
+    """How to show an accuracy, and that it is a ceiling where a published one is."""
 
     def show(row: Row) -> str:
-        bound = f"{row['bound']} " if row["bound"] and row[key] is not None else ""
+        bound = f"{row['bound']} " if row.get("bound") and row.get(key) is not None else ""
         return f"{bound}{blocks.percent('', key).show(row)}"
 
     return show
 
 
 def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
-    row: dict[str, Any] = {"published": False, "model": one.name, "bound": "", "seeds": len(one.runs)}
+    row: dict[str, Any] = {"published": False, "model": configuration_name(one), "seeds": len(one.runs)}
     for part in _PARTS:
         for metric in _METRICS:
             values = one.values(part, metric)
@@ -107,9 +114,9 @@ def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
     row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
     row["parameters"] = one.runs[0].result.parameters
     row["best_epoch"] = sum(run.result.best_epoch for run in one.runs) / len(one.runs)
-    row["seconds"] = sum(run.seconds for run in one.runs) / len(one.runs)
-    row["gpu_hours"] = sum(_gpu_hours(run.record) for run in one.runs)
-    row["attempts"] = sum(len(run.record.attempts) for run in one.runs)
+    usage = usage_of(one.runs)
+    row["seconds"] = usage.seconds / len(one.runs)
+    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours}
     row["random_numbers"] = one.is_random
     return row
 
@@ -125,92 +132,61 @@ def _verdict(gaps: list[tuple[float, bool]]) -> str:
     return ", ".join(words) or "not shown"
 
 
-def _baseline_row(run: Finished) -> dict[str, Any]:
-    """The baseline on the tweets of a run, which cleaned in another way would give another baseline."""
-    row: dict[str, Any] = dict.fromkeys(_configuration_keys())
-    row |= {"published": False, "rank": None, "bound": "", "random_numbers": False}
-    row["model"] = "linear baseline, tweets cleaned as for the first"
+def _baseline_row(run: CompletedRun) -> dict[str, Any]:
+    """The baseline on the tweets of a run; tweets cleaned in another way would give another baseline."""
+    row: dict[str, Any] = {"published": False, "model": "linear baseline, tweets cleaned as for the first"}
     scores = [(part, metric) for part in _PARTS if part in run.result.baseline for metric in _METRICS]
     return row | {f"{part}_{metric}": getattr(run.result.baseline[part], metric) for part, metric in scores}
 
 
-def _published_row(one: Any) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(_configuration_keys())
-    is_validation = one.part == "validation"
-    row |= {"published": True, "rank": None, "bound": one.bound, "random_numbers": False}
-    row["model"] = f"{one.model} ({one.part})"
-    row["validation_accuracy" if is_validation else "test_accuracy"] = one.accuracy
-    row["remark"] = one.remark
-    return row
+def _published_row(one: PublishedScore) -> dict[str, Any]:
+    part = "validation" if one.part == "validation" else "test"
+    row = {"published": True, "model": f"{one.model} ({one.part})", "bound": one.bound, "remark": one.remark}
+    return row | {f"{part}_accuracy": one.accuracy}
 
 
-def _configuration_keys() -> list[str]:
-    scores = [f"{part}_{metric}{end}" for part in _PARTS for metric in _METRICS for end in ("", "_sd")]
-    return [
-        *scores,
-        "seeds",
-        "above_baseline",
-        "against_baseline",
-        "overfits",
-        "parameters",
-        "best_epoch",
-        "seconds",
-        *_COST,
-    ]
-
-
-def _all_runs(study: Study, found: list[Dataset]) -> list[blocks.Block]:
-    rows = [_run_row(run, found) for run in study.runs]
-    unfinished = [run for run in study.runs if run.state != "completed"]
+def _all_runs(runs: list[Run], found: list[Dataset]) -> list[blocks.Block]:
+    rows = [_run_row(run, found) for run in runs]
+    unfinished = [run for run in runs if not run.completed]
     content: list[blocks.Block] = [Heading("Every run")]
     if unfinished:
         caption = (
-            f"{len(unfinished):,} of {wording.plural(len(rows), 'run')} without a result. The command of a run, given "
-            "again, goes on where it was or begins it."
+            f"{len(unfinished):,} of {wording.plural(len(rows), 'run')} without a result. Those of a grid go on with "
+            "\u201cpython -m jobs rerun GRID\u201d, single runs with the command that began them."
         )
-        columns = [blocks.text(title, title.lower()) for title in ("Grid", "Run", "State", "Why")]
+        columns = [grid_column(), *(blocks.text(title, title.lower()) for title in ("Run", "State", "Why"))]
         content.append(Table("unfinished", caption, columns, [_why_row(run) for run in unfinished]))
     caption = f"All {len(rows):,} runs: scores in per cent, accuracies with Wilson's 95 % interval."
     content.append(Table("runs", caption, _run_columns(rows), rows, folded=True))
     return content
 
 
-def _gpu_hours(record: RunRecord) -> float:
-    """Of all attempts, if the last ran on a GPU."""
-    is_gpu = bool(record.attempts) and record.attempts[-1].device != "cpu"
-    return sum(attempt_seconds(record)) / 3600 if is_gpu else 0.0
-
-
 def _why_row(run: Run) -> dict[str, Any]:
-    return {"grid": run.grid, "run": run.run_id, "state": run.state, "why": run.detail or wording.DASH}
+    state = state_name(run.state.state)
+    return {"grid": run.grid, "run": run.run_id, "state": state, "why": run.state.reason or wording.DASH}
 
 
 def _run_row(run: Run, found: list[Dataset]) -> dict[str, Any]:
-    record = run.record
-    row: dict[str, Any] = {"grid": run.grid, "run": run.title, "state": run.state}
-    row["attempts"] = len(record.attempts) if record else 0
-    row["gpu_hours"] = _gpu_hours(record) if record else 0.0
-    for part in _PARTS:
-        for key in (*_METRICS, "accuracy_low", "accuracy_high"):
-            of_part = run.finished.result.metrics.get(part) if run.finished else None
-            row[f"{part}_{key}"] = getattr(of_part, key) if of_part else None
-    row |= _result_values(run.finished, found)
-    return row
+    usage = usage_of([run])
+    row: dict[str, Any] = {"grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
+    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours}
+    return row | (_result_values(run.completed, found) if run.completed else {})
 
 
-def _result_values(run: Finished | None, found: list[Dataset]) -> dict[str, Any]:
-    names = ["parameters", "epochs", "best_epoch", "seconds", "overfits", "gap", "combined", "baseline_accuracy"]
-    names += ["mcnemar_only_run", "mcnemar_only_baseline", "mcnemar_p", "mcnemar_q"]
-    values: dict[str, Any] = dict.fromkeys(names)
-    values["random_numbers"] = run is not None and run.is_random
-    if run is None:
-        return values
+def _result_values(run: CompletedRun, found: list[Dataset]) -> dict[str, Any]:
     result = run.result
+    values: dict[str, Any] = {
+        f"{part}_{name}": getattr(result.metrics[part], name)
+        for part in _PARTS
+        if part in result.metrics
+        for name in (*_METRICS, "accuracy_low", "accuracy_high")
+    }
     values |= {name: getattr(result, name) for name in ("parameters", "epochs", "best_epoch")}
     values |= {"seconds": result.seconds_trained, "gap": result.overfit.gap}
     values["overfits"] = "yes" if result.overfit.overfits else "no"
     values["combined"] = result.combination["test"].accuracy
     values["baseline_accuracy"] = result.baseline["test"].accuracy
+    values["random_numbers"] = run.is_random
     for dataset in found:
         if comparison := dataset.comparisons.get(run.run_id):
             baseline = comparison.baseline
@@ -221,12 +197,12 @@ def _result_values(run: Finished | None, found: list[Dataset]) -> dict[str, Any]
 
 def _run_columns(rows: list[dict[str, Any]]) -> list[Column]:
     columns = [
-        blocks.text("Grid", "grid"),
+        grid_column(),
         blocks.text("Run", "run"),
         blocks.text("State", "state"),
     ]
     for part, title in _PARTS.items():
-        if any(row[f"{part}_accuracy"] is not None for row in rows):
+        if any(f"{part}_accuracy" in row for row in rows):
             columns.append(blocks.interval(f"{title.capitalize()} accuracy", f"{part}_accuracy"))
             columns += [blocks.percent(name.capitalize(), f"{part}_{name}") for name in ("precision", "recall")]
             columns.append(blocks.percent("F1", f"{part}_f1"))

@@ -1,25 +1,33 @@
-"""How it was made: code, data, machines, attempts and what they took, and the command for every row."""
+"""How it was made: code, data, machines, attempts and what they took, and the command for every run."""
 
 import shlex
 from collections import Counter
 from typing import Any
 
-from report.analysis import usage as effort
-from report.read.load import Grid, Run, Study
-from report.read.tweets import read_counts
+from report.analysis.findings import Findings
+from report.analysis.usage import CPU_THREAD_WATTS, OTHER_GPU_WATTS, usage_of
+from report.read.load import Run, Study
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Heading, ReportSection, Row, Table, Text
 from report.render.markdown import code
+from report.sections.names import grid_column, run_name
+from sentiment.records import GridPlan
 
 _HASH = 12
+_TRAIN = ("python", "-m", "sentiment", "train")
+_ENERGY = (
+    f"hours times the rated power of the GPU's board ({OTHER_GPU_WATTS} W where the model is not known) or "
+    f"{CPU_THREAD_WATTS} W for each CPU thread, without cooling: an upper bound for boards that are not always busy"
+)
 
 
-def provenance(study: Study) -> ReportSection:
+def provenance(findings: Findings) -> ReportSection:
     """From the records of all attempts."""
-    content: list[Block] = [Bullets(_facts(study)), _effort_table(study), *_data_blocks(study)]
+    study = findings.study
+    content: list[Block] = [Bullets(_facts(study)), _usage_table(study), *_data_blocks(findings)]
     content += [Heading("The command for every run"), _commands(study)]
-    if study.problems:
-        content += [Heading("What could not be read"), Bullets(list(dict.fromkeys(study.problems)))]
+    if findings.problems:
+        content += [Heading("What could not be read"), Bullets(list(findings.problems))]
     return ReportSection("How it was made", content)
 
 
@@ -40,8 +48,8 @@ def _facts(study: Study) -> list[str]:
         f"Versions: {_counted(versions)}.",
         f"Machines: {_counted(devices, 'attempt')} on {wording.plural(len(hosts), 'host')} "
         f"({wording.shortened(', '.join(hosts), 200)}), {where}.",
-        f"State of {latest.replace('T', ' ')}, the newest word of any attempt.",
-        f"Energy is estimated: {effort.METHOD}.",
+        f"As of {latest.replace('T', ' ')}, the newest start or end of an attempt.",
+        f"Energy is estimated: {_ENERGY}.",
     ]
 
 
@@ -57,10 +65,12 @@ def _counted(found: Counter[str], noun: str = "run") -> str:
     return "; ".join(f"{what} ({wording.plural(number, noun)})" for what, number in found.most_common())
 
 
-def _effort_table(study: Study) -> Table:
-    rows: list[Row] = [_effort_row(grid.name, grid.runs) for grid in study.grids]
-    if len(study.grids) > 1:
-        rows.append(_effort_row("all", study.runs))
+def _usage_table(study: Study) -> Table:
+    rows: list[Row] = [_usage_row(grid.name, grid.runs) for grid in study.grids]
+    if study.singles:
+        rows.append(_usage_row("single runs", study.singles))
+    if len(rows) > 1:
+        rows.append(_usage_row("all", study.runs))
     columns = [
         blocks.text("Grid", "grid"),
         blocks.count("Runs", "runs"),
@@ -77,24 +87,26 @@ def _effort_table(study: Study) -> Table:
         blocks.number("kWh, estimated", "kilowatt_hours", 3),
     ]
     caption = (
-        "What the runs took. Hours are those of attempts that wrote down their end, from start to end; work redone "
-        "is that of completed runs, steps done twice at the run's mean speed."
+        "What the runs took. Hours are those of attempts whose end is recorded, from start to end (a completed run "
+        "without such an attempt counts with the seconds that it trained). Work redone: steps that completed runs did "
+        "twice, at the run's mean speed."
     )
-    return Table("effort", caption, columns, rows)
+    return Table("usage", caption, columns, rows)
 
 
-def _effort_row(name: str, runs: list[Run]) -> dict[str, Any]:
-    completed = sum(run.state == "completed" for run in runs)
-    return {"grid": name, "runs": len(runs), "completed": completed} | vars(effort.usage_of(runs))
+def _usage_row(name: str, runs: list[Run]) -> dict[str, Any]:
+    completed = sum(run.completed is not None for run in runs)
+    return {"grid": name, "runs": len(runs), "completed": completed} | vars(usage_of(runs))
 
 
-def _data_blocks(study: Study) -> list[Block]:
+def _data_blocks(findings: Findings) -> list[Block]:
     """The corpora that runs were made on, by fingerprint."""
-    by_corpus = {run.finished.record.data_fingerprint: run.finished for run in study.runs if run.finished}
-    used = Counter(run.finished.record.data_fingerprint for run in study.runs if run.finished)
+    completed = [run.completed for run in findings.study.runs if run.completed]
+    by_corpus = {run.record.data_fingerprint: run for run in completed}
+    used = Counter(run.record.data_fingerprint for run in completed)
     rows: list[Row] = []
     for fingerprint, run in by_corpus.items():
-        counts = read_counts(run, study.results)
+        counts = findings.counts[fingerprint]
         parts = counts["parts"] if counts else {}
         row: dict[str, Any] = {"source": run.config.data.source, "fingerprint": fingerprint[:_HASH]}
         row |= {"runs": used[fingerprint], "stop_words": run.config.data.text.stop_words}
@@ -117,38 +129,43 @@ def _data_blocks(study: Study) -> list[Block]:
     caption = (
         "The corpora, by the fingerprint of source, cleaning and split; counts of tweets where the corpus is here."
     )
-    missing = [row for row in rows if row["kept"] is None]
-    note: list[Block] = [Text(f"{wording.plural(len(missing), 'corpus')} not on this machine.")] if missing else []
+    missing = sum(row["kept"] is None for row in rows)
+    are = "corpus is" if missing == 1 else "corpora are"
+    note: list[Block] = [Text(f"{missing:,} {are} not on this machine.")] if missing else []
     return [Heading("Data"), *note, Table("data", caption, columns, rows)]
 
 
 def _commands(study: Study) -> Table:
+    plans = {grid.name: grid.plan for grid in study.grids}
     rows: list[Row] = [
-        {"grid": grid.name, "run": run.title, "command": command(grid, run)}
-        for grid in study.grids
-        for run in grid.runs
+        {"grid": run.grid, "run": run_name(run), "command": command_of(run, plans[run.grid] if run.grid else None)}
+        for run in study.runs
     ]
     columns = [
-        blocks.text("Grid", "grid"),
+        grid_column(),
         blocks.text("Run", "run"),
-        blocks.Column("Command", "command", lambda row: code(row["command"]), numeric=False),
+        blocks.Column("Command", "command", _shown_command, numeric=False),
     ]
-    return Table(
-        "commands", "One command for each run: the same configuration, the same run.", columns, rows, folded=True
-    )
+    caption = "One command for each run, which trains the same configuration to the same result."
+    return Table("commands", caption, columns, rows, folded=True)
 
 
-def command(grid: Grid, run: Run) -> str:
-    """What trains this run here and now; for a run of a grid, from the grid's base and its parameters."""
-    if grid.plan and run.parameters:
-        settings = [f"{name}={_yaml(value)}" for name, value in run.parameters.items()]
-        options = [part for setting in settings for part in ("--set", setting)]
-        return shlex.join(["python", "-m", "sentiment", "train", grid.plan.base, *options])
-    if run.record is None or not run.record.command:
-        return wording.DASH
-    return shlex.join(["python", "-m", "sentiment", *run.record.command[1:]])
+def _shown_command(row: Row) -> Any:
+    return wording.DASH if row["command"] is None else code(row["command"])
 
 
-def _yaml(value: Any) -> str:
-    """As `--set` reads it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def command_of(run: Run, plan: GridPlan | None) -> str | None:
+    """What trains this very configuration here and now, for a shell; None if its directory does not say.
+
+    Args:
+        plan: of the run's grid; None for a single run, or where the plan cannot be read.
+    """
+    if plan and run.planned:
+        return shlex.join(plan.command(run.planned))
+    if run.record is None:
+        return None
+    typed = run.record.command[1:]
+    if typed[:1] == ["train"]:
+        return shlex.join([*_TRAIN, *typed[1:]])
+    # A task or a program of somebody's has trained it; its stored configuration is a configuration file too.
+    return shlex.join([*_TRAIN, str(run.run_dir.config_file)])

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from report.analysis import statistics
-from report.analysis.effects import varying
-from report.analysis.grid_kind import Kind, kind_of
-from report.analysis.importance import ENOUGH_TRIALS, importances
-from report.read.load import Finished, Grid, Study
+from report import statistics
+from report.analysis.findings import Findings
+from report.analysis.search import ENOUGH_TRIALS, CompletedTrial, Search
+from report.read.load import Grid
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Column, Figure, Heading, ReportSection, Table, Text
 from report.render.charts import style
-from report.render.charts.intervals import Line, interval_figure
+from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.charts.parallel import Trial, parallel_figure
 from report.render.markdown import emphasis
 
@@ -18,68 +17,48 @@ _BEST = 10
 _SCORE = "validation F1"
 
 
-def search(study: Study) -> ReportSection:
+def search(findings: Findings) -> ReportSection:
     """Every grid of random trials."""
     content: list[Block] = []
-    for grid in study.grids:
-        if kind_of(grid) is Kind.SEARCH:
-            content += _grid_blocks(grid)
+    for found in findings.grids:
+        if found.search:
+            content += _grid_blocks(found.grid, found.search)
     return ReportSection("Random search", content)
 
 
-def search_sentence(grid: Grid) -> str:
+def search_sentence(found: Search) -> str:
     """The best settings found, and how many trials stand behind them."""
-    best = max(grid.finished, key=_score)
-    settings = wording.listing(
-        [wording.setting(name, best.settings.get(name)) for name in varying(grid.finished)] or ["it"]
-    )
-    n = len(grid.finished)
+    best, n = found.best, len(found.trials)
+    settings = wording.listing([wording.setting(name, value) for name, value in best.settings.items()] or ["it"])
     luck = f" (the highest of {n:,}, and so partly luck)" if n > 1 else ""
     return (
         f"Of {wording.plural(n, 'completed trial')} the best on validation tweets, with F1 "
-        f"{wording.percent(_score(best))} %{luck}, has {settings}; its test accuracy is "
-        f"{wording.share(statistics.measured_accuracy(best.result.metrics['test']))}."
+        f"{wording.percent(best.score)} %{luck}, has {settings}; its test accuracy is "
+        f"{wording.share(statistics.measured_accuracy(best.run.result.metrics['test']))}."
     )
 
 
-def _score(run: Finished) -> float:
-    return run.result.metrics["validation"].f1
-
-
-def _grid_blocks(grid: Grid) -> list[Block]:
+def _grid_blocks(grid: Grid, found: Search) -> list[Block]:
     content: list[Block] = [Heading(f"Grid {grid.name}")]
     if grid.plan:
         content.append(Text(emphasis(grid.plan.description)))
-    parameters = varying(grid.finished)
-    if len(grid.finished) < 2 or not parameters:
-        content.append(
-            Text(f"{wording.plural(len(grid.finished), 'trial')} of {len(grid.runs):,} completed: too few to show.")
-        )
-        return content
-    index = {run.run_id: planned.index for run in grid.finished for planned in _planned(grid, run)}
-    trials = [
-        Trial(index.get(run.run_id, number), {name: run.settings.get(name) for name in parameters}, _score(run))
-        for number, run in enumerate(grid.finished)
-    ]
-    content += [Text(search_sentence(grid)), _parallel(grid, trials)]
-    if len(trials) < ENOUGH_TRIALS:
-        content.append(
-            Text(
-                f"Importance is not computed: {len(trials)} completed trials are not enough, {ENOUGH_TRIALS} would be."
-            )
-        )
-    elif len({trial.score for trial in trials}) == 1:
+    n = len(found.trials)
+    if n < 2 or not found.parameters:
+        number = wording.plural(n, "trial")
+        return [*content, Text(f"{number} of {len(grid.runs):,} completed: too few to show.")]
+    content += [Text(search_sentence(found)), _parallel(grid, found.trials)]
+    if n < ENOUGH_TRIALS:
+        why = f"{n} completed trials are not enough, it takes {ENOUGH_TRIALS}"
+        content.append(Text(f"Importance is not computed: {why}."))
+    elif found.all_score_the_same:
         content.append(Text("All trials score the same, so no parameter matters."))
     else:
-        content += _importance_blocks(grid, trials)
-    return [*content, _best_table(grid, trials)]
+        content += _importance_blocks(grid, found)
+    return [*content, _best_table(grid, found.trials)]
 
 
-def _planned(grid: Grid, run: Finished) -> list[Any]:
-    return [planned for planned in grid.plan.runs if planned.run_id == run.run_id] if grid.plan else []
-
-
-def _parallel(grid: Grid, trials: list[Trial]) -> Figure:
+def _parallel(grid: Grid, completed: list[CompletedTrial]) -> Figure:
+    trials = [Trial(one.index, one.settings, one.score) for one in completed]
     caption = (
         f"Grid {grid.name}, n = {len(trials)} trials: one line a trial, from its settings to its {_SCORE} (right), "
         "which also colours it; the best lie on top. Lines are spread a little, so that equal settings stay visible. "
@@ -88,19 +67,17 @@ def _parallel(grid: Grid, trials: list[Trial]) -> Figure:
     return parallel_figure(f"parallel-{grid.name}", f"All trials of grid {grid.name}", caption, trials, _SCORE)
 
 
-def _importance_blocks(grid: Grid, trials: list[Trial]) -> list[Block]:
-    scores = [trial.score for trial in trials]
-    shares = importances([trial.settings for trial in trials], scores)
-    ordered = {name: _ranks(trials, name) for name in shares}
-    correlations = {name: statistics.rank_correlation(x, scores) for name, x in ordered.items() if x}
-    n = len(trials)
+def _importance_blocks(grid: Grid, found: Search) -> list[Block]:
+    shares, correlations, n = found.importances, found.correlations, len(found.trials)
     caption = (
-        f"Share of the variance of {_SCORE} that each parameter explains by itself or in company (fANOVA, optuna; n = "
+        f"Share of the variance of {_SCORE} that each parameter explains, alone or with others (fANOVA, optuna; n = "
         f"{n} trials). Bars: the middle 90 % over trials drawn anew with replacement."
     )
     lines = [Line(wording.parameter_name(name), share) for name, share in shares.items()]
     figures: list[Block] = [
-        interval_figure(f"importance-{grid.name}", "Importance of parameters", caption, lines, "share of variance (%)")
+        interval_figure(
+            f"importance-{grid.name}", "Importance of parameters", caption, lines, ValueAxis("share of variance (%)")
+        )
     ]
     if correlations:
         caption = (
@@ -108,16 +85,9 @@ def _importance_blocks(grid: Grid, trials: list[Trial]) -> list[Block]:
             f"ranks, n = {n} trials. Right of zero: more is better."
         )
         lines = [Line(wording.parameter_name(name), one, style.GREEN) for name, one in correlations.items()]
-        title, axis = "Rank correlation with the score", "rank correlation"
-        figures.append(interval_figure(f"correlation-{grid.name}", title, caption, lines, axis, scale=1, zero=True))
+        title, axis = "Rank correlation with the score", ValueAxis("rank correlation", scale=1, marks_zero=True)
+        figures.append(interval_figure(f"correlation-{grid.name}", title, caption, lines, axis))
     return [Bullets(_importance_sentences(shares, correlations)), *figures]
-
-
-def _ranks(trials: list[Trial], name: str) -> list[float]:
-    """Values of an ordered parameter; two-valued ones are ordered too, if their values are numbers."""
-    values = [trial.settings[name] for trial in trials]
-    is_ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return [float(value) for value in values] if is_ordered else []
 
 
 def _importance_sentences(
@@ -149,18 +119,18 @@ def _importance_sentences(
     return sentences
 
 
-def _best_table(grid: Grid, trials: list[Trial]) -> Table:
-    by_score = sorted(zip(trials, grid.finished, strict=True), key=lambda pair: -pair[0].score)[:_BEST]
+def _best_table(grid: Grid, trials: list[CompletedTrial]) -> Table:
+    by_score = sorted(trials, key=lambda trial: -trial.score)[:_BEST]
     rows = [
         {
             "rank": rank,
             "trial": trial.index,
             "validation_f1": trial.score,
-            "test_accuracy": run.result.metrics["test"].accuracy,
-            "overfits": "yes" if run.result.overfit.overfits else "no",
+            "test_accuracy": trial.run.result.metrics["test"].accuracy,
+            "overfits": "yes" if trial.run.result.overfit.overfits else "no",
             **{name: wording.parameter_value(name, value) for name, value in trial.settings.items()},
         }
-        for rank, (trial, run) in enumerate(by_score, 1)
+        for rank, trial in enumerate(by_score, 1)
     ]
     columns = [
         blocks.count("#", "rank"),

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from report.analysis.cleanings import Pair, compare_cleanings
-from report.analysis.statistics import mcnemar
+from report.analysis.cleanings import CleaningComparison, Obstacle, compare_cleanings
 from report.build import build_report
 from report.read.load import load_study
 from report.read.predictions import read_scores
+from report.sections.names import classifier_name
+from report.statistics import mcnemar
 from sentiment.config import RunConfig
 from sentiment.run_dir import TWEETS_FILE, Results
 from tests.report.made_up import PARTS, Study
@@ -36,16 +37,15 @@ def _write(study: Study, seeds: list[int]) -> list[RunConfig]:
     return configs
 
 
-def _compare(study: Study) -> tuple[list[Pair], dict[str, list[str]], list[str]]:
-    loaded = load_study(study.results, ["words"])
-    return *compare_cleanings(loaded.grids[0], study.results, loaded.problems), loaded.problems
+def _compare(study: Study) -> CleaningComparison:
+    return compare_cleanings(load_study(study.results, ["words"]).grids[0], study.results)
 
 
 def _right(study: Study, config: RunConfig) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """Which test tweets a run has right."""
     (run,) = [run for run in load_study(study.results, []).runs if run.run_id == config.run_id]
-    assert run.finished
-    scores = read_scores(run.finished, "test")
+    assert run.completed
+    scores = read_scores(run.completed, "test")
     assert scores
     return scores.right(scores.model)
 
@@ -64,19 +64,22 @@ def _rewrite(path: Path, column: str, values: list[str]) -> None:
 
 def test_one_seed_is_tested_by_mcnemar_on_the_tweets_that_both_have(study: Study) -> None:
     kept, removed = _write(study, [1])
-    (net, baseline), refused, problems = _compare(study)
+    compared = _compare(study)
+    net, baseline = compared.gaps
     expected = mcnemar(_right(study, kept)[:-_EMPTIED], _right(study, removed))
     assert net.gap == expected
     assert net.by_seed == [expected]
     assert (net.gap.n, net.only_first, net.only_second) == (PARTS["test"] - _EMPTIED, _EMPTIED, 0)
-    assert (net.first, net.second) == ("stop words kept", "all stop words removed")
-    assert (baseline.model, baseline.by_seed, baseline.gap.value, baseline.gap.p) == ("linear baseline", [], 0.0, 1.0)
-    assert (refused, problems) == ({}, [])
+    assert net.pair.first == (("data.text.stop_words", "none"),)
+    assert net.pair.second == (("data.text.stop_words", "all"),)
+    assert baseline.pair.classifier.is_baseline
+    assert (baseline.by_seed, baseline.gap.value, baseline.gap.p) == ([], 0.0, 1.0)
+    assert (compared.refused, compared.problems) == ([], [])
 
 
 def test_several_seeds_count_with_the_share_that_has_a_tweet_right(study: Study) -> None:
     configs = _write(study, [1, 2, 3])
-    (net, _), _, _ = _compare(study)
+    net, _ = _compare(study).gaps
     right = [_right(study, config)[: PARTS["test"] - _EMPTIED].astype(float) for config in configs]
     differences = np.mean(right[:3], axis=0) - np.mean(right[3:], axis=0)
     assert net.gap.value == pytest.approx(differences.mean())
@@ -89,14 +92,14 @@ def test_several_seeds_count_with_the_share_that_has_a_tweet_right(study: Study)
 
 def test_tweets_are_found_again_wherever_they_stand(study: Study) -> None:
     _, removed = _write(study, [1])
-    (before, _), _, _ = _compare(study)
+    before, _ = _compare(study).gaps
     predictions, tweets = study.run_dir(removed, "words").predictions_file, _corpus(study, removed)
     rows = pq.read_table(predictions)["row"].to_numpy()
     turned = pq.read_table(tweets).take(pa.array(np.arange(len(rows))[::-1]))
     pq.write_table(turned, tweets)
     _rewrite(predictions, "row", (len(rows) - 1 - rows).tolist())
-    (after, _), _, _ = _compare(study)
-    assert after == before
+    after, _ = _compare(study).gaps
+    assert (after.gap, after.by_seed, after.q) == (before.gap, before.by_seed, before.q)
 
 
 def test_equal_ids_of_different_texts_are_not_taken_for_one_tweet(study: Study) -> None:
@@ -106,18 +109,19 @@ def test_equal_ids_of_different_texts_are_not_taken_for_one_tweet(study: Study) 
     first = PARTS["validation"]
     texts[first + 10 : first + 13] = ["another", "text", "altogether"]
     _rewrite(tweets, "text", texts)
-    (net, _), _, _ = _compare(study)
+    net, _ = _compare(study).gaps
     assert (net.gap.n, net.only_first, net.only_second) == (PARTS["test"] - _EMPTIED - 3, _EMPTIED + 3, 3)
 
 
 def test_seed_whose_predictions_are_lost_is_named_and_the_others_are_compared(study: Study) -> None:
     configs = _write(study, [1, 2])
     study.run_dir(configs[0], "words").predictions_file.unlink()
-    (net, baseline), refused, problems = _compare(study)
+    compared = _compare(study)
+    net, baseline = compared.gaps
     assert len(net.by_seed) == 1
-    assert "predictions.parquet" in problems[0]
+    assert "predictions.parquet" in compared.problems[0]
     assert baseline.gap.n == net.gap.n
-    assert refused == {}
+    assert compared.refused == []
 
 
 def test_corpora_that_are_not_here_are_told_and_the_rest_is_reported(study: Study, tmp_path: Path) -> None:
@@ -135,27 +139,27 @@ def test_seeds_of_an_edited_file_are_not_thrown_together(study: Study) -> None:
     record = run_dir.read_record()
     assert record
     run_dir.write_record(record.model_copy(update={"data_fingerprint": "f" * 64}))
-    pairs, refused, _ = _compare(study)
-    assert [pair.model for pair in pairs] == ["linear baseline"]
-    assert list(refused) == ["seeds were trained on different states of the file of tweets"]
+    compared = _compare(study)
+    assert [classifier_name(one.pair.classifier) for one in compared.gaps] == ["linear baseline"]
+    assert [obstacle for obstacle, _ in compared.refused] == [Obstacle.FILE_CHANGED]
 
 
 def test_corpora_without_ids_are_told(study: Study) -> None:
     kept, _ = _write(study, [1])
     tweets = _corpus(study, kept)
     pq.write_table(pq.read_table(tweets).drop_columns(["id"]), tweets)
-    pairs, refused, _ = _compare(study)
-    assert pairs == []
-    assert [len(which) for which in refused.values()] == [2]
+    compared = _compare(study)
+    assert compared.gaps == []
+    assert [obstacle for obstacle, _ in compared.refused] == [Obstacle.NO_CORPUS] * 2
 
 
 def test_corpora_without_a_common_tweet_are_told(study: Study) -> None:
     _, removed = _write(study, [1])
     tweets = _corpus(study, removed)
     _rewrite(tweets, "id", [f"other-{number}" for number in range(pq.read_table(tweets).num_rows)])
-    pairs, refused, _ = _compare(study)
-    assert pairs == []
-    assert list(refused) == ["they have no test tweet in common"]
+    compared = _compare(study)
+    assert compared.gaps == []
+    assert [obstacle for obstacle, _ in compared.refused] == [Obstacle.NO_COMMON_TWEET] * 2
 
 
 def test_only_one_setting_at_a_time_is_compared(study: Study) -> None:
@@ -167,8 +171,7 @@ def test_only_one_setting_at_a_time_is_compared(study: Study) -> None:
     ]
     for config in study.write_grid("words", "Which?", parameters, runs):
         study.complete(config, "words")
-    pairs, _, _ = _compare(study)
-    assert len([pair for pair in pairs if pair.by_seed]) == 4
+    assert len([one for one in _compare(study).gaps if one.by_seed]) == 4
 
 
 def test_elmo_and_plain_nets_on_different_corpora_meet_on_the_same_tweets(study: Study, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_trained_runs_become_a_report(trained_results: Results, tmp_path: Path) 
     assert done.stderr == ""
     text = (tmp_path / "my report" / "report.md").read_text(encoding="utf-8")
     best = max(
-        run.finished.result.metrics["validation"].f1 for run in load_study(trained_results, []).runs if run.finished
+        run.completed.result.metrics["validation"].f1 for run in load_study(trained_results, []).runs if run.completed
     )
     assert f"| {100 * best:.1f}" in text.replace("*", "")
     for heading in ("The answer", "Leaderboard", "RNN variants", "Self-attention", "Errors and calibration"):

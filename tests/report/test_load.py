@@ -1,31 +1,27 @@
-"""Run directories in every state, broken ones among them: all are named, and none stops the report."""
+"""Run directories in every state, damaged ones among them: all are named, and none stops the report."""
 
 import json
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from report.analysis.datasets import datasets
 from report.build import build_report
-from report.read.load import Run, load_study
-from sentiment.config_file import resolve
+from report.read.load import load_study
+from sentiment.config_file import load_config, resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.run_dir import Results, RunDir
+from sentiment.run_state import RUNNING
 from tests.report.made_up import BASE, Study, attempt, new_record
+from tests.small_runs import SMALL_RUN
+from tests.training.processes import count_rows, start, wait_until
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     """Empty."""
     return Study(Results(tmp_path / "results"))
-
-
-def _only_run(study: Study) -> Run:
-    (run,) = load_study(study.results, []).runs
-    return run
 
 
 def _report(study: Study, folder: Path) -> str:
@@ -45,24 +41,44 @@ def test_unknown_grid_is_refused_with_those_that_there_are(invented: Results) ->
 
 def test_every_state_is_told(invented: Results) -> None:
     runs = load_study(invented, ["rnn"]).runs
-    assert [run.state for run in runs] == ["completed"] * 8 + ["failed", "stopped", "interrupted", "missing"]
-    assert [run.detail for run in runs[8:]] == [
+    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "CANCELLED", "LOST", "PLANNED"]
+    assert [run.state.reason for run in runs[8:]] == [
         "DivergedError: the loss ran away",
-        "signal: SIGTERM",
+        "saved and stopped: SIGTERM",
         "its process on node-1 died without a word",
-        "has not begun",
+        "",
     ]
 
 
-def test_run_whose_lock_has_a_heartbeat_is_running(study: Study) -> None:
+def test_killed_run_is_lost_at_once_and_nowhere_running(tweets_file: Path, tmp_path: Path) -> None:
+    config_file = tmp_path / "endless.yaml"
+    endless = {
+        "data": {"source": str(tweets_file)},
+        "training": {"epochs": 100_000, "early_stopping": {"patience": None}},
+    }
+    with open(config_file, "w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(SMALL_RUN | endless, file)
+    results = Results(tmp_path / "results")
+    run_dir = results.run_dir(load_config(config_file).run_id)
+    process = start(config_file, results.root)
+    try:
+        assert wait_until(lambda: count_rows(run_dir) > 0, process)
+        assert [run.state.state for run in load_study(results, []).runs] == [RUNNING]
+    finally:
+        process.kill()
+        process.communicate()
+    assert run_dir.lock_file.read_text() != ""
+    build_report(results, [], tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "1 of 1 run has no result: 1 lost." in text
+    assert "running" not in text
+
+
+def test_run_that_saved_before_its_time_limit_is_timed_out(study: Study, tmp_path: Path) -> None:
     run_dir = study.run_dir(config := resolve(BASE, {}, "base"))
     run_dir.create(config)
-    run_dir.write_record(new_record(config, attempts=[attempt(end=None, reason=None, last_step=None)]))
-    run_dir.lock_file.write_text("{}")
-    assert _only_run(study).state == "running"
-    long_ago = time.time() - 3600
-    os.utime(run_dir.lock_file, (long_ago, long_ago))
-    assert _only_run(study).state == "interrupted"
+    run_dir.write_record(new_record(config, attempts=[attempt(reason="deadline", detail="300 s are left")]))
+    assert "| timed out | saved and stopped: 300 s are left |" in _report(study, tmp_path / "out")
 
 
 def test_study_without_any_result_says_so(study: Study, tmp_path: Path) -> None:
@@ -70,7 +86,7 @@ def test_study_without_any_result_says_so(study: Study, tmp_path: Path) -> None:
     text = _report(study, tmp_path / "out")
     assert "No run is completed yet, so there is no answer yet." in text
     assert "None of its 2 runs is completed." in text
-    assert "2 of 2 runs have no result: 2 missing." in text
+    assert "2 of 2 runs have no result: 2 planned." in text
 
 
 def _truncate(path: Path) -> None:
@@ -98,17 +114,17 @@ def _delete(path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__.strip("_"),
 )
-def test_broken_run_is_named_and_the_others_are_reported(
+def test_damaged_run_is_named_and_the_others_are_reported(
     study: Study, tmp_path: Path, damage: Callable[[Path], None], file: str, message: str
 ) -> None:
     good, bad = (study.complete(resolve(BASE, {"seed": seed}, "base")) for seed in (1, 2))
     damage(bad.path / file)
     states = {run.run_id: run for run in load_study(study.results, []).runs}
-    assert states[good.path.name].state == "completed"
-    assert states[bad.path.name].state == "broken"
-    assert message in states[bad.path.name].detail
+    assert states[good.path.name].state.state == "COMPLETED"
+    assert states[bad.path.name].state.state == "FAILED"
+    assert message in states[bad.path.name].state.reason
     text = _report(study, tmp_path / "out")
-    assert "1 of 2 runs have no result: 1 broken." in text
+    assert "1 of 2 runs has no result: 1 failed." in text
     assert message.replace("_", r"\_") in text.split("What could not be read")[1]
 
 
@@ -158,21 +174,3 @@ def test_texts_that_are_not_on_this_machine_are_missed_with_a_word(study: Study,
     text = _report(study, tmp_path / "out")
     assert "so mistakes and groups can't be shown" in text
     assert "Confusion matrices" in text
-
-
-@pytest.mark.parametrize(
-    ("source", "record", "is_sentiment140"),
-    [
-        ("my/sentiment140.csv", {"dataset": "table"}, False),
-        ("my/sentiment140.csv", {}, False),
-        ("my/tweets.csv", {"dataset": "sentiment140"}, True),
-        ("sentiment140", {"dataset": "sentiment140"}, True),
-        ("sentiment140", {}, True),
-    ],
-)
-def test_data_set_of_a_run_is_known_by_its_record(
-    study: Study, source: str, record: dict[str, str], is_sentiment140: bool
-) -> None:
-    study.complete(resolve(BASE, {"data.source": source}, "base"), **record)
-    (dataset,) = datasets(load_study(study.results, []))
-    assert dataset.is_sentiment140 == is_sentiment140

@@ -1,1 +1,1 @@
-"""Charts: one style, safe for colour-blind readers, the same bytes for the same numbers."""
+"""The figures, drawn by matplotlib (the heatmap by a template) as SVG; each takes plain values and gives a `Figure`."""

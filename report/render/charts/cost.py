@@ -1,4 +1,4 @@
-"""What accuracy costs, and what ELMo's layers weigh."""
+"""What accuracy costs, and the weights of ELMo's layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from report.render.charts import style
 
 @dataclass(frozen=True)
 class Costly:
-    """One run: what it took and what it gave."""
+    """One run: what it took and what it reached."""
 
     group: str
     minutes: float
@@ -21,7 +21,7 @@ class Costly:
 
 
 def cost_figure(name: str, alt: str, caption: str, runs: Sequence[Costly], unit: str) -> Figure:
-    """Accuracy over minutes, on a log axis; hollow where vectors were computed anew for every batch."""
+    """Accuracy over minutes on a logarithmic axis; hollow where vectors were computed anew for every batch."""
     groups = dict(zip(dict.fromkeys(run.group for run in runs), style.COLOURS * len(runs), strict=False))
 
     def paint(drawing: Drawing) -> None:
@@ -49,7 +49,12 @@ def cost_figure(name: str, alt: str, caption: str, runs: Sequence[Costly], unit:
 
 
 def mixture_figure(name: str, alt: str, caption: str, names: list[str], weights: list[list[float]]) -> Figure:
-    """The share of each of ELMo's layers in every run that mixes them; weights are (run, layer)."""
+    """The weight of each of ELMo's layers in every run that mixes them.
+
+    Args:
+        names: of the runs.
+        weights: by (run, layer), from the context-free layer to the top.
+    """
     layers = ("context-free", "first LSTM layer", "top LSTM layer")
 
     def paint(drawing: Drawing) -> None:

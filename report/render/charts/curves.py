@@ -18,15 +18,16 @@ _PARTS = {"train": (style.ORANGE, "--", "training"), "validation": (style.BLUE, 
 
 @dataclass(frozen=True)
 class Curves:
-    """One run's rows of the metric log, one an epoch."""
+    """One run's learning curves."""
 
     name: str
     epochs: Sequence[dict[str, Any]]
+    """For each epoch its number (`epoch`), and by part (`train`, `validation`) the metrics."""
     best_epoch: int
 
 
 def full_curves(name: str, alt: str, caption: str, curves: Curves) -> Figure:
-    """All metrics of one run, large."""
+    """All metrics of one run in large panels."""
 
     def paint(drawing: Drawing) -> None:
         panels = drawing.subplots(2, 3)
@@ -43,7 +44,7 @@ def full_curves(name: str, alt: str, caption: str, curves: Curves) -> Figure:
 
 
 def small_multiples(name: str, alt: str, caption: str, many: list[Curves]) -> Figure:
-    """A row of small panels for each run; a column shares its axis, so that runs can be compared."""
+    """A row of small panels for each run; the panels of a column share their axis, so that runs can be compared."""
 
     def paint(drawing: Drawing) -> None:
         panels = drawing.subplots(len(many), len(METRICS), sharex=True, sharey="col", squeeze=False)
@@ -90,14 +91,14 @@ def _draw_metric(axes: Axes, curves: Curves, metric: str) -> None:
 
 @dataclass(frozen=True)
 class AccuracyCurves:
-    """Validation accuracy over epochs, one list a run."""
+    """Validation accuracy epoch by epoch, in a list for each run."""
 
     name: str
     runs: list[list[float]]
 
 
 def progress_figure(name: str, alt: str, caption: str, groups: list[AccuracyCurves]) -> Figure:
-    """Thin lines for runs, and a thick one for the mean of those that are still training."""
+    """A thin line for each run, and a thick one for the mean of those that were still training."""
 
     def paint(drawing: Drawing) -> None:
         axes = drawing.subplots()

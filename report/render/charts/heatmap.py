@@ -1,4 +1,4 @@
-"""Tweets with their tokens shaded by the attention that each hop pays them."""
+"""Tweets whose tokens are shaded by the attention that each hop pays to them."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from report.render.charts import style
 from report.render.markdown import visible
 from report.render.wording import shortened
 
-# A token with this many times the weight of an even distribution has the full colour.
+# A token with at least this many times the weight of an even distribution has the full colour.
 FULL = 4
 
 _SIZE, _PAD, _GAP, _LINE = 10, 2, 3, 17
@@ -47,7 +47,7 @@ class _Line:
 
 
 def heatmap_figure(name: str, alt: str, caption: str, tweets: Sequence[Attended]) -> Figure:
-    """A line for each hop and one for their mean; full colour is `FULL` times an even share of the weight, or more."""
+    """A line for each hop of a tweet and one for their mean; the full colour begins at `FULL` times an even share."""
     lines: list[_Line] = []
     for tweet in tweets:
         _add_tweet(lines, tweet)
@@ -75,7 +75,7 @@ def _add_tweet(lines: list[_Line], tweet: Attended) -> None:
 
 
 def _wrapped(tokens: Sequence[str], weights: Sequence[float]) -> Iterator[list[_Cell]]:
-    """Cells of one hop, line by line."""
+    """The cells of one hop, line by line."""
     line: list[_Cell] = []
     x = float(_LABEL_WIDTH)
     shown = [shortened(visible(token), _LONGEST_TOKEN) for token in tokens[:_MOST_TOKENS]]
@@ -90,5 +90,5 @@ def _wrapped(tokens: Sequence[str], weights: Sequence[float]) -> Iterator[list[_
 
 
 def _columns(token: str) -> int:
-    """Monospaced columns: wide characters, emoji among them, take two."""
+    """Width in monospaced columns: wide characters, emoji among them, take two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in token) or 1

@@ -1,12 +1,12 @@
-"""Values with their intervals on one axis: who is better, and how sure that is."""
+"""Values with their intervals on one axis: which is better, and how sure that is."""
 
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure as Drawing
 
-from report.analysis.statistics import Estimate
 from report.render.blocks import Figure
 from report.render.charts import style
+from report.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,25 @@ class Line:
     """Drawn hollow: measured by others."""
 
 
-def interval_figure(
-    name: str, alt: str, caption: str, lines: list[Line], axis: str, scale: float = 100, zero: bool = False
-) -> Figure:
-    """A dot with its interval for each line, the first on top.
+@dataclass(frozen=True)
+class ValueAxis:
+    """The horizontal axis of the figure."""
 
-    Args:
-        axis: what the horizontal axis measures, with its unit.
-        scale: what values are multiplied by; shares become per cent.
-        zero: whether to mark no difference.
-    """
+    title: str
+    """What it measures, with its unit."""
+    scale: float = 100
+    """What values are multiplied by: shares become per cent."""
+    marks_zero: bool = False
+
+
+def interval_figure(name: str, alt: str, caption: str, lines: list[Line], axis: ValueAxis) -> Figure:
+    """A dot with its interval for each line, the first on top."""
+    scale = axis.scale
 
     def paint(drawing: Drawing) -> None:
         axes = drawing.subplots()
         style.grid_along(axes, "x")
-        if zero:
+        if axis.marks_zero:
             axes.axvline(0, color=style.MUTED, linewidth=1)
         for place, line in enumerate(lines):
             of_line = line.estimate
@@ -47,7 +51,7 @@ def interval_figure(
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_ylim(len(lines) - 0.6, -0.9)
-        axes.set_xlabel(axis)
+        axes.set_xlabel(axis.title)
         axes.margins(x=0.06)
 
     return style.draw(name, alt, caption, (4.2, 0.6 + 0.44 * len(lines)), paint)

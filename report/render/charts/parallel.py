@@ -1,4 +1,4 @@
-"""Parallel coordinates: one line a trial through the values of its settings to its score."""
+"""Parallel coordinates: one line for each trial, through the values of its settings to its score."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,14 @@ from matplotlib.figure import Figure as Drawing
 from report.render import wording
 from report.render.blocks import Figure
 from report.render.charts import style
+from report.statistics import is_logarithmic
 
 _JITTER = 0.018
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a random search."""
+    """One trial of a random search."""
 
     index: int
     settings: dict[str, Any]
@@ -28,7 +29,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Axis:
-    """Where the values of a parameter stand, from 0 (bottom) to 1."""
+    """Where the values of a parameter stand, from 0 (bottom) to 1 (top)."""
 
     title: str
     ticks: list[tuple[float, str]]
@@ -36,7 +37,12 @@ class _Axis:
 
 
 def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], score: str) -> Figure:
-    """Best trials last, so that they lie on top; pointing at one fades the others and names it."""
+    """A line for each trial, the best on top; pointing at one fades the others and names it.
+
+    Args:
+        trials: all with the same settings.
+        score: what the score is called.
+    """
     axes = [_axis(parameter, trials) for parameter in trials[0].settings]
     low, high = (pick(trial.score for trial in trials) for pick in (min, max))
     norm = Normalize(low, high if high > low else low + 1e-9)
@@ -61,12 +67,6 @@ def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], 
     return style.draw(name, alt, caption, (1.9 + 1.25 * len(axes), 4.2), paint, titles)
 
 
-def is_logarithmic(values: Sequence[Any]) -> bool:
-    """Whether numbers span so much that ratios count: learning rates, for example."""
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    return len(numbers) == len(values) and min(numbers) > 0 and max(numbers) / min(numbers) >= 8
-
-
 def _axis(parameter: str, trials: Sequence[Trial]) -> _Axis:
     values = sorted({trial.settings[parameter] for trial in trials}, key=lambda value: (str(type(value)), value))
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
@@ -83,7 +83,7 @@ def _axis(parameter: str, trials: Sequence[Trial]) -> _Axis:
 
 
 def _score_axis(score: str, norm: Normalize) -> _Axis:
-    values = [norm.vmin + step / 4 * (norm.vmax - norm.vmin) for step in range(5)]  # type: ignore[operator]
+    values = [norm.vmin + quarter / 4 * (norm.vmax - norm.vmin) for quarter in range(5)]  # type: ignore[operator]
     return _Axis(f"{score}\n(%)", [(float(norm(value)), wording.percent(value)) for value in values], {})
 
 
@@ -96,7 +96,7 @@ def _draw_axis(panel: Axes, place: int, axis: _Axis) -> None:
 
 
 def _jitter(index: int, place: int) -> float:
-    """A little, and always the same, so that trials with equal settings can be seen side by side."""
+    """A small shift that depends on the trial and the axis, so that trials with equal settings stay visible."""
     return _JITTER * (2 * math.modf((index + 1) * (place + 1) * 0.618033988749895)[0] - 1)
 
 

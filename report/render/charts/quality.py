@@ -1,4 +1,4 @@
-"""Of one run, tweet by tweet: confusion, ROC and precision-recall, reliability, scores by group."""
+"""How one run does on single tweets: confusion, ROC and precision-recall, reliability, accuracy by group."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,17 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from report.analysis.statistics import Estimate
 from report.render import wording
 from report.render.blocks import Figure
 from report.render.charts import style
-from sentiment.records import LABELS
+from report.statistics import Estimate
 
 _SHADES = ((0.94, 0.96, 0.98), (0.0, 0.45, 0.70))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A line with its name, of points of shape (n,)."""
+    """A line with its name; its points are two arrays of shape (n,)."""
 
     name: str
     x: npt.NDArray[np.float64]
@@ -27,20 +26,25 @@ class Curve:
 
 
 def confusion_figure(
-    name: str, alt: str, caption: str, matrices: Sequence[tuple[str, npt.NDArray[np.int64]]]
+    name: str, alt: str, caption: str, matrices: Sequence[tuple[str, npt.NDArray[np.int64]]], labels: Sequence[str]
 ) -> Figure:
-    """Counts and, of each label's tweets, rates; side by side for each model. Matrices are (label, answer)."""
+    """Counts, and rates of each label's tweets, side by side for each model.
+
+    Args:
+        matrices: names of models, and their counts by (label, answer).
+        labels: names of the labels, in the order of the counts.
+    """
 
     def paint(drawing: Drawing) -> None:
         for axes, (title, counts) in zip(drawing.subplots(1, len(matrices), squeeze=False)[0], matrices, strict=True):
-            _draw_matrix(axes, counts)
+            _draw_matrix(axes, counts, labels)
             axes.set_title(title)
         drawing.tight_layout(w_pad=2)
 
     return style.draw(name, alt, caption, (3.1 * len(matrices), 2.7), paint)
 
 
-def _draw_matrix(axes: Axes, counts: npt.NDArray[np.int64]) -> None:
+def _draw_matrix(axes: Axes, counts: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
     rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     light, dark = (np.array(shade) for shade in _SHADES)
     axes.imshow(light + rates[..., None] * (dark - light))
@@ -50,7 +54,7 @@ def _draw_matrix(axes: Axes, counts: npt.NDArray[np.int64]) -> None:
         colour = "white" if rate > 0.5 else "#1d2734"  # on its own shade, whatever the page's theme
         axes.text(answer, label, text, ha="center", va="center", color=colour, fontsize=10)
     for axis, what in ((axes.xaxis, "answer"), (axes.yaxis, "label")):
-        axis.set_ticks([0, 1], LABELS)
+        axis.set_ticks(range(len(labels)), labels)
         axis.set_label_text(what)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -79,25 +83,25 @@ def ranking_figure(
 
 @dataclass(frozen=True)
 class Reliability:
-    """Tweets in groups of similar probability: what was said, and how many are positive."""
+    """Tweets of one model in groups of similar probability: the mean probability, and the share that is positive."""
 
     name: str
-    said: list[float]
-    positive: list[Estimate]
+    predicted: list[float]
+    observed: list[Estimate]
 
 
 def reliability_figure(name: str, alt: str, caption: str, models: Sequence[Reliability]) -> Figure:
-    """On the diagonal probabilities mean what they say."""
+    """Observed shares over predicted probabilities; on the diagonal probabilities mean what they say."""
 
     def paint(drawing: Drawing) -> None:
         axes = drawing.subplots()
         axes.plot([0, 100], [0, 100], ":", color=style.MUTED, label="perfect")
         for colour, model in zip((style.BLUE, style.ORANGE), models, strict=True):
-            said = [100 * value for value in model.said]
-            for x, share in zip(said, model.positive, strict=True):
+            predicted = [100 * value for value in model.predicted]
+            for x, share in zip(predicted, model.observed, strict=True):
                 axes.plot([x, x], [100 * (share.low or 0), 100 * (share.high or 0)], color=colour, linewidth=1)
-            shares = [100 * share.value for share in model.positive]
-            axes.plot(said, shares, "o-", markersize=4, color=colour, label=model.name)
+            shares = [100 * share.value for share in model.observed]
+            axes.plot(predicted, shares, "o-", markersize=4, color=colour, label=model.name)
         axes.set(xlabel="mean probability of positive (%)", ylabel="positive tweets (%)", xlim=(0, 100), ylim=(0, 100))
         axes.legend(loc="upper left")
 
@@ -107,7 +111,13 @@ def reliability_figure(name: str, alt: str, caption: str, models: Sequence[Relia
 def groups_figure(
     name: str, alt: str, caption: str, axis: str, groups: Sequence[str], models: Sequence[tuple[str, list[Estimate]]]
 ) -> Figure:
-    """Accuracy with its interval by group of tweets."""
+    """Accuracy with its interval by group of tweets.
+
+    Args:
+        axis: what the groups are made by.
+        groups: their names.
+        models: names of models, and their accuracy in each group.
+    """
 
     def paint(drawing: Drawing) -> None:
         axes = drawing.subplots()

@@ -1,4 +1,4 @@
-"""The one look of all figures, and how a drawing becomes a reproducible SVG that follows the page's theme."""
+"""The look that all figures share, and how a drawing becomes a reproducible SVG that follows the page's theme."""
 
 import io
 import re
@@ -16,7 +16,7 @@ INK, MUTED, GRID, PAPER = "#1d2733", "#5b6675", "#dfe4ea", "#fefefe"
 # Okabe and Ito's colours, which colour-blind readers can tell apart too.
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
-# How a page with a theme of its own names the neutral ones.
+# The neutral colours by the names that they have in the page's theme.
 THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: "var(--card)"}
 
 _STYLE: dict[Any, Any] = {
@@ -58,8 +58,13 @@ Paint = Callable[[Drawing], None]
 def draw(
     name: str, alt: str, caption: str, size: tuple[float, float], paint: Paint, titles: Mapping[str, str] | None = None
 ) -> Figure:
-    """Let `paint` fill a drawing of `size` (inches); `titles` show when artists of these ids are pointed at."""
-    # A salt for each figure, so that ids of two figures on one page differ, and those of one never change.
+    """A figure that `paint` has drawn.
+
+    Args:
+        size: width and height in inches.
+        titles: by the id of an artist, what is shown when it is pointed at.
+    """
+    # With a salt for each figure, the ids of two figures on one page differ, and those of one figure never change.
     with rc_context({**_STYLE, "svg.hashsalt": name}):
         drawing = Drawing(figsize=size)
         paint(drawing)
@@ -72,6 +77,6 @@ def draw(
 
 
 def grid_along(axes: Axes, axis: str) -> None:
-    """Lines across one axis only."""
+    """Draw grid lines for one axis only."""
     axes.grid(visible=False)
     axes.grid(visible=True, axis=axis)  # type: ignore[arg-type]

@@ -1,8 +1,12 @@
-"""How sure a number is: intervals and tests, all of them from scipy. Shares are fractions, intervals are of 95 %."""
+"""How sure a number is: intervals and tests, all of them from scipy. Shares are fractions, intervals are of 95 %.
+
+Knows nothing of runs or of output, so that every package of the report may import it.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,18 +14,19 @@ import numpy.typing as npt
 from sentiment.records import Metrics
 
 LEVEL = 0.95
-# At which a difference counts as shown.
+# Below this p-value a difference counts as shown.
 ALPHA = 0.05
 
+# One truth value for each tweet, of shape (n,).
 Flags = npt.NDArray[np.bool_]
 _RESAMPLES = 2000
-# Equal values differ by this much at most once they are sums and quotients of floating-point numbers.
+# Sums and quotients of equal floating-point values differ by no more than this.
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval; the bounds are None where nothing is known about the spread."""
+    """A value with its interval, from `n` observations; the bounds are None where the spread is unknown."""
 
     value: float
     low: float | None
@@ -30,27 +35,30 @@ class Estimate:
 
     @property
     def half_width(self) -> float | None:
-        """Of the interval."""
+        """Half the width of the interval; None without one."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """A difference with the p-value of the test that it is zero."""
+    """A difference, with the p-value of the hypothesis that it is zero; None where that cannot be tested."""
 
     p: float | None = None
 
 
 @dataclass(frozen=True)
 class McNemar(Difference):
-    """Two classifiers on the same `n` tweets: how many only the first, and only the second, has right."""
+    """The difference in accuracy of two classifiers on the same `n` tweets.
+
+    `only_first` and `only_second` count the tweets that just one of the two classifies correctly.
+    """
 
     only_first: int = 0
     only_second: int = 0
 
 
 def wilson(right: int, n: int) -> Estimate:
-    """A share of `n` with Wilson's interval."""
+    """The share `right / n` with Wilson's score interval (Wilson 1927)."""
     from scipy.stats import binomtest
 
     bounds = binomtest(right, n).proportion_ci(LEVEL, method="wilson")
@@ -58,14 +66,15 @@ def wilson(right: int, n: int) -> Estimate:
 
 
 def measured_accuracy(metrics: Metrics) -> Estimate:
-    """As a run wrote it down, with Wilson's interval."""
+    """The accuracy that a run recorded, with its Wilson interval."""
     return Estimate(metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high, metrics.n)
 
 
 def mcnemar(first: Flags, second: Flags) -> McNemar:
-    """Whether one classifier is right more often: the exact test on the tweets where just one of them is.
+    """The exact McNemar test (McNemar 1947): a binomial test on the tweets that just one classifier has right.
 
-    The interval is Clopper and Pearson's of the share among those tweets, so that it agrees with the test.
+    `first` and `second` are the tweets that each has right. The interval follows from Clopper and Pearson's for the
+    first one's share of the discordant tweets, so that it agrees with the test.
     """
     from scipy.stats import binomtest
 
@@ -80,14 +89,14 @@ def mcnemar(first: Flags, second: Flags) -> McNemar:
 
 
 def false_discovery_control(p_values: Sequence[float]) -> list[float]:
-    """Adjusted so that, of all that stay below a limit, at most that share is expected to be false (BH)."""
+    """q-values by Benjamini and Hochberg (1995), in the order of `p_values`."""
     from scipy.stats import false_discovery_control as adjust
 
     return [float(q) for q in adjust(p_values)] if p_values else []
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """The mean with Student's interval; without bounds where all values are equal, or there is only one."""
+    """The mean with Student's interval; without bounds if there is one value only or all values are equal."""
     from scipy import stats
 
     centre, n = float(np.mean(values)), len(values)
@@ -101,12 +110,12 @@ def mean(values: Sequence[float]) -> Estimate:
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """Standard deviation of a sample; None for a single value."""
+    """Sample standard deviation; None for a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def paired_difference(differences: Sequence[float]) -> Difference:
-    """Mean of differences between matched runs, with Student's interval and the p-value of the paired t-test."""
+    """Mean of differences between pairs, with Student's interval and the p-value of the paired t-test."""
     from scipy import stats
 
     of_mean = mean(differences)
@@ -117,10 +126,10 @@ def paired_difference(differences: Sequence[float]) -> Difference:
 
 
 def f1_difference(labels: Flags, first: Flags, second: Flags) -> Difference:
-    """F1 of the positive class, first minus second, with the percentile interval of the bootstrap over tweets.
+    """F1 of the positive class for two classifiers' answers, first less second, with a percentile bootstrap interval.
 
-    F1 depends only on how many tweets fall into each of the eight cells of label, first and second answer, and
-    drawing tweets with replacement draws these counts from a multinomial distribution: the same bootstrap, in
+    F1 depends only on how many tweets fall into each of the eight cells of label, first and second answer. Drawing
+    tweets with replacement draws these counts from a multinomial distribution, so that this is the same bootstrap, in
     milliseconds for any number of tweets.
     """
     cells = np.bincount(4 * labels.astype(int) + 2 * first.astype(int) + second.astype(int), minlength=8)
@@ -130,7 +139,7 @@ def f1_difference(labels: Flags, first: Flags, second: Flags) -> Difference:
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Difference:
-    """Spearman's rank correlation, with Fisher's interval on the ranks and its p-value."""
+    """Spearman's rank correlation, with Fisher's interval on the ranks, and its p-value."""
     from scipy.stats import pearsonr, rankdata
 
     result = pearsonr(rankdata(x), rankdata(y))
@@ -138,20 +147,26 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Difference:
     return Difference(float(result.statistic), float(bounds.low), float(bounds.high), len(x), float(result.pvalue))
 
 
+def is_shown(difference: Difference, q: float | None = None) -> bool:
+    """Whether a difference counts as shown; `q` is its p-value adjusted for the number of comparisons."""
+    p = difference.p if q is None else q
+    return p is not None and not math.isnan(p) and p < ALPHA
+
+
+def is_logarithmic(values: Sequence[Any]) -> bool:
+    """Whether the values are positive numbers that span so much that their ratios matter, as of learning rates."""
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return len(numbers) == len(values) and min(numbers) > 0 and max(numbers) / min(numbers) >= 8
+
+
 def _f1_gap(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Of counts (draws, 8), in the order of label, first, second."""
+    """F1 of the first answers less that of the second; `cells` counts (draws, 8) in the order label, first, second."""
     counts = cells.reshape(-1, 2, 2, 2)
     return _f1(counts.sum(axis=3)) - _f1(counts.sum(axis=2))
 
 
 def _f1(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Of counts (draws, label, answer)."""
+    """F1 of the positive class; `counts` is (draws, label, answer)."""
     hits = counts[:, 1, 1]
     either = 2 * hits + counts[:, 0, 1] + counts[:, 1, 0]
     return np.asarray(2 * hits / np.maximum(either, 1), np.float64)
-
-
-def is_shown(difference: Difference, q: float | None = None) -> bool:
-    """Whether a difference counts as shown; `q` is its p-value adjusted for the number of comparisons."""
-    p = difference.p if q is None else q
-    return p is not None and not math.isnan(p) and p < ALPHA

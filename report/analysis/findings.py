@@ -1,0 +1,133 @@
+"""All that the sections say, computed from the run directories before any section is written."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from report.analysis.common_tweets import Matcher
+from report.analysis.datasets import Configuration, Dataset, datasets_of
+from report.analysis.grids import GridFindings, analyse_grid
+from report.read.curves import LearningCurve, read_curve
+from report.read.load import CompletedRun, Study, read_each
+from report.read.predictions import AttentionSample, Scores, read_attention, read_scores
+from report.read.tweets import Tweets, read_counts, read_tweets
+from report.statistics import McNemar
+from sentiment.run_dir import Results
+
+
+@dataclass(frozen=True)
+class BestRun:
+    """The run that the answer names."""
+
+    configuration: Configuration
+    curve: LearningCurve | None
+    scores: Scores | None
+    """Of the test part."""
+    tweets: Tweets | None
+    """Those of the scores; None where their corpus is not on this machine."""
+
+    @property
+    def run(self) -> CompletedRun:
+        """The configuration's best seed."""
+        return self.configuration.chosen
+
+
+@dataclass(frozen=True)
+class AttentionFindings:
+    """The best configuration with self-attention, and what it looks at."""
+
+    configuration: Configuration
+    samples: list[AttentionSample]
+
+
+@dataclass(frozen=True)
+class ElmoGain:
+    """The best run with ELMo against the best one without."""
+
+    with_elmo: CompletedRun
+    without: CompletedRun
+    gap: McNemar | None
+    """Accuracy with ELMo less that without, on the test tweets that both have; None if these cannot be matched."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the runs show."""
+
+    study: Study
+    datasets: list[Dataset]
+    """The one with most runs first: it is the one that the answer is about."""
+    grids: list[GridFindings]
+    best: BestRun | None
+    attention: AttentionFindings | None
+    elmo_gain: ElmoGain | None
+    counts: dict[str, dict[str, Any] | None]
+    """By the fingerprint of a corpus, how many tweets it kept and dropped; None where it is not on this machine."""
+    problems: list[str]
+    """What could not be read, by name; everything else is reported without it."""
+
+    @property
+    def main(self) -> Dataset | None:
+        """The data set that the answer is about; None while no run is completed."""
+        return self.datasets[0] if self.datasets else None
+
+
+def analyse(study: Study) -> Findings:
+    """Read and compare everything that the sections report."""
+    completed = [run.completed for run in study.runs if run.completed]
+    datasets = datasets_of(completed)
+    grids = [analyse_grid(grid, study.results) for grid in study.grids]
+    main = datasets[0] if datasets else None
+    best, of_best = _best_run(main, study.results) if main else (None, [])
+    attention, of_attention = _attention(main) if main else (None, [])
+    corpora = {run.record.data_fingerprint: run for run in completed}
+    parts: Iterable[Dataset | GridFindings] = (*datasets, *grids)
+    found = [*study.problems, *(problem for part in parts for problem in part.problems), *of_best, *of_attention]
+    return Findings(
+        study=study,
+        datasets=datasets,
+        grids=grids,
+        best=best,
+        attention=attention,
+        elmo_gain=_elmo_gain(main, study.results) if main else None,
+        counts={name: read_counts(run, study.results) for name, run in corpora.items()},
+        problems=list(dict.fromkeys(found)),
+    )
+
+
+def _best_run(dataset: Dataset, results: Results) -> tuple[BestRun | None, list[str]]:
+    if dataset.best is None:
+        return None, []
+    run = dataset.best.chosen
+    curves, of_curve = read_each([run], read_curve)
+    found, of_scores = read_each([run], lambda run: read_scores(run, "test"))
+    scores = found.get(run.run_id)
+    tweets = read_tweets(scores, results) if scores else None
+    return BestRun(dataset.best, curves.get(run.run_id), scores, tweets), [*of_curve, *of_scores]
+
+
+def _attention(dataset: Dataset) -> tuple[AttentionFindings | None, list[str]]:
+    best = next((one for one in dataset.configurations if one.config.model.pooling == "attention"), None)
+    if best is None:
+        return None, []
+    samples, problems = read_each([best.chosen], read_attention)
+    return AttentionFindings(best, samples.get(best.chosen.run_id, [])), problems
+
+
+def _elmo_gain(dataset: Dataset, results: Results) -> ElmoGain | None:
+    usable = [one for one in dataset.configurations if not one.is_random]
+    with_elmo = next((one.chosen for one in usable if one.config.elmo), None)
+    without = next((one.chosen for one in usable if not one.config.elmo), None)
+    if with_elmo is None or without is None:
+        return None
+    return ElmoGain(with_elmo, without, _gap(with_elmo, without, results))
+
+
+def _gap(first: CompletedRun, second: CompletedRun, results: Results) -> McNemar | None:
+    """None if predictions cannot be read (a problem that the data set names) or the tweets cannot be matched."""
+    found, _ = read_each((first, second), lambda run: read_scores(run, "test"))
+    of_first, of_second = found.get(first.run_id), found.get(second.run_id)
+    common = Matcher(results).common(of_first, of_second) if of_first and of_second else None
+    if not (of_first and of_second and common and common.n):
+        return None
+    return common.mcnemar(of_first.right(of_first.model), of_second.right(of_second.model))

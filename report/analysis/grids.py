@@ -1,0 +1,83 @@
+"""What a grid shows: which kind of question it asks, and what its runs answer."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from report.analysis.cleanings import CleaningComparison, compare_cleanings
+from report.analysis.datasets import Configuration, configurations_of, group_by_tweets
+from report.analysis.effects import Effect, effects_of, varying
+from report.analysis.search import Search, analyse_search
+from report.read.curves import LearningCurve, read_curve
+from report.read.load import Grid, read_each
+from sentiment.run_dir import Results
+
+_MOST_CURVES = 6
+
+
+class Kind(Enum):
+    """What a grid is about, which decides the section that it belongs to."""
+
+    SEARCH = auto()
+    ELMO = auto()
+    ATTENTION = auto()
+    CLEANING = auto()
+    VARIANTS = auto()
+
+
+@dataclass(frozen=True)
+class GridFindings:
+    """What a grid shows."""
+
+    grid: Grid
+    kind: Kind
+    effects: list[Effect]
+    best: list[Configuration]
+    """Its best configurations whose curves are drawn, on the set of tweets with most runs."""
+    curves: dict[str, LearningCurve]
+    """By run id: of the best configurations' chosen runs, and of all runs of a grid about attention."""
+    cleaning: CleaningComparison | None
+    """Only of a grid about cleaning."""
+    search: Search | None
+    """Only of a random search."""
+    problems: list[str]
+    """What cannot be read, by name."""
+
+
+def analyse_grid(grid: Grid, results: Results) -> GridFindings:
+    """Compare the runs of a grid, as its kind of question demands."""
+    kind = kind_of(grid)
+    best = [] if kind is Kind.SEARCH else _best_configurations(grid)
+    drawn = [one.chosen for one in best]
+    curves, problems = read_each(grid.completed if kind is Kind.ATTENTION else drawn, read_curve)
+    cleaning = compare_cleanings(grid, results) if kind is Kind.CLEANING else None
+    return GridFindings(
+        grid=grid,
+        kind=kind,
+        effects=[] if kind is Kind.SEARCH else effects_of(grid.completed),
+        best=best,
+        curves=curves,
+        cleaning=cleaning,
+        search=analyse_search(grid) if kind is Kind.SEARCH else None,
+        problems=[*problems, *(cleaning.problems if cleaning else [])],
+    )
+
+
+def kind_of(grid: Grid) -> Kind:
+    """The kind by the plan's method, else by the parameters that differ between the runs; names have no say."""
+    if grid.plan and grid.plan.method == "random":
+        return Kind.SEARCH
+    planned_values = grid.plan.parameters if grid.plan else {}
+    names = {*(name for name, values in planned_values.items() if len(values) > 1), *varying(grid.completed)}
+    if any(name == "elmo" or name.startswith("elmo.") for name in names):
+        return Kind.ELMO
+    if any(name.startswith("data.text.") for name in names):
+        return Kind.CLEANING
+    poolings = {run.config.model.pooling for run in grid.completed} | set(planned_values.get("model.pooling", []))
+    if "attention" in poolings and any(name.startswith(("model.pooling", "model.attention.")) for name in names):
+        return Kind.ATTENTION
+    return Kind.VARIANTS
+
+
+def _best_configurations(grid: Grid) -> list[Configuration]:
+    groups = sorted(group_by_tweets(grid.completed), key=lambda runs: -len(runs))
+    return configurations_of(groups[0])[:_MOST_CURVES] if groups else []

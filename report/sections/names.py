@@ -1,0 +1,85 @@
+"""What a reader calls runs, configurations, data sets and the values of a grid's parameters."""
+
+from pathlib import PurePath
+
+from report.analysis.cleanings import Cleaning, ComparedClassifier
+from report.analysis.datasets import Configuration, Dataset
+from report.analysis.effects import Level
+from report.read.load import CompletedRun, Run
+from report.render.blocks import Column
+from report.render.wording import parameter_value, setting
+from sentiment.config import RunConfig
+from sentiment.run_state import TIMEOUT
+
+RANDOM_MARK = "random numbers"
+_SUFFIX = f" [{RANDOM_MARK}]"
+
+_IN_MODEL_NAME = frozenset(
+    {"seed", "model.kind", "model.cell", "model.bidirectional", "model.layers", "model.hidden_size", "model.pooling"}
+    | {"elmo.model", "elmo.layers", "elmo.combine"}
+)
+
+
+def run_name(run: Run | CompletedRun) -> str:
+    """A run's id, with a mark if its scores come from random numbers."""
+    completed = run.completed if isinstance(run, Run) else run
+    return f"{run.run_id}{_SUFFIX if completed and completed.is_random else ''}"
+
+
+def state_name(state: str) -> str:
+    """The state of a run, which `jobs status` writes in capitals: `cancelled`, `timed out`, `out of memory`."""
+    return "timed out" if state == TIMEOUT else state.lower().replace("_", " ")
+
+
+def grid_column() -> Column:
+    """The grid that a run is part of; a single run is part of none."""
+    return Column("Grid", "grid", lambda row: row["grid"] or "single run", numeric=False)
+
+
+def model_name(config: RunConfig) -> str:
+    """The architecture in a few words: `BiLSTM 2x64, mean and maximum`."""
+    model = config.model
+    pooling = parameter_value("model.pooling", model.pooling)
+    if model.kind == "feed_forward":
+        name = f"feed-forward net, {pooling}"
+    else:
+        depth = f"{model.layers}\u00d7" if model.layers > 1 else ""
+        name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {depth}{model.hidden_size}, {pooling}"
+    if config.elmo is None:
+        return name
+    beside = "" if config.elmo.combine == "alone" else " and learned vectors"
+    return f"ELMo {PurePath(config.elmo.model).name} ({config.elmo.layers}){beside}, {name}"
+
+
+def configuration_name(one: Configuration) -> str:
+    """The architecture, with those of the distinguishing settings that it does not name."""
+    extra = [setting(name, value) for name, value in one.distinguishing.items() if name not in _IN_MODEL_NAME]
+    return ", ".join([model_name(one.config), *extra]) + (_SUFFIX if one.runs[0].is_random else "")
+
+
+def classifier_name(classifier: ComparedClassifier) -> str:
+    """A net by its configuration; the baseline by the settings of its data."""
+    if not classifier.is_baseline:
+        return configuration_name(classifier.configuration)
+    settings = classifier.configuration.distinguishing.items()
+    return ", ".join(["linear baseline", *(setting(name, value) for name, value in settings)])
+
+
+def cleaning_name(cleaning: Cleaning) -> str:
+    """A way of cleaning by the settings that vary."""
+    return ", ".join(setting(name, value) for name, value in cleaning)
+
+
+def dataset_name(dataset: Dataset) -> str:
+    """The source of the tweets, with the limit on their number."""
+    return dataset.source + (f", at most {dataset.max_rows:,} rows" if dataset.max_rows else "")
+
+
+def level_value(parameter: str, level: Level) -> str:
+    """One value of a parameter without the parameter's name, with a mark if all its runs read random numbers."""
+    return parameter_value(parameter, level.value) + (_SUFFIX if level.is_random else "")
+
+
+def level_name(parameter: str, level: Level) -> str:
+    """The same with the parameter's name, where that is needed."""
+    return setting(parameter, level.value) + (_SUFFIX if level.is_random else "")

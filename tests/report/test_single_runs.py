@@ -1,0 +1,57 @@
+"""Runs outside of grids are reported as what they are: each for itself, and no answer to a question of theirs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from report.build import build_report
+from report.read.load import load_study
+from sentiment.config_file import resolve
+from sentiment.run_dir import Results
+from tests.report.made_up import BASE, Study
+
+_RUNS = (
+    {"model.pooling": "attention"},
+    {"model.pooling": "last"},
+    {"data.text.stop_words": "all"},
+    {"elmo.model": "small"},
+)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Four single runs that a grid could well consist of, and a grid of one run."""
+    study = Study(Results(tmp_path / "results"))
+    for number, parameters in enumerate(_RUNS):
+        study.complete(resolve(BASE, parameters, "base"), skill=1.0 + 0.2 * number)
+    (config,) = study.write_grid("one", "How good is it?", {"seed": [7]}, [{"seed": 7}])
+    study.complete(config, "one")
+    return study.results
+
+
+def test_single_runs_are_no_grid(results: Results, tmp_path: Path) -> None:
+    study = load_study(results, [])
+    assert [grid.name for grid in study.grids] == ["one"]
+    assert (len(study.singles), len(study.runs)) == (4, 5)
+    build_report(results, [], tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "rid single" not in text
+    assert "matched pair" not in text
+    assert not [path for path in (tmp_path / "out").rglob("*") if "single" in path.name]
+
+
+def test_single_runs_are_ranked_and_accounted_for_with_the_others(results: Results, tmp_path: Path) -> None:
+    build_report(results, [], tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "It is the best of 5 configurations" in text
+    tables = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out" / "tables").glob("*.json")}
+    assert [row["grid"] for row in tables["runs"]] == ["one", None, None, None, None]
+    assert [(row["grid"], row["runs"]) for row in tables["usage"]] == [("one", 1), ("single runs", 4), ("all", 5)]
+    assert len(tables["commands"]) == 5
+    assert text.count("| single run |") == 8  # among all runs, and among the commands
+
+
+def test_single_runs_can_be_reported_alone(results: Results) -> None:
+    study = load_study(results, ["single"])
+    assert (study.grids, len(study.singles)) == ([], 4)
