@@ -77,15 +77,15 @@ class Results:
 
         A directory that an earlier version made may have another name, since run ids then depended on fields without
         effect and on how paths were spelled. It is recognised by its stored configuration: if that asks the same
-        question, the run continues there. If several do, a completed one is taken.
+        question, the run continues there. If several do, a completed one is taken, else the one with today's name.
         """
         named = self.run_dir(config.run_id, grid)
-        if named.config_file.exists():
+        if named.completed:
             return named
         files = sorted((self.runs / grid).glob(f"{glob.escape(config.title)}-*/config.json"))
         question = config.canonical()
         same = [run for run in (RunDir(file.parent) for file in files) if run.asks(question)]
-        return max(same, key=lambda run: run.completed, default=named)
+        return max(same, key=lambda run: (run.completed, run == named), default=named)
 
     def grid_file(self, grid: str) -> Path:
         """The plan of a grid, beside the directories of its runs."""

@@ -122,7 +122,7 @@ class StopWhen(StopRequest):
 
 @contextmanager
 def limited_file_size(size: int) -> Iterator[None]:
-    """Limit files in the context to `size` bytes, as on a full disk. Python ignores the signal, so writing fails."""
+    """Limit files to `size` bytes in the context, as on a full disk. Python ignores the signal, so writing fails."""
     former, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -114,9 +114,9 @@ def test_of_several_directories_for_a_question_the_completed_one_is_taken(tmp_pa
     assert results.find_run(asked).path.name == min(old.run_id for old in olds)
     shutil.copy(trained.result_file, results.run_dir(olds[1].run_id).result_file)
     assert results.find_run(asked).path.name == olds[1].run_id
-    (results.run_dir(olds[1].run_id).config_file).write_text("torn")
-    assert results.find_run(asked).path.name in {olds[0].run_id, olds[2].run_id}
     results.run_dir(asked.run_id).create(asked)
+    assert results.find_run(asked).path.name == olds[1].run_id
+    (results.run_dir(olds[1].run_id).config_file).write_text("torn")
     assert results.find_run(asked).path.name == asked.run_id
 
 
