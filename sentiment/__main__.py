@@ -2,17 +2,18 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sentiment.command_line import command_line
-from sentiment.config import RunConfig
-from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.console import Console
 from sentiment.data.data_source import source_choices
 from sentiment.errors import SentimentError, UsageError
-from sentiment.run_dir import Results, RunDir
+
+if TYPE_CHECKING:  # the schema takes longer to import than help takes to be shown
+    from sentiment.config import RunConfig
+    from sentiment.run_dir import RunDir
 
 _START = time.time()
 
@@ -42,8 +43,10 @@ def data(
     results: ResultsRoot = Path("results"),
 ) -> None:
     """Download a data set, clean, tokenise and split it, and print a summary."""
+    from sentiment.config_file import resolve
     from sentiment.data.corpus.corpus import prepare_corpus
     from sentiment.data.registry import find_source
+    from sentiment.run_dir import Results
     from sentiment.terminal import Terminal
 
     run = _load(config, source, overrides) if config else resolve({}, _parameters(source, overrides), "the defaults")
@@ -60,6 +63,7 @@ def elmo_weights(
 ) -> None:
     """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
     from sentiment.elmo.models import fetch_elmo
+    from sentiment.run_dir import Results
     from sentiment.terminal import Terminal
 
     for name in names or ["small", "original-5.5b"]:
@@ -92,6 +96,7 @@ def encode(
         if run.elmo is None or not run.elmo.cached:
             raise UsageError(f"{config}: reads no cached ELMo vectors; set elmo.model, and elmo.cache to 'on'")
 
+        from sentiment.run_dir import Results
         from sentiment.terminal import Terminal
         from sentiment.training.encoding import estimate_encoding, run_encoding
 
@@ -125,6 +130,7 @@ def train(
         run = _load(config, data, [*_changes(changes or []), *(overrides or [])])
         stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
 
+        from sentiment.run_dir import Results
         from sentiment.terminal import Terminal, show_result
         from sentiment.training.context import RunContext
         from sentiment.training.experiment import run_experiment
@@ -164,8 +170,10 @@ def evaluate(
         OUT.print(result_table(result))
         metrics: Any = {part: of_part.model_dump() for part, of_part in result.metrics.items()}
     else:
+        from sentiment.config_file import resolve
         from sentiment.inference.evaluate_file import evaluate_file
         from sentiment.inference.predictor import load_predictor
+        from sentiment.run_dir import Results
 
         predictor = load_predictor(run_dir)
         named = resolve(predictor.config.model_dump(), _parameters(str(data), overrides), str(run_dir.config_file))
@@ -223,6 +231,8 @@ def _print(text: str) -> None:
 
 
 def _parameters(data: str | None, overrides: list[str] | None) -> dict[str, Any]:
+    from sentiment.config_file import parse_override
+
     parameters = dict(parse_override(override) for override in overrides or [])
     return parameters | ({"data.source": data} if data else {})
 
@@ -235,11 +245,15 @@ def _changes(arguments: list[str]) -> list[str]:
     return [argument.removeprefix("--") for argument in arguments]
 
 
-def _load(config: Path, data: str | None, overrides: list[str] | None) -> RunConfig:
+def _load(config: Path, data: str | None, overrides: list[str] | None) -> "RunConfig":
+    from sentiment.config_file import read_yaml, resolve
+
     return resolve(read_yaml(config), _parameters(data, overrides), str(config))
 
 
-def _trained(path: Path) -> RunDir:
+def _trained(path: Path) -> "RunDir":
+    from sentiment.run_dir import RunDir
+
     if not (run_dir := RunDir(path)).config_file.exists():
         raise UsageError(f"{path}: is not a run's directory; `train` prints it, such as results/runs/single/…")
     return run_dir

@@ -155,6 +155,8 @@ def test_help_and_usage_errors_load_nothing_heavy(arguments: list[str]) -> None:
     allowed = HEAVY if arguments[0] == "digest" else set()
     assert loaded & HEAVY <= allowed & loaded
     assert not loaded & {"sklearn", "pandas", "scipy"}
+    if "--help" in arguments:
+        assert not loaded & {"pydantic", "ruamel"}
 
 
 def test_run_directories_are_read_without_torch() -> None:
