@@ -93,7 +93,8 @@ def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]
 
 
 def _text(run: PlannedRun, name: str) -> str:
-    return yaml_text(run.parameters[name]) if name in run.parameters else "-"
+    value = run.parameters.get(name, "-")
+    return value if isinstance(value, str) else yaml_text(value)
 
 
 def _most_tasks() -> int:
