@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from jobs.status.selection import is_meant, refuse_unknown
 from sentiment.errors import RunDirError, UsageError
 from sentiment.run_dir import Results, RunDir
 from sentiment.tracking.sent_rows import SentRows, rows_to_copy
@@ -44,12 +45,8 @@ def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
     every = [RunDir(file.parent) for file in sorted(results.runs.glob("*/*/config.json"))]
     if not targets:
         return [run_dir for run_dir in every if run_dir.wandb_file.exists()]
-    named = [run_dir for run_dir in every if {run_dir.path.name, run_dir.path.parent.name} & {*targets}]
-    unknown = {*targets} - {name for run_dir in named for name in (run_dir.path.name, run_dir.path.parent.name)}
-    if unknown:
-        grids = ", ".join(sorted({run_dir.path.parent.name for run_dir in every})) or "none yet"
-        raise UsageError(f"{', '.join(sorted(unknown))}: neither a grid nor a run in {results.runs}; grids: {grids}")
-    return named
+    refuse_unknown(targets, {name for one in every for name in (one.grid, one.path.name)}, results)
+    return [run_dir for run_dir in every if is_meant(run_dir.grid, run_dir.path.name, targets)]
 
 
 def upload_runs(run_dirs: Iterable[RunDir], replace: bool, limit_seconds: float) -> Iterable[Upload]:

@@ -1,6 +1,6 @@
 """Which grids and runs a command means, and the configurations of runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from jobs.grids.grid import ExpandedGrid
@@ -10,7 +10,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan
-from sentiment.run_dir import Results
+from sentiment.run_dir import SINGLE, Results
 from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, LOST, TIMEOUT, UNKNOWN
 
 RERUN_HELD = "held"
@@ -32,22 +32,30 @@ def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPla
     Raises:
         UsageError: a name is neither a grid nor a run.
     """
-    plans = {name: read_plan(results, name) for name in planned_grids(results)}
-    if not targets:
-        return [(plan, set()) for plan in plans.values()]
+    plans = [read_plan(results, name) for name in planned_grids(results)]
+    refuse_unknown(
+        targets, {name for plan in plans for name in (plan.name, *(run.run_id for run in plan.runs))}, results
+    )
     found: list[tuple[GridPlan, set[str]]] = []
-    named = set(targets)
-    for name, plan in plans.items():
-        runs = named & {run.run_id for run in plan.runs}
-        if name in named:
+    for plan in plans:
+        runs = {run.run_id for run in plan.runs} & {*targets}
+        if not targets or plan.name in targets:
             found.append((plan, set()))
         elif runs:
             found.append((plan, runs))
-        named -= {name, *runs}
-    if named:
-        known = f"grids here: {', '.join(plans)}" if plans else "there are no grids yet"
-        raise UsageError(f"{', '.join(sorted(named))}: neither a grid nor a run in {results.runs}; {known}")
     return found
+
+
+def refuse_unknown(targets: Sequence[str], known: Collection[str], results: Results) -> None:
+    """Check names that a user gave.
+
+    Raises:
+        UsageError: one is neither a grid nor a run.
+    """
+    if unknown := {*targets} - {*known}:
+        grids = sorted({folder.name for folder in results.runs.glob("*/")} - {SINGLE})
+        here = f"grids here: {', '.join(grids)}" if grids else "there are no grids yet"
+        raise UsageError(f"{', '.join(sorted(unknown))}: neither a grid nor a run in {results.runs}; {here}")
 
 
 def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:

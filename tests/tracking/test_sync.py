@@ -99,7 +99,7 @@ def test_run_whose_directory_cannot_be_written_fails_and_the_other_runs_get_thei
 def test_unknown_name_is_a_mistake_of_the_command_line(waiting: TrackedRun) -> None:
     code, output = waiting.sync("colors")
     assert code == 2
-    assert f"colors: neither a grid nor a run in {waiting.run_dir.results.runs}; grids: {GRID}" in output
+    assert f"colors: neither a grid nor a run in {waiting.run_dir.results.runs}; grids here: {GRID}" in output
 
 
 def test_run_with_tracking_disabled_is_not_uploaded_even_when_it_is_named(run: MakeRun, server: StubServer) -> None:
