@@ -115,6 +115,7 @@ def test_run_directory_of_another_configuration_is_refused(
     assert f"belongs to run {other.run_id}, not to" in refused(1, "train", small_run_file, "--results", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_process_ends_with_the_same_codes(trained: RunDir, tmp_path: Path) -> None:
     def call(*arguments: object) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "sentiment", *map(str, arguments)]

@@ -164,6 +164,7 @@ def test_thinning_keeps_about_as_many_and_more_rows_include_fewer(tmp_path: Path
     assert len(everything) == 2000
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_makes_the_same_files(
     tmp_path: Path, table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,6 +303,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_killed_and_competing_processes_leave_one_good_corpus(table: Path, tmp_path: Path, results: Results) -> None:
     script = tmp_path / "prepare.py"
     script.write_text(textwrap.dedent(SCRIPT))

@@ -131,6 +131,7 @@ def test_a_name_in_a_path_says_nothing_and_a_part_of_sentiment140_is_a_table(
     assert prepare_corpus(DataConfig(source=str(whole)), results).dataset == "sentiment140"
 
 
+@pytest.mark.slow
 def test_the_record_of_a_run_names_its_data_set_and_older_records_do_not(tmp_path: Path, tweets_file: Path) -> None:
     config = small_config(tweets_file, training__epochs=1)
     run = Experiment(config, Results(tmp_path / "results"), RunDir(tmp_path / "run"))

@@ -62,6 +62,7 @@ def test_without_cleaning_the_tokens_are_those_of_nltk(text: str) -> None:
     assert TOKENIZERS[0](text) == [re.sub(r"\s", "", token) for token in TweetTokenizer().tokenize(text)]
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.skipif(not SHARED.exists(), reason="the real tweets are not here")
 def test_real_tweets_get_the_tokens_of_nltk() -> None:

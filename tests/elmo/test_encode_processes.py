@@ -17,6 +17,8 @@ from sentiment.run_dir import Results
 from tests.small_runs import invented_tweets, write_tweets
 from tests.training.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 # Enough for some shards of 2 ** 14 tokens.
 TWEETS = 6_000
 

@@ -54,6 +54,7 @@ def test_trained_weights_agree(trained_tiny: Model) -> None:
     assert largest_difference(trained_tiny, random_tweets(60)) <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "tweets"), [("small", 20), ("medium", 8), ("original", 4)])
 def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path) -> None:
     model = Model(*write_random_model(tmp_path, SIZES[size], strength=2))

@@ -146,6 +146,7 @@ def _perform(command: list[str], results: Results) -> Path:
     return result.parent
 
 
+@pytest.mark.slow
 def test_command_of_a_run_that_starts_from_another_grids_run_repeats_it(
     base: Path, results: Results, like: Result
 ) -> None:

@@ -23,6 +23,8 @@ from tests.jobs.grid_files import write_base, write_grid
 from tests.small_runs import Experiment, digest_of, invented_tweets, write_tweets
 from tests.training.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 LONG = {"training.epochs": 400, "training.early_stopping.patience": 400}
 
 

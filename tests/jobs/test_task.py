@@ -23,6 +23,8 @@ from sentiment.training.stop import Stop, StopRequest
 from tests.small_runs import digest_of, small_config
 from tests.training.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 GRID = "g"
 
 

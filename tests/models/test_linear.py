@@ -5,6 +5,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from sentiment.config import DataConfig
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.run_dir import Results
@@ -21,6 +23,7 @@ FIT = """
 """
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_fits_and_all_have_the_same_baseline(tweets_file: Path, tmp_path: Path) -> None:
     corpus = prepare_corpus(DataConfig(source=str(tweets_file)), Results(tmp_path))
     command = [sys.executable, "-c", textwrap.dedent(FIT), str(corpus.path)]

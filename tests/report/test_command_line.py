@@ -31,6 +31,7 @@ def _build(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "report", "build", *arguments], capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_trained_runs_become_a_report(trained_results: Results, tmp_path: Path) -> None:
     done = _build("--results", str(trained_results.root), "--out", str(tmp_path / "my report"))
     assert done.returncode == 0, done.stderr
@@ -48,6 +49,7 @@ def test_trained_runs_become_a_report(trained_results: Results, tmp_path: Path) 
     assert re.search(r"python -m sentiment|python -m pytest|--", text)
 
 
+@pytest.mark.slow
 def test_report_goes_into_the_results_by_default(trained_results: Results) -> None:
     assert _build("--results", str(trained_results.root), "--grid", "single").returncode == 0
     assert (trained_results.report / "report.html").is_file()
@@ -66,6 +68,7 @@ def test_unknown_grid_is_a_mistake_in_use(trained_results: Results) -> None:
     assert done.stderr.endswith("has single\n")
 
 
+@pytest.mark.slow
 def test_folder_that_cannot_be_written_is_named(trained_results: Results, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     done = _build("--results", str(trained_results.root), "--out", str(tmp_path / "taken"))

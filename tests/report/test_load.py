@@ -50,6 +50,7 @@ def test_every_state_is_told(invented: Results) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_killed_run_is_lost_at_once_and_nowhere_running(tweets_file: Path, tmp_path: Path) -> None:
     config_file = tmp_path / "endless.yaml"
     endless = {

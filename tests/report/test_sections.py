@@ -3,6 +3,8 @@
 import random
 from pathlib import Path
 
+import pytest
+
 from report.analysis.findings import Findings, analyse
 from report.build import SECTIONS, build_sections
 from report.read.load import load_study
@@ -24,6 +26,7 @@ def _in_any_order(findings: Findings) -> list[ReportSection]:
     return [written[number] for number in range(len(SECTIONS)) if written[number].blocks]
 
 
+@pytest.mark.slow
 def test_order_of_the_sections_changes_nothing_even_where_much_cannot_be_read(tmp_path: Path) -> None:
     results = Results(tmp_path / "results")
     write_study(results)
@@ -37,6 +40,7 @@ def test_order_of_the_sections_changes_nothing_even_where_much_cannot_be_read(tm
     assert _files(_in_any_order(analyse(load_study(results, []))), tmp_path / "found") == expected
 
 
+@pytest.mark.slow
 def test_section_says_the_same_twice(invented: Results, tmp_path: Path) -> None:
     findings = analyse(load_study(invented, []))
     first, second = (_files(build_sections(findings), tmp_path / name) for name in ("first", "second"))

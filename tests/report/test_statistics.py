@@ -106,6 +106,7 @@ def test_mean_lies_within_its_interval(values: list[float]) -> None:
     assert estimate.low is None or estimate.low <= estimate.value <= (estimate.high or 0)
 
 
+@pytest.mark.slow
 def test_importance_finds_the_shares_of_a_known_variance() -> None:
     rng = np.random.default_rng(1)
     settings = [{"a": float(rng.random()), "b": float(rng.random()), "c": bool(rng.random() < 0.5)} for _ in range(120)]

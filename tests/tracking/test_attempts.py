@@ -19,6 +19,8 @@ from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import TrackedRun, wait_until, wandb_service
 from tests.training.processes import train_command
 
+pytestmark = pytest.mark.slow
+
 
 def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
     replayed: ReplayedRun, server: StubServer, trained: RunDir

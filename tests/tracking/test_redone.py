@@ -13,6 +13,8 @@ from tests.tracking.replayed_run import ReplayedRun
 from tests.tracking.server import StoredRun, StubServer
 from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, wait_until
 
+pytestmark = pytest.mark.slow
+
 SENT = 8
 SAVED = 3
 

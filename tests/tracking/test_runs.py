@@ -13,6 +13,8 @@ from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, wait_until
 
+pytestmark = pytest.mark.slow
+
 LARGEST_PICTURE = 300_000
 
 

@@ -14,6 +14,8 @@ from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, TrackedRun, wait_until
 
+pytestmark = pytest.mark.slow
+
 LATER = "result.later"
 
 

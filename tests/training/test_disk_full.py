@@ -98,6 +98,7 @@ def test_result_is_not_written_beside_an_incomplete_metric_log(experiment: MakeE
     assert run.complete() == experiment(**LARGE).complete()
 
 
+@pytest.mark.slow
 def test_full_disk_is_one_message_on_the_command_line(run_file: RunFile, tmp_path: Path) -> None:
     changes = ("--set", "embedding.size=64", "--set", "training.epochs=1", "--set", "training.log_every=50")
     results = tmp_path / "results"

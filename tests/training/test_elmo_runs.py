@@ -46,6 +46,7 @@ def _own_results(tweets_file: Path, root: Path, **changes: Any) -> Experiment:
     return Experiment(config, Results(root), Results(root).run_dir(config.run_id))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -103,6 +104,7 @@ def test_vectors_computed_for_each_batch_train_alike(elmo_run: MakeExperiment) -
     np.testing.assert_allclose(_validation_losses(fresh), _validation_losses(cached), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not reference_is_installed(), reason="allennlp is not installed")
 def test_allennlp_as_backend_trains_alike(elmo_run: MakeExperiment) -> None:
     own = elmo_run(elmo__cache="off")

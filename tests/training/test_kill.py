@@ -18,6 +18,8 @@ import pytest
 from sentiment.run_dir import RunDir
 from tests.training.processes import RunFile, count_rows, digest, start, wait_until
 
+pytestmark = pytest.mark.slow
+
 KILLS = 20
 
 
