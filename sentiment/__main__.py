@@ -130,11 +130,13 @@ def train(
         run = _load(config, data, [*_changes(changes or []), *(overrides or [])])
         stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
 
+        from sentiment.code_version import freeze_code
         from sentiment.run_dir import Results
         from sentiment.terminal import Terminal, show_result
         from sentiment.training.context import RunContext
         from sentiment.training.experiment import run_experiment
 
+        freeze_code(Results(results))
         run_dir = Results(results).find_run(run)
         _print(f"run {run_dir.path.name}   {run.description}".rstrip())
         try:

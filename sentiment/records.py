@@ -66,6 +66,12 @@ class Attempt(Record):
     """Slurm's `<array>_<task>` or job id; None outside Slurm."""
     restart_count: int
     """How often Slurm had requeued the job before."""
+    code: str | None = None
+    """SHA-256 of the code that can change what a run computes; None in records of earlier versions, as the next two."""
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    environment: str | None = None
+    """A hash of all installed packages with their versions; None in records of earlier versions."""
     device: str
     threads: int
     first_step: int

@@ -64,6 +64,11 @@ class Results:
         return self.root / "slurm"
 
     @property
+    def code(self) -> Path:
+        """One folder for each copy of the program's code that jobs are executed with."""
+        return self.root / "code"
+
+    @property
     def report(self) -> Path:
         """The report with its figures and tables."""
         return self.root / "report"

@@ -27,6 +27,7 @@ LAYERS = [
         "sentiment.run_dir",
         "sentiment.run_state",
         "sentiment.command_line",
+        "sentiment.code_version",
     },
     {"sentiment.data"},
     {"sentiment.elmo"},

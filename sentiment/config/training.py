@@ -70,3 +70,6 @@ class RuntimeConfig(Section):
     time_limit_seconds: PositiveFloat | None = None
     """Save and stop before this much time has passed, or before Slurm's end of the job if that is earlier."""
     checkpoint: CheckpointConfig = CheckpointConfig()
+    other_code: Literal["refuse", "restart", "continue"] = "refuse"
+    """What to do if the newest checkpoint was made by another version of the program: refuse it, begin the run anew, or
+    go on all the same, which is recorded and shown in the report."""

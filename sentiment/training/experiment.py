@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sentiment.code_version import describe_other, running_code
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
@@ -102,7 +103,7 @@ def _prepare_trainer(
 ) -> Trainer:
     """A trainer in the state of the newest checkpoint, or at the beginning."""
     config = run.config
-    identity = {"config": config.fingerprint(), "data": corpus.fingerprint}
+    identity = {"config": config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
     if elmo_model is not None:
         identity["ELMo model"] = elmo_model.fingerprint
     state = _newest_state(run, identity)
@@ -128,19 +129,48 @@ def _newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] |
         identity: what the state must have been made from; its names are used in messages.
 
     Raises:
-        CheckpointError: it was made from another configuration or from other data.
+        CheckpointError: it was made from another configuration, from other data or by other code.
     """
     folder = run.run_dir.checkpoints
     state, damaged = Checkpoints(folder).newest()
     for message in damaged:
         run.console.say(f"{message}; goes on from {'an older one' if state else 'the beginning'}")
+    if state is None:
+        return None
     for name, value in identity.items():
-        if state and state["identity"][name] != value:
+        if name != "code" and state["identity"][name] != value:
             raise CheckpointError(
                 f"{folder}: the {name} of this run has changed since its last checkpoint "
                 f"({state['identity'][name][:8]}, now {value[:8]}); move {run.run_dir.path} away to train anew"
             )
-    return state
+    return state if _suits_code(run, state) else None
+
+
+def _suits_code(run: RunContext, state: dict[str, Any]) -> bool:
+    """Whether to go on from a state with the code that runs now, or else to begin anew.
+
+    Raises:
+        CheckpointError: other code has made it, and `runtime.other_code` refuses that.
+    """
+    made_by = state["identity"].get("code")  # None in checkpoints of versions that did not know their code
+    choice = run.config.runtime.other_code
+    if made_by in (None, running_code().training):
+        return True
+    different = describe_other(run.results, made_by)
+    if choice == "refuse":
+        raise CheckpointError(
+            f"{run.run_dir.path}: step {state['step']} was computed by another version of this program ({different}). "
+            "With PYTHONSAFEPATH=1 and PYTHONPATH naming that folder the same command goes on. Or set "
+            "runtime.other_code: restart begins the run anew, continue goes on with the code of now, which is recorded "
+            "and shown in the report"
+        )
+    what = (
+        f"begins anew, since step {state['step']}" if choice == "restart" else f"goes on, although step {state['step']}"
+    )
+    run.console.say(f"{what} was computed by another version of this program ({different})")
+    if choice == "restart":
+        Checkpoints(run.run_dir.checkpoints).delete_all()  # they would be newer than those of the run's new beginning
+    return choice == "continue"
 
 
 def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: ModelFiles | None) -> Classifier:

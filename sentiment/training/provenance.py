@@ -1,8 +1,7 @@
-"""Provenance of a run: commit, versions, and for each attempt its host, Slurm job and end."""
+"""Provenance of a run: code, versions, and for each attempt its host, Slurm job and end."""
 
 import os
 import socket
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import torch
 
 from sentiment.allocation import slurm_job, slurm_restarts
+from sentiment.code_version import environment_hash, running_code
+from sentiment.console import Say
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.training.context import RunContext
@@ -28,18 +29,23 @@ class AttemptRecord:
         Args:
             first_step: optimiser steps that earlier attempts have done and saved.
         """
-        former = run.run_dir.read_record()
+        former, code = run.run_dir.read_record(), running_code()
+        if former:
+            _tell_changes(former.versions, run.console.say)
         attempt = Attempt(
             host=socket.gethostname(),
             pid=os.getpid(),
             job=slurm_job(),
             restart_count=slurm_restarts(),
+            code=code.training,
+            git_commit=code.git_commit,
+            git_dirty=code.git_dirty,
+            environment=environment_hash(),
             device=_name(device),
             threads=torch.get_num_threads(),
             first_step=first_step,
             start=timestamp(),
         )
-        commit, dirty = git_state()
         self._run_dir = run.run_dir
         self._record = RunRecord(
             run_id=run.config.run_id,
@@ -47,8 +53,8 @@ class AttemptRecord:
             data_fingerprint=corpus.fingerprint,
             dataset=corpus.dataset,
             elmo=elmo,
-            git_commit=commit,
-            git_dirty=dirty,
+            git_commit=code.git_commit,
+            git_dirty=code.git_dirty,
             versions=versions(),
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             attempts=[*(former.attempts if former else []), attempt],
@@ -67,30 +73,17 @@ class AttemptRecord:
         self._run_dir.write_record(self._record.model_copy(update={"attempts": attempts}))
 
 
-def git_state() -> tuple[str | None, bool | None]:
-    """The commit of this program, and whether its files differ from it; (None, None) outside of a git checkout."""
-    commit = _git("rev-parse", "HEAD")
-    if commit is None:
-        return None, None
-    changes = _git("status", "--porcelain", "--untracked-files=no")
-    return commit, None if changes is None else bool(changes)
-
-
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on, by name."""
     return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _PACKAGES}
 
 
+def _tell_changes(former: dict[str, str], say: Say) -> None:
+    """Say which packages have another version than in the attempt before."""
+    for name, version in versions().items():
+        if former.get(name, version) != version:
+            say(f"{name} was {former[name]} in this run's last attempt and is {version} now: numbers may differ")
+
+
 def _name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _git(*arguments: str) -> str | None:
-    folder = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -1,0 +1,217 @@
+"""The program's own code: which version of it runs, and copies of it that later edits don't reach.
+
+A job that waits in a queue for a day, or is requeued, must compute with the code that it was submitted with, and a run
+must not be trained half by one version and half by another without a word. Submitting therefore copies the packages to
+`results/code/<id>`, where tasks import them from, and every checkpoint knows the hash of the code that made it.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Set
+from functools import cache
+from pathlib import Path
+
+from sentiment.errors import RunDirError
+from sentiment.files import fingerprint, sync_folder, write_json
+from sentiment.lock import patient_lock
+from sentiment.records import SCHEMA_VERSION, Record, read_record
+from sentiment.run_dir import Results
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder that this program was imported from."""
+
+_PACKAGES = ("sentiment", "jobs", "report")
+_RECORD = "code.json"
+
+# Of `sentiment`, what shows and hands out results, but cannot change them.
+_WITHOUT_INFLUENCE = (
+    "sentiment/__main__.py",
+    "sentiment/command_line.py",
+    "sentiment/console.py",
+    "sentiment/terminal.py",
+    "sentiment/inference/",
+    "sentiment/tracking/",
+)
+
+# A copy that no run needs stays for a day: another command may have made it a moment ago and not used it yet.
+_KEPT_SECONDS = 86_400.0
+
+_NAMED_FILES = 5
+
+
+class CodeVersion(Record):
+    """`code.json`: what a version of the program consists of."""
+
+    schema_version: int = SCHEMA_VERSION
+    git_commit: str | None
+    git_dirty: bool | None
+    """Whether the files differed from the commit; both are None outside of a git checkout."""
+    files: dict[str, str]
+    """SHA-256 of each file, by its path."""
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits for all files: the name of a copy."""
+        return fingerprint(self.files)[:16]
+
+    @property
+    def training(self) -> str:
+        """SHA-256 of the files that can change what a run computes."""
+        return fingerprint(dict(_with_influence(self.files)))
+
+    def changed_files(self, later: "CodeVersion") -> list[str]:
+        """Paths of the files that can change what a run computes, and differ in another version."""
+        before, after = dict(_with_influence(self.files)), dict(_with_influence(later.files))
+        return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+@cache
+def running_code() -> CodeVersion:
+    """The version that this process was started with."""
+    return _version_at(ROOT)
+
+
+def freeze_code(results: Results) -> str:
+    """Copy the program as it is now to `results/code`, unless the same copy is there.
+
+    Returns:
+        The copy's id, for `code_environment`.
+
+    Raises:
+        RunDirError: the copy cannot be written.
+    """
+    contents = _contents(ROOT)
+    version = _version_of(ROOT, contents)
+    folder = results.code / version.id
+    try:
+        results.code.mkdir(parents=True, exist_ok=True)
+        with patient_lock(results.code / "lock", "copies the program's code", lambda _owner: None):
+            if (folder / _RECORD).exists():
+                os.utime(folder)
+            else:
+                _write_copy(folder, version, contents)
+    except OSError as error:
+        raise RunDirError(f"{folder}: the program's code cannot be copied: {error}") from None
+    return version.id
+
+
+def code_environment(results: Results, code: str) -> dict[str, str]:
+    """Variables with which Python imports the program from a copy, whatever the current folder holds.
+
+    Args:
+        code: the copy's id.
+    """
+    folder = str((results.code / code).resolve())
+    former = os.environ.get("PYTHONPATH")
+    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": f"{folder}{os.pathsep}{former}" if former else folder}
+
+
+def find_code(results: Results, training: str) -> tuple[str, CodeVersion] | None:
+    """A copy of code that computes as the given `CodeVersion.training` says: its id and version; None if none is here.
+
+    Raises:
+        RunDirError: what a copy consists of cannot be read.
+    """
+    for file in sorted(results.code.glob(f"*/{_RECORD}"), key=lambda file: file.stat().st_mtime, reverse=True):
+        version = read_record(file, CodeVersion)
+        if version and version.training == training:
+            return file.parent.name, version
+    return None
+
+
+def describe_other(results: Results, training: str) -> str:
+    """In what a version that computed something differs from the one that runs now, in a few words.
+
+    Args:
+        training: its `CodeVersion.training`.
+    """
+    found = find_code(results, training)
+    if found is None:
+        return f"{training[:8]}, now {running_code().training[:8]}"
+    code, version = found
+    changed = version.changed_files(running_code())
+    names = ", ".join(changed[:_NAMED_FILES]) + (
+        f" and {len(changed) - _NAMED_FILES} more" if len(changed) > _NAMED_FILES else ""
+    )
+    return f"kept in {results.code / code}; what differs is {names}"
+
+
+def remove_code(results: Results, needed: Set[str]) -> None:
+    """Delete copies that were not used for a day and that no unfinished run needs.
+
+    Args:
+        needed: ids of copies, and `CodeVersion.training` of those that runs go on with.
+    """
+    with patient_lock(results.code / "lock", "deletes copies of code", lambda _owner: None):
+        for file in results.code.glob(f"*/{_RECORD}"):
+            version = read_record(file, CodeVersion)
+            unused = time.time() - file.parent.stat().st_mtime > _KEPT_SECONDS
+            if unused and version and needed.isdisjoint({file.parent.name, version.training}):
+                file.unlink()  # first: what is left of a deletion that is interrupted counts for nothing
+                shutil.rmtree(file.parent, ignore_errors=True)
+
+
+def environment_hash() -> str:
+    """A hash of Python's version and of all installed packages with their versions."""
+    folders = (Path(entry) for entry in sys.path if entry)
+    return fingerprint(
+        [sys.version, sorted({found.name for folder in folders for found in folder.glob("*.dist-info")})]
+    )
+
+
+def _with_influence(files: dict[str, str]) -> Iterator[tuple[str, str]]:
+    return (
+        (name, digest)
+        for name, digest in files.items()
+        if name.startswith("sentiment/") and not name.startswith(_WITHOUT_INFLUENCE)
+    )
+
+
+def _version_at(root: Path) -> CodeVersion:
+    return _version_of(root, _contents(root))
+
+
+def _version_of(root: Path, contents: dict[str, bytes]) -> CodeVersion:
+    """The version that these contents are, with the commit of the checkout that they are in or were copied from."""
+    copied = read_record(root / _RECORD, CodeVersion)
+    commit, dirty = (copied.git_commit, copied.git_dirty) if copied else _git_state(root)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    return CodeVersion(git_commit=commit, git_dirty=dirty, files=files)
+
+
+def _contents(root: Path) -> dict[str, bytes]:
+    """All files of the packages by their paths, in order, whether git knows them or not."""
+    files = (path for package in _PACKAGES for path in (root / package).rglob("*") if path.is_file())
+    named = {path.relative_to(root).as_posix(): path for path in files if path.suffix != ".pyc"}
+    return {name: named[name].read_bytes() for name in sorted(named)}
+
+
+def _write_copy(folder: Path, version: CodeVersion, contents: dict[str, bytes]) -> None:
+    """Write the files, and last what they are, without which a copy counts as unfinished."""
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    sync_folder(folder)
+    write_json(folder / _RECORD, version.model_dump(mode="json"))
+
+
+def _git_state(root: Path) -> tuple[str | None, bool | None]:
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return None, None
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return commit, None if changes is None else bool(changes)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,259 @@
+"""The program knows its own code: copies that edits don't reach, and runs that no two versions compute in silence."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment import code_version
+from sentiment.code_version import code_environment, find_code, freeze_code, remove_code, running_code
+from sentiment.errors import CheckpointError
+from sentiment.run_dir import Results
+from sentiment.training.stop import Stop
+from sentiment.training.trainer import Trainer
+from tests.conftest import MakeExperiment
+from tests.small_runs import Experiment, StopWhen, digest_of
+from tests.training.processes import DEADLINE_SECONDS, RunFile, count_rows, wait_until
+
+TRAINER = "sentiment/training/trainer.py"
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the packages, as if this process had been started from it."""
+    folder = tmp_path / "clone"
+    for package in ("sentiment", "jobs", "report"):
+        shutil.copytree(code_version.ROOT / package, folder / package)
+    monkeypatch.setattr(code_version, "ROOT", folder)
+    running_code.cache_clear()
+    yield folder
+    running_code.cache_clear()
+
+
+def _edit(program: Path, name: str = TRAINER) -> None:
+    with open(program / name, "a", encoding="utf-8") as file:
+        file.write("\nEDITED = True\n")
+    running_code.cache_clear()
+
+
+def _begun(experiment: MakeExperiment) -> Experiment:
+    run = experiment()
+    assert run.attempt(StopWhen(lambda question: question > 9)) == Stop("signal", "SIGTERM")
+    return run
+
+
+def test_copy_holds_all_files_of_the_packages_and_is_made_once(program: Path, tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    code = freeze_code(results)
+    copied = {path.relative_to(results.code / code) for path in (results.code / code).rglob("*") if path.is_file()}
+    files = {path.relative_to(program) for path in program.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert copied == files | {Path("code.json")}
+    before = (results.code / code / TRAINER).stat().st_ino
+    assert freeze_code(results) == code
+    assert (results.code / code / TRAINER).stat().st_ino == before
+
+
+@pytest.mark.parametrize("name", [TRAINER, "sentiment/terminal.py", "jobs/session.py", "report/build.py"])
+def test_any_edit_makes_another_copy(program: Path, tmp_path: Path, name: str) -> None:
+    results = Results(tmp_path / "results")
+    before = freeze_code(results)
+    _edit(program, name)
+    after = freeze_code(results)
+    assert after != before
+    assert (results.code / after / name).read_text().endswith("EDITED = True\n")
+    assert "EDITED" not in (results.code / before / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "matters"),
+    [
+        (TRAINER, True),
+        ("sentiment/data/text/tokenizer.py", True),
+        ("sentiment/terminal.py", False),
+        ("sentiment/inference/predictor.py", False),
+        ("sentiment/tracking/process.py", False),
+        ("jobs/session.py", False),
+        ("report/build.py", False),
+    ],
+)
+def test_only_what_can_change_a_number_counts_as_other_training_code(program: Path, name: str, matters: bool) -> None:
+    before = running_code()
+    _edit(program, name)
+    assert (running_code().training != before.training) is matters
+    assert before.changed_files(running_code()) == ([name] if matters else [])
+
+
+def test_unfinished_copy_is_completed(program: Path, tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    code = freeze_code(results)
+    (results.code / code / "code.json").unlink()  # as after a kill: it is written last
+    (results.code / code / TRAINER).write_text("half a fi")
+    assert freeze_code(results) == code
+    assert (results.code / code / TRAINER).read_bytes() == (program / TRAINER).read_bytes()
+
+
+def test_copy_knows_the_commit_that_it_was_made_from(program: Path, tmp_path: Path) -> None:
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
+        subprocess.run(["git", "-C", str(program), *identity, *command], check=True)
+    running_code.cache_clear()
+    commit = running_code().git_commit
+    assert commit
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    _edit(program)
+    found = find_code(Results(tmp_path / "r"), running_code().training)
+    assert found is None
+    code = freeze_code(Results(tmp_path / "r"))
+    found = find_code(Results(tmp_path / "r"), running_code().training)
+    assert found
+    assert found[0] == code
+    assert (found[1].git_commit, found[1].git_dirty) == (commit, True)
+
+
+def test_python_imports_from_the_copy_wherever_it_is_started(program: Path, tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    environment = os.environ | code_environment(results, freeze_code(results))
+    done = subprocess.run(
+        [sys.executable, "-c", "import sentiment, jobs, report; print(sentiment.__file__, jobs.__file__)"],
+        cwd=program,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(program) not in done.stdout
+    assert done.stdout.count(str(results.code.resolve())) == 2
+
+
+def test_copies_that_no_run_needs_are_deleted_after_a_day(program: Path, tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    codes = []
+    for _ in range(5):
+        codes.append((freeze_code(results), running_code().training))
+        _edit(program)
+    for code, _ in codes[:4]:
+        os.utime(results.code / code, (0, 0))
+    remove_code(results, {codes[0][0], codes[1][1]})
+    assert {path.name for path in results.code.iterdir() if path.is_dir()} == {codes[n][0] for n in (0, 1, 4)}
+
+
+def test_run_is_not_continued_by_other_code_in_silence(program: Path, experiment: MakeExperiment) -> None:
+    run = _begun(experiment)
+    _edit(program)
+    with pytest.raises(CheckpointError, match=r"step \d+ was computed by another version .*runtime\.other_code"):
+        run.attempt()
+
+
+def test_refusal_names_the_copy_and_the_files_that_differ(
+    program: Path, experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    run = _begun(experiment)
+    run.results = Results(tmp_path / "results")
+    shutil.copytree(experiment().results.root, run.results.root)
+    code = freeze_code(run.results)
+    _edit(program)
+    _edit(program, "sentiment/terminal.py")
+    with pytest.raises(CheckpointError) as refused:
+        run.attempt()
+    assert f"kept in {run.results.code / code}; what differs is {TRAINER})" in str(refused.value)
+
+
+def test_run_goes_on_with_other_code_on_request_and_its_record_says_so(
+    program: Path, experiment: MakeExperiment
+) -> None:
+    run = _begun(experiment)
+    first = running_code().training
+    _edit(program)
+    run.config = run.config.model_copy(
+        update={"runtime": run.config.runtime.model_copy(update={"other_code": "continue"})}
+    )
+    run.complete()
+    record = run.run_dir.read_record()
+    assert record
+    assert [attempt.code for attempt in record.attempts] == [first, running_code().training]
+    assert record.attempts[1].first_step > 0
+    assert any("goes on, although step" in line for line in run.said)
+
+
+def test_run_begins_anew_with_other_code_on_request_and_a_stop_does_not_begin_it_a_third_time(
+    program: Path, experiment: MakeExperiment
+) -> None:
+    whole = experiment().complete()
+    run = _begun(experiment)
+    _edit(program)
+    run.config = run.config.model_copy(
+        update={"runtime": run.config.runtime.model_copy(update={"other_code": "restart"})}
+    )
+    assert run.attempt(StopWhen(lambda question: question > 4))
+    assert run.attempt() is None
+    record = run.run_dir.read_record()
+    assert record
+    assert record.attempts[1].first_step == 0
+    assert record.attempts[2].first_step > 0
+    assert digest_of(run.run_dir) == whole
+
+
+def test_checkpoint_of_a_version_that_did_not_know_its_code_is_resumed(
+    program: Path, experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = experiment().complete()
+    state_dict = Trainer.state_dict
+
+    def without_code(trainer: Trainer) -> dict[str, Any]:
+        state = state_dict(trainer)
+        return state | {"identity": {name: value for name, value in state["identity"].items() if name != "code"}}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "state_dict", without_code)
+        run = _begun(experiment)
+    _edit(program)
+    assert run.complete() == whole
+
+
+@pytest.mark.slow
+def test_stopped_run_goes_on_with_the_code_that_began_it_though_the_clone_was_edited(
+    program: Path, run_file: RunFile, tmp_path: Path
+) -> None:
+    whole, results = Results(tmp_path / "whole"), Results(tmp_path / "results")
+    for folder in (whole, results):
+        run_file.share_corpus_with(folder.root)
+    run_dir = run_file.run_dir(results.root)
+
+    def train(where: Results, **environment: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "sentiment", "train", str(run_file.path), "--results", str(where.root)]
+        return subprocess.Popen(
+            command,
+            cwd=program,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
+        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
+        return process.returncode, " ".join(output.split())
+
+    assert end(train(whole))[0] == 0
+    process = train(results)
+    assert wait_until(lambda: count_rows(run_dir) > 9, process)
+    process.terminate()
+    assert end(process)[0] == 3
+    edited = (program / TRAINER).read_text().replace("binary_cross_entropy_with_logits(", "mse_loss(")
+    (program / TRAINER).write_text(edited)
+    code, said = end(train(results))
+    assert code == 1
+    assert f"what differs is {TRAINER}" in said
+    record = run_dir.read_record()
+    assert record
+    assert record.attempts[0].code
+    kept = find_code(results, record.attempts[0].code)
+    assert kept
+    assert end(train(results, **code_environment(results, kept[0])))[0] == 0
+    assert digest_of(run_dir) == digest_of(run_file.run_dir(whole.root))
