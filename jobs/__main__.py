@@ -29,6 +29,16 @@ Local = Annotated[bool, typer.Option("--local", help="Run them here and now, wit
 AtOnce = Annotated[
     int | None, typer.Option("--at-once", min=1, help="With --local: how many runs at a time; by default one per GPU.")
 ]
+NewCode = Annotated[
+    bool,
+    typer.Option(
+        "--new-code",
+        help="Train runs that other code has begun anew with that of now, instead of going on with theirs.",
+    ),
+]
+KeepSteps = Annotated[
+    bool, typer.Option("--keep-steps", help="With --new-code: go on from what the other code has saved.")
+]
 _GRIDS = Path("configs/grids")
 _CLUSTER = Path("configs/cluster.yaml")
 _RESULTS = Path("results")
@@ -49,11 +59,14 @@ def submit(
     ] = False,
     local: Local = False,
     at_once: AtOnce = None,
+    new_code: NewCode = False,
+    keep_steps: KeepSteps = False,
     cluster: ClusterFile = _CLUSTER,
     results: ResultsRoot = _RESULTS,
 ) -> None:
     """Submit a grid's runs that are neither completed nor queued; ends as soon as Slurm has accepted them.
 
+    The runs compute with a copy of the code of now. One that other code has begun goes on with that, unless --new-code.
     With --local it ends when all runs have ended and the report is built: with 0 if all are completed, 1 if any failed,
     and 3 if it was stopped. Everything is saved then, and the same command goes on.
     """
@@ -66,7 +79,8 @@ def submit(
     for line in loaded.left_out:
         typer.echo(f"left out: {line}")
     if not dry_run:
-        raise typer.Exit(submit_grid(Results(results), loaded, _options(local, at_once, cluster)))
+        options = _options(local, at_once, cluster, new_code, keep_steps)
+        raise typer.Exit(submit_grid(Results(results), loaded, options))
     for line in show_plan(Results(results), loaded, cluster):
         typer.echo(line)
 
@@ -108,12 +122,15 @@ def rerun(
     held: Annotated[bool, typer.Option("--held", help="Runs that Slurm holds, as after a failed launch.")] = False,
     local: Local = False,
     at_once: AtOnce = None,
+    new_code: NewCode = False,
+    keep_steps: KeepSteps = False,
     cluster: ClusterFile = _CLUSTER,
     results: ResultsRoot = _RESULTS,
 ) -> None:
     """Submit again what ended without a result, from its checkpoints; without options all but cancelled runs.
 
-    Runs that Slurm holds are in its queue already: they are released instead.
+    They compute with the code that they were submitted with; --new-code takes that of now, as after mending a bug. Runs
+    that Slurm holds are in its queue already: they are released instead.
     """
     from jobs.session import rerun_grid
     from jobs.status.selection import find_targets
@@ -125,7 +142,8 @@ def rerun(
     if not found:
         typer.echo(_NO_GRIDS)
     for plan, run_ids in found:
-        if code := rerun_grid(Results(results), plan, causes, run_ids, _options(local, at_once, cluster)):
+        options = _options(local, at_once, cluster, new_code, keep_steps)
+        if code := rerun_grid(Results(results), plan, causes, run_ids, options):
             raise typer.Exit(code)
 
 
@@ -207,10 +225,12 @@ def _grid_file(name: str) -> Path:
     return Path(name) if Path(name).suffix or Path(name).is_file() else _GRIDS / f"{name}.yaml"
 
 
-def _options(local: bool, at_once: int | None, cluster: Path) -> "LaunchOptions":
+def _options(local: bool, at_once: int | None, cluster: Path, new_code: bool, keep_steps: bool) -> "LaunchOptions":
     from jobs.launcher import LaunchOptions
 
-    return LaunchOptions(cluster, local, at_once, typer.echo)
+    if keep_steps and not new_code:
+        raise UsageError("--keep-steps says how to go on with --new-code, which is not there")
+    return LaunchOptions(cluster, local, at_once, typer.echo, new_code, keep_steps)
 
 
 def _any_active(targets: list[str], results: Path) -> bool:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from jobs.code_choice import CodeChoice, WantedRun
 from jobs.local.launcher import local_launcher
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
 from jobs.status.grid_status import RunStatus
-from sentiment.config import RunConfig
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 
@@ -25,7 +25,7 @@ class Launcher(Protocol):
     def read_jobs(self) -> GridJobs:
         """The grid's jobs in Slurm, as far as there is one."""
 
-    def submit(self, runs: Sequence[tuple[RunStatus, RunConfig]]) -> None:
+    def submit(self, runs: Sequence[WantedRun]) -> None:
         """Accept runs, and say how many; the list may be empty."""
 
     def release(self, rows: Sequence[RunStatus]) -> None:
@@ -47,6 +47,13 @@ class LaunchOptions:
     """On this machine: how many runs at a time; None takes one for each GPU, or one."""
     say: Callable[[str], None] = print
     """Prints a line."""
+    new_code: bool = False
+    keep_steps: bool = False
+    """As in `jobs.code_choice.CodeChoice`, like `new_code`."""
+
+    def code_choice(self, results: Results) -> CodeChoice:
+        """How the code of runs is chosen."""
+        return CodeChoice(results, self.new_code, self.keep_steps)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.code_choice import CodeChoice, delete_unneeded_code
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import reuse_completed
 from jobs.launcher import Launcher, LaunchOptions, open_launcher
@@ -29,6 +30,7 @@ class GridSession:
     plan: GridPlan
     jobs: GridJobs
     launcher: Launcher
+    code: CodeChoice
 
     @property
     def rows(self) -> list[RunStatus]:
@@ -46,9 +48,9 @@ class GridSession:
         rows = self.rows
         for line in describe_held(self.plan.name, rows):
             say(line)
-        self.launcher.submit(missing_runs(grid, rows))
+        self.launcher.submit(self.code.choose(missing_runs(grid, rows), self.plan.name, {}, say))
 
-    def rerun(self, causes: Sequence[str], run_ids: set[str]) -> None:
+    def rerun(self, causes: Sequence[str], run_ids: set[str], say: Say) -> None:
         """Submit again what ended without a result, and release what is held.
 
         Args:
@@ -62,11 +64,14 @@ class GridSession:
                 self.launcher.release(chosen)
         finally:  # one that an administrator holds is no reason to leave out the others
             configs = run_configs(self.results, self.plan, [row.run_id for row in ended], self.jobs.places)
-            self.launcher.submit([(row, configs[row.run_id]) for row in ended])
+            runs = [(row, configs[row.run_id]) for row in ended]
+            self.launcher.submit(self.code.choose(runs, self.plan.name, self.jobs.places, say))
 
 
 @contextmanager
-def open_session(results: Results, plan: GridPlan, launcher: Launcher) -> Iterator[GridSession]:
+def open_session(
+    results: Results, plan: GridPlan, launcher: Launcher, code: CodeChoice | None = None
+) -> Iterator[GridSession]:
     """Lock the grid and ask what is queued.
 
     Raises:
@@ -76,14 +81,15 @@ def open_session(results: Results, plan: GridPlan, launcher: Launcher) -> Iterat
     folder = results.slurm / plan.name
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessLock(folder / "lock", "submits or cancels"):
-        yield GridSession(results, plan, launcher.read_jobs(), launcher)
+        yield GridSession(results, plan, launcher.read_jobs(), launcher, code or CodeChoice(results))
 
 
 def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) -> int:
     """Submit a grid's missing runs; the command's exit code."""
     with open_launcher(results, grid.plan, options) as launcher:
-        with open_session(results, grid.plan, launcher) as session:
+        with open_session(results, grid.plan, launcher, options.code_choice(results)) as session:
             session.submit(grid, options.say)
+            delete_unneeded_code(results, options.say)
         return launcher.wait()
 
 
@@ -92,8 +98,8 @@ def rerun_grid(
 ) -> int:
     """Submit again what ended without a result, as `GridSession.rerun` chooses it; the command's exit code."""
     with open_launcher(results, plan, options) as launcher:
-        with open_session(results, plan, launcher) as session:
-            session.rerun(causes, run_ids)
+        with open_session(results, plan, launcher, options.code_choice(results)) as session:
+            session.rerun(causes, run_ids, options.say)
         return launcher.wait()
 
 

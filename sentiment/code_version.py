@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from functools import cache
 from pathlib import Path
 
@@ -140,17 +140,23 @@ def describe_other(results: Results, training: str) -> str:
     return f"kept in {results.code / code}; what differs is {names}"
 
 
-def remove_code(results: Results, needed: Set[str]) -> None:
+def remove_code(results: Results, needed: Callable[[], Set[str]]) -> None:
     """Delete copies that were not used for a day and that no unfinished run needs.
 
     Args:
-        needed: ids of copies, and `CodeVersion.training` of those that runs go on with.
+        needed: returns ids of copies, and `CodeVersion.training` of those that runs go on with; not asked if all
+            copies are younger.
+
+    Raises:
+        RunDirError: what `needed` raised, or a copy's record cannot be read; what may be needed is left.
     """
     with patient_lock(results.code / "lock", "deletes copies of code", lambda _owner: None):
-        for file in results.code.glob(f"*/{_RECORD}"):
+        files = results.code.glob(f"*/{_RECORD}")
+        unused = [file for file in files if time.time() - file.parent.stat().st_mtime > _KEPT_SECONDS]
+        kept = needed() if unused else set()
+        for file in unused:
             version = read_record(file, CodeVersion)
-            unused = time.time() - file.parent.stat().st_mtime > _KEPT_SECONDS
-            if unused and version and needed.isdisjoint({file.parent.name, version.training}):
+            if version and kept.isdisjoint({file.parent.name, version.training}):
                 file.unlink()  # first: what is left of a deletion that is interrupted counts for nothing
                 shutil.rmtree(file.parent, ignore_errors=True)
 

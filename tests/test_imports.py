@@ -44,6 +44,7 @@ JOB_LAYERS = [
     {"jobs.slurm"},
     {"jobs.local.queue"},
     {"jobs.status", "jobs.tasks"},
+    {"jobs.code_choice"},
     {"jobs.local", "jobs.slurm.launcher"},
     {"jobs.launcher"},
     {"jobs.session"},

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from jobs.code_choice import WantedRun
 from jobs.local.queue import LocalQueue
 from jobs.local.running_grid import RunningGrid
 from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
 from jobs.status.grid_status import RunStatus, describe_held
 from jobs.tasks.attempt import Outcome
-from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
@@ -33,19 +33,19 @@ class LocalLauncher:
     at_once: int | None
     stop: StopRequest
     say: Say
-    _accepted: list[RunConfig] = field(default_factory=list, init=False)
+    _accepted: list[WantedRun] = field(default_factory=list, init=False)
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs in Slurm, where there is one; what waits or runs there is left to it."""
         return read_jobs(self.results, self.plan.name, ask_slurm())
 
-    def submit(self, runs: Sequence[tuple[RunStatus, RunConfig]]) -> None:
+    def submit(self, runs: Sequence[WantedRun]) -> None:
         """Put runs into the queue; `wait` runs them."""
-        self._accepted = [config for _, config in runs]
+        self._accepted = list(runs)
         self.say(f"{len(runs)} of {len(self.plan.runs)} runs to do" if runs else "nothing to do")
         queue = LocalQueue.of(self.results, self.plan.name)
-        queue.forget_cancelled(config.run_id for config in self._accepted)
-        queue.write((), (config.run_id for config in self._accepted))
+        queue.forget_cancelled(run.config.run_id for run in runs)
+        queue.write((), (run.config.run_id for run in runs))
 
     def release(self, rows: Sequence[RunStatus]) -> None:
         """Nothing is held here, and what Slurm holds is left to it."""

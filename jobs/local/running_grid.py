@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobs.code_choice import WantedRun
 from jobs.job_kinds import report_command
 from jobs.local.queue import LocalQueue
 from jobs.tasks.array_task import KilledError
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.failure import record_failure
-from sentiment.config import RunConfig
+from sentiment.code_version import code_environment
 from sentiment.console import Say
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir
@@ -62,7 +63,7 @@ class RunningGrid:
     gpus: Sequence[str]
     say: Say
     _running: list[_LocalAttempt] = field(default_factory=list, init=False)
-    _waiting: deque[RunConfig] = field(default_factory=deque, init=False)
+    _waiting: deque[WantedRun] = field(default_factory=deque, init=False)
     _outcomes: list[Outcome] = field(default_factory=list, init=False)
     _total: int = field(default=0, init=False)
 
@@ -71,7 +72,7 @@ class RunningGrid:
         """What other commands are told, and tell this process."""
         return LocalQueue.of(self.results, self.plan.name)
 
-    def run(self, configs: Sequence[RunConfig], stop: StopRequest) -> Outcome:
+    def run(self, runs: Sequence[WantedRun], stop: StopRequest) -> Outcome:
         """Train all runs, then build the report; a run that fails does not hold up the others.
 
         A reason to stop is passed on to all processes, which save and end; `jobs cancel` ends single runs in the same
@@ -80,7 +81,7 @@ class RunningGrid:
         Returns:
             STOPPED if there was a reason to stop or any run was cancelled, else FAILED if any run failed.
         """
-        self._waiting, self._total = deque(configs), len(configs)
+        self._waiting, self._total = deque(runs), len(runs)
         try:
             while self._running or self._waiting:
                 if stop.reason():
@@ -106,7 +107,8 @@ class RunningGrid:
             self._start(self._waiting.popleft())
             self._write_queue()
 
-    def _start(self, config: RunConfig) -> None:
+    def _start(self, run: WantedRun) -> None:
+        config = run.config
         run_dir = self.results.run_dir(config.run_id, self.plan.name)
         run_dir.create(config)
         lane = min(set(range(self.lanes)) - {attempt.lane for attempt in self._running})
@@ -117,16 +119,17 @@ class RunningGrid:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self.environment(config, lane),
+                env=self.environment(run, lane),
                 start_new_session=True,  # Ctrl+C reaches this process alone, which passes it on
             )
         self._running.append(_LocalAttempt(process, run_dir, lane, time.monotonic()))
 
-    def environment(self, config: RunConfig, lane: int) -> dict[str, str]:
-        """Of a run's process: each lane has one of several GPUs, unless the run names its device."""
-        if len(self.gpus) < 2 or config.runtime.device not in ("auto", "cuda"):
-            return dict(os.environ)
-        return os.environ | {"CUDA_VISIBLE_DEVICES": self.gpus[lane % len(self.gpus)]}
+    def environment(self, run: WantedRun, lane: int) -> dict[str, str]:
+        """Of a run's process: its code, and for each lane one of several GPUs, unless the run names its device."""
+        code = code_environment(self.results, run.code) if run.code else {}
+        if len(self.gpus) < 2 or run.config.runtime.device not in ("auto", "cuda"):
+            return os.environ | code
+        return os.environ | code | {"CUDA_VISIBLE_DEVICES": self.gpus[lane % len(self.gpus)]}
 
     def _end_cancelled(self) -> None:
         """Do what `jobs cancel` asks for in another process."""
@@ -134,14 +137,14 @@ class RunningGrid:
         for attempt in self._running:
             if attempt.run_id in cancelled:
                 attempt.tell()
-        for config in [one for one in self._waiting if one.run_id in cancelled]:
-            self._waiting.remove(config)
-            self._note(Outcome.STOPPED, f"{config.run_id} CANCELLED")
+        for run in [one for one in self._waiting if one.config.run_id in cancelled]:
+            self._waiting.remove(run)
+            self._note(Outcome.STOPPED, f"{run.config.run_id} CANCELLED")
             self._write_queue()
 
     def _write_queue(self) -> None:
         running = (attempt.run_id for attempt in self._running)
-        self.queue.write(running, (config.run_id for config in self._waiting))
+        self.queue.write(running, (run.config.run_id for run in self._waiting))
 
     def _collect(self) -> None:
         """Wait a moment, and take note of processes that have ended."""

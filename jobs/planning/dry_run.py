@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import completed_elsewhere
 from jobs.planning.costs import estimate, read_completed
@@ -17,6 +18,7 @@ from jobs.slurm.sbatch import directives
 from jobs.slurm.slurm_settings import number_in
 from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
 from jobs.status.selection import missing_runs
+from sentiment.code_version import running_code
 from sentiment.config import RunConfig
 from sentiment.config_file import yaml_text
 from sentiment.errors import NoSlurmError
@@ -37,7 +39,8 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
     jobs = read_jobs(results, grid.plan.name, ask_slurm())
     rows = read_grid_status(results, grid.plan, jobs).rows
     elsewhere = completed_elsewhere(results, grid.plan)
-    missing = [(row, config) for row, config in missing_runs(grid, rows) if row.run_id not in elsewhere]
+    wanted = [(row, config) for row, config in missing_runs(grid, rows) if row.run_id not in elsewhere]
+    missing = [WantedRun(row, config, running_code().id) for row, config in wanted]
     yield f"grid {grid.plan.name}: {grid.plan.description}"
     yield from _show_runs(grid, rows)
     if elsewhere:
@@ -45,7 +48,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
     yield from describe_held(grid.plan.name, rows)
     yield f"{len(missing)} of {len(rows)} runs would be submitted"
     if missing:
-        configs = [config for _, config in missing]
+        configs = [run.config for run in missing]
         yield from _show_costs(configs, results)
         yield from show_vectors(grid, configs, results)
         for job in plan_jobs(missing, results, cluster, grid.plan.name, jobs.places, _most_tasks()):

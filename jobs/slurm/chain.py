@@ -26,10 +26,12 @@ _MEASURED_RUNS = 20
 
 @dataclass(frozen=True)
 class ResourceGroup:
-    """Runs whose tasks get the same resources."""
+    """Runs whose tasks get the same resources and import the same code."""
 
     configs: list[RunConfig]
     resources: Resources
+    code: str | None = None
+    """As in `PlannedJob`."""
 
 
 def plan_chain(
@@ -53,7 +55,8 @@ def plan_chain(
         elif kind.name in needed:
             asked = resources[kind.name]
             tasks: list[list[str]] = [[] for _ in range(asked.parallelism or 1 if kind.shareable else 1)]
-            jobs.append(PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks)))
+            code = groups[0].code if groups else None
+            jobs.append(PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks), code))
     return jobs
 
 
@@ -98,7 +101,7 @@ def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[Pla
     for configs in chunks:
         tasks = [[config.run_id for config in task] for task in _pieces(configs, size)]
         parallelism = (group.resources.parallelism or len(tasks) * len(chunks)) // len(chunks)
-        jobs.append(PlannedJob(kind, tasks, configs, group.resources, max(parallelism, 1)))
+        jobs.append(PlannedJob(kind, tasks, configs, group.resources, max(parallelism, 1), group.code))
     return jobs
 
 

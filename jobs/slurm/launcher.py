@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobs.code_choice import WantedRun
 from jobs.job_kinds import jobs_needed
 from jobs.local.queue import LocalQueue
 from jobs.slurm import commands as slurm
@@ -13,7 +14,6 @@ from jobs.slurm.resources import Resources, read_cluster
 from jobs.slurm.slurm_settings import number_in
 from jobs.slurm.submissions import PlannedJob, SubmissionDir
 from jobs.status.grid_status import RunStatus
-from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import NoSlurmError, UsageError
 from sentiment.records import GridPlan
@@ -49,7 +49,7 @@ class SlurmLauncher:
             raise NoSlurmError(f"{error}; `submit` and `rerun` run a grid here with --local") from None
         return self.jobs
 
-    def submit(self, runs: Sequence[tuple[RunStatus, RunConfig]]) -> None:
+    def submit(self, runs: Sequence[WantedRun]) -> None:
         """Submit the runs, those that lacked memory or time with more of it, and all that they wait for.
 
         The list may be empty; a missing report job is then submitted all the same.
@@ -63,7 +63,7 @@ class SlurmLauncher:
             most_tasks = number_in(slurm.read_settings(), "MaxArraySize")
             planned = plan_jobs(runs, self.results, self.cluster, grid, jobs.places, most_tasks)
             submitted = submit_chain(self.results, grid, planned, jobs.queue or (), jobs.submissions)
-            LocalQueue.of(self.results, grid).forget_cancelled(row.run_id for row, _ in runs)
+            LocalQueue.of(self.results, grid).forget_cancelled(run.row.run_id for run in runs)
         number = sum(len(task) for folder in submitted for task in folder.submission.tasks)
         self.say(f"{number} of {len(self.plan.runs)} runs submitted" if submitted else "nothing to submit")
         for folder in submitted:
@@ -127,7 +127,7 @@ def _cancel_tasks(places: Sequence[Place]) -> None:
 
 
 def plan_jobs(
-    runs: Sequence[tuple[RunStatus, RunConfig]],
+    runs: Sequence[WantedRun],
     results: Results,
     cluster: Path,
     grid: str,
@@ -146,12 +146,13 @@ def plan_jobs(
         UsageError: a run had too little memory, and it is not known how much that was.
     """
     file = read_cluster(cluster)
-    groups: dict[str, ResourceGroup] = {}
-    for row, config in runs:
-        had = places[row.run_id][0].submission.resources if row.run_id in places else None
-        resources = _INCREASES.get(row.state, _as_configured)(file.resources(grid), had)
-        groups.setdefault(resources.model_dump_json(), ResourceGroup([], resources)).configs.append(config)
-    needed = jobs_needed([config for _, config in runs], results)
+    groups: dict[tuple[str, str | None], ResourceGroup] = {}
+    for run in runs:
+        had = places[run.row.run_id][0].submission.resources if run.row.run_id in places else None
+        resources = _INCREASES.get(run.row.state, _as_configured)(file.resources(grid), had)
+        group = ResourceGroup([], resources, run.code)
+        groups.setdefault((resources.model_dump_json(), run.code), group).configs.append(run.config)
+    needed = jobs_needed([run.config for run in runs], results)
     return plan_chain(list(groups.values()), needed, file.service_resources(), most_tasks)
 
 

@@ -18,10 +18,14 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import Submission
 from sentiment.errors import NoSlurmError, SlurmError
+from sentiment.run_dir import Results
 
 # Signals are ignored until the task has set its own handlers, and again when it has restored the former ones: otherwise
 # each of them would kill the interpreter while it starts or ends.
-_GUARD = ("sh", "-c", 'trap "" TERM USR1 USR2; exec "$0" "$@"')
+_GUARD = 'trap "" TERM USR1 USR2'
+
+# Imports come from this folder, whatever the present one holds, and what the job's `setup` names comes after it.
+_IMPORT_FROM = 'export PYTHONSAFEPATH=1 PYTHONPATH="$0${PYTHONPATH:+:$PYTHONPATH}"'
 
 # A shell inside another job has these variables, and the new job would inherit them. SLURM_CONF says where Slurm is.
 _FOREIGN = ("SLURM_", "SBATCH_", "SRUN_", "PMI_", "PMIX_", "SUBMITIT_")
@@ -104,9 +108,13 @@ def _asked(resources: Resources) -> dict[str, Any]:
 
 
 def _command(submission: Submission) -> str:
+    steps, command = [_GUARD], [sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)]
     if submission.job_kind.command:
-        return shlex.join(submission.job_kind.command(Path(submission.results)))
-    return shlex.join([*_GUARD, sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)])
+        steps, command = [], submission.job_kind.command(Path(submission.results))
+    code = "task"
+    if submission.code:
+        steps, code = [*steps, _IMPORT_FROM], str(Results(Path(submission.results)).code / submission.code)
+    return shlex.join(["sh", "-c", "; ".join([*steps, 'exec "$@"']), code, *command] if steps else command)
 
 
 @contextmanager

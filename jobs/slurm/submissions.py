@@ -37,6 +37,8 @@ class PlannedJob:
     """What each task gets."""
     parallelism: int
     """The largest number of tasks at a time."""
+    code: str | None = None
+    """The id of the copy of the program's code that its tasks import; None in submissions of earlier versions."""
 
 
 class Submission(Record):
@@ -59,6 +61,8 @@ class Submission(Record):
     """How long before its end a task is warned."""
     after: str | None
     """What it waits for, as sbatch's option `--dependency` takes it."""
+    code: str | None = None
+    """As in `PlannedJob`."""
 
     @property
     def job_kind(self) -> JobKind:
@@ -208,6 +212,7 @@ def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds:
         parallelism=job.parallelism,
         signal_seconds=signal_seconds,
         after=after,
+        code=job.code,
     )
 
 

@@ -11,7 +11,7 @@ from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Heading, ReportSection, Row, Table, Text
 from report.render.markdown import code
 from report.sections.names import grid_column, run_name
-from sentiment.records import GridPlan
+from sentiment.records import GridPlan, RunRecord
 
 _HASH = 12
 _TRAIN = ("python", "-m", "sentiment", "train")
@@ -45,12 +45,29 @@ def _facts(study: Study) -> list[str]:
     latest = max(attempt.end or attempt.start for attempt in attempts)
     return [
         f"Code: {_counted(commits)}.",
+        *_mixed_code(study),
         f"Versions: {_counted(versions)}.",
         f"Machines: {_counted(devices, 'attempt')} on {wording.plural(len(hosts), 'host')} "
         f"({wording.shortened(', '.join(hosts), 200)}), {where}.",
         f"As of {latest.replace('T', ' ')}, the newest start or end of an attempt.",
         f"Energy is estimated: {_ENERGY}.",
     ]
+
+
+def _mixed_code(study: Study) -> list[str]:
+    """Whether one version of the code computed each run, as far as their attempts say."""
+    codes = {run_name(run): _codes(run.record) for run in study.runs if run.record}
+    mixed = [name for name, found in codes.items() if len(found) > 1]
+    if mixed:
+        went = f"{wording.plural(len(mixed), 'run')} went on with other code than had begun"
+        return [f"{went} {'it' if len(mixed) == 1 else 'them'}: {wording.shortened(', '.join(mixed), 200)}."]
+    return ["Each run was computed by one version of the code."] if any(codes.values()) else []
+
+
+def _codes(record: RunRecord) -> set[str]:
+    """Hashes of the code of all attempts since the run last began."""
+    first = max((number for number, one in enumerate(record.attempts) if one.first_step == 0), default=0)
+    return {attempt.code for attempt in record.attempts[first:] if attempt.code}
 
 
 def _commit(commit: str | None, dirty: bool | None) -> str:

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
+from jobs.code_choice import WantedRun
 from jobs.grids.grid import load_grid
 from jobs.local.launcher import gpus_here
 from jobs.local.queue import LocalQueue
 from jobs.local.running_grid import RunningGrid
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.status.grid_status import read_grid_status
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_base, write_grid
@@ -272,16 +275,17 @@ def local_grid(tmp_path: Path, tweets_file: Path) -> Callable[..., tuple[Running
         results = Results(tmp_path / "results")
         path = write_grid(write_base(tmp_path / "configs", tweets_file), {"runtime.device": device})
         grid = load_grid(path, results)
-        return RunningGrid(results, grid.plan, at_once, gpus, print), grid.configs[0]
+        (row,) = read_grid_status(results, grid.plan, GridJobs((), None)).rows
+        return RunningGrid(results, grid.plan, at_once, gpus, print), WantedRun(row, grid.configs[0], None)
 
     return make
 
 
 def test_gpus_are_dealt_out_to_runs_at_the_same_time(local_grid: Callable[..., tuple[RunningGrid, Any]]) -> None:
-    grid, config = local_grid(3, ["4", "6"])
-    assert [grid.environment(config, lane)["CUDA_VISIBLE_DEVICES"] for lane in range(3)] == ["4", "6", "4"]
-    named, config = local_grid(3, ["4", "6"], "cuda:1")
-    assert named.environment(config, 0) == dict(os.environ)
+    grid, run = local_grid(3, ["4", "6"])
+    assert [grid.environment(run, lane)["CUDA_VISIBLE_DEVICES"] for lane in range(3)] == ["4", "6", "4"]
+    named, run = local_grid(3, ["4", "6"], "cuda:1")
+    assert named.environment(run, 0) == dict(os.environ)
 
 
 def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

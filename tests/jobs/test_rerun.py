@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
+from jobs.code_choice import WantedRun
 from jobs.grids.grid import load_grid
 from jobs.launcher import LaunchOptions
 from jobs.session import cancel_grid, rerun_grid
@@ -104,7 +105,7 @@ def test_command_that_finds_no_grid_says_so(command: str, tmp_path: Path) -> Non
 def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -> None:
     configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
     states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
-    runs = [(_row(state, run_id=config.run_id), config) for state, config in zip(states, configs, strict=True)]
+    runs = [WantedRun(_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
     places = _given(results, configs, Resources(time_minutes=90, memory_gb=8))
     cluster = _cluster(tmp_path, memory_gb=4, memory_factor=1.5, time_factor=2.0)
     parts = plan_jobs(runs, results, cluster, "g", places, most_tasks=1000)
@@ -139,7 +140,7 @@ def test_more_memory_than_nobody_knows_is_a_mistake(results: Results, tmp_path: 
     row: RunStatus = _row("OUT_OF_MEMORY", run_id=config.run_id)
     places = _given(results, [config], Resources())
     with pytest.raises(UsageError, match="set memory_gb in the file"):
-        plan_jobs([(row, config)], results, _cluster(tmp_path), "g", places, most_tasks=1000)
+        plan_jobs([WantedRun(row, config, None)], results, _cluster(tmp_path), "g", places, most_tasks=1000)
 
 
 @pytest.fixture

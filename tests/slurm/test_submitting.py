@@ -1,8 +1,10 @@
 """From a grid to jobs: chains, arrays above the site's limit, and a submitting process that dies."""
 
+import shutil
 from pathlib import Path
 
 from jobs.slurm.submissions import read_submissions
+from sentiment.code_version import ROOT, running_code
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import DIVERGES, SHORT, Stage
@@ -85,6 +87,27 @@ def test_chain_of_which_slurm_refuses_a_part_leaves_nothing_behind(stage: Stage)
     assert read_submissions(stage.results) == []
     names = stage.cluster.run("squeue", "-h", "-t", "pending,running", "-o", "%Z").stdout.split()
     assert str(stage.folder) not in names
+
+
+@scenario
+def test_edits_of_the_clone_while_a_grid_waits_change_nothing(stage: Stage) -> None:
+    """Slurm's tasks inherit the shell's variables, so without a copy of the code they would import the edited clone."""
+    clone = stage.folder / "clone"
+    for package in ("sentiment", "jobs", "report"):
+        shutil.copytree(ROOT / package, clone / package)
+    stage.environ = {"PYTHONPATH": str(clone), "PYTHONSAFEPATH": "1"}
+    stage.write_cluster(sbatch={"hold": True})
+    stage.write_grid(seed=[1], **SHORT)
+    stage.submit()
+    (run,) = stage.runs
+    trainer = clone / "sentiment" / "training" / "trainer.py"
+    trainer.write_text(trainer.read_text().replace("binary_cross_entropy_with_logits(", "mse_loss("))
+    stage.cluster.run("scontrol", "release", run.job.partition("_")[0])
+    stage.wait_completed([run])
+    assert run.matches_uninterrupted()
+    folder, _ = run.task
+    assert folder.submission.code
+    assert run.attempts[0].code == running_code().training
 
 
 @scenario

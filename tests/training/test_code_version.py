@@ -139,7 +139,7 @@ def test_copies_that_no_run_needs_are_deleted_after_a_day(program: Path, tmp_pat
         _edit(program)
     for code, _ in codes[:4]:
         os.utime(results.code / code, (0, 0))
-    remove_code(results, {codes[0][0], codes[1][1]})
+    remove_code(results, lambda: {codes[0][0], codes[1][1]})
     assert {path.name for path in results.code.iterdir() if path.is_dir()} == {codes[n][0] for n in (0, 1, 4)}
 
 

@@ -1,0 +1,131 @@
+"""Which version of the program computes a run: what began it, what it was submitted with, or what is here now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from jobs.job_kinds import steps_saved
+from jobs.slurm.grid_jobs import Place
+from jobs.slurm.submissions import read_submissions
+from jobs.status.grid_status import RunStatus
+from sentiment.code_version import CodeVersion, find_code, freeze_code, remove_code, running_code
+from sentiment.config import RunConfig
+from sentiment.console import Say
+from sentiment.errors import RunDirError
+from sentiment.run_dir import Results
+
+
+@dataclass(frozen=True)
+class WantedRun:
+    """A run that is to be executed."""
+
+    row: RunStatus
+    config: RunConfig
+    code: str | None
+    """The id of the copy of the code that computes it; None executes whatever the present folder holds."""
+
+
+@dataclass(frozen=True)
+class CodeChoice:
+    """How a command chooses the code of runs.
+
+    Attributes:
+        new_code: take the code of now for all runs; those that have begun then begin anew.
+        keep_steps: with `new_code`: they go on from what other code has saved, which their records show.
+    """
+
+    results: Results
+    new_code: bool = False
+    keep_steps: bool = False
+    _found: dict[str, tuple[str, CodeVersion] | None] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def present(self) -> str:
+        """The copy of the code of now, which is made if it is not there."""
+        return freeze_code(self.results)
+
+    def choose(
+        self,
+        runs: Sequence[tuple[RunStatus, RunConfig]],
+        grid: str,
+        places: Mapping[str, Place],
+        say: Say,
+    ) -> list[WantedRun]:
+        """Give each run its code, and say which don't get that of now.
+
+        A run that has saved steps goes on with the code that computed them, as long as a copy of it is here.
+
+        Args:
+            places: tasks that runs were given to, if the others keep the code that they were submitted with.
+        """
+        if not runs:
+            return []
+        if self.new_code:
+            other_code = "continue" if self.keep_steps else "restart"
+            return [WantedRun(row, _allowing(config, other_code), self.present) for row, config in runs]
+        wanted = [WantedRun(row, config, self._of(row.run_id, grid, places)) for row, config in runs]
+        older = sorted({one.code for one in wanted if one.code and one.code != self.present})
+        for code in older:
+            number = sum(one.code == code for one in wanted)
+            keep = (
+                "run keeps the code that it began or was"
+                if number == 1
+                else "runs keep the code that they began or were"
+            )
+            say(f"{number} {keep} submitted with, {self.results.code / code}; --new-code takes that of now")
+        return wanted
+
+    def _of(self, run_id: str, grid: str, places: Mapping[str, Place]) -> str:
+        began = self._that_began(run_id, grid)
+        if began:
+            return began
+        submitted = places[run_id][0].submission.code if run_id in places else None
+        return submitted if submitted and (self.results.code / submitted / "code.json").exists() else self.present
+
+    def _that_began(self, run_id: str, grid: str) -> str | None:
+        """The copy of the code that computed the steps that a run has saved; None if there is none to keep."""
+        run_dir = self.results.run_dir(run_id, grid)
+        try:
+            record = run_dir.read_record()
+            training = record.attempts[-1].code if record and steps_saved(run_dir) else None
+        except RunDirError:
+            return None  # its task finds out whether it can go on
+        if training is None or training == running_code().training:
+            return None
+        if training not in self._found:
+            self._found[training] = find_code(self.results, training)
+        found = self._found[training]
+        return found[0] if found else None
+
+
+def delete_unneeded_code(results: Results, say: Say) -> None:
+    """Delete copies of code that no unfinished run was submitted with or has begun with."""
+    try:
+        remove_code(results, lambda: _codes_in_use(results))
+    except RunDirError as error:
+        say(f"old copies of code stay in {results.code}: {error}")
+
+
+def _codes_in_use(results: Results) -> set[str]:
+    """Ids of copies, and hashes of the code of runs that have begun.
+
+    Raises:
+        RunDirError: a submission or a run's record cannot be read.
+    """
+    found = set()
+    for folder in read_submissions(results):
+        submission = folder.submission
+        run_dirs = (results.run_dir(run_id, submission.grid) for task in submission.tasks for run_id in task)
+        if submission.code and not all(run_dir.completed for run_dir in run_dirs):
+            found.add(submission.code)
+    for file in results.runs.glob("*/*/run.json"):
+        run_dir = results.run_dir(file.parent.name, file.parent.parent.name)
+        record = None if run_dir.completed else run_dir.read_record()
+        if record and record.attempts and record.attempts[-1].code:
+            found.add(record.attempts[-1].code)
+    return found
+
+
+def _allowing(config: RunConfig, other_code: str) -> RunConfig:
+    runtime = config.runtime.model_copy(update={"other_code": other_code})
+    return config.model_copy(update={"runtime": runtime})

@@ -1,0 +1,188 @@
+"""Which version of the program computes a run: what began it, what it was submitted with, or what is here now."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jobs.code_choice import CodeChoice, WantedRun, delete_unneeded_code
+from jobs.slurm.grid_jobs import Place
+from jobs.slurm.resources import Resources
+from jobs.slurm.sbatch import directives
+from jobs.slurm.submissions import PlannedJob, new_submission, write_intent
+from jobs.status.grid_status import RunStatus
+from sentiment.code_version import CodeVersion, code_environment, freeze_code, running_code
+from sentiment.config_file import resolve
+from sentiment.files import write_json
+from sentiment.records import Attempt, RunRecord
+from sentiment.run_dir import Results
+
+GRID = "g"
+CONFIG = resolve({}, {}, "a test")
+OLD = CodeVersion(git_commit=None, git_dirty=None, files={"sentiment/training/trainer.py": "an older one"})
+OLDER = CodeVersion(git_commit=None, git_dirty=None, files={"sentiment/training/trainer.py": "the first"})
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")
+
+
+def _keep(results: Results, version: CodeVersion, age: float = 0) -> str:
+    """Put a copy of some code into the results."""
+    folder = results.code / version.id
+    folder.mkdir(parents=True)
+    write_json(folder / "code.json", version.model_dump(mode="json"))
+    os.utime(folder, (folder.stat().st_mtime - age,) * 2)
+    return version.id
+
+
+def _begin(results: Results, code: str | None, steps: int = 7) -> None:
+    """A run that has saved steps which some code computed."""
+    run_dir = results.run_dir(CONFIG.run_id, GRID)
+    run_dir.create(CONFIG)
+    attempt = Attempt(
+        host="h",
+        pid=1,
+        job=None,
+        restart_count=0,
+        code=code,
+        device="cpu",
+        threads=1,
+        first_step=0,
+        last_step=steps,
+        start="2026-01-01T00:00:00+00:00",
+    )
+    run_dir.write_record(
+        RunRecord(
+            run_id=CONFIG.run_id,
+            config_fingerprint="c",
+            data_fingerprint="d",
+            git_commit=None,
+            git_dirty=None,
+            versions={},
+            command=[],
+            attempts=[attempt],
+        )
+    )
+
+
+def _submitted(results: Results, code: str | None) -> dict[str, Place]:
+    job = PlannedJob("train", [[CONFIG.run_id]], [CONFIG], Resources(), 1, code)
+    return {CONFIG.run_id: (write_intent(new_submission(results, GRID, job, 90, None), [CONFIG]), 0)}
+
+
+def _row() -> RunStatus:
+    values: dict[str, object] = dict.fromkeys(RunStatus.__dataclass_fields__)
+    return RunStatus(**(values | {"grid": GRID, "run_id": CONFIG.run_id, "state": "FAILED", "active": False}))  # type: ignore[arg-type]
+
+
+def _chosen(choice: CodeChoice, places: dict[str, Place] | None = None) -> tuple[WantedRun, list[str]]:
+    said: list[str] = []
+    (run,) = choice.choose([(_row(), CONFIG)], GRID, places or {}, said.append)
+    return run, said
+
+
+def test_run_that_never_began_is_computed_by_the_code_of_now_which_is_copied(results: Results) -> None:
+    run, said = _chosen(CodeChoice(results))
+    assert run.code == running_code().id
+    assert (results.code / run.code / "sentiment" / "training" / "trainer.py").is_file()
+    assert said == []
+
+
+def test_run_that_has_begun_goes_on_with_the_code_that_began_it(results: Results) -> None:
+    _begin(results, OLD.training)
+    old = _keep(results, OLD)
+    run, said = _chosen(CodeChoice(results), _submitted(results, _keep(results, OLDER)))
+    assert run.code == old
+    assert said == [
+        f"1 run keeps the code that it began or was submitted with, {results.code / old}; --new-code takes that of now"
+    ]
+
+
+@pytest.mark.parametrize(("code", "steps"), [(OLD.training, 7), (None, 7), (running_code().training, 7)])
+def test_begun_run_whose_code_is_not_kept_gets_that_of_now(results: Results, code: str | None, steps: int) -> None:
+    _begin(results, code, steps)
+    run, _ = _chosen(CodeChoice(results))
+    assert run.code == running_code().id
+
+
+def test_run_without_saved_steps_has_not_begun(results: Results) -> None:
+    _begin(results, OLD.training, steps=0)
+    _keep(results, OLD)
+    assert _chosen(CodeChoice(results))[0].code == running_code().id
+
+
+def test_rerun_of_a_run_that_never_began_keeps_the_code_that_it_was_submitted_with(results: Results) -> None:
+    old = _keep(results, OLD)
+    assert _chosen(CodeChoice(results), _submitted(results, old))[0].code == old
+
+
+@pytest.mark.parametrize("code", [None, "0123456789abcdef"])
+def test_submission_whose_code_is_gone_or_unknown_is_repeated_with_that_of_now(
+    results: Results, code: str | None
+) -> None:
+    assert _chosen(CodeChoice(results), _submitted(results, code))[0].code == running_code().id
+
+
+@pytest.mark.parametrize(("keep_steps", "expected"), [(False, "restart"), (True, "continue")])
+def test_new_code_is_taken_on_request_and_the_task_knows_what_to_do_with_saved_steps(
+    results: Results, keep_steps: bool, expected: str
+) -> None:
+    _begin(results, OLD.training)
+    _keep(results, OLD)
+    run, said = _chosen(CodeChoice(results, new_code=True, keep_steps=keep_steps))
+    assert (run.code, run.config.runtime.other_code, said) == (running_code().id, expected, [])
+    assert run.config.run_id == CONFIG.run_id
+
+
+def test_damaged_record_of_a_run_is_left_to_its_task(results: Results) -> None:
+    _begin(results, OLD.training)
+    results.run_dir(CONFIG.run_id, GRID).record_file.write_text("{")
+    assert _chosen(CodeChoice(results))[0].code == running_code().id
+
+
+def test_only_copies_that_no_unfinished_run_needs_are_deleted(results: Results) -> None:
+    day = 100_000
+    versions = [OLD.model_copy(update={"files": {"sentiment/x.py": str(number)}}) for number in range(4)]
+    begun, submitted, unneeded, young = (
+        _keep(results, version, age) for version, age in zip(versions, (day, day, day, 0), strict=True)
+    )
+    _begin(results, versions[0].training)
+    _submitted(results, submitted)
+    said: list[str] = []
+    delete_unneeded_code(results, said.append)
+    assert {folder.name for folder in results.code.iterdir() if folder.is_dir()} == {begun, submitted, young}
+    assert said == []
+    assert unneeded != young
+
+
+def test_copies_stay_where_it_cannot_be_seen_what_needs_them(results: Results) -> None:
+    code = _keep(results, OLD, age=100_000)
+    _begin(results, OLD.training)
+    results.run_dir(CONFIG.run_id, GRID).record_file.write_text("{")
+    said: list[str] = []
+    delete_unneeded_code(results, said.append)
+    assert (results.code / code).is_dir()
+    assert len(said) == 1
+    assert "run.json" in said[0]
+
+
+@pytest.mark.parametrize("kind", ["train", "report"])
+def test_jobs_import_the_copy_before_anything_else(results: Results, kind: str, tmp_path: Path) -> None:
+    code = freeze_code(results)
+    job = PlannedJob(kind, [[]], [], Resources(), 1, code)  # type: ignore[arg-type]
+    command = directives(new_submission(results, GRID, job, 90, None))[-1]
+    words = shlex.split(command)
+    words = words[words.index("sh") :]
+    at = next(number for number, word in enumerate(words) if word.endswith("/python"))
+    shown = [*words[:at], words[at], "-c", "import jobs, sys; print(jobs.__file__)"]
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "__init__.py").touch()
+    done = subprocess.run(
+        shown, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(str(results.code.resolve() / code))
+    assert code_environment(results, code)["PYTHONSAFEPATH"] == "1"
