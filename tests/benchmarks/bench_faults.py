@@ -1,0 +1,198 @@
+"""A lottery of faults: short real runs on a real Slurm, struck by faults drawn at random, and rerun as a user would.
+
+    python -m tests.benchmarks.bench_faults [SEED] [FAULTS]
+
+At the end every run must have the weights and the metric log of an undisturbed one, and must have been completed once.
+Ends with 1 if any has not.
+"""
+
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sentiment.code_version import ROOT
+from sentiment.config_file import resolve
+from sentiment.run_dir import Results
+from tests.slurm.cluster import Cluster, what_is_missing
+from tests.slurm.stage import BASE, Prepared, Stage, StagedRun
+
+SEED = 1
+FAULTS = 100
+RUNS = 8
+
+# About 25 ms a step on a free core, 1,300 steps; saved every 50.
+WORK = {
+    "model__hidden_size": [64],
+    "training__epochs": [100],
+    "runtime__checkpoint__every_steps": [50],
+}
+_GROWTH = (1, 40)
+_PATIENCE_SECONDS = 1800.0
+
+
+@dataclass
+class Lottery:
+    """Strikes runs of one grid, and keeps count of what it did."""
+
+    stage: Stage
+    rng: random.Random
+    clone: Path
+    """The code that the grid's commands are started from."""
+    tally: Counter[str] = field(default_factory=Counter)
+
+    def play(self, faults: int) -> None:
+        """Strike until so many faults have hit a run that was training, or all runs are completed."""
+        while self.tally.total() < faults and (open_runs := [run for run in self.stage.runs if not run.dir.completed]):
+            run = self.rng.choice(open_runs)
+            if self._trains(run):
+                name = self.rng.choice(list(HAPPENINGS))
+                HAPPENINGS[name](self, run)
+                self.tally[name] += 1
+                print(f"{self.tally.total():4} {name}: {run.run_id} at step {run.step}", flush=True)
+            self._care()
+
+    def finish(self) -> None:
+        """What a user does until all runs are completed."""
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while not all(run.dir.completed for run in self.stage.runs):
+            if time.monotonic() > end:
+                raise SystemExit(f"not completed in {_PATIENCE_SECONDS:.0f} s: {self.stage.states()}")
+            self._care()
+            time.sleep(1)
+
+    def _trains(self, run: StagedRun) -> bool:
+        """Wait until the run gets some steps further; False if it waits in the queue, or ends."""
+        if run.state != "RUNNING":
+            return False
+        wanted = run.step + self.rng.randint(*_GROWTH)
+        while run.step < wanted and run.state == "RUNNING":
+            time.sleep(0.05)
+        return run.state == "RUNNING" and not run.dir.completed
+
+    def _care(self) -> None:
+        """Give the commands that `status` asks for."""
+        states = set(self.stage.states().values())
+        if "CANCELLED" in states:
+            self.stage.submit()
+        elif states & {"FAILED", "LOST", "NODE_FAIL", "TIMEOUT", "OUT_OF_MEMORY", "HELD"}:
+            self.stage.rerun()
+
+
+def _warn(_lottery: Lottery, run: StagedRun) -> None:
+    run.send("USR2")
+
+
+def _requeue(_lottery: Lottery, run: StagedRun) -> None:
+    run.stage.cluster.run("scontrol", "requeue", run.job, check=False)
+
+
+def _kill(_lottery: Lottery, run: StagedRun) -> None:
+    run.kill()
+
+
+def _tear(lottery: Lottery, run: StagedRun) -> None:
+    """The run is killed, and a random part of its newest checkpoint is gone."""
+    run.kill()
+    run.stage.wait(lambda: run.state != "RUNNING", "the end")
+    if files := list(run.dir.checkpoints.glob("step-*.ckpt")):
+        newest = max(files)
+        newest.write_bytes(newest.read_bytes()[: lottery.rng.randrange(newest.stat().st_size)])
+
+
+def _let_node_die(lottery: Lottery, run: StagedRun) -> None:
+    if node := run.node:
+        run.stage.cluster.kill_node(node)
+        run.stage.wait(lambda: "down" in run.stage.cluster.node_states()[node], "Slurm to notice", 120)
+        run.stage.cluster.start_node(node)
+
+
+def _suspend(lottery: Lottery, run: StagedRun) -> None:
+    run.stage.cluster.run("scontrol", "suspend", run.job, check=False)
+    time.sleep(lottery.rng.uniform(0, 3))
+    run.stage.cluster.run("scontrol", "resume", run.job, check=False)
+
+
+def _restart_controller(_lottery: Lottery, run: StagedRun) -> None:
+    run.stage.cluster.stop_controller()
+    run.stage.cluster.start_controller()
+
+
+def _cancel(_lottery: Lottery, run: StagedRun) -> None:
+    run.stage.run("cancel", run.run_id, expect=None)
+
+
+def _kill_submitter(lottery: Lottery, run: StagedRun) -> None:
+    """The run is killed, and so is the command that would submit it again, at a random moment."""
+    run.kill()
+    run.stage.wait(lambda: run.state != "RUNNING", "the end")
+    process = run.stage.start("rerun", "--cluster", "cluster.yaml")
+    time.sleep(lottery.rng.uniform(0, 2))
+    process.kill()
+    process.communicate()
+
+
+def _edit(lottery: Lottery, _run: StagedRun) -> None:
+    """The clone is edited while its grid is queued and runs: from now on its loss is another one."""
+    trainer = lottery.clone / "sentiment" / "training" / "trainer.py"
+    trainer.write_text(trainer.read_text().replace("binary_cross_entropy_with_logits(", "mse_loss(") + "\n")
+
+
+HAPPENINGS: dict[str, Callable[[Lottery, StagedRun], None]] = {
+    "warned of its end (USR2)": _warn,
+    "scontrol requeue": _requeue,
+    "kill -9": _kill,
+    "kill -9 and a torn checkpoint": _tear,
+    "node dies": _let_node_die,
+    "suspended and resumed": _suspend,
+    "slurmctld restarted": _restart_controller,
+    "cancelled and submitted again": _cancel,
+    "kill -9, and of the rerun as well": _kill_submitter,
+    "clone edited": _edit,
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Play with a seed, and print the tally."""
+    if missing := what_is_missing():
+        raise SystemExit(missing)
+    seed, faults = [*map(int, arguments), *(SEED, FAULTS)[len(arguments) :]]
+    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "slurm") as cluster:
+        stage = _stage(cluster, Path(folder))
+        lottery = Lottery(stage, random.Random(seed), stage.folder / "clone")
+        stage.submit()
+        start = time.monotonic()
+        lottery.play(faults)
+        lottery.finish()
+        for name, number in lottery.tally.most_common():
+            print(f"{number:4} {name}")
+        same = [run.matches_uninterrupted() for run in stage.runs]
+        once = [[attempt.reason for attempt in run.attempts].count("completed") == 1 for run in stage.runs]
+        attempts = sum(len(run.attempts) for run in stage.runs)
+        print(
+            f"seed {seed}: {lottery.tally.total()} faults in {time.monotonic() - start:.0f} s, {attempts} attempts; "
+            f"same weights and metric log as undisturbed: {sum(same)} of {RUNS}; completed once: {sum(once)} of {RUNS}"
+        )
+    if not all(same) or not all(once):
+        raise SystemExit(1)
+
+
+def _stage(cluster: Cluster, folder: Path) -> Stage:
+    """A grid whose commands are started from a clone that may be edited."""
+    prepared = Prepared(Results(folder / "prepared"))
+    prepared.digest(resolve(BASE, {"training.epochs": 1}, "the base run"))
+    stage = Stage(cluster, folder / "stage", prepared)
+    for package in ("sentiment", "jobs", "report"):
+        shutil.copytree(ROOT / package, stage.folder / "clone" / package)
+    stage.environ = {"PYTHONPATH": str(stage.folder / "clone"), "PYTHONSAFEPATH": "1"}
+    stage.write_grid(seed=list(range(RUNS)), **WORK)
+    return stage
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
