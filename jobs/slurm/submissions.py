@@ -115,6 +115,10 @@ class SubmissionDir:
         """What Slurm and the tasks print, one file for all attempts of a task."""
         return self.path / "logs"
 
+    def run_log(self, run_id: str) -> Path:
+        """What a run prints that shares its task with others."""
+        return self.logs / f"{run_id}.log"
+
     def progress_file(self, task: int) -> Path:
         """What a task had done when it was last requeued."""
         return self.path / f"progress-{task}.json"

@@ -1,6 +1,8 @@
 """What one task of an array does: train its runs, or do work that runs wait for; and when it is given up."""
 
 import json
+import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -96,9 +98,17 @@ class ArrayTask:
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
         return attempt_run(config, self._results, self.folder.submission.grid, stop)
 
+    def _attempt_with_log(self, config: RunConfig, stop: StopRequest) -> Outcome:
+        """In a process of its own: what the run prints goes into its own log."""
+        with open(self.folder.run_log(config.run_id), "ab") as log:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+                os.dup2(log.fileno(), stream.fileno())
+        return self._attempt(config, stop)
+
     def _attempt_together(self, configs: list[RunConfig], stop: StopRequest) -> Outcome:
         """Train runs at the same time. What becomes of those that `jobs cancel` ends doesn't count for the task."""
-        works: list[Callable[[], int]] = [partial(self._attempt, config, stop) for config in configs]
+        works: list[Callable[[], int]] = [partial(self._attempt_with_log, config, stop) for config in configs]
         run_ids = [config.run_id for config in configs]
 
         def cancelled() -> set[int]:

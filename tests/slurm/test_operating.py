@@ -1,0 +1,39 @@
+"""What who runs a grid wants to see and to leave to it."""
+
+from tests.slurm.scenario import scenario
+from tests.slurm.stage import SHORT, Stage
+
+
+@scenario
+def test_logs_are_shown_attempt_by_attempt_and_followed_to_the_end(stage: Stage) -> None:
+    stage.write_grid(seed=[1])
+    stage.submit()
+    (run,) = stage.runs
+    following = stage.start("logs", run.run_id, "--follow")
+    run.wait_for_step(40)
+    run.send("USR2")
+    output, _ = following.communicate(timeout=200)
+    assert following.returncode == 0, output
+    first, second = run.attempts
+    begins = [f"run {run.run_id}, process {one.pid} on {one.host}" for one in (first, second)]
+    assert [line for line in output.splitlines() if line.startswith("run ")] == begins
+    assert f"{run.run_id}: COMPLETED" in output
+    newest = stage.run("logs", run.run_id)
+    assert begins[1] in newest
+    assert begins[0] not in newest
+    assert f"==> {run.task[0].log_file(0)} <==" in newest
+    older = stage.run("logs", run.run_id, "--attempt", "1")
+    assert "saved, and requeued" in older
+    assert begins[1] not in older
+
+
+@scenario
+def test_each_run_of_a_task_has_a_log_of_its_own(stage: Stage) -> None:
+    stage.write_cluster(runs_per_task=2)
+    stage.write_grid(seed=[1, 2], **SHORT)
+    stage.submit()
+    stage.wait_completed(stage.runs)
+    for run in stage.runs:
+        assert [line for line in stage.run("logs", run.run_id).splitlines() if line.startswith("run ")] == [
+            f"run {run.run_id}, process {run.attempts[0].pid} on {run.attempts[0].host}"
+        ]
