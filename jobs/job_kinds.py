@@ -5,7 +5,6 @@ A new kind (word vectors, pre-training, the rungs of a search) is a row here and
 keeps.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +29,9 @@ why it stopped, or None when it is done; called again, it goes on from there."""
 class JobKind:
     """What distinguishes one kind of job from the others.
 
-    A kind either trains runs, does work that several runs share, or is a command of its own. The first two run in this
-    project's task process (`jobs.tasks`), as job arrays: they stop when their time is over, requeue themselves, go on
-    from what they saved, and are given up when `progress` does not grow. A command simply starts anew.
+    A kind either trains runs, does work that several runs share, or ends a grid. All run in this project's task process
+    (`jobs.tasks`), the first two as job arrays: they stop when their time is over, requeue themselves, go on from what
+    they saved, and are given up when `progress` does not grow. What ends a grid simply starts anew.
     """
 
     name: KindName
@@ -51,15 +50,13 @@ class JobKind:
     needed_for: Callable[[Sequence[RunConfig], Results], list[RunConfig] | None] = lambda configs, _results: [*configs]
     """Those of the given runs that such a job has to work for; None if no such job is needed."""
     work: SharedWork | None = None
-    command: Callable[[Path], list[str]] | None = None
-    """The command line, given the root of the results."""
     progress: Callable[[Results, Iterable[RunDir]], int] = lambda _results, _run_dirs: 0
     """A figure that grows with the work saved, given the directories of a task's runs."""
 
     @property
     def is_array(self) -> bool:
         """Whether its tasks form a job array, so that each has a number."""
-        return self.command is None
+        return not self.final
 
 
 def steps_saved(run_dir: RunDir) -> int:
@@ -79,11 +76,6 @@ def _encode(configs: Sequence[RunConfig], results: Results, stop: "StopRequest",
     from sentiment.training.encoding import run_encoding
 
     return run_encoding(configs, results, stop, console)
-
-
-def report_command(results: Path) -> list[str]:
-    """What builds the report of all results, in a process of its own: `jobs` does not import `report`."""
-    return [sys.executable, "-u", "-m", "report", "build", "--results", str(results)]
 
 
 def _unprepared(configs: Sequence[RunConfig], results: Results) -> list[RunConfig] | None:
@@ -131,7 +123,6 @@ JOB_KINDS: dict[KindName, JobKind] = {
             condition="afterany",  # what failed is in the report as well
             resources={"gpus": 0, "cpus": 1, "time_minutes": 30},
             needed_for=lambda _configs, _results: [],
-            command=report_command,
         ),
     )
 }

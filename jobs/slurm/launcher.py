@@ -152,7 +152,7 @@ def plan_jobs(
         resources = _INCREASES.get(row.state, _as_configured)(file.resources(grid), had)
         groups.setdefault(resources.model_dump_json(), ResourceGroup([], resources)).configs.append(config)
     needed = jobs_needed([config for _, config in runs], results)
-    return plan_chain(list(groups.values()), needed, file.service_resources(), most_tasks)
+    return plan_chain(list(groups.values()), needed, file, most_tasks)
 
 
 def _as_configured(configured: Resources, _had: Resources | None) -> Resources:

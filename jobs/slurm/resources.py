@@ -108,6 +108,19 @@ class ClusterFile(Section):
     """For the job that writes the report; without this section it gets no GPU, one core and 30 minutes."""
     grids: dict[str, Resources] = Field(default_factory=dict)
     """For the training tasks of a grid, by its name."""
+    notify: list[str] = Field(default_factory=list)
+    """A command, word by word and without a shell, that is run when a grid has ended, with Slurm and with `--local`.
+    Its environment has GRID_NAME, GRID_RUNS, GRID_COMPLETED, GRID_FAILED, GRID_CANCELLED (numbers of runs),
+    GRID_RESULTS and GRID_REPORT (the report's page, or nothing if it could not be built)."""
+
+    @field_validator("notify", mode="before")
+    @classmethod
+    def _command_is_given_word_by_word(cls, command: object) -> object:
+        if isinstance(command, str):
+            raise ValueError(
+                "is run without a shell: write its words as a list, as in [mail, -s, done, me@example.org]"
+            )
+        return command
 
     def resources(self, grid: str, kind: KindName = TRAINING.name) -> Resources:
         """What a job of a grid gets."""

@@ -9,7 +9,6 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import submitit
@@ -104,8 +103,6 @@ def _asked(resources: Resources) -> dict[str, Any]:
 
 
 def _command(submission: Submission) -> str:
-    if submission.job_kind.command:
-        return shlex.join(submission.job_kind.command(Path(submission.results)))
     return shlex.join([*_GUARD, sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)])
 
 

@@ -3,14 +3,14 @@
 import json
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName
 from jobs.slurm.commands import Job
@@ -37,6 +37,8 @@ class PlannedJob:
     """What each task gets."""
     parallelism: int
     """The largest number of tasks at a time."""
+    notify: list[str] = field(default_factory=list)
+    """For a job that ends a grid: the command that tells somebody."""
 
 
 class Submission(Record):
@@ -59,6 +61,8 @@ class Submission(Record):
     """How long before its end a task is warned."""
     after: str | None
     """What it waits for, as sbatch's option `--dependency` takes it."""
+    notify: list[str] = Field(default_factory=list)
+    """As in `PlannedJob`."""
 
     @property
     def job_kind(self) -> JobKind:
@@ -212,6 +216,7 @@ def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds:
         parallelism=job.parallelism,
         signal_seconds=signal_seconds,
         after=after,
+        notify=job.notify,
     )
 
 

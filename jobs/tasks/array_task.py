@@ -15,10 +15,11 @@ from jobs.slurm.commands import is_away, requeue
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
 from jobs.tasks.failure import describe, record_failure
+from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.parallel import side_by_side
 from sentiment.allocation import slurm_job
 from sentiment.config import RunConfig
-from sentiment.errors import SentimentError, SlurmError
+from sentiment.errors import RunDirError, SentimentError, SlurmError
 from sentiment.files import write_json
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
@@ -72,6 +73,8 @@ class ArrayTask:
 
     def perform(self, stop: StopRequest) -> Outcome:
         """Work until all is done or there is a reason to stop."""
+        if self.folder.submission.job_kind.final:
+            return self._end_grid(stop)
         if work := self.folder.submission.job_kind.work:
             return self._serve(work, stop)
         if len(self.configs) == 1:
@@ -123,6 +126,17 @@ class ArrayTask:
         counted = [code for number, code in enumerate(codes) if number not in ignored]
         worst = next((one for one in _PRECEDENCE if one in counted), None)
         return worst or (Outcome.FAILED if any(counted) else Outcome.COMPLETED)
+
+    def _end_grid(self, stop: StopRequest) -> Outcome:
+        """Do what is to be done when all runs have ended, however they ended."""
+        submission = self.folder.submission
+        plan = self._results.read_grid(submission.grid)
+        if plan is None:
+            raise RunDirError(f"{self._results.grid_file(submission.grid)}: is gone")
+        end = GridEnd(self._results, plan, submission.notify, None, print)
+        code = end.report(stop)
+        end.tell_unless_stopped(stop, reported=code == 0)
+        return outcome_of(stop.reason()) if stop.reason() or code == 0 else Outcome.FAILED
 
     def _serve(self, work: SharedWork, stop: StopRequest) -> Outcome:
         """Do work that runs wait for."""

@@ -1,7 +1,9 @@
 """What who runs a grid wants to see and to leave to it."""
 
+import json
+
 from tests.slurm.scenario import scenario
-from tests.slurm.stage import SHORT, Stage
+from tests.slurm.stage import DIVERGES, SHORT, Stage
 
 
 @scenario
@@ -37,3 +39,20 @@ def test_each_run_of_a_task_has_a_log_of_its_own(stage: Stage) -> None:
         assert [line for line in stage.run("logs", run.run_id).splitlines() if line.startswith("run ")] == [
             f"run {run.run_id}, process {run.attempts[0].pid} on {run.attempts[0].host}"
         ]
+
+
+@scenario
+def test_somebody_is_told_when_a_grid_has_ended_and_a_command_that_fails_does_not_matter(stage: Stage) -> None:
+    stage.reports = True
+    told = stage.folder / "told"
+    script = 'echo "$GRID_NAME $GRID_COMPLETED $GRID_FAILED $GRID_REPORT" > "$0"; exit 5'
+    stage.write_cluster()
+    with open(stage.folder / "cluster.yaml", "a") as file:
+        file.write(json.dumps({"notify": ["sh", "-c", script, str(told)]})[1:-1] + "\n")
+    stage.write_grid(seed=[1], training__learning_rate=[0.005, DIVERGES], **SHORT)
+    stage.submit()
+    log = stage.results.slurm / stage.name
+    stage.wait(lambda: any("ended with 5" in file.read_text() for file in log.glob("*-report-*/logs/*.out")), "the end")
+    assert told.read_text() == f"{stage.name} 1 1 {stage.results.report / 'report.html'}\n"
+    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=1), "the job's end")
+    assert "ended with 5" in stage.run("logs", f"{stage.name}/report")
