@@ -91,13 +91,15 @@ def _bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in files)
 
 
+_NO_GPU = {"gpus": 0, "gres": None}
+
 # In the order in which a grid's jobs are submitted: each waits only for kinds above it.
 JOB_KINDS: dict[KindName, JobKind] = {
     kind.name: kind
     for kind in (
         JobKind(
             name="data",
-            resources={"gpus": 0},
+            resources=_NO_GPU,
             needed_for=_unprepared,
             work=_prepare,
             progress=lambda results, _run_dirs: _bytes_in(results.corpora),
@@ -121,7 +123,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
             after=("train",),
             final=True,
             condition="afterany",  # what failed is in the report as well
-            resources={"gpus": 0, "cpus": 1, "time_minutes": 30},
+            resources={**_NO_GPU, "cpus": 1, "time_minutes": 30},
             needed_for=lambda _configs, _results: [],
         ),
     )

@@ -112,6 +112,14 @@ def test_what_is_not_configured_is_left_to_the_site(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("gres", ["shard:2", "gpu:1g.10gb:1"])
+def test_a_part_of_a_gpu_is_asked_for_instead_of_a_whole_one(tmp_path: Path, gres: str) -> None:
+    part, _ = plan_chain([ResourceGroup(_configs(1), Resources(gres=gres))], {"report": []}, ClusterFile(), 1000)
+    options, _ = _options(Results(tmp_path), part)
+    assert options["gres"] == gres
+    assert "gpus-per-node" not in options
+
+
 def test_report_is_no_array(tmp_path: Path) -> None:
     options, command = _options(Results(tmp_path), _parts(_configs(1))[1])
     assert "array" not in options

@@ -56,3 +56,15 @@ def test_somebody_is_told_when_a_grid_has_ended_and_a_command_that_fails_does_no
     assert told.read_text() == f"{stage.name} 1 1 {stage.results.report / 'report.html'}\n"
     stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=1), "the job's end")
     assert "ended with 5" in stage.run("logs", f"{stage.name}/report")
+
+
+@scenario
+def test_a_share_of_a_gpu_is_enough_for_a_run(stage: Stage) -> None:
+    stage.write_cluster(gpus=0, gres="shard:1")
+    stage.write_grid(seed=[1, 2, 3], **SHORT)
+    said = stage.run("doctor", "--cluster", "cluster.yaml", expect=None)
+    assert "shard:1, 1 core, 1.5 GB, 10 min, partition main: fits main" in said
+    stage.submit()
+    stage.wait_completed(stage.runs)
+    asked = stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%b", "-j", stage.runs[0].job).stdout.strip()
+    assert asked == "gres/shard:1"
