@@ -35,7 +35,7 @@ $(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(call from_command_
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run data elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
-	status rerun cancel doctor sync report test test-fast check bench clean
+	status logs rerun cancel doctor sync report test test-fast check bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ submit submit-rnn submit-sweep submit-attention submit-elmo submit-all:
 
 status: $(VENV)/installed ## show all runs, or those of GRID
 	@set -f; $(BIN)/python -m jobs status $$GRID --results "$$RESULTS" || test $$? -eq 3
+
+logs: $(VENV)/installed ## show what the newest attempt of the run GRID has printed
+	@$(BIN)/python -m jobs logs "$$GRID" --results "$$RESULTS"
 
 rerun: $(VENV)/installed ## submit again what failed, in all grids or in GRID; RERUN=--oom: only what lacked memory
 	@set -f; $(BIN)/python -m jobs rerun $$GRID $$RERUN --results "$$RESULTS"

@@ -1,6 +1,7 @@
-"""The command line: submit, status, rerun, cancel, doctor, sync."""
+"""The command line: submit, status, logs, rerun, cancel, doctor, sync."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,6 +110,27 @@ def status(
         if not watch or code != EXIT_RUNNING:
             raise typer.Exit(code)
         time.sleep(_WATCH_SECONDS)
+
+
+@app.command()
+def logs(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run id; GRID/RUN, GRID/data, GRID/cache, GRID/report.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", min=1, help="Which attempt, as counted by status; else the newest.")
+    ] = None,
+    results: ResultsRoot = _RESULTS,
+) -> None:
+    """Print what the newest attempt of a run has printed, or one of a grid's other jobs.
+
+    The file's name and how the run ended go to the standard error. With --follow the command ends with 0 if the run is
+    completed then, else with 1.
+    """
+    from jobs.logs import find_output, show_log
+    from sentiment.run_dir import Results
+
+    if not show_log(find_output(name, Results(results)), attempt, follow, partial(typer.echo, err=True)):
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()

@@ -5,7 +5,6 @@ A new kind (word vectors, pre-training, the rungs of a search) is a row here and
 keeps.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +29,9 @@ why it stopped, or None when it is done; called again, it goes on from there."""
 class JobKind:
     """What distinguishes one kind of job from the others.
 
-    A kind either trains runs, does work that several runs share, or is a command of its own. The first two run in this
-    project's task process (`jobs.tasks`), as job arrays: they stop when their time is over, requeue themselves, go on
-    from what they saved, and are given up when `progress` does not grow. A command simply starts anew.
+    A kind either trains runs, does work that several runs share, or ends a grid. All run in this project's task process
+    (`jobs.tasks`), the first two as job arrays: they stop when their time is over, requeue themselves, go on from what
+    they saved, and are given up when `progress` does not grow. What ends a grid simply starts anew.
     """
 
     name: KindName
@@ -51,15 +50,13 @@ class JobKind:
     needed_for: Callable[[Sequence[RunConfig], Results], list[RunConfig] | None] = lambda configs, _results: [*configs]
     """Those of the given runs that such a job has to work for; None if no such job is needed."""
     work: SharedWork | None = None
-    command: Callable[[Path], list[str]] | None = None
-    """The command line, given the root of the results."""
     progress: Callable[[Results, Iterable[RunDir]], int] = lambda _results, _run_dirs: 0
     """A figure that grows with the work saved, given the directories of a task's runs."""
 
     @property
     def is_array(self) -> bool:
         """Whether its tasks form a job array, so that each has a number."""
-        return self.command is None
+        return not self.final
 
 
 def steps_saved(run_dir: RunDir) -> int:
@@ -81,11 +78,6 @@ def _encode(configs: Sequence[RunConfig], results: Results, stop: "StopRequest",
     return run_encoding(configs, results, stop, console)
 
 
-def report_command(results: Path) -> list[str]:
-    """What builds the report of all results, in a process of its own: `jobs` does not import `report`."""
-    return [sys.executable, "-u", "-m", "report", "build", "--results", str(results)]
-
-
 def _unprepared(configs: Sequence[RunConfig], results: Results) -> list[RunConfig] | None:
     return unprepared(configs, results) or None
 
@@ -99,13 +91,15 @@ def _bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in files)
 
 
+_NO_GPU = {"gpus": 0, "gres": None}
+
 # In the order in which a grid's jobs are submitted: each waits only for kinds above it.
 JOB_KINDS: dict[KindName, JobKind] = {
     kind.name: kind
     for kind in (
         JobKind(
             name="data",
-            resources={"gpus": 0},
+            resources=_NO_GPU,
             needed_for=_unprepared,
             work=_prepare,
             progress=lambda results, _run_dirs: _bytes_in(results.corpora),
@@ -129,9 +123,8 @@ JOB_KINDS: dict[KindName, JobKind] = {
             after=("train",),
             final=True,
             condition="afterany",  # what failed is in the report as well
-            resources={"gpus": 0, "cpus": 1, "time_minutes": 30},
+            resources={**_NO_GPU, "cpus": 1, "time_minutes": 30},
             needed_for=lambda _configs, _results: [],
-            command=report_command,
         ),
     )
 }

@@ -62,9 +62,10 @@ def open_launcher(results: Results, plan: GridPlan, options: LaunchOptions) -> I
 
     Raises:
         LockedError: a process on this machine runs the grid already.
+        ConfigError: the file of the options is invalid.
     """
     if options.local:
-        with local_launcher(results, plan, options.at_once, options.say) as launcher:
+        with local_launcher(results, plan, options.at_once, options.cluster, options.say) as launcher:
             yield launcher
     else:
         yield SlurmLauncher(results, plan, options.cluster, options.say)

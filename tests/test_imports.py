@@ -39,7 +39,7 @@ LAYERS = [
 ]
 # The same for jobs; a module belongs to the longest name that it begins with.
 JOB_LAYERS = [
-    {"jobs", "jobs.grids"},
+    {"jobs", "jobs.grids", "jobs.log_sections"},
     {"jobs.job_kinds"},
     {"jobs.slurm"},
     {"jobs.local.queue"},
@@ -48,7 +48,7 @@ JOB_LAYERS = [
     {"jobs.local", "jobs.slurm.launcher"},
     {"jobs.launcher"},
     {"jobs.session"},
-    {"jobs.planning", "jobs.doctor", "jobs.sync"},
+    {"jobs.planning", "jobs.doctor", "jobs.logs", "jobs.sync"},
     {"jobs.__main__"},
 ]
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "pyarrow", "nltk", "numpy"}

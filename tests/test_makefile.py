@@ -65,7 +65,10 @@ def test_awkward_names_reach_the_command_unchanged(clone: Path, name: str) -> No
     assert not (clone / "bad").exists()
 
 
-@pytest.mark.parametrize("target", ["status", "rerun", "cancel", "sync", "report", "submit", "elmo-weights", "help"])
+TARGETS = ["status", "logs", "rerun", "cancel", "sync", "report", "submit", "elmo-weights", "help"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_nothing_in_a_name_is_run(clone: Path, target: str) -> None:
     for text in ("x; touch bad;", "$(shell touch bad)", "$$(touch bad)", "`touch bad`", "' touch bad '"):
         _make(clone, target, f"GRID={text}", f"MODELS={text}", f"SET={text}", f"RERUN={text}", f"RUN={text}")

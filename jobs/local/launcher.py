@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from jobs.code_choice import WantedRun
 from jobs.local.queue import LocalQueue
 from jobs.local.running_grid import RunningGrid
 from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
+from jobs.slurm.resources import read_cluster
 from jobs.status.grid_status import RunStatus, describe_held
 from jobs.tasks.attempt import Outcome
 from sentiment.console import Say
@@ -26,6 +28,7 @@ class LocalLauncher:
     Args:
         at_once: how many runs at a time; None takes one for each GPU, or one.
         stop: a signal, or the end of a Slurm job that this command is part of.
+        notify: the command that tells somebody when the grid has ended.
     """
 
     results: Results
@@ -33,6 +36,7 @@ class LocalLauncher:
     at_once: int | None
     stop: StopRequest
     say: Say
+    notify: Sequence[str] = ()
     _accepted: list[WantedRun] = field(default_factory=list, init=False)
 
     def read_jobs(self) -> GridJobs:
@@ -58,18 +62,25 @@ class LocalLauncher:
             return Outcome.COMPLETED
         gpus = gpus_here()
         lanes = self.at_once or max(len(gpus), 1)
-        return RunningGrid(self.results, self.plan, lanes, gpus, self.say).run(self._accepted, self.stop)
+        return RunningGrid(self.results, self.plan, lanes, gpus, self.say, self.notify).run(self._accepted, self.stop)
 
 
 @contextmanager
-def local_launcher(results: Results, plan: GridPlan, at_once: int | None, say: Say) -> Iterator[LocalLauncher]:
+def local_launcher(
+    results: Results, plan: GridPlan, at_once: int | None, cluster: Path, say: Say
+) -> Iterator[LocalLauncher]:
     """A launcher that is the only one to run this grid on this machine, and heeds signals.
 
+    Args:
+        cluster: the file that says whom to notify; it need not exist.
+
     Raises:
+        ConfigError: the file is invalid.
         LockedError: another process runs this grid.
     """
+    notify = read_cluster(cluster).notify if cluster.exists() else []
     with StopRequest(end_of_time(None, time.time())) as stop:
-        launcher = LocalLauncher(results, plan, at_once, stop, say)
+        launcher = LocalLauncher(results, plan, at_once, stop, say, notify)
         queue = LocalQueue.of(results, plan.name)
         with queue.hold():
             queue.write((), ())

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.code_choice import WantedRun
-from jobs.job_kinds import report_command
 from jobs.local.queue import LocalQueue
 from jobs.tasks.array_task import KilledError
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.failure import record_failure
+from jobs.tasks.grid_end import GridEnd
 from sentiment.code_version import code_environment
 from sentiment.console import Say
 from sentiment.records import GridPlan
@@ -55,6 +55,7 @@ class RunningGrid:
         lanes: how many runs at a time.
         gpus: as CUDA_VISIBLE_DEVICES names them.
         say: prints a line.
+        notify: the command that tells somebody when the grid has ended.
     """
 
     results: Results
@@ -62,6 +63,7 @@ class RunningGrid:
     lanes: int
     gpus: Sequence[str]
     say: Say
+    notify: Sequence[str] = ()
     _running: list[_LocalAttempt] = field(default_factory=list, init=False)
     _waiting: deque[WantedRun] = field(default_factory=deque, init=False)
     _outcomes: list[Outcome] = field(default_factory=list, init=False)
@@ -99,7 +101,7 @@ class RunningGrid:
         else:
             outcome = Outcome.FAILED if Outcome.FAILED in self._outcomes else Outcome.COMPLETED
         if not stop.reason() and {Outcome.COMPLETED, Outcome.FAILED} & set(self._outcomes):
-            self._report(stop)
+            self._conclude(stop)
         return outcome
 
     def _start_waiting(self) -> None:
@@ -182,19 +184,15 @@ class RunningGrid:
         part, _, score = self.plan.metric.partition("/")
         return f"{self.plan.metric} {result.model_dump()['metrics'][part][score]:.3f}" if result else ""
 
-    def _report(self, stop: StopRequest) -> None:
-        """Build the report in a process of its own; that it cannot be built does not change how the grid ended."""
+    def _conclude(self, stop: StopRequest) -> None:
+        """Build the report, and tell somebody; that it cannot be built does not change how the grid ended."""
         log = self.queue.log_file("report")
-        with open(log, "wb") as output:
-            process = subprocess.Popen(  # noqa: S603
-                report_command(self.results.root), stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
-            while process.poll() is None:
-                if stop.reason():
-                    process.terminate()
-                time.sleep(_POLL_SECONDS)
         page = self.results.report / "report.html"
-        self.say(f"report: {page}" if process.returncode == 0 else f"report: FAILED: {_last_line(log)}; see {log}")
+        with open(log, "wb") as output:
+            end = GridEnd(self.results, self.plan, self.notify, output, self.say)
+            code = end.report(stop)
+            self.say(f"report: {page}" if code == 0 else f"report: FAILED: {_last_line(log)}; see {log}")
+            end.tell_unless_stopped(stop, reported=code == 0)
 
 
 def _outcome(attempt: _LocalAttempt) -> Outcome:

@@ -10,7 +10,7 @@ from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm import commands as slurm
 from jobs.slurm import sbatch
 from jobs.slurm.commands import Job
-from jobs.slurm.resources import Resources
+from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.submissions import PlannedJob, Submission, SubmissionDir, new_submission, write_intent
 from sentiment.config import RunConfig
 from sentiment.errors import SlurmError
@@ -37,7 +37,7 @@ class ResourceGroup:
 def plan_chain(
     groups: Sequence[ResourceGroup],
     needed: Mapping[KindName, list[RunConfig]],
-    resources: Mapping[KindName, Resources],
+    file: ClusterFile,
     most_tasks: int,
 ) -> list[PlannedJob]:
     """The jobs for some runs of a grid, in the order in which they are submitted.
@@ -45,10 +45,10 @@ def plan_chain(
     Args:
         groups: the runs to train.
         needed: the other kinds of jobs that they need, with the runs that each works for.
-        resources: what jobs of these other kinds get.
+        file: says what jobs of these other kinds get.
         most_tasks: the largest number of tasks that the site allows in one array.
     """
-    jobs = []
+    jobs, resources = [], file.service_resources()
     for kind in JOB_KINDS.values():
         if kind.trains_runs:
             jobs += [job for group in groups for job in _training(kind.name, group, most_tasks)]
@@ -56,7 +56,8 @@ def plan_chain(
             asked = resources[kind.name]
             tasks: list[list[str]] = [[] for _ in range(asked.parallelism or 1 if kind.shareable else 1)]
             code = groups[0].code if groups else None
-            jobs.append(PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks), code))
+            notify = file.notify if kind.final else []
+            jobs.append(PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks), code, notify))
     return jobs
 
 

@@ -153,7 +153,7 @@ def plan_jobs(
         group = ResourceGroup([], resources, run.code)
         groups.setdefault((resources.model_dump_json(), run.code), group).configs.append(run.config)
     needed = jobs_needed([run.config for run in runs], results)
-    return plan_chain(list(groups.values()), needed, file.service_resources(), most_tasks)
+    return plan_chain(list(groups.values()), needed, file, most_tasks)
 
 
 def _as_configured(configured: Resources, _had: Resources | None) -> Resources:

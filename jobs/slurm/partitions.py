@@ -1,11 +1,10 @@
 """A site's partitions: what their nodes have, and whether they could run what configs/cluster.yaml asks for."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from jobs.slurm.commands import ask
-from jobs.slurm.resources import Resources
+from jobs.slurm.resources import Gres, Resources, parse_gres
 from jobs.slurm.slurm_settings import Finding
 
 _UNLIMITED = ("UNLIMITED", "INFINITE", "NONE")
@@ -23,7 +22,12 @@ class NodeKind:
     @property
     def gpus(self) -> int:
         """GPUs of one node."""
-        return sum(int(count) for count in re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", self.gres))
+        return self.count(Gres("gpu", None, 1))
+
+    def count(self, wanted: Gres) -> int:
+        """How many generic resources of the wanted kind a node has."""
+        there = parse_gres(self.gres)
+        return sum(one.count for one in there if one.covers(wanted))
 
     def describe(self) -> str:
         """In a few words."""
@@ -36,6 +40,10 @@ class NodeKind:
             yield f"{resources.gpus} GPU asked for, {self.gpus} there"
         if resources.gpus and resources.gpu_type and f":{resources.gpu_type}:" not in self.gres:
             yield f"GPU of type {resources.gpu_type} asked for, {self.gres} there"
+        for wanted in parse_gres(resources.gres or ""):
+            if wanted.count > self.count(wanted):
+                kind = f"{wanted.name}:{wanted.type}" if wanted.type else wanted.name
+                yield f"{wanted.count} of gres {kind} asked for, {self.count(wanted)} there"
         if resources.cpus > self.cpus:
             yield f"{resources.cpus} cores asked for, {self.cpus} there"
         if resources.memory_gb and resources.memory_gb * 1024 > self.memory_mb:

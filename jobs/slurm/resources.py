@@ -1,9 +1,11 @@
 """What jobs may use on a cluster: `configs/cluster.yaml`, checked, and what each job gets according to it."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from jobs.job_kinds import JOB_KINDS, TRAINING, KindName, service_kinds
 from sentiment.config import PositiveFloat, PositiveInt, Section
@@ -20,7 +22,7 @@ _FIELDS = {
     "cpus_per_task": "cpus",
     "gpus": "gpus",
     "gpus_per_node": "gpus",
-    "gres": "gpus and gpu_type",
+    "gres": "gres",
     "mem": "memory_gb",
     "partition": "partition",
     "qos": "qos",
@@ -31,6 +33,36 @@ _OWN = {
     *("array", "chdir", "dependency", "error", "job_name", "kill_on_invalid_dep", "no_requeue", "nodes", "ntasks"),
     *("ntasks_per_node", "open_mode", "output", "requeue", "wrap"),
 }
+
+
+# Generic resources as Slurm writes them: `gpu:2`, `gpu:a100:2`, a slice of a GPU `gpu:1g.10gb:1`, a share of one
+# `shard:2`. What of a node's stands in brackets (`gpu:4(S:0-1)`) says where it is attached.
+_GRES = re.compile(r"([a-z_]\w*)(?::([\w.+-]*[A-Za-z][\w.+-]*))?:(\d+)")
+_SHARES_A_GPU = {"gpu", "mps", "shard"}
+
+
+@dataclass(frozen=True)
+class Gres:
+    """A number of generic resources of one name and type."""
+
+    name: str
+    type: str | None
+    count: int
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it is a GPU, or a part of one."""
+        return self.name in _SHARES_A_GPU
+
+    def covers(self, wanted: "Gres") -> bool:
+        """Whether these are of the kind that is wanted, in whatever number."""
+        return self.name == wanted.name and wanted.type in (None, self.type)
+
+
+def parse_gres(text: str) -> list[Gres]:
+    """Generic resources, separated by commas; those that are written in another way are left out."""
+    matches = map(_GRES.fullmatch, re.sub(r"\([^)]*\)", "", text).split(","))
+    return [Gres(match[1], match[2], int(match[3])) for match in matches if match]
 
 
 class Resources(Section):
@@ -49,6 +81,9 @@ class Resources(Section):
     gpus: Annotated[int, Field(ge=0)] = 1
     gpu_type: str | None = None
     """As the site names it, such as `a100`."""
+    gres: str | None = None
+    """Generic resources instead of whole GPUs, as sbatch takes them: a share of a GPU (`shard:2`), a slice of one
+    (`gpu:1g.10gb:1`). A section that sets `gpus` or `gpu_type` takes this back, and the other way round."""
     cpus: PositiveInt = 4
     parallelism: PositiveInt | None = None
     """The largest number of tasks that run at a time (sbatch's `%N`)."""
@@ -70,11 +105,39 @@ class Resources(Section):
     def describe(self) -> str:
         """In a few words, with everything that is set apart from factors and options of sbatch."""
         gpus = f"{self.gpus} {self.gpu_type or ''} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else "no GPU"
+        gpus = f"{self.gres}{'' if self.has_gpu else ', no GPU'}" if self.gres else gpus
         parts = [gpus.replace("  ", " "), f"{self.cpus} core{'s' if self.cpus > 1 else ''}"]
         parts += [f"{self.memory_gb:g} GB"] if self.memory_gb else []
         parts.append(f"{self.time_minutes} min")
         named = {"partition": self.partition, "account": self.account, "qos": self.qos, "constraint": self.constraint}
         return ", ".join([*parts, *(f"{name} {value}" for name, value in named.items() if value)])
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether a task gets a GPU, or a part of one."""
+        return self.gpus > 0 or any(one.on_gpu for one in parse_gres(self.gres or ""))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gres_replaces_gpus(cls, values: Any) -> Any:
+        """What a section sets of the two holds, whichever of them the sections below it set."""
+        if not isinstance(values, dict):
+            return values
+        if isinstance(values.get("gres"), str):
+            if values.get("gpus") or values.get("gpu_type"):
+                raise ValueError("gres and gpus cannot both be set; whole GPUs are gpus: 2, gpu_type: a100")
+            return {**values, "gpus": 0, "gpu_type": None}
+        return {**values, "gres": None} if {"gpus", "gpu_type"} & values.keys() else values
+
+    @field_validator("gres")
+    @classmethod
+    def _gres_is_written_as_slurm_writes_it(cls, text: str | None) -> str | None:
+        for part in (text or "").split(",") if text is not None else ():
+            if not parse_gres(part) or parse_gres(part)[0].count == 0:
+                raise ValueError(
+                    f"{part!r} is not NAME:COUNT or NAME:TYPE:COUNT, as in shard:2, gpu:a100:2 or gpu:1g.10gb:1"
+                )
+        return text
 
     @field_validator("sbatch")
     @classmethod
@@ -108,6 +171,19 @@ class ClusterFile(Section):
     """For the job that writes the report; without this section it gets no GPU, one core and 30 minutes."""
     grids: dict[str, Resources] = Field(default_factory=dict)
     """For the training tasks of a grid, by its name."""
+    notify: list[str] = Field(default_factory=list)
+    """A command, word by word and without a shell, that is run when a grid has ended, with Slurm and with `--local`.
+    Its environment has GRID_NAME, GRID_RUNS, GRID_COMPLETED, GRID_FAILED, GRID_CANCELLED (numbers of runs),
+    GRID_RESULTS and GRID_REPORT (the report's page, or nothing if it could not be built)."""
+
+    @field_validator("notify", mode="before")
+    @classmethod
+    def _command_is_given_word_by_word(cls, command: object) -> object:
+        if isinstance(command, str):
+            raise ValueError(
+                "is run without a shell: write its words as a list, as in [mail, -s, done, me@example.org]"
+            )
+        return command
 
     def resources(self, grid: str, kind: KindName = TRAINING.name) -> Resources:
         """What a job of a grid gets."""

@@ -102,19 +102,18 @@ def _asked(resources: Resources) -> dict[str, Any]:
             "requeue": True,
             "kill-on-invalid-dep": "yes",
             **({"gpus-per-node": gpus} if resources.gpus else {}),
+            **({"gres": resources.gres} if resources.gres else {}),
             **{name.lstrip("-"): value for name, value in resources.sbatch.items()},
         },
     }
 
 
 def _command(submission: Submission) -> str:
-    steps, command = [_GUARD], [sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)]
-    if submission.job_kind.command:
-        steps, command = [], submission.job_kind.command(Path(submission.results))
-    code = "task"
+    steps, code = [_GUARD], "task"
     if submission.code:
-        steps, code = [*steps, _IMPORT_FROM], str(Results(Path(submission.results)).code / submission.code)
-    return shlex.join(["sh", "-c", "; ".join([*steps, 'exec "$@"']), code, *command] if steps else command)
+        steps, code = [_GUARD, _IMPORT_FROM], str(Results(Path(submission.results)).code / submission.code)
+    task = [sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)]
+    return shlex.join(["sh", "-c", "; ".join([*steps, 'exec "$@"']), code, *task])
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 import json
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName
 from jobs.slurm.commands import Job
@@ -39,6 +39,8 @@ class PlannedJob:
     """The largest number of tasks at a time."""
     code: str | None = None
     """The id of the copy of the program's code that its tasks import; None in submissions of earlier versions."""
+    notify: list[str] = field(default_factory=list)
+    """For a job that ends a grid: the command that tells somebody."""
 
 
 class Submission(Record):
@@ -62,6 +64,8 @@ class Submission(Record):
     after: str | None
     """What it waits for, as sbatch's option `--dependency` takes it."""
     code: str | None = None
+    """As in `PlannedJob`."""
+    notify: list[str] = Field(default_factory=list)
     """As in `PlannedJob`."""
 
     @property
@@ -118,6 +122,10 @@ class SubmissionDir:
     def logs(self) -> Path:
         """What Slurm and the tasks print, one file for all attempts of a task."""
         return self.path / "logs"
+
+    def run_log(self, run_id: str) -> Path:
+        """What a run prints that shares its task with others."""
+        return self.logs / f"{run_id}.log"
 
     def progress_file(self, task: int) -> Path:
         """What a task had done when it was last requeued."""
@@ -213,6 +221,7 @@ def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds:
         signal_seconds=signal_seconds,
         after=after,
         code=job.code,
+        notify=job.notify,
     )
 
 

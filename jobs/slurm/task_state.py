@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.log_sections import TASK_BEGINS
 from jobs.slurm.commands import ENDED, HELD_BY_ADMINISTRATOR, NEVER_SATISFIED, Job
 from sentiment.run_state import (
     BY_COMMAND,
@@ -30,7 +31,6 @@ _TERMINATION_MESSAGES = (
     (CANCELLED, re.compile(r"CANCELLED AT")),
     (FAILED, re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
 )
-_START = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
 _TAIL_BYTES = 1 << 14
 
 
@@ -131,5 +131,5 @@ def _newest_attempt(log: Path | None) -> list[str]:
             text = file.read()
     except OSError:
         return []
-    starts = [match.start() for match in _START.finditer(text)]
+    starts = [match.start() for match in TASK_BEGINS.finditer(text)]
     return text[starts[-1] if starts else 0 :].decode(errors="replace").splitlines()

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs.local.queue import LocalQueue
+from jobs.local.queue import LocalQueue, LocalTask
 from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
 from jobs.slurm.task_state import SlurmTask
 from sentiment.errors import UsageError
@@ -108,16 +108,22 @@ def read_status(results: Results, grids: Sequence[str] | None = None) -> list[Gr
 def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:
     """The state of a grid's runs, wherever they were given to."""
     local = LocalQueue.of(results, plan.name).read()
-    rows = []
-    for run_id in dict.fromkeys([*(run.run_id for run in plan.runs), *jobs.places]):
-        progress = read_progress(results.run_dir(run_id, plan.name), plan)
-        if progress.completed:
-            rows.append(_row(plan.name, run_id, progress, None, judge(progress)))
-            continue
-        task = jobs.task(run_id)
-        verdict = judge(progress, local.get(run_id) or task)
-        rows.append(_row(plan.name, run_id, progress, task, verdict))
+    run_ids = dict.fromkeys([*(run.run_id for run in plan.runs), *jobs.places])
+    rows = [_read_row(results, plan, run_id, jobs, local.get(run_id)) for run_id in run_ids]
     return GridStatus(plan.name, plan.metric, rows, jobs.service_states())
+
+
+def read_run_status(results: Results, plan: GridPlan, run_id: str, jobs: GridJobs) -> RunStatus:
+    """The state of one run."""
+    return _read_row(results, plan, run_id, jobs, LocalQueue.of(results, plan.name).read().get(run_id))
+
+
+def _read_row(results: Results, plan: GridPlan, run_id: str, jobs: GridJobs, local: LocalTask | None) -> RunStatus:
+    progress = read_progress(results.run_dir(run_id, plan.name), plan)
+    if progress.completed:
+        return _row(plan.name, run_id, progress, None, judge(progress))
+    task = jobs.task(run_id)
+    return _row(plan.name, run_id, progress, task, judge(progress, local or task))
 
 
 def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, verdict: RunState) -> RunStatus:

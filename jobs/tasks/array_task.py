@@ -1,6 +1,8 @@
 """What one task of an array does: train its runs, or do work that runs wait for; and when it is given up."""
 
 import json
+import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -13,10 +15,11 @@ from jobs.slurm.commands import is_away, requeue
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
 from jobs.tasks.failure import describe, record_failure
+from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.parallel import side_by_side
 from sentiment.allocation import slurm_job
 from sentiment.config import RunConfig
-from sentiment.errors import SentimentError, SlurmError
+from sentiment.errors import RunDirError, SentimentError, SlurmError
 from sentiment.files import write_json
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
@@ -70,6 +73,8 @@ class ArrayTask:
 
     def perform(self, stop: StopRequest) -> Outcome:
         """Work until all is done or there is a reason to stop."""
+        if self.folder.submission.job_kind.final:
+            return self._end_grid(stop)
         if work := self.folder.submission.job_kind.work:
             return self._serve(work, stop)
         if len(self.configs) == 1:
@@ -96,9 +101,17 @@ class ArrayTask:
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
         return attempt_run(config, self._results, self.folder.submission.grid, stop)
 
+    def _attempt_with_log(self, config: RunConfig, stop: StopRequest) -> Outcome:
+        """In a process of its own: what the run prints goes into its own log."""
+        with open(self.folder.run_log(config.run_id), "ab") as log:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+                os.dup2(log.fileno(), stream.fileno())
+        return self._attempt(config, stop)
+
     def _attempt_together(self, configs: list[RunConfig], stop: StopRequest) -> Outcome:
         """Train runs at the same time. What becomes of those that `jobs cancel` ends doesn't count for the task."""
-        works: list[Callable[[], int]] = [partial(self._attempt, config, stop) for config in configs]
+        works: list[Callable[[], int]] = [partial(self._attempt_with_log, config, stop) for config in configs]
         run_ids = [config.run_id for config in configs]
 
         def cancelled() -> set[int]:
@@ -113,6 +126,17 @@ class ArrayTask:
         counted = [code for number, code in enumerate(codes) if number not in ignored]
         worst = next((one for one in _PRECEDENCE if one in counted), None)
         return worst or (Outcome.FAILED if any(counted) else Outcome.COMPLETED)
+
+    def _end_grid(self, stop: StopRequest) -> Outcome:
+        """Do what is to be done when all runs have ended, however they ended."""
+        submission = self.folder.submission
+        plan = self._results.read_grid(submission.grid)
+        if plan is None:
+            raise RunDirError(f"{self._results.grid_file(submission.grid)}: is gone")
+        end = GridEnd(self._results, plan, submission.notify, None, print)
+        code = end.report(stop)
+        end.tell_unless_stopped(stop, reported=code == 0)
+        return outcome_of(stop.reason()) if stop.reason() or code == 0 else Outcome.FAILED
 
     def _serve(self, work: SharedWork, stop: StopRequest) -> Outcome:
         """Do work that runs wait for."""

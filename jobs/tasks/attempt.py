@@ -4,6 +4,7 @@ import time
 import traceback
 from enum import IntEnum
 
+from jobs.log_sections import run_begins
 from jobs.tasks.failure import forget_failure, record_failure
 from sentiment.config import RunConfig
 from sentiment.console import Console
@@ -42,6 +43,7 @@ def outcome_of(stop: Stop | None) -> Outcome:
 def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopRequest) -> Outcome:
     """Train a run; a failure is written into its directory."""
     run_dir = results.run_dir(config.run_id, grid)
+    print(run_begins(config.run_id))
     if run_dir.completed:
         print(f"{config.run_id} is completed")
         return Outcome.COMPLETED

@@ -123,6 +123,9 @@ def test_partitions_are_told_with_gpus_limits_and_preemption() -> None:
         ({"partition": "gpus"}, "problem", "there is no partition gpus, but cpu, gpu, old"),
         ({"partition": "gpu", "gpus": 8}, "problem", "no partition has it all: ask for less"),
         ({"partition": "gpu", "gpu_type": "h100"}, "problem", "GPU of type h100 asked for, gpu:a100:4(S:0-1) there"),
+        ({"partition": "gpu", "gres": "shard:2"}, "problem", "2 of gres shard asked for, 0 there"),
+        ({"partition": "gpu", "gres": "gpu:1g.10gb:1"}, "problem", "1 of gres gpu:1g.10gb asked for, 0 there"),
+        ({"partition": "gpu", "gres": "gpu:a100:4"}, "ok", "fits gpu"),
         ({"partition": "gpu", "time_minutes": 2000}, "problem", "exceeds the limit of gpu: write 1590"),
         ({"partition": "old"}, "problem", "it is DRAIN"),
         ({"gpus": 0, "memory_gb": 100.0}, "problem", "100 GB asked for, 62.5 there); write partition: gpu"),
@@ -136,6 +139,18 @@ def test_resources_that_no_node_has_are_told_with_what_to_write(
     found = check_resources("defaults", Resources.model_validate(asked), SITE)
     assert found.level == level
     assert text in found.text
+
+
+def test_parts_of_gpus_are_counted_by_name_and_type() -> None:
+    shared = NodeKind("gpu:1g.10gb:7(S:0,1),gpu:a100:1,shard:a100:16(S:0),nvme:1T", 512_000, 64)
+    site = [_partition("shared", shared, Default="YES")]
+    for gres, level in (
+        ("gpu:1g.10gb:7", "ok"),
+        ("gpu:1g.10gb:8", "problem"),
+        ("shard:16", "ok"),
+        ("mps:1", "problem"),
+    ):
+        assert check_resources("defaults", Resources(gres=gres), site).level == level, gres
 
 
 def test_site_without_default_partition_asks_for_a_name() -> None:
@@ -235,7 +250,7 @@ def test_real_cluster_is_described_and_the_file_checked_against_it(
         "cred_expire 5 s",
         "MaxArraySize 1001",
         "partition main (default)",
-        "2 GPUs (gpu:fake:2), 8 cores",
+        "2 GPUs (gpu:fake:2,shard:fake:4), 8 cores",
         "GraceTime 20 s",
         "cluster.yaml defaults",
         "fits main",

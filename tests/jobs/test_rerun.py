@@ -275,7 +275,7 @@ def test_held_runs_are_left_to_slurm_by_a_rerun_here(
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     said: list[str] = []
-    assert rerun_grid(results, PLAN, [], set(), LaunchOptions(Path(), local=True, say=said.append)) == 0
+    assert rerun_grid(results, PLAN, [], set(), LaunchOptions(tmp_path / "none.yaml", local=True, say=said.append)) == 0
     assert said == [
         "1 of 1 runs are held in Slurm's queue; `python -m jobs rerun g --held` frees them",
         "nothing to do",

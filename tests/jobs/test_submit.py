@@ -9,7 +9,7 @@ import pytest
 
 from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm.chain import ResourceGroup, describe, plan_chain
-from jobs.slurm.resources import Resources
+from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
 from jobs.slurm.submissions import PlannedJob
 from sentiment.config import RunConfig
@@ -28,16 +28,12 @@ def _parts(
     unprepared: Sequence[RunConfig] = (),
     **asked: int,
 ) -> list[PlannedJob]:
-    others: dict[KindName, Resources] = {
-        "data": Resources(gpus=0, cpus=7),
-        "cache": cache or Resources(),
-        "report": Resources(gpus=0),
-    }
+    file = ClusterFile(data=Resources(gpus=0, cpus=7), cache=cache or Resources(), report=Resources(gpus=0))
     needed: dict[KindName, list[RunConfig]] = {"report": []}
     needed |= {"data": list(unprepared)} if unprepared else {}
     cached = JOB_KINDS["cache"].needed_for(configs, Results(Path("nowhere")))
     needed |= {"cache": cached} if cached else {}
-    return plan_chain([ResourceGroup(configs, Resources(**asked))], needed, others, most_tasks)
+    return plan_chain([ResourceGroup(configs, Resources(**asked))], needed, file, most_tasks)
 
 
 def test_training_is_followed_by_the_report() -> None:
@@ -95,7 +91,7 @@ def test_sbatch_is_told_everything(tmp_path: Path) -> None:
         sbatch={"reservation": "course"},
         setup=["module load cuda"],
     )
-    part, _ = plan_chain([ResourceGroup(_configs(5), asked)], {"report": []}, {"report": asked}, 1000)
+    part, _ = plan_chain([ResourceGroup(_configs(5), asked)], {"report": []}, ClusterFile(), 1000)
     options, command = _options(Results(tmp_path), part, "afterok:9")
     assert options["array"] == "0-4%2"
     assert options["dependency"] == "afterok:9"
@@ -116,10 +112,24 @@ def test_what_is_not_configured_is_left_to_the_site(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("gres", ["shard:2", "gpu:1g.10gb:1"])
+def test_a_part_of_a_gpu_is_asked_for_instead_of_a_whole_one(tmp_path: Path, gres: str) -> None:
+    part, _ = plan_chain([ResourceGroup(_configs(1), Resources(gres=gres))], {"report": []}, ClusterFile(), 1000)
+    options, _ = _options(Results(tmp_path), part)
+    assert options["gres"] == gres
+    assert "gpus-per-node" not in options
+
+
 def test_report_is_no_array(tmp_path: Path) -> None:
     options, command = _options(Results(tmp_path), _parts(_configs(1))[1])
     assert "array" not in options
-    assert "-m report build" in command
+    assert "-m jobs.tasks.slurm_task" in command
+
+
+def test_only_the_job_that_ends_the_grid_tells_somebody() -> None:
+    groups = [ResourceGroup(_configs(1), Resources())]
+    training, report = plan_chain(groups, {"report": []}, ClusterFile(notify=["mail", "me"]), 1000)
+    assert (training.notify, report.notify) == ([], ["mail", "me"])
 
 
 def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path) -> None:

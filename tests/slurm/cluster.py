@@ -50,7 +50,7 @@ SETTINGS = {
     "SlurmdParameters": "config_overrides",
     "SelectType": "select/cons_tres",
     "SelectTypeParameters": "CR_Core_Memory",
-    "GresTypes": "gpu",
+    "GresTypes": "gpu,shard",
     "SchedulerType": "sched/backfill",
     "SchedulerParameters": "bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0",
     "SlurmctldTimeout": "10",
@@ -194,7 +194,7 @@ class Cluster:
         if not (self.root / "etc" / "slurm.conf").exists():
             self._write("slurm.conf", self._slurm_conf())
         gpus = f"Name=gpu Type=fake File={self.root}/dev/nvidia[0-1]"
-        self._write("gres.conf", [f"NodeName={node} {gpus}" for node in NODES])
+        self._write("gres.conf", [f"NodeName={node} {what}" for node in NODES for what in (gpus, "Name=shard Count=4")])
         self._write("cgroup.conf", ["CgroupPlugin=disabled"])
 
     def _slurm_conf(self) -> list[str]:
@@ -212,7 +212,9 @@ class Cluster:
             "SlurmdLogFile": f"{self.root}/log/slurmd-%n.log",
         }
         lines = [f"{name}={value}" for name, value in {**SETTINGS, **places, **self.settings}.items()]
-        machine = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN"
+        machine = (
+            f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:fake:2,shard:4 State=UNKNOWN"
+        )
         lines += [f"NodeName={node} Port={port} {machine}" for node, port in zip(NODES, ports, strict=True)]
         for name, (nodes, rest) in PARTITIONS.items():
             lines.append(f"PartitionName={name} Nodes={','.join(nodes)} MaxTime=INFINITE State=UP {rest}")

@@ -1,0 +1,244 @@
+"""What `jobs logs` shows: what the attempts of a run, or another job of the grid, have printed or are printing."""
+
+import codecs
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from jobs.job_kinds import service_kinds
+from jobs.local.queue import LocalQueue
+from jobs.log_sections import LogSection, read_sections
+from jobs.slurm.commands import Job
+from jobs.slurm.grid_jobs import ask_slurm, read_jobs
+from jobs.slurm.submissions import read_submissions
+from jobs.status.grid_status import planned_grids, read_plan, read_run_status
+from jobs.status.selection import refuse_unknown
+from sentiment.console import Say
+from sentiment.errors import SlurmError, UsageError
+from sentiment.records import GridPlan
+from sentiment.run_dir import Results
+from sentiment.run_state import COMPLETED, RunProgress, read_progress
+
+_POLL_SECONDS = 0.3
+# Slurm is asked when the run's directory says that something has changed, and otherwise not more often than this.
+_ASK_SECONDS = 15.0
+
+# What would move the cursor, change colours or reorder text on a terminal; line ends and tabs are left.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class LogSource(Protocol):
+    """A run, or one of a grid's other jobs, as far as its output is concerned."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    def newest(self) -> LogSection | None:
+        """What the newest attempt has printed; None if there is nothing yet."""
+
+    def attempt(self, number: int) -> LogSection:
+        """What an attempt has printed; they are counted from 1, as in `jobs status`.
+
+        Raises:
+            UsageError: there is no such attempt, or it left nothing.
+        """
+
+    def state(self) -> tuple[str, bool]:
+        """Its state, and whether it waits or runs, and will end by itself."""
+
+
+@dataclass
+class RunOutput:
+    """The output of a run of a grid (a LogSource)."""
+
+    results: Results
+    plan: GridPlan
+    name: str
+    """The run's id."""
+    _asked: float = field(default=float("-inf"), init=False)
+    _queue: list[Job] | None = field(default=None, init=False)
+    _progress: RunProgress | None = field(default=None, init=False)
+
+    def newest(self) -> LogSection | None:
+        """That of the file which was written to last."""
+        files = [file for file in self._files() if file.exists()]
+        return read_sections(max(files, key=lambda file: file.stat().st_mtime_ns))[-1] if files else None
+
+    def attempt(self, number: int) -> LogSection:
+        """The part of a log that begins with the attempt's process."""
+        record = self.results.run_dir(self.name, self.plan.name).read_record()
+        attempts = record.attempts if record else []
+        if not 1 <= number <= len(attempts):
+            there = f"has {len(attempts)} attempts" if attempts else "has not begun to train"
+            raise UsageError(f"--attempt {number}: run {self.name} {there}")
+        wanted = (attempts[number - 1].host, attempts[number - 1].pid)
+        sections = (section for file in self._files() if file.exists() for section in read_sections(file))
+        if found := next((section for section in sections if section.process == wanted), None):
+            return found
+        raise UsageError(f"--attempt {number}: what it printed is not in the logs of run {self.name} any more")
+
+    def state(self) -> tuple[str, bool]:
+        """As `jobs status` says it; Slurm is not asked each time."""
+        progress = read_progress(self.results.run_dir(self.name, self.plan.name))
+        known = self._progress and (self._progress.last_attempt, self._progress.failure)
+        if known != (progress.last_attempt, progress.failure) or time.monotonic() > self._asked + _ASK_SECONDS:
+            try:
+                self._queue = ask_slurm()
+            except SlurmError:
+                if self._progress is None:
+                    raise  # later, what it said before is good enough until it answers
+            self._asked, self._progress = time.monotonic(), progress
+        jobs = read_jobs(self.results, self.plan.name, self._queue)
+        status = read_run_status(self.results, self.plan, self.name, jobs)
+        return f"{status.state} {status.reason}".strip(), status.active
+
+    def _files(self) -> Iterator[Path]:
+        """Where its attempts may have printed, the newest submission first."""
+        yield LocalQueue.of(self.results, self.plan.name).log_file(self.name)
+        for folder in reversed(read_submissions(self.results, self.plan.name)):
+            for number, run_ids in enumerate(folder.submission.tasks):
+                if self.name in run_ids:
+                    yield folder.run_log(self.name)
+                    if log := folder.log_file(number):
+                        yield log
+
+
+@dataclass
+class ServiceOutput:
+    """The output of the newest job of a kind that trains no runs (a LogSource)."""
+
+    results: Results
+    grid: str
+    kind: str
+    _asked: float = field(default=float("-inf"), init=False)
+    _jobs: Sequence[Job] = field(default=(), init=False)
+
+    @property
+    def name(self) -> str:
+        """As a user names it."""
+        return f"{self.grid}/{self.kind}"
+
+    def newest(self) -> LogSection | None:
+        """Of all its tasks, that which was written to last; or what the process of a local grid printed."""
+        files = [LocalQueue.of(self.results, self.grid).log_file(self.kind)]
+        for folder in read_submissions(self.results, self.grid):
+            if folder.submission.kind == self.kind:
+                files += [log for task in range(len(folder.submission.tasks)) if (log := folder.log_file(task))]
+        there = [file for file in files if file.exists()]
+        return read_sections(max(there, key=lambda file: file.stat().st_mtime_ns))[-1] if there else None
+
+    def attempt(self, number: int) -> LogSection:
+        """Only runs count their attempts."""
+        raise UsageError(f"--attempt {number}: attempts are those of runs; {self.name} is another job")
+
+    def state(self) -> tuple[str, bool]:
+        """In Slurm's words."""
+        if time.monotonic() > self._asked + _ASK_SECONDS:
+            self._asked, self._jobs = time.monotonic(), ask_slurm() or ()
+        folders = [one for one in read_submissions(self.results, self.grid) if one.submission.kind == self.kind]
+        jobs = [job for job in self._jobs if folders and job.name == folders[-1].submission.name]
+        return ", ".join(sorted({job.state for job in jobs})) or "not in the queue", any(job.active for job in jobs)
+
+
+def find_output(name: str, results: Results) -> LogSource:
+    """What a user means: RUN, or GRID/RUN where several grids have the run, or GRID/KIND for another job.
+
+    Raises:
+        UsageError: there is no such run or job, or several.
+    """
+    grid, _, rest = name.rpartition("/")
+    plans = [read_plan(results, one) for one in planned_grids(results) if not grid or one == grid]
+    kinds = [str(kind.name) for kind in service_kinds()]
+    if grid and plans and rest in kinds:
+        return ServiceOutput(results, grid, rest)
+    if not grid and any(plan.name == rest for plan in plans):
+        jobs = ", ".join(f"{rest}/{kind}" for kind in kinds)
+        raise UsageError(f"{rest}: is a grid; name one of its runs (`jobs status {rest}` shows them), or {jobs}")
+    found = [plan for plan in plans if any(run.run_id == rest for run in plan.runs)]
+    if not found:
+        refuse_unknown([name], [], results)
+    if len(found) > 1:
+        raise UsageError(f"{rest}: is a run of several grids; write {' or '.join(f'{p.name}/{rest}' for p in found)}")
+    return RunOutput(results, found[0], rest)
+
+
+def show_log(source: LogSource, number: int | None, follow: bool, say: Say) -> bool:
+    """Print a log to the standard output.
+
+    Args:
+        number: of the attempt; None is the newest.
+        follow: whether to go on printing until the run or job has ended, and wait for it to begin.
+        say: told which file it is, and how the run or job ended.
+
+    Returns:
+        Whether the run is completed; True unless it was followed.
+
+    Raises:
+        UsageError: there is no log yet, or no such attempt.
+    """
+    section = source.attempt(number) if number else source.newest()
+    printer = _Printer(say)
+    if section is None and not follow:
+        raise UsageError(f"{source.name}: has no log yet; it is {source.state()[0]}")
+    if not follow or (section and section.end is not None):
+        printer.show(section)
+        return True
+    while True:
+        state, active = source.state()
+        printer.show(source.newest())
+        if not active:
+            say(f"{source.name}: {state}")
+            return state.startswith(COMPLETED)
+        time.sleep(_POLL_SECONDS)
+
+
+@dataclass
+class _Printer:
+    """Prints what is new in a log."""
+
+    say: Say
+    _file: Path | None = None
+    _position: int = 0
+    _write: Callable[[bytes], None] = field(default_factory=lambda: _writer())
+
+    def show(self, section: LogSection | None) -> None:
+        """Print what was not printed yet of the section and, if it is the last one, of what follows it."""
+        if section is None:
+            return
+        if section.file != self._file:
+            self.say(f"==> {section.file} <==")
+            self._file, self._position = section.file, section.start
+        with open(section.file, "rb") as file:
+            file.seek(self._position)
+            text = file.read(-1 if section.end is None else section.end - self._position)
+            self._position = file.tell()
+        self._write(text)
+
+
+def _writer() -> Callable[[bytes], None]:
+    """Writes to the standard output: as it is to a file or pipe, and without control characters to a terminal."""
+    if not sys.stdout.isatty():
+
+        def write_raw(text: bytes) -> None:
+            sys.stdout.buffer.write(text)
+            sys.stdout.buffer.flush()
+
+        return write_raw
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def write_visibly(text: bytes) -> None:
+        sys.stdout.write(visible(decoder.decode(text)))
+        sys.stdout.flush()
+
+    return write_visibly
+
+
+def visible(text: str) -> str:
+    """The text with escapes for what a terminal would obey instead of showing it; `\\r` begins a new line."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), lines)

@@ -1,0 +1,170 @@
+"""What runs have printed is found by the run's name, attempt by attempt, and can be followed while it is written."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from jobs.__main__ import app
+from jobs.grids.grid import load_grid
+from jobs.local.queue import LocalQueue
+from jobs.log_sections import read_sections, task_begins
+from jobs.logs import visible
+from jobs.tasks.array_task import KilledError
+from jobs.tasks.failure import record_failure
+from sentiment.records import Attempt, GridPlan, RunRecord
+from sentiment.run_dir import Results
+from tests.jobs.grid_files import write_grid
+from tests.training.processes import wait_until
+
+ATTEMPT = Attempt(
+    host="h", pid=1, job=None, restart_count=0, device="cpu", threads=1, first_step=0, start="2026-03-04T11:00:00"
+)
+
+
+@pytest.fixture
+def plan(base: Path, results: Results) -> GridPlan:
+    """A grid of two runs, none of which has begun."""
+    grid = load_grid(write_grid(base, {"seed": [1, 2]}), results)
+    results.write_grid(grid.plan)
+    return grid.plan
+
+
+def _begins(run_id: str, process: int) -> str:
+    return f"run {run_id}, process {process} on h\n"
+
+
+def _write_log(results: Results, run_id: str, text: str) -> Path:
+    log = LocalQueue.of(results, "some").log_file(run_id)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "a") as file:
+        file.write(text)
+    return log
+
+
+def _record(results: Results, run_id: str, *processes: int) -> None:
+    run_dir = results.run_dir(run_id, "some")
+    run_dir.path.mkdir(parents=True)
+    attempts = [ATTEMPT.model_copy(update={"pid": process}) for process in processes]
+    run_dir.write_record(
+        RunRecord(
+            run_id=run_id,
+            config_fingerprint="",
+            data_fingerprint="",
+            git_commit=None,
+            git_dirty=None,
+            versions={},
+            command=[],
+            attempts=attempts,
+        )
+    )
+
+
+def _logs(results: Results, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output, and what is said besides."""
+    done = CliRunner().invoke(app, ["logs", *arguments, "--results", str(results.root)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_newest_attempt_is_shown_and_any_other_when_it_is_named(results: Results, plan: GridPlan) -> None:
+    run_id = plan.runs[0].run_id
+    first, second = f"{_begins(run_id, 7)}loss 2\n", f"{_begins(run_id, 8)}loss 1\n"
+    log = _write_log(results, run_id, first + second)
+    _record(results, run_id, 7, 8)
+    assert _logs(results, run_id) == (0, second, f"==> {log} <==\n")
+    assert _logs(results, f"some/{run_id}") == (0, second, f"==> {log} <==\n")
+    assert _logs(results, run_id, "--attempt", "1") == (0, first, f"==> {log} <==\n")
+    code, _, said = _logs(results, run_id, "--attempt", "3")
+    assert (code, said) == (2, f"error: --attempt 3: run {run_id} has 2 attempts\n")
+
+
+def test_what_has_no_log_and_what_does_not_exist_is_said_in_a_line(results: Results, plan: GridPlan) -> None:
+    run_id = plan.runs[0].run_id
+    assert _logs(results, run_id) == (2, "", f"error: {run_id}: has no log yet; it is PLANNED\n")
+    code, _, said = _logs(results, "nothing")
+    assert (code, said) == (2, f"error: nothing: neither a grid nor a run in {results.runs}; grids here: some\n")
+    code, _, said = _logs(results, "some")
+    assert said.startswith("error: some: is a grid; name one of its runs (`jobs status some` shows them), or some/data")
+    assert _logs(results, "some/report")[2] == "error: some/report: has no log yet; it is not in the queue\n"
+    _write_log(results, "report", "written\n")
+    assert _logs(results, "some/report")[:2] == (0, "written\n")
+
+
+def test_run_of_several_grids_is_asked_back(results: Results, plan: GridPlan) -> None:
+    results.write_grid(plan.model_copy(update={"name": "other"}))
+    run_id = plan.runs[0].run_id
+    assert f"is a run of several grids; write other/{run_id} or some/{run_id}" in _logs(results, run_id)[2]
+
+
+def _follow(results: Results, run_id: str, tmp_path: Path, **streams: int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "jobs", "logs", run_id, "-f", "--results", str(results.root)]
+    return subprocess.Popen(command, env=os.environ | {"PATH": str(tmp_path)}, **streams)
+
+
+def test_log_is_followed_from_before_it_exists_until_the_run_has_ended(
+    results: Results, plan: GridPlan, tmp_path: Path
+) -> None:
+    run_id = plan.runs[0].run_id
+    queue = LocalQueue.of(results, "some")
+    seen = tmp_path / "seen"
+    with queue.hold(), open(seen, "wb") as output:
+        queue.write([run_id], [])
+        process = _follow(results, run_id, tmp_path, stdout=output.fileno(), stderr=subprocess.PIPE)
+        log = _write_log(results, run_id, _begins(run_id, 7))
+        assert wait_until(lambda: seen.read_bytes().endswith(b"on h\n"), process)
+        _write_log(results, run_id, "loss 1 \x1b[31m\n")
+        assert wait_until(lambda: b"loss 1" in seen.read_bytes(), process)
+        record_failure(results.run_dir(run_id, "some"), KilledError("no memory"))
+        queue.write([], [])
+        _, said = process.communicate(timeout=60)
+    assert seen.read_text() == f"{_begins(run_id, 7)}loss 1 \x1b[31m\n"
+    assert said.decode() == f"==> {log} <==\n{run_id}: FAILED KilledError: no memory\n"
+    assert process.returncode == 1
+
+
+def test_terminal_is_sent_no_control_characters(results: Results, plan: GridPlan, tmp_path: Path) -> None:
+    run_id = plan.runs[0].run_id
+    _write_log(results, run_id, f"{_begins(run_id, 7)}evil \x1b]0;title\x07\x9b2J naïve 😀\n")
+    ours, theirs = pty.openpty()
+    process = _follow(results, run_id, tmp_path, stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    assert process.wait(timeout=60) == 1
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "evil \\x1b]0;title\\x07\\x9b2J naïve 😀" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("10 %\r20 %\r\n", "10 %\n20 %\n"), ("\ta\u202eb", "\ta\\u202eb"), ("\x00\x7f", "\\x00\\x7f")],
+)
+def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a log."""
+
+    def write(text: str) -> Path:
+        (tmp_path / "log").write_text(text)
+        return tmp_path / "log"
+
+    return write
+
+
+def test_task_that_slurm_starts_again_has_a_section_for_each_start(log: Callable[[str], Path]) -> None:
+    starts = [f"{task_begins('task 0 of g-x', number, 'n1')}\n{_begins('r', 7 + number)}step\n" for number in (0, 1)]
+    file = log("module loaded\n" + starts[0] + starts[1] + task_begins("task 0 of g-x", 2, "n1"))
+    preamble, first, second, third = read_sections(file)
+    assert (preamble.process, first.process, second.process, third.process) == (None, ("h", 7), ("h", 8), None)
+    text = file.read_text()
+    assert text[first.start : first.end] == starts[0]
+    assert text[second.start : second.end] == starts[1]
+    assert third.end is None

@@ -1,0 +1,70 @@
+"""What who runs a grid wants to see and to leave to it."""
+
+import json
+
+from tests.slurm.scenario import scenario
+from tests.slurm.stage import DIVERGES, SHORT, Stage
+
+
+@scenario
+def test_logs_are_shown_attempt_by_attempt_and_followed_to_the_end(stage: Stage) -> None:
+    stage.write_grid(seed=[1])
+    stage.submit()
+    (run,) = stage.runs
+    following = stage.start("logs", run.run_id, "--follow")
+    run.wait_for_step(40)
+    run.send("USR2")
+    output, _ = following.communicate(timeout=200)
+    assert following.returncode == 0, output
+    first, second = run.attempts
+    begins = [f"run {run.run_id}, process {one.pid} on {one.host}" for one in (first, second)]
+    assert [line for line in output.splitlines() if line.startswith("run ")] == begins
+    assert f"{run.run_id}: COMPLETED" in output
+    newest = stage.run("logs", run.run_id)
+    assert begins[1] in newest
+    assert begins[0] not in newest
+    assert f"==> {run.task[0].log_file(0)} <==" in newest
+    older = stage.run("logs", run.run_id, "--attempt", "1")
+    assert "saved, and requeued" in older
+    assert begins[1] not in older
+
+
+@scenario
+def test_each_run_of_a_task_has_a_log_of_its_own(stage: Stage) -> None:
+    stage.write_cluster(runs_per_task=2)
+    stage.write_grid(seed=[1, 2], **SHORT)
+    stage.submit()
+    stage.wait_completed(stage.runs)
+    for run in stage.runs:
+        assert [line for line in stage.run("logs", run.run_id).splitlines() if line.startswith("run ")] == [
+            f"run {run.run_id}, process {run.attempts[0].pid} on {run.attempts[0].host}"
+        ]
+
+
+@scenario
+def test_somebody_is_told_when_a_grid_has_ended_and_a_command_that_fails_does_not_matter(stage: Stage) -> None:
+    stage.reports = True
+    told = stage.folder / "told"
+    script = 'echo "$GRID_NAME $GRID_COMPLETED $GRID_FAILED $GRID_REPORT" > "$0"; exit 5'
+    stage.write_cluster()
+    with open(stage.folder / "cluster.yaml", "a") as file:
+        file.write(json.dumps({"notify": ["sh", "-c", script, str(told)]})[1:-1] + "\n")
+    stage.write_grid(seed=[1], training__learning_rate=[0.005, DIVERGES], **SHORT)
+    stage.submit()
+    log = stage.results.slurm / stage.name
+    stage.wait(lambda: any("ended with 5" in file.read_text() for file in log.glob("*-report-*/logs/*.out")), "the end")
+    assert told.read_text() == f"{stage.name} 1 1 {stage.results.report / 'report.html'}\n"
+    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=1), "the job's end")
+    assert "ended with 5" in stage.run("logs", f"{stage.name}/report")
+
+
+@scenario
+def test_a_share_of_a_gpu_is_enough_for_a_run(stage: Stage) -> None:
+    stage.write_cluster(gpus=0, gres="shard:1")
+    stage.write_grid(seed=[1, 2, 3], **SHORT)
+    said = stage.run("doctor", "--cluster", "cluster.yaml", expect=None)
+    assert "shard:1, 1 core, 1.5 GB, 10 min, partition main: fits main" in said
+    stage.submit()
+    stage.wait_completed(stage.runs)
+    asked = stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%b", "-j", stage.runs[0].job).stdout.strip()
+    assert asked == "gres/shard:1"
