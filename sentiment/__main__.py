@@ -178,9 +178,11 @@ def evaluate(
         predictor = load_predictor(run_dir)
         named = resolve(predictor.config.model_dump(), _parameters(str(data), overrides), str(run_dir.config_file))
         with Terminal() as terminal:
-            scores = evaluate_file(predictor, named.data, Results(results), terminal.progress)
-        OUT.print(metrics_table(data.name, scores))
-        metrics = scores.model_dump()
+            outcome = evaluate_file(predictor, named.data, Results(results), terminal.progress)
+        OUT.print(metrics_table(data.name, outcome.metrics))
+        for line in outcome.render_lines():
+            _print(f"  {line}")
+        metrics = outcome.metrics.model_dump()
     if json_file:
         write_json(json_file, metrics)
 
@@ -204,8 +206,8 @@ def predict(
         from sentiment.inference.predict_file import predict_file
 
         with Terminal() as terminal:
-            rows = predict_file(predictor, file, out, column, terminal.progress)
-        _print(f"{rows:,} rows written to {out}")
+            outcome = predict_file(predictor, file, out, column, terminal.progress)
+        _print("\n  ".join([f"{outcome.rows:,} rows written to {out}", *outcome.render_lines()]))
     else:
         show_predictions(predictor, texts or [])
 

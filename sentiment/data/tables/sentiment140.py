@@ -91,4 +91,7 @@ def read_member(archive: Path, member: str) -> Rows:
 def _rows(lines: Iterable[str], name: str) -> Rows:
     labels = LabelReader(_MEANINGS, name, "0 is negative, 2 neutral, 4 positive in Sentiment140")
     for record in delimited_records(lines, ","):
-        yield record if isinstance(record, Refusal) else _COLUMNS.row(record.fields, record.line, labels)
+        if isinstance(record, Refusal):
+            yield record
+        else:
+            yield _COLUMNS.row(record.fields, record.line, labels, record.lines)
