@@ -12,7 +12,7 @@ from sentiment.console import Progress
 from sentiment.data.tables.columns import has_header
 from sentiment.data.tables.refusals import SPANNING, RowCounter
 from sentiment.errors import DataError, UsageError
-from sentiment.files import write_atomically
+from sentiment.files import write_named
 from sentiment.inference.file_rows import FileRow, read_file_rows
 from sentiment.inference.predictor import Predictor
 from sentiment.records import predicted_label
@@ -82,7 +82,7 @@ def predict_file(
             progress(f"reading {source.name}", done, None)
         text_file.detach()
 
-    write_atomically(target, write)
+    write_named(target, write)
     return PredictedFile(done, outcome.refused, outcome.remarks)
 
 

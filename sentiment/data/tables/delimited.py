@@ -16,7 +16,7 @@ READING = 2
 """Raised whenever the same bytes would give other records; a part of a corpus's fingerprint."""
 
 UNCLOSED = "a quote opens that is not properly closed"
-_SPANNED_LINES = 1000
+_SPANNED_LINES = 250
 _SPANNED_CHARACTERS = 1 << 20
 
 

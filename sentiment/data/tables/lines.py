@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from sentiment.errors import DataError
+from sentiment.files import open_named
 
 LINE_LIMIT = 1 << 20
 """In bytes; longer lines are cut here, so that no file can fill the memory."""
@@ -35,8 +36,8 @@ def read_lines(path: Path) -> Generator[str, None, None]:
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file for reading, unpacked if its name ends in `.gz`."""
     if path.suffix.lower() == ".gz":
-        return io.BufferedReader(cast(io.RawIOBase, gzip.open(path, "rb")), _BUFFER)
-    return open(path, "rb")
+        return io.BufferedReader(cast(io.RawIOBase, gzip.open(open_named(path), "rb")), _BUFFER)
+    return open_named(path)
 
 
 def decode_lines(file: BinaryIO, name: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from sentiment.data.tables.columns import Columns
 from sentiment.data.tables.lines import LINE_LIMIT, CutLine, read_lines, translated_errors
 from sentiment.data.tables.rows import LabelReader, Refusal, Rows
 from sentiment.errors import ConfigError, DataError
+from sentiment.files import open_named
 
 _PICKED = Columns(text=0, label=1, user=2, id=3, width=4)
 _BATCH = 8192
@@ -55,7 +56,7 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
     line = 0
     with translated_errors(path):
         try:
-            with pq.ParquetFile(path) as file:
+            with open_named(path) as opened, pq.ParquetFile(opened) as file:
                 header = file.schema_arrow.names
                 found = Columns.find(config, header, str(path))
                 positions = (found.text, found.label, found.user, found.id)
