@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sentiment.command_line import command_line
+from sentiment.command_line import command_line, echo
 from sentiment.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def submit(
 
     loaded = load_grid(_grid_file(grid), Results(results), overrides or [])
     for line in loaded.left_out:
-        typer.echo(f"left out: {line}")
+        echo(f"left out: {line}")
     if not dry_run:
         options = _options(local, at_once, cluster, new_code, keep_steps)
         raise typer.Exit(submit_grid(Results(results), loaded, options))
     for line in show_plan(Results(results), loaded, cluster):
-        typer.echo(line)
+        echo(line)
 
 
 @app.command()
@@ -106,7 +106,7 @@ def status(
     while True:
         found = read_status(Results(results), grids)
         code = _verdict(found)
-        typer.echo(show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json) or _NO_GRIDS)
+        echo(show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json) or _NO_GRIDS)
         if not watch or code != EXIT_RUNNING:
             raise typer.Exit(code)
         time.sleep(_WATCH_SECONDS)
@@ -162,7 +162,7 @@ def rerun(
     causes = [cause for cause, wanted in chosen.items() if wanted]
     found = find_targets(targets or [], Results(results))
     if not found:
-        typer.echo(_NO_GRIDS)
+        echo(_NO_GRIDS)
     for plan, run_ids in found:
         options = _options(local, at_once, cluster, new_code, keep_steps)
         if code := rerun_grid(Results(results), plan, causes, run_ids, options):
@@ -179,7 +179,7 @@ def cancel(targets: Targets = None, results: ResultsRoot = _RESULTS) -> None:
     if not targets:
         raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
     for plan, run_ids in find_targets(targets, Results(results)):
-        cancel_grid(Results(results), plan, run_ids, typer.echo)
+        cancel_grid(Results(results), plan, run_ids, echo)
 
 
 @app.command()
@@ -198,7 +198,7 @@ def doctor(
 
     findings = list(examine(Results(results), cluster, _GRIDS))
     for line in render(findings):
-        typer.echo(line)
+        echo(line)
     if need_slurm:
         read_settings()
     if any(finding.level == "problem" for finding in findings):
@@ -229,16 +229,16 @@ def sync(
         run_dirs = find_runs(targets or [], Results(results))
         failed = False
         for upload in upload_runs(run_dirs, replace, limit):
-            typer.echo(str(upload))
+            echo(str(upload))
             failed |= upload.failed
         if not running:
             break
         time.sleep(every)
     if not run_dirs:
-        typer.echo("no run was trained with tracking.wandb offline or online; name a grid or a run to upload it")
+        echo("no run was trained with tracking.wandb offline or online; name a grid or a run to upload it")
     if report:
         message, report_failed = upload_report(Results(results), run_dirs, limit)
-        typer.echo(message)
+        echo(message)
         failed |= report_failed
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
@@ -252,7 +252,7 @@ def _options(local: bool, at_once: int | None, cluster: Path, new_code: bool, ke
 
     if keep_steps and not new_code:
         raise UsageError("--keep-steps says how to go on with --new-code, which is not there")
-    return LaunchOptions(cluster, local, at_once, typer.echo, new_code, keep_steps)
+    return LaunchOptions(cluster, local, at_once, echo, new_code, keep_steps)
 
 
 def _any_active(targets: list[str], results: Path) -> bool:

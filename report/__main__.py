@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sentiment.command_line import command_line
+from sentiment.command_line import command_line, echo
 
 app = command_line()
 
@@ -31,10 +31,10 @@ def build(
     folder = out or Results(results).report
     findings, page = build_report(Results(results), grids or [], folder)
     for problem in findings.problems:
-        typer.echo(f"left out: {problem}", err=True)
+        echo(f"left out: {problem}", err=True)
     runs = findings.study.runs
     completed = sum(run.completed is not None for run in runs)
-    typer.echo(f"{completed:,} of {len(runs):,} runs are completed\n{page}\n{page.with_suffix('.md')}")
+    echo(f"{completed:,} of {len(runs):,} runs are completed\n{page}\n{page.with_suffix('.md')}")
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def evaluate(
     results: ResultsRoot = Path("results"),
 ) -> None:
     """Print the scores of a trained model on its own test data, or on any labelled table."""
-    from sentiment.files import write_json
+    from sentiment.files import json_bytes, write_named
     from sentiment.terminal import OUT, Terminal, metrics_table, result_table
 
     run_dir = _trained(run)
@@ -180,11 +180,13 @@ def evaluate(
         predictor = load_predictor(run_dir)
         named = resolve(predictor.config.model_dump(), _parameters(str(data), overrides), str(run_dir.config_file))
         with Terminal() as terminal:
-            scores = evaluate_file(predictor, named.data, Results(results), terminal.progress)
-        OUT.print(metrics_table(data.name, scores))
-        metrics = scores.model_dump()
+            outcome = evaluate_file(predictor, named.data, Results(results), terminal.progress)
+        OUT.print(metrics_table(data.name, outcome.metrics))
+        for line in outcome.render_lines():
+            _print(f"  {line}")
+        metrics = outcome.metrics.model_dump()
     if json_file:
-        write_json(json_file, metrics)
+        write_named(json_file, lambda file: file.write(json_bytes(metrics)))
 
 
 @app.command()
@@ -199,15 +201,19 @@ def predict(
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError("predict takes either tweets in quotes, or --file IN together with --out OUT")
     from sentiment.inference.predictor import load_predictor
-    from sentiment.terminal import Terminal, show_predictions
+    from sentiment.terminal import ERR, OUT, Terminal, say, show_predictions
 
     predictor = load_predictor(_trained(run))
     if file and out:
         from sentiment.inference.predict_file import predict_file
 
         with Terminal() as terminal:
-            rows = predict_file(predictor, file, out, column, terminal.progress)
-        _print(f"{rows:,} rows written to {out}")
+            outcome = predict_file(predictor, file, out, column, terminal.progress)
+        # An output that is no regular file may be this terminal, or a pipe that holds the table.
+        say(
+            "\n  ".join([f"{outcome.rows:,} rows written to {out}", *outcome.render_lines()]),
+            OUT if out.is_file() else ERR,
+        )
     else:
         show_predictions(predictor, texts or [])
 
@@ -227,9 +233,9 @@ def digest(run: RunDirectory) -> None:
 
 
 def _print(text: str) -> None:
-    from sentiment.terminal import OUT
+    from sentiment.terminal import say
 
-    OUT.print(text, markup=False, soft_wrap=True)
+    say(text)
 
 
 def _parameters(data: str | None, overrides: list[str] | None) -> dict[str, Any]:

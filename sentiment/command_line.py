@@ -1,11 +1,17 @@
 """The common behaviour of the command lines of `sentiment`, `jobs` and `report`."""
 
+import io
+import sys
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from sentiment.characters import printable
 from sentiment.errors import SentimentError
+
+# A message that quotes a whole file helps nobody.
+_LONGEST_MESSAGE = 10_000
 
 
 class Commands(TyperGroup):
@@ -13,17 +19,27 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. A SentimentError ends it with the error's exit code, an OSError with 1."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a letter gets another instead
+                stream.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except SentimentError as error:
             message, code = str(error), error.exit_code
         except OSError as error:
             message, code = str(error), 1
+        if len(message) > _LONGEST_MESSAGE:
+            message = f"{message[:_LONGEST_MESSAGE]}… ({len(message):,} characters)"
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(message, err=True)
+        echo(message, err=True)
         raise typer.Exit(code)
 
 
 def command_line() -> typer.Typer:
     """A command line without commands yet; called without one, it shows its help."""
     return typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def echo(text: str, err: bool = False) -> None:
+    """Print lines of plain text; nothing in them, such as the name of a folder, steers the terminal."""
+    typer.echo(printable(text), err=err)

@@ -11,9 +11,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, SequenceNode
 
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError
+from sentiment.files import read_named
+
+_MOST_BYTES = 100_000
+_MOST_NODES = 100_000
+_DEEPEST = 50
+_TOO_DEEP = f"is nested deeper than {_DEEPEST} levels, or an anchor refers to itself"
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
@@ -41,10 +48,7 @@ def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: st
 
 def as_written(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: str) -> RunConfig:
     """Like `resolve`, but with fields without effect and paths as they are spelled, as earlier versions read them."""
-    try:
-        merged = _deep_copy(values)
-    except RecursionError:
-        raise ConfigError(f"{origin}: an anchor refers to itself") from None
+    merged = _deep_copy(values)
     for key, value in parameters.items():
         _set(merged, key, value)
     try:
@@ -85,13 +89,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing, cannot be read, or is not a YAML mapping.
     """
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = read_named(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file{_neighbours(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except (YAMLError, ValueError) as error:  # ValueError: an impossible date
-        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
+    values = parse_yaml(text, str(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -108,17 +111,59 @@ def parse_override(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: must look like section.field=value, for example model.hidden_size=32")
+    return key.strip(), parse_yaml(text, f"--set {shortened(override)!r}")
+
+
+def parse_yaml(text: str, place: str, version: tuple[int, int] = (1, 2)) -> Any:
+    """A YAML document of bounded size; aliases count as what they stand for, so that a short file cannot be a huge one.
+
+    Args:
+        place: where the text comes from, for messages.
+
+    Raises:
+        ConfigError: it is no YAML, too large, or nested too deep.
+    """
+    reader = YAML(typ="safe", pure=True)
+    if version != (1, 2):
+        reader.version = version
     try:
-        return key.strip(), YAML(typ="safe", pure=True).load(text)
+        root = reader.compose(text)
+        if root is None:
+            return None
+        _check_size(root, place)
+        return reader.constructor.construct_document(root)
+    except RecursionError:
+        raise ConfigError(f"{place}: {_TOO_DEEP}") from None
     except (YAMLError, ValueError) as error:  # ValueError: an impossible date
-        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
+        raise ConfigError(f"{place}: is not valid YAML: {error}") from None
+
+
+def _check_size(root: Any, place: str) -> None:
+    """Refuse a document by its nodes, before aliases and merged mappings are followed, which can take for ever."""
+    waiting, count = [(root, 0)], 0
+    while waiting:
+        node, depth = waiting.pop()
+        count += 1
+        if depth > _DEEPEST:
+            raise ConfigError(f"{place}: {_TOO_DEEP}")
+        if count > _MOST_NODES:
+            raise ConfigError(f"{place}: has more than {_MOST_NODES:,} values, those that aliases stand for included")
+        if isinstance(node, MappingNode):
+            waiting += [(one, depth + 1) for pair in node.value for one in pair]
+        elif isinstance(node, SequenceNode):
+            waiting += [(one, depth + 1) for one in node.value]
+
+
+def shortened(text: str, limit: int = 200) -> str:
+    """A text as messages quote it."""
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
 def yaml_text(value: Any) -> str:
     """A plain value as `parse_override` reads it back; text stays without quotes where that is possible."""
     if isinstance(value, str):
-        with contextlib.suppress(YAMLError, ValueError):
-            if YAML(typ="safe", pure=True).load(value) == value:
+        with contextlib.suppress(ConfigError):
+            if parse_yaml(value, "") == value:
                 return value
     return json.dumps(value, ensure_ascii=False)
 
@@ -152,7 +197,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, paramet
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"{path or 'the configuration'}: {message} ({place})"
-    return f"{path} = {detail['input']!r} ({place}): {message[:1].lower()}{message[1:]}"
+    return f"{path} = {shortened(repr(detail['input']))} ({place}): {message[:1].lower()}{message[1:]}"
 
 
 def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> str:

@@ -1,8 +1,14 @@
-"""Atomic writes, after which a file is either wholly old or wholly new, and fingerprints of content."""
+"""Atomic writes, after which a file is either wholly old or wholly new; files that users name; fingerprints of content.
 
+A user may name anything: a device, a FIFO, a link to either. Reading from one could wait for ever, and replacing one
+would destroy it, so whatever a user names is opened by `open_named` and written by `write_named`.
+"""
+
+import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,10 +40,83 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     sync_folder(path.parent)
 
 
+def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Like `write_atomically`, for a path that a user gives: links are followed, and devices and FIFOs written to.
+
+    Raises:
+        OSError: names `path`.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "Is a directory; name a file in it", str(path))
+    if stat.S_ISREG(mode):
+        write_atomically(Path(os.path.realpath(path)), write)
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO and stat.S_ISFIFO(mode):
+            raise OSError(errno.ENXIO, "Is a FIFO that nobody reads", str(path)) from None
+        raise
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "wb") as file:
+        write(file)
+
+
+def named_path(text: str) -> Path:
+    """The path that a user means, with `~` and `~name` as a shell reads them; `~nobody` stays if there is no nobody."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path's fails for a user who does not exist
+
+
+def open_named(path: Path) -> BinaryIO:
+    """Open a regular file for reading, without waiting for anything that is none.
+
+    Raises:
+        OSError: there is no such file, it cannot be read, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return open(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kind = "a FIFO" if stat.S_ISFIFO(mode) else "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a socket"
+    raise OSError(f"it is {kind}, not a regular file")
+
+
+def read_named(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file of a bounded size.
+
+    Raises:
+        OSError: as `open_named`, or the file is larger.
+    """
+    with open_named(path) as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(f"it is larger than {most_bytes:,} bytes, the most that such a file may have")
+    return content
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` atomically as indented JSON with sorted keys; NaN and infinity are refused (ValueError)."""
+    content = json_bytes(value)
+    write_atomically(path, lambda file: file.write(content))
+
+
+def json_bytes(value: Any) -> bytes:
+    """A plain value as indented JSON with sorted keys.
+
+    Bytes of a path that are no UTF-8 become question marks.
+
+    Raises:
+        ValueError: it holds NaN or infinity.
+    """
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    return text.encode("utf-8", "replace")
 
 
 def sync_folder(folder: Path) -> None:
@@ -50,9 +129,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes, read in blocks."""
+    """Hexadecimal SHA-256 of a regular file's bytes, read in blocks."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_named(path) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

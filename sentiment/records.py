@@ -9,8 +9,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from sentiment.config_file import yaml_text
 from sentiment.errors import RunDirError
+from sentiment.files import open_named, read_named
 
 SCHEMA_VERSION = 1
+_MOST_BYTES = 100_000_000
 
 NEGATIVE, POSITIVE = 0, 1
 LABELS = ("negative", "positive")
@@ -230,7 +232,8 @@ def read_text(path: Path) -> str:
         RunDirError: it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        with open_named(path) as file:
+            return file.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
 
@@ -242,7 +245,7 @@ def read_record(path: Path, kind: type[R]) -> R | None:
         RunDirError: it cannot be read, is not a record of this kind, or is one of another version.
     """
     try:
-        content = path.read_bytes()
+        content = read_named(path, _MOST_BYTES)
     except FileNotFoundError:  # not asked beforehand, since another process may delete the file at any time
         return None
     except OSError as error:

@@ -100,9 +100,12 @@ class Results:
         """The plan of a grid; None if there is none.
 
         Raises:
-            RunDirError: it cannot be read, or is of another version.
+            RunDirError: it cannot be read, is of another version, or that of a grid with another name.
         """
-        return read_record(self.grid_file(grid), GridPlan)
+        plan = read_record(self.grid_file(grid), GridPlan)
+        if plan is not None and plan.name != grid:  # files are written to the folder of the plan's name
+            raise RunDirError(f"{self.grid_file(grid)}: is the plan of grid {plan.name!r}, not of {grid!r}")
+        return plan
 
     def write_grid(self, plan: GridPlan) -> None:
         """Write the plan of a grid."""

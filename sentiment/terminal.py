@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from sentiment.characters import printable, visible
 from sentiment.records import PARTS, Metrics, Result, predicted_label
 from sentiment.run_dir import RunDir
 
@@ -25,6 +26,11 @@ ERR = RichConsole(stderr=True, highlight=False)
 # If the output is no terminal (a log file, a pipe), progress is a line from time to time.
 _SECONDS_BETWEEN_LINES = 30.0
 _REFRESH_SECONDS = 0.1
+
+
+def say(text: str, console: RichConsole = OUT) -> None:
+    """Print lines that stay; nothing in them, such as a tweet, is taken for markup or steers the terminal."""
+    console.print(printable(text), markup=False, soft_wrap=True)
 
 
 class Terminal:
@@ -55,7 +61,7 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """Print a permanent line."""
-        OUT.print(line, markup=False, soft_wrap=True)
+        say(line)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Show how far `what` is; cheap enough to be called at every step.
@@ -82,7 +88,7 @@ class Terminal:
         if self._task is None or what != self._what:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(escape(what), total=total)
+            self._task = self._bar.add_task(escape(visible(what)), total=total)
         self._bar.update(self._task, completed=done, total=total)
 
 
@@ -102,7 +108,7 @@ def result_table(result: Result) -> Table:
 def metrics_table(name: str, metrics: Metrics) -> Table:
     """The scores on a file, in one row."""
     table = _score_table()
-    table.add_row(f"{name}, {metrics.n:,} tweets", *_scores(metrics))
+    table.add_row(f"{escape(visible(name))}, {metrics.n:,} tweets", *_scores(metrics))
     return table
 
 
@@ -127,7 +133,7 @@ def weighted_tokens(tokens: list[str], weights: list[float]) -> Text:
     for token, weight in zip(tokens, weights, strict=True):
         share = weight / largest
         style = f"on rgb({int(60 + 195 * share)},{int(60 + 80 * share)},40) " + ("black" if share > 0.5 else "white")
-        text.append(token, style=style if OUT.is_terminal else "")
+        text.append(visible(token), style=style if OUT.is_terminal else "")
         text.append(f" ({weight:.0%}) " if share > 0.5 or not OUT.is_terminal else " ")
     return text
 
@@ -140,15 +146,13 @@ def show_result(run_dir: RunDir) -> None:
     OUT.print()
     OUT.print(result_table(result))
     if result.elmo and result.elmo.random:
-        OUT.print(f"\nELMo model {result.elmo.model!r}: random weights, so that these scores say nothing about ELMo")
+        say(f"\nELMo model {result.elmo.model!r}: random weights, so that these scores say nothing about ELMo")
     verdict = "overfits" if result.overfit.overfits else "does not overfit"
-    OUT.print(
+    say(
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
         f"{result.seconds_trained:.1f} s\n{verdict}: {result.overfit.rule} (gap {result.overfit.gap:.3f})\n"
         f"\nrun directory  {run_dir.path}\n"
-        f'use the model  {_python()} -m sentiment predict {run_dir.path} "what a lovely day"',
-        markup=False,
-        soft_wrap=True,
+        f'use the model  {_python()} -m sentiment predict {run_dir.path} "what a lovely day"'
     )
 
 
@@ -157,7 +161,7 @@ def show_predictions(predictor: "Predictor", texts: Sequence[str]) -> None:
     for text in texts:
         prediction = predictor.predict(text)
         label = predicted_label(prediction.probability)
-        OUT.print(f"{label}  {prediction.probability:.3f}  {text}", markup=False, soft_wrap=True)
+        say(f"{label}  {prediction.probability:.3f}  {visible(text)}")
         if prediction.attention is not None:
             OUT.print("  ", weighted_tokens(prediction.tokens, prediction.attention))
 

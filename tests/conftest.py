@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from ruamel.yaml import YAML
 
 from sentiment.config import RunConfig
@@ -15,6 +16,10 @@ from tests.no_skips import pytest_addoption as pytest_addoption
 from tests.no_skips import pytest_make_collect_report as pytest_make_collect_report
 from tests.no_skips import pytest_runtest_makereport as pytest_runtest_makereport
 from tests.small_runs import SMALL_RUN, TWEETS, Experiment, invented_tweets, small_config, write_tweets
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 MakeExperiment = Callable[..., Experiment]
 

@@ -207,5 +207,40 @@ def test_value_written_as_an_override_is_read_back(value: Any) -> None:
 def test_anchor_that_refers_to_itself_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "loop.yaml"
     file.write_text("model: &model\n  attention: *model\n")
-    with pytest.raises(ConfigError, match=r"loop\.yaml: an anchor refers to itself"):
+    with pytest.raises(ConfigError, match=r"loop\.yaml: .* or an anchor refers to itself"):
         load_config(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 3000 + "]" * 3000, "deeper than 50 levels"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(
+                f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+                for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+            ),
+            "more than 100,000 values",
+        ),
+        (
+            "b0: &b0 {x: 1}\n"
+            + "".join(f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}], y{n}: 1}}\n" for n in range(1, 20)),
+            "more than 100,000 values",
+        ),
+        ("# " + "x" * 100_000, "larger than 100,000 bytes"),
+    ],
+    ids=["nested", "aliases", "merged", "large"],
+)
+def test_configuration_that_would_take_for_ever_is_refused_with_the_bound(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    file = tmp_path / "large.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(file)
+    assert len(str(caught.value)) < 400
+    if message.startswith("deeper"):
+        with pytest.raises(ConfigError, match=message) as caught:
+            load_config(file.with_name("none.yaml"), [f"model={content}"])
+        assert len(str(caught.value)) < 400

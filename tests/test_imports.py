@@ -15,6 +15,7 @@ LAYERS = [
     {
         "sentiment",
         "sentiment.allocation",
+        "sentiment.characters",
         "sentiment.console",
         "sentiment.errors",
         "sentiment.files",
@@ -295,7 +296,7 @@ def test_sections_read_no_file(module: str) -> None:
 
 def test_what_draws_and_writes_the_report_knows_nothing_of_runs() -> None:
     known = {one for name, path in REPORT.items() if _part(name) == "report.render" for one in _imports(path)}
-    assert {one for one in known if one in MODULES} == {"sentiment.files"}
+    assert {one for one in known if one in MODULES} == {"sentiment.characters", "sentiment.files"}
 
 
 def test_report_has_no_circles() -> None:

@@ -24,7 +24,7 @@ def predictor(trained: RunDir) -> Predictor:
 
 def _predict(predictor: Predictor, source: Path, column: str | None = None) -> list[list[str]]:
     target = source.with_name("out put.csv")
-    count = predict_file(predictor, source, target, column, silent)
+    count = predict_file(predictor, source, target, column, silent).rows
     with open(target, encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert count == len(rows) - 1
@@ -58,7 +58,7 @@ def test_empty_and_malformed_rows_keep_their_place(predictor: Predictor, tmp_pat
     text = f'id,text\n1,lovely\n2,\n3,"  "\n4\n5,happy,too,many\n6,{huge}\n7,"two\nlines"\n8,sad\n'
     rows = _predict(predictor, _file(tmp_path, "a.csv", text))
     assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "", "7", "8"]
-    assert [bool(row[3]) for row in rows[1:]] == [True, False, False, False, True, False, True, True]
+    assert [bool(row[3]) for row in rows[1:]] == [True, False, False, False, False, False, True, True]
     assert rows[7][1] == "two\nlines"
     assert all(len(row) == 4 for row in rows)
 
@@ -103,6 +103,50 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(
         _predict(predictor, two, "txt")
 
 
+def test_what_has_no_prediction_is_counted_with_its_lines(predictor: Predictor, tmp_path: Path) -> None:
+    source = _file(tmp_path, "a.csv", 'id,text\n1,lovely\n2,\n3\n4,"so sad\n5,"two\nlines"\n6,happy\n')
+    outcome = predict_file(predictor, source, tmp_path / "out.csv", None, silent)
+    assert outcome.rows == 6
+    assert outcome.render_lines() == [
+        "1 without a prediction: empty text (line 3)",
+        "1 without a prediction: wrong number of fields (line 4)",
+        "1 without a prediction: a quote opens that is not properly closed (line 5)",
+        "1 span several lines (line 6)",
+    ]
+    objects = _file(tmp_path, "a.jsonl", '{"text": "lovely"}\n{"text": "a", "text": "b"}\n{"text": "sad", "n": 1}\n')
+    assert predict_file(predictor, objects, tmp_path / "out.csv", None, silent).render_lines() == [
+        "1 without a prediction: two fields of the same name (line 2)",
+        "1 have fields that the first object lacks; these are left out (line 3)",
+    ]
+
+
+def test_quote_that_is_never_closed_loses_no_tweet(predictor: Predictor, tmp_path: Path) -> None:
+    lines = [f"{number},tweet {number} is lovely\n" for number in range(5_000)]
+    lines[1_000] = '1000,"tweet 1000 is lovely\n'
+    rows = _predict(predictor, _file(tmp_path, "a.csv", "id,text\n" + "".join(lines)))
+    assert [row[0] for row in rows[1:]] == [str(number) if number != 1_000 else "" for number in range(5_000)]
+
+
+def test_carriage_return_in_a_text_comes_out_as_it_was(predictor: Predictor, tmp_path: Path) -> None:
+    rows = _predict(predictor, _file(tmp_path, "a.csv", 'id,text\n1,"so\rlovely"\n2,sad\n'))
+    assert [row[:2] for row in rows[1:]] == [["1", "so\rlovely"], ["2", "sad"]]
+
+
+def test_input_is_not_overwritten(predictor: Predictor, tmp_path: Path) -> None:
+    source = _file(tmp_path, "a.csv", "text\nlovely\n")
+    link = tmp_path / "link.csv"
+    link.symlink_to(source)
+    for target in (source, link):
+        with pytest.raises(UsageError, match=f"{target.name}: is the file that is read"):
+            predict_file(predictor, source, target, None, silent)
+    assert source.read_text() == "text\nlovely\n"
+
+
+def test_column_whose_name_stands_twice_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="several columns are called 'text'"):
+        _predict(predictor, _file(tmp_path, "a.csv", "text,text\nlovely,sad\n"))
+
+
 def test_columns_that_are_there_already_are_not_overwritten(predictor: Predictor, tmp_path: Path) -> None:
     rows = _predict(predictor, _file(tmp_path, "a.csv", "label,text\n0,lovely\n"))
     assert rows[0] == ["label", "text", "predicted_label", "probability"]
@@ -124,7 +168,9 @@ def test_run_that_was_trained_on_a_file_without_header_reads_one(experiment: Mak
     [
         ("a.csv", "", "is empty"),
         ("a.jsonl", "", "is empty"),
-        ("a.jsonl", "nothing\n", "holds no rows"),
+        ("a.jsonl", "nothing\n", "the first row cannot be read: not a JSON object"),
+        ("a.jsonl", "\n\n", "holds no rows"),
+        ("a.csv", '"id,text\n1,lovely\n', "the first row cannot be read: a quote opens"),
         ("a.parquet", "PAR1", "predictions are made for .csv, .tsv and .jsonl"),
         ("a.doc", "text\n", "cannot tell the format from the name"),
         ("a.csv.gz", "", "is empty"),
@@ -134,7 +180,7 @@ def test_file_that_cannot_be_read_is_named_and_nothing_is_written(
     predictor: Predictor, tmp_path: Path, name: str, text: str, expected: str
 ) -> None:
     source = _file(tmp_path, name, text)
-    with pytest.raises(DataError, match=f"{name}: .*{expected}"):
+    with pytest.raises(DataError, match=rf"{name}(: .*|:1: ){expected}"):
         _predict(predictor, source)
     assert list(tmp_path.iterdir()) == [source]
 

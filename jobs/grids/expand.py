@@ -16,6 +16,7 @@ from sentiment.errors import ConfigError
 # larger number of trials continues a smaller one.
 _SHARE = 0.98
 _MOST_COMBINATIONS = 1_000_000
+_MOST_RUNS = 50_000
 
 # Sorts before all names of fields.
 _BASE = ""
@@ -82,6 +83,10 @@ def expand(bases: Sequence[Base], space: Mapping[str, Sequence[Any]], draw: Draw
 
 def _every(space: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
     """All combinations, the last name varying fastest."""
+    size = math.prod(len(values) for values in space.values())
+    if size > _MOST_RUNS:
+        sizes = " x ".join(f"{len(values):,} of {name}" for name, values in space.items() if len(values) > 1)
+        raise ConfigError(f"the grid has {size:,} combinations ({sizes}), and {_MOST_RUNS:,} are the most")
     names = sorted(space)
     for values in itertools.product(*(space[name] for name in names)):
         yield dict(zip(names, values, strict=True))
@@ -97,6 +102,8 @@ def _drawn(space: Mapping[str, Sequence[Any]], draw: Draw) -> Iterator[dict[str,
             f"run_cap = {draw.trials}: are to be drawn from {size:,} combinations of values; valid are up to "
             f"{_MOST_COMBINATIONS:,} combinations and {_SHARE:.0%} of them as run_cap (method grid runs all)"
         )
+    if draw.trials > _MOST_RUNS:
+        raise ConfigError(f"run_cap = {draw.trials:,}: {_MOST_RUNS:,} runs are the most")
     lists = {name: list(values) for name, values in space.items()}
     for combination in ParameterSampler(lists, n_iter=int(_SHARE * size), random_state=draw.seed):
         yield dict(sorted(combination.items()))

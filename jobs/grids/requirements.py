@@ -1,10 +1,10 @@
 """What runs need besides their configuration, and what of it is missing or not prepared yet."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from sentiment.config import RunConfig
 from sentiment.errors import ElmoError
+from sentiment.files import named_path
 from sentiment.run_dir import Results
 
 
@@ -21,7 +21,7 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
             models.add(config.elmo.model)
     lines = [line for source in sorted(sources) for line in _missing_tweets(source, results)]
     for field, file in sorted((field, file) for field, file in files if file is not None):
-        if not Path(file).expanduser().is_file():
+        if not named_path(file).is_file():
             lines.append(f"{field} = {file!r}: no such file")
     return lines + [line for model in sorted(models) for line in _missing_elmo(model, results)]
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
 from sentiment.config import PositiveInt, Section
-from sentiment.config_file import explain, read_yaml
+from sentiment.config_file import explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
 from sentiment.records import Metrics, Part
 from sentiment.run_dir import SINGLE
@@ -162,12 +161,10 @@ def read_sweep(path: Path) -> SweepFile:
 
 def _refuse_two_meanings(path: Path, values: dict[str, Any]) -> None:
     """Refuse what W&B reads differently: it reads YAML 1.1, in which `1e-4` is text and `off` is false."""
-    reader = YAML(typ="safe", pure=True)
-    reader.version = (1, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error", MantissaNoDotYAML1_1Warning)
         try:
-            theirs = reader.load(path.read_text(encoding="utf-8"))
+            theirs = parse_yaml(path.read_text(encoding="utf-8"), str(path), version=(1, 1))
         except MantissaNoDotYAML1_1Warning as warning:
             (number,) = re.findall(r'Correct your float: "(.*?)"', str(warning))
             raise ConfigError(f"{path}: W&B reads {number} as text; write it as 0.0001 or 1.0e-4") from None

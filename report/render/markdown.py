@@ -1,27 +1,15 @@
 """Text from tweets, files and users, made safe for Markdown and for HTML at once: nothing in it is taken for markup."""
 
 import re
-import unicodedata
 from typing import Any
 
 from markupsafe import Markup
 
-# Marks that reverse, embed or hide text; a reader is shown that they are there.
-_DIRECTION = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-# Everything that separates words or lines, except for the no-break space, which is kept.
-_BLANK = re.compile("[ \t\r\n\f\v\x1c-\x1f\x85\u2028\u2029]+")
+from sentiment.characters import visible
+
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$#!])")
 _BLOCK_START = re.compile(r"^(\d*)([.)+=-])(?=\s|$|[=-]{2})")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-
-
-def visible(text: str) -> str:
-    """One line of printable characters: control and direction marks are written out as `U+202E`."""
-    text = _DIRECTION.sub(lambda mark: f"\u27e8U+{ord(mark[0]):04X}\u27e9", _BLANK.sub(" ", text).strip(" "))
-    return "".join(
-        f"\u27e8U+{ord(character):04X}\u27e9" if unicodedata.category(character) in ("Cc", "Cs", "Cn") else character
-        for character in text
-    )
 
 
 def escape(value: Any) -> Markup:

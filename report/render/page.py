@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from report.render.blocks import Figure, Row, Table
 from report.render.charts.style import THEME
+from sentiment.characters import visible
 
 # The only HTML that the Markdown may hold; anything else is shown as text.
 _DETAILS = re.compile(r"\s*(<details>\s*<summary>[^<>]*</summary>|</details>)\s*")
@@ -159,4 +160,4 @@ def inline_svg(figure: Figure) -> str:
 def _sort_value(row: Row, key: str) -> str:
     """The unrounded value, so that rounding for display does not change the order; empty if it is missing."""
     value: Any = row.get(key)
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else visible(str(value))

@@ -9,8 +9,9 @@ import markupsafe
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from report.render.blocks import Bullets, Figure, Heading, ReportSection, Table, Text
-from report.render.markdown import escape, strong, visible
+from report.render.markdown import escape, strong
 from report.render.page import render_page
+from sentiment.characters import visible
 from sentiment.files import write_atomically, write_json
 
 _KINDS = {"text": Text, "heading": Heading, "bullets": Bullets, "figure": Figure}

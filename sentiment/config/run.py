@@ -131,7 +131,7 @@ def _with_defaults(
 
 def _plain_path(path: str) -> str:
     """The usual spelling of a path, as long as it leads to the same file."""
-    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path's fails for a user that does not exist
+    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path's fails for a user who does not exist
     plain = os.path.normpath(expanded)
     for here in (str(Path.cwd()), os.environ.get("PWD", "")):  # the shell's name of it may lead over a symbolic link
         if here and PurePath(plain).is_absolute() and PurePath(plain).is_relative_to(here):

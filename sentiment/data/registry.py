@@ -2,19 +2,19 @@
 
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 
 from sentiment.config import DataConfig
 from sentiment.data import sources
 from sentiment.data.data_source import DataSource, OpenedSource, source_names
 from sentiment.data.tables.table import TableSource
+from sentiment.files import named_path
 from sentiment.run_dir import Results
 
 
 def find_source(source: str) -> DataSource:
     """The data source of this name; a name that no data source has is the path of a table."""
     if source not in source_names():
-        return TableSource(Path(source).expanduser())
+        return TableSource(named_path(source))
     named: DataSource = import_module(f"{sources.__name__}.{source}").SOURCE
     return named
 
@@ -30,5 +30,5 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
     opened = find_source(config.source).open(config, results)
     if config.second_test is None:
         return opened
-    second_test = TableSource(Path(config.second_test).expanduser()).open(config, results).main
+    second_test = TableSource(named_path(config.second_test)).open(config, results).main
     return replace(opened, second_test=second_test)

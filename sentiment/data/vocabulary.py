@@ -11,13 +11,14 @@ from sentiment.config import VocabularyConfig
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.vectors import read_vectors
 from sentiment.errors import DataError
-from sentiment.files import write_atomically
+from sentiment.files import read_named, write_atomically
 
 PADDING = 0
 """The index after the end of a short tweet in a batch."""
 UNKNOWN = 1
 """The index of all types that are not in the vocabulary."""
 _SPECIAL = 2
+_MOST_BYTES = 1_000_000_000
 
 # Standard deviation of the random vectors of types that a file of vectors lacks.
 _SCALE = 0.1
@@ -79,7 +80,7 @@ class Vocabulary:
             DataError: the file is missing, truncated, or not a vocabulary.
         """
         try:
-            text = path.read_bytes().decode("utf-8")
+            text = read_named(path, _MOST_BYTES).decode("utf-8")
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; a vocabulary should be there") from None
         except (OSError, UnicodeDecodeError) as error:

@@ -8,12 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from sentiment.elmo.encoder.characters import CHARACTER_KINDS, CHARACTERS
 from sentiment.errors import ElmoError
+from sentiment.files import read_named
 
 Shape = tuple[int, ...]
 
 DIRECTIONS = 2
 """Forward and backward, in this order."""
 GATES = 4
+_MOST_BYTES = 1_000_000
 
 
 class _Part(BaseModel):
@@ -109,9 +111,9 @@ def read_options(path: Path) -> ElmoOptions:
         ElmoError: the file cannot be read, is no JSON, or has values that are not valid; the message lists all of them.
     """
     try:
-        return ElmoOptions.model_validate_json(path.read_bytes())
+        return ElmoOptions.model_validate_json(read_named(path, _MOST_BYTES))
     except OSError as error:
-        raise ElmoError(f"{path}: cannot be read as options of an ELMo model: {error.strerror}") from None
+        raise ElmoError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
     except ValidationError as error:
         mistakes = [
             f"  {'.'.join(map(str, one['loc'])) or 'the file'} = {_shortened(one['input'])}: {one['msg']}"

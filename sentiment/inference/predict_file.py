@@ -2,33 +2,48 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from sentiment.console import Progress
 from sentiment.data.tables.columns import has_header
-from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
-from sentiment.data.tables.lines import read_lines
-from sentiment.data.tables.named_fields import json_object
-from sentiment.data.tables.rows import Refusal
-from sentiment.data.tables.table import DELIMITERS, form_of
+from sentiment.data.tables.refusals import SPANNING, RowCounter
 from sentiment.errors import DataError, UsageError
-from sentiment.files import write_atomically
+from sentiment.files import write_named
+from sentiment.inference.file_rows import FileRow, read_file_rows
 from sentiment.inference.predictor import Predictor
 from sentiment.records import predicted_label
 
 _CHUNK = 4096
 _ADDED = ("label", "probability")
 
-Fields = list[str]
+
+@dataclass(frozen=True)
+class PredictedFile:
+    """What became of the rows of a file."""
+
+    rows: int
+    refused: RowCounter = field(default_factory=RowCounter)
+    """Rows without a prediction."""
+    remarks: RowCounter = field(default_factory=RowCounter)
+    """Rows with a prediction of which a reader should know something."""
+
+    def render_lines(self) -> list[str]:
+        """What is to be told about the rows."""
+        lines = [f"{rows.count:,} without a prediction: {why} ({rows})" for why, rows in self.refused.counted().items()]
+        return lines + [f"{rows.count:,} {what} ({rows})" for what, rows in self.remarks.counted().items()]
 
 
-def predict_file(predictor: Predictor, source: Path, target: Path, column: str | None, progress: Progress) -> int:
+def predict_file(
+    predictor: Predictor, source: Path, target: Path, column: str | None, progress: Progress
+) -> PredictedFile:
     """Write a CSV file with every row of `source`, the predicted label, and the probability of positive sentiment.
 
-    A row without a readable text keeps its place, with both left empty. The file appears when it is complete.
+    A row without a readable text keeps its place, with both left empty, and is counted. Texts are written as they are.
+    The file appears when it is complete.
 
     Args:
         predictor: the trained model.
@@ -37,97 +52,98 @@ def predict_file(predictor: Predictor, source: Path, target: Path, column: str |
         column: the column of the texts; None takes the one that the run was trained on, or the only one.
         progress: told how many rows are written.
 
-    Returns:
-        The number of rows.
-
     Raises:
         DataError: the source cannot be read.
-        UsageError: there is no such column.
+        UsageError: there is no such column, or several are called so, or the target is the source.
     """
+    if source.exists() and target.exists() and target.samefile(source):
+        raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
     columns = predictor.config.data.columns
-    rows = _read(source, names_columns=column is not None or has_header(columns))
+    rows = read_file_rows(source, names_columns=column is not None or has_header(columns))
     header = next(rows, None)
-    if not header:
-        raise DataError(f"{source}: holds no rows, or its first line is no valid one")
-    place = _text_place(header, column, columns.text, source)
+    if header is None:
+        raise DataError(f"{source}: holds no rows")
+    if header.refused:
+        raise DataError(f"{source}:{header.line}: the first row cannot be read: {header.refused}")
+    place = _text_place(header.fields, column, columns.text, source)
+    outcome = PredictedFile(0)
     done = 0
 
     def write(file: BinaryIO) -> None:
         nonlocal done
         text_file = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        writer = csv.writer(text_file, lineterminator="\n")
-        writer.writerow([*header, *(name if name not in header else f"predicted_{name}" for name in _ADDED)])
-        while chunk := list(islice(rows, _CHUNK)):
-            writer.writerows(_with_predictions(predictor, chunk, place, len(header)))
+        table = _Table(text_file)
+        table.write([*header.fields, *_added_names(header.fields)])
+        while chunk := [_checked(row, place, len(header.fields)) for row in islice(rows, _CHUNK)]:
+            for fields in _with_predictions(predictor, chunk, place, len(header.fields)):
+                table.write(fields)
+            _count(chunk, outcome)
             done += len(chunk)
             progress(f"reading {source.name}", done, None)
         text_file.detach()
 
-    write_atomically(target, write)
-    return done
+    write_named(target, write)
+    return PredictedFile(done, outcome.refused, outcome.remarks)
 
 
-def _with_predictions(predictor: Predictor, chunk: list[Fields], place: int, width: int) -> Iterator[Fields]:
-    whole = [(fields + [""] * width)[:width] for fields in chunk]
-    readable = [fields for fields in whole if fields[place].strip()]
-    scores = iter(predictor.probabilities([fields[place] for fields in readable]))
-    for fields in whole:
-        if not fields[place].strip():
+class _Table:
+    """Writes CSV that any reader reads back: Python's writer does not quote a lone carriage return."""
+
+    def __init__(self, file: io.TextIOWrapper) -> None:
+        self._plain = csv.writer(file, lineterminator="\n")
+        self._quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+
+    def write(self, fields: Sequence[str]) -> None:
+        quoted = any("\r" in field for field in fields)
+        (self._quoted if quoted else self._plain).writerow(fields)
+
+
+def _added_names(header: Sequence[str]) -> Iterator[str]:
+    for name in _ADDED:
+        while name in header:
+            name = f"predicted_{name}"
+        yield name
+
+
+def _checked(row: FileRow, place: int, width: int) -> FileRow:
+    """The row, refused if it has no text in its place."""
+    if row.refused is None and len(row.fields) != width:
+        return row._replace(refused="wrong number of fields")
+    if row.refused is None and not row.fields[place].strip():
+        return row._replace(refused="empty text")
+    return row
+
+
+def _count(chunk: list[FileRow], outcome: PredictedFile) -> None:
+    for row in chunk:
+        if row.refused:
+            outcome.refused.add(row.refused, row.line)
+        if row.lines > 1:
+            outcome.remarks.add(SPANNING, row.line)
+        if row.remark:
+            outcome.remarks.add(row.remark, row.line)
+
+
+def _with_predictions(predictor: Predictor, chunk: list[FileRow], place: int, width: int) -> Iterator[Sequence[str]]:
+    scores = iter(predictor.probabilities([row.fields[place] for row in chunk if row.refused is None]))
+    for row in chunk:
+        fields = (*row.fields, *[""] * width)[:width]
+        if row.refused is not None:
             yield [*fields, "", ""]
             continue
         score = float(next(scores))
         yield [*fields, predicted_label(score), f"{score:.6f}"]
 
 
-def _read(source: Path, names_columns: bool) -> Iterator[Fields]:
-    """The header (positions if the file has none), then the fields of each row; none for a malformed row."""
-    form = form_of(source)
-    if form in DELIMITERS:
-        yield from _read_delimited(source, DELIMITERS[form], names_columns)
-    elif form == "jsonl":
-        yield from _read_json_lines(source)
-    else:
-        raise DataError(f"{source}: predictions are made for .csv, .tsv and .jsonl files (also with .gz)")
-
-
-def _read_delimited(source: Path, delimiter: str, names_columns: bool) -> Iterator[Fields]:
-    records = delimited_records(read_lines(source), delimiter, keep_blank_lines=True)
-    first = next((record for record in records if isinstance(record, Refusal) or record.fields), None)
-    if isinstance(first, DelimitedRecord):
-        width = len(first.fields)
-        yield first.fields if names_columns else [str(position) for position in range(width)]
-        if not names_columns:
-            yield first.fields
-        for record in records:
-            if isinstance(record, Refusal):
-                yield []
-            elif record.fields or width == 1:  # in a single column an empty text is a blank line
-                yield record.fields
-
-
-def _read_json_lines(source: Path) -> Iterator[Fields]:
-    names: list[str] = []
-    malformed = 0  # lines before the first object, which names the columns
-    for line in read_lines(source):
-        if not line.strip():
-            continue
-        fields = json_object(line) or {}
-        if not names and not fields:
-            malformed += 1
-            continue
-        if not names:
-            names = list(fields)
-            yield from [names, *([] for _ in range(malformed))]
-        yield ["" if fields.get(name) is None else str(fields[name]) for name in names]
-
-
-def _text_place(header: Fields, column: str | None, trained: str | int, source: Path) -> int:
+def _text_place(header: Sequence[str], column: str | None, trained: str | int, source: Path) -> int:
     if column is None and len(header) == 1:
         return 0
     if column is None and isinstance(trained, int) and trained < len(header):
         return trained
     wanted = column if column is not None else str(trained)
-    if wanted not in header:
-        found = ", ".join(map(repr, header))
-        raise UsageError(f"{source}: has no column {wanted!r}; --column names the one with the tweets: {found}")
-    return header.index(wanted)
+    if header.count(wanted) == 1:
+        return header.index(wanted)
+    found = ", ".join(map(repr, header))
+    if wanted in header:
+        raise UsageError(f"{source}: several columns are called {wanted!r}; rename all but one: {found}")
+    raise UsageError(f"{source}: has no column {wanted!r}; --column names the one with the tweets: {found}")

@@ -61,7 +61,7 @@ def test_columns_can_be_given_by_position_without_a_header(read: Read) -> None:
 
 def test_quoted_line_breaks_belong_to_the_text_and_lines_are_counted(read: Read) -> None:
     rows = read('label,text\n1,"so\ngood"\n\n0,so bad\n')
-    assert rows == [Row("2", None, 1, "so\ngood", 2), Row("5", None, 0, "so bad", 5)]
+    assert rows == [Row("2", None, 1, "so\ngood", 2, 2), Row("5", None, 0, "so bad", 5)]
 
 
 def test_each_line_is_decoded_as_its_bytes_allow(read: Read) -> None:

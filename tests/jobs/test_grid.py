@@ -87,6 +87,15 @@ def test_random_search_of_all_combinations_is_refused(base: Path, results: Resul
     assert "method grid runs all" in message
 
 
+def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Results) -> None:
+    values = {"seed": list(range(1000)), "model.hidden_size": list(range(1, 1001))}
+    path = write_grid(base, values)
+    refusal = _refusal(path, results)
+    assert "1,000,000 combinations (1,000 of model.hidden_size x 1,000 of seed), and 50,000 are the most" in refusal
+    path = write_grid(base, values, **draw(trials=900_000))
+    assert "run_cap = 900,000: 50,000 runs are the most" in _refusal(path, results)
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     space=st.fixed_dictionaries(

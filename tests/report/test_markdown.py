@@ -11,9 +11,10 @@ from markdown_it import MarkdownIt
 
 from report.render.blocks import ReportSection, Table, Text, text
 from report.render.charts.heatmap import Attended, heatmap_figure
-from report.render.markdown import code, escape, visible
+from report.render.markdown import code, escape
 from report.render.page import render_page
 from report.render.write import render_markdown
+from sentiment.characters import visible
 from tests.report.made_up import HOSTILE
 
 _GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -9,8 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from report.render.blocks import Figure
 from report.render.charts import style
-from report.render.markdown import visible
 from report.render.wording import shortened
+from sentiment.characters import visible
 
 # A token with at least this many times the weight of an even distribution has the full colour.
 FULL = 4

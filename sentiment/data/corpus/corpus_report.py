@@ -1,12 +1,11 @@
 """How many rows of a source were kept, and why the others were not: counted, checked, and shown as text."""
 
-from collections import Counter
 from collections.abc import Iterable
 
+from sentiment.data.tables.refusals import SPANNING, CountedLines, RowCounter
 from sentiment.errors import DataError
 from sentiment.records import PARTS, Part, Record
 
-_EXAMPLES = 5
 _REFUSED_AT_MOST = 0.05
 _ALWAYS_TOLERATED = 10
 NO_TOKEN = "no token left"  # noqa: S105
@@ -17,14 +16,6 @@ class PartCount(Record):
 
     rows: int
     positive: int
-
-
-class RefusalCount(Record):
-    """Rows refused for one reason."""
-
-    count: int
-    lines: list[int]
-    """The first few, counted from 1."""
 
 
 class CorpusReport(Record):
@@ -45,8 +36,10 @@ class CorpusReport(Record):
     """Rows with a label or a rating that the configuration leaves out."""
     thinned: int
     """Rows left out because of `max_rows`."""
-    refused: dict[str, RefusalCount]
+    refused: dict[str, CountedLines]
     """By reason."""
+    spanning: CountedLines = CountedLines(count=0, lines=[])
+    """Rows that span several lines, whatever became of them; none in corpora of earlier versions."""
     parts: dict[Part, PartCount]
     tokens: int
     types: int
@@ -55,9 +48,9 @@ class CorpusReport(Record):
         """The report as lines of text for a terminal."""
         lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
         lines += [f"  {count:,} {what}" for count, what in self._losses() if count]
-        for reason, refusal in self.refused.items():
-            numbers = ", ".join(map(str, refusal.lines)) + (", …" if refusal.count > len(refusal.lines) else "")
-            lines.append(f"  {refusal.count:,} refused: {reason} (line {numbers})")
+        lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]
+        if self.spanning.count:
+            lines.append(f"  {self.spanning.count:,} {SPANNING} ({self.spanning}), as their quotes say")
         for part in (part for part in PARTS if part in self.parts):
             count = self.parts[part]
             share = count.positive / count.rows
@@ -78,17 +71,17 @@ class Tally:
     def __init__(self) -> None:
         self.read = self.kept = self.duplicates = self.contradictory = 0
         self.reserved = self.ignored = self.thinned = self.tokens = 0
-        self._refused: Counter[str] = Counter()
-        self._lines: dict[str, list[int]] = {}
+        self._refused, self._spanning = RowCounter(), RowCounter()
         self._rows = [0] * len(PARTS)
         self._positive = [0] * len(PARTS)
 
     def refuse(self, reason: str, line: int) -> None:
         """Count a row that cannot be used."""
-        self._refused[reason] += 1
-        examples = self._lines.setdefault(reason, [])
-        if len(examples) < _EXAMPLES:
-            examples.append(line)
+        self._refused.add(reason, line)
+
+    def span(self, line: int) -> None:
+        """Count a row that spans several lines, besides what else becomes of it."""
+        self._spanning.add(SPANNING, line)
 
     def keep(self, part: int, label: int, tokens: int) -> None:
         """Count a row that is used."""
@@ -122,7 +115,8 @@ class Tally:
             reserved=self.reserved,
             ignored=self.ignored,
             thinned=self.thinned,
-            refused={reason: RefusalCount(count=n, lines=self._lines[reason]) for reason, n in self._refused.items()},
+            refused=self._refused.counted(),
+            spanning=self._spanning.counted().get(SPANNING, CountedLines(count=0, lines=[])),
             parts={
                 part: PartCount(rows=rows, positive=positive)
                 for part, rows, positive in zip(PARTS, self._rows, self._positive, strict=True)
@@ -133,16 +127,11 @@ class Tally:
         )
 
     def _check_refused(self, source: str) -> None:
-        malformed = self._refused.total() - self._refused[NO_TOKEN]
+        malformed = self._refused.total(apart_from=[NO_TOKEN])
         if malformed > max(_ALWAYS_TOLERATED, _REFUSED_AT_MOST * self.read):
-            reasons = "; ".join(
-                f"{n:,} {reason} (line {', '.join(map(str, self._lines[reason]))}, …)"
-                for reason, n in self._refused.most_common()
-                if reason != NO_TOKEN
-            )
             raise DataError(
                 f"{source}: {malformed:,} of {self.read:,} rows are malformed, "
-                f"more than {_REFUSED_AT_MOST:.0%}: {reasons}"
+                f"more than {_REFUSED_AT_MOST:.0%}: {self._refused.most_common(apart_from=[NO_TOKEN])}"
             )
 
     def _check_parts(self, source: str, second_test: str | None) -> None:
@@ -151,8 +140,9 @@ class Tally:
                 if second_test is not None and not rows:
                     raise DataError(f"{second_test}: the second test set has no usable row")
             elif not 0 < positive < rows:
+                refused = f"; refused were {self._refused.most_common()}" if self._refused.total() else ""
                 raise DataError(
                     f"{source}: the {part} part has {positive:,} positive and {rows - positive:,} negative tweets, "
-                    f"but both are needed; {self.kept:,} of {self.read:,} rows are used: give more data, a larger "
-                    "data.max_rows, or larger data.validation_fraction and data.test_fraction"
+                    f"but both are needed; {self.kept:,} of {self.read:,} rows are used{refused}: give more data, a "
+                    "larger data.max_rows, or larger data.validation_fraction and data.test_fraction"
                 )

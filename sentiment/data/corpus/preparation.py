@@ -115,7 +115,10 @@ class Preparation:
             tally.read += 1
             if isinstance(row, Refusal):
                 tally.refuse(prefix + row.reason, row.line)
-            elif row.label is None:
+                continue
+            if row.lines > 1:
+                tally.span(row.line)
+            if row.label is None:
                 tally.ignored += 1
             else:
                 batch.append(row)

@@ -41,13 +41,14 @@ class Columns:
             width=len(header),
         )
 
-    def row(self, fields: Sequence[Any], line: int, labels: LabelReader) -> Row | Refusal:
+    def row(self, fields: Sequence[Any], line: int, labels: LabelReader, lines: int = 1) -> Row | Refusal:
         """Pick the fields of a row, or say why the row cannot be used.
 
         Args:
             fields: all fields of the row.
             line: where the row begins in its file, counted from 1.
             labels: turns the label field into a label.
+            lines: how many lines the row spans.
 
         Raises:
             DataError: the label is unknown.
@@ -65,7 +66,7 @@ class Columns:
             return Refusal(line, "empty label")
         identifier = as_text(fields[self.id]) if self.id is not None else ""
         user = as_text(fields[self.user]).strip() if self.user is not None else ""
-        return Row(identifier or str(line), user or None, labels(label, line), text, line)
+        return Row(identifier or str(line), user or None, labels(label, line), text, line, lines)
 
 
 def has_header(config: ColumnConfig) -> bool:

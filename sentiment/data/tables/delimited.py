@@ -1,14 +1,23 @@
 """Rows of CSV and TSV files of any origin."""
 
 import csv
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from sentiment.config import ColumnConfig
 from sentiment.data.tables.columns import Columns, has_header
-from sentiment.data.tables.lines import read_lines
+from sentiment.data.tables.lines import CutLine, read_lines
 from sentiment.data.tables.rows import LabelReader, Refusal, Rows
+from sentiment.errors import DataError
+
+READING = 2
+"""Raised whenever the same bytes would give other records; a part of a corpus's fingerprint."""
+
+UNCLOSED = "a quote opens that is not properly closed"
+_SPANNED_LINES = 250
+_SPANNED_CHARACTERS = 1 << 20
 
 
 class DelimitedRecord(NamedTuple):
@@ -16,6 +25,8 @@ class DelimitedRecord(NamedTuple):
 
     line: int
     fields: list[str]
+    lines: int = 1
+    """How many lines it spans."""
 
 
 def read_delimited(path: Path, delimiter: str, config: ColumnConfig, labels: LabelReader) -> Rows:
@@ -28,41 +39,113 @@ def read_delimited(path: Path, delimiter: str, config: ColumnConfig, labels: Lab
         labels: turns label fields into labels.
 
     Raises:
-        DataError: the file cannot be read, or a label is unknown.
+        DataError: the file or its header cannot be read, or a label is unknown.
         ConfigError: a column is missing.
     """
     columns: Columns | None = None
     for record in delimited_records(read_lines(path), delimiter):
         if isinstance(record, Refusal):
+            if columns is None and has_header(config):
+                raise DataError(f"{path}:{record.line}: the names of the columns cannot be read: {record.reason}")
             yield record
         elif columns is not None:
-            yield columns.row(record.fields, record.line, labels)
+            yield columns.row(record.fields, record.line, labels, record.lines)
         elif has_header(config):
             columns = Columns.find(config, [field.strip() for field in record.fields], str(path))
         else:
             columns = Columns.find(config, [str(number) for number in range(len(record.fields))], str(path))
-            yield columns.row(record.fields, record.line, labels)
+            yield columns.row(record.fields, record.line, labels, record.lines)
 
 
 def delimited_records(
     lines: Iterable[str], delimiter: str, keep_blank_lines: bool = False
 ) -> Iterator[DelimitedRecord | Refusal]:
-    """Split lines into fields; a line that is not CSV or has a field of more than 131,072 characters is refused.
+    """Split lines into fields; no line is lost: each belongs to a record, is blank, or is refused by itself.
+
+    A line that is not CSV or has a field of more than 131,072 characters is refused. A quoted field may span lines, but
+    only if it is closed where a field ends and the record has as many fields as the first one: a quote that nobody
+    closed would swallow the tweets that follow, up to the next quote. Then the line with this quote is refused, and
+    reading goes on with the next.
 
     Args:
         lines: with their ends.
         delimiter: between fields.
         keep_blank_lines: give them as records without fields, instead of skipping them.
     """
-    reader = csv.reader(lines, delimiter=delimiter)
+    feed = _LineFeed(lines)
+    reader = csv.reader(feed, delimiter=delimiter)
+    width: int | None = None
     while True:
-        line = reader.line_num + 1
+        feed.begin_record()
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Refusal(line, f"not a valid line: {error}")
+            yield Refusal(feed.line, UNCLOSED if feed.take_back() else f"not a valid line: {_explained(error)}")
             continue
-        if fields or keep_blank_lines:
-            yield DelimitedRecord(line, fields)
+        spans = len(feed.record) > 1 or feed.ended
+        if spans and not _is_whole(feed.record, delimiter, width):
+            feed.take_back()
+            yield Refusal(feed.line, UNCLOSED)
+        elif fields or keep_blank_lines:
+            width = width or len(fields)
+            yield DelimitedRecord(feed.line, fields, len(feed.record))
+
+
+class _LineFeed:
+    """Gives a CSV reader the lines of a record, which can be taken back but for the first."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._back: deque[str] = deque()
+        self._characters = 0
+        self.line = 1
+        """The number of the record's first line."""
+        self.record: list[str] = []
+        self.ended = False
+        """Whether the record wanted a line more than the file has."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.record) >= _SPANNED_LINES or self._characters > _SPANNED_CHARACTERS:
+            raise csv.Error(f"a record of more than {_SPANNED_LINES:,} lines or {_SPANNED_CHARACTERS:,} characters")
+        try:
+            line = self._back.popleft() if self._back else next(self._lines)
+        except StopIteration:
+            self.ended = bool(self.record)
+            raise
+        self.record.append(line)
+        self._characters += len(line)
+        if isinstance(line, CutLine):
+            raise csv.Error("field larger than field limit (131072)" if len(self.record) == 1 else "")
+        return line
+
+    def begin_record(self) -> None:
+        self.line += len(self.record)
+        self.record = []
+        self._characters = 0
+        self.ended = False
+
+    def take_back(self) -> bool:
+        """Whether the record had more lines than one; all but its first will be given again."""
+        self._back.extendleft(reversed(self.record[1:]))
+        spanned = len(self.record) > 1
+        self.record = self.record[:1]
+        return spanned
+
+
+def _is_whole(lines: list[str], delimiter: str, width: int | None) -> bool:
+    """Whether lines are exactly one record whose quotes all stand at the ends of fields."""
+    try:
+        records = list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    return len(records) == 1 and width in (None, len(records[0]))
+
+
+def _explained(error: csv.Error) -> str:
+    """What is wrong with a line; Python's advice on a carriage return is for programmers."""
+    return "a carriage return inside of it" if "new-line character" in str(error) else str(error)

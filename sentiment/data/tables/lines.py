@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from sentiment.errors import DataError
+from sentiment.files import open_named
 
-# Longer lines are cut here, so that no file can fill the memory; they are refused later, as no field is that long.
 LINE_LIMIT = 1 << 20
+"""In bytes; longer lines are cut here, so that no file can fill the memory."""
 _BUFFER = 1 << 16
+
+
+class CutLine(str):
+    """The beginning of a line that is longer than LINE_LIMIT; readers refuse it."""
+
+    __slots__ = ()
 
 
 def read_lines(path: Path) -> Generator[str, None, None]:
@@ -29,28 +36,31 @@ def read_lines(path: Path) -> Generator[str, None, None]:
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file for reading, unpacked if its name ends in `.gz`."""
     if path.suffix.lower() == ".gz":
-        return io.BufferedReader(cast(io.RawIOBase, gzip.open(path, "rb")), _BUFFER)
-    return open(path, "rb")
+        return io.BufferedReader(cast(io.RawIOBase, gzip.open(open_named(path), "rb")), _BUFFER)
+    return open_named(path)
 
 
 def decode_lines(file: BinaryIO, name: str) -> Iterator[str]:
     """Decode each line as UTF-8 if its bytes allow it, otherwise as latin-1; a byte order mark is dropped.
 
-    Real exports of tweets mix both encodings within one file.
+    Real exports of tweets mix both encodings within one file. A line of more than LINE_LIMIT bytes becomes a CutLine.
 
     Raises:
-        DataError: the file is empty or in UTF-16.
+        DataError: the file is empty, in UTF-16, or its lines end in carriage returns alone.
     """
     line = file.readline(LINE_LIMIT)
     if not line:
         raise DataError(f"{name}: is empty")
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{name}: is in UTF-16; save it as UTF-8")
+    if b"\r" in line[:-1] and not line.endswith(b"\n"):
+        raise DataError(f"{name}: its lines end in carriage returns, as on old Macs; save it with line feeds")
     line = line.removeprefix(codecs.BOM_UTF8)
     while line:
-        yield _decode(line)
-        if len(line) == LINE_LIMIT and not line.endswith(b"\n"):
-            _skip_line(file)
+        if len(line) == LINE_LIMIT and not line.endswith(b"\n") and _skip_line(file):
+            yield CutLine(_decode(line))
+        else:
+            yield _decode(line)
         line = file.readline(LINE_LIMIT)
 
 
@@ -76,6 +86,9 @@ def _decode(line: bytes) -> str:
         return line.decode("latin-1")
 
 
-def _skip_line(file: BinaryIO) -> None:
-    while (rest := file.readline(LINE_LIMIT)) and not rest.endswith(b"\n"):
-        pass
+def _skip_line(file: BinaryIO) -> bool:
+    """Whether more than a line end was left of the line."""
+    skipped = rest = file.readline(LINE_LIMIT)
+    while rest and not rest.endswith(b"\n"):
+        rest = file.readline(LINE_LIMIT)
+    return skipped.strip(b"\r\n") != b""

@@ -8,9 +8,10 @@ from typing import Any
 
 from sentiment.config import ColumnConfig
 from sentiment.data.tables.columns import Columns
-from sentiment.data.tables.lines import read_lines, translated_errors
+from sentiment.data.tables.lines import LINE_LIMIT, CutLine, read_lines, translated_errors
 from sentiment.data.tables.rows import LabelReader, Refusal, Rows
 from sentiment.errors import ConfigError, DataError
+from sentiment.files import open_named
 
 _PICKED = Columns(text=0, label=1, user=2, id=3, width=4)
 _BATCH = 8192
@@ -33,8 +34,8 @@ def read_json_lines(path: Path, config: ColumnConfig, labels: LabelReader) -> Ro
         if not text.strip():
             continue
         fields = json_object(text)
-        if fields is None:
-            yield Refusal(line, "not a JSON object")
+        if isinstance(fields, str):
+            yield Refusal(line, fields)
             continue
         if not checked:
             Columns.find(config, list(fields), str(path))
@@ -46,8 +47,8 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
     """Rows of a Parquet file, read in batches.
 
     Raises:
-        DataError: the file cannot be read, or a label is unknown.
-        ConfigError: a column is missing.
+        DataError: the file cannot be read, a value is out of range, or a label is unknown.
+        ConfigError: a column is missing, or several have its name.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -55,11 +56,12 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
     line = 0
     with translated_errors(path):
         try:
-            with pq.ParquetFile(path) as file:
+            with open_named(path) as opened, pq.ParquetFile(opened) as file:
                 header = file.schema_arrow.names
                 found = Columns.find(config, header, str(path))
                 positions = (found.text, found.label, found.user, found.id)
                 names = [None if position is None else header[position] for position in positions]
+                _check_names(names, header, path)
                 wanted = list(dict.fromkeys(name for name in names if name is not None))
                 for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
                     cells: list[Iterable[Any]] = [
@@ -70,14 +72,37 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
                         yield _PICKED.row(fields, line, labels)
         except pa.ArrowException as error:
             raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
+        except OverflowError as error:  # a date after the year 9999
+            raise DataError(f"{path}: a value after row {line:,} is out of range: {error}") from None
 
 
-def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object that a line holds, without half surrogate pairs; None if it holds none."""
+def json_object(line: str) -> dict[str, Any] | str:
+    """The JSON object that a line holds, without half surrogate pairs; or the reason why it holds none."""
+    if isinstance(line, CutLine):
+        return f"longer than {LINE_LIMIT:,} bytes"
     try:
-        value = json.loads(text)
-        if "\\u" in text:  # an escape can bring half a surrogate pair, which cannot be written to a file
+        value = json.loads(line, object_pairs_hook=_with_each_name_once)
+        if "\\u" in line:  # an escape can bring half a surrogate pair, which cannot be written to a file
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except _TwiceError as error:
+        return str(error)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        return "not a JSON object"
+    return value if isinstance(value, dict) else "not a JSON object"
+
+
+class _TwiceError(ValueError):
+    """A JSON object has two fields of one name, of which Python would take the last."""
+
+
+def _with_each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise _TwiceError("two fields of the same name")
+    return fields
+
+
+def _check_names(names: list[str | None], header: list[str], path: Path) -> None:
+    for name in dict.fromkeys(names):
+        if name is not None and header.count(name) > 1:
+            raise ConfigError(f"{path}: several columns are called {name!r}, so that it is not clear which is meant")

@@ -18,6 +18,8 @@ class Row(NamedTuple):
     text: str
     line: int
     """Where the row begins in its file, counted from 1; in Parquet the number of the row."""
+    lines: int = 1
+    """How many lines of its file it spans."""
 
 
 class Refusal(NamedTuple):

@@ -13,6 +13,7 @@ from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
 from sentiment.data.tables.lines import decode_lines, read_lines, translated_errors
 from sentiment.data.tables.rows import LabelReader, Refusal, Rows
 from sentiment.errors import DataError
+from sentiment.files import open_named
 from sentiment.records import NEGATIVE, POSITIVE
 
 DATASET = "sentiment140"
@@ -76,7 +77,7 @@ def read_member(archive: Path, member: str) -> Rows:
     count = 0
     with translated_errors(archive):
         try:
-            with zipfile.ZipFile(archive) as opened, opened.open(member) as file:
+            with open_named(archive) as whole, zipfile.ZipFile(whole) as opened, opened.open(member) as file:
                 for row in _rows(decode_lines(file, name), name):  # type: ignore[arg-type]
                     count += 1
                     yield row
@@ -91,4 +92,7 @@ def read_member(archive: Path, member: str) -> Rows:
 def _rows(lines: Iterable[str], name: str) -> Rows:
     labels = LabelReader(_MEANINGS, name, "0 is negative, 2 neutral, 4 positive in Sentiment140")
     for record in delimited_records(lines, ","):
-        yield record if isinstance(record, Refusal) else _COLUMNS.row(record.fields, record.line, labels)
+        if isinstance(record, Refusal):
+            yield record
+        else:
+            yield _COLUMNS.row(record.fields, record.line, labels, record.lines)

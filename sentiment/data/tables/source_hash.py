@@ -2,10 +2,13 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sentiment.data.tables.lines import translated_errors
+from sentiment.data.tables.rows import Rows
+from sentiment.errors import DataError
 from sentiment.files import sha256_of, write_json
 from sentiment.run_dir import Results
 
@@ -32,6 +35,35 @@ def source_sha256(path: Path, results: Results) -> str:
     if time.time_ns() - before.st_mtime_ns > _SETTLED_NS:
         _remember(memory, known | {str(path): entry | {"sha256": sha256}})
     return sha256
+
+
+class UnchangedFile:
+    """A file as it is now, before it is hashed; tells whether rows that are read later belong to the hash.
+
+    Raises:
+        DataError: there is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state = self._state_now()
+
+    def rows(self, read: Callable[[], Rows]) -> Rows:
+        """The rows that `read` gives.
+
+        Raises:
+            DataError: the file is another one after they are read.
+        """
+        yield from read()
+        if self._state_now() != self._state:
+            raise DataError(
+                f"{self._path}: was changed while it was read; give the same command again when it is whole"
+            )
+
+    def _state_now(self) -> tuple[int, ...]:
+        with translated_errors(self._path):
+            found = self._path.stat()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _read(memory: Path) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from sentiment.config import DataConfig
 from sentiment.data.data_source import TABLE, DataSource, OpenedSource, TweetFile, source_choices
 from sentiment.data.tables import sentiment140
-from sentiment.data.tables.delimited import read_delimited
+from sentiment.data.tables.delimited import READING, read_delimited
 from sentiment.data.tables.named_fields import read_json_lines, read_parquet
 from sentiment.data.tables.rows import LabelReader
-from sentiment.data.tables.source_hash import source_sha256
+from sentiment.data.tables.source_hash import UnchangedFile, source_sha256
 from sentiment.errors import DataError
 from sentiment.run_dir import Results
 
@@ -42,6 +42,7 @@ class TableSource(DataSource):
         if missing := self.missing(results):
             raise DataError(f"{path}: {missing}")
         form = form_of(path)
+        unchanged = UnchangedFile(path)
         sha256 = source_sha256(path, results)
         if form == "zip":
             return sentiment140.open_archive(str(path), sha256, partial(sentiment140.read_member, path))
@@ -50,9 +51,10 @@ class TableSource(DataSource):
         labels = LabelReader.from_config(config.labels, str(path))
         if form in DELIMITERS:
             read = partial(read_delimited, path, DELIMITERS[form], config.columns, labels)
+            form = f"{form} {READING}"
         else:
             read = partial({"jsonl": read_json_lines, "parquet": read_parquet}[form], path, config.columns, labels)
-        return OpenedSource(TABLE, TweetFile(str(path), sha256, form, read))
+        return OpenedSource(TABLE, TweetFile(str(path), sha256, form, partial(unchanged.rows, read)))
 
     def missing(self, results: Results) -> str | None:  # noqa: ARG002
         """Why there is no table at the path; None if there is one."""

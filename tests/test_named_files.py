@@ -1,0 +1,164 @@
+"""Files that a user names: whatever is at the path, nothing hangs, nothing is destroyed, and the answer is one line."""
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from jobs.__main__ import app as jobs
+from sentiment.__main__ import app
+from sentiment.config_file import load_config
+from sentiment.errors import ConfigError
+from sentiment.files import named_path, open_named, read_named, write_named
+from sentiment.run_dir import RunDir
+
+Make = Callable[[str], Path]
+
+
+@pytest.fixture(params=["fifo", "device", "link to a device", "folder", "link to itself", "missing"])
+def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    """Puts something that is no regular file at a name."""
+
+    def make(name: str) -> Path:
+        path = tmp_path / name
+        match request.param:
+            case "fifo":
+                os.mkfifo(path)
+            case "device":
+                return Path("/dev/zero")
+            case "link to a device":
+                path.symlink_to("/dev/zero")
+            case "folder":
+                path.mkdir()
+            case "link to itself":
+                path.symlink_to(path)
+        return path
+
+    return make
+
+
+def test_only_regular_files_are_read(odd: Make) -> None:
+    with pytest.raises(OSError, match=r"not a regular file|Is a directory|symbolic links|No such file"):
+        open_named(odd("a"))
+
+
+def test_size_is_bounded_and_the_bound_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"12345")
+    assert read_named(path, 5) == b"12345"
+    with pytest.raises(OSError, match="larger than 4 bytes"):
+        read_named(path, 4)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".parquet", ".zip"])
+def test_table_that_is_no_file_is_refused(odd: Make, ending: str, trained: RunDir, tmp_path: Path) -> None:
+    path = odd(f"t{ending}")
+    outcome = CliRunner().invoke(app, ["data", str(path), "--results", str(tmp_path / "results")])
+    assert outcome.exit_code in (1, 2)
+    assert outcome.output.startswith("error: ")
+    assert str(path) in outcome.output
+    outcome = CliRunner().invoke(app, ["predict", str(trained.path), "--file", str(path), "--out", str(tmp_path / "o")])
+    assert outcome.exit_code == 1
+    assert outcome.output.startswith("error: ")
+    assert not (tmp_path / "o").exists()
+
+
+def test_configuration_that_is_no_file_is_refused(odd: Make) -> None:
+    with pytest.raises(ConfigError, match=r"no such file|cannot be read"):
+        load_config(odd("run.yaml"))
+
+
+def test_record_that_is_no_file_is_refused(odd: Make, tmp_path: Path) -> None:
+    config = odd("config.json")
+    run = config.parent if config.name == "config.json" else tmp_path
+    outcome = CliRunner().invoke(app, ["predict", str(run), "lovely"])
+    assert outcome.exit_code in (1, 2)
+    assert outcome.output.startswith("error: ")
+
+
+def test_home_of_nobody_is_a_path_like_any_other(tmp_path: Path) -> None:
+    assert str(named_path("~no-such-user/x.csv")) == "~no-such-user/x.csv"
+    assert named_path("~/x.csv") == Path.home() / "x.csv"
+    outcome = CliRunner().invoke(app, ["data", "~no-such-user/x.csv", "--results", str(tmp_path)])
+    assert outcome.exit_code == 1
+    assert "~no-such-user/x.csv: no such file" in outcome.output
+
+
+def test_links_are_followed_and_keep_being_links(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "target", tmp_path / "link"
+    link.symlink_to(target)
+    for content in (b"new", b"newer"):
+        write_named(link, lambda file, content=content: file.write(content))
+        assert link.is_symlink()
+        assert target.read_bytes() == content
+    assert list((tmp_path / "elsewhere").iterdir()) == [target]
+
+
+def test_device_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    null = tmp_path / "null"
+    null.symlink_to("/dev/null")
+    for path in (Path("/dev/null"), null):
+        write_named(path, lambda file: file.write(b"gone"))
+        assert path.is_char_device()
+
+
+def test_fifo_is_written_to_if_somebody_reads_it(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(OSError, match="a FIFO that nobody reads"):
+        write_named(fifo, lambda file: file.write(b"x"))
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    found: list[bytes] = []
+    thread = threading.Thread(target=lambda: found.extend(iter(lambda: os.read(reader, 1 << 16), b"")))
+    writing = threading.Thread(target=lambda: write_named(fifo, lambda file: file.write(b"x" * 300_000)))
+    writing.start()
+    thread.start()
+    writing.join(20)
+    thread.join(20)
+    os.close(reader)
+    assert len(b"".join(found)) == 300_000
+    assert fifo.is_fifo()
+
+
+@pytest.mark.parametrize("place", ["", "nowhere/o.csv", "file/o.csv", "loop"])
+def test_output_that_cannot_be_written_is_told_in_one_line(trained: RunDir, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    source = tmp_path / "t.csv"
+    source.write_text("text\nlovely\n")
+    out = tmp_path / place
+    for command in (["predict", "--file", str(source), "--out", str(out)], ["evaluate", "--json", str(out)]):
+        outcome = CliRunner().invoke(app, [command[0], str(trained.path), *command[1:]])
+        assert outcome.exit_code == 1
+        (line,) = [line for line in outcome.output.splitlines() if line.startswith("error: ")]
+        assert str(out) in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop", "t.csv"]
+
+
+def test_scores_go_through_a_link(trained: RunDir, tmp_path: Path) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    assert CliRunner().invoke(app, ["evaluate", str(trained.path), "--json", str(link)]).exit_code == 0
+    assert link.is_symlink()
+    assert json.loads(target.read_text())["test"]["n"] > 0
+
+
+@pytest.mark.parametrize("name", ["../../../x", "other", ""])
+def test_plan_that_belongs_to_another_folder_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "results" / "runs" / "mine"
+    folder.mkdir(parents=True)
+    plan = {"name": name, "description": "?", "method": "grid", "metric": "validation/f1", "goal": "maximize"}
+    plan |= {"schema_version": 1, "base": "x.yaml", "parameters": {}, "runs": []}
+    (folder / "grid.json").write_text(json.dumps(plan))
+    for command in (["status"], ["rerun", "--local"], ["cancel", "mine"]):
+        outcome = CliRunner().invoke(jobs, [*command, "--results", str(tmp_path / "results")])
+        assert outcome.exit_code in (1, 2)
+        assert "grid.json" in outcome.output
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
