@@ -19,6 +19,7 @@ LAYERS = [
         "sentiment.errors",
         "sentiment.files",
         "sentiment.lock",
+        "sentiment.owner",
     },
     {
         "sentiment.records",
