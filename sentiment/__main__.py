@@ -9,7 +9,7 @@ import typer
 from sentiment.command_line import command_line
 from sentiment.console import Console
 from sentiment.data.data_source import source_choices
-from sentiment.errors import SentimentError, UsageError
+from sentiment.errors import SentimentError, TakenOverError, UsageError
 
 if TYPE_CHECKING:  # the schema takes longer to import than help takes to be shown
     from sentiment.config import RunConfig
@@ -122,7 +122,8 @@ def train(
     """Train a run, or resume it where it stopped, and print its scores beside those of the linear baseline.
 
     Ends with 0 when the run is completed, and with 3 when a signal or the time limit stopped it. Everything is saved
-    then, and the same command resumes the run.
+    then, and the same command resumes the run. If the process was suspended, and another one has taken the run over
+    meanwhile, it writes nothing more and ends with 0.
     """
     from sentiment.training.stop import StopRequest, end_of_time
 
@@ -143,6 +144,9 @@ def train(
             with Terminal() as terminal:
                 console = Console(say=terminal.say, progress=terminal.progress)
                 reason = run_experiment(RunContext(run, Results(results), run_dir, stop, console))
+        except TakenOverError as error:
+            _print(str(error))
+            return
         except SentimentError:
             run_dir.discard_unbegun()  # if the tweets cannot be used, for example
             raise
@@ -161,7 +165,7 @@ def evaluate(
     results: ResultsRoot = Path("results"),
 ) -> None:
     """Print the scores of a trained model on its own test data, or on any labelled table."""
-    from sentiment.files import json_bytes, write_named
+    from sentiment.files import as_json, write_named
     from sentiment.terminal import OUT, Terminal, metrics_table, result_table
 
     run_dir = _trained(run)
@@ -186,7 +190,7 @@ def evaluate(
             _print(f"  {line}")
         metrics = outcome.metrics.model_dump()
     if json_file:
-        write_named(json_file, lambda file: file.write(json_bytes(metrics)))
+        write_named(json_file, as_json(metrics))
 
 
 @app.command()

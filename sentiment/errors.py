@@ -36,7 +36,19 @@ class RunDirError(SentimentError):
 
 
 class LockedError(RunDirError):
-    """Another live process does the same thing at this moment."""
+    """Another live process does the same thing at this moment.
+
+    Attributes:
+        earlier_attempt: whether it is one that Slurm believes to be dead, since it has requeued its job.
+    """
+
+    def __init__(self, message: str, earlier_attempt: bool = False) -> None:
+        super().__init__(message)
+        self.earlier_attempt = earlier_attempt
+
+
+class TakenOverError(RunDirError):
+    """This process gave no sign of life for so long that another one has taken over what it did."""
 
 
 class SupersededError(RunDirError):

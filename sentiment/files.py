@@ -4,6 +4,7 @@ A user may name anything: a device, a FIFO, a link to either. Reading from one c
 would destroy it, so whatever a user names is opened by `open_named` and written by `write_named`.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -15,17 +16,22 @@ from typing import Any, BinaryIO
 
 _BLOCK = 1 << 20
 
+WriteFile = Callable[[Path, Callable[[BinaryIO], object]], None]
+"""Replaces a file by what a function writes, as `write_atomically` does."""
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Path | None = None) -> None:
     """Let `write` fill a new file beside `path`, make it durable, then replace `path` by it.
 
-    Readers see the old file or the new one, never a part of it, even after a crash or on a full disk. The temporary
-    file is in the same folder, because a replacement is atomic only within one file system.
+    Readers see the old file or the new one, never a part of it, even after a crash or on a full disk.
+
+    Args:
+        folder: where the new file is made, which must be in the same file system; None is the folder of `path`.
 
     Raises:
         OSError: names `path`, which is unchanged; the temporary file is deleted.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = (folder or path.parent) / f".{path.name}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
             write(file)
@@ -33,7 +39,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         if isinstance(error, OSError) and error.filename2 is None:
             error.filename = str(path)  # a failing write does not name its file, and the temporary name helps nobody
         raise
@@ -102,21 +109,18 @@ def read_named(path: Path, most_bytes: int) -> bytes:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` atomically as indented JSON with sorted keys; NaN and infinity are refused (ValueError)."""
-    content = json_bytes(value)
-    write_atomically(path, lambda file: file.write(content))
+    """Write `value` atomically as `as_json` does."""
+    write_atomically(path, as_json(value))
 
 
-def json_bytes(value: Any) -> bytes:
-    """A plain value as indented JSON with sorted keys.
-
-    Bytes of a path that are no UTF-8 become question marks.
+def as_json(value: Any) -> Callable[[BinaryIO], object]:
+    """What writes a plain value as indented JSON with sorted keys; bytes of a path that are no UTF-8 become `?`.
 
     Raises:
         ValueError: it holds NaN or infinity.
     """
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
-    return text.encode("utf-8", "replace")
+    return lambda file: file.write(text.encode("utf-8", "replace"))
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,30 +1,47 @@
-"""Locks between processes on any hosts; a lock that a dead process left is recognised."""
+"""Locks between processes on any hosts: a lock that a dead process left is recognised, and one that only seemed dead
+is kept from writing when it wakes up."""
 
 import contextlib
+import errno
 import fcntl
-import json
 import os
+import re
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import BinaryIO, Self
 
-from sentiment.allocation import slurm_job, slurm_restarts
-from sentiment.errors import LockedError, RunDirError
+from sentiment.errors import LockedError, RunDirError, TakenOverError
+from sentiment.files import write_atomically
+from sentiment.owner import Owner
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
 _POLL_SECONDS = 0.5
+_TRIES = 5
+
+# In a claim's folder; hidden, since whoever counts files leaves out hidden ones.
+_OWNER_FILE = ".owner"
+# No two clocks differ by more; a lock that is older by the own clock needs no look at the file server's.
+_LARGEST_CLOCK_ERROR = 3600.0
 
 
 class ProcessLock:
-    """Holds the lock `path` as long as the context lasts.
+    """Holds the lock `path` as long as the context lasts, or until another process takes it over.
 
-    On one host the kernel's lock decides; it ends with its process in any case. Between hosts, where some file systems
-    do not propagate that lock, the file's content and heartbeat decide: the owner touches the file every 10 s, and
-    counts as dead if it has not done so for 60 s. An earlier attempt of the same Slurm job always counts as dead.
+    Each owner has a token, an integer that grows from owner to owner, and for `lock` with token 7 a folder `.lock.7`.
+    The folder is put in place by a rename, at which only one of several hosts succeeds; the owner writes its name into
+    the lock's file, touches that file every 10 s, and counts as dead if it has not done so for 60 s. On its own host an
+    owner whose process has gone counts as dead at once. The kernel's lock on the file is taken where there is one, but
+    nothing depends on it: some file systems do not pass it between hosts, others keep that of a dead host.
+
+    A process that was suspended may wake up when another one has taken its lock over. Its writes then fail: `write`
+    renames files out of the owner's folder, which the successor deletes before it does anything else, so that a write
+    fails in the file system itself, however late it comes.
 
     Raises (on entering):
         LockedError: a live process holds it; the message names the process.
@@ -35,73 +52,166 @@ class ProcessLock:
         """Args: activity: what the owner does while it holds the lock, for the message to others."""
         self._path = path
         self._activity = activity
-        self._file: IO[str] | None = None
+        self._descriptor: int | None = None
+        self._owner = Owner.this_process(0)
         self._done = threading.Event()
+        self._lost = threading.Event()
         self._beat = threading.Thread(target=self._keep_alive, name="lock", daemon=True)
 
     def __enter__(self) -> Self:
+        descriptor = None
         try:
-            file = open(self._path, "a+", encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise RunDirError(f"{self._path}: cannot be written: {error}") from None
-        try:
-            self._take(file)
-        except BaseException:
-            with contextlib.suppress(OSError):  # closing writes what is left, which fails on a full disk
-                file.close()
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._take(descriptor)
+        except BaseException as error:
+            if descriptor is not None:
+                os.close(descriptor)
+            if isinstance(error, OSError):
+                raise RunDirError(f"{self._path}: cannot be written: {error}") from None
             raise
-        self._file = file
+        self._descriptor = descriptor
         self._beat.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._done.set()
         self._beat.join()
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.truncate(0)
-            self._file.close()
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):  # on a full disk; the process is soon seen to be dead
+            if self._newer(self._owner.token + 1) is None:
+                _write_line(self._descriptor, replace(self._owner, released=True).encode())
+        _revoke(self._folder(self._owner.token))
+        os.close(self._descriptor)
+        self._descriptor = None
 
-    def _take(self, file: IO[str]) -> None:
-        file.seek(0)
-        owner = _parse(file.read())
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(self._refusal(owner)) from None
-        except OSError:  # the file system does not support locks: content and heartbeat decide
-            if _is_live_here(owner):
-                raise LockedError(self._refusal(owner)) from None
-        file.seek(0)
-        owner = _parse(file.read())  # again: another process may have held it in between
-        age = self._age()
-        if owner and owner["host"] != socket.gethostname() and not _is_earlier_attempt(owner) and age < STALE_SECONDS:
-            seen = f"; it was alive {age:.0f} s ago; if it is dead, try again in {STALE_SECONDS - age:.0f} s"
-            raise LockedError(self._refusal(owner, seen))
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "job": slurm_job(), "restarts": slurm_restarts()}
-        try:
-            file.truncate(0)
-            file.write(json.dumps(owner))
-            file.flush()
-        except OSError as error:
-            raise RunDirError(f"{self._path}: cannot be written: {error}") from None
+    @property
+    def token(self) -> int:
+        """The number of this owner; each one's is higher than those of all before."""
+        return self._owner.token
 
-    def _refusal(self, owner: dict[str, Any] | None, seen: str = "") -> str:
-        who = f"process {owner['pid']} on host {owner['host']}" if owner else "another process"
-        job = f" (Slurm job {owner['job']})" if owner and owner["job"] else ""
-        return f"{self._path.parent}: {who}{job} already {self._activity}{seen}"
+    def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """Replace a file as `write_atomically` does, if this process still holds the lock.
 
-    def _age(self) -> float:
-        """Seconds since the last heartbeat, by the clock of the file system, since those of hosts may differ."""
-        probe = self._path.with_name(f".{self._path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-        probe.touch()
+        Raises:
+            TakenOverError: another process has taken it over; `path` is unchanged.
+            OSError: as `write_atomically`.
+        """
+        self.insist()
         try:
-            return probe.stat().st_mtime - self._path.stat().st_mtime
-        finally:
-            probe.unlink()
+            write_atomically(path, write, self._folder(self._owner.token))
+        except OSError:
+            self.insist()  # its folder has gone, if the other process was faster
+            raise
+
+    def insist(self) -> None:
+        """Read the lock's file again.
+
+        Raises:
+            TakenOverError: another process has taken the lock over.
+        """
+        if successor := self._newer(self._owner.token + 1):
+            self._lost.set()
+            raise TakenOverError(f"{self._path.parent}: superseded by {successor}; nothing more is written here")
+
+    def notice(self) -> None:
+        """Do the same if the heartbeat has seen a successor; costs nothing.
+
+        Raises:
+            TakenOverError: another process has taken the lock over.
+        """
+        if self._lost.is_set():
+            self.insist()
+
+    def _newer(self, token: int) -> Owner | None:
+        """The owner in the lock's file if it has this token or a higher one.
+
+        The file is opened for that: what a client of NFS remembers of a file may be old, unless it opens it.
+        """
+        try:
+            found = Owner.parse(self._path.read_bytes())
+        except OSError:
+            return None
+        return found if found and found.token >= token else None
+
+    def _take(self, descriptor: int) -> None:
+        blocked = not _lock_file(descriptor)
+        claim = self._path.with_name(f".{self._path.name}.{socket.gethostname()}.{os.getpid()}")
+        shutil.rmtree(claim, ignore_errors=True)
+        claim.mkdir()
+        try:
+            now = claim.stat().st_mtime  # by the file server's clock, since those of hosts differ
+            newest, owner, seen = self._newest()
+            if (blocked or (owner and owner.may_live)) and now - seen < STALE_SECONDS:
+                raise LockedError(self._refusal(owner, now - seen), bool(owner and owner.is_earlier_attempt))
+            self._owner = Owner.this_process(newest + 1)
+            (claim / _OWNER_FILE).write_bytes(self._owner.encode())
+            try:
+                claim.rename(self._folder(newest + 1))
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                raise LockedError(self._refusal(None, 0)) from None  # another process has just done the same
+        except BaseException:
+            shutil.rmtree(claim, ignore_errors=True)
+            raise
+        self._take_over(descriptor, now)
+
+    def _take_over(self, descriptor: int, now: float) -> None:
+        """Announce a claim that succeeded, and end all before it."""
+        try:
+            if newer := self._newer(self._owner.token):  # on a file system that showed an old state of the folder
+                raise LockedError(self._refusal(newer, 0))
+            _write_line(descriptor, self._owner.encode())
+            if not (self._folder(self._owner.token) / _OWNER_FILE).exists():  # suspended meanwhile, for very long
+                raise LockedError(self._refusal(None, 0))
+        except BaseException:
+            _revoke(self._folder(self._owner.token))
+            raise
+        for folder, token in list(self._folders()):
+            with contextlib.suppress(OSError):  # of a process that prepares a claim at this moment, and gives up
+                if token != self._owner.token and (token is not None or now - _mtime(folder) > STALE_SECONDS):
+                    _revoke(folder)
+
+    def _newest(self) -> tuple[int, Owner | None, float]:
+        """The highest token so far, its owner if that is known, and the last sign of life of it."""
+        with open(self._path, "rb") as file:
+            content, seen = file.read(), os.fstat(file.fileno()).st_mtime
+        owner = Owner.parse(content)
+        token = owner.token if owner else 0
+        folders = [(number, folder) for folder, number in self._folders() if number is not None and number > token]
+        if not folders:
+            return token, owner, seen
+        token, folder = max(folders)  # its owner has not yet written its name into the file, or was killed just before
+        try:
+            return token, Owner.parse((folder / _OWNER_FILE).read_bytes()), max(seen, _mtime(folder))
+        except OSError:
+            return token, None, seen
+
+    def _folder(self, token: int) -> Path:
+        return self._path.with_name(f".{self._path.name}.{token}")
+
+    def _folders(self) -> Iterator[tuple[Path, int | None]]:
+        """The folders of this lock's owners with their tokens; None for those that are being prepared or deleted."""
+        prefix = f".{self._path.name}."
+        for folder in self._path.parent.iterdir():
+            if folder.name.startswith(prefix):
+                rest = folder.name.removeprefix(prefix)
+                if re.fullmatch(r"\d+(\.revoked)?|\S+\.\d+", rest):
+                    yield folder, int(rest) if rest.isdecimal() else None
+
+    def _refusal(self, owner: Owner | None, age: float) -> str:
+        seen = ""
+        if owner and not owner.lives_here:
+            left = STALE_SECONDS - age
+            seen = f"; it was alive {max(age, 0):.0f} s ago; if it is dead, try again in {left:.0f} s"
+        return f"{self._path.parent}: {owner or 'another process'} already {self._activity}{seen}"
 
     def _keep_alive(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
+            if self._newer(self._owner.token + 1):
+                self._lost.set()
+                return
             with contextlib.suppress(OSError):  # a failed heartbeat must not end the work
                 os.utime(self._path)
 
@@ -131,30 +241,57 @@ def seems_held(path: Path) -> bool:
     For display only: it is `ProcessLock` that decides.
     """
     try:
-        fresh = time.time() - path.stat().st_mtime < STALE_SECONDS
-        owner = _parse(path.read_text(encoding="utf-8", errors="replace")) if fresh else None
+        owner, seen = Owner.parse(path.read_bytes()), _mtime(path)
     except OSError:
         return False
-    if owner and owner["host"] == socket.gethostname():
-        return Path(f"/proc/{owner['pid']}").exists()
-    return owner is not None
+    if owner is None or not owner.may_live or owner.is_here:
+        return owner is not None and owner.may_live
+    age = time.time() - seen
+    return age < _LARGEST_CLOCK_ERROR and _now(path) - seen < STALE_SECONDS
 
 
-def _parse(text: str) -> dict[str, Any] | None:
+def _now(path: Path) -> float:
+    """The time by the clock of the file's server, or by this host's where the folder cannot be written."""
+    probe = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
-        owner = json.loads(text)
-        return owner if {"host", "pid", "job", "restarts"} <= owner.keys() else None
-    except (ValueError, AttributeError):
-        return None  # empty, or its owner was killed while writing
+        probe.touch()
+        return _mtime(probe)
+    except OSError:
+        return time.time()
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
 
-def _is_earlier_attempt(owner: dict[str, Any]) -> bool:
-    """Whether Slurm has requeued the owner's job, which is this one; two tasks of one attempt may both be alive."""
-    job = slurm_job()
-    return job is not None and owner["job"] == job and owner["restarts"] != slurm_restarts()
+def _mtime(path: Path) -> float:
+    return path.stat().st_mtime
 
 
-def _is_live_here(owner: dict[str, Any] | None) -> bool:
-    if owner is None or owner["host"] != socket.gethostname() or owner["pid"] == os.getpid():
+def _lock_file(descriptor: int) -> bool:
+    """Take the kernel's lock; False if another process has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-    return Path(f"/proc/{owner['pid']}").exists()
+    except OSError:  # the file system knows no such locks
+        return True
+    return True
+
+
+def _write_line(descriptor: int, line: bytes) -> None:
+    """Replace the content of the lock's file, so that readers find a whole first line at any moment."""
+    os.pwrite(descriptor, line, 0)
+    os.ftruncate(descriptor, len(line))
+    os.fsync(descriptor)
+
+
+def _revoke(folder: Path) -> None:
+    """Delete the folder of a former owner; renamed first, so that nothing can be written to it meanwhile."""
+    aside = folder.with_name(f"{folder.name}.revoked")
+    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.rename(aside)
+    for _ in range(_TRIES):
+        shutil.rmtree(aside, ignore_errors=True)
+        if not aside.exists():
+            return

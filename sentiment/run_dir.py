@@ -2,16 +2,17 @@
 
 import glob
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
-from sentiment.files import write_json
-from sentiment.lock import seems_held
+from sentiment.files import as_json, write_atomically, write_json
+from sentiment.lock import ProcessLock, seems_held
 from sentiment.records import Failure, GridPlan, Result, RunRecord, WandbRun, read_record, read_rows, read_text
 
 SINGLE = "single"
@@ -125,9 +126,15 @@ class _Entry:
 
 @dataclass(frozen=True)
 class RunDir:
-    """One run's directory. Records and configurations that cannot be read raise a RunDirError."""
+    """One run's directory. Records and configurations that cannot be read raise a RunDirError.
+
+    Attributes:
+        owner: the lock of the run, in the process that trains it: everything is then written through it, and nothing
+            more once another process has taken the run over (TakenOverError).
+    """
 
     path: Path
+    owner: ProcessLock | None = field(default=None, compare=False, repr=False)
 
     config_file = _Entry("config.json")
     """The configuration; written first, and never changed."""
@@ -208,6 +215,18 @@ class RunDir:
         if found <= {self.config_file, self.lock_file} and not seems_held(self.lock_file):
             shutil.rmtree(self.path, ignore_errors=True)
 
+    def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """Replace a file of the run atomically.
+
+        Raises:
+            TakenOverError: this process was the run's owner, but is no longer.
+            OSError: the disk is full or fails; `path` is unchanged.
+        """
+        if self.owner:
+            self.owner.write(path, write)
+        else:
+            write_atomically(path, write)
+
     def read_config(self) -> RunConfig:
         """The configuration, as it was written."""
         try:
@@ -221,7 +240,7 @@ class RunDir:
 
     def write_record(self, record: RunRecord) -> None:
         """Replace `run.json`."""
-        write_json(self.record_file, record.model_dump(mode="json"))
+        self.write(self.record_file, as_json(record.model_dump(mode="json")))
 
     def read_result(self) -> Result | None:
         """The result; None unless the run is completed."""
@@ -229,7 +248,7 @@ class RunDir:
 
     def write_result(self, result: Result) -> None:
         """Complete the run."""
-        write_json(self.result_file, result.model_dump(mode="json"))
+        self.write(self.result_file, as_json(result.model_dump(mode="json")))
 
     def read_failure(self) -> Failure | None:
         """Why the newest attempt failed; None if it did not."""
@@ -237,7 +256,7 @@ class RunDir:
 
     def write_failure(self, failure: Failure) -> None:
         """Record that the newest attempt failed."""
-        write_json(self.failure_file, failure.model_dump(mode="json"))
+        self.write(self.failure_file, as_json(failure.model_dump(mode="json")))
 
     def read_wandb(self) -> WandbRun | None:
         """The run at W&B; None if this one is not copied there."""
@@ -245,7 +264,7 @@ class RunDir:
 
     def write_wandb(self, run: WandbRun) -> None:
         """Replace `wandb.json`."""
-        write_json(self.wandb_file, run.model_dump(mode="json"))
+        self.write(self.wandb_file, as_json(run.model_dump(mode="json")))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of the metric log; a last line that is still being written is left out."""

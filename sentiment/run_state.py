@@ -165,8 +165,7 @@ def _sign_of_life(run_dir: RunDir) -> tuple[float | None, bool]:
     """When anything was last written, and whether the lock's owner lives."""
     lock, metrics = _stat(run_dir.lock_file), _stat(run_dir.metrics_file)
     seen = max((stat.st_mtime for stat in (lock, metrics) if stat), default=None)
-    # An owner that ends in good order leaves the lock empty.
-    return seen, bool(lock and lock.st_size) and seems_held(run_dir.lock_file)
+    return seen, lock is not None and seems_held(run_dir.lock_file)
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -20,6 +20,7 @@ LAYERS = [
         "sentiment.errors",
         "sentiment.files",
         "sentiment.lock",
+        "sentiment.owner",
     },
     {
         "sentiment.records",

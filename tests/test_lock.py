@@ -1,5 +1,6 @@
 """One process at a time in a run directory, and no dead one keeps it."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -9,15 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from sentiment import lock
 from sentiment.allocation import slurm_job
-from sentiment.errors import LockedError, RunDirError
+from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.lock import ProcessLock, patient_lock, seems_held
+from sentiment.owner import Owner, process_lives
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
@@ -94,13 +97,11 @@ def test_lock_of_a_killed_process_on_this_host_is_taken_over(
 def test_lock_is_free_again_after_its_process_has_left(path: Path) -> None:
     for _ in range(2):
         with ProcessLock(path):
-            assert json.loads(path.read_text()) == {
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "job": None,
-                "restarts": 0,
-            }
-        assert path.read_text() == ""
+            owner = json.loads(path.read_text())
+            assert (owner["host"], owner["pid"], owner["released"]) == (socket.gethostname(), os.getpid(), False)
+        assert json.loads(path.read_text())["released"] is True
+        assert not seems_held(path)
+        assert list(path.parent.iterdir()) == [path]
 
 
 def test_lock_is_free_again_after_an_error(path: Path) -> None:
@@ -131,12 +132,19 @@ def test_lock_of_this_host_that_no_process_holds_is_taken_at_once(path: Path) ->
         pass
 
 
-def test_earlier_attempt_of_the_same_slurm_job_is_dead(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_attempt_of_the_same_slurm_job_may_be_alive_and_is_known_as_such(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that Slurm believes to be dead may go on working."""
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "77")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("SLURM_JOB_ID", "80")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     _write_owner(path, job="77_3")
+    with pytest.raises(LockedError) as raised, ProcessLock(path):
+        pass
+    assert raised.value.earlier_attempt
+    _write_owner(path, job="77_3", age=lock.STALE_SECONDS + 5)
     with ProcessLock(path):
         assert json.loads(path.read_text())["job"] == "77_3"
 
@@ -149,8 +157,9 @@ def test_other_job_or_another_process_of_this_one_may_be_alive(
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     _write_owner(path, **owner)
-    with pytest.raises(LockedError), ProcessLock(path):
+    with pytest.raises(LockedError) as raised, ProcessLock(path):
         pass
+    assert not raised.value.earlier_attempt
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b'{"host": 1}', b"\0" * 64, b"\xff\xfe\x80", b"null"])
@@ -225,3 +234,127 @@ def test_lock_of_another_host_seems_held_for_a_minute_after_its_last_sign_of_lif
     assert not seems_held(path)
     path.write_text("")
     assert not seems_held(path)
+
+
+def _succeed(path: Path, monkeypatch: pytest.MonkeyPatch) -> ProcessLock:
+    """A process on another host that takes the lock over, since its owner gives no sign of life."""
+    os.utime(path, (0, 0))
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "gethostname", lambda: "node-elsewhere")
+        return ProcessLock(path).__enter__()
+
+
+def test_each_owner_has_a_higher_token_whatever_became_of_the_one_before(path: Path) -> None:
+    tokens = []
+    for content in (None, b"", b"\0" * 64):
+        with ProcessLock(path) as held:
+            tokens.append(held.token)
+            if content is not None:
+                path.write_bytes(content)
+                with pytest.raises(LockedError), ProcessLock(path):
+                    pass
+    _write_owner(path, token=41, age=lock.STALE_SECONDS + 5)
+    with ProcessLock(path) as held:
+        tokens.append(held.token)
+    assert tokens == [1, 2, 3, 42]
+
+
+def test_owner_whose_lock_was_taken_over_writes_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = path.with_name("file")
+    with ProcessLock(path) as first:
+        first.write(file, lambda new: new.write(b"first"))
+        second = _succeed(path, monkeypatch)
+        with pytest.raises(TakenOverError, match=f"superseded by process {os.getpid()} on host node-elsewhere"):
+            first.write(file, lambda new: new.write(b"late"))
+        second.write(file, lambda new: new.write(b"second"))
+    assert file.read_bytes() == b"second"
+    assert json.loads(path.read_text())["token"] == second.token
+    second.insist()
+    second.__exit__()
+    with pytest.raises(TakenOverError):  # the lock is free again, but not its
+        first.insist()
+
+
+def test_write_that_comes_after_the_last_look_at_the_lock_fails_in_the_file_system(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = path.with_name("file")
+    successors = []
+
+    def suspended_while_writing(new: BinaryIO) -> None:
+        new.write(b"late")
+        successors.append(_succeed(path, monkeypatch))
+
+    with ProcessLock(path) as first, pytest.raises(TakenOverError):
+        first.write(file, suspended_while_writing)
+    assert not file.exists()
+    successors[0].__exit__()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_owner_learns_from_its_heartbeat_that_it_has_a_successor_and_does_not_touch_its_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.001)
+    with ProcessLock(path) as first:
+        first.notice()
+        _write_owner(path, token=first.token + 1)
+        deadline = time.monotonic() + 30
+        with pytest.raises(TakenOverError):  # noqa: PT012
+            while time.monotonic() < deadline:
+                first.notice()
+        os.utime(path, (0, 0))
+    assert path.stat().st_mtime == 0
+
+
+def test_claim_of_a_process_that_was_killed_before_it_said_so_counts(path: Path) -> None:
+    folder = path.with_name(".lock.7")
+    for host, age, free in (
+        ("node-elsewhere", 5, False),
+        ("node-elsewhere", 90, True),
+        (socket.gethostname(), 5, True),
+    ):
+        path.write_text("")
+        os.utime(path, (0, 0))
+        folder.mkdir(exist_ok=True)
+        owner = {"token": 7, "host": host, "pid": 4_000_000, "job": None, "restarts": 0}
+        (folder / ".owner").write_text(json.dumps(owner))
+        moment = time.time() - age
+        os.utime(folder, (moment, moment))
+        with contextlib.ExitStack() as stack:
+            if not free:
+                stack.enter_context(pytest.raises(LockedError, match="process 4000000 on host node-elsewhere"))
+            assert stack.enter_context(ProcessLock(path)).token == 8
+        assert folder.exists() is not free
+
+
+def test_clock_of_this_host_does_not_matter(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in (-300, 300):
+        with monkeypatch.context() as patch:
+            now = time.time() + error
+            patch.setattr(time, "time", lambda now=now: now)
+            _write_owner(path)
+            moment = path.with_name("probe")
+            moment.touch()
+            for age, held in ((20, True), (100, False)):
+                seen = moment.stat().st_mtime - age
+                os.utime(path, (seen, seen))
+                assert seems_held(path) is held
+
+
+def test_process_that_has_the_number_of_a_dead_owner_is_not_taken_for_it(path: Path) -> None:
+    this = Owner.this_process(1)
+    assert this.lives_here
+    for other in (replace(this, start=this.start + 1), replace(this, boot="before"), replace(this, pid=4_000_000)):
+        assert not other.lives_here
+    path.write_bytes(replace(this, start=this.start + 1).encode())
+    assert not seems_held(path)
+    with ProcessLock(path):
+        assert seems_held(path)
+
+
+def test_process_that_only_waits_to_be_reaped_is_dead() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert not process_lives(ended.pid)
+    ended.wait()

@@ -171,6 +171,8 @@ class RunningGrid:
 
     def _describe(self, attempt: _LocalAttempt, outcome: Outcome) -> str:
         line = f"{attempt.run_id} {outcome.name.replace('_', ' ')}"
+        if outcome is Outcome.COMPLETED and not attempt.run_dir.completed:
+            return f"{attempt.run_id} is left to another process, which trains it"
         if outcome is Outcome.COMPLETED:
             return f"{line} in {time.monotonic() - attempt.start:.0f} s, {self._score(attempt.run_dir)}"
         if outcome is Outcome.FAILED:

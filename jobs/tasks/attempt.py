@@ -8,12 +8,13 @@ from jobs.log_sections import run_begins
 from jobs.tasks.failure import forget_failure, record_failure
 from sentiment.config import RunConfig
 from sentiment.console import Console
-from sentiment.errors import LockedError
+from sentiment.errors import LockedError, TakenOverError
+from sentiment.lock import STALE_SECONDS
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
 
-# A lock's owner on another host counts as alive for a minute after its last sign of life.
-_LOCK_PATIENCE_SECONDS = 90.0
+# A lock's owner counts as alive for a time after its last sign of life; one that does so for longer than this lives.
+_LOCK_PATIENCE_SECONDS = 1.5 * STALE_SECONDS
 _LOCK_POLL_SECONDS = 2.0
 
 # USR1 and USR2 announce the end of the time, or a preemption after which nobody else would start the run again.
@@ -25,6 +26,7 @@ class Outcome(IntEnum):
     """How an attempt ended; the value is its process's exit code."""
 
     COMPLETED = 0
+    """Nothing is left to do: the run is completed, or it is left to another live process, which trains it."""
     FAILED = 1
     STOPPED = 3
     """Everything is saved; whoever stopped it decides whether it goes on."""
@@ -51,6 +53,12 @@ def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopReques
     stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
     try:
         reason = _train(config, results, run_dir, stop)
+    except TakenOverError as error:
+        print(error)
+        return Outcome.COMPLETED
+    except LockedError as error:
+        print(f"{error}; the run is left to it")
+        return Outcome.OUT_OF_TIME if error.earlier_attempt else Outcome.COMPLETED
     except Exception as error:  # of any kind: later commands show it
         record_failure(run_dir, error)
         traceback.print_exc()
@@ -69,7 +77,11 @@ def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
 
 
 def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest) -> Stop | None:
-    """Train as soon as no other process trains the run; one that died on another host is waited for a minute."""
+    """Train as soon as no other process gives signs of life that it trains the run.
+
+    Raises:
+        LockedError: the other one lives.
+    """
     from sentiment.training.context import RunContext
     from sentiment.training.experiment import run_experiment
 

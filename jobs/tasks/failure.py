@@ -1,7 +1,6 @@
 """Failures of attempts, written down in the run's own directory."""
 
 import contextlib
-import os
 import traceback
 
 from sentiment.allocation import slurm_job
@@ -21,25 +20,12 @@ def describe(error: BaseException) -> Failure:
 
 
 def record_failure(run_dir: RunDir, error: BaseException) -> None:
-    """Write the failure down, and end the attempt in `run.json` if it is still open.
-
-    A disk that refuses even this is ignored: the traceback is in the log as well.
-    """
-    failure = describe(error)
+    """Write the failure down; a disk that refuses even this is ignored: the traceback is in the log as well."""
     with contextlib.suppress(OSError):
         run_dir.path.mkdir(parents=True, exist_ok=True)
-        run_dir.write_failure(failure)
-        _end_attempt(run_dir, f"{failure.error}: {failure.reason}")
+        run_dir.write_failure(describe(error))
 
 
 def forget_failure(run_dir: RunDir) -> None:
     """Remove the failure when a new attempt begins; `run.json` keeps the reason."""
     run_dir.failure_file.unlink(missing_ok=True)
-
-
-def _end_attempt(run_dir: RunDir, detail: str) -> None:
-    """Close the attempt in `run.json`, unless training has done so itself."""
-    record = run_dir.read_record()
-    if record and record.attempts and record.attempts[-1].end is None and record.attempts[-1].pid == os.getpid():
-        ended = record.attempts[-1].model_copy(update={"end": timestamp(), "reason": "failed", "detail": detail})
-        run_dir.write_record(record.model_copy(update={"attempts": [*record.attempts[:-1], ended]}))

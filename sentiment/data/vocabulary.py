@@ -11,7 +11,7 @@ from sentiment.config import VocabularyConfig
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.vectors import read_vectors
 from sentiment.errors import DataError
-from sentiment.files import read_named, write_atomically
+from sentiment.files import WriteFile, read_named, write_atomically
 
 PADDING = 0
 """The index after the end of a short tweet in a batch."""
@@ -67,10 +67,10 @@ class Vocabulary:
         """The index of each type of the corpus, so that `result[corpus.token_ids]` is its text. Shape (types,)."""
         return self.encode(corpus.types)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, write_file: WriteFile = write_atomically) -> None:
         """Write one type per line, atomically."""
         content = "".join(f"{token}\n" for token in self.types).encode()
-        write_atomically(path, lambda file: file.write(content))
+        write_file(path, lambda file: file.write(content))
 
     @classmethod
     def read(cls, path: Path) -> Self:

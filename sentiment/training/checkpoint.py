@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sentiment.errors import CheckpointError
-from sentiment.files import write_atomically
+from sentiment.files import WriteFile, write_atomically
 
 _MAGIC = b"sentiment checkpoint 1\n"
 _KEEP = 2
@@ -20,8 +20,11 @@ _LARGEST_SHARE = 0.01
 _FIRST_SAVE_SECONDS = 30.0
 
 
-def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def write_checkpoint(path: Path, state: dict[str, Any], write_file: WriteFile = write_atomically) -> None:
     """Write tensors and plain values to `path`: a magic line, the SHA-256 of the rest, then torch's own format.
+
+    Args:
+        write_file: how the file is replaced.
 
     Raises:
         OSError: it could not be written; a file that was there before is unchanged.
@@ -35,7 +38,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         file.write(header)
         file.write(payload)
 
-    write_atomically(path, write)
+    write_file(path, write)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -79,10 +82,15 @@ def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
 
 
 class Checkpoints:
-    """The newest two states of a run."""
+    """The newest two states of a run.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        write_file: how a state's file is put in its place.
+    """
+
+    def __init__(self, folder: Path, write_file: WriteFile = write_atomically) -> None:
         self._folder = folder
+        self._write_file = write_file
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state after `step` steps, then delete all states but this one and the one before.
@@ -93,7 +101,7 @@ class Checkpoints:
             OSError: it could not be written; older states are kept.
         """
         newest = self._folder / f"step-{step:010d}.ckpt"
-        write_checkpoint(newest, state)
+        write_checkpoint(newest, state, self._write_file)
         paths = self._paths()
         end = paths.index(newest) + 1
         for path in paths[: max(end - _KEEP, 0)] + paths[end:]:

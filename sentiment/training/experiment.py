@@ -13,9 +13,11 @@ from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.elmo.models import ModelFiles
-from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, SentimentError
+from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.lock import ProcessLock
+from sentiment.models.baseline import Baseline
 from sentiment.models.classifier import Classifier, build_classifier
+from sentiment.records import ElmoRecord
 from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
@@ -35,12 +37,14 @@ def run_experiment(run: RunContext) -> Stop | None:
         None if the run is completed, else the reason why it saved and stopped; the same call then resumes it.
 
     Raises:
+        TakenOverError: this process was suspended for so long that another one trains the run now.
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
     elmo_model = find_model(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
-    with ProcessLock(run.run_dir.lock_file):
+    with ProcessLock(run.run_dir.lock_file) as owner:
+        run = replace(run, run_dir=replace(run.run_dir, owner=owner))
         _remove_leftovers(run.run_dir.path)
         if run.run_dir.completed:
             _refuse_other_data(run, elmo_model)
@@ -53,16 +57,20 @@ def run_experiment(run: RunContext) -> Stop | None:
             vectors = tweet_vectors(run, corpus, elmo_model)
         except StoppedError as stopped:
             return stopped.stop
-        trainer = _prepare_trainer(run, corpus, elmo_model, vectors)
-        elmo = elmo_record(run.config, elmo_model)
-        attempt = AttemptRecord(run, corpus, elmo, trainer.device, trainer.step)
-        with mirrored(run.run_dir, run.config.tracking, run.console.say), _failure_recorded(attempt, trainer):
-            trainer.data.vocabulary.write(run.run_dir.vocabulary_file)
-            reason = trainer.train()
-            if reason is None:
-                write_outcome(run, trainer, baseline, elmo)
-            attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
-        return reason
+        with contextlib.closing(_prepare_trainer(run, corpus, elmo_model, vectors)) as trainer:
+            return _train(run, trainer, baseline, elmo_record(run.config, elmo_model))
+
+
+def _train(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: ElmoRecord | None) -> Stop | None:
+    """Train to the end and write the outcome, or stop; `run.json` says so."""
+    attempt = AttemptRecord(run, trainer.data.corpus, elmo, trainer.device, trainer.step)
+    with mirrored(run.run_dir, run.config.tracking, run.console.say), _failure_recorded(attempt, trainer):
+        trainer.data.vocabulary.write(run.run_dir.vocabulary_file, run.run_dir.write)
+        reason = trainer.train()
+        if reason is None:
+            write_outcome(run, trainer, baseline, elmo)
+        attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
+    return reason
 
 
 @contextlib.contextmanager
@@ -70,11 +78,13 @@ def _failure_recorded(attempt: AttemptRecord, trainer: Trainer) -> Iterator[None
     """An error in the context is recorded as the end of the attempt, and raised again."""
     try:
         yield
+    except TakenOverError:
+        raise  # the attempts are no longer this process's to write
     except torch.OutOfMemoryError as error:
         message = f"the GPU's memory is full at step {trainer.step}; a smaller training.batch_size or model may fit"
         attempt.end("failed", trainer.step, message)
         raise MemoryExhaustedError(message) from error
-    except (SentimentError, OSError) as error:
+    except Exception as error:
         with contextlib.suppress(OSError):  # fails as well on a full disk; the error itself says more
             attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
         raise

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from sentiment.files import sha256_of, write_atomically
 from sentiment.models.baseline import Baseline
 from sentiment.models.embedding import ElmoEmbedding
 from sentiment.records import ElmoRecord, Metrics, Part, Result
@@ -29,6 +28,7 @@ def write_outcome(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: E
 
     Raises:
         OSError: the disk is full or fails; the run is then not completed, and a later call can complete it.
+        TakenOverError: another process has taken the run over, and completes it.
     """
     run_dir, data = run.run_dir, trainer.data
     last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
@@ -39,8 +39,8 @@ def write_outcome(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: E
         scores[part] = predict(trainer.model, data.store, rows)
     _write_predictions(run_dir, data, scores, baseline)
     _write_attention(run_dir, trainer)
-    write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": trainer.early_stopping.best_epoch})
-    write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch})
+    write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": trainer.early_stopping.best_epoch}, run_dir.write)
+    write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
     run_dir.write_result(_result(run, trainer, scores, baseline, elmo))
     trainer.checkpoints.delete_all()
 
@@ -63,7 +63,7 @@ def _result(
         baselines[part] = measure(labels, linear)
         combinations[part] = measure(labels, (scores[part] + linear) / 2)
     embedding = trainer.model.embedding
-    epochs = [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
+    epochs = [row for row in trainer.log.rows if row["kind"] == "epoch"]
     return Result(
         run_id=run.config.run_id,
         stopped_by="early stopping" if trainer.early_stopping.should_stop else "all epochs",
@@ -84,7 +84,7 @@ def _result(
         seconds_trained=trainer.seconds,
         checkpoint_seconds=trainer.save_seconds,
         weights_sha256=weights_sha256(trainer.early_stopping.best_weights),
-        metrics_sha256=sha256_of(run.run_dir.metrics_file),
+        metrics_sha256=trainer.log.sha256,
     )
 
 
@@ -113,7 +113,7 @@ def _write_predictions(
             "baseline": baseline.probabilities[rows],
         }
     )
-    write_atomically(run_dir.predictions_file, lambda file: pq.write_table(table, file))
+    run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(table, file))
 
 
 def _write_attention(run_dir: RunDir, trainer: Trainer) -> None:
@@ -131,4 +131,4 @@ def _write_attention(run_dir: RunDir, trainer: Trainer) -> None:
         weights = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
         sample_row = {"row": int(row), "label": int(corpus.labels[row]), "score": score}
         lines.append(json.dumps(sample_row | {"tokens": corpus.tokens(row), "weights": weights}) + "\n")
-    write_atomically(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))
+    run_dir.write(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))

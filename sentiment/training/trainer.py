@@ -42,7 +42,7 @@ class Trainer:
         self.model = model
         self.data = data
         self.device = data.store.device
-        self.checkpoints = Checkpoints(run.run_dir.checkpoints)
+        self.checkpoints = Checkpoints(run.run_dir.checkpoints, run.run_dir.write)
         self.early_stopping = EarlyStopping(run.config.training.early_stopping)
         self.step = 0
         self.epoch = 0  # epochs completed
@@ -54,8 +54,8 @@ class Trainer:
         self._console = run.console
         self._identity = identity
         self._updater = Updater(model, run.config.training, self.device)
-        self._log = MetricLog(run.run_dir.metrics_file, run.console.say)
-        self._timings = TimingLog(run.run_dir.timings_file)
+        self.log = MetricLog(run.run_dir, run.console.say)
+        self._timings = TimingLog(run.run_dir)
         self._train_sample = data.train_sample
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_steps = 0
@@ -65,7 +65,7 @@ class Trainer:
 
     def begin(self) -> None:
         """Begin the metric log anew: rows of an attempt that saved nothing are trained again."""
-        self._log.restore([])
+        self.log.restore([])
 
     @property
     def finished(self) -> bool:
@@ -79,6 +79,7 @@ class Trainer:
             DivergedError: the loss is not a finite number.
             RunDirError: there is a reason to stop, but the state could not be saved.
             OSError: training is finished, but the metric log could not be written.
+            TakenOverError: another process has taken the run over.
         """
         self._clock = time.monotonic()
         while not self.finished:
@@ -86,8 +87,13 @@ class Trainer:
                 self.save(last_chance=True)
                 return stop
         self.save()
-        self._log.sync()
+        self.log.rewrite()
         return None
+
+    def close(self) -> None:
+        """Close the logs."""
+        self.log.close()
+        self._timings.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to resume, as tensors and plain values."""
@@ -102,7 +108,7 @@ class Trainer:
             "updater": self._updater.state_dict(),
             "random": random_states(self.device),
             "early_stopping": self.early_stopping.state_dict(),
-            "log": self._log.lines,
+            "log": self.log.lines,
             "loss_sum": self._loss_sum,
             "loss_steps": self._loss_steps,
             "vectors": self._vectors_state(),
@@ -116,7 +122,7 @@ class Trainer:
         self._updater.load_state_dict(state["updater"])
         restore_random_states(state["random"], self.device)
         self.early_stopping.load_state_dict(state["early_stopping"])
-        self._log.restore(state["log"])
+        self.log.restore(state["log"])
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_steps = state["loss_steps"]
         # Versions before this one saved the two parts as a pair named "carried", and earlier ones nothing.
@@ -135,7 +141,7 @@ class Trainer:
         self._count_time()
         start = time.monotonic()
         try:
-            self._log.sync()
+            self.log.sync()
             self.checkpoints.save(self.step, self.state_dict())
         except OSError as error:
             message = f"the checkpoint at step {self.step} could not be saved: {error}"
@@ -200,7 +206,7 @@ class Trainer:
         loss = self._loss_sum.item() / max(self._loss_steps, 1)
         if not math.isfinite(loss):
             raise self._diverged(f"the loss is {loss}")
-        self._log.add({"kind": "step", "step": self.step, "epoch": self.epoch + 1, "loss": loss})
+        self.log.add({"kind": "step", "step": self.step, "epoch": self.epoch + 1, "loss": loss})
         self._loss_sum.zero_()
         self._loss_steps = 0
 
@@ -212,7 +218,7 @@ class Trainer:
         self.batch = 0
         best = self.early_stopping.update(self.epoch, validation, self.model)
         row = {"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best}
-        self._log.add(row | {"train": train.model_dump(), "validation": validation.model_dump()})
+        self.log.add(row | {"train": train.model_dump(), "validation": validation.model_dump()})
         self._count_time()
         self._console.say(
             f"epoch {self.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   "

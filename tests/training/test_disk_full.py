@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sentiment.errors import RunDirError
+from sentiment.run_dir import RunDir
 from sentiment.training.checkpoint import read_checkpoint
 from sentiment.training.metric_log import MetricLog
 from tests.conftest import MakeExperiment
@@ -66,7 +67,7 @@ def test_no_room_for_anything_keeps_the_error_that_came_first(experiment: MakeEx
 
 def test_metric_log_catches_up_when_there_is_room_again(tmp_path: Path) -> None:
     said: list[str] = []
-    log = MetricLog(tmp_path / "metrics.jsonl", said.append)
+    log = MetricLog(RunDir(tmp_path), said.append)
     log.restore([])
     log.add({"row": 1})
     with limited_file_size(15):

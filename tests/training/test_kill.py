@@ -65,7 +65,7 @@ def mid_save(life: Life) -> Callable[[], bool]:
     saved = max((int(path.stem[5:]) for path in life.run_dir.checkpoints.glob("step-*.ckpt")), default=0)
     wanted = saved + life.rng.randint(1, 16)
     return lambda: any(
-        int(path.name[6:16]) >= wanted for path in life.run_dir.checkpoints.glob(f".step-*.{life.pid}.tmp")
+        int(path.name[6:16]) >= wanted for path in life.run_dir.path.glob(f".lock.*/.step-*.{life.pid}.tmp")
     )
 
 
@@ -77,8 +77,8 @@ def after_save(life: Life) -> Callable[[], bool]:
 
 def writing_outcome(life: Life) -> Callable[[], bool]:
     """While predictions or weights are written, when training is finished."""
-    name = life.rng.choice(["./.predictions.parquet", "checkpoints/.best.ckpt", "checkpoints/.last.ckpt"])
-    return lambda: (life.run_dir.path / f"{name}.{life.pid}.tmp").exists()
+    name = life.rng.choice(["predictions.parquet", "best.ckpt", "last.ckpt"])
+    return lambda: any(life.run_dir.path.glob(f".lock.*/.{name}.{life.pid}.tmp"))
 
 
 _BEGIN: list[Moment] = [during_start_up, mid_epoch, mid_save, mid_epoch, after_save, during_evaluation]

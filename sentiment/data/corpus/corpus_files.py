@@ -19,6 +19,7 @@ from sentiment.data.corpus.corpus_report import CorpusReport
 from sentiment.data.tables.rows import Row
 from sentiment.errors import DataError
 from sentiment.files import sha256_of, sync_folder, write_json
+from sentiment.owner import process_lives
 from sentiment.records import PARTS
 from sentiment.run_dir import TWEETS_FILE
 
@@ -192,18 +193,8 @@ def _clear_stale(parent: Path) -> None:
             is_old = time.time() - folder.stat().st_mtime > _STALE_SECONDS
         except FileNotFoundError:
             continue
-        if (host == platform.node() and process.isdigit() and not _lives(int(process))) or is_old:
+        if (host == platform.node() and process.isdigit() and not process_lives(int(process))) or is_old:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _write_header(file: Any, length: int) -> None:

@@ -1,0 +1,199 @@
+"""A run whose process was suspended, or only seemed to be dead, is trained by one process at a time all the same."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment.config import RunConfig
+from sentiment.config_file import load_config
+from sentiment.records import Result
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.context import RunContext
+from sentiment.training.experiment import run_experiment
+from tests.hosts.hosts import Hosts
+from tests.small_runs import Digest, digest_of
+from tests.training.conftest import run_file as run_file
+from tests.training.processes import RunFile
+
+PATIENCE_SECONDS = 120
+GRID = "grid"
+
+# Trains a run of a grid as a task does. It pauses once: between two steps, or when a file is about to get its name.
+TRAIN = """
+import sys
+from pathlib import Path
+from jobs.tasks import attempt
+from sentiment.config import TrackingConfig
+from sentiment.config_file import load_config
+from sentiment.run_dir import Results
+from sentiment.training.stop import StopRequest
+
+attempt._LOCK_PATIENCE_SECONDS, attempt._LOCK_POLL_SECONDS = 3 * lock.STALE_SECONDS, 0.1
+config, results, moment = load_config(Path(sys.argv[1])), Results(Path(sys.argv[2])), sys.argv[3]
+config = config.model_copy(update={"tracking": TrackingConfig(wandb="disabled")})
+to_go = [60]
+
+def pause(here):
+    to_go[0] -= here
+    if here and to_go[0] == 0:
+        print("paused")
+        sys.stdin.readline()
+
+class Pausing(StopRequest):
+    def reason(self):
+        pause(moment == "a step")
+        return super().reason()
+
+def pausing_replace(self, target):
+    pause(target.name.startswith(moment))
+    return replace(self, target)
+
+if moment not in ("a step", "never"):
+    to_go = [{"step-": 12, "metrics.jsonl": 2}.get(moment, 1)]
+replace, Path.replace = Path.replace, pausing_replace
+with Pausing() as stop:
+    sys.exit(attempt.attempt_run(config, results, "grid", stop))
+"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run, and processes on several hosts that train it."""
+
+    hosts: Hosts
+    run_file: RunFile
+    results: Results
+
+    @property
+    def run_dir(self) -> RunDir:
+        """The run's directory."""
+        return self.results.run_dir(self.run_file.run_id, GRID)
+
+    def start(self, host: str, pause_at: str = "never", restarts: int = 0, job: str = "7") -> "subprocess.Popen[str]":
+        """Start a process that trains."""
+        environ = {"SLURM_JOB_ID": job, "SLURM_RESTART_COUNT": str(restarts)}
+        arguments = (str(self.run_file.path), str(self.results.root), pause_at)
+        return self.hosts.start(host, TRAIN, *arguments, environ=environ)
+
+    @contextmanager
+    def paused(self, host: str, pause_at: str) -> "Iterator[subprocess.Popen[str]]":
+        """A process that has come so far, and waits for a word to go on."""
+        process = self.start(host, pause_at)
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line == "paused\n":
+                break
+        else:
+            raise AssertionError("".join(said))
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _end(process: "subprocess.Popen[str]", word: str = "") -> str:
+    """Wait for the end of a process; what it said."""
+    output, _ = process.communicate(word, timeout=PATIENCE_SECONDS)
+    return f"{output}exit {process.returncode}\n"
+
+
+@pytest.fixture
+def stage(hosts: Hosts, run_file: RunFile, tmp_path: Path) -> Stage:
+    """Prepared tweets, and a run that has not begun."""
+    run_file.share_corpus_with(tmp_path)
+    return Stage(hosts, run_file, Results(tmp_path))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a run."""
+
+    digest: Digest
+    result: dict[str, Any]
+
+    @classmethod
+    def of(cls, run_dir: RunDir) -> "Outcome":
+        """Without what a clock has measured."""
+        result = run_dir.read_result()
+        assert isinstance(result, Result)
+        clocked = {"seconds_per_epoch", "seconds_trained", "checkpoint_seconds"}
+        return cls(digest_of(run_dir), result.model_dump(exclude=clocked))
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(run_file: RunFile, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What comes out if nothing happens."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run_file.share_corpus_with(folder)
+    config: RunConfig = load_config(run_file.path)
+    results = Results(folder)
+    assert run_experiment(RunContext(config, results, results.run_dir(config.run_id))) is None
+    return Outcome.of(results.run_dir(config.run_id))
+
+
+def _attempts(run_dir: RunDir) -> list[tuple[str, str | None]]:
+    record = run_dir.read_record()
+    assert record is not None
+    return [(attempt.host, attempt.reason) for attempt in record.attempts]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("hosts", "moment"),
+    [
+        ("local", "a step"),
+        ("local", "step-"),
+        ("local", "result.json"),
+        ("shared", "metrics.jsonl"),
+        ("none", "best.ckpt"),
+    ],
+    indirect=["hosts"],
+)
+def test_suspended_process_that_wakes_up_behind_its_successor_writes_nothing_and_ends_well(
+    stage: Stage, moment: str, uninterrupted: Outcome
+) -> None:
+    """Even between the last look at the lock and the instant at which a file gets its name."""
+    with stage.paused("a", moment) as first:
+        first.send_signal(signal.SIGSTOP)
+        second = stage.start("b", restarts=1)
+        said = _end(second)
+        assert said.endswith(f"{stage.run_file.run_id} is completed\nexit 0\n")
+        written = {path: path.read_bytes() for path in stage.run_dir.path.rglob("*") if path.is_file()}
+        first.send_signal(signal.SIGCONT)
+        said = _end(first, "go on\n")
+    assert f"superseded by process {second.pid} on host b (Slurm job 7); nothing more is written here" in said
+    assert said.endswith("exit 0\n")
+    assert "Traceback" not in said
+    assert {path: path.read_bytes() for path in stage.run_dir.path.rglob("*") if path.is_file()} == written
+    assert _attempts(stage.run_dir) == [("a", None), ("b", "completed")]
+    assert Outcome.of(stage.run_dir) == uninterrupted
+    assert stage.run_dir.read_failure() is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("hosts", "job", "code"), [("local", "7", 4), ("shared", "8", 0), ("none", "7", 4)], indirect=["hosts"]
+)
+def test_second_process_leaves_a_run_to_one_that_gives_signs_of_life(
+    stage: Stage, job: str, code: int, uninterrupted: Outcome
+) -> None:
+    """One that Slurm has requeued looks again later (4), in case the first one dies after all."""
+    with stage.paused("a", "a step") as first:
+        said = _end(stage.start("b", restarts=1, job=job))
+        assert "the run is left to it\n" in said
+        assert said.endswith(f"exit {code}\n")
+        assert f"process {first.pid} on host a (Slurm job 7) already trains this run" in said
+        assert stage.run_dir.read_failure() is None
+        said = _end(first, "go on\n")
+    assert said.endswith("exit 0\n")
+    assert _attempts(stage.run_dir) == [("a", "completed")]
+    assert Outcome.of(stage.run_dir) == uninterrupted
