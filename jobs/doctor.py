@@ -14,7 +14,7 @@ from jobs.grids.requirements import missing_for
 from jobs.local.launcher import gpus_here
 from jobs.slurm import commands as slurm
 from jobs.slurm.partitions import check_resources, explain_partitions, read_partitions
-from jobs.slurm.resources import ClusterFile, read_cluster
+from jobs.slurm.resources import CONTAINER_PROGRAMS, ClusterFile, Resources, read_cluster
 from jobs.slurm.slurm_settings import Finding, explain_settings
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError
 from sentiment.run_dir import Results
@@ -65,7 +65,25 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
     for section, resources in sections.items():
         finding = check_resources(section, resources, partitions)
         yield Finding(finding.level, f"{cluster.name} {section}", f"{resources.describe()}: {finding.text}")
+    for section, resources in sections.items():
+        yield from check_container(f"{cluster.name} {section}", resources)
     yield Finding("note", "compute nodes", f"must see {Path.cwd()} and {sys.executable} under these same names")
+
+
+def check_container(topic: str, resources: Resources) -> Iterator[Finding]:
+    """What a section's container lacks here."""
+    if resources.container is None:
+        return
+    image = resources.container.image
+    if resources.container.is_file and not Path(image).exists():
+        text = f"there is no image {image}; name a .sif file that compute nodes see too, or an address such as docker://..."
+        yield Finding("problem", topic, text)
+    if not any(map(shutil.which, CONTAINER_PROGRAMS)):
+        program = CONTAINER_PROGRAMS[0]
+        text = (
+            f"{program} is not on the PATH here; where compute nodes lack it too, write setup: [module load {program}]"
+        )
+        yield Finding("note", topic, text)
 
 
 def examine_machine() -> Iterator[Finding]:

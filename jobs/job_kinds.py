@@ -123,7 +123,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
             after=("train",),
             final=True,
             condition="afterany",  # what failed is in the report as well
-            resources={**_NO_GPU, "cpus": 1, "time_minutes": 30},
+            resources={**_NO_GPU, "cpus": 1, "time_minutes": 30, "container": None},
             needed_for=lambda _configs, _results: [],
         ),
     )

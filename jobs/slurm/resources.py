@@ -65,6 +65,26 @@ def parse_gres(text: str) -> list[Gres]:
     return [Gres(match[1], match[2], int(match[3])) for match in matches if match]
 
 
+CONTAINER_PROGRAMS = ("apptainer", "singularity")
+"""What runs containers; the first that is found is taken."""
+
+
+class Container(Section):
+    """An image in which tasks run instead of in the environment of the clone; the image has this project's packages."""
+
+    image: str
+    """A `.sif` file, an unpacked image, or an address such as `docker://...`."""
+    python: str = "python3"
+    """The interpreter inside of the image."""
+    options: list[str] = Field(default_factory=list)
+    """Further options of `apptainer exec`, word by word: `[--bind, /scratch]`."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the image is a file or folder, rather than an address."""
+        return "://" not in self.image
+
+
 class Resources(Section):
     """What each task of a job gets, and how that grows when it was too little. None leaves the choice to the site."""
 
@@ -93,6 +113,10 @@ class Resources(Section):
     """How long before its end Slurm warns a task; None takes what saving was measured to need."""
     setup: list[str] = Field(default_factory=list)
     """Lines of shell to run before a task starts, such as `module load cuda`."""
+    container: Container | None = None
+    """The Apptainer or Singularity image that tasks run in, with `--nv` if they get a GPU: its name, or a section of
+    `image`, `python` (inside of it, by default `python3`) and `options` of `apptainer exec`. The report is written
+    outside, and so are runs with `--local`."""
     sbatch: dict[str, str | int | bool] = Field(default_factory=dict)
     """Other options of sbatch, by name: `reservation: course`, `exclude: node7`."""
     attempts_without_progress: PositiveInt = 3
@@ -110,6 +134,7 @@ class Resources(Section):
         parts += [f"{self.memory_gb:g} GB"] if self.memory_gb else []
         parts.append(f"{self.time_minutes} min")
         named = {"partition": self.partition, "account": self.account, "qos": self.qos, "constraint": self.constraint}
+        named["container"] = self.container.image if self.container else None
         return ", ".join([*parts, *(f"{name} {value}" for name, value in named.items() if value)])
 
     @property
@@ -128,6 +153,11 @@ class Resources(Section):
                 raise ValueError("gres and gpus cannot both be set; whole GPUs are gpus: 2, gpu_type: a100")
             return {**values, "gpus": 0, "gpu_type": None}
         return {**values, "gres": None} if {"gpus", "gpu_type"} & values.keys() else values
+
+    @field_validator("container", mode="before")
+    @classmethod
+    def _image_alone_is_enough(cls, container: Any) -> Any:
+        return {"image": container} if isinstance(container, str) else container
 
     @field_validator("gres")
     @classmethod

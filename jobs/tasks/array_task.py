@@ -14,6 +14,7 @@ from jobs.job_kinds import SharedWork
 from jobs.slurm.commands import is_away, requeue
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
+from jobs.tasks.container import ContainerError, perform_in_container
 from jobs.tasks.failure import describe, record_failure
 from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.parallel import side_by_side
@@ -71,8 +72,8 @@ class ArrayTask:
     def _run_dir(self, config: RunConfig) -> RunDir:
         return self._results.run_dir(config.run_id, self.folder.submission.grid)
 
-    def perform(self, stop: StopRequest) -> Outcome:
-        """Work until all is done or there is a reason to stop."""
+    def perform_here(self, stop: StopRequest) -> Outcome:
+        """Work in this process and its children."""
         if self.folder.submission.job_kind.final:
             return self._end_grid(stop)
         if work := self.folder.submission.job_kind.work:
@@ -80,6 +81,18 @@ class ArrayTask:
         if len(self.configs) == 1:
             return self._attempt(self.configs[0], stop)
         return self._attempt_together([config for config in self.configs if not self._is_over(config)], stop)
+
+    def perform(self, stop: StopRequest) -> Outcome:
+        """Work until all is done or there is a reason to stop, in a container if the submission names one."""
+        resources = self.folder.submission.resources
+        if resources.container is None:
+            return self.perform_here(stop)
+        try:
+            return perform_in_container(resources.container, resources.has_gpu, self.folder, stop)
+        except ContainerError as error:
+            print(f"error: {error}")
+            self._record_failure(error)
+            return Outcome.FAILED
 
     def requeue(self) -> Outcome:
         """Let Slurm start the task again, unless it was cancelled meanwhile or makes no progress."""

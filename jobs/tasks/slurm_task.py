@@ -1,6 +1,6 @@
 """The program that Slurm starts: one task of an array, which works until it is done or its time is over.
 
-    python -m jobs.tasks.slurm_task SUBMISSION_FOLDER
+    python -m jobs.tasks.slurm_task SUBMISSION_FOLDER [--inside]
 
 Nothing heavy is imported before the signal handlers stand: `import torch` takes seconds in which signals may come.
 All state is on disk, so that it does not matter how often, where and why Slurm starts a task.
@@ -30,6 +30,8 @@ def main(arguments: list[str]) -> int:
         from jobs.tasks.array_task import ArrayTask
 
         task = ArrayTask.read(Path(arguments[0]), slurm_array_task())
+        if arguments[1:]:  # in a container: whoever started it requeues the task
+            return task.perform_here(stop)
         print(task_begins(task.title, slurm_restarts(), slurm_node()))
         return _perform(task, stop)
 

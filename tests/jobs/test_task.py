@@ -5,39 +5,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from jobs.grids.requirements import unprepared
-from jobs.job_kinds import KindName, steps_saved
+from jobs.job_kinds import steps_saved
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.array_task import ArrayTask, NoProgressError
 from jobs.tasks.attempt import Outcome, outcome_of
 from jobs.tasks.parallel import core_shares, side_by_side
 from sentiment.config import RunConfig
 from sentiment.run_dir import Results
 from sentiment.training.stop import Stop, StopRequest
+from tests.jobs.submitted import GRID, write_job, write_submission
 from tests.small_runs import digest_of, small_config
 from tests.training.processes import wait_until
 
 pytestmark = pytest.mark.slow
-
-GRID = "g"
-
-
-def _submission(results: Results, tasks: Sequence[Sequence[RunConfig]], **resources: int) -> SubmissionDir:
-    run_ids = [[config.run_id for config in task] for task in tasks]
-    return _write(results, "train", run_ids, [config for task in tasks for config in task], Resources(**resources))
-
-
-def _write(
-    results: Results, kind: KindName, tasks: list[list[str]], configs: list[RunConfig], resources: Resources
-) -> SubmissionDir:
-    job = PlannedJob(kind, tasks, configs, resources, 1)
-    return write_intent(new_submission(results, GRID, job, 90, None), configs)
 
 
 def _command(folder: SubmissionDir) -> list[str]:
@@ -72,18 +58,18 @@ def test_only_what_is_about_time_leads_to_a_requeue(stop: Stop | None, outcome: 
 
 def test_task_trains_the_run_of_its_number(shared_results: Results, tweets_file: Path) -> None:
     configs = [small_config(tweets_file, seed=seed, training__epochs=1) for seed in (101, 102)]
-    code, output = _perform(_submission(shared_results, [[config] for config in configs]), task=1)
+    code, output = _perform(write_submission(shared_results, [[config] for config in configs]), task=1)
     assert code == 0, output
     assert [shared_results.run_dir(one.run_id, GRID).completed for one in configs] == [False, True]
 
 
-def _data_submission(results: Results, config: RunConfig) -> SubmissionDir:
-    return _write(results, "data", [[]], [config], Resources())
+def _datawrite_submission(results: Results, config: RunConfig) -> SubmissionDir:
+    return write_job(results, "data", [[]], [config], Resources())
 
 
 def test_task_for_tweets_prepares_them_and_fits_their_baseline(results: Results, tweets_file: Path) -> None:
     config = small_config(tweets_file)
-    code, output = _perform(_data_submission(results, config))
+    code, output = _perform(_datawrite_submission(results, config))
     assert code == 0, output
     assert "900 tweets of" in output
     assert unprepared([config], results) == []
@@ -92,7 +78,7 @@ def test_task_for_tweets_prepares_them_and_fits_their_baseline(results: Results,
 def test_task_for_tweets_that_cannot_be_used_says_why_to_all_that_wait(results: Results, tmp_path: Path) -> None:
     table = tmp_path / "tweets.csv"
     table.write_text("label,text\nperhaps,so so\n")
-    folder = _data_submission(results, small_config(table))
+    folder = _datawrite_submission(results, small_config(table))
     assert _perform(folder)[0] == 1
     failure = folder.read_failure(0)
     assert failure is not None
@@ -101,7 +87,7 @@ def test_task_for_tweets_that_cannot_be_used_says_why_to_all_that_wait(results: 
 
 def test_completed_run_ends_with_0_before_anything_heavy_is_loaded(shared_results: Results, tweets_file: Path) -> None:
     config = small_config(tweets_file, seed=103, training__epochs=1)
-    folder = _submission(shared_results, [[config]])
+    folder = write_submission(shared_results, [[config]])
     assert _perform(folder)[0] == 0
     script = (
         f"import sys\nfrom jobs.tasks.slurm_task import main\ncode = main([{str(folder.path)!r}])\n"
@@ -116,7 +102,7 @@ def test_failure_is_written_down_and_forgotten_when_the_next_attempt_begins(
     shared_results: Results, tweets_file: Path
 ) -> None:
     config = small_config(tweets_file, seed=104, training__learning_rate=1e38)
-    folder, run_dir = _submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
+    folder, run_dir = write_submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
     code, output = _perform(folder)
     assert code == 1
     assert "Traceback" in output
@@ -135,7 +121,7 @@ def test_failure_is_written_down_and_forgotten_when_the_next_attempt_begins(
 
 def test_cancelled_task_does_not_begin(shared_results: Results, tweets_file: Path) -> None:
     config = small_config(tweets_file, seed=105)
-    folder = _submission(shared_results, [[config]])
+    folder = write_submission(shared_results, [[config]])
     folder.cancel([0])
     code, output = _perform(folder)
     assert code == Outcome.STOPPED
@@ -145,7 +131,7 @@ def test_cancelled_task_does_not_begin(shared_results: Results, tweets_file: Pat
 
 def test_term_saves_and_ends_with_3(shared_results: Results, tweets_file: Path) -> None:
     config = small_config(tweets_file, seed=106, training__epochs=200, training__early_stopping__patience=200)
-    folder, run_dir = _submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
+    folder, run_dir = write_submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
     process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
     assert wait_until(lambda: len(run_dir.read_metrics()) > 3, process)
     process.send_signal(signal.SIGTERM)
@@ -160,9 +146,9 @@ def test_runs_of_one_task_are_trained_at_once_and_as_well_as_alone(shared_result
     changes = {"training__epochs": 2}
     good = [small_config(tweets_file, seed=seed, **changes) for seed in (107, 108)]
     bad = small_config(tweets_file, seed=107, training__learning_rate=1e38, **changes)
-    code, output = _perform(_submission(shared_results, [[good[0], bad, good[1]]]))
+    code, output = _perform(write_submission(shared_results, [[good[0], bad, good[1]]]))
     assert code == 1, output
-    alone = _submission(shared_results, [[config] for config in good])
+    alone = write_submission(shared_results, [[config] for config in good])
     together = [digest_of(shared_results.run_dir(config.run_id, GRID)) for config in good]
     for task, config in enumerate(good):
         path = shared_results.run_dir(config.run_id, GRID).path
@@ -181,7 +167,7 @@ def test_run_of_a_task_that_is_cancelled_saves_and_ends_while_its_sibling_comple
     cancelled = small_config(tweets_file, seed=110, **long)
     skipped = small_config(tweets_file, seed=111, **long)
     goes_on = small_config(tweets_file, seed=112, training__epochs=12, training__early_stopping__patience=12)
-    folder = _submission(shared_results, [[cancelled, skipped, goes_on]])
+    folder = write_submission(shared_results, [[cancelled, skipped, goes_on]])
     folder.cancel([skipped.run_id])
     run_dirs = {config.run_id: shared_results.run_dir(config.run_id, GRID) for config in (cancelled, skipped, goes_on)}
     process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
@@ -233,7 +219,7 @@ def test_cuts_count_only_while_nothing_is_gained(
     tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slurm's own part in it is played in tests/slurm."""
-    folder = _submission(Results(tmp_path), [[small_config(tweets_file)]], attempts_without_progress=2)
+    folder = write_submission(Results(tmp_path), [[small_config(tweets_file)]], attempts_without_progress=2)
     steps = iter([0, 0, 5, 5, 5])
     monkeypatch.setattr("jobs.job_kinds.steps_saved", lambda run_dir: next(steps))
     task = ArrayTask.read(folder.path, 0)

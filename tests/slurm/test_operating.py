@@ -1,6 +1,7 @@
 """What who runs a grid wants to see and to leave to it."""
 
 import json
+import sys
 
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import DIVERGES, SHORT, Stage
@@ -68,3 +69,24 @@ def test_a_share_of_a_gpu_is_enough_for_a_run(stage: Stage) -> None:
     stage.wait_completed(stage.runs)
     asked = stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%b", "-j", stage.runs[0].job).stdout.strip()
     assert asked == "gres/shard:1"
+
+
+@scenario
+def test_run_in_a_container_is_requeued_from_outside_and_loses_nothing(stage: Stage) -> None:
+    """In place of Apptainer a script that starts the command outside; no container of this test knows Slurm."""
+    program = stage.folder / "bin" / "apptainer"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nwhile [ "$1" != torch.sif ]; do shift; done\nshift\nPATH=/nowhere exec "$@"\n')
+    program.chmod(0o755)
+    image = {"image": "torch.sif", "python": sys.executable}
+    stage.write_cluster(container=image, setup=[f"export PATH={program.parent}:$PATH"])
+    stage.write_grid(seed=[1])
+    stage.submit()
+    (run,) = stage.runs
+    run.wait_for_step(40)
+    run.send("USR2")
+    stage.wait_completed(stage.runs)
+    first, second = run.attempts
+    assert (first.detail, second.first_step) == ("SIGUSR2", first.last_step)
+    assert (second.job, second.restart_count) == (first.job, 1)
+    assert run.matches_uninterrupted()
