@@ -55,9 +55,11 @@ def _task(
     job: Job | None = None, log: Path | None = None, accounted: Job | None = None, **changes: object
 ) -> SlurmTask:
     task = SlurmTask(
-        name="task 7_3",
+        address="7_3",
+        submission="g-x",
         job=job,
         asked=True,
+        elsewhere=None,
         cancelled=False,
         siblings_go_on=False,
         log=lambda: log,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jobs.slurm.commands import ask
 from jobs.slurm.resources import Resources
-from jobs.slurm.slurm_settings import Finding
+from jobs.slurm.site.settings import Finding
 
 _UNLIMITED = ("UNLIMITED", "INFINITE", "NONE")
 
