@@ -21,12 +21,14 @@ from sentiment.run_state import (
     RunState,
 )
 
-# Termination messages of slurmstepd and srun, by the state that they mean; the first match wins.
+# Termination messages of slurmstepd and srun, by the state that they mean; the first match wins. A step whose processes
+# were killed on a node that dies is cancelled afterwards: nobody wished that.
 _TERMINATION_MESSAGES = (
     ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
     (TIMEOUT, re.compile(r"DUE TO TIME LIMIT")),
     ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),
     ("PREEMPTED", re.compile(r"DUE TO PREEMPTION")),
+    (FAILED, re.compile(r"error: .*Killed")),
     (CANCELLED, re.compile(r"CANCELLED AT")),
     (FAILED, re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
 )
@@ -87,7 +89,8 @@ class SlurmTask:
         if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
             return RunState(job.state, self._last_seen(progress))
         terminated = read_termination(self.log())
-        if terminated and (job is None or terminated.state != CANCELLED):
+        refuted = {CANCELLED, FAILED} if job and job.state == CANCELLED else {CANCELLED} if job else set()
+        if terminated and terminated.state not in refuted:
             return terminated
         if job and job.state == CANCELLED:
             return RunState(CANCELLED, self._last_seen(progress))
