@@ -142,6 +142,9 @@ def rerun(
     oom: Annotated[bool, typer.Option("--oom", help="Runs that had too little memory.")] = False,
     cancelled: Annotated[bool, typer.Option("--cancelled", help="Runs that were cancelled.")] = False,
     held: Annotated[bool, typer.Option("--held", help="Runs that Slurm holds, as after a failed launch.")] = False,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Runs of another user or cluster, if they neither wait nor run there.")
+    ] = False,
     local: Local = False,
     at_once: AtOnce = None,
     new_code: NewCode = False,
@@ -151,14 +154,16 @@ def rerun(
 ) -> None:
     """Submit again what ended without a result, from its checkpoints; without options all but cancelled runs.
 
-    They compute with the code that they were submitted with; --new-code takes that of now, as after mending a bug. Runs
-    that Slurm holds are in its queue already: they are released instead.
+    They compute with the code that they were submitted with; --new-code takes that of now, as after mending a bug. What
+    another user or another cluster was given is left to it, unless --unknown says otherwise. Runs that Slurm holds are
+    in its queue already: they are released instead.
     """
     from jobs.session import rerun_grid
     from jobs.status.selection import find_targets
     from sentiment.run_dir import Results
 
     chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled, "held": held}
+    chosen["unknown"] = unknown
     causes = [cause for cause, wanted in chosen.items() if wanted]
     found = find_targets(targets or [], Results(results))
     if not found:
@@ -268,7 +273,7 @@ def _verdict(found: "list[GridStatus]") -> int:
     rows = [row for grid in found for row in grid.rows]
     if any(row.active for row in rows):
         return EXIT_RUNNING
-    return EXIT_FAILED if any(row.failed for row in rows) else 0
+    return EXIT_FAILED if any(row.failed for row in rows) or any(grid.final_failed for grid in found) else 0
 
 
 if __name__ == "__main__":

@@ -6,16 +6,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jobs.grids.grid import expand_grid
 from jobs.grids.requirements import missing_for
 from jobs.local.launcher import gpus_here
 from jobs.slurm import commands as slurm
-from jobs.slurm.partitions import check_resources, explain_partitions, read_partitions
+from jobs.slurm.origin import Origin
 from jobs.slurm.resources import CONTAINER_PROGRAMS, ClusterFile, Resources, read_cluster
-from jobs.slurm.slurm_settings import Finding, explain_settings
+from jobs.slurm.site.limits import explain_limits, read_limits
+from jobs.slurm.site.partitions import Partition, check_resources, explain_partitions, read_partitions
+from jobs.slurm.site.settings import Finding, explain_settings
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError
 from sentiment.run_dir import Results
 
@@ -61,6 +63,7 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
         yield Finding("problem", "Slurm", str(error))
         return
     yield from explain_settings(settings)
+    yield from _job_limits(settings, sections["defaults"], partitions)
     yield from explain_partitions(partitions)
     for section, resources in sections.items():
         finding = check_resources(section, resources, partitions)
@@ -84,6 +87,17 @@ def check_container(topic: str, resources: Resources) -> Iterator[Finding]:
             f"{program} is not on the PATH here; where compute nodes lack it too, write setup: [module load {program}]"
         )
         yield Finding("note", topic, text)
+
+
+def _job_limits(
+    settings: Mapping[str, str], resources: Resources, partitions: Sequence[Partition]
+) -> Iterator[Finding]:
+    """How many jobs the account that the file names by default may have."""
+    user = Origin.of_process(settings.get("ClusterName")).user
+    try:
+        yield from explain_limits(read_limits(settings, resources, partitions, user))
+    except SlurmError as error:
+        yield Finding("note", "numbers of jobs", f"are not known: {error}")
 
 
 def examine_machine() -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from jobs.job_kinds import service_kinds
 from jobs.local.queue import LocalQueue
 from jobs.log_sections import LogSection, read_sections
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import ask_slurm, read_jobs
+from jobs.slurm.grid_jobs import SlurmView, ask_slurm, read_jobs
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import planned_grids, read_plan, read_run_status
 from jobs.status.selection import refuse_unknown
@@ -61,7 +61,7 @@ class RunOutput:
     name: str
     """The run's id."""
     _asked: float = field(default=float("-inf"), init=False)
-    _queue: list[Job] | None = field(default=None, init=False)
+    _view: SlurmView = field(default_factory=SlurmView.nothing, init=False)
     _progress: RunProgress | None = field(default=None, init=False)
 
     def newest(self) -> LogSection | None:
@@ -88,12 +88,12 @@ class RunOutput:
         known = self._progress and (self._progress.last_attempt, self._progress.failure)
         if known != (progress.last_attempt, progress.failure) or time.monotonic() > self._asked + _ASK_SECONDS:
             try:
-                self._queue = ask_slurm()
+                self._view = ask_slurm()
             except SlurmError:
                 if self._progress is None:
                     raise  # later, what it said before is good enough until it answers
             self._asked, self._progress = time.monotonic(), progress
-        jobs = read_jobs(self.results, self.plan.name, self._queue)
+        jobs = read_jobs(self.results, self.plan.name, self._view)
         status = read_run_status(self.results, self.plan, self.name, jobs)
         return f"{status.state} {status.reason}".strip(), status.active
 
@@ -139,7 +139,7 @@ class ServiceOutput:
     def state(self) -> tuple[str, bool]:
         """In Slurm's words."""
         if time.monotonic() > self._asked + _ASK_SECONDS:
-            self._asked, self._jobs = time.monotonic(), ask_slurm() or ()
+            self._asked, self._jobs = time.monotonic(), ask_slurm().queue or ()
         folders = [one for one in read_submissions(self.results, self.grid) if one.submission.kind == self.kind]
         jobs = [job for job in self._jobs if folders and job.name == folders[-1].submission.name]
         return ", ".join(sorted({job.state for job in jobs})) or "not in the queue", any(job.active for job in jobs)

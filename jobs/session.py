@@ -13,7 +13,7 @@ from jobs.local.queue import LocalQueue
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
 from jobs.slurm.submissions import read_submissions
-from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
+from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import RERUN_HELD, missing_runs, run_configs, select
 from sentiment.console import Say
 from sentiment.errors import NoSlurmError
@@ -46,7 +46,7 @@ class GridSession:
         self.results.write_grid(grid.plan)
         reuse_completed(self.results, grid.plan)
         rows = self.rows
-        for line in describe_held(self.plan.name, rows):
+        for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
             say(line)
         self.launcher.submit(self.code.choose(missing_runs(grid, rows), self.plan.name, {}, say))
 
@@ -57,7 +57,10 @@ class GridSession:
             causes: of `jobs.status.selection.CAUSES`; all but `cancelled` if empty.
             run_ids: of the runs meant; all if empty.
         """
-        chosen = select(self.rows, causes, run_ids)
+        rows = self.rows
+        chosen = select(rows, causes, run_ids)
+        for line in describe_unknown(row for row in rows if row not in chosen):
+            say(line)
         ended = [row for row in chosen if not row.held]
         try:
             if not causes or RERUN_HELD in causes:
@@ -131,7 +134,8 @@ def _cancel_in_slurm(results: Results, plan: GridPlan, run_ids: set[str], say: S
     launcher = SlurmLauncher(results, plan, Path(), say)
     with open_session(results, plan, launcher) as session:
         rows = session.rows
-        cancelled = launcher.cancel(rows, run_ids or {row.run_id for row in rows})
-        if not run_ids:
-            launcher.cancel_services()
+        cancelled = launcher.cancel(rows, run_ids) if run_ids else launcher.cancel_all(rows)
+        meant = [row for row in rows if not run_ids or row.run_id in run_ids]
+        for line in describe_unknown(meant):
+            say(f"grid {plan.name}: not cancelled: {line}")
     return cancelled

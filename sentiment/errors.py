@@ -71,6 +71,12 @@ class SlurmError(SentimentError):
     """Slurm does not answer, or refuses what it was asked."""
 
 
+class QueueFullError(SlurmError):
+    """Slurm has as many jobs as it or an account may have; the same command goes on later."""
+
+    exit_code = 3
+
+
 class NoSlurmError(SlurmError):
     """There is no Slurm on this machine."""
 

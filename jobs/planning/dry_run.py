@@ -8,15 +8,15 @@ from pathlib import Path
 from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import completed_elsewhere
+from jobs.job_kinds import TRAINING
 from jobs.planning.costs import estimate, read_completed
 from jobs.planning.vector_costs import show_vectors
-from jobs.slurm import commands as slurm
 from jobs.slurm.chain import describe
-from jobs.slurm.grid_jobs import ask_slurm, read_jobs
-from jobs.slurm.launcher import plan_jobs
+from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
+from jobs.slurm.launcher import plan_jobs, read_least_room
 from jobs.slurm.sbatch import directives
-from jobs.slurm.slurm_settings import number_in
-from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
+from jobs.slurm.submissions import PlannedJob
+from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import missing_runs
 from sentiment.code_version import running_code
 from sentiment.config import RunConfig
@@ -46,12 +46,15 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
     if elsewhere:
         yield f"{len(elsewhere)} of {len(rows)} runs are completed in other grids and would be taken over"
     yield from describe_held(grid.plan.name, rows)
+    yield from describe_unknown(rows)
     yield f"{len(missing)} of {len(rows)} runs would be submitted"
     if missing:
         configs = [run.config for run in missing]
         yield from _show_costs(configs, results)
         yield from show_vectors(grid, configs, results)
-        for job in plan_jobs(missing, results, cluster, grid.plan.name, jobs.places, _most_tasks()):
+        planned = plan_jobs(missing, results, cluster, grid.plan.name, jobs)
+        yield from _show_room(planned, jobs)
+        for job in planned:
             yield f"\n{job.kind}: {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}, {job.resources.describe()}"
             yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, job, None)))
 
@@ -100,12 +103,16 @@ def _text(run: PlannedRun, name: str) -> str:
     return value if isinstance(value, str) else yaml_text(value)
 
 
-def _most_tasks() -> int:
+def _show_room(planned: Sequence[PlannedJob], jobs: GridJobs) -> Iterator[str]:
+    """A line if Slurm would not accept all jobs at once."""
+    tasks = sum(len(job.tasks) for job in planned)
+    training = next(job for job in planned if job.kind == TRAINING.name)
     try:
-        settings = slurm.read_settings()
+        limit = read_least_room(training.resources, jobs)
     except NoSlurmError:
-        settings = {}
-    return number_in(settings, "MaxArraySize")
+        return
+    if limit.room < tasks:
+        yield f"room for {limit.room:,} of {tasks:,} tasks now ({limit.describe()}); the same command goes on later"
 
 
 def _existing(path: Path) -> Path:

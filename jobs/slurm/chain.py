@@ -1,19 +1,21 @@
 """From runs to a chain of jobs (tweets, vectors, training, report), each written down before Slurm is asked."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
 
 from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm import commands as slurm
 from jobs.slurm import sbatch
-from jobs.slurm.commands import Job
-from jobs.slurm.resources import ClusterFile, Resources
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.origin import Origin
+from jobs.slurm.resources import Resources
+from jobs.slurm.site.limits import JobLimit
 from jobs.slurm.submissions import PlannedJob, Submission, SubmissionDir, new_submission, write_intent
 from sentiment.config import RunConfig
-from sentiment.errors import SlurmError
+from sentiment.errors import QueueFullError, SlurmError
 from sentiment.run_dir import Results
 
 T = TypeVar("T")
@@ -22,6 +24,10 @@ T = TypeVar("T")
 _SWEEP_SECONDS = 60
 _UNMEASURED_SAVE_SECONDS = 30.0
 _MEASURED_RUNS = 20
+
+# Of training for which there is not room enough at most so many arrays are tried; and a job more is to follow.
+_MOST_PARTS = 5
+_FOR_THE_REPORT = 1
 
 
 @dataclass(frozen=True)
@@ -37,18 +43,20 @@ class ResourceGroup:
 def plan_chain(
     groups: Sequence[ResourceGroup],
     needed: Mapping[KindName, list[RunConfig]],
-    file: ClusterFile,
+    resources: Mapping[KindName, Resources],
     most_tasks: int,
+    notify: Sequence[str] = (),
 ) -> list[PlannedJob]:
     """The jobs for some runs of a grid, in the order in which they are submitted.
 
     Args:
         groups: the runs to train.
         needed: the other kinds of jobs that they need, with the runs that each works for.
-        file: says what jobs of these other kinds get.
+        resources: what jobs of these other kinds get.
         most_tasks: the largest number of tasks that the site allows in one array.
+        notify: the command that tells somebody when the grid has ended.
     """
-    jobs, resources = [], file.service_resources()
+    jobs = []
     for kind in JOB_KINDS.values():
         if kind.trains_runs:
             jobs += [job for group in groups for job in _training(kind.name, group, most_tasks)]
@@ -56,42 +64,113 @@ def plan_chain(
             asked = resources[kind.name]
             tasks: list[list[str]] = [[] for _ in range(asked.parallelism or 1 if kind.shareable else 1)]
             code = groups[0].code if groups else None
-            notify = file.notify if kind.final else []
-            jobs.append(PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks), code, notify))
+            told = [*notify] if kind.final else []
+            jobs.append(PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks), code, told))
     return jobs
 
 
+@dataclass
+class SubmittedChain:
+    """What became of a chain of jobs."""
+
+    accepted: list[SubmissionDir] = field(default_factory=list)
+    limit: str | None = None
+    """Why there was no room for all training; None if there was."""
+    refused_report: SlurmError | None = None
+    """Why the job that ends a grid was refused; training goes on without it."""
+
+
 def submit_chain(
-    results: Results, grid: str, jobs: Sequence[PlannedJob], queue: Sequence[Job], earlier: Sequence[SubmissionDir]
-) -> list[SubmissionDir]:
+    results: Results, grid: str, jobs: Sequence[PlannedJob], before: GridJobs, room: Callable[[], JobLimit | None]
+) -> SubmittedChain:
     """Write down and submit each job, with its dependency on the grid's jobs before it.
 
+    Training stays as far as Slurm has room for it, with its report or without.
+
     Args:
-        queue: all of the user's jobs in Slurm.
-        earlier: the grid's earlier submissions; a final job of theirs that still waits is replaced.
+        before: the grid's earlier jobs; a final one that still waits is replaced.
+        room: the limit that leaves least room, as far as it can be known; asked if Slurm refuses for want of it.
 
     Raises:
-        SlurmError: Slurm refuses a job; nothing of the chain is left in the queue.
+        QueueFullError: there is no room for any training, or for what it waits for.
+        SlurmError: Slurm refuses training, or what it waits for. Nothing of the chain is left in the queue.
     """
-    active = {job.name for job in queue if job.active}
-    waiting = [folder for folder in earlier if folder.submission.name in active]
-    accepted: list[SubmissionDir] = []
+    active = {job.name for job in before.queue or () if job.active}
+    waiting = [folder for folder in before.submissions if folder.submission.name in active]
+    chain = SubmittedChain()
+
+    def submit(job: PlannedJob) -> None:
+        after = _dependency(job.kind, [*waiting, *chain.accepted])
+        chain.accepted.append(_submit(describe(results, grid, job, after, before.here), job.configs))
+
     try:
         for job in jobs:
-            submission = describe(results, grid, job, _dependency(job.kind, [*waiting, *accepted]))
-            accepted.append(_submit(submission, job.configs))
+            if JOB_KINDS[job.kind].trains_runs and chain.limit is None:
+                chain.limit = _submit_what_fits(job, submit, room)
+            elif not JOB_KINDS[job.kind].trains_runs and not JOB_KINDS[job.kind].final:
+                submit(job)
+        if chain.limit and not any(folder.submission.job_kind.trains_runs for folder in chain.accepted):
+            raise QueueFullError(f"no room for any run: {chain.limit}; the same command goes on when jobs have ended")
     except SlurmError:
-        slurm.cancel(folder.job_id for folder in accepted)
-        for folder in accepted:
+        slurm.cancel(folder.job_id for folder in chain.accepted)
+        for folder in chain.accepted:
             folder.withdraw()
         raise
-    slurm.cancel(folder.job_id for folder in waiting if folder.submission.job_kind.final)
-    return accepted
+    try:
+        for job in jobs:
+            if JOB_KINDS[job.kind].final:
+                submit(job)
+        slurm.cancel(folder.job_id for folder in waiting if folder.submission.job_kind.final)
+    except SlurmError as error:
+        chain.refused_report = error
+    return chain
 
 
-def describe(results: Results, grid: str, job: PlannedJob, after: str | None) -> Submission:
-    """The job as it would be submitted; `after` is its dependency, as sbatch takes it."""
-    return new_submission(results, grid, job, _warning_seconds(results, grid, job.resources), after)
+def _submit_what_fits(
+    job: PlannedJob, submit: Callable[[PlannedJob], None], room: Callable[[], JobLimit | None]
+) -> str | None:
+    """Submit a training job, or as much of it as there is room for; why the rest was refused."""
+    try:
+        submit(job)
+        return None
+    except QueueFullError as error:
+        reason, known = str(error), room()
+    fits = known.room - _FOR_THE_REPORT if known else len(job.tasks)
+    if known and fits < len(job.tasks):
+        reason = known.describe()
+        sizes = [fits, *_halves(fits)]
+    else:  # another limit than those that can be read
+        sizes = _halves(len(job.tasks))
+    for size in sizes:
+        part, rest = _cut(job, size)
+        if part.tasks:
+            try:
+                submit(part)
+            except QueueFullError:
+                continue
+            job = rest
+            if size == fits:
+                break
+    return reason
+
+
+def _halves(size: int) -> list[int]:
+    """Ever smaller sizes, of which each is tried once: together those that fit leave little room."""
+    return [size >> shift for shift in range(1, _MOST_PARTS + 1)]
+
+
+def _cut(job: PlannedJob, tasks: int) -> tuple[PlannedJob, PlannedJob]:
+    """The first tasks of a training job, and the others."""
+    runs = sum(map(len, job.tasks[:tasks]))
+    first = replace(job, tasks=job.tasks[:tasks], configs=job.configs[:runs])
+    return first, replace(job, tasks=job.tasks[tasks:], configs=job.configs[runs:])
+
+
+def describe(
+    results: Results, grid: str, job: PlannedJob, after: str | None, origin: Origin | None = None
+) -> Submission:
+    """The job as it would be submitted by somebody; `after` is its dependency, as sbatch takes it."""
+    return new_submission(results, grid, job, _warning_seconds(results, grid, job.resources), after, origin)
 
 
 def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[PlannedJob]:
@@ -122,6 +201,9 @@ def _submit(submission: Submission, configs: Iterable[RunConfig]) -> SubmissionD
     folder = write_intent(submission, configs)
     try:
         folder.accept(sbatch.send(submission))
+    except QueueFullError:
+        folder.discard()
+        raise
     except SlurmError as error:
         _clear_up(folder, error)
         raise

@@ -118,12 +118,12 @@ def read_accounting(names: Iterable[str], since: datetime) -> list[Job]:
 
 
 def read_settings() -> dict[str, str]:
-    """The site's settings, by the names of `scontrol show config`.
+    """The site's settings, by the names of `scontrol show config`; waits for a restart, like `read_queue`.
 
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
     """
-    pairs = (line.split("=", 1) for line in ask("scontrol", "show", "config").splitlines() if "=" in line)
+    pairs = (line.split("=", 1) for line in _ask_patiently("scontrol", "show", "config").splitlines() if "=" in line)
     return {name.strip(): value.strip() for name, value in pairs}
 
 

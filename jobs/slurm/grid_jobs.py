@@ -5,15 +5,36 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from jobs.slurm.commands import Job, read_accounting, read_queue
-from jobs.slurm.submissions import SubmissionDir, read_submissions, reconcile
+from jobs.job_kinds import JOB_KINDS, KindName
+from jobs.slurm.commands import ENDED, Job, read_accounting, read_queue
+from jobs.slurm.origin import Origin, read_origin
+from jobs.slurm.resources import Resources
+from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.slurm.task_state import SlurmTask, read_termination
 from sentiment.errors import NoSlurmError
 from sentiment.run_dir import Results
-from sentiment.run_state import HELD
+from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, TIMEOUT, RunProgress, RunState
+
+# The failure of a task whose time ended again and again: it needs more of it.
+OUT_OF_ATTEMPTS = "NoProgressError"
 
 Place = tuple[SubmissionDir, int]
 """A submission, and the number of a task in it."""
+
+
+@dataclass(frozen=True)
+class SlurmView:
+    """What can be seen of Slurm from here."""
+
+    queue: Sequence[Job] | None
+    """All of the user's jobs; None where there is no Slurm to ask."""
+    here: Origin
+    """Whose jobs, and on which cluster."""
+
+    @classmethod
+    def nothing(cls) -> "SlurmView":
+        """Where there is no Slurm, or none that answers."""
+        return cls(None, Origin.of_process(None))
 
 
 @dataclass(frozen=True)
@@ -23,11 +44,17 @@ class GridJobs:
     submissions: Sequence[SubmissionDir]
     queue: Sequence[Job] | None
     """All of the user's jobs; None where there is no Slurm to ask."""
+    here: Origin | None = None
+    """Whose queue it is; None takes it for everybody's."""
 
     @cached_property
     def places(self) -> dict[str, Place]:
-        """For each run id the training task that the run was last given to."""
-        return newest_tasks(self.submissions)
+        """For each run id the training task that the run was last given to; rather one in the queue than elsewhere."""
+        newest = newest_tasks(self.submissions)
+        seen = newest_tasks(folder for folder in self.submissions if not self._elsewhere(folder))
+        active = self.active_tasks
+        hidden = {run_id for run_id, (folder, _) in newest.items() if self._elsewhere(folder)}
+        return newest | {run_id: seen[run_id] for run_id in hidden if seen.get(run_id) in active}
 
     @cached_property
     def services(self) -> list[SubmissionDir]:
@@ -39,19 +66,30 @@ class GridJobs:
         """Whether training was submitted without the job that ends a grid, as when its submitter was killed."""
         final = [folder for folder in self.submissions if folder.submission.job_kind.final]
         training = [folder for folder in self.submissions if folder.submission.job_kind.trains_runs]
-        newest_is_missing = bool(training) and (not final or final[-1].path.name < training[-1].path.name)
-        return newest_is_missing or (self._any_active(training) and not self._any_active(final))
+        order = self.submissions.index
+        newest_is_missing = bool(training) and (not final or order(final[-1]) < order(training[-1]))
+        ended_too_early = self._any_active(training) and not self._any_active(final)
+        return newest_is_missing or ended_too_early or (bool(training) and self.final_job_failed)
+
+    @property
+    def final_job_failed(self) -> bool:
+        """Whether the newest job that ends the grid did not succeed; one that was cancelled is as somebody wants it."""
+        return any(JOB_KINDS[kind].final for kind in self.failed_services)
 
     def task(self, run_id: str) -> SlurmTask | None:
         """The task that a run was last given to; None if it was given to none."""
         if run_id not in self.places:
             return None
-        folder, number = self.places[run_id]
+        return self._task(*self.places[run_id], run_id)
+
+    def _task(self, folder: SubmissionDir, number: int, run_id: str = "") -> SlurmTask:
         key = (folder.submission.name, number)
         return SlurmTask(
-            name=f"task {folder.job(number)}" if folder.receipt else folder.submission.name,
+            address=folder.job(number) if folder.receipt else None,
+            submission=folder.submission.name,
             job=_find(self._jobs, key),
             asked=self.queue is not None,
+            elsewhere=self._elsewhere(folder),
             cancelled=not {number, run_id}.isdisjoint(self._cancelled[folder]),
             siblings_go_on=number not in self._cancelled[folder],
             log=lambda: folder.log_file(number),
@@ -60,14 +98,51 @@ class GridJobs:
             held_before=lambda: self._held_before(folder),
         )
 
+    @cached_property
+    def active_tasks(self) -> dict[Place, Job]:
+        """All tasks of the grid that are in the queue, of each submission, however old, with one of their jobs."""
+        folders = {folder.submission.name: folder for folder in self.submissions if not self._elsewhere(folder)}
+        found: dict[Place, Job] = {}
+        for job in self.queue or ():
+            if job.state not in ENDED and (folder := folders.get(job.name)):
+                tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
+                found.update({(folder, task): job for task in tasks})
+        return found
+
     def service_states(self) -> dict[str, str]:
         """The states of the newest job of each kind that has no runs of its own, by the kind's name."""
         found: dict[str, str] = {}
         for folder in self.services:
             jobs = [job for job in self.queue or () if job.name == folder.submission.name]
             states = sorted({HELD if job.held else job.state for job in jobs})
-            found[folder.submission.kind] = ", ".join(states) or "not in the queue any more"
+            failed = self._failure_of(folder)
+            absent = self._elsewhere(folder) or (failed.state if failed else "not in the queue any more")
+            found[folder.submission.kind] = ", ".join(states) or absent
         return found
+
+    @cached_property
+    def failed_services(self) -> dict[KindName, tuple[RunState, Resources]]:
+        """How the newest job of a kind without runs of its own failed, if it did, and what it had."""
+        newest = {folder.submission.kind: folder for folder in self.services}
+        failures = {kind: (self._failure_of(folder), folder.submission.resources) for kind, folder in newest.items()}
+        return {kind: (failure, resources) for kind, (failure, resources) in failures.items() if failure}
+
+    def _failure_of(self, folder: SubmissionDir) -> RunState | None:
+        """How a job failed that has no runs of its own; None while it is active, and if nobody knows of a failure."""
+        if self._elsewhere(folder) or folder.cancelled or not folder.receipt:
+            return None
+        for number in range(len(folder.submission.tasks)):
+            task, failure = self._task(folder, number), folder.read_failure(number)
+            if task.job and task.job.active:
+                return None
+            if failure:
+                state = TIMEOUT if failure.error == OUT_OF_ATTEMPTS else FAILED
+                return RunState(state, f"{failure.error}: {failure.reason}")
+            job = task.job or task.accounted()
+            if (job or read_termination(task.log())) and not (job and job.state == COMPLETED):
+                ended = task.ended_state(RunProgress())
+                return None if ended.state == CANCELLED else ended
+        return None
 
     @cached_property
     def _jobs(self) -> dict[tuple[str, int | None], Job]:
@@ -86,9 +161,14 @@ class GridJobs:
         """What sacct knows; it is asked once, when the first run needs it."""
         if self.queue is None or not self.submissions:
             return {}
-        since = datetime.fromisoformat(self.submissions[0].submission.created)
+        since = min(datetime.fromisoformat(folder.submission.created) for folder in self.submissions)
         found = read_accounting((folder.submission.name for folder in self.submissions), since)
         return {(job.name, job.task): job for job in found}
+
+    def _elsewhere(self, folder: SubmissionDir) -> str | None:
+        """Where to ask about a submission, if not here."""
+        origin = folder.submission.origin
+        return origin.describe() if origin and folder.is_elsewhere(self.here) else None
 
     def _any_active(self, folders: Iterable[SubmissionDir]) -> bool:
         active = {job.name for job in self.queue or () if job.active}
@@ -115,9 +195,9 @@ class GridJobs:
         return [folder for folder in self.submissions if folder.receipt and folder.job_id in ids]
 
 
-def read_jobs(results: Results, grid: str, queue: Sequence[Job] | None) -> GridJobs:
-    """A grid's jobs; `queue` is that of `ask_slurm`, so that it can be asked once for several grids."""
-    return GridJobs(read_submissions(results, grid), queue)
+def read_jobs(results: Results, grid: str, view: SlurmView) -> GridJobs:
+    """A grid's jobs; `view` is that of `ask_slurm`, so that Slurm can be asked once for several grids."""
+    return GridJobs(read_submissions(results, grid), view.queue, view.here)
 
 
 def settle_jobs(results: Results, grid: str) -> GridJobs:
@@ -128,20 +208,43 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
     Raises:
         SlurmError: there is no Slurm, or it does not answer.
     """
-    queue = read_queue()
-    return GridJobs(reconcile(read_submissions(results, grid), queue), queue)
+    queue, here = read_queue(), read_origin()
+    return GridJobs(reconcile(read_submissions(results, grid), queue, here), queue, here)
 
 
-def ask_slurm() -> list[Job] | None:
-    """The queue; None where there is no Slurm.
+def reconcile(
+    submissions: Iterable[SubmissionDir], queue: Iterable[Job], here: Origin | None = None
+) -> list[SubmissionDir]:
+    """Find missing receipts by the jobs' names, and withdraw intents that never reached Slurm.
+
+    The caller must hold the grid's lock: otherwise a missing receipt may be one that is about to be written.
+
+    Args:
+        here: whose queue it is: what was submitted elsewhere is left as it is. None takes it for everybody's.
+    """
+    job_ids = {job.name: job.job_id for job in queue}
+    known = []
+    for folder in submissions:
+        if folder.receipt is None and not folder.is_elsewhere(here):
+            job_id = job_ids.get(folder.submission.name)
+            if job_id is None:
+                folder.withdraw()
+                continue
+            folder.accept(job_id)
+        known.append(folder)
+    return known
+
+
+def ask_slurm() -> SlurmView:
+    """What can be seen of Slurm, if there is one.
 
     Raises:
         SlurmError: there is one, but it does not answer.
     """
     try:
-        return read_queue()
+        return SlurmView(read_queue(), read_origin())
     except NoSlurmError:
-        return None
+        return SlurmView.nothing()
 
 
 def newest_tasks(submissions: Iterable[SubmissionDir]) -> dict[str, Place]:

@@ -1,6 +1,6 @@
 """The launcher that hands a grid to Slurm, and leaves."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,16 +9,21 @@ from jobs.job_kinds import jobs_needed
 from jobs.local.queue import LocalQueue
 from jobs.slurm import commands as slurm
 from jobs.slurm.chain import ResourceGroup, plan_chain, submit_chain
+from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs, Place, settle_jobs
+from jobs.slurm.increase import increased
+from jobs.slurm.origin import Origin
 from jobs.slurm.resources import Resources, read_cluster
-from jobs.slurm.slurm_settings import number_in
-from jobs.slurm.submissions import PlannedJob, SubmissionDir
+from jobs.slurm.site.limits import JobLimit, most_restrictive, read_limits
+from jobs.slurm.site.partitions import read_partitions
+from jobs.slurm.site.settings import number_in
+from jobs.slurm.submissions import PlannedJob
 from jobs.status.grid_status import RunStatus
 from sentiment.console import Say
-from sentiment.errors import NoSlurmError, UsageError
+from sentiment.errors import NoSlurmError, QueueFullError, SlurmError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
-from sentiment.run_state import TIMEOUT
+from sentiment.run_state import UNKNOWN
 
 
 @dataclass
@@ -36,6 +41,8 @@ class SlurmLauncher:
     cluster: Path
     say: Say
     jobs: GridJobs = field(default_factory=lambda: GridJobs((), None))
+    code: int = field(default=0, init=False)
+    """The command's exit code."""
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs, after settling what a command that was interrupted has left.
@@ -52,23 +59,39 @@ class SlurmLauncher:
     def submit(self, runs: Sequence[WantedRun]) -> None:
         """Submit the runs, those that lacked memory or time with more of it, and all that they wait for.
 
-        The list may be empty; a missing report job is then submitted all the same.
+        The list may be empty; a missing report job is then submitted all the same. If Slurm has not room for all, the
+        first runs are submitted, and it is said how the others follow.
 
         Raises:
-            SentimentError: Slurm refuses, or the cluster's file is wrong; nothing is left in the queue.
+            QueueFullError: there is no room for any.
+            SentimentError: Slurm refuses, or the cluster's file is wrong. Nothing is left in the queue.
         """
-        grid, jobs = self.plan.name, self.jobs
-        submitted: list[SubmissionDir] = []
-        if runs or jobs.lacks_final_job:
-            most_tasks = number_in(slurm.read_settings(), "MaxArraySize")
-            planned = plan_jobs(runs, self.results, self.cluster, grid, jobs.places, most_tasks)
-            submitted = submit_chain(self.results, grid, planned, jobs.queue or (), jobs.submissions)
-            LocalQueue.of(self.results, grid).forget_cancelled(run.row.run_id for run in runs)
-        number = sum(len(task) for folder in submitted for task in folder.submission.tasks)
-        self.say(f"{number} of {len(self.plan.runs)} runs submitted" if submitted else "nothing to submit")
-        for folder in submitted:
+        if not runs and not self.jobs.lacks_final_job:
+            self.say("nothing to submit")
+            return
+        grid = self.plan.name
+        planned = plan_jobs(runs, self.results, self.cluster, grid, self.jobs)
+        chain = submit_chain(self.results, grid, planned, self.jobs, self._least_room)
+        submitted = [run_id for folder in chain.accepted for task in folder.submission.tasks for run_id in task]
+        LocalQueue.of(self.results, grid).forget_cancelled(submitted)
+        self.say(f"{len(submitted)} of {len(self.plan.runs)} runs submitted")
+        for folder in chain.accepted:
             tasks = len(folder.submission.tasks)
             self.say(f"  {folder.submission.kind:6} job {folder.job_id}, {tasks} tasks   {folder.path}")
+        if chain.limit:
+            self.code = QueueFullError.exit_code
+            self.say(f"{len(runs) - len(submitted)} runs remain, for want of room: {chain.limit}")
+            self.say("the same command submits them when jobs have ended")
+        if chain.refused_report:
+            self.code = chain.refused_report.exit_code
+            self.say(f"training goes on, but its report was refused: {chain.refused_report}")
+            self.say("the next `submit` or `rerun` submits it, and `make report` builds it here")
+
+    def _least_room(self) -> JobLimit | None:
+        try:
+            return read_least_room(read_cluster(self.cluster).resources(self.plan.name), self.jobs)
+        except SlurmError:
+            return None
 
     def release(self, rows: Sequence[RunStatus]) -> None:
         """Release held tasks of runs, and the grid's held jobs that have no runs.
@@ -87,7 +110,7 @@ class SlurmLauncher:
             self.say(f"{number} released, to go on: {' '.join(released)}")
 
     def cancel(self, rows: Iterable[RunStatus], chosen: set[str]) -> list[str]:
-        """Cancel runs: their tasks or, where other runs of a task go on, only these runs. The runs' ids.
+        """Cancel runs: all their tasks or, where other runs of a task go on, only these runs. The runs' ids.
 
         They are marked before Slurm is asked, so that a task that is about to be requeued stays cancelled.
 
@@ -95,87 +118,97 @@ class SlurmLauncher:
             rows: of all runs of the grid.
             chosen: ids of the runs to cancel.
         """
+        going_on = _going_on(rows)
         tasks: dict[Place, set[str]] = {}
-        for row in rows:
-            given = self.jobs.task(row.run_id)
-            if (row.active or row.held) and given and given.job and given.job.active:
-                tasks.setdefault(self.jobs.places[row.run_id], set()).add(row.run_id)
-        whole = [place for place, run_ids in tasks.items() if run_ids <= chosen]
+        whole: dict[Place, Job] = {}
+        for (folder, task), job in self.jobs.active_tasks.items():
+            run_ids = {*folder.submission.tasks[task]} & going_on
+            if run_ids & chosen:
+                tasks[folder, task] = run_ids & chosen
+                if run_ids <= chosen:
+                    whole[folder, task] = job
         for folder, task in tasks:
             if (folder, task) not in whole:
-                folder.cancel(tasks[folder, task] & chosen)
+                folder.cancel(tasks[folder, task])
         _cancel_tasks(whole)
-        return [run_id for run_ids in tasks.values() for run_id in run_ids & chosen]
+        return list(dict.fromkeys(run_id for run_ids in tasks.values() for run_id in run_ids))
 
-    def cancel_services(self) -> None:
-        """Cancel the grid's jobs that have no runs."""
-        active = {job.name for job in self.jobs.queue or () if job.state not in slurm.ENDED}
-        folders = [folder for folder in self.jobs.services if folder.submission.name in active]
-        for folder in folders:
-            folder.cancel(range(len(folder.submission.tasks)))
-        slurm.cancel(folder.job_id for folder in folders)
+    def cancel_all(self, rows: Iterable[RunStatus]) -> list[str]:
+        """Cancel all that the grid has in the queue, other jobs and what newer ones have replaced too; the runs' ids.
+
+        Args:
+            rows: of all runs of the grid.
+        """
+        tasks = self.jobs.active_tasks
+        _cancel_tasks(tasks)
+        cancelled = dict.fromkeys(run_id for folder, task in tasks for run_id in folder.submission.tasks[task])
+        going_on = _going_on(rows)
+        return [run_id for run_id in cancelled if run_id in going_on]
 
     def wait(self) -> int:
         """Slurm goes on by itself."""
-        return 0
+        return self.code
 
 
-def _cancel_tasks(places: Sequence[Place]) -> None:
-    for folder in {folder for folder, _ in places}:
-        folder.cancel(task for one, task in places if one == folder)
-    slurm.cancel(folder.job(task) for folder, task in places)
+def _going_on(rows: Iterable[RunStatus]) -> set[str]:
+    """Runs that wait or run or, as far as can be seen from here, might do so."""
+    return {row.run_id for row in rows if row.active or row.held or row.state == UNKNOWN}
+
+
+def _cancel_tasks(tasks: Mapping[Place, Job]) -> None:
+    for folder in {folder for folder, _ in tasks}:
+        folder.cancel(task for one, task in tasks if one == folder)
+    slurm.cancel(dict.fromkeys(job.address for job in tasks.values()))
 
 
 def plan_jobs(
-    runs: Sequence[WantedRun],
-    results: Results,
-    cluster: Path,
-    grid: str,
-    places: Mapping[str, Place],
-    most_tasks: int,
+    runs: Sequence[WantedRun], results: Results, cluster: Path, grid: str, jobs: GridJobs
 ) -> list[PlannedJob]:
     """The jobs for runs; those that had too little memory or time get more than they had, in an array of their own.
 
     Args:
         cluster: the file that says what jobs may use.
-        places: where runs were last submitted, by run id.
-        most_tasks: the largest number of tasks that the site allows in one array.
+        jobs: the grid's earlier ones.
 
     Raises:
         ConfigError: the cluster's file is invalid.
         UsageError: a run had too little memory, and it is not known how much that was.
+        SlurmError: there is a Slurm, but it does not answer.
     """
     file = read_cluster(cluster)
     groups: dict[tuple[str, str | None], ResourceGroup] = {}
     for run in runs:
-        had = places[run.row.run_id][0].submission.resources if run.row.run_id in places else None
-        resources = _INCREASES.get(run.row.state, _as_configured)(file.resources(grid), had)
+        run_id = run.row.run_id
+        had = jobs.places[run_id][0].submission.resources if run_id in jobs.places else None
+        resources = increased(run.row.state, file.resources(grid), had)
         group = ResourceGroup([], resources, run.code)
         groups.setdefault((resources.model_dump_json(), run.code), group).configs.append(run.config)
     needed = jobs_needed([run.config for run in runs], results)
-    return plan_chain(list(groups.values()), needed, file, most_tasks)
+    services = file.service_resources()
+    for kind, (state, resources) in jobs.failed_services.items():
+        if kind in needed:
+            services[kind] = increased(state.state, services[kind], resources)
+    return plan_chain(list(groups.values()), needed, services, _most_tasks(), file.notify)
 
 
-def _as_configured(configured: Resources, _had: Resources | None) -> Resources:
-    return configured
+def read_least_room(resources: Resources, jobs: GridJobs) -> JobLimit:
+    """The limit that leaves least room for more jobs.
+
+    Args:
+        resources: what the jobs ask for.
+        jobs: of whom they are.
+
+    Raises:
+        SlurmError: there is no Slurm, or it does not answer.
+    """
+    user = (jobs.here or Origin.of_process(None)).user
+    return most_restrictive(read_limits(slurm.read_settings(), resources, read_partitions(), user))
 
 
-def _more_memory(configured: Resources, had: Resources | None) -> Resources:
-    memory = had.memory_gb if had else None
-    if memory is None:
-        raise UsageError(
-            "a run had too little memory, and its cluster file did not say how much: set memory_gb in the file"
-        )
-    increased = max(configured.memory_gb or 0, memory * configured.memory_factor)
-    return configured.model_copy(update={"memory_gb": increased})
-
-
-def _more_time(configured: Resources, had: Resources | None) -> Resources:
-    minutes = round(had.time_minutes * configured.time_factor) if had else configured.time_minutes
-    return configured.model_copy(update={"time_minutes": max(configured.time_minutes, minutes)})
-
-
-_INCREASES: dict[str, Callable[[Resources, Resources | None], Resources]] = {
-    "OUT_OF_MEMORY": _more_memory,
-    TIMEOUT: _more_time,
-}
+def _most_tasks() -> int:
+    """The largest number of tasks that the site allows in one array."""
+    try:
+        settings = slurm.read_settings()
+    except NoSlurmError:
+        settings = {}
+    return number_in(settings, "MaxArraySize")

@@ -1,10 +1,11 @@
 """What was submitted to Slurm, on disk: the intent before Slurm is asked, its receipt afterwards."""
 
 import json
+import re
 import secrets
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName
-from jobs.slurm.commands import Job
+from jobs.slurm.origin import Origin
 from jobs.slurm.resources import Resources
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
@@ -22,6 +23,9 @@ from sentiment.records import SCHEMA_VERSION, Failure, Record, timestamp
 from sentiment.run_dir import Results
 
 R = TypeVar("R", bound=Record)
+
+# Names of submissions; the first two figures of an earlier version's are the date and the time of the day.
+_NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Submission(Record):
 
     schema_version: int = SCHEMA_VERSION
     id: str
-    """Time, kind, and a random number."""
+    """Its number within the grid, its kind, and a random number."""
     grid: str
     kind: KindName
     created: str
@@ -67,6 +71,8 @@ class Submission(Record):
     """As in `PlannedJob`."""
     notify: list[str] = Field(default_factory=list)
     """As in `PlannedJob`."""
+    origin: Origin | None = None
+    """Who submits it, and where to; None in those of earlier versions, which count as everybody's."""
 
     @property
     def job_kind(self) -> JobKind:
@@ -90,13 +96,21 @@ class Receipt(Record):
     job_id: str
     accepted: str
     """ISO 8601, UTC."""
+    origin: Origin | None = None
+    """Who has it, as in the intent."""
 
 
 @dataclass(frozen=True)
 class SubmissionDir:
-    """Names and readers of one submission's folder, `results/slurm/<grid>/<time>-<kind>-<random>`."""
+    """Names and readers of one submission's folder, `results/slurm/<grid>/<number>-<kind>-<random>`."""
 
     path: Path
+
+    @property
+    def number(self) -> int:
+        """How many a grid had with it; 0 for one of earlier versions, whose names are times."""
+        match = _NAME.fullmatch(self.path.name)
+        return int(match["number"]) if match else 0
 
     @property
     def submission_file(self) -> Path:
@@ -149,6 +163,11 @@ class SubmissionDir:
         """Slurm's answer; None while it is not known."""
         return _read(self.receipt_file, Receipt) if self.receipt_file.exists() else None
 
+    def is_elsewhere(self, here: Origin | None) -> bool:
+        """Whether it was submitted by another user or to another cluster, so that nothing here knows of its job."""
+        origin = self.submission.origin
+        return origin is not None and here is not None and not origin.same_queue(here)
+
     @property
     def cancelled(self) -> set[int | str]:
         """Numbers of the cancelled tasks, and ids of the runs that were cancelled one by one."""
@@ -188,7 +207,7 @@ class SubmissionDir:
 
     def accept(self, job_id: str) -> None:
         """Write the receipt."""
-        receipt = Receipt(job_id=job_id, accepted=timestamp())
+        receipt = Receipt(job_id=job_id, accepted=timestamp(), origin=self.submission.origin)
         write_json(self.receipt_file, receipt.model_dump(mode="json"))
         self.__dict__["receipt"] = receipt
 
@@ -196,24 +215,31 @@ class SubmissionDir:
         """Slurm knows nothing of this intent, so it no longer counts."""
         self.submission_file.rename(self.path / "withdrawn.json")
 
+    def discard(self) -> None:
+        """Slurm had no room for the job, and was asked for a smaller one instead: there is nothing to tell."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def cancel(self, marks: Iterable[int | str]) -> None:
         """Mark tasks, by number, and runs, by id, as cancelled. The caller must hold the grid's lock."""
         write_json(self.cancelled_file, sorted(self.cancelled.union(marks), key=str))
 
 
-def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds: int, after: str | None) -> Submission:
-    """An intent that is not written down yet.
+def new_submission(
+    results: Results, grid: str, job: PlannedJob, signal_seconds: int, after: str | None, origin: Origin | None = None
+) -> Submission:
+    """An intent that is not written down yet. Whoever writes it down must hold the grid's lock: it has a number.
 
     Args:
         signal_seconds: how long before its end a task is warned.
         after: what the job waits for, as sbatch's option `--dependency` takes it.
+        origin: who submits it.
     """
-    now = datetime.now(UTC)
+    number = 1 + max((SubmissionDir(path).number for path in (results.slurm / grid).glob("*/")), default=0)
     return Submission(
-        id=f"{now:%Y%m%d-%H%M%S-%f}-{job.kind}-{secrets.token_hex(3)}",
+        id=f"{number:05}-{job.kind}-{secrets.token_hex(6)}",
         grid=grid,
         kind=job.kind,
-        created=now.isoformat(timespec="seconds"),
+        created=timestamp(),
         results=str(results.root.resolve()),
         tasks=job.tasks,
         resources=job.resources,
@@ -222,6 +248,7 @@ def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds:
         after=after,
         code=job.code,
         notify=job.notify,
+        origin=origin,
     )
 
 
@@ -236,27 +263,12 @@ def write_intent(submission: Submission, configs: Iterable[RunConfig]) -> Submis
 
 
 def read_submissions(results: Results, grid: str | None = None) -> list[SubmissionDir]:
-    """The submissions of a grid, or of all grids, the oldest first."""
-    folders = (path.parent for path in results.slurm.glob(f"{grid or '*'}/*/submission.json"))
-    return [SubmissionDir(path) for path in sorted(folders, key=lambda path: path.name)]
+    """The submissions of a grid, or of all grids, the oldest first: those of earlier versions, then by their numbers.
 
-
-def reconcile(submissions: Iterable[SubmissionDir], queue: Iterable[Job]) -> list[SubmissionDir]:
-    """Find missing receipts by the jobs' names, and withdraw intents that never reached Slurm.
-
-    The caller must hold the grid's lock: otherwise a missing receipt may be one that is about to be written.
+    Clocks of hosts differ, and go back: they say nothing about the order.
     """
-    job_ids = {job.name: job.job_id for job in queue}
-    known = []
-    for folder in submissions:
-        if folder.receipt is None:
-            job_id = job_ids.get(folder.submission.name)
-            if job_id is None:
-                folder.withdraw()
-                continue
-            folder.accept(job_id)
-        known.append(folder)
-    return known
+    paths = results.slurm.glob(f"{grid or '*'}/*/submission.json")
+    return sorted((SubmissionDir(path.parent) for path in paths), key=lambda one: (one.number, one.path.name))
 
 
 def _read(path: Path, kind: type[R]) -> R:

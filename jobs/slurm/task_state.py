@@ -22,12 +22,14 @@ from sentiment.run_state import (
     RunState,
 )
 
-# Termination messages of slurmstepd and srun, by the state that they mean; the first match wins.
+# Termination messages of slurmstepd and srun, by the state that they mean; the first match wins. A step whose processes
+# were killed on a node that dies is cancelled afterwards: nobody wished that.
 _TERMINATION_MESSAGES = (
     ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
     (TIMEOUT, re.compile(r"DUE TO TIME LIMIT")),
     ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),
     ("PREEMPTED", re.compile(r"DUE TO PREEMPTION")),
+    (FAILED, re.compile(r"error: .*Killed")),
     (CANCELLED, re.compile(r"CANCELLED AT")),
     (FAILED, re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
 )
@@ -38,11 +40,16 @@ _TAIL_BYTES = 1 << 14
 class SlurmTask:
     """The task that a run was last given to; its facts are looked up only when they are needed."""
 
-    name: str
+    address: str | None
+    """As Slurm's commands take it; None while it is not known."""
+    submission: str
+    """The name of the submission that it belongs to."""
     job: Job | None
     """As the queue has it."""
     asked: bool
     """Whether there was a Slurm to ask."""
+    elsewhere: str | None
+    """Who submitted it and where, if that queue cannot be seen from here."""
     cancelled: bool
     """Whether `jobs cancel` ended the task, or this run of it."""
     siblings_go_on: bool
@@ -57,6 +64,8 @@ class SlurmTask:
 
     def active_state(self, progress: RunProgress) -> RunState | None:
         """The state while the task waits, runs or is held; None once it has ended."""
+        if self.elsewhere:
+            return self._state_elsewhere(progress)
         job, failure = self.job, progress.failure
         if job is None or not job.active:
             return None
@@ -80,7 +89,8 @@ class SlurmTask:
         if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
             return RunState(job.state, self._last_seen(progress))
         terminated = read_termination(self.log())
-        if terminated and (job is None or terminated.state != CANCELLED):
+        refuted = {CANCELLED, FAILED} if job and job.state == CANCELLED else {CANCELLED} if job else set()
+        if terminated and terminated.state not in refuted:
             return terminated
         if job and job.state == CANCELLED:
             return RunState(CANCELLED, self._last_seen(progress))
@@ -90,12 +100,23 @@ class SlurmTask:
             return RunState(UNKNOWN, "there is no Slurm here to ask")
         return RunState(LOST, f"is not in the queue; {self._last_seen(progress)}")
 
+    def _state_elsewhere(self, progress: RunProgress) -> RunState:
+        """What the run's directory says for certain of a task whose queue cannot be seen: it may wait there."""
+        failure = progress.failure
+        if progress.locked:
+            return RunState(RUNNING)
+        if self.cancelled:
+            return RunState(CANCELLED, BY_COMMAND)
+        if failure and failure.job == self.address:  # of an earlier job it would say nothing about this one
+            return RunState(FAILED, f"{failure.error}: {failure.reason}")
+        return RunState(UNKNOWN, self.elsewhere or "")
+
     def _last_seen(self, progress: RunProgress) -> str:
-        attempt = progress.last_attempt
+        attempt, name = progress.last_attempt, f"task {self.address}" if self.address else self.submission
         if attempt is None:
-            return f"{self.name} never began to train"
+            return f"{name} never began to train"
         if attempt.end is None:
-            return f"{self.name} ended without a word"
+            return f"{name} ended without a word"
         return f"saved at step {attempt.last_step} ({attempt.detail})"
 
 

@@ -1,6 +1,7 @@
 """The state of all runs of a grid: from submissions, run directories, and one question to Slurm."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from sentiment.run_state import (
     PENDING,
     PLANNED,
     RUNNING,
+    UNKNOWN,
     RunProgress,
     RunState,
     judge,
@@ -69,6 +71,8 @@ class GridStatus:
     rows: list[RunStatus]
     others: dict[str, str]
     """The states of the newest job of each kind that trains no runs, by the kind."""
+    final_failed: bool = False
+    """Whether the newest job that ends the grid failed: `submit` and `rerun` submit another one."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -101,8 +105,8 @@ def read_status(results: Results, grids: Sequence[str] | None = None) -> list[Gr
         SlurmError: there is a Slurm, but it does not answer.
     """
     plans = [read_plan(results, name) for name in grids or planned_grids(results)]
-    queue = ask_slurm()
-    return [read_grid_status(results, plan, read_jobs(results, plan.name, queue)) for plan in plans]
+    view = ask_slurm()
+    return [read_grid_status(results, plan, read_jobs(results, plan.name, view)) for plan in plans]
 
 
 def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:
@@ -110,7 +114,7 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSt
     local = LocalQueue.of(results, plan.name).read()
     run_ids = dict.fromkeys([*(run.run_id for run in plan.runs), *jobs.places])
     rows = [_read_row(results, plan, run_id, jobs, local.get(run_id)) for run_id in run_ids]
-    return GridStatus(plan.name, plan.metric, rows, jobs.service_states())
+    return GridStatus(plan.name, plan.metric, rows, jobs.service_states(), jobs.final_job_failed)
 
 
 def read_run_status(results: Results, plan: GridPlan, run_id: str, jobs: GridJobs) -> RunStatus:
@@ -155,3 +159,9 @@ def describe_held(grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
     """A line about runs that are not submitted because they are in the queue, but do not go on by themselves."""
     if number := sum(row.held for row in rows):
         yield f"{number} of {len(rows)} runs are held in Slurm's queue; `python -m jobs rerun {grid} --held` frees them"
+
+
+def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
+    """A line for each queue that runs were given to and that cannot be asked from here: they may still wait there."""
+    for reason, number in Counter(row.reason for row in rows if row.state == UNKNOWN).items():
+        yield f"{number} run{'' if number == 1 else 's'} UNKNOWN: {reason}"

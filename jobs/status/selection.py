@@ -18,11 +18,12 @@ RERUN_HELD = "held"
 # States by the options of `rerun`.
 CAUSES = {
     "timeout": {TIMEOUT, "DEADLINE"},
-    "lost": {LOST, "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED", UNKNOWN},
+    "lost": {LOST, "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED"},
     "oom": {"OUT_OF_MEMORY"},
     "failed": {FAILED, "LAUNCH_FAILED"},
     "cancelled": {CANCELLED},
     RERUN_HELD: {HELD},
+    "unknown": {UNKNOWN},
 }
 
 
@@ -64,12 +65,12 @@ def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
 
 
 def missing_runs(grid: ExpandedGrid, rows: Iterable[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
-    """The runs of a grid that are neither completed nor wait (held or not) nor run."""
+    """The runs of a grid that are neither completed nor wait (held or not) nor run, nor might do so elsewhere."""
     configs = dict(zip((run.run_id for run in grid.plan.runs), grid.configs, strict=True))
     return [
         (row, configs[row.run_id])
         for row in rows
-        if row.run_id in configs and not row.active and row.state not in (COMPLETED, HELD)
+        if row.run_id in configs and not row.active and row.state not in (COMPLETED, HELD, UNKNOWN)
     ]
 
 
@@ -77,11 +78,12 @@ def select(rows: Iterable[RunStatus], causes: Sequence[str], run_ids: set[str]) 
     """Runs that ended without a result, or are held.
 
     Args:
-        causes: only runs that ended for one of these. If empty, all are meant; cancelled ones only if they are named.
+        causes: only runs that ended for one of these. If empty, all are meant; cancelled ones only if they are named,
+            and none that may still wait in a queue which cannot be asked from here.
         run_ids: only these runs; all if empty.
     """
     every_cause = set().union(*CAUSES.values())
-    wanted = set().union(*(CAUSES[cause] for cause in causes)) if causes else every_cause
+    wanted = set().union(*(CAUSES[cause] for cause in causes)) if causes else every_cause - {UNKNOWN}
     if not causes and not run_ids:
         wanted -= {CANCELLED}
     named = (row for row in rows if not run_ids or row.run_id in run_ids)

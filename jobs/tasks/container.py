@@ -43,7 +43,7 @@ def container_command(container: Container, has_gpu: bool, folder: SubmissionDir
         "exec",
         *(["--nv"] if has_gpu else []),
         *(word for place in places for word in ("--bind", str(place))),
-        *("--pwd", str(here), "--env", f"PYTHONPATH={_CODE}"),
+        *("--pwd", str(here), "--env", f"PYTHONSAFEPATH=1,PYTHONPATH={_CODE}"),
         *container.options,
         container.image,
         *(container.python, "-u", "-m", "jobs.tasks.slurm_task", str(folder.path), INSIDE),

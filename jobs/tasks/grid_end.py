@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from jobs.slurm.grid_jobs import ask_slurm, read_jobs
+from jobs.slurm.grid_jobs import SlurmView, ask_slurm, read_jobs
 from jobs.status.grid_status import read_grid_status
 from sentiment.console import Say
 from sentiment.errors import SlurmError
@@ -95,10 +95,10 @@ class GridEnd:
     def _facts(self, report: Path | None) -> dict[str, str]:
         """What the command finds in its environment."""
         try:
-            queue = ask_slurm()
+            view = ask_slurm()
         except SlurmError:
-            queue = None
-        rows = read_grid_status(self.results, self.plan, read_jobs(self.results, self.plan.name, queue)).rows
+            view = SlurmView.nothing()
+        rows = read_grid_status(self.results, self.plan, read_jobs(self.results, self.plan.name, view)).rows
         return {
             "GRID_NAME": self.plan.name,
             "GRID_RUNS": str(len(rows)),

@@ -83,7 +83,7 @@ def test_task_trains_inside_and_saves_when_it_is_told_to_stop(
     gpu = [] if resources == {"gpus": 0} else ["--nv"]
     assert told[: 1 + len(gpu)] == ["exec", *gpu]
     assert ("--bind", str(results.root)) in pairwise(told)
-    assert f"PYTHONPATH={code}" in told
+    assert f"PYTHONSAFEPATH=1,PYTHONPATH={code}" in told
     assert told[-8:] == [
         *("/scratch", "torch.sif", sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(folder.path), "--inside"),
     ]

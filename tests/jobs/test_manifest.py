@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from jobs.slurm.commands import Job
+from jobs.slurm.grid_jobs import reconcile
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import (
     PlannedJob,
     SubmissionDir,
     new_submission,
     read_submissions,
-    reconcile,
     write_intent,
 )
 from sentiment.config import RunConfig

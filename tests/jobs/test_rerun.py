@@ -12,7 +12,7 @@ from jobs.grids.grid import load_grid
 from jobs.launcher import LaunchOptions
 from jobs.session import cancel_grid, rerun_grid
 from jobs.slurm.commands import ENDED, Job
-from jobs.slurm.grid_jobs import GridJobs, Place
+from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher, plan_jobs
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
@@ -90,10 +90,10 @@ def _cluster(folder: Path, **defaults: object) -> Path:
     return write_yaml(folder / "cluster.yaml", {"defaults": {"time_minutes": 60, **defaults}})
 
 
-def _given(results: Results, configs: list[RunConfig], resources: Resources) -> dict[str, Place]:
+def _given(results: Results, configs: list[RunConfig], resources: Resources) -> GridJobs:
     job = PlannedJob("train", [[config.run_id] for config in configs], configs, resources, 1)
     folder = write_intent(new_submission(results, "g", job, 90, None), configs)
-    return {config.run_id: (folder, task) for task, config in enumerate(configs)}
+    return GridJobs([folder], [])
 
 
 @pytest.mark.parametrize("command", ["rerun", "status"])
@@ -106,9 +106,9 @@ def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -
     configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
     states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
     runs = [WantedRun(_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
-    places = _given(results, configs, Resources(time_minutes=90, memory_gb=8))
+    jobs = _given(results, configs, Resources(time_minutes=90, memory_gb=8))
     cluster = _cluster(tmp_path, memory_gb=4, memory_factor=1.5, time_factor=2.0)
-    parts = plan_jobs(runs, results, cluster, "g", places, most_tasks=1000)
+    parts = plan_jobs(runs, results, cluster, "g", jobs)
     given = {run: part.resources for part in parts for task in part.tasks for run in task}
     assert [given[config.run_id].memory_gb for config in configs] == [12, 4, 4, 4]
     assert [given[config.run_id].time_minutes for config in configs] == [60, 180, 60, 60]
@@ -118,11 +118,11 @@ def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -
 def test_configurations_are_those_last_submitted_else_begun_else_planned(base: Path, results: Results) -> None:
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
     submitted, begun, planned = grid.configs
-    places = _given(results, [submitted.model_copy(update={"description": "as submitted"})], Resources())
+    jobs = _given(results, [submitted.model_copy(update={"description": "as submitted"})], Resources())
     results.run_dir(submitted.run_id, "some").create(submitted)
     results.run_dir(begun.run_id, "some").create(begun.model_copy(update={"description": "as begun"}))
     run_ids = [run.run_id for run in grid.plan.runs]
-    found = run_configs(results, grid.plan, run_ids, places)
+    found = run_configs(results, grid.plan, run_ids, jobs.places)
     assert [found[run_id].run_id for run_id in run_ids] == run_ids
     assert [found[run_id].description for run_id in run_ids[:2]] == ["as submitted", "as begun"]
     assert found[planned.run_id] == planned
@@ -138,9 +138,9 @@ def test_run_that_never_began_and_is_no_longer_what_was_planned_is_told(base: Pa
 def test_more_memory_than_nobody_knows_is_a_mistake(results: Results, tmp_path: Path) -> None:
     config = resolve({}, {}, "a test")
     row: RunStatus = _row("OUT_OF_MEMORY", run_id=config.run_id)
-    places = _given(results, [config], Resources())
+    jobs = _given(results, [config], Resources())
     with pytest.raises(UsageError, match="set memory_gb in the file"):
-        plan_jobs([WantedRun(row, config, None)], results, _cluster(tmp_path), "g", places, most_tasks=1000)
+        plan_jobs([WantedRun(row, config, None)], results, _cluster(tmp_path), "g", jobs)
 
 
 @pytest.fixture
@@ -273,6 +273,8 @@ def test_held_runs_are_left_to_slurm_by_a_rerun_here(
         f"#!/bin/sh\necho '7|0|PENDING|{LAUNCH_FAILED}|0:00|N/A|N/A||{first.submission.name}'\n", encoding="utf-8"
     )
     squeue.chmod(0o755)
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho ClusterName = c\n")
+    (tmp_path / "scontrol").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     said: list[str] = []
     assert rerun_grid(results, PLAN, [], set(), LaunchOptions(tmp_path / "none.yaml", local=True, say=said.append)) == 0

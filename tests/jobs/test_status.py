@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,9 +56,11 @@ def _task(
     job: Job | None = None, log: Path | None = None, accounted: Job | None = None, **changes: object
 ) -> SlurmTask:
     task = SlurmTask(
-        name="task 7_3",
+        address="7_3",
+        submission="g-x",
         job=job,
         asked=True,
+        elsewhere=None,
         cancelled=False,
         siblings_go_on=False,
         log=lambda: log,
@@ -157,6 +160,7 @@ def test_state_says_what_became_of_a_run(progress: RunProgress, task: SlurmTask 
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO PREEMPTION ***", "PREEMPTED"),
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***", "CANCELLED"),
         ("srun: error: n1: task 0: Killed", "FAILED"),
+        ("slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026 ***\nsrun: error: n1: task 0: Killed", "FAILED"),
         ("slurmstepd: error: no such words", None),
         ("a tweet says: srun: error: n1: task 0: Killed, out of memory", None),
     ],
@@ -166,6 +170,29 @@ def test_slurms_own_words_in_the_log_are_understood(lines: str, state: str | Non
     log.write_text(f"task 3 of g-x, start 1 on n1\n{lines}\n")
     found = read_termination(log)
     assert (found.state if found else None) == state
+
+
+@pytest.mark.parametrize(
+    ("job", "changes", "state"),
+    [
+        (None, {}, "FAILED"),
+        (None, {"accounted": _job("CANCELLED")}, "CANCELLED"),
+        (_job("CANCELLED"), {}, "CANCELLED"),
+        (None, {"cancelled": True}, "CANCELLED"),
+        (_job("FAILED"), {}, "FAILED"),
+    ],
+    ids=["nobody knows", "accounting", "queue", "by command", "queue says otherwise"],
+)
+def test_killed_run_is_cancelled_only_if_somebody_says_so(
+    job: Job | None, changes: dict[str, Any], state: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "task 3 of g-x, start 1 on n1\n"
+        "slurmstepd-n5: error: *** STEP 25.0 ON n5 CANCELLED AT 2026-03-04T11:00:00 ***\n"
+        "srun: error: n5: task 0: Killed\n"
+    )
+    assert judge(RunProgress(last_attempt=_attempt()), _task(job, log, **changes)).state == state
 
 
 def test_words_about_earlier_attempts_do_not_count(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
 
+SERVICES = ClusterFile().service_resources()
+
 
 def _configs(count: int, **changes: object) -> list[RunConfig]:
     return [resolve({}, {"seed": seed, **changes}, "a test") for seed in range(count)]
@@ -33,7 +35,7 @@ def _parts(
     needed |= {"data": list(unprepared)} if unprepared else {}
     cached = JOB_KINDS["cache"].needed_for(configs, Results(Path("nowhere")))
     needed |= {"cache": cached} if cached else {}
-    return plan_chain([ResourceGroup(configs, Resources(**asked))], needed, file, most_tasks)
+    return plan_chain([ResourceGroup(configs, Resources(**asked))], needed, file.service_resources(), most_tasks)
 
 
 def test_training_is_followed_by_the_report() -> None:
@@ -91,7 +93,7 @@ def test_sbatch_is_told_everything(tmp_path: Path) -> None:
         sbatch={"reservation": "course"},
         setup=["module load cuda"],
     )
-    part, _ = plan_chain([ResourceGroup(_configs(5), asked)], {"report": []}, ClusterFile(), 1000)
+    part, _ = plan_chain([ResourceGroup(_configs(5), asked)], {"report": []}, SERVICES, 1000)
     options, command = _options(Results(tmp_path), part, "afterok:9")
     assert options["array"] == "0-4%2"
     assert options["dependency"] == "afterok:9"
@@ -114,7 +116,7 @@ def test_what_is_not_configured_is_left_to_the_site(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("gres", ["shard:2", "gpu:1g.10gb:1"])
 def test_a_part_of_a_gpu_is_asked_for_instead_of_a_whole_one(tmp_path: Path, gres: str) -> None:
-    part, _ = plan_chain([ResourceGroup(_configs(1), Resources(gres=gres))], {"report": []}, ClusterFile(), 1000)
+    part, _ = plan_chain([ResourceGroup(_configs(1), Resources(gres=gres))], {"report": []}, SERVICES, 1000)
     options, _ = _options(Results(tmp_path), part)
     assert options["gres"] == gres
     assert "gpus-per-node" not in options
@@ -128,7 +130,7 @@ def test_report_is_no_array(tmp_path: Path) -> None:
 
 def test_only_the_job_that_ends_the_grid_tells_somebody() -> None:
     groups = [ResourceGroup(_configs(1), Resources())]
-    training, report = plan_chain(groups, {"report": []}, ClusterFile(notify=["mail", "me"]), 1000)
+    training, report = plan_chain(groups, {"report": []}, SERVICES, 1000, ["mail", "me"])
     assert (training.notify, report.notify) == ([], ["mail", "me"])
 
 

@@ -86,11 +86,11 @@ class Stage:
             "time_minutes": 10,
             "sbatch": {} if self.reports else {"hold": True},
         }
-        self._write("cluster.yaml", {"defaults": _RESOURCES | changes, "cache": {}, "report": report})
+        self.write("cluster.yaml", {"defaults": _RESOURCES | changes, "cache": {}, "report": report})
 
     def write_grid(self, **parameters: Sequence[Any]) -> None:
         """The grid: values by the parameter's name, with `__` for dots."""
-        base = self._write("base.yaml", BASE)
+        base = self.write("base.yaml", BASE)
         grid = {
             "name": self.name,
             "description": "Does it survive?",
@@ -99,7 +99,7 @@ class Stage:
             "parameters": {name.replace("__", "."): {"values": list(values)} for name, values in parameters.items()},
             "command": ["python", "-m", "sentiment", "train", str(base), "${args_no_hyphens}"],
         }
-        self._write(f"{self.name}.yaml", grid)
+        self.write(f"{self.name}.yaml", grid)
 
     def run(self, *arguments: str, expect: int | None = 0) -> str:
         """`python -m jobs ...`; what it printed."""
@@ -158,7 +158,8 @@ class Stage:
             seconds,
         )
 
-    def _write(self, name: str, value: Any) -> Path:
+    def write(self, name: str, value: Any) -> Path:
+        """A YAML file in its folder."""
         with open(self.folder / name, "w", encoding="utf-8") as file:
             YAML(typ="safe").dump(value, file)
         return self.folder / name

@@ -2,6 +2,7 @@
 
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import DIVERGES, SHORT, Stage
+from tests.slurm.trivial import write_trivial_cluster
 
 
 @scenario
@@ -59,6 +60,21 @@ def test_run_that_gets_nowhere_in_its_time_is_given_up(stage: Stage) -> None:
     stage.wait(lambda: stage.states() == {run.run_id: "FAILED"}, "the end")
     assert "NoProgressError: its time ended 2 times in a row without a step of progress" in stage.rows()[0]["reason"]
     assert "rerun with more time" in stage.run("status", expect=1)
+
+
+@scenario
+def test_report_that_fails_is_told_and_made_again(stage: Stage) -> None:
+    write_trivial_cluster(stage, report={"setup": ["exit 7"]})
+    stage.write_grid(seed=[1, 2])
+    stage.submit()
+    stage.wait(lambda: "report: FAILED" in stage.run("status", expect=None), "the report's end")
+    stage.wait(lambda: set(stage.states().values()) == {"COMPLETED"}, "both results")
+    stage.run("status", expect=1)
+    write_trivial_cluster(stage)
+    assert "0 of 2 runs submitted\n  report job" in stage.rerun()
+    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=None), "the second report's end")
+    stage.run("status", expect=0)
+    assert "nothing to submit" in stage.rerun()
 
 
 @scenario

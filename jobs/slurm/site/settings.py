@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 # What Slurm assumes where slurm.conf does not say: seconds, and tasks of an array.
-_DEFAULTS = {"AuthInfo": 120, "KillWait": 30, "MaxArraySize": 1001, "MinJobAge": 300, "SlurmdTimeout": 300}
+_DEFAULTS = {
+    "AuthInfo": 120,
+    "KillWait": 30,
+    "MaxArraySize": 1001,
+    "MaxJobCount": 10_000,
+    "MinJobAge": 300,
+    "SlurmdTimeout": 300,
+}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobs.slurm.commands import ask
 from jobs.slurm.resources import Gres, Resources, parse_gres
-from jobs.slurm.slurm_settings import Finding
+from jobs.slurm.site.settings import Finding
 
 _UNLIMITED = ("UNLIMITED", "INFINITE", "NONE")
 

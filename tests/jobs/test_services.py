@@ -1,0 +1,114 @@
+"""Jobs other than training: what a new one gets if the last had too little, and a report that was not written."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jobs.code_choice import WantedRun
+from jobs.job_kinds import KindName
+from jobs.slurm.chain import describe
+from jobs.slurm.commands import Job
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.launcher import plan_jobs
+from jobs.slurm.resources import Resources
+from jobs.slurm.sbatch import directives
+from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.status.grid_status import read_grid_status
+from sentiment.config_file import resolve
+from sentiment.files import write_json
+from sentiment.records import Failure
+from sentiment.run_dir import Results
+from tests.jobs.grid_files import write_yaml
+from tests.jobs.test_status import PLAN, _row, queued, submitted
+
+HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
+OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def _service(results: Results, kind: KindName) -> SubmissionDir:
+    folder = write_intent(new_submission(results, "g", PlannedJob(kind, [[]], [], HAD, 1), 90, None), [])
+    folder.accept("6")
+    return folder
+
+
+def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Resources:
+    """What the next job of a kind gets, of a grid whose tweets are not prepared and whose runs read vectors."""
+    config = resolve({}, {"data.source": str(tweets), "elmo.model": "tiny"}, "a test")
+    values = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
+    cluster = write_yaml(results.root.parent / "cluster.yaml", values)
+    run = WantedRun(_row("FAILED", run_id=config.run_id), config, None)
+    planned = plan_jobs([run], results, cluster, "g", jobs)
+    return next(job.resources for job in planned if job.kind == kind)
+
+
+@pytest.mark.parametrize("kind", ["data", "cache", "report"])
+@pytest.mark.parametrize(
+    ("state", "minutes", "memory"),
+    [("TIMEOUT", 80, 2), ("OUT_OF_MEMORY", 20, 6), ("FAILED", 20, 2), ("COMPLETED", 20, 2), ("RUNNING", 20, 2)],
+)
+def test_job_that_had_too_little_gets_more_of_it(
+    results: Results, tweets_file: Path, kind: KindName, state: str, minutes: int, memory: float
+) -> None:
+    folder = _service(results, kind)
+    job = queued(folder, 0 if folder.submission.job_kind.is_array else None, "None", state)
+    given = _next(results, tweets_file, GridJobs([folder], [job]), kind)
+    assert (given.time_minutes, given.memory_gb) == (minutes, memory)
+
+
+def test_job_that_the_queue_has_forgotten_is_judged_by_its_log_and_by_what_it_wrote(
+    results: Results, tweets_file: Path
+) -> None:
+    folder = _service(results, "data")
+    jobs = GridJobs([folder], [])
+    assert _next(results, tweets_file, jobs, "data").memory_gb == 2
+    (folder.logs / "6_0_0_log.out").write_text(OUT_OF_MEMORY)
+    assert _next(results, tweets_file, GridJobs([folder], []), "data").memory_gb == 6
+    failure = Failure(job="6_0", time="", error="NoProgressError", reason="its time ended 3 times", traceback="")
+    write_json(folder.failure_file(0), failure.model_dump(mode="json"))
+    assert _next(results, tweets_file, GridJobs([folder], []), "data").time_minutes == 80
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "failed"),
+    [
+        ("FAILED", "", True),
+        ("TIMEOUT", "", True),
+        ("COMPLETED", "", False),
+        ("PENDING", "", False),
+        ("CANCELLED", "", False),
+        (None, "", False),
+        (None, "srun: error: n1: task 0: Exited with exit code 1\n", True),
+        (None, "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO TIME LIMIT ***\n", True),
+        (None, "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***\n", False),
+    ],
+)
+def test_report_that_failed_is_missing_and_told(results: Results, state: str | None, log: str, failed: bool) -> None:
+    training, report = submitted(results, "train", "7", ["run-0"]), submitted(results, "report", "10", [])
+    (report.logs / "10_0_log.out").write_text(log)
+    queue: list[Job] = [queued(report, None, "None", state)] if state else []
+    jobs = GridJobs([training, report], queue)
+    assert jobs.lacks_final_job is failed
+    assert read_grid_status(results, PLAN, jobs).final_failed is failed
+
+
+def test_report_is_not_missed_that_a_command_cancelled(results: Results) -> None:
+    training, report = submitted(results, "train", "7", ["run-0"]), submitted(results, "report", "10", [])
+    report.cancel([0])
+    jobs = GridJobs([training, report], [queued(report, None, "None", "FAILED")])
+    assert not jobs.lacks_final_job
+
+
+def test_warning_does_not_end_the_job_that_writes_the_report(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    job = PlannedJob("report", [[]], [], Resources(), 1)
+    words = shlex.split(directives(describe(results, "g", job, None))[-1])
+    guard = words[words.index("sh") : words.index("-m") - 2]
+    done = subprocess.run([*guard, "sh", "-c", "kill -USR1 $$; kill -USR2 $$; echo lives"], capture_output=True)
+    assert done.stdout == b"lives\n"
