@@ -12,10 +12,9 @@ from sentiment.data.tables.lines import CutLine, read_lines
 from sentiment.data.tables.rows import LabelReader, Refusal, Rows
 from sentiment.errors import DataError
 
-READING = 2
-"""Raised whenever the same bytes would give other records; a part of a corpus's fingerprint."""
-
 UNCLOSED = "a quote opens that is not properly closed"
+# Raised whenever files with quoted fields that span lines are read as other records.
+_READING = "2"
 _SPANNED_LINES = 250
 _SPANNED_CHARACTERS = 1 << 20
 
@@ -27,6 +26,19 @@ class DelimitedRecord(NamedTuple):
     fields: list[str]
     lines: int = 1
     """How many lines it spans."""
+
+
+def reading_of(path: Path, delimiter: str) -> str:
+    """What identifies how a file's lines become records, besides its bytes: a part of a corpus's fingerprint.
+
+    It is empty, as in earlier versions, if no quoted field spans lines, which is where these read other records.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    records = delimited_records(read_lines(path), delimiter)
+    spans = any(one.reason == UNCLOSED if isinstance(one, Refusal) else one.lines > 1 for one in records)
+    return _READING if spans else ""
 
 
 def read_delimited(path: Path, delimiter: str, config: ColumnConfig, labels: LabelReader) -> Rows:

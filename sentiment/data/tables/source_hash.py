@@ -1,4 +1,4 @@
-"""The SHA-256 of a source file, remembered until the file changes, so that opening a prepared corpus reads no data."""
+"""What is known of a source file, remembered until it changes, so that opening a prepared corpus reads no data."""
 
 import json
 import time
@@ -17,7 +17,16 @@ _SETTLED_NS = 2_000_000_000
 
 
 def source_sha256(path: Path, results: Results) -> str:
-    """The SHA-256 of a file; the remembered one if path, size and modification time are unchanged.
+    """The SHA-256 of a file, as `remembered`."""
+    return remembered(path, results, "sha256", lambda file: sha256_of(file))
+
+
+def remembered(path: Path, results: Results, name: str, find_out: Callable[[Path], str]) -> str:
+    """A fact about a file; the remembered one if path, size and modification time are unchanged.
+
+    Args:
+        name: of the fact, in the memory.
+        find_out: reads the file.
 
     Raises:
         DataError: the file is missing or unreadable.
@@ -25,16 +34,18 @@ def source_sha256(path: Path, results: Results) -> str:
     with translated_errors(path):
         path = path.resolve(strict=True)
         before = path.stat()
-        entry = {"size": before.st_size, "mtime_ns": before.st_mtime_ns}
+        entry: dict[str, Any] = {"size": before.st_size, "mtime_ns": before.st_mtime_ns}
         memory = results.root / "data" / "source_hashes.json"
         known = _read(memory)
-        found = known.get(str(path))
-        if isinstance(found, dict) and found.items() >= entry.items() and isinstance(found.get("sha256"), str):
-            return str(found["sha256"])
-        sha256 = sha256_of(path)
+        former = known.get(str(path))
+        if isinstance(former, dict) and former.items() >= entry.items():
+            entry = former
+        if isinstance(fact := entry.get(name), str):
+            return fact
+        fact = find_out(path)
     if time.time_ns() - before.st_mtime_ns > _SETTLED_NS:
-        _remember(memory, known | {str(path): entry | {"sha256": sha256}})
-    return sha256
+        _remember(memory, known | {str(path): entry | {name: fact}})
+    return fact
 
 
 class UnchangedFile:

@@ -6,10 +6,10 @@ from pathlib import Path
 from sentiment.config import DataConfig
 from sentiment.data.data_source import TABLE, DataSource, OpenedSource, TweetFile, source_choices
 from sentiment.data.tables import sentiment140
-from sentiment.data.tables.delimited import READING, read_delimited
+from sentiment.data.tables.delimited import read_delimited, reading_of
 from sentiment.data.tables.named_fields import read_json_lines, read_parquet
 from sentiment.data.tables.rows import LabelReader
-from sentiment.data.tables.source_hash import UnchangedFile, source_sha256
+from sentiment.data.tables.source_hash import UnchangedFile, remembered, source_sha256
 from sentiment.errors import DataError
 from sentiment.run_dir import Results
 
@@ -51,7 +51,8 @@ class TableSource(DataSource):
         labels = LabelReader.from_config(config.labels, str(path))
         if form in DELIMITERS:
             read = partial(read_delimited, path, DELIMITERS[form], config.columns, labels)
-            form = f"{form} {READING}"
+            reading = remembered(path, results, "reading", lambda file: reading_of(file, DELIMITERS[form]))
+            form = f"{form} {reading}".rstrip()
         else:
             read = partial({"jsonl": read_json_lines, "parquet": read_parquet}[form], path, config.columns, labels)
         return OpenedSource(TABLE, TweetFile(str(path), sha256, form, partial(unchanged.rows, read)))
