@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from sentiment.config.section import PositiveFloat, PositiveInt, Probability, Section
+from sentiment.config.section import PositiveFloat, Probability, Section, Size
 
 CellName = Literal["lstm", "gru"]
 PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
@@ -17,7 +17,7 @@ ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "tiny")
 class EmbeddingConfig(Section):
     """Token vectors that are learned with the model."""
 
-    size: PositiveInt = 100
+    size: Size = 100
     """Numbers per token."""
     initial_std: PositiveFloat = 0.1
     """Standard deviation of the initial random vectors; the larger it is, the slower they change relatively."""
@@ -73,9 +73,9 @@ class ElmoConfig(Section):
 class AttentionConfig(Section):
     """Structured self-attention (Lin et al. 2017) on states H: A = softmax(W2 tanh(W1 H^T)) weights r means A H."""
 
-    d_a: PositiveInt = 10
+    d_a: Size = 10
     """Units of its hidden layer."""
-    r: PositiveInt = 5
+    r: Size = 5
     """Number of hops, that is, of distributions over the tokens."""
     penalty: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the mean of ||A A^T - I||^2 (Frobenius norm) in the loss, which makes hops differ."""
@@ -88,7 +88,7 @@ class ModelConfig(Section):
     """`feed_forward` pools the token vectors themselves; `rnn` pools the states of a recurrent network."""
     cell: CellName = "lstm"
     """Of the recurrent network, see `sentiment.models.rnn`."""
-    hidden_size: PositiveInt = 64
+    hidden_size: Size = 64
     """Units per layer and direction."""
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     bidirectional: bool = True

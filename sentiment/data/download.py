@@ -1,6 +1,7 @@
 """Fetches a known file over HTTP: resumes a partial download, and puts only the expected file in place."""
 
 import http.client
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from sentiment.files import sha256_of
 _TIMEOUT_SECONDS = 30
 _ATTEMPTS = 3
 _BLOCK = 1 << 18
+_RATE_SECONDS = 30.0
+_LEAST_RATE = 1_000
 _RANGE_NOT_SATISFIABLE = 416
 
 
@@ -98,10 +101,35 @@ def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> None:
         with open(part, "ab" if continues else "wb") as file:
             done = start if continues else 0
             # One byte more than expected shows that it is another file.
-            while done <= remote.size and (block := response.read(_BLOCK)):
+            rate = _Rate()
+            while done <= remote.size and (block := response.read1(_BLOCK)):
                 file.write(block)
                 done += len(block)
                 progress(f"fetching {remote.name}", done, remote.size)
+                rate.count(len(block))
+
+
+class _Rate:
+    """Watches that a server sends at all; one that trickles would keep a download going for days."""
+
+    def __init__(self) -> None:
+        self._since, self._bytes = time.monotonic(), 0
+
+    def count(self, received: int) -> None:
+        """Add bytes.
+
+        Raises:
+            TimeoutError: the last half minute brought too few.
+        """
+        self._bytes += received
+        seconds = time.monotonic() - self._since
+        if seconds < _RATE_SECONDS:
+            return
+        if self._bytes < _LEAST_RATE * seconds:
+            raise TimeoutError(
+                f"sent {self._bytes:,} bytes in {seconds:.0f} s; at least {_LEAST_RATE:,} a second are expected"
+            )
+        self._since, self._bytes = time.monotonic(), 0
 
 
 def _is(remote: Remote, path: Path) -> bool:

@@ -1,5 +1,6 @@
 """ELMo models by name: where they are published, and how their files are fetched, found and checked."""
 
+import http.client
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ TINY = "tiny"
 """Name of a model of random numbers, for tests and demonstrations."""
 
 _TIMEOUT_SECONDS = 30
+_LARGEST_FILE = 10_000_000_000
 
 
 @dataclass(frozen=True)
@@ -223,10 +225,11 @@ def _size(file: str, urls: Sequence[str], folder: Path) -> int:
         request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # from our own list of servers
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-                if length := response.headers.get("Content-Length"):
-                    return int(length)
-                failures.append(f"{url}: the server does not tell the size")
-        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+                length = response.headers.get("Content-Length", "")
+            if length.isdecimal() and 0 < int(length) <= _LARGEST_FILE:
+                return int(length)
+            failures.append(f"{url}: tells {length[:40]!r} as the size; 1 to {_LARGEST_FILE:,} bytes are expected")
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             failures.append(f"{url}: {error}")
     tried = "\n  ".join(failures)
     raise DownloadError(

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from sentiment.elmo.encoder.characters import CHARACTER_KINDS, CHARACTERS
 from sentiment.errors import ElmoError
@@ -18,6 +18,15 @@ GATES = 4
 _MOST_BYTES = 1_000_000
 
 
+# Far above all published models, so that a wrong number is refused before anything is made of it.
+Size = Annotated[int, Field(ge=1, le=65_536)]
+"""Of a vector."""
+Width = Annotated[int, Field(ge=1, le=CHARACTERS)]
+"""Of a filter, in characters."""
+Depth = Annotated[int, Field(ge=1, le=64)]
+"""Of a stack of layers."""
+
+
 class _Part(BaseModel):
     # Files of training runs have many more fields, which say nothing about the encoder.
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -26,16 +35,16 @@ class _Part(BaseModel):
 class CharacterEmbedding(_Part):
     """The learned vector of a byte or mark."""
 
-    dim: PositiveInt
+    dim: Size
 
 
 class CharacterCnn(_Part):
     """The network that turns the characters of a token into a vector."""
 
     embedding: CharacterEmbedding
-    filters: Annotated[tuple[tuple[Annotated[int, Field(ge=1, le=CHARACTERS)], PositiveInt], ...], Field(min_length=1)]
+    filters: Annotated[tuple[tuple[Width, Size], ...], Field(min_length=1, max_length=64)]
     """Width in characters and number of filters of that width."""
-    n_highway: Annotated[int, Field(ge=0)]
+    n_highway: Annotated[int, Field(ge=0, le=64)]
     activation: Literal["relu", "tanh"]
     max_characters_per_token: Annotated[int, Field(ge=CHARACTERS, le=CHARACTERS)]
     # 261 in options of bilm-tf's training, which do not count the kind for "no token"; 262 in published files.
@@ -50,11 +59,11 @@ class CharacterCnn(_Part):
 class Lstm(_Part):
     """The LSTM layers; all have the same sizes, in both directions."""
 
-    dim: PositiveInt
+    dim: Size
     """Cells per layer and direction."""
-    projection_dim: PositiveInt
+    projection_dim: Size
     """Size of the recurrent state of one direction, and of its half of a vector."""
-    n_layers: PositiveInt
+    n_layers: Depth
     cell_clip: PositiveFloat | None
     """Largest absolute value of a cell; None: no limit."""
     proj_clip: PositiveFloat | None

@@ -14,6 +14,8 @@ RANDOM_SEED = "random_seed"
 """Attribute of files that hold random numbers instead of a trained model."""
 
 _FORGET_BIAS = 1.0
+# Weights hardly shrink when they are compressed; a file that claims more is damaged or made to fill the memory.
+_LARGEST_COMPRESSION = 100
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,10 @@ def random_seed(path: Path) -> int | None:
         ElmoError: the file is missing or damaged.
     """
     with _opened(path) as file:
-        return int(file.attrs[RANDOM_SEED]) if RANDOM_SEED in file.attrs else None
+        try:
+            return int(file.attrs[RANDOM_SEED]) if RANDOM_SEED in file.attrs else None
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            raise ElmoError(f"{path}: attribute {RANDOM_SEED} is no whole number: {error}") from None
 
 
 def read_weights(path: Path, options: ElmoOptions) -> Weights:
@@ -111,6 +116,7 @@ def _opened(path: Path) -> h5py.File:
 def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> h5py.Dataset:
     wanted = f"the options say {shape}; do options and weights belong together?"
     try:
+        _refuse_links(file, name, path)
         dataset = file.get(name)
     except (KeyError, OSError, RuntimeError) as error:
         raise ElmoError(f"{path}: dataset {name} cannot be opened, the file is damaged: {error}") from None
@@ -120,7 +126,25 @@ def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> 
         raise ElmoError(f"{path}: dataset {name} has shape {dataset.shape}, {wanted}")
     if dataset.dtype.kind != "f":
         raise ElmoError(f"{path}: dataset {name} has type {dataset.dtype}, floating point numbers are needed")
+    if dataset.external or dataset.is_virtual:
+        raise ElmoError(f"{path}: dataset {name} stands in another file; only what the file itself holds is read")
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > _LARGEST_COMPRESSION * stored:
+        raise ElmoError(
+            f"{path}: dataset {name} would fill {dataset.nbytes:,} bytes, but the file holds {stored:,} of them"
+        )
     return dataset
+
+
+def _refuse_links(file: h5py.File, name: str, path: Path) -> None:
+    """Refuse a dataset that is reached through a link, which can lead into any file of this machine."""
+    parts = name.split("/")
+    for length in range(1, len(parts) + 1):
+        link = file.get("/".join(parts[:length]), getlink=True)
+        if link is None:
+            return
+        if not isinstance(link, h5py.HardLink):
+            raise ElmoError(f"{path}: {'/'.join(parts[:length])} is a link; only what the file itself holds is read")
 
 
 def _own_layout(arrays: Mapping[str, np.ndarray], options: ElmoOptions) -> Weights:

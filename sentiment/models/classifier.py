@@ -72,6 +72,13 @@ class Classifier(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
+def count_weights(config: RunConfig, vocabulary_size: int, elmo_size: int | None = None) -> int:
+    """How many weights `build_classifier` would make; takes no memory, and no numbers from torch's generator."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        model = build_classifier(config, vocabulary_size, elmo_size=elmo_size)
+    return sum(weights.numel() for weights in model.parameters())
+
+
 def build_classifier(
     config: RunConfig,
     vocabulary_size: int,

@@ -12,11 +12,12 @@ from sentiment.code_version import describe_other, running_code
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
+from sentiment.elmo.cache.placement import available_ram
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.lock import ProcessLock
 from sentiment.models.baseline import Baseline
-from sentiment.models.classifier import Classifier, build_classifier
+from sentiment.models.classifier import Classifier, build_classifier, count_weights
 from sentiment.records import ElmoRecord
 from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints
@@ -28,6 +29,8 @@ from sentiment.training.preparing import TrainingData, prepare_data
 from sentiment.training.provenance import AttemptRecord
 from sentiment.training.stop import Stop, StoppedError
 from sentiment.training.trainer import Trainer
+
+_BYTES_PER_WEIGHT = 4
 
 
 def run_experiment(run: RunContext) -> Stop | None:
@@ -184,12 +187,23 @@ def _suits_code(run: RunContext, state: dict[str, Any]) -> bool:
 
 
 def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: ModelFiles | None) -> Classifier:
+    elmo_size = elmo_model.options.vector_size if elmo_model else None
+    _refuse_too_large(count_weights(run.config, len(vocabulary), elmo_size))
     embedding, vectors = run.config.embedding, None
     if embedding.pretrained is not None:
         vectors, found = load_vectors(Path(embedding.pretrained), vocabulary, embedding.size, run.config.seed)
         run.console.say(f"{embedding.pretrained}: has vectors for {found} of {len(vocabulary)} types")
-    elmo_size = elmo_model.options.vector_size if elmo_model else None
     return build_classifier(run.config, len(vocabulary), vectors, elmo_size)
+
+
+def _refuse_too_large(weights: int) -> None:
+    """Refuse a model that cannot even be made here; how much training it takes depends on batch and device."""
+    needed, there = weights * _BYTES_PER_WEIGHT, available_ram()
+    if there and needed > there:
+        raise MemoryExhaustedError(
+            f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {there:,} left; a "
+            "smaller model.hidden_size or embedding.size may fit"
+        )
 
 
 def _remove_leftovers(folder: Path) -> None:

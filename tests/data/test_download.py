@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sentiment.data import download as download_module
 from sentiment.data.download import Remote, download
 from sentiment.errors import DownloadError
 
@@ -136,6 +137,24 @@ def test_a_wrong_file_in_its_place_is_named_and_left_alone(remote: Make, tmp_pat
     with pytest.raises(DownloadError, match=r"file\.zip: is not the expected file .*delete it"):
         download(remote(), tmp_path)
     assert (tmp_path / "file.zip").read_bytes() == b"mine"
+
+
+def test_a_server_that_trickles_is_given_up_and_the_least_rate_is_told(
+    server: Server, remote: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "_RATE_SECONDS", 0.0)
+    monkeypatch.setattr(download_module, "_LEAST_RATE", 10**12)
+    with pytest.raises(DownloadError, match=r"sent [\d,]+ bytes in 0 s; at least 1,000,000,000,000 a second"):
+        download(remote(), tmp_path)
+
+
+def test_progress_is_told_for_what_has_arrived_and_not_only_for_whole_blocks(
+    server: Server, remote: Make, tmp_path: Path
+) -> None:
+    server.cut = [10]
+    seen: list[int] = []
+    download(remote(), tmp_path, lambda _what, done, _total: seen.append(done))
+    assert seen[0] == 10
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(remote: Make, tmp_path: Path) -> None:

@@ -312,6 +312,43 @@ def test_damaged_plan_is_an_error_that_says_what_to_do(
     filled(_again(cache, corpus, model))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("plan.json", "[]"),
+        ("plan.json", "{}"),
+        ("plan.json", '{"types": "x"}'),
+        ("plan.json", '{"types": 1}'),
+        ("top.json", "[]"),
+        ("top.json", '{"0": []}'),
+        ("top.json", '{"0": {"size": "x"}}'),
+        ("top.json", "[" * 100_000),
+    ],
+)
+def test_odd_records_are_damage_like_any_other(
+    cache: VectorCache, corpus: Corpus, model: ModelFiles, name: str, content: str
+) -> None:
+    filled(cache)
+    (cache.folder.path / name).write_text(content)
+    with pytest.raises(ElmoError, match="delete") as caught:
+        _again(cache, corpus, model).is_complete(LAYERS)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("name", ["tweet_of_row", "offsets", "token_types"])
+@pytest.mark.parametrize("value", [-1, 10**6])
+def test_plan_that_refers_to_what_is_not_there_is_damaged(
+    cache: VectorCache, corpus: Corpus, model: ModelFiles, name: str, value: int
+) -> None:
+    filled(cache)
+    path = cache.folder.path / f"{name}.npy"
+    array = np.load(path)
+    array[1] = value
+    np.save(path, array)
+    with pytest.raises(ElmoError, match="plan of the cache is damaged"):
+        _again(cache, corpus, model).is_complete(LAYERS)
+
+
 def test_layers_of_a_configuration() -> None:
     assert layers_of(config(layers="mix")) == LAYERS
     assert layers_of(config(layers="token")) == ("token",)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentiment.errors import MemoryExhaustedError, RunDirError
+from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.run_dir import Results, RunDir
+from sentiment.training import experiment as experiment_module
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 
@@ -51,3 +52,15 @@ def test_baseline_of_a_handful_of_tweets_takes_words_that_occur_once(tmp_path: P
     result = run.run_dir.read_result()
     assert result is not None
     assert result.baseline_settings["min_df"] == 1
+
+
+@pytest.mark.parametrize("field", ["model__hidden_size", "embedding__size"])
+def test_model_that_no_memory_holds_is_refused_with_its_bytes(
+    experiment: MakeExperiment, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment_module, "available_ram", lambda: 10**8)
+    run = experiment(**{field: 1_000_000})
+    with pytest.raises(MemoryExhaustedError, match=r"the model has [\d,]+ weights, which take [\d,]+ bytes, and this"):
+        run.attempt()
+    with pytest.raises(ConfigError, match="less than or equal to 1000000"):
+        experiment(**{field: 1_000_001})

@@ -67,11 +67,13 @@ class CacheFolder:
         try:
             types = json.loads((self.path / _PLAN_FILE).read_bytes())["types"]
             arrays = {name: np.load(self.path / f"{name}.npy", mmap_mode="r") for name in _PLAN_ARRAYS}
+            plan = CachePlan(**arrays, types=types)
+            plan.check()
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ElmoError(f"{self.path}: the plan of the cache is damaged ({error}); delete the folder") from None
-        return CachePlan(**arrays, types=types)
+        return plan
 
     def write_shard(self, part: CachePart, shard: int, vectors: npt.NDArray[Any], notes: dict[str, float]) -> None:
         """Write a shard and then its record.
@@ -93,6 +95,8 @@ class CacheFolder:
             record: dict[str, Any] | None = self._records(part).get(str(shard))
             if record is None:
                 record = _read_json(self._record_file(part, shard))
+            if not _is_record(record):
+                raise ElmoError(f"{self.part_file(part)}: has no valid record of shard {shard}; {_AGAIN}")
             if self.shard_file(part, shard).stat().st_size == record["size"]:
                 return record
         return None
@@ -184,7 +188,13 @@ def _stamp(path: Path) -> dict[str, int]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
-    except ValueError as error:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise ElmoError(f"{path}: is damaged ({error}); {_AGAIN}") from None
+    if not isinstance(value, dict):
+        raise ElmoError(f"{path}: is damaged (no JSON object); {_AGAIN}")
     return value
+
+
+def _is_record(record: Any) -> bool:
+    return isinstance(record, dict) and isinstance(record.get("size"), int) and isinstance(record.get("sha256"), str)

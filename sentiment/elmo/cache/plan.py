@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,24 @@ class CachePlan:
     types: int
     """Number of types, the distinct tokens of the corpus."""
 
+    def check(self) -> None:
+        """Check that all numbers refer to something.
+
+        Raises:
+            ValueError: says which do not.
+        """
+        for name in ("tweet_of_row", "offsets", "token_types"):
+            array = getattr(self, name)
+            if array.ndim != 1 or array.dtype.kind != "i":
+                raise ValueError(f"{name} has {array.ndim} dimensions of {array.dtype}, one of whole numbers is needed")
+        if not isinstance(self.types, int) or not _within(self.token_types, self.types):
+            raise ValueError(f"token_types holds numbers that are not below types = {self.types!r}")
+        ends = self.offsets[:1].tolist(), self.offsets[-1:].tolist()
+        if ends != ([0], [self.tokens]) or not (np.diff(self.offsets) >= 0).all():
+            raise ValueError(f"offsets do not rise from 0 to {self.tokens:,}")
+        if not _within(self.tweet_of_row, len(self.offsets) - 1):
+            raise ValueError("tweet_of_row holds numbers of no tweet")
+
     @property
     def tokens(self) -> int:
         """Number of tokens of all distinct tweets."""
@@ -52,6 +71,10 @@ class CachePlan:
     def token_span(self, tweets: Span) -> Span:
         """The range of tokens of a range of tweets."""
         return int(self.offsets[tweets[0]]), int(self.offsets[tweets[1]])
+
+
+def _within(numbers: npt.NDArray[Any], bound: int) -> bool:
+    return not len(numbers) or bool(numbers.min() >= 0 and numbers.max() < bound)
 
 
 def plan_cache(corpus: Corpus) -> CachePlan:
