@@ -85,6 +85,7 @@ def _result(
         checkpoint_seconds=trainer.save_seconds,
         weights_sha256=weights_sha256(trainer.early_stopping.best_weights),
         metrics_sha256=sha256_of(run.run_dir.metrics_file),
+        files_sha256={path.name: sha256_of(path) for path in run.run_dir.hashed_files if path.exists()},
     )
 
 
