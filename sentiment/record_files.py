@@ -1,6 +1,7 @@
 """Records and rows of logs as they stand in files: whatever is in a file, it is valid or named as damaged."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 
 from sentiment.errors import RunDirError
 from sentiment.files import open_named, read_named
-from sentiment.records import SCHEMA_VERSION, Metrics, Record
+from sentiment.records import PARTS, SCHEMA_VERSION, Record
 
 R = TypeVar("R", bound=Record)
 
@@ -73,14 +74,11 @@ def check_log_row(row: Any) -> dict[str, Any]:
     for name in ("step", "epoch"):
         if type(fields.get(name)) is not int or fields[name] < 0:
             raise ValueError(f"{name} is {fields.get(name)!r}, not a whole number")
-    if fields.get("kind") == "epoch":
-        for part in ("train", "validation"):
-            try:
-                Metrics.model_validate(fields.get(part))
-            except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(map(str, (part, *first["loc"])))
-                raise ValueError(f"{place} of epoch {fields['epoch']} is not valid: {first['msg']}") from None
+    for part in PARTS:
+        for name, score in _object(fields.get(part, {})).items():
+            most = math.inf if name in ("n", "loss") else 1
+            if not isinstance(score, int | float) or not 0 <= score <= most or math.isinf(score):
+                raise ValueError(f"{part}.{name} after step {fields['step']} is {score!r}")
     return fields
 
 

@@ -100,7 +100,8 @@ class Failure(Record):
     schema_version: int = SCHEMA_VERSION
     job: str | None
     """As in `Attempt`."""
-    time: Moment
+    time: str
+    """ISO 8601, UTC."""
     error: str
     """The name of the exception."""
     reason: str

@@ -169,7 +169,7 @@ class RunDir:
     @property
     def hashed_files(self) -> tuple[Path, ...]:
         """Those whose checksums the result holds, where they exist."""
-        return self.vocabulary_file, self.predictions_file, self.attention_file
+        return self.vocabulary_file, self.metrics_file, self.predictions_file, self.attention_file
 
     @property
     def completed(self) -> bool:

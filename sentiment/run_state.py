@@ -114,8 +114,9 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     """
     progress = RunProgress()
     try:
-        run = read_whole(run_dir) if run_dir.config_file.exists() or run_dir.result_file.exists() else None
-        record, result = (run.record, run.result) if run else (run_dir.read_record(), None)
+        record, result = run_dir.read_record(), run_dir.read_result()
+        if (record or not result) and run_dir.config_file.is_file():
+            read_whole(run_dir)
         if record and record.attempts:
             progress = replace(progress, attempts=len(record.attempts), last_attempt=record.attempts[-1])
         if result:

@@ -9,6 +9,9 @@ from sentiment.errors import RunDirError
 from sentiment.record_files import check_log_row
 from sentiment.whole_run import check_file
 
+_PARTS = ("train", "validation")
+_METRICS = ("loss", "accuracy", "precision", "recall", "f1")
+
 
 @dataclass(frozen=True)
 class LearningCurve:
@@ -40,7 +43,8 @@ def read_curve(run: CompletedRun) -> LearningCurve:
     try:
         rows = [check_log_row(row) for row in run.run_dir.read_metrics()]
         curve = LearningCurve(run, [row for row in rows if row.get("kind") == "epoch"])
-    except ValueError as error:
+        _ = [row[part][name] for row in curve.epochs for part in _PARTS for name in _METRICS]
+    except (ValueError, KeyError) as error:
         raise RunDirError(f"{path}: is damaged: {error}") from None
     if not curve.epochs:
         raise RunDirError(f"{path}: holds no epoch")
