@@ -403,3 +403,12 @@ def test_file_that_was_changed_later_is_compared_with_its_checksum(table: Path, 
     os.utime(path / "token_ids.npy", (time.time() + 10, time.time() + 10))
     with pytest.raises(DataError, match=r"token_ids\.npy: was changed since it was written"):
         open_corpus(path)
+
+
+def test_copy_of_a_prepared_file_is_reported_by_its_own_name(table: Path, results: Results, tmp_path: Path) -> None:
+    first = prepare(table, results)
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(table.read_bytes())
+    second = prepare(copy, results)
+    assert second.path == first.path
+    assert (first.report.source, second.report.source) == (str(table), str(copy))

@@ -161,12 +161,14 @@ def _check_numbers(arrays: dict[str, npt.NDArray[Any]], types: int) -> None:
 
 
 def _open_from(path: Path, source: OpenedSource) -> Corpus:
-    """The corpus at `path`, with the name of the data set that was asked for.
+    """The corpus at `path`, with the names of the data set and of the files that were asked for.
 
-    The manifest does not hold that name, because one corpus may belong to a named data set as well as to a path.
+    Those in the manifest are of the first file with this content, since any number of files may have the same.
     """
     corpus = open_corpus(path)
-    return replace(corpus, dataset=source.dataset_of(corpus.report.read))
+    second_test = source.second_test.name if source.second_test else None
+    report = corpus.report.model_copy(update={"source": source.main.name, "second_test": second_test})
+    return replace(corpus, dataset=source.dataset_of(report.read), report=report)
 
 
 def _open_if_whole(path: Path, source: OpenedSource) -> Corpus | None:
