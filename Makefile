@@ -10,6 +10,7 @@ PYTEST  ?=
 BENCH   ?= data training checkpoints elmo_cache report
 DRY_RUN ?=
 RERUN   ?=
+MINUTES ?= 5
 # Where pip looks for torch besides its usual index; https://download.pytorch.org/whl/cpu has small builds without CUDA.
 TORCH_INDEX ?=
 
@@ -23,7 +24,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-
 
 # What a user gives reaches the shell in its environment and never as a part of a command: names may hold spaces, quotes
 # and dollar signs, and nothing in them is run.
-GIVEN := RUN RESULTS DATA SET GRID MODELS PYTEST BENCH DRY_RUN RERUN
+GIVEN := RUN RESULTS DATA SET GRID MODELS PYTEST BENCH DRY_RUN RERUN MINUTES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 with_set = set -f; set --; for one in $$SET; do set -- "$$@" --set "$$one"; done;
@@ -35,7 +36,7 @@ $(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(call from_command_
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run data elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
-	status logs rerun cancel doctor sync report test test-fast check bench clean
+	status logs rerun cancel doctor sync report test test-fast check fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +105,9 @@ check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+fuzz: $(VENV)/installed-dev ## read invented and damaged files for MINUTES; tells what any reader could not refuse
+	@$(BIN)/python -m tests.fuzz "$$MINUTES"
 
 bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy, elmo, jobs or tracking takes minutes
 	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done

@@ -43,7 +43,7 @@ KeepSteps = Annotated[
 _GRIDS = Path("configs/grids")
 _CLUSTER = Path("configs/cluster.yaml")
 _RESULTS = Path("results")
-_NO_GRIDS = "no grid was submitted yet: python -m jobs submit GRID"
+_NO_GRIDS = "{}: no grid was submitted to this folder of results yet; python -m jobs submit GRID, or --results DIR"
 
 
 @app.callback()
@@ -106,7 +106,9 @@ def status(
     while True:
         found = read_status(Results(results), grids)
         code = _verdict(found)
-        echo(show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json) or _NO_GRIDS)
+        echo(
+            show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json) or _NO_GRIDS.format(results)
+        )
         if not watch or code != EXIT_RUNNING:
             raise typer.Exit(code)
         time.sleep(_WATCH_SECONDS)
@@ -167,7 +169,7 @@ def rerun(
     causes = [cause for cause, wanted in chosen.items() if wanted]
     found = find_targets(targets or [], Results(results))
     if not found:
-        echo(_NO_GRIDS)
+        echo(_NO_GRIDS.format(results))
     for plan, run_ids in found:
         options = _options(local, at_once, cluster, new_code, keep_steps)
         if code := rerun_grid(Results(results), plan, causes, run_ids, options):

@@ -167,10 +167,11 @@ def evaluate(
     """Print the scores of a trained model on its own test data, or on any labelled table."""
     from sentiment.files import as_json, write_named
     from sentiment.terminal import OUT, Terminal, metrics_table, result_table
+    from sentiment.whole_run import read_whole
 
     run_dir = _trained(run)
     if data is None:
-        result = run_dir.read_result()
+        result = read_whole(run_dir).result
         if result is None:
             raise UsageError(f"{run}: is not completed yet; with --data FILE its best weights so far are evaluated")
         OUT.print(result_table(result))

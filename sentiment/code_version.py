@@ -18,7 +18,8 @@ from pathlib import Path
 from sentiment.errors import RunDirError
 from sentiment.files import fingerprint, sync_folder, write_json
 from sentiment.lock import patient_lock
-from sentiment.records import SCHEMA_VERSION, Record, read_record
+from sentiment.record_files import read_record
+from sentiment.records import SCHEMA_VERSION, Record
 from sentiment.run_dir import Results
 
 ROOT = Path(__file__).resolve().parents[1]

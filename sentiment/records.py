@@ -1,18 +1,13 @@
 """What is written down about runs: validated and versioned records of attempts, metrics, results and grids."""
 
-import json
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from sentiment.config_file import yaml_text
-from sentiment.errors import RunDirError
-from sentiment.files import open_named, read_named
 
 SCHEMA_VERSION = 1
-_MOST_BYTES = 100_000_000
 
 NEGATIVE, POSITIVE = 0, 1
 LABELS = ("negative", "positive")
@@ -24,7 +19,24 @@ THRESHOLD = 0.5
 Part = Literal["train", "validation", "test", "second_test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
 Reason = Literal["completed", "signal", "deadline", "failed"]
-R = TypeVar("R", bound="Record")
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+def _file_name(text: str) -> str:
+    if text in ("", ".", "..") or {"/", "\0"} & {*text}:
+        raise ValueError("is no name of a folder")
+    return text
+
+
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Moment = Annotated[str, AfterValidator(_moment)]
+"""ISO 8601, UTC."""
+FolderName = Annotated[str, AfterValidator(_file_name)]
 
 
 def predicted_label(probability: float) -> str:
@@ -40,23 +52,25 @@ def timestamp() -> str:
 class Record(BaseModel):
     """Base of all records: frozen, and strict about unknown fields, so that records of a later version are noticed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_by_name=True
+    )
 
 
 class Metrics(Record):
     """Scores of a classifier on one part of the data; precision, recall and F1 are those of the positive class."""
 
-    n: int
+    n: Annotated[int, Field(ge=1)]
     """Number of tweets."""
-    loss: float
+    loss: Annotated[float, Field(ge=0)]
     """Mean binary cross-entropy in nats."""
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+    accuracy: Share
+    accuracy_low: Share
+    accuracy_high: Share
     """Upper bound of the 95 % interval of the accuracy (Wilson); `accuracy_low` is the lower one."""
-    precision: float
-    recall: float
-    f1: float
+    precision: Share
+    recall: Share
+    f1: Share
 
 
 class Attempt(Record):
@@ -66,7 +80,7 @@ class Attempt(Record):
     pid: int
     job: str | None
     """Slurm's `<array>_<task>` or job id; None outside Slurm."""
-    restart_count: int
+    restart_count: Count
     """How often Slurm had requeued the job before."""
     code: str | None = None
     """SHA-256 of the code that can change what a run computes; None in records of earlier versions, as the next two."""
@@ -75,13 +89,12 @@ class Attempt(Record):
     environment: str | None = None
     """A hash of all installed packages with their versions; None in records of earlier versions."""
     device: str
-    threads: int
-    first_step: int
+    threads: Count
+    first_step: Count
     """Optimiser steps that earlier attempts had done and saved."""
-    last_step: int | None = None
-    start: str
-    """ISO 8601, UTC."""
-    end: str | None = None
+    last_step: Count | None = None
+    start: Moment
+    end: Moment | None = None
     reason: Reason | None = None
     detail: str | None = None
     """The name of the signal, the time that was left, or the error in one line."""
@@ -129,6 +142,8 @@ class RunRecord(Record):
     versions: dict[str, str]
     command: list[str]
     attempts: list[Attempt]
+    vocabulary_sha256: str | None = None
+    """Of `vocabulary.txt`; None in records of earlier versions."""
 
 
 class WandbRun(Record):
@@ -159,13 +174,13 @@ class Result(Record):
     schema_version: int = SCHEMA_VERSION
     run_id: str
     stopped_by: Literal["early stopping", "all epochs"]
-    epochs: int
-    steps: int
-    best_epoch: int
+    epochs: Annotated[int, Field(ge=1)]
+    steps: Count
+    best_epoch: Annotated[int, Field(ge=1)]
     """Counted from 1."""
-    parameters: int
+    parameters: Count
     """Number of trainable weights."""
-    vocabulary_size: int
+    vocabulary_size: Count
     metrics: dict[Part, Metrics]
     """Measured with the weights of the best epoch."""
     baseline: Annotated[dict[Part, Metrics], Field(validation_alias=AliasChoices("baseline", "floor"))]
@@ -181,19 +196,34 @@ class Result(Record):
     mixture: list[float] | None = None
     """The learned weight of each ELMo layer, from the context-free one to the top, with sum 1, if they are mixed."""
     epochs_to_accuracy: dict[str, int | None]
-    seconds_per_epoch: float
-    seconds_trained: float
+    seconds_per_epoch: Annotated[float, Field(ge=0)]
+    seconds_trained: Annotated[float, Field(ge=0)]
     """Over all attempts, without work that was lost and repeated."""
-    checkpoint_seconds: float
+    checkpoint_seconds: Annotated[float, Field(ge=0)]
     weights_sha256: str
     metrics_sha256: str
+    files_sha256: dict[str, str] = {}
+    """Of the other files that belong to the result, by name; empty in results of earlier versions."""
+
+    @model_validator(mode="after")
+    def _is_of_a_run(self) -> Self:
+        if self.best_epoch > self.epochs:
+            raise ValueError(f"best_epoch {self.best_epoch} is after the last of {self.epochs} epochs")
+        missing = {"train", "validation", "test"} - self.metrics.keys()
+        missing |= self.metrics.keys() ^ self.baseline.keys() | self.metrics.keys() ^ self.combination.keys()
+        if missing:
+            raise ValueError(f"scores of {', '.join(sorted(missing))} are missing in metrics, baseline or combination")
+        for part, scores in self.metrics.items():
+            if not scores.n == self.baseline[part].n == self.combination[part].n:
+                raise ValueError(f"metrics, baseline and combination of {part} are of different numbers of tweets")
+        return self
 
 
 class PlannedRun(Record):
     """One run of a grid. Its index never changes."""
 
-    index: int
-    run_id: str
+    index: Count
+    run_id: FolderName
     parameters: dict[str, Any]
     """In what it differs from the grid's base file: values by dotted name, such as `model.hidden_size`."""
 
@@ -220,60 +250,15 @@ class GridPlan(Record):
     """The possible values of each parameter, by dotted name; constants have one."""
     runs: list[PlannedRun]
 
+    @model_validator(mode="after")
+    def _has_each_run_once(self) -> Self:
+        part, _, score = self.metric.partition("/")
+        if part not in PARTS or score not in Metrics.model_fields:
+            raise ValueError(f"metric {self.metric!r} is not measured")
+        if len({run.run_id for run in self.runs}) < len(self.runs):
+            raise ValueError("two of its runs have the same id")
+        return self
+
     def command(self, run: PlannedRun) -> list[str]:
         """What trains one of the runs by itself: the same configuration, so the same run id."""
         return ["python", "-m", "sentiment", "train", self.base, *run.overrides()]
-
-
-def read_text(path: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        RunDirError: it cannot be read.
-    """
-    try:
-        with open_named(path) as file:
-            return file.read().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunDirError(f"{path}: cannot be read: {error}") from None
-
-
-def read_record(path: Path, kind: type[R]) -> R | None:
-    """The record in a JSON file; None if there is no file.
-
-    Raises:
-        RunDirError: it cannot be read, is not a record of this kind, or is one of another version.
-    """
-    try:
-        content = read_named(path, _MOST_BYTES)
-    except FileNotFoundError:  # not asked beforehand, since another process may delete the file at any time
-        return None
-    except OSError as error:
-        raise RunDirError(f"{path}: cannot be read: {error}") from None
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError as error:
-        found = _version_in(content)
-        if found not in (None, SCHEMA_VERSION):
-            raise RunDirError(f"{path}: has schema version {found}, this program reads {SCHEMA_VERSION}") from None
-        raise RunDirError(f"{path}: is not a valid record: {error}") from None
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of a file of JSON rows; none if there is no file.
-
-    Raises:
-        RunDirError: the file cannot be read, or a line is not JSON.
-    """
-    lines = read_text(path).splitlines(keepends=True) if path.exists() else []
-    try:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as error:
-        raise RunDirError(f"{path}: has a line that is not JSON: {error}") from None
-
-
-def _version_in(content: bytes) -> Any:
-    try:
-        return json.loads(content).get("schema_version")
-    except (ValueError, AttributeError):
-        return None

@@ -13,7 +13,8 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import as_json, write_atomically, write_json
 from sentiment.lock import ProcessLock, seems_held
-from sentiment.records import Failure, GridPlan, Result, RunRecord, WandbRun, read_record, read_rows, read_text
+from sentiment.record_files import in_a_line, read_record, read_rows, read_text
+from sentiment.records import Failure, GridPlan, Result, RunRecord, WandbRun
 
 SINGLE = "single"
 """The folder of runs outside of grids; no grid may have this name."""
@@ -178,6 +179,11 @@ class RunDir:
         return self.path.resolve().parent.name
 
     @property
+    def hashed_files(self) -> tuple[Path, ...]:
+        """Those whose checksums the result holds, where they exist."""
+        return self.vocabulary_file, self.metrics_file, self.predictions_file, self.attention_file
+
+    @property
     def completed(self) -> bool:
         """Whether the run has its result."""
         return self.result_file.exists()
@@ -232,7 +238,9 @@ class RunDir:
         try:
             return RunConfig.model_validate_json(read_text(self.config_file))
         except ValidationError as error:
-            raise RunDirError(f"{self.config_file}: is not a configuration of this version: {error}") from None
+            raise RunDirError(
+                f"{self.config_file}: is not a configuration of this version: {in_a_line(error)}"
+            ) from None
 
     def read_record(self) -> RunRecord | None:
         """Provenance and attempts; None before the first attempt."""

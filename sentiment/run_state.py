@@ -13,9 +13,12 @@ from typing import Any, Protocol
 from pydantic_core import from_json
 
 from sentiment.errors import RunDirError
+from sentiment.files import open_named
 from sentiment.lock import seems_held
+from sentiment.record_files import check_log_row
 from sentiment.records import Attempt, Failure, GridPlan
 from sentiment.run_dir import RunDir
+from sentiment.whole_run import read_whole
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
 FAILED, CANCELLED, TIMEOUT = "FAILED", "CANCELLED", "TIMEOUT"
@@ -112,6 +115,8 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     progress = RunProgress()
     try:
         record, result = run_dir.read_record(), run_dir.read_result()
+        if (record or not result) and run_dir.config_file.is_file():
+            read_whole(run_dir)
         if record and record.attempts:
             progress = replace(progress, attempts=len(record.attempts), last_attempt=record.attempts[-1])
         if result:
@@ -135,7 +140,7 @@ def _with_metrics(progress: RunProgress, path: Path, plan: GridPlan | None) -> R
             step=None if last_row is None else last_row["step"],
             score=_best(plan, [score for row in epochs if (score := _score(plan, row)) is not None]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise RunDirError(f"{path}: is not a metric log: {error}") from None
 
 
@@ -145,6 +150,8 @@ def _after(attempt: Attempt) -> RunState:
         return RunState(LOST, f"its process on {attempt.host} died without a word")
     if attempt.reason == "failed":
         return RunState(FAILED, attempt.detail or "without a message")
+    if attempt.reason == "completed":
+        return RunState(FAILED, "was completed, but its result.json is missing")
     return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"saved and stopped: {attempt.detail}")
 
 
@@ -178,12 +185,12 @@ def _stat(path: Path) -> os.stat_result | None:
 def _last_rows(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """The last epochs' rows, and the last of all rows; a line that is still being written is left out."""
     try:
-        with open(path, "rb") as file:
+        with open_named(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - _TAIL_BYTES, 0))
             lines = file.read().split(b"\n")[:-1]
-    except OSError:
+    except FileNotFoundError:
         return [], None
     whole = lines[1:] if size > _TAIL_BYTES else lines
-    epochs = [from_json(line) for line in whole if b'"kind": "epoch"' in line]
-    return epochs, from_json(whole[-1]) if whole else None
+    epochs = [check_log_row(from_json(line)) for line in whole if b'"kind": "epoch"' in line]
+    return epochs, check_log_row(from_json(whole[-1])) if whole else None

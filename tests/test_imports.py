@@ -24,6 +24,8 @@ LAYERS = [
     },
     {
         "sentiment.records",
+        "sentiment.record_files",
+        "sentiment.whole_run",
         "sentiment.config",
         "sentiment.config_file",
         "sentiment.run_dir",

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sentiment.errors import RunDirError
-from sentiment.records import Failure, read_record, read_rows, timestamp
+from sentiment.record_files import read_record, read_rows
+from sentiment.records import Failure, timestamp
 
 FAILURE = Failure(job=None, time=timestamp(), error="DataError", reason="no tweets", traceback="…")
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from report.read.load import CompletedRun
 from sentiment.errors import RunDirError
+from sentiment.record_files import check_log_row
+from sentiment.whole_run import check_file
 
 _PARTS = ("train", "validation")
 _METRICS = ("loss", "accuracy", "precision", "recall", "f1")
@@ -37,11 +39,12 @@ def read_curve(run: CompletedRun) -> LearningCurve:
         RunDirError: the metric log cannot be read, is damaged, or holds no epoch.
     """
     path = run.run_dir.metrics_file
+    check_file(path, run.result)
     try:
-        curve = LearningCurve(run, [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"])
-        for row in curve.epochs:
-            float(row["epoch"]), *(float(row[part][name]) for part in _PARTS for name in _METRICS)
-    except (ValueError, KeyError, TypeError) as error:
+        rows = [check_log_row(row) for row in run.run_dir.read_metrics()]
+        curve = LearningCurve(run, [row for row in rows if row.get("kind") == "epoch"])
+        _ = [row[part][name] for row in curve.epochs for part in _PARTS for name in _METRICS]
+    except (ValueError, KeyError) as error:
         raise RunDirError(f"{path}: is damaged: {error}") from None
     if not curve.epochs:
         raise RunDirError(f"{path}: holds no epoch")

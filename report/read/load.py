@@ -11,6 +11,7 @@ from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
 from sentiment.run_dir import SINGLE, Results, RunDir
 from sentiment.run_state import RunState, judge, read_progress
+from sentiment.whole_run import read_whole
 
 T = TypeVar("T")
 
@@ -176,13 +177,11 @@ def _load_run(run_dir: RunDir, grid: str | None, planned: PlannedRun | None) -> 
     progress, record, completed = read_progress(run_dir), None, None
     if run_dir.path.is_dir():
         try:
-            if not run_dir.config_file.exists():
-                raise RunDirError(f"{run_dir.path}: holds no {run_dir.config_file.name}")
-            config, record, result = run_dir.read_config(), run_dir.read_record(), run_dir.read_result()
-            if result and record is None:
-                raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing")
-            if result and record:
-                completed = CompletedRun(run_dir, planned.parameters if planned else {}, config, record, result)
+            run = read_whole(run_dir)
+            record = run.record
+            if run.result and record:
+                parameters = planned.parameters if planned else {}
+                completed = CompletedRun(run_dir, parameters, run.config, record, run.result)
         except (RunDirError, OSError) as error:
             line = _first_line(error)
             progress = replace(progress, damage=line if str(run_dir.path) in line else f"{run_dir.path}: {line}")

@@ -1,17 +1,22 @@
 """What runs say of single tweets: their predictions, and the attention that they pay to tokens."""
 
-import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from report.read.load import CompletedRun
 from report.statistics import Flags
 from sentiment.errors import RunDirError
-from sentiment.records import THRESHOLD, Part
+from sentiment.record_files import read_rows
+from sentiment.records import THRESHOLD, Count, Metrics, Part, Record, Share
+from sentiment.whole_run import check_file
 
 _COLUMNS = ("row", "label", "score", "baseline")
+_ROUNDED = 1.5
 _EARLIER_NAMES = {"floor": "baseline"}
 
 
@@ -70,17 +75,43 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     import pyarrow.parquet as pq
 
     path = run.run_dir.predictions_file
+    check_file(path, run.result)
     try:
         table = pq.ParquetFile(path).read()
         table = table.rename_columns([_EARLIER_NAMES.get(name, name) for name in table.column_names])
         table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
-        columns = {name: table[name].to_numpy() for name in _COLUMNS}
+        types = {"row": pa.int64(), "label": pa.int8(), "score": pa.float64(), "baseline": pa.float64()}
+        columns = {name: table[name].cast(types[name]).to_numpy() for name in _COLUMNS}
     except (OSError, pa.ArrowException, KeyError) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
     if not table.num_rows:
+        if part in run.result.metrics:
+            raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
         return None
-    model, baseline = (columns[name].astype(np.float64) for name in ("score", "baseline"))
-    return Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, model, baseline)
+    scores = Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, *_both(columns))
+    _check_scores(scores, columns["label"], path, run.result.metrics.get(part))
+    return scores
+
+
+def _both(columns: dict[str, Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return columns["score"], columns["baseline"]
+
+
+def _check_scores(scores: Scores, labels: npt.NDArray[Any], path: Path, metrics: Metrics | None) -> None:
+    """Refuse what are no probabilities of labelled tweets, or not those that the result was measured on.
+
+    Raises:
+        RunDirError: says which.
+    """
+    for values in (scores.model, scores.baseline):
+        if not ((values >= 0) & (values <= 1)).all():  # false for NaN as well
+            raise RunDirError(f"{path}: is damaged: a score is no probability")
+    if scores.rows.min() < 0 or not np.isin(labels, (0, 1)).all():
+        raise RunDirError(f"{path}: is damaged: a row or a label is not valid")
+    # Scores are rounded when they are stored, so that one at the threshold may count otherwise.
+    right = int(scores.right(scores.model).sum())
+    if metrics is None or metrics.n != len(labels) or abs(right - metrics.accuracy * metrics.n) > _ROUNDED:
+        raise RunDirError(f"{path}: does not belong to this run's result: its scores are others")
 
 
 def read_attention(run: CompletedRun) -> list[AttentionSample]:
@@ -90,14 +121,23 @@ def read_attention(run: CompletedRun) -> list[AttentionSample]:
         RunDirError: the file is missing or damaged.
     """
     path = run.run_dir.attention_file
+    check_file(path, run.result)
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        samples = [
-            AttentionSample(row["label"] == 1, float(row["score"]), row["tokens"], row["weights"]) for row in rows
-        ]
-        return [one for one in samples if _has_a_weight_for_each_token(one)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunDirError(f"{path}: cannot be read: {error}") from None
+        rows = [_AttentionRow.model_validate(row) for row in read_rows(path)]
+    except ValidationError as error:
+        raise RunDirError(f"{path}: is damaged: {error.errors()[0]['msg']}") from None
+    if not rows:
+        raise RunDirError(f"{path}: is missing or empty")
+    samples = [AttentionSample(row.label == 1, row.score, row.tokens, row.weights) for row in rows]
+    return [one for one in samples if _has_a_weight_for_each_token(one)]
+
+
+class _AttentionRow(Record):
+    row: Count
+    label: int
+    score: Share
+    tokens: list[str]
+    weights: list[list[Share]]
 
 
 def _has_a_weight_for_each_token(sample: AttentionSample) -> bool:

@@ -19,6 +19,9 @@ _SHOWN = 15
 _METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
 _PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
 
+# So many runs without a result are named; a page with ten thousand would be slow to open.
+_MOST_UNFINISHED = 500
+
 
 def leaderboard(findings: Findings) -> ReportSection:
     """Configurations by data set, then the runs without a result, then every run by itself."""
@@ -146,17 +149,21 @@ def _published_row(one: PublishedScore) -> dict[str, Any]:
 
 
 def _all_runs(runs: list[Run], found: list[Dataset]) -> list[blocks.Block]:
-    rows = [_run_row(run, found) for run in runs]
     unfinished = [run for run in runs if not run.completed]
+    left_out = {run.run_dir for run in unfinished[_MOST_UNFINISHED:]}
+    rows = [_run_row(run, found) for run in runs if run.run_dir not in left_out]
     content: list[blocks.Block] = [Heading("Every run")]
     if unfinished:
         caption = (
-            f"{len(unfinished):,} of {wording.plural(len(rows), 'run')} without a result. Those of a grid go on with "
+            f"{len(unfinished):,} of {wording.plural(len(runs), 'run')} without a result. Those of a grid go on with "
             "\u201cpython -m jobs rerun GRID\u201d, single runs with the command that began them."
         )
+        if left_out:
+            caption += f" The first {_MOST_UNFINISHED:,} are shown; \u201cpython -m jobs status --all\u201d lists all."
         columns = [grid_column(), *(blocks.text(title, title.lower()) for title in ("Run", "State", "Why"))]
-        content.append(Table("unfinished", caption, columns, [_why_row(run) for run in unfinished]))
-    caption = f"All {len(rows):,} runs: scores in per cent, accuracies with Wilson's 95 % interval."
+        content.append(Table("unfinished", caption, columns, [_why_row(run) for run in unfinished[:_MOST_UNFINISHED]]))
+    which = f"{len(rows):,} of {len(runs):,} runs" if left_out else f"All {len(rows):,} runs"
+    caption = f"{which}: scores in per cent, accuracies with Wilson's 95 % interval."
     content.append(Table("runs", caption, _run_columns(rows), rows, folded=True))
     return content
 

@@ -20,6 +20,8 @@ _ENERGY = (
     f"{CPU_THREAD_WATTS} W for each CPU thread, without cooling: an upper bound for boards that are not always busy"
 )
 
+_MOST_PROBLEMS = 200
+
 
 def provenance(findings: Findings) -> ReportSection:
     """From the records of all attempts."""
@@ -27,7 +29,10 @@ def provenance(findings: Findings) -> ReportSection:
     content: list[Block] = [Bullets(_facts(study)), _usage_table(study), *_data_blocks(findings)]
     content += [Heading("The command for every run"), _commands(study)]
     if findings.problems:
-        content += [Heading("What could not be read"), Bullets(list(findings.problems))]
+        shown = list(findings.problems[:_MOST_PROBLEMS])
+        if more := len(findings.problems) - len(shown):
+            shown.append(f"and {more:,} more")
+        content += [Heading("What could not be read"), Bullets(shown)]
     return ReportSection("How it was made", content)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from sentiment.elmo.cache.cache import layers_of
 from sentiment.elmo.vectors import FreshVectors
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.models.classifier import Classifier, build_classifier
+from sentiment.records import Result, RunRecord
 from sentiment.run_dir import RunDir
-from sentiment.training.checkpoint import Checkpoints, read_checkpoint
+from sentiment.training.checkpoint import Checkpoints, read_checkpoint, weights_sha256
 from sentiment.training.encoding import find_model
 from sentiment.training.evaluation import attention_of, predict
 from sentiment.training.metrics import Probabilities
+from sentiment.whole_run import check_vocabulary, read_whole, refuse_incomplete
 
 _CPU = torch.device("cpu")
 
@@ -80,14 +83,16 @@ def load_predictor(run_dir: RunDir) -> Predictor:
     """A predictor with the weights of a run's best epoch so far, on the CPU; the run need not be completed.
 
     Raises:
-        RunDirError: the weights do not fit the run's configuration, or were trained with another ELMo model.
+        RunDirError: the files are not all of one run, or the weights were trained with another ELMo model.
         ElmoError: the ELMo model is missing or damaged.
         CheckpointError: no epoch is saved yet, or the weights are damaged.
     """
-    config = run_dir.read_config()
-    weights = _best_weights(run_dir)
+    run = read_whole(run_dir)
+    config = run.config
+    weights = _best_weights(run_dir, run.result)
+    check_vocabulary(run_dir, run.record)
     vocabulary = Vocabulary.read(run_dir.vocabulary_file)
-    encoder = _encoder(config, run_dir)
+    encoder = _encoder(config, run_dir, run.record)
     model = build_classifier(config, len(vocabulary), elmo_size=encoder.vector_size if encoder else None)
     try:
         model.load_state_dict(weights)
@@ -96,9 +101,9 @@ def load_predictor(run_dir: RunDir) -> Predictor:
     return Predictor(config, vocabulary, model, encoder)
 
 
-def _encoder(config: RunConfig, run_dir: RunDir) -> Encoder | None:
+def _encoder(config: RunConfig, run_dir: RunDir, record: RunRecord | None) -> Encoder | None:
     """An encoder of the ELMo model that the run was trained with; None if it reads no ELMo vectors."""
-    model, record = find_model(config, run_dir.results), run_dir.read_record()
+    model = find_model(config, run_dir.results)
     if config.elmo is None or model is None:
         return None
     if record is not None and record.elmo is not None and record.elmo.fingerprint != model.fingerprint:
@@ -106,12 +111,30 @@ def _encoder(config: RunConfig, run_dir: RunDir) -> Encoder | None:
     return build_encoder(config.elmo, model, _CPU)
 
 
-def _best_weights(run_dir: RunDir) -> dict[str, torch.Tensor]:
+def _best_weights(run_dir: RunDir, result: Result | None) -> dict[str, torch.Tensor]:
+    if result:
+        refuse_incomplete(run_dir)
     if run_dir.best_weights.exists():
-        best: dict[str, torch.Tensor] = read_checkpoint(run_dir.best_weights)["weights"]
+        best = _weights_in(read_checkpoint(run_dir.best_weights).get("weights"), run_dir.best_weights)
+        if result and weights_sha256(best) != result.weights_sha256:
+            raise CheckpointError(f"{run_dir.best_weights}: holds other weights than those of the result")
         return best
     state, damaged = Checkpoints(run_dir.checkpoints).newest()
     if state is None:
         raise CheckpointError("\n".join(damaged) or f"{run_dir.path}: no epoch is saved yet; train it first")
-    so_far: dict[str, torch.Tensor] = state["early_stopping"]["best_weights"] or state["model"]
-    return so_far
+    stopping = state.get("early_stopping")
+    so_far = stopping.get("best_weights") if isinstance(stopping, dict) else None
+    return _weights_in(so_far or state.get("model"), run_dir.checkpoints)
+
+
+def _weights_in(value: object, path: Path) -> dict[str, torch.Tensor]:
+    """What a checkpoint holds as weights, if it is that: a checksum says only that it was written so.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    if not isinstance(value, dict) or not all(isinstance(one, torch.Tensor) for one in value.values()):
+        raise CheckpointError(f"{path}: holds no weights of a model")
+    if not all(bool(torch.isfinite(one).all()) for one in value.values()):
+        raise CheckpointError(f"{path}: holds weights that are not finite, so that all predictions would be nonsense")
+    return value

@@ -61,6 +61,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # any bytes may stand here, and torch raises many kinds of errors
         raise CheckpointError(f"{path}: cannot be decoded: {error}") from None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path}: holds no state of a run")
     return state
 
 

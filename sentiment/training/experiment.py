@@ -15,6 +15,7 @@ from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.elmo.cache.placement import available_ram
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, TakenOverError
+from sentiment.files import sha256_of
 from sentiment.lock import ProcessLock
 from sentiment.models.baseline import Baseline
 from sentiment.models.classifier import Classifier, build_classifier, count_weights
@@ -29,6 +30,7 @@ from sentiment.training.preparing import TrainingData, prepare_data
 from sentiment.training.provenance import AttemptRecord
 from sentiment.training.stop import Stop, StoppedError
 from sentiment.training.trainer import Trainer
+from sentiment.whole_run import refuse_incomplete
 
 _BYTES_PER_WEIGHT = 4
 
@@ -50,6 +52,7 @@ def run_experiment(run: RunContext) -> Stop | None:
         run = replace(run, run_dir=replace(run.run_dir, owner=owner))
         _remove_leftovers(run.run_dir.path)
         if run.run_dir.completed:
+            refuse_incomplete(run.run_dir)
             _refuse_other_data(run, elmo_model)
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
@@ -69,6 +72,7 @@ def _train(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: ElmoReco
     attempt = AttemptRecord(run, trainer.data.corpus, elmo, trainer.device, trainer.step)
     with mirrored(run.run_dir, run.config.tracking, run.console.say), _failure_recorded(attempt, trainer):
         trainer.data.vocabulary.write(run.run_dir.vocabulary_file, run.run_dir.write)
+        attempt.add_vocabulary(sha256_of(run.run_dir.vocabulary_file))
         reason = trainer.train()
         if reason is None:
             write_outcome(run, trainer, baseline, elmo)

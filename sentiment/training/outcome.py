@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from sentiment.files import sha256_of
 from sentiment.models.baseline import Baseline
 from sentiment.models.embedding import ElmoEmbedding
 from sentiment.records import ElmoRecord, Metrics, Part, Result
@@ -85,6 +86,7 @@ def _result(
         checkpoint_seconds=trainer.save_seconds,
         weights_sha256=weights_sha256(trainer.early_stopping.best_weights),
         metrics_sha256=trainer.log.sha256,
+        files_sha256={path.name: sha256_of(path) for path in run.run_dir.hashed_files if path.exists()},
     )
 
 

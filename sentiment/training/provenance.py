@@ -61,6 +61,11 @@ class AttemptRecord:
         )
         self._run_dir.write_record(self._record)
 
+    def add_vocabulary(self, sha256: str) -> None:
+        """Record the checksum of the vocabulary, which it has to fit when the weights are used."""
+        self._record = self._record.model_copy(update={"vocabulary_sha256": sha256})
+        self._run_dir.write_record(self._record)
+
     def end(self, reason: Reason, last_step: int, detail: str | None = None) -> None:
         """Record how the attempt ended.
 

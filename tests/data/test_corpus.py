@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -387,3 +388,45 @@ def test_the_report_adds_up(
     parts = report.kept + report.duplicates + report.reserved + report.ignored + report.thinned + refused
     assert parts == report.read == len(rows) + 10
     assert sum(count.rows for count in report.parts.values()) == report.kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("token_ids", 10**6, "token_ids holds a number"),
+        ("token_ids", -1, "token_ids holds a number"),
+        ("labels", 3, "labels holds a number"),
+        ("parts", 7, "parts holds a number"),
+        ("offsets", 10**6, "does not rise"),
+    ],
+)
+def test_numbers_that_refer_to_nothing_are_refused_at_opening(
+    table: Path, results: Results, name: str, value: int, message: str
+) -> None:
+    path = prepare(table, results).path
+    before = (path / f"{name}.npy").stat()
+    array = np.load(path / f"{name}.npy")
+    array[3] = value
+    np.save(path / f"{name}.npy", array)
+    os.utime(path / f"{name}.npy", ns=(before.st_atime_ns, before.st_mtime_ns))  # as a disk does that loses bits
+    with pytest.raises(DataError, match=message):
+        open_corpus(path)
+
+
+def test_file_that_was_changed_later_is_compared_with_its_checksum(table: Path, results: Results) -> None:
+    path = prepare(table, results).path
+    array = np.load(path / "token_ids.npy")
+    array[[0, 1]] = array[[1, 0]] if array[0] != array[1] else (array[0] + 1, array[1])
+    np.save(path / "token_ids.npy", array)
+    os.utime(path / "token_ids.npy", (time.time() + 10, time.time() + 10))
+    with pytest.raises(DataError, match=r"token_ids\.npy: was changed since it was written"):
+        open_corpus(path)
+
+
+def test_copy_of_a_prepared_file_is_reported_by_its_own_name(table: Path, results: Results, tmp_path: Path) -> None:
+    first = prepare(table, results)
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(table.read_bytes())
+    second = prepare(copy, results)
+    assert second.path == first.path
+    assert (first.report.source, second.report.source) == (str(table), str(copy))

@@ -99,7 +99,8 @@ def _given(results: Results, configs: list[RunConfig], resources: Resources) -> 
 @pytest.mark.parametrize("command", ["rerun", "status"])
 def test_command_that_finds_no_grid_says_so(command: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [command, "--results", str(tmp_path / "nothing")])
-    assert (done.exit_code, done.output) == (0, "no grid was submitted yet: python -m jobs submit GRID\n")
+    where = f"{tmp_path / 'nothing'}: no grid was submitted to this folder of results yet"
+    assert (done.exit_code, done.output) == (0, f"{where}; python -m jobs submit GRID, or --results DIR\n")
 
 
 def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -> None:

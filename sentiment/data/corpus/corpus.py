@@ -116,7 +116,7 @@ def corpus_fingerprint(config: DataConfig, results: Results) -> str:
 
 
 def open_corpus(path: Path) -> Corpus:
-    """Open a prepared corpus; the sizes of its files are checked, but their content is not read.
+    """Open a prepared corpus; its files have the right sizes, and all of their numbers refer to something.
 
     Raises:
         DataError: there is none, or a file is missing or damaged.
@@ -127,6 +127,7 @@ def open_corpus(path: Path) -> Corpus:
         report = CorpusReport.model_validate(manifest["report"])
         types = (path / corpus_files.TYPES).read_bytes().decode().split("\n")[:-1]
         fingerprint = str(manifest["fingerprint"])
+        _check_numbers(arrays, len(types))
     except (OSError, ValueError, KeyError, ValidationError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it") from None
     return Corpus(
@@ -141,13 +142,33 @@ def open_corpus(path: Path) -> Corpus:
     )
 
 
-def _open_from(path: Path, source: OpenedSource) -> Corpus:
-    """The corpus at `path`, with the name of the data set that was asked for.
+def _check_numbers(arrays: dict[str, npt.NDArray[Any]], types: int) -> None:
+    """Refuse arrays with which training would fail or silently read other tweets.
 
-    The manifest does not hold that name, because one corpus may belong to a named data set as well as to a path.
+    Raises:
+        ValueError: says what is wrong.
+    """
+    token_ids, offsets, labels, parts = (arrays[name] for name in corpus_files.ARRAYS)
+    if any(array.ndim != 1 or array.dtype.kind != "i" for array in arrays.values()):
+        raise ValueError("an array has not one dimension of whole numbers")
+    if not len(offsets) - 1 == len(labels) == len(parts) > 0:
+        raise ValueError("the arrays have different lengths")
+    if offsets[0] != 0 or offsets[-1] != len(token_ids) or not (np.diff(offsets) > 0).all():
+        raise ValueError(f"{corpus_files.OFFSETS} does not rise from 0 to {len(token_ids):,}")
+    for name, array, bound in (("labels", labels, 2), ("parts", parts, len(PARTS)), ("token_ids", token_ids, types)):
+        if array.min() < 0 or array.max() >= bound:
+            raise ValueError(f"{name} holds a number that is not from 0 to {bound - 1:,}")
+
+
+def _open_from(path: Path, source: OpenedSource) -> Corpus:
+    """The corpus at `path`, with the names of the data set and of the files that were asked for.
+
+    Those in the manifest are of the first file with this content, since any number of files may have the same.
     """
     corpus = open_corpus(path)
-    return replace(corpus, dataset=source.dataset_of(corpus.report.read))
+    second_test = source.second_test.name if source.second_test else None
+    report = corpus.report.model_copy(update={"source": source.main.name, "second_test": second_test})
+    return replace(corpus, dataset=source.dataset_of(report.read), report=report)
 
 
 def _open_if_whole(path: Path, source: OpenedSource) -> Corpus | None:

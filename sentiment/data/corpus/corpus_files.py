@@ -130,6 +130,8 @@ class CorpusWriter:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a corpus, after checking that all its files are there and have the right size.
 
+    Files that are younger than the manifest are read and compared with their checksums.
+
     Raises:
         DataError: a file is missing or damaged; the message names it.
     """
@@ -144,11 +146,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path}: is damaged ({error}); delete {folder}") from None
     if version != FORMAT_VERSION:
         raise DataError(f"{path}: has format version {version}, this program reads {FORMAT_VERSION}")
+    written = path.stat().st_mtime_ns  # after all other files
     for name, size in sizes.items():
-        found = (folder / name).stat().st_size if (folder / name).exists() else None
-        if found != size:
-            state = "is missing" if found is None else f"has {found:,} bytes instead of {size:,}"
+        found = (folder / name).stat() if (folder / name).exists() else None
+        if found is None or found.st_size != size:
+            state = "is missing" if found is None else f"has {found.st_size:,} bytes instead of {size:,}"
             raise DataError(f"{folder / name}: {state}; delete {folder}")
+        if found.st_mtime_ns > written and sha256_of(folder / name) != files[name].get("sha256"):
+            raise DataError(f"{folder / name}: was changed since it was written (its SHA-256 differs); delete {folder}")
     return manifest
 
 

@@ -36,7 +36,8 @@ def read_lines(path: Path) -> Generator[str, None, None]:
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file for reading, unpacked if its name ends in `.gz`."""
     if path.suffix.lower() == ".gz":
-        return io.BufferedReader(cast(io.RawIOBase, gzip.open(open_named(path), "rb")), _BUFFER)
+        open_named(path).close()  # refuses what is no file; gzip closes only files that it has opened itself
+        return io.BufferedReader(cast(io.RawIOBase, gzip.open(path, "rb")), _BUFFER)
     return open_named(path)
 
 

@@ -70,7 +70,7 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
                     for fields in zip(*cells, strict=True):
                         line += 1
                         yield _PICKED.row(fields, line, labels)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, UnicodeDecodeError) as error:  # names and texts are UTF-8 by the format
             raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
         except OverflowError as error:  # a date after the year 9999
             raise DataError(f"{path}: a value after row {line:,} is out of range: {error}") from None

@@ -1,0 +1,306 @@
+"""Any file of a run may be damaged in any way: commands say which file it is, or answer as if nothing had happened."""
+
+import json
+import math
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from report.analysis.findings import analyse
+from report.read.load import load_study
+from sentiment.__main__ import app
+from sentiment.errors import SentimentError
+from sentiment.records import GridPlan, PlannedRun
+from sentiment.run_dir import Results, RunDir
+from sentiment.run_state import judge, read_progress
+from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
+from tests.small_runs import Experiment, StopWhen, small_config
+
+RECORDS = ["config.json", "run.json", "result.json"]
+FILES = [*RECORDS, "metrics.jsonl", "vocabulary.txt", "predictions.parquet", "attention.jsonl", "checkpoints/best.ckpt"]
+GRID = "mine"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A grid of a completed run, another one like it, and one that was stopped."""
+
+    results: Results
+    completed: RunDir
+    other: RunDir
+    unfinished: RunDir
+
+    @property
+    def plan(self) -> GridPlan:
+        plan = self.results.read_grid(GRID)
+        assert plan
+        return plan
+
+
+@pytest.fixture(scope="module")
+def place(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    results = Results(tmp_path_factory.mktemp("damaged"))
+    run_dirs = []
+    for seed in (1, 2, 3):
+        config = small_config(tweets_file, seed=seed, model__pooling="attention", training__epochs=2)
+        run = Experiment(config, results, results.run_dir(config.run_id, GRID))
+        assert (run.attempt(StopWhen(lambda asked: asked == 15) if seed == 3 else None) is not None) == (seed == 3)
+        run_dirs.append(run.run_dir)
+    runs = [PlannedRun(index=n, run_id=one.path.name, parameters={"seed": n + 1}) for n, one in enumerate(run_dirs)]
+    settings = {"method": "grid", "metric": "validation/f1", "goal": "maximize", "base": "x.yaml"}
+    values = settings | {"name": GRID, "description": "?", "parameters": {"seed": [1, 2, 3]}, "runs": runs}
+    results.write_grid(GridPlan.model_validate(values))
+    return Place(results, *run_dirs)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the program says of a run: exit codes, outputs, and what the report takes from it."""
+
+    predict: tuple[int, str]
+    evaluate: tuple[int, str]
+    state: str
+    reason: str
+    score: float | None
+    problems: str
+    reported: str
+
+
+def _invoke(*arguments: str) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, list(arguments))
+    if outcome.exception and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    return outcome.exit_code, outcome.output
+
+
+def _ask(place: Place, run_dir: RunDir) -> Answers:
+    progress = read_progress(run_dir, place.plan)
+    state = judge(progress)
+    try:
+        findings = analyse(load_study(place.results, []))
+        of_run = [run.completed for run in findings.study.runs if run.run_dir.path == run_dir.path]
+        reported = str(of_run[0].result if of_run and of_run[0] else None)
+        reported += str(findings.attention)
+        problems = "\n".join(findings.problems)
+    except SentimentError as error:
+        problems, reported = str(error), "nothing"
+    return Answers(
+        _invoke("predict", str(run_dir.path), "a lovely cake", "so sad"),
+        _invoke("evaluate", str(run_dir.path)),
+        state.state,
+        state.reason,
+        progress.score,
+        problems,
+        reported,
+    )
+
+
+def _check(place: Place, run_dir: RunDir, good: Answers, file: str) -> None:
+    """Each answer is the good one, or names the file or at least the run."""
+    found = _ask(place, run_dir)
+    named = (Path(file).name, run_dir.path.name)
+    for code, output, expected in ((*found.predict, good.predict), (*found.evaluate, good.evaluate)):
+        if (code, output) != expected:
+            assert code in (1, 2), output
+            assert output.startswith("error: "), output
+            assert any(name in output for name in named), output
+            assert len(output) < 2_000, output
+    if (found.state, found.score) != (good.state, good.score) and "metrics.jsonl" not in file:
+        assert any(name in found.reason for name in named), found
+    assert found.score is None or (math.isfinite(found.score) and 0 <= found.score <= 1)
+    if found.reported != good.reported:
+        assert any(name in found.problems + found.reason for name in named), found.problems
+
+
+@pytest.fixture
+def mended(place: Place) -> Iterator[Place]:
+    """The place, whose run directories are put back as they were."""
+    saved = place.results.root.parent / "saved"
+    shutil.copytree(place.results.runs, saved)
+    yield place
+    shutil.rmtree(place.results.runs)
+    shutil.move(saved, place.results.runs)
+
+
+def _swap(path: Path, other: Path) -> None:
+    shutil.copy(other, path)
+
+
+def _folder(path: Path, other: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _text(content: bytes) -> Callable[[Path, Path], None]:
+    return lambda path, other: path.write_bytes(content) and None  # type: ignore[func-returns-value]
+
+
+DAMAGES: dict[str, Callable[[Path, Path], object]] = {
+    "deleted": lambda path, other: path.unlink(),
+    "a folder": _folder,
+    "empty": lambda path, other: path.write_bytes(b""),
+    "half": lambda path, other: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "zeros": lambda path, other: path.write_bytes(bytes(path.stat().st_size)),
+    "no UTF-8": lambda path, other: path.write_bytes(b"\xff\xfe" + path.read_bytes()),
+    "doubled": lambda path, other: path.write_bytes(path.read_bytes() * 2),
+    "of another run": _swap,
+    "a list": _text(b"[]\n"),
+    "null": _text(b"null\n"),
+    "a word": _text(b'"x"\n'),
+    "a number": _text(b"7\n"),
+    "nested": _text(b"[" * 100_000 + b"\n"),
+    "an odd object": _text(b'{"schema_version": [1]}\n'),
+    "noise": lambda path, other: path.write_bytes(random.Random(0).randbytes(500) + b"\n"),
+    "a flipped bit": lambda path, other: path.write_bytes(_flipped(path.read_bytes())),
+}
+
+
+def _flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", ["completed", "unfinished"])
+def test_damaged_file_is_named_or_changes_no_answer(mended: Place, kind: str, damage: str) -> None:
+    run_dir: RunDir = getattr(mended, kind)
+    good = _ask(mended, run_dir)
+    assert good.predict[0] == 0
+    for file in FILES:
+        path, other = run_dir.path / file, mended.other.path / file
+        if not path.exists():
+            continue
+        content = path.read_bytes()
+        DAMAGES[damage](path, other)
+        if damage == "a flipped bit" and file.endswith("json"):
+            _ask(mended, run_dir)  # another digit is as good as the one that was there
+        else:
+            _check(mended, run_dir, good, file)
+        if path.is_dir():
+            path.rmdir()
+        path.write_bytes(content)
+
+
+def _leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield way
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from _leaves(value[key], (*way, key))
+
+
+def _replaced(value: Any, way: tuple[Any, ...], new: Any) -> Any:
+    if not way:
+        return new
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[way[0]] = _replaced(value[way[0]], way[1:], new)
+    return changed
+
+
+ODD = [None, "x", -5, 7.0, float("nan"), 1e400, [], {}, True, "../../../x", 10**30]
+
+
+@pytest.mark.parametrize("file", RECORDS)
+@pytest.mark.parametrize("kind", ["completed", "unfinished"])
+def test_odd_value_in_a_record_is_named_and_raises_nothing(mended: Place, kind: str, file: str) -> None:
+    """Values that are valid by themselves may change what is shown; nothing may fail, and no score be impossible."""
+    run_dir: RunDir = getattr(mended, kind)
+    path = run_dir.path / file
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    record = json.loads(content)
+    rng = random.Random(file)
+    for way in rng.sample(list(_leaves(record)), 25):
+        path.write_text(json.dumps(_replaced(record, way, rng.choice(ODD))))
+        found = _ask(mended, run_dir)
+        assert found.score is None or 0 <= found.score <= 1
+        for code, output in (found.predict, found.evaluate):
+            assert code == 0 or output.startswith("error: ")
+            assert "nan" not in output
+    path.write_bytes(content)
+
+
+def test_record_of_a_later_version_is_named(mended: Place) -> None:
+    for file in ("run.json", "result.json"):
+        path = mended.completed.path / file
+        content = path.read_text()
+        path.write_text(json.dumps(json.loads(content) | {"schema_version": 99, "mood": "good"}))
+        found = _ask(mended, mended.completed)
+        for code, output in (found.predict, found.evaluate):
+            assert code == 1
+            assert f"{file}: has schema version 99, this program reads 1" in output
+        path.write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "holds no weights"),
+        ({"weights": 5}, "holds no weights"),
+        ({"weights": {"a": 5}}, "holds no weights"),
+        ({"weights": {"a": torch.tensor(float("nan"))}}, "holds weights that are not finite"),
+        ({"weights": {}}, "holds other weights than those of the result"),
+        ([1], "holds no state"),
+    ],
+)
+def test_checkpoint_with_the_right_checksum_and_other_content_is_refused(
+    mended: Place, content: Any, message: str
+) -> None:
+    write_checkpoint(mended.completed.best_weights, content)
+    code, output = _invoke("predict", str(mended.completed.path), "lovely")
+    assert code == 1
+    assert f"best.ckpt: {message}" in output
+
+
+@pytest.mark.parametrize("column", ["score", "baseline", "label", "row", "part"])
+@pytest.mark.parametrize("change", ["text", "nan", "negative", "dropped", "constant"])
+def test_odd_predictions_are_named_by_the_report(mended: Place, column: str, change: str) -> None:
+    run_dir = mended.completed
+    result = json.loads(run_dir.result_file.read_text())
+    del result["files_sha256"]  # as earlier versions wrote it
+    run_dir.result_file.write_text(json.dumps(result))
+    table = pq.read_table(run_dir.predictions_file)
+    n, place = table.num_rows, table.column_names.index(column)
+    values = {"text": ["x"] * n, "nan": [float("nan")] * n, "negative": [-1] * n, "constant": np.full(n, 0.25)}
+    if change == "dropped":
+        changed = table.remove_column(place)
+    else:
+        changed = table.set_column(place, column, pa.array(values[change]))
+    pq.write_table(changed, run_dir.predictions_file)
+    if (column, change) in (("baseline", "constant"), ("row", "constant")):
+        return  # valid by themselves: results of earlier versions hold no checksum
+    findings = analyse(load_study(mended.results, []))
+    assert any("predictions.parquet" in problem for problem in findings.problems)
+
+
+def test_two_lines_of_a_vocabulary_that_changed_places_are_noticed(mended: Place) -> None:
+    for run_dir in (mended.completed, mended.unfinished):
+        first, second, *rest = run_dir.vocabulary_file.read_text().splitlines()
+        run_dir.vocabulary_file.write_text("\n".join([second, first, *rest]) + "\n")
+        code, output = _invoke("predict", str(run_dir.path), "lovely")
+        assert code == 1
+        assert "vocabulary.txt: is not the vocabulary that the run was trained with" in output
+
+
+def test_completed_run_without_its_weights_says_how_that_is_mended(mended: Place) -> None:
+    shutil.rmtree(mended.completed.checkpoints)
+    code, output = _invoke("predict", str(mended.completed.path), "lovely")
+    assert code == 1
+    assert "is completed, but lacks best.ckpt, last.ckpt; bring them back, or move the directory away" in output
+    config = mended.completed.read_config()
+    with pytest.raises(SentimentError, match=r"is completed, but lacks best\.ckpt, last\.ckpt"):
+        Experiment(config, mended.results, mended.completed).attempt()
+
+
+def test_weights_of_the_fixture_are_as_they_were(place: Place) -> None:
+    assert read_checkpoint(place.completed.best_weights)["weights"]
