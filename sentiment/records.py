@@ -116,6 +116,8 @@ class RunRecord(Record):
     dataset: str | None = None
     """The data set that was read: the name of a data source, or `table`; None in records of earlier versions."""
     elmo: ElmoRecord | None = None
+    pretrained_sha256: str | None = None
+    """Of the file that `embedding.pretrained` names; None if none does, and in records of earlier versions."""
     git_commit: str | None
     git_dirty: bool | None
     versions: dict[str, str]

@@ -24,7 +24,7 @@ from sentiment.training.device import available_threads, choose_device, make_rep
 from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
 from sentiment.training.outcome import write_outcome
 from sentiment.training.preparing import TrainingData, prepare_data
-from sentiment.training.provenance import AttemptRecord
+from sentiment.training.provenance import AttemptRecord, pretrained_sha256
 from sentiment.training.stop import Stop, StoppedError
 from sentiment.training.trainer import Trainer
 
@@ -46,7 +46,7 @@ def run_experiment(run: RunContext) -> Stop | None:
         run = replace(run, run_dir=replace(run.run_dir, owner=owner))
         _remove_leftovers(run.run_dir.path)
         if run.run_dir.completed:
-            _refuse_other_data(run, elmo_model)
+            _refuse_other_files(run, elmo_model)
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
@@ -89,8 +89,8 @@ def _failure_recorded(attempt: AttemptRecord, trainer: Trainer) -> Iterator[None
         raise
 
 
-def _refuse_other_data(run: RunContext, elmo_model: ModelFiles | None) -> None:
-    """A run's id depends on the names of its data and ELMo model; their content may have changed since.
+def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
+    """A run's id depends on the names of its data, vectors and ELMo model; their content may have changed since.
 
     Raises:
         RunDirError: it has changed.
@@ -105,6 +105,11 @@ def _refuse_other_data(run: RunContext, elmo_model: ModelFiles | None) -> None:
         raise RunDirError(
             f"{run.run_dir.path}: was completed with other ELMo weights than are here now; move it away to train anew"
         )
+    if record and record.pretrained_sha256 and record.pretrained_sha256 != pretrained_sha256(run):
+        raise RunDirError(
+            f"{run.run_dir.path}: was completed with other vectors than {run.config.embedding.pretrained} now holds; "
+            "move it away to train anew"
+        )
 
 
 def _prepare_trainer(
@@ -115,6 +120,8 @@ def _prepare_trainer(
     identity = {"config": config.fingerprint(), "data": corpus.fingerprint}
     if elmo_model is not None:
         identity["ELMo model"] = elmo_model.fingerprint
+    if sha256 := pretrained_sha256(run):
+        identity["file of pretrained vectors"] = sha256
     state = _newest_state(run, identity)
     threads = int(state["identity"]["threads"]) if state else available_threads(config.runtime)
     device = choose_device(config.runtime.device)
@@ -138,17 +145,18 @@ def _newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] |
         identity: what the state must have been made from; its names are used in messages.
 
     Raises:
-        CheckpointError: it was made from another configuration or from other data.
+        CheckpointError: it was made from another configuration, from other data or with other vectors.
     """
     folder = run.run_dir.checkpoints
     state, damaged = Checkpoints(folder).newest()
     for message in damaged:
         run.console.say(f"{message}; goes on from {'an older one' if state else 'the beginning'}")
     for name, value in identity.items():
-        if state and state["identity"][name] != value:
+        found = state["identity"].get(name, value) if state else value  # earlier versions did not look at vectors
+        if found != value:
             raise CheckpointError(
                 f"{folder}: the {name} of this run has changed since its last checkpoint "
-                f"({state['identity'][name][:8]}, now {value[:8]}); move {run.run_dir.path} away to train anew"
+                f"({found[:8]}, now {value[:8]}); move {run.run_dir.path} away to train anew"
             )
     return state
 

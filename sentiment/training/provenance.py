@@ -11,6 +11,7 @@ import torch
 
 from sentiment.allocation import slurm_job, slurm_restarts
 from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.tables.source_hash import source_sha256
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.training.context import RunContext
 
@@ -47,6 +48,7 @@ class AttemptRecord:
             data_fingerprint=corpus.fingerprint,
             dataset=corpus.dataset,
             elmo=elmo,
+            pretrained_sha256=pretrained_sha256(run),
             git_commit=commit,
             git_dirty=dirty,
             versions=versions(),
@@ -65,6 +67,16 @@ class AttemptRecord:
         update = {"end": timestamp(), "reason": reason, "last_step": last_step, "detail": detail}
         attempts = [*self._record.attempts[:-1], self._record.attempts[-1].model_copy(update=update)]
         self._run_dir.write_record(self._record.model_copy(update={"attempts": attempts}))
+
+
+def pretrained_sha256(run: RunContext) -> str | None:
+    """The SHA-256 of the file of vectors that a run's embedding starts from; None if it starts from random ones.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+    """
+    path = run.config.embedding.pretrained
+    return None if path is None else source_sha256(Path(path), run.results)
 
 
 def git_state() -> tuple[str | None, bool | None]:
