@@ -67,6 +67,13 @@ class Attempt(Record):
     restart_count: int
     """How often Slurm had requeued the job before."""
     device: str
+    """The GPU's name, or `cpu`."""
+    processor: str | None = None
+    """The processor's model; like the next two None in records of earlier versions."""
+    cpu_capability: str | None = None
+    """The vector instructions that torch uses, such as AVX2."""
+    compute_capability: str | None = None
+    """Of the GPU, such as 9.0; None on a CPU."""
     threads: int
     first_step: int
     """Optimiser steps that earlier attempts had done and saved."""
@@ -123,6 +130,8 @@ class RunRecord(Record):
     versions: dict[str, str]
     command: list[str]
     attempts: list[Attempt]
+    hardware: list[str] = []
+    """The kinds of hardware that computed the steps, in their order; more than one if it went on on another one."""
 
 
 class WandbRun(Record):

@@ -22,6 +22,7 @@ from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
 from sentiment.training.device import available_threads, choose_device, make_reproducible
 from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
+from sentiment.training.hardware import Hardware, tell_other_hardware
 from sentiment.training.outcome import write_outcome
 from sentiment.training.preparing import TrainingData, prepare_data
 from sentiment.training.provenance import AttemptRecord, pretrained_sha256
@@ -62,7 +63,7 @@ def run_experiment(run: RunContext) -> Stop | None:
 
 def _train(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: ElmoRecord | None) -> Stop | None:
     """Train to the end and write the outcome, or stop; `run.json` says so."""
-    attempt = AttemptRecord(run, trainer.data.corpus, elmo, trainer.device, trainer.step)
+    attempt = AttemptRecord(run, trainer, elmo)
     with mirrored(run.run_dir, run.config.tracking, run.console.say), _failure_recorded(attempt, trainer):
         trainer.data.vocabulary.write(run.run_dir.vocabulary_file, run.run_dir.write)
         reason = trainer.train()
@@ -125,6 +126,7 @@ def _prepare_trainer(
     state = _newest_state(run, identity)
     threads = int(state["identity"]["threads"]) if state else available_threads(config.runtime)
     device = choose_device(config.runtime.device)
+    tell_other_hardware(run, state.get("hardware", []) if state else [], Hardware.of(device).kind)
     make_reproducible(config.runtime, threads, config.seed)
     vocabulary = Vocabulary.build(corpus, config.data.vocabulary)
     model = _new_classifier(run, vocabulary, elmo_model).to(device)

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 from sentiment.allocation import slurm_job, slurm_restarts
-from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.tables.source_hash import source_sha256
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.training.context import RunContext
+from sentiment.training.hardware import Hardware
+from sentiment.training.trainer import Trainer
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 
@@ -21,23 +22,25 @@ _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 class AttemptRecord:
     """Keeps `run.json` up to date during an attempt."""
 
-    def __init__(
-        self, run: RunContext, corpus: Corpus, elmo: ElmoRecord | None, device: torch.device, first_step: int
-    ) -> None:
+    def __init__(self, run: RunContext, trainer: Trainer, elmo: ElmoRecord | None) -> None:
         """Add an attempt that begins now.
 
         Args:
-            first_step: optimiser steps that earlier attempts have done and saved.
+            trainer: in the state that the attempt begins with.
         """
+        corpus, hardware = trainer.data.corpus, Hardware.of(trainer.device)
         former = run.run_dir.read_record()
         attempt = Attempt(
             host=socket.gethostname(),
             pid=os.getpid(),
             job=slurm_job(),
             restart_count=slurm_restarts(),
-            device=_name(device),
+            device=hardware.gpu or "cpu",
+            processor=hardware.processor,
+            cpu_capability=hardware.cpu_capability,
+            compute_capability=hardware.compute_capability,
             threads=torch.get_num_threads(),
-            first_step=first_step,
+            first_step=trainer.step,
             start=timestamp(),
         )
         commit, dirty = git_state()
@@ -54,6 +57,7 @@ class AttemptRecord:
             versions=versions(),
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             attempts=[*(former.attempts if former else []), attempt],
+            hardware=trainer.hardware,
         )
         self._run_dir.write_record(self._record)
 
@@ -91,10 +95,6 @@ def git_state() -> tuple[str | None, bool | None]:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on, by name."""
     return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _PACKAGES}
-
-
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def _git(*arguments: str) -> str | None:
