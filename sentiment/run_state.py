@@ -131,12 +131,18 @@ def _with_metrics(progress: RunProgress, path: Path, plan: GridPlan | None) -> R
         epochs, last_row = _last_rows(path)
         return replace(
             progress,
-            epoch=epochs[-1]["epoch"] if epochs else None,
-            step=None if last_row is None else last_row["step"],
+            epoch=_count(epochs[-1]["epoch"]) if epochs else None,
+            step=None if last_row is None else _count(last_row["step"]),
             score=_best(plan, [score for row in epochs if (score := _score(plan, row)) is not None]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunDirError(f"{path}: is not a metric log: {error}") from None
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a number of epochs or steps")
+    return value
 
 
 def _after(attempt: Attempt) -> RunState:
@@ -185,5 +191,5 @@ def _last_rows(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]
     except OSError:
         return [], None
     whole = lines[1:] if size > _TAIL_BYTES else lines
-    epochs = [from_json(line) for line in whole if b'"kind": "epoch"' in line]
-    return epochs, from_json(whole[-1]) if whole else None
+    epochs = [from_json(line, allow_inf_nan=False) for line in whole if b'"kind": "epoch"' in line]
+    return epochs, from_json(whole[-1], allow_inf_nan=False) if whole else None
