@@ -15,6 +15,7 @@ LAYERS = [
     {
         "sentiment",
         "sentiment.allocation",
+        "sentiment.claims",
         "sentiment.console",
         "sentiment.errors",
         "sentiment.files",
