@@ -2,11 +2,8 @@
 is kept from writing when it wakes up."""
 
 import contextlib
-import errno
 import fcntl
 import os
-import re
-import shutil
 import socket
 import threading
 import time
@@ -15,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from sentiment.claims import Claims
 from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.files import write_atomically
 from sentiment.owner import Owner
@@ -22,10 +20,7 @@ from sentiment.owner import Owner
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
 _POLL_SECONDS = 0.5
-_TRIES = 5
 
-# In a claim's folder; hidden, since whoever counts files leaves out hidden ones.
-_OWNER_FILE = ".owner"
 # No two clocks differ by more; a lock that is older by the own clock needs no look at the file server's.
 _LARGEST_CLOCK_ERROR = 3600.0
 
@@ -51,6 +46,7 @@ class ProcessLock:
     def __init__(self, path: Path, activity: str = "trains this run") -> None:
         """Args: activity: what the owner does while it holds the lock, for the message to others."""
         self._path = path
+        self._claims = Claims(path)
         self._activity = activity
         self._descriptor: int | None = None
         self._owner = Owner.this_process(0)
@@ -66,6 +62,8 @@ class ProcessLock:
         except BaseException as error:
             if descriptor is not None:
                 os.close(descriptor)
+            if isinstance(error, FileNotFoundError) and self._path.parent.is_dir():
+                raise LockedError(self._refusal(None, 0)) from None  # whoever is done with a lock may delete its file
             if isinstance(error, OSError):
                 raise RunDirError(f"{self._path}: cannot be written: {error}") from None
             raise
@@ -80,8 +78,8 @@ class ProcessLock:
             return
         with contextlib.suppress(OSError):  # on a full disk; the process is soon seen to be dead
             if self._newer(self._owner.token + 1) is None:
-                _write_line(self._descriptor, replace(self._owner, released=True).encode())
-        _revoke(self._folder(self._owner.token))
+                _write_line(self._path, replace(self._owner, released=True).encode())
+        self._claims.revoke(self._owner.token)
         os.close(self._descriptor)
         self._descriptor = None
 
@@ -99,7 +97,7 @@ class ProcessLock:
         """
         self.insist()
         try:
-            write_atomically(path, write, self._folder(self._owner.token))
+            write_atomically(path, write, self._claims.folder(self._owner.token))
         except OSError:
             self.insist()  # its folder has gone, if the other process was faster
             raise
@@ -136,69 +134,24 @@ class ProcessLock:
 
     def _take(self, descriptor: int) -> None:
         blocked = not _lock_file(descriptor)
-        claim = self._path.with_name(f".{self._path.name}.{socket.gethostname()}.{os.getpid()}")
-        shutil.rmtree(claim, ignore_errors=True)
-        claim.mkdir()
-        try:
+        with self._claims.prepared() as claim:
             now = claim.stat().st_mtime  # by the file server's clock, since those of hosts differ
-            newest, owner, seen = self._newest()
+            newest, owner, seen = self._claims.newest()
             if (blocked or (owner and owner.may_live)) and now - seen < STALE_SECONDS:
                 raise LockedError(self._refusal(owner, now - seen), bool(owner and owner.is_earlier_attempt))
             self._owner = Owner.this_process(newest + 1)
-            (claim / _OWNER_FILE).write_bytes(self._owner.encode())
-            try:
-                claim.rename(self._folder(newest + 1))
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                raise LockedError(self._refusal(None, 0)) from None  # another process has just done the same
-        except BaseException:
-            shutil.rmtree(claim, ignore_errors=True)
-            raise
-        self._take_over(descriptor, now)
-
-    def _take_over(self, descriptor: int, now: float) -> None:
-        """Announce a claim that succeeded, and end all before it."""
+            if not self._claims.put(claim, self._owner):
+                raise LockedError(self._refusal(None, 0))
         try:
             if newer := self._newer(self._owner.token):  # on a file system that showed an old state of the folder
                 raise LockedError(self._refusal(newer, 0))
-            _write_line(descriptor, self._owner.encode())
-            if not (self._folder(self._owner.token) / _OWNER_FILE).exists():  # suspended meanwhile, for very long
+            _write_line(self._path, self._owner.encode())
+            if not self._claims.stands(self._owner):  # this process was suspended in the last two lines
                 raise LockedError(self._refusal(None, 0))
         except BaseException:
-            _revoke(self._folder(self._owner.token))
+            self._claims.revoke(self._owner.token)
             raise
-        for folder, token in list(self._folders()):
-            with contextlib.suppress(OSError):  # of a process that prepares a claim at this moment, and gives up
-                if token != self._owner.token and (token is not None or now - _mtime(folder) > STALE_SECONDS):
-                    _revoke(folder)
-
-    def _newest(self) -> tuple[int, Owner | None, float]:
-        """The highest token so far, its owner if that is known, and the last sign of life of it."""
-        with open(self._path, "rb") as file:
-            content, seen = file.read(), os.fstat(file.fileno()).st_mtime
-        owner = Owner.parse(content)
-        token = owner.token if owner else 0
-        folders = [(number, folder) for folder, number in self._folders() if number is not None and number > token]
-        if not folders:
-            return token, owner, seen
-        token, folder = max(folders)  # its owner has not yet written its name into the file, or was killed just before
-        try:
-            return token, Owner.parse((folder / _OWNER_FILE).read_bytes()), max(seen, _mtime(folder))
-        except OSError:
-            return token, None, seen
-
-    def _folder(self, token: int) -> Path:
-        return self._path.with_name(f".{self._path.name}.{token}")
-
-    def _folders(self) -> Iterator[tuple[Path, int | None]]:
-        """The folders of this lock's owners with their tokens; None for those that are being prepared or deleted."""
-        prefix = f".{self._path.name}."
-        for folder in self._path.parent.iterdir():
-            if folder.name.startswith(prefix):
-                rest = folder.name.removeprefix(prefix)
-                if re.fullmatch(r"\d+(\.revoked)?|\S+\.\d+", rest):
-                    yield folder, int(rest) if rest.isdecimal() else None
+        self._claims.revoke_others(self._owner.token, now - STALE_SECONDS)
 
     def _refusal(self, owner: Owner | None, age: float) -> str:
         seen = ""
@@ -278,20 +231,14 @@ def _lock_file(descriptor: int) -> bool:
     return True
 
 
-def _write_line(descriptor: int, line: bytes) -> None:
-    """Replace the content of the lock's file, so that readers find a whole first line at any moment."""
-    os.pwrite(descriptor, line, 0)
-    os.ftruncate(descriptor, len(line))
-    os.fsync(descriptor)
+def _write_line(path: Path, line: bytes) -> None:
+    """Replace the content of the lock's file, so that readers find a whole first line at any moment.
 
-
-def _revoke(folder: Path) -> None:
-    """Delete the folder of a former owner; renamed first, so that nothing can be written to it meanwhile."""
-    aside = folder.with_name(f"{folder.name}.revoked")
-    shutil.rmtree(aside, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        folder.rename(aside)
-    for _ in range(_TRIES):
-        shutil.rmtree(aside, ignore_errors=True)
-        if not aside.exists():
-            return
+    It is closed, at which NFS sends it to the server; it need not survive a power cut, which no owner survives.
+    """
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, line, 0)
+        os.ftruncate(descriptor, len(line))
+    finally:
+        os.close(descriptor)

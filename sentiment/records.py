@@ -89,6 +89,13 @@ class Attempt(Record):
     environment: str | None = None
     """A hash of all installed packages with their versions; None in records of earlier versions."""
     device: str
+    """The GPU's name, or `cpu`."""
+    processor: str | None = None
+    """The processor's model; like the next two None in records of earlier versions."""
+    cpu_capability: str | None = None
+    """The vector instructions that torch uses, such as AVX2."""
+    compute_capability: str | None = None
+    """Of the GPU, such as 9.0; None on a CPU."""
     threads: Count
     first_step: Count
     """Optimiser steps that earlier attempts had done and saved."""
@@ -137,6 +144,8 @@ class RunRecord(Record):
     dataset: str | None = None
     """The data set that was read: the name of a data source, or `table`; None in records of earlier versions."""
     elmo: ElmoRecord | None = None
+    pretrained_sha256: str | None = None
+    """Of the file that `embedding.pretrained` names; None if none does, and in records of earlier versions."""
     git_commit: str | None
     git_dirty: bool | None
     versions: dict[str, str]
@@ -144,6 +153,8 @@ class RunRecord(Record):
     attempts: list[Attempt]
     vocabulary_sha256: str | None = None
     """Of `vocabulary.txt`; None in records of earlier versions."""
+    hardware: list[str] = []
+    """The kinds of hardware that computed the steps, in their order; more than one if it went on on another one."""
 
 
 class WandbRun(Record):

@@ -1,6 +1,8 @@
 """The folder of results and the directory of a run: all names in them, and how records are read and written."""
 
+import contextlib
 import glob
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -279,5 +281,9 @@ class RunDir:
         return read_rows(self.metrics_file)
 
     def read_timings(self) -> list[dict[str, Any]]:
-        """The rows of `timings.jsonl`; likewise."""
-        return read_rows(self.timings_file)
+        """The rows of `timings.jsonl`, without those that a power cut has damaged: nothing but estimates needs them."""
+        rows = []
+        for line in self.timings_file.read_bytes().splitlines() if self.timings_file.exists() else ():
+            with contextlib.suppress(ValueError):
+                rows.append(json.loads(line))
+        return [row for row in rows if isinstance(row, dict)]

@@ -121,7 +121,7 @@ def test_id_does_not_depend_on_the_machine_and_the_description() -> None:
     for parameters in (
         {"description": "another"},
         {"runtime.device": "cpu", "runtime.threads": 3},
-        {"runtime.checkpoint.every_steps": 5, "runtime.time_limit_seconds": 9},
+        {"runtime.checkpoint.every_steps": 5, "runtime.time_limit_seconds": 9, "runtime.same_hardware": True},
         {"tracking.wandb": "offline"},
     ):
         assert resolve({}, parameters, "file").run_id == RunConfig().run_id

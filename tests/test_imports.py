@@ -16,6 +16,7 @@ LAYERS = [
         "sentiment",
         "sentiment.allocation",
         "sentiment.characters",
+        "sentiment.claims",
         "sentiment.console",
         "sentiment.errors",
         "sentiment.files",

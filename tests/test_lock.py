@@ -328,6 +328,20 @@ def test_claim_of_a_process_that_was_killed_before_it_said_so_counts(path: Path)
         assert folder.exists() is not free
 
 
+def test_lock_whose_file_is_deleted_meanwhile_is_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is done with the work may delete the lock as well."""
+    flock = fcntl.flock
+
+    def deleted(*arguments: Any) -> None:
+        path.unlink()
+        flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", deleted)
+    with pytest.raises(LockedError), ProcessLock(path):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
 def test_clock_of_this_host_does_not_matter(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (-300, 300):
         with monkeypatch.context() as patch:

@@ -230,5 +230,6 @@ def _warning_seconds(results: Results, grid: str, resources: Resources) -> int:
         return resources.signal_seconds
     files = islice((results.runs / grid).glob("*/timings.jsonl"), _MEASURED_RUNS)
     rows = (row for file in files for row in results.run_dir(file.parent.name, grid).read_timings())
-    slowest = max((row["seconds"] for row in rows if row["kind"] == "save"), default=_UNMEASURED_SAVE_SECONDS)
+    saves = [row.get("seconds") for row in rows if row.get("kind") == "save"]
+    slowest = max((one for one in saves if isinstance(one, int | float)), default=_UNMEASURED_SAVE_SECONDS)
     return min(math.ceil(2 * slowest) + _SWEEP_SECONDS, resources.time_minutes * 60 // 4)

@@ -30,7 +30,7 @@ _ABSENCE_SECONDS = 1800.0
 _POLL_SECONDS = 5.0
 
 # The outcome of a task with several runs, by precedence; without any of these it is COMPLETED.
-_PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.FAILED)
+_PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER, Outcome.FAILED)
 
 
 class NoProgressError(SentimentError):
@@ -94,19 +94,24 @@ class ArrayTask:
             self._record_failure(error)
             return Outcome.FAILED
 
-    def requeue(self) -> Outcome:
-        """Let Slurm start the task again, unless it was cancelled meanwhile or makes no progress."""
+    def requeue(self, outcome: Outcome) -> Outcome:
+        """Let Slurm start the task again, unless it was cancelled meanwhile or makes no progress.
+
+        Args:
+            outcome: why; a task that leaves its run to another process need not make any.
+        """
         if self.cancelled:
             return Outcome.STOPPED
         try:
-            self.insist_on_progress()
+            if outcome is not Outcome.LEFT_TO_ANOTHER:
+                self.insist_on_progress()
             _requeue_when_possible(slurm_job() or "")
         except SentimentError as error:
             print(f"is not requeued: {error}")
             self._record_failure(error)
             return Outcome.FAILED
-        print("saved, and requeued")
-        return Outcome.OUT_OF_TIME
+        print("requeued, to look again" if outcome is Outcome.LEFT_TO_ANOTHER else "saved, and requeued")
+        return outcome
 
     def _is_over(self, config: RunConfig) -> bool:
         return self._run_dir(config).completed or config.run_id in self.folder.cancelled

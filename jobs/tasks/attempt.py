@@ -32,6 +32,8 @@ class Outcome(IntEnum):
     """Everything is saved; whoever stopped it decides whether it goes on."""
     OUT_OF_TIME = 4
     """Everything is saved; it goes on as soon as it is started again."""
+    LEFT_TO_ANOTHER = 5
+    """A process trains the run that Slurm believes to be dead: if it dies, the run goes on when it is started again."""
 
 
 def outcome_of(stop: Stop | None) -> Outcome:
@@ -58,7 +60,7 @@ def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopReques
         return Outcome.COMPLETED
     except LockedError as error:
         print(f"{error}; the run is left to it")
-        return Outcome.OUT_OF_TIME if error.earlier_attempt else Outcome.COMPLETED
+        return Outcome.LEFT_TO_ANOTHER if error.earlier_attempt else Outcome.COMPLETED
     except Exception as error:  # of any kind: later commands show it
         record_failure(run_dir, error)
         traceback.print_exc()

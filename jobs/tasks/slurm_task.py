@@ -33,17 +33,18 @@ def main(arguments: list[str]) -> int:
         if arguments[1:]:  # in a container: whoever started it requeues the task
             return task.perform_here(stop)
         print(task_begins(task.title, slurm_restarts(), slurm_node()))
-        return _perform(task, stop)
+        return perform(task, stop)
 
 
-def _perform(task: "ArrayTask", stop: StopRequest) -> int:
+def perform(task: "ArrayTask", stop: StopRequest) -> int:
+    """Perform a task, and let Slurm start it again if that is of use; its `jobs.tasks.attempt.Outcome`."""
     from jobs.tasks.attempt import Outcome
 
     if task.cancelled:
         print("was cancelled: it goes on when it is submitted again")
         return Outcome.STOPPED
     outcome = task.perform(stop)
-    return task.requeue() if outcome is Outcome.OUT_OF_TIME else outcome
+    return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER) else outcome
 
 
 if __name__ == "__main__":

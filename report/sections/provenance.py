@@ -54,6 +54,7 @@ def _facts(study: Study) -> list[str]:
         f"Versions: {_counted(versions)}.",
         f"Machines: {_counted(devices, 'attempt')} on {wording.plural(len(hosts), 'host')} "
         f"({wording.shortened(', '.join(hosts), 200)}), {where}.",
+        *_continued_elsewhere(study),
         f"As of {latest.replace('T', ' ')}, the newest start or end of an attempt.",
         f"Energy is estimated: {_ENERGY}.",
     ]
@@ -73,6 +74,19 @@ def _codes(record: RunRecord) -> set[str]:
     """Hashes of the code of all attempts since the run last began."""
     first = max((number for number, one in enumerate(record.attempts) if one.first_step == 0), default=0)
     return {attempt.code for attempt in record.attempts[first:] if attempt.code}
+
+
+def _continued_elsewhere(study: Study) -> list[str]:
+    """Runs whose digits may differ from those of a run on one kind of hardware."""
+    moved = [run for run in study.runs if run.record and len({*run.record.hardware}) > 1]
+    kinds = Counter(" and ".join(dict.fromkeys(run.record.hardware)) for run in moved if run.record)
+    if not moved:
+        return []
+    names = wording.shortened(", ".join(run_name(run) for run in moved), 400)
+    return [
+        f"Continued on other hardware, so that a repetition may differ in its last digits: "
+        f"{wording.plural(len(moved), 'run')} ({names}), on {_counted(kinds)}."
+    ]
 
 
 def _commit(commit: str | None, dirty: bool | None) -> str:

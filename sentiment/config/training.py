@@ -67,6 +67,8 @@ class RuntimeConfig(Section):
     """CPU threads for tensor operations; None is the number of cores that this process may use, at most 8."""
     deterministic: bool = True
     """Refuse nondeterministic operations, so that a resumed run equals an uninterrupted one bit for bit."""
+    same_hardware: bool = False
+    """Refuse to resume on another kind of processor or GPU, on which the last digits of results may differ."""
     time_limit_seconds: PositiveFloat | None = None
     """Save and stop before this much time has passed, or before Slurm's end of the job if that is earlier."""
     checkpoint: CheckpointConfig = CheckpointConfig()

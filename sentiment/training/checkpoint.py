@@ -3,6 +3,8 @@
 import hashlib
 import io
 import math
+import statistics
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ _KEEP = 2
 # Largest fraction of the time that saves at the ends of epochs may take; an epoch may be shorter than a save.
 _LARGEST_SHARE = 0.01
 _FIRST_SAVE_SECONDS = 30.0
+_LONGEST_INTERVAL_SECONDS = 1800.0
+_SAVES_TO_LEARN_FROM = 5
 
 
 def write_checkpoint(path: Path, state: dict[str, Any], write_file: WriteFile = write_atomically) -> None:
@@ -132,8 +136,9 @@ class SaveSchedule:
     """Decides when to save: after a fixed number of steps, or at the optimal interval for the measured cost.
 
     Young (1974): if a save costs C seconds and the mean time between failures is M seconds, the least time is lost by
-    saving every sqrt(2 C M) seconds. At the end of an epoch it saves earlier, as long as all saves together take less
-    than 1 % of the time.
+    saving every sqrt(2 C M) seconds, or every half hour if that is earlier. The cost is the median of the last saves,
+    since one of them may have been held up by a file server or a suspension. At the end of an epoch it saves earlier,
+    as long as all saves together take less than 1 % of the time.
     """
 
     def __init__(self, every_steps: int | None, mtbf_hours: float, now: float) -> None:
@@ -141,7 +146,7 @@ class SaveSchedule:
         self._every_steps = every_steps
         self._mtbf = mtbf_hours * 3600
         self._last = now
-        self._cost: float | None = None
+        self._costs: deque[float] = deque(maxlen=_SAVES_TO_LEARN_FROM)
 
     def due(self, step: int, now: float) -> bool:
         """Whether to save after this step."""
@@ -153,14 +158,21 @@ class SaveSchedule:
         """Whether to save after this epoch's evaluation."""
         if self._every_steps is not None:
             return False
-        return self._cost is None or now - self._last >= min(self._cost / _LARGEST_SHARE, self.interval)
+        return not self._costs or now - self._last >= min(self._cost / _LARGEST_SHARE, self.interval)
 
     @property
     def interval(self) -> float:
         """Seconds between saves."""
-        return _FIRST_SAVE_SECONDS if self._cost is None else math.sqrt(2 * self._cost * self._mtbf)
+        if not self._costs:
+            return _FIRST_SAVE_SECONDS
+        return min(math.sqrt(2 * self._cost * self._mtbf), _LONGEST_INTERVAL_SECONDS)
 
     def saved(self, now: float, seconds: float) -> None:
         """Learn from a save that ended at `now` and took `seconds`."""
         self._last = now
-        self._cost = seconds if self._cost is None else max(seconds, 0.8 * self._cost + 0.2 * seconds)
+        self._costs.append(seconds)
+
+    @property
+    def _cost(self) -> float:
+        """Of a save that nothing holds up; of two the cheaper one."""
+        return statistics.median_low(self._costs)

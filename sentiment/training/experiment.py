@@ -25,9 +25,10 @@ from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
 from sentiment.training.device import available_threads, choose_device, make_reproducible
 from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
+from sentiment.training.hardware import Hardware, tell_other_hardware
 from sentiment.training.outcome import write_outcome
 from sentiment.training.preparing import TrainingData, prepare_data
-from sentiment.training.provenance import AttemptRecord
+from sentiment.training.provenance import AttemptRecord, pretrained_sha256
 from sentiment.training.stop import Stop, StoppedError
 from sentiment.training.trainer import Trainer
 from sentiment.whole_run import refuse_incomplete
@@ -53,7 +54,7 @@ def run_experiment(run: RunContext) -> Stop | None:
         _remove_leftovers(run.run_dir.path)
         if run.run_dir.completed:
             refuse_incomplete(run.run_dir)
-            _refuse_other_data(run, elmo_model)
+            _refuse_other_files(run, elmo_model)
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
@@ -69,7 +70,7 @@ def run_experiment(run: RunContext) -> Stop | None:
 
 def _train(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: ElmoRecord | None) -> Stop | None:
     """Train to the end and write the outcome, or stop; `run.json` says so."""
-    attempt = AttemptRecord(run, trainer.data.corpus, elmo, trainer.device, trainer.step)
+    attempt = AttemptRecord(run, trainer, elmo)
     with mirrored(run.run_dir, run.config.tracking, run.console.say), _failure_recorded(attempt, trainer):
         trainer.data.vocabulary.write(run.run_dir.vocabulary_file, run.run_dir.write)
         attempt.add_vocabulary(sha256_of(run.run_dir.vocabulary_file))
@@ -97,8 +98,8 @@ def _failure_recorded(attempt: AttemptRecord, trainer: Trainer) -> Iterator[None
         raise
 
 
-def _refuse_other_data(run: RunContext, elmo_model: ModelFiles | None) -> None:
-    """A run's id depends on the names of its data and ELMo model; their content may have changed since.
+def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
+    """A run's id depends on the names of its data, vectors and ELMo model; their content may have changed since.
 
     Raises:
         RunDirError: it has changed.
@@ -113,6 +114,11 @@ def _refuse_other_data(run: RunContext, elmo_model: ModelFiles | None) -> None:
         raise RunDirError(
             f"{run.run_dir.path}: was completed with other ELMo weights than are here now; move it away to train anew"
         )
+    if record and record.pretrained_sha256 and record.pretrained_sha256 != pretrained_sha256(run):
+        raise RunDirError(
+            f"{run.run_dir.path}: was completed with other vectors than {run.config.embedding.pretrained} now holds; "
+            "move it away to train anew"
+        )
 
 
 def _prepare_trainer(
@@ -123,9 +129,12 @@ def _prepare_trainer(
     identity = {"config": config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
     if elmo_model is not None:
         identity["ELMo model"] = elmo_model.fingerprint
+    if sha256 := pretrained_sha256(run):
+        identity["file of pretrained vectors"] = sha256
     state = _newest_state(run, identity)
     threads = int(state["identity"]["threads"]) if state else available_threads(config.runtime)
     device = choose_device(config.runtime.device)
+    tell_other_hardware(run, state.get("hardware", []) if state else [], Hardware.of(device).kind)
     make_reproducible(config.runtime, threads, config.seed)
     vocabulary = Vocabulary.build(corpus, config.data.vocabulary)
     model = _new_classifier(run, vocabulary, elmo_model).to(device)
@@ -146,7 +155,7 @@ def _newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] |
         identity: what the state must have been made from; its names are used in messages.
 
     Raises:
-        CheckpointError: it was made from another configuration, from other data or by other code.
+        CheckpointError: it was made from another configuration, from other data or vectors, or by other code.
     """
     folder = run.run_dir.checkpoints
     state, damaged = Checkpoints(folder).newest()
@@ -155,10 +164,11 @@ def _newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] |
     if state is None:
         return None
     for name, value in identity.items():
-        if name != "code" and state["identity"][name] != value:
+        found = state["identity"].get(name, value)  # earlier versions did not look at vectors
+        if name != "code" and found != value:
             raise CheckpointError(
                 f"{folder}: the {name} of this run has changed since its last checkpoint "
-                f"({state['identity'][name][:8]}, now {value[:8]}); move {run.run_dir.path} away to train anew"
+                f"({found[:8]}, now {value[:8]}); move {run.run_dir.path} away to train anew"
             )
     return state if _suits_code(run, state) else None
 

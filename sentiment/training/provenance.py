@@ -11,9 +11,11 @@ import torch
 from sentiment.allocation import slurm_job, slurm_restarts
 from sentiment.code_version import environment_hash, running_code
 from sentiment.console import Say
-from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.tables.source_hash import source_sha256
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.training.context import RunContext
+from sentiment.training.hardware import Hardware
+from sentiment.training.trainer import Trainer
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 
@@ -21,14 +23,13 @@ _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 class AttemptRecord:
     """Keeps `run.json` up to date during an attempt."""
 
-    def __init__(
-        self, run: RunContext, corpus: Corpus, elmo: ElmoRecord | None, device: torch.device, first_step: int
-    ) -> None:
+    def __init__(self, run: RunContext, trainer: Trainer, elmo: ElmoRecord | None) -> None:
         """Add an attempt that begins now.
 
         Args:
-            first_step: optimiser steps that earlier attempts have done and saved.
+            trainer: in the state that the attempt begins with.
         """
+        corpus, hardware = trainer.data.corpus, Hardware.of(trainer.device)
         former, code = run.run_dir.read_record(), running_code()
         if former:
             _tell_changes(former.versions, run.console.say)
@@ -41,9 +42,12 @@ class AttemptRecord:
             git_commit=code.git_commit,
             git_dirty=code.git_dirty,
             environment=environment_hash(),
-            device=_name(device),
+            device=hardware.gpu or "cpu",
+            processor=hardware.processor,
+            cpu_capability=hardware.cpu_capability,
+            compute_capability=hardware.compute_capability,
             threads=torch.get_num_threads(),
-            first_step=first_step,
+            first_step=trainer.step,
             start=timestamp(),
         )
         self._run_dir = run.run_dir
@@ -53,11 +57,13 @@ class AttemptRecord:
             data_fingerprint=corpus.fingerprint,
             dataset=corpus.dataset,
             elmo=elmo,
+            pretrained_sha256=pretrained_sha256(run),
             git_commit=code.git_commit,
             git_dirty=code.git_dirty,
             versions=versions(),
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             attempts=[*(former.attempts if former else []), attempt],
+            hardware=trainer.hardware,
         )
         self._run_dir.write_record(self._record)
 
@@ -78,6 +84,16 @@ class AttemptRecord:
         self._run_dir.write_record(self._record.model_copy(update={"attempts": attempts}))
 
 
+def pretrained_sha256(run: RunContext) -> str | None:
+    """The SHA-256 of the file of vectors that a run's embedding starts from; None if it starts from random ones.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+    """
+    path = run.config.embedding.pretrained
+    return None if path is None else source_sha256(Path(path), run.results)
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on, by name."""
     return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _PACKAGES}
@@ -88,7 +104,3 @@ def _tell_changes(former: dict[str, str], say: Say) -> None:
     for name, version in versions().items():
         if former.get(name, version) != version:
             say(f"{name} was {former[name]} in this run's last attempt and is {version} now: numbers may differ")
-
-
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -17,6 +17,7 @@ from sentiment.training.context import RunContext
 from sentiment.training.device import random_states, restore_random_states
 from sentiment.training.early_stopping import EarlyStopping
 from sentiment.training.evaluation import predict
+from sentiment.training.hardware import Hardware, kinds_after
 from sentiment.training.metric_log import MetricLog, TimingLog
 from sentiment.training.metrics import measure
 from sentiment.training.optimizer import Updater
@@ -49,6 +50,7 @@ class Trainer:
         self.batch = 0  # batches done of the current epoch
         self.seconds = 0.0  # trained, over all attempts
         self.save_seconds = 0.0
+        self.hardware = [Hardware.of(self.device).kind]  # that computed the steps, in its order
         self._config = run.config
         self._stop = run.stop
         self._console = run.console
@@ -109,6 +111,7 @@ class Trainer:
             "random": random_states(self.device),
             "early_stopping": self.early_stopping.state_dict(),
             "log": self.log.lines,
+            "hardware": self.hardware,
             "loss_sum": self._loss_sum,
             "loss_steps": self._loss_steps,
             "vectors": self._vectors_state(),
@@ -123,6 +126,7 @@ class Trainer:
         restore_random_states(state["random"], self.device)
         self.early_stopping.load_state_dict(state["early_stopping"])
         self.log.restore(state["log"])
+        self.hardware = kinds_after(state.get("hardware", []), self.hardware[-1])  # earlier versions didn't save it
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_steps = state["loss_steps"]
         # Versions before this one saved the two parts as a pair named "carried", and earlier ones nothing.

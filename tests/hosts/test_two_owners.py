@@ -181,12 +181,12 @@ def test_suspended_process_that_wakes_up_behind_its_successor_writes_nothing_and
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("hosts", "job", "code"), [("local", "7", 4), ("shared", "8", 0), ("none", "7", 4)], indirect=["hosts"]
+    ("hosts", "job", "code"), [("local", "7", 5), ("shared", "8", 0), ("none", "7", 5)], indirect=["hosts"]
 )
 def test_second_process_leaves_a_run_to_one_that_gives_signs_of_life(
     stage: Stage, job: str, code: int, uninterrupted: Outcome
 ) -> None:
-    """One that Slurm has requeued looks again later (4), in case the first one dies after all."""
+    """One that Slurm has requeued looks again later (5), in case the first one dies after all."""
     with stage.paused("a", "a step") as first:
         said = _end(stage.start("b", restarts=1, job=job))
         assert "the run is left to it\n" in said

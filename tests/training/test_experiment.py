@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
+from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.run_dir import Results, RunDir
 from sentiment.training import experiment as experiment_module
+from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 
@@ -19,6 +20,46 @@ def test_completed_run_is_not_taken_for_one_on_data_that_has_changed_since(tmp_p
     write_tweets(tweets, invented_tweets(900, seed=1))
     with pytest.raises(RunDirError, match=r"was completed on other data than .*tweets\.csv now holds"):
         run.attempt()
+
+
+def _with_vectors(experiment: MakeExperiment, folder: Path) -> tuple[Experiment, Path]:
+    """A run that starts from vectors in a file."""
+    vectors = folder / "vectors.txt"
+    vectors.write_text("happy " + "0.1 " * 7 + "0.1\nsad " + "0.2 " * 7 + "0.2\n")
+    return experiment(embedding__pretrained=str(vectors), training__epochs=2), vectors
+
+
+def test_completed_run_is_not_taken_for_one_on_vectors_that_have_been_replaced_since(
+    experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    run, vectors = _with_vectors(experiment, tmp_path)
+    run.complete()
+    run.attempt()
+    assert run.said[-1] == "is completed already; nothing to train"
+    vectors.write_text(vectors.read_text().replace("0.1", "0.3"))
+    with pytest.raises(RunDirError, match=r"was completed with other vectors than .*vectors\.txt now holds"):
+        run.attempt()
+    record = run.run_dir.read_record()
+    assert record is not None
+    run.run_dir.write_record(record.model_copy(update={"pretrained_sha256": None}))  # as earlier versions did
+    assert run.attempt() is None
+
+
+def test_run_does_not_go_on_with_vectors_that_have_been_replaced_since(
+    experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    run, vectors = _with_vectors(experiment, tmp_path)
+    assert run.attempt(StopWhen(lambda question: question == 5)) is not None
+    former = vectors.read_text()
+    vectors.write_text(former.replace("0.1", "0.3"))
+    with pytest.raises(CheckpointError, match=r"the file of pretrained vectors of this run has changed since"):
+        run.attempt()
+    vectors.write_text(former)
+    (path,) = run.run_dir.checkpoints.glob("step-*.ckpt")
+    state = read_checkpoint(path)
+    del state["identity"]["file of pretrained vectors"]  # as earlier versions saved it
+    write_checkpoint(path, state)
+    run.complete()
 
 
 def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> None:

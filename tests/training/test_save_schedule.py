@@ -26,13 +26,25 @@ def test_save_at_an_epochs_end_costs_a_hundredth_at_most() -> None:
     assert schedule.due_at_epoch_end(now=51)
 
 
-def test_slow_save_is_remembered_longer_than_a_fast_one() -> None:
+@pytest.mark.parametrize("slow", range(6))
+def test_one_slow_save_does_not_stretch_the_interval(slow: int) -> None:
+    """A file server or a suspension may hold it up for minutes."""
     schedule = SaveSchedule(every_steps=None, mtbf_hours=6, now=0)
-    schedule.saved(now=1, seconds=1)
-    schedule.saved(now=2, seconds=5)
+    for number in range(6):
+        schedule.saved(now=number, seconds=250 if number == slow else 0.2)
+        if number > 0:
+            assert schedule.interval == pytest.approx(math.sqrt(2 * 0.2 * 6 * 3600))
+    assert schedule.due_at_epoch_end(now=5 + 20.1)
+
+
+def test_saves_that_have_become_slow_are_believed_but_half_an_hour_is_the_longest_interval() -> None:
+    schedule = SaveSchedule(every_steps=None, mtbf_hours=6, now=0)
+    for seconds in (1, 1, 5, 5, 5):
+        schedule.saved(now=1, seconds=seconds)
     assert schedule.interval == pytest.approx(math.sqrt(2 * 5 * 6 * 3600))
-    schedule.saved(now=3, seconds=1)
-    assert schedule.interval == pytest.approx(math.sqrt(2 * (0.8 * 5 + 0.2 * 1) * 6 * 3600))
+    for _ in range(5):
+        schedule.saved(now=2, seconds=250)
+    assert schedule.interval == 1800
 
 
 def test_every_so_many_steps_replaces_the_formula() -> None:
