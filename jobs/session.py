@@ -1,7 +1,7 @@
 """What the commands do to a grid: submit what is missing, submit again what failed, cancel."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import RERUN_HELD, missing_runs, run_configs, select
 from sentiment.console import Say
-from sentiment.errors import NoSlurmError
+from sentiment.errors import LockedError, NoSlurmError, RunDirError
 from sentiment.lock import ProcessLock
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
@@ -126,8 +126,15 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
 
 def _cancel_in_slurm(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -> list[str]:
     launcher = SlurmLauncher(results, plan, Path(), say)
-    with open_session(results, plan, launcher) as session:
-        rows = session.rows
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(open_session(results, plan, launcher))
+        except LockedError:
+            raise
+        except (RunDirError, OSError) as error:  # a full disk is when cancelling matters most
+            say(f"goes on without the grid's lock: {error}")
+            launcher.look()
+        rows = read_grid_status(results, plan, launcher.jobs).rows
         cancelled = launcher.cancel(rows, run_ids) if run_ids else launcher.cancel_all(rows)
         meant = [row for row in rows if not run_ids or row.run_id in run_ids]
         for line in describe_unknown(meant):
