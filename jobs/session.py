@@ -1,5 +1,6 @@
 """What the commands do to a grid: submit what is missing, submit again what failed, cancel."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,14 +12,16 @@ from jobs.launcher import Launcher, LaunchOptions, open_launcher
 from jobs.local.queue import LocalQueue
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
+from jobs.slurm.origin import user_name
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import RERUN_HELD, missing_runs, run_configs, select
+from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, NoSlurmError, RunDirError
 from sentiment.lock import ProcessLock
 from sentiment.records import GridPlan
-from sentiment.run_dir import Results
+from sentiment.run_dir import Results, RunDir
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class GridSession:
         rows = self.rows
         for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
             say(line)
-        self.launcher.submit(missing_runs(grid, rows))
+        self._submit(missing_runs(grid, rows))
 
     def rerun(self, causes: Sequence[str], run_ids: set[str], say: Say) -> None:
         """Submit again what ended without a result, and release what is held.
@@ -65,7 +68,28 @@ class GridSession:
                 self.launcher.release(chosen)
         finally:  # one that an administrator holds is no reason to leave out the others
             configs = run_configs(self.results, self.plan, [row.run_id for row in ended], self.jobs.places)
-            self.launcher.submit([(row, configs[row.run_id]) for row in ended])
+            self._submit([(row, configs[row.run_id]) for row in ended])
+
+    def _submit(self, runs: Sequence[tuple[RunStatus, RunConfig]]) -> None:
+        """Submit runs if their tasks will be able to write.
+
+        Raises:
+            RunDirError: the directory of one belongs to somebody who does not let others write.
+        """
+        run_dirs = [self.results.run_dir(row.run_id, self.plan.name) for row, _ in runs]
+        if closed := [path for path in map(_closed_to_us, run_dirs) if path]:
+            owner = user_name(closed[0].stat().st_uid)
+            raise RunDirError(
+                f"{closed[0]}: belongs to {owner}, who lets nobody else write there, as in {len(closed)} of {len(runs)} "
+                "runs; a group that shares results needs `umask 002`"
+            )
+        self.launcher.submit(runs)
+
+
+def _closed_to_us(run_dir: RunDir) -> Path | None:
+    """What a task could not write to: files that grow, and the folder in which the others are replaced."""
+    paths = (run_dir.path, run_dir.lock_file, run_dir.metrics_file)
+    return next((path for path in paths if path.exists() and not os.access(path, os.W_OK)), None)
 
 
 @contextmanager
