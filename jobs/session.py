@@ -80,8 +80,8 @@ class GridSession:
         if closed := [path for path in map(_closed_to_us, run_dirs) if path]:
             owner = user_name(closed[0].stat().st_uid)
             raise RunDirError(
-                f"{closed[0]}: belongs to {owner}, who lets nobody else write there, as in {len(closed)} of {len(runs)} "
-                "runs; a group that shares results needs `umask 002`"
+                f"{closed[0]}: belongs to {owner}, who lets nobody else write there, as in {len(closed)} of "
+                f"{len(runs)} runs; a group that shares results needs `umask 002`"
             )
         self.launcher.submit(runs)
 
