@@ -1,7 +1,8 @@
 """What the commands do to a grid: submit what is missing, submit again what failed, cancel."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +11,18 @@ from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import reuse_completed
 from jobs.launcher import Launcher, LaunchOptions, open_launcher
 from jobs.local.queue import LocalQueue
-from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.grid_jobs import GridJobs, Place
 from jobs.slurm.launcher import SlurmLauncher
+from jobs.slurm.origin import user_name
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import RERUN_HELD, missing_runs, run_configs, select
+from sentiment.config import RunConfig
 from sentiment.console import Say
-from sentiment.errors import NoSlurmError
+from sentiment.errors import LockedError, NoSlurmError, RunDirError
 from sentiment.lock import ProcessLock
 from sentiment.records import GridPlan
-from sentiment.run_dir import Results
+from sentiment.run_dir import Results, RunDir
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class GridSession:
         rows = self.rows
         for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
             say(line)
-        self.launcher.submit(self.code.choose(missing_runs(grid, rows), self.plan.name, {}, say))
+        self._submit(missing_runs(grid, rows), {}, say)
 
     def rerun(self, causes: Sequence[str], run_ids: set[str], say: Say) -> None:
         """Submit again what ended without a result, and release what is held.
@@ -67,8 +70,28 @@ class GridSession:
                 self.launcher.release(chosen)
         finally:  # one that an administrator holds is no reason to leave out the others
             configs = run_configs(self.results, self.plan, [row.run_id for row in ended], self.jobs.places)
-            runs = [(row, configs[row.run_id]) for row in ended]
-            self.launcher.submit(self.code.choose(runs, self.plan.name, self.jobs.places, say))
+            self._submit([(row, configs[row.run_id]) for row in ended], self.jobs.places, say)
+
+    def _submit(self, runs: Sequence[tuple[RunStatus, RunConfig]], places: Mapping[str, Place], say: Say) -> None:
+        """Submit runs if their tasks will be able to write.
+
+        Raises:
+            RunDirError: the directory of one belongs to somebody who does not let others write.
+        """
+        run_dirs = [self.results.run_dir(row.run_id, self.plan.name) for row, _ in runs]
+        if closed := [path for path in map(_closed_to_us, run_dirs) if path]:
+            owner = user_name(closed[0].stat().st_uid)
+            raise RunDirError(
+                f"{closed[0]}: belongs to {owner}, who lets nobody else write there, as in {len(closed)} of "
+                f"{len(runs)} runs; a group that shares results needs `umask 002`"
+            )
+        self.launcher.submit(self.code.choose(runs, self.plan.name, places, say))
+
+
+def _closed_to_us(run_dir: RunDir) -> Path | None:
+    """What a task could not write to: files that grow, and the folder in which the others are replaced."""
+    paths = (run_dir.path, run_dir.lock_file, run_dir.metrics_file)
+    return next((path for path in paths if path.exists() and not os.access(path, os.W_OK)), None)
 
 
 @contextmanager
@@ -132,8 +155,15 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
 
 def _cancel_in_slurm(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -> list[str]:
     launcher = SlurmLauncher(results, plan, Path(), say)
-    with open_session(results, plan, launcher) as session:
-        rows = session.rows
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(open_session(results, plan, launcher))
+        except LockedError:
+            raise
+        except (RunDirError, OSError) as error:  # a full disk is when cancelling matters most
+            say(f"goes on without the grid's lock: {error}")
+            launcher.look()
+        rows = read_grid_status(results, plan, launcher.jobs).rows
         cancelled = launcher.cancel(rows, run_ids) if run_ids else launcher.cancel_all(rows)
         meant = [row for row in rows if not run_ids or row.run_id in run_ids]
         for line in describe_unknown(meant):

@@ -83,8 +83,8 @@ class LocalQueue:
 
     def cancel(self, run_ids: Iterable[str]) -> None:
         """Ask the process that runs the grid to end runs."""
-        self._cancelled.mkdir(parents=True, exist_ok=True)
         for run_id in run_ids:
+            self._cancelled.mkdir(parents=True, exist_ok=True)
             (self._cancelled / run_id).touch()
 
     def cancelled(self) -> set[str]:

@@ -162,6 +162,7 @@ class RunningGrid:
     def _record_death(self, attempt: _LocalAttempt, code: int) -> None:
         """Write down how a process died that could not do so itself."""
         how = f"was killed by signal {-code}; memory may have been short" if code < 0 else f"ended with {code}"
+        how = "found no room on the disk" if code == Outcome.DISK_FULL else how
         log = self.queue.log_file(attempt.run_id)
         record_failure(attempt.run_dir, KilledError(f"its process {how}; see {log}"))
 
@@ -201,7 +202,7 @@ def _outcome(attempt: _LocalAttempt) -> Outcome:
     code = attempt.process.returncode
     if code < 0 and attempt.told:  # before its handlers stood: nothing had begun
         return Outcome.STOPPED
-    return Outcome(code) if code in list(Outcome) else Outcome.FAILED
+    return Outcome(code) if code in {*Outcome} - {Outcome.DISK_FULL} else Outcome.FAILED
 
 
 def _last_line(log: Path) -> str:

@@ -138,8 +138,8 @@ class GridJobs:
             if failure:
                 state = TIMEOUT if failure.error == OUT_OF_ATTEMPTS else FAILED
                 return RunState(state, f"{failure.error}: {failure.reason}")
-            job = task.job or task.accounted()
-            if (job or read_termination(task.log())) and not (job and job.state == COMPLETED):
+            # Of a job without a last word no accounts are asked: most grids have one, which ended well long ago.
+            if (task.job.state != COMPLETED) if task.job else read_termination(task.log()):
                 ended = task.ended_state(RunProgress())
                 return None if ended.state == CANCELLED else ended
         return None

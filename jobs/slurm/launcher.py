@@ -10,7 +10,7 @@ from jobs.local.queue import LocalQueue
 from jobs.slurm import commands as slurm
 from jobs.slurm.chain import ResourceGroup, plan_chain, submit_chain
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs, Place, settle_jobs
+from jobs.slurm.grid_jobs import GridJobs, Place, ask_slurm, read_jobs, settle_jobs
 from jobs.slurm.increase import increased
 from jobs.slurm.origin import Origin
 from jobs.slurm.resources import Resources, read_cluster
@@ -55,6 +55,10 @@ class SlurmLauncher:
         except NoSlurmError as error:
             raise NoSlurmError(f"{error}; `submit` and `rerun` run a grid here with --local") from None
         return self.jobs
+
+    def look(self) -> None:
+        """The same without settling anything, where nothing can be written."""
+        self.jobs = read_jobs(self.results, self.plan.name, ask_slurm())
 
     def submit(self, runs: Sequence[WantedRun]) -> None:
         """Submit the runs, those that lacked memory or time with more of it, and all that they wait for.
@@ -127,10 +131,10 @@ class SlurmLauncher:
                 tasks[folder, task] = run_ids & chosen
                 if run_ids <= chosen:
                     whole[folder, task] = job
+        self._cancel_tasks(whole)
         for folder, task in tasks:
             if (folder, task) not in whole:
                 folder.cancel(tasks[folder, task])
-        _cancel_tasks(whole)
         return list(dict.fromkeys(run_id for run_ids in tasks.values() for run_id in run_ids))
 
     def cancel_all(self, rows: Iterable[RunStatus]) -> list[str]:
@@ -140,10 +144,18 @@ class SlurmLauncher:
             rows: of all runs of the grid.
         """
         tasks = self.jobs.active_tasks
-        _cancel_tasks(tasks)
+        self._cancel_tasks(tasks)
         cancelled = dict.fromkeys(run_id for folder, task in tasks for run_id in folder.submission.tasks[task])
         going_on = _going_on(rows)
         return [run_id for run_id in cancelled if run_id in going_on]
+
+    def _cancel_tasks(self, tasks: Mapping[Place, Job]) -> None:
+        try:
+            for folder in {folder for folder, _ in tasks}:
+                folder.cancel(task for one, task in tasks if one == folder)
+        except OSError as error:
+            self.say(f"cannot write down that they are cancelled, but tells Slurm: {error}")
+        slurm.cancel(dict.fromkeys(job.address for job in tasks.values()))
 
     def wait(self) -> int:
         """Slurm goes on by itself."""
@@ -153,12 +165,6 @@ class SlurmLauncher:
 def _going_on(rows: Iterable[RunStatus]) -> set[str]:
     """Runs that wait or run or, as far as can be seen from here, might do so."""
     return {row.run_id for row in rows if row.active or row.held or row.state == UNKNOWN}
-
-
-def _cancel_tasks(tasks: Mapping[Place, Job]) -> None:
-    for folder in {folder for folder, _ in tasks}:
-        folder.cancel(task for one, task in tasks if one == folder)
-    slurm.cancel(dict.fromkeys(job.address for job in tasks.values()))
 
 
 def plan_jobs(

@@ -24,11 +24,7 @@ class Origin(Record):
     @classmethod
     def of_process(cls, cluster: str | None) -> Self:
         """This process's own; the environment, which anybody can set, has no say in it."""
-        try:
-            user = pwd.getpwuid(os.geteuid()).pw_name
-        except KeyError:  # as in a container that knows no users
-            user = str(os.geteuid())
-        return cls(user=user, host=socket.gethostname(), cluster=cluster)
+        return cls(user=user_name(os.geteuid()), host=socket.gethostname(), cluster=cluster)
 
     def same_queue(self, other: "Origin") -> bool:
         """Whether both see the same jobs."""
@@ -46,3 +42,11 @@ def read_origin() -> Origin:
         SlurmError: there is no Slurm here, or it does not answer.
     """
     return Origin.of_process(read_settings().get("ClusterName"))
+
+
+def user_name(number: int) -> str:
+    """A user's name; the number where this machine knows no name for it, as in a container."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

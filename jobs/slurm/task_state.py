@@ -33,6 +33,10 @@ _TERMINATION_MESSAGES = (
     (CANCELLED, re.compile(r"CANCELLED AT")),
     (FAILED, re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
 )
+# A task that finds no room on the disk can write nothing down, but ends with this code (that of ENOSPC).
+DISK_FULL_EXIT_CODE = 28
+_DISK_FULL = re.compile(rf"exit code {DISK_FULL_EXIT_CODE}\b")
+_ROOM_ADVICE = "found no room on the disk, or its quota is exhausted: make room (`jobs doctor` says how much there is)"
 _TAIL_BYTES = 1 << 14
 
 
@@ -132,6 +136,8 @@ def read_termination(log: Path | None) -> RunState | None:
     said = [line for line in _newest_attempt(log) if line.startswith(("slurmstepd", "srun: error"))]
     for state, pattern in _TERMINATION_MESSAGES:
         for line in said:
+            if state == FAILED and _DISK_FULL.search(line):
+                return RunState(FAILED, f"{_ROOM_ADVICE}, then `jobs rerun`")
             if pattern.search(line):
                 return RunState(state, re.sub(r"^(slurmstepd[^:]*|srun): (error: )?", "", line).strip("* "))
     return None

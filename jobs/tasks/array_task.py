@@ -1,5 +1,6 @@
 """What one task of an array does: train its runs, or do work that runs wait for; and when it is given up."""
 
+import contextlib
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from jobs.slurm.commands import is_away, requeue
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
 from jobs.tasks.container import ContainerError, perform_in_container
-from jobs.tasks.failure import describe, record_failure
+from jobs.tasks.failure import describe, is_disk_full, record_failure
 from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.parallel import side_by_side
 from sentiment.allocation import slurm_job
@@ -30,7 +31,7 @@ _ABSENCE_SECONDS = 1800.0
 _POLL_SECONDS = 5.0
 
 # The outcome of a task with several runs, by precedence; without any of these it is COMPLETED.
-_PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER, Outcome.FAILED)
+_PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER, Outcome.FAILED, Outcome.DISK_FULL)
 
 
 class NoProgressError(SentimentError):
@@ -162,9 +163,10 @@ class ArrayTask:
         try:
             return outcome_of(work(self.configs, self._results, stop, plain_console()))
         except Exception as error:  # of any kind: all runs that wait show it
-            self._record_failure(error)
+            with contextlib.suppress(OSError):
+                self._record_failure(error)
             traceback.print_exc()
-            return Outcome.FAILED
+            return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED
 
     def _record_failure(self, error: Exception) -> None:
         """Write a failure of the whole task down: with its unfinished runs or, if it has none, with the submission."""
@@ -185,7 +187,8 @@ class ArrayTask:
         file, done = self.folder.progress_file(self.task), progress(self._results, map(self._run_dir, self.configs))
         former = json.loads(file.read_bytes()) if file.exists() else {"done": -1, "cuts": 0}
         cuts = 0 if done > former["done"] else former["cuts"] + 1
-        write_json(file, {"done": done, "cuts": cuts})
+        with contextlib.suppress(OSError):  # a full disk shows when the task saves
+            write_json(file, {"done": done, "cuts": cuts})
         if cuts >= self.folder.submission.resources.attempts_without_progress:
             raise NoProgressError(
                 f"its time ended {cuts} times in a row without a step of progress: starting and saving take longer "

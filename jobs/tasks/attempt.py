@@ -5,7 +5,8 @@ import traceback
 from enum import IntEnum
 
 from jobs.log_sections import run_begins
-from jobs.tasks.failure import forget_failure, record_failure
+from jobs.slurm.task_state import DISK_FULL_EXIT_CODE
+from jobs.tasks.failure import forget_failure, is_disk_full, record_failure
 from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.errors import LockedError, TakenOverError
@@ -34,6 +35,8 @@ class Outcome(IntEnum):
     """Everything is saved; it goes on as soon as it is started again."""
     LEFT_TO_ANOTHER = 5
     """A process trains the run that Slurm believes to be dead: if it dies, the run goes on when it is started again."""
+    DISK_FULL = DISK_FULL_EXIT_CODE
+    """It failed for want of room on the disk, where nothing could be written down about it."""
 
 
 def outcome_of(stop: Stop | None) -> Outcome:
@@ -64,7 +67,7 @@ def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopReques
     except Exception as error:  # of any kind: later commands show it
         record_failure(run_dir, error)
         traceback.print_exc()
-        return Outcome.FAILED
+        return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED
     print(f"{config.run_id} is completed" if reason is None else f"{config.run_id} saved and stopped: {reason.detail}")
     return outcome_of(reason)
 

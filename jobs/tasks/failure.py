@@ -1,6 +1,7 @@
 """Failures of attempts, written down in the run's own directory."""
 
 import contextlib
+import errno
 import traceback
 
 from sentiment.allocation import slurm_job
@@ -24,6 +25,13 @@ def record_failure(run_dir: RunDir, error: BaseException) -> None:
     with contextlib.suppress(OSError):
         run_dir.path.mkdir(parents=True, exist_ok=True)
         run_dir.write_failure(describe(error))
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error came, at first or second hand, of a disk or quota without room for bytes or files."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return error is not None and is_disk_full(error.__cause__ or error.__context__)
 
 
 def forget_failure(run_dir: RunDir) -> None:

@@ -6,6 +6,7 @@ Nothing heavy is imported before the signal handlers stand: `import torch` takes
 All state is on disk, so that it does not matter how often, where and why Slurm starts a task.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -47,8 +48,22 @@ def perform(task: "ArrayTask", stop: StopRequest) -> int:
     return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER) else outcome
 
 
+def _survive_full_disk(arguments: list[str]) -> int:
+    """The same; where the disk has no room even for the log, the exit code alone can say so."""
+    try:
+        return main(arguments)
+    except OSError as error:
+        from jobs.tasks.attempt import Outcome
+        from jobs.tasks.failure import is_disk_full
+
+        if not is_disk_full(error):
+            raise
+        return Outcome.DISK_FULL
+
+
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    code = _survive_full_disk(sys.argv[1:])
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)  # at once: Slurm waits for a requeued task, and the interpreter with torch takes its time to end

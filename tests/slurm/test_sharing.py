@@ -87,6 +87,13 @@ def _share(stage: Stage) -> None:
     kept = _as_other_user(stage, "rerun", "--cluster", "cluster.yaml")
     assert (kept.returncode, kept.stderr) == (0, "")
     assert kept.stdout == "2 runs UNKNOWN: submitted by root on cluster test; ask there\nnothing to submit\n"
+    begun = stage.runs[0].dir.path
+    begun.mkdir(parents=True)
+    begun.chmod(0o755)
+    closed = _as_other_user(stage, "rerun", "--unknown", "--cluster", "cluster.yaml")
+    assert (closed.returncode, closed.stdout) == (1, "")
+    assert f"{begun}: belongs to root, who lets nobody else write there, as in 1 of 2 runs" in closed.stderr
+    begun.chmod(0o777)
     taken = _as_other_user(stage, "rerun", "--unknown", "--cluster", "cluster.yaml")
     assert "2 of 2 runs submitted" in taken.stdout, taken.stderr
     assert set(stage.states().values()) == {"PENDING"}  # root's own jobs

@@ -26,11 +26,13 @@ class JobLimit:
     """In Slurm's words, with what it belongs to."""
     most: int
     used: int
+    kept: int = 0
+    """How many Slurm keeps back."""
 
     @property
     def room(self) -> int:
         """How many more are accepted."""
-        return max(self.most - self.used, 0)
+        return max(self.most - self.used - self.kept, 0)
 
     def describe(self) -> str:
         """For messages."""
@@ -47,7 +49,7 @@ def read_limits(
         resources: what the jobs ask for; their account, QOS and partition have limits of their own.
     """
     here = ask("squeue", "--noheader", "--array", "--states=all", "--format=%i").split()
-    limits = [JobLimit("MaxJobCount", number_in(settings, "MaxJobCount"), len(here))]
+    limits = [JobLimit("MaxJobCount", number_in(settings, "MaxJobCount"), len(here), kept=1)]
     enforced = settings.get("AccountingStorageEnforce", "").split(",")
     if not {*enforced} & {*_ENFORCES}:
         return limits
