@@ -54,7 +54,9 @@ def plan_chain(
             asked = resources[kind.name]
             tasks: list[list[str]] = [[] for _ in range(asked.parallelism or 1 if kind.shareable else 1)]
             jobs.append(
-                PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks), file.notify if kind.final else [])
+                PlannedJob(
+                    kind.name, tasks, needed[kind.name], asked, len(tasks), file.as_given() if kind.final else {}
+                )
             )
     return jobs
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import takewhile
 
 from jobs.slurm.commands import Job, read_accounting, read_queue
 from jobs.slurm.submissions import SubmissionDir, read_submissions, reconcile
@@ -59,6 +60,13 @@ class GridJobs:
             broken_dependency=lambda: self._failure_before(folder),
             held_before=lambda: self._held_before(folder),
         )
+
+    def retries(self, run_id: str) -> list[str]:
+        """The causes for which a run was submitted again by itself since somebody submitted it, the newest first."""
+        mine = (
+            one.submission for one in reversed(self.submissions) if any(run_id in task for task in one.submission.tasks)
+        )
+        return [one.retries[run_id] for one in takewhile(lambda one: run_id in one.retries, mine)]
 
     def service_states(self) -> dict[str, str]:
         """The states of the newest job of each kind that has no runs of its own, by the kind's name."""

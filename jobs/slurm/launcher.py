@@ -1,7 +1,7 @@
 """The launcher that hands a grid to Slurm, and leaves."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobs.job_kinds import jobs_needed
@@ -9,7 +9,7 @@ from jobs.local.queue import LocalQueue
 from jobs.slurm import commands as slurm
 from jobs.slurm.chain import ResourceGroup, plan_chain, submit_chain
 from jobs.slurm.grid_jobs import GridJobs, Place, settle_jobs
-from jobs.slurm.resources import Resources, read_cluster
+from jobs.slurm.resources import ClusterFile, Resources, read_cluster
 from jobs.slurm.slurm_settings import number_in
 from jobs.slurm.submissions import PlannedJob, SubmissionDir
 from jobs.status.grid_status import RunStatus
@@ -26,15 +26,17 @@ class SlurmLauncher:
     """Submits a grid to Slurm (see `jobs.launcher.Launcher`).
 
     Args:
-        cluster: the file that says what jobs may use.
+        cluster: the file that says what jobs may use, or what it says.
         say: prints a line.
+        retrying: the causes for which runs are submitted again by themselves, by run id.
         jobs: the grid's jobs, as `read_jobs` last found them.
     """
 
     results: Results
     plan: GridPlan
-    cluster: Path
+    cluster: Path | ClusterFile
     say: Say
+    retrying: Mapping[str, str] = field(default_factory=dict)
     jobs: GridJobs = field(default_factory=lambda: GridJobs((), None))
 
     def read_jobs(self) -> GridJobs:
@@ -62,6 +64,7 @@ class SlurmLauncher:
         if runs or jobs.lacks_final_job:
             most_tasks = number_in(slurm.read_settings(), "MaxArraySize")
             planned = plan_jobs(runs, self.results, self.cluster, grid, jobs.places, most_tasks)
+            planned = [replace(job, retries=self._retries_in(job)) for job in planned]
             submitted = submit_chain(self.results, grid, planned, jobs.queue or (), jobs.submissions)
             LocalQueue.of(self.results, grid).forget_cancelled(row.run_id for row, _ in runs)
         number = sum(len(task) for folder in submitted for task in folder.submission.tasks)
@@ -69,6 +72,9 @@ class SlurmLauncher:
         for folder in submitted:
             tasks = len(folder.submission.tasks)
             self.say(f"  {folder.submission.kind:6} job {folder.job_id}, {tasks} tasks   {folder.path}")
+
+    def _retries_in(self, job: PlannedJob) -> dict[str, str]:
+        return {run_id: self.retrying[run_id] for task in job.tasks for run_id in task if run_id in self.retrying}
 
     def release(self, rows: Sequence[RunStatus]) -> None:
         """Release held tasks of runs, and the grid's held jobs that have no runs.
@@ -129,7 +135,7 @@ def _cancel_tasks(places: Sequence[Place]) -> None:
 def plan_jobs(
     runs: Sequence[tuple[RunStatus, RunConfig]],
     results: Results,
-    cluster: Path,
+    cluster: Path | ClusterFile,
     grid: str,
     places: Mapping[str, Place],
     most_tasks: int,
@@ -137,7 +143,7 @@ def plan_jobs(
     """The jobs for runs; those that had too little memory or time get more than they had, in an array of their own.
 
     Args:
-        cluster: the file that says what jobs may use.
+        cluster: the file that says what jobs may use, or what it says.
         places: where runs were last submitted, by run id.
         most_tasks: the largest number of tasks that the site allows in one array.
 
@@ -145,7 +151,7 @@ def plan_jobs(
         ConfigError: the cluster's file is invalid.
         UsageError: a run had too little memory, and it is not known how much that was.
     """
-    file = read_cluster(cluster)
+    file = read_cluster(cluster) if isinstance(cluster, Path) else cluster
     groups: dict[str, ResourceGroup] = {}
     for row, config in runs:
         had = places[row.run_id][0].submission.resources if row.run_id in places else None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -37,8 +37,10 @@ class PlannedJob:
     """What each task gets."""
     parallelism: int
     """The largest number of tasks at a time."""
-    notify: list[str] = field(default_factory=list)
-    """For a job that ends a grid: the command that tells somebody."""
+    cluster: dict[str, Any] = field(default_factory=dict)
+    """For a job that ends a grid: what the cluster's file says (`jobs.slurm.resources.ClusterFile`)."""
+    retries: dict[str, str] = field(default_factory=dict)
+    """The causes for which runs are submitted again by themselves, by run id."""
 
 
 class Submission(Record):
@@ -61,8 +63,9 @@ class Submission(Record):
     """How long before its end a task is warned."""
     after: str | None
     """What it waits for, as sbatch's option `--dependency` takes it."""
-    notify: list[str] = Field(default_factory=list)
-    """As in `PlannedJob`."""
+    cluster: dict[str, Any] = Field(default_factory=dict)
+    retries: dict[str, str] = Field(default_factory=dict)
+    """As in `PlannedJob`, like `cluster`."""
 
     @property
     def job_kind(self) -> JobKind:
@@ -216,7 +219,8 @@ def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds:
         parallelism=job.parallelism,
         signal_seconds=signal_seconds,
         after=after,
-        notify=job.notify,
+        cluster=job.cluster,
+        retries=job.retries,
     )
 
 

@@ -1,7 +1,7 @@
 """The state of all runs of a grid: from submissions, run directories, and one question to Slurm."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,6 +48,8 @@ class RunStatus:
     """When a waiting task is expected to begin, or when the time of a running one is over (ISO 8601, UTC)."""
     active: bool
     """Whether it waits or runs, and will end by itself."""
+    retries: Sequence[str] = ()
+    """The causes for which it was submitted again by itself since somebody submitted it, the newest first."""
 
     @property
     def held(self) -> bool:
@@ -123,7 +125,8 @@ def _read_row(results: Results, plan: GridPlan, run_id: str, jobs: GridJobs, loc
     if progress.completed:
         return _row(plan.name, run_id, progress, None, judge(progress))
     task = jobs.task(run_id)
-    return _row(plan.name, run_id, progress, task, judge(progress, local or task))
+    row = _row(plan.name, run_id, progress, task, judge(progress, local or task))
+    return replace(row, retries=jobs.retries(run_id)) if task else row
 
 
 def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, verdict: RunState) -> RunStatus:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jobs.job_kinds import SharedWork
 from jobs.slurm.commands import is_away, requeue
+from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
 from jobs.tasks.container import ContainerError, perform_in_container
@@ -66,6 +67,11 @@ class ArrayTask:
         return self.task in self.folder.cancelled
 
     @property
+    def ends_grid(self) -> bool:
+        """Whether it is the job that ends the grid."""
+        return self.folder.submission.job_kind.final
+
+    @property
     def _results(self) -> Results:
         return Results(Path(self.folder.submission.results))
 
@@ -74,7 +80,7 @@ class ArrayTask:
 
     def perform_here(self, stop: StopRequest) -> Outcome:
         """Work in this process and its children."""
-        if self.folder.submission.job_kind.final:
+        if self.ends_grid:
             return self._end_grid(stop)
         if work := self.folder.submission.job_kind.work:
             return self._serve(work, stop)
@@ -146,7 +152,8 @@ class ArrayTask:
         plan = self._results.read_grid(submission.grid)
         if plan is None:
             raise RunDirError(f"{self._results.grid_file(submission.grid)}: is gone")
-        end = GridEnd(self._results, plan, submission.notify, None, print)
+        file = ClusterFile.model_validate(submission.cluster)
+        end = GridEnd(self._results, plan, file.notify, None, print)
         code = end.report(stop)
         end.tell_unless_stopped(stop, reported=code == 0)
         return outcome_of(stop.reason()) if stop.reason() or code == 0 else Outcome.FAILED

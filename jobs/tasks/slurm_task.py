@@ -42,6 +42,11 @@ def _perform(task: "ArrayTask", stop: StopRequest) -> int:
     if task.cancelled:
         print("was cancelled: it goes on when it is submitted again")
         return Outcome.STOPPED
+    if task.ends_grid:
+        from jobs.tasks.retry import retry_failures
+
+        if retry_failures(task.folder, print):
+            return Outcome.COMPLETED
     outcome = task.perform(stop)
     return task.requeue() if outcome is Outcome.OUT_OF_TIME else outcome
 

@@ -129,7 +129,7 @@ def test_report_is_no_array(tmp_path: Path) -> None:
 def test_only_the_job_that_ends_the_grid_tells_somebody() -> None:
     groups = [ResourceGroup(_configs(1), Resources())]
     training, report = plan_chain(groups, {"report": []}, ClusterFile(notify=["mail", "me"]), 1000)
-    assert (training.notify, report.notify) == ([], ["mail", "me"])
+    assert (training.cluster, report.cluster) == ({}, {"notify": ["mail", "me"]})
 
 
 def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path) -> None:

@@ -90,3 +90,38 @@ def test_run_in_a_container_is_requeued_from_outside_and_loses_nothing(stage: St
     assert (first.detail, second.first_step) == ("SIGUSR2", first.last_step)
     assert (second.job, second.restart_count) == (first.job, 1)
     assert run.matches_uninterrupted()
+
+
+@scenario
+def test_what_fails_is_tried_again_by_itself_as_often_as_the_cluster_file_says(stage: Stage) -> None:
+    """One is killed once, one again in its second attempt, and one diverges, as it would again."""
+    stage.reports = True
+    stage.write_cluster(retries={"failed": 1})
+    stage.write_grid(training__learning_rate=[0.005, 0.006, DIVERGES])
+    stage.submit()
+    once, twice, diverges = stage.runs
+    for run in (once, twice):
+        run.wait_for_step(50)
+        run.kill()
+    twice.wait_for_attempt(2)
+    assert {row["run_id"]: row["retries"] for row in stage.rows()}[twice.run_id] == ["failed"]
+    twice.kill()
+    stage.wait((stage.results.report / "report.html").exists, "the end of the grid")
+    assert stage.states() == {once.run_id: "COMPLETED", twice.run_id: "FAILED", diverges.run_id: "FAILED"}
+    assert [len(run.attempts) for run in stage.runs] == [2, 2, 1]
+    assert once.matches_uninterrupted()
+    assert "retry 1 (after failed); " in stage.run("status", expect=1)
+    logs = (stage.results.slurm / stage.name).glob("*-report-*/logs/*.out")
+    said = sorted(line for log in logs for line in log.read_text().splitlines() if line.startswith("retries:"))
+    assert said == sorted(f"retries: {run.run_id} is submitted again after failed" for run in (once, twice))
+
+
+@scenario
+def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -> None:
+    stage.reports = True
+    stage.write_cluster(memory_gb=0.1, memory_factor=15.0, retries={"oom": 1})
+    stage.write_grid(seed=[1], **SHORT)
+    stage.submit()
+    stage.wait_completed(stage.runs)
+    memory = stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%m", "-j", stage.runs[0].job).stdout.strip()
+    assert memory == "1.50G"
