@@ -81,7 +81,7 @@ def local_launcher(
         ConfigError: the file is invalid.
         LockedError: another process runs this grid.
     """
-    file = read_cluster(cluster) if cluster.exists() else ClusterFile()
+    file = read_cluster(cluster) if cluster.is_file() else ClusterFile()
     with StopRequest(end_of_time(None, time.time())) as stop:
         launcher = LocalLauncher(results, plan, at_once, stop, say, file)
         queue = LocalQueue.of(results, plan.name)

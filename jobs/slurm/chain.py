@@ -97,6 +97,12 @@ def describe(results: Results, grid: str, job: PlannedJob, after: str | None) ->
 def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[PlannedJob]:
     """One array, or several that together run as many tasks at a time as one would."""
     size = group.resources.runs_per_task
+    if group.resources.tasks:
+        shares = deal(group.configs, min(group.resources.tasks, most_tasks))
+        tasks = [[config.run_id for config in share] for share in shares]
+        configs = [config for share in shares for config in share]
+        parallelism = min(group.resources.parallelism or len(tasks), len(tasks))
+        return [PlannedJob(kind, tasks, configs, group.resources, parallelism)]
     chunks = list(_pieces(group.configs, size * most_tasks))
     jobs = []
     for configs in chunks:
@@ -104,6 +110,12 @@ def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[Pla
         parallelism = (group.resources.parallelism or len(tasks) * len(chunks)) // len(chunks)
         jobs.append(PlannedJob(kind, tasks, configs, group.resources, max(parallelism, 1)))
     return jobs
+
+
+def deal(configs: Sequence[RunConfig], tasks: int) -> list[list[RunConfig]]:
+    """Each task's share of the runs that they work off together; no more tasks than runs."""
+    number = min(tasks, len(configs))
+    return [list(configs[task::number]) for task in range(number)]
 
 
 def _pieces(items: Iterable[T], size: int) -> Iterable[list[T]]:

@@ -10,6 +10,7 @@ from jobs.slurm.commands import Job, read_accounting, read_queue
 from jobs.slurm.submissions import SubmissionDir, read_submissions, reconcile
 from jobs.slurm.task_state import SlurmTask, read_termination
 from sentiment.errors import NoSlurmError
+from sentiment.records import Attempt
 from sentiment.run_dir import Results
 from sentiment.run_state import HELD
 
@@ -43,18 +44,26 @@ class GridJobs:
         newest_is_missing = bool(training) and (not final or final[-1].path.name < training[-1].path.name)
         return newest_is_missing or (self._any_active(training) and not self._any_active(final))
 
-    def task(self, run_id: str) -> SlurmTask | None:
-        """The task that a run was last given to; None if it was given to none."""
+    def task(self, run_id: str, attempt: Attempt | None = None) -> SlurmTask | None:
+        """The task that a run was last given to; None if it was given to none.
+
+        Args:
+            attempt: the run's newest one; of tasks that work off runs together it says which has the run.
+        """
         if run_id not in self.places:
             return None
         folder, number = self.places[run_id]
+        pooled = folder.submission.pooled
+        number = self._task_of_pool(folder, number, attempt) if pooled else number
         key = (folder.submission.name, number)
+        marked = {run_id} if pooled else {number, run_id}
         return SlurmTask(
             name=f"task {folder.job(number)}" if folder.receipt else folder.submission.name,
             job=_find(self._jobs, key),
             asked=self.queue is not None,
-            cancelled=not {number, run_id}.isdisjoint(self._cancelled[folder]),
-            siblings_go_on=number not in self._cancelled[folder],
+            cancelled=not marked.isdisjoint(self._cancelled[folder]),
+            siblings_go_on=pooled or number not in self._cancelled[folder],
+            pooled=pooled,
             log=lambda: folder.log_file(number),
             accounted=lambda: _find(self._accounting, key),
             broken_dependency=lambda: self._failure_before(folder),
@@ -63,10 +72,25 @@ class GridJobs:
 
     def retries(self, run_id: str) -> list[str]:
         """The causes for which a run was submitted again by itself since somebody submitted it, the newest first."""
-        mine = (
-            one.submission for one in reversed(self.submissions) if any(run_id in task for task in one.submission.tasks)
-        )
+        newest_first = (folder.submission for folder in reversed(self.submissions))
+        mine = (one for one in newest_first if any(run_id in task for task in one.tasks))
         return [one.retries[run_id] for one in takewhile(lambda one: run_id in one.retries, mine)]
+
+    def _task_of_pool(self, folder: SubmissionDir, share: int, attempt: Attempt | None) -> int:
+        """The task that has a run or had it last; for one that never began, any that may take it, else its share's."""
+        name, numbers = folder.submission.name, range(len(folder.submission.tasks))
+        if attempt and folder.receipt:
+            last = next((number for number in numbers if folder.job(number) == attempt.job), None)
+            if last is not None:
+                return last
+        jobs = {number: _find(self._jobs, (name, number)) for number in (share, *numbers)}
+        active = [number for number, job in jobs.items() if job and job.active]
+        free = [number for number in active if number not in self._held_numbers(name)]
+        wanted: list[int] = [*free, *active, share]
+        return wanted[0]
+
+    def _held_numbers(self, name: str) -> set[int | None]:
+        return {job.task for job in self._held if job.name == name}
 
     def service_states(self) -> dict[str, str]:
         """The states of the newest job of each kind that has no runs of its own, by the kind's name."""

@@ -36,8 +36,8 @@ class SlurmLauncher:
     plan: GridPlan
     cluster: Path | ClusterFile
     say: Say
-    retrying: Mapping[str, str] = field(default_factory=dict)
     jobs: GridJobs = field(default_factory=lambda: GridJobs((), None))
+    retrying: Mapping[str, str] = field(default_factory=dict)
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs, after settling what a command that was interrupted has left.
@@ -66,12 +66,19 @@ class SlurmLauncher:
             planned = plan_jobs(runs, self.results, self.cluster, grid, jobs.places, most_tasks)
             planned = [replace(job, retries=self._retries_in(job)) for job in planned]
             submitted = submit_chain(self.results, grid, planned, jobs.queue or (), jobs.submissions)
+            self._take_from_pools(row.run_id for row, _ in runs)
             LocalQueue.of(self.results, grid).forget_cancelled(row.run_id for row, _ in runs)
         number = sum(len(task) for folder in submitted for task in folder.submission.tasks)
         self.say(f"{number} of {len(self.plan.runs)} runs submitted" if submitted else "nothing to submit")
         for folder in submitted:
             tasks = len(folder.submission.tasks)
             self.say(f"  {folder.submission.kind:6} job {folder.job_id}, {tasks} tasks   {folder.path}")
+
+    def _take_from_pools(self, run_ids: Iterable[str]) -> None:
+        """Tasks that still work off runs together are not to begin again with those that are submitted anew."""
+        for run_id in run_ids:
+            if run_id in self.jobs.places and self.jobs.places[run_id][0].submission.pooled:
+                self.jobs.places[run_id][0].cancel([run_id])
 
     def _retries_in(self, job: PlannedJob) -> dict[str, str]:
         return {run_id: self.retrying[run_id] for task in job.tasks for run_id in task if run_id in self.retrying}
@@ -84,9 +91,10 @@ class SlurmLauncher:
         """
         places = [self.jobs.places[row.run_id] for row in rows if row.held]
         tasks = {(folder.submission.name, task) for folder, task in places}
-        services = {folder.submission.name for folder in self.jobs.services}
+        whole = {folder.submission.name for folder, _ in places if folder.submission.pooled}
+        whole |= {folder.submission.name for folder in self.jobs.services}
         held = (job for job in self.jobs.queue or () if job.held)
-        released = [job.address for job in held if (job.name, job.task) in tasks or job.name in services]
+        released = [job.address for job in held if (job.name, job.task) in tasks or job.name in whole]
         slurm.release(released)
         if released:
             number = f"{len(released)} held {'job' if len(released) == 1 else 'jobs'}"
@@ -105,10 +113,11 @@ class SlurmLauncher:
         for row in rows:
             given = self.jobs.task(row.run_id)
             if (row.active or row.held) and given and given.job and given.job.active:
-                tasks.setdefault(self.jobs.places[row.run_id], set()).add(row.run_id)
+                folder, task = self.jobs.places[row.run_id]
+                tasks.setdefault((folder, 0 if folder.submission.pooled else task), set()).add(row.run_id)
         whole = [place for place, run_ids in tasks.items() if run_ids <= chosen]
         for folder, task in tasks:
-            if (folder, task) not in whole:
+            if (folder, task) not in whole or folder.submission.pooled:
                 folder.cancel(tasks[folder, task] & chosen)
         _cancel_tasks(whole)
         return [run_id for run_ids in tasks.values() for run_id in run_ids & chosen]
@@ -126,7 +135,13 @@ class SlurmLauncher:
         return 0
 
 
-def _cancel_tasks(places: Sequence[Place]) -> None:
+def _cancel_tasks(chosen: Sequence[Place]) -> None:
+    """Cancel tasks; one that works off runs together with others stands for them all."""
+    places = [
+        (folder, one)
+        for folder, task in chosen
+        for one in (range(len(folder.submission.tasks)) if folder.submission.pooled else [task])
+    ]
     for folder in {folder for folder, _ in places}:
         folder.cancel(task for one, task in places if one == folder)
     slurm.cancel(folder.job(task) for folder, task in places)

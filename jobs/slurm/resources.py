@@ -121,7 +121,10 @@ class Resources(Section):
     parallelism: PositiveInt | None = None
     """The largest number of tasks that run at a time (sbatch's `%N`)."""
     runs_per_task: PositiveInt = 1
-    """How many runs share the GPU of one task, for small models."""
+    """How many runs share the GPU of one task at the same time, for small models."""
+    tasks: PositiveInt | None = None
+    """In how many tasks all runs are worked off, one after another: each takes the next run that nobody has until its
+    time is nearly over, and is then requeued. For many short runs; None is a task for each (or `runs_per_task`)."""
     signal_seconds: PositiveInt | None = None
     """How long before its end Slurm warns a task; None takes what saving was measured to need."""
     retries: Retries = Retries()

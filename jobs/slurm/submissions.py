@@ -73,6 +73,11 @@ class Submission(Record):
         return JOB_KINDS[self.kind]
 
     @property
+    def pooled(self) -> bool:
+        """Whether its tasks work off all of its runs together, so that any of them may take a run."""
+        return self.job_kind.trains_runs and self.resources.tasks is not None
+
+    @property
     def name(self) -> str:
         """The job's name in Slurm, which is unique, so that the job can be found again."""
         return f"{self.grid}-{self.id}"
@@ -179,6 +184,11 @@ class SubmissionDir:
         end = first + len(tasks[task]) if tasks[task] else None
         with open(self.configs_file, encoding="utf-8") as lines:
             return [RunConfig.model_validate_json(line) for line in islice(lines, first, end)]
+
+    def read_all_configs(self) -> list[RunConfig]:
+        """The configurations of all tasks' runs."""
+        with open(self.configs_file, encoding="utf-8") as lines:
+            return [RunConfig.model_validate_json(line) for line in lines]
 
     def read_failure(self, task: int) -> Failure | None:
         """Why a task that has no runs of its own failed, if it did."""

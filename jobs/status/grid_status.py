@@ -124,7 +124,7 @@ def _read_row(results: Results, plan: GridPlan, run_id: str, jobs: GridJobs, loc
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
     if progress.completed:
         return _row(plan.name, run_id, progress, None, judge(progress))
-    task = jobs.task(run_id)
+    task = jobs.task(run_id, progress.last_attempt)
     row = _row(plan.name, run_id, progress, task, judge(progress, local or task))
     return replace(row, retries=jobs.retries(run_id)) if task else row
 
@@ -132,7 +132,8 @@ def _read_row(results: Results, plan: GridPlan, run_id: str, jobs: GridJobs, loc
 def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, verdict: RunState) -> RunStatus:
     job = task.job if task else None
     waits = bool(job and job.active and verdict.state not in (FAILED, HELD, CANCELLED))
-    expected = (job.end if job.state == RUNNING else job.start) if job and job.active else None
+    present = job if job and job.active and (job.state == verdict.state or verdict.state != PENDING) else None
+    expected = (present.end if present.state == RUNNING else present.start) if present else None
     return RunStatus(
         grid=grid,
         run_id=run_id,
@@ -144,7 +145,7 @@ def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, 
         step=progress.step,
         score=progress.score,
         seen=_iso(datetime.fromtimestamp(progress.seen, UTC)) if progress.seen else None,
-        elapsed=job.elapsed if job and job.active else None,
+        elapsed=present.elapsed if present else None,
         expected=_iso(expected) if expected else None,
         active=verdict.state in (PENDING, RUNNING) or waits,
     )

@@ -30,6 +30,8 @@ class Outcome(IntEnum):
     """Everything is saved; whoever stopped it decides whether it goes on."""
     OUT_OF_TIME = 4
     """Everything is saved; it goes on as soon as it is started again."""
+    TAKEN = 5
+    """Another process trains the run; nothing was done."""
 
 
 def outcome_of(stop: Stop | None) -> Outcome:
@@ -40,8 +42,14 @@ def outcome_of(stop: Stop | None) -> Outcome:
     return Outcome.OUT_OF_TIME if on_time else Outcome.STOPPED
 
 
-def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopRequest) -> Outcome:
-    """Train a run; a failure is written into its directory."""
+def attempt_run(
+    config: RunConfig, results: Results, grid: str, stop: StopRequest, patience: float = _LOCK_PATIENCE_SECONDS
+) -> Outcome:
+    """Train a run; a failure is written into its directory.
+
+    Args:
+        patience: seconds to wait for another process that trains the run; with 0 it is left to that process.
+    """
     run_dir = results.run_dir(config.run_id, grid)
     print(run_begins(config.run_id))
     if run_dir.completed:
@@ -50,8 +58,11 @@ def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopReques
     forget_failure(run_dir)
     stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
     try:
-        reason = _train(config, results, run_dir, stop)
+        reason = _train(config, results, run_dir, stop, patience)
     except Exception as error:  # of any kind: later commands show it
+        if isinstance(error, LockedError) and not patience:
+            print(f"is left to its owner: {error}")
+            return Outcome.TAKEN
         record_failure(run_dir, error)
         traceback.print_exc()
         return Outcome.FAILED
@@ -68,12 +79,12 @@ def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
     pass
 
 
-def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest) -> Stop | None:
+def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest, patience: float) -> Stop | None:
     """Train as soon as no other process trains the run; one that died on another host is waited for a minute."""
     from sentiment.training.context import RunContext
     from sentiment.training.experiment import run_experiment
 
-    end = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    end = time.monotonic() + patience
     while True:
         try:
             return run_experiment(RunContext(config, results, run_dir, stop, plain_console()))

@@ -125,3 +125,41 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
     stage.wait_completed(stage.runs)
     memory = stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%m", "-j", stage.runs[0].job).stdout.strip()
     assert memory == "1.50G"
+
+
+@scenario
+def test_tasks_work_off_runs_together_and_one_that_dies_costs_the_others_nothing(stage: Stage) -> None:
+    """Two tasks, five runs: one task is warned, then killed with the run that it has; the other does the rest."""
+    stage.write_cluster(tasks=2)
+    stage.write_grid(seed=[1, 2, 3, 4, 5])
+    stage.submit()
+    warned, killed, *_, cancelled = stage.runs
+    stage.run("cancel", cancelled.run_id)
+    warned.wait_for_step(30)
+    warned.send("USR2")  # its task is requeued: whichever has a turn first goes on with the run
+    killed.wait_for_step(50)
+    killed.kill()
+    others = [run for run in stage.runs if run not in (killed, cancelled)]
+    stage.wait_completed(others)
+    stage.wait(lambda: stage.states()[killed.run_id] == "FAILED", "the death")
+    assert [len(run.attempts) for run in stage.runs] == [2, 1, 1, 1, 0]
+    assert warned.attempts[1].first_step == warned.attempts[0].last_step
+    assert len({attempt.job for run in stage.runs for attempt in run.attempts}) == 2
+    assert "2 of 5 runs submitted" in stage.rerun(killed.run_id, cancelled.run_id)
+    stage.wait_completed(stage.runs)
+    assert all(run.matches_uninterrupted() for run in stage.runs)
+
+
+@scenario
+def test_all_runs_of_a_pool_are_cancelled_with_its_tasks(stage: Stage) -> None:
+    stage.write_cluster(tasks=2)
+    stage.write_grid(seed=[1, 2, 3, 4], training__epochs=[100_000])
+    stage.submit()
+    for run in stage.runs[:2]:
+        run.wait_for_step(30)
+    rows = {row["run_id"]: (row["state"], row["reason"]) for row in stage.rows()}
+    assert [rows[run.run_id] for run in stage.runs] == [("RUNNING", "")] * 2 + [("PENDING", "waits for its turn")] * 2
+    assert "4 runs cancelled" in stage.run("cancel", stage.name)
+    stage.wait(lambda: set(stage.states().values()) == {"CANCELLED"}, "the ends")
+    assert [run.attempts[-1].detail for run in stage.runs[:2]] == ["SIGTERM"] * 2
+    assert "nothing to submit" in stage.rerun()
