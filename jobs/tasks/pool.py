@@ -1,5 +1,6 @@
 """A task of a pool (`tasks: W`): it works off runs one after another, each time one that no other task has."""
 
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,16 @@ from sentiment.config import RunConfig
 from sentiment.run_dir import Results
 from sentiment.run_state import read_progress
 from sentiment.training.stop import StopRequest
+
+# What a run imports sooner or later; without them in advance, imports are most of what a short run costs.
+_LIBRARIES = (
+    "sentiment.training.experiment",
+    "torch._dynamo",
+    "scipy.stats",
+    "sklearn.feature_extraction.text",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+)
 
 
 @dataclass
@@ -80,5 +91,10 @@ def _array(job: str | None) -> str | None:
 
 
 def _preload() -> None:
-    """Import once what each run's process needs; they are forked from this one, in which no thread runs."""
-    import sentiment.training.experiment  # noqa: F401
+    """Import once what each run's process needs.
+
+    The processes are forked from this one. The only threads that these imports start are idle ones of OpenBLAS and
+    Arrow, which care for forks themselves; nothing is computed and no GPU is touched before a fork.
+    """
+    for name in _LIBRARIES:
+        importlib.import_module(name)
