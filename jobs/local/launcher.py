@@ -12,7 +12,7 @@ from jobs.code_choice import WantedRun
 from jobs.local.queue import LocalQueue
 from jobs.local.running_grid import RunningGrid
 from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
-from jobs.slurm.resources import read_cluster
+from jobs.slurm.resources import ClusterFile, read_cluster
 from jobs.status.grid_status import RunStatus, describe_held
 from jobs.tasks.attempt import Outcome
 from sentiment.console import Say
@@ -28,7 +28,7 @@ class LocalLauncher:
     Args:
         at_once: how many runs at a time; None takes one for each GPU, or one.
         stop: a signal, or the end of a Slurm job that this command is part of.
-        notify: the command that tells somebody when the grid has ended.
+        file: says what is tried again, and whom to notify.
     """
 
     results: Results
@@ -36,7 +36,7 @@ class LocalLauncher:
     at_once: int | None
     stop: StopRequest
     say: Say
-    notify: Sequence[str] = ()
+    file: ClusterFile = field(default_factory=ClusterFile)
     _accepted: list[WantedRun] = field(default_factory=list, init=False)
 
     def read_jobs(self) -> GridJobs:
@@ -62,7 +62,10 @@ class LocalLauncher:
             return Outcome.COMPLETED
         gpus = gpus_here()
         lanes = self.at_once or max(len(gpus), 1)
-        return RunningGrid(self.results, self.plan, lanes, gpus, self.say, self.notify).run(self._accepted, self.stop)
+        retries = self.file.resources(self.plan.name).retries.failed
+        return RunningGrid(self.results, self.plan, lanes, gpus, self.say, self.file.notify, retries).run(
+            self._accepted, self.stop
+        )
 
 
 @contextmanager
@@ -72,15 +75,15 @@ def local_launcher(
     """A launcher that is the only one to run this grid on this machine, and heeds signals.
 
     Args:
-        cluster: the file that says whom to notify; it need not exist.
+        cluster: the file that says what is tried again, and whom to notify; it need not exist.
 
     Raises:
         ConfigError: the file is invalid.
         LockedError: another process runs this grid.
     """
-    notify = read_cluster(cluster).notify if cluster.exists() else []
+    file = read_cluster(cluster) if cluster.is_file() else ClusterFile()
     with StopRequest(end_of_time(None, time.time())) as stop:
-        launcher = LocalLauncher(results, plan, at_once, stop, say, notify)
+        launcher = LocalLauncher(results, plan, at_once, stop, say, file)
         queue = LocalQueue.of(results, plan.name)
         with queue.hold():
             queue.write((), ())

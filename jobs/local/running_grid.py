@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from jobs.code_choice import WantedRun
 from jobs.local.queue import LocalQueue
 from jobs.tasks.array_task import KilledError
 from jobs.tasks.attempt import Outcome
-from jobs.tasks.failure import record_failure
+from jobs.tasks.failure import HOPELESS, record_failure
 from jobs.tasks.grid_end import GridEnd
 from sentiment.code_version import code_environment
 from sentiment.console import Say
@@ -30,6 +30,7 @@ class _LocalAttempt:
     """A run's process, and the lane that it runs in."""
 
     process: "subprocess.Popen[bytes]"
+    wanted: WantedRun
     run_dir: RunDir
     lane: int
     start: float
@@ -55,6 +56,7 @@ class RunningGrid:
         lanes: how many runs at a time.
         gpus: as CUDA_VISIBLE_DEVICES names them.
         say: prints a line.
+        retries: how often a run that failed is tried again.
         notify: the command that tells somebody when the grid has ended.
     """
 
@@ -64,6 +66,8 @@ class RunningGrid:
     gpus: Sequence[str]
     say: Say
     notify: Sequence[str] = ()
+    retries: int = 0
+    _retried: Counter[str] = field(default_factory=Counter, init=False)
     _running: list[_LocalAttempt] = field(default_factory=list, init=False)
     _waiting: deque[WantedRun] = field(default_factory=deque, init=False)
     _outcomes: list[Outcome] = field(default_factory=list, init=False)
@@ -124,7 +128,7 @@ class RunningGrid:
                 env=self.environment(run, lane),
                 start_new_session=True,  # Ctrl+C reaches this process alone, which passes it on
             )
-        self._running.append(_LocalAttempt(process, run_dir, lane, time.monotonic()))
+        self._running.append(_LocalAttempt(process, run, run_dir, lane, time.monotonic()))
 
     def environment(self, run: WantedRun, lane: int) -> dict[str, str]:
         """Of a run's process: its code, and for each lane one of several GPUs, unless the run names its device."""
@@ -156,8 +160,21 @@ class RunningGrid:
             outcome = _outcome(attempt)
             if outcome is Outcome.FAILED and attempt.run_dir.read_failure() is None:
                 self._record_death(attempt, attempt.process.returncode)
-            self._note(outcome, self._describe(attempt, outcome))
+            if outcome is Outcome.FAILED and self._retry(attempt):
+                self.say(f"{self._describe(attempt, outcome)}; retry {self._retried[attempt.run_id]} of {self.retries}")
+            else:
+                self._note(outcome, self._describe(attempt, outcome))
             self._write_queue()
+
+    def _retry(self, attempt: _LocalAttempt) -> bool:
+        """Put a run that failed into the queue again, unless it had all its retries or would fail again."""
+        failure = attempt.run_dir.read_failure()
+        hopeless = failure is not None and failure.error in HOPELESS
+        if hopeless or attempt.told or self._retried[attempt.run_id] >= self.retries:
+            return False
+        self._retried[attempt.run_id] += 1
+        self._waiting.append(attempt.wanted)
+        return True
 
     def _record_death(self, attempt: _LocalAttempt, code: int) -> None:
         """Write down how a process died that could not do so itself."""

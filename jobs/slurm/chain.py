@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm import commands as slurm
@@ -45,7 +45,7 @@ def plan_chain(
     needed: Mapping[KindName, list[RunConfig]],
     resources: Mapping[KindName, Resources],
     most_tasks: int,
-    notify: Sequence[str] = (),
+    cluster: Mapping[str, Any] | None = None,
 ) -> list[PlannedJob]:
     """The jobs for some runs of a grid, in the order in which they are submitted.
 
@@ -54,7 +54,7 @@ def plan_chain(
         needed: the other kinds of jobs that they need, with the runs that each works for.
         resources: what jobs of these other kinds get.
         most_tasks: the largest number of tasks that the site allows in one array.
-        notify: the command that tells somebody when the grid has ended.
+        cluster: what the cluster's file says, for the job that ends the grid.
     """
     jobs = []
     for kind in JOB_KINDS.values():
@@ -64,8 +64,8 @@ def plan_chain(
             asked = resources[kind.name]
             tasks: list[list[str]] = [[] for _ in range(asked.parallelism or 1 if kind.shareable else 1)]
             code = groups[0].code if groups else None
-            told = [*notify] if kind.final else []
-            jobs.append(PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks), code, told))
+            given = dict(cluster or {}) if kind.final else {}
+            jobs.append(PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks), code, given))
     return jobs
 
 
@@ -176,6 +176,12 @@ def describe(
 def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[PlannedJob]:
     """One array, or several that together run as many tasks at a time as one would."""
     size = group.resources.runs_per_task
+    if group.resources.tasks:
+        shares = deal(group.configs, min(group.resources.tasks, most_tasks))
+        tasks = [[config.run_id for config in share] for share in shares]
+        configs = [config for share in shares for config in share]
+        parallelism = min(group.resources.parallelism or len(tasks), len(tasks))
+        return [PlannedJob(kind, tasks, configs, group.resources, parallelism, group.code)]
     chunks = list(_pieces(group.configs, size * most_tasks))
     jobs = []
     for configs in chunks:
@@ -183,6 +189,12 @@ def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[Pla
         parallelism = (group.resources.parallelism or len(tasks) * len(chunks)) // len(chunks)
         jobs.append(PlannedJob(kind, tasks, configs, group.resources, max(parallelism, 1), group.code))
     return jobs
+
+
+def deal(configs: Sequence[RunConfig], tasks: int) -> list[list[RunConfig]]:
+    """Each task's share of the runs that they work off together; no more tasks than runs."""
+    number = min(tasks, len(configs))
+    return [list(configs[task::number]) for task in range(number)]
 
 
 def _pieces(items: Iterable[T], size: int) -> Iterable[list[T]]:

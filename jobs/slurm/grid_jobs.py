@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import takewhile
 
 from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm.commands import ENDED, Job, read_accounting, read_queue
@@ -12,6 +13,7 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.slurm.task_state import SlurmTask, read_termination
 from sentiment.errors import NoSlurmError
+from sentiment.records import Attempt
 from sentiment.run_dir import Results
 from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, TIMEOUT, RunProgress, RunState
 
@@ -76,22 +78,32 @@ class GridJobs:
         """Whether the newest job that ends the grid did not succeed; one that was cancelled is as somebody wants it."""
         return any(JOB_KINDS[kind].final for kind in self.failed_services)
 
-    def task(self, run_id: str) -> SlurmTask | None:
-        """The task that a run was last given to; None if it was given to none."""
+    def task(self, run_id: str, attempt: Attempt | None = None) -> SlurmTask | None:
+        """The task that a run was last given to; None if it was given to none.
+
+        Args:
+            attempt: the run's newest one; of tasks that work off runs together it says which has the run.
+        """
         if run_id not in self.places:
             return None
-        return self._task(*self.places[run_id], run_id)
+        folder, number = self.places[run_id]
+        if folder.submission.pooled:
+            number = self._task_of_pool(folder, number, attempt)
+        return self._task(folder, number, run_id)
 
     def _task(self, folder: SubmissionDir, number: int, run_id: str = "") -> SlurmTask:
+        pooled = folder.submission.pooled
         key = (folder.submission.name, number)
+        marked = {run_id} if pooled else {number, run_id}
         return SlurmTask(
             address=folder.job(number) if folder.receipt else None,
             submission=folder.submission.name,
             job=_find(self._jobs, key),
             asked=self.queue is not None,
             elsewhere=self._elsewhere(folder),
-            cancelled=not {number, run_id}.isdisjoint(self._cancelled[folder]),
-            siblings_go_on=number not in self._cancelled[folder],
+            cancelled=not marked.isdisjoint(self._cancelled[folder]),
+            siblings_go_on=pooled or number not in self._cancelled[folder],
+            pooled=pooled,
             log=lambda: folder.log_file(number),
             accounted=lambda: _find(self._accounting, key),
             broken_dependency=lambda: self._failure_before(folder),
@@ -108,6 +120,28 @@ class GridJobs:
                 tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
                 found.update({(folder, task): job for task in tasks})
         return found
+
+    def retries(self, run_id: str) -> list[str]:
+        """The causes for which a run was submitted again by itself since somebody submitted it, the newest first."""
+        newest_first = (folder.submission for folder in reversed(self.submissions))
+        mine = (one for one in newest_first if any(run_id in task for task in one.tasks))
+        return [one.retries[run_id] for one in takewhile(lambda one: run_id in one.retries, mine)]
+
+    def _task_of_pool(self, folder: SubmissionDir, share: int, attempt: Attempt | None) -> int:
+        """The task that has a run or had it last; for one that never began, any that may take it, else its share's."""
+        name, numbers = folder.submission.name, range(len(folder.submission.tasks))
+        if attempt and folder.receipt:
+            last = next((number for number in numbers if folder.job(number) == attempt.job), None)
+            if last is not None:
+                return last
+        jobs = {number: _find(self._jobs, (name, number)) for number in (share, *numbers)}
+        active = [number for number, job in jobs.items() if job and job.active]
+        free = [number for number in active if number not in self._held_numbers(name)]
+        wanted: list[int] = [*free, *active, share]
+        return wanted[0]
+
+    def _held_numbers(self, name: str) -> set[int | None]:
+        return {job.task for job in self._held if job.name == name}
 
     def service_states(self) -> dict[str, str]:
         """The states of the newest job of each kind that has no runs of its own, by the kind's name."""

@@ -1,7 +1,7 @@
 """The launcher that hands a grid to Slurm, and leaves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobs.code_choice import WantedRun
@@ -13,7 +13,7 @@ from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs, Place, ask_slurm, read_jobs, settle_jobs
 from jobs.slurm.increase import increased
 from jobs.slurm.origin import Origin
-from jobs.slurm.resources import Resources, read_cluster
+from jobs.slurm.resources import ClusterFile, Resources, read_cluster
 from jobs.slurm.site.limits import JobLimit, most_restrictive, read_limits
 from jobs.slurm.site.partitions import read_partitions
 from jobs.slurm.site.settings import number_in
@@ -31,18 +31,20 @@ class SlurmLauncher:
     """Submits a grid to Slurm (see `jobs.launcher.Launcher`).
 
     Args:
-        cluster: the file that says what jobs may use.
+        cluster: the file that says what jobs may use, or what it says.
         say: prints a line.
+        retrying: the causes for which runs are submitted again by themselves, by run id.
         jobs: the grid's jobs, as `read_jobs` last found them.
     """
 
     results: Results
     plan: GridPlan
-    cluster: Path
+    cluster: Path | ClusterFile
     say: Say
     jobs: GridJobs = field(default_factory=lambda: GridJobs((), None))
     code: int = field(default=0, init=False)
     """The command's exit code."""
+    retrying: Mapping[str, str] = field(default_factory=dict)
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs, after settling what a command that was interrupted has left.
@@ -75,8 +77,10 @@ class SlurmLauncher:
             return
         grid = self.plan.name
         planned = plan_jobs(runs, self.results, self.cluster, grid, self.jobs)
+        planned = [replace(job, retries=self._retries_in(job)) for job in planned]
         chain = submit_chain(self.results, grid, planned, self.jobs, self._least_room)
         submitted = [run_id for folder in chain.accepted for task in folder.submission.tasks for run_id in task]
+        self._take_from_pools(submitted)
         LocalQueue.of(self.results, grid).forget_cancelled(submitted)
         self.say(f"{len(submitted)} of {len(self.plan.runs)} runs submitted")
         for folder in chain.accepted:
@@ -93,9 +97,19 @@ class SlurmLauncher:
 
     def _least_room(self) -> JobLimit | None:
         try:
-            return read_least_room(read_cluster(self.cluster).resources(self.plan.name), self.jobs)
+            file = read_cluster(self.cluster) if isinstance(self.cluster, Path) else self.cluster
+            return read_least_room(file.resources(self.plan.name), self.jobs)
         except SlurmError:
             return None
+
+    def _take_from_pools(self, run_ids: Iterable[str]) -> None:
+        """Tasks that still work off runs together are not to begin again with those that are submitted anew."""
+        for run_id in run_ids:
+            if run_id in self.jobs.places and self.jobs.places[run_id][0].submission.pooled:
+                self.jobs.places[run_id][0].cancel([run_id])
+
+    def _retries_in(self, job: PlannedJob) -> dict[str, str]:
+        return {run_id: self.retrying[run_id] for task in job.tasks for run_id in task if run_id in self.retrying}
 
     def release(self, rows: Sequence[RunStatus]) -> None:
         """Release held tasks of runs, and the grid's held jobs that have no runs.
@@ -105,9 +119,10 @@ class SlurmLauncher:
         """
         places = [self.jobs.places[row.run_id] for row in rows if row.held]
         tasks = {(folder.submission.name, task) for folder, task in places}
-        services = {folder.submission.name for folder in self.jobs.services}
+        whole = {folder.submission.name for folder, _ in places if folder.submission.pooled}
+        whole |= {folder.submission.name for folder in self.jobs.services}
         held = (job for job in self.jobs.queue or () if job.held)
-        released = [job.address for job in held if (job.name, job.task) in tasks or job.name in services]
+        released = [job.address for job in held if (job.name, job.task) in tasks or job.name in whole]
         slurm.release(released)
         if released:
             number = f"{len(released)} held {'job' if len(released) == 1 else 'jobs'}"
@@ -126,14 +141,14 @@ class SlurmLauncher:
         tasks: dict[Place, set[str]] = {}
         whole: dict[Place, Job] = {}
         for (folder, task), job in self.jobs.active_tasks.items():
-            run_ids = {*folder.submission.tasks[task]} & going_on
+            run_ids = {*folder.runs_of(task)} & going_on
             if run_ids & chosen:
                 tasks[folder, task] = run_ids & chosen
                 if run_ids <= chosen:
                     whole[folder, task] = job
         self._cancel_tasks(whole)
         for folder, task in tasks:
-            if (folder, task) not in whole:
+            if (folder, task) not in whole or folder.submission.pooled:
                 folder.cancel(tasks[folder, task])
         return list(dict.fromkeys(run_id for run_ids in tasks.values() for run_id in run_ids))
 
@@ -168,12 +183,12 @@ def _going_on(rows: Iterable[RunStatus]) -> set[str]:
 
 
 def plan_jobs(
-    runs: Sequence[WantedRun], results: Results, cluster: Path, grid: str, jobs: GridJobs
+    runs: Sequence[WantedRun], results: Results, cluster: Path | ClusterFile, grid: str, jobs: GridJobs
 ) -> list[PlannedJob]:
     """The jobs for runs; those that had too little memory or time get more than they had, in an array of their own.
 
     Args:
-        cluster: the file that says what jobs may use.
+        cluster: the file that says what jobs may use, or what it says.
         jobs: the grid's earlier ones.
 
     Raises:
@@ -181,7 +196,7 @@ def plan_jobs(
         UsageError: a run had too little memory, and it is not known how much that was.
         SlurmError: there is a Slurm, but it does not answer.
     """
-    file = read_cluster(cluster)
+    file = read_cluster(cluster) if isinstance(cluster, Path) else cluster
     groups: dict[tuple[str, str | None], ResourceGroup] = {}
     for run in runs:
         run_id = run.row.run_id
@@ -194,7 +209,7 @@ def plan_jobs(
     for kind, (state, resources) in jobs.failed_services.items():
         if kind in needed:
             services[kind] = increased(state.state, services[kind], resources)
-    return plan_chain(list(groups.values()), needed, services, _most_tasks(), file.notify)
+    return plan_chain(list(groups.values()), needed, services, _most_tasks(), file.as_given())
 
 
 def read_least_room(resources: Resources, jobs: GridJobs) -> JobLimit:

@@ -85,6 +85,19 @@ class Container(Section):
         return "://" not in self.image
 
 
+class Retries(Section):
+    """How often a run that failed is submitted again by itself, by cause, until somebody submits it anew."""
+
+    failed: Annotated[int, Field(ge=0)] = 0
+    """It raised an error or was killed; not if it diverged or makes no progress, which would happen again."""
+    oom: Annotated[int, Field(ge=0)] = 0
+    """It had too little memory; it gets more each time (`memory_factor`)."""
+    timeout: Annotated[int, Field(ge=0)] = 0
+    """Its time limit ended it; it gets more time (`time_factor`)."""
+    node_fail: Annotated[int, Field(ge=0)] = 0
+    """Its node died, and Slurm did not requeue it."""
+
+
 class Resources(Section):
     """What each task of a job gets, and how that grows when it was too little. None leaves the choice to the site."""
 
@@ -108,9 +121,15 @@ class Resources(Section):
     parallelism: PositiveInt | None = None
     """The largest number of tasks that run at a time (sbatch's `%N`)."""
     runs_per_task: PositiveInt = 1
-    """How many runs share the GPU of one task, for small models."""
+    """How many runs share the GPU of one task at the same time, for small models."""
+    tasks: PositiveInt | None = None
+    """In how many tasks all runs are worked off, one after another: each takes the next run that nobody has until its
+    time is nearly over, and is then requeued. For many short runs; None is a task for each (or `runs_per_task`)."""
     signal_seconds: PositiveInt | None = None
     """How long before its end Slurm warns a task; None takes what saving was measured to need."""
+    retries: Retries = Retries()
+    """What is tried again by itself when all runs of the grid have ended, such as `{oom: 1, failed: 1}`; nothing by
+    default. With `--local` only `failed` counts."""
     setup: list[str] = Field(default_factory=list)
     """Lines of shell to run before a task starts, such as `module load cuda`."""
     container: Container | None = None
@@ -214,6 +233,10 @@ class ClusterFile(Section):
                 "is run without a shell: write its words as a list, as in [mail, -s, done, me@example.org]"
             )
         return command
+
+    def as_given(self) -> dict[str, Any]:
+        """Plain values, from which the same is made: only what is set."""
+        return self.model_dump(mode="json", exclude_unset=True)
 
     def resources(self, grid: str, kind: KindName = TRAINING.name) -> Resources:
         """What a job of a grid gets."""

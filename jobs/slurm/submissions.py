@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -43,8 +43,10 @@ class PlannedJob:
     """The largest number of tasks at a time."""
     code: str | None = None
     """The id of the copy of the program's code that its tasks import; None in submissions of earlier versions."""
-    notify: list[str] = field(default_factory=list)
-    """For a job that ends a grid: the command that tells somebody."""
+    cluster: dict[str, Any] = field(default_factory=dict)
+    """For a job that ends a grid: what the cluster's file says (`jobs.slurm.resources.ClusterFile`)."""
+    retries: dict[str, str] = field(default_factory=dict)
+    """The causes for which runs are submitted again by themselves, by run id."""
 
 
 class Submission(Record):
@@ -68,9 +70,9 @@ class Submission(Record):
     after: str | None
     """What it waits for, as sbatch's option `--dependency` takes it."""
     code: str | None = None
-    """As in `PlannedJob`."""
-    notify: list[str] = Field(default_factory=list)
-    """As in `PlannedJob`."""
+    """As in `PlannedJob`, like the next two."""
+    cluster: dict[str, Any] = Field(default_factory=dict)
+    retries: dict[str, str] = Field(default_factory=dict)
     origin: Origin | None = None
     """Who submits it, and where to; None in those of earlier versions, which count as everybody's."""
 
@@ -78,6 +80,11 @@ class Submission(Record):
     def job_kind(self) -> JobKind:
         """What distinguishes this kind of job."""
         return JOB_KINDS[self.kind]
+
+    @property
+    def pooled(self) -> bool:
+        """Whether its tasks work off all of its runs together, so that any of them may take a run."""
+        return self.job_kind.trains_runs and self.resources.tasks is not None
 
     @property
     def name(self) -> str:
@@ -188,6 +195,11 @@ class SubmissionDir:
         """A task's name for Slurm's commands; needs the receipt, like `job_id`."""
         return f"{self.job_id}_{task}" if self.submission.job_kind.is_array else self.job_id
 
+    def runs_of(self, task: int) -> list[str]:
+        """Ids of the runs that a task may train: its own, or those that it works off together with the others."""
+        tasks = self.submission.tasks
+        return [run_id for share in tasks for run_id in share] if self.submission.pooled else tasks[task]
+
     def log_file(self, task: int) -> Path | None:
         """A task's log; None while its job is not known, or if nothing was written."""
         return next(self.logs.glob(f"*{self.job(task)}_0_log.out"), None) if self.receipt else None
@@ -199,6 +211,11 @@ class SubmissionDir:
         end = first + len(tasks[task]) if tasks[task] else None
         with open(self.configs_file, encoding="utf-8") as lines:
             return [RunConfig.model_validate_json(line) for line in islice(lines, first, end)]
+
+    def read_all_configs(self) -> list[RunConfig]:
+        """The configurations of all tasks' runs."""
+        with open(self.configs_file, encoding="utf-8") as lines:
+            return [RunConfig.model_validate_json(line) for line in lines]
 
     def read_failure(self, task: int) -> Failure | None:
         """Why a task that has no runs of its own failed, if it did."""
@@ -247,7 +264,8 @@ def new_submission(
         signal_seconds=signal_seconds,
         after=after,
         code=job.code,
-        notify=job.notify,
+        cluster=job.cluster,
+        retries=job.retries,
         origin=origin,
     )
 

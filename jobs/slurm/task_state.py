@@ -15,6 +15,7 @@ from sentiment.run_state import (
     FAILED,
     HELD,
     LOST,
+    PENDING,
     RUNNING,
     TIMEOUT,
     UNKNOWN,
@@ -65,6 +66,8 @@ class SlurmTask:
     """Why the job that it waited for failed."""
     held_before: Callable[[], Job | None]
     """The held job that it waits for, if there is one."""
+    pooled: bool = False
+    """Whether the task works off runs together with others, so that it may have another run at the moment."""
 
     def active_state(self, progress: RunProgress) -> RunState | None:
         """The state while the task waits, runs or is held; None once it has ended."""
@@ -77,12 +80,16 @@ class SlurmTask:
             return RunState(CANCELLED, BY_COMMAND)
         if failure and failure.job == job.address and job.state == RUNNING:  # the task's other runs go on
             return RunState(FAILED, f"{failure.error}: {failure.reason}")
+        if self.pooled and failure and failure.job and failure.job.partition("_")[0] == job.job_id:
+            return RunState(FAILED, f"{failure.error}: {failure.reason}")
         if job.held:
             return RunState(HELD, _release_advice(job))
         if job.reason == "Dependency" and (before := self.held_before()):
             return RunState(HELD, f"waits for job {before.address}, which is held: {_release_advice(before)}")
         if job.held_by_user:
             return RunState(job.state, f"held by its user; `scontrol release {job.address}` lets it begin")
+        if self.pooled and job.state == RUNNING and not progress.locked:
+            return RunState(PENDING, "waits for its turn")
         return RunState(job.state, "" if job.reason == "None" else job.reason)
 
     def ended_state(self, progress: RunProgress) -> RunState:

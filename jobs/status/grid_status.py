@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +50,8 @@ class RunStatus:
     """When a waiting task is expected to begin, or when the time of a running one is over (ISO 8601, UTC)."""
     active: bool
     """Whether it waits or runs, and will end by itself."""
+    retries: Sequence[str] = ()
+    """The causes for which it was submitted again by itself since somebody submitted it, the newest first."""
 
     @property
     def held(self) -> bool:
@@ -126,14 +128,16 @@ def _read_row(results: Results, plan: GridPlan, run_id: str, jobs: GridJobs, loc
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
     if progress.completed:
         return _row(plan.name, run_id, progress, None, judge(progress))
-    task = jobs.task(run_id)
-    return _row(plan.name, run_id, progress, task, judge(progress, local or task))
+    task = jobs.task(run_id, progress.last_attempt)
+    row = _row(plan.name, run_id, progress, task, judge(progress, local or task))
+    return replace(row, retries=jobs.retries(run_id)) if task else row
 
 
 def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, verdict: RunState) -> RunStatus:
     job = task.job if task else None
     waits = bool(job and job.active and verdict.state not in (FAILED, HELD, CANCELLED))
-    expected = (job.end if job.state == RUNNING else job.start) if job and job.active else None
+    present = job if job and job.active and (job.state == verdict.state or verdict.state != PENDING) else None
+    expected = (present.end if present.state == RUNNING else present.start) if present else None
     return RunStatus(
         grid=grid,
         run_id=run_id,
@@ -145,7 +149,7 @@ def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, 
         step=progress.step,
         score=progress.score,
         seen=_iso(datetime.fromtimestamp(progress.seen, UTC)) if progress.seen else None,
-        elapsed=job.elapsed if job and job.active else None,
+        elapsed=present.elapsed if present else None,
         expected=_iso(expected) if expected else None,
         active=verdict.state in (PENDING, RUNNING) or waits,
     )

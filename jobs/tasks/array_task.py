@@ -13,17 +13,20 @@ from pathlib import Path
 
 from jobs.job_kinds import SharedWork
 from jobs.slurm.commands import is_away, requeue
+from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
 from jobs.tasks.container import ContainerError, perform_in_container
 from jobs.tasks.failure import describe, is_disk_full, record_failure
 from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.parallel import side_by_side
+from jobs.tasks.pool import PoolTask
 from sentiment.allocation import slurm_job
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, SentimentError, SlurmError
 from sentiment.files import write_json
 from sentiment.run_dir import Results, RunDir
+from sentiment.run_state import read_progress
 from sentiment.training.stop import StopRequest
 
 # How long a task that wants to be requeued waits for a slurmctld that is away, for an update say.
@@ -49,12 +52,14 @@ class ArrayTask:
     folder: SubmissionDir
     task: int
     configs: list[RunConfig]
+    """Of its runs, or of all that it works off together with other tasks."""
 
     @classmethod
     def read(cls, folder: Path, task: int) -> "ArrayTask":
         """The task's part of a submission."""
-        submission = SubmissionDir(folder)
-        return cls(submission, task, submission.read_configs(task))
+        opened = SubmissionDir(folder)
+        pooled = opened.submission.pooled
+        return cls(opened, task, opened.read_all_configs() if pooled else opened.read_configs(task))
 
     @property
     def title(self) -> str:
@@ -67,6 +72,11 @@ class ArrayTask:
         return self.task in self.folder.cancelled
 
     @property
+    def ends_grid(self) -> bool:
+        """Whether it is the job that ends the grid."""
+        return self.folder.submission.job_kind.final
+
+    @property
     def _results(self) -> Results:
         return Results(Path(self.folder.submission.results))
 
@@ -75,10 +85,12 @@ class ArrayTask:
 
     def perform_here(self, stop: StopRequest) -> Outcome:
         """Work in this process and its children."""
-        if self.folder.submission.job_kind.final:
+        if self.ends_grid:
             return self._end_grid(stop)
         if work := self.folder.submission.job_kind.work:
             return self._serve(work, stop)
+        if self.folder.submission.pooled:
+            return PoolTask(self._results, self.folder, self.task, self._attempt_together).work_off(stop)
         if len(self.configs) == 1:
             return self._attempt(self.configs[0], stop)
         return self._attempt_together([config for config in self.configs if not self._is_over(config)], stop)
@@ -118,7 +130,9 @@ class ArrayTask:
         return self._run_dir(config).completed or config.run_id in self.folder.cancelled
 
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
-        return attempt_run(config, self._results, self.folder.submission.grid, stop)
+        submission = self.folder.submission
+        patience = {"patience": 0.0} if submission.pooled else {}
+        return attempt_run(config, self._results, submission.grid, stop, **patience)
 
     def _attempt_with_log(self, config: RunConfig, stop: StopRequest) -> Outcome:
         """In a process of its own: what the run prints goes into its own log."""
@@ -142,7 +156,7 @@ class ArrayTask:
         for number in [number for number, code in enumerate(codes) if code < 0 and number not in ignored]:
             killed = KilledError(f"its process was killed by signal {-codes[number]}; memory may have been short")
             record_failure(self._run_dir(configs[number]), killed)
-        counted = [code for number, code in enumerate(codes) if number not in ignored]
+        counted = [code for number, code in enumerate(codes) if number not in ignored and code != Outcome.TAKEN]
         worst = next((one for one in _PRECEDENCE if one in counted), None)
         return worst or (Outcome.FAILED if any(counted) else Outcome.COMPLETED)
 
@@ -152,7 +166,8 @@ class ArrayTask:
         plan = self._results.read_grid(submission.grid)
         if plan is None:
             raise RunDirError(f"{self._results.grid_file(submission.grid)}: is gone")
-        end = GridEnd(self._results, plan, submission.notify, None, print)
+        file = ClusterFile.model_validate(submission.cluster)
+        end = GridEnd(self._results, plan, file.notify, None, print)
         code = end.report(stop)
         end.tell_unless_stopped(stop, reported=code == 0)
         return outcome_of(stop.reason()) if stop.reason() or code == 0 else Outcome.FAILED
@@ -174,8 +189,13 @@ class ArrayTask:
             write_json(self.folder.failure_file(self.task), describe(error).model_dump(mode="json"))
             return
         for config in self.configs:
-            if not self._is_over(config):
+            if not self._is_over(config) and (not self.folder.submission.pooled or self._had(config)):
                 record_failure(self._run_dir(config), error)
+
+    def _had(self, config: RunConfig) -> bool:
+        """Whether this task was the last to train a run."""
+        attempt = read_progress(self._run_dir(config)).last_attempt
+        return attempt is not None and attempt.job == slurm_job()
 
     def insist_on_progress(self) -> None:
         """Count how often in a row the task's time ended without progress.

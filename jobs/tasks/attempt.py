@@ -35,6 +35,8 @@ class Outcome(IntEnum):
     """Everything is saved; it goes on as soon as it is started again."""
     LEFT_TO_ANOTHER = 5
     """A process trains the run that Slurm believes to be dead: if it dies, the run goes on when it is started again."""
+    TAKEN = 6
+    """Another process trains the run; nothing was done."""
     DISK_FULL = DISK_FULL_EXIT_CODE
     """It failed for want of room on the disk, where nothing could be written down about it."""
 
@@ -47,8 +49,14 @@ def outcome_of(stop: Stop | None) -> Outcome:
     return Outcome.OUT_OF_TIME if on_time else Outcome.STOPPED
 
 
-def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopRequest) -> Outcome:
-    """Train a run; a failure is written into its directory."""
+def attempt_run(
+    config: RunConfig, results: Results, grid: str, stop: StopRequest, patience: float = _LOCK_PATIENCE_SECONDS
+) -> Outcome:
+    """Train a run; a failure is written into its directory.
+
+    Args:
+        patience: seconds to wait for another process that trains the run; with 0 it is left to that process.
+    """
     run_dir = results.run_dir(config.run_id, grid)
     print(run_begins(config.run_id))
     if run_dir.completed:
@@ -57,12 +65,14 @@ def attempt_run(config: RunConfig, results: Results, grid: str, stop: StopReques
     forget_failure(run_dir)
     stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
     try:
-        reason = _train(config, results, run_dir, stop)
+        reason = _train(config, results, run_dir, stop, patience)
     except TakenOverError as error:
         print(error)
         return Outcome.COMPLETED
     except LockedError as error:
         print(f"{error}; the run is left to it")
+        if not patience:
+            return Outcome.TAKEN
         return Outcome.LEFT_TO_ANOTHER if error.earlier_attempt else Outcome.COMPLETED
     except Exception as error:  # of any kind: later commands show it
         record_failure(run_dir, error)
@@ -81,7 +91,7 @@ def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
     pass
 
 
-def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest) -> Stop | None:
+def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest, patience: float) -> Stop | None:
     """Train as soon as no other process gives signs of life that it trains the run.
 
     Raises:
@@ -90,7 +100,7 @@ def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopReque
     from sentiment.training.context import RunContext
     from sentiment.training.experiment import run_experiment
 
-    end = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    end = time.monotonic() + patience
     while True:
         try:
             return run_experiment(RunContext(config, results, run_dir, stop, plain_console()))

@@ -8,6 +8,9 @@ from sentiment.allocation import slurm_job
 from sentiment.records import Failure, timestamp
 from sentiment.run_dir import RunDir
 
+HOPELESS = ("DivergedError", "NoProgressError")
+"""Errors that the same run would meet again."""
+
 
 def describe(error: BaseException) -> Failure:
     """A failure's record: the reason in a line, and where it happened."""

@@ -44,6 +44,11 @@ def perform(task: "ArrayTask", stop: StopRequest) -> int:
     if task.cancelled:
         print("was cancelled: it goes on when it is submitted again")
         return Outcome.STOPPED
+    if task.ends_grid:
+        from jobs.tasks.retry import retry_failures
+
+        if retry_failures(task.folder, print):
+            return Outcome.COMPLETED
     outcome = task.perform(stop)
     return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER) else outcome
 

@@ -1,6 +1,6 @@
 """Grids on a real Slurm with fake nodes: how fast they are submitted and watched, and what cuts of all kinds cost.
 
-    python -m tests.benchmarks.bench_jobs [speed] [startup] [cuts] [table] [accidents]
+    python -m tests.benchmarks.bench_jobs [speed] [startup] [short] [cuts] [table] [accidents]
 
 `table` and `accidents` are the work on which other tools were compared: 8 runs of an LSTM with dropout, about 50 ms a
 step, a checkpoint every 200 steps, limits shorter than the run.
@@ -33,6 +33,7 @@ PEERS_WORK: dict[str, Any] = {
 }
 RUNS = 8
 CUTS = 20
+SHORT_RUNS = 200
 
 
 def main(arguments: list[str]) -> None:
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> None:
     parts: dict[str, Callable[[Cluster, Path], None]] = {
         "speed": speed,
         "startup": startup,
+        "short": short,
         "cuts": cuts,
         "table": table,
         "accidents": accidents,
@@ -97,6 +99,19 @@ def startup(cluster: Cluster, folder: Path) -> None:
     for _ in range(2):  # the first warms the disk's cache
         done = subprocess.run(parts, check=True, capture_output=True, text=True)
     print(done.stdout, end="")
+
+
+def short(cluster: Cluster, folder: Path) -> None:
+    """Runs of an epoch: four tasks that work them off together, against four at a time with a task for each."""
+    for name, resources in (("in 4 tasks", {"tasks": 4}), ("in a task each, 4 at a time", {"parallelism": 4})):
+        stage = Stage(cluster, folder / name.replace(" ", "-").replace(",", ""), _prepared(folder))
+        stage.write_cluster(**resources)
+        stage.write_grid(seed=list(range(SHORT_RUNS)), training__epochs=[1])
+        stage.submit()
+        with _timed(f"{SHORT_RUNS} runs of an epoch {name}"):
+            stage.wait(lambda stage=stage: all(run.dir.completed for run in stage.runs), "all results", 3600)
+        stage.wait(lambda: cluster.run("squeue", "-h", "-t", "running,completing").stdout == "", "the ends")
+        stage.run("cancel", stage.name)
 
 
 def cuts(cluster: Cluster, folder: Path) -> None:

@@ -17,14 +17,11 @@ from jobs.log_sections import read_sections, task_begins
 from jobs.logs import visible
 from jobs.tasks.array_task import KilledError
 from jobs.tasks.failure import record_failure
-from sentiment.records import Attempt, GridPlan, RunRecord
+from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_grid
+from tests.jobs.submitted import attempt_of, write_attempts
 from tests.training.processes import wait_until
-
-ATTEMPT = Attempt(
-    host="h", pid=1, job=None, restart_count=0, device="cpu", threads=1, first_step=0, start="2026-03-04T11:00:00"
-)
 
 
 @pytest.fixture
@@ -48,21 +45,8 @@ def _write_log(results: Results, run_id: str, text: str) -> Path:
 
 
 def _record(results: Results, run_id: str, *processes: int) -> None:
-    run_dir = results.run_dir(run_id, "some")
-    run_dir.path.mkdir(parents=True)
-    attempts = [ATTEMPT.model_copy(update={"pid": process}) for process in processes]
-    run_dir.write_record(
-        RunRecord(
-            run_id=run_id,
-            config_fingerprint="",
-            data_fingerprint="",
-            git_commit=None,
-            git_dirty=None,
-            versions={},
-            command=[],
-            attempts=attempts,
-        )
-    )
+    attempts = [attempt_of(None, pid=process) for process in processes]
+    write_attempts(results.run_dir(run_id, "some"), *attempts)
 
 
 def _logs(results: Results, *arguments: str) -> tuple[int, str, str]:

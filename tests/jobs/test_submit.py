@@ -130,8 +130,8 @@ def test_report_is_no_array(tmp_path: Path) -> None:
 
 def test_only_the_job_that_ends_the_grid_tells_somebody() -> None:
     groups = [ResourceGroup(_configs(1), Resources())]
-    training, report = plan_chain(groups, {"report": []}, SERVICES, 1000, ["mail", "me"])
-    assert (training.notify, report.notify) == ([], ["mail", "me"])
+    training, report = plan_chain(groups, {"report": []}, SERVICES, 1000, {"notify": ["mail", "me"]})
+    assert (training.cluster, report.cluster) == ({}, {"notify": ["mail", "me"]})
 
 
 def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path) -> None:

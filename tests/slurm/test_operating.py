@@ -90,3 +90,76 @@ def test_run_in_a_container_is_requeued_from_outside_and_loses_nothing(stage: St
     assert (first.detail, second.first_step) == ("SIGUSR2", first.last_step)
     assert (second.job, second.restart_count) == (first.job, 1)
     assert run.matches_uninterrupted()
+
+
+@scenario
+def test_what_fails_is_tried_again_by_itself_as_often_as_the_cluster_file_says(stage: Stage) -> None:
+    """One is killed once, one again in its second attempt, and one diverges, as it would again."""
+    stage.reports = True
+    stage.write_cluster(retries={"failed": 1})
+    stage.write_grid(training__learning_rate=[0.005, 0.006, DIVERGES])
+    stage.submit()
+    once, twice, diverges = stage.runs
+    for run in (once, twice):
+        run.wait_for_step(50)
+        run.kill()
+    twice.wait_for_attempt(2)
+    assert {row["run_id"]: row["retries"] for row in stage.rows()}[twice.run_id] == ["failed"]
+    twice.kill()
+    stage.wait((stage.results.report / "report.html").exists, "the end of the grid")
+    assert stage.states() == {once.run_id: "COMPLETED", twice.run_id: "FAILED", diverges.run_id: "FAILED"}
+    assert [len(run.attempts) for run in stage.runs] == [2, 2, 1]
+    assert once.matches_uninterrupted()
+    assert "retry 1 (after failed); " in stage.run("status", expect=1)
+    logs = (stage.results.slurm / stage.name).glob("*-report-*/logs/*.out")
+    said = sorted(line for log in logs for line in log.read_text().splitlines() if line.startswith("retries:"))
+    assert said == sorted(f"retries: {run.run_id} is submitted again after failed" for run in (once, twice))
+
+
+@scenario
+def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -> None:
+    stage.reports = True
+    stage.write_cluster(memory_gb=0.1, memory_factor=15.0, retries={"oom": 1})
+    stage.write_grid(seed=[1], **SHORT)
+    stage.submit()
+    stage.wait_completed(stage.runs)
+    memory = stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%m", "-j", stage.runs[0].job).stdout.strip()
+    assert memory == "1.50G"
+
+
+@scenario
+def test_tasks_work_off_runs_together_and_one_that_dies_costs_the_others_nothing(stage: Stage) -> None:
+    """Two tasks, five runs: one task is warned, then killed with the run that it has; the other does the rest."""
+    stage.write_cluster(tasks=2)
+    stage.write_grid(seed=[1, 2, 3, 4, 5])
+    stage.submit()
+    warned, killed, *_, cancelled = stage.runs
+    stage.run("cancel", cancelled.run_id)
+    warned.wait_for_step(30)
+    warned.send("USR2")  # its task is requeued: whichever has a turn first goes on with the run
+    killed.wait_for_step(50)
+    killed.kill()
+    others = [run for run in stage.runs if run not in (killed, cancelled)]
+    stage.wait_completed(others)
+    stage.wait(lambda: stage.states()[killed.run_id] == "FAILED", "the death")
+    assert [len(run.attempts) for run in stage.runs] == [2, 1, 1, 1, 0]
+    assert warned.attempts[1].first_step == warned.attempts[0].last_step
+    assert len({attempt.job for run in stage.runs for attempt in run.attempts}) == 2
+    assert "2 of 5 runs submitted" in stage.rerun(killed.run_id, cancelled.run_id)
+    stage.wait_completed(stage.runs)
+    assert all(run.matches_uninterrupted() for run in stage.runs)
+
+
+@scenario
+def test_all_runs_of_a_pool_are_cancelled_with_its_tasks(stage: Stage) -> None:
+    stage.write_cluster(tasks=2)
+    stage.write_grid(seed=[1, 2, 3, 4], training__epochs=[100_000])
+    stage.submit()
+    for run in stage.runs[:2]:
+        run.wait_for_step(30)
+    rows = {row["run_id"]: (row["state"], row["reason"]) for row in stage.rows()}
+    assert [rows[run.run_id] for run in stage.runs] == [("RUNNING", "")] * 2 + [("PENDING", "waits for its turn")] * 2
+    assert "4 runs cancelled" in stage.run("cancel", stage.name)
+    stage.wait(lambda: set(stage.states().values()) == {"CANCELLED"}, "the ends")
+    assert [run.attempts[-1].detail for run in stage.runs[:2]] == ["SIGTERM"] * 2
+    assert "nothing to submit" in stage.rerun()

@@ -1,0 +1,245 @@
+"""Tasks that work off runs together: each run is trained once, whoever takes it, and as if it had been alone."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.slurm.chain import ResourceGroup, plan_chain
+from jobs.slurm.commands import Job
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.resources import ClusterFile, Resources
+from jobs.slurm.submissions import SubmissionDir
+from jobs.status.grid_status import read_grid_status
+from jobs.tasks.array_task import KilledError
+from jobs.tasks.attempt import Outcome, attempt_run
+from jobs.tasks.failure import record_failure
+from jobs.tasks.pool import PoolTask
+from sentiment.config import RunConfig
+from sentiment.lock import ProcessLock
+from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.stop import Stop, StopRequest
+from tests.jobs.submitted import GRID, attempt_of, write_attempts, write_submission
+from tests.small_runs import Experiment, digest_of, small_config
+
+FAILURE = Failure(job="7_0", time="", error="DataError", reason="no tweets", traceback="")
+
+Shares = list[list[RunConfig]]
+
+
+@pytest.fixture
+def shares(tweets_file: Path) -> Shares:
+    """Six runs of moments, dealt out to two tasks."""
+    runs = [small_config(tweets_file, seed=200 + seed, training__epochs=1) for seed in range(6)]
+    return [runs[0::2], runs[1::2]]
+
+
+def _start(folder: SubmissionDir, task: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(folder.path)]
+    environ = os.environ | {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task), "SLURM_JOB_ID": str(90 + task)}
+    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _attempts(run_dir: RunDir) -> list[Attempt]:
+    record = run_dir.read_record()
+    return record.attempts if record else []
+
+
+@pytest.fixture
+def run_dirs(results: Results, shares: Shares) -> list[RunDir]:
+    """Of the runs, share by share."""
+    return [results.run_dir(config.run_id, GRID) for share in shares for config in share]
+
+
+def test_every_run_is_trained_once_however_many_tasks_there_are(
+    results: Results, shares: Shares, run_dirs: list[RunDir], shared_results: Results, tmp_path: Path
+) -> None:
+    folder = write_submission(results, shares, tasks=2)
+    outputs = [(task.communicate()[0], task.returncode) for task in [_start(folder, 0), _start(folder, 1)]]
+    assert [code for _, code in outputs] == [0, 0], outputs
+    assert all(run_dir.completed for run_dir in run_dirs)
+    assert [len(_attempts(run_dir)) for run_dir in run_dirs] == [1] * 6
+    assert len({_attempts(run_dir)[0].pid for run_dir in run_dirs}) == 6
+    alone = Experiment(shares[0][0], shared_results, RunDir(tmp_path / "alone")).complete()
+    assert digest_of(run_dirs[0]) == alone
+    before = [run_dir.record_file.read_bytes() for run_dir in run_dirs]
+    again = _start(folder, 1)
+    output, _ = again.communicate()
+    assert again.returncode == 0, output
+    assert [run_dir.record_file.read_bytes() for run_dir in run_dirs] == before
+
+
+def test_one_task_does_the_work_of_all_and_a_failure_does_not_hold_up_the_others(
+    results: Results, shares: Shares, run_dirs: list[RunDir], tweets_file: Path
+) -> None:
+    diverges = small_config(tweets_file, seed=230, training__learning_rate=1e38)
+    folder = write_submission(results, [[diverges, *shares[0]], shares[1]], tasks=2)
+    folder.cancel([shares[1][0].run_id])
+    task = _start(folder, 0)
+    output, _ = task.communicate()
+    assert task.returncode == 1, output
+    assert [run_dir.completed for run_dir in run_dirs] == [True] * 3 + [False, True, True]
+    failure = results.run_dir(diverges.run_id, GRID).read_failure()
+    assert failure is not None
+    assert (failure.error, failure.job) == ("DivergedError", "7_0")
+    again = _start(folder, 1)  # what failed is left alone: it would fail again
+    assert again.communicate()[0].count("DivergedError") == 0
+    assert again.returncode == 0
+
+
+@pytest.fixture
+def tried() -> list[str]:
+    """Runs that were attempted."""
+    return []
+
+
+@pytest.fixture
+def pool(
+    results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., PoolTask]:
+    """Makes task 0 of array 7, whose attempts take some seconds each by its clock, and end as given."""
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+
+    def make(seconds: float = 10.0, outcomes: Iterator[Outcome] | None = None, **resources: int) -> PoolTask:
+        now = [1000.0]
+
+        def attempt(configs: list[RunConfig], stop: StopRequest) -> Outcome:
+            tried.extend(config.run_id for config in configs)
+            now[0] += seconds
+            return next(outcomes) if outcomes else Outcome.COMPLETED
+
+        folder = write_submission(results, shares, tasks=2, **resources)
+        return PoolTask(results, folder, 0, attempt, clock=lambda: now[0])
+
+    return make
+
+
+def test_task_begins_with_its_own_share(pool: Callable[..., PoolTask], shares: Shares, tried: list[str]) -> None:
+    assert pool().work_off(StopRequest()) is Outcome.COMPLETED
+    assert tried == [config.run_id for share in shares for config in share]
+
+
+def test_no_run_is_begun_that_would_not_end_in_time_but_the_first_always(
+    pool: Callable[..., PoolTask], tried: list[str]
+) -> None:
+    assert pool().work_off(StopRequest(end=1025.0, clock=lambda: 0.0)) is Outcome.OUT_OF_TIME
+    assert len(tried) == 2  # after 20 of 25 s a third would not end
+    tried.clear()
+    assert pool(seconds=100.0).work_off(StopRequest(end=1025.0, clock=lambda: 0.0)) is Outcome.OUT_OF_TIME
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STOPPED, Outcome.OUT_OF_TIME])
+def test_task_ends_with_a_run_that_was_stopped(
+    pool: Callable[..., PoolTask], tried: list[str], outcome: Outcome
+) -> None:
+    assert pool(outcomes=iter([Outcome.FAILED, outcome])).work_off(StopRequest()) is outcome
+    assert len(tried) == 2
+
+
+def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(
+    pool: Callable[..., PoolTask], tried: list[str]
+) -> None:
+    stop = StopRequest()
+    stop.reason = lambda: Stop("signal", "SIGTERM") if tried else None  # type: ignore[method-assign]
+    assert pool().work_off(stop) is Outcome.STOPPED
+    assert len(tried) == 1
+
+
+def test_runs_that_share_a_gpu_are_taken_together(pool: Callable[..., PoolTask], tried: list[str]) -> None:
+    calls: list[int] = []
+    task = pool(runs_per_task=4)
+    attempt = task.attempt
+    task.attempt = lambda configs, stop: (calls.append(len(configs)), attempt(configs, stop))[1]
+    assert task.work_off(StopRequest()) is Outcome.COMPLETED
+    assert calls == [4, 2]
+
+
+def test_run_is_free_unless_it_is_done_or_somebody_has_it_or_died_of_it(
+    pool: Callable[..., PoolTask], run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = pool()
+    died_elsewhere, own, saved, failed, other_job, locked = run_dirs
+    write_attempts(died_elsewhere, attempt_of("7_1"))
+    write_attempts(own, attempt_of("7_0"))
+    write_attempts(saved, attempt_of("7_1", end="2026-03-04T12:00:00", reason="deadline"))
+    write_attempts(other_job, attempt_of("6_1"))
+    record_failure(failed, KilledError("no memory"))
+    locked.path.mkdir(parents=True)
+    with ProcessLock(locked.lock_file):
+        assert [config.run_id for config in task.free_runs()] == [own.path.name, saved.path.name, other_job.path.name]
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "8")  # as when it is submitted again
+    assert len(list(task.free_runs())) == 6
+
+
+def test_run_that_another_process_has_taken_is_left_to_it(results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file, seed=231)
+    run_dir = results.run_dir(config.run_id, GRID)
+    run_dir.create(config)
+    with ProcessLock(run_dir.lock_file):
+        assert attempt_run(config, results, GRID, StopRequest(), patience=0.0) is Outcome.TAKEN
+    assert not run_dir.failure_file.exists()
+    assert _attempts(run_dir) == []
+
+
+@pytest.mark.parametrize(("asked", "runs", "shares"), [(2, 5, [3, 2]), (9, 4, [1] * 4), (9, 9, [2, 2, 1, 1, 1, 1, 1])])
+def test_runs_are_dealt_out_to_no_more_tasks_than_there_are_runs_or_the_site_allows(
+    tweets_file: Path, asked: int, runs: int, shares: list[int]
+) -> None:
+    configs = [small_config(tweets_file, seed=seed) for seed in range(runs)]
+    group = ResourceGroup(configs, Resources(tasks=asked))
+    training, _ = plan_chain([group], {"report": []}, ClusterFile().service_resources(), most_tasks=7)
+    assert [len(share) for share in training.tasks] == shares
+    assert [config.run_id for config in training.configs] == [run for share in training.tasks for run in share]
+    assert {config.run_id for config in training.configs} == {config.run_id for config in configs}
+    assert training.parallelism == len(shares)
+
+
+def test_state_of_a_run_is_that_of_the_task_which_has_it(
+    results: Results, shares: Shares, run_dirs: list[RunDir]
+) -> None:
+    """Task 0 runs and has one of its own, task 1 was killed with one of task 0's share."""
+    folder = write_submission(results, shares, tasks=2)
+    folder.accept("7")
+    plan = GridPlan(
+        name=GRID,
+        description="?",
+        method="grid",
+        metric="validation/f1",
+        goal="maximize",
+        base="b.yaml",
+        parameters={},
+        runs=[PlannedRun(index=n, run_id=one.path.name, parameters={}) for n, one in enumerate(run_dirs)],
+    )
+    running, died, _, failed, cancelled, _ = run_dirs
+    write_attempts(running, attempt_of("7_0"))
+    write_attempts(died, attempt_of("7_1"))
+    write_attempts(failed, attempt_of("7_0", end="2026-03-04T12:00:00", reason="failed"))
+    failed.write_failure(FAILURE)
+    folder.cancel([cancelled.path.name])
+    name = folder.submission.name
+    queue = [Job(name, "7", 0, "RUNNING", elapsed="5:00"), Job(name, "7", 1, "FAILED", reason="NonZeroExitCode")]
+    with ProcessLock(running.lock_file):
+        rows = read_grid_status(results, plan, GridJobs([folder], queue)).rows
+    assert [row.state for row in rows] == ["RUNNING", "FAILED", "PENDING", "FAILED", "CANCELLED", "PENDING"]
+    assert [row.active for row in rows] == [True, False, True, False, False, True]
+    assert (rows[2].reason, rows[2].elapsed, rows[0].elapsed) == ("waits for its turn", None, "5:00")
+
+
+def test_held_task_of_a_pool_holds_up_no_run_that_another_task_may_take(results: Results, shares: Shares) -> None:
+    folder = write_submission(results, shares, tasks=2)
+    folder.accept("7")
+    name = folder.submission.name
+    held = Job(name, "7", 0, "PENDING", reason="launch failed requeued held")
+    both = GridJobs([folder], [held, Job(name, "7", 1, "RUNNING")])
+    given = both.task(shares[0][0].run_id)
+    assert given is not None
+    assert (given.job and given.job.task) == 1
+    alone = GridJobs([folder], [held]).task(shares[1][0].run_id)
+    assert alone is not None
+    assert (alone.job and alone.job.task) == 0
