@@ -34,13 +34,13 @@ def _fill(folder: Path) -> None:
         while file.write(bytes(4096)):
             pass
     with suppress(OSError):
-        for number in range(1000):
+        for number in range(10_000):
             (folder / "files" / str(number)).touch()
 
 
 @scenario
 def test_full_disk_keeps_nobody_from_looking_and_cancelling(stage: Stage) -> None:
-    with _small_disk("size=32m,nr_inodes=400") as disk:
+    with _small_disk("size=32m,nr_inodes=800") as disk:
         stage = Stage(stage.cluster, disk / "stage", stage.prepared)
         write_trivial_cluster(stage, sbatch={"hold": True})
         stage.write_grid(seed=[1, 2])
@@ -60,7 +60,7 @@ def test_full_disk_keeps_nobody_from_looking_and_cancelling(stage: Stage) -> Non
 
 @scenario
 def test_task_that_finds_no_room_says_so(stage: Stage) -> None:
-    with _small_disk("size=64m,nr_inodes=600") as disk:
+    with _small_disk("size=64m,nr_inodes=2000") as disk:
         stage = Stage(stage.cluster, disk / "stage", stage.prepared)
         stage.write_grid(seed=[1], training__epochs=[100_000])
         stage.submit()
