@@ -96,7 +96,7 @@ def freeze_code(results: Results) -> str:
             else:
                 _write_copy(folder, version, contents)
     except OSError as error:
-        raise RunDirError(f"{folder}: the program's code cannot be copied: {error}") from None
+        raise RunDirError(f"{folder}: cannot be written, so the program's code is not copied: {error}") from None
     return version.id
 
 

@@ -50,12 +50,13 @@ def outcome_of(stop: Stop | None) -> Outcome:
 
 
 def attempt_run(
-    config: RunConfig, results: Results, grid: str, stop: StopRequest, patience: float = _LOCK_PATIENCE_SECONDS
+    config: RunConfig, results: Results, grid: str, stop: StopRequest, patience: float | None = None
 ) -> Outcome:
     """Train a run; a failure is written into its directory.
 
     Args:
-        patience: seconds to wait for another process that trains the run; with 0 it is left to that process.
+        patience: seconds to wait for another process that trains the run, by default long enough to see whether it
+            lives; with 0 the run is left to it at once.
     """
     run_dir = results.run_dir(config.run_id, grid)
     print(run_begins(config.run_id))
@@ -65,13 +66,13 @@ def attempt_run(
     forget_failure(run_dir)
     stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
     try:
-        reason = _train(config, results, run_dir, stop, patience)
+        reason = _train(config, results, run_dir, stop, _LOCK_PATIENCE_SECONDS if patience is None else patience)
     except TakenOverError as error:
         print(error)
         return Outcome.COMPLETED
     except LockedError as error:
         print(f"{error}; the run is left to it")
-        if not patience:
+        if patience == 0:
             return Outcome.TAKEN
         return Outcome.LEFT_TO_ANOTHER if error.earlier_attempt else Outcome.COMPLETED
     except Exception as error:  # of any kind: later commands show it
