@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from sentiment.code_version import freeze_code
 from sentiment.errors import RunDirError
-from sentiment.run_dir import RunDir
+from sentiment.run_dir import Results, RunDir
 from sentiment.training.checkpoint import read_checkpoint
 from sentiment.training.metric_log import MetricLog
 from tests.conftest import MakeExperiment
@@ -105,6 +106,7 @@ def test_full_disk_is_one_message_on_the_command_line(run_file: RunFile, tmp_pat
     results = tmp_path / "results"
     command = [*train_command(run_file.path, results), *changes]
     run_file.share_corpus_with(results)
+    freeze_code(Results(results))
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, ROOM))
