@@ -37,7 +37,7 @@ _TERMINATION_MESSAGES = (
 # A task that finds no room on the disk can write nothing down, but ends with this code (that of ENOSPC).
 DISK_FULL_EXIT_CODE = 28
 _DISK_FULL = re.compile(rf"exit code {DISK_FULL_EXIT_CODE}\b")
-_ROOM_ADVICE = "found no room on the disk, or its quota is exhausted: make room (`jobs doctor` says how much there is)"
+ROOM_ADVICE = "found no room on the disk, or its quota is exhausted: make room (`jobs doctor` says how much there is)"
 _TAIL_BYTES = 1 << 14
 
 
@@ -144,7 +144,7 @@ def read_termination(log: Path | None) -> RunState | None:
     for state, pattern in _TERMINATION_MESSAGES:
         for line in said:
             if state == FAILED and _DISK_FULL.search(line):
-                return RunState(FAILED, f"{_ROOM_ADVICE}, then `jobs rerun`")
+                return RunState(FAILED, f"{ROOM_ADVICE}, then `jobs rerun`")
             if pattern.search(line):
                 return RunState(state, re.sub(r"^(slurmstepd[^:]*|srun): (error: )?", "", line).strip("* "))
     return None

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import traceback
 
+from jobs.slurm.task_state import ROOM_ADVICE
 from sentiment.allocation import slurm_job
 from sentiment.records import Failure, timestamp
 from sentiment.run_dir import RunDir
@@ -14,11 +15,12 @@ HOPELESS = ("DivergedError", "NoProgressError")
 
 def describe(error: BaseException) -> Failure:
     """A failure's record: the reason in a line, and where it happened."""
+    reason = " ".join(str(error).split()) or type(error).__name__
     return Failure(
         job=slurm_job(),
         time=timestamp(),
         error=type(error).__name__,
-        reason=" ".join(str(error).split()) or type(error).__name__,
+        reason=f"{reason}; it {ROOM_ADVICE}" if is_disk_full(error) else reason,
         traceback="".join(traceback.format_exception(error)),
     )
 
