@@ -71,6 +71,7 @@ def test_retries_are_numbers_by_cause(tmp_path: Path, retries: object) -> None:
         read_cluster(write_yaml(tmp_path / "cluster.yaml", {"defaults": {"retries": retries}}))
 
 
+@pytest.mark.slow
 def test_local_grid_tries_again_what_failed_but_not_what_would_fail_again(
     base: Path, results: Results, tmp_path: Path
 ) -> None:
