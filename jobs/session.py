@@ -51,7 +51,7 @@ class GridSession:
         rows = self.rows
         for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
             say(line)
-        self._submit(missing_runs(grid, rows), {}, say)
+        self._submit(missing_runs(grid.configs, rows), {}, say)
 
     def rerun(self, causes: Sequence[str], run_ids: set[str], say: Say) -> None:
         """Submit again what ended without a result, and release what is held.
@@ -71,6 +71,17 @@ class GridSession:
         finally:  # one that an administrator holds is no reason to leave out the others
             configs = run_configs(self.results, self.plan, [row.run_id for row in ended], self.jobs.places)
             self._submit([(row, configs[row.run_id]) for row in ended], self.jobs.places, say)
+
+    def submit_next_part(self, first: Sequence[tuple[RunStatus, RunConfig]], again: set[str], say: Say) -> None:
+        """Submit runs for the first time, and some again.
+
+        Args:
+            first: those that there was no room for before.
+            again: ids of the others.
+        """
+        configs = run_configs(self.results, self.plan, again, self.jobs.places)
+        others = [(row, configs[row.run_id]) for row in self.rows if row.run_id in again]
+        self._submit([*first, *others], self.jobs.places, say)
 
     def _submit(self, runs: Sequence[tuple[RunStatus, RunConfig]], places: Mapping[str, Place], say: Say) -> None:
         """Submit runs if their tasks will be able to write.

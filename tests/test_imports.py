@@ -53,7 +53,7 @@ JOB_LAYERS = [
     {"jobs.local", "jobs.slurm.launcher"},
     {"jobs.launcher"},
     {"jobs.session"},
-    {"jobs.tasks.retry", "jobs.tasks.slurm_task"},
+    {"jobs.tasks.next_part", "jobs.tasks.slurm_task"},
     {"jobs.planning", "jobs.doctor", "jobs.logs", "jobs.sync"},
     {"jobs.__main__"},
 ]

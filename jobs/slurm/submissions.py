@@ -47,6 +47,8 @@ class PlannedJob:
     """For a job that ends a grid: what the cluster's file says (`jobs.slurm.resources.ClusterFile`)."""
     retries: dict[str, str] = field(default_factory=dict)
     """The causes for which runs are submitted again by themselves, by run id."""
+    keep_filling: bool = False
+    """For a job that ends a grid: whether it submits the runs that there was no room for; `configs` has these."""
 
 
 class Submission(Record):
@@ -70,9 +72,10 @@ class Submission(Record):
     after: str | None
     """What it waits for, as sbatch's option `--dependency` takes it."""
     code: str | None = None
-    """As in `PlannedJob`, like the next two."""
+    """As in `PlannedJob`, like the next three."""
     cluster: dict[str, Any] = Field(default_factory=dict)
     retries: dict[str, str] = Field(default_factory=dict)
+    keep_filling: bool = False
     origin: Origin | None = None
     """Who submits it, and where to; None in those of earlier versions, which count as everybody's."""
 
@@ -266,6 +269,7 @@ def new_submission(
         code=job.code,
         cluster=job.cluster,
         retries=job.retries,
+        keep_filling=job.keep_filling,
         origin=origin,
     )
 

@@ -45,12 +45,13 @@ def perform(task: "ArrayTask", stop: StopRequest) -> int:
         print("was cancelled: it goes on when it is submitted again")
         return Outcome.STOPPED
     if task.ends_grid:
-        from jobs.tasks.retry import retry_failures
+        from jobs.tasks.next_part import submit_next_part
 
-        if retry_failures(task.folder, print):
-            return Outcome.COMPLETED
-    outcome = task.perform(stop)
-    return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER) else outcome
+        outcome = submit_next_part(task.folder, print)
+    else:
+        outcome = None
+    outcome = task.perform(stop) if outcome is None else outcome
+    return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN) else outcome
 
 
 def _survive_full_disk(arguments: list[str]) -> int:
