@@ -19,6 +19,8 @@ THRESHOLD = 0.5
 Part = Literal["train", "validation", "test", "second_test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
 Reason = Literal["completed", "signal", "deadline", "failed"]
+Recommendation = Literal["network", "baseline", "both"]
+"""What of a run predicts: its network, its linear baseline, or the mean of both probabilities."""
 
 
 def _moment(text: str) -> str:
@@ -195,9 +197,13 @@ class Result(Record):
     metrics: dict[Part, Metrics]
     """Measured with the weights of the best epoch."""
     baseline: Annotated[dict[Part, Metrics], Field(validation_alias=AliasChoices("baseline", "floor"))]
-    """TF-IDF and logistic regression on the same parts."""
+    """The linear baseline on the same parts."""
     combination: dict[Part, Metrics]
     """The mean of the model's and the baseline's probabilities."""
+    lexicon: dict[Part, Metrics] = {}
+    """VADER's lexicon, which nobody trains here, on the same parts; empty in results of earlier versions."""
+    recommended: Recommendation | None = None
+    """What is most accurate on the validation part; None in results of earlier versions."""
     baseline_settings: Annotated[
         dict[str, Any], Field(validation_alias=AliasChoices("baseline_settings", "floor_settings"))
     ]

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from sentiment.config.data import DataConfig
-from sentiment.config.model import ELMO_MODELS, ElmoConfig, EmbeddingConfig, ModelConfig
+from sentiment.config.model import ELMO_MODELS, BaselineConfig, ElmoConfig, EmbeddingConfig, ModelConfig
 from sentiment.config.section import Section
 from sentiment.config.training import RuntimeConfig, TrackingConfig, TrainingConfig
 from sentiment.files import fingerprint
 
-OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
-"""What does not change a run's numbers: why it is trained, where it is logged, and on what machine it is computed."""
+OPERATIONAL_SECTIONS = ("description", "baseline", "tracking", "runtime")
+"""What does not change a run's weights: why it is trained, what it is compared with, where it is logged, and on what
+machine it is computed."""
 
 # Built-in sources whose tweets carry labels instead of ratings. A source that is not listed counts as rated.
 _WITHOUT_RATINGS = ("sample", "sentiment140")
@@ -39,6 +40,7 @@ class RunConfig(Section):
     """None trains without ELMo."""
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    baseline: BaselineConfig = BaselineConfig()
     tracking: TrackingConfig = TrackingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 

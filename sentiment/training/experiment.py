@@ -17,7 +17,6 @@ from sentiment.elmo.models import ModelFiles
 from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.files import sha256_of
 from sentiment.lock import ProcessLock
-from sentiment.models.baseline import Baseline
 from sentiment.models.classifier import Classifier, build_classifier, count_weights
 from sentiment.records import ElmoRecord
 from sentiment.tracking.mirror import mirror_again, mirrored
@@ -27,7 +26,7 @@ from sentiment.training.device import available_threads, choose_device, make_rep
 from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
 from sentiment.training.hardware import Hardware, tell_other_hardware
 from sentiment.training.outcome import write_outcome
-from sentiment.training.preparing import TrainingData, prepare_data
+from sentiment.training.preparing import Baselines, TrainingData, prepare_data
 from sentiment.training.provenance import AttemptRecord, pretrained_sha256
 from sentiment.training.stop import Stop, StoppedError
 from sentiment.training.trainer import Trainer
@@ -60,15 +59,15 @@ def run_experiment(run: RunContext) -> Stop | None:
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
             return None
         try:
-            corpus, baseline = prepare_data(run.config, run.results, run.progress)
+            corpus, baselines = prepare_data(run.config, run.results, run.progress)
             vectors = tweet_vectors(run, corpus, elmo_model)
         except StoppedError as stopped:
             return stopped.stop
         with contextlib.closing(_prepare_trainer(run, corpus, elmo_model, vectors)) as trainer:
-            return _train(run, trainer, baseline, elmo_record(run.config, elmo_model))
+            return _train(run, trainer, baselines, elmo_record(run.config, elmo_model))
 
 
-def _train(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: ElmoRecord | None) -> Stop | None:
+def _train(run: RunContext, trainer: Trainer, baselines: Baselines, elmo: ElmoRecord | None) -> Stop | None:
     """Train to the end and write the outcome, or stop; `run.json` says so."""
     attempt = AttemptRecord(run, trainer, elmo)
     with mirrored(run.run_dir, run.config.tracking, run.console.say), _failure_recorded(attempt, trainer):
@@ -76,7 +75,7 @@ def _train(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: ElmoReco
         attempt.add_vocabulary(sha256_of(run.run_dir.vocabulary_file))
         reason = trainer.train()
         if reason is None:
-            write_outcome(run, trainer, baseline, elmo)
+            write_outcome(run, trainer, baselines, elmo)
         attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
     return reason
 
