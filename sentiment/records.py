@@ -10,9 +10,6 @@ from sentiment.config_file import yaml_text
 SCHEMA_VERSION = 1
 
 NEGATIVE, POSITIVE = 0, 1
-LABELS = ("negative", "positive")
-"""The word for each label."""
-
 THRESHOLD = 0.5
 """A tweet is classified as positive if its probability is at least this."""
 
@@ -21,6 +18,10 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
 Reason = Literal["completed", "signal", "deadline", "failed"]
 Recommendation = Literal["network", "baseline", "both"]
 """What of a run predicts: its network, its linear baseline, or the mean of both probabilities."""
+
+NETWORK, BASELINE, BOTH, LEXICON = "network", "linear baseline", "mean of both", "VADER's lexicon"
+MODEL_NAMES: dict[Recommendation, str] = {"network": NETWORK, "baseline": BASELINE, "both": BOTH}
+"""What models are called wherever they are shown."""
 
 
 def _moment(text: str) -> str:
@@ -41,9 +42,13 @@ Moment = Annotated[str, AfterValidator(_moment)]
 FolderName = Annotated[str, AfterValidator(_file_name)]
 
 
-def predicted_label(probability: float) -> str:
-    """The word for the label that a probability of positive sentiment predicts."""
-    return LABELS[POSITIVE if probability >= THRESHOLD else NEGATIVE]
+def predicted_label(probability: float, names: tuple[str, str]) -> str:
+    """The word for the label that a probability of positive sentiment predicts.
+
+    Args:
+        names: of the negative and the positive label, as `DataConfig.label_names` gives them.
+    """
+    return names[POSITIVE if probability >= THRESHOLD else NEGATIVE]
 
 
 def timestamp() -> str:

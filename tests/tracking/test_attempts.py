@@ -96,7 +96,7 @@ def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(run: Ma
     unlucky.run_dir.create(unlucky.config)
     # Which need more room than the limit leaves.
     prepare_data(unlucky.config, unlucky.results, silent)
-    with limited_file_size(15_000):
+    with limited_file_size(18_000):
         unlucky.complete()
     assert len(unlucky.told) == 1
     assert unlucky.offline_rows == []

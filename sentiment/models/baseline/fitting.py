@@ -11,7 +11,7 @@ from sentiment.config import BaselineConfig
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.models.baseline.linear_model import Features, LinearModel, tfidf
-from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, TokenRows
+from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, TokenRows, first_of_characters
 from sentiment.records import THRESHOLD
 
 Rows = npt.NDArray[np.int64]
@@ -104,7 +104,7 @@ def fit_linear_model(corpus: Corpus, config: BaselineConfig, progress: Progress)
         elif recipe.cross_validated and len(train) < _FEW:
             chosen, how = _by_cross_validation(tweets, train, recipe, progress), "cross-validation"
         else:
-            scores = design.scores(recipe.strengths, corpus.rows("validation"))
+            scores = design.scores(recipe.strengths, corpus.rows("validation"), recipe.cross_validated)
             chosen, how = _best(recipe.strengths, np.array(scores)), "validation"
         (fit,) = design.fits((chosen,))
     settings = {"kind": config.kind, "C": chosen, "C_chosen_by": how, **design.settings()}
@@ -147,7 +147,7 @@ class _Design:
         idf = (np.log((1 + len(rows)) / (1 + frequencies)) + 1).astype(np.float32)
         self.features = Features(recipe.orders, keys, idf)
         self._scale = self._naive_bayes(counts) if recipe.naive_bayes else np.ones(len(keys), np.float32)
-        self._values = tfidf(counts, idf)
+        self._values = tfidf(counts, idf, first_of_characters(keys))
         self._values.data *= self._scale[self._values.indices]
 
     def fits(self, strengths: tuple[float, ...]) -> Iterator[_Fit]:
@@ -163,14 +163,23 @@ class _Design:
             weights = (model.coef_[0] * self._scale).astype(np.float32)
             yield _Fit(weights, float(model.intercept_[0]))
 
-    def scores(self, strengths: tuple[float, ...], rows: Rows) -> list[float]:
-        """How good the fit with each strength is on other rows."""
+    def scores(self, strengths: tuple[float, ...], rows: Rows, until_worse: bool = False) -> list[float]:
+        """How good the fit with each strength is on other rows.
+
+        Args:
+            until_worse: leave out what follows the first that is worse than one before; the weaker the penalty, the
+                longer a fit takes.
+        """
         from scipy.special import expit
 
         values = self.features.of(self._tweets.counter, self._tweets.rows.take(rows))
         labels = self._tweets.labels[rows]
-        fits = self.fits(strengths)
-        return [self._recipe.score(labels, expit(values @ fit.weights + fit.intercept)) for fit in fits]
+        scores: list[float] = []
+        for fit in self.fits(strengths):
+            scores.append(self._recipe.score(labels, expit(values @ fit.weights + fit.intercept)))
+            if until_worse and scores[-1] < max(scores):
+                break
+        return scores
 
     def settings(self) -> dict[str, Any]:
         """What it is made of, for the record."""

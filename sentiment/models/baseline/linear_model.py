@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sentiment.errors import RunDirError
 from sentiment.files import fingerprint, read_named
-from sentiment.models.baseline.ngrams import Keys, NGramCounter, NGramOrders, TokenRows
+from sentiment.models.baseline.ngrams import Keys, NGramCounter, NGramOrders, TokenRows, first_of_characters
 
 Numbers = npt.NDArray[np.float32]
 
@@ -28,8 +28,8 @@ class Features:
     idf: Numbers  # (features,)
 
     def of(self, counter: NGramCounter, rows: TokenRows) -> Any:
-        """TF-IDF of tweets with logarithmic counts, each tweet of length 1: sparse float32, (rows, features)."""
-        return tfidf(counter.counts(rows, self.keys), self.idf)
+        """TF-IDF of tweets with logarithmic counts, see `tfidf`: sparse float32, (rows, features)."""
+        return tfidf(counter.counts(rows, self.keys), self.idf, first_of_characters(self.keys))
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,21 @@ class LinearModel:
 
     def probabilities(self, rows: TokenRows) -> npt.NDArray[np.float64]:
         """Probability of positive sentiment of each tweet, whatever the tweets around it. Shape (rows,)."""
+        return self.judge(rows)[0]
+
+    def judge(self, rows: TokenRows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """The same, and whether the model knows any n-gram of each tweet."""
         from scipy.special import expit
 
         counter = NGramCounter(rows.types, self.features.orders)
-        logits = [np.empty(0)]
+        logits, known = [np.empty(0)], [np.empty(0, bool)]
         size = len(rows.offsets) - 1
         for first in range(0, size, _ROWS):
             block = rows.take(np.arange(first, min(first + _ROWS, size)))
-            logits.append(self.features.of(counter, block) @ self.weights.astype(np.float64) + self.intercept)
-        probabilities: npt.NDArray[np.float64] = expit(np.concatenate(logits))
-        return probabilities
+            values = self.features.of(counter, block)
+            logits.append(values @ self.weights.astype(np.float64) + self.intercept)
+            known.append(np.diff(values.indptr) > 0)
+        return expit(np.concatenate(logits)), np.concatenate(known)
 
     def write(self, file: BinaryIO) -> None:
         """Write it in the format of safetensors: plain numbers, and the settings as JSON in the header."""
@@ -104,15 +109,19 @@ class LinearModel:
         return {"words": list(orders.words), "characters": list(orders.characters) if orders.characters else None}
 
 
-def tfidf(counts: Any, idf: Numbers) -> Any:
+def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
     """Turn counts of n-grams into 1 + log(count), times their rarity, over the length of the tweet's vector.
 
+    The n-grams of words make one vector and those of characters another, as the many characters would drown the words.
     Nothing depends on where in the matrix a number stands, as it may with NumPy's faster sums and logarithms.
+
+    Args:
+        words: the number of columns that are n-grams of words, which come first.
     """
     numbers = counts.data.astype(np.int64)
     logarithms = 1 + np.log(np.arange(1, numbers.max(initial=1) + 1))
     values = logarithms[numbers - 1] * idf[counts.indices]
-    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    lengths = np.sqrt(np.bincount(rows, values**2, counts.shape[0]))
-    counts.data = (values / lengths[rows]).astype(np.float32)
+    vectors = 2 * np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr)) + (counts.indices >= words)
+    lengths = np.sqrt(np.bincount(vectors, values**2))
+    counts.data = (values / lengths[vectors]).astype(np.float32)
     return counts

@@ -15,6 +15,9 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _ROWS = 16_384
 
+# The highest bit of a key: words and their pairs come first in sorted keys, then what is made of characters.
+_OF_CHARACTERS = np.uint64(1 << 63)
+
 
 class TokenRows(NamedTuple):
     """Tweets as rows of token numbers, as a corpus holds them."""
@@ -113,12 +116,12 @@ class NGramCounter:
         keys = self._words[rows.token_ids]
         owners = np.repeat(np.arange(len(rows.offsets) - 1), np.diff(rows.offsets))
         inside = owners[1:] == owners[:-1]
-        yield _mixed(keys[:-1][inside] * _STEP + keys[1:][inside]), owners[1:][inside]
+        yield _mixed(keys[:-1][inside] * _STEP + keys[1:][inside]) & ~_OF_CHARACTERS, owners[1:][inside]
 
 
 def _word_keys(types: Sequence[str]) -> Keys:
     digests = (hashlib.blake2b(one.encode("utf-8", "surrogatepass"), digest_size=8).digest() for one in types)
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64) & ~_OF_CHARACTERS
 
 
 def _character_keys(types: Sequence[str], orders: tuple[int, int]) -> tuple[npt.NDArray[np.int64], Keys]:
@@ -138,7 +141,7 @@ def _character_keys(types: Sequence[str], orders: tuple[int, int]) -> tuple[npt.
         if order >= orders[0]:
             inside = places + order <= ends
             found_owners.append(owners[inside])
-            found_keys.append(rolling[inside])
+            found_keys.append(rolling[inside] | _OF_CHARACTERS)
     return np.concatenate(found_owners), np.concatenate(found_keys)
 
 
@@ -147,6 +150,11 @@ def _mixed(values: Keys) -> Keys:
     values = (values ^ (values >> np.uint64(27))) * _MIX[1]
     mixed: Keys = values ^ (values >> np.uint64(31))
     return mixed
+
+
+def first_of_characters(keys: Keys) -> int:
+    """The place in sorted keys from which on n-grams are made of characters; those before are of words."""
+    return int(np.searchsorted(keys, _OF_CHARACTERS))
 
 
 def _places(keys: Keys, wanted: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
