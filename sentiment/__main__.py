@@ -1,4 +1,4 @@
-"""The command line: data, elmo-weights, encode, train, evaluate, predict, digest."""
+"""The command line: data, elmo-weights, encode, train, evaluate, predict, combine, digest."""
 
 import time
 from pathlib import Path
@@ -212,6 +212,20 @@ def predict(
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
     else:
         show_predictions(model, texts or [], why)
+
+
+@app.command()
+def combine(
+    runs: Annotated[list[Path], typer.Argument(help="The directories of completed runs on the same tweets.")],
+) -> None:
+    """Write the mean of several runs as a run of its own, which predicts, and stands in the report with its tests."""
+    from sentiment.inference.combining import combine_runs
+    from sentiment.inference.evaluating import evaluate_on_own
+    from sentiment.terminal import say
+
+    run_dir = combine_runs([_trained(run) for run in runs], say)
+    evaluate_on_own(run_dir, "network")
+    say(f"\nrun directory  {run_dir.path}")
 
 
 @app.command()

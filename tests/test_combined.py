@@ -6,8 +6,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from report.analysis.findings import analyse
+from report.read.load import load_study
+from report.sections.leaderboard import leaderboard
 from sentiment.inference.combined import BaselinePredictor, MeanPredictor, load_model, seeds_of
 from sentiment.inference.predictor import load_predictor
 from sentiment.records import Metrics, Result
@@ -168,3 +173,76 @@ def test_a_model_that_says_the_same_of_all_tweets_is_named(trained: RunDir, tmp_
 def test_few_validation_tweets_are_warned_of(trained: RunDir) -> None:
     assert _result(trained).metrics["validation"].n < 100
     assert "validation tweets are too few to choose" in invoke("evaluate", trained.path).output
+
+
+@pytest.fixture(scope="module")
+def combination(seeds: list[RunDir]) -> RunDir:
+    done = invoke("combine", *(run.path for run in (*seeds[:2], seeds[3])))
+    assert done.exit_code == 0, done.output
+    (path,) = (seeds[0].results.runs / "single").glob("mean_of_3-*")
+    assert f"run directory  {path}" in done.output
+    assert "network less the others" in done.output
+    return RunDir(path)
+
+
+def test_a_combination_predicts_the_mean_and_is_evaluated(
+    combination: RunDir, seeds: list[RunDir], tmp_path: Path
+) -> None:
+    networks = [load_predictor(run).read(TEXTS).probabilities for run in (*seeds[:2], seeds[3])]
+    np.testing.assert_allclose(load_model(combination, "network").read(TEXTS).probabilities, np.mean(networks, axis=0))
+    assert invoke("evaluate", combination.path).exit_code == 0
+    assert invoke("predict", combination.path, "lovely").exit_code == 0
+    result = _result(combination)
+    parameters = [_result(run).parameters for run in (*seeds[:2], seeds[3])]
+    assert result.parameters == sum(parameters)
+    table = pq.read_table(combination.predictions_file)
+    test = table.filter(pc.equal(table["part"].cast("string"), "test"))
+    right = (test["score"].to_numpy() >= 0.5) == (test["label"].to_numpy() == 1)
+    assert result.metrics["test"].accuracy == pytest.approx(right.mean())
+
+
+def test_a_combination_stands_in_the_report_with_its_test(combination: RunDir) -> None:
+    findings = analyse(load_study(combination.results, []))
+    (dataset,) = findings.datasets
+    assert combination.path.name in dataset.comparisons
+    assert findings.problems == []
+    page = leaderboard(findings)
+    assert "mean of 3 runs, the first BiLSTM 6" in str(page)
+
+
+def test_combining_again_changes_nothing_and_training_a_combination_is_refused(
+    combination: RunDir, seeds: list[RunDir]
+) -> None:
+    before = combination.result_file.stat().st_mtime_ns
+    done = invoke("combine", *(run.path for run in (*seeds[:2], seeds[3])))
+    assert "is completed already" in done.output
+    assert combination.result_file.stat().st_mtime_ns == before
+    assert "combination: is not trained" in refused(
+        2, "train", combination.config_file, "--results", combination.results.root
+    )
+
+
+def test_what_cannot_be_combined_is_refused(
+    combination: RunDir, seeds: list[RunDir], experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    assert "two runs or more" in refused(2, "combine", seeds[0].path, seeds[0].path)
+    assert "is a combination itself" in refused(2, "combine", seeds[0].path, combination.path)
+    unfinished = experiment()
+    unfinished.run_dir.create(unfinished.config)
+    assert "is not completed yet" in refused(2, "combine", seeds[0].path, unfinished.run_dir.path)
+    table = write_tweets(tmp_path / "t.csv", invented_tweets(300, seed=3))
+    other = experiment(training__epochs=1, data__source=str(table))
+    other.complete()
+    assert "was trained on other tweets" in refused(2, "combine", seeds[0].path, other.run_dir.path)
+
+
+def test_a_combination_notices_that_a_member_was_trained_anew(combination: RunDir, seeds: list[RunDir]) -> None:
+    file = seeds[3].result_file
+    before = file.read_text()
+    file.write_text(before.replace(_result(seeds[3]).weights_sha256, "0" * 64))
+    assert "was combined of other runs than its members are now" in refused(
+        1, "predict", combination.path, "x", "--with", "network"
+    )
+    file.unlink()
+    assert "is not completed" in refused(1, "predict", combination.path, "x", "--with", "network")
+    file.write_text(before)

@@ -114,3 +114,10 @@ class BaselineConfig(Section):
     """`ngrams`: words, word pairs and 2 to 5 characters of a word, weighted by naive Bayes, with a penalty chosen by
     cross-validation where tweets are few. `tfidf`: words and word pairs, with a penalty chosen on the validation part,
     as in earlier versions."""
+
+
+class CombinationConfig(Section):
+    """A mean of the networks of completed runs, which `python -m sentiment combine` writes and nobody trains."""
+
+    members: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
+    """Their places in the folder of runs, such as `single/bilstm64-mean_max-s1-a61ddac4`."""

@@ -10,11 +10,12 @@ import numpy as np
 from sentiment.config import RunConfig
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.errors import RunDirError, UsageError
+from sentiment.files import fingerprint
 from sentiment.inference.predictor import Prediction, Reading, TextModel, load_predictor
 from sentiment.models.baseline.lexicon import lexicon_scores
 from sentiment.models.baseline.linear_model import LinearModel
 from sentiment.models.baseline.ngrams import TokenRows
-from sentiment.records import BASELINE, BOTH, LEXICON, Recommendation
+from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, Recommendation
 from sentiment.run_dir import RunDir
 from sentiment.whole_run import check_file, read_whole
 
@@ -105,13 +106,38 @@ def load_model(run_dir: RunDir, choice: Choice | None = None) -> TextModel:
     if choice is None:
         choice = recommended(run_dir)
     if choice == "network":
-        return load_predictor(run_dir)
+        return load_network(run_dir)
     if choice == "baseline":
         return load_baseline(run_dir)
     if choice == "both":
-        return MeanPredictor(BOTH, (load_predictor(run_dir), load_baseline(run_dir)))
+        return MeanPredictor(BOTH, (load_network(run_dir), load_baseline(run_dir)))
     seeds = seeds_of(run_dir)
     return MeanPredictor(mean_of_seeds(seeds), tuple(load_predictor(seed) for seed in seeds))
+
+
+def load_network(run_dir: RunDir) -> TextModel:
+    """The network of a run; of a combination the mean of its members' networks.
+
+    Raises:
+        SentimentError: as `load_predictor`; or a member is missing, or was trained anew.
+    """
+    run = read_whole(run_dir)
+    if run.config.combination is None:
+        return load_predictor(run_dir)
+    members = [RunDir(run_dir.results.runs / place) for place in run.config.combination.members]
+    found = []
+    for member in members:
+        if (result := read_whole(member).result) is None:
+            raise RunDirError(f"{member.path}: belongs to the combination {run_dir.path}, but is not completed")
+        found.append(result.weights_sha256)
+    if run.result and run.result.weights_sha256 != weights_of_members(found):
+        raise RunDirError(f"{run_dir.path}: was combined of other runs than its members are now; combine them again")
+    return MeanPredictor(NETWORK, tuple(load_predictor(member) for member in members))
+
+
+def weights_of_members(weights_sha256: Sequence[str]) -> str:
+    """The SHA-256 that stands for the weights of a combination, from those of its members."""
+    return fingerprint(list(weights_sha256))
 
 
 def mean_of_seeds(seeds: Sequence[RunDir]) -> str:
@@ -132,7 +158,7 @@ def models_beside(run_dir: RunDir, choice: Choice) -> list[TextModel]:
         UsageError: the run has no such model.
         SentimentError: as `load_predictor`.
     """
-    network = load_predictor(run_dir)
+    network = load_network(run_dir)
     models: list[TextModel] = [network]
     if choice in ("baseline", "both") or has_baseline_model(run_dir):
         baseline = load_baseline(run_dir)

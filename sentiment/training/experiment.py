@@ -14,7 +14,7 @@ from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.elmo.cache.placement import available_ram
 from sentiment.elmo.models import ModelFiles
-from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, TakenOverError
+from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.files import sha256_of
 from sentiment.lock import ProcessLock
 from sentiment.models.classifier import Classifier, build_classifier, count_weights
@@ -46,6 +46,8 @@ def run_experiment(run: RunContext) -> Stop | None:
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
+    if run.config.combination is not None:
+        raise ConfigError("combination: is not trained; `python -m sentiment combine RUN RUN` writes one")
     elmo_model = find_model(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file) as owner:

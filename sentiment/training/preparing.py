@@ -41,7 +41,7 @@ def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tup
     """
     corpus = prepare_corpus(config.data, results, progress)
     linear = linear_baseline(corpus, config.baseline, progress)
-    rows = np.concatenate([*_measured_rows({part: corpus.rows(part) for part in PARTS}).values()])
+    rows = np.concatenate([*measured_rows_of(corpus).values()])
     return corpus, Baselines(linear, corpus_lexicon(corpus, rows, progress))
 
 
@@ -94,6 +94,11 @@ class TrainingData:
     def train_sample(self) -> Rows:
         """The sample of the training rows, on which the same metrics are measured as on validation rows."""
         return self.measured_rows["train"]
+
+
+def measured_rows_of(corpus: Corpus) -> dict[Part, Rows]:
+    """The same of a corpus that no run has loaded."""
+    return _measured_rows({part: corpus.rows(part) for part in PARTS})
 
 
 def _measured_rows(rows: dict[Part, Rows]) -> dict[Part, Rows]:

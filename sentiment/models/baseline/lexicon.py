@@ -48,7 +48,7 @@ def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progre
     with patient_lock(path.with_suffix(".lock"), "rates the same tweets", lambda who: progress(who, 0, None)):
         scores = _read(path, len(corpus.labels))
         if len(missing := rows[np.isnan(scores[rows])]):
-            texts = _texts(corpus)
+            texts = corpus_texts(corpus)
             for first in range(0, len(missing), _CHUNK):
                 progress(_WHAT, first, len(missing))
                 some = missing[first : first + _CHUNK]
@@ -73,7 +73,12 @@ def _analyzer() -> Any:
     return SentimentIntensityAnalyzer()
 
 
-def _texts(corpus: Corpus) -> Any:
+def corpus_texts(corpus: Corpus) -> Any:
+    """The texts of a corpus as they were read, a column of an Arrow table.
+
+    Raises:
+        DataError: they cannot be read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
