@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sentiment.inference.predictor import TextModel
     from sentiment.inference.scores import NamedScores
 
+EXAMPLE = "what a lovely day"
+"""A tweet that is shown how to use a model with; those that `make run` trains have it right."""
+
 OUT = RichConsole(highlight=False)
 ERR = RichConsole(stderr=True, highlight=False)
 
@@ -184,7 +187,7 @@ def show_result(run_dir: RunDir) -> None:
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
         f"{result.seconds_trained:.1f} s\n{verdict}: {result.overfit.rule} (gap {result.overfit.gap:.3f})\n"
         f"\nrun directory  {run_dir.path}\n"
-        f'use the model  {_python()} -m sentiment predict {run_dir.path} "what a lovely day"'
+        f'use the model  {_python()} -m sentiment predict {run_dir.path} "{EXAMPLE}"'
     )
 
 
