@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sentiment.characters import printable, visible
-from sentiment.config import RunConfig
 from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Result, predicted_label
 from sentiment.run_dir import RunDir
 
@@ -180,7 +179,7 @@ def show_result(run_dir: RunDir) -> None:
     OUT.print(result_table(result))
     if result.elmo and result.elmo.random:
         say(f"\nELMo model {result.elmo.model!r}: random weights, so that these scores say nothing about ELMo")
-    for line in reference_lines(run_dir.read_config(), result):
+    for line in reference_lines(run_dir, result):
         say(line)
     verdict = "overfits" if result.overfit.overfits else "does not overfit"
     say(
@@ -191,9 +190,16 @@ def show_result(run_dir: RunDir) -> None:
     )
 
 
-def reference_lines(config: RunConfig, result: Result) -> list[str]:
-    """What should be known before anything is concluded from a run's table of scores."""
-    lines = []
+def reference_lines(run_dir: RunDir, result: Result) -> list[str]:
+    """What should be known before anything is concluded from a completed run's table of scores.
+
+    Raises:
+        RunDirError: its predictions are missing or damaged.
+    """
+    from sentiment.inference.scores import own_scores
+
+    config, validation = run_dir.read_config(), own_scores(run_dir, "validation")
+    lines = validation.warnings(config.data.label_names) if validation else []
     if result.lexicon and config.data.source in _LEXICON_AUTHORS:
         lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
     n = result.metrics["validation"].n

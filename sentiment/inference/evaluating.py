@@ -50,19 +50,17 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
         LEXICON: result.lexicon,
     }
     found.setdefault(name, {})
+    others = [one for one in seeds if one.path.name != run_dir.path.name]
+    own = {part: own_scores_of_seeds([run_dir, *others], part, name) for part in PARTS[1:]}
+    remarks = reference_lines(run_dir, result)  # all is read before anything is shown
     OUT.print(result_table(result, name))
-    for part in PARTS[1:]:
-        scores = own_scores_of_seeds(
-            [run_dir, *(one for one in seeds if one.path.name != run_dir.path.name)], part, name
-        )
-        if scores is None:
-            continue
-        if choice == "seeds":
+    for part, scores in own.items():
+        if scores is not None and choice == "seeds":
             found[name][part] = scores.metrics()[name]
             OUT.print(scores_table(part.replace("_", " "), scores, name))
-        if part == "test":
-            _say_differences(scores, name, run.config)
-    for line in reference_lines(run.config, result):
+    if test := own["test"]:
+        _say_differences(test, name, run.config)
+    for line in remarks:
         say(line)
     models = {one: {part: of_part.model_dump() for part, of_part in parts.items()} for one, parts in found.items()}
     return models[name] | {"chosen": name, "models": models}

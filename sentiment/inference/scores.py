@@ -20,6 +20,8 @@ class NamedScores:
     labels: Labels
     models: dict[str, Probabilities]
     """By what the models are called in the output."""
+    what: str = "tweets"
+    """What the tweets are called in warnings."""
 
     def metrics(self) -> dict[str, Metrics]:
         """The scores of each model."""
@@ -40,7 +42,9 @@ class NamedScores:
         for name, probabilities in self.models.items():
             said = np.unique(probabilities >= THRESHOLD)
             if len(said) == 1 and len(self.labels) > 1:
-                found.append(f"warning: the {name} says {names[int(said[0])]!r} of all {len(self.labels):,} tweets")
+                found.append(
+                    f"warning: the {name} says {names[int(said[0])]!r} of all {len(self.labels):,} {self.what}"
+                )
         return found
 
 
@@ -63,7 +67,7 @@ def own_scores_of_seeds(run_dirs: Sequence[RunDir], part: Part, name: str) -> Na
             raise RunDirError(f"{run_dir.path}: was tested on other tweets than {run_dirs[0].path}")
         networks.append(scores.models[NETWORK])
     models = first.models if len(networks) == 1 else first.models | {name: np.mean(networks, axis=0)}
-    return NamedScores(first.labels, models)
+    return NamedScores(first.labels, models, first.what)
 
 
 def own_scores(run_dir: RunDir, part: Part) -> NamedScores | None:
@@ -81,16 +85,19 @@ def own_scores(run_dir: RunDir, part: Part) -> NamedScores | None:
     try:
         table = pq.read_table(path)
         table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
-        labels = table["label"].to_numpy().astype(np.int64)
+        labels = table["label"].cast(pa.int8()).to_numpy().astype(np.int64)
         columns: dict[str, Any] = {
             name: table[name].to_numpy().astype(np.float64)
             for name in ("score", "baseline", "lexicon")
             if name in table.column_names
         }
         network, baseline = columns["score"], columns["baseline"]
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
     if not len(labels):
         return None
+    if not np.isin(labels, (0, 1)).all() or not all(((one >= 0) & (one <= 1)).all() for one in columns.values()):
+        raise RunDirError(f"{path}: is damaged: a label or a probability is none")
     models = {NETWORK: network, BASELINE: baseline, BOTH: (network + baseline) / 2}
-    return NamedScores(labels, models | ({LEXICON: columns["lexicon"]} if "lexicon" in columns else {}))
+    lexicon = {LEXICON: columns["lexicon"]} if "lexicon" in columns else {}
+    return NamedScores(labels, models | lexicon, f"{part.replace('_', ' ')} tweets")
