@@ -120,18 +120,18 @@ def baseline_of_copies(config: RunConfig, results: Results, times: int) -> None:
 
 
 def baselines_in_folds(config: RunConfig, results: Results) -> None:
-    """The same on all tweets of a small data set, each predicted by fits on four fifths of them."""
+    """The same on all tweets of a small data set: of ten slices two are tested, one is for validation, seven train."""
     corpus = prepare_corpus(config.data, results)
     rows = np.arange(len(corpus.labels))
-    folds = np.random.default_rng(0).permutation(len(rows)) % FOLDS
+    slices = np.random.default_rng(0).permutation(len(rows)) % (2 * FOLDS)
     said: dict[str, np.ndarray] = {"lexicon": corpus_lexicon(corpus, rows)}
     for kind in KINDS:
         said[kind] = np.empty(len(rows))
         for fold in range(FOLDS):
-            parts = np.where(folds == fold, PARTS.index("test"), PARTS.index("train"))
-            parts[folds == (fold + 1) % FOLDS] = PARTS.index("train" if kind == "ngrams" else "validation")
+            parts = np.where(slices // 2 == fold, PARTS.index("test"), PARTS.index("train"))
+            parts[slices == (2 * fold + 2) % (2 * FOLDS)] = PARTS.index("validation")
             model = fit_linear_model(replace(corpus, parts=parts), BaselineConfig(kind=kind), silent)
-            tested = rows[folds == fold]
+            tested = rows[slices // 2 == fold]
             tweets = TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(tested)
             said[kind][tested] = model.probabilities(tweets)
     print_comparison(np.asarray(corpus.labels), said)

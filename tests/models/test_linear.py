@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from sentiment.config import BaselineConfig, DataConfig
+from sentiment.console import silent
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.errors import RunDirError
+from sentiment.models.baseline import fitting
 from sentiment.models.baseline.baseline import has_baseline, linear_baseline
 from sentiment.models.baseline.linear_model import LinearModel
 from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, TokenRows
@@ -27,7 +30,8 @@ FIT = """
     from pathlib import Path
     from sentiment.config import BaselineConfig
     from sentiment.data.corpus.corpus import open_corpus
-    from sentiment.models.baseline.baseline import linear_baseline
+    from sentiment.models.baseline import fitting
+from sentiment.models.baseline.baseline import linear_baseline
 
     said = []
     corpus = open_corpus(Path(sys.argv[1]))
@@ -171,3 +175,33 @@ def test_a_damaged_model_is_refused(corpus: Corpus, tmp_path: Path, damage: obje
     path.write_bytes(b"")
     with pytest.raises(RunDirError):
         LinearModel.read(tmp_path / "nowhere")
+
+
+def test_penalty_is_chosen_on_training_tweets_where_there_are_few(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fitting.fit_linear_model(corpus, NGRAMS, silent).settings["C_chosen_by"] == "cross-validation"
+    assert fitting.fit_linear_model(corpus, TFIDF, silent).settings["C_chosen_by"] == "validation"
+    monkeypatch.setattr(fitting, "_FEW", 10)
+    assert fitting.fit_linear_model(corpus, NGRAMS, silent).settings["C_chosen_by"] == "validation"
+    monkeypatch.setattr(fitting, "_LARGE", 10)
+    assert fitting.fit_linear_model(corpus, NGRAMS, silent).settings["C_chosen_by"] == "fixed"
+
+
+def test_labels_outside_of_the_training_part_play_no_role_where_there_are_few(corpus: Corpus) -> None:
+    other = np.where(corpus.parts == 0, corpus.labels, 1 - corpus.labels).astype(np.int8)
+    before, after = (
+        fitting.fit_linear_model(one, NGRAMS, silent).fingerprint for one in (corpus, replace(corpus, labels=other))
+    )
+    assert before == after
+
+
+def test_a_handful_of_tweets_has_a_baseline(corpus: Corpus) -> None:
+    """With one tweet of a label there is nothing to cross-validate."""
+    train = corpus.rows("train")
+    positive, negative = (train[corpus.labels[train] == label] for label in (1, 0))
+    parts = np.full(len(corpus.parts), 2, np.int8)
+    parts[[*positive[:3], negative[0]]] = 0
+    model = fitting.fit_linear_model(replace(corpus, parts=parts), NGRAMS, silent)
+    assert model.settings["C"] == 1.0
+    assert np.isfinite(model.weights).all()

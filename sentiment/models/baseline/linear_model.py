@@ -118,10 +118,13 @@ def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
     Args:
         words: the number of columns that are n-grams of words, which come first.
     """
-    numbers = counts.data.astype(np.int64)
-    logarithms = 1 + np.log(np.arange(1, numbers.max(initial=1) + 1))
-    values = logarithms[numbers - 1] * idf[counts.indices]
-    vectors = 2 * np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr)) + (counts.indices >= words)
-    lengths = np.sqrt(np.bincount(vectors, values**2))
-    counts.data = (values / lengths[vectors]).astype(np.float32)
+    for first in range(0, counts.shape[0], _ROWS):  # a block at a time, since numbers of 64 bits need much room
+        ends = counts.indptr[first : first + _ROWS + 1]
+        block = slice(ends[0], ends[-1])
+        numbers, columns = counts.data[block].astype(np.int64), counts.indices[block]
+        logarithms = 1 + np.log(np.arange(1, numbers.max(initial=1) + 1))
+        values = logarithms[numbers - 1] * idf[columns]
+        vectors = 2 * np.repeat(np.arange(len(ends) - 1), np.diff(ends)) + (columns >= words)
+        lengths = np.sqrt(np.bincount(vectors, values**2))
+        counts.data[block] = values / lengths[vectors]
     return counts
