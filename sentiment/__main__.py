@@ -1,4 +1,4 @@
-"""The command line: data, elmo-weights, encode, train, evaluate, predict, digest."""
+"""The command line: data, elmo-weights, encode, train, evaluate, predict, combine, digest."""
 
 import time
 from pathlib import Path
@@ -13,6 +13,7 @@ from sentiment.errors import SentimentError, TakenOverError, UsageError
 
 if TYPE_CHECKING:  # the schema takes longer to import than help takes to be shown
     from sentiment.config import RunConfig
+    from sentiment.inference.combined import Choice
     from sentiment.run_dir import RunDir
 
 _START = time.time()
@@ -27,6 +28,7 @@ Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a fie
 Changes = Annotated[list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="As --set; also --FIELD=VALUE.")]
 Data = Annotated[str | None, typer.Option("--data", help=f"{source_choices()}.")]
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
+With = Annotated[str | None, typer.Option("--with", help="network, baseline, both or seeds (the mean over seeds).")]
 RunDirectory = Annotated[Path, typer.Argument(help="The directory of a run; `train` prints it.")]
 
 
@@ -162,34 +164,22 @@ def evaluate(
     data: Annotated[Path | None, typer.Option("--data", help="A labelled table instead of the run's data.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="As in data.columns.text=tweet.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the metrics to this file as well.")] = None,
+    choice: With = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
-    """Print the scores of a trained model on its own test data, or on any labelled table."""
+    """Print the scores of a trained model beside its baselines, on its own test data or on any labelled table."""
     from sentiment.files import as_json, write_named
-    from sentiment.terminal import OUT, Terminal, metrics_table, result_table
-    from sentiment.whole_run import read_whole
+    from sentiment.inference.evaluating import evaluate_on_file, evaluate_on_own
+    from sentiment.run_dir import Results
+    from sentiment.terminal import Terminal
 
-    run_dir = _trained(run)
+    run_dir, chosen = _trained(run), _choice(choice)
     if data is None:
-        result = read_whole(run_dir).result
-        if result is None:
-            raise UsageError(f"{run}: is not completed yet; with --data FILE its best weights so far are evaluated")
-        OUT.print(result_table(result))
-        metrics: Any = {part: of_part.model_dump() for part, of_part in result.metrics.items()}
+        metrics = evaluate_on_own(run_dir, chosen)
     else:
-        from sentiment.config_file import resolve
-        from sentiment.inference.evaluate_file import evaluate_file
-        from sentiment.inference.predictor import load_predictor
-        from sentiment.run_dir import Results
-
-        predictor = load_predictor(run_dir)
-        named = resolve(predictor.config.model_dump(), _parameters(str(data), overrides), str(run_dir.config_file))
         with Terminal() as terminal:
-            outcome = evaluate_file(predictor, named.data, Results(results), terminal.progress)
-        OUT.print(metrics_table(data.name, outcome.metrics))
-        for line in outcome.render_lines():
-            _print(f"  {line}")
-        metrics = outcome.metrics.model_dump()
+            parameters = _parameters(str(data), overrides)
+            metrics = evaluate_on_file(run_dir, chosen, parameters, Results(results), terminal.progress)
     if json_file:
         write_named(json_file, as_json(metrics))
 
@@ -201,26 +191,41 @@ def predict(
     file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV or JSONL of any size.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The CSV to write, with the rows of the input.")] = None,
     column: Annotated[str | None, typer.Option("--column", help="The column with the tweets.")] = None,
+    choice: With = None,
 ) -> None:
-    """Print the probability that a tweet is positive; for attention models also the weight of each token."""
+    """Print the label of each tweet and its probability; for attention models also the weight of each token."""
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError("predict takes either tweets in quotes, or --file IN together with --out OUT")
-    from sentiment.inference.predictor import load_predictor
+    chosen = _choice(choice)
+    from sentiment.inference.combined import load_model
     from sentiment.terminal import ERR, OUT, Terminal, say, show_predictions
 
-    predictor = load_predictor(_trained(run))
+    model = load_model(_trained(run), chosen)
+    why = f"--with {chosen}" if chosen else "the most accurate on validation tweets"
     if file and out:
         from sentiment.inference.predict_file import predict_file
 
         with Terminal() as terminal:
-            outcome = predict_file(predictor, file, out, column, terminal.progress)
+            outcome = predict_file(model, file, out, column, terminal.progress)
         # An output that is no regular file may be this terminal, or a pipe that holds the table.
-        say(
-            "\n  ".join([f"{outcome.rows:,} rows written to {out}", *outcome.render_lines()]),
-            OUT if out.is_file() else ERR,
-        )
+        lines = [f"{outcome.rows:,} rows written to {out}, by the {model.name} ({why})", *outcome.render_lines()]
+        say("\n  ".join(lines), OUT if out.is_file() else ERR)
     else:
-        show_predictions(predictor, texts or [])
+        show_predictions(model, texts or [], why)
+
+
+@app.command()
+def combine(
+    runs: Annotated[list[Path], typer.Argument(help="The directories of completed runs on the same tweets.")],
+) -> None:
+    """Write the mean of several runs as a run of its own, which predicts, and stands in the report with its tests."""
+    from sentiment.inference.combining import combine_runs
+    from sentiment.inference.evaluating import evaluate_on_own
+    from sentiment.terminal import say
+
+    run_dir = combine_runs([_trained(run) for run in runs], say)
+    evaluate_on_own(run_dir, "network")
+    say(f"\nrun directory  {run_dir.path}")
 
 
 @app.command()
@@ -248,6 +253,18 @@ def _parameters(data: str | None, overrides: list[str] | None) -> dict[str, Any]
 
     parameters = dict(parse_override(override) for override in overrides or [])
     return parameters | ({"data.source": data} if data else {})
+
+
+def _choice(name: str | None) -> "Choice | None":
+    """The model that `--with` names."""
+    from sentiment.inference.combined import CHOICES
+
+    for choice in CHOICES:
+        if name == choice:
+            return choice
+    if name is not None:
+        raise UsageError(f"--with {name}: valid are {', '.join(CHOICES)}")
+    return None
 
 
 def _changes(arguments: list[str]) -> list[str]:

@@ -10,15 +10,18 @@ from sentiment.config_file import yaml_text
 SCHEMA_VERSION = 1
 
 NEGATIVE, POSITIVE = 0, 1
-LABELS = ("negative", "positive")
-"""The word for each label."""
-
 THRESHOLD = 0.5
 """A tweet is classified as positive if its probability is at least this."""
 
 Part = Literal["train", "validation", "test", "second_test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
 Reason = Literal["completed", "signal", "deadline", "failed"]
+Recommendation = Literal["network", "baseline", "both"]
+"""What of a run predicts: its network, its linear baseline, or the mean of both probabilities."""
+
+NETWORK, BASELINE, BOTH, LEXICON = "network", "linear baseline", "mean of both", "VADER's lexicon"
+MODEL_NAMES: dict[Recommendation, str] = {"network": NETWORK, "baseline": BASELINE, "both": BOTH}
+"""What models are called wherever they are shown."""
 
 
 def _moment(text: str) -> str:
@@ -39,9 +42,13 @@ Moment = Annotated[str, AfterValidator(_moment)]
 FolderName = Annotated[str, AfterValidator(_file_name)]
 
 
-def predicted_label(probability: float) -> str:
-    """The word for the label that a probability of positive sentiment predicts."""
-    return LABELS[POSITIVE if probability >= THRESHOLD else NEGATIVE]
+def predicted_label(probability: float, names: tuple[str, str]) -> str:
+    """The word for the label that a probability of positive sentiment predicts.
+
+    Args:
+        names: of the negative and the positive label, as `DataConfig.label_names` gives them.
+    """
+    return names[POSITIVE if probability >= THRESHOLD else NEGATIVE]
 
 
 def timestamp() -> str:
@@ -195,9 +202,13 @@ class Result(Record):
     metrics: dict[Part, Metrics]
     """Measured with the weights of the best epoch."""
     baseline: Annotated[dict[Part, Metrics], Field(validation_alias=AliasChoices("baseline", "floor"))]
-    """TF-IDF and logistic regression on the same parts."""
+    """The linear baseline on the same parts."""
     combination: dict[Part, Metrics]
     """The mean of the model's and the baseline's probabilities."""
+    lexicon: dict[Part, Metrics] = {}
+    """VADER's lexicon, which nobody trains here, on the same parts; empty in results of earlier versions."""
+    recommended: Recommendation | None = None
+    """What is most accurate on the validation part; None in results of earlier versions."""
     baseline_settings: Annotated[
         dict[str, Any], Field(validation_alias=AliasChoices("baseline_settings", "floor_settings"))
     ]

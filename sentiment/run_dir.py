@@ -156,7 +156,9 @@ class RunDir:
     vocabulary_file = _Entry("vocabulary.txt")
     """The types of the learned embedding, one on each line."""
     predictions_file = _Entry("predictions.parquet")
-    """Columns part, row (of the corpus), label, score and baseline, for all tweets outside of the training part."""
+    """Columns part, row (of the corpus), label, score, baseline and lexicon; all tweets but the training part."""
+    baseline_file = _Entry("baseline.safetensors")
+    """The linear baseline that the run was compared with, which predicts as well; earlier versions wrote none."""
     attention_file = _Entry("attention.jsonl")
     """Sample tweets with the weight of each token in each hop; only of attention models."""
     result_file = _Entry("result.json")
@@ -183,7 +185,8 @@ class RunDir:
     @property
     def hashed_files(self) -> tuple[Path, ...]:
         """Those whose checksums the result holds, where they exist."""
-        return self.vocabulary_file, self.metrics_file, self.predictions_file, self.attention_file
+        files = (self.vocabulary_file, self.metrics_file, self.predictions_file)
+        return *files, self.attention_file, self.baseline_file
 
     @property
     def completed(self) -> bool:

@@ -14,14 +14,23 @@ from rich.table import Table
 from rich.text import Text
 
 from sentiment.characters import printable, visible
-from sentiment.records import PARTS, Metrics, Result, predicted_label
+from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Result, predicted_label
 from sentiment.run_dir import RunDir
 
 if TYPE_CHECKING:
-    from sentiment.inference.predictor import Predictor
+    from sentiment.inference.predictor import TextModel
+    from sentiment.inference.scores import NamedScores
+
+EXAMPLE = "what a lovely day"
+"""A tweet that is shown how to use a model with; those that `make run` trains have it right."""
 
 OUT = RichConsole(highlight=False)
 ERR = RichConsole(stderr=True, highlight=False)
+
+# Data sets of the lexicon's authors, on which it is no fair reference.
+_LEXICON_AUTHORS = ("vader", "sample")
+FEW_TWEETS = 100
+"""Fewer validation tweets cannot tell good models from others."""
 
 # If the output is no terminal (a log file, a pipe), progress is a line from time to time.
 _SECONDS_BETWEEN_LINES = 30.0
@@ -92,24 +101,47 @@ class Terminal:
         self._bar.update(self._task, completed=done, total=total)
 
 
-def result_table(result: Result) -> Table:
-    """The scores of a run, of the linear baseline and of their mean, for each part."""
+def result_table(result: Result, chosen: str | None = None) -> Table:
+    """The scores of a run, of its baselines and of its mean with the linear one, for each part.
+
+    Args:
+        chosen: the model that is emphasised; None is the one that the result recommends.
+    """
+    chosen = chosen or MODEL_NAMES[result.recommended or "network"]
     table = _score_table()
     for part in PARTS:
         if part in result.metrics:
             metrics = result.metrics[part]
             table.add_row(f"{part.replace('_', ' ')}, {metrics.n:,} tweets", style="italic")
-            table.add_row("  this run", *_scores(metrics), style="bold")
-            table.add_row("  linear baseline", *_scores(result.baseline[part]))
-            table.add_row("  mean of both", *_scores(result.combination[part]))
+            rows = {NETWORK: metrics, BASELINE: result.baseline[part], BOTH: result.combination[part]}
+            rows |= {LEXICON: result.lexicon[part]} if part in result.lexicon else {}
+            _add_rows(table, rows, chosen)
     return table
 
 
-def metrics_table(name: str, metrics: Metrics) -> Table:
-    """The scores on a file, in one row."""
+def scores_table(name: str, scores: "NamedScores", chosen: str) -> Table:
+    """The scores of several models on a file; that of the chosen one is emphasised."""
     table = _score_table()
-    table.add_row(f"{escape(visible(name))}, {metrics.n:,} tweets", *_scores(metrics))
+    table.add_row(f"{escape(visible(name))}, {len(scores.labels):,} tweets", style="italic")
+    _add_rows(table, scores.metrics(), chosen)
     return table
+
+
+def _add_rows(table: Table, rows: dict[str, Metrics], chosen: str) -> None:
+    for name, metrics in rows.items():
+        shown = _scores(metrics)
+        if name == LEXICON:  # its scores are no probabilities
+            shown[0] = "-"
+        table.add_row(f"  {name}", *shown, style="bold" if name == chosen else "")
+
+
+def difference_lines(scores: "NamedScores", chosen: str) -> list[str]:
+    """By how much the chosen model is more accurate than each of the others."""
+    lines = [f"{chosen} less the others, on {len(scores.labels):,} tweets: points of accuracy, exact McNemar tests"]
+    for name, gap in scores.differences_from(chosen).items():
+        interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
+        lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  (95 % interval {interval}, p = {gap.p:.2g})")
+    return lines
 
 
 def _score_table() -> Table:
@@ -147,21 +179,55 @@ def show_result(run_dir: RunDir) -> None:
     OUT.print(result_table(result))
     if result.elmo and result.elmo.random:
         say(f"\nELMo model {result.elmo.model!r}: random weights, so that these scores say nothing about ELMo")
+    for line in reference_lines(run_dir, result):
+        say(line)
     verdict = "overfits" if result.overfit.overfits else "does not overfit"
     say(
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
         f"{result.seconds_trained:.1f} s\n{verdict}: {result.overfit.rule} (gap {result.overfit.gap:.3f})\n"
         f"\nrun directory  {run_dir.path}\n"
-        f'use the model  {_python()} -m sentiment predict {run_dir.path} "what a lovely day"'
+        f'use the model  {_python()} -m sentiment predict {run_dir.path} "{EXAMPLE}"'
     )
 
 
-def show_predictions(predictor: "Predictor", texts: Sequence[str]) -> None:
-    """Print the label and probability of each text, and the attention weights of its tokens if the model has any."""
+def reference_lines(run_dir: RunDir, result: Result) -> list[str]:
+    """What should be known before anything is concluded from a completed run's table of scores.
+
+    Raises:
+        RunDirError: its predictions are missing or damaged.
+    """
+    from sentiment.inference.scores import own_scores
+
+    config, validation = run_dir.read_config(), own_scores(run_dir, "validation")
+    lines = validation.warnings(config.data.label_names) if validation else []
+    if result.lexicon and config.data.source in _LEXICON_AUTHORS:
+        lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
+    n = result.metrics["validation"].n
+    if n < FEW_TWEETS:
+        lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
+    if result.recommended:
+        lines.append(f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[result.recommended]}")
+    return ["", *lines] if lines else []
+
+
+def show_predictions(model: "TextModel", texts: Sequence[str], why: str) -> None:
+    """Print the label of each text and how probable it is, and the attention weights of its tokens if there are any.
+
+    Args:
+        why: why this model predicts.
+    """
+    names = model.config.data.label_names
+    width = max(len("label"), *(len(visible(name)) for name in names))
+    say(f"by the {model.name} ({why})")
+    say(f"{'label':<{width}}  probability  tweet")
     for text in texts:
-        prediction = predictor.predict(text)
-        label = predicted_label(prediction.probability)
-        say(f"{label}  {prediction.probability:.3f}  {visible(text)}")
+        prediction = model.predict(text)
+        if not prediction.usable:
+            say(f"{'-':<{width}}  {'-':>11}  {visible(text)}  (no usable words)")
+            continue
+        label = visible(predicted_label(prediction.probability, names))
+        share = max(prediction.probability, 1 - prediction.probability)
+        say(f"{label:<{width}}  {100 * share:>9.1f} %  {visible(text)}")
         if prediction.attention is not None:
             OUT.print("  ", weighted_tokens(prediction.tokens, prediction.attention))
 

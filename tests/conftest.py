@@ -10,7 +10,9 @@ from hypothesis import settings
 from ruamel.yaml import YAML
 
 from sentiment.config import RunConfig
+from sentiment.console import silent
 from sentiment.run_dir import Results, RunDir
+from sentiment.training.preparing import prepare_data
 from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.no_skips import pytest_addoption as pytest_addoption
 from tests.no_skips import pytest_make_collect_report as pytest_make_collect_report
@@ -61,9 +63,11 @@ def small_run_file(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def shared_results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Where the corpus is prepared once for all tests in this process."""
-    return Results(tmp_path_factory.mktemp("results"))
+def shared_results(small_run: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Where the corpus and its baselines are prepared once for all tests in this process."""
+    results = Results(tmp_path_factory.mktemp("results"))
+    prepare_data(small_run, results, silent)
+    return results
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The command line: what its commands print and write."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -105,8 +106,12 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     scores = json.loads((tmp_path / "scores.json").read_text())
     result = trained.read_result()
     assert result is not None
-    assert scores == {part: metrics.model_dump() for part, metrics in result.metrics.items()}
+    network = {part: metrics.model_dump() for part, metrics in result.metrics.items()}
+    assert scores["models"]["network"] == network
+    chosen = scores["models"][scores["chosen"]]
+    assert {part: scores[part] for part in network} == chosen
     assert f"{result.metrics['test'].accuracy:.3f}" in done.output
+    assert f"used by predict: {scores['chosen']}" in done.output
 
 
 def test_evaluation_of_a_file_counts_each_of_its_rows(trained: RunDir, tmp_path: Path) -> None:
@@ -119,22 +124,23 @@ def test_evaluation_of_a_file_counts_each_of_its_rows(trained: RunDir, tmp_path:
     assert scores["n"] == 350
     assert scores["accuracy"] > 0.6
     assert "new.csv, 350 tweets" in done.output
+    assert [line.split()[0] for line in done.output.splitlines() if "p = " in line] != []
 
 
 def test_prediction_of_texts_names_label_and_probability(trained: RunDir) -> None:
     done = invoke("predict", trained.path, "such a lovely happy day", "awful [bold]broken")
     assert done.exit_code == 0, done.output
-    first, second = done.output.splitlines()
-    assert first.startswith("positive  0.")
-    assert first.endswith("  such a lovely happy day")
-    assert second.startswith("negative  0.")
-    assert second.endswith("  awful [bold]broken")
+    model, header, first, second = done.output.splitlines()
+    assert re.fullmatch(r"by the .+ \(the most accurate on validation tweets\)", model)
+    assert header == "label     probability  tweet"
+    assert re.fullmatch(r"positive +[5-9]\d\.\d %  such a lovely happy day", first)
+    assert re.fullmatch(r"negative +[5-9]\d\.\d %  awful \[bold\]broken", second)
 
 
 def test_prediction_with_attention_shows_the_weight_of_each_token(trained_with_attention: RunDir) -> None:
-    done = invoke("predict", trained_with_attention.path, "lovely [red]tea :)")
+    done = invoke("predict", trained_with_attention.path, "lovely [red]tea :)", "--with", "network")
     assert done.exit_code == 0, done.output
-    weights = done.output.splitlines()[1]
+    weights = done.output.splitlines()[3]
     for token in ("lovely", "red", "tea", ":)"):
         assert token in weights
     assert weights.count("%)") >= 4

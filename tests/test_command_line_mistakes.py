@@ -78,7 +78,7 @@ def test_damaged_files_of_a_run_are_named(experiment: MakeExperiment) -> None:
     run = experiment(training__epochs=1)
     run.complete()
     run.run_dir.best_weights.write_bytes(run.run_dir.best_weights.read_bytes()[:-5])
-    assert "best.ckpt: is truncated or altered" in refused(1, "predict", run.run_dir.path, "nice")
+    assert "best.ckpt: is truncated or altered" in refused(1, "predict", run.run_dir.path, "nice", "--with", "network")
     run.run_dir.result_file.write_text("{}")
     assert "result.json: is not a valid record" in refused(1, "evaluate", run.run_dir.path)
     run.run_dir.result_file.write_text('{"schema_version": 99}')

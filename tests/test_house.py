@@ -22,7 +22,7 @@ WORDS = {
     "Run": "report/read/",
     "Grid": "report/read/",
     "Attempt": "sentiment/records.py",
-    "Baseline": "sentiment/models/baseline.py",
+    "Baseline": "sentiment/models/baseline/",
     "Submission": "jobs/slurm/submissions.py",
 }
 # Words that only a part of the system needs: nothing else is called so anywhere.

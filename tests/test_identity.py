@@ -51,6 +51,7 @@ IN_EVERY_RUN: dict[str, Any] = {
     "training.log_every": 7,
     "training.accuracies": (0.5,),
     "training.overfit_gap": 0.5,
+    "combination": {"members": ["single/one", "single/other"]},
 }
 
 ALONE = {"elmo.combine": "alone"}

@@ -6,12 +6,13 @@ import json
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sentiment.console import silent
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.predict_file import predict_file
-from sentiment.inference.predictor import Predictor, load_predictor
+from sentiment.inference.predictor import Predictor, Reading, load_predictor
 from sentiment.run_dir import RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen, invented_tweets
@@ -54,12 +55,12 @@ def test_rows_come_back_in_order_with_label_and_probability(predictor: Predictor
 
 
 def test_empty_and_malformed_rows_keep_their_place(predictor: Predictor, tmp_path: Path) -> None:
-    huge = "x" * 200_000
-    text = f'id,text\n1,lovely\n2,\n3,"  "\n4\n5,happy,too,many\n6,{huge}\n7,"two\nlines"\n8,sad\n'
+    huge = "lovely " * 30_000
+    text = f'id,text\n1,lovely\n2,\n3,"  "\n4\n5,happy,too,many\n6,{huge}\n7,"so\nhappy"\n8,sad\n9,xyzzy\n'
     rows = _predict(predictor, _file(tmp_path, "a.csv", text))
-    assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "", "7", "8"]
-    assert [bool(row[3]) for row in rows[1:]] == [True, False, False, False, False, False, True, True]
-    assert rows[7][1] == "two\nlines"
+    assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "", "7", "8", "9"]
+    assert [bool(row[3]) for row in rows[1:]] == [True, False, False, False, False, False, True, True, False]
+    assert rows[7][1] == "so\nhappy"
     assert all(len(row) == 4 for row in rows)
 
 
@@ -104,13 +105,14 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(
 
 
 def test_what_has_no_prediction_is_counted_with_its_lines(predictor: Predictor, tmp_path: Path) -> None:
-    source = _file(tmp_path, "a.csv", 'id,text\n1,lovely\n2,\n3\n4,"so sad\n5,"two\nlines"\n6,happy\n')
+    source = _file(tmp_path, "a.csv", 'id,text\n1,lovely\n2,\n3\n4,"so sad\n5,"so\nhappy"\n6,happy\n7,xyzzy :3\n')
     outcome = predict_file(predictor, source, tmp_path / "out.csv", None, silent)
-    assert outcome.rows == 6
+    assert outcome.rows == 7
     assert outcome.render_lines() == [
         "1 without a prediction: empty text (line 3)",
         "1 without a prediction: wrong number of fields (line 4)",
         "1 without a prediction: a quote opens that is not properly closed (line 5)",
+        "1 without a prediction: no usable words (line 9)",
         "1 span several lines (line 6)",
     ]
     objects = _file(tmp_path, "a.jsonl", '{"text": "lovely"}\n{"text": "a", "text": "b"}\n{"text": "sad", "n": 1}\n')
@@ -210,7 +212,8 @@ def test_memory_does_not_grow_with_the_file(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The network is left out: it sees a chunk at a time, and would only make this slow."""
-    monkeypatch.setattr(predictor, "probabilities", lambda texts: [0.75] * len(texts))
+    known = np.ones(4096, bool)
+    monkeypatch.setattr(predictor, "read", lambda texts: Reading(0.75 * known[: len(texts)], known[: len(texts)]))
     small = _peak_of(predictor, tmp_path, 10_000)
     large = _peak_of(predictor, tmp_path, 60_000)
     assert large < 1.5 * small

@@ -35,12 +35,12 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
         SentimentError: the source of the tweets cannot be used.
     """
     from sentiment.data.corpus.corpus import find_corpus
-    from sentiment.models.baseline import has_baseline
+    from sentiment.models.baseline.baseline import has_baseline
 
     found = []
-    for config in {config.data: config for config in configs}.values():
+    for config in {(config.data, config.baseline): config for config in configs}.values():
         corpus = find_corpus(config.data, results)
-        if corpus is None or not has_baseline(corpus):
+        if corpus is None or not has_baseline(corpus, config.baseline):
             found.append(config)
     return found
 

@@ -16,6 +16,9 @@ from sentiment.records import Part
 # How tweets are cleaned changes what a model sees of them, not which tweets it is tested on.
 _CLEANING = ("text", "vocabulary")
 
+# Data sets of Hutto & Gilbert (2014).
+_LEXICON_AUTHORS = ("vader", "sample")
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -70,6 +73,8 @@ class Dataset:
     """How many rows were used at most; None if all were."""
     is_sentiment140: bool
     """Whether it is all of Sentiment140."""
+    from_lexicon_authors: bool
+    """Whether the authors of VADER's lexicon collected the tweets, and the results know that lexicon."""
     runs: list[CompletedRun]
     """Each once, even if several grids have it."""
     configurations: list[Configuration]
@@ -80,6 +85,11 @@ class Dataset:
     """By run id, the p-value against the baseline, adjusted for the number of runs (Benjamini and Hochberg)."""
     problems: list[str]
     """Predictions that cannot be read, by name."""
+
+    @property
+    def baseline_kinds(self) -> list[str]:
+        """The kinds of linear baselines that the runs were compared with; earlier versions had but one."""
+        return sorted({str(run.result.baseline_settings.get("kind", "tfidf")) for run in self.runs})
 
     @property
     def best(self) -> Configuration | None:
@@ -127,6 +137,7 @@ def _dataset(runs: list[CompletedRun]) -> Dataset:
         source=PurePath(data.source).name,
         max_rows=data.max_rows,
         is_sentiment140=not data.max_rows and all(run.read_sentiment140 for run in runs),
+        from_lexicon_authors=data.source in _LEXICON_AUTHORS and any(run.result.lexicon for run in runs),
         runs=runs,
         configurations=configurations_of(runs),
         comparisons=comparisons,

@@ -99,7 +99,8 @@ def _best_run(dataset: Dataset, results: Results) -> tuple[BestRun | None, list[
     if dataset.best is None:
         return None, []
     run = dataset.best.chosen
-    curves, of_curve = read_each([run], read_curve)
+    trained = [run] if run.config.combination is None else []  # a combination has no epochs
+    curves, of_curve = read_each(trained, read_curve)
     found, of_scores = read_each([run], lambda run: read_scores(run, "test"))
     scores = found.get(run.run_id)
     tweets = read_tweets(scores, results) if scores else None

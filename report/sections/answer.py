@@ -14,10 +14,10 @@ from report.render.charts import style
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.markdown import emphasis, joined, strong
 from report.sections.grids import effect_sentence
-from report.sections.names import RANDOM_MARK, configuration_name, dataset_name, state_name
+from report.sections.names import LEXICON_REMARK, RANDOM_MARK, configuration_name, dataset_name, state_name
 from report.sections.search import search_sentence
 from report.statistics import Estimate, McNemar, is_shown, mean, measured_accuracy
-from sentiment.records import Metrics, Part
+from sentiment.records import Metrics, Part, Result
 
 _HOW_SETTINGS_ARE_COMPARED = (
     "Of each setting, the best value is compared with the others over pairs of runs that differ in nothing else: mean "
@@ -65,7 +65,7 @@ def _details(best: Configuration, dataset: Dataset) -> list[str]:
     run = best.chosen
     details = [
         f"It is the best of {wording.plural(len(dataset.configurations), 'configuration')} by F1 on validation tweets. "
-        "The linear baseline is logistic regression on TF-IDF of words and word pairs, trained on the same tweets."
+        f"{_linear_baseline(run.result)}"
     ]
     if len(best.runs) > 1:
         over_seeds = mean(best.values("test", "accuracy"))
@@ -83,6 +83,10 @@ def _details(best: Configuration, dataset: Dataset) -> list[str]:
             f"Averaging it with the baseline {shown}: {wording.percent(run.result.combination['test'].accuracy)} % "
             f"({wording.tested(gap)}, n = {gap.n:,})."
         )
+    if run.result.lexicon:
+        right = wording.share(measured_accuracy(run.result.lexicon["test"]))
+        remark = f" {LEXICON_REMARK}" if dataset.from_lexicon_authors else ""
+        details.append(f"VADER's lexicon, which needs no training, has {right} of the test tweets right.{remark}")
     if "second_test" in run.result.metrics:
         second = run.result.metrics["second_test"]
         details.append(
@@ -90,6 +94,17 @@ def _details(best: Configuration, dataset: Dataset) -> list[str]:
             f"{wording.share(measured_accuracy(second))}."
         )
     return [*details, _against_published(run, dataset)]
+
+
+def _linear_baseline(result: Result) -> str:
+    """What it is, on which n-grams."""
+    characters = result.baseline_settings.get("character_ngrams")
+    of = (
+        "of words, word pairs and their characters, weighted by naive Bayes,"
+        if characters
+        else "of words and word pairs,"
+    )
+    return f"The linear baseline is logistic regression on TF-IDF {of} trained on the same tweets."
 
 
 def _second_test(run: CompletedRun) -> str:
@@ -118,8 +133,10 @@ def _figure(best: Configuration, dataset: Dataset) -> Figure:
     lines = [
         measured(result.metrics, wording.shortened(configuration_name(best), 56), style.BLUE),
         measured(result.combination, "its mean with the baseline", style.GREEN),
-        measured(result.baseline, "linear baseline (TF-IDF)", style.ORANGE),
+        measured(result.baseline, "linear baseline", style.ORANGE),
     ]
+    if result.lexicon:
+        lines.append(measured(result.lexicon, "VADER's lexicon, not trained", style.ORANGE))
     for one in STUDY:
         bound = f", {one.bound}" if one.bound else ""
         name = f"published: {one.model.removesuffix(' without stop words')}{bound}"
@@ -170,6 +187,12 @@ def _warnings(findings: Findings) -> list[str]:
     single = sum(len(one.runs) == 1 for dataset in found for one in dataset.configurations)
     if single:
         warnings.append(f"{wording.plural(single, 'configuration')} {'has' if single == 1 else 'have'} one seed only.")
+    mixed = [one for one in found if len(one.baseline_kinds) > 1]
+    if mixed:
+        warnings.append(
+            f"Runs on {wording.listing([dataset_name(one) for one in mixed])} were compared with different linear "
+            f"baselines ({', '.join(mixed[0].baseline_kinds)}): points above the baseline can't be compared there."
+        )
     if len(found) > 1:
         warnings.append(f"There are runs on {len(found)} sets of tweets, which can't be compared with each other.")
     return warnings

@@ -16,7 +16,6 @@ from report.render.charts.curves import AccuracyCurves, progress_figure
 from report.render.charts.heatmap import FULL, Attended, heatmap_figure
 from report.sections.grids import curve_blocks, grid_blocks
 from report.sections.names import configuration_name
-from sentiment.records import LABELS
 
 _POOLING = "model.pooling"
 _EXAMPLES = 3
@@ -129,7 +128,10 @@ def _heatmap_blocks(found: AttentionFindings) -> list[Block]:
         if not chosen:
             content.append(Text(f"None of the {n} sample tweets is {verdict}."))
             continue
-        tweets = [Attended(_heading(one), one.tokens, one.weights) for one in chosen]
+        tweets = [
+            Attended(_heading(one, found.configuration.config.data.label_names), one.tokens, one.weights)
+            for one in chosen
+        ]
         caption = (
             f"Test tweets that {name} (run {run_id}) has {verdict}: the {len(chosen)} it is most sure of among "
             f"{len(of_verdict)} of a random sample of n = {n}. A line for each hop and for their mean; the stronger "
@@ -141,6 +143,6 @@ def _heatmap_blocks(found: AttentionFindings) -> list[Block]:
     return content
 
 
-def _heading(sample: AttentionSample) -> str:
-    label = LABELS[int(sample.is_positive)]
-    return f"label {label}, probability of positive {wording.percent(sample.score)} %"
+def _heading(sample: AttentionSample, names: tuple[str, str]) -> str:
+    label = names[int(sample.is_positive)]
+    return f"label {label}, probability of {names[1]} {wording.percent(sample.score)} %"

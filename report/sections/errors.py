@@ -14,7 +14,7 @@ from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, ReportSection, Table, Text
 from report.render.charts import quality
 from report.render.charts.quality import Curve, Reliability
-from sentiment.records import LABELS, THRESHOLD
+from sentiment.records import THRESHOLD
 
 _MISTAKES = 10
 _LONGEST_TWEET = 280
@@ -30,7 +30,10 @@ def errors(findings: Findings) -> ReportSection:
     if scores is None:
         return ReportSection("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
     model = f"the best model (run {run.run_id})"
-    content: list[Block] = [*_confusion_blocks(model, scores), *_ranking_blocks(model, scores)]
+    content: list[Block] = [
+        *_confusion_blocks(model, scores, run.config.data.label_names),
+        *_ranking_blocks(model, scores),
+    ]
     if best.tweets is None:
         folder = findings.study.results.corpus_dir(scores.corpus)
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
@@ -39,7 +42,7 @@ def errors(findings: Findings) -> ReportSection:
     return ReportSection("Errors and calibration", content)
 
 
-def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
+def _confusion_blocks(model: str, scores: Scores, names: tuple[str, str]) -> list[Block]:
     answers = {"model": scores.model >= THRESHOLD, "baseline": scores.baseline >= THRESHOLD}
     counts = {name: tweet_metrics.confusion(scores.labels, answer) for name, answer in answers.items()}
     n = len(scores.labels)
@@ -50,7 +53,7 @@ def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
     rows = [
         {"model": name, "label": label, "tweets": int(row.sum()), "negative": int(row[0]), "positive": int(row[1])}
         for name, matrix in counts.items()
-        for label, row in zip(LABELS, matrix, strict=True)
+        for label, row in zip(names, matrix, strict=True)
     ]
     gap = statistics.f1_difference(scores.labels, answers["model"], answers["baseline"])
     is_shown = bool((gap.low or 0) > 0 or (gap.high or 0) < 0)
@@ -62,13 +65,13 @@ def _confusion_blocks(model: str, scores: Scores) -> list[Block]:
         blocks.text("Model", "model"),
         blocks.text("Label", "label"),
         blocks.count("Tweets", "tweets"),
-        blocks.count("Called negative", "negative"),
-        blocks.count("Called positive", "positive"),
+        blocks.count(f"Called {names[0]}", "negative"),
+        blocks.count(f"Called {names[1]}", "positive"),
     ]
     matrices = [(_MODEL, counts["model"]), (_BASELINE, counts["baseline"])]
     return [
         Text(text),
-        quality.confusion_figure("confusion", "Confusion matrices", caption, matrices, LABELS),
+        quality.confusion_figure("confusion", "Confusion matrices", caption, matrices, names),
         Table("confusion", "The same in numbers.", columns, rows, folded=True),
     ]
 
@@ -159,7 +162,7 @@ def _mistakes(run: CompletedRun, scores: Scores, tweets: Tweets) -> Table:
     rows = [
         {
             "tweet": wording.shortened(str(tweets.texts[place]), _LONGEST_TWEET),
-            "label": LABELS[int(scores.labels[place])],
+            "label": run.config.data.label_names[int(scores.labels[place])],
             "score": float(scores.model[place]),
             "baseline": float(scores.baseline[place]),
         }

@@ -12,7 +12,7 @@ from report.read.published import PUBLISHED, PublishedScore
 from report.render import blocks, wording
 from report.render.blocks import Column, Heading, ReportSection, Row, Table
 from report.render.markdown import joined, strong
-from report.sections.names import configuration_name, dataset_name, grid_column, run_name, state_name
+from report.sections.names import LEXICON_REMARK, configuration_name, dataset_name, grid_column, run_name, state_name
 from sentiment.records import Part
 
 _SHOWN = 15
@@ -55,7 +55,9 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
         where = "on all of Sentiment140" + ("" if dataset.is_sentiment140 else ", which are other tweets than these")
         caption += f" Published figures were not measured here but {where}."
     best = None if dataset.configurations[0].is_random else 1
-    references = [_baseline_row(dataset.configurations[0].chosen), *published]
+    references = [*_reference_rows(dataset.configurations[0].chosen), *published]
+    if dataset.from_lexicon_authors:
+        caption += f" {LEXICON_REMARK}"
     content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + references, best=best))
     if len(rows) > _SHOWN:
         rest = f"The other {len(rows) - _SHOWN} configurations on {dataset_name(dataset)}."
@@ -135,11 +137,16 @@ def _verdict(gaps: list[tuple[float, bool]]) -> str:
     return ", ".join(words) or "not shown"
 
 
-def _baseline_row(run: CompletedRun) -> dict[str, Any]:
-    """The baseline on the tweets of a run; tweets cleaned in another way would give another baseline."""
-    row: dict[str, Any] = {"published": False, "model": "linear baseline, tweets cleaned as for the first"}
-    scores = [(part, metric) for part in _PARTS if part in run.result.baseline for metric in _METRICS]
-    return row | {f"{part}_{metric}": getattr(run.result.baseline[part], metric) for part, metric in scores}
+def _reference_rows(run: CompletedRun) -> list[dict[str, Any]]:
+    """The baselines on the tweets of a run; tweets cleaned in another way would give another linear one."""
+    names = {"linear baseline, tweets cleaned as for the first": run.result.baseline}
+    if run.result.lexicon:
+        names["VADER's lexicon, not trained"] = run.result.lexicon
+    return [
+        {"published": False, "model": name}
+        | {f"{part}_{metric}": getattr(of[part], metric) for part in _PARTS if part in of for metric in _METRICS}
+        for name, of in names.items()
+    ]
 
 
 def _published_row(one: PublishedScore) -> dict[str, Any]:

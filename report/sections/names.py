@@ -11,6 +11,7 @@ from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
 from sentiment.run_state import TIMEOUT
 
+LEXICON_REMARK = "These tweets were collected and rated by the authors of VADER's lexicon, for it."
 RANDOM_MARK = "random numbers"
 _SUFFIX = f" [{RANDOM_MARK}]"
 
@@ -37,7 +38,10 @@ def grid_column() -> Column:
 
 
 def model_name(config: RunConfig) -> str:
-    """The architecture in a few words: `BiLSTM 2x64, mean and maximum`."""
+    """The architecture in a few words: `BiLSTM 2x64, mean and maximum`; of a combination that of its first member."""
+    if config.combination is not None:
+        first = model_name(config.model_copy(update={"combination": None}))
+        return f"mean of {len(config.combination.members)} runs, the first {first}"
     model = config.model
     pooling = parameter_value("model.pooling", model.pooling)
     if model.kind == "feed_forward":

@@ -4,7 +4,14 @@ Pure pydantic: reading a configuration loads neither torch nor any data.
 """
 
 from sentiment.config.data import ColumnConfig, DataConfig, LabelConfig, TextConfig, VocabularyConfig
-from sentiment.config.model import AttentionConfig, ElmoConfig, EmbeddingConfig, ModelConfig
+from sentiment.config.model import (
+    AttentionConfig,
+    BaselineConfig,
+    CombinationConfig,
+    ElmoConfig,
+    EmbeddingConfig,
+    ModelConfig,
+)
 from sentiment.config.run import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.config.section import Fraction, PositiveFloat, PositiveInt, Probability, Section
 from sentiment.config.training import (
@@ -18,8 +25,10 @@ from sentiment.config.training import (
 __all__ = [
     "OPERATIONAL_SECTIONS",
     "AttentionConfig",
+    "BaselineConfig",
     "CheckpointConfig",
     "ColumnConfig",
+    "CombinationConfig",
     "DataConfig",
     "EarlyStoppingConfig",
     "ElmoConfig",

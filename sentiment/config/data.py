@@ -1,15 +1,28 @@
 """The section `data`: where tweets come from, and what is done to them before any model sees them."""
 
 import os
+import re
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from sentiment.config.section import Fraction, PositiveInt, Section
 
+LABELS = ("negative", "positive")
+"""The words for the labels 0 and 1, where a table does not say its own."""
+
 Treatment = Literal["keep", "mask", "remove"]
-Labels = Annotated[tuple[str, ...], Field(strict=False)]
+_NUMBER = re.compile(r"\s*[-+]?[\d.]*\s*")
+
+
+def _as_texts(value: object) -> object:
+    """One label stands for a list of one, and a whole number for its digits: `data.labels.positive=happy`, `=1`."""
+    one_by_one = value if isinstance(value, list | tuple) else (value,)
+    return [str(one) if type(one) is int else one for one in one_by_one]
+
+
+Labels = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_texts)]
 
 
 class ColumnConfig(Section):
@@ -89,6 +102,17 @@ class DataConfig(Section):
     """Keep about this many rows, chosen by the hash that also decides the split; None keeps all."""
     text: TextConfig = TextConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
+
+    @property
+    def label_names(self) -> tuple[str, str]:
+        """What the negative and the positive label are called: as in the user's table where that says it in words."""
+        usual = LabelConfig()
+        chosen = ((self.labels.negative, usual.negative, LABELS[0]), (self.labels.positive, usual.positive, LABELS[1]))
+        words = [
+            next((name.strip() for name in names if not _NUMBER.fullmatch(name)), word) if names != default else word
+            for names, default, word in chosen
+        ]
+        return words[0], words[1]
 
     @property
     def source_is_path(self) -> bool:

@@ -7,13 +7,21 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from sentiment.config.data import DataConfig
-from sentiment.config.model import ELMO_MODELS, ElmoConfig, EmbeddingConfig, ModelConfig
+from sentiment.config.model import (
+    ELMO_MODELS,
+    BaselineConfig,
+    CombinationConfig,
+    ElmoConfig,
+    EmbeddingConfig,
+    ModelConfig,
+)
 from sentiment.config.section import Section
 from sentiment.config.training import RuntimeConfig, TrackingConfig, TrainingConfig
 from sentiment.files import fingerprint
 
-OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
-"""What does not change a run's numbers: why it is trained, where it is logged, and on what machine it is computed."""
+OPERATIONAL_SECTIONS = ("description", "baseline", "tracking", "runtime")
+"""What does not change a run's weights: why it is trained, what it is compared with, where it is logged, and on what
+machine it is computed."""
 
 # Built-in sources whose tweets carry labels instead of ratings. A source that is not listed counts as rated.
 _WITHOUT_RATINGS = ("sample", "sentiment140")
@@ -39,6 +47,9 @@ class RunConfig(Section):
     """None trains without ELMo."""
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    baseline: BaselineConfig = BaselineConfig()
+    combination: CombinationConfig | None = None
+    """None for a run that is trained; the other sections of a combination are those of its first member."""
     tracking: TrackingConfig = TrackingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
@@ -54,7 +65,8 @@ class RunConfig(Section):
         name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
         depth = f"{model.layers}x" if model.layers > 1 else ""
         elmo = f"elmo_{PurePath(self.elmo.model).name}_{self.elmo.layers}-" if self.elmo else ""
-        return f"{elmo}{name}{depth}{model.hidden_size}-{model.pooling.replace('+', '_')}-s{self.seed}"
+        mean = f"mean_of_{len(self.combination.members)}-" if self.combination else ""
+        return f"{mean}{elmo}{name}{depth}{model.hidden_size}-{model.pooling.replace('+', '_')}-s{self.seed}"
 
     def fingerprint(self) -> str:
         """SHA-256 of the identity."""

@@ -1,5 +1,6 @@
-"""The scores of a trained model on all rows of a labelled file."""
+"""The scores of several models on all rows of a labelled file, with their paired differences."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,9 @@ from sentiment.data.registry import open_source
 from sentiment.data.tables.refusals import RowCounter
 from sentiment.data.tables.rows import Refusal
 from sentiment.errors import DataError
-from sentiment.inference.predictor import Predictor
-from sentiment.records import Metrics
+from sentiment.inference.predictor import TextModel
+from sentiment.inference.scores import NamedScores
 from sentiment.run_dir import Results
-from sentiment.training.metrics import measure
 
 _CHUNK = 4096
 
@@ -22,7 +22,7 @@ _CHUNK = 4096
 class EvaluatedFile:
     """The scores on a file, and which of its rows they leave out."""
 
-    metrics: Metrics
+    scores: NamedScores
     left_out: RowCounter
 
     def render_lines(self) -> list[str]:
@@ -30,11 +30,13 @@ class EvaluatedFile:
         return [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in self.left_out.counted().items()]
 
 
-def evaluate_file(predictor: Predictor, config: DataConfig, results: Results, progress: Progress) -> EvaluatedFile:
-    """Score a model on all labelled rows of a file, duplicates included; rows without label or text are counted.
+def evaluate_file(
+    models: Sequence[TextModel], config: DataConfig, results: Results, progress: Progress
+) -> EvaluatedFile:
+    """Score models on all labelled rows of a file, duplicates included; rows without label or text are counted.
 
     Args:
-        predictor: cleans the text as its run did.
+        models: each cleans the text as its run did.
         config: names the file, its columns and its labels.
         results: where hashes of files are remembered, and named data sets are found.
         progress: told how many rows are read.
@@ -45,9 +47,15 @@ def evaluate_file(predictor: Predictor, config: DataConfig, results: Results, pr
     """
     source = open_source(config.model_copy(update={"second_test": None}), results).main
     labels: list[int] = []
-    scores: list[np.ndarray] = []
+    chunks: list[list[np.ndarray]] = [[] for _ in models]
     texts: list[str] = []
     left_out = RowCounter()
+
+    def read_texts() -> None:
+        for model, scores in zip(models, chunks, strict=True):
+            scores.append(model.read(texts).probabilities)
+        texts.clear()
+
     for row in source.read():
         if isinstance(row, Refusal):
             left_out.add(row.reason, row.line)
@@ -58,11 +66,12 @@ def evaluate_file(predictor: Predictor, config: DataConfig, results: Results, pr
         labels.append(row.label)
         texts.append(row.text)
         if len(texts) == _CHUNK:
-            scores.append(predictor.probabilities(texts))
-            texts.clear()
+            read_texts()
             progress(f"reading {source.name}", len(labels), source.total)
     if not labels:
         reasons = f"; left out were {left_out.most_common()}" if left_out.total() else ""
         raise DataError(f"{source.name}: has no row with a positive or negative label{reasons}")
-    scores.append(predictor.probabilities(texts))
-    return EvaluatedFile(measure(np.array(labels), np.concatenate(scores)), left_out)
+    if texts:
+        read_texts()
+    named = {model.name: np.concatenate(scores) for model, scores in zip(models, chunks, strict=True)}
+    return EvaluatedFile(NamedScores(np.array(labels), named), left_out)

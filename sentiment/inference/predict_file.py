@@ -14,11 +14,14 @@ from sentiment.data.tables.refusals import SPANNING, RowCounter
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.inference.file_rows import FileRow, read_file_rows
-from sentiment.inference.predictor import Predictor
+from sentiment.inference.predictor import TextModel
 from sentiment.records import predicted_label
 
 _CHUNK = 4096
 _ADDED = ("label", "probability")
+
+NO_WORDS = "no usable words"
+"""Why a text has no prediction of which the model knows nothing."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,15 @@ class PredictedFile:
         return lines + [f"{rows.count:,} {what} ({rows})" for what, rows in self.remarks.counted().items()]
 
 
-def predict_file(
-    predictor: Predictor, source: Path, target: Path, column: str | None, progress: Progress
-) -> PredictedFile:
+def predict_file(model: TextModel, source: Path, target: Path, column: str | None, progress: Progress) -> PredictedFile:
     """Write a CSV file with every row of `source`, the predicted label, and the probability of positive sentiment.
 
-    A row without a readable text keeps its place, with both left empty, and is counted. Texts are written as they are.
+    A row without a readable text, or without a word that the model knows, keeps its place, with both left empty, and is
+    counted. Texts are written as they are.
     The file appears when it is complete.
 
     Args:
-        predictor: the trained model.
+        model: a trained model.
         source: CSV, TSV or JSON Lines, which may be compressed (`.gz`).
         target: the file to write.
         column: the column of the texts; None takes the one that the run was trained on, or the only one.
@@ -58,7 +60,7 @@ def predict_file(
     """
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
-    columns = predictor.config.data.columns
+    columns = model.config.data.columns
     rows = read_file_rows(source, names_columns=column is not None or has_header(columns))
     header = next(rows, None)
     if header is None:
@@ -75,9 +77,9 @@ def predict_file(
         table = _Table(text_file)
         table.write([*header.fields, *_added_names(header.fields)])
         while chunk := [_checked(row, place, len(header.fields)) for row in islice(rows, _CHUNK)]:
-            for fields in _with_predictions(predictor, chunk, place, len(header.fields)):
+            for row, fields in _with_predictions(model, chunk, place, len(header.fields)):
                 table.write(fields)
-            _count(chunk, outcome)
+                _count(row, outcome)
             done += len(chunk)
             progress(f"reading {source.name}", done, None)
         text_file.detach()
@@ -114,25 +116,28 @@ def _checked(row: FileRow, place: int, width: int) -> FileRow:
     return row
 
 
-def _count(chunk: list[FileRow], outcome: PredictedFile) -> None:
-    for row in chunk:
-        if row.refused:
-            outcome.refused.add(row.refused, row.line)
-        if row.lines > 1:
-            outcome.remarks.add(SPANNING, row.line)
-        if row.remark:
-            outcome.remarks.add(row.remark, row.line)
+def _count(row: FileRow, outcome: PredictedFile) -> None:
+    if row.refused:
+        outcome.refused.add(row.refused, row.line)
+    if row.lines > 1:
+        outcome.remarks.add(SPANNING, row.line)
+    if row.remark:
+        outcome.remarks.add(row.remark, row.line)
 
 
-def _with_predictions(predictor: Predictor, chunk: list[FileRow], place: int, width: int) -> Iterator[Sequence[str]]:
-    scores = iter(predictor.probabilities([row.fields[place] for row in chunk if row.refused is None]))
+def _with_predictions(
+    model: TextModel, chunk: list[FileRow], place: int, width: int
+) -> Iterator[tuple[FileRow, Sequence[str]]]:
+    """Each row, refused if the model knows none of its words, and the fields to write."""
+    reading = model.read([row.fields[place] for row in chunk if row.refused is None])
+    predictions = zip(reading.probabilities.tolist(), reading.usable.tolist(), strict=True)
     for row in chunk:
         fields = (*row.fields, *[""] * width)[:width]
-        if row.refused is not None:
-            yield [*fields, "", ""]
-            continue
-        score = float(next(scores))
-        yield [*fields, predicted_label(score), f"{score:.6f}"]
+        score, usable = next(predictions) if row.refused is None else (0.0, False)
+        if usable:
+            yield row, [*fields, predicted_label(score, model.config.data.label_names), f"{score:.6f}"]
+        else:
+            yield row._replace(refused=row.refused or NO_WORDS), [*fields, "", ""]
 
 
 def _text_place(header: Sequence[str], column: str | None, trained: str | int, source: Path) -> int:

@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from sentiment.config import RunConfig
 from sentiment.data.batches import TokenStore, TweetVectors
 from sentiment.data.text.tokenizer import Tokenizer
-from sentiment.data.vocabulary import Vocabulary
+from sentiment.data.vocabulary import UNKNOWN, Vocabulary
 from sentiment.elmo.backends import Encoder, build_encoder
 from sentiment.elmo.cache.cache import layers_of
 from sentiment.elmo.vectors import FreshVectors
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.models.classifier import Classifier, build_classifier
-from sentiment.records import Result, RunRecord
+from sentiment.records import NETWORK, Result, RunRecord
 from sentiment.run_dir import RunDir
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, weights_sha256
 from sentiment.training.encoding import find_model
@@ -27,6 +29,31 @@ from sentiment.whole_run import check_vocabulary, read_whole, refuse_incomplete
 _CPU = torch.device("cpu")
 
 
+class Reading(NamedTuple):
+    """What a model says of several texts."""
+
+    probabilities: Probabilities  # (n,), of positive sentiment
+    usable: npt.NDArray[np.bool_]  # (n,), False where the model knows nothing of a text
+
+
+class TextModel(Protocol):
+    """What classifies texts: a network, a baseline, or a mean of several."""
+
+    @property
+    def config(self) -> RunConfig:
+        """That of its run; of the first of several runs."""
+
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+
+    def read(self, texts: Sequence[str]) -> Reading:
+        """Classify texts; no prediction depends on the other texts."""
+
+    def predict(self, text: str) -> "Prediction":
+        """Classify one text, and say what was looked at."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The prediction for one text."""
@@ -34,12 +61,16 @@ class Prediction:
     tokens: list[str]
     probability: float
     """Of positive sentiment."""
+    usable: bool
+    """Whether the text has a word that the model knows."""
     attention: list[float] | None
     """The weight of each token, averaged over all hops; None for models without attention and texts without tokens."""
 
 
 class Predictor:
-    """Cleans, tokenises and classifies texts as a run did."""
+    """Cleans, tokenises and classifies texts as the network of a run did."""
+
+    name = NETWORK
 
     def __init__(
         self, config: RunConfig, vocabulary: Vocabulary, model: Classifier, encoder: Encoder | None = None
@@ -57,16 +88,26 @@ class Predictor:
         store = self._store([tokens])
         probability = float(predict(self._model, store, np.zeros(1, dtype=np.int64))[0])
         attention = attention_of(self._model, store.in_order_of_length(np.zeros(1, dtype=np.int64))[0])
+        usable = self._knows(tokens)
         if attention is None or not tokens:
-            return Prediction(tokens, probability, None)
-        return Prediction(tokens, probability, attention[0].mean(0).tolist())
+            return Prediction(tokens, probability, usable, None)
+        return Prediction(tokens, probability, usable, attention[0].mean(0).tolist())
+
+    def read(self, texts: Sequence[str]) -> Reading:
+        """Classify texts."""
+        if not texts:
+            return Reading(np.empty(0), np.empty(0, bool))
+        tweets = [self._tokenize(text) for text in texts]
+        probabilities = predict(self._model, self._store(tweets), np.arange(len(texts)))
+        return Reading(probabilities, np.array([self._knows(tokens) for tokens in tweets]))
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
         """Probability of positive sentiment for each text. Shape (len(texts),)."""
-        if not texts:
-            return np.empty(0)
-        store = self._store([self._tokenize(text) for text in texts])
-        return predict(self._model, store, np.arange(len(texts)))
+        return self.read(texts).probabilities
+
+    def _knows(self, tokens: list[str]) -> bool:
+        """Whether a token has a vector of its own; ELMo has one for each."""
+        return bool(tokens) and (self._encoder is not None or bool((self._vocabulary.encode(tokens) != UNKNOWN).any()))
 
     def _store(self, tweets: list[list[str]]) -> TokenStore:
         offsets = np.cumsum([0, *map(len, tweets)], dtype=np.int64)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sentiment.records import LABELS, THRESHOLD
+from sentiment.records import THRESHOLD
 from sentiment.run_dir import RunDir
 
 _DOTS_PER_INCH = 100
@@ -22,7 +22,7 @@ def draw_outcome(run_dir: RunDir, folder: Path) -> dict[str, Path]:
     folder.mkdir(exist_ok=True)
     figures = {"learning_curves": _learning_curves(run_dir.read_metrics()), "confusion_matrix": _confusion(run_dir)}
     if run_dir.attention_file.exists():
-        figures["attention"] = _attention(run_dir.attention_file)
+        figures["attention"] = _attention(run_dir.attention_file, run_dir.read_config().data.label_names)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=_DOTS_PER_INCH)
     return {name: folder / f"{name}.png" for name in figures}
@@ -61,13 +61,13 @@ def _confusion(run_dir: RunDir) -> Any:
         colour = "white" if count > counts.max() / 2 else "black"
         axes.text(predicted, label, f"{count:,}", ha="center", va="center", color=colour)
     for axis, name in ((axes.xaxis, "predicted"), (axes.yaxis, "label")):
-        axis.set_ticks((0, 1), LABELS)
+        axis.set_ticks((0, 1), [_as_plain_text(name) for name in run_dir.read_config().data.label_names])
         axis.set_label_text(name)
     axes.set_title(f"test, {len(labels):,} tweets")
     return figure
 
 
-def _attention(file: Path) -> Any:
+def _attention(file: Path, names: tuple[str, str]) -> Any:
     """Sample tweets, one above the other; in each the weights of its tokens (columns) in each hop (rows)."""
     samples = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()[:_TWEETS]]
     figure = _new_figure(12, 1.1 * len(samples) + 1)
@@ -76,7 +76,7 @@ def _attention(file: Path) -> Any:
         axes.imshow([hop[:_TOKENS] for hop in sample["weights"]], cmap="Oranges", aspect="auto", vmin=0)
         axes.set_xticks(range(len(tokens)), tokens, rotation=45, ha="right", fontsize=7)
         axes.set_yticks([])
-        axes.set_title(f"{LABELS[sample['label']]}, scored {sample['score']:.2f}", fontsize=7)
+        axes.set_title(f"{_as_plain_text(names[sample['label']])}, scored {sample['score']:.2f}", fontsize=7)
     return figure
 
 

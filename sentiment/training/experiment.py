@@ -14,10 +14,9 @@ from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.elmo.cache.placement import available_ram
 from sentiment.elmo.models import ModelFiles
-from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, TakenOverError
+from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.files import sha256_of
 from sentiment.lock import ProcessLock
-from sentiment.models.baseline import Baseline
 from sentiment.models.classifier import Classifier, build_classifier, count_weights
 from sentiment.records import ElmoRecord
 from sentiment.tracking.mirror import mirror_again, mirrored
@@ -27,7 +26,7 @@ from sentiment.training.device import available_threads, choose_device, make_rep
 from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
 from sentiment.training.hardware import Hardware, tell_other_hardware
 from sentiment.training.outcome import write_outcome
-from sentiment.training.preparing import TrainingData, prepare_data
+from sentiment.training.preparing import Baselines, TrainingData, prepare_data
 from sentiment.training.provenance import AttemptRecord, pretrained_sha256
 from sentiment.training.stop import Stop, StoppedError
 from sentiment.training.trainer import Trainer
@@ -47,6 +46,8 @@ def run_experiment(run: RunContext) -> Stop | None:
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
+    if run.config.combination is not None:
+        raise ConfigError("combination: is not trained; `python -m sentiment combine RUN RUN` writes one")
     elmo_model = find_model(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file) as owner:
@@ -57,18 +58,19 @@ def run_experiment(run: RunContext) -> Stop | None:
             _refuse_other_files(run, elmo_model)
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
+            _tell_other_baseline(run)
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
             return None
         try:
-            corpus, baseline = prepare_data(run.config, run.results, run.progress)
+            corpus, baselines = prepare_data(run.config, run.results, run.progress)
             vectors = tweet_vectors(run, corpus, elmo_model)
         except StoppedError as stopped:
             return stopped.stop
         with contextlib.closing(_prepare_trainer(run, corpus, elmo_model, vectors)) as trainer:
-            return _train(run, trainer, baseline, elmo_record(run.config, elmo_model))
+            return _train(run, trainer, baselines, elmo_record(run.config, elmo_model))
 
 
-def _train(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: ElmoRecord | None) -> Stop | None:
+def _train(run: RunContext, trainer: Trainer, baselines: Baselines, elmo: ElmoRecord | None) -> Stop | None:
     """Train to the end and write the outcome, or stop; `run.json` says so."""
     attempt = AttemptRecord(run, trainer, elmo)
     with mirrored(run.run_dir, run.config.tracking, run.console.say), _failure_recorded(attempt, trainer):
@@ -76,7 +78,7 @@ def _train(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: ElmoReco
         attempt.add_vocabulary(sha256_of(run.run_dir.vocabulary_file))
         reason = trainer.train()
         if reason is None:
-            write_outcome(run, trainer, baseline, elmo)
+            write_outcome(run, trainer, baselines, elmo)
         attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
     return reason
 
@@ -119,6 +121,13 @@ def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
             f"{run.run_dir.path}: was completed with other vectors than {run.config.embedding.pretrained} now holds; "
             "move it away to train anew"
         )
+
+
+def _tell_other_baseline(run: RunContext) -> None:
+    """A completed run keeps the linear baseline that it was compared with, which may be of an earlier version."""
+    result, wanted = run.run_dir.read_result(), run.config.baseline.kind
+    if result and (kind := result.baseline_settings.get("kind", "tfidf")) != wanted:
+        run.console.say(f"was compared with the linear baseline {kind!r}, not {wanted!r}; move it away to train anew")
 
 
 def _prepare_trainer(

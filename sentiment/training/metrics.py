@@ -1,5 +1,6 @@
 """Metrics of probabilities against labels, with intervals, and the verdict on overfitting."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,32 @@ def measure(labels: Labels, probabilities: Probabilities) -> Metrics:
         recall=float(recall),
         f1=float(f1),
     )
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How much more accurate one classifier is than another on the same tweets."""
+
+    value: float
+    low: float
+    high: float
+    """The 95 % interval; it follows from Clopper and Pearson's for the tweets that one alone has right."""
+    p: float
+    """Of the exact McNemar test (McNemar 1947)."""
+
+
+def paired_difference(labels: Labels, first: Probabilities, second: Probabilities) -> PairedDifference:
+    """The accuracy of the first probabilities less that of the second; all of shape (n,)."""
+    from scipy.stats import binomtest
+
+    rights = [(probabilities >= THRESHOLD) == (labels == 1) for probabilities in (first, second)]
+    gained, lost = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
+    if not (discordant := gained + lost):
+        return PairedDifference(0.0, 0.0, 0.0, 1.0)
+    test = binomtest(gained, discordant)
+    bounds = test.proportion_ci(method="exact")
+    low, high = ((2 * float(bound) - 1) * discordant / len(labels) for bound in (bounds.low, bounds.high))
+    return PairedDifference((gained - lost) / len(labels), low, high, float(test.pvalue))
 
 
 def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap: float) -> Overfit:

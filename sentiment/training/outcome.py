@@ -6,21 +6,20 @@ from typing import Any
 import numpy as np
 
 from sentiment.files import sha256_of
-from sentiment.models.baseline import Baseline
 from sentiment.models.embedding import ElmoEmbedding
-from sentiment.records import ElmoRecord, Metrics, Part, Result
+from sentiment.records import ElmoRecord, Metrics, Part, Recommendation, Result
 from sentiment.run_dir import RunDir
 from sentiment.training.checkpoint import weights_sha256, write_checkpoint
 from sentiment.training.context import RunContext
 from sentiment.training.evaluation import attention_of, predict
 from sentiment.training.metrics import Probabilities, judge_overfit, measure
-from sentiment.training.preparing import TrainingData
+from sentiment.training.preparing import Baselines, TrainingData
 from sentiment.training.trainer import Trainer
 
 _ATTENTION_SAMPLES = 40
 
 
-def write_outcome(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: ElmoRecord | None) -> None:
+def write_outcome(run: RunContext, trainer: Trainer, baselines: Baselines, elmo: ElmoRecord | None) -> None:
     """Measure the best epoch's weights on all parts and write all files, `result.json` last.
 
     Args:
@@ -38,11 +37,12 @@ def write_outcome(run: RunContext, trainer: Trainer, baseline: Baseline, elmo: E
     scores: dict[Part, Probabilities] = {}
     for part, rows in data.measured_rows.items():
         scores[part] = predict(trainer.model, data.store, rows)
-    _write_predictions(run_dir, data, scores, baseline)
+    _write_predictions(run_dir, data, scores, baselines)
     _write_attention(run_dir, trainer)
     write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": trainer.early_stopping.best_epoch}, run_dir.write)
     write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
-    run_dir.write_result(_result(run, trainer, scores, baseline, elmo))
+    run_dir.write(run_dir.baseline_file, baselines.linear.model.write)
+    run_dir.write_result(_result(run, trainer, scores, baselines, elmo))
     trainer.checkpoints.delete_all()
 
 
@@ -50,19 +50,21 @@ def _result(
     run: RunContext,
     trainer: Trainer,
     scores: dict[Part, Probabilities],
-    baseline: Baseline,
+    baselines: Baselines,
     elmo: ElmoRecord | None,
 ) -> Result:
     training, data = run.config.training, trainer.data
     metrics: dict[Part, Metrics] = {}
-    baselines: dict[Part, Metrics] = {}
+    linear: dict[Part, Metrics] = {}
     combinations: dict[Part, Metrics] = {}
+    lexicon: dict[Part, Metrics] = {}
     for part, rows in data.measured_rows.items():
         labels = data.store.labels_of(rows)
-        linear = baseline.probabilities[rows].astype(np.float64)
+        probabilities = baselines.linear.probabilities[rows].astype(np.float64)
         metrics[part] = measure(labels, scores[part])
-        baselines[part] = measure(labels, linear)
-        combinations[part] = measure(labels, (scores[part] + linear) / 2)
+        linear[part] = measure(labels, probabilities)
+        combinations[part] = measure(labels, (scores[part] + probabilities) / 2)
+        lexicon[part] = measure(labels, baselines.lexicon[rows].astype(np.float64))
     embedding = trainer.model.embedding
     epochs = [row for row in trainer.log.rows if row["kind"] == "epoch"]
     return Result(
@@ -74,9 +76,11 @@ def _result(
         parameters=sum(parameter.numel() for parameter in trainer.model.trainable_parameters()),
         vocabulary_size=len(data.vocabulary),
         metrics=metrics,
-        baseline=baselines,
+        baseline=linear,
         combination=combinations,
-        baseline_settings=baseline.settings,
+        lexicon=lexicon,
+        recommended=recommend(metrics["validation"], linear["validation"], combinations["validation"]),
+        baseline_settings=baselines.linear.settings,
         overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, training.overfit_gap),
         elmo=elmo,
         mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
@@ -90,6 +94,12 @@ def _result(
     )
 
 
+def recommend(network: Metrics, baseline: Metrics, both: Metrics) -> Recommendation:
+    """What is most accurate on validation tweets; of equally accurate ones what has the lower loss."""
+    found: dict[Recommendation, Metrics] = {"network": network, "baseline": baseline, "both": both}
+    return max(found, key=lambda name: (found[name].accuracy, -found[name].loss))
+
+
 def _epochs_to_accuracy(epochs: list[dict[str, Any]], accuracies: tuple[float, ...]) -> dict[str, int | None]:
     """For each accuracy the first epoch that reached it on the validation part; None if none did."""
     return {
@@ -99,7 +109,7 @@ def _epochs_to_accuracy(epochs: list[dict[str, Any]], accuracies: tuple[float, .
 
 
 def _write_predictions(
-    run_dir: RunDir, data: TrainingData, scores: dict[Part, Probabilities], baseline: Baseline
+    run_dir: RunDir, data: TrainingData, scores: dict[Part, Probabilities], baselines: Baselines
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -112,7 +122,8 @@ def _write_predictions(
             "row": rows,
             "label": data.store.labels_of(rows),
             "score": np.concatenate([scores[part] for part in parts]).astype(np.float32),
-            "baseline": baseline.probabilities[rows],
+            "baseline": baselines.linear.probabilities[rows],
+            "lexicon": baselines.lexicon[rows],
         }
     )
     run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(table, file))

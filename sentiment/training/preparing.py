@@ -1,9 +1,10 @@
-"""What runs train on and are compared with: tweets and the linear baseline, prepared once for all runs on them."""
+"""What runs train on and are compared with: tweets and the baselines, prepared once for all runs on them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from sentiment.config import RunConfig
@@ -11,7 +12,8 @@ from sentiment.console import Console, Progress
 from sentiment.data.batches import Rows, TokenStore, TweetVectors
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.models.baseline import Baseline, linear_baseline
+from sentiment.models.baseline.baseline import Baseline, linear_baseline
+from sentiment.models.baseline.lexicon import corpus_lexicon
 from sentiment.records import PARTS, Part
 from sentiment.run_dir import Results
 from sentiment.training.stop import Stop, StoppedError, StopRequest
@@ -21,15 +23,26 @@ from sentiment.training.stop import Stop, StoppedError, StopRequest
 _MIN_TRAIN_SAMPLE = 10_000
 
 
-def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baseline]:
-    """The corpus of a run and its linear baseline; both come from their caches if they are there.
+@dataclass(frozen=True)
+class Baselines:
+    """What a run is compared with."""
+
+    linear: Baseline
+    lexicon: npt.NDArray[np.float32]
+    """(rows,) as VADER's lexicon sees them; NaN for training rows that are not measured."""
+
+
+def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
+    """The corpus of a run and its baselines; all come from their caches if they are there.
 
     Raises:
         SentimentError: the data cannot be used.
         StoppedError: `progress` raised it; an unfinished part is prepared again by the next call.
     """
     corpus = prepare_corpus(config.data, results, progress)
-    return corpus, linear_baseline(corpus, progress)
+    linear = linear_baseline(corpus, config.baseline, progress)
+    rows = np.concatenate([*measured_rows_of(corpus).values()])
+    return corpus, Baselines(linear, corpus_lexicon(corpus, rows, progress))
 
 
 def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
@@ -73,14 +86,22 @@ class TrainingData:
         return cls(corpus, vocabulary, store, {part: numbers for part, numbers in rows.items() if len(numbers)})
 
     @property
-    def train_sample(self) -> Rows:
-        """A fixed sample of the training rows, on which the same metrics are measured as on validation rows."""
-        train = self.rows["train"]
-        size = min(len(train), max(len(self.rows["validation"]), _MIN_TRAIN_SAMPLE))
-        sample: Rows = np.sort(np.random.default_rng(0).permutation(train)[:size])
-        return sample
+    def measured_rows(self) -> dict[Part, Rows]:
+        """The rows on which results are measured: the whole of each part, and a fixed sample of the training part."""
+        return _measured_rows(self.rows)
 
     @property
-    def measured_rows(self) -> dict[Part, Rows]:
-        """The rows on which results are measured: the whole of each part, and the sample of the training part."""
-        return self.rows | {"train": self.train_sample}
+    def train_sample(self) -> Rows:
+        """The sample of the training rows, on which the same metrics are measured as on validation rows."""
+        return self.measured_rows["train"]
+
+
+def measured_rows_of(corpus: Corpus) -> dict[Part, Rows]:
+    """The same of a corpus that no run has loaded."""
+    return _measured_rows({part: corpus.rows(part) for part in PARTS})
+
+
+def _measured_rows(rows: dict[Part, Rows]) -> dict[Part, Rows]:
+    train = rows["train"]
+    size = min(len(train), max(len(rows["validation"]), _MIN_TRAIN_SAMPLE))
+    return rows | {"train": np.sort(np.random.default_rng(0).permutation(train)[:size])}

@@ -1,26 +1,44 @@
-"""Accuracy with intervals on real Sentiment140 tweets, of each model and of the linear baseline on the same tweets.
+"""Accuracy with intervals on real tweets, of each model and of the baselines on the same tweets.
 
 Not part of `make bench`, since it trains for minutes: `make bench BENCH=accuracy`. Needs a folder with
-`sentiment140_sample.csv.gz` (the publishers' format) and `sentiment140_textonly.csv.gz` (label, text).
+`sentiment140_sample.csv.gz` (the publishers' format) and `sentiment140_textonly.csv.gz` (label, text). With --baselines
+no network is trained: the kinds of linear baselines and the lexicon are compared, on those tweets and, in five folds,
+on the rated tweets `vader`. Each kind chooses its penalty without the tweets that it is tested on. With --times 14 the
+new baseline is fitted to so many copies of the tweets, for time and memory at the size of all of Sentiment140.
 """
 
 import argparse
 import csv
 import gzip
+import resource
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pyarrow.parquet as pq
 from scipy.stats import binomtest
 
+from sentiment.config import BaselineConfig, RunConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.records import THRESHOLD
+from sentiment.console import silent
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.models.baseline.fitting import fit_linear_model
+from sentiment.models.baseline.lexicon import corpus_lexicon
+from sentiment.models.baseline.ngrams import TokenRows
+from sentiment.records import PARTS, THRESHOLD
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
+from sentiment.training.metrics import measure, paired_difference
 
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"
+
+KINDS: tuple[Literal["tfidf", "ngrams"], ...] = ("tfidf", "ngrams")
+FOLDS = 5
 
 MODELS = {
     "feed-forward": {"model.kind": "feed_forward", "model.pooling": "mean"},
@@ -70,12 +88,75 @@ def summary(run_dir: RunDir) -> str:
     )
 
 
+def baselines_on_test_tweets(config: RunConfig, results: Results) -> None:
+    """Both kinds of linear baselines and the lexicon on the test part, which no choice has seen."""
+    corpus = prepare_corpus(config.data, results)
+    rows = corpus.rows("test")
+    said: dict[str, np.ndarray] = {"lexicon": corpus_lexicon(corpus, rows)[rows]}
+    for kind in KINDS:
+        start = time.perf_counter()
+        model = fit_linear_model(corpus, BaselineConfig(kind=kind), silent)
+        seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        said[kind] = model.probabilities(TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(rows))
+        print(f"{kind}: {model.settings}, {len(corpus.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB")
+    print_comparison(np.asarray(corpus.labels)[rows], said)
+
+
+def baseline_of_copies(config: RunConfig, results: Results, times: int) -> None:
+    """Seconds and memory of the new baseline on copies of the tweets."""
+    corpus = prepare_corpus(config.data, results)
+    size = corpus.offsets[-1]
+    many = replace(
+        corpus,
+        token_ids=np.tile(corpus.token_ids, times),
+        offsets=np.concatenate([[0], *(corpus.offsets[1:] + copy * size for copy in range(times))]),
+        labels=np.tile(corpus.labels, times),
+        parts=np.tile(corpus.parts, times),
+    )
+    start = time.perf_counter()
+    fit_linear_model(many, BaselineConfig(), silent)
+    seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"ngrams: {len(many.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB", flush=True)
+
+
+def baselines_in_folds(config: RunConfig, results: Results) -> None:
+    """The same on all tweets of a small data set: of ten slices two are tested, one is for validation, seven train."""
+    corpus = prepare_corpus(config.data, results)
+    rows = np.arange(len(corpus.labels))
+    slices = np.random.default_rng(0).permutation(len(rows)) % (2 * FOLDS)
+    said: dict[str, np.ndarray] = {"lexicon": corpus_lexicon(corpus, rows)}
+    for kind in KINDS:
+        said[kind] = np.empty(len(rows))
+        for fold in range(FOLDS):
+            parts = np.where(slices // 2 == fold, PARTS.index("test"), PARTS.index("train"))
+            parts[slices == (2 * fold + 2) % (2 * FOLDS)] = PARTS.index("validation")
+            model = fit_linear_model(replace(corpus, parts=parts), BaselineConfig(kind=kind), silent)
+            tested = rows[slices // 2 == fold]
+            tweets = TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(tested)
+            said[kind][tested] = model.probabilities(tweets)
+    print_comparison(np.asarray(corpus.labels), said)
+
+
+def print_comparison(labels: np.ndarray, said: dict[str, np.ndarray]) -> None:
+    """The accuracy of each model, and by how much the new baseline exceeds the others."""
+    for name, probabilities in said.items():
+        scores = measure(labels, probabilities.astype(np.float64))
+        print(
+            f"  {name}: {scores.accuracy:.4f} ({scores.accuracy_low:.4f}-{scores.accuracy_high:.4f}), n = {scores.n:,}"
+        )
+    for other in [name for name in said if name != "ngrams"]:
+        gap = paired_difference(labels, said["ngrams"], said[other])
+        print(f"  ngrams - {other}: {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), p = {gap.p:.2g}", flush=True)
+
+
 def main() -> None:
     """Train every model with every seed and print its scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tweets", type=Path, default=REAL_TWEETS)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", default="", help="part of a model's name")
+    parser.add_argument("--baselines", action="store_true", help="compare the baselines, without any network")
+    parser.add_argument("--times", type=int, default=0, help="fit the new baseline to so many copies of the tweets")
     parser.add_argument("--results", type=Path, help="keep the runs here")
     options = parser.parse_args()
     if not options.tweets.is_dir():
@@ -87,6 +168,13 @@ def main() -> None:
         combine(options.tweets, source)
         settings = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
         data = {"data.source": str(source), "data.second_test": str(options.tweets / "sentiment140_test.csv")}
+        if options.times:
+            baseline_of_copies(resolve(settings, data, "sentiment140.yaml"), results, options.times)
+            return
+        if options.baselines:
+            baselines_on_test_tweets(resolve(settings, data, "sentiment140.yaml"), results)
+            baselines_in_folds(resolve({}, {"data.source": "vader"}, "the defaults"), results)
+            return
         for name in (name for name in MODELS if options.only in name):
             for seed in range(1, options.seeds + 1):
                 config = resolve(settings, {**MODELS[name], **data, "seed": seed}, "sentiment140.yaml")

@@ -6,7 +6,7 @@ from typing import Any
 from jobs.grids.requirements import unprepared
 from sentiment.config import RunConfig
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.models.baseline import linear_baseline
+from sentiment.models.baseline.baseline import linear_baseline
 from sentiment.run_dir import Results
 from tests.small_runs import small_config
 
@@ -21,5 +21,5 @@ def test_one_run_stands_for_tweets_that_lack_their_corpus_or_their_baseline(
     assert [config.data for config in unprepared([*plain, *cased], results)] == [plain[0].data, cased[0].data]
     corpus = prepare_corpus(plain[0].data, results)
     assert len(unprepared(plain, results)) == 1
-    linear_baseline(corpus)
+    linear_baseline(corpus, plain[0].baseline)
     assert [config.data for config in unprepared([*plain, *cased], results)] == [cased[0].data]

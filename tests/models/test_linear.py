@@ -1,34 +1,207 @@
-"""The linear baseline, of which there is one for each corpus."""
+"""The linear baseline, of which there is one of each kind for each corpus."""
 
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.special import expit
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 
-from sentiment.config import DataConfig
-from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.config import BaselineConfig, DataConfig
+from sentiment.console import silent
+from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.errors import RunDirError
+from sentiment.models.baseline import fitting
+from sentiment.models.baseline.baseline import has_baseline, linear_baseline
+from sentiment.models.baseline.linear_model import LinearModel
+from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, TokenRows
 from sentiment.run_dir import Results
+
+NGRAMS, TFIDF = BaselineConfig(kind="ngrams"), BaselineConfig(kind="tfidf")
 
 FIT = """
     import sys
     from pathlib import Path
+    from sentiment.config import BaselineConfig
     from sentiment.data.corpus.corpus import open_corpus
-    from sentiment.models.baseline import linear_baseline
+    from sentiment.models.baseline import fitting
+from sentiment.models.baseline.baseline import linear_baseline
 
     said = []
-    baseline = linear_baseline(open_corpus(Path(sys.argv[1])), lambda what, done, total: said.append(what))
-    print(baseline.probabilities.tobytes().hex(), said.count("fitting the linear baseline"))
+    corpus = open_corpus(Path(sys.argv[1]))
+    baseline = linear_baseline(corpus, BaselineConfig(), lambda what, done, total: said.append(what))
+    print(baseline.probabilities.tobytes().hex(), baseline.model.fingerprint, "fitting the linear baseline" in said)
 """
+
+
+def _prepare(tweets_file: Path, folder: Path) -> Corpus:
+    return prepare_corpus(DataConfig(source=str(tweets_file)), Results(folder))
+
+
+@pytest.fixture(scope="module")
+def corpus(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return _prepare(tweets_file, tmp_path_factory.mktemp("results"))
 
 
 @pytest.mark.slow
 def test_of_several_processes_one_fits_and_all_have_the_same_baseline(tweets_file: Path, tmp_path: Path) -> None:
-    corpus = prepare_corpus(DataConfig(source=str(tweets_file)), Results(tmp_path))
+    corpus = _prepare(tweets_file, tmp_path)
     command = [sys.executable, "-c", textwrap.dedent(FIT), str(corpus.path)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    baselines, fits = zip(*(process.communicate(timeout=60)[0].split() for process in processes), strict=True)
+    baselines, fingerprints, fits = zip(
+        *(process.communicate(timeout=60)[0].split() for process in processes), strict=True
+    )
     assert baselines[0] == baselines[1]
+    assert fingerprints[0] == fingerprints[1]
     assert len(baselines[0]) == 8 * len(corpus.labels)
-    assert sorted(fits) == ["0", "1"]
+    assert sorted(fits) == ["False", "True"]
+
+
+@pytest.mark.parametrize("config", [NGRAMS, TFIDF], ids=lambda config: config.kind)
+def test_the_same_tweets_give_the_same_bits(
+    corpus: Corpus, tweets_file: Path, tmp_path: Path, config: BaselineConfig
+) -> None:
+    first, again = linear_baseline(corpus, config), linear_baseline(_prepare(tweets_file, tmp_path), config)
+    assert first.settings == again.settings
+    np.testing.assert_array_equal(first.probabilities, again.probabilities)
+
+
+def test_each_kind_has_a_cache_of_its_own(tweets_file: Path, tmp_path: Path) -> None:
+    corpus = _prepare(tweets_file, tmp_path)
+    fitted = linear_baseline(corpus, TFIDF)
+    assert has_baseline(corpus, TFIDF)
+    assert not has_baseline(corpus, NGRAMS)
+    assert fitted.settings["kind"] == "tfidf"
+    assert linear_baseline(corpus, NGRAMS).settings["kind"] == "ngrams"
+
+
+def test_a_damaged_cache_is_fitted_again(tweets_file: Path, tmp_path: Path) -> None:
+    corpus = _prepare(tweets_file, tmp_path)
+    before = linear_baseline(corpus, TFIDF)
+    for file in corpus.path.glob("baseline-*.np?"):
+        file.write_bytes(file.read_bytes()[:-1] + b"\7")
+    np.testing.assert_array_equal(linear_baseline(corpus, TFIDF).probabilities, before.probabilities)
+
+
+def test_tfidf_is_scikit_learns(corpus: Corpus) -> None:
+    """Hashed n-grams are the same features as words, and the arithmetic is that of the library."""
+    baseline = linear_baseline(corpus, TFIDF)
+    train = corpus.rows("train")
+    vectorizer = TfidfVectorizer(
+        tokenizer=corpus.tokens,
+        preprocessor=int,
+        token_pattern=None,
+        lowercase=False,
+        ngram_range=(1, 2),
+        min_df=2,
+        sublinear_tf=True,
+        dtype=np.float32,
+    )
+    features = vectorizer.fit_transform(train)
+    assert baseline.settings["features"] == features.shape[1]
+    model = LogisticRegression(C=baseline.settings["C"], max_iter=1000, solver="liblinear", random_state=0)
+    model.fit(features, corpus.labels[train])
+    everything = vectorizer.transform(np.arange(len(corpus.labels)))
+    np.testing.assert_allclose(baseline.probabilities, model.predict_proba(everything)[:, 1], atol=1e-3)
+
+
+def test_ngrams_are_those_of_scikit_learn() -> None:
+    tweets = [["so", "happy", ":)"], ["ñandú", "so", "so", "so"], ["x"], []]
+    rows = TokenRows.of_tweets(tweets)
+    counter = NGramCounter(rows.types, NGramOrders(words=(1, 2), characters=(2, 5)))
+    counts = counter.counts(rows, counter.frequent(rows, 1, 1 << 20))
+    words = CountVectorizer(analyzer=lambda tweet: [*tweet, *(f"{a} {b}" for a, b in pairwise(tweet))])
+    characters = CountVectorizer(
+        analyzer=lambda tweet: [
+            f" {token} "[first : first + length]
+            for token in tweet
+            for length in range(2, 6)
+            for first in range(len(token) + 3 - length)
+        ]
+    )
+    expected = np.hstack([words.fit_transform(tweets).toarray(), characters.fit_transform(tweets).toarray()])
+    assert sorted(map(tuple, counts.toarray().T)) == sorted(map(tuple, expected.T))
+
+
+def test_only_the_most_frequent_ngrams_are_kept() -> None:
+    rows = TokenRows.of_tweets([["a", "b", "a"], ["a", "c", "b"]])
+    counter = NGramCounter(rows.types, NGramOrders(words=(1, 1)))
+    (most,) = (counter.frequent(rows, 1, 1),)
+    assert counter.counts(rows, most).toarray().tolist() == [[2], [1]]
+    assert len(counter.frequent(rows, 2, 9)) == 2
+
+
+def test_naive_bayes_beside_the_plain_feature_is_a_fit_of_both(corpus: Corpus) -> None:
+    """One weight of sqrt(1 + r^2) x is what two weights of x and r x come to."""
+    rng = np.random.default_rng(0)
+    x, ratio, labels = rng.normal(size=(200, 3)), np.array([0.5, -2.0, 0.1]), rng.integers(0, 2, 200)
+    options = {"C": 0.1, "tol": 1e-10, "max_iter": 10_000}
+    both = LogisticRegression(**options).fit(np.hstack([x, x * ratio]), labels)
+    one = LogisticRegression(**options).fit(x * np.sqrt(1 + ratio**2), labels)
+    np.testing.assert_allclose(
+        both.decision_function(np.hstack([x, x * ratio])), one.decision_function(x * np.sqrt(1 + ratio**2)), atol=1e-5
+    )
+
+
+def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus, tmp_path: Path) -> None:
+    baseline = linear_baseline(corpus, NGRAMS)
+    path = tmp_path / "model.safetensors"
+    with open(path, "wb") as file:
+        baseline.model.write(file)
+    model = LinearModel.read(path)
+    assert model.fingerprint == baseline.model.fingerprint
+    tweets = [corpus.tokens(row) for row in range(50)]
+    alone = [model.probabilities(TokenRows.of_tweets([tweet]))[0] for tweet in tweets]
+    np.testing.assert_array_equal(model.probabilities(TokenRows.of_tweets(tweets)), alone)
+    np.testing.assert_array_equal(np.float32(alone), baseline.probabilities[:50])
+    assert model.probabilities(TokenRows.of_tweets([[], ["\N{SNOWMAN}"]])).tolist() == [expit(model.intercept)] * 2
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda _: b"nonsense", lambda _: b""])
+def test_a_damaged_model_is_refused(corpus: Corpus, tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "model.safetensors"
+    with open(path, "wb") as file:
+        linear_baseline(corpus, TFIDF).model.write(file)
+    assert callable(damage)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RunDirError, match=r"model\.safetensors: holds no linear baseline"):
+        LinearModel.read(path)
+    path.write_bytes(b"")
+    with pytest.raises(RunDirError):
+        LinearModel.read(tmp_path / "nowhere")
+
+
+def test_penalty_is_chosen_on_training_tweets_where_there_are_few(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fitting.fit_linear_model(corpus, NGRAMS, silent).settings["C_chosen_by"] == "cross-validation"
+    assert fitting.fit_linear_model(corpus, TFIDF, silent).settings["C_chosen_by"] == "validation"
+    monkeypatch.setattr(fitting, "_FEW", 10)
+    assert fitting.fit_linear_model(corpus, NGRAMS, silent).settings["C_chosen_by"] == "validation"
+    monkeypatch.setattr(fitting, "_LARGE", 10)
+    assert fitting.fit_linear_model(corpus, NGRAMS, silent).settings["C_chosen_by"] == "fixed"
+
+
+def test_labels_outside_of_the_training_part_play_no_role_where_there_are_few(corpus: Corpus) -> None:
+    other = np.where(corpus.parts == 0, corpus.labels, 1 - corpus.labels).astype(np.int8)
+    before, after = (
+        fitting.fit_linear_model(one, NGRAMS, silent).fingerprint for one in (corpus, replace(corpus, labels=other))
+    )
+    assert before == after
+
+
+def test_a_handful_of_tweets_has_a_baseline(corpus: Corpus) -> None:
+    """With one tweet of a label there is nothing to cross-validate."""
+    train = corpus.rows("train")
+    positive, negative = (train[corpus.labels[train] == label] for label in (1, 0))
+    parts = np.full(len(corpus.parts), 2, np.int8)
+    parts[[*positive[:3], negative[0]]] = 0
+    model = fitting.fit_linear_model(replace(corpus, parts=parts), NGRAMS, silent)
+    assert model.settings["C"] == 1.0
+    assert np.isfinite(model.weights).all()

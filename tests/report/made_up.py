@@ -93,7 +93,9 @@ class Study:
         baseline = {part: measure(labels, linear) for part, (labels, _, linear) in scores.items()}
         both = {part: measure(labels, (model + linear) / 2) for part, (labels, model, linear) in scores.items()}
         baseline["train"], both["train"] = (_better(one["validation"], 0.02) for one in (baseline, both))
-        for one in (baseline, both):
+        lexicon = {part: measure(labels, linear**2) for part, (labels, _, linear) in scores.items()}
+        lexicon["train"] = lexicon["validation"]
+        for one in (baseline, both, lexicon):
             one["train"] = one["train"].model_copy(update={"n": train.n})
         run_dir.write_result(
             Result(
@@ -107,7 +109,9 @@ class Study:
                 metrics=metrics | {"train": train},
                 baseline=baseline,
                 combination=both,
-                baseline_settings={"C": 1.0},
+                lexicon=lexicon,
+                recommended="network",
+                baseline_settings={"kind": "ngrams", "C": 1.0, "character_ngrams": [2, 5]},
                 overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy, 0.05),
                 elmo=_elmo(config),
                 mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,

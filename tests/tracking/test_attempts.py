@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.models.baseline import linear_baseline
+from sentiment.console import silent
 from sentiment.run_dir import Results, RunDir
+from sentiment.training.preparing import prepare_data
 from tests.small_runs import limited_file_size
 from tests.tracking.conftest import MakeRun
 from tests.tracking.replayed_run import ReplayedRun
@@ -92,10 +92,11 @@ def test_attempt_after_one_that_was_killed_at_once_copies_all_rows(replayed: Rep
 
 
 def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(run: MakeRun, server: StubServer) -> None:
-    unlucky = run(training__log_every=1)
+    unlucky = run(training__log_every=1, baseline__kind="tfidf")  # whose file is small
     unlucky.run_dir.create(unlucky.config)
-    linear_baseline(prepare_corpus(unlucky.config.data, unlucky.results))  # which need more room than the limit leaves
-    with limited_file_size(15_000):
+    # Which need more room than the limit leaves.
+    prepare_data(unlucky.config, unlucky.results, silent)
+    with limited_file_size(18_000):
         unlucky.complete()
     assert len(unlucky.told) == 1
     assert unlucky.offline_rows == []

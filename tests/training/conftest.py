@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from sentiment.config_file import load_config
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.models.baseline import linear_baseline
+from sentiment.models.baseline.baseline import linear_baseline
 from sentiment.run_dir import Results
 from tests.small_runs import SMALL_RUN
 from tests.training.processes import RunFile
@@ -28,6 +28,6 @@ def run_file(tweets_file: Path, shared_results: Results, tmp_path_factory: pytes
         YAML(typ="safe").dump(values, file)
     config = load_config(path)
     corpus = prepare_corpus(config.data, shared_results)
-    linear_baseline(corpus)
+    linear_baseline(corpus, config.baseline)
     steps_per_epoch = math.ceil(len(corpus.rows("train")) / config.training.batch_size)
     return RunFile(path, config.run_id, shared_results, steps_per_epoch)

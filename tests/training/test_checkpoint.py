@@ -11,8 +11,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sentiment.console import silent
 from sentiment.errors import CheckpointError
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, write_checkpoint
+from sentiment.training.preparing import prepare_data
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, digest_of, invented_tweets, write_tweets
 
@@ -212,6 +214,7 @@ def test_metric_log_is_made_good_from_the_checkpoint(experiment: MakeExperiment,
 def test_checkpoint_of_other_data_is_refused(experiment: MakeExperiment, tmp_path: Path) -> None:
     tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=1))
     run = experiment(data__source=str(tweets))
+    prepare_data(run.config, run.results, silent)
     assert run.attempt(StopWhen(lambda asked: asked == 5)) is not None
     write_tweets(tweets, invented_tweets(400, seed=2))
     with pytest.raises(CheckpointError, match=r"the data of this run has changed .*move .* away to train anew"):

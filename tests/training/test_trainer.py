@@ -101,7 +101,7 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     assert result.weights_sha256 == digest.best
     assert result.metrics_sha256 == digest.metrics
     table = pd.read_parquet(run.run_dir.predictions_file)
-    assert list(table.columns) == ["part", "row", "label", "score", "baseline"]
+    assert list(table.columns) == ["part", "row", "label", "score", "baseline", "lexicon"]
     test = table[table.part == "test"]
     assert len(test) == result.metrics["test"].n
     assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)

@@ -1,0 +1,130 @@
+"""The linear baseline as a model: from a tweet's n-grams to a probability, and from a file and back."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.errors import RunDirError
+from sentiment.files import fingerprint, read_named
+from sentiment.models.baseline.ngrams import Keys, NGramCounter, NGramOrders, TokenRows, first_of_characters
+
+Numbers = npt.NDArray[np.float32]
+
+_FORMAT = "linear baseline, 1"
+_MOST_BYTES = 1_000_000_000
+_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Features:
+    """The n-grams that a model knows, and how much the mere rarity of each weighs."""
+
+    orders: NGramOrders
+    keys: Keys  # (features,), sorted
+    idf: Numbers  # (features,)
+
+    def of(self, counter: NGramCounter, rows: TokenRows) -> Any:
+        """TF-IDF of tweets with logarithmic counts, see `tfidf`: sparse float32, (rows, features)."""
+        return tfidf(counter.counts(rows, self.keys), self.idf, first_of_characters(self.keys))
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Logistic regression on the n-grams of a tweet."""
+
+    features: Features
+    weights: Numbers  # (features,)
+    intercept: float
+    settings: dict[str, Any]
+    """How it was made, for the record: its kind, penalty, n-grams and so on."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides its predictions."""
+        arrays = (self.features.keys, self.features.idf, self.weights)
+        return fingerprint([self._orders(), self.intercept, *(array.tobytes().hex() for array in arrays)])
+
+    def probabilities(self, rows: TokenRows) -> npt.NDArray[np.float64]:
+        """Probability of positive sentiment of each tweet, whatever the tweets around it. Shape (rows,)."""
+        return self.judge(rows)[0]
+
+    def judge(self, rows: TokenRows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """The same, and whether the model knows any n-gram of each tweet."""
+        from scipy.special import expit
+
+        counter = NGramCounter(rows.types, self.features.orders)
+        logits, known = [np.empty(0)], [np.empty(0, bool)]
+        size = len(rows.offsets) - 1
+        for first in range(0, size, _ROWS):
+            block = rows.take(np.arange(first, min(first + _ROWS, size)))
+            values = self.features.of(counter, block)
+            logits.append(values @ self.weights.astype(np.float64) + self.intercept)
+            known.append(np.diff(values.indptr) > 0)
+        return expit(np.concatenate(logits)), np.concatenate(known)
+
+    def write(self, file: BinaryIO) -> None:
+        """Write it in the format of safetensors: plain numbers, and the settings as JSON in the header."""
+        from safetensors.numpy import save
+
+        header = {"format": _FORMAT, "orders": self._orders(), "intercept": self.intercept, "settings": self.settings}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "keys": self.features.keys,
+            "idf": self.features.idf,
+            "weights": self.weights,
+        }
+        file.write(save(arrays, {"model": json.dumps(header, sort_keys=True), "fingerprint": self.fingerprint}))
+
+    @classmethod
+    def read(cls, path: Path) -> "LinearModel":
+        """The model in a file.
+
+        Raises:
+            RunDirError: it is missing, cannot be read, or is no such model.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            content = read_named(path, _MOST_BYTES)
+            arrays = load(content)
+            length = int.from_bytes(content[:8], "little")  # of the header, which holds what is no array
+            metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+            header = json.loads(metadata["model"])
+            words, characters = header["orders"]["words"], header["orders"]["characters"]
+            orders = NGramOrders((words[0], words[1]), (characters[0], characters[1]) if characters else None)
+            features = Features(orders, arrays["keys"], arrays["idf"])
+            model = cls(features, arrays["weights"], float(header["intercept"]), header["settings"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunDirError(f"{path}: holds no linear baseline: {error}") from None
+        if header.get("format") != _FORMAT or model.fingerprint != metadata.get("fingerprint"):
+            raise RunDirError(f"{path}: is damaged, or of another version: its fingerprint is not that of its content")
+        return model
+
+    def _orders(self) -> dict[str, Any]:
+        orders = self.features.orders
+        return {"words": list(orders.words), "characters": list(orders.characters) if orders.characters else None}
+
+
+def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
+    """Turn counts of n-grams into 1 + log(count), times their rarity, over the length of the tweet's vector.
+
+    The n-grams of words make one vector and those of characters another, as the many characters would drown the words.
+    Nothing depends on where in the matrix a number stands, as it may with NumPy's faster sums and logarithms.
+
+    Args:
+        words: the number of columns that are n-grams of words, which come first.
+    """
+    for first in range(0, counts.shape[0], _ROWS):  # a block at a time, since numbers of 64 bits need much room
+        ends = counts.indptr[first : first + _ROWS + 1]
+        block = slice(ends[0], ends[-1])
+        numbers, columns = counts.data[block].astype(np.int64), counts.indices[block]
+        logarithms = 1 + np.log(np.arange(1, numbers.max(initial=1) + 1))
+        values = logarithms[numbers - 1] * idf[columns]
+        vectors = 2 * np.repeat(np.arange(len(ends) - 1), np.diff(ends)) + (columns >= words)
+        lengths = np.sqrt(np.bincount(vectors, values**2))
+        counts.data[block] = values / lengths[vectors]
+    return counts

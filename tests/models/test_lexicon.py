@@ -1,0 +1,51 @@
+"""VADER's lexicon beside the baselines: on the scale of probabilities, computed once for each corpus."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+from sentiment.config import DataConfig
+from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.errors import DataError
+from sentiment.models.baseline import lexicon
+from sentiment.models.baseline.lexicon import corpus_lexicon, lexicon_scores
+from sentiment.run_dir import TWEETS_FILE, Results
+
+
+@pytest.fixture
+def corpus(tweets_file: Path, tmp_path: Path) -> Corpus:
+    return prepare_corpus(DataConfig(source=str(tweets_file)), Results(tmp_path))
+
+
+def test_scores_are_compound_scores_with_their_zero_at_the_threshold() -> None:
+    texts = ["I LOVE it!!! :)", "not happy", "a bus", ""]
+    compound = [SentimentIntensityAnalyzer().polarity_scores(text)["compound"] for text in texts]
+    assert lexicon_scores(texts) * 2 - 1 == pytest.approx(compound)
+    assert [score >= 0.5 for score in lexicon_scores(texts)] == [True, False, True, True]
+
+
+def test_only_rows_that_are_asked_for_are_rated_and_each_once(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = corpus.rows("test")
+    scores = corpus_lexicon(corpus, rows)
+    assert np.flatnonzero(~np.isnan(scores)).tolist() == rows.tolist()
+    rated: list[str] = []
+    monkeypatch.setattr(lexicon, "lexicon_scores", lambda texts: [rated.append(text) or 0.25 for text in texts])
+    np.testing.assert_array_equal(corpus_lexicon(corpus, rows), scores)
+    assert rated == []
+    more = corpus_lexicon(corpus, np.arange(len(corpus.labels)))
+    assert len(rated) == len(corpus.labels) - len(rows)
+    np.testing.assert_array_equal(more[rows], scores[rows])
+
+
+def test_a_damaged_cache_is_made_anew_and_missing_tweets_are_named(corpus: Corpus) -> None:
+    rows = corpus.rows("test")
+    scores = corpus_lexicon(corpus, rows)
+    (cache,) = corpus.path.glob("lexicon-*.npy")
+    cache.write_bytes(b"nonsense")
+    np.testing.assert_array_equal(corpus_lexicon(corpus, rows), scores)
+    cache.unlink()
+    (corpus.path / TWEETS_FILE).unlink()
+    with pytest.raises(DataError, match=r"tweets\.parquet: cannot be read"):
+        corpus_lexicon(corpus, rows)

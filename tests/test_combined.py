@@ -1,0 +1,272 @@
+"""What of a run predicts: its network, its baseline, the mean of both, the mean over seeds; and by what names."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from report.analysis.findings import analyse
+from report.read.load import load_study
+from report.sections.leaderboard import leaderboard
+from sentiment.inference.combined import BaselinePredictor, MeanPredictor, load_model, seeds_of
+from sentiment.inference.predictor import load_predictor
+from sentiment.records import Metrics, Result
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.outcome import recommend
+from tests.conftest import MakeExperiment
+from tests.small_runs import Experiment, invented_tweets, small_config, write_tweets
+from tests.test_command_line import invoke, refused
+
+TEXTS = [text for _, text in invented_tweets(40, seed=8)]
+
+
+@pytest.fixture(scope="module")
+def seeds(tweets_file: Path, shared_results: Results, tmp_path_factory: pytest.TempPathFactory) -> list[RunDir]:
+    """Three completed seeds of a configuration in one folder, beside a run of another one."""
+    results = Results(tmp_path_factory.mktemp("seeds"))
+    (results.root / "data").symlink_to(shared_results.root / "data")
+    configs = [small_config(tweets_file, seed=seed, training__epochs=1) for seed in (1, 2, 3)]
+    configs.append(small_config(tweets_file, training__epochs=1, model__hidden_size=5))
+    runs = [Experiment(config, results, results.run_dir(config.run_id, "grid")) for config in configs]
+    for run in runs:
+        run.complete()
+    return [run.run_dir for run in runs]
+
+
+def _result(run_dir: RunDir) -> Result:
+    result = run_dir.read_result()
+    assert result is not None
+    return result
+
+
+def _as_of_an_earlier_version(run_dir: RunDir) -> None:
+    """Such a result has no lexicon and recommends nothing, and no baseline was saved."""
+    values = _result(run_dir).model_dump(mode="json")
+    del values["lexicon"], values["recommended"], values["files_sha256"]["baseline.safetensors"]
+    run_dir.result_file.write_text(json.dumps(values))
+    run_dir.baseline_file.unlink()
+
+
+def test_the_mean_is_the_mean_of_its_members(seeds: list[RunDir]) -> None:
+    of = {choice: load_model(seeds[0], choice).read(TEXTS).probabilities for choice in ("network", "baseline", "both")}
+    np.testing.assert_allclose(of["both"], (of["network"] + of["baseline"]) / 2)
+    networks = [load_predictor(seed).read(TEXTS).probabilities for seed in seeds[:3]]
+    np.testing.assert_allclose(load_model(seeds[1], "seeds").read(TEXTS).probabilities, np.mean(networks, axis=0))
+
+
+def test_seeds_are_those_of_the_same_configuration(seeds: list[RunDir]) -> None:
+    assert {one.path.name for one in seeds_of(seeds[1])} == {one.path.name for one in seeds[:3]}
+    assert "no other seed of its configuration is completed" in refused(
+        2, "predict", seeds[3].path, "lovely", "--with", "seeds"
+    )
+
+
+def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -> None:
+    run = experiment(training__epochs=1)
+    run.complete()
+    values = _result(run.run_dir).model_dump(mode="json")
+    for recommended, kind in (("baseline", BaselinePredictor), ("both", MeanPredictor)):
+        run.run_dir.result_file.write_text(json.dumps(values | {"recommended": recommended}))
+        assert isinstance(load_model(run.run_dir), kind)
+    assert "by the mean of both (the most accurate on validation" in invoke("predict", run.run_dir.path, "x").output
+
+
+def test_what_is_most_accurate_on_validation_tweets_is_recommended() -> None:
+    def metrics(accuracy: float, loss: float) -> Metrics:
+        share = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "accuracy_low": 0.1, "accuracy_high": 0.9}
+        return Metrics(n=10, loss=loss, accuracy=accuracy, **share)
+
+    assert recommend(metrics(0.7, 0.5), metrics(0.8, 0.9), metrics(0.6, 0.1)) == "baseline"
+    assert recommend(metrics(0.8, 0.5), metrics(0.8, 0.6), metrics(0.8, 0.4)) == "both"
+    assert recommend(metrics(0.8, 0.4), metrics(0.8, 0.4), metrics(0.8, 0.4)) == "network"
+
+
+def test_a_run_of_an_earlier_version_is_evaluated_and_predicts_by_its_network(
+    experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    run = experiment(training__epochs=1)
+    run.complete()
+    _as_of_an_earlier_version(run.run_dir)
+    done = invoke("predict", run.run_dir.path, "lovely")
+    assert done.exit_code == 0, done.output
+    assert "by the network" in done.output
+    assert invoke("evaluate", run.run_dir.path).exit_code == 0
+    table = write_tweets(tmp_path / "t.csv", invented_tweets(50, seed=3))
+    done = invoke("evaluate", run.run_dir.path, "--data", table, "--results", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "linear baseline" not in done.output
+    assert "earlier version, which saved no baseline" in refused(2, "predict", run.run_dir.path, "x", "--with", "both")
+
+
+def test_a_baseline_that_is_not_the_results_is_refused(experiment: MakeExperiment) -> None:
+    run = experiment(training__epochs=1)
+    run.complete()
+    file = run.run_dir.baseline_file
+    file.write_bytes(file.read_bytes()[:-1] + b"\7")
+    assert "is not the file that belongs to this result" in refused(
+        1, "predict", run.run_dir.path, "x", "--with", "baseline"
+    )
+    file.unlink()
+    assert "baseline.safetensors: cannot be read" in refused(1, "predict", run.run_dir.path, "x", "--with", "both")
+
+
+@pytest.mark.parametrize("choice", ["network", "baseline", "both", "seeds"])
+def test_evaluation_compares_the_chosen_model_with_the_others(seeds: list[RunDir], tmp_path: Path, choice: str) -> None:
+    table = write_tweets(tmp_path / "t.csv", invented_tweets(200, seed=3))
+    options = ("--with", choice, "--json", tmp_path / "scores.json")
+    for data in ((), ("--data", table, "--results", tmp_path)):
+        done = invoke("evaluate", seeds[0].path, *options, *data)
+        assert done.exit_code == 0, done.output
+        scores = json.loads((tmp_path / "scores.json").read_text())
+        name = {"baseline": "linear baseline", "both": "mean of both", "seeds": "mean of 3 seeds"}.get(choice, choice)
+        assert scores["chosen"] == name
+        assert re.search(rf"^{name} less the others, on \d+ tweets: .* exact McNemar", done.output, re.MULTILINE)
+        others = {line.strip().split("  ")[0] for line in done.output.splitlines() if "p = " in line}
+        assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
+        own = scores["models"][name]
+        assert (own["test"]["n"] if not data else own["n"]) == (200 if data else _result(seeds[0]).metrics["test"].n)
+
+
+def test_unknown_model_is_refused(trained: RunDir) -> None:
+    assert "--with floor: valid are network, baseline, both, seeds" in refused(
+        2, "predict", trained.path, "x", "--with", "floor"
+    )
+
+
+def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperiment, tmp_path: Path) -> None:
+    table = tmp_path / "moods.csv"
+    with open(table, "w", encoding="utf-8", newline="") as file:
+        rows = [("happy" if label else "sad", text) for label, text in invented_tweets(400, seed=2)]
+        csv.writer(file).writerows([("label", "text"), *rows])
+    changes = {"data__labels__positive": "happy", "data__labels__negative": ["0", "sad"], "data__source": str(table)}
+    run = experiment(training__epochs=2, **changes)
+    run.complete()
+    done = invoke("predict", run.run_dir.path, "so lovely and great", "awful and sad")
+    assert [line.split()[0] for line in done.output.splitlines()[2:]] == ["happy", "sad"]
+    out = tmp_path / "out.csv"
+    assert invoke("predict", run.run_dir.path, "--file", table, "--out", out).exit_code == 0
+    with open(out, encoding="utf-8", newline="") as file:
+        assert {row[-2] for row in list(csv.reader(file))[1:]} == {"happy", "sad"}
+    assert invoke("evaluate", run.run_dir.path, "--data", table, "--results", tmp_path).exit_code == 0
+
+
+def test_text_without_usable_words_is_answered_so(trained: RunDir) -> None:
+    done = invoke("predict", trained.path, "   ", "\N{SNOWMAN}", "lovely", "--with", "both")
+    nothing, unknown, known = done.output.splitlines()[2:]
+    assert nothing.endswith("(no usable words)")
+    assert unknown.endswith("(no usable words)")
+    assert "usable" not in known
+
+
+def test_a_model_that_says_the_same_of_all_tweets_is_named(trained: RunDir, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("label,text\n" + "1,so lovely and great\n" * 5)
+    done = invoke("evaluate", trained.path, "--data", table, "--results", tmp_path, "--with", "baseline")
+    assert "warning: the linear baseline says 'positive' of all 5 tweets" in done.output
+
+
+def test_few_validation_tweets_are_warned_of(trained: RunDir) -> None:
+    assert _result(trained).metrics["validation"].n < 100
+    assert "validation tweets are too few to choose" in invoke("evaluate", trained.path).output
+
+
+@pytest.fixture(scope="module")
+def combination(seeds: list[RunDir]) -> RunDir:
+    done = invoke("combine", *(run.path for run in (*seeds[:2], seeds[3])))
+    assert done.exit_code == 0, done.output
+    (path,) = (seeds[0].results.runs / "single").glob("mean_of_3-*")
+    assert f"run directory  {path}" in done.output
+    assert "network less the others" in done.output
+    return RunDir(path)
+
+
+def test_a_combination_predicts_the_mean_and_is_evaluated(
+    combination: RunDir, seeds: list[RunDir], tmp_path: Path
+) -> None:
+    networks = [load_predictor(run).read(TEXTS).probabilities for run in (*seeds[:2], seeds[3])]
+    np.testing.assert_allclose(load_model(combination, "network").read(TEXTS).probabilities, np.mean(networks, axis=0))
+    assert invoke("evaluate", combination.path).exit_code == 0
+    assert invoke("predict", combination.path, "lovely").exit_code == 0
+    result = _result(combination)
+    parameters = [_result(run).parameters for run in (*seeds[:2], seeds[3])]
+    assert result.parameters == sum(parameters)
+    table = pq.read_table(combination.predictions_file)
+    test = table.filter(pc.equal(table["part"].cast("string"), "test"))
+    right = (test["score"].to_numpy() >= 0.5) == (test["label"].to_numpy() == 1)
+    assert result.metrics["test"].accuracy == pytest.approx(right.mean())
+
+
+def test_a_combination_stands_in_the_report_with_its_test(combination: RunDir) -> None:
+    findings = analyse(load_study(combination.results, []))
+    (dataset,) = findings.datasets
+    assert combination.path.name in dataset.comparisons
+    assert findings.problems == []
+    page = leaderboard(findings)
+    assert "mean of 3 runs, the first BiLSTM 6" in str(page)
+
+
+def test_combining_again_changes_nothing_and_training_a_combination_is_refused(
+    combination: RunDir, seeds: list[RunDir]
+) -> None:
+    before = combination.result_file.stat().st_mtime_ns
+    done = invoke("combine", *(run.path for run in (*seeds[:2], seeds[3])))
+    assert "is completed already" in done.output
+    assert combination.result_file.stat().st_mtime_ns == before
+    assert "combination: is not trained" in refused(
+        2, "train", combination.config_file, "--results", combination.results.root
+    )
+
+
+def test_what_cannot_be_combined_is_refused(
+    combination: RunDir, seeds: list[RunDir], experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    assert "two runs or more" in refused(2, "combine", seeds[0].path, seeds[0].path)
+    assert "is a combination itself" in refused(2, "combine", seeds[0].path, combination.path)
+    unfinished = experiment()
+    unfinished.run_dir.create(unfinished.config)
+    assert "is not completed yet" in refused(2, "combine", seeds[0].path, unfinished.run_dir.path)
+    table = write_tweets(tmp_path / "t.csv", invented_tweets(300, seed=3))
+    other = experiment(training__epochs=1, data__source=str(table))
+    other.complete()
+    assert "was trained on other tweets" in refused(2, "combine", seeds[0].path, other.run_dir.path)
+
+
+def test_a_combination_notices_that_a_member_was_trained_anew(combination: RunDir, seeds: list[RunDir]) -> None:
+    file = seeds[3].result_file
+    before = file.read_text()
+    file.write_text(before.replace(_result(seeds[3]).weights_sha256, "0" * 64))
+    assert "was combined of other runs than its members are now" in refused(
+        1, "predict", combination.path, "x", "--with", "network"
+    )
+    file.unlink()
+    assert "is not completed" in refused(1, "predict", combination.path, "x", "--with", "network")
+    file.write_text(before)
+
+
+def test_a_completed_run_keeps_the_baseline_that_it_was_compared_with(experiment: MakeExperiment) -> None:
+    run = experiment(training__epochs=1, baseline__kind="tfidf")
+    run.complete()
+    before = run.run_dir.result_file.read_bytes()
+    assert _result(run.run_dir).baseline_settings["kind"] == "tfidf"
+    other = Experiment(small_config(Path(run.config.data.source), training__epochs=1), run.results, run.run_dir)
+    assert other.config.run_id == run.config.run_id
+    assert other.attempt() is None
+    assert other.said[-1].startswith("was compared with the linear baseline 'tfidf', not 'ngrams'")
+    assert run.run_dir.result_file.read_bytes() == before
+
+
+def test_a_trained_model_that_says_the_same_of_all_validation_tweets_is_named(experiment: MakeExperiment) -> None:
+    run = experiment(training__epochs=1, training__learning_rate=1e-6)
+    run.complete()
+    table = pq.read_table(run.run_dir.predictions_file)
+    assert len({score >= 0.5 for score in table["score"].to_pylist()}) == 1
+    word = re.search(
+        r"warning: the network says '(\w+)' of all \d+ validation tweets", invoke("evaluate", run.run_dir.path).output
+    )
+    assert word is not None
+    assert word[1] in ("negative", "positive")

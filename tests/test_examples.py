@@ -1,0 +1,42 @@
+"""The sentences in README and in what `train` prints are predicted rightly by the model that `make run` trains."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sentiment.config_file import load_config
+from sentiment.inference.combined import Choice, load_model
+from sentiment.run_dir import Results, RunDir
+from sentiment.terminal import EXAMPLE
+from sentiment.training.context import RunContext
+from sentiment.training.experiment import run_experiment
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHOWN = re.findall(r"^(positive|negative) +[\d.]+ %  (.+)$", README, re.MULTILINE)
+
+
+def test_each_sentence_that_readme_has_predicted_is_shown_with_its_label() -> None:
+    (command,) = re.findall(r'^python -m sentiment predict RUN_DIR (".*")$', README, re.MULTILINE)
+    assert [tweet for _, tweet in SHOWN] == re.findall(r'"(.*?)"', command)
+    assert EXAMPLE in dict(map(reversed, SHOWN))
+    assert README.count(f'predict results/runs/single/bilstm64-mean_max-s1-a61ddac4 "{EXAMPLE}"') == 1
+
+
+@pytest.fixture(scope="module")
+def run_of_make(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    results = Results(tmp_path_factory.mktemp("results"))
+    config = load_config(ROOT / "configs" / "runs" / "rnn.yaml")
+    run_dir = results.run_dir(config.run_id)
+    assert run_experiment(RunContext(config, results, run_dir)) is None
+    return run_dir
+
+
+@pytest.mark.slow
+@pytest.mark.index
+@pytest.mark.parametrize("choice", [None, "network", "baseline", "both"])
+def test_examples_are_predicted_rightly_by_what_make_run_trains(run_of_make: RunDir, choice: Choice | None) -> None:
+    model = load_model(run_of_make, choice)
+    said = {tweet: model.predict(tweet).probability >= 0.5 for _, tweet in SHOWN}
+    assert said == {tweet: label == "positive" for label, tweet in SHOWN}
