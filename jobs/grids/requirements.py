@@ -13,14 +13,16 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
 
     Nothing is fetched here: compute nodes often have no network, so everything has to be there before a job starts.
     """
-    sources, files, models = set(), set(), set()
+    sources: set[str] = set()
+    files: set[tuple[str, str]] = set()
+    models: set[str] = set()
     for config in configs:
         sources.add(config.data.source)
-        files |= {("data.second_test", config.data.second_test), ("embedding.pretrained", config.embedding.pretrained)}
+        files |= _files_of(config)
         if config.elmo is not None:
             models.add(config.elmo.model)
     lines = [line for source in sorted(sources) for line in _missing_tweets(source, results)]
-    for field, file in sorted((field, file) for field, file in files if file is not None):
+    for field, file in sorted(files):
         if not named_path(file).is_file():
             lines.append(f"{field} = {file!r}: no such file")
     return lines + [line for model in sorted(models) for line in _missing_elmo(model, results)]
@@ -43,6 +45,15 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
         if corpus is None or not has_baseline(corpus):
             found.append(config)
     return found
+
+
+def _files_of(config: RunConfig) -> set[tuple[str, str]]:
+    """The files that a run reads besides its tweets, each with the field that names it."""
+    pretrained = None if config.vectors else config.embedding.pretrained
+    named = {("data.second_test", config.data.second_test), ("embedding.pretrained", pretrained)}
+    named |= {("data.extra_train", table.path) for table in config.data.extra_train}
+    named |= {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
+    return {(field, file) for field, file in named if file is not None}
 
 
 def _missing_tweets(source: str, results: Results) -> Iterator[str]:

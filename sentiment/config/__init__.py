@@ -3,7 +3,7 @@
 Pure pydantic: reading a configuration loads neither torch nor any data.
 """
 
-from sentiment.config.data import ColumnConfig, DataConfig, LabelConfig, TextConfig, VocabularyConfig
+from sentiment.config.data import ColumnConfig, DataConfig, ExtraTable, LabelConfig, TextConfig, VocabularyConfig
 from sentiment.config.model import AttentionConfig, ElmoConfig, EmbeddingConfig, ModelConfig
 from sentiment.config.run import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.config.section import Fraction, PositiveFloat, PositiveInt, Probability, Section
@@ -14,9 +14,11 @@ from sentiment.config.training import (
     TrackingConfig,
     TrainingConfig,
 )
+from sentiment.config.vectors import TRAINED_VECTORS, TextFile, VectorsConfig
 
 __all__ = [
     "OPERATIONAL_SECTIONS",
+    "TRAINED_VECTORS",
     "AttentionConfig",
     "CheckpointConfig",
     "ColumnConfig",
@@ -24,6 +26,7 @@ __all__ = [
     "EarlyStoppingConfig",
     "ElmoConfig",
     "EmbeddingConfig",
+    "ExtraTable",
     "Fraction",
     "LabelConfig",
     "ModelConfig",
@@ -34,7 +37,9 @@ __all__ = [
     "RuntimeConfig",
     "Section",
     "TextConfig",
+    "TextFile",
     "TrackingConfig",
     "TrainingConfig",
+    "VectorsConfig",
     "VocabularyConfig",
 ]

@@ -22,7 +22,9 @@ class EmbeddingConfig(Section):
     initial_std: PositiveFloat = 0.1
     """Standard deviation of the initial random vectors; the larger it is, the slower they change relatively."""
     pretrained: str | None = None
-    """A text file (GloVe or word2vec format) with initial vectors of known tokens, each of `size` numbers."""
+    """Initial vectors of known tokens, each of `size` numbers: `word2vec` or `fasttext`, learned from text as the
+    section `vectors` says (`make vectors`, or by the first run); or the path of a text file in the format of either or
+    of GloVe."""
     trainable: bool = True
     """Whether training changes the vectors."""
     dropout: Probability = 0.0
