@@ -21,7 +21,7 @@ from sentiment.data.word_vectors.store import (
     vectors_fingerprint,
 )
 from sentiment.data.word_vectors.text_format import read_types, read_vectors
-from sentiment.errors import DataError
+from sentiment.errors import ConfigError, DataError
 from sentiment.files import sha256_of
 from sentiment.run_dir import Results
 from tests.data.made_up import tweets, write_table
@@ -129,6 +129,9 @@ def test_an_unlabelled_file_that_cannot_be_used_is_refused_by_name(
     (tmp_path / "seen.txt").write_text(table.read_text().splitlines()[1].split(",", 1)[1] + "\n")
     with pytest.raises(DataError, match=r"seen\.txt: no text of it can be used: of 1 rows"):
         prepare_vectors(_config(table, vectors__unlabelled=[{"path": str(tmp_path / "seen.txt")}]), results)
+    (tmp_path / "other.csv").write_text("id,tweet\n1,some text\n")
+    with pytest.raises(ConfigError, match=r"^vectors\.unlabelled: .*other\.csv: columns\.text: no column 'text'"):
+        prepare_vectors(_config(table, vectors__unlabelled=[{"path": str(tmp_path / "other.csv")}]), results)
     with pytest.raises(DataError, match=r"no token occurs 1,000 times in the \d+ tweets .* lower vectors\.min_count"):
         prepare_vectors(_config(table, vectors__min_count=1000), results)
 

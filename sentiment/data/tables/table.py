@@ -1,6 +1,7 @@
 """A table of tweets at a path: the name gives its format, and the configuration its columns and labels."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from sentiment.data.data_source import TABLE, DataSource, OpenedSource, TweetFil
 from sentiment.data.tables import sentiment140
 from sentiment.data.tables.delimited import read_delimited, reading_of
 from sentiment.data.tables.named_fields import read_json_lines, read_parquet
-from sentiment.data.tables.rows import LabelReader
+from sentiment.data.tables.rows import LabelReader, Rows
 from sentiment.data.tables.source_hash import UnchangedFile, remembered, source_sha256
-from sentiment.errors import DataError
+from sentiment.errors import ConfigError, DataError
 from sentiment.run_dir import Results
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -74,6 +75,19 @@ class TableSource(DataSource):
         if self._path.is_dir():
             return "is a directory; name a file in it"
         return None if self._path.exists() else f"no such file; valid: {source_choices()}"
+
+
+def told_as_of(field: str, file: TweetFile) -> TweetFile:
+    """The same file; mistakes in its columns and labels are told as those of another field than `data`."""
+
+    def rows() -> Rows:
+        try:
+            yield from file.read()
+        except (ConfigError, DataError) as error:
+            message = str(error).replace("data.columns.", "columns.").replace("data.labels.", "labels.")
+            raise type(error)(f"{field}: {message}") from None
+
+    return replace(file, read=rows)
 
 
 def form_of(path: Path) -> str:

@@ -17,7 +17,7 @@ from sentiment.data.data_source import TweetFile
 from sentiment.data.tables.lines import CutLine, read_lines
 from sentiment.data.tables.rows import LabelReader, Refusal, Row, Rows
 from sentiment.data.tables.source_hash import UnchangedFile, source_sha256
-from sentiment.data.tables.table import TableSource
+from sentiment.data.tables.table import TableSource, told_as_of
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.errors import DataError
 from sentiment.files import named_path
@@ -77,8 +77,7 @@ def open_text(file: TextFile, results: Results) -> TweetFile:
         unchanged = UnchangedFile(path)
         return TweetFile(str(path), source_sha256(path, results), "txt", partial(unchanged.rows, partial(_lines, path)))
     columns = ColumnConfig(text=file.column, label=file.column)
-    opened = TableSource(path).open_with(columns, _NoLabels, results)
-    return opened.main
+    return told_as_of("vectors.unlabelled", TableSource(path).open_with(columns, _NoLabels, results).main)
 
 
 def gather_text(corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress) -> TrainingText:
