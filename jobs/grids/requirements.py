@@ -1,6 +1,6 @@
 """What runs need besides their configuration, and what of it is missing or not prepared yet."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from sentiment.config import RunConfig
 from sentiment.errors import ElmoError
@@ -45,6 +45,20 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
         if corpus is None or not has_baseline(corpus):
             found.append(config)
     return found
+
+
+def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
+    """One run for each set of word vectors that is to be learned from text and has not been yet.
+
+    Raises:
+        SentimentError: the tweets, or an unlabelled file, cannot be read.
+    """
+    if not any(config.vectors for config in configs):
+        return []
+    from sentiment.data.word_vectors.store import has_vectors, vectors_fingerprint
+
+    missing = (config for config in configs if config.vectors and not has_vectors(config, results))
+    return list({vectors_fingerprint(config, results): config for config in missing}.values())
 
 
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:

@@ -23,6 +23,7 @@ _FIRST_RATE, _LAST_RATE = 0.025, 0.0001
 # Buckets for the n-grams of all words; 80 MB with 100 numbers each, where fastText's own two millions take 800.
 _BUCKETS = 200_000
 _EVERY = 5_000
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 _MATRICES = {"word2vec": ("wv.vectors", "syn1neg"), "fasttext": ("wv.vectors_vocab", "wv.vectors_ngrams", "syn1neg")}
 
 
@@ -54,6 +55,15 @@ def learn_vectors(
         if epoch + 1 < config.epochs:
             _save(model, kind, epoch + 1, state)
     return list(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32)
+
+
+def saved_epochs(state: Path) -> int:
+    """The number of epochs that a state was saved after; 0 if there is none or it is damaged."""
+    try:
+        with open_named(state) as file, np.load(file, allow_pickle=False) as saved:
+            return int(saved["epochs"])
+    except _DAMAGED:
+        return 0
 
 
 @dataclass
@@ -127,7 +137,7 @@ def _load(model: Any, kind: str, state: Path) -> int:
         with open_named(state) as file, np.load(file, allow_pickle=False) as saved:
             found = {name: saved[name] for name in _MATRICES[kind]}
             epochs = int(saved["epochs"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except _DAMAGED:
         return 0
     places = {name: _matrix(model, name) for name in found}
     if any(found[name].shape != getattr(owner, last).shape for name, (owner, last) in places.items()):

@@ -94,6 +94,15 @@ def has_vectors(config: RunConfig, results: Results) -> bool:
     return config.vectors is None or (_folder(config, results) / RECORD).exists()
 
 
+def epochs_learned(results: Results) -> int:
+    """How many epochs of all vectors are done and saved."""
+    from sentiment.data.word_vectors.learning import saved_epochs
+
+    records = [_read_record(folder) for folder in results.word_vectors.glob("*/")]
+    states = results.word_vectors.glob(f"*/{STATE}")
+    return sum(int(record.settings["epochs"]) for record in records if record) + sum(map(saved_epochs, states))
+
+
 def prepare_vectors(config: RunConfig, results: Results, progress: Progress = silent) -> VectorsRecord | None:
     """Learn the vectors that a run starts from, unless they are there; None if it learns none.
 
@@ -188,8 +197,15 @@ def _write(path: Path, types: Sequence[str], vectors: npt.NDArray[np.float32]) -
 
 def _read(folder: Path) -> VectorsRecord | None:
     """The record if the vectors are there and whole."""
+    record = _read_record(folder)
     try:
-        record = VectorsRecord.model_validate(json.loads((folder / RECORD).read_bytes()))
-        return record if sha256_of(folder / VECTORS) == record.vectors_sha256 else None
+        return record if record and sha256_of(folder / VECTORS) == record.vectors_sha256 else None
+    except OSError:
+        return None
+
+
+def _read_record(folder: Path) -> VectorsRecord | None:
+    try:
+        return VectorsRecord.model_validate(json.loads((folder / RECORD).read_bytes()))
     except (OSError, ValueError, ValidationError):
         return None
