@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.grids.requirements import unprepared, without_vectors
+from jobs.grids.requirements import epochs_learned, unprepared, without_vectors
 from sentiment.config import RunConfig
 from sentiment.files import files_in
 from sentiment.run_dir import Results, RunDir
@@ -93,12 +93,6 @@ def _without_their_vectors(configs: Sequence[RunConfig], results: Results) -> li
     return without_vectors(configs, results) or None
 
 
-def _epochs_learned(results: Results, _run_dirs: Iterable[RunDir]) -> int:
-    from sentiment.data.word_vectors.store import epochs_learned
-
-    return epochs_learned(results)
-
-
 def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> list[RunConfig] | None:
     return [config for config in configs if config.elmo and config.elmo.cached] or None
 
@@ -128,7 +122,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
             resources={**_NO_GPU, "cpus": 2},  # one thread learns, another one feeds it
             needed_for=_without_their_vectors,
             work=_learn,
-            progress=_epochs_learned,
+            progress=lambda results, _run_dirs: epochs_learned(results),
         ),
         JobKind(
             name="cache",

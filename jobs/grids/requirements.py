@@ -61,6 +61,13 @@ def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunC
     return list({vectors_fingerprint(config, results): config for config in missing}.values())
 
 
+def epochs_learned(results: Results) -> int:
+    """How many epochs of all word vectors are done and saved."""
+    from sentiment.data.word_vectors.store import saved_epochs_of_all
+
+    return saved_epochs_of_all(results)
+
+
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:
     """The files that a run reads besides its tweets, each with the field that names it."""
     pretrained = None if config.vectors else config.embedding.pretrained

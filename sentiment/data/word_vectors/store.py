@@ -94,7 +94,7 @@ def has_vectors(config: RunConfig, results: Results) -> bool:
     return config.vectors is None or (_folder(config, results) / RECORD).exists()
 
 
-def epochs_learned(results: Results) -> int:
+def saved_epochs_of_all(results: Results) -> int:
     """How many epochs of all vectors are done and saved."""
     from sentiment.data.word_vectors.learning import saved_epochs
 
