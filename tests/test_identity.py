@@ -248,6 +248,11 @@ def test_field_of_this_version_is_no_part_of_the_identity_of_runs_that_do_not_us
     assert section not in identity or name not in identity[section]
 
 
+def test_no_vectors_can_be_written_as_a_word_and_a_file_of_that_name_with_a_dot(project: Path) -> None:
+    assert resolve({}, {"embedding.pretrained": "none"}, "file") == resolve({}, {}, "file")
+    assert _read_path("embedding.pretrained", "./none") == "./none"
+
+
 @pytest.mark.parametrize("kind", TRAINED_VECTORS)
 def test_vectors_without_a_section_are_those_of_the_defaults(kind: str) -> None:
     plain = resolve({}, {"embedding.pretrained": kind}, "file")

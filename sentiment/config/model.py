@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sentiment.config.section import PositiveFloat, Probability, Section, Size
 
@@ -24,13 +24,19 @@ class EmbeddingConfig(Section):
     pretrained: str | None = None
     """Initial vectors of known tokens, each of `size` numbers: `word2vec` or `fasttext`, learned from text as the
     section `vectors` says (`make vectors`, or by the first run); or the path of a text file in the format of either or
-    of GloVe."""
+    of GloVe. None, also written `none`, starts from random ones."""
     trainable: bool = True
     """Whether training changes the vectors."""
     dropout: Probability = 0.0
     """Fraction of each token vector's numbers that is set to zero in training."""
     token_dropout: Probability = 0.0
     """Fraction of the tokens that is read as unknown in training, which reduces overfitting on small corpora."""
+
+    @field_validator("pretrained", mode="before")
+    @classmethod
+    def _none_may_be_a_word(cls, value: object) -> object:
+        """W&B's agent writes None as a text; a file of this name is written `./none`."""
+        return None if value == "none" else value
 
 
 class ElmoConfig(Section):

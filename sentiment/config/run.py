@@ -98,7 +98,7 @@ class RunConfig(Section):
             data["second_test"] = _plain_path(data["second_test"])
         if embedding["pretrained"] not in (None, *TRAINED_VECTORS):
             path = _plain_path(embedding["pretrained"])
-            embedding["pretrained"] = f"./{path}" if path in TRAINED_VECTORS else path
+            embedding["pretrained"] = f"./{path}" if path in ("none", *TRAINED_VECTORS) else path
         if elmo is not None and elmo["model"] not in ELMO_MODELS:
             folder = _plain_path(elmo["model"])
             elmo["model"] = f"./{folder}" if folder in ELMO_MODELS else folder
