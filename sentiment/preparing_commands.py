@@ -23,6 +23,10 @@ from sentiment.errors import UsageError
 
 preparing = command_line()
 
+MirrorsFile = Annotated[
+    Path | None, typer.Option("--mirrors", help="Further places to fetch from, by default configs/mirrors.yaml.")
+]
+
 
 @preparing.command()
 def data(
@@ -80,17 +84,22 @@ def vectors(
 
 @preparing.command()
 def elmo_weights(
-    names: Annotated[list[str] | None, typer.Argument(help="small, medium, original or original-5.5b.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="small, medium, original, original-5.5b or credbank.")
+    ] = None,
+    mirrors: MirrorsFile = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
     """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
+    from sentiment.data.mirrors import read_mirrors
     from sentiment.elmo.models import fetch_elmo
     from sentiment.run_dir import Results
     from sentiment.terminal import Terminal
 
     for name in names or ["small", "original-5.5b"]:
         with Terminal() as terminal:
-            model = fetch_elmo(name, Results(results).elmo_models, terminal.progress)
+            folder = Results(results).elmo_models
+            model = fetch_elmo(name, folder, terminal.progress, mirrors=read_mirrors(mirrors).elmo)
         show(f"{name}: {model.weights_path}")
 
 

@@ -152,7 +152,7 @@ def show_result(run_dir: RunDir) -> None:
     if (test := result.metrics["test"]).n < _FEW_TESTED:
         half = 50 * (test.accuracy_high - test.accuracy_low)
         say(
-            f"\nby {test.n:,} test tweets the accuracy is known to \u00b1 {half:.1f} points: models that lie closer can't be "
+            f"\nby {test.n:,} test tweets accuracy is known to \u00b1 {half:.1f} points: what lies closer can't be "
             "told apart;\nto test on all tweets, run folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
         )
     verdict = "overfits" if result.overfit.overfits else "does not overfit"

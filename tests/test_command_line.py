@@ -197,5 +197,5 @@ def test_a_result_on_few_test_tweets_says_what_it_cannot_show(
     said = " ".join(capsys.readouterr().out.split())
     result = trained.read_result()
     assert result is not None
-    assert f"by {result.metrics['test'].n} test tweets the accuracy is known to \u00b1" in said
+    assert f"by {result.metrics['test'].n} test tweets accuracy is known to \u00b1" in said
     assert "data.folds=5 with data.fold from 1 to 5" in said
