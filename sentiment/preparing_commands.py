@@ -55,27 +55,37 @@ def vectors(
     config: ConfigFile,
     data: Data = None,
     overrides: Overrides = None,
+    mirrors: MirrorsFile = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
-    """Learn the word vectors of a run: from its training text, and from unlabelled files (vectors.unlabelled).
+    """Make the word vectors that a run starts from: learn them from its training text and unlabelled files, or fetch
+    GloVe's and keep those of its types.
 
-    Runs read them with embedding.pretrained=word2vec or fasttext; `train` does it as well if needed. Ends with 3 when a
-    signal or the time limit stopped it; the same command then goes on after the last epoch.
+    A run without embedding.pretrained counts as one with word2vec. Learning ends with 3 when a signal or the time limit
+    stopped it; the same command then goes on after the last epoch. `train` learns them as well if needed.
     """
     from sentiment.training.stop import StopRequest, end_of_time
 
     with StopRequest() as stop:
         run = load_run(config, data, overrides)
-        if run.vectors is None:
+        if run.embedding.pretrained is None:
             run = load_run(config, data, [*(overrides or []), "embedding.pretrained=word2vec"])
         stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
+        from sentiment.config import NAMED_VECTORS, PUBLISHED_VECTORS
+        from sentiment.data.mirrors import read_mirrors
+        from sentiment.data.word_vectors.published import fetch_archive
         from sentiment.run_dir import Results
         from sentiment.terminal import Terminal
         from sentiment.training.preparing import run_vectors
 
+        name = run.embedding.pretrained
+        if name not in NAMED_VECTORS:
+            raise UsageError(f"embedding.pretrained = {name!r}: is a file; names are {', '.join(NAMED_VECTORS)}")
         with Terminal() as terminal:
             console = Console(say=terminal.say, progress=terminal.progress)
+            if name in PUBLISHED_VECTORS:
+                fetch_archive(Results(results), terminal.progress, read_mirrors(mirrors).glove)
             reason = run_vectors([run], Results(results), stop, console)
     if reason:
         show(f"stopped ({reason.detail}); whole epochs are kept: the same command goes on")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sentiment.config import RunConfig
-from sentiment.errors import ElmoError
+from sentiment.config import NAMED_VECTORS, PUBLISHED_VECTORS, RunConfig
+from sentiment.errors import DataError, ElmoError
 from sentiment.files import named_path
 from sentiment.run_dir import Results
 
@@ -16,15 +16,19 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     sources: set[str] = set()
     files: set[tuple[str, str]] = set()
     models: set[str] = set()
+    vectors: dict[str, list[RunConfig]] = {}
     for config in configs:
         sources.add(config.data.source)
         files |= _files_of(config)
         if config.elmo is not None:
             models.add(config.elmo.model)
+        if config.embedding.pretrained in PUBLISHED_VECTORS:
+            vectors.setdefault(config.embedding.pretrained, []).append(config)
     lines = [line for source in sorted(sources) for line in _missing_tweets(source, results)]
     for field, file in sorted(files):
         if not named_path(file).is_file():
             lines.append(f"{field} = {file!r}: no such file")
+    lines += [line for name, of_name in vectors.items() for line in _missing_vectors(name, of_name, results)]
     return lines + [line for model in sorted(models) for line in _missing_elmo(model, results)]
 
 
@@ -48,16 +52,16 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
 
 
 def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
-    """One run for each set of word vectors that is to be learned from text and has not been yet.
+    """One run for each set of named word vectors that is to be learned or picked and has not been yet.
 
     Raises:
         SentimentError: the tweets, or an unlabelled file, cannot be read.
     """
-    if not any(config.vectors for config in configs):
+    if not any(config.embedding.pretrained in NAMED_VECTORS for config in configs):
         return []
     from sentiment.data.word_vectors.store import has_vectors, vectors_fingerprint
 
-    missing = (config for config in configs if config.vectors and not has_vectors(config, results))
+    missing = (config for config in configs if not has_vectors(config, results))
     return list({vectors_fingerprint(config, results): config for config in missing}.values())
 
 
@@ -70,7 +74,7 @@ def epochs_learned(results: Results) -> int:
 
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:
     """The files that a run reads besides its tweets, each with the field that names it."""
-    pretrained = None if config.vectors else config.embedding.pretrained
+    pretrained = None if config.embedding.pretrained in NAMED_VECTORS else config.embedding.pretrained
     named = {("data.second_test", config.data.second_test), ("embedding.pretrained", pretrained)}
     named |= {("data.extra_train", table.path) for table in config.data.extra_train}
     named |= {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
@@ -82,6 +86,19 @@ def _missing_tweets(source: str, results: Results) -> Iterator[str]:
 
     if missing := find_source(source).missing(results):
         yield f"data.source = {source!r}: {missing}"
+
+
+def _missing_vectors(name: str, configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
+    from sentiment.data.word_vectors.published import archive_path
+
+    archive = archive_path(results)
+    try:
+        missing = not archive.exists() and bool(without_vectors(configs, results))
+    except DataError:  # what is wrong with the tweets is another line
+        missing = True
+    if missing:
+        fetch = f'`make vectors SET="embedding.pretrained={name} embedding.size={PUBLISHED_VECTORS[name]}"`'
+        yield f"embedding.pretrained = {name!r}: {archive} is not here; {fetch} fetches it (1.5 GB)"
 
 
 def _missing_elmo(model: str, results: Results) -> Iterator[str]:

@@ -14,10 +14,12 @@ from sentiment.config.training import (
     TrackingConfig,
     TrainingConfig,
 )
-from sentiment.config.vectors import TRAINED_VECTORS, TextFile, VectorsConfig
+from sentiment.config.vectors import NAMED_VECTORS, PUBLISHED_VECTORS, TRAINED_VECTORS, TextFile, VectorsConfig
 
 __all__ = [
+    "NAMED_VECTORS",
     "OPERATIONAL_SECTIONS",
+    "PUBLISHED_VECTORS",
     "TRAINED_VECTORS",
     "AttentionConfig",
     "CheckpointConfig",

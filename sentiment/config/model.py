@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from sentiment.config.section import PositiveFloat, Probability, Section, Size
+from sentiment.config.vectors import PUBLISHED_VECTORS
 
 CellName = Literal["lstm", "gru"]
 PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
@@ -23,8 +24,9 @@ class EmbeddingConfig(Section):
     """Standard deviation of the initial random vectors; the larger it is, the slower they change relatively."""
     pretrained: str | None = None
     """Initial vectors of known tokens, each of `size` numbers: `word2vec` or `fasttext`, learned from text as the
-    section `vectors` says (`make vectors`, or by the first run); or the path of a text file in the format of either or
-    of GloVe. None, also written `none`, starts from random ones."""
+    section `vectors` says (`make vectors`, or by the first run); `glove-twitter-25`, `-50`, `-100` or `-200`, published
+    (`make vectors` fetches them); or the path of a text file in the format of GloVe or word2vec. None, also written
+    `none`, starts from random ones."""
     trainable: bool = True
     """Whether training changes the vectors."""
     dropout: Probability = 0.0
@@ -37,6 +39,15 @@ class EmbeddingConfig(Section):
     def _none_may_be_a_word(cls, value: object) -> object:
         """W&B's agent writes None as a text; a file of this name is written `./none`."""
         return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _published_vectors_have_their_size(self) -> Self:
+        size = PUBLISHED_VECTORS.get(self.pretrained or "", self.size)
+        if size != self.size:
+            raise ValueError(
+                f"{self.pretrained} has {size} numbers per token, but size is {self.size}; set it to {size}"
+            )
+        return self
 
 
 class ElmoConfig(Section):

@@ -10,7 +10,7 @@ from sentiment.config.data import DataConfig
 from sentiment.config.model import ELMO_MODELS, ElmoConfig, EmbeddingConfig, ModelConfig
 from sentiment.config.section import Section
 from sentiment.config.training import RuntimeConfig, TrackingConfig, TrainingConfig
-from sentiment.config.vectors import TRAINED_VECTORS, VectorsConfig
+from sentiment.config.vectors import NAMED_VECTORS, TRAINED_VECTORS, VectorsConfig
 from sentiment.files import fingerprint
 
 OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
@@ -96,9 +96,9 @@ class RunConfig(Section):
             data["source"] = path if DataConfig(source=path).source_is_path else f"./{path}"
         if data["second_test"] is not None:
             data["second_test"] = _plain_path(data["second_test"])
-        if embedding["pretrained"] not in (None, *TRAINED_VECTORS):
+        if embedding["pretrained"] not in (None, *NAMED_VECTORS):
             path = _plain_path(embedding["pretrained"])
-            embedding["pretrained"] = f"./{path}" if path in ("none", *TRAINED_VECTORS) else path
+            embedding["pretrained"] = f"./{path}" if path in ("none", *NAMED_VECTORS) else path
         if elmo is not None and elmo["model"] not in ELMO_MODELS:
             folder = _plain_path(elmo["model"])
             elmo["model"] = f"./{folder}" if folder in ELMO_MODELS else folder

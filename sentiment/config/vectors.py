@@ -9,6 +9,10 @@ from sentiment.config.section import PositiveInt, Section
 TRAINED_VECTORS = ("word2vec", "fasttext")
 """Values of `embedding.pretrained` that are learned as this section says."""
 
+PUBLISHED_VECTORS = {f"glove-twitter-{size}": size for size in (25, 50, 100, 200)}
+"""Values of `embedding.pretrained` that are published, with the numbers per token."""
+NAMED_VECTORS = (*TRAINED_VECTORS, *PUBLISHED_VECTORS)
+
 
 class TextFile(Section):
     """A file of tweets of which only the text is read."""

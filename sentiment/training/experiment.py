@@ -124,9 +124,9 @@ def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
 
 
 def _starts_from_other_vectors(run: RunContext, record: RunRecord) -> bool:
-    """Whether a run would start from other vectors now. Learned ones need not be there any more."""
-    if run.config.vectors is not None:
-        return record.vectors_fingerprint != vectors_fingerprint(run.config, run.results)
+    """Whether a run would start from other vectors now. Named ones need not be there any more."""
+    if now := vectors_fingerprint(run.config, run.results):
+        return record.vectors_fingerprint != now
     return record.pretrained_sha256 is not None and record.pretrained_sha256 != pretrained_sha256(run)
 
 

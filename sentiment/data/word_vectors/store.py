@@ -4,22 +4,25 @@ import json
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from sentiment.config import TRAINED_VECTORS, RunConfig, VectorsConfig
+from sentiment.config import NAMED_VECTORS, RunConfig, VectorsConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus.corpus import corpus_fingerprint, prepare_corpus
 from sentiment.data.data_source import TweetFile
+from sentiment.data.word_vectors.published import PickedRecord, pick_vectors, write_picked
 from sentiment.data.word_vectors.training_text import TextCount, gather_text, open_text, whole_training_part
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sha256_of, write_atomically, write_json
 from sentiment.lock import patient_lock
 from sentiment.records import Record
 from sentiment.run_dir import Results
+
+R = TypeVar("R", bound=Record)
 
 # Raise it whenever the same text and settings would give other vectors.
 _VERSION = 1
@@ -71,48 +74,53 @@ def pretrained_file(config: RunConfig, results: Results) -> Path | None:
     pretrained = config.embedding.pretrained
     if pretrained is None:
         return None
-    if pretrained not in TRAINED_VECTORS:
+    if pretrained not in NAMED_VECTORS:
         return Path(pretrained)
     return _folder(config, results) / VECTORS
 
 
 def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
-    """The fingerprint that the vectors which a run learns would have now; None if it learns none.
+    """The fingerprint that a run's named vectors would have now; None if it has none, or those of a file.
 
     Raises:
         DataError: the tweets, or an unlabelled file, cannot be read.
     """
-    return None if config.vectors is None else _fingerprint(config, results)
+    return _fingerprint(config, results) if config.embedding.pretrained in NAMED_VECTORS else None
 
 
 def has_vectors(config: RunConfig, results: Results) -> bool:
-    """Whether nothing has to be learned before a run can start.
+    """Whether nothing has to be learned or picked before a run can start.
 
     Raises:
         DataError: the tweets, or an unlabelled file, cannot be read.
     """
-    return config.vectors is None or (_folder(config, results) / RECORD).exists()
+    return config.embedding.pretrained not in NAMED_VECTORS or (_folder(config, results) / RECORD).exists()
 
 
 def saved_epochs_of_all(results: Results) -> int:
     """How many epochs of all vectors are done and saved."""
     from sentiment.data.word_vectors.learning import saved_epochs
 
-    records = [_read_record(folder) for folder in results.word_vectors.glob("*/")]
+    records = [_read_record(folder, VectorsRecord) for folder in results.word_vectors.glob("*/")]
     states = results.word_vectors.glob(f"*/{STATE}")
     return sum(int(record.settings["epochs"]) for record in records if record) + sum(map(saved_epochs, states))
 
 
-def prepare_vectors(config: RunConfig, results: Results, progress: Progress = silent) -> VectorsRecord | None:
-    """Learn the vectors that a run starts from, unless they are there; None if it learns none.
+def prepare_vectors(
+    config: RunConfig, results: Results, progress: Progress = silent
+) -> VectorsRecord | PickedRecord | None:
+    """Learn the vectors that a run starts from, or pick them from published ones, unless they are there.
 
     It can be interrupted at any time, and goes on after the last epoch that was saved. Of several processes that ask
     for the same vectors one learns them, and the others wait.
 
+    Returns:
+        What they were made from; None if the run has no vectors to start from, or those of a file.
+
     Raises:
-        DataError: the tweets or an unlabelled file cannot be used, or the vectors cannot be written.
+        DataError: the tweets, an unlabelled file or the archive cannot be used, or the vectors cannot be written.
     """
-    if config.vectors is None:
+    if config.embedding.pretrained not in NAMED_VECTORS:
         return None
     folder = _folder(config, results)
     if record := _read(folder):
@@ -120,9 +128,29 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with patient_lock(folder / "lock", "learns the same vectors", lambda who: progress(who, 0, None)):
-            return _read(folder) or _learn(config, config.vectors, results, folder, progress)
+            if record := _read(folder):
+                return record
+            if config.vectors is None:
+                return _pick(config, results, folder, progress)
+            return _learn(config, config.vectors, results, folder, progress)
     except OSError as error:
         raise DataError(f"{folder}: the vectors cannot be written: {error}") from error
+
+
+def _pick(config: RunConfig, results: Results, folder: Path, progress: Progress) -> PickedRecord:
+    corpus = prepare_corpus(whole_training_part(config.data), results, progress)
+    name = str(config.embedding.pretrained)
+    types, archive = pick_vectors(name, corpus.types, results, folder / VECTORS, progress)
+    record = PickedRecord(
+        fingerprint=_fingerprint(config, results),
+        name=name,
+        archive_sha256=archive,
+        source=corpus.report.source,
+        wanted=len(corpus.types),
+        types=types,
+        vectors_sha256=sha256_of(folder / VECTORS),
+    )
+    return write_picked(folder / RECORD, record)
 
 
 def _learn(
@@ -162,7 +190,9 @@ def _folder(config: RunConfig, results: Results) -> Path:
 
 
 def _fingerprint(config: RunConfig, results: Results) -> str:
-    settings = config.vectors or VectorsConfig()
+    corpus, settings = corpus_fingerprint(whole_training_part(config.data), results), config.vectors
+    if settings is None:
+        return fingerprint({"version": _VERSION, "published": config.embedding.pretrained, "corpus": corpus})
     files = _files(settings, results)
     identity = {
         "version": _VERSION,
@@ -170,7 +200,7 @@ def _fingerprint(config: RunConfig, results: Results) -> str:
         "kind": config.embedding.pretrained,
         "size": config.embedding.size,
         "settings": _settings(settings),
-        "corpus": corpus_fingerprint(whole_training_part(config.data), results),
+        "corpus": corpus,
         "unlabelled": [
             [one.form, one.sha256, file.column] for one, file in zip(files, settings.unlabelled, strict=True)
         ],
@@ -195,17 +225,17 @@ def _write(path: Path, types: Sequence[str], vectors: npt.NDArray[np.float32]) -
     write_atomically(path, lambda file: file.writelines(line.encode() for line in lines))
 
 
-def _read(folder: Path) -> VectorsRecord | None:
+def _read(folder: Path) -> VectorsRecord | PickedRecord | None:
     """The record if the vectors are there and whole."""
-    record = _read_record(folder)
+    record = _read_record(folder, VectorsRecord) or _read_record(folder, PickedRecord)
     try:
         return record if record and sha256_of(folder / VECTORS) == record.vectors_sha256 else None
     except OSError:
         return None
 
 
-def _read_record(folder: Path) -> VectorsRecord | None:
+def _read_record(folder: Path, kind: type[R]) -> R | None:
     try:
-        return VectorsRecord.model_validate(json.loads((folder / RECORD).read_bytes()))
+        return kind.model_validate(json.loads((folder / RECORD).read_bytes()))
     except (OSError, ValueError, ValidationError):
         return None
