@@ -173,7 +173,9 @@ def test_a_damaged_state_is_not_used(table: Path, results: Results, tmp_path: Pa
     assert file is not None
     file.parent.mkdir(parents=True)
     (file.parent / "state.npz").write_bytes(damage)
+    (file.parent / ".state.npz.7.tmp").write_bytes(b"left by a kill")
     assert sha256_of(_file(config, results)) == sha256_of(_file(config, Results(tmp_path / "other")))
+    assert {path.name for path in file.parent.iterdir()} == {"lock", "record.json", "vectors.txt"}
 
 
 def test_damaged_vectors_are_learned_again(table: Path, results: Results) -> None:

@@ -130,6 +130,8 @@ def prepare_vectors(
         with patient_lock(folder / "lock", "learns the same vectors", lambda who: progress(who, 0, None)):
             if record := _read(folder):
                 return record
+            for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it saved
+                leftover.unlink()
             if config.vectors is None:
                 return _pick(config, results, folder, progress)
             return _learn(config, config.vectors, results, folder, progress)

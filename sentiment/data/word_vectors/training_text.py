@@ -1,5 +1,6 @@
 """The text that word vectors are learned from: a corpus's training tweets and unlabelled ones, never held-out ones."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -122,7 +123,7 @@ class _Reader:
     def __init__(self, held_out: set[int], seen: set[int], index: dict[str, int], tokenizer: Tokenizer) -> None:
         self._held_out, self._seen, self._index, self._tokenizer = held_out, seen, index, tokenizer
         self.lengths: list[int] = []
-        self.token_ids: list[int] = []
+        self.token_ids = array("i")  # a list of Python's integers would take ten times as much memory
 
     def read(self, file: TweetFile, progress: Progress) -> TextCount:
         read = held_out = repeated = refused = 0
@@ -142,7 +143,7 @@ class _Reader:
             else:
                 self._seen.add(key)
                 self.lengths.append(len(tokens))
-                self.token_ids += [self._index.setdefault(token, len(self._index)) for token in tokens]
+                self.token_ids.extend([self._index.setdefault(token, len(self._index)) for token in tokens])
         if not self.lengths:
             raise DataError(
                 f"{file.name}: no text of it can be used: of {read:,} rows {held_out:,} are in the validation or test "
