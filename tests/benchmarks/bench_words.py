@@ -1,7 +1,7 @@
 """What text without labels, and further labels for training alone, are worth: the same net with and without, paired.
 
-Not part of `make bench`, since it trains for minutes: `make bench BENCH=words`. Needs a folder with the two files of random
-rows of `bench_accuracy`, and `sentiment140_slices_textonly.csv.gz` (label, text), which is never tested on. With
+Not part of `make bench`, since it trains for minutes: `make bench BENCH=words`. Needs a folder with the two files of
+random rows of `bench_accuracy`, and `sentiment140_slices_textonly.csv.gz` (label, text), which is never tested on. With
 `--results DIR` the runs stay, and the same command with more seeds adds to them.
 """
 
