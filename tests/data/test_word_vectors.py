@@ -1,5 +1,6 @@
 """Word vectors: never learned from held-out tweets, the same bits at every attempt, known by what made them."""
 
+import contextlib
 import gzip
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.word_vectors.learning import saved_epochs
 from sentiment.data.word_vectors.store import (
     has_vectors,
     prepare_vectors,
@@ -185,21 +187,46 @@ def test_damaged_vectors_are_learned_again(table: Path, results: Results) -> Non
     assert sha256_of(_file(_config(table), results)) == before
 
 
+def _command(table: Path, root: Path, epochs: int) -> list[str]:
+    """`python -m sentiment vectors` on a table."""
+    overrides = [f"data.source={table}", "embedding.size=8", f"vectors.epochs={epochs}", "vectors.min_count=1"]
+    options = [word for override in overrides for word in ("--set", override)]
+    run = table.parent / "run.yaml"
+    run.write_text("description: a test\n")
+    return [sys.executable, "-m", "sentiment", "vectors", str(run), "--results", str(root), *options]
+
+
 @pytest.mark.slow
-def test_vectors_do_not_depend_on_the_hash_seed_of_python(table: Path, results: Results, tmp_path: Path) -> None:
+def test_vectors_do_not_depend_on_the_hash_seed_of_python(table: Path, tmp_path: Path) -> None:
     digests = set()
     for seed in ("0", "1", "77"):
         root = tmp_path / f"results {seed}"
-        overrides = [f"data.source={table}", "embedding.size=8", "vectors.epochs=2", "vectors.min_count=1"]
-        options = [word for override in overrides for word in ("--set", override)]
-        (tmp_path / "run.yaml").write_text("description: a test\n")
-        command = [sys.executable, "-m", "sentiment", "vectors", str(tmp_path / "run.yaml"), "--results", str(root)]
-        said = subprocess.run(
-            [*command, *options], env=os.environ | {"PYTHONHASHSEED": seed}, check=True, capture_output=True, text=True
-        ).stdout
-        assert "word2vec: " in said
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        said = subprocess.run(_command(table, root, 2), env=environment, check=True, capture_output=True, text=True)
+        assert "word2vec: " in said.stdout
         digests |= {sha256_of(file) for file in root.rglob("vectors.txt")}
     assert len(digests) == 1
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_while_it_learns_loses_no_whole_epoch_and_changes_no_bit(
+    table: Path, tmp_path: Path
+) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    with subprocess.Popen(
+        _command(table, killed, 300), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while not list(killed.rglob("state.npz")) and process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.01)
+        process.kill()
+    (state,) = killed.rglob("state.npz")
+    assert 0 < saved_epochs(state) < 300
+    for root in (killed, whole):
+        subprocess.run(_command(table, root, 300), check=True, capture_output=True)
+    (first,), (second,) = killed.rglob("vectors.txt"), whole.rglob("vectors.txt")
+    assert sha256_of(first) == sha256_of(second)
+    assert not state.exists()
 
 
 def test_vectors_are_known_by_all_that_decides_them(table: Path, results: Results, tmp_path: Path) -> None:
