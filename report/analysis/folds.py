@@ -1,15 +1,14 @@
 """Cross-validation: the runs of all folds of one configuration become one, tested once on each tweet of the data."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from report import statistics
 from report.read.load import CompletedRun, Study
-from report.read.predictions import Scores, read_scores
+from report.read.predictions import read_scores
 from sentiment.errors import RunDirError
 from sentiment.records import Metrics, Overfit, Part, Result
 
@@ -58,43 +57,45 @@ def _result(runs: list[CompletedRun]) -> Result:
         RunDirError: predictions cannot be read.
     """
     results = [run.result for run in runs]
-    scores = [one for run in runs if (one := read_scores(run, "test"))]
-    pick: dict[str, Callable[[Scores], npt.NDArray[np.float64]]] = {
-        "metrics": lambda one: one.model,
-        "baseline": lambda one: one.baseline,
-        "combination": lambda one: one.combined,
-    }
-    measured = {}
-    for name, probabilities in pick.items():
-        folds: list[dict[Part, Metrics]] = [getattr(result, name) for result in results]
-        measured[name] = {part: _mean([fold[part] for fold in folds]) for part in folds[0]}
-        measured[name]["test"] = _measured([fold["test"] for fold in folds], scores, probabilities)
+    positives = [int(scores.labels.sum()) for run in runs if (scores := read_scores(run, "test"))]
     times = ("seconds_per_epoch", "checkpoint_seconds")
     update: dict[str, object] = {name: float(np.mean([getattr(one, name) for one in results])) for name in times}
-    update |= measured | {"seconds_trained": sum(one.seconds_trained for one in results)}
+    update |= {"seconds_trained": sum(one.seconds_trained for one in results)}
     update |= {"overfit": _overfit([one.overfit for one in results])}
+    for name in (name for name in Result.model_fields if _holds_scores(results[0], name)):  # of model and baselines
+        folds: list[dict[Part, Metrics]] = [getattr(result, name) for result in results]
+        scores_of_all = {part: _mean([fold[part] for fold in folds]) for part in folds[0]}
+        update[name] = scores_of_all | {"test": _together([fold["test"] for fold in folds], positives)}
     return results[0].model_copy(update=update)
 
 
-def _measured(
-    folds: list[Metrics], scores: list[Scores], probabilities: Callable[[Scores], npt.NDArray[np.float64]]
-) -> Metrics:
-    """Scores on the test tweets of all folds together."""
-    labels = np.concatenate([one.labels for one in scores])
-    right = np.concatenate([one.right(probabilities(one)) for one in scores])
-    said_positive = labels == right
-    hits = int((labels & right).sum())
-    accuracy = statistics.wilson(int(right.sum()), len(right))
-    precision, recall = hits / max(int(said_positive.sum()), 1), hits / max(int(labels.sum()), 1)
+def _holds_scores(result: Result, name: str) -> bool:
+    value = getattr(result, name)
+    return isinstance(value, dict) and bool(value) and all(isinstance(one, Metrics) for one in value.values())
+
+
+def _together(folds: list[Metrics], positives: list[int]) -> Metrics:
+    """Scores on the test tweets of all folds together.
+
+    Args:
+        positives: how many of each fold's tweets are positive, from which and its scores follow all counts.
+    """
+    n = sum(fold.n for fold in folds)
+    right = sum(round(fold.accuracy * fold.n) for fold in folds)
+    hits = sum(round(fold.recall * number) for fold, number in zip(folds, positives, strict=True))
+    missed = sum(positives) - hits
+    false_alarms = n - right - missed
+    accuracy = statistics.wilson(right, n)
+    precision, recall = hits / max(hits + false_alarms, 1), hits / max(sum(positives), 1)
     return Metrics(
-        n=len(right),
+        n=n,
         loss=float(np.average([fold.loss for fold in folds], weights=[fold.n for fold in folds])),
         accuracy=accuracy.value,
         accuracy_low=accuracy.low or 0.0,
         accuracy_high=accuracy.high or 0.0,
         precision=precision,
         recall=recall,
-        f1=2 * precision * recall / (precision + recall) if hits else 0.0,
+        f1=2 * hits / max(2 * hits + missed + false_alarms, 1),
     )
 
 
