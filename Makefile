@@ -35,7 +35,7 @@ $(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(call from_command_
 	make has no variable $(name); did you mean SET="$(name)=..."? Its variables are $(GIVEN) PYTHON TORCH_INDEX)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run data elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
+.PHONY: help setup run data vectors elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
 	status logs rerun cancel doctor sync report test test-fast check fuzz bench clean
 
 help: ## list the targets
@@ -53,6 +53,10 @@ run: $(VENV)/installed ## train RUN here and now, and show what came out
 data: $(VENV)/installed ## fetch and prepare DATA (sentiment140: 81 MB), and say what is in it
 	@$(with_set) $(BIN)/python -m sentiment data $${DATA:+"$$DATA"} --config "configs/runs/$$RUN.yaml" \
 		--results "$$RESULTS" "$$@"
+
+vectors: $(VENV)/installed ## learn word vectors from the training text of RUN (SET="vectors.unlabelled=[{path: tweets.txt}]": and of files)
+	@$(with_set) $(BIN)/python -m sentiment vectors "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
+		$${DATA:+--data "$$DATA"} "$$@"
 
 elmo-weights: $(VENV)/installed ## download the ELMo models MODELS (small and original-5.5b: 430 MB)
 	@set -f; $(BIN)/python -m sentiment elmo-weights $$MODELS --results "$$RESULTS"
@@ -109,7 +113,7 @@ check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
 fuzz: $(VENV)/installed-dev ## read invented and damaged files for MINUTES; tells what any reader could not refuse
 	@$(BIN)/python -m tests.fuzz "$$MINUTES"
 
-bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy, elmo, faults, jobs, limits or tracking takes minutes
+bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy, elmo, faults, jobs, limits, tracking or words takes minutes
 	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done
 
 clean: ## delete .venv and caches; results stay

@@ -124,7 +124,7 @@ def status(
 
 @app.command()
 def logs(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run id; GRID/RUN, GRID/data, GRID/cache, GRID/report.")],
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run id; or GRID/RUN, GRID/data and the like.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     attempt: Annotated[
         int | None, typer.Option("--attempt", min=1, help="Which attempt, as counted by status; else the newest.")

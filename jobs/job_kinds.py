@@ -1,6 +1,6 @@
 """The kinds of jobs that a grid is made of: the one table of what distinguishes them.
 
-A new kind (word vectors, pre-training, the rungs of a search) is a row here and, unless it trains runs, a section in
+A new kind (pre-training, the rungs of a search) is a row here and, unless it trains runs, a section in
 `jobs.slurm.resources.ClusterFile`. No other module asks which kind a job is; it asks for what the kind needs, does or
 keeps.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.grids.requirements import unprepared
+from jobs.grids.requirements import epochs_learned, unprepared, without_vectors
 from sentiment.config import RunConfig
 from sentiment.files import files_in
 from sentiment.run_dir import Results, RunDir
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sentiment.console import Console
     from sentiment.training.stop import Stop, StopRequest
 
-KindName = Literal["data", "cache", "train", "report"]
+KindName = Literal["data", "vectors", "cache", "train", "report"]
 
 SharedWork = Callable[[Sequence[RunConfig], Results, "StopRequest", "Console"], "Stop | None"]
 """Work for several runs at once: their configurations, the results, the request to stop, and where to print. It returns
@@ -73,6 +73,12 @@ def _prepare(configs: Sequence[RunConfig], results: Results, stop: "StopRequest"
     return run_preparation(configs, results, stop, console)
 
 
+def _learn(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
+    from sentiment.training.preparing import run_vectors
+
+    return run_vectors(configs, results, stop, console)
+
+
 def _encode(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
     from sentiment.training.encoding import run_encoding
 
@@ -81,6 +87,10 @@ def _encode(configs: Sequence[RunConfig], results: Results, stop: "StopRequest",
 
 def _unprepared(configs: Sequence[RunConfig], results: Results) -> list[RunConfig] | None:
     return unprepared(configs, results) or None
+
+
+def _without_their_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig] | None:
+    return without_vectors(configs, results) or None
 
 
 def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> list[RunConfig] | None:
@@ -107,6 +117,14 @@ JOB_KINDS: dict[KindName, JobKind] = {
             progress=lambda results, _run_dirs: _bytes_in(results.corpora),
         ),
         JobKind(
+            name="vectors",
+            after=("data",),
+            resources={**_NO_GPU, "cpus": 2},  # one thread learns, another one feeds it
+            needed_for=_without_their_vectors,
+            work=_learn,
+            progress=lambda results, _run_dirs: epochs_learned(results),
+        ),
+        JobKind(
             name="cache",
             after=("data",),
             shareable=True,
@@ -116,7 +134,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
         ),
         JobKind(
             name="train",
-            after=("data", "cache"),
+            after=("data", "vectors", "cache"),
             trains_runs=True,
             progress=lambda _results, run_dirs: sum(map(steps_saved, run_dirs)),
         ),

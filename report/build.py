@@ -12,6 +12,7 @@ from report.sections.attention import attention
 from report.sections.cleaning import cleaning
 from report.sections.elmo import elmo
 from report.sections.errors import errors
+from report.sections.labels import labels
 from report.sections.leaderboard import leaderboard
 from report.sections.provenance import provenance
 from report.sections.search import search
@@ -24,6 +25,7 @@ SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
     leaderboard,
     variants,
     cleaning,
+    labels,
     search,
     attention,
     elmo,

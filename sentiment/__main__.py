@@ -1,33 +1,34 @@
-"""The command line: data, elmo-weights, encode, train, evaluate, predict, combine, digest."""
+"""The command line: train, evaluate, predict, combine, digest, and the commands of `preparing_commands`."""
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sentiment.arguments import (
+    EXIT_UNFINISHED,
+    START,
+    ConfigFile,
+    Data,
+    Overrides,
+    ResultsRoot,
+    load_run,
+    named_parameters,
+    show,
+)
 from sentiment.command_line import command_line
 from sentiment.console import Console
-from sentiment.data.data_source import source_choices
 from sentiment.errors import SentimentError, TakenOverError, UsageError
+from sentiment.preparing_commands import preparing
 
-if TYPE_CHECKING:  # the schema takes longer to import than help takes to be shown
-    from sentiment.config import RunConfig
+if TYPE_CHECKING:
     from sentiment.inference.combined import Choice
     from sentiment.run_dir import RunDir
 
-_START = time.time()
-
-# Stopped with everything saved; the same command resumes. (The other codes: 0 done, 1 failed, 2 usage.)
-EXIT_UNFINISHED = 3
-
 app = command_line()
+app.add_typer(preparing)
 
-ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of a run, such as configs/runs/rnn.yaml.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
 Changes = Annotated[list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="As --set; also --FIELD=VALUE.")]
-Data = Annotated[str | None, typer.Option("--data", help=f"{source_choices()}.")]
-ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
 With = Annotated[str | None, typer.Option("--with", help="network, baseline, both or seeds (the mean over seeds).")]
 RunDirectory = Annotated[Path, typer.Argument(help="The directory of a run; `train` prints it.")]
 
@@ -35,82 +36,6 @@ RunDirectory = Annotated[Path, typer.Argument(help="The directory of a run; `tra
 @app.callback()
 def main() -> None:
     """Train sentiment classifiers on tweets, and use them."""
-
-
-@app.command()
-def data(
-    source: Annotated[str | None, typer.Argument(help=f"{source_choices()}.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Prepare the data as this run needs them.")] = None,
-    overrides: Overrides = None,
-    results: ResultsRoot = Path("results"),
-) -> None:
-    """Download a data set, clean, tokenise and split it, and print a summary."""
-    from sentiment.config_file import resolve
-    from sentiment.data.corpus.corpus import prepare_corpus
-    from sentiment.data.registry import find_source
-    from sentiment.run_dir import Results
-    from sentiment.terminal import Terminal
-
-    run = _load(config, source, overrides) if config else resolve({}, _parameters(source, overrides), "the defaults")
-    with Terminal() as terminal:
-        find_source(run.data.source).fetch(Results(results), terminal.progress)
-        corpus = prepare_corpus(run.data, Results(results), terminal.progress)
-    _print("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
-
-
-@app.command()
-def elmo_weights(
-    names: Annotated[list[str] | None, typer.Argument(help="small, medium, original or original-5.5b.")] = None,
-    results: ResultsRoot = Path("results"),
-) -> None:
-    """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
-    from sentiment.elmo.models import fetch_elmo
-    from sentiment.run_dir import Results
-    from sentiment.terminal import Terminal
-
-    for name in names or ["small", "original-5.5b"]:
-        with Terminal() as terminal:
-            model = fetch_elmo(name, Results(results).elmo_models, terminal.progress)
-        _print(f"{name}: {model.weights_path}")
-
-
-@app.command()
-def encode(
-    config: ConfigFile,
-    data: Data = None,
-    overrides: Overrides = None,
-    results: ResultsRoot = Path("results"),
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print the size and an estimate of the time.")
-    ] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="First read all vectors; replace damaged ones.")] = False,
-) -> None:
-    """Compute the ELMo vectors that a run reads, for all runs on the same tweets. `train` does it as well if needed.
-
-    Several of these commands, on any hosts that share the results, share the work. Ends with 0 when all vectors are
-    complete, and with 3 when a signal or the time limit stopped it; the same command then continues.
-    """
-    from sentiment.training.stop import StopRequest, end_of_time
-
-    with StopRequest() as stop:
-        run = _load(config, data, overrides)
-        stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
-        if run.elmo is None or not run.elmo.cached:
-            raise UsageError(f"{config}: reads no cached ELMo vectors; set elmo.model, and elmo.cache to 'on'")
-
-        from sentiment.run_dir import Results
-        from sentiment.terminal import Terminal
-        from sentiment.training.encoding import estimate_encoding, run_encoding
-
-        with Terminal() as terminal:
-            console = Console(say=terminal.say, progress=terminal.progress)
-            if dry_run:
-                estimate_encoding([run], Results(results), console)
-                return
-            reason = run_encoding([run], Results(results), stop, console, verify=verify)
-    if reason:
-        _print(f"stopped ({reason.detail}); complete shards are kept: the same command goes on")
-        raise typer.Exit(EXIT_UNFINISHED)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -130,8 +55,8 @@ def train(
     from sentiment.training.stop import StopRequest, end_of_time
 
     with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
-        run = _load(config, data, [*_changes(changes or []), *(overrides or [])])
-        stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
+        run = load_run(config, data, [*_changes(changes or []), *(overrides or [])])
+        stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
         from sentiment.code_version import freeze_code
         from sentiment.run_dir import Results
@@ -141,19 +66,19 @@ def train(
 
         freeze_code(Results(results))
         run_dir = Results(results).find_run(run)
-        _print(f"run {run_dir.path.name}   {run.description}".rstrip())
+        show(f"run {run_dir.path.name}   {run.description}".rstrip())
         try:
             with Terminal() as terminal:
                 console = Console(say=terminal.say, progress=terminal.progress)
                 reason = run_experiment(RunContext(run, Results(results), run_dir, stop, console))
         except TakenOverError as error:
-            _print(str(error))
+            show(str(error))
             return
         except SentimentError:
             run_dir.discard_unbegun()  # if the tweets cannot be used, for example
             raise
     if reason:
-        _print(f"stopped ({reason.detail}); all is saved in {run_dir.path}: the same command goes on")
+        show(f"stopped ({reason.detail}); all is saved in {run_dir.path}: the same command goes on")
         raise typer.Exit(EXIT_UNFINISHED)
     show_result(run_dir)
 
@@ -178,7 +103,7 @@ def evaluate(
         metrics = evaluate_on_own(run_dir, chosen)
     else:
         with Terminal() as terminal:
-            parameters = _parameters(str(data), overrides)
+            parameters = named_parameters(str(data), overrides)
             metrics = evaluate_on_file(run_dir, chosen, parameters, Results(results), terminal.progress)
     if json_file:
         write_named(json_file, as_json(metrics))
@@ -242,19 +167,6 @@ def digest(run: RunDirectory) -> None:
     typer.echo(f"{sha256_of(run_dir.metrics_file)}  metrics")
 
 
-def _print(text: str) -> None:
-    from sentiment.terminal import say
-
-    say(text)
-
-
-def _parameters(data: str | None, overrides: list[str] | None) -> dict[str, Any]:
-    from sentiment.config_file import parse_override
-
-    parameters = dict(parse_override(override) for override in overrides or [])
-    return parameters | ({"data.source": data} if data else {})
-
-
 def _choice(name: str | None) -> "Choice | None":
     """The model that `--with` names."""
     from sentiment.inference.combined import CHOICES
@@ -273,12 +185,6 @@ def _changes(arguments: list[str]) -> list[str]:
         if argument.startswith("-") and not (argument.startswith("--") and "=" in argument):
             raise UsageError(f"{argument}: no such option; `python -m sentiment train --help` lists them")
     return [argument.removeprefix("--") for argument in arguments]
-
-
-def _load(config: Path, data: str | None, overrides: list[str] | None) -> "RunConfig":
-    from sentiment.config_file import read_yaml, resolve
-
-    return resolve(read_yaml(config), _parameters(data, overrides), str(config))
 
 
 def _trained(path: Path) -> "RunDir":

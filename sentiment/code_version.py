@@ -31,7 +31,9 @@ _RECORD = "code.json"
 # Of `sentiment`, what shows and hands out results, but cannot change them.
 _WITHOUT_INFLUENCE = (
     "sentiment/__main__.py",
+    "sentiment/arguments.py",
     "sentiment/command_line.py",
+    "sentiment/preparing_commands.py",
     "sentiment/console.py",
     "sentiment/terminal.py",
     "sentiment/inference/",

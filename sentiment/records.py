@@ -153,6 +153,8 @@ class RunRecord(Record):
     elmo: ElmoRecord | None = None
     pretrained_sha256: str | None = None
     """Of the file that `embedding.pretrained` names; None if none does, and in records of earlier versions."""
+    vectors_fingerprint: str | None = None
+    """SHA-256 of what vectors were learned from; None if a run learned none, and in records of earlier versions."""
     git_commit: str | None
     git_dirty: bool | None
     versions: dict[str, str]

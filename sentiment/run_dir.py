@@ -53,6 +53,11 @@ class Results:
         return self.root / "data" / "locks" / fingerprint[:16]
 
     @property
+    def word_vectors(self) -> Path:
+        """One folder for each set of word vectors that was learned here, with a record of what from."""
+        return self.root / "data" / "word-vectors"
+
+    @property
     def elmo_caches(self) -> Path:
         """One folder of ELMo vectors for each pair of corpus and model."""
         return self.root / "data" / "elmo-vectors"

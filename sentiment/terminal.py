@@ -35,6 +35,8 @@ FEW_TWEETS = 100
 # If the output is no terminal (a log file, a pipe), progress is a line from time to time.
 _SECONDS_BETWEEN_LINES = 30.0
 _REFRESH_SECONDS = 0.1
+# Fewer test tweets leave the accuracy uncertain by more than two points.
+_FEW_TESTED = 1_000
 
 
 def say(text: str, console: RichConsole = OUT) -> None:
@@ -181,6 +183,12 @@ def show_result(run_dir: RunDir) -> None:
         say(f"\nELMo model {result.elmo.model!r}: random weights, so that these scores say nothing about ELMo")
     for line in reference_lines(run_dir, result):
         say(line)
+    if (test := result.metrics["test"]).n < _FEW_TESTED:
+        half = 50 * (test.accuracy_high - test.accuracy_low)
+        say(
+            f"\nby {test.n:,} test tweets accuracy is known to \u00b1 {half:.1f} points: what lies closer can't be "
+            "told apart;\nto test on all tweets, run folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
+        )
     verdict = "overfits" if result.overfit.overfits else "does not overfit"
     say(
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "

@@ -9,9 +9,10 @@ from typer.testing import CliRunner, Result
 
 from sentiment.__main__ import app
 from sentiment.run_dir import RunDir
+from sentiment.terminal import show_result
 from tests.small_runs import invented_tweets, write_tweets
 
-COMMANDS = ("data", "elmo-weights", "train", "evaluate", "predict", "digest")
+COMMANDS = ("data", "vectors", "elmo-weights", "train", "evaluate", "predict", "digest")
 
 
 def invoke(*arguments: object) -> Result:
@@ -193,3 +194,27 @@ def test_evaluate_reads_a_file_with_columns_of_other_names(trained: RunDir, tmp_
     assert done.exit_code == 0, done.output
     assert "others.csv, 2 tweets" in done.output
     assert "no column" in refused(2, "evaluate", trained.path, "--data", file, "--results", tmp_path / "results")
+
+
+def test_a_result_on_few_test_tweets_says_what_it_cannot_show(
+    trained: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_result(trained)
+    said = " ".join(capsys.readouterr().out.split())
+    result = trained.read_result()
+    assert result is not None
+    assert f"by {result.metrics['test'].n} test tweets accuracy is known to \u00b1" in said
+    assert "data.folds=5 with data.fold from 1 to 5" in said
+
+
+def test_vectors_says_what_it_learned_from_and_where_they_are(small_run_file: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    arguments = ("vectors", small_run_file, "--results", results, "--set", "vectors.epochs=2")
+    output = invoke(*arguments).output
+    assert "word2vec: " in output  # although the run itself starts from random vectors
+    assert "training tweets of" in output
+    (file,) = results.rglob("vectors.txt")
+    assert file.parent.name in "".join(output.split())
+    assert invoke(*arguments).output == output
+    message = refused(2, "vectors", small_run_file, "--results", results, "--set", "embedding.pretrained=my.txt")
+    assert "'my.txt': is a file; names are word2vec, fasttext, glove-twitter-25" in message

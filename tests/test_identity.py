@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sentiment.config import OPERATIONAL_SECTIONS, ElmoConfig, RunConfig
+from sentiment.config import OPERATIONAL_SECTIONS, TRAINED_VECTORS, ElmoConfig, RunConfig, VectorsConfig
 from sentiment.config.model import ELMO_MODELS
 from sentiment.config_file import as_written, dotted, resolve
 from sentiment.elmo.models import PUBLISHED, TINY
@@ -18,8 +18,9 @@ IN_EVERY_RUN: dict[str, Any] = {
     "data.source": "sample",
     "data.second_test": "other.csv",
     "data.validation_fraction": 0.2,
-    "data.test_fraction": 0.2,
     "data.max_rows": 500,
+    "data.extra_train": [{"path": "extra.csv"}],
+    "data.train_rows": 500,
     "data.text.unescape_html": False,
     "data.text.urls": "keep",
     "data.text.mentions": "keep",
@@ -54,6 +55,9 @@ IN_EVERY_RUN: dict[str, Any] = {
     "combination": {"members": ["single/one", "single/other"]},
 }
 
+FIVE_FOLDS = {"data.folds": 5, "data.fold": 1}
+WORD2VEC = {"embedding.pretrained": "word2vec"}
+NO_VECTORS_LEARNED = [{}, {"embedding.pretrained": "vectors.txt"}, WORD2VEC | {"elmo.combine": "alone"}]
 ALONE = {"elmo.combine": "alone"}
 TABLE = {"data.source": "tweets.csv"}
 FEED_FORWARD = {"model.kind": "feed_forward"}
@@ -68,6 +72,9 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "data.labels.negative": (("bad",), TABLE, [{}]),
     "data.labels.positive": (("good",), {"data.second_test": "other.csv"}, [{}]),
     "data.labels.ignored": (("so so",), TABLE, [{}]),
+    "data.test_fraction": (0.2, {}, [FIVE_FOLDS]),
+    "data.folds": (6, FIVE_FOLDS, []),
+    "data.fold": (2, FIVE_FOLDS, []),
     "data.neutral_band": (0.7, {}, [TABLE, {"data.source": "sample"}, {"data.source": "sentiment140"}]),
     "data.vocabulary.min_count": (7, {}, [ALONE]),
     "data.vocabulary.max_size": (7, {}, [ALONE]),
@@ -77,6 +84,13 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "embedding.trainable": (False, {}, [ALONE]),
     "embedding.dropout": (0.7, {}, [ALONE]),
     "embedding.token_dropout": (0.7, {}, [ALONE]),
+    "vectors.unlabelled": ([{"path": "more.txt"}], WORD2VEC, NO_VECTORS_LEARNED),
+    "vectors.window": (7, WORD2VEC, NO_VECTORS_LEARNED),
+    "vectors.min_count": (7, WORD2VEC, NO_VECTORS_LEARNED),
+    "vectors.negative": (7, WORD2VEC, NO_VECTORS_LEARNED),
+    "vectors.epochs": (7, WORD2VEC, NO_VECTORS_LEARNED),
+    "vectors.seed": (7, WORD2VEC, NO_VECTORS_LEARNED),
+    "vectors.vocabulary": ("training", WORD2VEC, NO_VECTORS_LEARNED),
     "elmo.layer_norm": (True, {}, [{"elmo.layers": "top"}, TOKEN_LAYER]),
     "elmo.state": ("zero", {"elmo.layers": "first"}, [TOKEN_LAYER, TOKEN_LAYER | {"elmo.cache": "off"}]),
     "elmo.storage": ("fp32", {}, [{"elmo.cache": "off"}, {"elmo.state": "carry"}, {"elmo.backend": "allennlp"}]),
@@ -95,7 +109,7 @@ def _config(parameters: Mapping[str, Any]) -> RunConfig:
 
 def test_every_field_of_the_schema_is_classified() -> None:
     """Whoever adds a field says here when it has an effect; if it hasn't always, `unused_fields` must know as well."""
-    schema = dotted(RunConfig(elmo=ElmoConfig()).model_dump())
+    schema = dotted(RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig()).model_dump())
     questions = {name for name in schema if name.split(".")[0] not in OPERATIONAL_SECTIONS}
     assert questions == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
     assert not IN_EVERY_RUN.keys() & IN_SOME_RUNS.keys()
@@ -218,9 +232,43 @@ def test_a_file_or_folder_that_is_called_like_something_built_in_is_not_taken_fo
     assert _read_path("data.source", "./vader") == "./vader"
     assert _read_path("data.source", str(project / "vader")) == "./vader"
     assert _read_path("data.source", "vader") == "vader"
+    assert _read_path("embedding.pretrained", "./word2vec") == "./word2vec"
+    assert _read_path("embedding.pretrained", "word2vec") == "word2vec"
     assert _read_path("elmo.model", "data/../small") == "./small"
     assert _read_path("elmo.model", "small") == "small"
     assert _config({"elmo.model": "./small"}).run_id != _config({"elmo.model": "small"}).run_id
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["data.extra_train", "data.train_rows", "data.folds", "data.fold", "vectors"],
+)
+def test_field_of_this_version_is_no_part_of_the_identity_of_runs_that_do_not_use_it(field: str) -> None:
+    section, _, name = field.partition(".")
+    identity = RunConfig().identity()
+    assert section not in identity or name not in identity[section]
+
+
+def test_no_vectors_can_be_written_as_a_word_and_a_file_of_that_name_with_a_dot(project: Path) -> None:
+    assert resolve({}, {"embedding.pretrained": "none"}, "file") == resolve({}, {}, "file")
+    assert _read_path("embedding.pretrained", "./none") == "./none"
+
+
+@pytest.mark.parametrize("kind", TRAINED_VECTORS)
+def test_vectors_without_a_section_are_those_of_the_defaults(kind: str) -> None:
+    plain = resolve({}, {"embedding.pretrained": kind}, "file")
+    assert plain == resolve({"vectors": {}}, {"embedding.pretrained": kind}, "file")
+    assert plain.vectors == VectorsConfig()
+
+
+def test_paths_of_further_files_are_spelled_in_one_way(project: Path) -> None:
+    config = _config(
+        WORD2VEC
+        | {"data.extra_train": [{"path": "./data/../x.csv"}], "vectors.unlabelled": [{"path": f"{project}/y.txt"}]}
+    )
+    assert config.vectors is not None
+    assert [table.path for table in config.data.extra_train] == ["x.csv"]
+    assert [file.path for file in config.vectors.unlabelled] == ["y.txt"]
 
 
 def test_names_of_elmo_models_are_those_that_can_be_found() -> None:

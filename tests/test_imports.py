@@ -40,7 +40,7 @@ LAYERS = [
     {"sentiment.tracking"},
     {"sentiment.training"},
     {"sentiment.inference", "sentiment.terminal"},
-    {"sentiment.__main__"},
+    {"sentiment.__main__", "sentiment.arguments", "sentiment.preparing_commands"},
 ]
 # The same for jobs; a module belongs to the longest name that it begins with.
 JOB_LAYERS = [

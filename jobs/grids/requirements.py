@@ -1,9 +1,9 @@
 """What runs need besides their configuration, and what of it is missing or not prepared yet."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from sentiment.config import RunConfig
-from sentiment.errors import ElmoError
+from sentiment.config import NAMED_VECTORS, PUBLISHED_VECTORS, RunConfig
+from sentiment.errors import DataError, ElmoError
 from sentiment.files import named_path
 from sentiment.run_dir import Results
 
@@ -13,16 +13,22 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
 
     Nothing is fetched here: compute nodes often have no network, so everything has to be there before a job starts.
     """
-    sources, files, models = set(), set(), set()
+    sources: set[str] = set()
+    files: set[tuple[str, str]] = set()
+    models: set[str] = set()
+    vectors: dict[str, list[RunConfig]] = {}
     for config in configs:
         sources.add(config.data.source)
-        files |= {("data.second_test", config.data.second_test), ("embedding.pretrained", config.embedding.pretrained)}
+        files |= _files_of(config)
         if config.elmo is not None:
             models.add(config.elmo.model)
+        if config.embedding.pretrained in PUBLISHED_VECTORS:
+            vectors.setdefault(config.embedding.pretrained, []).append(config)
     lines = [line for source in sorted(sources) for line in _missing_tweets(source, results)]
-    for field, file in sorted((field, file) for field, file in files if file is not None):
+    for field, file in sorted(files):
         if not named_path(file).is_file():
             lines.append(f"{field} = {file!r}: no such file")
+    lines += [line for name, of_name in vectors.items() for line in _missing_vectors(name, of_name, results)]
     return lines + [line for model in sorted(models) for line in _missing_elmo(model, results)]
 
 
@@ -45,11 +51,54 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
     return found
 
 
+def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
+    """One run for each set of named word vectors that is to be learned or picked and has not been yet.
+
+    Raises:
+        SentimentError: the tweets, or an unlabelled file, cannot be read.
+    """
+    if not any(config.embedding.pretrained in NAMED_VECTORS for config in configs):
+        return []
+    from sentiment.data.word_vectors.store import has_vectors, vectors_fingerprint
+
+    missing = (config for config in configs if not has_vectors(config, results))
+    return list({vectors_fingerprint(config, results): config for config in missing}.values())
+
+
+def epochs_learned(results: Results) -> int:
+    """How many epochs of all word vectors are done and saved."""
+    from sentiment.data.word_vectors.store import saved_epochs_of_all
+
+    return saved_epochs_of_all(results)
+
+
+def _files_of(config: RunConfig) -> set[tuple[str, str]]:
+    """The files that a run reads besides its tweets, each with the field that names it."""
+    pretrained = None if config.embedding.pretrained in NAMED_VECTORS else config.embedding.pretrained
+    named = {("data.second_test", config.data.second_test), ("embedding.pretrained", pretrained)}
+    named |= {("data.extra_train", table.path) for table in config.data.extra_train}
+    named |= {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
+    return {(field, file) for field, file in named if file is not None}
+
+
 def _missing_tweets(source: str, results: Results) -> Iterator[str]:
     from sentiment.data.registry import find_source
 
     if missing := find_source(source).missing(results):
         yield f"data.source = {source!r}: {missing}"
+
+
+def _missing_vectors(name: str, configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
+    from sentiment.data.word_vectors.published import archive_path
+
+    archive = archive_path(results)
+    try:
+        missing = not archive.exists() and bool(without_vectors(configs, results))
+    except DataError:  # what is wrong with the tweets is another line
+        missing = True
+    if missing:
+        fetch = f'`make vectors SET="embedding.pretrained={name} embedding.size={PUBLISHED_VECTORS[name]}"`'
+        yield f"embedding.pretrained = {name!r}: {archive} is not here; {fetch} fetches it (1.5 GB)"
 
 
 def _missing_elmo(model: str, results: Results) -> Iterator[str]:

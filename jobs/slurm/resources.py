@@ -214,6 +214,8 @@ class ClusterFile(Section):
     """For all jobs."""
     data: Resources = Resources()
     """For the job that prepares tweets and fits the linear baseline; it gets no GPU unless this section says so."""
+    vectors: Resources = Resources()
+    """For the job that learns word vectors; it gets two cores and no GPU unless this section says so."""
     cache: Resources = Resources()
     """For the jobs that compute ELMo vectors; `parallelism` says how many of them share the work."""
     report: Resources = Resources()

@@ -13,8 +13,8 @@ from report.statistics import McNemar
 from sentiment.config import RunConfig
 from sentiment.records import Part
 
-# How tweets are cleaned changes what a model sees of them, not which tweets it is tested on.
-_CLEANING = ("text", "vocabulary")
+# How tweets are cleaned, and which are trained on, changes nothing in which tweets a model is tested on.
+_NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows")
 
 # Data sets of Hutto & Gilbert (2014).
 _LEXICON_AUTHORS = ("vader", "sample")
@@ -71,6 +71,8 @@ class Dataset:
     """The source's name, or the name of a table's file."""
     max_rows: int | None
     """How many rows were used at most; None if all were."""
+    folds: int | None
+    """In how many folds the runs were tested on all of it; None if on one test part."""
     is_sentiment140: bool
     """Whether it is all of Sentiment140."""
     from_lexicon_authors: bool
@@ -136,6 +138,7 @@ def _dataset(runs: list[CompletedRun]) -> Dataset:
     return Dataset(
         source=PurePath(data.source).name,
         max_rows=data.max_rows,
+        folds=len(runs[0].folds) or None,
         is_sentiment140=not data.max_rows and all(run.read_sentiment140 for run in runs),
         from_lexicon_authors=data.source in _LEXICON_AUTHORS and any(run.result.lexicon for run in runs),
         runs=runs,
@@ -159,7 +162,7 @@ def _compare(run: CompletedRun) -> Comparison | None:
 
 def _tweets(config: RunConfig) -> str:
     """What decides which tweets a run is tested on."""
-    return str({name: value for name, value in config.data.model_dump().items() if name not in _CLEANING})
+    return str({name: value for name, value in config.data.model_dump().items() if name not in _NOT_OF_TESTING})
 
 
 def _varying(runs: Iterable[CompletedRun]) -> set[str]:

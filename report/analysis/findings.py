@@ -6,6 +6,7 @@ from typing import Any
 
 from report.analysis.common_tweets import Matcher
 from report.analysis.datasets import Configuration, Dataset, datasets_of
+from report.analysis.folds import with_folds_pooled
 from report.analysis.grids import GridFindings, analyse_grid
 from report.read.curves import LearningCurve, read_curve
 from report.read.load import CompletedRun, Study, read_each
@@ -74,13 +75,14 @@ class Findings:
 
 def analyse(study: Study) -> Findings:
     """Read and compare everything that the sections report."""
-    completed = [run.completed for run in study.runs if run.completed]
+    study = with_folds_pooled(study)
+    completed = study.completed
     datasets = datasets_of(completed)
     grids = [analyse_grid(grid, study.results) for grid in study.grids]
     main = datasets[0] if datasets else None
     best, of_best = _best_run(main, study.results) if main else (None, [])
     attention, of_attention = _attention(main) if main else (None, [])
-    corpora = {run.record.data_fingerprint: run for run in completed}
+    corpora = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
     parts: Iterable[Dataset | GridFindings] = (*datasets, *grids)
     found = [*study.problems, *(problem for part in parts for problem in part.problems), *of_best, *of_attention]
     return Findings(

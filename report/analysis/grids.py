@@ -6,6 +6,7 @@ from enum import Enum, auto
 from report.analysis.cleanings import CleaningComparison, compare_cleanings
 from report.analysis.datasets import Configuration, configurations_of, group_by_tweets
 from report.analysis.effects import Effect, effects_of, varying
+from report.analysis.labels import TRAIN_ROWS, LabelCurve, label_curves
 from report.analysis.search import Search, analyse_search
 from report.read.curves import LearningCurve, read_curve
 from report.read.load import Grid, read_each
@@ -21,6 +22,7 @@ class Kind(Enum):
     ELMO = auto()
     ATTENTION = auto()
     CLEANING = auto()
+    LABELS = auto()
     VARIANTS = auto()
 
 
@@ -39,6 +41,8 @@ class GridFindings:
     """Only of a grid about cleaning."""
     search: Search | None
     """Only of a random search."""
+    label_curves: list[LabelCurve]
+    """Only of a grid about the number of labels."""
     problems: list[str]
     """What cannot be read, by name."""
 
@@ -50,6 +54,7 @@ def analyse_grid(grid: Grid, results: Results) -> GridFindings:
     drawn = [one.chosen for one in best]
     curves, problems = read_each(grid.completed if kind is Kind.ATTENTION else drawn, read_curve)
     cleaning = compare_cleanings(grid, results) if kind is Kind.CLEANING else None
+    by_labels, of_labels = label_curves(grid, results) if kind is Kind.LABELS else ([], [])
     return GridFindings(
         grid=grid,
         kind=kind,
@@ -58,7 +63,8 @@ def analyse_grid(grid: Grid, results: Results) -> GridFindings:
         curves=curves,
         cleaning=cleaning,
         search=analyse_search(grid) if kind is Kind.SEARCH else None,
-        problems=[*problems, *(cleaning.problems if cleaning else [])],
+        label_curves=by_labels,
+        problems=[*problems, *(cleaning.problems if cleaning else []), *of_labels],
     )
 
 
@@ -68,6 +74,8 @@ def kind_of(grid: Grid) -> Kind:
         return Kind.SEARCH
     planned_values = grid.plan.parameters if grid.plan else {}
     names = {*(name for name, values in planned_values.items() if len(values) > 1), *varying(grid.completed)}
+    if TRAIN_ROWS in names:
+        return Kind.LABELS
     if any(name == "elmo" or name.startswith("elmo.") for name in names):
         return Kind.ELMO
     if any(name.startswith("data.text.") for name in names):

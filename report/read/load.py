@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from sentiment.config import RunConfig
-from sentiment.config_file import dotted
+from sentiment.config_file import dotted, yaml_text
 from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
 from sentiment.run_dir import SINGLE, Results, RunDir
@@ -28,17 +28,20 @@ class CompletedRun:
     config: RunConfig
     record: RunRecord
     result: Result
+    folds: tuple["CompletedRun", ...] = ()
+    """The runs of all folds that this one stands for, in place of a directory of its own."""
 
     @property
     def run_id(self) -> str:
-        """The name of its directory."""
-        return self.run_dir.path.name
+        """The name of its directory; of runs of several folds the first one's with their number."""
+        name = self.run_dir.path.name
+        return f"{name}, {len(self.folds)} folds" if self.folds else name
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The resolved configuration by dotted name, without what is no part of a run's identity."""
         values = dotted(self.config.identity())
-        return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return {name: yaml_text(value) if isinstance(value, list) else value for name, value in values.items()}
 
     @property
     def is_random(self) -> bool:
@@ -82,13 +85,10 @@ class Grid:
     plan: GridPlan | None
     """None if it is missing or cannot be read."""
     runs: list[Run]
+    completed: list[CompletedRun]
+    """Its completed runs; of several folds of one configuration one, once they are pooled."""
     damage: str | None = None
     """Why the plan cannot be read, in a line."""
-
-    @property
-    def completed(self) -> list[CompletedRun]:
-        """Its completed runs."""
-        return [run.completed for run in self.runs if run.completed]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ class Study:
     grids: list[Grid]
     singles: list[Run]
     """The runs outside of grids, each of which was made for itself."""
+    completed_singles: list[CompletedRun]
+    """As of a grid."""
     problems: list[str]
     """What cannot be read, by name; the report goes on without it."""
 
@@ -106,6 +108,11 @@ class Study:
     def runs(self) -> list[Run]:
         """The runs of all grids, then the single ones."""
         return [*(run for grid in self.grids for run in grid.runs), *self.singles]
+
+    @property
+    def completed(self) -> list[CompletedRun]:
+        """The completed runs of all grids, then the single ones."""
+        return [*(run for grid in self.grids for run in grid.completed), *self.completed_singles]
 
 
 def load_study(results: Results, names: list[str]) -> Study:
@@ -126,7 +133,7 @@ def load_study(results: Results, names: list[str]) -> Study:
     singles = _load_runs(results, SINGLE, None) if SINGLE in chosen else []
     damages = [*(damage for grid in grids for damage in (grid.damage, *_damages(grid.runs))), *_damages(singles)]
     problems = [damage for damage in damages if damage]
-    study = Study(results, [grid for grid in grids if grid.runs], singles, problems)
+    study = Study(results, [grid for grid in grids if grid.runs], singles, _completed(singles), problems)
     if not study.runs:
         lines = "".join(f"\n{problem}" for problem in problems)
         raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{lines}")
@@ -161,7 +168,12 @@ def _load_grid(results: Results, name: str) -> Grid:
         plan, damage = results.read_grid(name), None
     except RunDirError as error:
         plan, damage = None, _first_line(error)
-    return Grid(name, plan, _load_runs(results, name, plan), damage)
+    runs = _load_runs(results, name, plan)
+    return Grid(name, plan, runs, _completed(runs), damage)
+
+
+def _completed(runs: Iterable[Run]) -> list[CompletedRun]:
+    return [run.completed for run in runs if run.completed]
 
 
 def _load_runs(results: Results, folder: str, plan: GridPlan | None) -> list[Run]:

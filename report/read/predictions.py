@@ -65,7 +65,7 @@ class AttentionSample:
 
 
 def read_scores(run: CompletedRun, part: Part) -> Scores | None:
-    """What a run says of a part; None if it has no such part.
+    """What a run says of a part; None if it has no such part. Of several folds only the test parts, as one.
 
     Raises:
         RunDirError: the file is missing or cannot be read.
@@ -74,6 +74,8 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
+    if run.folds:
+        return _of_folds(run) if part == "test" else None
     path = run.run_dir.predictions_file
     check_file(path, run.result)
     try:
@@ -91,6 +93,14 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     scores = Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, *_both(columns))
     _check_scores(scores, columns["label"], path, run.result.metrics.get(part))
     return scores
+
+
+def _of_folds(run: CompletedRun) -> Scores:
+    """A tweet has the same place in the corpora of all folds, unless `data.train_rows` leaves out others in each."""
+    folds = [one for fold in run.folds if (one := read_scores(fold, "test"))]
+    columns = [[one.rows, one.labels, one.model, one.baseline] for one in folds]
+    corpus = folds[0].corpus if run.config.data.train_rows is None else ""
+    return Scores(corpus, *(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def _both(columns: dict[str, Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -31,6 +31,9 @@ _PARAMETERS = {
     "training.optimizer": "optimiser",
     "data.text.stop_words": "stop words",
     "data.max_rows": "rows used",
+    "data.train_rows": "labels",
+    "data.extra_train": "further training tweets",
+    "embedding.pretrained": "vectors",
     "elmo.model": "ELMo model",
     "elmo.layers": "ELMo layers",
     "elmo.combine": "ELMo alone or beside learned vectors",
@@ -46,6 +49,11 @@ _VALUES: dict[str, dict[Any, str]] = {
     "model.kind": {"rnn": "recurrent", "feed_forward": "feed-forward"},
     "model.bidirectional": {True: "both directions", False: "one direction"},
     "model.pooling": {"last": "last state", "attention": "self-attention", "mean+max": "mean and maximum"},
+    "embedding.pretrained": {
+        "word2vec": "word2vec vectors",
+        "fasttext": "fastText vectors",
+        None: "no vectors to start from",
+    },
     "data.text.stop_words": {
         "none": "stop words kept",
         "keep_negations": "stop words removed but negations",
@@ -69,7 +77,7 @@ def parameter_name(dotted: str) -> str:
 def parameter_value(dotted: str, value: Any) -> str:
     """A value of a parameter, without the parameter's name."""
     known = _VALUES.get(dotted, {})
-    if isinstance(value, str | bool) and value in known:
+    if isinstance(value, str | bool | None) and value in known:
         return known[value]
     if value is None:
         return "none"

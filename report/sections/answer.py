@@ -14,6 +14,7 @@ from report.render.charts import style
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.markdown import emphasis, joined, strong
 from report.sections.grids import effect_sentence
+from report.sections.labels import label_sentence
 from report.sections.names import LEXICON_REMARK, RANDOM_MARK, configuration_name, dataset_name, state_name
 from report.sections.search import search_sentence
 from report.statistics import Estimate, McNemar, is_shown, mean, measured_accuracy
@@ -171,6 +172,8 @@ def _question(found: GridFindings) -> object | None:
 
 
 def _effect_sentences(found: GridFindings) -> list[str]:
+    if found.label_curves:
+        return [label_sentence(curve) for curve in found.label_curves]
     if not found.effects:
         return [f"Its {wording.plural(len(found.grid.completed), 'completed run')} differ by their seed alone."]
     return [effect_sentence(effect) for effect in found.effects]

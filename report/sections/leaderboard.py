@@ -54,6 +54,12 @@ def _of_dataset(dataset: Dataset, number: int, many: int) -> list[blocks.Block]:
     if published:
         where = "on all of Sentiment140" + ("" if dataset.is_sentiment140 else ", which are other tweets than these")
         caption += f" Published figures were not measured here but {where}."
+    if dataset.folds:
+        caption += (
+            f" Each tweet was tested in one of {dataset.folds} folds, and the runs of a configuration's folds count as "
+            "one, by all of their predictions together; as their training tweets overlap, intervals and tests are "
+            "approximate."
+        )
     best = None if dataset.configurations[0].is_random else 1
     references = [*_reference_rows(dataset.configurations[0].chosen), *published]
     if dataset.from_lexicon_authors:

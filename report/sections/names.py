@@ -75,8 +75,9 @@ def cleaning_name(cleaning: Cleaning) -> str:
 
 
 def dataset_name(dataset: Dataset) -> str:
-    """The source of the tweets, with the limit on their number."""
-    return dataset.source + (f", at most {dataset.max_rows:,} rows" if dataset.max_rows else "")
+    """The source of the tweets, with the limit on their number and the folds in which all of them were tested."""
+    limit = f", at most {dataset.max_rows:,} rows" if dataset.max_rows else ""
+    return dataset.source + limit + (f" in {dataset.folds} folds" if dataset.folds else "")
 
 
 def level_value(parameter: str, level: Level) -> str:

@@ -3,7 +3,7 @@
 Pure pydantic: reading a configuration loads neither torch nor any data.
 """
 
-from sentiment.config.data import ColumnConfig, DataConfig, LabelConfig, TextConfig, VocabularyConfig
+from sentiment.config.data import ColumnConfig, DataConfig, ExtraTable, LabelConfig, TextConfig, VocabularyConfig
 from sentiment.config.model import (
     AttentionConfig,
     BaselineConfig,
@@ -21,9 +21,13 @@ from sentiment.config.training import (
     TrackingConfig,
     TrainingConfig,
 )
+from sentiment.config.vectors import NAMED_VECTORS, PUBLISHED_VECTORS, TRAINED_VECTORS, TextFile, VectorsConfig
 
 __all__ = [
+    "NAMED_VECTORS",
     "OPERATIONAL_SECTIONS",
+    "PUBLISHED_VECTORS",
+    "TRAINED_VECTORS",
     "AttentionConfig",
     "BaselineConfig",
     "CheckpointConfig",
@@ -33,6 +37,7 @@ __all__ = [
     "EarlyStoppingConfig",
     "ElmoConfig",
     "EmbeddingConfig",
+    "ExtraTable",
     "Fraction",
     "LabelConfig",
     "ModelConfig",
@@ -43,7 +48,9 @@ __all__ = [
     "RuntimeConfig",
     "Section",
     "TextConfig",
+    "TextFile",
     "TrackingConfig",
     "TrainingConfig",
+    "VectorsConfig",
     "VocabularyConfig",
 ]

@@ -85,6 +85,15 @@ class VocabularyConfig(Section):
     """The largest number of types; the most frequent ones are kept."""
 
 
+class ExtraTable(Section):
+    """A table of labelled tweets for training alone."""
+
+    path: str
+    """In any format that `data.source` takes."""
+    columns: ColumnConfig = ColumnConfig()
+    labels: LabelConfig = LabelConfig()
+
+
 class DataConfig(Section):
     """Where the tweets come from, and how they are labelled, cleaned and split."""
 
@@ -102,6 +111,17 @@ class DataConfig(Section):
     """Keep about this many rows, chosen by the hash that also decides the split; None keeps all."""
     text: TextConfig = TextConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
+    extra_train: Annotated[tuple[ExtraTable, ...], Field(strict=False)] = ()
+    """Further labelled tweets, for training alone. Those whose text or author stands in the validation part or in a
+    test part are left out."""
+    train_rows: PositiveInt | None = None
+    """Train on this many of the training tweets only, chosen by hash: a smaller number's are among a larger one's, and
+    validation and test stay as they are. None trains on all."""
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    """Divide the tweets into this many test parts by hash, in place of one of `test_fraction`: with all folds run, each
+    tweet is tested once. For small data; the report puts the folds' predictions together."""
+    fold: PositiveInt | None = None
+    """Which of the `folds` is the test part, counted from 1."""
 
     @property
     def label_names(self) -> tuple[str, str]:
@@ -121,8 +141,16 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:
-        if self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError(
-                "validation_fraction + test_fraction must be below 1; otherwise no row is left to train on"
-            )
+        tested = 1 / self.folds if self.folds else self.test_fraction
+        if self.validation_fraction + tested >= 1:
+            name = f"1 / {self.folds} folds" if self.folds else "test_fraction"
+            raise ValueError(f"validation_fraction + {name} must be below 1; otherwise no row is left to train on")
+        return self
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_the_folds(self) -> Self:
+        if self.folds is None and self.fold is not None:
+            raise ValueError(f"fold {self.fold} needs data.folds, the number of folds; data.folds=5 is usual")
+        if self.folds is not None and (self.fold is None or self.fold > self.folds):
+            raise ValueError(f"data.fold is {self.fold}; with data.folds={self.folds} it must be 1 to {self.folds}")
         return self

@@ -2,15 +2,16 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sentiment.config.section import PositiveFloat, Probability, Section, Size
+from sentiment.config.vectors import PUBLISHED_VECTORS
 
 CellName = Literal["lstm", "gru"]
 PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
 POOLING_NAMES = get_args(PoolingName)
 
-ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "tiny")
+ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "credbank", "tiny")
 """Values of `elmo.model` that are names; any other value is the path of a folder."""
 
 
@@ -22,7 +23,10 @@ class EmbeddingConfig(Section):
     initial_std: PositiveFloat = 0.1
     """Standard deviation of the initial random vectors; the larger it is, the slower they change relatively."""
     pretrained: str | None = None
-    """A text file (GloVe or word2vec format) with initial vectors of known tokens, each of `size` numbers."""
+    """Initial vectors of known tokens, each of `size` numbers: `word2vec` or `fasttext`, learned from text as the
+    section `vectors` says (`make vectors`, or by the first run); `glove-twitter-25`, `-50`, `-100` or `-200`, published
+    (`make vectors` fetches them); or the path of a text file in the format of GloVe or word2vec. None, also written
+    `none`, starts from random ones."""
     trainable: bool = True
     """Whether training changes the vectors."""
     dropout: Probability = 0.0
@@ -30,13 +34,28 @@ class EmbeddingConfig(Section):
     token_dropout: Probability = 0.0
     """Fraction of the tokens that is read as unknown in training, which reduces overfitting on small corpora."""
 
+    @field_validator("pretrained", mode="before")
+    @classmethod
+    def _none_may_be_a_word(cls, value: object) -> object:
+        """W&B's agent writes None as a text; a file of this name is written `./none`."""
+        return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _published_vectors_have_their_size(self) -> Self:
+        size = PUBLISHED_VECTORS.get(self.pretrained or "", self.size)
+        if size != self.size:
+            raise ValueError(
+                f"{self.pretrained} has {size} numbers per token, but size is {self.size}; set it to {size}"
+            )
+        return self
+
 
 class ElmoConfig(Section):
     """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read."""
 
     model: str = "small"
-    """`small`, `medium`, `original` or `original-5.5b` (`make elmo-weights` downloads them), `tiny` (random weights for
-    tests), or the path of a folder with a model in the same format."""
+    """`small`, `medium`, `original`, `original-5.5b`, or `credbank`, the original tuned on tweets (`make elmo-weights`
+    downloads them), `tiny` (random weights for tests), or the path of a folder or zip with a model in their format."""
     layers: Literal["token", "first", "top", "mix"] = "mix"
     """The context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all three."""
     combine: Literal["alone", "beside"] = "beside"

@@ -17,11 +17,16 @@ from sentiment.config.model import (
 )
 from sentiment.config.section import Section
 from sentiment.config.training import RuntimeConfig, TrackingConfig, TrainingConfig
+from sentiment.config.vectors import NAMED_VECTORS, TRAINED_VECTORS, VectorsConfig
 from sentiment.files import fingerprint
 
 OPERATIONAL_SECTIONS = ("description", "baseline", "tracking", "runtime")
 """What does not change a run's weights: why it is trained, what it is compared with, where it is logged, and on what
 machine it is computed."""
+
+_LATER_FIELDS = {"data": ("extra_train", "train_rows", "folds", "fold")}
+"""Of each section those that runs of earlier versions did not have. With their defaults, under which nothing is as they
+say, they are no part of the identity, so that these runs keep their ids."""
 
 # Built-in sources whose tweets carry labels instead of ratings. A source that is not listed counts as rated.
 _WITHOUT_RATINGS = ("sample", "sentiment140")
@@ -43,6 +48,8 @@ class RunConfig(Section):
     """Determines the initial weights, the order of the batches and dropout."""
     data: DataConfig = DataConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
+    vectors: VectorsConfig | None = None
+    """Only used where `embedding.pretrained` is `word2vec` or `fasttext`; None is then the same as all defaults."""
     elmo: ElmoConfig | None = None
     """None trains without ELMo."""
     model: ModelConfig = ModelConfig()
@@ -75,6 +82,10 @@ class RunConfig(Section):
     def identity(self) -> dict[str, Any]:
         """The configuration without operational and absent sections, as plain JSON values."""
         values = self.model_dump(mode="json")
+        for section, names in _LATER_FIELDS.items():
+            for name in names:
+                if not values[section][name]:
+                    del values[section][name]
         absent = {name for name, value in values.items() if value is None}
         return {name: value for name, value in values.items() if name not in {*OPERATIONAL_SECTIONS, *absent}}
 
@@ -86,20 +97,33 @@ class RunConfig(Section):
         is moved, and differ for files outside of it that differ in their place.
         """
         values = self.model_dump()
-        defaults = RunConfig(elmo=self.elmo and ElmoConfig()).model_dump()
+        defaults = RunConfig(elmo=self.elmo and ElmoConfig(), vectors=self.vectors and VectorsConfig()).model_dump()
         values = _with_defaults(values, defaults, self.unused_fields())
         data, embedding, elmo = values["data"], values["embedding"], values["elmo"]
+        values["vectors"] = self._canonical_vectors(values["embedding"]["pretrained"])
+        for table in data["extra_train"]:
+            table["path"] = _plain_path(table["path"])
         if self.data.source_is_path:
             path = _plain_path(data["source"])  # which may be called like a built-in source
             data["source"] = path if DataConfig(source=path).source_is_path else f"./{path}"
         if data["second_test"] is not None:
             data["second_test"] = _plain_path(data["second_test"])
-        if embedding["pretrained"] is not None:
-            embedding["pretrained"] = _plain_path(embedding["pretrained"])
+        if embedding["pretrained"] not in (None, *NAMED_VECTORS):
+            path = _plain_path(embedding["pretrained"])
+            embedding["pretrained"] = f"./{path}" if path in ("none", *NAMED_VECTORS) else path
         if elmo is not None and elmo["model"] not in ELMO_MODELS:
             folder = _plain_path(elmo["model"])
             elmo["model"] = f"./{folder}" if folder in ELMO_MODELS else folder
         return type(self).model_validate(values)
+
+    def _canonical_vectors(self, pretrained: str | None) -> dict[str, Any] | None:
+        """The section `vectors` if any vectors are learned, with all of its fields."""
+        if pretrained not in TRAINED_VECTORS:
+            return None
+        values = (self.vectors or VectorsConfig()).model_dump()
+        for file in values["unlabelled"]:
+            file["path"] = _plain_path(file["path"])
+        return values
 
     def unused_fields(self) -> tuple[str, ...]:
         """Dotted names of the fields that have no effect in this run; a final dot stands for a whole section."""
@@ -108,13 +132,15 @@ class RunConfig(Section):
             (model.pooling != "attention", ("model.attention.",)),
             (model.kind == "feed_forward", ("model.cell", "model.bidirectional")),
             (embedding.pretrained is not None, ("embedding.initial_std",)),
+            (embedding.pretrained not in TRAINED_VECTORS, ("vectors.",)),
+            (data.folds is not None, ("data.test_fraction",)),
             (not data.source_is_path and data.second_test is None, ("data.columns.", "data.labels.")),
             (data.source_is_path or data.source in _WITHOUT_RATINGS, ("data.neutral_band",)),
         ]
         if elmo is not None:
             computed_anew = elmo.state == "carry" or elmo.backend == "allennlp"
             cases += [
-                (elmo.combine == "alone", ("embedding.", "data.vocabulary.")),
+                (elmo.combine == "alone", ("embedding.", "vectors.", "data.vocabulary.")),
                 (elmo.layers != "mix", ("elmo.layer_norm",)),
                 # The context-free vectors come from before the LSTM; `carry` still decides whether they are cached.
                 (elmo.layers == "token" and elmo.state != "carry", ("elmo.state",)),

@@ -51,6 +51,8 @@ class OpenedSource:
     """The name of the data set that the tweets belong to."""
     main: TweetFile
     second_test: TweetFile | None = None
+    extra_train: tuple[TweetFile, ...] = ()
+    """Further tweets for training alone."""
     complete_rows: int = 0
     """The size of the data set where `main` may be only a part of it."""
 
@@ -59,7 +61,7 @@ class OpenedSource:
         return self.dataset if rows >= self.complete_rows else TABLE
 
     def identity(self) -> list[list[str]]:
-        """What the content of a corpus depends on: form and SHA-256 of each file."""
+        """What the content of a corpus depends on: form and SHA-256 of each file, but of those for training alone."""
         return [[file.form, file.sha256] for file in (self.main, self.second_test) if file is not None]
 
 

@@ -17,6 +17,7 @@ _ATTEMPTS = 3
 _BLOCK = 1 << 18
 _RATE_SECONDS = 30.0
 _LEAST_RATE = 1_000
+_LARGEST_FILE = 10_000_000_000
 _RANGE_NOT_SATISFIABLE = 416
 
 
@@ -54,6 +55,32 @@ def download(remote: Remote, folder: Path, progress: Progress | None = None) -> 
         return _fetch_from_any(remote, target, progress or silent)
     except OSError as error:
         raise DownloadError(f"{target}: cannot be written: {error}") from None
+
+
+def size_of(file: str, urls: Sequence[str], folder: Path) -> int:
+    """Size of a file in bytes, from the first server that tells it.
+
+    Args:
+        folder: where the file is to be put, for the message.
+
+    Raises:
+        DownloadError: none does; the message says what was tried.
+    """
+    failures = []
+    for url in urls:
+        request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # from a list of mirrors
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+                length = response.headers.get("Content-Length", "")
+            if length.isdecimal() and 0 < int(length) <= _LARGEST_FILE:
+                return int(length)
+            failures.append(f"{url}: tells {length[:40]!r} as the size; 1 to {_LARGEST_FILE:,} bytes are expected")
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            failures.append(f"{url}: {error}")
+    tried = "\n  ".join(failures)
+    raise DownloadError(
+        f"{file} could not be fetched:\n  {tried}\nwithout access to the internet, put the file at {folder / file}"
+    )
 
 
 def _fetch_from_any(remote: Remote, target: Path, progress: Progress) -> Path:

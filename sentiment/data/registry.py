@@ -1,12 +1,14 @@
 """Finds and opens the tweets that a configuration asks for."""
 
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 
-from sentiment.config import DataConfig
+from sentiment.config import DataConfig, ExtraTable
 from sentiment.data import sources
-from sentiment.data.data_source import DataSource, OpenedSource, source_names
-from sentiment.data.tables.table import TableSource
+from sentiment.data.data_source import DataSource, OpenedSource, TweetFile, source_names
+from sentiment.data.tables.rows import LabelReader
+from sentiment.data.tables.table import TableSource, told_as_of
 from sentiment.files import named_path
 from sentiment.run_dir import Results
 
@@ -28,7 +30,15 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
         DataError: a file is missing, unreadable or of an unknown format.
     """
     opened = find_source(config.source).open(config, results)
+    opened = replace(opened, extra_train=tuple(_open_extra(table, results) for table in config.extra_train))
     if config.second_test is None:
         return opened
     second_test = TableSource(named_path(config.second_test)).open(config, results).main
     return replace(opened, second_test=second_test)
+
+
+def _open_extra(table: ExtraTable, results: Results) -> TweetFile:
+    """A table for training alone."""
+    labels = partial(LabelReader.from_config, table.labels)
+    opened = TableSource(named_path(table.path)).open_with(table.columns, labels, results)
+    return told_as_of("data.extra_train", opened.main)

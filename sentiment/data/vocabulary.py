@@ -1,6 +1,7 @@
 """The token types that have a vector of their own, their indices, and the vectors that they may start from."""
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from sentiment.config import VocabularyConfig
 from sentiment.data.corpus.corpus import Corpus
-from sentiment.data.vectors import read_vectors
+from sentiment.data.word_vectors.text_format import read_types, read_vectors
 from sentiment.errors import DataError
 from sentiment.files import WriteFile, read_named, write_atomically
 
@@ -58,6 +59,20 @@ class Vocabulary:
             )
         frequent.sort(key=lambda number: (-counts[number], corpus.types[number]))
         return cls([corpus.types[number] for number in frequent[: config.max_size]])
+
+    def with_types_of(self, vectors: Path, most: int) -> Self:
+        """This vocabulary, and after it the further types that a file has vectors of, in its order.
+
+        Args:
+            vectors: a file in the format of word2vec.
+            most: the largest number of types in all.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        known = self._index
+        further = (token for token in read_types(vectors) if token not in known)
+        return type(self)([*self.types, *islice(further, max(most - len(self.types), 0))])
 
     def encode(self, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
         """The index of each token, UNKNOWN for those not in the vocabulary. Shape (tokens,)."""

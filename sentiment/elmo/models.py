@@ -1,21 +1,21 @@
 """ELMo models by name: where they are published, and how their files are fetched, found and checked."""
 
-import http.client
 import json
 import os
 import shutil
-import urllib.error
-import urllib.request
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from sentiment.console import Progress
-from sentiment.data.download import Remote, download
+from sentiment.data.download import Remote, download, size_of
+from sentiment.data.mirrors import addresses
 from sentiment.elmo.options import ElmoOptions, read_options
 from sentiment.elmo.random_weights import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.weights import Weights, check_weights, random_seed, read_weights
-from sentiment.errors import DownloadError, ElmoError
+from sentiment.errors import ElmoError
 from sentiment.files import fingerprint, sha256_of, write_json
 
 SERVERS = (
@@ -27,17 +27,21 @@ SERVERS = (
 TINY = "tiny"
 """Name of a model of random numbers, for tests and demonstrations."""
 
-_TIMEOUT_SECONDS = 30
-_LARGEST_FILE = 10_000_000_000
+_CREDBANK_SERVER = "http://staffwww.dcs.shef.ac.uk/people/J.Gao/data/elmo_credbank/"
+_LARGEST_UNPACKED = 10_000_000_000
 
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """A model of Peters et al. (2018)."""
+    """A model of Peters et al. (2018), or one that others have tuned."""
 
     folder: str
     weights_size: int | None = None
     """In bytes; None where it is unknown."""
+    tuned: str | None = None
+    """Name of the file with its weights, if these were tuned from those of another model, whose options it has."""
+    servers: tuple[str, ...] = ()
+    """Addresses of its own."""
 
     @property
     def options_file(self) -> str:
@@ -47,12 +51,12 @@ class PublishedModel:
     @property
     def weights_file(self) -> str:
         """Name of the file with the weights."""
-        return f"elmo_{self.folder}_weights.hdf5"
+        return self.tuned or f"elmo_{self.folder}_weights.hdf5"
 
     @property
     def record_file(self) -> str:
         """Name of the file that records size and SHA-256 of both files when they are first fetched."""
-        return f"elmo_{self.folder}_checksums.json"
+        return f"{PurePath(self.tuned).stem}_checksums.json" if self.tuned else f"elmo_{self.folder}_checksums.json"
 
 
 PUBLISHED = {
@@ -60,7 +64,14 @@ PUBLISHED = {
     "medium": PublishedModel("2x2048_256_2048cnn_1xhighway"),
     "original": PublishedModel("2x4096_512_2048cnn_2xhighway", 374_434_792),
     "original-5.5b": PublishedModel("2x4096_512_2048cnn_2xhighway_5.5B", 374_434_792),
+    "credbank": PublishedModel(
+        "2x4096_512_2048cnn_2xhighway",
+        tuned="elmo_credbank_2x4096_512_2048cnn_2xhighway_weights_12262018.hdf5",
+        servers=(_CREDBANK_SERVER,),
+    ),
 }
+"""`credbank` is the original, tuned on tweets about rumours (University of Sheffield), whose later home is
+https://figshare.shef.ac.uk/articles/11591775: from there its file has to be put into place by hand."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,8 @@ def find_elmo(model: str, folder: Path) -> ModelFiles:
     """Find and check a model, without any network.
 
     Args:
-        model: a published name, `tiny`, or the path of a folder that holds one file whose name ends in `options.json`
-            and one whose name ends in `weights.hdf5`.
+        model: a published name, `tiny`, or the path of a folder or a zip that holds one file whose name ends in
+            `options.json` and one whose name ends in `.hdf5` (of several the one that ends in `weights.hdf5`).
         folder: where published models are kept.
 
     Raises:
@@ -106,13 +117,21 @@ def find_elmo(model: str, folder: Path) -> ModelFiles:
     if model == TINY:
         return _checked(TINY, *_tiny(folder / TINY))
     path = Path(model)
+    if path.is_file() and zipfile.is_zipfile(path):
+        path = _unpacked(path, folder)
     if not path.is_dir():
-        raise ElmoError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder")
-    return _checked(model, _only_file(path, OPTIONS_FILE), _only_file(path, WEIGHTS_FILE))
+        raise ElmoError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder or zip")
+    found = [file for file in path.iterdir() if file.name.endswith(WEIGHTS_FILE)]
+    weights = found[0] if len(found) == 1 else _only_file(path, ".hdf5")
+    return _checked(model, _only_file(path, OPTIONS_FILE), weights)
 
 
 def fetch_elmo(
-    name: str, folder: Path, progress: Progress | None = None, servers: Sequence[str] = SERVERS
+    name: str,
+    folder: Path,
+    progress: Progress | None = None,
+    servers: Sequence[str] = SERVERS,
+    mirrors: Sequence[str] = (),
 ) -> ModelFiles:
     """Download the files of a published model that are missing, check them, and record their checksums.
 
@@ -121,6 +140,7 @@ def fetch_elmo(
     Args:
         folder: where published models are kept.
         servers: tried in this order; each has a folder per model.
+        mirrors: places that are tried before, see `sentiment.data.mirrors`.
 
     Raises:
         DownloadError: no server answers, or what arrives differs from what was first fetched.
@@ -133,9 +153,10 @@ def fetch_elmo(
     recorded = _read_record(folder / model.record_file)
     for file in (model.options_file, model.weights_file):
         if not (folder / file).exists():
-            urls = [f"{server}{model.folder}/{file}" for server in servers]
+            urls = addresses(mirrors, (f"{model.folder}/{file}", file)) + addresses(model.servers, (file,))
+            urls += addresses(servers, (f"{model.folder}/{file}",))
             known = model.weights_size if file == model.weights_file else None
-            size, sha256 = recorded.get(file) or (known or _size(file, urls, folder), "")
+            size, sha256 = recorded.get(file) or (known or size_of(file, urls, folder), "")
             fetched.append(download(Remote(file, urls, size, sha256), folder, progress))
     try:
         files = _find_published(name, folder)
@@ -197,6 +218,34 @@ def _tiny(folder: Path) -> tuple[Path, Path]:
     return folder / OPTIONS_FILE, folder / WEIGHTS_FILE
 
 
+def _unpacked(archive: Path, folder: Path) -> Path:
+    """The folder with the model of a zip, unpacked into `folder` unless that is done.
+
+    Raises:
+        ElmoError: it is damaged, too large, or does not hold one model.
+    """
+    target = folder / f"{archive.stem}-{sha256_of(archive)[:16]}"
+    if target.is_dir():
+        return target
+    made = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        made.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(archive) as opened:
+            wanted = [one for one in opened.infolist() if one.filename.endswith((OPTIONS_FILE, ".hdf5"))]
+            if sum(one.file_size for one in wanted) > _LARGEST_UNPACKED:
+                raise ElmoError(f"{archive}: unpacks to more than {_LARGEST_UNPACKED:,} bytes")
+            for one in wanted:  # by their last names alone, so that nothing is written elsewhere
+                with opened.open(one) as source, open(made / PurePath(one.filename).name, "wb") as file:
+                    shutil.copyfileobj(source, file)
+        made.rename(target)
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        if not target.is_dir():
+            raise ElmoError(f"{archive}: cannot be unpacked into {folder}: {error}") from None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return target
+
+
 def _only_file(folder: Path, ending: str) -> Path:
     found = sorted(path for path in folder.iterdir() if path.name.endswith(ending))
     if len(found) != 1:
@@ -216,22 +265,3 @@ def _read_record(path: Path) -> dict[str, tuple[int, str]]:
         raise ElmoError(
             f"{path}: the recorded checksums cannot be read ({error}); delete it, and they are recorded anew"
         ) from None
-
-
-def _size(file: str, urls: Sequence[str], folder: Path) -> int:
-    """Size in bytes, from the first server that tells it."""
-    failures = []
-    for url in urls:
-        request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # from our own list of servers
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-                length = response.headers.get("Content-Length", "")
-            if length.isdecimal() and 0 < int(length) <= _LARGEST_FILE:
-                return int(length)
-            failures.append(f"{url}: tells {length[:40]!r} as the size; 1 to {_LARGEST_FILE:,} bytes are expected")
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            failures.append(f"{url}: {error}")
-    tried = "\n  ".join(failures)
-    raise DownloadError(
-        f"{file} could not be fetched:\n  {tried}\nwithout access to the internet, put the file at {folder / file}"
-    )

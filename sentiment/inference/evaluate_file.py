@@ -45,7 +45,7 @@ def evaluate_file(
         DataError: the file cannot be read, or has no labelled row.
         ConfigError: the file lacks a column of the configuration.
     """
-    source = open_source(config.model_copy(update={"second_test": None}), results).main
+    source = open_source(config.model_copy(update={"second_test": None, "extra_train": ()}), results).main
     labels: list[int] = []
     chunks: list[list[np.ndarray]] = [[] for _ in models]
     texts: list[str] = []

@@ -12,13 +12,14 @@ from sentiment.code_version import describe_other, running_code
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
+from sentiment.data.word_vectors.store import prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.elmo.cache.placement import available_ram
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.files import sha256_of
 from sentiment.lock import ProcessLock
 from sentiment.models.classifier import Classifier, build_classifier, count_weights
-from sentiment.records import ElmoRecord
+from sentiment.records import ElmoRecord, RunRecord
 from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
@@ -63,6 +64,7 @@ def run_experiment(run: RunContext) -> Stop | None:
             return None
         try:
             corpus, baselines = prepare_data(run.config, run.results, run.progress)
+            prepare_vectors(run.config, run.results, run.progress)
             vectors = tweet_vectors(run, corpus, elmo_model)
         except StoppedError as stopped:
             return stopped.stop
@@ -116,7 +118,7 @@ def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
         raise RunDirError(
             f"{run.run_dir.path}: was completed with other ELMo weights than are here now; move it away to train anew"
         )
-    if record and record.pretrained_sha256 and record.pretrained_sha256 != pretrained_sha256(run):
+    if record and _starts_from_other_vectors(run, record):
         raise RunDirError(
             f"{run.run_dir.path}: was completed with other vectors than {run.config.embedding.pretrained} now holds; "
             "move it away to train anew"
@@ -128,6 +130,13 @@ def _tell_other_baseline(run: RunContext) -> None:
     result, wanted = run.run_dir.read_result(), run.config.baseline.kind
     if result and (kind := result.baseline_settings.get("kind", "tfidf")) != wanted:
         run.console.say(f"was compared with the linear baseline {kind!r}, not {wanted!r}; move it away to train anew")
+
+
+def _starts_from_other_vectors(run: RunContext, record: RunRecord) -> bool:
+    """Whether a run would start from other vectors now. Named ones need not be there any more."""
+    if now := vectors_fingerprint(run.config, run.results):
+        return record.vectors_fingerprint != now
+    return record.pretrained_sha256 is not None and record.pretrained_sha256 != pretrained_sha256(run)
 
 
 def _prepare_trainer(
@@ -145,7 +154,7 @@ def _prepare_trainer(
     device = choose_device(config.runtime.device)
     tell_other_hardware(run, state.get("hardware", []) if state else [], Hardware.of(device).kind)
     make_reproducible(config.runtime, threads, config.seed)
-    vocabulary = Vocabulary.build(corpus, config.data.vocabulary)
+    vocabulary = _new_vocabulary(run, corpus)
     model = _new_classifier(run, vocabulary, elmo_model).to(device)
     data = TrainingData.load(corpus, vocabulary, vectors, device)
     trainer = Trainer(run, model, data, identity | {"threads": threads})
@@ -209,12 +218,19 @@ def _suits_code(run: RunContext, state: dict[str, Any]) -> bool:
     return choice == "continue"
 
 
+def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
+    vocabulary, learned = Vocabulary.build(corpus, run.config.data.vocabulary), run.config.vectors
+    if learned and learned.vocabulary == "vectors" and (file := pretrained_file(run.config, run.results)):
+        return vocabulary.with_types_of(file, run.config.data.vocabulary.max_size)
+    return vocabulary
+
+
 def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: ModelFiles | None) -> Classifier:
     elmo_size = elmo_model.options.vector_size if elmo_model else None
     _refuse_too_large(count_weights(run.config, len(vocabulary), elmo_size))
     embedding, vectors = run.config.embedding, None
-    if embedding.pretrained is not None:
-        vectors, found = load_vectors(Path(embedding.pretrained), vocabulary, embedding.size, run.config.seed)
+    if file := pretrained_file(run.config, run.results):
+        vectors, found = load_vectors(file, vocabulary, embedding.size, run.config.seed)
         run.console.say(f"{embedding.pretrained}: has vectors for {found} of {len(vocabulary)} types")
     return build_classifier(run.config, len(vocabulary), vectors, elmo_size)
 

@@ -12,6 +12,7 @@ from sentiment.console import Console, Progress
 from sentiment.data.batches import Rows, TokenStore, TweetVectors
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
+from sentiment.data.word_vectors.store import prepare_vectors, pretrained_file
 from sentiment.models.baseline.baseline import Baseline, linear_baseline
 from sentiment.models.baseline.lexicon import corpus_lexicon
 from sentiment.records import PARTS, Part
@@ -61,6 +62,28 @@ def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRe
             console.say(
                 f"{len(corpus.labels):,} tweets of {config.data.source} and their baseline are in {corpus.path}"
             )
+    except StoppedError as stopped:
+        return stopped.stop
+    return None
+
+
+def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
+    """Learn the word vectors that these runs start from, each set once.
+
+    Returns:
+        None if all are there, else the reason to stop; the same call then goes on after the last whole epoch.
+
+    Raises:
+        SentimentError: the data or an unlabelled file cannot be used.
+    """
+    progress = stop.interrupting(console.progress)
+    told = set()
+    try:
+        for config in configs:
+            record, file = prepare_vectors(config, results, progress), pretrained_file(config, results)
+            if record and file and file not in told:
+                told.add(file)
+                console.say("\n".join([*record.render_lines(), f"  in {file}"]))
     except StoppedError as stopped:
         return stopped.stop
     return None

@@ -12,6 +12,7 @@ from sentiment.allocation import slurm_job, slurm_restarts
 from sentiment.code_version import environment_hash, running_code
 from sentiment.console import Say
 from sentiment.data.tables.source_hash import source_sha256
+from sentiment.data.word_vectors.store import pretrained_file, vectors_fingerprint
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.training.context import RunContext
 from sentiment.training.hardware import Hardware
@@ -58,6 +59,7 @@ class AttemptRecord:
             dataset=corpus.dataset,
             elmo=elmo,
             pretrained_sha256=pretrained_sha256(run),
+            vectors_fingerprint=vectors_fingerprint(run.config, run.results),
             git_commit=code.git_commit,
             git_dirty=code.git_dirty,
             versions=versions(),
@@ -90,8 +92,8 @@ def pretrained_sha256(run: RunContext) -> str | None:
     Raises:
         DataError: the file is missing or unreadable.
     """
-    path = run.config.embedding.pretrained
-    return None if path is None else source_sha256(Path(path), run.results)
+    path = pretrained_file(run.config, run.results)
+    return None if path is None else source_sha256(path, run.results)
 
 
 def versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from sentiment.data import download as download_module
 from sentiment.elmo import models as models_module
 from sentiment.elmo.models import find_elmo
 from sentiment.elmo.options import read_options
@@ -136,6 +137,6 @@ def test_size_that_a_server_makes_up_is_refused(monkeypatch: pytest.MonkeyPatch,
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(models_module.urllib.request, "urlopen", lambda *_, **__: Answer())
+    monkeypatch.setattr(download_module.urllib.request, "urlopen", lambda *_, **__: Answer())
     with pytest.raises(DownloadError, match=r"1 to 10,000,000,000 bytes are expected"):
         models_module.fetch_elmo("small", tmp_path)

@@ -8,7 +8,9 @@ import pytest
 
 from jobs.job_kinds import JOB_KINDS, TRAINING, JobKind, KindName, jobs_needed
 from jobs.slurm.resources import ClusterFile, Resources
+from sentiment.console import Console, silent
 from sentiment.run_dir import Results
+from sentiment.training.stop import StopRequest
 from tests.small_runs import small_config
 
 PACKAGE = Path(__file__).parents[2] / "jobs"
@@ -42,7 +44,7 @@ def test_row_says_one_way_to_work_and_waits_only_for_rows_above(kind: JobKind) -
 
 def test_only_one_kind_trains_and_only_the_last_ends_a_chain() -> None:
     assert [kind.name for kind in JOB_KINDS.values() if kind.trains_runs] == [TRAINING.name]
-    assert [kind.final for kind in JOB_KINDS.values()] == [False, False, False, True]
+    assert [kind.final for kind in JOB_KINDS.values()] == [False, False, False, False, True]
 
 
 def test_runs_need_the_jobs_that_have_something_to_do_for_them(tweets_file: Path, results: Results) -> None:
@@ -51,3 +53,43 @@ def test_runs_need_the_jobs_that_have_something_to_do_for_them(tweets_file: Path
     assert [config.data for config in needed["data"]] == [plain.data]  # one run for all on the same tweets
     assert (needed["cache"], needed["report"]) == ([elmo], [])
     assert set(jobs_needed([plain], results)) == {"data", "report"}
+
+
+def test_vectors_are_learned_once_for_all_runs_on_them_by_a_job_between_tweets_and_training(
+    tweets_file: Path, results: Results
+) -> None:
+    word2vec = {"embedding__pretrained": "word2vec", "vectors__epochs": 2}
+    runs = [small_config(tweets_file, seed=seed, **word2vec) for seed in (1, 2)]
+    fewer = small_config(tweets_file, data__train_rows=100, **word2vec)
+    other = small_config(tweets_file, vectors__seed=2, **word2vec)
+    needed = jobs_needed([*runs, fewer, other], results)
+    assert needed["vectors"] in ([runs[1], other], [fewer, other])
+    assert JOB_KINDS["vectors"].after == ("data",)
+    assert "vectors" in TRAINING.after
+    kind = JOB_KINDS["vectors"]
+    assert kind.work is not None
+    assert kind.progress(results, []) == 0
+    said: list[str] = []
+    assert kind.work(needed["vectors"], results, StopRequest(), Console(said.append, silent)) is None
+    assert kind.progress(results, []) == 4
+    assert len(said) == 2
+    assert "vectors" not in jobs_needed([*runs, fewer, other], results)
+
+
+def test_a_job_that_learns_vectors_and_is_stopped_goes_on_and_its_epochs_are_its_progress(
+    tweets_file: Path, results: Results
+) -> None:
+    config = small_config(tweets_file, embedding__pretrained="word2vec", vectors__epochs=3)
+    kind, stop = JOB_KINDS["vectors"], StopRequest()
+    assert kind.work is not None
+
+    def progress(what: str, done: int, _total: int | None) -> None:
+        if what.startswith("learning") and done:
+            stop.end = 0  # the time is over, as soon as the second epoch begins
+
+    reason = kind.work([config], results, stop, Console(lambda _line: None, progress))
+    assert reason is not None
+    assert reason.reason == "deadline"
+    assert 1 <= kind.progress(results, []) < 3
+    assert kind.work([config], results, StopRequest(), Console(lambda _line: None, silent)) is None
+    assert kind.progress(results, []) == 3

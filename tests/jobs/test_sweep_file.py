@@ -21,11 +21,12 @@ FILES = sorted(GRIDS.glob("*.yaml"))
 RUNS = {
     "attention": 60,
     "elmo": 72,
+    "labels": 42,
     "random_sweep": 60,
     "rnn": 144,
     "smoke": 4,
     "stop_words": 18,
-    "vader": 18,
+    "vader": 60,
 }
 # W&B's validator, alone: it asks for a numpy that is too old for anything else here, and works with the present one.
 VALIDATOR = ["sweeps==0.3.0", "jsonschema", "jsonschema-specifications", "jsonref", "attrs", "referencing", "rpds-py"]

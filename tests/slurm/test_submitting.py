@@ -60,6 +60,19 @@ def test_tweets_vectors_training_and_report_are_chained_and_chained_again(stage:
 
 
 @scenario
+def test_word_vectors_are_learned_once_between_tweets_and_training(stage: Stage) -> None:
+    anew: dict[str, list[object]] = {"data__text__lowercase": [False], "data__text__hashtags": ["split"]}
+    learned: dict[str, list[object]] = {"embedding__pretrained": ["word2vec"], "vectors__epochs": [2]}
+    stage.write_grid(seed=[1, 2], **anew, **learned, **SHORT)
+    stage.submit()
+    submissions = read_submissions(stage.results)
+    assert [one.submission.kind for one in submissions][:3] == ["data", "vectors", "train"]
+    stage.wait_completed(stage.runs)
+    assert len(list(stage.results.word_vectors.glob("*/record.json"))) == 1
+    assert [len(run.attempts) for run in stage.runs] == [1, 1]
+
+
+@scenario
 def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: Stage) -> None:
     stage.write_grid(seed=[1], **SHORT, **ELMO)
     stage.results.elmo_caches.touch()  # where a folder should be made

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,12 @@ from sentiment.data.registry import open_source
 from sentiment.errors import DataError
 from sentiment.lock import patient_lock
 from sentiment.records import PARTS, Part
-from sentiment.run_dir import Results
+from sentiment.run_dir import TWEETS_FILE, Results
+
+if TYPE_CHECKING:
+    from sentiment.data.corpus.preparation import Preparation
+
+_LATER_FIELDS = ("train_rows", "folds", "fold")
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +95,10 @@ def prepare_corpus(
                 if final.exists():
                     _log.warning("%s; preparing it again", error)
                     corpus_files.discard(final)
-            _prepare(config, source, final, fingerprint, progress, workers)
+            with corpus_files.building_place(final) as folder, corpus_files.CorpusWriter(folder) as writer:
+                preparation = _new_preparation(config, source, results, writer, progress)
+                types, report = preparation.run(workers)
+                writer.finish(types, report, fingerprint)
     except OSError as error:
         raise DataError(f"{final}: the corpus cannot be written: {error}") from error
     return _open_from(final, source)
@@ -167,8 +175,12 @@ def _open_from(path: Path, source: OpenedSource) -> Corpus:
     """
     corpus = open_corpus(path)
     second_test = source.second_test.name if source.second_test else None
-    report = corpus.report.model_copy(update={"source": source.main.name, "second_test": second_test})
-    return replace(corpus, dataset=source.dataset_of(report.read), report=report)
+    pairs = zip(corpus.report.extra_train, source.extra_train, strict=True)
+    extra = tuple(count.model_copy(update={"name": file.name}) for count, file in pairs)
+    names = {"source": source.main.name, "second_test": second_test, "extra_train": extra}
+    report = corpus.report.model_copy(update=names)
+    rows = report.read - sum(count.read for count in extra)
+    return replace(corpus, dataset=source.dataset_of(rows), report=report)
 
 
 def _open_if_whole(path: Path, source: OpenedSource) -> Corpus | None:
@@ -179,20 +191,40 @@ def _open_if_whole(path: Path, source: OpenedSource) -> Corpus | None:
 
 
 def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
+    values = config.model_dump(mode="json", exclude={"source", "second_test", "vocabulary", "extra_train"})
     identity: dict[str, Any] = {
         "format_version": corpus_files.FORMAT_VERSION,
         "nltk": metadata.version("nltk"),
-        "config": config.model_dump(mode="json", exclude={"source", "second_test", "vocabulary"}),
+        # Corpora of earlier versions had none of these three.
+        "config": {name: value for name, value in values.items() if value is not None or name not in _LATER_FIELDS},
         "sources": source.identity(),
     }
+    if config.extra_train:
+        identity["extra_train"] = [
+            [file.form, file.sha256, table.model_dump(mode="json", exclude={"path"})]
+            for file, table in zip(source.extra_train, config.extra_train, strict=True)
+        ]
     return files.fingerprint(identity)
 
 
-def _prepare(
-    config: DataConfig, source: OpenedSource, final: Path, fingerprint: str, progress: Progress, workers: int | None
-) -> None:
+def _new_preparation(
+    config: DataConfig, source: OpenedSource, results: Results, writer: corpus_files.CorpusWriter, progress: Progress
+) -> "Preparation":
     from sentiment.data.corpus.preparation import Preparation  # pyarrow and nltk, which a cached corpus does not need
 
-    with corpus_files.building_place(final) as folder, corpus_files.CorpusWriter(folder) as writer:
-        types, report = Preparation(config, source, writer, progress, workers).run()
-        writer.finish(types, report, fingerprint)
+    train_bound = 1.0
+    if config.train_rows is not None:
+        whole = prepare_corpus(config.model_copy(update={"train_rows": None}), results, progress)
+        train_bound = _bound_of(whole, config.train_rows)
+    return Preparation(config, source, writer, progress, train_bound)
+
+
+def _bound_of(corpus: Corpus, train_rows: int) -> float:
+    """The thinning number below which that many training rows are; smaller numbers give rows of larger ones."""
+    import pyarrow.parquet as pq
+
+    from sentiment.data.corpus.split import identify, normalise
+
+    texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"]).column("text").take(corpus.rows("train"))
+    numbers = sorted(identify(normalise(text)).thinning for text in texts.to_pylist())
+    return numbers[train_rows] if train_rows < len(numbers) else 1.0

@@ -18,13 +18,26 @@ class PartCount(Record):
     positive: int
 
 
+class ExtraCount(Record):
+    """What became of the rows of one table for training alone; all are in the sums of the report as well."""
+
+    name: str
+    read: int
+    kept: int
+    held_out_texts: int
+    """Left out since the validation part or a test part has the same normalised text."""
+    held_out_authors: int
+    """Left out since the validation part or a test part has another tweet of the author."""
+
+
 class CorpusReport(Record):
-    """What became of the rows: kept, duplicates, reserved, ignored, thinned and refused add up to `read`."""
+    """What became of the rows: kept, duplicates, reserved, ignored, thinned, held out, in surplus and refused add up to
+    `read`."""
 
     source: str
     second_test: str | None
     read: int
-    """Rows of the source and of the second test set."""
+    """Rows of the source, of the second test set and of tables for training alone."""
     kept: int
     duplicates: int
     """Rows whose normalised text occurred in an earlier row."""
@@ -36,6 +49,11 @@ class CorpusReport(Record):
     """Rows with a label or a rating that the configuration leaves out."""
     thinned: int
     """Rows left out because of `max_rows`."""
+    held_out: int = 0
+    """Rows for training alone whose text or author is in the validation part or a test part."""
+    surplus: int = 0
+    """Training rows left out because of `train_rows`."""
+    extra_train: tuple[ExtraCount, ...] = ()
     refused: dict[str, CountedLines]
     """By reason."""
     spanning: CountedLines = CountedLines(count=0, lines=[])
@@ -51,6 +69,11 @@ class CorpusReport(Record):
         lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]
         if self.spanning.count:
             lines.append(f"  {self.spanning.count:,} {SPANNING} ({self.spanning}), as their quotes say")
+        for extra in self.extra_train:
+            lines.append(
+                f"  {extra.name}: {extra.kept:,} of {extra.read:,} rows kept for training; of validation or test have "
+                f"{extra.held_out_texts:,} the text and {extra.held_out_authors:,} the author"
+            )
         for part in (part for part in PARTS if part in self.parts):
             count = self.parts[part]
             share = count.positive / count.rows
@@ -63,6 +86,26 @@ class CorpusReport(Record):
         yield self.reserved, "dropped since the second test set holds them"
         yield self.ignored, "left out: neutral or ignored label"
         yield self.thinned, "left out by data.max_rows"
+        yield self.held_out, "of data.extra_train dropped since validation or test hold their text or author"
+        yield self.surplus, "left out by data.train_rows"
+
+
+class ExtraTally:
+    """Counts of one table for training alone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.read = self.kept = self.held_out_texts = self.held_out_authors = 0
+
+    def counted(self) -> ExtraCount:
+        """The counts as a part of the report."""
+        return ExtraCount(
+            name=self.name,
+            read=self.read,
+            kept=self.kept,
+            held_out_texts=self.held_out_texts,
+            held_out_authors=self.held_out_authors,
+        )
 
 
 class Tally:
@@ -70,7 +113,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.read = self.kept = self.duplicates = self.contradictory = 0
-        self.reserved = self.ignored = self.thinned = self.tokens = 0
+        self.reserved = self.ignored = self.thinned = self.surplus = self.tokens = 0
+        self.extra_train: list[ExtraTally] = []
         self._refused, self._spanning = RowCounter(), RowCounter()
         self._rows = [0] * len(PARTS)
         self._positive = [0] * len(PARTS)
@@ -115,6 +159,9 @@ class Tally:
             reserved=self.reserved,
             ignored=self.ignored,
             thinned=self.thinned,
+            held_out=sum(extra.held_out_texts + extra.held_out_authors for extra in self.extra_train),
+            surplus=self.surplus,
+            extra_train=tuple(extra.counted() for extra in self.extra_train),
             refused=self._refused.counted(),
             spanning=self._spanning.counted().get(SPANNING, CountedLines(count=0, lines=[])),
             parts={
@@ -144,5 +191,5 @@ class Tally:
                 raise DataError(
                     f"{source}: the {part} part has {positive:,} positive and {rows - positive:,} negative tweets, "
                     f"but both are needed; {self.kept:,} of {self.read:,} rows are used{refused}: give more data, a "
-                    "larger data.max_rows, or larger data.validation_fraction and data.test_fraction"
+                    "larger data.max_rows or data.train_rows, or larger data.validation_fraction and data.test_fraction"
                 )

@@ -62,6 +62,21 @@ def part_code(user: str | None, normalised: str, validation_fraction: float, tes
     return VALIDATION if unit < test_fraction + validation_fraction else TRAIN
 
 
+def folded_part_code(user: str | None, normalised: str, folds: int, fold: int, validation_fraction: float) -> int:
+    """The same in cross-validation: each author, or text, is in the test part of one fold and of no other.
+
+    Args:
+        folds: number of test parts.
+        fold: which of them is meant, counted from 1.
+        validation_fraction: expected share of all tweets that are in the validation part.
+    """
+    whose, kind = (user, "user") if user else (normalised, "text")
+    if int(stable_unit(whose, f"{kind}, folds") * folds) == fold - 1:
+        return TEST
+    of_the_rest = validation_fraction * folds / (folds - 1)
+    return VALIDATION if stable_unit(whose, f"{kind}, validation of fold {fold}") < of_the_rest else TRAIN
+
+
 def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 

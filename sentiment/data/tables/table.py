@@ -1,16 +1,18 @@
 """A table of tweets at a path: the name gives its format, and the configuration its columns and labels."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from sentiment.config import DataConfig
+from sentiment.config import ColumnConfig, DataConfig
 from sentiment.data.data_source import TABLE, DataSource, OpenedSource, TweetFile, source_choices
 from sentiment.data.tables import sentiment140
 from sentiment.data.tables.delimited import read_delimited, reading_of
 from sentiment.data.tables.named_fields import read_json_lines, read_parquet
-from sentiment.data.tables.rows import LabelReader
+from sentiment.data.tables.rows import LabelReader, Rows
 from sentiment.data.tables.source_hash import UnchangedFile, remembered, source_sha256
-from sentiment.errors import DataError
+from sentiment.errors import ConfigError, DataError
 from sentiment.run_dir import Results
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -38,6 +40,17 @@ class TableSource(DataSource):
         Raises:
             DataError: the file is missing, unreadable or of an unknown format.
         """
+        return self.open_with(config.columns, partial(LabelReader.from_config, config.labels), results)
+
+    def open_with(self, columns: ColumnConfig, labels: Callable[[str], LabelReader], results: Results) -> OpenedSource:
+        """Identify the file and its format, for columns and labels of its own; Sentiment140's format has others.
+
+        Args:
+            labels: makes what reads them, given the file's name.
+
+        Raises:
+            DataError: the file is missing, unreadable or of an unknown format.
+        """
         path = self._path
         if missing := self.missing(results):
             raise DataError(f"{path}: {missing}")
@@ -48,13 +61,13 @@ class TableSource(DataSource):
             return sentiment140.open_archive(str(path), sha256, partial(sentiment140.read_member, path))
         if form == "csv" and sentiment140.is_sentiment140(path):
             return sentiment140.open_csv(path, sha256)
-        labels = LabelReader.from_config(config.labels, str(path))
+        reader = labels(str(path))
         if form in DELIMITERS:
-            read = partial(read_delimited, path, DELIMITERS[form], config.columns, labels)
+            read = partial(read_delimited, path, DELIMITERS[form], columns, reader)
             reading = remembered(path, results, "reading", lambda file: reading_of(file, DELIMITERS[form]))
             form = f"{form} {reading}".rstrip()
         else:
-            read = partial({"jsonl": read_json_lines, "parquet": read_parquet}[form], path, config.columns, labels)
+            read = partial({"jsonl": read_json_lines, "parquet": read_parquet}[form], path, columns, reader)
         return OpenedSource(TABLE, TweetFile(str(path), sha256, form, partial(unchanged.rows, read)))
 
     def missing(self, results: Results) -> str | None:  # noqa: ARG002
@@ -62,6 +75,19 @@ class TableSource(DataSource):
         if self._path.is_dir():
             return "is a directory; name a file in it"
         return None if self._path.exists() else f"no such file; valid: {source_choices()}"
+
+
+def told_as_of(field: str, file: TweetFile) -> TweetFile:
+    """The same file; mistakes in its columns and labels are told as those of another field than `data`."""
+
+    def rows() -> Rows:
+        try:
+            yield from file.read()
+        except (ConfigError, DataError) as error:
+            message = str(error).replace("data.columns.", "columns.").replace("data.labels.", "labels.")
+            raise type(error)(f"{field}: {message}") from None
+
+    return replace(file, read=rows)
 
 
 def form_of(path: Path) -> str:

@@ -39,6 +39,18 @@ def read_vectors(path: Path, wanted: Mapping[str, int], size: int) -> Iterator[t
         raise DataError(f"{path}: is empty")
 
 
+def read_types(path: Path) -> Iterator[str]:
+    """The types that a file in the format of word2vec has vectors of, in the order of the lines.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with translated_errors(path), open_bytes(path) as file:
+        next(file, None)
+        for line in file:
+            yield line.split(b" ", 1)[0].decode("utf-8", "replace")
+
+
 def _check_fields(fields: list[str], size: int, path: Path, line: int) -> None:
     """Accept a line with more fields than expected if blanks in its token explain them."""
     numbers = 0

@@ -1,0 +1,104 @@
+"""What text without labels, and further labels for training alone, are worth: the same net with and without, paired.
+
+Not part of `make bench`, since it trains for minutes: `make bench BENCH=words`. Needs a folder with the two files of
+random rows of `bench_accuracy`, and `sentiment140_slices_textonly.csv.gz` (label, text), which is never tested on. With
+`--results DIR` the runs stay, and the same command with more seeds adds to them.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from report.read.load import CompletedRun, load_study
+from report.read.predictions import read_scores
+from report.statistics import Difference, false_discovery_control, paired_difference
+from sentiment.config_file import read_yaml, resolve
+from sentiment.console import Console
+from sentiment.run_dir import Results
+from sentiment.training.context import RunContext
+from sentiment.training.experiment import run_experiment
+from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT, combine
+
+SLICES = "sentiment140_slices_textonly.csv.gz"
+PLAIN = "without vectors"
+
+
+def models(tweets: Path) -> dict[str, dict[str, Any]]:
+    """What each model changes in `configs/runs/sentiment140.yaml`, by its name."""
+    slices = [{"path": str(tweets / SLICES)}]
+    word2vec = {"embedding.pretrained": "word2vec"}
+    return {
+        PLAIN: {},
+        "word2vec of the training text": word2vec,
+        "word2vec of that and of unlabelled text": word2vec | {"vectors.unlabelled": slices},
+        "the same text, and its labels for training": word2vec | {"data.extra_train": slices},
+    }
+
+
+def against_plain(right: dict[str, list[Any]]) -> dict[str, Difference]:
+    """Each model's accuracy less that of the plain net, each test tweet by the share of seeds that have it right."""
+    shares = {name: np.mean(of_seeds, axis=0) for name, of_seeds in right.items()}
+    return {
+        name: paired_difference((share - shares[PLAIN]).tolist()) for name, share in shares.items() if name != PLAIN
+    }
+
+
+def main() -> None:
+    """Train every model with every seed, and print its scores and what it gains."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tweets", type=Path, default=REAL_TWEETS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--results", type=Path, help="keep the runs here")
+    options = parser.parse_args()
+    if not options.tweets.is_dir():
+        print(f"words: no real tweets at {options.tweets}; name their folder with --tweets")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        measure(options.tweets, Results(options.results or Path(folder)), range(1, options.seeds + 1))
+
+
+def measure(tweets: Path, results: Results, seeds: range) -> None:
+    """Train what is not trained yet, and print all."""
+    results.root.mkdir(parents=True, exist_ok=True)
+    source = results.root / "combined.csv"
+    if not source.exists():
+        combine(tweets, source)
+    settings = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
+    data = {"data.source": str(source), "data.second_test": str(tweets / "sentiment140_test.csv")}
+    console = Console(say=lambda line: print(line, file=sys.stderr), progress=lambda *_: None)
+    wanted: dict[str, list[str]] = {name: [] for name in models(tweets)}
+    for seed in seeds:
+        for name, changes in models(tweets).items():
+            config = resolve(settings, changes | data | {"seed": seed}, "sentiment140.yaml")
+            run_experiment(RunContext(config, results, results.run_dir(config.run_id), console=console))
+            wanted[name].append(config.run_id)
+    completed = {run.run_id: run for run in load_study(results, []).completed}
+    show({name: [completed[run_id] for run_id in of_name] for name, of_name in wanted.items()})
+
+
+def show(runs: dict[str, list[CompletedRun]]) -> None:
+    """A line for each model: accuracies on validation and test tweets, and what it gains over the plain net."""
+    right: dict[str, list[Any]] = {}
+    for name, of_name in runs.items():
+        scores = [one for run in of_name if (one := read_scores(run, "test"))]
+        right[name] = [one.right(one.model).astype(float) for one in scores]
+    gains = against_plain(right)
+    adjusted = dict(zip(gains, false_discovery_control([gain.p or 0.0 for gain in gains.values()]), strict=True))
+    for name, of_name in runs.items():
+        parts = []
+        for part in ("validation", "test"):
+            values = [run.result.metrics[part].accuracy for run in of_name]  # type: ignore[index]
+            parts.append(f"{part} {np.mean(values):.4f} ({', '.join(f'{value:.4f}' for value in values)})")
+        gain = gains.get(name)
+        told = ""
+        if gain:
+            told = f"; {gain.value:+.4f} \u00b1 {gain.half_width or 0:.4f}, adjusted p {adjusted[name]:.2g}"
+        print(f"{name}: {'; '.join(parts)}{told}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Which tweets a run trains on: further tables, a limited number, and the folds of cross-validation."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment.config import DataConfig, RunConfig
+from sentiment.config_file import resolve
+from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint, prepare_corpus
+from sentiment.errors import ConfigError, DataError
+from sentiment.run_dir import Results
+from tests.data.made_up import sentiment140_lines, tweets, write_table
+
+Rows = list[tuple[str, str, str]]  # label, text, user
+
+
+def _config(table: Path, **options: Any) -> DataConfig:
+    values = {f"data.{name.replace('__', '.')}": value for name, value in options.items()}
+    return resolve({}, {"data.source": str(table)} | values, "a test").data
+
+
+def _prepare(table: Path, results: Results, **options: Any) -> Corpus:
+    return prepare_corpus(_config(table, **options), results)
+
+
+def _parts(corpus: Corpus) -> dict[str, str]:
+    """The part of each text."""
+    table = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
+    return dict(zip(table["text"], table["part"], strict=True))
+
+
+def _texts(corpus: Corpus, *parts: str) -> set[str]:
+    return {text for text, part in _parts(corpus).items() if part in parts}
+
+
+def _with_users(path: Path, rows: Rows) -> Path:
+    return write_table(path, rows, header=("label", "text", "user"))
+
+
+# --- further tables -------------------------------------------------------------------------------------------------
+
+
+def test_further_tweets_are_trained_on_and_move_no_other_tweet(table: Path, results: Results, tmp_path: Path) -> None:
+    extra = write_table(tmp_path / "extra.csv", tweets(60, seed=5))
+    plain, more = _prepare(table, results), _prepare(table, results, extra_train=[{"path": str(extra)}])
+    assert _parts(plain).items() <= _parts(more).items()
+    assert _texts(more, "train") - _texts(plain, "train") == {text for _, text in tweets(60, seed=5)}
+    assert more.fingerprint != plain.fingerprint
+    (counted,) = more.report.extra_train
+    assert (counted.name, counted.read, counted.kept) == (str(extra), 60, 60)
+
+
+def test_further_tweets_have_columns_and_labels_of_their_own(table: Path, results: Results, tmp_path: Path) -> None:
+    extra = tmp_path / "extra.tsv"
+    extra.write_text("mood\tbody\nhappy\ta furtherfirst tweet\nsad\ta furthersecond tweet\nmeh\ta third one\n")
+    own = {
+        "path": str(extra),
+        "columns": {"text": "body", "label": "mood"},
+        "labels": {"positive": ["happy"], "negative": ["sad"], "ignored": ["meh"]},
+    }
+    corpus = _prepare(table, results, extra_train=[own])
+    labels = dict(zip(_parts(corpus), corpus.labels.tolist(), strict=True))
+    assert labels["a furtherfirst tweet"] == 1
+    assert labels["a furthersecond tweet"] == 0
+    assert "a third one" not in labels
+    with pytest.raises(ConfigError, match=r"^data\.extra_train: .*extra\.tsv: columns\.text: no column 'text'"):
+        _prepare(table, results, extra_train=[{"path": str(extra)}])
+    own["labels"] = {"positive": ["happy"], "negative": ["sad"], "ignored": []}
+    with pytest.raises(
+        DataError, match=r"^data\.extra_train: .*extra\.tsv:4: unknown label 'meh'.* to labels\.negative"
+    ):
+        _prepare(table, results, extra_train=[own])
+
+
+def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    spelled = [
+        (label, f"  {text.upper()} ".replace("HTTP://EX.AM/PLE", "www.elsewhere.org")) for label, text in tweets(400)
+    ]
+    extra = write_table(tmp_path / "extra.csv", [*spelled, *tweets(30, seed=5)])
+    plain, corpus = _prepare(table, results), _prepare(table, results, extra_train=[{"path": str(extra)}])
+    new = _texts(corpus, "train") - _texts(plain, "train")
+    assert new == {text for _, text in tweets(30, seed=5)}
+    held_out = len(_texts(plain, "validation", "test"))
+    (counted,) = corpus.report.extra_train
+    assert (counted.read, counted.kept, counted.held_out_texts) == (430, 30, held_out)
+    assert corpus.report.held_out == held_out
+    assert corpus.report.duplicates == 400 - held_out
+    said = "\n".join(corpus.report.render_lines())
+    assert f"{held_out} of data.extra_train dropped since validation or test hold their text or author" in said
+    assert f"30 of 430 rows kept for training; of validation or test have {held_out} the text and 0 the author" in said
+
+
+def test_no_further_tweet_is_by_an_author_of_validation_or_test(results: Results, tmp_path: Path) -> None:
+    rows = [(label, text, f"user{n % 40}") for n, (label, text) in enumerate(tweets(400))]
+    main = _with_users(tmp_path / "main.csv", rows)
+    further = [(label, text, f"user{n % 50}") for n, (label, text) in enumerate(tweets(200, seed=5))]
+    extra = _with_users(tmp_path / "extra.csv", further)
+    columns = {"text": "text", "label": "label", "user": "user"}
+    own = [{"path": str(extra), "columns": columns}]
+    corpus = _prepare(main, results, columns=columns, extra_train=own)
+    parts = _parts(corpus)
+    held_out = {user for _, text, user in rows if parts[text] != "train"}
+    assert held_out
+    for _, text, user in further:
+        assert (text in parts) == (user not in held_out), user
+    (counted,) = corpus.report.extra_train
+    assert counted.held_out_authors == sum(user in held_out for _, _, user in further)
+    assert counted.held_out_texts == 0
+
+
+def test_further_tweets_are_not_of_the_second_test_set(table: Path, results: Results, tmp_path: Path) -> None:
+    second = write_table(tmp_path / "second.csv", tweets(20, seed=8))
+    extra = write_table(tmp_path / "extra.csv", [*tweets(20, seed=8), *tweets(20, seed=9)])
+    corpus = _prepare(table, results, second_test=str(second), extra_train=[{"path": str(extra)}])
+    assert _texts(corpus, "second_test") == {text for _, text in tweets(20, seed=8)}
+    (counted,) = corpus.report.extra_train
+    assert (counted.kept, counted.held_out_texts) == (20, 20)
+
+
+def test_all_rows_are_accounted_for(table: Path, results: Results, tmp_path: Path) -> None:
+    extra = tmp_path / "extra.csv"
+    lines = [*sentiment140_lines(80, first=7), *sentiment140_lines(10, first=7), '"4","1"\n']
+    extra.write_text("".join(lines))
+    corpus = _prepare(table, results, extra_train=[{"path": str(extra)}, {"path": str(table)}], train_rows=150)
+    report = corpus.report
+    refused = sum(rows.count for rows in report.refused.values())
+    losses = report.duplicates + report.reserved + report.ignored + report.thinned + report.held_out + report.surplus
+    assert report.kept + losses + refused == report.read == 400 + 91 + 400
+    assert [reason for reason in report.refused if reason.startswith(f"{extra}: ")]
+    assert report.kept == sum(part.rows for part in report.parts.values())
+    assert report.parts["train"].rows == 150
+
+
+def test_a_changed_table_for_training_makes_another_corpus_and_another_name_does_not(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    extra = write_table(tmp_path / "extra.csv", tweets(30, seed=5))
+    config = _config(table, extra_train=[{"path": str(extra)}])
+    before = prepare_corpus(config, results)
+    moved = extra.rename(tmp_path / "moved.csv")
+    again = prepare_corpus(_config(table, extra_train=[{"path": str(moved)}]), results)
+    assert again.fingerprint == before.fingerprint
+    assert again.report.extra_train[0].name == str(moved)
+    write_table(extra, tweets(31, seed=5))
+    assert corpus_fingerprint(config, results) != before.fingerprint
+
+
+def test_the_corpus_of_data_without_these_fields_is_that_of_earlier_versions(
+    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.data.corpus.corpus.metadata.version", lambda _package: "NLTK")
+    assert corpus_fingerprint(DataConfig(source=str(table)), results)[:16] == "0f4324ccfea2bb98"
+
+
+# --- a limited number -----------------------------------------------------------------------------------------------
+
+
+def test_a_smaller_training_part_is_inside_of_a_larger_one_and_the_other_parts_stay(
+    table: Path, results: Results
+) -> None:
+    whole = _prepare(table, results)
+    former: set[str] = set()
+    for rows in (50, 100, 200):
+        corpus = _prepare(table, results, train_rows=rows)
+        training = _texts(corpus, "train")
+        assert len(training) == rows
+        assert former < training < _texts(whole, "train")
+        assert _texts(corpus, "validation", "test") == _texts(whole, "validation", "test")
+        assert corpus.report.surplus == len(_texts(whole, "train")) - rows
+        assert f"{corpus.report.surplus} left out by data.train_rows" in "\n".join(corpus.report.render_lines())
+        former = training
+
+
+def test_the_limited_rows_are_no_others_for_more_processes_or_further_rows_above_them(
+    results: Results, tmp_path: Path
+) -> None:
+    small = write_table(tmp_path / "small.csv", tweets(300))
+    config = _config(small, train_rows=60)
+    one = prepare_corpus(config, results, workers=1)
+    other = prepare_corpus(config, Results(tmp_path / "other"), workers=2)
+    assert _parts(one) == _parts(other)
+
+
+def test_more_rows_than_there_are_change_nothing(table: Path, results: Results) -> None:
+    assert _parts(_prepare(table, results, train_rows=10_000)) == _parts(_prepare(table, results))
+
+
+# --- folds ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_each_tweet_is_tested_in_one_fold(table: Path, results: Results, folds: int) -> None:
+    corpora = [_prepare(table, results, folds=folds, fold=fold) for fold in range(1, folds + 1)]
+    tested = Counter(text for corpus in corpora for text in _texts(corpus, "test"))
+    assert set(tested.values()) == {1}
+    assert set(tested) == {text for _, text in tweets(400)}
+    for corpus in corpora:
+        assert abs(len(_texts(corpus, "test")) - 400 / folds) < 0.4 * 400 / folds
+        assert 15 < len(_texts(corpus, "validation")) < 75  # 40 are expected
+    assert len({frozenset(_texts(corpus, "validation")) for corpus in corpora}) == folds
+
+
+def test_all_tweets_of_an_author_are_in_one_fold(results: Results, tmp_path: Path) -> None:
+    rows = [(label, text, f"user{n % 100}") for n, (label, text) in enumerate(tweets(400))]
+    main = _with_users(tmp_path / "main.csv", rows)
+    user_of = {text: user for _, text, user in rows}
+    columns = {"text": "text", "label": "label", "user": "user"}
+    parts = _parts(_prepare(main, results, columns=columns, folds=4, fold=2))
+    assert len({(user_of[text], part) for text, part in parts.items()}) == 100
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"folds": 5}, r"data: data\.fold is None; with data\.folds=5 it must be 1 to 5"),
+        ({"folds": 5, "fold": 6}, r"data: data\.fold is 6; with data\.folds=5 it must be 1 to 5"),
+        ({"fold": 1}, r"data: fold 1 needs data\.folds"),
+        ({"folds": 2, "fold": 1, "validation_fraction": 0.5}, r"validation_fraction \+ 1 / 2 folds must be below 1"),
+        ({"folds": 1, "fold": 1}, r"data\.folds = 1 "),
+        ({"train_rows": 0}, r"data\.train_rows = 0 "),
+        ({"extra_train": [{"file": "x.csv"}]}, r"data\.extra_train\.0\.path: is missing"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve({"data": values}, {}, "a test")
+
+
+def test_folds_and_limits_make_other_runs() -> None:
+    ids = {
+        resolve({"data": values}, {}, "a test").run_id
+        for values in ({}, {"train_rows": 9}, {"folds": 5, "fold": 1}, {"folds": 5, "fold": 2})
+    }
+    assert len(ids) == 4
+    assert RunConfig().run_id in ids

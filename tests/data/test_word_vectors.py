@@ -1,0 +1,268 @@
+"""Word vectors: never learned from held-out tweets, the same bits at every attempt, known by what made them."""
+
+import contextlib
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.word_vectors.learning import saved_epochs
+from sentiment.data.word_vectors.store import (
+    has_vectors,
+    prepare_vectors,
+    pretrained_file,
+    vectors_fingerprint,
+)
+from sentiment.data.word_vectors.text_format import read_types, read_vectors
+from sentiment.errors import ConfigError, DataError
+from sentiment.files import sha256_of
+from sentiment.run_dir import Results
+from tests.data.made_up import tweets, write_table
+
+
+def _own_word(number: int) -> str:
+    """A token that starts with `own`; tokens hold letters or digits, not both."""
+    return "own" + "".join(chr(ord("a") + int(digit)) for digit in str(number))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """300 tweets, each with a word of its own."""
+    rows = [(label, f"{text} {_own_word(n)}") for n, (label, text) in enumerate(tweets(300))]
+    return write_table(tmp_path / "tweets.csv", rows)
+
+
+def _config(table: Path, **changes: Any) -> RunConfig:
+    small: dict[str, Any] = {"pretrained": "word2vec", "size": 8}
+    values = {"data": {"source": str(table)}, "embedding": small, "vectors": {"epochs": 3, "min_count": 1}}
+    return resolve(values, {name.replace("__", "."): value for name, value in changes.items()}, "a test")
+
+
+def _file(config: RunConfig, results: Results) -> Path:
+    assert prepare_vectors(config, results) is not None
+    file = pretrained_file(config, results)
+    assert file is not None
+    return file
+
+
+def _held_out_words(table: Path, results: Results) -> tuple[set[str], set[str]]:
+    """The words of their own of held-out tweets, and of the training tweets."""
+    corpus = prepare_corpus(_config(table).data, results)
+    words: tuple[set[str], set[str]] = (set(), set())
+    for row, part in enumerate(corpus.parts.tolist()):
+        words[part == 0].update(token for token in corpus.tokens(row) if token.startswith("own"))
+    return words
+
+
+def test_types_of_validation_and_test_tweets_have_no_vector(table: Path, results: Results) -> None:
+    held_out, training = _held_out_words(table, results)
+    types = set(read_types(_file(_config(table), results)))
+    assert len(held_out) > 30
+    assert training <= types
+    assert not held_out & types
+
+
+def test_unlabelled_tweets_that_stand_in_validation_or_test_are_left_out_however_they_are_spelled(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    lines = [line.split(",", 1)[1] for line in table.read_text().splitlines()[1:]]
+    spelled = [f"  {line.strip().upper()}   &amp; @Somebody http://example.org/{n}" for n, line in enumerate(lines)]
+    plain = write_table(
+        tmp_path / "marked.csv", [(str(n % 2), f"{line} & @user http://t.co/x") for n, line in enumerate(lines)]
+    )
+    more = tmp_path / "more.txt"
+    more.write_text("\n".join([*spelled, *spelled, "a further tweet with furtherword"]) + "\n")
+    config = _config(plain, vectors__unlabelled=[{"path": str(more)}])
+    record = prepare_vectors(config, results)
+    assert record is not None
+    count = record.unlabelled[str(more)]
+    corpus = prepare_corpus(config.data, results)
+    held = len(corpus.parts) - len(corpus.rows("train"))
+    assert (count.read, count.used, count.held_out) == (601, 1, 2 * held)
+    types = set(read_types(_file(config, results)))
+    assert "furtherword" in types
+    words = {token for row in range(len(corpus.parts)) if corpus.parts[row] for token in corpus.tokens(row)}
+    assert len({word for word in words if word.startswith("own")}) == held
+    assert not {word for word in words if word.startswith("own")} & types
+
+
+@pytest.mark.parametrize("name", ["more.txt", "more.txt.gz", "more.csv", "more.jsonl", "more.parquet"])
+def test_unlabelled_text_comes_from_lines_or_from_a_column(
+    table: Path, results: Results, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    texts = ["a firstnew tweet", "a secondnew tweet"]
+    if ".txt" in name:
+        content = "\n".join(texts).encode()
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    elif name.endswith(".csv"):
+        path.write_text("\n".join(["id,tweet", *(f"7,{text}" for text in texts)]))
+    elif name.endswith(".jsonl"):
+        path.write_text("\n".join(f'{{"tweet": "{text}"}}' for text in texts))
+    else:
+        pq.write_table(pa.table({"tweet": texts}), path)
+    config = _config(table, vectors__unlabelled=[{"path": str(path), "column": "tweet"}])
+    types = set(read_types(_file(config, results)))
+    assert {"firstnew", "secondnew"} <= types
+
+
+def test_an_unlabelled_file_in_the_format_of_sentiment140_needs_no_column(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    path = tmp_path / "more.csv"
+    path.write_text('"2","1","Mon Apr 06 22:19:45 PDT 2009","NO_QUERY","somebody","a thirdnew tweet"\n')
+    assert "thirdnew" in set(read_types(_file(_config(table, vectors__unlabelled=[{"path": str(path)}]), results)))
+
+
+def test_an_unlabelled_file_that_cannot_be_used_is_refused_by_name(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"gone\.txt: no such file"):
+        prepare_vectors(_config(table, vectors__unlabelled=[{"path": str(tmp_path / "gone.txt")}]), results)
+    (tmp_path / "seen.txt").write_text(table.read_text().splitlines()[1].split(",", 1)[1] + "\n")
+    with pytest.raises(DataError, match=r"seen\.txt: no text of it can be used: of 1 rows"):
+        prepare_vectors(_config(table, vectors__unlabelled=[{"path": str(tmp_path / "seen.txt")}]), results)
+    (tmp_path / "other.csv").write_text("id,tweet\n1,some text\n")
+    with pytest.raises(ConfigError, match=r"^vectors\.unlabelled: .*other\.csv: columns\.text: no column 'text'"):
+        prepare_vectors(_config(table, vectors__unlabelled=[{"path": str(tmp_path / "other.csv")}]), results)
+    with pytest.raises(DataError, match=r"no token occurs 1,000 times in the \d+ tweets .* lower vectors\.min_count"):
+        prepare_vectors(_config(table, vectors__min_count=1000), results)
+
+
+class _KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", ["word2vec", "fasttext"])
+@pytest.mark.parametrize("when", [0, 1, 2])
+def test_vectors_that_were_interrupted_in_any_epoch_get_the_same_bits(
+    table: Path, results: Results, tmp_path: Path, kind: str, when: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "fasttext":
+        monkeypatch.setattr("sentiment.data.word_vectors.learning._BUCKETS", 100)
+    config = _config(table, embedding__pretrained=kind)
+    whole = _file(config, Results(tmp_path / "uninterrupted"))
+    seen: list[int] = []
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        if what.startswith("learning"):
+            seen.append(done)
+            if len(seen) == when + 1:
+                raise _KilledError
+
+    with pytest.raises(_KilledError):
+        prepare_vectors(config, results, progress)
+    assert not has_vectors(config, results)
+    begun = len(seen)
+    prepare_vectors(config, results, progress)
+    assert seen[begun] == seen[begun - 1]  # goes on with the epoch that was broken off, and not from the first
+    assert sha256_of(_file(config, results)) == sha256_of(whole)
+
+
+@pytest.mark.parametrize("damage", [b"", b"torn", b"PK\x03\x04torn"])
+def test_a_damaged_state_is_not_used(table: Path, results: Results, tmp_path: Path, damage: bytes) -> None:
+    config = _config(table)
+    file = pretrained_file(config, results)
+    assert file is not None
+    file.parent.mkdir(parents=True)
+    (file.parent / "state.npz").write_bytes(damage)
+    (file.parent / ".state.npz.7.tmp").write_bytes(b"left by a kill")
+    assert sha256_of(_file(config, results)) == sha256_of(_file(config, Results(tmp_path / "other")))
+    assert {path.name for path in file.parent.iterdir()} == {"lock", "record.json", "vectors.txt"}
+
+
+def test_damaged_vectors_are_learned_again(table: Path, results: Results) -> None:
+    file = _file(_config(table), results)
+    before = sha256_of(file)
+    file.write_bytes(file.read_bytes()[:-20])
+    assert sha256_of(_file(_config(table), results)) == before
+
+
+def _command(table: Path, root: Path, epochs: int) -> list[str]:
+    """`python -m sentiment vectors` on a table."""
+    overrides = [f"data.source={table}", "embedding.size=8", f"vectors.epochs={epochs}", "vectors.min_count=1"]
+    options = [word for override in overrides for word in ("--set", override)]
+    run = table.parent / "run.yaml"
+    run.write_text("description: a test\n")
+    return [sys.executable, "-m", "sentiment", "vectors", str(run), "--results", str(root), *options]
+
+
+@pytest.mark.slow
+def test_vectors_do_not_depend_on_the_hash_seed_of_python(table: Path, tmp_path: Path) -> None:
+    digests = set()
+    for seed in ("0", "1", "77"):
+        root = tmp_path / f"results {seed}"
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        said = subprocess.run(_command(table, root, 2), env=environment, check=True, capture_output=True, text=True)
+        assert "word2vec: " in said.stdout
+        digests |= {sha256_of(file) for file in root.rglob("vectors.txt")}
+    assert len(digests) == 1
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_while_it_learns_loses_no_whole_epoch_and_changes_no_bit(
+    table: Path, tmp_path: Path
+) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    with subprocess.Popen(
+        _command(table, killed, 300), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while not list(killed.rglob("state.npz")) and process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.01)
+        process.kill()
+    (state,) = killed.rglob("state.npz")
+    assert 0 < saved_epochs(state) < 300
+    for root in (killed, whole):
+        subprocess.run(_command(table, root, 300), check=True, capture_output=True)
+    (first,), (second,) = killed.rglob("vectors.txt"), whole.rglob("vectors.txt")
+    assert sha256_of(first) == sha256_of(second)
+    assert not state.exists()
+
+
+def test_vectors_are_known_by_all_that_decides_them(table: Path, results: Results, tmp_path: Path) -> None:
+    more = tmp_path / "more.txt"
+    more.write_text("a further tweet\n")
+    with_more = {"vectors__unlabelled": [{"path": str(more)}]}
+    prints = [
+        vectors_fingerprint(_config(table, **changes), results)
+        for changes in (
+            {},
+            {"vectors__seed": 2},
+            {"vectors__window": 2},
+            {"embedding__size": 9},
+            {"embedding__pretrained": "fasttext"},
+            {"data__text__lowercase": False},
+            {"data__validation_fraction": 0.2},
+            with_more,
+        )
+    ]
+    more.write_text("another further tweet\n")
+    prints.append(vectors_fingerprint(_config(table, **with_more), results))
+    assert len(set(prints)) == len(prints)
+    shared = [{"seed": 2}, {"model__hidden_size": 8}, {"vectors__vocabulary": "training"}, {"data__train_rows": 50}]
+    assert {vectors_fingerprint(_config(table, **changes), results) for changes in shared} == {prints[0]}
+
+
+def test_another_seed_gives_other_vectors_and_no_number_is_lost_in_the_file(table: Path, results: Results) -> None:
+    files = [_file(_config(table, vectors__seed=seed), results) for seed in (1, 2)]
+    first, second = (dict(read_vectors(file, {"the": 0, "tea": 1, "cake": 2}, 8)) for file in files)
+    assert first
+    assert first != second
+    assert all(float(f"{value:.9g}") == value for vector in first.values() for value in vector)
+
+
+def test_a_run_that_learns_no_vectors_prepares_none(table: Path, results: Results) -> None:
+    config = resolve({"data": {"source": str(table)}}, {}, "a test")
+    assert prepare_vectors(config, results) is None
+    assert has_vectors(config, results)
+    assert pretrained_file(config, results) is None

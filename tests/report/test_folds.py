@@ -1,0 +1,94 @@
+"""Cross-validation in the report: the folds of a configuration count as one run, tested once on each tweet."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from report.analysis.findings import Findings, analyse
+from report.analysis.folds import pool_folds
+from report.build import build_report
+from report.read.load import load_study
+from report.read.predictions import read_scores
+from sentiment.run_dir import Results
+from tests.report.made_up import PARTS, Study
+
+FOLDS, SEEDS = [1, 2, 3], [1, 2]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """A grid of two cells, two seeds and three folds."""
+    study = Study(Results(tmp_path / "results"))
+    runs: list[dict[str, Any]] = [
+        {"model.cell": cell, "seed": seed, "data.folds": 3, "data.fold": fold}
+        for cell in ("lstm", "gru")
+        for seed in SEEDS
+        for fold in FOLDS
+    ]
+    parameters: dict[str, list[Any]] = {"model.cell": ["lstm", "gru"], "seed": SEEDS, "data.folds": [3]}
+    for config in study.write_grid("small", "Which cell?", parameters | {"data.fold": FOLDS}, runs):
+        study.complete(config, "small", skill=1.0 + 0.1 * (config.data.fold or 0) + 0.3 * (config.model.cell == "gru"))
+    return study
+
+
+def _findings(study: Study) -> Findings:
+    return analyse(load_study(study.results, []))
+
+
+def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_tweets(study: Study) -> None:
+    findings = _findings(study)
+    (dataset,) = findings.datasets
+    assert (dataset.folds, len(dataset.runs)) == (3, 4)
+    assert [len(one.runs) for one in dataset.configurations] == [2, 2]
+    for run in dataset.runs:
+        test = run.result.metrics["test"]
+        assert test.n == 3 * PARTS["test"] == dataset.comparisons[run.run_id].baseline.n
+        folds = [fold.result.metrics["test"] for fold in run.folds]
+        assert test.accuracy == pytest.approx(np.mean([fold.accuracy for fold in folds]))
+        assert test.accuracy_high - test.accuracy_low < 0.7 * (folds[0].accuracy_high - folds[0].accuracy_low)
+        mean = np.mean([fold.result.baseline["test"].accuracy for fold in run.folds])
+        assert run.result.baseline["test"].accuracy == pytest.approx(mean)
+        scores = read_scores(run, "test")
+        assert scores is not None
+        assert len(scores.model) == test.n
+    assert not findings.problems
+
+
+def test_pooled_precision_and_f1_are_those_of_all_tweets_together(study: Study) -> None:
+    run = _findings(study).datasets[0].runs[0]
+    scores = read_scores(run, "test")
+    assert scores is not None
+    said, test = scores.model >= 0.5, run.result.metrics["test"]
+    assert test.precision == pytest.approx(scores.labels[said].mean())
+    assert test.recall == pytest.approx(said[scores.labels].mean())
+    assert test.f1 == pytest.approx(2 / (1 / test.precision + 1 / test.recall))
+
+
+def test_folds_are_no_setting_whose_effect_is_told(study: Study) -> None:
+    (found,) = _findings(study).grids
+    assert [effect.parameter for effect in found.effects] == ["model.cell"]
+    assert [level.score.n for level in found.effects[0].levels] == [2, 2]
+
+
+@pytest.mark.parametrize("what", ["missing", "damaged"])
+def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(study: Study, what: str) -> None:
+    loaded = load_study(study.results, [])
+    path = loaded.grids[0].completed[0].run_dir.path
+    (path / "result.json" if what == "missing" else path / "predictions.parquet").unlink()
+    completed = load_study(study.results, []).grids[0].completed
+    pooled = pool_folds(completed)
+    assert sum(bool(run.folds) for run in pooled) == 3
+    assert sum(not run.folds for run in pooled) == (2 if what == "missing" else 3)
+    if what == "damaged":
+        assert any("predictions.parquet" in problem for problem in _findings(study).problems)
+
+
+def test_report_says_that_all_tweets_were_tested_in_folds_and_lists_every_fold(study: Study, tmp_path: Path) -> None:
+    findings, _ = build_report(study.results, [], tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "360 tweets of invented.csv in 3 folds" in text
+    assert "Each tweet was tested in one of 3 folds" in text
+    for run in findings.study.runs:
+        assert run.run_id in text.replace("\\", "")

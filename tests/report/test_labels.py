@@ -1,0 +1,95 @@
+"""What a label is worth: curves over numbers of labels, beside the baseline's."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report.analysis.findings import analyse
+from report.analysis.grids import Kind
+from report.analysis.labels import LabelCurve
+from report.build import build_report
+from report.read.load import load_study
+from report.sections.labels import label_sentence
+from sentiment.run_dir import Results
+from tests.report.made_up import PARTS, Study
+
+SIZES: list[int | None] = [100, 200, None]
+
+
+def _study(tmp_path: Path, skills: dict[tuple[str | None, int | None], float]) -> Study:
+    study = Study(Results(tmp_path / "results"))
+    runs: list[dict[str, Any]] = [
+        {"data.train_rows": rows, "embedding.pretrained": vectors, "seed": seed}
+        for vectors, rows in skills
+        for seed in (1, 2)
+    ]
+    parameters: dict[str, list[Any]] = {
+        "data.train_rows": SIZES,
+        "embedding.pretrained": [None, "word2vec"],
+        "seed": [1, 2],
+    }
+    for config in study.write_grid("labels", "What is a label worth?", parameters, runs):
+        study.complete(config, "labels", skill=skills[config.embedding.pretrained, config.data.train_rows])
+    return study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """The net alone is worse than the baseline; that with vectors is better with 200 labels and more."""
+    plain = {(None, rows): skill for rows, skill in zip(SIZES, (0.1, 0.2, 0.5), strict=True)}
+    vectors = {("word2vec", rows): skill for rows, skill in zip(SIZES, (0.9, 3.5, 4.5), strict=True)}
+    return _study(tmp_path, plain | vectors)
+
+
+def _curves(study: Study) -> dict[str | None, LabelCurve]:
+    (found,) = analyse(load_study(study.results, [])).grids
+    assert found.kind is Kind.LABELS
+    return {curve.configuration.config.embedding.pretrained: curve for curve in found.label_curves}
+
+
+def test_a_curve_has_a_point_for_each_number_of_labels_with_the_baseline_on_as_many(study: Study) -> None:
+    curves = _curves(study)
+    assert set(curves) == {None, "word2vec"}
+    for curve in curves.values():
+        assert len(curve.points) == 3
+        for point in curve.points:
+            assert point.score.n == 2
+            assert point.gap is not None
+            assert point.gap.n == point.baseline.n == PARTS["test"]
+            assert point.gap.value == pytest.approx(point.score.value - point.baseline.value)
+            assert point.q is not None
+            assert point.q >= (point.gap.p or 0)
+
+
+def test_a_net_pays_from_the_number_on_from_which_it_is_shown_to_beat_the_baseline(study: Study) -> None:
+    curves = _curves(study)
+    assert curves[None].pays_from is None
+    assert curves["word2vec"].pays_from is curves["word2vec"].points[1]
+    assert "is not shown to beat the linear baseline with the most labels" in label_sentence(curves[None])
+    assert "beats the linear baseline from" in label_sentence(curves["word2vec"])
+    assert "not with fewer" in label_sentence(curves["word2vec"])
+
+
+def test_a_net_that_is_worse_with_the_most_labels_does_not_pay(tmp_path: Path) -> None:
+    study = _study(tmp_path, {(None, rows): skill for rows, skill in zip(SIZES, (4.0, 4.0, 0.1), strict=True)})
+    assert _curves(study)[None].pays_from is None
+
+
+def test_report_has_a_section_on_labels_and_names_what_twice_as_many_bring(study: Study, tmp_path: Path) -> None:
+    build_report(study.results, [], tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "## What a label is worth" in text
+    assert "word2vec vectors" in text
+    assert (tmp_path / "report" / "tables" / "labels-labels.csv").exists()
+
+
+def test_predictions_that_cannot_be_read_are_named_and_their_gap_is_left_out(study: Study) -> None:
+    loaded = load_study(study.results, [])
+    for run in loaded.grids[0].completed:
+        if run.config.data.train_rows == 100 and run.config.embedding.pretrained is None:
+            run.run_dir.predictions_file.unlink()
+    findings = analyse(load_study(study.results, []))
+    (curve,) = [one for one in findings.grids[0].label_curves if one.configuration.config.embedding.pretrained is None]
+    assert [point.gap is None for point in curve.points] == [True, False, False]
+    assert any("predictions.parquet" in problem for problem in findings.problems)

@@ -1,0 +1,73 @@
+"""Runs whose embedding starts from vectors that are learned from text."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sentiment.data.vocabulary import UNKNOWN, Vocabulary
+from sentiment.data.word_vectors.store import pretrained_file
+from sentiment.data.word_vectors.text_format import read_vectors
+from sentiment.errors import RunDirError
+from sentiment.training.checkpoint import read_checkpoint
+from tests.conftest import MakeExperiment
+
+WORD2VEC = {"embedding__pretrained": "word2vec", "vectors__epochs": 2, "training__epochs": 1}
+
+
+@pytest.fixture
+def more(tmp_path: Path) -> Path:
+    file = tmp_path / "more.txt"
+    file.write_text("".join(f"an unlabelled tweet with a wordfromelsewhere and {n} others\n" for n in range(9)))
+    return file
+
+
+def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperiment) -> None:
+    run = experiment(**WORD2VEC, embedding__trainable=False)
+    run.complete()
+    vocabulary = Vocabulary.read(run.run_dir.vocabulary_file)
+    weights = read_checkpoint(run.run_dir.best_weights)["weights"]
+    table = next(tensor for name, tensor in weights.items() if "embedding" in name).numpy()
+    file = pretrained_file(run.config, run.results)
+    assert file is not None
+    wanted = {token: number for number, token in enumerate(vocabulary.types, start=2)}
+    for number, vector in read_vectors(file, wanted, 8):
+        assert np.array_equal(table[number], np.array(vector, np.float32))
+    record = run.run_dir.read_record()
+    assert record is not None
+    assert record.vectors_fingerprint is not None
+    assert record.vectors_fingerprint.startswith(file.parent.name)
+
+
+@pytest.mark.parametrize(("vocabulary", "known"), [("vectors", True), ("training", False)])
+def test_a_run_knows_the_types_that_only_its_vectors_know_if_so_asked(
+    experiment: MakeExperiment, more: Path, vocabulary: str, known: bool
+) -> None:
+    run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}], vectors__vocabulary=vocabulary)
+    run.complete()
+    number = Vocabulary.read(run.run_dir.vocabulary_file).encode(["wordfromelsewhere"])[0]
+    assert (number != UNKNOWN) == known
+
+
+def test_the_largest_size_of_a_vocabulary_holds_for_types_of_vectors_as_well(
+    experiment: MakeExperiment, more: Path
+) -> None:
+    run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}], data__vocabulary__max_size=20)
+    run.complete()
+    assert len(Vocabulary.read(run.run_dir.vocabulary_file).types) == 20
+
+
+def test_a_completed_run_is_refused_where_unlabelled_text_has_changed_and_needs_no_vectors_otherwise(
+    experiment: MakeExperiment, more: Path
+) -> None:
+    run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}])
+    run.complete()
+    file = pretrained_file(run.config, run.results)
+    assert file is not None
+    for one in file.parent.iterdir():
+        one.unlink()
+    run.complete()
+    assert run.said[-1] == "is completed already; nothing to train"
+    more.write_text("quite another tweet\n" * 9)
+    with pytest.raises(RunDirError, match="was completed with other vectors than word2vec now holds"):
+        run.complete()
