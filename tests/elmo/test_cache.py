@@ -155,7 +155,7 @@ def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, mode
 
 
 def _choosing(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
-    monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision, threads: library)
+    monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: library)
 
 
 @needs_onednn

@@ -80,7 +80,7 @@ def test_library_of_the_first_attempt_stays_that_of_the_run(
     elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch, cached: str
 ) -> None:
     def choosing(library: Library) -> None:
-        monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision, threads: library)
+        monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: library)
 
     choosing("onednn")
     changes = {"elmo__cache": cached, "elmo__storage": "fp32"}
@@ -101,8 +101,9 @@ def test_library_of_the_first_attempt_stays_that_of_the_run(
 def test_cache_that_was_computed_anew_by_another_library_is_refused(
     elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = elmo_run()
-    elmo_run().complete()  # which leaves a complete cache
+    monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: "torch")
+    run = elmo_run(elmo__state="zero")
+    elmo_run(elmo__state="zero").complete()  # which leaves a complete cache
     assert run.attempt(StopWhen(lambda asked: asked >= 10)) is not None
     monkeypatch.setattr(VectorCache, "library", "onednn")
     with pytest.raises(CheckpointError, match=r"library of ELMo's matrix products .* has changed .*torch, now onednn"):

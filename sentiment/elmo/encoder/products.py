@@ -17,11 +17,13 @@ MKL takes a slow path on some processors, where oneDNN has twice its rate. Their
 """
 LIBRARIES: tuple[Library, ...] = get_args(Library)
 
-# Rows, inputs and outputs of products that take most of the time: a highway's and an LSTM step's, of the small size.
-_TRIALS = ((128, 2048, 4096), (1024, 256, 1024))
-_REPEATS = 5
-# With a smaller gain, `torch` stays: every encoder built on this machine should choose alike, and not as noise has it.
-_CLEARLY_FASTER = 1.25
+# Rows, inputs and outputs of products like an LSTM step's. They take about a millisecond and are repeated, so that
+# among them are some which nothing else on the machine slowed down.
+_TRIALS = ((256, 256, 1024), (256, 1024, 128))
+_REPEATS = 25
+# With a smaller gain `torch` stays. All encoders built on one machine should choose alike: repeated trials of a busy
+# machine differ by 0.03, and gains found so far are 1.0, 1.11 and 2, by kinds of processors.
+_CLEARLY_FASTER = 1.06
 
 
 class FixedWeights:
@@ -71,7 +73,7 @@ class Products:
                 f"these ELMo vectors were begun with matrix products by {library}, which torch {torch.__version__} "
                 "lacks on this processor; go on where they were begun, or begin them anew"
             )
-        return cls(precision, device, library or fastest_library(precision, torch.get_num_threads()))
+        return cls(precision, device, library or fastest_library(precision))
 
     def place(self, values: torch.Tensor) -> torch.Tensor:
         """Values that take part in the products, on their device and in their precision."""
@@ -92,14 +94,24 @@ def available_libraries(precision: torch.dtype) -> tuple[Library, ...]:
 
 
 @cache
-def fastest_library(precision: torch.dtype, threads: int) -> Library:  # noqa: ARG001 - the result depends on them
-    """The library with the highest rate on this processor, found once in a process by a trial of about 0.1 s."""
+def fastest_library(precision: torch.dtype) -> Library:
+    """The library with the highest rate on this processor, found once in a process by a trial of 0.2 s."""
     rates = measured_rates(precision)
     return "onednn" if rates.get("onednn", 0) > _CLEARLY_FASTER * rates["torch"] else "torch"
 
 
 def measured_rates(precision: torch.dtype) -> dict[Library, float]:
-    """Operations per second of each available library, on products that take most of the encoder's time."""
+    """Operations per second and core of each available library, on products that take most of the encoder's time."""
+    # Several threads wait for each other, so that whatever else a machine does would hit the libraries unequally.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _measured_rates(precision)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measured_rates(precision: torch.dtype) -> dict[Library, float]:
     libraries, generator = available_libraries(precision), torch.Generator().manual_seed(0)
     seconds = dict.fromkeys(libraries, 0.0)
     operations = 0
