@@ -113,10 +113,11 @@ class Measured:
         for name, layers in (("all", 2), ("first", 1)):
             warm, cold = (tokens / (self.best[name] + more) for more in (0, self.best["types"]))
             ratios = f"{cold / base:5.1f} x, {warm / base:5.1f} x" if base else "no allennlp here"
+            limit = f"{rates[best] / 1e9:.0f} GFLOP/s of {best}"
             share = lstm_operations(self.elmo.options, self.numbered, layers) / self.best[name] / rates[best]
             print(
                 f"  {precision} {name:5} cold {cold:>7,.0f}, warm {warm:>7,.0f} tokens/s   {ratios}"
-                f"   products by {self.elmo.library}, warm at {share:.0%} of the {rates[best] / 1e9:.0f} GFLOP/s of {best}"
+                f"   products by {self.elmo.library}, warm at {share:.0%} of the {limit}"
             )
         hours = (CORPUS_TOKENS / tokens * self.best["all"] + CORPUS_TYPES / types * self.best["types"]) / 3600
         print(f"  {precision} projected for {CORPUS_TWEETS:,} tweets, all layers: {hours:.1f} h on this CPU")
