@@ -81,7 +81,8 @@ def run_encoding(
     """Compute all cached vectors that these runs will read; processes that do the same share the work.
 
     Args:
-        verify: first read the vectors that are there, and discard those that have changed since they were written.
+        verify: first read all vectors that are there, not only those whose size or modification time has changed;
+            those that have changed since they were written are discarded in any case.
 
     Returns:
         None if all are there, else the reason to stop; the same call then continues.
@@ -92,8 +93,7 @@ def run_encoding(
     progress = stop.interrupting(console.progress)
     try:
         for request in _requests(configs, results, progress):
-            if verify:
-                _discard_damaged(request.cache, request.layers, suspicious_only=False, console=console)
+            _discard_damaged(request.cache, request.layers, suspicious_only=not verify, console=console)
             fill_cache(request.config, request.cache, request.layers, progress)
             console.say(
                 f"ELMo vectors of {', '.join(request.layers)} are complete in {request.cache.folder.path} "

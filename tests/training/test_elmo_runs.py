@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sentiment.console import Console, silent
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.cache.cache import VectorCache, layers_of
 from sentiment.elmo.encoder.products import Library, available_libraries
@@ -22,6 +23,8 @@ from sentiment.inference.predictor import load_predictor
 from sentiment.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.checkpoint import Checkpoints
+from sentiment.training.encoding import run_encoding
+from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, small_config
 
@@ -108,6 +111,25 @@ def test_cache_that_was_computed_anew_by_another_library_is_refused(
     monkeypatch.setattr(VectorCache, "library", "onednn")
     with pytest.raises(CheckpointError, match=r"library of ELMo's matrix products .* has changed .*torch, now onednn"):
         run.attempt()
+
+
+def test_encode_reads_shards_again_that_were_touched_and_mends_those_that_changed(elmo_run: MakeExperiment) -> None:
+    run = elmo_run()
+    said: list[str] = []
+    console = Console(say=said.append, progress=silent)
+
+    def encode() -> None:
+        assert run_encoding([run.config], run.results, StopRequest(), console) is None
+
+    encode()
+    victim = _cache(run).folder.shard_file("top", 0)
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 1
+    victim.write_bytes(content)
+    encode()
+    assert any(line.startswith(f"{victim}: has changed since it was written") for line in said)
+    assert victim.read_bytes() != bytes(content)
+    assert _cache(run).discard_damaged(("top",), suspicious_only=False) == []
 
 
 def test_checkpoint_of_the_version_that_called_the_state_carried_is_resumed(elmo_run: MakeExperiment) -> None:
