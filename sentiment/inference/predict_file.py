@@ -2,12 +2,18 @@
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+import torch
+
+from sentiment.allocation import available_cores
 from sentiment.console import Progress
 from sentiment.data.tables.columns import has_header
 from sentiment.data.tables.refusals import SPANNING, RowCounter
@@ -17,7 +23,10 @@ from sentiment.inference.file_rows import FileRow, read_file_rows
 from sentiment.inference.predictor import Predictor
 from sentiment.records import predicted_label
 
-_CHUNK = 4096
+# Rows that are sorted by length together: enough that batches of equal lengths are full.
+_CHUNK = 16_384
+# Threads that compute chunks side by side; with more, those that read and tokenise would hold up the others.
+_MOST_THREADS = 4
 _ADDED = ("label", "probability")
 
 
@@ -65,7 +74,7 @@ def predict_file(
         raise DataError(f"{source}: holds no rows")
     if header.refused:
         raise DataError(f"{source}:{header.line}: the first row cannot be read: {header.refused}")
-    place = _text_place(header.fields, column, columns.text, source)
+    place, width = _text_place(header.fields, column, columns.text, source), len(header.fields)
     outcome = PredictedFile(0)
     done = 0
 
@@ -74,8 +83,8 @@ def predict_file(
         text_file = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         table = _Table(text_file)
         table.write([*header.fields, *_added_names(header.fields)])
-        while chunk := [_checked(row, place, len(header.fields)) for row in islice(rows, _CHUNK)]:
-            for fields in _with_predictions(predictor, chunk, place, len(header.fields)):
+        for chunk, predicted in _side_by_side(predictor, _chunks(rows, place, width), place, width):
+            for fields in predicted:
                 table.write(fields)
             _count(chunk, outcome)
             done += len(chunk)
@@ -114,6 +123,30 @@ def _checked(row: FileRow, place: int, width: int) -> FileRow:
     return row
 
 
+def _chunks(rows: Iterator[FileRow], place: int, width: int) -> Iterator[list[FileRow]]:
+    while chunk := [_checked(row, place, width) for row in islice(rows, _CHUNK)]:
+        yield chunk
+
+
+def _side_by_side(
+    predictor: Predictor, chunks: Iterator[list[FileRow]], place: int, width: int
+) -> Iterator[tuple[list[FileRow], list[Sequence[str]]]]:
+    """Each chunk and its rows with predictions, in order; while some are computed, the next one is read."""
+    # ELMo's products use all cores by themselves, and a state that it carries along needs the order.
+    threads = 1 if predictor.config.elmo else min(_MOST_THREADS, available_cores())
+    # Threads suffice, since torch computes without Python's lock, and each is to use one core.
+    alone = None if threads == 1 else partial(torch.set_num_threads, 1)
+    waiting: deque[tuple[list[FileRow], Future[list[Sequence[str]]]]] = deque()
+    with ThreadPoolExecutor(threads, "predict", alone) as pool:
+        for chunk in chunks:
+            waiting.append((chunk, pool.submit(_with_predictions, predictor, chunk, place, width)))
+            if len(waiting) > threads:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
+
+
 def _count(chunk: list[FileRow], outcome: PredictedFile) -> None:
     for row in chunk:
         if row.refused:
@@ -124,15 +157,17 @@ def _count(chunk: list[FileRow], outcome: PredictedFile) -> None:
             outcome.remarks.add(row.remark, row.line)
 
 
-def _with_predictions(predictor: Predictor, chunk: list[FileRow], place: int, width: int) -> Iterator[Sequence[str]]:
+def _with_predictions(predictor: Predictor, chunk: list[FileRow], place: int, width: int) -> list[Sequence[str]]:
+    predicted: list[Sequence[str]] = []
     scores = iter(predictor.probabilities([row.fields[place] for row in chunk if row.refused is None]))
     for row in chunk:
         fields = (*row.fields, *[""] * width)[:width]
         if row.refused is not None:
-            yield [*fields, "", ""]
+            predicted.append([*fields, "", ""])
             continue
         score = float(next(scores))
-        yield [*fields, predicted_label(score), f"{score:.6f}"]
+        predicted.append([*fields, predicted_label(score), f"{score:.6f}"])
+    return predicted
 
 
 def _text_place(header: Sequence[str], column: str | None, trained: str | int, source: Path) -> int:
