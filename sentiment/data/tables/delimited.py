@@ -16,6 +16,7 @@ UNCLOSED = "a quote opens that is not properly closed"
 # Raised whenever files with quoted fields that span lines are read as other records.
 _READING = "2"
 _SPANNED_LINES = 250
+_CHARACTERS_AT_ONCE = 1 << 15
 _SPANNED_CHARACTERS = 1 << 20
 
 
@@ -88,6 +89,11 @@ def delimited_records(
     reader = csv.reader(feed, delimiter=delimiter)
     width: int | None = None
     while True:
+        # Not before the first record, so that whoever wants no more does not meet an error that comes later.
+        while width and (plain := feed.take_plain_lines(delimiter)):
+            for line, fields in enumerate(plain, start=feed.line - len(plain)):
+                if fields or keep_blank_lines:
+                    yield DelimitedRecord(line, fields)
         feed.begin_record()
         try:
             fields = next(reader)
@@ -134,6 +140,37 @@ class _LineFeed:
         if isinstance(line, CutLine):
             raise csv.Error("field larger than field limit (131072)" if len(self.record) == 1 else "")
         return line
+
+    def take_plain_lines(self, delimiter: str) -> list[list[str]]:
+        """The fields of the next lines, read at once, if each of these lines is a record by itself; else none.
+
+        It takes a third of the time. Lines that are not all plain are then read record by record.
+        """
+        if self._back:
+            return []
+        self.begin_record()
+        lines = self._next_lines()
+        try:
+            # A quote that is open after the last line takes the line that is added here into its field.
+            *records, end = (
+                [["cut"]] if CutLine in map(type, lines) else csv.reader([*lines, "\n"], delimiter=delimiter)
+            )
+        except csv.Error:
+            records, end = [], ["not CSV"]
+        if end or len(records) != len(lines):
+            self._back.extend(lines)
+            return []
+        self.line += len(lines)
+        return records
+
+    def _next_lines(self) -> list[str]:
+        lines, characters = [], 0
+        for line in self._lines:
+            lines.append(line)
+            characters += len(line)
+            if characters >= _CHARACTERS_AT_ONCE:
+                break
+        return lines
 
     def begin_record(self) -> None:
         self.line += len(self.record)

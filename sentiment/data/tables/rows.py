@@ -72,6 +72,8 @@ class LabelReader:
 
 def as_text(value: Any) -> str:
     """A cell as text: the empty text for a missing value, and no decimal point in a whole number."""
+    if isinstance(value, str):
+        return value
     if value is None or value != value:  # only NaN differs from itself
         return ""
     if isinstance(value, float) and value.is_integer():
