@@ -37,7 +37,7 @@ def reading_of(path: Path, delimiter: str) -> str:
     Raises:
         DataError: the file cannot be read.
     """
-    records = delimited_records(read_lines(path), delimiter)
+    records = delimited_records(read_lines(path), delimiter, skip_plain_lines=True)
     spans = any(one.reason == UNCLOSED if isinstance(one, Refusal) else one.lines > 1 for one in records)
     return _READING if spans else ""
 
@@ -71,7 +71,7 @@ def read_delimited(path: Path, delimiter: str, config: ColumnConfig, labels: Lab
 
 
 def delimited_records(
-    lines: Iterable[str], delimiter: str, keep_blank_lines: bool = False
+    lines: Iterable[str], delimiter: str, keep_blank_lines: bool = False, skip_plain_lines: bool = False
 ) -> Iterator[DelimitedRecord | Refusal]:
     """Split lines into fields; no line is lost: each belongs to a record, is blank, or is refused by itself.
 
@@ -84,6 +84,7 @@ def delimited_records(
         lines: with their ends.
         delimiter: between fields.
         keep_blank_lines: give them as records without fields, instead of skipping them.
+        skip_plain_lines: leave out most of the records that are one line.
     """
     feed = _LineFeed(lines)
     reader = csv.reader(feed, delimiter=delimiter)
@@ -91,6 +92,8 @@ def delimited_records(
     while True:
         # Not before the first record, so that whoever wants no more does not meet an error that comes later.
         while width and (plain := feed.take_plain_lines(delimiter)):
+            if skip_plain_lines:
+                continue
             for line, fields in enumerate(plain, start=feed.line - len(plain)):
                 if fields or keep_blank_lines:
                     yield DelimitedRecord(line, fields)

@@ -60,9 +60,10 @@ class LabelReader:
         Raises:
             DataError: the label is unknown.
         """
-        text = as_text(value).strip().lower()
+        if isinstance(value, str) and value in self._meanings:
+            return self._meanings[value]
         try:
-            return self._meanings[text]
+            return self._meanings[as_text(value).strip().lower()]
         except KeyError:
             known = ", ".join(map(repr, self._meanings))
             raise DataError(
