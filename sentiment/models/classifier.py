@@ -9,6 +9,7 @@ from torch import nn
 
 from sentiment.config import ModelConfig, RunConfig
 from sentiment.data.batches import Batch
+from sentiment.models.compiler import WithoutCompiler
 from sentiment.models.embedding import ElmoEmbedding, LearnedEmbedding, TokenEmbedding
 from sentiment.models.pooling import POOLINGS
 from sentiment.models.rnn import RecurrentEncoder
@@ -74,7 +75,7 @@ class Classifier(nn.Module):
 
 def count_weights(config: RunConfig, vocabulary_size: int, elmo_size: int | None = None) -> int:
     """How many weights `build_classifier` would make; takes no memory, and no numbers from torch's generator."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with WithoutCompiler(), torch.random.fork_rng(devices=[]), torch.device("meta"):
         model = build_classifier(config, vocabulary_size, elmo_size=elmo_size)
     return sum(weights.numel() for weights in model.parameters())
 

@@ -9,6 +9,7 @@ from sentiment.config import TrainingConfig
 from sentiment.elmo.encoder.products import measured_rates
 from sentiment.errors import ConfigError
 from sentiment.models.classifier import Classifier
+from sentiment.models.compiler import WithoutCompiler
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -44,7 +45,9 @@ class Updater:
         options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.l2}
         if config.optimizer in _FUSED and not (config.optimizer == "adagrad" and device.type == "cuda"):
             options["fused"] = True
-        self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, **options)
+        self._without_compiler = WithoutCompiler()
+        with self._without_compiler:
+            self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, **options)
 
     def precision(self) -> AbstractContextManager[Any]:
         """The context for the forward pass."""
@@ -52,21 +55,25 @@ class Updater:
 
     def update(self, loss: torch.Tensor) -> None:
         """Compute the gradient, clip the norm of all of it, and take one step."""
-        self._optimizer.zero_grad(set_to_none=True)
+        with self._without_compiler:
+            self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._clip is not None:
             self._scaler.unscale_(self._optimizer)
             torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
-        self._scaler.step(self._optimizer)
+        with self._without_compiler:
+            self._scaler.step(self._optimizer)
         self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
         """The state of optimiser and gradient scaler, as tensors and plain values."""
-        return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
+        with self._without_compiler:
+            return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self._optimizer.load_state_dict(state["optimizer"])
+        with self._without_compiler:
+            self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
 
 
