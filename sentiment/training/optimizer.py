@@ -9,7 +9,7 @@ from sentiment.config import TrainingConfig
 from sentiment.elmo.encoder.products import measured_rates
 from sentiment.errors import ConfigError
 from sentiment.models.classifier import Classifier
-from sentiment.models.compiler import WithoutCompiler
+from sentiment.training.compiler import WithoutCompiler
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,

@@ -1,8 +1,7 @@
 """Training without torch's compiler, whose import takes as long as that of torch itself.
 
-Each optimiser imports `torch._dynamo` when it is made and at each step, and random numbers without a device do so too,
-only to say that they are not to be compiled. A training process compiles nothing, so a stand-in can answer; others who
-import the compiler get the real one.
+Each optimiser imports `torch._dynamo` when it is made and at each step, only to say that it is not to be compiled. A
+training process compiles nothing, so a stand-in can answer; others who import the compiler get the real one.
 """
 
 import sys

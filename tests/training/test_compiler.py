@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from sentiment.models.compiler import WithoutCompiler
+from sentiment.training.compiler import WithoutCompiler
 
 TRAINS_THEN_COMPILES = """
 import sys
