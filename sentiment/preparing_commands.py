@@ -122,7 +122,9 @@ def encode(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print the size and an estimate of the time.")
     ] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="First read all vectors; replace damaged ones.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all vectors, also untouched ones; replace damaged ones.")
+    ] = False,
 ) -> None:
     """Compute the ELMo vectors that a run reads, for all runs on the same tweets. `train` does it as well if needed.
 

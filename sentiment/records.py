@@ -139,6 +139,8 @@ class ElmoRecord(Record):
     """The LSTMs' state at the beginning of a tweet; for `warm` with the hash of the text."""
     random: bool
     """Whether its weights are random, so that scores say nothing about ELMo."""
+    products: Literal["torch", "onednn"] = "torch"
+    """The library that multiplied the matrices for the vectors, on which their last digits depend."""
 
 
 class RunRecord(Record):

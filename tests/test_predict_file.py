@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -52,6 +53,22 @@ def test_rows_come_back_in_order_with_label_and_probability(predictor: Predictor
     for row in rows[1:]:
         assert float(row[3]) == pytest.approx(predictor.predict(row[1]).probability, abs=1e-5)
         assert row[2] == ("positive" if float(row[3]) >= 0.5 else "negative")
+
+
+def test_chunks_that_are_computed_side_by_side_come_back_in_order(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [text for _, text in invented_tweets(700)]
+    source = _file(tmp_path, "a.csv", "".join(f"{text}\n" for text in ["text", *(f'"{text}"' for text in texts)]))
+    expected = predictor.probabilities(texts)
+    monkeypatch.setattr("sentiment.inference.predict_file._CHUNK", 50)
+    monkeypatch.setattr("sentiment.inference.predict_file.available_cores", lambda: 3)
+    waits = iter([0.02, 0.0, 0.01] * 5)
+    usual = predictor.read
+    monkeypatch.setattr(predictor, "read", lambda texts: (time.sleep(next(waits)), usual(texts))[1])
+    rows = _predict(predictor, source)
+    assert [row[0] for row in rows[1:]] == texts
+    assert [float(row[2]) for row in rows[1:]] == pytest.approx(expected, abs=1e-5)
 
 
 def test_empty_and_malformed_rows_keep_their_place(predictor: Predictor, tmp_path: Path) -> None:
@@ -212,8 +229,9 @@ def test_memory_does_not_grow_with_the_file(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The network is left out: it sees a chunk at a time, and would only make this slow."""
-    known = np.ones(4096, bool)
+    known = np.ones(1024, bool)
     monkeypatch.setattr(predictor, "read", lambda texts: Reading(0.75 * known[: len(texts)], known[: len(texts)]))
+    monkeypatch.setattr("sentiment.inference.predict_file._CHUNK", 1024)
     small = _peak_of(predictor, tmp_path, 10_000)
     large = _peak_of(predictor, tmp_path, 60_000)
     assert large < 1.5 * small

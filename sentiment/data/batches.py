@@ -117,17 +117,21 @@ class TokenStore:
         generator.shuffle(starts)
         return EpochPlan(self, ordered, [(start, min(start + batch_size, len(rows))) for start in starts.tolist()])
 
-    def in_order_of_length(self, rows: Rows) -> "EpochPlan":
-        """Each of `rows` once, the shortest first, in large batches for evaluation."""
+    def in_order_of_length(self, rows: Rows, most_tokens: int = EVALUATION_TOKENS) -> "EpochPlan":
+        """Each of `rows` once, the shortest first, in large batches for evaluation.
+
+        Args:
+            most_tokens: in a batch; a single tweet may have more.
+        """
         ordered = rows[np.argsort(self.lengths[rows], kind="stable")]
         spans = []
         start = 0
         lengths: Rows = self.lengths[ordered]
         while start < len(ordered):
             # The last tweet of a span is the longest, so that it determines how many tokens the padded batch has.
-            candidates = lengths[start : start + EVALUATION_TOKENS]
+            candidates = lengths[start : start + most_tokens]
             tokens = np.arange(1, len(candidates) + 1) * candidates
-            end = start + max(int(np.searchsorted(tokens, EVALUATION_TOKENS, side="right")), 1)
+            end = start + max(int(np.searchsorted(tokens, most_tokens, side="right")), 1)
             spans.append((start, end))
             start = end
         return EpochPlan(self, ordered, spans)

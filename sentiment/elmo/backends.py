@@ -7,6 +7,7 @@ import torch
 
 from sentiment.config import ElmoConfig
 from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Layer
+from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.models import ModelFiles
 
 
@@ -16,6 +17,10 @@ class Encoder(Protocol):
     @property
     def vector_size(self) -> int:
         """Values per token and layer."""
+
+    @property
+    def library(self) -> Library:
+        """Which one multiplies the matrices; the last digits of vectors depend on it."""
 
     def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Layer], batch_tweets: int) -> Encoded:
         """Vectors of tokenised tweets, `batch_tweets` of them at a time."""
@@ -27,24 +32,37 @@ class Encoder(Protocol):
         """Go on from what `state_dict` returned."""
 
 
-def build_own_encoder(config: ElmoConfig, model: ModelFiles, device: torch.device) -> ElmoEncoder:
+def build_own_encoder(
+    config: ElmoConfig, model: ModelFiles, device: torch.device, library: Library | None = None
+) -> ElmoEncoder:
     """Our encoder with the state and the precision of a configuration.
 
+    Args:
+        library: of the matrix products; None: the fastest one here.
+
     Raises:
-        ElmoError: a part of the model's file is damaged.
+        ElmoError: a part of the model's file is damaged, or torch lacks the library here.
     """
-    weights = model.read_weights()
-    return ElmoEncoder(model.options, weights, state=config.state, precision=config.precision, device=device)
+    state, precision = config.state, config.precision
+    return ElmoEncoder(
+        model.options, model.read_weights(), state=state, precision=precision, device=device, library=library
+    )
 
 
-def build_encoder(config: ElmoConfig, model: ModelFiles, device: torch.device) -> Encoder:
+def build_encoder(
+    config: ElmoConfig, model: ModelFiles, device: torch.device, library: Library | None = None
+) -> Encoder:
     """The encoder of the backend that a configuration names.
 
+    Args:
+        library: of our encoder's matrix products; None: the fastest one here.
+
     Raises:
-        ElmoError: a part of the model's file is damaged, or allennlp is asked for and not installed.
+        ElmoError: a part of the model's file is damaged, torch lacks the library here, or allennlp is asked for and not
+            installed.
     """
     if config.backend == "own":
-        return build_own_encoder(config, model, device)
+        return build_own_encoder(config, model, device, library)
     from sentiment.elmo.reference import ReferenceElmo  # loads allennlp
 
     return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)

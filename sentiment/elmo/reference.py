@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from sentiment.elmo.encoder.encoder import LAYERS, Encoded, Layer
+from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.encoder.state import WARM_TEXT, StateMode
 from sentiment.errors import ElmoError
 
@@ -49,6 +50,11 @@ class ReferenceElmo:
                 self.encode([sentence.split()])
             self._initial = self._lstm._states
         self._carry = state == "carry"
+
+    @property
+    def library(self) -> Library:
+        """As `Encoder.library`."""
+        return "torch"
 
     @property
     def vector_size(self) -> int:

@@ -26,6 +26,8 @@ CHOICES: tuple[Choice, ...] = ("network", "baseline", "both", "seeds")
 class _WithoutAttention:
     """What classifies one text as it does several, without weights of tokens."""
 
+    sequential = False
+
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts."""
         raise NotImplementedError
@@ -77,6 +79,11 @@ class MeanPredictor:
     def config(self) -> RunConfig:
         """That of the first member."""
         return self.members[0].config
+
+    @property
+    def sequential(self) -> bool:
+        """Whether any member is."""
+        return any(member.sequential for member in self.members)
 
     def predict(self, text: str) -> Prediction:
         """Classify one text; the weights of its tokens are those of the first member that has any."""

@@ -2,12 +2,18 @@
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+import torch
+
+from sentiment.allocation import available_cores
 from sentiment.console import Progress
 from sentiment.data.tables.columns import has_header
 from sentiment.data.tables.refusals import SPANNING, RowCounter
@@ -17,8 +23,12 @@ from sentiment.inference.file_rows import FileRow, read_file_rows
 from sentiment.inference.predictor import TextModel
 from sentiment.records import predicted_label
 
-_CHUNK = 4096
+# Rows that are sorted by length together: enough that batches of equal lengths are full.
+_CHUNK = 16_384
+# Threads that compute chunks side by side; with more, those that read and tokenise would hold up the others.
+_MOST_THREADS = 4
 _ADDED = ("label", "probability")
+_Predicted = tuple[FileRow, Sequence[str]]
 
 NO_WORDS = "no usable words"
 """Why a text has no prediction of which the model knows nothing."""
@@ -67,7 +77,7 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
         raise DataError(f"{source}: holds no rows")
     if header.refused:
         raise DataError(f"{source}:{header.line}: the first row cannot be read: {header.refused}")
-    place = _text_place(header.fields, column, columns.text, source)
+    place, width = _text_place(header.fields, column, columns.text, source), len(header.fields)
     outcome = PredictedFile(0)
     done = 0
 
@@ -76,11 +86,11 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
         text_file = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         table = _Table(text_file)
         table.write([*header.fields, *_added_names(header.fields)])
-        while chunk := [_checked(row, place, len(header.fields)) for row in islice(rows, _CHUNK)]:
-            for row, fields in _with_predictions(model, chunk, place, len(header.fields)):
+        for predicted in _side_by_side(model, _chunks(rows, place, width), place, width):
+            for row, fields in predicted:
                 table.write(fields)
                 _count(row, outcome)
-            done += len(chunk)
+            done += len(predicted)
             progress(f"reading {source.name}", done, None)
         text_file.detach()
 
@@ -125,19 +135,42 @@ def _count(row: FileRow, outcome: PredictedFile) -> None:
         outcome.remarks.add(row.remark, row.line)
 
 
-def _with_predictions(
-    model: TextModel, chunk: list[FileRow], place: int, width: int
-) -> Iterator[tuple[FileRow, Sequence[str]]]:
+def _chunks(rows: Iterator[FileRow], place: int, width: int) -> Iterator[list[FileRow]]:
+    while chunk := [_checked(row, place, width) for row in islice(rows, _CHUNK)]:
+        yield chunk
+
+
+def _side_by_side(
+    model: TextModel, chunks: Iterator[list[FileRow]], place: int, width: int
+) -> Iterator[list[_Predicted]]:
+    """The rows of each chunk with predictions, in order; while some are computed, the next one is read."""
+    # ELMo's products use all cores by themselves, and a state that it carries along needs the order.
+    threads = 1 if model.sequential else min(_MOST_THREADS, available_cores())
+    # Threads suffice, since torch computes without Python's lock, and each is to use one core.
+    alone = None if threads == 1 else partial(torch.set_num_threads, 1)
+    waiting: deque[Future[list[_Predicted]]] = deque()
+    with ThreadPoolExecutor(threads, "predict", alone) as pool:
+        for chunk in chunks:
+            waiting.append(pool.submit(_with_predictions, model, chunk, place, width))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        for future in waiting:
+            yield future.result()
+
+
+def _with_predictions(model: TextModel, chunk: list[FileRow], place: int, width: int) -> list[_Predicted]:
     """Each row, refused if the model knows none of its words, and the fields to write."""
     reading = model.read([row.fields[place] for row in chunk if row.refused is None])
     predictions = zip(reading.probabilities.tolist(), reading.usable.tolist(), strict=True)
+    found: list[_Predicted] = []
     for row in chunk:
         fields = (*row.fields, *[""] * width)[:width]
         score, usable = next(predictions) if row.refused is None else (0.0, False)
         if usable:
-            yield row, [*fields, predicted_label(score, model.config.data.label_names), f"{score:.6f}"]
+            found.append((row, [*fields, predicted_label(score, model.config.data.label_names), f"{score:.6f}"]))
         else:
-            yield row._replace(refused=row.refused or NO_WORDS), [*fields, "", ""]
+            found.append((row._replace(refused=row.refused or NO_WORDS), [*fields, "", ""]))
+    return found
 
 
 def _text_place(header: Sequence[str], column: str | None, trained: str | int, source: Path) -> int:

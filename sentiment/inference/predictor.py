@@ -28,6 +28,9 @@ from sentiment.whole_run import check_vocabulary, read_whole, refuse_incomplete
 
 _CPU = torch.device("cpu")
 
+# Of a batch whose states stay in a CPU core's cache; those of evaluation are larger, for GPUs.
+_BATCH_TOKENS = 4096
+
 
 class Reading(NamedTuple):
     """What a model says of several texts."""
@@ -46,6 +49,10 @@ class TextModel(Protocol):
     @property
     def name(self) -> str:
         """What it is, in words."""
+
+    @property
+    def sequential(self) -> bool:
+        """Whether it is to read texts in their order, not several lots of them side by side."""
 
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts; no prediction depends on the other texts."""
@@ -82,6 +89,11 @@ class Predictor:
         self._model = model.eval()
         self._encoder = encoder
 
+    @property
+    def sequential(self) -> bool:
+        """Whether it reads ELMo vectors."""
+        return self._encoder is not None
+
     def predict(self, text: str) -> Prediction:
         """Classify one text, and give the attention weights that the model has."""
         tokens = self._tokenize(text)
@@ -98,7 +110,7 @@ class Predictor:
         if not texts:
             return Reading(np.empty(0), np.empty(0, bool))
         tweets = [self._tokenize(text) for text in texts]
-        probabilities = predict(self._model, self._store(tweets), np.arange(len(texts)))
+        probabilities = predict(self._model, self._store(tweets), np.arange(len(texts)), most_tokens=_BATCH_TOKENS)
         return Reading(probabilities, np.array([self._knows(tokens) for tokens in tweets]))
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:

@@ -1,11 +1,13 @@
 """The classifier: token vectors, a recurrent or a feed-forward network around a pooling, and one logit."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from sentiment.config import ModelConfig, RunConfig
 from sentiment.data.batches import Batch
@@ -74,9 +76,21 @@ class Classifier(nn.Module):
 
 def count_weights(config: RunConfig, vocabulary_size: int, elmo_size: int | None = None) -> int:
     """How many weights `build_classifier` would make; takes no memory, and no numbers from torch's generator."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _WithoutValues():
         model = build_classifier(config, vocabulary_size, elmo_size=elmo_size)
     return sum(weights.numel() for weights in model.parameters())
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Random values of tensors that have none: drawing them would do nothing but load a part of torch's compiler."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function in (nn.init.normal_, torch.Tensor.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
 
 
 def build_classifier(

@@ -45,7 +45,8 @@ def make_reproducible(config: RuntimeConfig, threads: int, seed: int) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False
-        torch.use_deterministic_algorithms(True)
+        # The same as use_deterministic_algorithms(True), which however imports torch's compiler, for a second.
+        torch.set_deterministic_debug_mode("error")
         # Filling new memory with NaN takes time, and only helps to find reads of uninitialised memory.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(threads)

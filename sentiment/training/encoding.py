@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
-from sentiment.config import RunConfig
+from sentiment.config import ElmoConfig, RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
@@ -14,6 +15,7 @@ from sentiment.elmo.cache.cache import VectorCache, layers_of
 from sentiment.elmo.cache.placement import choose_place
 from sentiment.elmo.cache.requests import CacheRequest, cache_requests
 from sentiment.elmo.encoder.encoder import Layer
+from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.encoder.state import state_record
 from sentiment.elmo.models import ModelFiles, find_elmo
 from sentiment.elmo.vectors import FreshVectors, open_vectors
@@ -36,12 +38,19 @@ def find_model(config: RunConfig, results: Results) -> ModelFiles | None:
     return find_elmo(config.elmo.model, results.elmo_models) if config.elmo else None
 
 
-def elmo_record(config: RunConfig, model: ModelFiles | None) -> ElmoRecord | None:
-    """What is recorded of a run's ELMo model; None for a run without ELMo."""
-    if config.elmo is None or model is None:
-        return None
-    state = state_record(config.elmo.state)
-    return ElmoRecord(model=config.elmo.model, fingerprint=model.fingerprint, state=state, random=model.random)
+def elmo_record(config: ElmoConfig, model: ModelFiles, library: Library) -> ElmoRecord:
+    """What is recorded of a run's ELMo model.
+
+    Args:
+        library: that multiplied the matrices.
+    """
+    return ElmoRecord(
+        model=config.model,
+        fingerprint=model.fingerprint,
+        state=state_record(config.state),
+        random=model.random,
+        products=library,
+    )
 
 
 def _requests(configs: Sequence[RunConfig], results: Results, progress: Progress) -> list[CacheRequest]:
@@ -72,7 +81,8 @@ def run_encoding(
     """Compute all cached vectors that these runs will read; processes that do the same share the work.
 
     Args:
-        verify: first read the vectors that are there, and discard those that have changed since they were written.
+        verify: first read all vectors that are there, not only those whose size or modification time has changed;
+            those that have changed since they were written are discarded in any case.
 
     Returns:
         None if all are there, else the reason to stop; the same call then continues.
@@ -83,17 +93,24 @@ def run_encoding(
     progress = stop.interrupting(console.progress)
     try:
         for request in _requests(configs, results, progress):
-            if verify:
-                _discard_damaged(request.cache, request.layers, suspicious_only=False, console=console)
+            _discard_damaged(request.cache, request.layers, suspicious_only=not verify, console=console)
             fill_cache(request.config, request.cache, request.layers, progress)
-            console.say(f"ELMo vectors of {', '.join(request.layers)} are complete in {request.cache.folder.path}")
+            console.say(
+                f"ELMo vectors of {', '.join(request.layers)} are complete in {request.cache.folder.path} "
+                f"(matrix products by {request.cache.library})"
+            )
     except StoppedError as stopped:
         return stopped.stop
     return None
 
 
-def fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[Layer], progress: Progress) -> None:
+def fill_cache(
+    config: RunConfig, cache: VectorCache, layers: Sequence[Layer], progress: Progress, library: Library | None = None
+) -> None:
     """Compute the missing vectors on the device of a run.
+
+    Args:
+        library: that multiplies the matrices if there is no vector yet; None: the fastest one here.
 
     Raises:
         MemoryExhaustedError: the GPU's memory does not hold the model.
@@ -103,10 +120,18 @@ def fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[Layer], p
         return
     torch.set_num_threads(available_threads(config.runtime))
     with _memory_errors():
-        cache.fill(layers, choose_device(config.runtime.device), progress)
+        cache.fill(layers, choose_device(config.runtime.device), progress, library)
 
 
-def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> TweetVectors | None:
+@dataclass(frozen=True)
+class RunVectors:
+    """The ELMo vectors that a run reads, and what is recorded of them."""
+
+    vectors: TweetVectors
+    record: ElmoRecord
+
+
+def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> RunVectors | None:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
     Args:
@@ -121,13 +146,18 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> 
     if elmo is None or model is None:
         return None
     device, layers = choose_device(run.config.runtime.device), layers_of(elmo)
+    former = run.run_dir.read_record()
+    # What the run's first attempt was computed with: another library would give other digits from here on.
+    library = former.elmo.products if former and former.elmo else None
     if model.random:
         run.console.say(f"the ELMo model {elmo.model!r} has random weights: scores say nothing about ELMo")
     if not elmo.cached:
         with _memory_errors():
-            return FreshVectors(build_encoder(elmo, model, device), corpus.tokens, layers, device)
+            encoder = build_encoder(elmo, model, device, library)
+        vectors = FreshVectors(encoder, corpus.tokens, layers, device)
+        return RunVectors(vectors, elmo_record(elmo, model, encoder.library))
     cache = VectorCache(corpus, elmo, model, run.results.elmo_caches)
-    fill_cache(run.config, cache, layers, run.progress)
+    fill_cache(run.config, cache, layers, run.progress, library)
     run.progress("checking ELMo vectors", 0, None)
     size = cache.bytes_of(layers)
     place = choose_place(size, device)
@@ -135,7 +165,8 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> 
     _discard_damaged(cache, layers, suspicious_only=place == "disk", console=run.console)
     fill_cache(run.config, cache, layers, run.progress)
     run.console.say(f"ELMo vectors ({', '.join(layers)}: {size / _GIGABYTE:.3g} GB) are read from {place}")
-    return open_vectors(cache, layers, device, place)
+    record = elmo_record(elmo, model, cache.library or "torch")
+    return RunVectors(open_vectors(cache, layers, device, place), record)
 
 
 def _discard_damaged(cache: VectorCache, layers: Sequence[Layer], suspicious_only: bool, console: Console) -> None:

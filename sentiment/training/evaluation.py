@@ -6,20 +6,25 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from sentiment.data.batches import Batch, Rows, TokenStore
+from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore
 from sentiment.models.classifier import Classifier
 from sentiment.training.metrics import Probabilities
 
 
 def predict(
-    model: Classifier, store: TokenStore, rows: Rows, check: Callable[[], None] = lambda: None
+    model: Classifier,
+    store: TokenStore,
+    rows: Rows,
+    check: Callable[[], None] = lambda: None,
+    most_tokens: int = EVALUATION_TOKENS,
 ) -> Probabilities:
     """Probability of positive sentiment for each of `rows`, in their order. Shape (len(rows),).
 
     Args:
         check: called between batches; an error that it raises ends the evaluation, which changes nothing.
+        most_tokens: in a batch.
     """
-    plan = store.in_order_of_length(rows)
+    plan = store.in_order_of_length(rows, most_tokens)
     logits = []
     with evaluation_mode(model):
         for batch in plan:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from sentiment.code_version import describe_other, running_code
-from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.data.word_vectors.store import prepare_vectors, pretrained_file, vectors_fingerprint
@@ -24,7 +23,7 @@ from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
 from sentiment.training.device import available_threads, choose_device, make_reproducible
-from sentiment.training.encoding import elmo_record, find_model, tweet_vectors
+from sentiment.training.encoding import RunVectors, elmo_record, find_model, tweet_vectors
 from sentiment.training.hardware import Hardware, tell_other_hardware
 from sentiment.training.outcome import write_outcome
 from sentiment.training.preparing import Baselines, TrainingData, prepare_data
@@ -69,7 +68,7 @@ def run_experiment(run: RunContext) -> Stop | None:
         except StoppedError as stopped:
             return stopped.stop
         with contextlib.closing(_prepare_trainer(run, corpus, elmo_model, vectors)) as trainer:
-            return _train(run, trainer, baselines, elmo_record(run.config, elmo_model))
+            return _train(run, trainer, baselines, vectors.record if vectors else None)
 
 
 def _train(run: RunContext, trainer: Trainer, baselines: Baselines, elmo: ElmoRecord | None) -> Stop | None:
@@ -114,7 +113,8 @@ def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
             f"{run.run_dir.path}: was completed on other data than {run.config.data.source} now holds; "
             "move it away to train anew"
         )
-    if record and record.elmo != elmo_record(run.config, elmo_model):
+    former, elmo = record.elmo if record else None, run.config.elmo
+    if former and elmo and elmo_model and former != elmo_record(elmo, elmo_model, former.products):
         raise RunDirError(
             f"{run.run_dir.path}: was completed with other ELMo weights than are here now; move it away to train anew"
         )
@@ -140,13 +140,14 @@ def _starts_from_other_vectors(run: RunContext, record: RunRecord) -> bool:
 
 
 def _prepare_trainer(
-    run: RunContext, corpus: Corpus, elmo_model: ModelFiles | None, vectors: TweetVectors | None
+    run: RunContext, corpus: Corpus, elmo_model: ModelFiles | None, elmo: RunVectors | None
 ) -> Trainer:
     """A trainer in the state of the newest checkpoint, or at the beginning."""
     config = run.config
     identity = {"config": config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
-    if elmo_model is not None:
-        identity["ELMo model"] = elmo_model.fingerprint
+    if elmo is not None:
+        identity["ELMo model"] = elmo.record.fingerprint
+        identity["library of ELMo's matrix products"] = elmo.record.products
     if sha256 := pretrained_sha256(run):
         identity["file of pretrained vectors"] = sha256
     state = _newest_state(run, identity)
@@ -156,7 +157,7 @@ def _prepare_trainer(
     make_reproducible(config.runtime, threads, config.seed)
     vocabulary = _new_vocabulary(run, corpus)
     model = _new_classifier(run, vocabulary, elmo_model).to(device)
-    data = TrainingData.load(corpus, vocabulary, vectors, device)
+    data = TrainingData.load(corpus, vocabulary, elmo.vectors if elmo else None, device)
     trainer = Trainer(run, model, data, identity | {"threads": threads})
     if state:
         trainer.load_state_dict(state)

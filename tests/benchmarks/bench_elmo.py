@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder.encoder import BATCH_TWEETS, LAYERS, ElmoEncoder, Layer, Precision
+from sentiment.elmo.encoder.encoder import BATCH_TWEETS, LAYERS, PRECISIONS, ElmoEncoder, Layer, Precision
 from sentiment.elmo.encoder.packing import NumberedTweets, batches_by_length, number_tweets, pack
+from sentiment.elmo.encoder.products import FixedWeights, Library, available_libraries
 from sentiment.elmo.options import ElmoOptions, read_options
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.elmo.reference import ReferenceElmo, reference_is_installed
@@ -49,10 +50,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def product_rate(dtype: torch.dtype) -> float:
-    """Operations per second of a large matrix product."""
+def product_rates(precision: Precision) -> dict[Library, float]:
+    """Operations per second of a large matrix product by each library."""
+    dtype = PRECISIONS[precision]
     left, right = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
-    return 2 * 2048**3 / min(seconds(lambda: left @ right) for _ in range(8))
+    weights = {library: FixedWeights(right, library) for library in available_libraries(dtype)}
+    times = [[seconds(partial(one.times, left)) for one in weights.values()] for _ in range(8)]
+    return {library: 2 * 2048**3 / min(taken) for library, *taken in zip(weights, *times, strict=True)}
 
 
 def lstm_operations(options: ElmoOptions, tweets: NumberedTweets, layers: int) -> int:
@@ -102,16 +106,18 @@ class Measured:
     def _keep(self, name: str, work: Callable[[], object]) -> None:
         self.best[name] = min(self.best.get(name, np.inf), seconds(work))
 
-    def report(self, base: float | None, rate: float) -> None:
-        """Print tokens per second, and how often those of allennlp."""
+    def report(self, base: float | None, rates: dict[Library, float]) -> None:
+        """Print tokens per second, how often those of allennlp, and the share of the best library's rate."""
+        best = max(rates, key=lambda library: rates[library])
         tokens, types, precision = len(self.numbered.numbers), len(self.types), self.elmo.precision
         for name, layers in (("all", 2), ("first", 1)):
             warm, cold = (tokens / (self.best[name] + more) for more in (0, self.best["types"]))
             ratios = f"{cold / base:5.1f} x, {warm / base:5.1f} x" if base else "no allennlp here"
-            share = lstm_operations(self.elmo.options, self.numbered, layers) / self.best[name] / rate
+            limit = f"{rates[best] / 1e9:.0f} GFLOP/s of {best}"
+            share = lstm_operations(self.elmo.options, self.numbered, layers) / self.best[name] / rates[best]
             print(
                 f"  {precision} {name:5} cold {cold:>7,.0f}, warm {warm:>7,.0f} tokens/s   {ratios}"
-                f"   warm at {share:.0%} of the measured {rate / 1e9:.0f} GFLOP/s"
+                f"   products by {self.elmo.library}, warm at {share:.0%} of the {limit}"
             )
         hours = (CORPUS_TOKENS / tokens * self.best["all"] + CORPUS_TYPES / types * self.best["types"]) / 3600
         print(f"  {precision} projected for {CORPUS_TWEETS:,} tweets, all layers: {hours:.1f} h on this CPU")
@@ -123,8 +129,9 @@ def bench(size: str, folder: Path) -> None:
     files = write_random_model(folder, SIZES[size])
     options = read_options(files[0])
     weights = read_weights(files[1], options)
-    rates = {"fp32": product_rate(torch.float32), "bf16": product_rate(torch.bfloat16)}
-    precisions: list[Precision] = ["fp32", "bf16"] if rates["bf16"] > 1.3 * rates["fp32"] else ["fp32"]
+    rates: dict[Precision, dict[Library, float]] = {"fp32": product_rates("fp32"), "bf16": product_rates("bf16")}
+    gain = max(rates["bf16"].values()) / max(rates["fp32"].values())
+    precisions: list[Precision] = ["fp32", "bf16"] if gain > 1.3 else ["fp32"]
     usual = tweets[:USUAL_BATCH]
     reference = ReferenceElmo(*files) if reference_is_installed() else None
     elmo = ElmoEncoder(options, weights)

@@ -34,12 +34,9 @@ def main(results: Path) -> None:
     import jobs.tasks.array_task  # noqa: F401
 
     lap("import jobs.tasks.array_task (pydantic, the schema)")
-    import torch
+    import torch  # noqa: F401
 
     lap("import torch")
-    import torch._dynamo  # noqa: F401
-
-    lap("import torch._dynamo, which torch's optimisers do")
     from sentiment.training import experiment
 
     lap("import the rest")

@@ -1,5 +1,6 @@
 """A corpus' vectors are computed once, are the encoder's, and survive what happens to files."""
 
+import json
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -17,16 +18,19 @@ from sentiment.elmo.cache import cache as cache_module
 from sentiment.elmo.cache import filler as filler_module
 from sentiment.elmo.cache import plan as plan_module
 from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.cache.files import PARTS
+from sentiment.elmo.cache.files import PARTS, CacheFolder
 from sentiment.elmo.cache.placement import Place
 from sentiment.elmo.cache.plan import plan_cache
 from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
+from sentiment.elmo.encoder.products import Library, available_libraries
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import ElmoError
 from sentiment.lock import ProcessLock
 from sentiment.training.stop import Stop, StoppedError
 from tests.elmo.corpora import CPU, bytes_by_name, config, corpus_of, filled, opened, some_rows, tiny_model
 from tests.small_runs import limited_file_size
+
+needs_onednn = pytest.mark.skipif("onednn" not in available_libraries(torch.float32), reason="torch has no oneDNN here")
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +152,55 @@ def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, mode
     assert len(folders) == len(different)
     same = [{"layers": "top"}, {"combine": "alone"}, {"dropout": 0.5}]
     assert {VectorCache(corpus, config(**changes), model, tmp_path).folder for changes in same} <= folders
+
+
+def _choosing(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
+    monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: library)
+
+
+@needs_onednn
+def test_first_process_decides_which_library_multiplies_for_the_whole_cache(
+    cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _choosing(monkeypatch, "onednn")
+    filled(cache, ["first"])
+    _choosing(monkeypatch, "torch")
+    again = filled(_again(cache, corpus, model))
+    assert again.library == "onednn"
+    assert json.loads((cache.folder.path / "plan.json").read_bytes())["products"] == "onednn"
+    at_once = VectorCache(corpus, config(), model, tmp_path / "other")
+    at_once.fill(LAYERS, CPU, library="onednn")
+    assert bytes_by_name(again) == bytes_by_name(at_once)
+    assert again.identity == at_once.identity
+    others = filled(VectorCache(corpus, config(), model, tmp_path / "by torch"))
+    assert others.identity != again.identity
+    assert bytes_by_name(others) != bytes_by_name(again)
+
+
+def test_cache_of_a_version_with_one_library_goes_on_with_that_one(
+    cache: VectorCache, corpus: Corpus, model: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _choosing(monkeypatch, "torch")
+    everything = bytes_by_name(filled(cache))
+    shutil.rmtree(cache.folder.path / "products")
+    cache.folder.discard("top", 0)
+    _choosing(monkeypatch, "onednn")
+    again = filled(_again(cache, corpus, model))
+    assert again.library == "torch"
+    assert bytes_by_name(again) == everything
+    assert "products" not in json.loads((cache.folder.path / "plan.json").read_bytes())
+
+
+def test_second_of_two_that_decide_at_once_takes_the_first_ones_library(
+    cache: VectorCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.folder.settle_library("torch")
+    looks = iter([None, "torch"])  # the second process has looked before the first one decided
+    with monkeypatch.context() as patch:
+        patch.setattr(CacheFolder, "library", lambda folder: next(looks))
+        cache.folder.settle_library("onednn")
+    assert cache.library == "torch"
+    assert not list((cache.folder.path / "claims").iterdir())
 
 
 def test_shard_without_its_record_is_computed_again(cache: VectorCache, corpus: Corpus, model: ModelFiles) -> None:

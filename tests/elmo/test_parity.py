@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 
 from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
+from sentiment.elmo.encoder.products import Library, available_libraries
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.elmo.reference import ReferenceElmo
 from tests.elmo.oracle import needs_allennlp
@@ -17,10 +18,15 @@ pytestmark = needs_allennlp
 Tweets = list[list[str]]
 
 
-def largest_difference(model: Model, tweets: Tweets, batch_tweets: int = 7) -> float:
+def largest_difference(model: Model, tweets: Tweets, library: Library, batch_tweets: int = 7) -> float:
     wanted = ReferenceElmo(model.options, model.weights, state="zero").encode(tweets, batch_tweets=19)
-    found = model.elmo().encode(tweets, batch_tweets=batch_tweets)
+    found = model.elmo(library=library).encode(tweets, batch_tweets=batch_tweets)
     return max(float((wanted.layers[layer] - found.layers[layer]).abs().max()) for layer in LAYERS)
+
+
+@pytest.fixture(params=available_libraries(torch.float32))
+def library(request: pytest.FixtureRequest) -> Library:
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +34,13 @@ def reference(tiny: Model) -> ReferenceElmo:
     return ReferenceElmo(tiny.options, tiny.weights, state="zero")
 
 
-def test_all_lengths_and_odd_tokens_agree(tiny: Model) -> None:
-    assert largest_difference(tiny, random_tweets(60)) <= 1e-5
+def test_all_lengths_and_odd_tokens_agree(tiny: Model, library: Library) -> None:
+    assert largest_difference(tiny, random_tweets(60), library) <= 1e-5
 
 
-def test_saturated_gates_and_clipped_values_agree(saturating: Model) -> None:
+def test_saturated_gates_and_clipped_values_agree(saturating: Model, library: Library) -> None:
     tweets = random_tweets(60)
-    assert largest_difference(saturating, tweets) <= 1e-4
+    assert largest_difference(saturating, tweets, library) <= 1e-4
     first = saturating.elmo().encode(tweets, ["first"]).layers["first"]
     assert (first.abs() == 3).float().mean() > 0.01
 
@@ -50,16 +56,16 @@ def test_state_after_the_fixed_text_agrees(saturating: Model) -> None:
 
 
 @pytest.mark.shared_data
-def test_trained_weights_agree(trained_tiny: Model) -> None:
-    assert largest_difference(trained_tiny, random_tweets(60)) <= 1e-5
+def test_trained_weights_agree(trained_tiny: Model, library: Library) -> None:
+    assert largest_difference(trained_tiny, random_tweets(60), library) <= 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "tweets"), [("small", 20), ("medium", 8), ("original", 4)])
-def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path) -> None:
+def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path, library: Library) -> None:
     model = Model(*write_random_model(tmp_path, SIZES[size], strength=2))
     try:
-        assert largest_difference(model, random_tweets(tweets, longest=tweets), batch_tweets=3) <= 1e-4
+        assert largest_difference(model, random_tweets(tweets, longest=tweets), library, batch_tweets=3) <= 1e-4
     finally:
         model.weights.unlink()  # large
 
@@ -72,8 +78,8 @@ def test_any_batch_agrees(elmo: ElmoEncoder, reference: ReferenceElmo, batch: Tw
         torch.testing.assert_close(found.layers[layer], wanted.layers[layer], atol=1e-5, rtol=0)
 
 
-def test_carried_states_agree_over_batches_of_changing_size(tiny: Model) -> None:
-    reference, elmo = ReferenceElmo(tiny.options, tiny.weights), tiny.elmo("carry")
+def test_carried_states_agree_over_batches_of_changing_size(tiny: Model, library: Library) -> None:
+    reference, elmo = ReferenceElmo(tiny.options, tiny.weights), tiny.elmo("carry", library=library)
     tweets = random_tweets(80, longest=20)
     carried = []
     for start, end in [(0, 5), (5, 6), (6, 20), (20, 32), (32, 33), (33, 60), (60, 80)]:

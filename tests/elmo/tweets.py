@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from sentiment.elmo.encoder.encoder import ElmoEncoder, Precision
+from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.encoder.state import StateMode
 from sentiment.elmo.options import read_options
 from sentiment.elmo.weights import read_weights
@@ -52,10 +53,13 @@ class Model:
     options: Path
     weights: Path
 
-    def elmo(self, state: StateMode = "zero", precision: Precision = "fp32") -> ElmoEncoder:
+    def elmo(
+        self, state: StateMode = "zero", precision: Precision = "fp32", library: Library | None = None
+    ) -> ElmoEncoder:
         """Our encoder."""
         options = read_options(self.options)
-        return ElmoEncoder(options, read_weights(self.weights, options), state=state, precision=precision)
+        weights = read_weights(self.weights, options)
+        return ElmoEncoder(options, weights, state=state, precision=precision, library=library)
 
 
 def random_tweets(count: int, seed: int = 0, longest: int = 50) -> list[list[str]]:

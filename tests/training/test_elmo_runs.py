@@ -1,6 +1,7 @@
 """Runs that read ELMo's vectors: exact to resume, the same from memory and disk, and refused where they must be."""
 
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pandas as pd
 import pytest
 import torch
 
+from sentiment.console import Console, silent
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.cache.cache import VectorCache, layers_of
+from sentiment.elmo.encoder.products import Library, available_libraries
 from sentiment.elmo.models import find_elmo
 from sentiment.elmo.random_weights import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.reference import reference_is_installed
@@ -20,6 +23,8 @@ from sentiment.inference.predictor import load_predictor
 from sentiment.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.checkpoint import Checkpoints
+from sentiment.training.encoding import run_encoding
+from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, small_config
 
@@ -70,6 +75,61 @@ def _in_validation() -> Callable[[int], bool]:
     """Between the two parts of an evaluation: training tweets were scored, and have left their state."""
     evaluations = itertools.count(1)
     return lambda asked: torch.is_inference_mode_enabled() and next(evaluations) == 2
+
+
+@pytest.mark.skipif("onednn" not in available_libraries(torch.float32), reason="torch has no oneDNN here")
+@pytest.mark.parametrize("cached", ["on", "off"])
+def test_library_of_the_first_attempt_stays_that_of_the_run(
+    elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch, cached: str
+) -> None:
+    def choosing(library: Library) -> None:
+        monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: library)
+
+    choosing("onednn")
+    changes = {"elmo__cache": cached, "elmo__storage": "fp32"}
+    expected = elmo_run(**changes).complete()
+    cut = elmo_run(**changes)
+    assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
+    choosing("torch")
+    shutil.rmtree(_cache(cut).folder.path, ignore_errors=True)  # it is computed again
+    assert cut.complete() == expected
+    shutil.rmtree(_cache(cut).folder.path, ignore_errors=True)
+    assert elmo_run(**changes).complete() != expected
+    record = cut.run_dir.read_record()
+    assert record is not None
+    assert record.elmo is not None
+    assert record.elmo.products == "onednn"
+
+
+def test_cache_that_was_computed_anew_by_another_library_is_refused(
+    elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: "torch")
+    run = elmo_run(elmo__state="zero")
+    elmo_run(elmo__state="zero").complete()  # which leaves a complete cache
+    assert run.attempt(StopWhen(lambda asked: asked >= 10)) is not None
+    monkeypatch.setattr(VectorCache, "library", "onednn")
+    with pytest.raises(CheckpointError, match=r"library of ELMo's matrix products .* has changed .*torch, now onednn"):
+        run.attempt()
+
+
+def test_encode_reads_shards_again_that_were_touched_and_mends_those_that_changed(elmo_run: MakeExperiment) -> None:
+    run = elmo_run()
+    said: list[str] = []
+    console = Console(say=said.append, progress=silent)
+
+    def encode() -> None:
+        assert run_encoding([run.config], run.results, StopRequest(), console) is None
+
+    encode()
+    victim = _cache(run).folder.shard_file("top", 0)
+    content = bytearray(victim.read_bytes())
+    content[-1] ^= 1
+    victim.write_bytes(content)
+    encode()
+    assert any(line.startswith(f"{victim}: has changed since it was written") for line in said)
+    assert victim.read_bytes() != bytes(content)
+    assert _cache(run).discard_damaged(("top",), suspicious_only=False) == []
 
 
 @pytest.mark.slow

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen
+from tests.training.test_exact_resume import complete_with_stops
 
 GOLDEN = Path(__file__).with_name("golden") / "loss_curve.json"
 REWRITE = "GOLDEN=rewrite .venv/bin/python -m pytest tests/training/test_trainer.py -k golden"
@@ -66,9 +68,43 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_told(experiment: Ma
         run.attempt()
 
 
-def test_mixed_precision_is_refused_without_a_gpu(experiment: MakeExperiment) -> None:
-    with pytest.raises(ConfigError, match=r"training\.precision = 'bf16' needs a CUDA GPU; valid on this cpu: fp32"):
+def _multiplying_at(monkeypatch: pytest.MonkeyPatch, bf16: float, fp32: float) -> None:
+    rates = {torch.bfloat16: bf16, torch.float32: fp32}
+    monkeypatch.setattr("sentiment.training.optimizer.measured_rates", lambda dtype: {"torch": rates[dtype] * 1e9})
+
+
+def test_fp16_is_refused_without_a_gpu(experiment: MakeExperiment) -> None:
+    with pytest.raises(
+        ConfigError, match=r"training\.precision = 'fp16' needs a CUDA GPU; valid on this cpu: fp32, bf16"
+    ):
+        experiment(training__precision="fp16").attempt()
+
+
+def test_bf16_is_refused_where_the_processor_is_slower_in_it(
+    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _multiplying_at(monkeypatch, bf16=40, fp32=100)
+    with pytest.raises(
+        ConfigError, match=r"'bf16' would be slower: .* at 40 GFLOP/s in bf16 and at 100 in fp32; valid"
+    ):
         experiment(training__precision="bf16").attempt()
+
+
+@pytest.mark.parametrize("pooling", ["mean+max", "attention"])
+def test_bf16_on_a_cpu_learns_and_resumes_exactly(
+    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, pooling: str
+) -> None:
+    _multiplying_at(monkeypatch, bf16=200, fp32=100)  # on others it is slow, but no less exact
+    changes = {"training__precision": "bf16", "model__pooling": pooling}
+    uninterrupted = experiment(**changes)
+    expected = uninterrupted.complete()
+    result = uninterrupted.run_dir.read_result()
+    assert result is not None
+    assert result.metrics["train"].accuracy > 0.7
+    digest, stops = complete_with_stops(experiment(**changes), every=20)
+    assert digest == expected
+    assert stops > 1
+    assert expected != experiment(model__pooling=pooling).complete()
 
 
 def test_missing_gpu_is_named(experiment: MakeExperiment) -> None:

@@ -16,6 +16,7 @@ UNCLOSED = "a quote opens that is not properly closed"
 # Raised whenever files with quoted fields that span lines are read as other records.
 _READING = "2"
 _SPANNED_LINES = 250
+_CHARACTERS_AT_ONCE = 1 << 15
 _SPANNED_CHARACTERS = 1 << 20
 
 
@@ -36,7 +37,7 @@ def reading_of(path: Path, delimiter: str) -> str:
     Raises:
         DataError: the file cannot be read.
     """
-    records = delimited_records(read_lines(path), delimiter)
+    records = delimited_records(read_lines(path), delimiter, skip_plain_lines=True)
     spans = any(one.reason == UNCLOSED if isinstance(one, Refusal) else one.lines > 1 for one in records)
     return _READING if spans else ""
 
@@ -70,7 +71,7 @@ def read_delimited(path: Path, delimiter: str, config: ColumnConfig, labels: Lab
 
 
 def delimited_records(
-    lines: Iterable[str], delimiter: str, keep_blank_lines: bool = False
+    lines: Iterable[str], delimiter: str, keep_blank_lines: bool = False, skip_plain_lines: bool = False
 ) -> Iterator[DelimitedRecord | Refusal]:
     """Split lines into fields; no line is lost: each belongs to a record, is blank, or is refused by itself.
 
@@ -83,11 +84,19 @@ def delimited_records(
         lines: with their ends.
         delimiter: between fields.
         keep_blank_lines: give them as records without fields, instead of skipping them.
+        skip_plain_lines: leave out most of the records that are one line.
     """
     feed = _LineFeed(lines)
     reader = csv.reader(feed, delimiter=delimiter)
     width: int | None = None
     while True:
+        # Not before the first record, so that whoever wants no more does not meet an error that comes later.
+        while width and (plain := feed.take_plain_lines(delimiter)):
+            if skip_plain_lines:
+                continue
+            for line, fields in enumerate(plain, start=feed.line - len(plain)):
+                if fields or keep_blank_lines:
+                    yield DelimitedRecord(line, fields)
         feed.begin_record()
         try:
             fields = next(reader)
@@ -134,6 +143,37 @@ class _LineFeed:
         if isinstance(line, CutLine):
             raise csv.Error("field larger than field limit (131072)" if len(self.record) == 1 else "")
         return line
+
+    def take_plain_lines(self, delimiter: str) -> list[list[str]]:
+        """The fields of the next lines, read at once, if each of these lines is a record by itself; else none.
+
+        It takes a third of the time. Lines that are not all plain are then read record by record.
+        """
+        if self._back:
+            return []
+        self.begin_record()
+        lines = self._next_lines()
+        try:
+            # A quote that is open after the last line takes the line that is added here into its field.
+            *records, end = (
+                [["cut"]] if CutLine in map(type, lines) else csv.reader([*lines, "\n"], delimiter=delimiter)
+            )
+        except csv.Error:
+            records, end = [], ["not CSV"]
+        if end or len(records) != len(lines):
+            self._back.extend(lines)
+            return []
+        self.line += len(lines)
+        return records
+
+    def _next_lines(self) -> list[str]:
+        lines, characters = [], 0
+        for line in self._lines:
+            lines.append(line)
+            characters += len(line)
+            if characters >= _CHARACTERS_AT_ONCE:
+                break
+        return lines
 
     def begin_record(self) -> None:
         self.line += len(self.record)

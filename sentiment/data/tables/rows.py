@@ -60,9 +60,10 @@ class LabelReader:
         Raises:
             DataError: the label is unknown.
         """
-        text = as_text(value).strip().lower()
+        if isinstance(value, str) and value in self._meanings:
+            return self._meanings[value]
         try:
-            return self._meanings[text]
+            return self._meanings[as_text(value).strip().lower()]
         except KeyError:
             known = ", ".join(map(repr, self._meanings))
             raise DataError(
@@ -72,6 +73,8 @@ class LabelReader:
 
 def as_text(value: Any) -> str:
     """A cell as text: the empty text for a missing value, and no decimal point in a whole number."""
+    if isinstance(value, str):
+        return value
     if value is None or value != value:  # only NaN differs from itself
         return ""
     if isinstance(value, float) and value.is_integer():

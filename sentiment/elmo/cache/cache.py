@@ -18,7 +18,8 @@ from sentiment.elmo.backends import build_own_encoder
 from sentiment.elmo.cache.files import FORMAT_VERSION, PARTS, CacheFolder, CachePart, spans_of
 from sentiment.elmo.cache.filler import CacheFiller
 from sentiment.elmo.cache.plan import CachePlan, Span, plan_cache
-from sentiment.elmo.encoder.encoder import Layer
+from sentiment.elmo.encoder.encoder import PRECISIONS, Layer
+from sentiment.elmo.encoder.products import Library, Products
 from sentiment.elmo.encoder.state import state_record
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import ElmoError
@@ -72,7 +73,7 @@ class VectorCache:
 
     def __init__(self, corpus: Corpus, config: ElmoConfig, model: ModelFiles, caches: Path) -> None:
         self._corpus, self._config, self._model = corpus, config, model
-        self.identity: dict[str, Any] = {
+        self._identity: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "corpus": corpus.fingerprint,
             "model": model.fingerprint,
@@ -80,7 +81,7 @@ class VectorCache:
             "precision": config.precision,
             "storage": config.storage,
         }
-        self.folder = CacheFolder(caches / fingerprint(self.identity)[:16])
+        self.folder = CacheFolder(caches / fingerprint(self._identity)[:16])
 
     @cached_property
     def plan(self) -> CachePlan:
@@ -93,6 +94,16 @@ class VectorCache:
         if len(plan.tweet_of_row) != len(self._corpus.labels):
             raise ElmoError(f"{self.folder.path}: the cache is of another corpus; delete the folder")
         return plan
+
+    @property
+    def library(self) -> Library | None:
+        """Which one multiplies the matrices, as the first process decided; None before that."""
+        return self.folder.library()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that the bits of the vectors depend on; of versions that had but one library, without it."""
+        return self._identity | ({} if self.library in (None, "torch") else {"products": self.library})
 
     @property
     def model_name(self) -> str:
@@ -112,7 +123,13 @@ class VectorCache:
         """Whether nothing of these layers is missing."""
         return not any(self.missing(part) for part in parts_of(layers))
 
-    def fill(self, layers: Collection[Layer], device: torch.device, progress: Progress = silent) -> None:
+    def fill(
+        self,
+        layers: Collection[Layer],
+        device: torch.device,
+        progress: Progress = silent,
+        library: Library | None = None,
+    ) -> None:
         """Compute what is missing of these layers; any number of processes may do so at once and share the work.
 
         A shard that another live process computes is left to that process. When only such shards are left, they are
@@ -121,11 +138,14 @@ class VectorCache:
         Args:
             device: for the encoder.
             progress: called between batches; what it raises ends the work, and complete shards stay.
+            library: that multiplies the matrices if this is the first process; None: the fastest one here.
 
         Raises:
-            ElmoError: the disk has too little room or cannot be written, or the model's file is damaged.
+            ElmoError: the disk has too little room or cannot be written, the model's file is damaged, or torch lacks
+                the library with which the cache was begun.
         """
         parts = parts_of(layers)
+        self._settle(device, library)
         self._keep_plan()
         needed = sum(self.size(part, self.missing(part)) for part in parts)
         if needed > (free := shutil.disk_usage(self.folder.path).free):
@@ -190,6 +210,13 @@ class VectorCache:
         rate = self._filler(device, silent).measure([layer for layer in layers if layer != "token"])
         return CacheEstimate(**vars(self.volume(layers)), tokens_per_second=rate)
 
+    def _settle(self, device: torch.device, library: Library | None) -> None:
+        """Decide which library multiplies the matrices, unless a process has done so."""
+        if self.library is None:
+            chosen = Products.choose(PRECISIONS[self._config.precision], device, library)
+            with _disk_errors(self.folder.path):
+                self.folder.settle_library(chosen.library)
+
     def _keep_plan(self) -> None:
         """Write the plan unless it is on disk, and read it as memory maps, which all processes share."""
         if self.folder.read_plan() is None:
@@ -198,7 +225,7 @@ class VectorCache:
             del self.plan
 
     def _filler(self, device: torch.device, progress: Progress) -> CacheFiller:
-        build = partial(build_own_encoder, self._config, self._model, device)
+        build = partial(build_own_encoder, self._config, self._model, device, self.library)
         storage = _STORAGE[self._config.storage]
         return CacheFiller(self.folder, self.plan, self._corpus.types, build, storage, progress)
 

@@ -8,6 +8,9 @@ or both LSTM layers (`first-00000.npy`, `top-00000.npy`: one row per token). A s
 import contextlib
 import hashlib
 import json
+import os
+import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
@@ -16,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.elmo.cache.plan import CachePlan, Span
+from sentiment.elmo.encoder.products import LIBRARIES, Library
 from sentiment.errors import ElmoError
 from sentiment.files import sha256_of, write_atomically, write_json
 
@@ -46,6 +50,38 @@ class CacheFolder:
     def part_file(self, part: CachePart) -> Path:
         """The records of all shards of a complete part."""
         return self.path / f"{part}.json"
+
+    def library(self) -> Library | None:
+        """Which one multiplies the matrices for all vectors of the cache; None before its first process decided it.
+
+        Caches of versions that had but one were made by `torch`.
+        """
+        chosen = {path.name for path in self._library_folder.glob("*")}
+        found = next((library for library in LIBRARIES if library in chosen), None)
+        return found or ("torch" if (self.path / _PLAN_FILE).exists() else None)
+
+    def settle_library(self, library: Library) -> None:
+        """Decide which library multiplies the matrices, unless another process has done so.
+
+        Raises:
+            OSError: the disk cannot be written.
+        """
+        self.claim_file("types", 0).parent.mkdir(parents=True, exist_ok=True)
+        if self.library() is not None:
+            return
+        proposal = self.path / "claims" / f"products.{socket.gethostname()}.{os.getpid()}"
+        proposal.mkdir(exist_ok=True)
+        (proposal / library).touch()
+        with contextlib.suppress(OSError):
+            # Only the first of several processes on any hosts succeeds: a folder replaces no folder that has a file.
+            proposal.rename(self._library_folder)
+        shutil.rmtree(proposal, ignore_errors=True)
+        if self.library() is None:
+            raise OSError(f"{self._library_folder} cannot be made")
+
+    @property
+    def _library_folder(self) -> Path:
+        return self.path / "products"
 
     def write_plan(self, plan: CachePlan, identity: dict[str, Any]) -> None:
         """Make the folder and write its plan; several processes may do so at once, since all write the same.

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sentiment.elmo.encoder.characters import CHARACTERS, NO_CHARACTER
+from sentiment.elmo.encoder.products import FixedWeights, Products
 from sentiment.elmo.options import CharacterCnn
 from sentiment.elmo.weights import Weights
 
@@ -17,23 +18,25 @@ class CharacterNetwork:
     """The context-free part of ELMo (Peters et al. 2018; Kim et al. 2016), frozen.
 
     Args:
-        precision: of the products.
-        device: for which the weights are laid out.
+        products: how matrices are multiplied.
     """
 
-    def __init__(self, options: CharacterCnn, weights: Weights, precision: torch.dtype, device: torch.device) -> None:
-        def laid_out(array: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(array).to(device, precision)
+    def __init__(self, options: CharacterCnn, weights: Weights, products: Products) -> None:
+        def placed(array: np.ndarray) -> torch.Tensor:
+            return products.place(torch.from_numpy(array))
 
-        self._device = device
+        def multiplied(array: np.ndarray) -> FixedWeights:
+            return products.with_matrix(torch.from_numpy(array))
+
+        self._device = products.device
         self._activation = torch.relu if options.activation == "relu" else torch.tanh
-        self._characters = laid_out(weights.characters)
+        self._characters = placed(weights.characters)
         self._filters = [
-            (width, laid_out(weight), laid_out(bias))
+            (width, multiplied(weight), placed(bias))
             for (width, _), (weight, bias) in zip(options.filters, weights.filters, strict=True)
         ]
-        self._highways = [(laid_out(highway.weight), laid_out(highway.bias)) for highway in weights.highways]
-        self._projection, self._projection_bias = laid_out(weights.projection), laid_out(weights.projection_bias)
+        self._highways = [(multiplied(highway.weight), placed(highway.bias)) for highway in weights.highways]
+        self._projection, self._projection_bias = multiplied(weights.projection), placed(weights.projection_bias)
 
     @torch.no_grad()
     def __call__(self, ids: np.ndarray) -> torch.Tensor:
@@ -45,14 +48,14 @@ class CharacterNetwork:
         Returns:
             (tokens, vector) of float32, on the device of the weights.
         """
-        vectors = torch.empty(len(ids), self._projection.shape[1], device=self._device)
+        vectors = torch.empty(len(ids), self._projection.outputs, device=self._device)
         for chunk in self._chunks(ids):
             features = self._features(torch.from_numpy(ids[chunk]).to(self._device))
             for weight, bias in self._highways:
-                transformed, gate = torch.addmm(bias, features, weight).chunk(2, dim=1)
+                transformed, gate = weight.times(features, bias).chunk(2, dim=1)
                 features = torch.lerp(features, torch.relu(transformed), torch.sigmoid(gate))
             chosen = torch.from_numpy(chunk).to(self._device)
-            vectors[chosen] = torch.addmm(self._projection_bias, features, self._projection).float()
+            vectors[chosen] = self._projection.times(features, self._projection_bias).float()
         return vectors
 
     def _chunks(self, ids: np.ndarray) -> Iterator[np.ndarray]:
@@ -74,7 +77,7 @@ class CharacterNetwork:
             # A window is `width` vectors one after the other, so the convolution is one matrix product.
             strides = (characters.stride(0), size, 1)
             seen = characters.as_strided((len(ids), windows, width * size), strides)
-            convolved = seen.reshape(-1, width * size) @ weight
+            convolved = weight.times(seen.reshape(-1, width * size))
             # The bias is the same at each position, so it may follow the maximum.
             features.append(convolved.view(len(ids), windows, -1).amax(1).add_(bias))
         return self._activation(torch.cat(features, dim=1))

@@ -11,6 +11,7 @@ from sentiment.elmo.encoder.character_network import CharacterNetwork
 from sentiment.elmo.encoder.characters import SENTENCE_END, SENTENCE_START, character_ids
 from sentiment.elmo.encoder.lstm import LstmStack
 from sentiment.elmo.encoder.packing import NumberedTweets, PackedBatch, batches_by_length, number_tweets, pack
+from sentiment.elmo.encoder.products import Library, Products
 from sentiment.elmo.encoder.state import WARM_TEXT, LstmState, StateMode
 from sentiment.elmo.options import DIRECTIONS, ElmoOptions
 from sentiment.elmo.weights import Weights
@@ -21,7 +22,7 @@ Layer = Literal["token", "first", "top"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 Precision = Literal["fp32", "bf16", "fp16"]
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 BATCH_TWEETS = 1024
 """Larger batches are no faster: products of 1024 rows run at the processor's limit."""
@@ -51,9 +52,10 @@ class ElmoEncoder:
             after the tweet at the same place of the previous batch.
         precision: of the matrix products; cells, sums of gates and results are float32.
         device: for which the weights are laid out; they are not moved later.
+        library: of the matrix products; None: the one that a short trial finds to be the fastest.
 
     Raises:
-        ElmoError: the model has another number of layers than the published ones.
+        ElmoError: the model has another number of layers than the published ones, or torch lacks the library here.
     """
 
     def __init__(
@@ -64,16 +66,18 @@ class ElmoEncoder:
         state: StateMode = "zero",
         precision: Precision = "fp32",
         device: torch.device | str = "cpu",
+        library: Library | None = None,
     ) -> None:
         if options.lstm.n_layers != len(LAYERS) - 1:
             raise ElmoError(
                 f"n_layers = {options.lstm.n_layers} in the options of an ELMo model: {len(LAYERS) - 1} is valid"
             )
         self.options, self.state, self.precision, self.device = options, state, precision, torch.device(device)
-        dtype = _DTYPES[precision]
-        self._characters = CharacterNetwork(options.char_cnn, weights, dtype, self.device)
+        products = Products.choose(PRECISIONS[precision], self.device, library)
+        self.library = products.library
+        self._characters = CharacterNetwork(options.char_cnn, weights, products)
         self._directions = [
-            LstmStack(options.lstm, [both[direction] for both in weights.cells], dtype, self.device)
+            LstmStack(options.lstm, [both[direction] for both in weights.cells], products)
             for direction in range(DIRECTIONS)
         ]
         self._marks = self.type_vectors([SENTENCE_START, SENTENCE_END])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
+from sentiment.elmo.encoder.products import FixedWeights, Products
 from sentiment.elmo.options import GATES, Lstm
 from sentiment.elmo.weights import CellWeights
 
@@ -26,29 +27,27 @@ class LstmLayer:
     With the previous step's c and h: c = clip(f * c + i * tanh(j)), h = clip((o * tanh(c)) P).
 
     Args:
-        precision: of the matrix products.
-        device: for which the weights are laid out.
+        products: how matrices are multiplied.
         numbered_inputs: inputs repeat and are given by number, so each is multiplied with the weights once.
     """
 
-    def __init__(
-        self, options: Lstm, weights: CellWeights, precision: torch.dtype, device: torch.device, numbered_inputs: bool
-    ) -> None:
+    def __init__(self, options: Lstm, weights: CellWeights, products: Products, numbered_inputs: bool) -> None:
         self._cell_clip, self._state_clip = options.cell_clip, options.proj_clip
-        blocked = device.type == "cpu" and options.dim % _BLOCK_CPU == 0
+        blocked = products.device.type == "cpu" and options.dim % _BLOCK_CPU == 0
         self._block = _BLOCK_CPU if blocked else options.dim
 
         def laid_out(array: torch.Tensor) -> torch.Tensor:
             # Twice the candidate: see `_update`.
             doubled = array * torch.tensor([1.0, 1.0, 1.0, 2.0])[:, None]
-            return _in_blocks(doubled, self._block).to(device, precision)
+            return _in_blocks(doubled, self._block)
 
         inputs, recurrent = torch.from_numpy(weights.input), torch.from_numpy(weights.recurrent)
-        self._input = laid_out(inputs) if numbered_inputs else None
+        self._input = products.with_each(laid_out(inputs)) if numbered_inputs else None
         # Inputs that are not numbered stand before the state, so that one product does for both.
-        self._recurrent = laid_out(recurrent if numbered_inputs else torch.cat([inputs, recurrent]))
-        self._bias = laid_out(torch.from_numpy(weights.bias))
-        self._projection = torch.from_numpy(weights.projection).to(device, precision)
+        self._recurrent = products.with_each(laid_out(recurrent if numbered_inputs else torch.cat([inputs, recurrent])))
+        self._bias = products.place(laid_out(torch.from_numpy(weights.bias)))
+        self._projection = products.with_matrix(torch.from_numpy(weights.projection))
+        self._precision = products.precision
 
     @torch.no_grad()
     def __call__(
@@ -73,37 +72,34 @@ class LstmLayer:
         tweets, size = hidden.shape
         ends = list(itertools.accumulate(step_sizes))
         output = torch.empty(ends[-1], size, device=hidden.device)
-        operand = self._recurrent.new_empty(tweets, self._recurrent.shape[1])
+        operand = hidden.new_empty(tweets, self._recurrent[0].inputs, dtype=self._precision)
         operand[:, -size:] = hidden
         # A copy even where the order stays: it is changed in place.
         blocks = cells.reshape(tweets, -1, self._block).transpose(0, 1).clone(memory_format=torch.contiguous_format)
         gated = hidden.new_empty(tweets, cells.shape[1])
-        addends = self._bias if self._input is None else self._products(inputs, self._input)
+        addends = list(self._bias) if self._input is None else self._added_by(inputs, self._input)
         for end, count in zip(ends, step_sizes, strict=True):
             rows = slice(end - count, end)
             if numbers is None:
                 operand[:count, :size] = inputs[rows]
             numbered = None if numbers is None else numbers[rows]
             self._update(blocks, addends, numbered, operand[:count], gated[:count])
-            state = torch.mm(gated[:count].to(self._projection.dtype), self._projection).float()
+            state = self._projection.times(gated[:count].to(self._precision)).float()
             if self._state_clip is not None:
                 state.clamp_(-self._state_clip, self._state_clip)
             output[rows] = state
             operand[:count, -size:] = state
         return output, output[_last_rows(step_sizes, output.device)], blocks.transpose(0, 1).reshape(tweets, -1)
 
-    def _products(self, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """(blocks, inputs, gates * block): what each distinct input adds to the gates, bias included."""
-        products = torch.empty(len(weight), len(inputs), weight.shape[2], dtype=weight.dtype, device=weight.device)
-        inputs = inputs.to(weight.dtype)
-        for block, target in enumerate(products):
-            torch.addmm(self._bias[block], inputs, weight[block], out=target)
-        return products
+    def _added_by(self, inputs: torch.Tensor, weights: Sequence[FixedWeights]) -> list[torch.Tensor]:
+        """For each block, (inputs, gates * block): what each distinct input adds to the gates, bias included."""
+        inputs = inputs.to(self._precision)
+        return [block.times(inputs, bias) for block, bias in zip(weights, self._bias, strict=True)]
 
     def _update(
         self,
         cells: torch.Tensor,
-        addends: torch.Tensor,
+        addends: Sequence[torch.Tensor],
         numbers: torch.Tensor | None,
         operand: torch.Tensor,
         gated: torch.Tensor,
@@ -112,8 +108,8 @@ class LstmLayer:
 
         Args:
             cells: (blocks, tweets, block); the tweets of the step are the first ones.
-            addends: (blocks, inputs, gates * block), or (blocks, gates * block) for inputs that are not numbered:
-                what the product of operand and weights is added to.
+            addends: for each block (inputs, gates * block), or (gates * block,) for inputs that are not numbered: what
+                the product of operand and weights is added to.
             numbers: (rows of the step,): the input of each.
             operand: (rows of the step, columns): what the weights are multiplied with.
             gated: (rows of the step, cells): filled with o * tanh(c).
@@ -121,9 +117,9 @@ class LstmLayer:
         size = self._block
         for block, memory in enumerate(cells[:, : len(operand)]):
             if numbers is None:
-                gates = torch.addmm(addends[block], operand, self._recurrent[block])
+                gates = self._recurrent[block].times(operand, addends[block])
             else:
-                gates = addends[block].index_select(0, numbers).addmm_(operand, self._recurrent[block])
+                gates = self._recurrent[block].add_times(addends[block].index_select(0, numbers), operand)
             enter, keep, leave, candidate = gates.float().sigmoid_().chunk(GATES, dim=1)
             # tanh(x) = 2 * sigmoid(2 * x) - 1, the inner 2 is in the weights: several times faster on a CPU.
             memory.mul_(keep).addcmul_(enter, candidate, value=2).sub_(enter)
@@ -146,16 +142,12 @@ class LstmStack:
 
     Args:
         weights: one per layer, the lowest first.
-        precision: of the matrix products.
-        device: for which the weights are laid out.
+        products: how matrices are multiplied.
     """
 
-    def __init__(
-        self, options: Lstm, weights: Sequence[CellWeights], precision: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, options: Lstm, weights: Sequence[CellWeights], products: Products) -> None:
         self._layers = [
-            LstmLayer(options, cell, precision, device, numbered_inputs=number == 0)
-            for number, cell in enumerate(weights)
+            LstmLayer(options, cell, products, numbered_inputs=number == 0) for number, cell in enumerate(weights)
         ]
 
     @torch.no_grad()

@@ -1,0 +1,54 @@
+"""Training loads no compiler, and whoever compiles after it gets the real one."""
+
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from sentiment.training.compiler import WithoutCompiler
+
+TRAINS_THEN_COMPILES = """
+import sys
+import torch
+from sentiment.config import RunConfig
+from sentiment.config import RuntimeConfig
+from sentiment.models.classifier import build_classifier, count_weights
+from sentiment.training.device import make_reproducible
+from sentiment.training.optimizer import Updater, OPTIMIZERS
+
+make_reproducible(RuntimeConfig(), 1, 1)
+assert torch.are_deterministic_algorithms_enabled()
+count_weights(RunConfig(), 9)
+model = build_classifier(RunConfig(), 9)
+for name in OPTIMIZERS:
+    config = RunConfig.model_validate({"training": {"optimizer": name}}).training
+    updater = Updater(model, config, torch.device("cpu"))
+    updater.update(sum(weights.square().sum() for weights in model.parameters()))
+    updater.load_state_dict(updater.state_dict())
+loaded = [name for name in sys.modules if name.startswith("torch._dynamo")]
+assert not loaded, loaded
+import torch._dynamo.config
+assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2)).tolist() == [2, 2]
+updater.update(sum(weights.square().sum() for weights in model.parameters()))
+"""
+
+
+def test_training_imports_no_compiler_and_later_code_may_compile() -> None:
+    subprocess.run([sys.executable, "-c", TRAINS_THEN_COMPILES], check=True)
+
+
+def test_a_compiler_that_is_loaded_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = ModuleType("torch._dynamo")
+    monkeypatch.setitem(sys.modules, "torch._dynamo", loaded)
+    with WithoutCompiler():
+        assert sys.modules["torch._dynamo"] is loaded
+    assert sys.modules["torch._dynamo"] is loaded
+
+
+def test_stand_in_is_gone_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
+    without_compiler = WithoutCompiler()
+    with pytest.raises(ZeroDivisionError), without_compiler:
+        print(1 / 0)
+    assert "torch._dynamo" not in sys.modules
