@@ -1,12 +1,13 @@
 """A grid file becomes runs: expanded, checked as a whole, and unchanged once they are planned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jobs.grids.base_runs import Bases, find_bases
-from jobs.grids.expand import Draw, ExpandedRun, Expansion, expand
+from jobs.grids.distributions import Distribution
+from jobs.grids.expand import Choices, Draw, ExpandedRun, Expansion, expand
 from jobs.grids.requirements import missing_for
 from jobs.grids.sweep_file import SweepFile, read_sweep
 from sentiment.config import RunConfig
@@ -58,7 +59,7 @@ def expand_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> 
 
 def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[ExpandedGrid, list[str]]:
     sweep = read_sweep(path)
-    space = sweep.space() | {name: [value] for name, value in map(parse_override, overrides)}
+    space: dict[str, Choices] = {**sweep.space(), **{name: [value] for name, value in map(parse_override, overrides)}}
     bases = find_bases(sweep, results)
     draw = Draw(sweep.controller.seed or 0, sweep.run_cap) if sweep.run_cap else None
     expansion = expand(bases.chosen, space, draw)
@@ -67,7 +68,7 @@ def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[Exp
     return (_continue(planned, grid, path, results) if planned else grid), expansion.mistakes
 
 
-def _grid(sweep: SweepFile, bases: Bases, space: dict[str, list[Any]], expansion: Expansion) -> ExpandedGrid:
+def _grid(sweep: SweepFile, bases: Bases, space: Mapping[str, Choices], expansion: Expansion) -> ExpandedGrid:
     plan = GridPlan(
         name=sweep.name,
         description=sweep.description,
@@ -75,7 +76,7 @@ def _grid(sweep: SweepFile, bases: Bases, space: dict[str, list[Any]], expansion
         metric=sweep.metric.name,
         goal=sweep.metric.goal,
         base=str(sweep.base_file),
-        parameters=_values_in(expansion.runs) | space,
+        parameters=_values_in(expansion.runs) | {name: _listed(values) for name, values in space.items()},
         runs=[_planned(index, run) for index, run in enumerate(expansion.runs)],
     )
     return ExpandedGrid(plan, [run.config for run in expansion.runs], bases.left_out)
@@ -83,6 +84,11 @@ def _grid(sweep: SweepFile, bases: Bases, space: dict[str, list[Any]], expansion
 
 def _planned(index: int, run: ExpandedRun) -> PlannedRun:
     return PlannedRun(index=index, run_id=run.config.run_id, parameters=run.parameters)
+
+
+def _listed(values: Choices) -> list[Any]:
+    """The values as a plan names them; a distribution is one text."""
+    return [str(values)] if isinstance(values, Distribution) else list(values)
 
 
 def _values_in(runs: Sequence[ExpandedRun]) -> dict[str, list[Any]]:
