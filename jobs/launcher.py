@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jobs.code_choice import CodeChoice, WantedRun
+from jobs.later_rungs import LaterRungs
 from jobs.local.launcher import local_launcher
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
@@ -25,8 +26,12 @@ class Launcher(Protocol):
     def read_jobs(self) -> GridJobs:
         """The grid's jobs in Slurm, as far as there is one."""
 
-    def submit(self, runs: Sequence[WantedRun]) -> None:
-        """Accept runs, and say how many; the list may be empty."""
+    def submit(self, runs: Sequence[WantedRun], later: LaterRungs | None = None) -> None:
+        """Accept runs, and say how many; the list may be empty.
+
+        Args:
+            later: of a search, what is to follow when its current rung has ended.
+        """
 
     def release(self, rows: Sequence[RunStatus]) -> None:
         """Let runs go on that are held, or say how that is done."""

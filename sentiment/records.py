@@ -18,7 +18,8 @@ THRESHOLD = 0.5
 
 Part = Literal["train", "validation", "test", "second_test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
-Reason = Literal["completed", "signal", "deadline", "failed"]
+Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
+"""Why an attempt ended; `paused`: at the end of a rung of a search."""
 
 
 def _moment(text: str) -> str:
@@ -244,6 +245,17 @@ class PlannedRun(Record):
         return [word for name, value in chosen for word in ("--set", f"{name}={yaml_text(value)}")]
 
 
+class Halving(Record):
+    """A search in rungs: after each of them only the best trials go on (`early_terminate` in a grid's file)."""
+
+    epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    """After how many epochs, counted from a trial's first, each rung ends but the last, which ends with the runs."""
+    eta: Annotated[float, Field(gt=1)]
+    """One of so many trials goes on."""
+    strict: bool
+    """Whether a trial counts by its score at the rung's end, or by its best so far."""
+
+
 class GridPlan(Record):
     """`grid.json`: the question of a grid, and its runs; written before the first of them starts."""
 
@@ -260,6 +272,8 @@ class GridPlan(Record):
     parameters: dict[str, list[Any]]
     """The possible values of each parameter, by dotted name; constants have one."""
     runs: list[PlannedRun]
+    halving: Halving | None = None
+    """None trains all runs to their end."""
 
     @model_validator(mode="after")
     def _has_each_run_once(self) -> Self:

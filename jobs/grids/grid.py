@@ -13,7 +13,7 @@ from jobs.grids.sweep_file import SweepFile, read_sweep
 from sentiment.config import RunConfig
 from sentiment.config_file import as_written, parse_override, read_yaml
 from sentiment.errors import ConfigError
-from sentiment.records import GridPlan, PlannedRun
+from sentiment.records import GridPlan, Halving, PlannedRun
 from sentiment.run_dir import Results
 
 
@@ -78,8 +78,14 @@ def _grid(sweep: SweepFile, bases: Bases, space: Mapping[str, Choices], expansio
         base=str(sweep.base_file),
         parameters=_values_in(expansion.runs) | {name: _listed(values) for name, values in space.items()},
         runs=[_planned(index, run) for index, run in enumerate(expansion.runs)],
+        halving=_halving(sweep, expansion),
     )
     return ExpandedGrid(plan, [run.config for run in expansion.runs], bases.left_out)
+
+
+def _halving(sweep: SweepFile, expansion: Expansion) -> Halving | None:
+    epochs = [run.config.training.epochs for run in expansion.runs]
+    return sweep.early_terminate.halving(max(epochs)) if sweep.early_terminate and epochs else None
 
 
 def _planned(index: int, run: ExpandedRun) -> PlannedRun:
@@ -112,6 +118,8 @@ def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Result
     questions = {run_id: config.canonical().run_id for run_id, config in configs.items() if config}
     if lost := [run for run in planned.runs if questions.get(run.run_id) not in expanded]:
         raise ConfigError(_explain_change(planned, lost, grid.plan, path, results))
+    if results.ranking_file(planned.name, 0).exists():
+        _refuse_other_search(planned, grid.plan, path, results)
     now = {run.run_id: run for run in grid.plan.runs}
     # Parameters are those of now, since the base file may be another one than that of an earlier plan.
     kept = [now.get(run.run_id, run) for run in planned.runs]
@@ -122,6 +130,24 @@ def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Result
         plan=grid.plan.model_copy(update={"runs": runs}),
         configs=[configs.get(run.run_id) or expanded[run.run_id] for run in runs],
     )
+
+
+def _refuse_other_search(planned: GridPlan, now: GridPlan, path: Path, results: Results) -> None:
+    """A ranking rests on the trials and the rungs that there were.
+
+    Raises:
+        ConfigError: there are others now.
+    """
+    changes = []
+    if planned.halving != now.halving:
+        changes.append("early_terminate")
+    if len(now.runs) > len(planned.runs):
+        changes.append(f"the number of its trials ({len(planned.runs)}, now {len(now.runs)})")
+    if changes:
+        raise ConfigError(
+            f"{path}: {' and '.join(changes)} changed, but {results.ranking_file(planned.name, 0)} is written, and "
+            "what was decided stays decided. Undo the change, or give the new search a file and name of its own"
+        )
 
 
 def _as_planned(run: PlannedRun, plan: GridPlan) -> RunConfig | None:

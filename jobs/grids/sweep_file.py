@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
 from jobs.grids.distributions import KEYS, NUMBERS, Distribution, Number, Scalar, explain_mistake
+from jobs.grids.early_terminate import EarlyTerminate
 from sentiment.config import PositiveInt, Section
 from sentiment.config_file import explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
@@ -175,6 +176,8 @@ class SweepFile(Section):
     metric: Metric
     run_cap: PositiveInt | None = None
     """How many trials are drawn, with method `random`."""
+    early_terminate: EarlyTerminate | None = None
+    """None trains all trials to their end."""
     controller: Controller = Controller()
     command: list[str]
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
@@ -191,6 +194,16 @@ class SweepFile(Section):
             raise ValueError(f"method random needs {missing}: how many trials, and the seed that they are drawn with")
         if self.method == "grid" and any(value is not None for value in drawn.values()):
             raise ValueError("run_cap and controller.seed go with method random; a grid is run in full")
+        return self
+
+    @model_validator(mode="after")
+    def _trials_are_compared_by_what_epochs_measure(self) -> Self:
+        part = self.metric.name.partition("/")[0]
+        if self.early_terminate and part not in ("train", "validation"):
+            raise ValueError(
+                f"early_terminate compares trials after some epochs, which {self.metric.name} is not measured after; "
+                "take a metric of validation/"
+            )
         return self
 
     @model_validator(mode="after")

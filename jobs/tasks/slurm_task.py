@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
 def perform(task: "ArrayTask", stop: StopRequest) -> int:
     """Perform a task, and let Slurm start it again if that is of use; its `jobs.tasks.attempt.Outcome`."""
     from jobs.tasks.attempt import Outcome
+    from sentiment.errors import UnfinishedRungError
 
     if task.cancelled:
         print("was cancelled: it goes on when it is submitted again")
@@ -49,6 +50,11 @@ def perform(task: "ArrayTask", stop: StopRequest) -> int:
 
         if retry_failures(task.folder, print):
             return Outcome.COMPLETED
+    try:
+        task.rank_rung_before()
+    except UnfinishedRungError as error:
+        print(error)
+        return task.requeue(Outcome.LEFT_TO_ANOTHER) if error.may_end else Outcome.FAILED
     outcome = task.perform(stop)
     return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER) else outcome
 

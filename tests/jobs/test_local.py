@@ -89,8 +89,8 @@ MakeHere = Callable[..., Here]
 def here(tmp_path: Path, tweets_file: Path) -> MakeHere:
     """A grid on this machine, without any Slurm."""
 
-    def make(parameters: dict[str, Any]) -> Here:
-        grid = write_grid(write_base(tmp_path / "configs", tweets_file), parameters)
+    def make(parameters: dict[str, Any], **changes: Any) -> Here:
+        grid = write_grid(write_base(tmp_path / "configs", tweets_file), parameters, **changes)
         foreign = ("SLURM_", "CUDA_VISIBLE")
         environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return Here(grid, Results(tmp_path / "results"), environ | {"PATH": str(tmp_path), "OMP_NUM_THREADS": "1"})
