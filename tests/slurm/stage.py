@@ -101,9 +101,9 @@ class Stage:
             "parameters": {name.replace("__", "."): {"values": list(values)} for name, values in parameters.items()},
             "command": ["python", "-m", "sentiment", "train", str(base), "${args_no_hyphens}"],
         }
-        self.write(
-            f"{self.name}.yaml", grid | ({"early_terminate": self.early_terminate} if self.early_terminate else {})
-        )
+        if self.early_terminate:
+            grid["early_terminate"] = self.early_terminate
+        self.write(f"{self.name}.yaml", grid)
 
     def run(self, *arguments: str, expect: int | None = 0) -> str:
         """`python -m jobs ...`; what it printed."""
