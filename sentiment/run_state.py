@@ -18,7 +18,7 @@ from sentiment.lock import seems_held
 from sentiment.record_files import check_log_row
 from sentiment.records import Attempt, Failure, GridPlan
 from sentiment.run_dir import RunDir
-from sentiment.rungs import Standing
+from sentiment.rungs import Standing, read_standing
 from sentiment.whole_run import read_whole
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
@@ -147,6 +147,16 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
         progress = replace(progress, damage=" ".join(str(error).split()))
     seen, locked = _sign_of_life(run_dir)
     return replace(progress, seen=seen, locked=locked)
+
+
+def read_pruned(run_dir: RunDir) -> Standing | None:
+    """Where a run stood when its grid's search pruned it; None for any other run.
+
+    Raises:
+        RunDirError: the grid's plan or a ranking cannot be read.
+    """
+    standing = None if run_dir.completed else read_standing(run_dir)
+    return standing if standing and judge(read_progress(run_dir), None, standing).state == PRUNED else None
 
 
 def _with_metrics(progress: RunProgress, path: Path, plan: GridPlan | None) -> RunProgress:

@@ -107,10 +107,22 @@ class SlurmLauncher:
 
         Slots that have begun are about to rank the current rung: what is submitted for it now comes too late.
         """
+        wanted = {run.config.run_id for run in runs}
+        others = [run.config.run_id for run in (later.candidates if later else ()) if run.config.run_id not in wanted]
+        if dying := [run_id for run_id in others if self._is_dying(run_id)]:
+            self.say(
+                f"{len(dying)} cancelled trials are still ending; the same command submits them when they have ended"
+            )
+            return None
         slots = {folder.submission.name: folder.submission.rung for folder in self.jobs.waiting_slots}
         begun = any(job.state == RUNNING for job in self.jobs.queue or () if job.name in slots)
         there = later is not None and {*later.numbers} <= {*slots.values()}
         return None if begun or (there and not runs) else later
+
+    def _is_dying(self, run_id: str) -> bool:
+        """Whether the run was cancelled, and is still in the queue: a ranking must not come before it goes on."""
+        task = self.jobs.task(run_id)
+        return task is not None and task.cancelled and task.job is not None and task.job.active
 
     def _least_room(self) -> JobLimit | None:
         try:

@@ -126,7 +126,7 @@ def _budget_figure(comparison: BudgetComparison, place: int) -> Figure:
     caption = (
         f"The best {score} by the epochs spent on all runs of a grid together. Smooth lines: expected for as many runs "
         "as these epochs pay for, drawn with replacement from those that there are (the estimator of Dodge et al. "
-        "2019, \u201cShow Your Work\u201d). Steps: a search in rungs as it happened, the best trial at the end of each rung. "
+        "2019, \u201cShow Your Work\u201d). Steps: a search in rungs as it happened, by its best trial at each end. "
         "The best of many owes its score to luck in part."
     )
     return budget_figure(f"budget-{place}", f"Best {score} by epochs spent", caption, lines, score)
