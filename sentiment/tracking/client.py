@@ -98,8 +98,8 @@ class OpenRun:
     def close(self) -> None:
         """Write or upload everything, and say how the run stands.
 
-        A run that may go on is marked as preempted, since W&B calls a run without an end crashed after five minutes. One
-        that a search has pruned is finished, with its place in the summary.
+        A run that may go on is marked as preempted, since W&B calls a run without an end crashed after five minutes.
+        One that a search has pruned is finished, with its place in the summary.
         """
         result, record, pruned = self._run_dir.read_result(), self._run_dir.read_record(), read_pruned(self._run_dir)
         if self._completed and result:
