@@ -161,7 +161,7 @@ def measure_planning() -> str:
         ]
         jobs = plan_chain(groups, {}, {}, 1001)
         seconds = time.monotonic() - start
-    return f"{MANY:,} trials, learning rates from a continuum: expanded and planned as {len(jobs)} arrays in {seconds:.1f} s"
+    return f"{MANY:,} trials, rates from a continuum: expanded and planned as {len(jobs)} arrays in {seconds:.1f} s"
 
 
 def main() -> None:
