@@ -65,8 +65,8 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
         planned = plan_jobs(missing, results, cluster, grid.plan.name, jobs, later)
         yield from _show_room(planned, jobs)
         for job in planned:
-            rung = f" of rung {job.rung}" if job.rung is not None else ""
-            yield f"\n{job.kind}{rung}: {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}, {job.resources.describe()}"
+            name = job.kind if job.rung is None else f"{job.kind} of rung {job.rung}"
+            yield f"\n{name}: {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}, {job.resources.describe()}"
             yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, job, None)))
 
 

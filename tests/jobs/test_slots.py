@@ -144,7 +144,7 @@ def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, result
 
 
 def test_chain_has_an_array_of_slots_for_each_later_rung(results: Results, grid: ExpandedGrid) -> None:
-    named, first, second, last, report = _planned(results, grid)
+    _data, named, first, second, last, report = _planned(results, grid)
     assert (named.rung, named.epochs, len(named.tasks), named.slots) == (0, 1, 4, [])
     assert (first.rung, first.epochs, first.slots, first.tasks) == (1, 2, [[0], [1]], [[], []])
     assert (second.rung, second.epochs, second.slots) == (2, 4, [[0]])
@@ -197,7 +197,7 @@ def test_slot_whose_rung_before_was_not_ranked_does_not_rank_another_one(results
 def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: ExpandedGrid) -> None:
     folder = _submitted(results, _slots(results, grid))
     _log(results, grid, 0.6, 0.7, None, 0.8)
-    waiting = Job(name=folder.submission.name, job_id="9", task=0, state="PENDING", reason="Dependency")
+    waiting = Job(name=folder.submission.name, job_id="9", task=None, state="PENDING", reason="Dependency")
 
     def states(*queue: Job) -> list[str]:
         rows = read_grid_status(results, grid.plan, GridJobs([folder], queue)).rows
