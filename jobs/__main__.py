@@ -40,6 +40,13 @@ NewCode = Annotated[
 KeepSteps = Annotated[
     bool, typer.Option("--keep-steps", help="With --new-code: go on from what the other code has saved.")
 ]
+KeepFilling = Annotated[
+    bool,
+    typer.Option(
+        "--keep-filling",
+        help="Where Slurm has not room for all runs: let the job that ends the grid submit the others, part by part.",
+    ),
+]
 _GRIDS = Path("configs/grids")
 _CLUSTER = Path("configs/cluster.yaml")
 _RESULTS = Path("results")
@@ -62,6 +69,7 @@ def submit(
     at_once: AtOnce = None,
     new_code: NewCode = False,
     keep_steps: KeepSteps = False,
+    keep_filling: KeepFilling = False,
     cluster: ClusterFile = _CLUSTER,
     results: ResultsRoot = _RESULTS,
 ) -> None:
@@ -80,7 +88,7 @@ def submit(
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
-        options = _options(local, at_once, cluster, new_code, keep_steps)
+        options = _options(local, at_once, cluster, new_code, keep_steps, keep_filling)
         raise typer.Exit(submit_grid(Results(results), loaded, options))
     for line in show_plan(Results(results), loaded, cluster):
         echo(line)
@@ -152,6 +160,7 @@ def rerun(
     at_once: AtOnce = None,
     new_code: NewCode = False,
     keep_steps: KeepSteps = False,
+    keep_filling: KeepFilling = False,
     cluster: ClusterFile = _CLUSTER,
     results: ResultsRoot = _RESULTS,
 ) -> None:
@@ -171,10 +180,14 @@ def rerun(
     found = find_targets(targets or [], Results(results))
     if not found:
         echo(_NO_GRIDS.format(results))
+    options = _options(local, at_once, cluster, new_code, keep_steps, keep_filling)
+    codes = []
     for plan, run_ids in found:
-        options = _options(local, at_once, cluster, new_code, keep_steps)
-        if code := rerun_grid(Results(results), plan, causes, run_ids, options):
-            raise typer.Exit(code)
+        codes.append(rerun_grid(Results(results), plan, causes, run_ids, options))
+        if local and codes[-1] == EXIT_RUNNING:  # by Ctrl+C
+            break
+    if any(codes):
+        raise typer.Exit(max(codes))
 
 
 @app.command()
@@ -255,12 +268,16 @@ def _grid_file(name: str) -> Path:
     return Path(name) if Path(name).suffix or Path(name).is_file() else _GRIDS / f"{name}.yaml"
 
 
-def _options(local: bool, at_once: int | None, cluster: Path, new_code: bool, keep_steps: bool) -> "LaunchOptions":
+def _options(
+    local: bool, at_once: int | None, cluster: Path, new_code: bool, keep_steps: bool, keep_filling: bool
+) -> "LaunchOptions":
     from jobs.launcher import LaunchOptions
 
     if keep_steps and not new_code:
         raise UsageError("--keep-steps says how to go on with --new-code, which is not there")
-    return LaunchOptions(cluster, local, at_once, echo, new_code, keep_steps)
+    if keep_filling and local:
+        raise UsageError("--keep-filling is for Slurm, whose queue has limits; --local takes all runs")
+    return LaunchOptions(cluster, local, at_once, echo, new_code, keep_steps, keep_filling)
 
 
 def _any_active(targets: list[str], results: Path) -> bool:

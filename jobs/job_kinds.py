@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.grids.requirements import unprepared
 from sentiment.config import RunConfig
+from sentiment.files import files_in
 from sentiment.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> lis
 
 
 def _bytes_in(folder: Path) -> int:
-    files = (path for path in folder.rglob("[!.]*") if path.is_file() and ".tmp" not in path.parent.suffix)
-    return sum(path.stat().st_size for path in files)
+    """Of files that are complete: those that are being written have names that say so."""
+    files = files_in(folder)
+    return sum(size for path, size in files if not path.name.startswith(".") and ".tmp" not in path.parent.suffix)
 
 
 _NO_GPU = {"gpus": 0, "gres": None}

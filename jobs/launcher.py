@@ -55,6 +55,8 @@ class LaunchOptions:
     new_code: bool = False
     keep_steps: bool = False
     """As in `jobs.code_choice.CodeChoice`, like `new_code`."""
+    keep_filling: bool = False
+    """With Slurm: whether the runs that there is no room for are submitted by themselves when others have ended."""
 
     def code_choice(self, results: Results) -> CodeChoice:
         """How the code of runs is chosen."""
@@ -73,4 +75,4 @@ def open_launcher(results: Results, plan: GridPlan, options: LaunchOptions) -> I
         with local_launcher(results, plan, options.at_once, options.cluster, options.say) as launcher:
             yield launcher
     else:
-        yield SlurmLauncher(results, plan, options.cluster, options.say)
+        yield SlurmLauncher(results, plan, options.cluster, options.say, keep_filling=options.keep_filling)

@@ -53,7 +53,7 @@ class GridSession:
         rows = self.rows
         for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
             say(line)
-        missing, rungs = missing_runs(grid, rows), read_rungs(self.results, self.plan)
+        missing, rungs = missing_runs(grid.configs, rows), read_rungs(self.results, self.plan)
         if rungs is None:
             self._submit(missing, {}, say)
             return
@@ -91,6 +91,20 @@ class GridSession:
             configs = run_configs(self.results, self.plan, {row.run_id for row in (*ended, *trials)}, self.jobs.places)
             pairs = [(row, configs[row.run_id]) for row in trials]
             self._submit([(row, configs[row.run_id]) for row in ended], self.jobs.places, say, pairs)
+
+    def submit_next_part(self, first: Sequence[tuple[RunStatus, RunConfig]], again: set[str], say: Say) -> None:
+        """Submit runs for the first time, and some again.
+
+        Args:
+            first: those that there was no room for before.
+            again: ids of the others.
+        """
+        rungs, rows = read_rungs(self.results, self.plan), self.rows
+        planned = {run.run_id for run in self.plan.runs} if rungs else set()
+        trials = [row for row in rows if row.run_id in planned]
+        configs = run_configs(self.results, self.plan, {*again, *planned}, self.jobs.places)
+        others = [(row, configs[row.run_id]) for row in rows if row.run_id in again]
+        self._submit([*first, *others], self.jobs.places, say, [(row, configs[row.run_id]) for row in trials])
 
     def _submit(
         self,

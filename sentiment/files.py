@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -151,6 +151,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def files_in(folder: Path) -> Iterator[tuple[Path, int]]:
+    """All files of a folder and those below it, with their sizes in bytes.
+
+    The folder need not exist, and what vanishes while it is read is left out, as files of other processes do.
+    """
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                yield path, path.stat().st_size
 
 
 def sha256_of(path: Path) -> str:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
-from sentiment.files import as_json, write_atomically, write_json
+from sentiment.files import as_json, files_in, write_atomically, write_json
 from sentiment.lock import ProcessLock, seems_held
 from sentiment.record_files import in_a_line, read_record, read_rows, read_text
 from sentiment.records import Failure, GridPlan, Result, RunRecord, WandbRun
@@ -223,7 +223,7 @@ class RunDir:
 
     def discard_unbegun(self) -> None:
         """Delete the directory if it contains only a configuration, and no process is about to train the run."""
-        found = {path for path in self.path.rglob("*") if path != self.checkpoints}
+        found = {path for path, _ in files_in(self.path)}
         if found <= {self.config_file, self.lock_file} and not seems_held(self.lock_file):
             shutil.rmtree(self.path, ignore_errors=True)
 

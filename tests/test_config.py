@@ -211,6 +211,7 @@ def test_anchor_that_refers_to_itself_is_refused(tmp_path: Path) -> None:
         load_config(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -26,6 +26,8 @@ from sentiment.run_state import judge, read_progress
 from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.small_runs import Experiment, StopWhen, small_config
 
+pytestmark = pytest.mark.slow
+
 RECORDS = ["config.json", "run.json", "result.json"]
 FILES = [*RECORDS, "metrics.jsonl", "vocabulary.txt", "predictions.parquet", "attention.jsonl", "checkpoints/best.ckpt"]
 GRID = "mine"

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
-from sentiment.files import fingerprint, sha256_of, write_atomically, write_json
+from sentiment.files import files_in, fingerprint, sha256_of, write_atomically, write_json
 from tests.small_runs import limited_file_size
 
 
@@ -70,3 +71,15 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     content = os.urandom(1 << 20) + b"more than a block"
     (tmp_path / "file").write_bytes(content)
     assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_what_vanishes_while_a_folder_is_read_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name, size in (("x", 3), ("a/y", 5), ("a/b/z", 7)):
+        (tmp_path / name).write_bytes(bytes(size))
+    found = []
+    for path, size in files_in(tmp_path):
+        found.append((path.name, size))
+        shutil.rmtree(tmp_path / "a", ignore_errors=True)  # as another process does with what it has written
+    assert found == [("x", 3)]
+    assert [*files_in(tmp_path / "nowhere")] == []

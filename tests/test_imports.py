@@ -54,7 +54,7 @@ JOB_LAYERS = [
     {"jobs.local", "jobs.slurm.launcher"},
     {"jobs.launcher"},
     {"jobs.session"},
-    {"jobs.tasks.retry", "jobs.tasks.slurm_task"},
+    {"jobs.tasks.next_part", "jobs.tasks.slurm_task"},
     {"jobs.planning", "jobs.doctor", "jobs.logs", "jobs.sync"},
     {"jobs.__main__"},
 ]
@@ -155,6 +155,7 @@ def _loaded_by(code: str) -> set[str]:
     return set(done.stdout.split("\n")[-2].split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["train", "--help"], ["predict", "--help"], ["digest", "nowhere"]], ids=" ".join
 )
@@ -241,6 +242,7 @@ def test_only_tracking_imports_wandb() -> None:
     assert users == {Path("sentiment/tracking/client.py")}, "only sentiment/tracking imports wandb"
 
 
+@pytest.mark.slow
 def test_training_loads_nothing_of_wandb_and_what_copies_to_it_loads_no_torch() -> None:
     assert not _loaded_by("import sentiment.training.experiment") & {"wandb", "matplotlib"}
     assert not _loaded_by("import sentiment.tracking.process") & {*HEAVY, "wandb", "matplotlib"}

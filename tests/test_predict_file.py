@@ -185,6 +185,7 @@ def test_file_that_cannot_be_read_is_named_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == [source]
 
 
+@pytest.mark.slow
 def test_output_appears_when_it_is_complete(predictor: Predictor, tmp_path: Path) -> None:
     source = tmp_path / "a.csv.gz"
     lines = ("text\n" + "so lovely\n" * 100_000).encode()
@@ -204,6 +205,7 @@ def _peak_of(predictor: Predictor, folder: Path, count: int) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

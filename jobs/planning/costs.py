@@ -8,6 +8,7 @@ from typing import Any
 
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
+from sentiment.files import files_in
 from sentiment.run_dir import Results, RunDir
 
 
@@ -75,7 +76,7 @@ def read_completed(results: Results) -> Iterator[Completed]:
         except RunDirError:
             continue
         if record and result and record.attempts:
-            size = sum(path.stat().st_size for path in run_dir.path.rglob("*") if path.is_file())
+            size = sum(size for _, size in files_in(run_dir.path))
             yield Completed(config, result.seconds_trained, result.epochs, size, record.attempts[-1].device)
 
 

@@ -42,7 +42,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
     jobs = read_jobs(results, grid.plan.name, ask_slurm())
     rows = read_grid_status(results, grid.plan, jobs).rows
     elsewhere = completed_elsewhere(results, grid.plan)
-    wanted = [(row, config) for row, config in missing_runs(grid, rows) if row.run_id not in elsewhere]
+    wanted = [(row, config) for row, config in missing_runs(grid.configs, rows) if row.run_id not in elsewhere]
     missing = [WantedRun(row, config, running_code().id) for row, config in wanted]
     rungs, later = read_rungs(results, grid.plan), None
     if rungs:

@@ -82,6 +82,8 @@ class SubmittedChain:
     accepted: list[SubmissionDir] = field(default_factory=list)
     limit: str | None = None
     """Why there was no room for all training; None if there was."""
+    remaining: list[RunConfig] = field(default_factory=list)
+    """The runs that there was no room for."""
     refused_report: SlurmError | None = None
     """Why the job that ends a grid was refused; training goes on without it."""
 
@@ -114,10 +116,11 @@ def submit_chain(
 
     try:
         for job in jobs:
-            if job.slots and chain.limit is None:
-                chain.limit = _submit_whole(job, submit)
-            elif JOB_KINDS[job.kind].trains_runs and chain.limit is None:
-                chain.limit = _submit_what_fits(job, submit, room)
+            if job.slots:
+                chain.limit = chain.limit or _submit_whole(job, submit)
+            elif JOB_KINDS[job.kind].trains_runs:
+                rest, chain.limit = (job, chain.limit) if chain.limit else _submit_what_fits(job, submit, room)
+                chain.remaining += rest.configs
             elif not JOB_KINDS[job.kind].trains_runs and not JOB_KINDS[job.kind].final:
                 submit(job)
         if chain.limit and not any(folder.submission.job_kind.trains_runs for folder in chain.accepted):
@@ -132,7 +135,7 @@ def submit_chain(
     try:
         for job in jobs:
             if JOB_KINDS[job.kind].final:
-                submit(job)
+                submit(replace(job, configs=chain.remaining) if job.keep_filling else job)
         slurm.cancel(folder.job_id for folder in waiting if folder.submission.job_kind.final)
     except SlurmError as error:
         chain.refused_report = error
@@ -150,11 +153,11 @@ def _submit_whole(job: PlannedJob, submit: Callable[[PlannedJob], None]) -> str 
 
 def _submit_what_fits(
     job: PlannedJob, submit: Callable[[PlannedJob], None], room: Callable[[], JobLimit | None]
-) -> str | None:
-    """Submit a training job, or as much of it as there is room for; why the rest was refused."""
+) -> tuple[PlannedJob, str | None]:
+    """Submit a training job, or as much of it as there is room for; the rest, and why it was refused."""
     try:
         submit(job)
-        return None
+        return replace(job, tasks=[], configs=[]), None
     except QueueFullError as error:
         reason, known = str(error), room()
     fits = known.room - _FOR_THE_REPORT if known else len(job.tasks)
@@ -173,7 +176,7 @@ def _submit_what_fits(
             job = rest
             if size == fits:
                 break
-    return reason
+    return job, reason
 
 
 def _halves(size: int) -> list[int]:

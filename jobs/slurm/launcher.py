@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobs.code_choice import WantedRun
-from jobs.job_kinds import jobs_needed
+from jobs.job_kinds import JOB_KINDS, jobs_needed
 from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
 from jobs.slurm import commands as slurm
@@ -36,6 +36,7 @@ class SlurmLauncher:
         cluster: the file that says what jobs may use, or what it says.
         say: prints a line.
         retrying: the causes for which runs are submitted again by themselves, by run id.
+        keep_filling: whether the job that ends the grid submits the runs that there is no room for.
         jobs: the grid's jobs, as `read_jobs` last found them.
     """
 
@@ -47,6 +48,8 @@ class SlurmLauncher:
     code: int = field(default=0, init=False)
     """The command's exit code."""
     retrying: Mapping[str, str] = field(default_factory=dict)
+    keep_filling: bool = False
+    report_refused: bool = field(default=False, init=False)
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs, after settling what a command that was interrupted has left.
@@ -82,7 +85,7 @@ class SlurmLauncher:
             return
         grid = self.plan.name
         planned = plan_jobs(runs, self.results, self.cluster, grid, self.jobs, later)
-        planned = [replace(job, retries=self._retries_in(job)) for job in planned]
+        planned = [replace(job, retries=self._retries_in(job), keep_filling=self._fills(job)) for job in planned]
         chain = submit_chain(self.results, grid, planned, self.jobs, self._least_room)
         submitted = [run_id for folder in chain.accepted for task in folder.submission.tasks for run_id in task]
         self._take_from_pools(submitted)
@@ -96,8 +99,10 @@ class SlurmLauncher:
         if chain.limit:
             self.code = QueueFullError.exit_code
             self.say(f"{len(runs) - len(submitted)} runs remain, for want of room: {chain.limit}")
-            self.say("the same command submits them when jobs have ended")
+            follow = "the job that ends the grid submits" if self.keep_filling else "the same command submits"
+            self.say(f"{follow} them when jobs have ended")
         if chain.refused_report:
+            self.report_refused = True
             self.code = chain.refused_report.exit_code
             self.say(f"training goes on, but its report was refused: {chain.refused_report}")
             self.say("the next `submit` or `rerun` submits it, and `make report` builds it here")
@@ -136,6 +141,9 @@ class SlurmLauncher:
         for run_id in run_ids:
             if run_id in self.jobs.places and self.jobs.places[run_id][0].submission.pooled:
                 self.jobs.places[run_id][0].cancel([run_id])
+
+    def _fills(self, job: PlannedJob) -> bool:
+        return self.keep_filling and JOB_KINDS[job.kind].final
 
     def _retries_in(self, job: PlannedJob) -> dict[str, str]:
         return {run_id: self.retrying[run_id] for task in job.tasks for run_id in task if run_id in self.retrying}

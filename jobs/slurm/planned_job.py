@@ -32,6 +32,8 @@ class PlannedJob:
     """For a job that ends a grid: what the cluster's file says (`jobs.slurm.resources.ClusterFile`)."""
     retries: dict[str, str] = field(default_factory=dict)
     """The causes for which runs are submitted again by themselves, by run id."""
+    keep_filling: bool = False
+    """For a job that ends a grid: whether it submits the runs that there was no room for; `configs` has these."""
     rung: int | None = None
     """Of a search, in which its runs train; None trains them to their end whatever the search says."""
     epochs: int | None = None
@@ -66,6 +68,7 @@ def new_submission(
         code=job.code,
         cluster=job.cluster,
         retries=job.retries,
+        keep_filling=job.keep_filling,
         rung=job.rung,
         epochs=job.epochs,
         slots=job.slots,

@@ -49,9 +49,10 @@ class Submission(Record):
     after: str | None
     """What it waits for, as sbatch's option `--dependency` takes it."""
     code: str | None = None
-    """As in `PlannedJob`, like the next five."""
+    """As in `PlannedJob`, like the next six."""
     cluster: dict[str, Any] = Field(default_factory=dict)
     retries: dict[str, str] = Field(default_factory=dict)
+    keep_filling: bool = False
     rung: int | None = None
     epochs: int | None = None
     slots: list[list[int]] = Field(default_factory=list)

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from jobs.grids.grid import ExpandedGrid
 from jobs.slurm.grid_jobs import Place
 from jobs.status.grid_status import RunStatus, planned_grids, read_plan
 from sentiment.config import RunConfig
@@ -69,13 +68,13 @@ def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
     return not targets or grid in targets or run_id in targets
 
 
-def missing_runs(grid: ExpandedGrid, rows: Iterable[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
-    """The runs of a grid that are neither completed, paused nor pruned, nor wait (held or not) or run anywhere."""
-    configs = dict(zip((run.run_id for run in grid.plan.runs), grid.configs, strict=True))
+def missing_runs(configs: Iterable[RunConfig], rows: Iterable[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
+    """Those of some runs that are neither completed, paused nor pruned, nor wait (held or not) or run anywhere."""
+    meant = {config.run_id: config for config in configs}
     return [
-        (row, configs[row.run_id])
+        (row, meant[row.run_id])
         for row in rows
-        if row.run_id in configs and not row.active and row.state not in _LEFT_ALONE
+        if row.run_id in meant and not row.active and row.state not in _LEFT_ALONE
     ]
 
 

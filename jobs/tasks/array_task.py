@@ -35,7 +35,7 @@ _ABSENCE_SECONDS = 1800.0
 _POLL_SECONDS = 5.0
 
 # The outcome of a task with several runs, by precedence; without any of these it is COMPLETED.
-_PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER, Outcome.FAILED, Outcome.DISK_FULL)
+_PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN, Outcome.FAILED, Outcome.DISK_FULL)
 
 
 class NoProgressError(SentimentError):
@@ -132,19 +132,19 @@ class ArrayTask:
         """Let Slurm start the task again, unless it was cancelled meanwhile or makes no progress.
 
         Args:
-            outcome: why; a task that leaves its run to another process need not make any.
+            outcome: why; a task that is only to look again need not make any.
         """
         if self.cancelled:
             return Outcome.STOPPED
         try:
-            if outcome is not Outcome.LEFT_TO_ANOTHER:
+            if outcome is not Outcome.LOOK_AGAIN:
                 self.insist_on_progress()
             _requeue_when_possible(slurm_job() or "")
         except SentimentError as error:
             print(f"is not requeued: {error}")
             self._record_failure(error)
             return Outcome.FAILED
-        print("requeued, to look again" if outcome is Outcome.LEFT_TO_ANOTHER else "saved, and requeued")
+        print("requeued, to look again" if outcome is Outcome.LOOK_AGAIN else "saved, and requeued")
         return outcome
 
     def _is_over(self, config: RunConfig) -> bool:

@@ -34,8 +34,9 @@ class Outcome(IntEnum):
     """Everything is saved; whoever stopped it decides whether it goes on."""
     OUT_OF_TIME = 4
     """Everything is saved; it goes on as soon as it is started again."""
-    LEFT_TO_ANOTHER = 5
-    """A process trains the run that Slurm believes to be dead: if it dies, the run goes on when it is started again."""
+    LOOK_AGAIN = 5
+    """It is to be started again, to look again: a process trains the run that Slurm believes to be dead and may die, or
+    the next part of a grid waits for room in the queue."""
     TAKEN = 6
     """Another process trains the run; nothing was done."""
     DISK_FULL = DISK_FULL_EXIT_CODE
@@ -78,7 +79,7 @@ def attempt_run(
         print(f"{error}; the run is left to it")
         if patience == 0:
             return Outcome.TAKEN
-        return Outcome.LEFT_TO_ANOTHER if error.earlier_attempt else Outcome.COMPLETED
+        return Outcome.LOOK_AGAIN if error.earlier_attempt else Outcome.COMPLETED
     except Exception as error:  # of any kind: later commands show it
         record_failure(run_dir, error)
         traceback.print_exc()

@@ -18,6 +18,7 @@ from sentiment.training.stop import StopRequest, end_of_time
 
 if TYPE_CHECKING:
     from jobs.tasks.array_task import ArrayTask
+    from jobs.tasks.attempt import Outcome
 
 
 def main(arguments: list[str]) -> int:
@@ -40,23 +41,31 @@ def main(arguments: list[str]) -> int:
 def perform(task: "ArrayTask", stop: StopRequest) -> int:
     """Perform a task, and let Slurm start it again if that is of use; its `jobs.tasks.attempt.Outcome`."""
     from jobs.tasks.attempt import Outcome
-    from sentiment.errors import UnfinishedRungError
 
     if task.cancelled:
         print("was cancelled: it goes on when it is submitted again")
         return Outcome.STOPPED
     if task.ends_grid:
-        from jobs.tasks.retry import retry_failures
+        from jobs.tasks.next_part import submit_next_part
 
-        if retry_failures(task.folder, print):
-            return Outcome.COMPLETED
+        outcome = submit_next_part(task.folder, print)
+    else:
+        outcome = _rank_rung_before(task)
+    outcome = task.perform(stop) if outcome is None else outcome
+    return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN) else outcome
+
+
+def _rank_rung_before(task: "ArrayTask") -> "Outcome | None":
+    """Decide which runs the task's slots train, if it has any; what to end with if that cannot be done."""
+    from jobs.tasks.attempt import Outcome
+    from sentiment.errors import UnfinishedRungError
+
     try:
         task.rank_rung_before()
     except UnfinishedRungError as error:
         print(error)
-        return task.requeue(Outcome.LEFT_TO_ANOTHER) if error.may_end else Outcome.FAILED
-    outcome = task.perform(stop)
-    return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LEFT_TO_ANOTHER) else outcome
+        return Outcome.LOOK_AGAIN if error.may_end else Outcome.FAILED
+    return None
 
 
 def _survive_full_disk(arguments: list[str]) -> int:

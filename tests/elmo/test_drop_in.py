@@ -83,6 +83,7 @@ def test_representations_of_trained_weights_are_those_of_allennlp(trained_tiny: 
             torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @needs_allennlp
 @pytest.mark.parametrize("arguments", [{}, {"dropout": 0.2, "do_layer_norm": True}], ids=str)
 def test_training_goes_as_with_allennlp(tiny: Model, arguments: dict[str, Any]) -> None:

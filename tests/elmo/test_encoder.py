@@ -25,6 +25,7 @@ def assert_same(found: torch.Tensor, wanted: torch.Tensor) -> None:
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @given(batches, st.integers(1, 9), st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=40)
 def test_vectors_depend_neither_on_neighbours_nor_batch_size_nor_order(

@@ -63,6 +63,7 @@ def _start(folder: SubmissionDir, path: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resources", [{"gpus": 1}, {"gpus": 0}, {"gres": "shard:1"}], ids=str)
 def test_task_trains_inside_and_saves_when_it_is_told_to_stop(
     submit: Submit, stub: Callable[[str], Path], results: Results, tmp_path: Path, resources: dict[str, object]

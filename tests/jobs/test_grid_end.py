@@ -72,6 +72,7 @@ def test_command_that_fails_or_is_not_there_is_said(end: MakeEnd, tmp_path: Path
     assert "cannot be run: [Errno 13] Permission denied" in said[2]
 
 
+@pytest.mark.slow
 def test_command_that_hangs_is_killed_with_all_that_it_started(end: MakeEnd, tmp_path: Path, said: list[str]) -> None:
     pid = tmp_path / "pid"
     script = "sleep 600 & echo $! > $0; wait"
@@ -91,6 +92,7 @@ def _name_of(pid: str) -> str:
     return "" if fields.rpartition(")")[2].split()[0] == "Z" else fields
 
 
+@pytest.mark.slow
 def test_local_grid_tells_somebody_when_it_has_ended(base: Path, results: Results, tmp_path: Path) -> None:
     grid = write_grid(base, {"seed": [1], "training.epochs": [1]})
     seen = tmp_path / "seen.json"

@@ -55,6 +55,7 @@ def run_dirs(results: Results, shares: Shares) -> list[RunDir]:
     return [results.run_dir(config.run_id, GRID) for share in shares for config in share]
 
 
+@pytest.mark.slow
 def test_every_run_is_trained_once_however_many_tasks_there_are(
     results: Results, shares: Shares, run_dirs: list[RunDir], shared_results: Results, tmp_path: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_every_run_is_trained_once_however_many_tasks_there_are(
     assert [run_dir.record_file.read_bytes() for run_dir in run_dirs] == before
 
 
+@pytest.mark.slow
 def test_one_task_does_the_work_of_all_and_a_failure_does_not_hold_up_the_others(
     results: Results, shares: Shares, run_dirs: list[RunDir], tweets_file: Path
 ) -> None:

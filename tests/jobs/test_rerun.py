@@ -260,7 +260,7 @@ def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) 
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
     states = ("HELD", "FAILED", "COMPLETED")
     rows = [_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
-    assert [row.state for row, _ in missing_runs(grid, rows)] == ["FAILED"]
+    assert [row.state for row, _ in missing_runs(grid.configs, rows)] == ["FAILED"]
     told = "1 of 3 runs are held in Slurm's queue; `python -m jobs rerun some --held` frees them"
     assert list(describe_held("some", rows)) == [told]
     assert list(describe_held("some", rows[1:])) == []

@@ -77,7 +77,7 @@ def test_task_looks_again_as_long_as_its_earlier_attempt_lives(
         monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
         run_dir.lock_file.write_text(json.dumps(owner))
         with StopRequest() as stop:
-            assert perform(ArrayTask.read(folder.path, 0), stop) is Outcome.LEFT_TO_ANOTHER
+            assert perform(ArrayTask.read(folder.path, 0), stop) is Outcome.LOOK_AGAIN
     assert (tmp_path / "asked").read_text().split() == ["requeue", "7"] * 2
     assert run_dir.read_failure() is None
 

@@ -18,6 +18,8 @@ from sentiment.config import RunConfig
 from sentiment.run_dir import TWEETS_FILE, Results
 from tests.report.made_up import PARTS, Study
 
+pytestmark = pytest.mark.slow
+
 _EMPTIED = 7
 
 

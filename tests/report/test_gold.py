@@ -10,6 +10,8 @@ from report.build import build_report
 from sentiment.run_dir import Results
 from tests.report.gold import FILES, GOLD, HOW_TO_UPDATE, scrubbed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", FILES)
 def test_report_is_the_expected_one(invented_report: Path, name: str) -> None:
@@ -19,6 +21,7 @@ def test_report_is_the_expected_one(invented_report: Path, name: str) -> None:
     assert found == expected, f"{name} differs, first in {different[:1]}; {HOW_TO_UPDATE}"
 
 
+@pytest.mark.slow
 def test_same_runs_give_the_same_bytes(invented: Results, invented_report: Path, tmp_path: Path) -> None:
     build_report(invented, [], tmp_path)
     files = sorted(path.relative_to(invented_report) for path in invented_report.rglob("*") if path.is_file())

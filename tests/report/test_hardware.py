@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from report.build import build_report
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
 from tests.report.made_up import BASE, Study
 
 
+@pytest.mark.slow
 def test_runs_that_went_on_on_other_hardware_are_named(tmp_path: Path) -> None:
     study = Study(Results(tmp_path / "results"))
     still, moved = (resolve(BASE, {"seed": seed}, "base") for seed in (1, 2))

@@ -130,6 +130,7 @@ def test_damaged_run_is_named_and_the_others_are_reported(
     assert message.replace("_", r"\_") in text.split("What could not be read")[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "file"),
     [
@@ -178,6 +179,7 @@ def test_texts_that_are_not_on_this_machine_are_missed_with_a_word(study: Study,
     assert "Confusion matrices" in text
 
 
+@pytest.mark.slow
 def test_page_does_not_grow_with_runs_that_have_no_result(study: Study, tmp_path: Path) -> None:
     first = study.complete(resolve(BASE, {}, "base"))
     for number in range(600):

@@ -10,6 +10,8 @@ from sentiment.config_file import resolve
 from sentiment.run_dir import Results
 from tests.report.made_up import BASE, Study, attempt
 
+pytestmark = pytest.mark.slow
+
 ONE = "Each run was computed by one version of the code."
 
 

@@ -10,6 +10,8 @@ from report.build import build_report
 from sentiment.run_dir import Results
 from tests.report.made_up import Study
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def text(tmp_path: Path) -> str:

@@ -50,6 +50,22 @@ def test_grid_larger_than_slurms_number_of_jobs_is_completed_in_parts(stage: Sta
 
 
 @scenario
+def test_grid_larger_than_slurms_number_of_jobs_fills_itself_up_after_one_command(stage: Stage) -> None:
+    settings = {"MaxJobCount": "20", "MinJobAge": "2", "MaxArraySize": "8"}
+    with Cluster(stage.cluster.root.with_name("slurm-filling"), settings) as stage.cluster:
+        write_trivial_cluster(stage, report={"setup": []})
+        stage.write_grid(seed=list(range(40)))
+        output = stage.submit("--keep-filling", expect=3)
+        assert "18 of 40 runs submitted" in output
+        assert "the job that ends the grid submits them when jobs have ended" in output
+        stage.write("base.yaml", {"seed": 77})  # what is submitted later is what was asked for
+        stage.wait(lambda: set(stage.states().values()) == {"COMPLETED"}, "all results")
+        given = [run for folder in read_submissions(stage.results) for task in folder.submission.tasks for run in task]
+        assert len(given) == len({*given}) == 40
+        stage.wait(lambda: (stage.results.report / "report.html").exists(), "the report")
+
+
+@scenario
 def test_refused_report_undoes_no_training_and_is_made_up_for(stage: Stage) -> None:
     write_trivial_cluster(stage, report={"partition": "nowhere"})
     stage.write_grid(seed=[1, 2])

@@ -72,6 +72,7 @@ def _in_validation() -> Callable[[int], bool]:
     return lambda asked: torch.is_inference_mode_enabled() and next(evaluations) == 2
 
 
+@pytest.mark.slow
 def test_checkpoint_of_the_version_that_called_the_state_carried_is_resumed(elmo_run: MakeExperiment) -> None:
     expected = elmo_run(elmo__state="carry").complete()
     cut = elmo_run(elmo__state="carry")

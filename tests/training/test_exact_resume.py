@@ -47,6 +47,7 @@ def test_every_optimizer_resumes_exactly(experiment: MakeExperiment, optimizer: 
     assert stops >= 2
 
 
+@pytest.mark.slow
 def test_every_single_place_to_stop_is_a_good_one(experiment: MakeExperiment) -> None:
     """One run per question asked in it: before each step, after the last one, and within each evaluation."""
     changes = {"training__epochs": 2, "training__batch_size": 200, "training__log_every": 3}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from sentiment.files import files_in
 from sentiment.run_dir import RunDir
 from tests.training.processes import RunFile, count_rows, digest, start, wait_until
 
@@ -64,9 +65,7 @@ def mid_save(life: Life) -> Callable[[], bool]:
     """While a checkpoint is being written, some saves later."""
     saved = max((int(path.stem[5:]) for path in life.run_dir.checkpoints.glob("step-*.ckpt")), default=0)
     wanted = saved + life.rng.randint(1, 16)
-    return lambda: any(
-        int(path.name[6:16]) >= wanted for path in life.run_dir.path.glob(f".lock.*/.step-*.{life.pid}.tmp")
-    )
+    return lambda: any(int(name[6:16]) >= wanted for name in _being_written(life) if name.startswith(".step-"))
 
 
 def after_save(life: Life) -> Callable[[], bool]:
@@ -78,7 +77,12 @@ def after_save(life: Life) -> Callable[[], bool]:
 def writing_outcome(life: Life) -> Callable[[], bool]:
     """While predictions or weights are written, when training is finished."""
     name = life.rng.choice(["predictions.parquet", "best.ckpt", "last.ckpt"])
-    return lambda: any(life.run_dir.path.glob(f".lock.*/.{name}.{life.pid}.tmp"))
+    return lambda: f".{name}.{life.pid}.tmp" in _being_written(life)
+
+
+def _being_written(life: Life) -> set[str]:
+    """Names of the files that the process is writing."""
+    return {path.name for path, _ in files_in(life.run_dir.path) if path.name.endswith(f".{life.pid}.tmp")}
 
 
 _BEGIN: list[Moment] = [during_start_up, mid_epoch, mid_save, mid_epoch, after_save, during_evaluation]

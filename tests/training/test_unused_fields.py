@@ -13,6 +13,8 @@ from sentiment.run_dir import Results, RunDir
 from tests.small_runs import SMALL_RUN, Experiment, StopWhen, digest_of
 from tests.test_identity import ALONE, FEED_FORWARD, IN_SOME_RUNS, TABLE, TOKEN_LAYER
 
+pytestmark = pytest.mark.slow
+
 SHORT: dict[str, Any] = {"data.source": "sample", "training.epochs": 1, "training.batch_size": 256}
 
 

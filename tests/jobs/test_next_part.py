@@ -11,7 +11,7 @@ from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import ClusterFile, Resources, Retries, read_cluster
 from jobs.slurm.submissions import SubmissionDir, write_intent
-from jobs.tasks.retry import retry_failures
+from jobs.tasks.next_part import submit_next_part
 from sentiment.errors import ConfigError
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_grid, write_yaml
@@ -40,7 +40,7 @@ def test_retries_are_counted_from_when_somebody_submitted_the_run(results: Resul
 
 def test_nothing_is_tried_again_by_default(results: Results) -> None:
     said: list[str] = []
-    assert retry_failures(write_job(results, "report", [[]], [], Resources()), said.append) is False
+    assert submit_next_part(write_job(results, "report", [[]], [], Resources()), said.append) is None
     assert said == []
 
 
@@ -50,8 +50,8 @@ def test_that_nothing_can_be_submitted_is_said(results: Results, monkeypatch: py
     file = ClusterFile(defaults=Resources(retries=Retries(failed=1)))
     job = PlannedJob("report", [[]], [], Resources(), 1, cluster=file.as_given())
     ending = write_intent(new_submission(results, "g", job, 90, None), [])
-    assert retry_failures(ending, said.append) is False
-    assert said == [f"retries: nothing is submitted again: {results.grid_file('g')}: is gone"]
+    assert submit_next_part(ending, said.append) is None
+    assert said == [f"nothing more is submitted: {results.grid_file('g')}: is gone"]
 
 
 def test_what_a_submission_remembers_of_the_clusters_file_means_the_same(tmp_path: Path) -> None:
@@ -72,6 +72,7 @@ def test_retries_are_numbers_by_cause(tmp_path: Path, retries: object) -> None:
         read_cluster(write_yaml(tmp_path / "cluster.yaml", {"defaults": {"retries": retries}}))
 
 
+@pytest.mark.slow
 def test_local_grid_tries_again_what_failed_but_not_what_would_fail_again(
     base: Path, results: Results, tmp_path: Path
 ) -> None:

@@ -1,0 +1,104 @@
+"""What the job that ends a grid does first: submit what is to follow.
+
+That is what there was no room for, if `submit --keep-filling` asked for it, and what failed, again as often as
+`retries` in cluster.yaml says.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from jobs.session import open_session
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.launcher import SlurmLauncher
+from jobs.slurm.resources import ClusterFile, Retries
+from jobs.slurm.submissions import SubmissionDir
+from jobs.status.grid_status import RunStatus
+from jobs.status.selection import CAUSES, missing_runs
+from jobs.tasks.attempt import Outcome
+from jobs.tasks.failure import HOPELESS
+from sentiment.config import RunConfig
+from sentiment.console import Say
+from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError
+from sentiment.run_dir import Results
+from sentiment.run_state import PAUSED
+
+# By the names in the cluster's file. What is merely lost may be in the queue of another user or cluster.
+_STATES = CAUSES | {"node_fail": {"NODE_FAIL", "BOOT_FAIL"}}
+_LOCK_PATIENCE_SECONDS = 300.0
+_POLL_SECONDS = 2.0
+
+
+def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
+    """Submit what is to follow, and a job that ends the grid in place of this one.
+
+    That it cannot be done is said, and changes nothing else: the grid is over then.
+
+    Args:
+        ending: the submission of the job that ends the grid, which is running.
+
+    Returns:
+        None if the grid is over, COMPLETED if another job will end it, LOOK_AGAIN if there is no room for that yet.
+    """
+    file = ClusterFile.model_validate(ending.submission.cluster)
+    retries = file.resources(ending.submission.grid).retries
+    if retries == Retries() and not ending.submission.keep_filling:
+        return None
+    end = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    while True:
+        try:
+            return _submit(ending, file, retries, say)
+        except QueueFullError as error:
+            say(str(error))
+            return Outcome.LOOK_AGAIN
+        except SentimentError as error:
+            if not isinstance(error, LockedError) or time.monotonic() > end:
+                say(f"nothing more is submitted: {error}")
+                return None
+        time.sleep(_POLL_SECONDS)
+
+
+def _submit(ending: SubmissionDir, file: ClusterFile, retries: Retries, say: Say) -> Outcome | None:
+    results, filling = Results(Path(ending.submission.results)), ending.submission.keep_filling
+    plan = results.read_grid(ending.submission.grid)
+    if plan is None:
+        raise RunDirError(f"{results.grid_file(ending.submission.grid)}: is gone")
+    launcher = SlurmLauncher(results, plan, file, say, keep_filling=filling)
+    with open_session(results, plan, launcher) as session:
+        rows = session.rows
+        remaining = _remaining(ending, launcher.jobs, rows) if filling else []
+        first = {row.run_id for row, _ in remaining}
+        launcher.retrying = _chosen(results, [row for row in rows if row.run_id not in first], retries)
+        for run_id, cause in launcher.retrying.items():
+            say(f"retries: {run_id} is submitted again after {cause}")
+        if not remaining and not launcher.retrying and not (filling and _any_goes_on(rows)):
+            return None
+        earlier = [folder for folder in launcher.jobs.submissions if folder.path != ending.path]
+        launcher.jobs = replace(launcher.jobs, submissions=earlier)  # else it would replace the job that it is
+        session.submit_next_part(remaining, {*launcher.retrying}, say)
+    return Outcome.LOOK_AGAIN if filling and launcher.report_refused else Outcome.COMPLETED
+
+
+def _remaining(ending: SubmissionDir, jobs: GridJobs, rows: Iterable[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
+    """The runs that there was no room for, unless they were submitted since."""
+    since = {run_id for run_id, (folder, _) in jobs.places.items() if folder.number > ending.number}
+    return missing_runs((config for config in ending.read_all_configs() if config.run_id not in since), rows)
+
+
+def _any_goes_on(rows: Iterable[RunStatus]) -> bool:
+    """Whether any run waits or runs, or has paused without slots for the next rung of its search."""
+    return any(row.active or row.state == PAUSED for row in rows)
+
+
+def _chosen(results: Results, rows: Sequence[RunStatus], retries: Retries) -> dict[str, str]:
+    """The causes for which runs may be tried again, by run id."""
+    found = {}
+    for row in rows:
+        cause = next((name for name in Retries.model_fields if row.state in _STATES[name]), None)
+        if cause is None or row.active or row.retries.count(cause) >= getattr(retries, cause):
+            continue
+        failure = results.run_dir(row.run_id, row.grid).read_failure()
+        if failure is None or failure.error not in HOPELESS:
+            found[row.run_id] = cause
+    return found
