@@ -20,8 +20,11 @@ class Launcher(Protocol):
     """Executes the runs of one grid.
 
     The caller of `read_jobs`, which comes first, and of `submit` and `release` must hold the grid's lock; `wait` is
-    called after it was given back. Every launcher sees to it that the report is built when the grid has ended.
+    called after it was given back. `plan` is replaced when the grid has grown. Every launcher sees to it that the
+    report is built when the grid has ended.
     """
+
+    plan: GridPlan
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs in Slurm, as far as there is one."""

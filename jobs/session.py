@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.code_choice import CodeChoice, delete_unneeded_code
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import reuse_completed
+from jobs.grids.rounds import grow
 from jobs.later_rungs import later_rungs, with_pauses
 from jobs.launcher import Launcher, LaunchOptions, open_launcher
 from jobs.local.queue import LocalQueue
@@ -159,12 +160,19 @@ def open_session(
 
 
 def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) -> int:
-    """Submit a grid's missing runs; the command's exit code."""
+    """Submit a grid's missing runs, on this machine one round of a search after another; the command's exit code."""
     with open_launcher(results, grid.plan, options) as launcher:
-        with open_session(results, grid.plan, launcher, options.code_choice(results)) as session:
-            session.submit(grid, options.say)
-            delete_unneeded_code(results, options.say)
-        return launcher.wait()
+        while True:
+            with open_session(results, grid.plan, launcher, options.code_choice(results)) as session:
+                session.submit(grid, options.say)
+                delete_unneeded_code(results, options.say)
+            code, grown = launcher.wait(), grow(grid.plan, results)
+            if not options.local or code not in (0, 1) or grown is None:
+                return code
+            plan, configs = grown
+            options.say(f"the next round: {len(configs)} trials, suggested by {len(grid.plan.runs)}")
+            grid = replace(grid, plan=plan, configs=[*grid.configs, *configs])
+            launcher.plan = plan
 
 
 def rerun_grid(

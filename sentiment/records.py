@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from sentiment.config_file import yaml_text
+from sentiment.search_plan import Halving, Rounds
 
 SCHEMA_VERSION = 1
 
@@ -247,17 +248,6 @@ class PlannedRun(Record):
         return [word for name, value in chosen for word in ("--set", f"{name}={yaml_text(value)}")]
 
 
-class Halving(Record):
-    """A search in rungs: after each of them only the best trials go on (`early_terminate` in a grid's file)."""
-
-    epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
-    """After how many epochs, counted from a trial's first, each rung ends but the last, which ends with the runs."""
-    eta: Annotated[float, Field(gt=1)]
-    """One of so many trials goes on."""
-    strict: bool
-    """Whether a trial counts by its score at the rung's end, or by its best so far."""
-
-
 class GridPlan(Record):
     """`grid.json`: the question of a grid, and its runs; written before the first of them starts."""
 
@@ -265,7 +255,7 @@ class GridPlan(Record):
     name: str
     description: str
     """The question, in a sentence."""
-    method: Literal["grid", "random"]
+    method: Literal["grid", "random", "bayes"]
     metric: str
     """The metric that the best run is chosen by, as W&B names it, such as `validation/f1`."""
     goal: Literal["maximize", "minimize"]
@@ -276,6 +266,8 @@ class GridPlan(Record):
     runs: list[PlannedRun]
     halving: Halving | None = None
     """None trains all runs to their end."""
+    rounds: Rounds | None = None
+    """Only with method `bayes`."""
 
     @model_validator(mode="after")
     def _has_each_run_once(self) -> Self:

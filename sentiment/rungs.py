@@ -22,8 +22,9 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.files import as_json, write_once
 from sentiment.lock import seems_held
 from sentiment.record_files import check_log_row, read_record
-from sentiment.records import SCHEMA_VERSION, Count, FolderName, GridPlan, Halving, Moment, Record, timestamp
+from sentiment.records import SCHEMA_VERSION, Count, FolderName, GridPlan, Moment, Record, timestamp
 from sentiment.run_dir import Results, RunDir
+from sentiment.search_plan import Halving
 
 # So that 9 trials of which a third goes on are 3, whatever the division leaves.
 _TOLERANCE = 1e-9

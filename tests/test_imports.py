@@ -32,6 +32,7 @@ LAYERS = [
         "sentiment.run_dir",
         "sentiment.run_state",
         "sentiment.rungs",
+        "sentiment.search_plan",
         "sentiment.command_line",
         "sentiment.code_version",
     },

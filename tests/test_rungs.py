@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
-from sentiment.records import Attempt, Failure, GridPlan, Halving, PlannedRun
+from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
 from sentiment.run_dir import Results
 from sentiment.run_state import PAUSED, PLANNED, PRUNED, RunProgress, judge
 from sentiment.rungs import Rungs, Standing, read_rungs, read_standing
+from sentiment.search_plan import Halving
 
 PAUSE = Attempt(
     host="h",

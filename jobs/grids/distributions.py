@@ -15,6 +15,7 @@ Scalar = str | int | float | bool | None
 Number = int | float
 
 _DIGITS = 6
+_BISECTIONS = 40
 _RANGE = ("min", "max")
 
 # What each distribution needs and what it may say besides, with defaults, as in W&B's schema.
@@ -71,6 +72,21 @@ class Distribution:
         if self.name == "uniform" or self.name.endswith("_values"):  # rounding must not lead out of the range
             return min(max(_rounded(value), self.numbers["min"]), self.numbers["max"])
         return _rounded(value)
+
+    def share(self, value: float) -> float:
+        """The share of all draws that lie below a number: the inverse of `quantile`."""
+        low, high = 0.0, 1.0
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            found = self.quantile(middle)
+            low, high = (middle, high) if isinstance(found, int | float) and found < value else (low, middle)
+        return (low + high) / 2
+
+    def as_parameter(self) -> dict[str, Any]:
+        """As it stands in a grid's file."""
+        if self.values:
+            return {"values": list(self.values), "probabilities": list(self.probabilities)}
+        return {"distribution": self.name, **self.numbers}
 
     def listed(self) -> list[Scalar] | None:
         """All values, for a grid that is run in full; None for distributions of which W&B makes no grid either."""

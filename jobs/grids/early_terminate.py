@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from sentiment.config import PositiveInt, Section
 from sentiment.errors import ConfigError
-from sentiment.records import Halving
+from sentiment.search_plan import Halving
 
 
 class EarlyTerminate(Section):

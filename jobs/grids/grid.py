@@ -9,12 +9,14 @@ from jobs.grids.base_runs import Bases, find_bases
 from jobs.grids.distributions import Distribution
 from jobs.grids.expand import Choices, Draw, ExpandedRun, Expansion, expand
 from jobs.grids.requirements import missing_for
+from jobs.grids.rounds import grow, write_space
 from jobs.grids.sweep_file import SweepFile, read_sweep
 from sentiment.config import RunConfig
-from sentiment.config_file import as_written, parse_override, read_yaml
+from sentiment.config_file import as_written, parse_override, read_yaml, resolve
 from sentiment.errors import ConfigError
-from sentiment.records import GridPlan, Halving, PlannedRun
+from sentiment.records import GridPlan, PlannedRun
 from sentiment.run_dir import Results
+from sentiment.search_plan import Halving, Rounds
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,12 @@ def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[Exp
     sweep = read_sweep(path)
     space: dict[str, Choices] = {**sweep.space(), **{name: [value] for name, value in map(parse_override, overrides)}}
     bases = find_bases(sweep, results)
-    draw = Draw(sweep.controller.seed or 0, sweep.run_cap) if sweep.run_cap else None
-    expansion = expand(bases.chosen, space, draw)
+    trials = sweep.controller.per_round or sweep.run_cap
+    expansion = expand(bases.chosen, space, Draw(sweep.controller.seed or 0, trials) if trials else None)
     grid = _grid(sweep, bases, space, expansion)
     planned = None if expansion.mistakes else results.read_grid(sweep.name)
+    if planned and planned.rounds and grid.plan.rounds:
+        return _next_rounds(planned, grid, path, results), []
     return (_continue(planned, grid, path, results) if planned else grid), expansion.mistakes
 
 
@@ -79,6 +83,7 @@ def _grid(sweep: SweepFile, bases: Bases, space: Mapping[str, Choices], expansio
         parameters=_values_in(expansion.runs) | {name: _listed(values) for name, values in space.items()},
         runs=[_planned(index, run) for index, run in enumerate(expansion.runs)],
         halving=_halving(sweep, expansion),
+        rounds=_rounds(sweep, space),
     )
     return ExpandedGrid(plan, [run.config for run in expansion.runs], bases.left_out)
 
@@ -86,6 +91,39 @@ def _grid(sweep: SweepFile, bases: Bases, space: Mapping[str, Choices], expansio
 def _halving(sweep: SweepFile, expansion: Expansion) -> Halving | None:
     epochs = [run.config.training.epochs for run in expansion.runs]
     return sweep.early_terminate.halving(max(epochs)) if sweep.early_terminate and epochs else None
+
+
+def _rounds(sweep: SweepFile, space: Mapping[str, Choices]) -> Rounds | None:
+    controller = sweep.controller
+    if not controller.rounds or not controller.per_round:
+        return None
+    seed = controller.seed or 0
+    return Rounds(rounds=controller.rounds, per_round=controller.per_round, seed=seed, space=write_space(space))
+
+
+def _next_rounds(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
+    """The rounds that are planned, and the next one if these have ended; there may be more rounds than before.
+
+    Raises:
+        ConfigError: what trials are suggested from has changed.
+    """
+    was, now = planned.rounds, grid.plan.rounds
+    first = [run.run_id for run in grid.plan.runs]
+    if (
+        was is None
+        or now is None
+        or was.model_copy(update={"rounds": now.rounds}) != now
+        or first != [run.run_id for run in planned.runs[: len(first)]]
+    ):
+        raise ConfigError(
+            f"{path}: parameters, seed, per_round or {grid.plan.base} changed since the first round was planned in "
+            f"{results.grid_file(planned.name)}. Undo the change, or give the new search a file and name of its own"
+        )
+    plan = grid.plan.model_copy(update={"runs": planned.runs})
+    values = read_yaml(Path(plan.base))
+    configs = [resolve(values, run.parameters, plan.base) for run in plan.runs]
+    plan, new = grow(plan, results) or (plan, [])
+    return ExpandedGrid(plan, [*configs, *new], grid.left_out)
 
 
 def _planned(index: int, run: ExpandedRun) -> PlannedRun:

@@ -1,7 +1,5 @@
 """Grid files: W&B sweep files, which `wandb sweep` accepts as they are. All mistakes are reported at once."""
 
-import json
-import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -11,8 +9,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
-from jobs.grids.distributions import KEYS, NUMBERS, Distribution, Number, Scalar, explain_mistake
+from jobs.grids.distributions import Distribution
 from jobs.grids.early_terminate import EarlyTerminate
+from jobs.grids.parameter import Parameter, Values
 from sentiment.config import PositiveInt, Section
 from sentiment.config_file import explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
@@ -22,92 +21,6 @@ from sentiment.run_dir import SINGLE
 _MACROS = ("${args_no_hyphens}", "${args}")
 _COMMAND = "[${env}, python, -m, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-# Distributions of W&B that are constants and lists, by the key that they go with.
-_LISTS = {"constant": "value", "categorical": "values", "categorical_w_probabilities": "values"}
-
-Values = list[Scalar] | Distribution
-"""The values that a parameter may take."""
-
-
-class Parameter(Section):
-    """The values that a field of a run may take, or the fields of a section; keys as in W&B's schema."""
-
-    value: Scalar = None
-    """A constant."""
-    values: Annotated[list[Scalar], Field(min_length=1)] | None = None
-    probabilities: list[Annotated[float, Field(ge=0, strict=False)]] | None = None
-    """Of the `values`, with method `random`; None draws all alike."""
-    distribution: str | None = None
-    """Of numbers, with method `random`, as in `jobs.grids.distributions`. None is W&B's choice: with `min` and `max`
-    int_uniform if both are whole numbers, else uniform."""
-    min: Number | None = None
-    max: Number | None = None
-    mu: Number | None = None
-    """The mean, of log_normal that of the logarithm."""
-    sigma: Number | None = None
-    """The standard deviation, likewise."""
-    q: Number | None = None
-    """The step to whose multiples values are rounded."""
-    a: Number | None = None
-    b: Number | None = None
-    """The two parameters of beta."""
-    parameters: "dict[str, Parameter] | None" = None
-    """Fields of a section, by name."""
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
-        kinds = {*self.model_fields_set} - {"probabilities", "distribution", *NUMBERS}
-        drawn = self._distribution_name
-        if len(kinds) + (drawn is not None) != 1 or (kinds and self._numbers):
-            raise ValueError("needs exactly one of value, values, a distribution (or min and max), and parameters")
-        if drawn is not None:
-            if drawn in _LISTS:
-                raise ValueError(f"distribution {drawn!r} goes with {_LISTS[drawn]}")
-            if drawn not in KEYS:
-                raise ValueError(f"distribution {drawn!r} is unknown; valid: {', '.join(_LISTS)}, {', '.join(KEYS)}")
-            if mistake := explain_mistake(drawn, self._numbers):
-                raise ValueError(mistake)
-        return self
-
-    @model_validator(mode="after")
-    def _probabilities_are_of_the_values(self) -> Self:
-        if self.probabilities is None:
-            return self
-        if len(self.probabilities) != len(self.values or ()):
-            raise ValueError(f"{len(self.probabilities)} probabilities of {len(self.values or ())} values")
-        if not math.isclose(sum(self.probabilities), 1, abs_tol=1e-6):
-            raise ValueError(f"the probabilities add up to {sum(self.probabilities):g} instead of 1")
-        return self
-
-    def flatten(self, name: str) -> dict[str, Values]:
-        """The possible values by dotted name."""
-        if self.parameters is not None:
-            inner = (parameter.flatten(f"{name}.{key}") for key, parameter in self.parameters.items())
-            return {key: values for section in inner for key, values in section.items()}
-        return {name: self._values()}
-
-    def _values(self) -> Values:
-        if self.values is not None and self.probabilities is not None:
-            return Distribution("categorical", {}, tuple(self.values), tuple(self.probabilities))
-        if drawn := self._distribution_name:
-            return Distribution(drawn, {**KEYS[drawn][1], **self._numbers})
-        return [self.value] if self.values is None else _without_repeats(self.values)
-
-    @property
-    def _numbers(self) -> dict[str, Number]:
-        """Those that are given."""
-        found = {name: getattr(self, name) for name in NUMBERS}
-        return {name: number for name, number in found.items() if number is not None}
-
-    @property
-    def _distribution_name(self) -> str | None:
-        """The distribution of numbers; None for constants, lists and sections."""
-        if self.distribution is not None:
-            listed = _LISTS.get(self.distribution)
-            return None if listed and listed in self.model_fields_set else self.distribution
-        if not {"min", "max"} & self._numbers.keys():
-            return None
-        return "int_uniform" if all(isinstance(one, int) for one in (self.min, self.max)) else "uniform"
 
 
 class Metric(Section):
@@ -157,7 +70,11 @@ class Controller(Section):
     type: Literal["cloud"] = "cloud"
     """For W&B."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    """Of the random draw, with method `random`."""
+    """Of the random draw, with method `random`, and of the suggestions, with `bayes`."""
+    rounds: PositiveInt | None = None
+    """With method `bayes`: how many there are; each is suggested from the results of those before."""
+    per_round: PositiveInt | None = None
+    """With method `bayes`: how many trials a round has, which run at the same time."""
     base: BaseRuns | None = None
     """None lets all runs start from the file that `command` names."""
 
@@ -172,7 +89,7 @@ class SweepFile(Section):
     """At W&B; ignored here."""
     entity: str | None = None
     """At W&B; ignored here."""
-    method: Literal["grid", "random"]
+    method: Literal["grid", "random", "bayes"]
     metric: Metric
     run_cap: PositiveInt | None = None
     """How many trials are drawn, with method `random`."""
@@ -189,11 +106,32 @@ class SweepFile(Section):
         if len(self.command) < 3 or self.command[-3] != "train" or self.command[-1] not in _MACROS:
             raise ValueError(f"command must end in train, the base run's file and the arguments, as in {_COMMAND}")
         drawn = {"run_cap": self.run_cap, "controller.seed": self.controller.seed}
+        rounds = {"controller.rounds": self.controller.rounds, "controller.per_round": self.controller.per_round}
+        if self.method != "bayes" and any(value is not None for value in rounds.values()):
+            raise ValueError("controller.rounds and controller.per_round go with method bayes")
         if self.method == "random" and None in drawn.values():
             missing = " and ".join(key for key, value in drawn.items() if value is None)
             raise ValueError(f"method random needs {missing}: how many trials, and the seed that they are drawn with")
         if self.method == "grid" and any(value is not None for value in drawn.values()):
             raise ValueError("run_cap and controller.seed go with method random; a grid is run in full")
+        return self
+
+    @model_validator(mode="after")
+    def _rounds_are_complete(self) -> Self:
+        if self.method != "bayes":
+            return self
+        needed = {name: getattr(self.controller, name) for name in ("rounds", "per_round", "seed")}
+        if missing := [f"controller.{name}" for name, value in needed.items() if value is None]:
+            raise ValueError(f"method bayes needs {' and '.join(missing)}")
+        if self.run_cap not in (None, (self.controller.rounds or 0) * (self.controller.per_round or 0)):
+            raise ValueError("run_cap is rounds times per_round with method bayes, and may be left out")
+        if self.controller.base:
+            raise ValueError("method bayes starts from the file in command, not from runs of another grid")
+        if self.early_terminate:
+            raise ValueError(
+                "early_terminate does not go with method bayes: the score of a pruned trial does not compare with "
+                "those of trials trained to their end, and suggestions that mix them would follow the number of epochs"
+            )
         return self
 
     @model_validator(mode="after")
@@ -224,7 +162,7 @@ class SweepFile(Section):
     def space(self) -> dict[str, Values]:
         """The values that each parameter may take, by dotted name, in the order of the names."""
         flat = sorted(self._flat().items())
-        if self.method == "random":
+        if self.method != "grid":
             return dict(flat)
         return {name: (values.listed() or []) if isinstance(values, Distribution) else values for name, values in flat}
 
@@ -273,7 +211,3 @@ def _differences(ours: Any, theirs: Any, name: str = "") -> list[tuple[str, Any,
     else:
         return [] if (type(ours), ours) == (type(theirs), theirs) else [(name, ours, theirs)]
     return [found for key, mine, other in pairs for found in _differences(mine, other, key)]
-
-
-def _without_repeats(values: list[Scalar]) -> list[Scalar]:
-    return list({json.dumps(value): value for value in values}.values())

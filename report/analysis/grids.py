@@ -68,7 +68,7 @@ def analyse_grid(grid: Grid, results: Results) -> GridFindings:
 
 def kind_of(grid: Grid) -> Kind:
     """The kind by the plan's method, else by the parameters that differ between the runs; names have no say."""
-    if grid.plan and (grid.plan.method == "random" or grid.rungs):
+    if grid.plan and (grid.plan.method in ("random", "bayes") or grid.rungs):
         return Kind.SEARCH
     planned_values = grid.plan.parameters if grid.plan else {}
     names = {*(name for name, values in planned_values.items() if len(values) > 1), *varying(grid.completed)}

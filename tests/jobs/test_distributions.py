@@ -10,7 +10,8 @@ import pytest
 
 from jobs.grids.distributions import KEYS, Distribution
 from jobs.grids.grid import load_grid
-from jobs.grids.sweep_file import Parameter, read_sweep
+from jobs.grids.parameter import Parameter
+from jobs.grids.sweep_file import read_sweep
 from sentiment.errors import ConfigError
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import draw, write_grid

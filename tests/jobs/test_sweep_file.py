@@ -159,11 +159,11 @@ def test_value_that_wandb_reads_otherwise_is_refused(base: Path, written: str, m
 
 def test_all_slips_of_a_file_are_told_at_once(base: Path) -> None:
     metric = {"name": "validation/acuracy", "goal": "max"}
-    path = write_grid(base, {"seed": 1}, metric=metric, method="bayes", sed=3, description="", run_cap=0)
+    path = write_grid(base, {"seed": 1}, metric=metric, method="tpe", sed=3, description="", run_cap=0)
     lines = _refusal(path).splitlines()
     assert len(lines) == 5
     assert f"sed: unknown key ({path}); valid: name, description" in lines[-1]
-    for start in ("description = ''", "method = 'bayes'", "metric.goal = 'max'", "run_cap = 0"):
+    for start in ("description = ''", "method = 'tpe'", "metric.goal = 'max'", "run_cap = 0"):
         assert any(line.startswith(start) for line in lines)
 
 

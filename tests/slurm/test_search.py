@@ -9,12 +9,12 @@ from tests.slurm.scenario import scenario
 from tests.slurm.stage import DIVERGES, Stage, StagedRun
 
 # Four trials: rung 0 to epoch 2, two of them to epoch 6, one of these to epoch 18 and its end.
-_HALVING = {"type": "hyperband", "min_iter": 2, "eta": 3}
+_HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 3}}
 _TRIALS: dict[str, Any] = {"training__learning_rate": [0.0005, 0.002, 0.004, 0.008], "training__epochs": [12]}
 
 
 def _begin(stage: Stage, **changes: Any) -> None:
-    stage.early_terminate = _HALVING
+    stage.more = _HALVING
     stage.write_grid(**_TRIALS | changes)
     stage.submit()
 
@@ -175,3 +175,19 @@ def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitte
     assert "0 of 4 runs submitted" in output
     assert "of rung 1" in output
     _assert_undisturbed(stage)
+
+
+@scenario
+def test_rounds_of_a_search_follow_each_other_without_anybody(stage: Stage) -> None:
+    """The job that ends a round suggests and submits the next one."""
+    stage.reports = True
+    stage.write_cluster()
+    stage.more = {"method": "bayes", "controller": {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}}
+    stage.write_grid(training__learning_rate=[0.002, 0.003, 0.004, 0.005, 0.006], training__epochs=[2])
+    stage.submit()
+    first = [run.run_id for run in stage.runs]
+    stage.wait(lambda: len(stage.runs) == 4, "the second round")
+    stage.wait_completed(stage.runs)
+    assert [run.run_id for run in stage.runs][:2] == first
+    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=None), "the end")
+    assert "nothing to submit" in stage.submit()
