@@ -151,6 +151,7 @@ def rerun(
     lost: Annotated[bool, typer.Option("--lost", help="Runs that vanished, or whose node died.")] = False,
     oom: Annotated[bool, typer.Option("--oom", help="Runs that had too little memory.")] = False,
     cancelled: Annotated[bool, typer.Option("--cancelled", help="Runs that were cancelled.")] = False,
+    pruned: Annotated[bool, typer.Option("--pruned", help="Runs that a search has pruned, to their end.")] = False,
     held: Annotated[bool, typer.Option("--held", help="Runs that Slurm holds, as after a failed launch.")] = False,
     unknown: Annotated[
         bool, typer.Option("--unknown", help="Runs of another user or cluster, if they neither wait nor run there.")
@@ -163,7 +164,7 @@ def rerun(
     cluster: ClusterFile = _CLUSTER,
     results: ResultsRoot = _RESULTS,
 ) -> None:
-    """Submit again what ended without a result, from its checkpoints; without options all but cancelled runs.
+    """Submit again what ended without a result, from its checkpoints; without options all but cancelled or pruned ones.
 
     They compute with the code that they were submitted with; --new-code takes that of now, as after mending a bug. What
     another user or another cluster was given is left to it, unless --unknown says otherwise. Runs that Slurm holds are
@@ -174,7 +175,7 @@ def rerun(
     from sentiment.run_dir import Results
 
     chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled, "held": held}
-    chosen["unknown"] = unknown
+    chosen |= {"pruned": pruned, "unknown": unknown}
     causes = [cause for cause, wanted in chosen.items() if wanted]
     found = find_targets(targets or [], Results(results))
     if not found:

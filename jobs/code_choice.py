@@ -23,6 +23,10 @@ class WantedRun:
     config: RunConfig
     code: str | None
     """The id of the copy of the code that computes it; None executes whatever the present folder holds."""
+    rung: int | None = None
+    """Of a search, in which it trains; None if that is over for it, or its grid is no search."""
+    epochs: int | None = None
+    """After how many it pauses, where its rung ends; None trains it to its end."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,9 @@ def _codes_in_use(results: Results) -> set[str]:
     found = set()
     for folder in read_submissions(results):
         submission = folder.submission
-        run_dirs = (results.run_dir(run_id, submission.grid) for task in submission.tasks for run_id in task)
-        if submission.code and not all(run_dir.completed for run_dir in run_dirs):
+        run_dirs = (results.run_dir(run_id, submission.grid) for task in folder.tasks for run_id in task)
+        is_open = folder.waits_for_ranking or not all(run_dir.completed for run_dir in run_dirs)
+        if submission.code and is_open:
             found.add(submission.code)
     for file in results.runs.glob("*/*/run.json"):
         run_dir = results.run_dir(file.parent.name, file.parent.parent.name)

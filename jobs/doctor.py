@@ -13,9 +13,9 @@ from jobs.grids.grid import expand_grid
 from jobs.grids.requirements import missing_for
 from jobs.local.launcher import gpus_here
 from jobs.slurm import commands as slurm
-from jobs.slurm.origin import Origin
 from jobs.slurm.resources import CONTAINER_PROGRAMS, ClusterFile, Resources, read_cluster
 from jobs.slurm.site.limits import explain_limits, read_limits
+from jobs.slurm.site.origin import Origin
 from jobs.slurm.site.partitions import Partition, check_resources, explain_partitions, read_partitions
 from jobs.slurm.site.settings import Finding, explain_settings
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jobs.code_choice import CodeChoice, WantedRun
+from jobs.later_rungs import LaterRungs
 from jobs.local.launcher import local_launcher
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
@@ -19,14 +20,21 @@ class Launcher(Protocol):
     """Executes the runs of one grid.
 
     The caller of `read_jobs`, which comes first, and of `submit` and `release` must hold the grid's lock; `wait` is
-    called after it was given back. Every launcher sees to it that the report is built when the grid has ended.
+    called after it was given back. `plan` is replaced when the grid has grown. Every launcher sees to it that the
+    report is built when the grid has ended.
     """
+
+    plan: GridPlan
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs in Slurm, as far as there is one."""
 
-    def submit(self, runs: Sequence[WantedRun]) -> None:
-        """Accept runs, and say how many; the list may be empty."""
+    def submit(self, runs: Sequence[WantedRun], later: LaterRungs | None = None) -> None:
+        """Accept runs, and say how many; the list may be empty.
+
+        Args:
+            later: of a search, what is to follow when its current rung has ended.
+        """
 
     def release(self, rows: Sequence[RunStatus]) -> None:
         """Let runs go on that are held, or say how that is done."""

@@ -101,7 +101,7 @@ class RunOutput:
         """Where its attempts may have printed, the newest submission first."""
         yield LocalQueue.of(self.results, self.plan.name).log_file(self.name)
         for folder in reversed(read_submissions(self.results, self.plan.name)):
-            for number, run_ids in enumerate(folder.submission.tasks):
+            for number, run_ids in enumerate(folder.tasks):
                 if self.name in run_ids:
                     yield folder.run_log(self.name)
                     if log := folder.log_file(number):

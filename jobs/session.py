@@ -3,17 +3,19 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.code_choice import CodeChoice, delete_unneeded_code
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import reuse_completed
+from jobs.grids.rounds import grow
+from jobs.later_rungs import later_rungs, with_pauses
 from jobs.launcher import Launcher, LaunchOptions, open_launcher
 from jobs.local.queue import LocalQueue
 from jobs.slurm.grid_jobs import GridJobs, Place
 from jobs.slurm.launcher import SlurmLauncher
-from jobs.slurm.origin import user_name
+from jobs.slurm.site.origin import user_name
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import RERUN_HELD, missing_runs, run_configs, select
@@ -23,6 +25,7 @@ from sentiment.errors import LockedError, NoSlurmError, RunDirError
 from sentiment.lock import ProcessLock
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir
+from sentiment.rungs import read_rungs
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,19 @@ class GridSession:
         rows = self.rows
         for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
             say(line)
-        self._submit(missing_runs(grid.configs, rows), {}, say)
+        missing, rungs = missing_runs(grid.configs, rows), read_rungs(self.results, self.plan)
+        if rungs is None:
+            self._submit(missing, {}, say)
+            return
+        late = [row.run_id for row, _ in missing if rungs.is_decided(row.run_id)]
+        if late:
+            say(
+                f"{len(late)} of {len(rows)} runs had not got to the end of their rung when it was ranked, and what "
+                f"was decided stays; `python -m jobs rerun {self.plan.name}` trains them so far all the same"
+            )
+        configs = dict(zip((run.run_id for run in grid.plan.runs), grid.configs, strict=True))
+        trials = [(row, configs[row.run_id]) for row in rows if row.run_id in configs]
+        self._submit([one for one in missing if one[0].run_id not in late], {}, say, trials)
 
     def rerun(self, causes: Sequence[str], run_ids: set[str], say: Say) -> None:
         """Submit again what ended without a result, and release what is held.
@@ -69,8 +84,14 @@ class GridSession:
             if not causes or RERUN_HELD in causes:
                 self.launcher.release(chosen)
         finally:  # one that an administrator holds is no reason to leave out the others
-            configs = run_configs(self.results, self.plan, [row.run_id for row in ended], self.jobs.places)
-            self._submit([(row, configs[row.run_id]) for row in ended], self.jobs.places, say)
+            rungs = read_rungs(self.results, self.plan)
+            # The rungs that follow wait for what is submitted now, unless that is decided without it.
+            rechained = rungs and any(not rungs.is_decided(row.run_id) for row in ended)
+            planned = {run.run_id for run in self.plan.runs}
+            trials = [row for row in rows if row.run_id in planned] if rechained else []
+            configs = run_configs(self.results, self.plan, {row.run_id for row in (*ended, *trials)}, self.jobs.places)
+            pairs = [(row, configs[row.run_id]) for row in trials]
+            self._submit([(row, configs[row.run_id]) for row in ended], self.jobs.places, say, pairs)
 
     def submit_next_part(self, first: Sequence[tuple[RunStatus, RunConfig]], again: set[str], say: Say) -> None:
         """Submit runs for the first time, and some again.
@@ -79,24 +100,41 @@ class GridSession:
             first: those that there was no room for before.
             again: ids of the others.
         """
-        configs = run_configs(self.results, self.plan, again, self.jobs.places)
-        others = [(row, configs[row.run_id]) for row in self.rows if row.run_id in again]
-        self._submit([*first, *others], self.jobs.places, say)
+        rungs, rows = read_rungs(self.results, self.plan), self.rows
+        planned = {run.run_id for run in self.plan.runs} if rungs else set()
+        trials = [row for row in rows if row.run_id in planned]
+        configs = run_configs(self.results, self.plan, {*again, *planned}, self.jobs.places)
+        others = [(row, configs[row.run_id]) for row in rows if row.run_id in again]
+        self._submit([*first, *others], self.jobs.places, say, [(row, configs[row.run_id]) for row in trials])
 
-    def _submit(self, runs: Sequence[tuple[RunStatus, RunConfig]], places: Mapping[str, Place], say: Say) -> None:
+    def _submit(
+        self,
+        runs: Sequence[tuple[RunStatus, RunConfig]],
+        places: Mapping[str, Place],
+        say: Say,
+        trials: Sequence[tuple[RunStatus, RunConfig]] = (),
+    ) -> None:
         """Submit runs if their tasks will be able to write.
+
+        Args:
+            trials: of a search, all of its runs, if the rungs after the current one are to follow.
 
         Raises:
             RunDirError: the directory of one belongs to somebody who does not let others write.
         """
-        run_dirs = [self.results.run_dir(row.run_id, self.plan.name) for row, _ in runs]
+        run_dirs = [self.results.run_dir(row.run_id, self.plan.name) for row, _ in (*runs, *trials)]
         if closed := [path for path in map(_closed_to_us, run_dirs) if path]:
             owner = user_name(closed[0].stat().st_uid)
             raise RunDirError(
                 f"{closed[0]}: belongs to {owner}, who lets nobody else write there, as in {len(closed)} of "
-                f"{len(runs)} runs; a group that shares results needs `umask 002`"
+                f"{len(run_dirs)} runs; a group that shares results needs `umask 002`"
             )
-        self.launcher.submit(self.code.choose(runs, self.plan.name, places, say))
+        wanted, rungs = self.code.choose(runs, self.plan.name, places, say), read_rungs(self.results, self.plan)
+        if rungs is None:
+            self.launcher.submit(wanted)
+            return
+        candidates = self.code.choose(trials, self.plan.name, places, lambda _line: None)
+        self.launcher.submit(with_pauses(wanted, rungs), later_rungs(rungs, candidates) if trials else None)
 
 
 def _closed_to_us(run_dir: RunDir) -> Path | None:
@@ -122,12 +160,19 @@ def open_session(
 
 
 def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) -> int:
-    """Submit a grid's missing runs; the command's exit code."""
+    """Submit a grid's missing runs, on this machine one round of a search after another; the command's exit code."""
     with open_launcher(results, grid.plan, options) as launcher:
-        with open_session(results, grid.plan, launcher, options.code_choice(results)) as session:
-            session.submit(grid, options.say)
-            delete_unneeded_code(results, options.say)
-        return launcher.wait()
+        while True:
+            with open_session(results, grid.plan, launcher, options.code_choice(results)) as session:
+                session.submit(grid, options.say)
+                delete_unneeded_code(results, options.say)
+            code, grown = launcher.wait(), grow(grid.plan, results)
+            if not options.local or code not in (0, 1) or grown is None:
+                return code
+            plan, configs = grown
+            options.say(f"the next round: {len(configs)} trials, suggested by {len(grid.plan.runs)}")
+            grid = replace(grid, plan=plan, configs=[*grid.configs, *configs])
+            launcher.plan = plan
 
 
 def rerun_grid(

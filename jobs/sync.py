@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from jobs.status.selection import is_meant, refuse_unknown
 from sentiment.errors import RunDirError, UsageError
 from sentiment.run_dir import Results, RunDir
+from sentiment.run_state import read_pruned
 from sentiment.tracking.sent_rows import SentRows, rows_to_copy
 
 
@@ -87,7 +88,8 @@ def _upload(run_dir: RunDir, replace: bool, limit_seconds: float) -> Upload:
     rows, copy = rows_to_copy(run_dir), run_dir.read_wandb()
     if not rows:
         return Upload(run_dir, "has no rows yet")
-    if copy and copy.confirmed_rows >= len(rows) and SentRows(run_dir, copy).first_difference(rows) is None:
+    is_there = copy and copy.confirmed_rows >= len(rows) and copy.pruned == (read_pruned(run_dir) is not None)
+    if copy and is_there and SentRows(run_dir, copy).first_difference(rows) is None:
         return Upload(run_dir, f"nothing new, {copy.confirmed_rows} rows at W&B")
     return Upload(run_dir, *_run(["replace" if replace else "upload", str(run_dir.path)], limit_seconds))
 

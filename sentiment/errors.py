@@ -67,6 +67,18 @@ class DivergedError(SentimentError):
     """Training ran away: the loss is infinite or not a number."""
 
 
+class UnfinishedRungError(SentimentError):
+    """Trials of a rung cannot be ranked: a process still trains one of them, or none has got to the rung's end.
+
+    Attributes:
+        may_end: whether it is the former, so that they can be ranked later.
+    """
+
+    def __init__(self, message: str, may_end: bool = False) -> None:
+        super().__init__(message)
+        self.may_end = may_end
+
+
 class SlurmError(SentimentError):
     """Slurm does not answer, or refuses what it was asked."""
 

@@ -47,6 +47,27 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Pa
     sync_folder(path.parent)
 
 
+def write_once(path: Path, write: Callable[[BinaryIO], object]) -> bool:
+    """Write a file that does not exist, atomically; of several processes on any host exactly one does.
+
+    Returns:
+        Whether it was this one; if not, the file is left as another one wrote it.
+
+    Raises:
+        OSError: the disk refuses it.
+    """
+    made = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    write_atomically(made, write)
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        return False
+    finally:
+        made.unlink()
+    sync_folder(path.parent)
+    return True
+
+
 def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Like `write_atomically`, for a path that a user gives: links are followed, and devices and FIFOs written to.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from sentiment.config_file import yaml_text
+from sentiment.search_plan import Halving, Rounds
 
 SCHEMA_VERSION = 1
 
@@ -15,7 +16,8 @@ THRESHOLD = 0.5
 
 Part = Literal["train", "validation", "test", "second_test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
-Reason = Literal["completed", "signal", "deadline", "failed"]
+Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
+"""Why an attempt ended; `paused`: at the end of a rung of a search."""
 Recommendation = Literal["network", "baseline", "both"]
 """What of a run predicts: its network, its linear baseline, or the mean of both probabilities."""
 
@@ -178,6 +180,8 @@ class WandbRun(Record):
     """None is the default of the account."""
     confirmed_rows: int = 0
     """Number of rows that the server is known to have."""
+    pruned: bool = False
+    """Whether it was told that a search has pruned the run."""
 
 
 class Overfit(Record):
@@ -266,7 +270,7 @@ class GridPlan(Record):
     name: str
     description: str
     """The question, in a sentence."""
-    method: Literal["grid", "random"]
+    method: Literal["grid", "random", "bayes"]
     metric: str
     """The metric that the best run is chosen by, as W&B names it, such as `validation/f1`."""
     goal: Literal["maximize", "minimize"]
@@ -275,6 +279,10 @@ class GridPlan(Record):
     parameters: dict[str, list[Any]]
     """The possible values of each parameter, by dotted name; constants have one."""
     runs: list[PlannedRun]
+    halving: Halving | None = None
+    """None trains all runs to their end."""
+    rounds: Rounds | None = None
+    """Only with method `bayes`."""
 
     @model_validator(mode="after")
     def _has_each_run_once(self) -> Self:

@@ -105,6 +105,10 @@ class Results:
         """The plan of a grid, beside the directories of its runs."""
         return self.runs / grid / "grid.json"
 
+    def ranking_file(self, grid: str, rung: int) -> Path:
+        """The ranking of a search's trials at the end of a rung."""
+        return self.runs / grid / f"rung-{rung}.json"
+
     def read_grid(self, grid: str) -> GridPlan | None:
         """The plan of a grid; None if there is none.
 

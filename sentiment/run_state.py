@@ -18,6 +18,7 @@ from sentiment.lock import seems_held
 from sentiment.record_files import check_log_row
 from sentiment.records import Attempt, Failure, GridPlan
 from sentiment.run_dir import RunDir
+from sentiment.rungs import Standing, read_standing
 from sentiment.whole_run import read_whole
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
@@ -30,6 +31,11 @@ PENDING = "PENDING"
 """In a queue, and begins by itself."""
 UNKNOWN = "UNKNOWN"
 """It was given to a queue that cannot be asked from here."""
+
+PAUSED = "PAUSED"
+"""At the end of a rung of a search, whose ranking decides whether it goes on."""
+PRUNED = "PRUNED"
+"""The ranking of its rung has decided that it does not go on; it is whole, and can be continued by its name."""
 
 BY_COMMAND = "by `jobs cancel`"
 """The reason of a run that a user cancelled."""
@@ -66,6 +72,12 @@ class RunProgress:
     damage: str | None = None
     """What could not be read, in a line; None if all could."""
 
+    def has_paused(self, epochs: int | None) -> bool:
+        """Whether it has saved and ended after at least so many epochs, as a search told it to."""
+        attempt = self.last_attempt
+        paused = attempt is not None and attempt.reason == "paused"
+        return paused and epochs is not None and self.epoch is not None and self.epoch >= epochs
+
 
 class QueuedTask(Protocol):
     """The task of a queue that a run was last given to."""
@@ -81,12 +93,14 @@ class QueuedTask(Protocol):
         """What became of a task that has ended, if the run's directory does not say so itself."""
 
 
-def judge(progress: RunProgress, task: QueuedTask | None = None) -> RunState:
+def judge(progress: RunProgress, task: QueuedTask | None = None, standing: Standing | None = None) -> RunState:
     """The state of a run.
 
     Args:
         task: None for a run that was given to no queue, or if no queue is to be asked.
+        standing: in its grid's search; None if it is in none.
     """
+    paused = standing is not None and progress.has_paused(standing.epochs)
     if progress.completed:
         return RunState(COMPLETED)
     if task and (active := task.active_state(progress)):
@@ -95,10 +109,14 @@ def judge(progress: RunProgress, task: QueuedTask | None = None) -> RunState:
         return RunState(RUNNING)
     if progress.damage:
         return RunState(FAILED, progress.damage)
+    if standing and paused and standing.decided:
+        return RunState(PRUNED, standing.describe())
     if task and task.cancelled:
         return RunState(CANCELLED, BY_COMMAND)
     if progress.failure:
         return RunState(FAILED, f"{progress.failure.error}: {progress.failure.reason}")
+    if standing and paused:
+        return RunState(PAUSED, standing.describe())
     if task:
         return task.ended_state(progress)
     if progress.last_attempt:
@@ -131,6 +149,16 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     return replace(progress, seen=seen, locked=locked)
 
 
+def read_pruned(run_dir: RunDir) -> Standing | None:
+    """Where a run stood when its grid's search pruned it; None for any other run.
+
+    Raises:
+        RunDirError: the grid's plan or a ranking cannot be read.
+    """
+    standing = None if run_dir.completed else read_standing(run_dir)
+    return standing if standing and judge(read_progress(run_dir), None, standing).state == PRUNED else None
+
+
 def _with_metrics(progress: RunProgress, path: Path, plan: GridPlan | None) -> RunProgress:
     try:
         epochs, last_row = _last_rows(path)
@@ -150,6 +178,8 @@ def _after(attempt: Attempt) -> RunState:
         return RunState(LOST, f"its process on {attempt.host} died without a word")
     if attempt.reason == "failed":
         return RunState(FAILED, attempt.detail or "without a message")
+    if attempt.reason == "paused":
+        return RunState(PLANNED, f"goes on in the next rung; {attempt.detail}")
     if attempt.reason == "completed":
         return RunState(FAILED, "was completed, but its result.json is missing")
     return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"saved and stopped: {attempt.detail}")

@@ -26,7 +26,7 @@ WORDS = {
     "Submission": "jobs/slurm/submissions.py",
 }
 # Words that only a part of the system needs: nothing else is called so anywhere.
-LOCAL_WORDS = {"rung": (), "slot": (), "pruned": (), "submission": ("jobs/",), "desk": (), "herald": (), "floor": ()}
+LOCAL_WORDS = {"slot": ("jobs/",), "submission": ("jobs/",), "desk": (), "herald": (), "floor": ()}
 # Where results of earlier versions are read, and words of other packages.
 EXCEPTIONS = {("sentiment/records.py", "floor"), ("report/read/predictions.py", "floor")}
 

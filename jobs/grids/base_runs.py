@@ -11,6 +11,7 @@ from sentiment.config_file import read_yaml
 from sentiment.errors import DivergedError, UsageError
 from sentiment.records import Failure, GridPlan, PlannedRun, Result
 from sentiment.run_dir import Results, RunDir
+from sentiment.rungs import read_rungs
 
 # Errors that follow from the configuration alone, so that every attempt meets them. All others may go away without
 # changing the run: with more memory or time, on another node, after a file was put back.
@@ -89,7 +90,7 @@ def _base(run_dir: RunDir, run: PlannedRun, file_values: dict[str, Any]) -> Base
 
 
 def _ended(name: str, plan: GridPlan, results: Results) -> tuple[list[Finished], list[Failed]]:
-    """Runs with a result, and those that will never have one.
+    """Runs with a result, and those that will never have one; those that a search has left behind are neither.
 
     Raises:
         UsageError: other runs may still get a result.
@@ -97,13 +98,14 @@ def _ended(name: str, plan: GridPlan, results: Results) -> tuple[list[Finished],
     finished: list[Finished] = []
     failed: list[Failed] = []
     unfinished = []
+    rungs = read_rungs(results, plan)
     for run in plan.runs:
         run_dir = results.run_dir(run.run_id, plan.name)
         if result := run_dir.read_result():
             finished.append((run, result))
         elif (failure := run_dir.read_failure()) and failure.error in _IN_THE_CONFIGURATION:
             failed.append((run, failure))
-        else:
+        elif rungs is None or not rungs.is_decided(run.run_id):
             unfinished.append(run.run_id)
     if unfinished:
         few = ", ".join(unfinished[:3]) + (", …" if len(unfinished) > 3 else "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.grids.base_runs import Base
+from jobs.grids.distributions import Distribution, uniform_number
 from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.config_file import dotted, resolve
 from sentiment.errors import ConfigError
@@ -18,8 +19,15 @@ _SHARE = 0.98
 _MOST_COMBINATIONS = 1_000_000
 _MOST_RUNS = 50_000
 
+# With distributions a draw may repeat an earlier one; after so many for each trial that is wanted there are no others.
+_TRIES = 50
+
 # Sorts before all names of fields.
 _BASE = ""
+
+
+Choices = Sequence[Any] | Distribution
+"""The values that a parameter may take."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,16 @@ class Draw:
 
     seed: int
     trials: int
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """Values that are drawn alike, beside distributions."""
+
+    values: Sequence[Any]
+
+    def draw(self, seed: int, parameter: str, index: int) -> Any:
+        return self.values[int(uniform_number(seed, parameter, index) * len(self.values))]
 
 
 @dataclass(frozen=True)
@@ -47,17 +65,16 @@ class Expansion:
     mistakes: list[str]
 
 
-def expand(bases: Sequence[Base], space: Mapping[str, Sequence[Any]], draw: Draw | None = None) -> Expansion:
+def expand(bases: Sequence[Base], space: Mapping[str, Choices], draw: Draw | None = None) -> Expansion:
     """Lay each combination of values over each base, or as many combinations as are drawn.
 
     Parameters that do nothing in a run (attention's without attention) are left out, and runs that are then equal are
     one run, so that a grid may compare a feature with its absence.
 
     Args:
-        space: values by dotted name.
+        space: values by dotted name; distributions only with `draw`.
     """
-    whole: dict[str, Sequence[Any]] = {_BASE: range(len(bases)), **space}
-    combinations = _drawn(whole, draw) if draw else _every(whole)
+    combinations = _combinations({_BASE: range(len(bases)), **space}, draw)
     runs: dict[str, ExpandedRun] = {}
     refused: dict[str, list[dict[str, Any]]] = {}
     asked = failed = 0
@@ -79,6 +96,24 @@ def expand(bases: Sequence[Base], space: Mapping[str, Sequence[Any]], draw: Draw
         runs.setdefault(config.run_id, ExpandedRun(parameters, config))
     mistakes = [_describe(line, combinations, asked) for line, combinations in refused.items()]
     return Expansion(list(runs.values()), mistakes)
+
+
+def _combinations(space: Mapping[str, Choices], draw: Draw | None) -> Iterator[dict[str, Any]]:
+    lists = {name: values for name, values in space.items() if not isinstance(values, Distribution)}
+    if draw and len(lists) < len(space):
+        return _sampled(space, draw)
+    return _drawn(lists, draw) if draw else _every(lists)
+
+
+def _sampled(space: Mapping[str, Choices], draw: Draw) -> Iterator[dict[str, Any]]:
+    """A combination for each index, in which each parameter has a draw of its own; some may be equal."""
+    if draw.trials > _MOST_RUNS:
+        raise ConfigError(f"run_cap = {draw.trials:,}: {_MOST_RUNS:,} runs are the most")
+    every = {name: space[name] for name in sorted(space)}
+    drawn = {name: one if isinstance(one, Distribution) else _Alike(one) for name, one in every.items()}
+    for index in range(_TRIES * draw.trials):
+        yield {name: values.draw(draw.seed, name, index) for name, values in drawn.items()}
+    raise ConfigError(f"run_cap = {draw.trials}: of {_TRIES * draw.trials:,} draws fewer are different runs")
 
 
 def _every(space: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:

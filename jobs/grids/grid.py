@@ -1,19 +1,22 @@
 """A grid file becomes runs: expanded, checked as a whole, and unchanged once they are planned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jobs.grids.base_runs import Bases, find_bases
-from jobs.grids.expand import Draw, ExpandedRun, Expansion, expand
+from jobs.grids.distributions import Distribution
+from jobs.grids.expand import Choices, Draw, ExpandedRun, Expansion, expand
 from jobs.grids.requirements import missing_for
+from jobs.grids.rounds import grow, write_space
 from jobs.grids.sweep_file import SweepFile, read_sweep
 from sentiment.config import RunConfig
-from sentiment.config_file import as_written, parse_override, read_yaml
+from sentiment.config_file import as_written, parse_override, read_yaml, resolve
 from sentiment.errors import ConfigError
 from sentiment.records import GridPlan, PlannedRun
 from sentiment.run_dir import Results
+from sentiment.search_plan import Halving, Rounds
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,18 @@ def expand_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> 
 
 def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[ExpandedGrid, list[str]]:
     sweep = read_sweep(path)
-    space = sweep.space() | {name: [value] for name, value in map(parse_override, overrides)}
+    space: dict[str, Choices] = {**sweep.space(), **{name: [value] for name, value in map(parse_override, overrides)}}
     bases = find_bases(sweep, results)
-    draw = Draw(sweep.controller.seed or 0, sweep.run_cap) if sweep.run_cap else None
-    expansion = expand(bases.chosen, space, draw)
+    trials = sweep.controller.per_round or sweep.run_cap
+    expansion = expand(bases.chosen, space, Draw(sweep.controller.seed or 0, trials) if trials else None)
     grid = _grid(sweep, bases, space, expansion)
     planned = None if expansion.mistakes else results.read_grid(sweep.name)
+    if planned and planned.rounds and grid.plan.rounds:
+        return _next_rounds(planned, grid, path, results), []
     return (_continue(planned, grid, path, results) if planned else grid), expansion.mistakes
 
 
-def _grid(sweep: SweepFile, bases: Bases, space: dict[str, list[Any]], expansion: Expansion) -> ExpandedGrid:
+def _grid(sweep: SweepFile, bases: Bases, space: Mapping[str, Choices], expansion: Expansion) -> ExpandedGrid:
     plan = GridPlan(
         name=sweep.name,
         description=sweep.description,
@@ -75,14 +80,59 @@ def _grid(sweep: SweepFile, bases: Bases, space: dict[str, list[Any]], expansion
         metric=sweep.metric.name,
         goal=sweep.metric.goal,
         base=str(sweep.base_file),
-        parameters=_values_in(expansion.runs) | space,
+        parameters=_values_in(expansion.runs) | {name: _listed(values) for name, values in space.items()},
         runs=[_planned(index, run) for index, run in enumerate(expansion.runs)],
+        halving=_halving(sweep, expansion),
+        rounds=_rounds(sweep, space),
     )
     return ExpandedGrid(plan, [run.config for run in expansion.runs], bases.left_out)
 
 
+def _halving(sweep: SweepFile, expansion: Expansion) -> Halving | None:
+    epochs = [run.config.training.epochs for run in expansion.runs]
+    return sweep.early_terminate.halving(max(epochs)) if sweep.early_terminate and epochs else None
+
+
+def _rounds(sweep: SweepFile, space: Mapping[str, Choices]) -> Rounds | None:
+    controller = sweep.controller
+    if not controller.rounds or not controller.per_round:
+        return None
+    seed = controller.seed or 0
+    return Rounds(rounds=controller.rounds, per_round=controller.per_round, seed=seed, space=write_space(space))
+
+
+def _next_rounds(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
+    """The rounds that are planned, and the next one if these have ended; there may be more rounds than before.
+
+    Raises:
+        ConfigError: what trials are suggested from has changed.
+    """
+    was, now = planned.rounds, grid.plan.rounds
+    first = [run.run_id for run in grid.plan.runs]
+    if (
+        was is None
+        or now is None
+        or was.model_copy(update={"rounds": now.rounds}) != now
+        or first != [run.run_id for run in planned.runs[: len(first)]]
+    ):
+        raise ConfigError(
+            f"{path}: parameters, seed, per_round or {grid.plan.base} changed since the first round was planned in "
+            f"{results.grid_file(planned.name)}. Undo the change, or give the new search a file and name of its own"
+        )
+    plan = grid.plan.model_copy(update={"runs": planned.runs})
+    values = read_yaml(Path(plan.base))
+    configs = [resolve(values, run.parameters, plan.base) for run in plan.runs]
+    plan, new = grow(plan, results) or (plan, [])
+    return ExpandedGrid(plan, [*configs, *new], grid.left_out)
+
+
 def _planned(index: int, run: ExpandedRun) -> PlannedRun:
     return PlannedRun(index=index, run_id=run.config.run_id, parameters=run.parameters)
+
+
+def _listed(values: Choices) -> list[Any]:
+    """The values as a plan names them; a distribution is one text."""
+    return [str(values)] if isinstance(values, Distribution) else list(values)
 
 
 def _values_in(runs: Sequence[ExpandedRun]) -> dict[str, list[Any]]:
@@ -106,6 +156,8 @@ def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Result
     questions = {run_id: config.canonical().run_id for run_id, config in configs.items() if config}
     if lost := [run for run in planned.runs if questions.get(run.run_id) not in expanded]:
         raise ConfigError(_explain_change(planned, lost, grid.plan, path, results))
+    if results.ranking_file(planned.name, 0).exists():
+        _refuse_other_search(planned, grid.plan, path, results)
     now = {run.run_id: run for run in grid.plan.runs}
     # Parameters are those of now, since the base file may be another one than that of an earlier plan.
     kept = [now.get(run.run_id, run) for run in planned.runs]
@@ -116,6 +168,24 @@ def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Result
         plan=grid.plan.model_copy(update={"runs": runs}),
         configs=[configs.get(run.run_id) or expanded[run.run_id] for run in runs],
     )
+
+
+def _refuse_other_search(planned: GridPlan, now: GridPlan, path: Path, results: Results) -> None:
+    """A ranking rests on the trials and the rungs that there were.
+
+    Raises:
+        ConfigError: there are others now.
+    """
+    changes = []
+    if planned.halving != now.halving:
+        changes.append("early_terminate")
+    if len(now.runs) > len(planned.runs):
+        changes.append(f"the number of its trials ({len(planned.runs)}, now {len(now.runs)})")
+    if changes:
+        raise ConfigError(
+            f"{path}: {' and '.join(changes)} changed, but {results.ranking_file(planned.name, 0)} is written, and "
+            "what was decided stays decided. Undo the change, or give the new search a file and name of its own"
+        )
 
 
 def _as_planned(run: PlannedRun, plan: GridPlan) -> RunConfig | None:

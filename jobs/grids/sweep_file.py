@@ -1,6 +1,5 @@
 """Grid files: W&B sweep files, which `wandb sweep` accepts as they are. All mistakes are reported at once."""
 
-import json
 import re
 import warnings
 from collections.abc import Mapping
@@ -10,6 +9,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
+from jobs.grids.distributions import Distribution
+from jobs.grids.early_terminate import EarlyTerminate
+from jobs.grids.parameter import Parameter, Values
 from sentiment.config import PositiveInt, Section
 from sentiment.config_file import explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
@@ -19,31 +21,6 @@ from sentiment.run_dir import SINGLE
 _MACROS = ("${args_no_hyphens}", "${args}")
 _COMMAND = "[${env}, python, -m, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
-Scalar = str | int | float | bool | None
-
-
-class Parameter(Section):
-    """The values that a field of a run may take, or the fields of a section."""
-
-    value: Scalar = None
-    """A constant."""
-    values: Annotated[list[Scalar], Field(min_length=1)] | None = None
-    parameters: "dict[str, Parameter] | None" = None
-    """Fields of a section, by name."""
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("needs exactly one of value, values and parameters")
-        return self
-
-    def flatten(self, name: str) -> dict[str, list[Scalar]]:
-        """The possible values by dotted name."""
-        if self.parameters is None:
-            return {name: [self.value] if self.values is None else _without_repeats(self.values)}
-        inner = (parameter.flatten(f"{name}.{key}") for key, parameter in self.parameters.items())
-        return {key: values for section in inner for key, values in section.items()}
 
 
 class Metric(Section):
@@ -93,7 +70,11 @@ class Controller(Section):
     type: Literal["cloud"] = "cloud"
     """For W&B."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    """Of the random draw, with method `random`."""
+    """Of the random draw, with method `random`, and of the suggestions, with `bayes`."""
+    rounds: PositiveInt | None = None
+    """With method `bayes`: how many there are; each is suggested from the results of those before."""
+    per_round: PositiveInt | None = None
+    """With method `bayes`: how many trials a round has, which run at the same time."""
     base: BaseRuns | None = None
     """None lets all runs start from the file that `command` names."""
 
@@ -108,10 +89,12 @@ class SweepFile(Section):
     """At W&B; ignored here."""
     entity: str | None = None
     """At W&B; ignored here."""
-    method: Literal["grid", "random"]
+    method: Literal["grid", "random", "bayes"]
     metric: Metric
     run_cap: PositiveInt | None = None
     """How many trials are drawn, with method `random`."""
+    early_terminate: EarlyTerminate | None = None
+    """None trains all trials to their end."""
     controller: Controller = Controller()
     command: list[str]
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
@@ -123,6 +106,9 @@ class SweepFile(Section):
         if len(self.command) < 3 or self.command[-3] != "train" or self.command[-1] not in _MACROS:
             raise ValueError(f"command must end in train, the base run's file and the arguments, as in {_COMMAND}")
         drawn = {"run_cap": self.run_cap, "controller.seed": self.controller.seed}
+        rounds = {"controller.rounds": self.controller.rounds, "controller.per_round": self.controller.per_round}
+        if self.method != "bayes" and any(value is not None for value in rounds.values()):
+            raise ValueError("controller.rounds and controller.per_round go with method bayes")
         if self.method == "random" and None in drawn.values():
             missing = " and ".join(key for key, value in drawn.items() if value is None)
             raise ValueError(f"method random needs {missing}: how many trials, and the seed that they are drawn with")
@@ -130,15 +116,59 @@ class SweepFile(Section):
             raise ValueError("run_cap and controller.seed go with method random; a grid is run in full")
         return self
 
+    @model_validator(mode="after")
+    def _rounds_are_complete(self) -> Self:
+        if self.method != "bayes":
+            return self
+        needed = {name: getattr(self.controller, name) for name in ("rounds", "per_round", "seed")}
+        if missing := [f"controller.{name}" for name, value in needed.items() if value is None]:
+            raise ValueError(f"method bayes needs {' and '.join(missing)}")
+        if self.run_cap not in (None, (self.controller.rounds or 0) * (self.controller.per_round or 0)):
+            raise ValueError("run_cap is rounds times per_round with method bayes, and may be left out")
+        if self.controller.base:
+            raise ValueError("method bayes starts from the file in command, not from runs of another grid")
+        if self.early_terminate:
+            raise ValueError(
+                "early_terminate does not go with method bayes: the score of a pruned trial does not compare with "
+                "those of trials trained to their end, and suggestions that mix them would follow the number of epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _trials_are_compared_by_what_epochs_measure(self) -> Self:
+        part = self.metric.name.partition("/")[0]
+        if self.early_terminate and part not in ("train", "validation"):
+            raise ValueError(
+                f"early_terminate compares trials after some epochs, which {self.metric.name} is not measured after; "
+                "take a metric of validation/"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _grid_has_lists_only(self) -> Self:
+        drawn = {name: one for name, one in self._flat().items() if isinstance(one, Distribution)}
+        if self.method == "grid" and (endless := [name for name, one in drawn.items() if one.listed() is None]):
+            raise ValueError(
+                f"method grid cannot run through {drawn[endless[0]].name} of {', '.join(endless)}: as with W&B it "
+                "takes value, values without probabilities, int_uniform and q_uniform"
+            )
+        return self
+
     @property
     def base_file(self) -> Path:
         """The file of the base run."""
         return Path(self.command[-2])
 
-    def space(self) -> dict[str, list[Scalar]]:
+    def space(self) -> dict[str, Values]:
         """The values that each parameter may take, by dotted name, in the order of the names."""
-        flat = [parameter.flatten(name) for name, parameter in self.parameters.items()]
-        return dict(sorted((name, values) for one in flat for name, values in one.items()))
+        flat = sorted(self._flat().items())
+        if self.method != "grid":
+            return dict(flat)
+        return {name: (values.listed() or []) if isinstance(values, Distribution) else values for name, values in flat}
+
+    def _flat(self) -> dict[str, Values]:
+        flat = (parameter.flatten(name) for name, parameter in self.parameters.items())
+        return {name: values for one in flat for name, values in one.items()}
 
 
 def read_sweep(path: Path) -> SweepFile:
@@ -181,7 +211,3 @@ def _differences(ours: Any, theirs: Any, name: str = "") -> list[tuple[str, Any,
     else:
         return [] if (type(ours), ours) == (type(theirs), theirs) else [(name, ours, theirs)]
     return [found for key, mine, other in pairs for found in _differences(mine, other, key)]
-
-
-def _without_repeats(values: list[Scalar]) -> list[Scalar]:
-    return list({json.dumps(value): value for value in values}.values())

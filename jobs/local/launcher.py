@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.code_choice import WantedRun
+from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
 from jobs.local.running_grid import RunningGrid
 from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
@@ -38,18 +39,23 @@ class LocalLauncher:
     say: Say
     file: ClusterFile = field(default_factory=ClusterFile)
     _accepted: list[WantedRun] = field(default_factory=list, init=False)
+    _later: LaterRungs | None = field(default=None, init=False)
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs in Slurm, where there is one; what waits or runs there is left to it."""
         return read_jobs(self.results, self.plan.name, ask_slurm())
 
-    def submit(self, runs: Sequence[WantedRun]) -> None:
-        """Put runs into the queue; `wait` runs them."""
-        self._accepted = list(runs)
-        self.say(f"{len(runs)} of {len(self.plan.runs)} runs to do" if runs else "nothing to do")
+    def submit(self, runs: Sequence[WantedRun], later: LaterRungs | None = None) -> None:
+        """Put runs into the queue; `wait` runs them, and then those of the later rungs."""
+        self._accepted, self._later = list(runs), later
+        if later and (elsewhere := [run for run in later.candidates if run.row.active]):
+            self.say(f"{len(elsewhere)} trials of this rung are in Slurm's queue, where the next rungs follow")
+            self._later = None
+        self.say(f"{len(runs)} of {len(self.plan.runs)} runs to do" if runs or self._later else "nothing to do")
         queue = LocalQueue.of(self.results, self.plan.name)
-        queue.forget_cancelled(run.config.run_id for run in runs)
-        queue.write((), (run.config.run_id for run in runs))
+        run_ids = {run.config.run_id for run in (*runs, *(self._later.candidates if self._later else ()))}
+        queue.forget_cancelled(run_ids)
+        queue.write((), run_ids)
 
     def release(self, rows: Sequence[RunStatus]) -> None:
         """Nothing is held here, and what Slurm holds is left to it."""
@@ -58,14 +64,13 @@ class LocalLauncher:
 
     def wait(self) -> Outcome:
         """Run what was accepted, until all has ended."""
-        if not self._accepted:
+        if not self._accepted and not self._later:
             return Outcome.COMPLETED
         gpus = gpus_here()
         lanes = self.at_once or max(len(gpus), 1)
         retries = self.file.resources(self.plan.name).retries.failed
-        return RunningGrid(self.results, self.plan, lanes, gpus, self.say, self.file.notify, retries).run(
-            self._accepted, self.stop
-        )
+        grid = RunningGrid(self.results, self.plan, lanes, gpus, self.say, self.file.notify, retries, self._later)
+        return grid.run(self._accepted, self.stop)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.code_choice import WantedRun
+from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
 from jobs.tasks.array_task import KilledError
 from jobs.tasks.attempt import Outcome
@@ -18,8 +19,10 @@ from jobs.tasks.failure import HOPELESS, record_failure
 from jobs.tasks.grid_end import GridEnd
 from sentiment.code_version import code_environment
 from sentiment.console import Say
+from sentiment.errors import SentimentError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir
+from sentiment.run_state import PAUSED, read_progress
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 0.1
@@ -58,6 +61,7 @@ class RunningGrid:
         say: prints a line.
         retries: how often a run that failed is tried again.
         notify: the command that tells somebody when the grid has ended.
+        later: of a search, the rungs that follow when these runs have ended.
     """
 
     results: Results
@@ -67,6 +71,7 @@ class RunningGrid:
     say: Say
     notify: Sequence[str] = ()
     retries: int = 0
+    later: LaterRungs | None = None
     _retried: Counter[str] = field(default_factory=Counter, init=False)
     _running: list[_LocalAttempt] = field(default_factory=list, init=False)
     _waiting: deque[WantedRun] = field(default_factory=deque, init=False)
@@ -89,7 +94,7 @@ class RunningGrid:
         """
         self._waiting, self._total = deque(runs), len(runs)
         try:
-            while self._running or self._waiting:
+            while self._running or self._waiting or self._begin_next_rung(stop):
                 if stop.reason():
                     self._waiting.clear()
                     for attempt in self._running:
@@ -108,6 +113,24 @@ class RunningGrid:
             self._conclude(stop)
         return outcome
 
+    def _begin_next_rung(self, stop: StopRequest) -> bool:
+        """Rank the trials that have ended, and put those that go on into the queue; False if there are no more."""
+        while self.later and not self._waiting and not stop.reason():
+            if {run.config.run_id for run in self.later.candidates} <= self.queue.cancelled():
+                return False
+            number, trials = self.later.rungs.current + 1, len(self.later.candidates)
+            try:
+                runs, self.later = self.later.promote()
+            except SentimentError as error:
+                self._outcomes.append(Outcome.FAILED)
+                self.say(str(error))
+                return False
+            self.say(f"rung {number}: of {trials} trials {len(runs)} go on{_to_epoch(runs)}")
+            self._waiting.extend(runs)
+            self._total += len(runs)
+            self._write_queue()
+        return bool(self._waiting)
+
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < self.lanes:
             self._start(self._waiting.popleft())
@@ -119,9 +142,10 @@ class RunningGrid:
         run_dir.create(config)
         lane = min(set(range(self.lanes)) - {attempt.lane for attempt in self._running})
         command = [sys.executable, "-u", "-m", "jobs.tasks.local_task", str(run_dir.path), f"{lane}/{self.lanes}"]
+        pause = [str(run.epochs)] if run.epochs else []
         with open(self.queue.log_file(config.run_id), "ab") as log:
             process = subprocess.Popen(  # noqa: S603
-                [*command, str(os.getpid())],
+                [*command, str(os.getpid()), *pause],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -149,8 +173,10 @@ class RunningGrid:
             self._write_queue()
 
     def _write_queue(self) -> None:
-        running = (attempt.run_id for attempt in self._running)
-        self.queue.write(running, (run.config.run_id for run in self._waiting))
+        """Trials that have paused wait for the others of their rung."""
+        running = {attempt.run_id for attempt in self._running}
+        waiting = {run.config.run_id for run in (*self._waiting, *(self.later.candidates if self.later else ()))}
+        self.queue.write(running, waiting - running)
 
     def _collect(self) -> None:
         """Wait a moment, and take note of processes that have ended."""
@@ -189,6 +215,8 @@ class RunningGrid:
 
     def _describe(self, attempt: _LocalAttempt, outcome: Outcome) -> str:
         line = f"{attempt.run_id} {outcome.name.replace('_', ' ')}"
+        if outcome is Outcome.COMPLETED and (paused := self._paused(attempt)):
+            return f"{attempt.run_id} {paused} in {time.monotonic() - attempt.start:.0f} s"
         if outcome is Outcome.COMPLETED and not attempt.run_dir.completed:
             return f"{attempt.run_id} is left to another process, which trains it"
         if outcome is Outcome.COMPLETED:
@@ -198,6 +226,14 @@ class RunningGrid:
             log = self.queue.log_file(attempt.run_id)
             return f"{line}: {failure.error}: {failure.reason}" if failure else f"{line}: see {log}"
         return line
+
+    def _paused(self, attempt: _LocalAttempt) -> str | None:
+        """What to say of a run at the end of its rung; None if it is not there."""
+        if attempt.run_dir.completed or attempt.wanted.epochs is None:
+            return None
+        progress = read_progress(attempt.run_dir, self.plan)
+        there = progress.has_paused(attempt.wanted.epochs) and progress.score is not None
+        return f"{PAUSED} after epoch {progress.epoch}, {self.plan.metric} {progress.score:.3f}" if there else None
 
     def _score(self, run_dir: RunDir) -> str:
         result = run_dir.read_result()
@@ -220,6 +256,12 @@ def _outcome(attempt: _LocalAttempt) -> Outcome:
     if code < 0 and attempt.told:  # before its handlers stood: nothing had begun
         return Outcome.STOPPED
     return Outcome(code) if code in {*Outcome} - {Outcome.DISK_FULL} else Outcome.FAILED
+
+
+def _to_epoch(runs: Sequence[WantedRun]) -> str:
+    if not runs:
+        return ""
+    return f", to epoch {runs[0].epochs}" if runs[0].epochs else ", to their end"
 
 
 def _last_line(log: Path) -> str:

@@ -19,6 +19,7 @@ class Completed:
     config: RunConfig
     seconds: float
     """Trained, over all attempts."""
+    epochs: int
     bytes: int
     """The size of its directory."""
     device: str
@@ -45,10 +46,9 @@ def estimate(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> Co
     Where there are runs on a GPU, only these count.
     """
     known = list(completed)
-    known = [run for run in known if run.device != "cpu"] or known
-    by_size, by_tweets = _grouped(known, _size), _grouped(known, _tweets)
+    by_size = _grouped(_on_gpu(known), _size)
     alike = [config for config in configs if _size(config) in by_size]
-    groups = [by_size.get(_size(config)) or by_tweets.get(_tweets(config)) for config in configs]
+    groups = _alike(configs, known)
     judged = [group for group in groups if group]
     return Costs(
         seconds=sum(fmean(run.seconds for run in group) for group in judged),
@@ -57,6 +57,14 @@ def estimate(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> Co
         judged=len(judged),
         devices=sorted({run.device for group in judged for run in group}),
     )
+
+
+def epoch_seconds(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> float | None:
+    """Mean seconds of an epoch of these runs, estimated likewise; None if nothing is known of one of them."""
+    groups = _alike(configs, list(completed))
+    if not groups or not all(groups):
+        return None
+    return fmean(fmean(run.seconds / run.epochs for run in group) for group in groups if group)
 
 
 def read_completed(results: Results) -> Iterator[Completed]:
@@ -69,7 +77,18 @@ def read_completed(results: Results) -> Iterator[Completed]:
             continue
         if record and result and record.attempts:
             size = sum(size for _, size in files_in(run_dir.path))
-            yield Completed(config, result.seconds_trained, size, record.attempts[-1].device)
+            yield Completed(config, result.seconds_trained, result.epochs, size, record.attempts[-1].device)
+
+
+def _alike(configs: Sequence[RunConfig], completed: Sequence[Completed]) -> list[list[Completed] | None]:
+    """For each configuration the completed runs by which it is judged."""
+    known = _on_gpu(completed)
+    by_size, by_tweets = _grouped(known, _size), _grouped(known, _tweets)
+    return [by_size.get(_size(config)) or by_tweets.get(_tweets(config)) for config in configs]
+
+
+def _on_gpu(completed: Sequence[Completed]) -> Sequence[Completed]:
+    return [run for run in completed if run.device != "cpu"] or completed
 
 
 def _grouped(runs: Iterable[Completed], key: Callable[[RunConfig], Any]) -> dict[Any, list[Completed]]:

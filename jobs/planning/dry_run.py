@@ -9,13 +9,15 @@ from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import completed_elsewhere
 from jobs.job_kinds import TRAINING
+from jobs.later_rungs import later_rungs, with_pauses
 from jobs.planning.costs import estimate, read_completed
+from jobs.planning.search_costs import show_rungs
 from jobs.planning.vector_costs import show_vectors
 from jobs.slurm.chain import describe
 from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
 from jobs.slurm.launcher import plan_jobs, read_least_room
+from jobs.slurm.planned_job import PlannedJob
 from jobs.slurm.sbatch import directives
-from jobs.slurm.submissions import PlannedJob
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import missing_runs
 from sentiment.code_version import running_code
@@ -24,6 +26,7 @@ from sentiment.config_file import yaml_text
 from sentiment.errors import NoSlurmError
 from sentiment.records import PlannedRun
 from sentiment.run_dir import Results
+from sentiment.rungs import read_rungs
 
 _GIGABYTE = 1e9
 _HOUR = 3600.0
@@ -41,6 +44,10 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
     elsewhere = completed_elsewhere(results, grid.plan)
     wanted = [(row, config) for row, config in missing_runs(grid.configs, rows) if row.run_id not in elsewhere]
     missing = [WantedRun(row, config, running_code().id) for row, config in wanted]
+    rungs, later = read_rungs(results, grid.plan), None
+    if rungs:
+        missing = with_pauses([run for run in missing if not rungs.is_decided(run.row.run_id)], rungs)
+        later = later_rungs(rungs, [WantedRun(row, config, running_code().id) for row, config in _paired(grid, rows)])
     yield f"grid {grid.plan.name}: {grid.plan.description}"
     yield from _show_runs(grid, rows)
     if elsewhere:
@@ -48,15 +55,24 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
     yield from describe_held(grid.plan.name, rows)
     yield from describe_unknown(rows)
     yield f"{len(missing)} of {len(rows)} runs would be submitted"
+    if rungs:
+        yield from show_rungs(rungs, grid.configs, list(read_completed(results)))
     if missing:
         configs = [run.config for run in missing]
-        yield from _show_costs(configs, results)
+        if not rungs:
+            yield from _show_costs(configs, results)
         yield from show_vectors(grid, configs, results)
-        planned = plan_jobs(missing, results, cluster, grid.plan.name, jobs)
+        planned = plan_jobs(missing, results, cluster, grid.plan.name, jobs, later)
         yield from _show_room(planned, jobs)
         for job in planned:
-            yield f"\n{job.kind}: {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}, {job.resources.describe()}"
+            name = job.kind if job.rung is None else f"{job.kind} of rung {job.rung}"
+            yield f"\n{name}: {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}, {job.resources.describe()}"
             yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, job, None)))
+
+
+def _paired(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[tuple[RunStatus, RunConfig]]:
+    by_id = {row.run_id: row for row in rows}
+    return ((by_id[run.run_id], config) for run, config in zip(grid.plan.runs, grid.configs, strict=True))
 
 
 def _show_runs(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[str]:

@@ -10,10 +10,11 @@ from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm import commands as slurm
 from jobs.slurm import sbatch
 from jobs.slurm.grid_jobs import GridJobs
-from jobs.slurm.origin import Origin
+from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.site.limits import JobLimit
-from jobs.slurm.submissions import PlannedJob, Submission, SubmissionDir, new_submission, write_intent
+from jobs.slurm.site.origin import Origin
+from jobs.slurm.submissions import Submission, SubmissionDir, write_intent
 from sentiment.config import RunConfig
 from sentiment.errors import QueueFullError, SlurmError
 from sentiment.run_dir import Results
@@ -38,6 +39,11 @@ class ResourceGroup:
     resources: Resources
     code: str | None = None
     """As in `PlannedJob`."""
+    rung: int | None = None
+    epochs: int | None = None
+    """As in `PlannedJob`, like `rung`."""
+    slots: int = 0
+    """How many of the runs are to be trained, where a ranking decides which; 0 trains all."""
 
 
 def plan_chain(
@@ -50,7 +56,7 @@ def plan_chain(
     """The jobs for some runs of a grid, in the order in which they are submitted.
 
     Args:
-        groups: the runs to train.
+        groups: the runs to train, those of later rungs last.
         needed: the other kinds of jobs that they need, with the runs that each works for.
         resources: what jobs of these other kinds get.
         most_tasks: the largest number of tasks that the site allows in one array.
@@ -98,16 +104,21 @@ def submit_chain(
         SlurmError: Slurm refuses training, or what it waits for. Nothing of the chain is left in the queue.
     """
     active = {job.name for job in before.queue or () if job.active}
-    waiting = [folder for folder in before.submissions if folder.submission.name in active]
+    rungs = {job.rung for job in jobs if job.slots}
+    every = [folder for folder in before.submissions if folder.submission.name in active]
+    replaced = [folder for folder in every if folder.submission.slots and folder.submission.rung in rungs]
+    waiting = [folder for folder in every if folder not in replaced]
     chain = SubmittedChain()
 
     def submit(job: PlannedJob) -> None:
-        after = _dependency(job.kind, [*waiting, *chain.accepted])
+        after = _dependency(job, [*waiting, *chain.accepted])
         chain.accepted.append(_submit(describe(results, grid, job, after, before.here), job.configs))
 
     try:
         for job in jobs:
-            if JOB_KINDS[job.kind].trains_runs:
+            if job.slots:
+                chain.limit = chain.limit or _submit_whole(job, submit)
+            elif JOB_KINDS[job.kind].trains_runs:
                 rest, chain.limit = (job, chain.limit) if chain.limit else _submit_what_fits(job, submit, room)
                 chain.remaining += rest.configs
             elif not JOB_KINDS[job.kind].trains_runs and not JOB_KINDS[job.kind].final:
@@ -119,6 +130,8 @@ def submit_chain(
         for folder in chain.accepted:
             folder.withdraw()
         raise
+    if any(folder.submission.slots for folder in chain.accepted):
+        slurm.cancel(folder.job_id for folder in replaced)
     try:
         for job in jobs:
             if JOB_KINDS[job.kind].final:
@@ -127,6 +140,15 @@ def submit_chain(
     except SlurmError as error:
         chain.refused_report = error
     return chain
+
+
+def _submit_whole(job: PlannedJob, submit: Callable[[PlannedJob], None]) -> str | None:
+    """Submit a job of slots, of which a part would leave a search without an end; why it was refused."""
+    try:
+        submit(job)
+    except QueueFullError as error:
+        return str(error)
+    return None
 
 
 def _submit_what_fits(
@@ -178,26 +200,39 @@ def describe(
 
 def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[PlannedJob]:
     """One array, or several that together run as many tasks at a time as one would."""
-    size = group.resources.runs_per_task
-    if group.resources.tasks:
-        shares = deal(group.configs, min(group.resources.tasks, most_tasks))
+    given: dict[str, Any] = {"code": group.code, "rung": group.rung, "epochs": group.epochs}
+    jobs = []
+    if group.slots:
+        for slots, parallelism in _arrays(range(group.slots), group.resources, most_tasks):
+            tasks: list[list[str]] = [[] for _ in slots]
+            job = PlannedJob(kind, tasks, group.configs, group.resources, parallelism, slots=slots, **given)
+            jobs.append(job)
+        return jobs
+    for shares, parallelism in _arrays(group.configs, group.resources, most_tasks):
         tasks = [[config.run_id for config in share] for share in shares]
         configs = [config for share in shares for config in share]
-        parallelism = min(group.resources.parallelism or len(tasks), len(tasks))
-        return [PlannedJob(kind, tasks, configs, group.resources, parallelism, group.code)]
-    chunks = list(_pieces(group.configs, size * most_tasks))
-    jobs = []
-    for configs in chunks:
-        tasks = [[config.run_id for config in task] for task in _pieces(configs, size)]
-        parallelism = (group.resources.parallelism or len(tasks) * len(chunks)) // len(chunks)
-        jobs.append(PlannedJob(kind, tasks, configs, group.resources, max(parallelism, 1), group.code))
+        jobs.append(PlannedJob(kind, tasks, configs, group.resources, parallelism, **given))
     return jobs
 
 
-def deal(configs: Sequence[RunConfig], tasks: int) -> list[list[RunConfig]]:
-    """Each task's share of the runs that they work off together; no more tasks than runs."""
-    number = min(tasks, len(configs))
-    return [list(configs[task::number]) for task in range(number)]
+def _arrays(items: Sequence[T], resources: Resources, most_tasks: int) -> list[tuple[list[list[T]], int]]:
+    """The items of each task of each array, and how many of the array's tasks may run at a time."""
+    if resources.tasks:
+        shares = deal(items, min(resources.tasks, most_tasks))
+        return [(shares, min(resources.parallelism or len(shares), len(shares)))]
+    chunks = list(_pieces(items, resources.runs_per_task * most_tasks))
+    arrays = []
+    for chunk in chunks:
+        tasks = list(_pieces(chunk, resources.runs_per_task))
+        parallelism = (resources.parallelism or len(tasks) * len(chunks)) // len(chunks)
+        arrays.append((tasks, max(parallelism, 1)))
+    return arrays
+
+
+def deal(items: Sequence[T], tasks: int) -> list[list[T]]:
+    """Each task's share of what they work off together, such as runs; no more tasks than items."""
+    number = min(tasks, len(items))
+    return [list(items[task::number]) for task in range(number)]
 
 
 def _pieces(items: Iterable[T], size: int) -> Iterable[list[T]]:
@@ -206,8 +241,12 @@ def _pieces(items: Iterable[T], size: int) -> Iterable[list[T]]:
         yield piece
 
 
-def _dependency(kind: KindName, before: Sequence[SubmissionDir]) -> str | None:
-    job_kind = JOB_KINDS[kind]
+def _dependency(job: PlannedJob, before: Sequence[SubmissionDir]) -> str | None:
+    """Slots wait for the end, however it was, of all that trains in the rung before theirs."""
+    if job.slots and job.rung:
+        earlier = [folder.job_id for folder in before if folder.submission.rung == job.rung - 1]
+        return f"afterany:{':'.join(earlier)}" if earlier else None
+    job_kind = JOB_KINDS[job.kind]
     ids = [folder.job_id for folder in before if folder.submission.kind in job_kind.after]
     return f"{job_kind.condition}:{':'.join(ids)}" if ids else None
 

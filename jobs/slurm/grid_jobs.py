@@ -8,8 +8,8 @@ from itertools import takewhile
 
 from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm.commands import ENDED, Job, read_accounting, read_queue
-from jobs.slurm.origin import Origin, read_origin
 from jobs.slurm.resources import Resources
+from jobs.slurm.site.origin import Origin, read_origin
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.slurm.task_state import SlurmTask, read_termination
 from sentiment.errors import NoSlurmError
@@ -123,8 +123,7 @@ class GridJobs:
 
     def retries(self, run_id: str) -> list[str]:
         """The causes for which a run was submitted again by itself since somebody submitted it, the newest first."""
-        newest_first = (folder.submission for folder in reversed(self.submissions))
-        mine = (one for one in newest_first if any(run_id in task for task in one.tasks))
+        mine = (one.submission for one in reversed(self.submissions) if any(run_id in task for task in one.tasks))
         return [one.retries[run_id] for one in takewhile(lambda one: run_id in one.retries, mine)]
 
     def _task_of_pool(self, folder: SubmissionDir, share: int, attempt: Attempt | None) -> int:
@@ -142,6 +141,11 @@ class GridJobs:
 
     def _held_numbers(self, name: str) -> set[int | None]:
         return {job.task for job in self._held if job.name == name}
+
+    @cached_property
+    def waiting_slots(self) -> list[SubmissionDir]:
+        """The slots of a search that are in the queue, and whose runs a ranking has still to decide."""
+        return [one for one in self.submissions if one.waits_for_ranking and self._any_active([one])]
 
     def service_states(self) -> dict[str, str]:
         """The states of the newest job of each kind that has no runs of its own, by the kind's name."""
@@ -286,7 +290,7 @@ def newest_tasks(submissions: Iterable[SubmissionDir]) -> dict[str, Place]:
     return {
         run_id: (folder, task)
         for folder in submissions
-        for task, run_ids in enumerate(folder.submission.tasks)
+        for task, run_ids in enumerate(folder.tasks)
         for run_id in run_ids
     }
 

@@ -1,29 +1,31 @@
 """The launcher that hands a grid to Slurm, and leaves."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobs.code_choice import WantedRun
 from jobs.job_kinds import JOB_KINDS, jobs_needed
+from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
 from jobs.slurm import commands as slurm
 from jobs.slurm.chain import ResourceGroup, plan_chain, submit_chain
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs, Place, ask_slurm, read_jobs, settle_jobs
 from jobs.slurm.increase import increased
-from jobs.slurm.origin import Origin
+from jobs.slurm.planned_job import PlannedJob
 from jobs.slurm.resources import ClusterFile, Resources, read_cluster
 from jobs.slurm.site.limits import JobLimit, most_restrictive, read_limits
+from jobs.slurm.site.origin import Origin
 from jobs.slurm.site.partitions import read_partitions
 from jobs.slurm.site.settings import number_in
-from jobs.slurm.submissions import PlannedJob
 from jobs.status.grid_status import RunStatus
 from sentiment.console import Say
 from sentiment.errors import NoSlurmError, QueueFullError, SlurmError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
-from sentiment.run_state import UNKNOWN
+from sentiment.run_state import RUNNING, UNKNOWN
 
 
 @dataclass
@@ -65,8 +67,10 @@ class SlurmLauncher:
         """The same without settling anything, where nothing can be written."""
         self.jobs = read_jobs(self.results, self.plan.name, ask_slurm())
 
-    def submit(self, runs: Sequence[WantedRun]) -> None:
+    def submit(self, runs: Sequence[WantedRun], later: LaterRungs | None = None) -> None:
         """Submit the runs, those that lacked memory or time with more of it, and all that they wait for.
+
+        The slots of later rungs are submitted with them, in place of those that still wait: all in one chain.
 
         The list may be empty; a missing report job is then submitted all the same. If Slurm has not room for all, the
         first runs are submitted, and it is said how the others follow.
@@ -75,20 +79,23 @@ class SlurmLauncher:
             QueueFullError: there is no room for any.
             SentimentError: Slurm refuses, or the cluster's file is wrong. Nothing is left in the queue.
         """
-        if not runs and not self.jobs.lacks_final_job:
+        later = self._if_needed(runs, later)
+        if not runs and not later and not self.jobs.lacks_final_job:
             self.say("nothing to submit")
             return
         grid = self.plan.name
-        planned = plan_jobs(runs, self.results, self.cluster, grid, self.jobs)
+        planned = plan_jobs(runs, self.results, self.cluster, grid, self.jobs, later)
         planned = [replace(job, retries=self._retries_in(job), keep_filling=self._fills(job)) for job in planned]
         chain = submit_chain(self.results, grid, planned, self.jobs, self._least_room)
         submitted = [run_id for folder in chain.accepted for task in folder.submission.tasks for run_id in task]
         self._take_from_pools(submitted)
-        LocalQueue.of(self.results, grid).forget_cancelled(submitted)
+        candidates = [run.config.run_id for run in later.candidates] if later else []
+        LocalQueue.of(self.results, grid).forget_cancelled([*submitted, *candidates])
         self.say(f"{len(submitted)} of {len(self.plan.runs)} runs submitted")
         for folder in chain.accepted:
             tasks = len(folder.submission.tasks)
-            self.say(f"  {folder.submission.kind:6} job {folder.job_id}, {tasks} tasks   {folder.path}")
+            rung = f" of rung {folder.submission.rung}" if folder.submission.rung is not None else ""
+            self.say(f"  {folder.submission.kind:6} job {folder.job_id}, {tasks} tasks{rung}   {folder.path}")
         if chain.limit:
             self.code = QueueFullError.exit_code
             self.say(f"{len(runs) - len(submitted)} runs remain, for want of room: {chain.limit}")
@@ -99,6 +106,28 @@ class SlurmLauncher:
             self.code = chain.refused_report.exit_code
             self.say(f"training goes on, but its report was refused: {chain.refused_report}")
             self.say("the next `submit` or `rerun` submits it, and `make report` builds it here")
+
+    def _if_needed(self, runs: Sequence[WantedRun], later: LaterRungs | None) -> LaterRungs | None:
+        """The later rungs, unless their slots wait already, and for nothing else than before.
+
+        Slots that have begun are about to rank the current rung: what is submitted for it now comes too late.
+        """
+        wanted = {run.config.run_id for run in runs}
+        others = [run.config.run_id for run in (later.candidates if later else ()) if run.config.run_id not in wanted]
+        if dying := [run_id for run_id in others if self._is_dying(run_id)]:
+            self.say(
+                f"{len(dying)} cancelled trials are still ending; the same command submits them when they have ended"
+            )
+            return None
+        slots = {folder.submission.name: folder.submission.rung for folder in self.jobs.waiting_slots}
+        begun = any(job.state == RUNNING for job in self.jobs.queue or () if job.name in slots)
+        there = later is not None and {*later.numbers} <= {*slots.values()}
+        return None if begun or (there and not runs) else later
+
+    def _is_dying(self, run_id: str) -> bool:
+        """Whether the run was cancelled, and is still in the queue: a ranking must not come before it goes on."""
+        task = self.jobs.task(run_id)
+        return task is not None and task.cancelled and task.job is not None and task.job.active
 
     def _least_room(self) -> JobLimit | None:
         try:
@@ -168,7 +197,7 @@ class SlurmLauncher:
         """
         tasks = self.jobs.active_tasks
         self._cancel_tasks(tasks)
-        cancelled = dict.fromkeys(run_id for folder, task in tasks for run_id in folder.submission.tasks[task])
+        cancelled = dict.fromkeys(run_id for folder, task in tasks for run_id in folder.tasks[task])
         going_on = _going_on(rows)
         return [run_id for run_id in cancelled if run_id in going_on]
 
@@ -191,13 +220,19 @@ def _going_on(rows: Iterable[RunStatus]) -> set[str]:
 
 
 def plan_jobs(
-    runs: Sequence[WantedRun], results: Results, cluster: Path | ClusterFile, grid: str, jobs: GridJobs
+    runs: Sequence[WantedRun],
+    results: Results,
+    cluster: Path | ClusterFile,
+    grid: str,
+    jobs: GridJobs,
+    later: LaterRungs | None = None,
 ) -> list[PlannedJob]:
     """The jobs for runs; those that had too little memory or time get more than they had, in an array of their own.
 
     Args:
         cluster: the file that says what jobs may use, or what it says.
         jobs: the grid's earlier ones.
+        later: the rungs of a search that are to follow.
 
     Raises:
         ConfigError: the cluster's file is invalid.
@@ -205,19 +240,31 @@ def plan_jobs(
         SlurmError: there is a Slurm, but it does not answer.
     """
     file = read_cluster(cluster) if isinstance(cluster, Path) else cluster
-    groups: dict[tuple[str, str | None], ResourceGroup] = {}
+    groups: dict[tuple[object, ...], ResourceGroup] = {}
     for run in runs:
         run_id = run.row.run_id
         had = jobs.places[run_id][0].submission.resources if run_id in jobs.places else None
         resources = increased(run.row.state, file.resources(grid), had)
-        group = ResourceGroup([], resources, run.code)
-        groups.setdefault((resources.model_dump_json(), run.code), group).configs.append(run.config)
+        group = ResourceGroup([], resources, run.code, run.rung, run.epochs)
+        same = (resources.model_dump_json(), run.code, run.rung, run.epochs)
+        groups.setdefault(same, group).configs.append(run.config)
     needed = jobs_needed([run.config for run in runs], results)
     services = file.service_resources()
     for kind, (state, resources) in jobs.failed_services.items():
         if kind in needed:
             services[kind] = increased(state.state, services[kind], resources)
-    return plan_chain(list(groups.values()), needed, services, _most_tasks(), file.as_given())
+    slots = _slots(later, file.resources(grid)) if later else []
+    return plan_chain([*groups.values(), *slots], needed, services, _most_tasks(), file.as_given())
+
+
+def _slots(later: LaterRungs, resources: Resources) -> list[ResourceGroup]:
+    """The slots of each rung that is to come; their code is that of most trials, since one of any may be promoted."""
+    ((code, _),) = Counter(run.code for run in later.candidates).most_common(1)
+    configs = [run.config for run in later.candidates]
+    rungs = later.rungs
+    return [
+        ResourceGroup(configs, resources, code, rung, rungs.epochs(rung), rungs.size(rung)) for rung in later.numbers
+    ]
 
 
 def read_least_room(resources: Resources, jobs: GridJobs) -> JobLimit:

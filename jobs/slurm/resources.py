@@ -224,8 +224,8 @@ class ClusterFile(Section):
     """For the training tasks of a grid, by its name."""
     notify: list[str] = Field(default_factory=list)
     """A command, word by word and without a shell, that is run when a grid has ended, with Slurm and with `--local`.
-    Its environment has GRID_NAME, GRID_RUNS, GRID_COMPLETED, GRID_FAILED, GRID_CANCELLED (numbers of runs),
-    GRID_RESULTS and GRID_REPORT (the report's page, or nothing if it could not be built)."""
+    Its environment has GRID_NAME, GRID_RUNS, GRID_COMPLETED, GRID_FAILED, GRID_PRUNED, GRID_CANCELLED (the number of
+    runs), GRID_RESULTS and GRID_REPORT (the report's page, or nothing if it could not be built)."""
 
     @field_validator("notify", mode="before")
     @classmethod

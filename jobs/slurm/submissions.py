@@ -2,10 +2,9 @@
 
 import json
 import re
-import secrets
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -14,41 +13,19 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName
-from jobs.slurm.origin import Origin
 from jobs.slurm.resources import Resources
+from jobs.slurm.site.origin import Origin
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically, write_json
 from sentiment.records import SCHEMA_VERSION, Failure, Record, timestamp
 from sentiment.run_dir import Results
+from sentiment.rungs import read_chosen
 
 R = TypeVar("R", bound=Record)
 
 # Names of submissions; the first two figures of an earlier version's are the date and the time of the day.
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
-
-
-@dataclass(frozen=True)
-class PlannedJob:
-    """A job that is to be submitted: an array, or a single command."""
-
-    kind: KindName
-    tasks: list[list[str]]
-    """The run ids of each task; a task that has no runs of its own has none."""
-    configs: list[RunConfig]
-    """Of the tasks' runs, in their order; for tasks without runs, of those that they work for."""
-    resources: Resources
-    """What each task gets."""
-    parallelism: int
-    """The largest number of tasks at a time."""
-    code: str | None = None
-    """The id of the copy of the program's code that its tasks import; None in submissions of earlier versions."""
-    cluster: dict[str, Any] = field(default_factory=dict)
-    """For a job that ends a grid: what the cluster's file says (`jobs.slurm.resources.ClusterFile`)."""
-    retries: dict[str, str] = field(default_factory=dict)
-    """The causes for which runs are submitted again by themselves, by run id."""
-    keep_filling: bool = False
-    """For a job that ends a grid: whether it submits the runs that there was no room for; `configs` has these."""
 
 
 class Submission(Record):
@@ -72,10 +49,13 @@ class Submission(Record):
     after: str | None
     """What it waits for, as sbatch's option `--dependency` takes it."""
     code: str | None = None
-    """As in `PlannedJob`, like the next three."""
+    """As in `PlannedJob`, like the next six."""
     cluster: dict[str, Any] = Field(default_factory=dict)
     retries: dict[str, str] = Field(default_factory=dict)
     keep_filling: bool = False
+    rung: int | None = None
+    epochs: int | None = None
+    slots: list[list[int]] = Field(default_factory=list)
     origin: Origin | None = None
     """Who submits it, and where to; None in those of earlier versions, which count as everybody's."""
 
@@ -194,13 +174,43 @@ class SubmissionDir:
             raise RunDirError(f"{self.path}: has no receipt, so its job is not known; submit again")
         return self.receipt.job_id
 
+    @property
+    def tasks(self) -> list[list[str]]:
+        """The run ids of each task; a task of slots has none until the ranking is written that decides them.
+
+        Raises:
+            RunDirError: the ranking cannot be read.
+        """
+        submission = self.submission
+        if not submission.slots:
+            return submission.tasks
+        chosen = self._chosen
+        return [[chosen[slot] for slot in slots if slot < len(chosen)] for slots in submission.slots]
+
+    @property
+    def _chosen(self) -> list[str]:
+        """The runs of slots, in their order; none while they are not known."""
+        submission = self.submission
+        if "chosen" not in self.__dict__:
+            found = read_chosen(Results(Path(submission.results)), submission.grid, (submission.rung or 1) - 1)
+            if not found:
+                return []
+            self.__dict__["chosen"] = found  # which never changes
+        chosen: list[str] = self.__dict__["chosen"]
+        return chosen
+
+    @property
+    def waits_for_ranking(self) -> bool:
+        """Whether it is not decided yet which runs its slots train."""
+        return bool(self.submission.slots) and not self._chosen
+
     def job(self, task: int) -> str:
         """A task's name for Slurm's commands; needs the receipt, like `job_id`."""
         return f"{self.job_id}_{task}" if self.submission.job_kind.is_array else self.job_id
 
     def runs_of(self, task: int) -> list[str]:
         """Ids of the runs that a task may train: its own, or those that it works off together with the others."""
-        tasks = self.submission.tasks
+        tasks = self.tasks
         return [run_id for share in tasks for run_id in share] if self.submission.pooled else tasks[task]
 
     def log_file(self, task: int) -> Path | None:
@@ -209,6 +219,9 @@ class SubmissionDir:
 
     def read_configs(self, task: int) -> list[RunConfig]:
         """The configurations of a task's runs; for a task without runs, of all that it works for."""
+        if self.submission.slots:
+            configs = {config.run_id: config for config in self._read_configs()}
+            return [configs[run_id] for run_id in self.tasks[task]]
         tasks = self.submission.tasks
         first = sum(map(len, tasks[:task]))
         end = first + len(tasks[task]) if tasks[task] else None
@@ -217,6 +230,11 @@ class SubmissionDir:
 
     def read_all_configs(self) -> list[RunConfig]:
         """The configurations of all tasks' runs."""
+        chosen = {*self._chosen} if self.submission.slots else None
+        return [config for config in self._read_configs() if chosen is None or config.run_id in chosen]
+
+    def _read_configs(self) -> list[RunConfig]:
+        """For slots, of all runs that they may train."""
         with open(self.configs_file, encoding="utf-8") as lines:
             return [RunConfig.model_validate_json(line) for line in lines]
 
@@ -242,36 +260,6 @@ class SubmissionDir:
     def cancel(self, marks: Iterable[int | str]) -> None:
         """Mark tasks, by number, and runs, by id, as cancelled. The caller must hold the grid's lock."""
         write_json(self.cancelled_file, sorted(self.cancelled.union(marks), key=str))
-
-
-def new_submission(
-    results: Results, grid: str, job: PlannedJob, signal_seconds: int, after: str | None, origin: Origin | None = None
-) -> Submission:
-    """An intent that is not written down yet. Whoever writes it down must hold the grid's lock: it has a number.
-
-    Args:
-        signal_seconds: how long before its end a task is warned.
-        after: what the job waits for, as sbatch's option `--dependency` takes it.
-        origin: who submits it.
-    """
-    number = 1 + max((SubmissionDir(path).number for path in (results.slurm / grid).glob("*/")), default=0)
-    return Submission(
-        id=f"{number:05}-{job.kind}-{secrets.token_hex(6)}",
-        grid=grid,
-        kind=job.kind,
-        created=timestamp(),
-        results=str(results.root.resolve()),
-        tasks=job.tasks,
-        resources=job.resources,
-        parallelism=job.parallelism,
-        signal_seconds=signal_seconds,
-        after=after,
-        code=job.code,
-        cluster=job.cluster,
-        retries=job.retries,
-        keep_filling=job.keep_filling,
-        origin=origin,
-    )
 
 
 def write_intent(submission: Submission, configs: Iterable[RunConfig]) -> SubmissionDir:

@@ -16,6 +16,7 @@ from sentiment.run_state import (
     HELD,
     LOST,
     PENDING,
+    PLANNED,
     RUNNING,
     TIMEOUT,
     UNKNOWN,
@@ -94,6 +95,9 @@ class SlurmTask:
 
     def ended_state(self, progress: RunProgress) -> RunState:
         """What became of a task that has ended or that the queue has forgotten."""
+        attempt = progress.last_attempt
+        if attempt and attempt.reason == "paused" and attempt.job == self.address:
+            return RunState(PLANNED, "goes on in the next rung of its search, for which nothing is submitted")
         job = self.job or self.accounted()
         if job and (job.reason == NEVER_SATISFIED or "Dependency" in job.reason):
             return RunState(FAILED, self.broken_dependency())

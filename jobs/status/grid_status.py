@@ -17,8 +17,10 @@ from sentiment.run_state import (
     COMPLETED,
     FAILED,
     HELD,
+    PAUSED,
     PENDING,
     PLANNED,
+    PRUNED,
     RUNNING,
     UNKNOWN,
     RunProgress,
@@ -26,6 +28,7 @@ from sentiment.run_state import (
     judge,
     read_progress,
 )
+from sentiment.rungs import Standing, read_rungs
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class RunStatus:
     @property
     def failed(self) -> bool:
         """Whether it needs somebody: it ended without a result or is held, and not because its user wanted that."""
-        return not self.active and self.state not in (COMPLETED, CANCELLED, PLANNED)
+        return not self.active and self.state not in (COMPLETED, CANCELLED, PLANNED, PAUSED, PRUNED)
 
 
 @dataclass(frozen=True)
@@ -115,21 +118,34 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSt
     """The state of a grid's runs, wherever they were given to."""
     local = LocalQueue.of(results, plan.name).read()
     run_ids = dict.fromkeys([*(run.run_id for run in plan.runs), *jobs.places])
-    rows = [_read_row(results, plan, run_id, jobs, local.get(run_id)) for run_id in run_ids]
+    standings = _standings(results, plan)
+    rows = [_read_row(results, plan, jobs, local.get(run_id), (run_id, standings.get(run_id))) for run_id in run_ids]
     return GridStatus(plan.name, plan.metric, rows, jobs.service_states(), jobs.final_job_failed)
 
 
 def read_run_status(results: Results, plan: GridPlan, run_id: str, jobs: GridJobs) -> RunStatus:
     """The state of one run."""
-    return _read_row(results, plan, run_id, jobs, LocalQueue.of(results, plan.name).read().get(run_id))
+    local, standing = LocalQueue.of(results, plan.name).read(), _standings(results, plan).get(run_id)
+    return _read_row(results, plan, jobs, local.get(run_id), (run_id, standing))
 
 
-def _read_row(results: Results, plan: GridPlan, run_id: str, jobs: GridJobs, local: LocalTask | None) -> RunStatus:
+def _standings(results: Results, plan: GridPlan) -> dict[str, Standing]:
+    rungs = read_rungs(results, plan)
+    return rungs.standings if rungs else {}
+
+
+def _read_row(
+    results: Results, plan: GridPlan, jobs: GridJobs, local: LocalTask | None, trial: tuple[str, Standing | None]
+) -> RunStatus:
+    run_id, standing = trial
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
     if progress.completed:
         return _row(plan.name, run_id, progress, None, judge(progress))
     task = jobs.task(run_id, progress.last_attempt)
-    row = _row(plan.name, run_id, progress, task, judge(progress, local or task))
+    verdict = judge(progress, local or task, standing)
+    if verdict.state == PAUSED and jobs.waiting_slots:
+        verdict = RunState(PENDING, verdict.reason)
+    row = _row(plan.name, run_id, progress, task, verdict)
     return replace(row, retries=jobs.retries(run_id)) if task else row
 
 

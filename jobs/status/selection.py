@@ -10,7 +10,7 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import SINGLE, Results
-from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, LOST, TIMEOUT, UNKNOWN
+from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, LOST, PAUSED, PRUNED, TIMEOUT, UNKNOWN
 
 RERUN_HELD = "held"
 
@@ -22,8 +22,13 @@ CAUSES = {
     "failed": {FAILED, "LAUNCH_FAILED"},
     "cancelled": {CANCELLED},
     RERUN_HELD: {HELD},
+    "pruned": {PRUNED},
     "unknown": {UNKNOWN},
 }
+
+
+# What `submit` does not submit again.
+_LEFT_ALONE = (COMPLETED, HELD, PAUSED, PRUNED, UNKNOWN)
 
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:
@@ -64,12 +69,12 @@ def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
 
 
 def missing_runs(configs: Iterable[RunConfig], rows: Iterable[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
-    """Those of some runs that are neither completed nor wait (held or not) nor run, nor might do so elsewhere."""
+    """Those of some runs that are neither completed, paused nor pruned, nor wait (held or not) or run anywhere."""
     meant = {config.run_id: config for config in configs}
     return [
         (row, meant[row.run_id])
         for row in rows
-        if row.run_id in meant and not row.active and row.state not in (COMPLETED, HELD, UNKNOWN)
+        if row.run_id in meant and not row.active and row.state not in _LEFT_ALONE
     ]
 
 
@@ -77,14 +82,14 @@ def select(rows: Iterable[RunStatus], causes: Sequence[str], run_ids: set[str]) 
     """Runs that ended without a result, or are held.
 
     Args:
-        causes: only runs that ended for one of these. If empty, all are meant; cancelled ones only if they are named,
-            and none that may still wait in a queue which cannot be asked from here.
+        causes: only runs that ended for one of these. If empty, all are meant; cancelled and pruned ones only if they
+            are named, and none that may still wait in a queue which cannot be asked from here.
         run_ids: only these runs; all if empty.
     """
     every_cause = set().union(*CAUSES.values())
     wanted = set().union(*(CAUSES[cause] for cause in causes)) if causes else every_cause - {UNKNOWN}
     if not causes and not run_ids:
-        wanted -= {CANCELLED}
+        wanted -= {CANCELLED, PRUNED}
     named = (row for row in rows if not run_ids or row.run_id in run_ids)
     return [row for row in named if not row.active and row.state in wanted]
 
@@ -105,7 +110,7 @@ def run_configs(
     wanted = list(run_ids)
     found: dict[str, RunConfig] = {}
     for folder, task in {places[run_id] for run_id in wanted if run_id in places}:
-        found.update(zip(folder.submission.tasks[task], folder.read_configs(task), strict=True))
+        found.update(zip(folder.tasks[task], folder.read_configs(task), strict=True))
     planned = {run.run_id: run.parameters for run in plan.runs}
     for run_id in wanted:
         if run_id not in found:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jobs.status.grid_status import GridStatus, RunStatus
-from sentiment.run_state import COMPLETED, PENDING, PLANNED
+from sentiment.run_state import COMPLETED, PAUSED, PENDING, PLANNED, PRUNED
 
 # Of a grid with more rows than this, runs that are completed or wait are only counted.
 _MOST_ROWS = 60
-_QUIET = (COMPLETED, PENDING, PLANNED)
+_QUIET = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 
 def show(grids: Sequence[GridStatus], only_failed: bool, every_row: bool, as_json: bool) -> str:
@@ -42,7 +42,7 @@ def _render_grid(grid: GridStatus, every_row: bool, now: datetime) -> Iterator[s
     for line in lines if shown else []:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
     if len(shown) < len(grid.rows):
-        yield f"  and {len(grid.rows) - len(shown):,} that are completed or wait (--all shows them)"
+        yield f"  and {len(grid.rows) - len(shown):,} that are completed, pruned or wait (--all shows them)"
     yield ""
 
 

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from jobs.job_kinds import SharedWork
@@ -23,10 +23,11 @@ from jobs.tasks.parallel import side_by_side
 from jobs.tasks.pool import PoolTask
 from sentiment.allocation import slurm_job
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError, SentimentError, SlurmError
+from sentiment.errors import RunDirError, SentimentError, SlurmError, UnfinishedRungError
 from sentiment.files import write_json
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import read_progress
+from sentiment.rungs import read_rungs
 from sentiment.training.stop import StopRequest
 
 # How long a task that wants to be requeued waits for a slurmctld that is away, for an update say.
@@ -51,15 +52,16 @@ class ArrayTask:
 
     folder: SubmissionDir
     task: int
-    configs: list[RunConfig]
-    """Of its runs, or of all that it works off together with other tasks."""
 
     @classmethod
     def read(cls, folder: Path, task: int) -> "ArrayTask":
         """The task's part of a submission."""
-        opened = SubmissionDir(folder)
-        pooled = opened.submission.pooled
-        return cls(opened, task, opened.read_all_configs() if pooled else opened.read_configs(task))
+        return cls(SubmissionDir(folder), task)
+
+    @cached_property
+    def configs(self) -> list[RunConfig]:
+        """Of its runs, or of all that it works off together with other tasks; of slots once they are decided."""
+        return self.folder.read_all_configs() if self.folder.submission.pooled else self.folder.read_configs(self.task)
 
     @property
     def title(self) -> str:
@@ -83,14 +85,33 @@ class ArrayTask:
     def _run_dir(self, config: RunConfig) -> RunDir:
         return self._results.run_dir(config.run_id, self.folder.submission.grid)
 
+    def rank_rung_before(self) -> None:
+        """Rank the trials of the rung before, unless that was done: it decides which runs the task's slots train.
+
+        Raises:
+            UnfinishedRungError: they cannot be ranked, at least not yet.
+            RunDirError: the plan or a ranking cannot be read.
+        """
+        if not self.folder.waits_for_ranking:
+            return
+        plan = self._results.read_grid(self.folder.submission.grid)
+        rungs = read_rungs(self._results, plan) if plan else None
+        if rungs is None or rungs.current != (self.folder.submission.rung or 0) - 1:
+            raise UnfinishedRungError(f"rung {self.folder.submission.rung} cannot begin: the one before is not ranked")
+        rungs.settle()
+
     def perform_here(self, stop: StopRequest) -> Outcome:
         """Work in this process and its children."""
+        stop.epochs = self.folder.submission.epochs
         if self.ends_grid:
             return self._end_grid(stop)
         if work := self.folder.submission.job_kind.work:
             return self._serve(work, stop)
         if self.folder.submission.pooled:
             return PoolTask(self._results, self.folder, self.task, self._attempt_together).work_off(stop)
+        if not self.configs:
+            print("fewer trials go on than there are slots: nothing is left for this task")
+            return Outcome.COMPLETED
         if len(self.configs) == 1:
             return self._attempt(self.configs[0], stop)
         return self._attempt_together([config for config in self.configs if not self._is_over(config)], stop)
@@ -127,7 +148,8 @@ class ArrayTask:
         return outcome
 
     def _is_over(self, config: RunConfig) -> bool:
-        return self._run_dir(config).completed or config.run_id in self.folder.cancelled
+        run_dir, epochs = self._run_dir(config), self.folder.submission.epochs
+        return run_dir.completed or config.run_id in self.folder.cancelled or read_progress(run_dir).has_paused(epochs)
 
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
         submission = self.folder.submission

@@ -12,6 +12,7 @@ from sentiment.console import Console
 from sentiment.errors import LockedError, TakenOverError
 from sentiment.lock import STALE_SECONDS
 from sentiment.run_dir import Results, RunDir
+from sentiment.run_state import read_progress
 from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
 
 # A lock's owner counts as alive for a time after its last sign of life; one that does so for longer than this lives.
@@ -27,7 +28,7 @@ class Outcome(IntEnum):
     """How an attempt ended; the value is its process's exit code."""
 
     COMPLETED = 0
-    """Nothing is left to do: the run is completed, or it is left to another live process, which trains it."""
+    """Nothing is left to do: the run is completed or at the end of its rung, or left to the process that trains it."""
     FAILED = 1
     STOPPED = 3
     """Everything is saved; whoever stopped it decides whether it goes on."""
@@ -44,7 +45,7 @@ class Outcome(IntEnum):
 
 def outcome_of(stop: Stop | None) -> Outcome:
     """The outcome of work that ended for a reason to stop, or was done (None)."""
-    if stop is None:
+    if stop is None or stop.reason == "paused":
         return Outcome.COMPLETED
     on_time = stop.reason == "deadline" or stop.detail in _SIGNALS_TO_REQUEUE_AFTER
     return Outcome.OUT_OF_TIME if on_time else Outcome.STOPPED
@@ -63,6 +64,9 @@ def attempt_run(
     print(run_begins(config.run_id))
     if run_dir.completed:
         print(f"{config.run_id} is completed")
+        return Outcome.COMPLETED
+    if read_progress(run_dir).has_paused(stop.epochs):
+        print(f"{config.run_id} is at the end of its rung, after epoch {stop.epochs}")
         return Outcome.COMPLETED
     forget_failure(run_dir)
     stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())

@@ -17,7 +17,7 @@ from sentiment.console import Say
 from sentiment.errors import SlurmError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
-from sentiment.run_state import CANCELLED, COMPLETED
+from sentiment.run_state import CANCELLED, COMPLETED, PRUNED
 from sentiment.training.stop import StopRequest
 
 NOTIFY_SECONDS = 60.0
@@ -104,6 +104,7 @@ class GridEnd:
             "GRID_RUNS": str(len(rows)),
             "GRID_COMPLETED": str(sum(row.state == COMPLETED for row in rows)),
             "GRID_FAILED": str(sum(row.failed for row in rows)),
+            "GRID_PRUNED": str(sum(row.state == PRUNED for row in rows)),
             "GRID_CANCELLED": str(sum(row.state == CANCELLED for row in rows)),
             "GRID_RESULTS": str(self.results.root.resolve()),
             "GRID_REPORT": str(report.resolve()) if report else "",

@@ -1,6 +1,8 @@
 """The program that a local grid starts for each of its runs.
 
-    python -m jobs.tasks.local_task RUN_DIR LANE/LANES PARENT
+    python -m jobs.tasks.local_task RUN_DIR LANE/LANES PARENT [EPOCHS]
+
+With EPOCHS the run pauses after so many, where a rung of its search ends.
 
 As in jobs.tasks.slurm_task, the signal handlers are set before anything heavy is imported.
 """
@@ -34,6 +36,7 @@ def main(arguments: list[str]) -> int:
 
         run_dir = RunDir(Path(arguments[0]))
         lane, lanes = map(int, arguments[1].split("/"))
+        stop.epochs = int(arguments[3]) if arguments[3:] else None
         os.sched_setaffinity(0, core_shares(lanes)[lane])
         return attempt_run(run_dir.read_config(), run_dir.results, run_dir.path.parent.name, stop)
 

@@ -1,7 +1,7 @@
 """What the job that ends a grid does first: submit what is to follow.
 
-That is what there was no room for, if `submit --keep-filling` asked for it, and what failed, again as often as
-`retries` in cluster.yaml says.
+That is what there was no room for, if `submit --keep-filling` asked for it, what failed, again as often as `retries` in
+cluster.yaml says, and when all that has ended the next round of a search that goes in rounds.
 """
 
 import time
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from jobs.session import open_session
+from jobs.grids.rounds import grow
+from jobs.session import GridSession, open_session
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
 from jobs.slurm.resources import ClusterFile, Retries
@@ -22,6 +23,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError
 from sentiment.run_dir import Results
+from sentiment.run_state import PAUSED
 
 # By the names in the cluster's file. What is merely lost may be in the queue of another user or cluster.
 _STATES = CAUSES | {"node_fail": {"NODE_FAIL", "BOOT_FAIL"}}
@@ -42,7 +44,7 @@ def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
     """
     file = ClusterFile.model_validate(ending.submission.cluster)
     retries = file.resources(ending.submission.grid).retries
-    if retries == Retries() and not ending.submission.keep_filling:
+    if retries == Retries() and not ending.submission.keep_filling and not _goes_in_rounds(ending):
         return None
     end = time.monotonic() + _LOCK_PATIENCE_SECONDS
     while True:
@@ -71,12 +73,33 @@ def _submit(ending: SubmissionDir, file: ClusterFile, retries: Retries, say: Say
         launcher.retrying = _chosen(results, [row for row in rows if row.run_id not in first], retries)
         for run_id, cause in launcher.retrying.items():
             say(f"retries: {run_id} is submitted again after {cause}")
-        if not remaining and not launcher.retrying and not (filling and _any_active(rows)):
+        if not remaining and not launcher.retrying and not _any_goes_on(rows):
+            session, remaining = _with_next_round(session, say)
+        if not remaining and not launcher.retrying and not (filling and _any_goes_on(rows)):
             return None
         earlier = [folder for folder in launcher.jobs.submissions if folder.path != ending.path]
         launcher.jobs = replace(launcher.jobs, submissions=earlier)  # else it would replace the job that it is
         session.submit_next_part(remaining, {*launcher.retrying}, say)
     return Outcome.LOOK_AGAIN if filling and launcher.report_refused else Outcome.COMPLETED
+
+
+def _with_next_round(session: GridSession, say: Say) -> tuple[GridSession, list[tuple[RunStatus, RunConfig]]]:
+    """The session of a search whose next round is planned, and that round's runs; none if there is no next round."""
+    grown = grow(session.plan, session.results)
+    if grown is None:
+        return session, []
+    plan, configs = grown
+    say(f"the next round: {len(configs)} trials, suggested by {len(session.plan.runs)}")
+    session.results.write_grid(plan)
+    session.launcher.plan = plan
+    session = replace(session, plan=plan)
+    rows = {row.run_id: row for row in session.rows}
+    return session, [(rows[config.run_id], config) for config in configs]
+
+
+def _goes_in_rounds(ending: SubmissionDir) -> bool:
+    plan = Results(Path(ending.submission.results)).read_grid(ending.submission.grid)
+    return plan is not None and plan.rounds is not None
 
 
 def _remaining(ending: SubmissionDir, jobs: GridJobs, rows: Iterable[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
@@ -85,8 +108,9 @@ def _remaining(ending: SubmissionDir, jobs: GridJobs, rows: Iterable[RunStatus])
     return missing_runs((config for config in ending.read_all_configs() if config.run_id not in since), rows)
 
 
-def _any_active(rows: Iterable[RunStatus]) -> bool:
-    return any(row.active for row in rows)
+def _any_goes_on(rows: Iterable[RunStatus]) -> bool:
+    """Whether any run waits or runs, or has paused without slots for the next rung of its search."""
+    return any(row.active or row.state == PAUSED for row in rows)
 
 
 def _chosen(results: Results, rows: Sequence[RunStatus], retries: Retries) -> dict[str, str]:

@@ -78,6 +78,8 @@ class PoolTask:
         if run_dir.completed or config.run_id in self.folder.cancelled:
             return False
         progress = read_progress(run_dir)
+        if progress.has_paused(self.folder.submission.epochs):
+            return False
         attempt, failure = progress.last_attempt, progress.failure
         if progress.locked or (failure and _array(failure.job) == _array(slurm_job())):
             return False

@@ -18,6 +18,7 @@ from sentiment.training.stop import StopRequest, end_of_time
 
 if TYPE_CHECKING:
     from jobs.tasks.array_task import ArrayTask
+    from jobs.tasks.attempt import Outcome
 
 
 def main(arguments: list[str]) -> int:
@@ -49,9 +50,22 @@ def perform(task: "ArrayTask", stop: StopRequest) -> int:
 
         outcome = submit_next_part(task.folder, print)
     else:
-        outcome = None
+        outcome = _rank_rung_before(task)
     outcome = task.perform(stop) if outcome is None else outcome
     return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN) else outcome
+
+
+def _rank_rung_before(task: "ArrayTask") -> "Outcome | None":
+    """Decide which runs the task's slots train, if it has any; what to end with if that cannot be done."""
+    from jobs.tasks.attempt import Outcome
+    from sentiment.errors import UnfinishedRungError
+
+    try:
+        task.rank_rung_before()
+    except UnfinishedRungError as error:
+        print(error)
+        return Outcome.LOOK_AGAIN if error.may_end else Outcome.FAILED
+    return None
 
 
 def _survive_full_disk(arguments: list[str]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from report.analysis.budgets import BudgetComparison, compare_budgets
 from report.analysis.common_tweets import Matcher
 from report.analysis.datasets import Configuration, Dataset, datasets_of
 from report.analysis.folds import with_folds_pooled
@@ -59,6 +60,8 @@ class Findings:
     datasets: list[Dataset]
     """The one with most runs first: it is the one that the answer is about."""
     grids: list[GridFindings]
+    budgets: list[BudgetComparison]
+    """What the epochs of searches buy, for each set of tweets that any was trained on."""
     best: BestRun | None
     attention: AttentionFindings | None
     elmo_gain: ElmoGain | None
@@ -89,6 +92,7 @@ def analyse(study: Study) -> Findings:
         study=study,
         datasets=datasets,
         grids=grids,
+        budgets=compare_budgets([(one.grid, one.halving) for one in grids]),
         best=best,
         attention=attention,
         elmo_gain=_elmo_gain(main, study.results) if main else None,

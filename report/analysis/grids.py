@@ -6,6 +6,7 @@ from enum import Enum, auto
 from report.analysis.cleanings import CleaningComparison, compare_cleanings
 from report.analysis.datasets import Configuration, configurations_of, group_by_tweets
 from report.analysis.effects import Effect, effects_of, varying
+from report.analysis.halving import HalvingFindings, analyse_halving
 from report.analysis.labels import TRAIN_ROWS, LabelCurve, label_curves
 from report.analysis.search import Search, analyse_search
 from report.read.curves import LearningCurve, read_curve
@@ -40,7 +41,9 @@ class GridFindings:
     cleaning: CleaningComparison | None
     """Only of a grid about cleaning."""
     search: Search | None
-    """Only of a random search."""
+    """Only of a random search, or one in rungs."""
+    halving: HalvingFindings | None
+    """Only of a search in rungs."""
     label_curves: list[LabelCurve]
     """Only of a grid about the number of labels."""
     problems: list[str]
@@ -63,6 +66,7 @@ def analyse_grid(grid: Grid, results: Results) -> GridFindings:
         curves=curves,
         cleaning=cleaning,
         search=analyse_search(grid) if kind is Kind.SEARCH else None,
+        halving=analyse_halving(grid) if grid.rungs else None,
         label_curves=by_labels,
         problems=[*problems, *(cleaning.problems if cleaning else []), *of_labels],
     )
@@ -70,7 +74,7 @@ def analyse_grid(grid: Grid, results: Results) -> GridFindings:
 
 def kind_of(grid: Grid) -> Kind:
     """The kind by the plan's method, else by the parameters that differ between the runs; names have no say."""
-    if grid.plan and grid.plan.method == "random":
+    if grid.plan and (grid.plan.method in ("random", "bayes") or grid.rungs):
         return Kind.SEARCH
     planned_values = grid.plan.parameters if grid.plan else {}
     names = {*(name for name, values in planned_values.items() if len(values) > 1), *varying(grid.completed)}

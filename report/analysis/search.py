@@ -10,6 +10,8 @@ from report import statistics
 from report.analysis.effects import varying
 from report.read.load import CompletedRun, Grid
 from report.statistics import Difference, Estimate, is_logarithmic
+from sentiment.records import GridPlan
+from sentiment.rungs import Rungs
 
 # With fewer, a forest over a handful of parameters says more of chance than of them.
 ENOUGH_TRIALS = 30
@@ -31,10 +33,21 @@ class CompletedTrial:
 
 
 @dataclass(frozen=True)
+class ComparedTrial:
+    """A trial, by a score that all trials of the search have at the same time of their training."""
+
+    index: int
+    settings: dict[str, Any]
+    score: float
+
+
+@dataclass(frozen=True)
 class Search:
     """What a random search found."""
 
     trials: list[CompletedTrial]
+    compared: Sequence[CompletedTrial | ComparedTrial]
+    """Those that parameters are judged by: the completed trials or, of a search in rungs, all of its first rung."""
     parameters: list[str]
     """Dotted names of the settings that vary among the trials."""
     importances: dict[str, Estimate]
@@ -50,11 +63,11 @@ class Search:
     @property
     def all_score_the_same(self) -> bool:
         """Whether no parameter makes a difference."""
-        return len({trial.score for trial in self.trials}) == 1
+        return len({trial.score for trial in self.compared}) == 1
 
 
 def analyse_search(grid: Grid) -> Search:
-    """Compare the completed trials of a random search."""
+    """Compare the completed trials of a search; where it goes in rungs, parameters are judged by its first one."""
     parameters = varying(grid.completed)
     index = {run.run_id: run.index for run in grid.plan.runs} if grid.plan else {}
     trials = [
@@ -66,14 +79,38 @@ def analyse_search(grid: Grid) -> Search:
         )
         for number, run in enumerate(grid.completed)
     ]
-    search = Search(trials, parameters, {}, {})
-    if len(trials) < ENOUGH_TRIALS or not parameters or search.all_score_the_same:
+    compared: Sequence[CompletedTrial | ComparedTrial] = trials
+    if grid.rungs and grid.rungs.rankings:
+        compared, parameters = _of_first_rung(grid.rungs)
+    search = Search(trials, compared, parameters, {}, {})
+    if len(compared) < ENOUGH_TRIALS or not parameters or search.all_score_the_same:
         return search
-    scores = [trial.score for trial in trials]
-    shares = importances([trial.settings for trial in trials], scores)
-    ordered = {name: _numbers(trials, name) for name in shares}
+    scores = [trial.score for trial in compared]
+    shares = importances([trial.settings for trial in compared], scores)
+    ordered = {name: _numbers(compared, name) for name in shares}
     correlations = {name: statistics.rank_correlation(values, scores) for name, values in ordered.items() if values}
-    return Search(trials, parameters, shares, correlations)
+    return Search(trials, compared, parameters, shares, correlations)
+
+
+def _of_first_rung(rungs: Rungs) -> tuple[list[ComparedTrial], list[str]]:
+    """The trials with a score at its end, and the parameters that the plan varies between them."""
+    planned = {run.run_id: run for run in rungs.plan.runs}
+    names = varying_parameters(rungs.plan)
+    return [
+        ComparedTrial(
+            planned[trial.run_id].index,
+            {name: planned[trial.run_id].parameters.get(name) for name in names},
+            trial.value,
+        )
+        for trial in rungs.rankings[0].trials
+        if trial.value is not None
+    ], names
+
+
+def varying_parameters(plan: GridPlan) -> list[str]:
+    """Names of the parameters that the runs of a plan differ in."""
+    names = dict.fromkeys(name for run in plan.runs for name in run.parameters if name != "seed")
+    return [name for name in names if len({str(run.parameters.get(name)) for run in plan.runs}) > 1]
 
 
 def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict[str, Estimate]:
@@ -94,7 +131,7 @@ def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> 
     return found
 
 
-def _numbers(trials: Sequence[CompletedTrial], name: str) -> list[float]:
+def _numbers(trials: Sequence[CompletedTrial | ComparedTrial], name: str) -> list[float]:
     """A parameter's value in each trial; empty if any of them is no number, so that they have no order."""
     values = [trial.settings[name] for trial in trials]
     is_ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)

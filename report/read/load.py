@@ -11,6 +11,7 @@ from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
 from sentiment.run_dir import SINGLE, Results, RunDir
 from sentiment.run_state import RunState, judge, read_progress
+from sentiment.rungs import Rungs, Standing, read_rungs
 from sentiment.whole_run import read_whole
 
 T = TypeVar("T")
@@ -88,7 +89,9 @@ class Grid:
     completed: list[CompletedRun]
     """Its completed runs; of several folds of one configuration one, once they are pooled."""
     damage: str | None = None
-    """Why the plan cannot be read, in a line."""
+    """Why the plan or a ranking cannot be read, in a line."""
+    rungs: Rungs | None = None
+    """Those of a search that goes in rungs."""
 
 
 @dataclass(frozen=True)
@@ -164,28 +167,31 @@ def _damages(runs: list[Run]) -> list[str | None]:
 
 
 def _load_grid(results: Results, name: str) -> Grid:
+    plan, rungs, damage = None, None, None
     try:
-        plan, damage = results.read_grid(name), None
+        plan = results.read_grid(name)
+        rungs = read_rungs(results, plan) if plan else None
     except RunDirError as error:
-        plan, damage = None, _first_line(error)
-    runs = _load_runs(results, name, plan)
-    return Grid(name, plan, runs, _completed(runs), damage)
+        damage = _first_line(error)
+    runs = _load_runs(results, name, plan, rungs)
+    return Grid(name, plan, runs, _completed(runs), damage, rungs)
 
 
 def _completed(runs: Iterable[Run]) -> list[CompletedRun]:
     return [run.completed for run in runs if run.completed]
 
 
-def _load_runs(results: Results, folder: str, plan: GridPlan | None) -> list[Run]:
+def _load_runs(results: Results, folder: str, plan: GridPlan | None, rungs: Rungs | None = None) -> list[Run]:
     """The planned runs in the order of the plan, then those of which there is only a directory."""
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     found = sorted(path.name for path in (results.runs / folder).iterdir() if path.is_dir())
     names = [*planned, *(name for name in found if name not in planned)]
     grid = None if folder == SINGLE else folder
-    return [_load_run(results.run_dir(name, folder), grid, planned.get(name)) for name in names]
+    standings = rungs.standings if rungs else {}
+    return [_load_run(results.run_dir(name, folder), grid, planned.get(name), standings.get(name)) for name in names]
 
 
-def _load_run(run_dir: RunDir, grid: str | None, planned: PlannedRun | None) -> Run:
+def _load_run(run_dir: RunDir, grid: str | None, planned: PlannedRun | None, standing: Standing | None) -> Run:
     progress, record, completed = read_progress(run_dir), None, None
     if run_dir.path.is_dir():
         try:
@@ -199,7 +205,7 @@ def _load_run(run_dir: RunDir, grid: str | None, planned: PlannedRun | None) -> 
             progress = replace(progress, damage=line if str(run_dir.path) in line else f"{run_dir.path}: {line}")
     # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
     progress = replace(progress, completed=completed is not None)
-    return Run(grid, run_dir, judge(progress), progress.damage, record, completed, planned)
+    return Run(grid, run_dir, judge(progress, None, standing), progress.damage, record, completed, planned)
 
 
 def _first_line(error: Exception) -> str:

@@ -69,6 +69,11 @@ _VALUES: dict[str, dict[Any, str]] = {
 }
 
 
+def metric_name(metric: str) -> str:
+    """A metric as W&B names it (`validation/f1`) in words: `validation F1`."""
+    return metric.replace("/", " ").replace(" f1", " F1")
+
+
 def parameter_name(dotted: str) -> str:
     """What a reader calls a parameter, given its dotted name."""
     return _PARAMETERS.get(dotted, dotted)

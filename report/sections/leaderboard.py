@@ -10,10 +10,11 @@ from report.analysis.usage import usage_of
 from report.read.load import CompletedRun, Run
 from report.read.published import PUBLISHED, PublishedScore
 from report.render import blocks, wording
-from report.render.blocks import Column, Heading, ReportSection, Row, Table
+from report.render.blocks import Column, Heading, ReportSection, Row, Table, Text
 from report.render.markdown import joined, strong
 from report.sections.names import LEXICON_REMARK, configuration_name, dataset_name, grid_column, run_name, state_name
 from sentiment.records import Part
+from sentiment.run_state import PRUNED
 
 _SHOWN = 15
 _METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
@@ -162,10 +163,13 @@ def _published_row(one: PublishedScore) -> dict[str, Any]:
 
 
 def _all_runs(runs: list[Run], found: list[Dataset]) -> list[blocks.Block]:
-    unfinished = [run for run in runs if not run.completed]
+    unfinished = [run for run in runs if not run.completed and run.state.state != PRUNED]
     left_out = {run.run_dir for run in unfinished[_MOST_UNFINISHED:]}
     rows = [_run_row(run, found) for run in runs if run.run_dir not in left_out]
     content: list[blocks.Block] = [Heading("Every run")]
+    if pruned := sum(run.state.state == PRUNED for run in runs):
+        what = f"{pruned:,} of {wording.plural(len(runs), 'run')} were pruned by a search: without all of their epochs"
+        content.append(Text(f"{what} they have no result, and no place among those that have one."))
     if unfinished:
         caption = (
             f"{len(unfinished):,} of {wording.plural(len(runs), 'run')} without a result. Those of a grid go on with "

@@ -1,10 +1,12 @@
 """Random search: all trials at a glance, which parameters matter, and the best settings."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from report import statistics
 from report.analysis.findings import Findings
-from report.analysis.search import ENOUGH_TRIALS, CompletedTrial, Search
+from report.analysis.halving import HalvingFindings
+from report.analysis.search import ENOUGH_TRIALS, ComparedTrial, CompletedTrial, Search
 from report.read.load import Grid
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Column, Figure, Heading, ReportSection, Table, Text
@@ -12,6 +14,7 @@ from report.render.charts import style
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.charts.parallel import Trial, parallel_figure
 from report.render.markdown import emphasis
+from report.sections.rungs import budget_blocks, rung_blocks
 
 _BEST = 10
 _SCORE = "validation F1"
@@ -22,8 +25,8 @@ def search(findings: Findings) -> ReportSection:
     content: list[Block] = []
     for found in findings.grids:
         if found.search:
-            content += _grid_blocks(found.grid, found.search)
-    return ReportSection("Random search", content)
+            content += _grid_blocks(found.grid, found.search, found.halving)
+    return ReportSection("Random search", content + budget_blocks(findings.budgets) if content else [])
 
 
 def search_sentence(found: Search) -> str:
@@ -38,39 +41,50 @@ def search_sentence(found: Search) -> str:
     )
 
 
-def _grid_blocks(grid: Grid, found: Search) -> list[Block]:
+def _grid_blocks(grid: Grid, found: Search, halving: HalvingFindings | None) -> list[Block]:
     content: list[Block] = [Heading(f"Grid {grid.name}")]
     if grid.plan:
         content.append(Text(emphasis(grid.plan.description)))
-    n = len(found.trials)
-    if n < 2 or not found.parameters:
-        number = wording.plural(n, "trial")
+    if halving:
+        content += rung_blocks(halving)
+    n, score = len(found.compared), _score_name(halving)
+    if n < 2 or not found.parameters or not found.trials:
+        number = wording.plural(len(found.trials), "trial")
         return [*content, Text(f"{number} of {len(grid.runs):,} completed: too few to show.")]
-    content += [Text(search_sentence(found)), _parallel(grid, found.trials)]
+    content += [Text(search_sentence(found)), _parallel(grid, found.compared, score)]
     if n < ENOUGH_TRIALS:
-        why = f"{n} completed trials are not enough, it takes {ENOUGH_TRIALS}"
+        which = f"trials with a {score}" if halving else "completed trials"
+        why = f"{n} {which} are not enough, it takes {ENOUGH_TRIALS}"
         content.append(Text(f"Importance is not computed: {why}."))
     elif found.all_score_the_same:
         content.append(Text("All trials score the same, so no parameter matters."))
     else:
-        content += _importance_blocks(grid, found)
+        content += _importance_blocks(grid, found, score)
     return [*content, _best_table(grid, found.trials)]
 
 
-def _parallel(grid: Grid, completed: list[CompletedTrial]) -> Figure:
-    trials = [Trial(one.index, one.settings, one.score) for one in completed]
+def _score_name(halving: HalvingFindings | None) -> str:
+    """What parameters are judged by: of a search in rungs, what all trials have in common."""
+    if halving is None or not halving.rungs.rankings:
+        return _SCORE
+    first = halving.rungs.rankings[0]
+    return f"{wording.metric_name(first.metric)} after epoch {first.epochs}"
+
+
+def _parallel(grid: Grid, compared: Sequence[CompletedTrial | ComparedTrial], score: str) -> Figure:
+    trials = [Trial(one.index, one.settings, one.score) for one in compared]
     caption = (
-        f"Grid {grid.name}, n = {len(trials)} trials: one line a trial, from its settings to its {_SCORE} (right), "
+        f"Grid {grid.name}, n = {len(trials)} trials: one line a trial, from its settings to its {score} (right), "
         "which also colours it; the best lie on top. Lines are spread a little, so that equal settings stay visible. "
         "Point at a line to single it out."
     )
-    return parallel_figure(f"parallel-{grid.name}", f"All trials of grid {grid.name}", caption, trials, _SCORE)
+    return parallel_figure(f"parallel-{grid.name}", f"All trials of grid {grid.name}", caption, trials, score)
 
 
-def _importance_blocks(grid: Grid, found: Search) -> list[Block]:
-    shares, correlations, n = found.importances, found.correlations, len(found.trials)
+def _importance_blocks(grid: Grid, found: Search, score: str) -> list[Block]:
+    shares, correlations, n = found.importances, found.correlations, len(found.compared)
     caption = (
-        f"Share of the variance of {_SCORE} that each parameter explains, alone or with others (fANOVA, optuna; n = "
+        f"Share of the variance of {score} that each parameter explains, alone or with others (fANOVA, optuna; n = "
         f"{n} trials). Bars: the middle 90 % over trials drawn anew with replacement."
     )
     lines = [Line(wording.parameter_name(name), share) for name, share in shares.items()]
@@ -81,7 +95,7 @@ def _importance_blocks(grid: Grid, found: Search) -> list[Block]:
     ]
     if correlations:
         caption = (
-            f"Spearman's rank correlation of each ordered parameter with {_SCORE}, with Fisher's 95 % interval on "
+            f"Spearman's rank correlation of each ordered parameter with {score}, with Fisher's 95 % interval on "
             f"ranks, n = {n} trials. Right of zero: more is better."
         )
         lines = [Line(wording.parameter_name(name), one, style.GREEN) for name, one in correlations.items()]

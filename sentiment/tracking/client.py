@@ -10,6 +10,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
+from sentiment.run_state import read_pruned
 from sentiment.tracking.media import draw_outcome
 from sentiment.tracking.sent_rows import OUTCOME, Row, SentRows
 
@@ -98,14 +99,17 @@ class OpenRun:
         """Write or upload everything, and say how the run stands.
 
         A run that may go on is marked as preempted, since W&B calls a run without an end crashed after five minutes.
+        One that a search has pruned is finished, with its place in the summary.
         """
-        result, record = self._run_dir.read_result(), self._run_dir.read_record()
+        result, record, pruned = self._run_dir.read_result(), self._run_dir.read_record(), read_pruned(self._run_dir)
         if self._completed and result:
             metrics = result.model_dump(include={"metrics"})["metrics"]
             self._run.summary.update(dotted(metrics, "/") | {"best_epoch": result.best_epoch})
+        elif pruned:
+            self._run.summary.update({"pruned": True, "rung": pruned.rung, "rank": pruned.rank, "of": pruned.trials})
         elif record is None or record.attempts[-1].reason != "failed":
             self._run.mark_preempting()
-        self._run.finish(exit_code=0 if self._completed else 1)
+        self._run.finish(exit_code=0 if self._completed or pruned else 1)
 
     def confirmed_rows(self) -> int:
         """How many rows the server has, once the run is closed online: wandb does not say when it loses some."""

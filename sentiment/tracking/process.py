@@ -28,6 +28,7 @@ from sentiment.files import write_atomically
 from sentiment.lock import ProcessLock
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
+from sentiment.run_state import read_pruned
 from sentiment.tracking.client import OpenRun, delete_run, prepare_environment, upload_report
 from sentiment.tracking.identity import identity_of, successor_of
 from sentiment.tracking.sent_rows import SentRows, rows_to_copy
@@ -85,7 +86,8 @@ def _copy(run_dir: RunDir, action: str) -> str:
             return f"{count} rows in wandb's files"
         confirmed = run.confirmed_rows()
         if run_dir.read_wandb() in (None, identity):  # else a sweep's agent chose another id for this time
-            run_dir.write_wandb(identity.model_copy(update={"confirmed_rows": confirmed}))
+            told = {"confirmed_rows": confirmed, "pruned": read_pruned(run_dir) is not None}
+            run_dir.write_wandb(identity.model_copy(update=told))
     if confirmed < count:
         raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {count} rows")
     return f"{count} rows at W&B, {max(count - before, 0)} of them new"

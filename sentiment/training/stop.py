@@ -1,4 +1,4 @@
-"""Reasons to stop training: a signal, or the end of the time that the process has."""
+"""Reasons to stop training: a signal, the end of the time that the process has, or the end of a rung."""
 
 import signal
 import time
@@ -22,7 +22,7 @@ _RECENT = 100
 class Stop:
     """Why training saves and stops."""
 
-    reason: Literal["signal", "deadline"]
+    reason: Literal["signal", "deadline", "paused"]
     detail: str
 
 
@@ -50,6 +50,8 @@ class StopRequest:
             clock: returns seconds since 1970.
         """
         self.end = end
+        self.epochs: int | None = None
+        """After how many epochs a run pauses, to be continued or not; None trains to its end."""
         self._clock = clock
         self._signal: signal.Signals | None = None
         self._previous: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
@@ -87,6 +89,12 @@ class StopRequest:
             if left < needed:
                 return Stop("deadline", f"{max(left, 0):.0f} s left, a step and a save may need {needed:.0f} s")
         return None
+
+    def after_epoch(self, epoch: int) -> Stop | None:
+        """The reason to pause after this many epochs; None if there is none."""
+        if self.epochs is None or epoch < self.epochs:
+            return None
+        return Stop("paused", f"{epoch} epochs are done, where its rung ends")
 
     def check(self) -> None:
         """End work that can be repeated if there is a reason to stop.

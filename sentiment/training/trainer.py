@@ -85,7 +85,7 @@ class Trainer:
         """
         self._clock = time.monotonic()
         while not self.finished:
-            if stop := self._train_epoch():
+            if stop := self._stop.after_epoch(self.epoch) or self._train_epoch():
                 self.save(last_chance=True)
                 return stop
         self.save()

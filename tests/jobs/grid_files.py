@@ -28,7 +28,7 @@ def write_base(folder: Path, tweets: Path) -> Path:
 
 
 def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **changes: Any) -> Path:
-    """A grid file beside its base run; parameters with a list have several values, others one."""
+    """A grid file beside its base run; a list is several values, a mapping a parameter as it stands, all else one."""
     values = {
         "name": name,
         "description": "Which is best?",
@@ -36,7 +36,8 @@ def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **
         "metric": {"name": "validation/accuracy", "goal": "maximize"},
         "command": ["${env}", "python", "-m", "sentiment", "train", str(base), "${args_no_hyphens}"],
         "parameters": {
-            key: {"values": value} if isinstance(value, list) else {"value": value} for key, value in parameters.items()
+            key: value if isinstance(value, dict) else {"values" if isinstance(value, list) else "value": value}
+            for key, value in parameters.items()
         },
     }
     return write_yaml(base.parent / f"{name}.yaml", values | changes)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from jobs.job_kinds import KindName
+from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.slurm.submissions import SubmissionDir, write_intent
 from sentiment.config import RunConfig
 from sentiment.records import Attempt, RunRecord
 from sentiment.run_dir import Results, RunDir

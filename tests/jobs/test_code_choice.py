@@ -9,9 +9,10 @@ import pytest
 
 from jobs.code_choice import CodeChoice, WantedRun, delete_unneeded_code
 from jobs.slurm.grid_jobs import Place
+from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
-from jobs.slurm.submissions import PlannedJob, new_submission, write_intent
+from jobs.slurm.submissions import write_intent
 from jobs.status.grid_status import RunStatus
 from sentiment.code_version import CodeVersion, code_environment, freeze_code, running_code
 from sentiment.config_file import resolve

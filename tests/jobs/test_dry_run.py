@@ -24,7 +24,7 @@ def _config(**changes: Any) -> RunConfig:
 
 
 def _completed(seconds: float, size: int = 10, device: str = "cpu", **changes: Any) -> Completed:
-    return Completed(_config(**changes), seconds, size, device)
+    return Completed(_config(**changes), seconds, 10, size, device)
 
 
 @pytest.fixture(autouse=True)

@@ -55,6 +55,7 @@ def test_command_finds_the_counts_in_its_environment(
         "GRID_RUNS": "3",
         "GRID_COMPLETED": "0",
         "GRID_FAILED": "1",
+        "GRID_PRUNED": "0",
         "GRID_CANCELLED": "1",
         "GRID_RESULTS": str(results.root),
         "GRID_REPORT": str(results.report / "report.html"),

@@ -82,20 +82,22 @@ class Here:
         return file.exists() and any(self.run_dirs()[number].checkpoints.glob("*.ckpt"))
 
 
-MakeHere = Callable[..., Here]
+MakeHere = Callable[[dict[str, Any]], Here]
+
+
+def grid_here(folder: Path, tweets: Path, parameters: dict[str, Any], **changes: Any) -> Here:
+    """A grid on this machine, without any Slurm, in a folder of its own."""
+    grid = write_grid(write_base(folder / "configs", tweets), parameters, **changes)
+    foreign = ("SLURM_", "CUDA_VISIBLE")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return Here(grid, Results(folder / "results"), environ | {"PATH": str(folder), "OMP_NUM_THREADS": "1"})
 
 
 @pytest.fixture
 def here(tmp_path: Path, tweets_file: Path) -> MakeHere:
     """A grid on this machine, without any Slurm."""
 
-    def make(parameters: dict[str, Any]) -> Here:
-        grid = write_grid(write_base(tmp_path / "configs", tweets_file), parameters)
-        foreign = ("SLURM_", "CUDA_VISIBLE")
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        return Here(grid, Results(tmp_path / "results"), environ | {"PATH": str(tmp_path), "OMP_NUM_THREADS": "1"})
-
-    return make
+    return lambda parameters: grid_here(tmp_path, tweets_file, parameters)
 
 
 def _children(process: "subprocess.Popen[str]") -> Iterator[int]:

@@ -6,14 +6,9 @@ import pytest
 
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import reconcile
+from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import (
-    PlannedJob,
-    SubmissionDir,
-    new_submission,
-    read_submissions,
-    write_intent,
-)
+from jobs.slurm.submissions import SubmissionDir, read_submissions, write_intent
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError

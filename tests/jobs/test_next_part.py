@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import ClusterFile, Resources, Retries, read_cluster
-from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.tasks.next_part import submit_next_part
 from sentiment.errors import ConfigError
 from sentiment.run_dir import Results

@@ -7,9 +7,10 @@ import pytest
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs, reconcile
 from jobs.slurm.launcher import SlurmLauncher
-from jobs.slurm.origin import Origin
+from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, read_submissions, write_intent
+from jobs.slurm.site.origin import Origin
+from jobs.slurm.submissions import SubmissionDir, read_submissions, write_intent
 from jobs.status.grid_status import describe_unknown, read_grid_status
 from jobs.status.selection import select
 from sentiment.records import Failure

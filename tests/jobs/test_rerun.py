@@ -14,15 +14,16 @@ from jobs.session import cancel_grid, rerun_grid
 from jobs.slurm.commands import ENDED, Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher, plan_jobs
+from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
 from jobs.status.selection import CAUSES, find_targets, missing_runs, run_configs, select
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError
 from sentiment.run_dir import Results
-from sentiment.run_state import HELD, LOST, UNKNOWN
+from sentiment.run_state import HELD, LOST, PRUNED, UNKNOWN
 from tests.jobs.grid_files import write_grid, write_yaml
 from tests.jobs.test_status import LAUNCH_FAILED, PLAN, _row, queued, submitted
 
@@ -63,7 +64,7 @@ def test_only_what_is_asked_for_is_rerun(causes: list[str], run_ids: list[str], 
 
 
 def test_every_state_that_needs_somebody_has_a_cause() -> None:
-    assert set().union(*CAUSES.values()) == {*ENDED, LOST, UNKNOWN, HELD} - {"COMPLETED"}
+    assert set().union(*CAUSES.values()) == {*ENDED, LOST, UNKNOWN, HELD, PRUNED} - {"COMPLETED"}
 
 
 @pytest.fixture

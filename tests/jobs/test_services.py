@@ -12,9 +12,10 @@ from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import plan_jobs
+from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
-from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.status.grid_status import read_grid_status
 from sentiment.config_file import resolve
 from sentiment.files import write_json

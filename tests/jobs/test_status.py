@@ -12,8 +12,9 @@ import pytest
 from jobs.job_kinds import KindName
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import PlannedJob, SubmissionDir, new_submission, write_intent
+from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.slurm.task_state import SlurmTask, last_line, read_termination
 from jobs.status.grid_status import GridStatus, RunStatus, read_grid_status
 from jobs.status.table import render
@@ -371,5 +372,5 @@ def test_table_of_many_runs_shows_those_that_matter() -> None:
     grid = GridStatus("g", "validation/f1", rows, {})
     shown: Callable[[bool], str] = lambda every_row: render([grid], every_row, NOW)  # noqa: E731
     assert shown(False).count("run-") == 1
-    assert "and 99 that are completed or wait (--all shows them)" in shown(False)
+    assert "and 99 that are completed, pruned or wait (--all shows them)" in shown(False)
     assert shown(True).count("run-") == 100

@@ -9,9 +9,9 @@ import pytest
 
 from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm.chain import ResourceGroup, describe, plan_chain
+from jobs.slurm.planned_job import PlannedJob
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
-from jobs.slurm.submissions import PlannedJob
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results

@@ -23,11 +23,14 @@ RUNS = {
     "elmo": 72,
     "labels": 42,
     "random_sweep": 60,
+    "random_sweep_full": 60,
+    "random_sweep_one_epoch": 60,
     "rnn": 144,
     "smoke": 4,
     "stop_words": 18,
     "vader": 60,
 }
+STARTING_FROM_OTHERS = ("regularisation", "random_sweep_of_best", "random_sweep_of_best_full")
 # W&B's validator, alone: it asks for a numpy that is too old for anything else here, and works with the present one.
 VALIDATOR = ["sweeps==0.3.0", "jsonschema", "jsonschema-specifications", "jsonref", "attrs", "referencing", "rpds-py"]
 VALIDATE = (
@@ -107,7 +110,23 @@ def test_what_wandbs_agent_passes_is_the_same_run(name: str, tmp_path: Path) -> 
 
 
 def test_each_grid_file_is_tested() -> None:
-    assert {path.stem for path in FILES} == {*RUNS, "regularisation", "random_sweep_of_best"}
+    assert {path.stem for path in FILES} == {*RUNS, *STARTING_FROM_OTHERS}
+
+
+def test_search_as_published_has_the_same_trials_as_that_in_rungs(tmp_path: Path) -> None:
+    full, rungs, one_epoch = (
+        expand_grid(GRIDS / f"random_sweep{kind}.yaml", Results(tmp_path)).plan for kind in ("_full", "", "_one_epoch")
+    )
+    assert (
+        [run.run_id for run in full.runs]
+        == [run.run_id for run in rungs.runs]
+        == [run.run_id for run in one_epoch.runs]
+    )
+    assert full.halving is None
+    assert rungs.halving
+    assert one_epoch.halving
+    assert (rungs.halving.epochs, rungs.halving.eta) == ([1, 3, 9], 3)
+    assert (one_epoch.halving.epochs, one_epoch.halving.eta) == ([1], 20)
 
 
 def test_random_sweep_stays_within_the_published_ranges(tmp_path: Path) -> None:
@@ -119,7 +138,7 @@ def test_random_sweep_stays_within_the_published_ranges(tmp_path: Path) -> None:
         assert (config.training.batch_size, config.training.optimizer) == (256, "adam")
 
 
-@pytest.mark.parametrize("name", ["regularisation", "random_sweep_of_best"])
+@pytest.mark.parametrize("name", STARTING_FROM_OTHERS)
 def test_grids_that_start_from_others_say_what_to_run_first(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"runs of grid 'rnn', which was never run .*; run that one first"):
         expand_grid(GRIDS / f"{name}.yaml", Results(tmp_path))
@@ -141,11 +160,11 @@ def test_value_that_wandb_reads_otherwise_is_refused(base: Path, written: str, m
 
 def test_all_slips_of_a_file_are_told_at_once(base: Path) -> None:
     metric = {"name": "validation/acuracy", "goal": "max"}
-    path = write_grid(base, {"seed": 1}, metric=metric, method="bayes", sed=3, description="", run_cap=0)
+    path = write_grid(base, {"seed": 1}, metric=metric, method="tpe", sed=3, description="", run_cap=0)
     lines = _refusal(path).splitlines()
     assert len(lines) == 5
     assert f"sed: unknown key ({path}); valid: name, description" in lines[-1]
-    for start in ("description = ''", "method = 'bayes'", "metric.goal = 'max'", "run_cap = 0"):
+    for start in ("description = ''", "method = 'tpe'", "metric.goal = 'max'", "run_cap = 0"):
         assert any(line.startswith(start) for line in lines)
 
 
@@ -163,8 +182,8 @@ def test_all_slips_of_a_file_are_told_at_once(base: Path) -> None:
         ({"method": "random", "run_cap": 4}, "method random needs controller.seed"),
         ({"method": "random"}, "method random needs run_cap and controller.seed"),
         ({"run_cap": 4}, "run_cap and controller.seed go with method random"),
-        ({"parameters": {"seed": {"min": 1, "max": 3}}}, "parameters.seed.min: unknown key"),
-        ({"parameters": {"seed": {"value": 1, "values": [1]}}}, "exactly one of value, values and parameters"),
+        ({"parameters": {"seed": {"mid": 1, "max": 3}}}, "parameters.seed.mid: unknown key"),
+        ({"parameters": {"seed": {"value": 1, "values": [1]}}}, "exactly one of value, values, a distribution"),
         ({"parameters": {"seed": {"values": []}}}, "parameters.seed.values = []"),
         ({"parameters": {}}, "parameters = {}"),
         (starts_from("rnn", "good"), "input should be 'overfitting' or 'best'"),

@@ -27,6 +27,7 @@ PATIENCE_SECONDS = 30.0
 PARTITIONS = {
     "main": (("n1", "n2", "n3"), "Default=YES PriorityTier=1"),
     "mortal": (("n4", "n5"), "PriorityTier=1"),
+    "doomed": (("n7", "n8"), "PriorityTier=1"),
     "low": (("n6",), "PriorityTier=1 PreemptMode=REQUEUE"),
     "grace": (("n6",), "PriorityTier=1 PreemptMode=REQUEUE GraceTime=20"),
     "high": (("n6",), "PriorityTier=10 PreemptMode=OFF"),

@@ -62,6 +62,8 @@ class Stage:
     """Whether report jobs run, which takes long beside other scenarios; else they are held."""
     environ: dict[str, str] = field(default_factory=dict)
     """What is in the shell besides."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further keys of the grid's file."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
@@ -99,7 +101,7 @@ class Stage:
             "parameters": {name.replace("__", "."): {"values": list(values)} for name, values in parameters.items()},
             "command": ["python", "-m", "sentiment", "train", str(base), "${args_no_hyphens}"],
         }
-        self.write(f"{self.name}.yaml", grid)
+        self.write(f"{self.name}.yaml", grid | self.more)
 
     def run(self, *arguments: str, expect: int | None = 0) -> str:
         """`python -m jobs ...`; what it printed."""

@@ -1,5 +1,6 @@
 """`python -m jobs sync`: its output and exit code, in whatever state W&B is."""
 
+import json
 import shutil
 import signal
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ import pytest
 
 from sentiment.lock import ProcessLock
 from sentiment.records import GridPlan, PlannedRun, WandbRun
+from sentiment.rungs import read_rungs
+from sentiment.search_plan import Halving
 from sentiment.tracking.mirror import mirrored
 from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
@@ -187,3 +190,34 @@ def test_ctrl_c_ends_an_upload_and_leaves_no_process(waiting: TrackedRun, server
         output, _ = uploading.communicate()
     assert (uploading.returncode, output) == (130, "")
     assert waiting.copying_processes == []
+
+
+def test_run_that_is_pruned_after_it_was_uploaded_is_finished_at_wandb_once(
+    waiting: TrackedRun, server: StubServer
+) -> None:
+    run_dir, record = waiting.run_dir, waiting.run_dir.read_record()
+    assert record is not None
+    run_dir.result_file.unlink()
+    paused = record.attempts[-1].model_copy(update={"reason": "paused"})
+    run_dir.write_record(record.model_copy(update={"attempts": [paused]}))
+    halving = Halving(epochs=[waiting.rows[-1]["epoch"]], eta=2, strict=True)
+    runs = [PlannedRun(index=place, run_id=name, parameters={}) for place, name in enumerate(["o", run_dir.path.name])]
+    given = {"name": GRID, "description": "?", "method": "grid", "metric": "validation/f1", "goal": "maximize"}
+    plan = GridPlan.model_validate(given | {"base": "b", "parameters": {}, "runs": runs, "halving": halving})
+    run_dir.results.write_grid(plan)
+    assert waiting.sync(GRID)[0] == 0
+    (stored,) = server.runs.values()
+    assert (stored.exit_code, stored.preempting) == (1, True)
+
+    better = run_dir.results.run_dir("o", GRID)
+    better.path.mkdir()
+    last = json.dumps({"kind": "epoch", "step": 1, "epoch": halving.epochs[0], "validation": {"f1": 1.0}})
+    better.metrics_file.write_text(f"{last}\n")
+    rungs = read_rungs(run_dir.results, plan)
+    assert rungs is not None
+    rungs.settle()
+    assert waiting.sync(run_dir.path.name)[0] == 0
+    (stored,) = server.runs.values()
+    assert stored.exit_code == 0
+    assert stored.rows == waiting.rows
+    assert "nothing new" in waiting.sync(run_dir.path.name)[1]

@@ -1,0 +1,190 @@
+"""Searches on real Sentiment140 tweets: epochs spent and what was chosen, in rungs, after one epoch, and in full.
+
+Not part of `make bench`, since it trains for minutes: `make bench BENCH=search`. Every trial of every sampler's seed is
+trained to its end once, on two cores by default. What a search in rungs would have decided follows from the metric logs
+of these runs by the same code that decides on a cluster, since a trial that goes on equals one that was never paused
+(tests/jobs/test_local_rungs.py, tests/slurm/test_search.py). With --results the runs are kept, and the next call goes
+on from there.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML
+
+from jobs.grids.grid import expand_grid
+from jobs.slurm.chain import ResourceGroup, plan_chain
+from jobs.slurm.resources import Resources
+from sentiment.config_file import read_yaml
+from sentiment.records import THRESHOLD, GridPlan
+from sentiment.run_dir import Results, RunDir
+from sentiment.rungs import Rungs, read_rungs
+from sentiment.search_plan import Halving
+from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT, combine
+
+GRIDS = ROOT / "configs" / "grids"
+EPOCHS = 9
+KINDS = {"in rungs": Halving(epochs=[1, 3], eta=3, strict=True), "one epoch": Halving(epochs=[1], eta=9, strict=True)}
+MANY = 1000
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a search spent, and the run that it chose."""
+
+    kind: str
+    epochs: int
+    run_dir: RunDir
+
+    @property
+    def validation(self) -> float:
+        """Accuracy of the best epoch, by which it was chosen."""
+        return accuracy(self.run_dir, "validation")
+
+    def describe(self, best: "Chosen") -> str:
+        """In a line, beside the full search."""
+        test, low, high = paired_difference(self.run_dir, best.run_dir)
+        return (
+            f"  {self.kind:10} {self.epochs:4} epochs ({self.epochs / best.epochs:4.0%})  validation "
+            f"{self.validation:.4f}  test {accuracy(self.run_dir, 'test'):.4f}, {100 * test:+.2f} points "
+            f"({100 * low:+.2f} to {100 * high:+.2f}) from the full search's"
+        )
+
+
+def accuracy(run_dir: RunDir, part: str) -> float:
+    """Of a completed run."""
+    result = run_dir.read_result()
+    if result is None:
+        raise RuntimeError(f"{run_dir.path}: was not completed")
+    return result.metrics[part].accuracy  # type: ignore[index]
+
+
+def paired_difference(run: RunDir, other: RunDir) -> tuple[float, float, float]:
+    """Test accuracy of a run less that of another on the same tweets, with its 95 % interval (normal, paired)."""
+    first, second = (_right(one) for one in (run, other))
+    gaps = first.astype(float) - second.astype(float)
+    mean, half = float(gaps.mean()), 1.96 * float(gaps.std()) / len(gaps) ** 0.5
+    return mean, mean - half, mean + half
+
+
+def _right(run_dir: RunDir) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    table = pq.read_table(run_dir.predictions_file).to_pandas()
+    table = table[table["part"] == "test"]
+    return np.asarray((table["score"] >= THRESHOLD) == (table["label"] == 1))
+
+
+def write_search(folder: Path, seed: int, trials: int, tweets: Path, most_tweets: int) -> Path:
+    """The file of a full search: the space of `random_sweep`, drawn with another seed."""
+    base = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
+    base["data"] = {"source": str(tweets), "max_rows": most_tweets}
+    base["training"] |= {"epochs": EPOCHS, "early_stopping": {"patience": None}}
+    base |= {"tracking": {"wandb": "disabled"}, "runtime": {"device": "cpu", "threads": 1}}
+    sweep = read_yaml(GRIDS / "random_sweep_full.yaml")
+    command = ["${env}", "python", "-m", "sentiment", "train", str(folder / "base.yaml"), "${args_no_hyphens}"]
+    sweep |= {"name": f"full-{seed}", "run_cap": trials, "controller": {"type": "cloud", "seed": seed}}
+    for name, values in (("base", base), (f"full-{seed}", sweep | {"command": command})):
+        with open(folder / f"{name}.yaml", "w", encoding="utf-8") as file:
+            YAML(typ="safe").dump(values, file)
+    return folder / f"full-{seed}.yaml"
+
+
+def in_rungs(results: Results, plan: GridPlan, kind: str) -> Chosen:
+    """What the search would have decided, and chosen of its last rung."""
+    name = f"{plan.name}-{kind.replace(' ', '-')}"
+    searched = plan.model_copy(update={"name": name, "halving": KINDS[kind]})
+    results.write_grid(searched)
+    for run in plan.runs:
+        link = results.run_dir(run.run_id, name).path
+        if not link.exists():
+            link.symlink_to(results.run_dir(run.run_id, plan.name).path.resolve())
+    rungs = read_rungs(results, searched)
+    while rungs and rungs.current < rungs.last:
+        rungs = rungs.settle()
+    assert rungs is not None
+    return Chosen(kind, _epochs_spent(rungs), _best(results, plan, rungs.trials(rungs.last)))
+
+
+def _epochs_spent(rungs: Rungs) -> int:
+    return sum(standing.epochs or EPOCHS for standing in rungs.standings.values())
+
+
+def _best(results: Results, plan: GridPlan, run_ids: Sequence[str]) -> RunDir:
+    run_dirs = [results.run_dir(run_id, plan.name) for run_id in run_ids]
+    return max(run_dirs, key=lambda run_dir: accuracy(run_dir, "validation"))
+
+
+def measure_searches(results: Results, folder: Path, options: argparse.Namespace) -> Iterator[str]:
+    """Train each seed's trials, and say what each kind of search would have chosen."""
+    source = folder / "combined.csv"
+    if not source.exists():
+        combine(options.tweets, source)
+    for seed in range(1, options.seeds + 1):
+        file = write_search(folder, seed, options.trials, source, options.most_tweets)
+        command = [sys.executable, "-m", "jobs", "submit", str(file), "--local", "--results", str(results.root)]
+        subprocess.run([*command, "--at-once", str(options.at_once)], check=True, stdout=subprocess.DEVNULL)
+        plan = results.read_grid(file.stem)
+        assert plan is not None
+        full = Chosen("in full", EPOCHS * len(plan.runs), _best(results, plan, [run.run_id for run in plan.runs]))
+        yield f"seed {seed}, {len(plan.runs)} trials of {options.most_tweets:,} tweets"
+        for chosen in (full, *(in_rungs(results, plan, kind) for kind in KINDS)):
+            yield chosen.describe(full)
+
+
+def measure_planning() -> str:
+    """Expand a search of many trials, and plan its chain of jobs."""
+    with tempfile.TemporaryDirectory() as folder:
+        sweep = read_yaml(GRIDS / "random_sweep.yaml")
+        sweep["name"], sweep["run_cap"] = "many", MANY
+        sweep["parameters"]["training.learning_rate"] = {
+            "distribution": "log_uniform_values",
+            "min": 0.0001,
+            "max": 0.001,
+        }
+        path = Path(folder) / "many.yaml"
+        with open(path, "w", encoding="utf-8") as file:
+            YAML(typ="safe").dump(sweep, file)
+        results, start = Results(Path(folder)), time.monotonic()
+        grid = expand_grid(path, results)
+        rungs = read_rungs(results, grid.plan)
+        assert rungs is not None
+        groups = [
+            ResourceGroup(grid.configs, Resources(), None, rung, rungs.epochs(rung), rungs.size(rung) if rung else 0)
+            for rung in range(rungs.last + 1)
+        ]
+        jobs = plan_chain(groups, {}, {}, 1001)
+        seconds = time.monotonic() - start
+    return f"{MANY:,} trials, rates from a continuum: expanded and planned as {len(jobs)} arrays in {seconds:.1f} s"
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tweets", type=Path, default=REAL_TWEETS)
+    parser.add_argument("--most-tweets", type=int, default=12_000)
+    parser.add_argument("--trials", type=int, default=27)
+    parser.add_argument("--seeds", type=int, default=3, help="of the sampler")
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--results", type=Path, help="keep the runs here")
+    options = parser.parse_args()
+    print(measure_planning(), flush=True)
+    if not options.tweets.is_dir():
+        print(f"search: no real tweets at {options.tweets}; name their folder with --tweets")
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.results or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for line in measure_searches(Results(folder), folder, options):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Searches in rounds: suggestions depend on what is on disk alone, and a round that is planned stays as it is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.grids.distributions import Distribution
+from jobs.grids.grid import ExpandedGrid, load_grid
+from jobs.grids.rounds import grow
+from jobs.grids.sweep_file import read_sweep
+from sentiment.errors import ConfigError
+from sentiment.records import Failure, PlannedRun, Result
+from sentiment.run_dir import Results, RunDir
+from tests.jobs.grid_files import finish, write_grid
+from tests.jobs.test_local import grid_here
+
+SPACE: dict[str, Any] = {
+    "training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1},
+    "model.hidden_size": {"min": 4, "max": 64},
+    "model.cell": ["lstm", "gru"],
+    "training.clip": {"values": [0.5, 1.0], "probabilities": [0.75, 0.25]},
+}
+FAILURE = Failure(job=None, time="", error="DivergedError", reason="the loss is nan", traceback="")
+
+
+def _bayes(rounds: int = 3, per_round: int = 4, seed: int = 1) -> dict[str, Any]:
+    return {"method": "bayes", "controller": {"type": "cloud", "rounds": rounds, "per_round": per_round, "seed": seed}}
+
+
+@pytest.fixture
+def like(trained: RunDir) -> Result:
+    result = trained.read_result()
+    assert result is not None
+    return result
+
+
+def _good(run: PlannedRun) -> tuple[float, bool]:
+    """Best near 64 units and a rate of 0.01."""
+    return 0.5 + run.parameters["model.hidden_size"] / 200, False
+
+
+def _ids(grid: ExpandedGrid) -> list[str]:
+    assert [config.run_id for config in grid.configs] == [run.run_id for run in grid.plan.runs]
+    return [run.run_id for run in grid.plan.runs]
+
+
+def test_each_round_follows_when_the_one_before_has_ended(base: Path, results: Results, like: Result) -> None:
+    path = write_grid(base, SPACE, **_bayes())
+    first = load_grid(path, results)
+    assert len(_ids(first)) == 4
+    results.write_grid(first.plan)
+    assert _ids(load_grid(path, results)) == _ids(first)  # not before it has ended
+    finish(results, first, like, _good)
+    second = load_grid(path, results)
+    assert _ids(second)[:4] == _ids(first)
+    assert len({*_ids(second)}) == 8
+    assert [run.index for run in second.plan.runs] == list(range(8))
+    finish(results, second, like, _good)
+    third = load_grid(path, results)
+    assert len(_ids(third)) == 12
+    finish(results, third, like, _good)
+    assert _ids(load_grid(path, results)) == _ids(third)
+    longer = load_grid(write_grid(base, SPACE, **_bayes(rounds=4)), results)
+    assert _ids(longer)[:12] == _ids(third)
+    assert len(_ids(longer)) == 16
+
+
+def test_suggestions_depend_on_results_and_seed_alone(base: Path, results: Results, like: Result) -> None:
+    path = write_grid(base, SPACE, **_bayes(per_round=6))
+    finish(results, load_grid(path, results), like, _good)
+    once = load_grid(path, results)
+    assert _ids(load_grid(path, results)) == _ids(once)
+    finish(results, load_grid(path, Results(results.root)), like, lambda run: (0.9 - _good(run)[0] / 2, False))
+    plan = results.read_grid("some")
+    assert plan is not None
+    other = grow(plan.model_copy(update={"runs": once.plan.runs[:6]}), results)
+    assert other is not None
+    assert [run.run_id for run in other[0].runs[6:]] != _ids(once)[6:]
+
+
+def test_suggestions_tend_to_where_scores_are_better(base: Path, results: Results, like: Result) -> None:
+    path = write_grid(base, SPACE, **_bayes(rounds=4, per_round=8))
+    for _ in range(4):
+        finish(results, load_grid(path, results), like, _good)
+    plan = results.read_grid("some")
+    assert plan is not None
+    sizes = [run.parameters["model.hidden_size"] for run in plan.runs]
+    assert len(sizes) == 32
+    assert sum(sizes[16:]) / 16 > sum(sizes[:8]) / 8
+    rates = [run.parameters["training.learning_rate"] for run in plan.runs]
+    assert all(0.0001 <= rate <= 0.1 for rate in rates)
+
+
+def test_trials_that_failed_are_left_out_and_a_round_of_failures_is_the_last(
+    base: Path, results: Results, like: Result
+) -> None:
+    path = write_grid(base, SPACE, **_bayes())
+    grid = load_grid(path, results)
+    failing = grid.plan.runs[0].run_id
+    finish(results, grid, like, lambda run: None if run.run_id == failing else _good(run))
+    assert len(_ids(load_grid(path, results))) == 4
+    results.run_dir(failing, "some").write_failure(FAILURE)
+    assert len(_ids(load_grid(path, results))) == 8
+    for run in grid.plan.runs:
+        results.run_dir(run.run_id, "some").result_file.unlink(missing_ok=True)
+        results.run_dir(run.run_id, "some").write_failure(FAILURE)
+    assert len(_ids(load_grid(path, results))) == 4
+
+
+def test_small_space_ends_with_its_last_value(base: Path, results: Results, like: Result) -> None:
+    path = write_grid(base, {"model.hidden_size": {"min": 4, "max": 8}}, **_bayes(rounds=9, per_round=2))
+    sizes: list[int] = []
+    for _ in range(4):
+        grid = load_grid(path, results)
+        finish(results, grid, like, _good)
+        sizes = [run.parameters["model.hidden_size"] for run in grid.plan.runs]
+        assert len({*sizes}) == len(sizes)
+    assert 4 <= len(sizes) <= 5
+
+
+def test_space_is_fixed_once_a_round_is_planned(base: Path, results: Results) -> None:
+    results.write_grid(load_grid(write_grid(base, SPACE, **_bayes()), results).plan)
+    with pytest.raises(ConfigError, match="changed since the first round was planned"):
+        load_grid(write_grid(base, SPACE | {"model.cell": ["lstm"]}, **_bayes()), results)
+    with pytest.raises(ConfigError, match="changed since the first round was planned"):
+        load_grid(write_grid(base, SPACE, **_bayes(seed=2)), results)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "bayes"}, "method bayes needs controller.rounds and controller.per_round and controller.seed"),
+        (_bayes() | {"run_cap": 5}, "run_cap is rounds times per_round"),
+        (
+            _bayes() | {"early_terminate": {"type": "hyperband", "min_iter": 1}},
+            "early_terminate does not go with",
+        ),
+        (
+            _bayes() | {"method": "random", "run_cap": 3},
+            "controller.per_round go with method bayes",
+        ),
+    ],
+)
+def test_slip_in_a_search_in_rounds_is_told(base: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_sweep(write_grid(base, SPACE, **changes))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.5, 0.99])
+def test_share_of_draws_below_a_value_is_found_again(share: float) -> None:
+    distribution = Distribution("log_uniform_values", {"min": 0.0001, "max": 0.1})
+    value = distribution.quantile(share)
+    assert isinstance(value, float)
+    assert distribution.share(value) == pytest.approx(share, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_rounds_follow_each_other_on_this_machine(tmp_path: Path, tweets_file: Path) -> None:
+    space = {"training.learning_rate": SPACE["training.learning_rate"], "training.epochs": 1}
+    search = grid_here(tmp_path, tweets_file, space, **_bayes(rounds=2, per_round=2))
+    code, lines = search.run("--at-once", "2")
+    assert code == 0, lines
+    assert "the next round: 2 trials, suggested by 2" in lines
+    assert search.states() == (0, ["COMPLETED"] * 4)
+    assert search.run() == (0, ["nothing to do"])

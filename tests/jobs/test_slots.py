@@ -1,0 +1,239 @@
+"""Slots of a search in Slurm: tasks whose runs a ranking decides, and the files that say where rungs are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.code_choice import WantedRun
+from jobs.grids.grid import ExpandedGrid, load_grid
+from jobs.grids.sweep_file import read_sweep
+from jobs.later_rungs import later_rungs
+from jobs.planning.dry_run import show_plan
+from jobs.slurm.chain import describe
+from jobs.slurm.commands import Job
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.launcher import SlurmLauncher, plan_jobs
+from jobs.slurm.planned_job import PlannedJob
+from jobs.slurm.resources import ClusterFile, Resources
+from jobs.slurm.submissions import SubmissionDir, write_intent
+from jobs.status.grid_status import RunStatus, read_grid_status
+from jobs.tasks.array_task import ArrayTask
+from jobs.tasks.attempt import Outcome
+from sentiment.errors import ConfigError, UnfinishedRungError
+from sentiment.run_dir import Results
+from sentiment.rungs import Rungs, read_rungs
+from sentiment.training.stop import StopRequest
+from tests.jobs.grid_files import GRIDS, write_grid
+from tests.jobs.submitted import attempt_of, write_attempts
+
+HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
+TRIALS = {"seed": [1, 2, 3, 4], "training.epochs": 5}
+
+
+@pytest.fixture(autouse=True)
+def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture
+def grid(base: Path, results: Results) -> ExpandedGrid:
+    """Four trials: two of them to epoch 2, one of these to epoch 4, and that to epoch 5."""
+    grid = load_grid(write_grid(base, TRIALS, **HALVING), results)
+    results.write_grid(grid.plan)
+    return grid
+
+
+def _log(results: Results, grid: ExpandedGrid, *scores: float | None, epochs: int = 1) -> None:
+    """Let trials end in this rung with these scores."""
+    for run, score in zip(grid.plan.runs, scores, strict=True):
+        if score is None:
+            continue
+        run_dir = results.run_dir(run.run_id, grid.plan.name)
+        write_attempts(run_dir, attempt_of("7_0", reason="paused", last_step=9))
+        rows = [
+            {"kind": "epoch", "step": 9 * one, "epoch": one, "validation": {"accuracy": score}}
+            for one in range(1, epochs + 1)
+        ]
+        run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _rungs(results: Results, grid: ExpandedGrid) -> Rungs:
+    rungs = read_rungs(results, grid.plan)
+    assert rungs is not None
+    return rungs
+
+
+def _row(run_id: str, state: str = "PLANNED") -> RunStatus:
+    return RunStatus("some", run_id, state, "", None, 0, None, None, None, None, None, None, False)
+
+
+def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[PlannedJob]:
+    runs = [WantedRun(_row(config.run_id), config, "code") for config in grid.configs]
+    rungs = _rungs(results, grid)
+    later = later_rungs(rungs, runs)
+    assert later is not None
+    file = ClusterFile(defaults=Resources(**resources))
+    return plan_jobs(list(later.candidates), results, file, "some", GridJobs((), None), later)
+
+
+def _submitted(results: Results, job: PlannedJob, job_id: str = "9") -> SubmissionDir:
+    folder = write_intent(describe(results, "some", job, None), job.configs)
+    folder.accept(job_id)
+    return folder
+
+
+def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> PlannedJob:
+    return next(job for job in _planned(results, grid, **resources) if job.rung == 1)
+
+
+@pytest.mark.parametrize(
+    ("section", "epochs", "rungs"),
+    [
+        ({"min_iter": 1, "eta": 3}, 12, [1, 3, 9]),
+        ({"min_iter": 3}, 12, [3, 9]),
+        ({"min_iter": 1, "eta": 3}, 9, [1, 3]),
+        ({"max_iter": 27, "s": 2, "eta": 3}, 27, [3, 9]),
+        ({"max_iter": 9, "s": 9, "eta": 3}, 27, [1, 3]),
+        ({"min_iter": 2, "eta": 1.5}, 7, [2, 3, 4, 6]),
+    ],
+)
+def test_bands_are_those_of_wandb(base: Path, section: dict[str, Any], epochs: int, rungs: list[int]) -> None:
+    path = write_grid(base, {"seed": [1, 2]}, early_terminate={"type": "hyperband", **section})
+    found = read_sweep(path).early_terminate
+    assert found is not None
+    assert found.halving(epochs).epochs == rungs
+    assert found.strict  # as in W&B's schema
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"early_terminate": {"type": "hyperband"}}, "early_terminate: needs either min_iter, or max_iter and s"),
+        ({"early_terminate": {"type": "hyperband", "max_iter": 9}}, "s goes with max_iter"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 1}}, "early_terminate.eta = 1"),
+        ({"early_terminate": {"type": "median", "min_iter": 1}}, "early_terminate.type = 'median'"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 1, "r": 2}}, "early_terminate.r: unknown key"),
+        (HALVING | {"metric": {"name": "test/f1", "goal": "maximize"}}, "test/f1 is not measured after"),
+    ],
+)
+def test_slip_in_early_terminate_is_told(base: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_sweep(write_grid(base, {"seed": [1, 2]}, **changes))
+    assert message in str(caught.value)
+
+
+def test_rungs_that_come_after_the_end_of_all_runs_are_refused(base: Path, results: Results) -> None:
+    path = write_grid(base, TRIALS, early_terminate={"type": "hyperband", "min_iter": 5})
+    with pytest.raises(ConfigError, match="no band lies below the 5 epochs of the runs"):
+        load_grid(path, results)
+
+
+def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, results: Results, grid: ExpandedGrid) -> None:
+    assert load_grid(write_grid(base, TRIALS | {"seed": [1, 2, 3, 4, 5]}, **HALVING), results).plan.halving
+    _log(results, grid, 0.6, 0.7, None, None)
+    _rungs(results, grid).settle()
+    load_grid(write_grid(base, TRIALS, **HALVING), results)
+    with pytest.raises(
+        ConfigError, match=r"the number of its trials \(4, now 5\) changed, but .*rung-0.json is written"
+    ):
+        load_grid(write_grid(base, TRIALS | {"seed": [1, 2, 3, 4, 5]}, **HALVING), results)
+    with pytest.raises(ConfigError, match="early_terminate changed, but"):
+        load_grid(write_grid(base, TRIALS), results)
+
+
+def test_chain_has_an_array_of_slots_for_each_later_rung(results: Results, grid: ExpandedGrid) -> None:
+    _data, named, first, second, last, report = _planned(results, grid)
+    assert (named.rung, named.epochs, len(named.tasks), named.slots) == (0, 1, 4, [])
+    assert (first.rung, first.epochs, first.slots, first.tasks) == (1, 2, [[0], [1]], [[], []])
+    assert (second.rung, second.epochs, second.slots) == (2, 4, [[0]])
+    assert (last.rung, last.epochs, last.slots) == (3, None, [[0]])
+    assert first.configs == grid.configs
+    assert report.kind == "report"
+
+
+def test_slots_share_tasks_like_runs(results: Results, grid: ExpandedGrid) -> None:
+    assert _slots(results, grid, runs_per_task=2).slots == [[0, 1]]
+    assert _slots(results, grid, tasks=8).slots == [[0], [1]]
+
+
+def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Results, grid: ExpandedGrid) -> None:
+    folder = _submitted(results, _slots(results, grid))
+    assert folder.waits_for_ranking
+    assert folder.tasks == [[], []]
+    _log(results, grid, 0.6, 0.7, None, 0.8)
+    ArrayTask.read(folder.path, 1).rank_rung_before()
+    best, second = grid.plan.runs[3].run_id, grid.plan.runs[1].run_id
+    assert folder.tasks == [[best], [second]]
+    assert [config.run_id for config in ArrayTask.read(folder.path, 1).configs] == [second]
+    assert {config.run_id for config in folder.read_all_configs()} == {best, second}
+    assert GridJobs([folder], ()).places == {best: (folder, 0), second: (folder, 1)}
+    _log(results, grid, None, None, 0.9, None)
+    ArrayTask.read(folder.path, 0).rank_rung_before()
+    assert SubmissionDir(folder.path).tasks == [[best], [second]]
+
+
+def test_slot_without_a_trial_has_nothing_to_do(
+    results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _submitted(results, _slots(results, grid))
+    _log(results, grid, 0.6, None, None, None)
+    task = ArrayTask.read(folder.path, 1)
+    task.rank_rung_before()
+    assert task.perform_here(StopRequest()) is Outcome.COMPLETED
+    assert "fewer trials go on than there are slots" in capsys.readouterr().out
+
+
+def test_slot_whose_rung_before_was_not_ranked_does_not_rank_another_one(results: Results, grid: ExpandedGrid) -> None:
+    second = next(job for job in _planned(results, grid) if job.rung == 2)
+    folder = _submitted(results, second)
+    _log(results, grid, 0.6, 0.7, 0.8, 0.9)
+    with pytest.raises(UnfinishedRungError, match="rung 2 cannot begin: the one before is not ranked"):
+        ArrayTask.read(folder.path, 0).rank_rung_before()
+    assert not results.ranking_file("some", 0).exists()
+
+
+def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: ExpandedGrid) -> None:
+    folder = _submitted(results, _slots(results, grid))
+    _log(results, grid, 0.6, 0.7, None, 0.8)
+    waiting = Job(name=folder.submission.name, job_id="9", task=None, state="PENDING", reason="Dependency")
+
+    def states(*queue: Job) -> list[str]:
+        rows = read_grid_status(results, grid.plan, GridJobs([folder], queue)).rows
+        assert not any(row.failed for row in rows)
+        return [row.state for row in rows]
+
+    assert states(waiting) == ["PENDING", "PENDING", "PLANNED", "PENDING"]
+    assert states() == ["PAUSED", "PAUSED", "PLANNED", "PAUSED"]
+    _rungs(results, grid).settle()
+    assert states(waiting)[0] == "PRUNED"
+
+
+def test_slots_that_wait_are_not_submitted_twice(results: Results, grid: ExpandedGrid) -> None:
+    folders = [_submitted(results, job, str(job.rung)) for job in _planned(results, grid) if job.slots]
+    queue = [
+        Job(name=one.submission.name, job_id=one.job_id, task=0, state="PENDING", reason="None") for one in folders
+    ]
+    launcher = SlurmLauncher(results, grid.plan, ClusterFile(), print)
+    later = later_rungs(_rungs(results, grid), [WantedRun(_row(one.run_id), one, None) for one in grid.configs])
+    assert later is not None
+    launcher.jobs = GridJobs(folders, queue)
+    assert launcher._if_needed([], later) is None
+    assert launcher._if_needed(later.candidates[:1], later) is later  # they are to wait for this one too
+    launcher.jobs = GridJobs(folders, queue[1:])
+    assert launcher._if_needed([], later) is later
+    begun = [Job(name=queue[0].name, job_id="1", task=0, state="RUNNING", reason="None"), *queue[1:]]
+    launcher.jobs = GridJobs(folders, begun)
+    assert launcher._if_needed(later.candidates[:1], later) is None
+
+
+def test_dry_run_says_what_each_rung_takes(results: Results, grid: ExpandedGrid) -> None:
+    text = "\n".join(show_plan(results, grid, GRIDS.parent / "cluster.yaml"))
+    assert "rung 0: 4 trials to epoch 1, 4 epochs\nrung 1: 2 trials to epoch 2, 2 epochs" in text
+    assert "rung 2: 1 trials to epoch 4, 2 epochs\nrung 3: 1 trials to epoch 5, 1 epochs" in text
+    assert (
+        "together 9 of the 20 epochs that all trials would take to their end (45%); how many hours is unknown" in text
+    )
+    assert "train of rung 1: 2 tasks" in text
+    assert "afterany" not in text  # what waits for what is known when it is submitted

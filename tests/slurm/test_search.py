@@ -1,0 +1,193 @@
+"""Searches in rungs: whatever happens to tasks, the same trials go on, and the winner has the same weights."""
+
+from typing import Any
+
+from jobs.slurm.submissions import SubmissionDir, read_submissions
+from sentiment.records import GridPlan
+from sentiment.rungs import RungRanking, Rungs, read_rungs
+from tests.slurm.scenario import scenario
+from tests.slurm.stage import DIVERGES, Stage, StagedRun
+
+# Four trials: rung 0 to epoch 2, two of them to epoch 6, one of these to epoch 18 and its end.
+_HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 3}}
+_TRIALS: dict[str, Any] = {"training__learning_rate": [0.0005, 0.002, 0.004, 0.008], "training__epochs": [12]}
+
+
+def _begin(stage: Stage, **changes: Any) -> None:
+    stage.more = _HALVING
+    stage.write_grid(**_TRIALS | changes)
+    stage.submit()
+
+
+def _plan(stage: Stage) -> GridPlan:
+    plan = stage.results.read_grid(stage.name)
+    assert plan is not None
+    return plan
+
+
+def _rungs(stage: Stage) -> Rungs:
+    rungs = read_rungs(stage.results, _plan(stage))
+    assert rungs is not None
+    return rungs
+
+
+def _decided(ranking: RungRanking) -> list[tuple[str, float | None]]:
+    """What has to be the same in all rankings of the same rung."""
+    return [(trial.run_id, trial.value) for trial in ranking.trials]
+
+
+def _expected(stage: Stage, failed: tuple[str, ...] = ()) -> list[list[tuple[str, float | None]]]:
+    """The rankings of an undisturbed search, by runs that were never paused; `failed` never get to a rung's end."""
+    trials, found = [run.run_id for run in stage.runs], []
+    for epochs, promoted in ((2, 2), (6, 1)):
+        values = {run_id: None if run_id in failed else _score(stage, run_id, epochs) for run_id in trials}
+        order = sorted(values, key=lambda run_id: -(values[run_id] or 0.0))
+        found.append([(run_id, values[run_id]) for run_id in order])
+        chosen = {*order[:promoted]}
+        trials = [run.run_id for run in stage.runs if run.run_id in chosen]
+    return found
+
+
+def _score(stage: Stage, run_id: str, epochs: int) -> float:
+    run_dir = stage.results.run_dir(run_id, stage.name)
+    stage.prepared.digest(run_dir.read_config())
+    rows = stage.prepared.results.run_dir(run_id).read_metrics()
+    return next(row["validation"]["f1"] for row in rows if row["kind"] == "epoch" and row["epoch"] == epochs)
+
+
+def _run(stage: Stage, run_id: str) -> StagedRun:
+    return next(run for run in stage.runs if run.run_id == run_id)
+
+
+def _slots(stage: Stage) -> list[SubmissionDir]:
+    return [one for one in read_submissions(stage.results, stage.name) if one.submission.slots]
+
+
+def _wait_for_winner(stage: Stage) -> StagedRun:
+    stage.wait(lambda: _rungs(stage).current == 2, "both rankings")
+    winner = _run(stage, _rungs(stage).rankings[1].chosen[0])
+    stage.wait_completed([winner])
+    return winner
+
+
+def _assert_undisturbed(stage: Stage, failed: tuple[str, ...] = ()) -> None:
+    winner = _wait_for_winner(stage)
+    assert [_decided(ranking) for ranking in _rungs(stage).rankings] == _expected(stage, failed)
+    assert winner.matches_uninterrupted()
+    states = stage.states()
+    assert states.pop(winner.run_id) == "COMPLETED"
+    assert {states.pop(run_id) for run_id in failed} <= {"FAILED"}
+    assert set(states.values()) == {"PRUNED"}
+
+
+@scenario
+def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage) -> None:
+    """Of the two tasks that share rung 0 one is requeued, which the other waits for; then the winner is."""
+    stage.write_cluster(parallelism=2)
+    _begin(stage)
+    assert "nothing to submit" in stage.submit()
+    first = stage.runs[0]
+    first.wait_for_step(10)
+    first.send("USR2")
+    first.wait_for_attempt(2)
+    assert "PENDING" in stage.states().values()  # trials that have paused wait for the ranking
+    stage.wait(lambda: _rungs(stage).current == 2, "both rankings")
+    winner = _run(stage, _rungs(stage).rankings[1].chosen[0])
+    winner.wait_for_step(winner.attempts[-1].first_step + 10)
+    winner.send("USR2")
+    _assert_undisturbed(stage)
+    assert "nothing to submit" in stage.submit()
+    loser = _run(stage, _rungs(stage).rankings[0].trials[-1].run_id)
+    assert "1 of 4 runs submitted" in stage.rerun(loser.run_id)
+    stage.wait_completed([loser])
+    assert loser.matches_uninterrupted()
+
+
+@scenario
+def test_trial_that_dies_ranks_last_and_what_was_decided_stays(stage: Stage) -> None:
+    _begin(stage, training__learning_rate=[0.0005, 0.002, 0.004, DIVERGES])
+    killed = stage.runs[0]
+    killed.wait_for_step(10)
+    killed.kill()
+    diverged = stage.runs[3]
+    _wait_for_winner(stage)
+    first = _rungs(stage).rankings[0]
+    assert [trial.run_id for trial in first.trials[2:]] == [killed.run_id, diverged.run_id]
+    assert "DivergedError" in first.trials[-1].why
+    before = [_decided(ranking) for ranking in _rungs(stage).rankings]
+    assert "2 of 4 runs had not got to the end of their rung" in stage.submit()
+    assert "1 of 4 runs submitted" in stage.rerun(killed.run_id)
+    stage.wait(lambda: stage.states()[killed.run_id] == "PRUNED", "the late end of its rung")
+    (reason,) = [row["reason"] for row in stage.rows() if row["run_id"] == killed.run_id]
+    assert "too late for the ranking" in reason
+    assert [_decided(ranking) for ranking in _rungs(stage).rankings] == before
+
+
+@scenario
+def test_trial_that_is_rerun_before_the_ranking_counts_like_any_other(stage: Stage) -> None:
+    """The slots wait for it as well: they are submitted anew, in one chain with it."""
+    stage.write_cluster(parallelism=1)
+    _begin(stage)
+    first = stage.runs[0]
+    first.wait_for_step(5)
+    first.kill()
+    stage.wait(lambda: stage.states()[first.run_id] == "FAILED", "its end")
+    waiting = [folder.job_id for folder in _slots(stage)]
+    assert "1 of 4 runs submitted" in stage.rerun()
+    queued = stage.cluster.run("squeue", "-h", "-o", "%A").stdout.split()
+    assert not {*waiting} & {*queued}
+    _assert_undisturbed(stage)
+
+
+@scenario
+def test_search_that_loses_nodes_before_and_after_a_ranking_decides_the_same(stage: Stage) -> None:
+    stage.write_cluster(partition="doomed")
+    _begin(stage)
+    first = stage.runs[0]
+    first.wait_for_step(20)
+    node = first.node
+    stage.cluster.kill_node(node)
+    stage.wait(lambda: _rungs(stage).current >= 1, "the first ranking")
+    stage.cluster.start_node(node)
+    promoted = _run(stage, _rungs(stage).rankings[0].chosen[0])
+    stage.wait(lambda: len(promoted.attempts) >= 2 and promoted.attempts[-1].first_step > 0, "its slot")
+    promoted.wait_for_step(promoted.attempts[-1].first_step + 5)
+    if promoted.attempts[-1].end is None:
+        stage.cluster.kill_node(promoted.node)
+    _assert_undisturbed(stage)
+
+
+@scenario
+def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitted(stage: Stage) -> None:
+    _begin(stage)
+    first = stage.runs[0]
+    first.wait_for_step(10)
+    stage.run("cancel", stage.name)
+    stage.submit()  # while they are ending: nothing may be ranked without them
+    stage.wait(lambda: {*stage.states().values()} <= {"CANCELLED", "PAUSED"}, "the ends")
+    assert _rungs(stage).current == 0
+    stage.submit()
+    # As if the command had been killed before it submitted the slots: nobody ranks rung 0.
+    lost = [folder.job_id for folder in _slots(stage)][-2:]
+    stage.cluster.run("scancel", *lost)
+    stage.wait(lambda: set(stage.states().values()) == {"PAUSED"}, "the end of rung 0")
+    output = stage.submit()
+    assert "0 of 4 runs submitted" in output
+    assert "of rung 1" in output
+    _assert_undisturbed(stage)
+
+
+@scenario
+def test_rounds_of_a_search_follow_each_other_without_anybody(stage: Stage) -> None:
+    """The job that ends a round suggests and submits the next one."""
+    stage.reports = True
+    stage.write_cluster()
+    stage.more = {"method": "bayes", "controller": {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}}
+    stage.write_grid(training__learning_rate=[0.002, 0.003, 0.004, 0.005, 0.006], training__epochs=[2])
+    stage.submit()
+    first = [run.run_id for run in stage.runs]
+    stage.wait(lambda: len(stage.runs) == 4, "the second round")
+    stage.wait_completed(stage.runs)
+    assert [run.run_id for run in stage.runs][:2] == first
+    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=None), "the end")
+    assert "nothing to submit" in stage.submit()

@@ -1,0 +1,216 @@
+"""Rungs of a search: their sizes, who goes on, and that what was decided stays decided."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment.errors import RunDirError, UnfinishedRungError
+from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
+from sentiment.run_dir import Results
+from sentiment.run_state import PAUSED, PLANNED, PRUNED, RunProgress, judge
+from sentiment.rungs import Rungs, Standing, read_rungs, read_standing
+from sentiment.search_plan import Halving
+
+PAUSE = Attempt(
+    host="h",
+    pid=1,
+    job=None,
+    restart_count=0,
+    device="cpu",
+    threads=1,
+    first_step=0,
+    start="2026-03-04T11:00:00",
+    reason="paused",
+)
+
+
+def _plan(trials: int, epochs: Sequence[int] = (1, 3), eta: float = 3, **changes: Any) -> GridPlan:
+    runs = [PlannedRun(index=index, run_id=f"run-{index}", parameters={}) for index in range(trials)]
+    plan = GridPlan(
+        name="g",
+        description="?",
+        method="random",
+        metric="validation/accuracy",
+        goal="maximize",
+        base="base.yaml",
+        parameters={},
+        runs=runs,
+        halving=Halving(epochs=list(epochs), eta=eta, strict=True),
+    )
+    return plan.model_copy(update=changes)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")
+
+
+def _log(results: Results, run: int, scores: Sequence[float], metric: str = "accuracy") -> None:
+    """The metric log of a run with these scores after its epochs."""
+    run_dir = results.run_dir(f"run-{run}", "g")
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"kind": "epoch", "step": 9 * epoch, "epoch": epoch, "validation": {metric: score}}
+        for epoch, score in enumerate(scores, 1)
+    ]
+    steps = [{"kind": "step", "step": 1, "epoch": 1, "loss": 0.7}]
+    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in [*steps, *rows]))
+
+
+def _rungs(results: Results, plan: GridPlan) -> Rungs:
+    rungs = read_rungs(results, plan)
+    assert rungs is not None
+    return rungs
+
+
+def _order(rungs: Rungs) -> list[int]:
+    return [int(trial.run_id.removeprefix("run-")) for trial in rungs.rankings[-1].trials]
+
+
+@pytest.mark.parametrize(
+    ("trials", "eta", "sizes"),
+    [(27, 3, [27, 9, 3]), (60, 3, [60, 20, 7]), (5, 2.5, [5, 2, 1]), (2, 9, [2, 1, 1]), (1, 3, [1, 1, 1])],
+)
+def test_each_rung_has_one_of_eta_trials_rounded_up(
+    results: Results, trials: int, eta: float, sizes: list[int]
+) -> None:
+    rungs = _rungs(results, _plan(trials, eta=eta))
+    assert [rungs.size(rung) for rung in range(3)] == sizes
+    assert [rungs.epochs(rung) for rung in range(3)] == [1, 3, None]
+
+
+def test_best_go_on_and_those_that_failed_come_last(results: Results) -> None:
+    plan = _plan(6)
+    for run, score in enumerate([0.6, 0.8, 0.7, 0.7]):
+        _log(results, run, [score])
+    results.run_dir("run-4", "g").path.mkdir(parents=True)
+    results.run_dir("run-4", "g").write_failure(
+        Failure(job=None, time="", error="DivergedError", reason="the loss is nan", traceback="")
+    )
+    rungs = _rungs(results, plan).settle()
+    (ranking,) = rungs.rankings
+    assert _order(rungs) == [1, 2, 3, 0, 4, 5]  # of equals the first in the plan
+    assert [trial.value for trial in ranking.trials] == [0.8, 0.7, 0.7, 0.6, None, None]
+    assert [trial.why for trial in ranking.trials[-2:]] == ["DivergedError: the loss is nan", "ended in epoch 1"]
+    assert rungs.trials(1) == ["run-1", "run-2"]
+    assert rungs.standings["run-2"] == Standing(1, 3, None, 2)
+    assert rungs.standings["run-3"] == Standing(0, 1, 3, 6)
+    assert rungs.standings["run-5"].late
+
+
+def test_no_more_go_on_than_have_a_score(results: Results) -> None:
+    _log(results, 3, [0.6])
+    rungs = _rungs(results, _plan(6)).settle()
+    assert rungs.trials(1) == ["run-3"]
+    assert rungs.size(2) == 1
+
+
+def test_loss_is_better_if_it_is_lower(results: Results) -> None:
+    for run, score in enumerate([0.6, 0.5, 0.7]):
+        _log(results, run, [score], "loss")
+    plan = _plan(3, metric="validation/loss", goal="minimize")
+    assert _order(_rungs(results, plan).settle()) == [1, 0, 2]
+
+
+@pytest.mark.parametrize(("strict", "order"), [(True, [1, 0]), (False, [0, 1])])
+def test_trial_counts_by_its_score_at_the_end_or_by_its_best_so_far(
+    results: Results, strict: bool, order: list[int]
+) -> None:
+    _log(results, 0, [0.9, 0.5, 0.6])
+    _log(results, 1, [0.5, 0.6, 0.7])
+    plan = _plan(2, epochs=[3], halving=Halving(epochs=[3], eta=2, strict=strict))
+    assert _order(_rungs(results, plan).settle()) == order
+
+
+def test_epochs_after_the_rung_do_not_count(results: Results) -> None:
+    """A trial that was continued by its name, or copied from another grid, has more of them."""
+    _log(results, 0, [0.6, 0.99])
+    _log(results, 1, [0.7])
+    assert _order(_rungs(results, _plan(2)).settle()) == [1, 0]
+
+
+def test_trial_that_has_ended_by_itself_counts_by_its_last_epoch(results: Results) -> None:
+    plan = _plan(3, epochs=[3])
+    _log(results, 0, [0.7, 0.8])
+    results.run_dir("run-0", "g").result_file.write_text("{}")
+    _log(results, 1, [0.6, 0.7, 0.75])
+    _log(results, 2, [0.9, 0.9])  # stopped on its way
+    rungs = _rungs(results, plan).settle()
+    assert _order(rungs) == [0, 1, 2]
+    assert rungs.rankings[0].trials[2].value is None
+
+
+def test_ranking_is_written_once_and_rests_on_what_there_was(results: Results) -> None:
+    plan = _plan(3)
+    _log(results, 0, [0.6])
+    _log(results, 1, [0.7])
+    undecided = _rungs(results, plan)
+    first = undecided.settle()
+    _log(results, 2, [0.9])
+    assert undecided.settle().rankings == first.rankings
+    assert _rungs(results, plan).rankings == first.rankings
+    assert not [path for path in results.ranking_file("g", 0).parent.iterdir() if path.suffix == ".tmp"]
+
+
+def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> None:
+    plan = _plan(2)
+    _log(results, 0, [0.6])
+    from sentiment.lock import ProcessLock
+
+    results.run_dir("run-1", "g").path.mkdir()
+    with (
+        ProcessLock(results.run_dir("run-1", "g").lock_file),
+        pytest.raises(UnfinishedRungError, match="a process trains") as caught,
+    ):
+        _rungs(results, plan).settle()
+    assert caught.value.may_end
+    assert _rungs(results, plan).settle().current == 1
+
+
+def test_nothing_is_decided_where_nothing_got_to_the_end(results: Results) -> None:
+    with pytest.raises(UnfinishedRungError, match="none of its 2 trials got to the end of epoch 1"):
+        _rungs(results, _plan(2)).settle()
+    assert not results.ranking_file("g", 0).exists()
+
+
+def test_damaged_ranking_is_named_and_nothing_is_decided_anew(results: Results) -> None:
+    _log(results, 0, [0.6])
+    plan = _plan(1)
+    _rungs(results, plan).settle()
+    results.ranking_file("g", 0).write_text("{")
+    with pytest.raises(RunDirError, match=r"rung-0.json: is not a valid record"):
+        read_rungs(results, plan)
+
+
+def test_grid_without_rungs_has_none(results: Results) -> None:
+    plan = _plan(2, halving=None)
+    assert read_rungs(results, plan) is None
+    results.write_grid(plan)
+    assert read_standing(results.run_dir("run-0", "g")) is None
+    results.write_grid(_plan(2))
+    assert read_standing(results.run_dir("run-0", "g")) == Standing(0, 1, None, 2)
+    assert read_standing(results.run_dir("run-0", "single")) is None
+
+
+@pytest.mark.parametrize(
+    ("epoch", "standing", "state", "reason"),
+    [
+        (1, Standing(0, 1, None, 6), PAUSED, "waits for the ranking after 1 epoch (rung 0)"),
+        (1, Standing(0, 1, 4, 6), PRUNED, "4 of 6 after 1 epoch (rung 0)"),
+        (3, Standing(1, 3, 2, 2, True), PRUNED, "got there after 3 epochs (rung 1), too late for the ranking"),
+        (1, Standing(1, 3, None, 2), PLANNED, "goes on in the next rung"),
+        (1, Standing(1, None, None, 2), PLANNED, "goes on in the next rung"),
+    ],
+)
+def test_paused_trial_is_what_its_standing_says(epoch: int, standing: Standing, state: str, reason: str) -> None:
+    verdict = judge(RunProgress(attempts=1, last_attempt=PAUSE, epoch=epoch), None, standing)
+    assert verdict.state == state
+    assert verdict.reason.startswith(reason)
+
+
+def test_trial_that_went_on_after_it_was_pruned_is_judged_like_any_run() -> None:
+    killed = PAUSE.model_copy(update={"reason": None})
+    assert judge(RunProgress(attempts=2, last_attempt=killed, epoch=2), None, Standing(0, 1, 4, 6)).state == "LOST"
