@@ -194,8 +194,7 @@ class RunDir:
     @property
     def hashed_files(self) -> tuple[Path, ...]:
         """Those whose checksums the result holds, where they exist."""
-        files = (self.vocabulary_file, self.metrics_file, self.predictions_file)
-        return *files, self.attention_file, self.baseline_file
+        return self.vocabulary_file, self.metrics_file, self.predictions_file, self.attention_file, self.baseline_file
 
     @property
     def completed(self) -> bool:
