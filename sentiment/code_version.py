@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _PACKAGES = ("sentiment", "jobs", "report")
 _RECORD = "code.json"
+_NO_CODE = {".pyc", ".md"}
 
 # Of `sentiment`, what shows and hands out results, but cannot change them.
 _WITHOUT_INFLUENCE = (
@@ -193,9 +194,9 @@ def _version_of(root: Path, contents: dict[str, bytes]) -> CodeVersion:
 
 
 def _contents(root: Path) -> dict[str, bytes]:
-    """All files of the packages by their paths, in order, whether git knows them or not."""
+    """All files of the packages but their documentation, by their paths, in order, whether git knows them or not."""
     files = (path for package in _PACKAGES for path in (root / package).rglob("*") if path.is_file())
-    named = {path.relative_to(root).as_posix(): path for path in files if path.suffix != ".pyc"}
+    named = {path.relative_to(root).as_posix(): path for path in files if path.suffix not in _NO_CODE}
     return {name: named[name].read_bytes() for name in sorted(named)}
 
 
