@@ -16,7 +16,7 @@ from sentiment.arguments import (
     named_parameters,
     show,
 )
-from sentiment.command_line import command_line
+from sentiment.command_line import Version, command_line
 from sentiment.console import Console
 from sentiment.errors import SentimentError, TakenOverError, UsageError
 from sentiment.preparing_commands import preparing
@@ -34,7 +34,7 @@ RunDirectory = Annotated[Path, typer.Argument(help="The directory of a run; `tra
 
 
 @app.callback()
-def main() -> None:
+def main(version: Version = False) -> None:
     """Train sentiment classifiers on tweets, and use them."""
 
 

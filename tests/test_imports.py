@@ -22,6 +22,7 @@ LAYERS = [
         "sentiment.files",
         "sentiment.lock",
         "sentiment.owner",
+        "sentiment.shipped",
     },
     {
         "sentiment.records",

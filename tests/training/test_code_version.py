@@ -59,7 +59,11 @@ def test_copy_holds_all_files_of_the_packages_and_is_made_once(program: Path, tm
     results = Results(tmp_path / "results")
     code = freeze_code(results)
     copied = {path.relative_to(results.code / code) for path in (results.code / code).rglob("*") if path.is_file()}
-    files = {path.relative_to(program) for path in program.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".md")}
+    files = {
+        path.relative_to(program)
+        for path in program.rglob("*")
+        if path.is_file() and path.suffix not in (".pyc", ".md")
+    }
     assert copied == files | {Path("code.json")}
     before = (results.code / code / TRAINER).stat().st_ino
     assert freeze_code(results) == code
