@@ -251,9 +251,8 @@ class RunDir:
         try:
             return RunConfig.model_validate_json(read_text(self.config_file))
         except ValidationError as error:
-            raise RunDirError(
-                f"{self.config_file}: is not a configuration of this version: {in_a_line(error)}"
-            ) from None
+            why = in_a_line(error)
+            raise RunDirError(f"{self.config_file}: is not a configuration of this version: {why}") from None
 
     def read_record(self) -> RunRecord | None:
         """Provenance and attempts; None before the first attempt."""
