@@ -38,6 +38,6 @@ def word_vectors(
         kinds = ("transform", "carry")
         matrix = torch.cat([weights[f"{name}/W_{kind}"] for kind in kinds], dim=1)
         bias = torch.cat([weights[f"{name}/b_{kind}"] for kind in kinds])
-        transformed, gate = (product(features, matrix, library) + bias).chunk(2, dim=1)
+        transformed, gate = product(features, matrix, bias, library).chunk(2, dim=1)
         features = torch.lerp(features, torch.relu(transformed), torch.sigmoid(gate))
-    return product(features, weights["CNN_proj/W_proj"], library) + weights["CNN_proj/b_proj"]
+    return product(features, weights["CNN_proj/W_proj"], weights["CNN_proj/b_proj"], library)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from sentiment.elmo.encoder.products import FixedWeights, Library
+from sentiment.elmo.language_model.products import weights_gradient
 from sentiment.elmo.options import GATES, Lstm
 
 _Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]
@@ -81,9 +82,9 @@ class _Steps(torch.autograd.Function):
             torch.mul(of_cells * cells[step], keep * (1 - keep), out=to_keep)
             of_cells.mul_(keep)
         leaving = (activated * gates[:, :, 3 * size :]).view(-1, size)
-        of_projection = FixedWeights(projected.view(-1, projected.shape[2]), ctx.library).times(leaving.t().contiguous())
-        before, flat = states[:-1].reshape(-1, states.shape[2]), of_gates.view(-1, GATES * size)
-        of_recurrent = FixedWeights(flat, ctx.library).times(before.t().contiguous())
+        of_projection = weights_gradient(leaving, projected.view(-1, projected.shape[2]), ctx.library)
+        before = states[:-1].reshape(-1, states.shape[2])
+        of_recurrent = weights_gradient(before, of_gates.view(-1, GATES * size), ctx.library)
         return of_gates, of_recurrent, of_projection, None, None
 
 

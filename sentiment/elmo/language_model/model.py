@@ -56,7 +56,7 @@ class LanguageModel(nn.Module):
         self.weights = nn.ParameterDict(
             {name: nn.Parameter(_initial(name, shape)) for name, shape in options.datasets().items()}
         )
-        self.next_word = NextWord(options.lstm.projection_dim, words)
+        self.next_word = NextWord(options.lstm.projection_dim, words, self.library)
         self._dropout = dropout
 
     def trainable_parameters(self) -> list[nn.Parameter]:
@@ -88,7 +88,7 @@ class LanguageModel(nn.Module):
             size = lstm.projection_dim
             # TensorFlow adds one to the forget gate, which the files don't hold.
             constant = F.pad(bias.new_full((lstm.dim,), _FORGET_BIAS), (2 * lstm.dim, lstm.dim))
-            entering = product(seen, matrix[:size], self.library) + (bias + constant)
+            entering = product(seen, matrix[:size], bias + constant, self.library)
             output = run_lstm(entering, matrix[size:], self.weights[f"{group}/W_P_0"], lstm, self.library)
             # Around the layer, not within its recurrence.
             outputs.append(output + seen if layer else output)
