@@ -15,13 +15,13 @@ from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
 from sentiment.elmo.backends import Encoder, build_encoder
 from sentiment.elmo.cache.cache import layers_of
+from sentiment.elmo.pretrained import find_elmo_of
 from sentiment.elmo.vectors import FreshVectors
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.models.classifier import Classifier, build_classifier
 from sentiment.records import NETWORK, Result, RunRecord
 from sentiment.run_dir import RunDir
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, weights_sha256
-from sentiment.training.encoding import find_model
 from sentiment.training.evaluation import attention_of, predict
 from sentiment.training.metrics import Probabilities
 from sentiment.whole_run import check_vocabulary, read_whole, refuse_incomplete
@@ -156,10 +156,11 @@ def load_predictor(run_dir: RunDir) -> Predictor:
 
 def _encoder(config: RunConfig, run_dir: RunDir, record: RunRecord | None) -> Encoder | None:
     """An encoder of the ELMo model that the run was trained with; None if it reads no ELMo vectors."""
-    model = find_model(config, run_dir.results)
+    known = record.elmo.fingerprint if record and record.elmo else None
+    model = find_elmo_of(config, run_dir.results, known)
     if config.elmo is None or model is None:
         return None
-    if record is not None and record.elmo is not None and record.elmo.fingerprint != model.fingerprint:
+    if known is not None and known != model.fingerprint:
         raise RunDirError(f"{run_dir.path}: was trained with other ELMo weights than {model.weights_path}")
     return build_encoder(config.elmo, model, _CPU)
 

@@ -1,7 +1,9 @@
 """One run from its configuration to its result: prepare, resume, train, measure, write down."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -11,6 +13,7 @@ from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.data.word_vectors.store import prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.elmo.cache.placement import available_ram
 from sentiment.elmo.models import ModelFiles
+from sentiment.elmo.pretrained import find_elmo_of
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
 from sentiment.lock import ProcessLock
@@ -20,7 +23,7 @@ from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.classifying import ClassifierTask
 from sentiment.training.context import RunContext
-from sentiment.training.encoding import RunVectors, elmo_record, find_model, tweet_vectors
+from sentiment.training.encoding import RunVectors, elmo_record, tweet_vectors
 from sentiment.training.outcome import write_outcome
 from sentiment.training.preparing import Baselines, TrainingData, prepare_data
 from sentiment.training.provenance import AttemptRecord, failure_recorded, pretrained_sha256
@@ -45,7 +48,7 @@ def run_experiment(run: RunContext) -> Stop | None:
     """
     if run.config.combination is not None:
         raise ConfigError("combination: is not trained; `python -m sentiment combine RUN RUN` writes one")
-    elmo_model = find_model(run.config, run.results)
+    elmo_model = find_elmo_of(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file) as owner:
         run = replace(run, run_dir=replace(run.run_dir, owner=owner))
@@ -134,7 +137,7 @@ def _prepare_trainer(
         identity["file of pretrained vectors"] = sha256
     vocabulary = _new_vocabulary(run, corpus)
 
-    def build(device: torch.device) -> ClassifierTask:
+    def build(device: torch.device, _choices: Mapping[str, Any]) -> ClassifierTask:
         model = _new_classifier(run, vocabulary, elmo_model).to(device)
         data = TrainingData.load(corpus, vocabulary, elmo.vectors if elmo else None, device)
         return ClassifierTask(config, model, data)

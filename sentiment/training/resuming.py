@@ -1,6 +1,6 @@
 """From what an earlier attempt left behind to a trainer that goes on from there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,23 +18,31 @@ from sentiment.training.trainer import Trainer
 T = TypeVar("T", bound=Task)
 
 
-def resumed_trainer(run: RunContext, identity: dict[str, str], build: Callable[[torch.device], T]) -> Trainer[T]:
+def resumed_trainer(
+    run: RunContext,
+    identity: dict[str, str],
+    build: Callable[[torch.device, Mapping[str, Any]], T],
+    choices: Mapping[str, str | int] | None = None,
+) -> Trainer[T]:
     """A trainer in the state of the newest checkpoint, or at the beginning.
 
     Args:
         identity: what a state must have been made from; its names are used in messages.
-        build: makes the task on a device, with weights from torch's generator, which is seeded.
+        build: makes the task on a device and with the choices, with weights from torch's generator, which is seeded.
+        choices: what digits depend on and a new run may choose; one that goes on keeps the choices of its beginning.
 
     Raises:
         CheckpointError: the state was made from another configuration, from other data or vectors, or by other code.
     """
     config = run.config
     state = newest_state(run, identity)
-    threads = int(state["identity"]["threads"]) if state else available_threads(config.runtime)
+    chosen: dict[str, Any] = {"threads": available_threads(config.runtime), **(choices or {})}
+    if state:
+        chosen = {name: state["identity"][name] for name in chosen}
     device = choose_device(config.runtime.device)
     tell_other_hardware(run, state.get("hardware", []) if state else [], Hardware.of(device).kind)
-    make_reproducible(config.runtime, threads, config.seed)
-    trainer = Trainer(run, build(device), identity | {"threads": threads})
+    make_reproducible(config.runtime, chosen["threads"], config.seed)
+    trainer = Trainer(run, build(device, chosen), identity | chosen)
     if state:
         trainer.load_state_dict(state)
         run.console.say(f"goes on after step {trainer.step} in epoch {trainer.epoch + 1}")

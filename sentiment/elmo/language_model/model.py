@@ -65,7 +65,7 @@ class LanguageModel(nn.Module):
 
     def forward(self, text: DirectedText) -> Surprise:
         """How surprising the words of a batch are."""
-        vectors = word_vectors(text.characters, self.weights, self.options.char_cnn, self.library)
+        vectors = word_vectors(text.characters, dict(self.weights.items()), self.options.char_cnn, self.library)
         found = []
         for direction in range(DIRECTIONS):
             inside = text.inside
@@ -75,7 +75,7 @@ class LanguageModel(nn.Module):
 
     def layers(self, text: DirectedText) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Forward and backward the output of each layer, (time, batch, vector), the context-free one first."""
-        vectors = word_vectors(text.characters, self.weights, self.options.char_cnn, self.library)
+        vectors = word_vectors(text.characters, dict(self.weights.items()), self.options.char_cnn, self.library)
         forward, backward = (self._layers(F.embedding(text.inputs[one], vectors), one) for one in range(DIRECTIONS))
         return forward, backward
 

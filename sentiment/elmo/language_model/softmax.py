@@ -50,7 +50,9 @@ class NextWord(nn.Module):
         for (start, end), shorter, group in zip(self._groups, self.shorter, self.others, strict=True):
             rows = torch.nonzero((words >= start) & (words < end)).squeeze(1)
             if len(rows):
-                short = product(vectors.index_select(0, rows), shorter, shorter.new_zeros(shorter.shape[1]), self._library)
+                short = product(
+                    vectors.index_select(0, rows), shorter, shorter.new_zeros(shorter.shape[1]), self._library
+                )
                 within = F.cross_entropy(group(short), words[rows] - start, reduction="none")
                 found = found.index_add(0, rows, within)
         return found
