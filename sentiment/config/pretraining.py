@@ -16,6 +16,10 @@ PRETRAINED_SIZES = ("tiny", "tweet", "small", "medium", "original")
 PRETRAINED_MODELS = tuple(f"{PRETRAINED}{size}" for size in PRETRAINED_SIZES)
 
 
+Filters = Annotated[tuple[PositiveInt, Size], Field(strict=False)]
+"""Width in characters, and number."""
+
+
 class PretrainingConfig(Section):
     """A bidirectional language model (Peters et al. 2018) of a run's training text and of unlabelled text."""
 
@@ -28,7 +32,7 @@ class PretrainingConfig(Section):
     """Of each LSTM; this and the next four are those of the size in `elmo.model` where they are None."""
     projection: Size | None = None
     """Numbers of an LSTM's output; the vectors have twice as many."""
-    filters: Annotated[tuple[tuple[PositiveInt, Size], ...] | None, Field(strict=False)] = None
+    filters: Annotated[tuple[Filters, ...] | None, Field(strict=False)] = None
     """Of the character network: width in characters and number, for each width."""
     highways: Annotated[int, Field(ge=0, le=64)] | None = None
     """Highway layers of the character network."""
