@@ -35,7 +35,7 @@ $(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(call from_command_
 	make has no variable $(name); did you mean SET="$(name)=..."? Its variables are $(GIVEN) PYTHON TORCH_INDEX)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run data vectors elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
+.PHONY: help setup run data vectors pretrain elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
 	status logs rerun cancel doctor sync report test test-fast check fuzz bench clean
 
 help: ## list the targets
@@ -56,6 +56,10 @@ data: $(VENV)/installed ## fetch and prepare DATA (sentiment140: 81 MB), and say
 
 vectors: $(VENV)/installed ## learn word vectors from the training text of RUN (SET="vectors.unlabelled=[{path: tweets.txt}]": and of files)
 	@$(with_set) $(BIN)/python -m sentiment vectors "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
+		$${DATA:+--data "$$DATA"} "$$@"
+
+pretrain: $(VENV)/installed ## train an ELMo of the text of RUN's training tweets (SET="pretraining.unlabelled=[{path: tweets.txt}]": and of files)
+	@$(with_set) $(BIN)/python -m sentiment pretrain "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
 		$${DATA:+--data "$$DATA"} "$$@"
 
 elmo-weights: $(VENV)/installed ## download the ELMo models MODELS (small and original-5.5b: 430 MB)

@@ -170,7 +170,7 @@ class ProcessLock:
 
 
 @contextlib.contextmanager
-def patient_lock(path: Path, activity: str, waiting: Callable[[str], None]) -> Iterator[None]:
+def patient_lock(path: Path, activity: str, waiting: Callable[[str], None]) -> Iterator[ProcessLock]:
     """Wait until no live process holds a lock, then hold it.
 
     Args:
@@ -180,12 +180,12 @@ def patient_lock(path: Path, activity: str, waiting: Callable[[str], None]) -> I
     with contextlib.ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(ProcessLock(path, activity))
+                lock = stack.enter_context(ProcessLock(path, activity))
                 break
             except LockedError as error:
                 waiting(str(error))
             time.sleep(_POLL_SECONDS)
-        yield
+        yield lock
 
 
 def seems_held(path: Path) -> bool:

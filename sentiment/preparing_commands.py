@@ -1,4 +1,4 @@
-"""The commands that prepare what runs read: data, vectors, elmo-weights, encode."""
+"""The commands that prepare what runs read: data, vectors, pretrain, elmo-weights, encode."""
 
 from pathlib import Path
 from typing import Annotated
@@ -89,6 +89,42 @@ def vectors(
             reason = run_vectors([run], Results(results), stop, console)
     if reason:
         show(f"stopped ({reason.detail}); whole epochs are kept: the same command goes on")
+        raise typer.Exit(EXIT_UNFINISHED)
+
+
+@preparing.command()
+def pretrain(
+    config: ConfigFile,
+    data: Data = None,
+    overrides: Overrides = None,
+    results: ResultsRoot = Path("results"),
+) -> None:
+    """Train an ELMo of a run's own text: the bidirectional language model of Peters et al. (2018), which the run then
+    reads as `elmo.model: pretrained/tweet` or another size.
+
+    A run without such a model counts as one with pretrained/tweet. It reads the text of the training part and of
+    pretraining.unlabelled, and nothing of validation or test tweets. Ends with 0 when the model is complete, and with 3
+    when a signal or the time limit stopped it; everything is saved then, and the same command resumes.
+    """
+    from sentiment.training.stop import StopRequest, end_of_time
+
+    with StopRequest() as stop:
+        run = load_run(config, data, overrides)
+        if run.elmo is None or not run.elmo.pretrained:
+            run = load_run(config, data, [*(overrides or []), "elmo.model=pretrained/tweet"])
+        stop.end = end_of_time(run.runtime.time_limit_seconds, START)
+
+        from sentiment.code_version import freeze_code
+        from sentiment.run_dir import Results
+        from sentiment.terminal import Terminal
+        from sentiment.training.pretraining import run_pretraining
+
+        freeze_code(Results(results))
+        with Terminal() as terminal:
+            console = Console(say=terminal.say, progress=terminal.progress)
+            reason = run_pretraining([run], Results(results), stop, console)
+    if reason:
+        show(f"stopped ({reason.detail}); all is saved: the same command goes on")
         raise typer.Exit(EXIT_UNFINISHED)
 
 

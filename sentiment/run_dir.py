@@ -58,6 +58,11 @@ class Results:
         return self.root / "data" / "word-vectors"
 
     @property
+    def pretrained(self) -> Path:
+        """One folder for each language model that was trained here: a run directory, with the model's two files."""
+        return self.root / "data" / "pretrained"
+
+    @property
     def elmo_caches(self) -> Path:
         """One folder of ELMo vectors for each pair of corpus and model."""
         return self.root / "data" / "elmo-vectors"
@@ -89,9 +94,9 @@ class Results:
     def find_run(self, config: RunConfig, grid: str = SINGLE) -> "RunDir":
         """The directory of a configuration, whichever version of the program made it.
 
-        A directory that an earlier version made may have another name, since run ids then depended on fields without
-        effect and on how paths were spelled. It is recognised by its stored configuration: if that asks the same
-        question, the run continues there. If several do, a completed one is taken, else the one with today's name.
+        A directory of an earlier version may have another name, since run ids then depended on fields without effect
+        and on how paths were spelled. If its stored configuration asks the same question, the run continues there; if
+        several do, a completed one is taken, else the one with today's name.
         """
         named = self.run_dir(config.run_id, grid)
         if named.completed:

@@ -30,6 +30,7 @@ LAYERS = [
         "sentiment.whole_run",
         "sentiment.config",
         "sentiment.config_file",
+        "sentiment.pretrained_runs",
         "sentiment.run_dir",
         "sentiment.run_state",
         "sentiment.rungs",

@@ -12,6 +12,7 @@ from sentiment.config.model import (
     EmbeddingConfig,
     ModelConfig,
 )
+from sentiment.config.pretraining import PRETRAINED, PRETRAINED_MODELS, PretrainingConfig
 from sentiment.config.run import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.config.section import Fraction, PositiveFloat, PositiveInt, Probability, Section
 from sentiment.config.training import (
@@ -26,6 +27,8 @@ from sentiment.config.vectors import NAMED_VECTORS, PUBLISHED_VECTORS, TRAINED_V
 __all__ = [
     "NAMED_VECTORS",
     "OPERATIONAL_SECTIONS",
+    "PRETRAINED",
+    "PRETRAINED_MODELS",
     "PUBLISHED_VECTORS",
     "TRAINED_VECTORS",
     "AttentionConfig",
@@ -43,6 +46,7 @@ __all__ = [
     "ModelConfig",
     "PositiveFloat",
     "PositiveInt",
+    "PretrainingConfig",
     "Probability",
     "RunConfig",
     "RuntimeConfig",

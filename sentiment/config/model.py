@@ -1,9 +1,10 @@
 """The sections `embedding`, `elmo` and `model`, from tokens to one logit, and `baseline`, which that has to beat."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from sentiment.config.pretraining import PRETRAINED, PRETRAINED_MODELS
 from sentiment.config.section import PositiveFloat, Probability, Section, Size
 from sentiment.config.vectors import PUBLISHED_VECTORS
 
@@ -55,7 +56,9 @@ class ElmoConfig(Section):
 
     model: str = "small"
     """`small`, `medium`, `original`, `original-5.5b`, or `credbank`, the original tuned on tweets (`make elmo-weights`
-    downloads them), `tiny` (random weights for tests), or the path of a folder or zip with a model in their format."""
+    downloads them), `tiny` (random weights for tests), the path of a folder or zip with a model in their format, or
+    `pretrained/` with `tweet`, `small`, `medium`, `original` or `tiny`: a model of this size, trained on the run's own
+    text as the section `pretraining` says (`make pretrain`)."""
     layers: Literal["token", "first", "top", "mix"] = "mix"
     """The context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all three."""
     combine: Literal["alone", "beside"] = "beside"
@@ -65,9 +68,10 @@ class ElmoConfig(Section):
     layer_norm: bool = False
     """With `mix`: whether each layer is first normalised to mean 0 and variance 1."""
     state: Literal["zero", "warm", "carry"] = "warm"
-    """The LSTMs' state at the beginning of a tweet: `zero`; `warm`, the state after a fixed text, which is much closer
-    to the running state that the model was trained with; or `carry`, the state after the previous batch, as allennlp
-    does it. `carry` is for comparison only, since vectors then depend on the order of the batches."""
+    """The LSTMs' state at the beginning of a tweet: `zero`, with which own models are trained, and their default;
+    `warm`, the state after a fixed text, much closer to the running state that published ones were trained with; or
+    `carry`, the state after the previous batch, as allennlp does it, for comparison only, since vectors then depend on
+    the order of the batches."""
     backend: Literal["own", "allennlp"] = "own"
     """The implementation that computes the vectors: this project's, or allennlp's, which is slow."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -76,6 +80,25 @@ class ElmoConfig(Section):
     """Number format of the cached vectors."""
     cache: Literal["on", "off"] = "on"
     """`off` computes the vectors again for each batch; with state `carry` or backend `allennlp` that is always done."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_models_begin_with_zeros(cls, values: Any) -> Any:
+        """Unless the configuration says otherwise."""
+        own = isinstance(values, dict) and str(values.get("model", "")).startswith(PRETRAINED)
+        return {"state": "zero", **values} if own else values
+
+    @field_validator("model")
+    @classmethod
+    def _own_model_has_a_known_size(cls, model: str) -> str:
+        if model.startswith(PRETRAINED) and model not in PRETRAINED_MODELS:
+            raise ValueError(f"is no size of an own model; valid: {', '.join(PRETRAINED_MODELS)}")
+        return model
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether it is a model that is trained on the run's own text."""
+        return self.model in PRETRAINED_MODELS
 
     @property
     def cached(self) -> bool:

@@ -15,6 +15,7 @@ from sentiment.config.model import (
     EmbeddingConfig,
     ModelConfig,
 )
+from sentiment.config.pretraining import PRETRAINED_MODELS, PretrainingConfig
 from sentiment.config.section import Section
 from sentiment.config.training import RuntimeConfig, TrackingConfig, TrainingConfig
 from sentiment.config.vectors import NAMED_VECTORS, TRAINED_VECTORS, VectorsConfig
@@ -52,6 +53,8 @@ class RunConfig(Section):
     """Only used where `embedding.pretrained` is `word2vec` or `fasttext`; None is then the same as all defaults."""
     elmo: ElmoConfig | None = None
     """None trains without ELMo."""
+    pretraining: PretrainingConfig | None = None
+    """Only used where `elmo.model` is `pretrained/NAME`; None is then the same as all defaults."""
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     baseline: BaselineConfig = BaselineConfig()
@@ -97,10 +100,15 @@ class RunConfig(Section):
         is moved, and differ for files outside of it that differ in their place.
         """
         values = self.model_dump()
-        defaults = RunConfig(elmo=self.elmo and ElmoConfig(), vectors=self.vectors and VectorsConfig()).model_dump()
+        defaults = RunConfig(
+            elmo=self.elmo and ElmoConfig(),
+            vectors=self.vectors and VectorsConfig(),
+            pretraining=self.pretraining and PretrainingConfig(),
+        ).model_dump()
         values = _with_defaults(values, defaults, self.unused_fields())
         data, embedding, elmo = values["data"], values["embedding"], values["elmo"]
         values["vectors"] = self._canonical_vectors(values["embedding"]["pretrained"])
+        values["pretraining"] = self._canonical_pretraining()
         for table in data["extra_train"]:
             table["path"] = _plain_path(table["path"])
         if self.data.source_is_path:
@@ -111,9 +119,9 @@ class RunConfig(Section):
         if embedding["pretrained"] not in (None, *NAMED_VECTORS):
             path = _plain_path(embedding["pretrained"])
             embedding["pretrained"] = f"./{path}" if path in ("none", *NAMED_VECTORS) else path
-        if elmo is not None and elmo["model"] not in ELMO_MODELS:
+        if elmo is not None and elmo["model"] not in (*ELMO_MODELS, *PRETRAINED_MODELS):
             folder = _plain_path(elmo["model"])
-            elmo["model"] = f"./{folder}" if folder in ELMO_MODELS else folder
+            elmo["model"] = f"./{folder}" if folder in (*ELMO_MODELS, *PRETRAINED_MODELS) else folder
         return type(self).model_validate(values)
 
     def _canonical_vectors(self, pretrained: str | None) -> dict[str, Any] | None:
@@ -125,6 +133,17 @@ class RunConfig(Section):
             file["path"] = _plain_path(file["path"])
         return values
 
+    def _canonical_pretraining(self) -> dict[str, Any] | None:
+        """The section `pretraining` if a language model is trained, with all of its fields."""
+        if self.elmo is None or not self.elmo.pretrained:
+            return None
+        values = (self.pretraining or PretrainingConfig()).model_dump()
+        for file in values["unlabelled"]:
+            file["path"] = _plain_path(file["path"])
+        if values["init"] not in (None, *ELMO_MODELS):
+            values["init"] = _plain_path(values["init"])
+        return values
+
     def unused_fields(self) -> tuple[str, ...]:
         """Dotted names of the fields that have no effect in this run; a final dot stands for a whole section."""
         data, embedding, elmo, model = self.data, self.embedding, self.elmo, self.model
@@ -133,6 +152,7 @@ class RunConfig(Section):
             (model.kind == "feed_forward", ("model.cell", "model.bidirectional")),
             (embedding.pretrained is not None, ("embedding.initial_std",)),
             (embedding.pretrained not in TRAINED_VECTORS, ("vectors.",)),
+            (elmo is None or not elmo.pretrained, ("pretraining.",)),
             (data.folds is not None, ("data.test_fraction",)),
             (not data.source_is_path and data.second_test is None, ("data.columns.", "data.labels.")),
             (data.source_is_path or data.source in _WITHOUT_RATINGS, ("data.neutral_band",)),

@@ -115,7 +115,7 @@ def find_elmo(model: str, folder: Path) -> ModelFiles:
     if model in PUBLISHED:
         return _find_published(model, folder)
     if model == TINY:
-        return _checked(TINY, *_tiny(folder / TINY))
+        return check_model(TINY, *_tiny(folder / TINY))
     path = Path(model)
     if path.is_file() and zipfile.is_zipfile(path):
         path = _unpacked(path, folder)
@@ -123,7 +123,7 @@ def find_elmo(model: str, folder: Path) -> ModelFiles:
         raise ElmoError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder or zip")
     found = [file for file in path.iterdir() if file.name.endswith(WEIGHTS_FILE)]
     weights = found[0] if len(found) == 1 else _only_file(path, ".hdf5")
-    return _checked(model, _only_file(path, OPTIONS_FILE), weights)
+    return check_model(model, _only_file(path, OPTIONS_FILE), weights)
 
 
 def fetch_elmo(
@@ -186,7 +186,7 @@ def _find_published(name: str, folder: Path) -> ModelFiles:
         size = path.stat().st_size
         if wanted.get(path.name) not in (None, size):
             raise ElmoError(f"{path}: has {size:,} bytes where {wanted[path.name]:,} are expected; {_AGAIN}")
-    files = _checked(name, *paths)
+    files = check_model(name, *paths)
     for file, (_, sha256) in recorded.items():
         if files.checksums[file] != sha256:
             raise ElmoError(f"{folder / file}: is not the file that was fetched first (its SHA-256 differs); {_AGAIN}")
@@ -196,7 +196,12 @@ def _find_published(name: str, folder: Path) -> ModelFiles:
 _AGAIN = "delete it and fetch it again with `make elmo-weights`"
 
 
-def _checked(name: str, options_path: Path, weights_path: Path) -> ModelFiles:
+def check_model(name: str, options_path: Path, weights_path: Path) -> ModelFiles:
+    """A model of two files whose weights have the shapes that the options say.
+
+    Raises:
+        ElmoError: a file is missing or damaged, or they do not belong together.
+    """
     options = read_options(options_path)
     check_weights(weights_path, options)
     checksums = {path.name: sha256_of(path) for path in (options_path, weights_path)}

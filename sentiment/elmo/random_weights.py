@@ -9,6 +9,7 @@ from sentiment.elmo.options import ElmoOptions, Shape
 from sentiment.elmo.weights import RANDOM_SEED
 
 _PUBLISHED_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
+_TWEET_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 192))
 _TINY_FILTERS = ((1, 4), (2, 8), (3, 16), (4, 32), (5, 64))
 
 OPTIONS_FILE, WEIGHTS_FILE = "options.json", "weights.hdf5"
@@ -25,11 +26,13 @@ def _options(
 
 SIZES = {
     "tiny": _options(64, 16, 2, 4, _TINY_FILTERS),
+    "tweet": _options(512, 128, 1, 16, _TWEET_FILTERS),
     "small": _options(1024, 128, 1, 16, _PUBLISHED_FILTERS),
     "medium": _options(2048, 256, 1, 16, _PUBLISHED_FILTERS),
     "original": _options(4096, 512, 2, 16, _PUBLISHED_FILTERS),
 }
-"""Sizes of the published models (Peters et al. 2018), and of a tiny one that is computed at once."""
+"""Sizes of the published models (Peters et al. 2018), of a tiny one that is computed at once,
+and of one that a CPU trains in hours (`tweet`)."""
 
 
 def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0, strength: float = 1.0) -> tuple[Path, Path]:

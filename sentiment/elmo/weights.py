@@ -93,6 +93,15 @@ def read_weights(path: Path, options: ElmoOptions) -> Weights:
         ElmoError: the file is missing or damaged, or a dataset is missing, differs in shape from the options or holds
             values that are not finite; the message names the dataset.
     """
+    return _own_layout(read_datasets(path, options), options)
+
+
+def read_datasets(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
+    """The same as they stand in the file, by their names.
+
+    Raises:
+        ElmoError: likewise.
+    """
     arrays = {}
     with _opened(path) as file:
         for name, shape in options.datasets().items():
@@ -103,7 +112,7 @@ def read_weights(path: Path, options: ElmoOptions) -> Weights:
                 raise ElmoError(f"{path}: dataset {name} cannot be read, the file is damaged: {error}") from None
             if not np.isfinite(arrays[name]).all():
                 raise ElmoError(f"{path}: dataset {name} holds infinities or NaN; the file is damaged")
-    return _own_layout(arrays, options)
+    return arrays
 
 
 def _opened(path: Path) -> "h5py.File":

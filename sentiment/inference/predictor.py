@@ -15,6 +15,7 @@ from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
 from sentiment.elmo.backends import Encoder, build_encoder
 from sentiment.elmo.cache.cache import layers_of
+from sentiment.elmo.pretrained import find_elmo_of
 from sentiment.elmo.vectors import FreshVectors
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.models.classifier import Classifier, build_classifier
@@ -22,7 +23,6 @@ from sentiment.records import NETWORK, ElmoRecord, Result
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, weights_sha256
 from sentiment.training.device import choose_device
-from sentiment.training.encoding import find_model
 from sentiment.training.evaluation import attention_of, predict
 from sentiment.training.metrics import Probabilities
 from sentiment.whole_run import check_vocabulary, read_whole, refuse_incomplete
@@ -178,10 +178,11 @@ class NetworkParts:
 
     def _encoder(self, name: str, results: Results, device: torch.device) -> Encoder | None:
         """An encoder of the ELMo model that the run was trained with; None if it reads no ELMo vectors."""
-        model = find_model(self.config, results)
+        known = self.elmo.fingerprint if self.elmo else None
+        model = find_elmo_of(self.config, results, known)
         if self.config.elmo is None or model is None:
             return None
-        if self.elmo is not None and self.elmo.fingerprint != model.fingerprint:
+        if known is not None and known != model.fingerprint:
             raise RunDirError(f"{name}: was trained with other ELMo weights than {model.weights_path}")
         return build_encoder(self.config.elmo, model, device)
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sentiment.config import EarlyStoppingConfig
-from sentiment.records import Metrics
+from sentiment.training.task import Validation
 
 
 class EarlyStopping:
@@ -19,7 +19,7 @@ class EarlyStopping:
         self.best_weights: dict[str, torch.Tensor] = {}
         self._epochs_since_best = 0
 
-    def update(self, epoch: int, validation: Metrics, model: nn.Module) -> bool:
+    def update(self, epoch: int, validation: Validation, model: nn.Module) -> bool:
         """Learn the metrics of an epoch; True if it is the best so far, whose weights are then kept on the CPU."""
         metric = self._config.metric
         value = -validation.loss if metric == "loss" else float(getattr(validation, metric))

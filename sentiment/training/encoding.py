@@ -17,7 +17,7 @@ from sentiment.elmo.cache.requests import CacheRequest, cache_requests
 from sentiment.elmo.encoder.encoder import Layer
 from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.encoder.state import state_record
-from sentiment.elmo.models import ModelFiles, find_elmo
+from sentiment.elmo.models import ModelFiles
 from sentiment.elmo.vectors import FreshVectors, open_vectors
 from sentiment.errors import MemoryExhaustedError
 from sentiment.records import ElmoRecord
@@ -27,15 +27,6 @@ from sentiment.training.device import available_threads, choose_device
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
 _GIGABYTE = 1e9
-
-
-def find_model(config: RunConfig, results: Results) -> ModelFiles | None:
-    """Find and check the ELMo model of a run; None for a run without ELMo.
-
-    Raises:
-        ElmoError: it is missing or damaged.
-    """
-    return find_elmo(config.elmo.model, results.elmo_models) if config.elmo else None
 
 
 def elmo_record(config: ElmoConfig, model: ModelFiles, library: Library) -> ElmoRecord:

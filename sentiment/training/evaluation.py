@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import nn
 
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore
 from sentiment.models.classifier import Classifier
@@ -44,7 +45,7 @@ def attention_of(model: Classifier, batch: Batch) -> torch.Tensor | None:
 
 
 @contextmanager
-def evaluation_mode(model: Classifier) -> Iterator[None]:
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Turn off dropout and gradients within the context, and restore the former mode afterwards."""
     was_training = model.training
     model.eval()

@@ -8,8 +8,8 @@ import torch
 from sentiment.config import TrainingConfig
 from sentiment.elmo.encoder.products import measured_rates
 from sentiment.errors import ConfigError
-from sentiment.models.classifier import Classifier
 from sentiment.training.compiler import WithoutCompiler
+from sentiment.training.task import Trainable
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -27,7 +27,7 @@ _FUSED = {"adam", "adamw", "adagrad", "sgd"}
 class Updater:
     """Updates a model's weights by the gradient of a loss."""
 
-    def __init__(self, model: Classifier, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(self, model: Trainable, config: TrainingConfig, device: torch.device) -> None:
         """Prepare updates of a model that is on `device`.
 
         Raises:

@@ -10,6 +10,7 @@ from sentiment.models.embedding import ElmoEmbedding
 from sentiment.records import ElmoRecord, Metrics, Part, Recommendation, Result
 from sentiment.run_dir import RunDir
 from sentiment.training.checkpoint import weights_sha256, write_checkpoint
+from sentiment.training.classifying import ClassifierTask
 from sentiment.training.context import RunContext
 from sentiment.training.evaluation import attention_of, predict
 from sentiment.training.metrics import Probabilities, judge_overfit, measure
@@ -19,7 +20,9 @@ from sentiment.training.trainer import Trainer
 _ATTENTION_SAMPLES = 40
 
 
-def write_outcome(run: RunContext, trainer: Trainer, baselines: Baselines, elmo: ElmoRecord | None) -> None:
+def write_outcome(
+    run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, elmo: ElmoRecord | None
+) -> None:
     """Measure the best epoch's weights on all parts and write all files, `result.json` last.
 
     Args:
@@ -30,7 +33,7 @@ def write_outcome(run: RunContext, trainer: Trainer, baselines: Baselines, elmo:
         OSError: the disk is full or fails; the run is then not completed, and a later call can complete it.
         TakenOverError: another process has taken the run over, and completes it.
     """
-    run_dir, data = run.run_dir, trainer.data
+    run_dir, data = run.run_dir, trainer.task.data
     last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
     best = trainer.early_stopping.best_weights
     trainer.model.load_state_dict(best)
@@ -48,12 +51,12 @@ def write_outcome(run: RunContext, trainer: Trainer, baselines: Baselines, elmo:
 
 def _result(
     run: RunContext,
-    trainer: Trainer,
+    trainer: Trainer[ClassifierTask],
     scores: dict[Part, Probabilities],
     baselines: Baselines,
     elmo: ElmoRecord | None,
 ) -> Result:
-    training, data = run.config.training, trainer.data
+    training, data = run.config.training, trainer.task.data
     metrics: dict[Part, Metrics] = {}
     linear: dict[Part, Metrics] = {}
     combinations: dict[Part, Metrics] = {}
@@ -129,10 +132,10 @@ def _write_predictions(
     run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(table, file))
 
 
-def _write_attention(run_dir: RunDir, trainer: Trainer) -> None:
+def _write_attention(run_dir: RunDir, trainer: Trainer[ClassifierTask]) -> None:
     """Write sample test tweets with the weight of each token in each hop, for the heat maps of the report."""
-    corpus, store = trainer.data.corpus, trainer.data.store
-    rows = trainer.data.rows["test"]
+    corpus, store = trainer.task.data.corpus, trainer.task.data.store
+    rows = trainer.task.data.rows["test"]
     sample = np.sort(np.random.default_rng(0).permutation(rows)[:_ATTENTION_SAMPLES])
     lines = []
     for row in sample:

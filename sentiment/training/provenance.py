@@ -1,18 +1,23 @@
 """Provenance of a run: code, versions, and for each attempt its host, Slurm job and end."""
 
+import contextlib
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sentiment.allocation import slurm_job, slurm_restarts
 from sentiment.code_version import environment_hash, running_code
 from sentiment.console import Say
+from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.tables.source_hash import source_sha256
 from sentiment.data.word_vectors.store import pretrained_file, vectors_fingerprint
+from sentiment.errors import MemoryExhaustedError, TakenOverError
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.training.context import RunContext
 from sentiment.training.hardware import Hardware
@@ -24,13 +29,15 @@ _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 class AttemptRecord:
     """Keeps `run.json` up to date during an attempt."""
 
-    def __init__(self, run: RunContext, trainer: Trainer, elmo: ElmoRecord | None) -> None:
+    def __init__(self, run: RunContext, trainer: Trainer[Any], corpus: Corpus, elmo: ElmoRecord | None = None) -> None:
         """Add an attempt that begins now.
 
         Args:
             trainer: in the state that the attempt begins with.
+            corpus: whose tweets are read.
+            elmo: the model whose vectors are read.
         """
-        corpus, hardware = trainer.data.corpus, Hardware.of(trainer.device)
+        hardware = Hardware.of(trainer.device)
         former, code = run.run_dir.read_record(), running_code()
         if former:
             _tell_changes(former.versions, run.console.say)
@@ -84,6 +91,23 @@ class AttemptRecord:
         update = {"end": timestamp(), "reason": reason, "last_step": last_step, "detail": detail}
         attempts = [*self._record.attempts[:-1], self._record.attempts[-1].model_copy(update=update)]
         self._run_dir.write_record(self._record.model_copy(update={"attempts": attempts}))
+
+
+@contextlib.contextmanager
+def failure_recorded(attempt: AttemptRecord, trainer: Trainer[Any]) -> Iterator[None]:
+    """An error in the context is recorded as the end of the attempt, and raised again."""
+    try:
+        yield
+    except TakenOverError:
+        raise  # the attempts are no longer this process's to write
+    except torch.OutOfMemoryError as error:
+        message = f"the GPU's memory is full at step {trainer.step}; a smaller training.batch_size or model may fit"
+        attempt.end("failed", trainer.step, message)
+        raise MemoryExhaustedError(message) from error
+    except Exception as error:
+        with contextlib.suppress(OSError):  # fails as well on a full disk; the error itself says more
+            attempt.end("failed", trainer.step, f"{type(error).__name__}: {error}")
+        raise
 
 
 def pretrained_sha256(run: RunContext) -> str | None:

@@ -2,47 +2,41 @@
 
 import math
 import time
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 
-from sentiment.data.batches import Batch, EpochPlan, Rows
 from sentiment.errors import DivergedError, RunDirError
-from sentiment.models.classifier import Classifier
-from sentiment.records import Metrics
 from sentiment.training.checkpoint import Checkpoints, SaveSchedule
 from sentiment.training.context import RunContext
 from sentiment.training.device import random_states, restore_random_states
 from sentiment.training.early_stopping import EarlyStopping
-from sentiment.training.evaluation import predict
 from sentiment.training.hardware import Hardware, kinds_after
 from sentiment.training.metric_log import MetricLog, TimingLog
-from sentiment.training.metrics import measure
 from sentiment.training.optimizer import Updater
-from sentiment.training.preparing import TrainingData
 from sentiment.training.stop import Stop, StoppedError
+from sentiment.training.task import Batches, Task
+
+T = TypeVar("T", bound=Task)
 
 
-class Trainer:
-    """Trains one model on one data set.
+class Trainer(Generic[T]):
+    """Trains the model of one task.
 
     Its state consists of the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
-    metric log, sums over the steps since the last row of the log, and ELMo's recurrent state if it is carried from
-    batch to batch (`elmo.state`). The order of the batches is a function of seed and epoch.
+    metric log, sums over the steps since the last row of the log, and the task's own state (of a classifier ELMo's
+    recurrent state, if it is carried from batch to batch). The order of the batches is a function of seed and epoch.
     """
 
-    def __init__(self, run: RunContext, model: Classifier, data: TrainingData, identity: dict[str, str | int]) -> None:
-        """Begin with the weights of `model`, or go on after `load_state_dict`.
+    def __init__(self, run: RunContext, task: T, identity: dict[str, str | int]) -> None:
+        """Begin with the weights of the task's model, or go on after `load_state_dict`.
 
         Args:
-            model: on the same device as `data`.
             identity: what a checkpoint must agree with to be resumed from; stored in it.
         """
-        self.model = model
-        self.data = data
-        self.device = data.store.device
+        self.task = task
+        self.model = task.model
+        self.device = task.device
         self.checkpoints = Checkpoints(run.run_dir.checkpoints, run.run_dir.write)
         self.early_stopping = EarlyStopping(run.config.training.early_stopping)
         self.step = 0
@@ -55,10 +49,9 @@ class Trainer:
         self._stop = run.stop
         self._console = run.console
         self._identity = identity
-        self._updater = Updater(model, run.config.training, self.device)
+        self._updater = Updater(task.model, run.config.training, self.device)
         self.log = MetricLog(run.run_dir, run.console.say)
         self._timings = TimingLog(run.run_dir)
-        self._train_sample = data.train_sample
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_steps = 0
         checkpoint = run.config.runtime.checkpoint
@@ -114,7 +107,7 @@ class Trainer:
             "hardware": self.hardware,
             "loss_sum": self._loss_sum,
             "loss_steps": self._loss_steps,
-            "vectors": self._vectors_state(),
+            "vectors": self.task.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -131,7 +124,7 @@ class Trainer:
         self._loss_steps = state["loss_steps"]
         # Versions before this one saved the two parts as a pair named "carried", and earlier ones nothing.
         former = dict(zip(("hidden", "cells"), state.get("carried", ()), strict=False))
-        self._load_vectors_state(state.get("vectors", former))
+        self.task.load_state_dict(state.get("vectors", former))
 
     def save(self, last_chance: bool = False) -> None:
         """Write a checkpoint and the metric log. If the disk is full, say so; the next save tries again.
@@ -160,16 +153,15 @@ class Trainer:
 
     def _train_epoch(self) -> Stop | None:
         """Train to the end of the current epoch, or return a reason to stop."""
-        training = self._config.training
-        plan = self.data.store.epoch(self.data.rows["train"], training.batch_size, self._config.seed, self.epoch)
+        plan = self.task.batches(self.epoch)
         start, first_batch = time.monotonic(), self.batch
         if stop := self._train_batches(plan):
             return stop
-        trained, vectors_state = time.monotonic(), self._vectors_state()
+        trained, task_state = time.monotonic(), self.task.state_dict()
         try:
             self._evaluate_epoch()
         except StoppedError as stopped:
-            self._load_vectors_state(vectors_state)
+            self.task.load_state_dict(task_state)
             return stopped.stop
         now = time.monotonic()
         seconds = {"train_seconds": round(trained - start, 4), "evaluate_seconds": round(now - trained, 4)}
@@ -178,7 +170,7 @@ class Trainer:
             self.save()
         return None
 
-    def _train_batches(self, plan: EpochPlan) -> Stop | None:
+    def _train_batches(self, plan: Batches) -> Stop | None:
         label = f"epoch {self.epoch + 1}/{self._config.training.epochs}"
         self.model.train()
         while self.batch < len(plan):
@@ -195,13 +187,12 @@ class Trainer:
             self._log_loss()
         return self._stop.reason()
 
-    def _take_step(self, batch: Batch) -> None:
+    def _take_step(self, batch: Any) -> None:
         with self._updater.precision():
-            output = self.model(batch)
-            loss = F.binary_cross_entropy_with_logits(output.logits.float(), batch.labels)
-        self._updater.update(loss if output.penalty is None else loss + output.penalty)
+            loss = self.task.loss(batch)
+        self._updater.update(loss.value if loss.penalty is None else loss.value + loss.penalty)
         self.step += 1
-        self._loss_sum += loss.detach()
+        self._loss_sum += loss.value.detach()
         self._loss_steps += 1
         if self._loss_steps == self._config.training.log_every:
             self._log_loss()
@@ -216,35 +207,16 @@ class Trainer:
 
     def _evaluate_epoch(self) -> None:
         """Measure and log the epoch, and count it as completed. If it is interrupted, nothing has changed."""
-        train = self._measure(self._train_sample)
-        validation = self._measure(self.data.rows["validation"])
+        try:
+            found = self.task.evaluate(self._stop.check)
+        except FloatingPointError as error:
+            raise self._diverged(str(error)) from None
         self.epoch += 1
         self.batch = 0
-        best = self.early_stopping.update(self.epoch, validation, self.model)
-        row = {"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best}
-        self.log.add(row | {"train": train.model_dump(), "validation": validation.model_dump()})
+        best = self.early_stopping.update(self.epoch, found.validation, self.model)
+        self.log.add({"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best} | found.row)
         self._count_time()
-        self._console.say(
-            f"epoch {self.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   "
-            f"validation loss {validation.loss:.4f} accuracy {validation.accuracy:.3f} F1 {validation.f1:.3f}"
-            f"{'   best so far' if best else ''}"
-        )
-
-    def _measure(self, rows: Rows) -> Metrics:
-        labels = self.data.store.labels_of(rows)
-        probabilities = predict(self.model, self.data.store, rows, self._stop.check)
-        if not np.isfinite(probabilities).all():  # the epoch's last update came after its last loss
-            raise self._diverged("the probabilities are not numbers")
-        return measure(labels, probabilities)
-
-    def _vectors_state(self) -> dict[str, torch.Tensor]:
-        """Recurrent state of ELMo, on which the vectors of the next batch depend; empty if there is none."""
-        vectors = self.data.store.vectors
-        return vectors.state_dict() if vectors else {}
-
-    def _load_vectors_state(self, state: dict[str, torch.Tensor]) -> None:
-        if vectors := self.data.store.vectors:
-            vectors.load_state_dict(state)
+        self._console.say(f"epoch {self.epoch:>2}  {found.summary}{'   best so far' if best else ''}")
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

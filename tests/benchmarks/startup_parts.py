@@ -50,7 +50,7 @@ def main(results: Path) -> None:
     timed(experiment, "prepare_data", "open the corpus and its baseline")
     timed(experiment, "_prepare_trainer", "build model and optimiser")
 
-    def first_step(self: Trainer, batch: Any) -> None:
+    def first_step(self: Trainer[Any], batch: Any) -> None:
         lap("up to the first step")
         take_step(self, batch)
         lap("first step")

@@ -216,7 +216,7 @@ def _settings(settings: VectorsConfig) -> dict[str, Any]:
 
 
 def _files(settings: VectorsConfig, results: Results) -> list[TweetFile]:
-    return [open_text(file, results) for file in settings.unlabelled]
+    return [open_text(file, results, "vectors.unlabelled") for file in settings.unlabelled]
 
 
 def _write(path: Path, types: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:

@@ -1,4 +1,4 @@
-"""The text that word vectors are learned from: a corpus's training tweets and unlabelled ones, never held-out ones."""
+"""The text that word vectors and language models learn from: training tweets and unlabelled ones, none held out."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -67,8 +67,11 @@ class TrainingText:
         return {self.types[number]: counts[number] for number in order if counts[number]}
 
 
-def open_text(file: TextFile, results: Results) -> TweetFile:
+def open_text(file: TextFile, results: Results, field: str) -> TweetFile:
     """Identify an unlabelled file; its rows are read later, and have no labels.
+
+    Args:
+        field: of the configuration that names it, for messages.
 
     Raises:
         DataError: it is missing, unreadable or of an unknown format.
@@ -78,7 +81,7 @@ def open_text(file: TextFile, results: Results) -> TweetFile:
         unchanged = UnchangedFile(path)
         return TweetFile(str(path), source_sha256(path, results), "txt", partial(unchanged.rows, partial(_lines, path)))
     columns = ColumnConfig(text=file.column, label=file.column)
-    return told_as_of("vectors.unlabelled", TableSource(path).open_with(columns, _NoLabels, results).main)
+    return told_as_of(field, TableSource(path).open_with(columns, _NoLabels, results).main)
 
 
 def gather_text(corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress) -> TrainingText:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from sentiment.config import DataConfig, RunConfig
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.elmo.cache.cache import VectorCache, layers_of
 from sentiment.elmo.encoder.encoder import LAYERS, Layer
-from sentiment.elmo.models import find_elmo
+from sentiment.elmo.models import ModelFiles
+from sentiment.elmo.pretrained import find_elmo_of
 from sentiment.run_dir import Results
 
 
@@ -34,15 +36,18 @@ def cache_requests(
     Raises:
         ElmoError: a model is missing or damaged.
     """
-    model_of = cache(
-        lambda name: find_elmo(name, results.elmo_models)
-    )  # called once for each, since it reads whole files
+    # Found once for each, since that reads whole files.
+    models: dict[tuple[Any, ...], ModelFiles | None] = {}
     corpus_of = cache(corpus_of)
     found: dict[str, CacheRequest] = {}
     for config in configs:
         if config.elmo is None or not config.elmo.cached:
             continue
-        model = model_of(config.elmo.model)
+        which = config.elmo.model, config.pretraining, config.data if config.elmo.pretrained else None
+        if which not in models:
+            models[which] = find_elmo_of(config, results)
+        if (model := models[which]) is None:
+            continue
         vectors = VectorCache(corpus_of(config.data), config.elmo, model, results.elmo_caches)
         request = found.get(vectors.folder.path.name) or CacheRequest(config, vectors, ())
         layers = sorted({*request.layers, *layers_of(config.elmo)}, key=LAYERS.index)

@@ -51,6 +51,15 @@ class FixedWeights:
         return sums.addmm_(rows, self._matrix)
 
 
+def multiply_once(
+    rows: torch.Tensor, matrix: torch.Tensor, library: Library, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The product of rows (number, inputs) and a matrix (inputs, outputs) that is used but once, plus a bias."""
+    if library == "onednn":  # which lays a large matrix out itself in less time than it takes to copy it beforehand
+        return _multiply(rows, matrix.t(), bias)
+    return torch.mm(rows, matrix) if bias is None else torch.addmm(bias, rows, matrix)
+
+
 @dataclass(frozen=True)
 class Products:
     """How an encoder multiplies matrices."""

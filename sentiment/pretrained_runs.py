@@ -1,0 +1,144 @@
+"""Language models that were or are trained here: their directories, and what stands in them, read without torch."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentiment.errors import RunDirError
+from sentiment.files import as_json
+from sentiment.record_files import read_record
+from sentiment.records import SCHEMA_VERSION, Count, Record
+from sentiment.run_dir import Results, RunDir
+
+# Logarithms of perplexities beyond this are those of a model that says nothing.
+_LARGEST_LOSS = 100.0
+
+
+class PretrainedCard(Record):
+    """`card.json`: what a language model was trained on and how good it is; written last."""
+
+    schema_version: int = SCHEMA_VERSION
+    model: str
+    """The value of `elmo.model`."""
+    fingerprint: str
+    """SHA-256 of all that decides its weights; the folder is named after it."""
+    settings: dict[str, Any]
+    corpus: str
+    """The fingerprint of the corpus whose training part was read, without its labels."""
+    source: str
+    training_tweets: Count
+    """Tweets of that part, with those that perplexities were measured on."""
+    held_out_tweets: Count
+    unlabelled: dict[str, dict[str, int]]
+    """What became of the tweets of each further file, by its path."""
+    unlabelled_sha256: dict[str, str]
+    init: str | None
+    """The model whose weights it began with; None: random ones."""
+    init_fingerprint: str | None
+    words: Count
+    """That are predicted, with both marks and the unknown one."""
+    unknown: float
+    """Share of the held-out tweets' words that are predicted as unknown, which makes perplexities lower."""
+    parameters: Count
+    """Without those that only predict words, which are not kept."""
+    tokens: Count
+    """That an epoch reads."""
+    epochs: Count
+    best_epoch: Count
+    steps: Count
+    perplexity: dict[str, float]
+    """Of the held-out tweets, `forward` and `backward`, for each word and the mark at the end."""
+    seconds_trained: float
+    options_sha256: str
+    weights_sha256: str
+
+    def render_lines(self) -> list[str]:
+        """For a terminal."""
+        forward, backward = (self.perplexity[direction] for direction in ("forward", "backward"))
+        lines = [
+            f"{self.model}: {self.parameters:,} weights, {self.tokens * self.best_epoch:,} tokens read in "
+            f"{self.best_epoch} epochs",
+            f"  perplexity of {self.held_out_tweets:,} training tweets that were held out: {forward:.1f} forward, "
+            f"{backward:.1f} backward (vocabulary {self.words:,}, {100 * self.unknown:.1f} % unknown)",
+            f"  {self.training_tweets:,} training tweets of {self.source}: their text alone",
+        ]
+        for path, count in self.unlabelled.items():
+            lines.append(
+                f"  {path}: {count['used']:,} of {count['read']:,} tweets, without {count['held_out']:,} of validation "
+                f"or test, {count['repeated']:,} repeated and {count['refused']:,} empty ones"
+            )
+        return lines
+
+
+@dataclass(frozen=True)
+class PretrainedDir(RunDir):
+    """The directory of a language model: that of a run, whose outcome are the two files of an ELMo model."""
+
+    @property
+    def options_file(self) -> Path:
+        """The model's sizes, in the published format."""
+        return self.path / "options.json"
+
+    @property
+    def weights_file(self) -> Path:
+        """Its weights, likewise."""
+        return self.path / "weights.hdf5"
+
+    @property
+    def card_file(self) -> Path:
+        """Written last: the model is complete if and only if it exists."""
+        return self.path / "card.json"
+
+    @property
+    def completed(self) -> bool:
+        """Whether the model is complete."""
+        return self.card_file.exists()
+
+    def read_card(self) -> PretrainedCard | None:
+        """The card; None unless the model is complete."""
+        return read_record(self.card_file, PretrainedCard)
+
+    def write_card(self, card: PretrainedCard) -> None:
+        """Complete the model."""
+        self.write(self.card_file, as_json(card.model_dump(mode="json")))
+
+
+@dataclass(frozen=True)
+class PerplexityPoint:
+    """What an epoch's evaluation found."""
+
+    epoch: int
+    tokens: int
+    """Read so far, repeated ones as often as they were read."""
+    forward: float
+    backward: float
+
+
+def read_points(run_dir: RunDir) -> list[PerplexityPoint]:
+    """The perplexities of all epochs so far.
+
+    Raises:
+        RunDirError: the metric log is not that of a language model.
+    """
+    try:
+        return [
+            PerplexityPoint(row["epoch"], row["tokens"], *(_perplexity(row["held_out"][one]) for one in _DIRECTIONS))
+            for row in run_dir.read_metrics()
+            if row.get("kind") == "epoch"
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunDirError(f"{run_dir.metrics_file}: is not the log of a language model: {error}") from None
+
+
+_DIRECTIONS = ("forward", "backward")
+
+
+def pretrained_dirs(results: Results) -> Iterator[PretrainedDir]:
+    """All directories of language models, in the order of their names."""
+    return (PretrainedDir(file.parent) for file in sorted(results.pretrained.glob("*/config.json")))
+
+
+def _perplexity(loss: float) -> float:
+    return math.exp(min(loss, _LARGEST_LOSS))

@@ -1,0 +1,68 @@
+"""The task of classifying tweets: binary cross-entropy, and the usual metrics after each epoch."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from sentiment.config import RunConfig
+from sentiment.data.batches import Batch, EpochPlan, Rows
+from sentiment.models.classifier import Classifier
+from sentiment.records import Metrics
+from sentiment.training.evaluation import predict
+from sentiment.training.metrics import measure
+from sentiment.training.preparing import TrainingData
+from sentiment.training.task import Evaluation, StepLoss
+
+
+class ClassifierTask:
+    """A classifier and the tweets that it is trained on."""
+
+    def __init__(self, config: RunConfig, model: Classifier, data: TrainingData) -> None:
+        """Args: model: on the same device as `data`."""
+        self.model = model
+        self.data = data
+        self.device = data.store.device
+        self._config = config
+        self._train_sample = data.train_sample
+
+    def batches(self, epoch: int) -> EpochPlan:
+        """See `Task`."""
+        return self.data.store.epoch(
+            self.data.rows["train"], self._config.training.batch_size, self._config.seed, epoch
+        )
+
+    def loss(self, batch: Batch) -> StepLoss:
+        """See `Task`."""
+        output = self.model(batch)
+        loss = F.binary_cross_entropy_with_logits(output.logits.float(), batch.labels)
+        return StepLoss(loss, output.penalty)
+
+    def evaluate(self, check: Callable[[], None]) -> Evaluation:
+        """See `Task`."""
+        train = self._measure(self._train_sample, check)
+        validation = self._measure(self.data.rows["validation"], check)
+        return Evaluation(
+            {"train": train.model_dump(), "validation": validation.model_dump()},
+            validation,
+            f"train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   "
+            f"validation loss {validation.loss:.4f} accuracy {validation.accuracy:.3f} F1 {validation.f1:.3f}",
+        )
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Recurrent state of ELMo, on which the vectors of the next batch depend; empty if there is none."""
+        vectors = self.data.store.vectors
+        return vectors.state_dict() if vectors else {}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` returned."""
+        if vectors := self.data.store.vectors:
+            vectors.load_state_dict(state)
+
+    def _measure(self, rows: Rows, check: Callable[[], None]) -> Metrics:
+        labels = self.data.store.labels_of(rows)
+        probabilities = predict(self.model, self.data.store, rows, check)
+        if not np.isfinite(probabilities).all():  # the epoch's last update came after its last loss
+            raise FloatingPointError("the probabilities are not numbers")
+        return measure(labels, probabilities)

@@ -1,0 +1,203 @@
+"""The language model that is trained computes what the encoder and allennlp compute, and its gradients are right."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
+from sentiment.elmo.encoder.products import Library, available_libraries
+from sentiment.elmo.language_model.files import load_weights, options_bytes, weights_bytes
+from sentiment.elmo.language_model.lstm import run_lstm
+from sentiment.elmo.language_model.model import LanguageModel
+from sentiment.elmo.language_model.text import DirectedText, DirectedTweets
+from sentiment.elmo.options import ElmoOptions, Lstm, read_options
+from sentiment.elmo.random_weights import SIZES
+from sentiment.elmo.reference import ReferenceElmo
+from sentiment.elmo.weights import read_weights
+from tests.elmo.oracle import needs_allennlp
+from tests.elmo.tweets import ODD_TOKENS, Model, random_tweets
+
+Tweets = list[list[str]]
+
+
+def _with_clips(cell_clip: float | None, proj_clip: float | None) -> ElmoOptions:
+    tiny = SIZES["tiny"]
+    return tiny.model_copy(
+        update={"lstm": tiny.lstm.model_copy(update={"cell_clip": cell_clip, "proj_clip": proj_clip})}
+    )
+
+
+def directed(tweets: Tweets) -> tuple[DirectedTweets, list[str]]:
+    types = list(dict.fromkeys(token for tweet in tweets for token in tweet))
+    number = {token: place for place, token in enumerate(types)}
+    ids = np.array([number[token] for tweet in tweets for token in tweet])
+    offsets = np.concatenate([[0], np.cumsum([len(tweet) for tweet in tweets])])
+    words = np.arange(len(types), dtype=np.int64) + 2
+    return DirectedTweets(types, ids, offsets, words, (0, 1), torch.device("cpu")), types
+
+
+def _vectors(model: LanguageModel, tweets: Tweets) -> list[list[torch.Tensor]]:
+    """For each tweet its layers, (tokens, 2 * vector)."""
+    store, _ = directed(tweets)
+    plan = store.store.in_order_of_length(np.arange(len(tweets)), 100)
+    found: dict[int, list[torch.Tensor]] = {}
+    with torch.no_grad():
+        for batch in plan:
+            forward, backward = model.eval().layers(store.directed(batch))
+            for place, row in enumerate(batch.rows.tolist()):
+                end = len(tweets[row])
+                # Forward, token k is step k + 1; backward, it is as many steps from the other end.
+                layers = [
+                    torch.cat([one[1 : end + 1, place], other[1 : end + 1, place].flip(0)], dim=1)
+                    for one, other in zip(forward, backward, strict=True)
+                ]
+                found[row] = layers
+    return [found[row] for row in range(len(tweets))]
+
+
+def _largest_difference(model: LanguageModel, tweets: Tweets, encoder: ElmoEncoder | ReferenceElmo) -> float:
+    encoded = encoder.encode(tweets)
+    return max(
+        float((layers[number] - encoded.of_tweet(row, layer)).abs().max())
+        for row, layers in enumerate(_vectors(model, tweets))
+        for number, layer in enumerate(LAYERS)
+    )
+
+
+def _some_tweets() -> Tweets:
+    return [*(tweet for tweet in random_tweets(40) if tweet), ODD_TOKENS, ["a"]]
+
+
+@pytest.mark.parametrize("library", available_libraries(torch.float32))
+@pytest.mark.parametrize("clips", [(3.0, 3.0), (0.5, 0.1), (None, None), (0.2, None), (None, 0.05)])
+def test_vectors_are_the_encoders_at_any_clip(
+    tmp_path: Path, library: Library, clips: tuple[float | None, float | None]
+) -> None:
+    torch.manual_seed(1)
+    options = _with_clips(*clips)
+    model = LanguageModel(options, 10, 0.1, library)
+    with torch.no_grad():
+        for name, weights in model.weights.items():
+            if name.endswith(("W_P_0", "W_0")):
+                weights.mul_(2)  # so that values are clipped
+    (tmp_path / "weights.hdf5").write_bytes(weights_bytes(model.state_dict(), options))
+    encoder = ElmoEncoder(options, read_weights(tmp_path / "weights.hdf5", options), library=library)
+    tweets = _some_tweets()
+    assert _largest_difference(model, tweets, encoder) <= 1e-5
+    if clips[1]:
+        top = torch.cat([layers[1].flatten() for layers in _vectors(model, tweets)])
+        assert (clips[1] == 3.0) or (top.abs() == clips[1]).float().mean() > 0.01
+
+
+@needs_allennlp
+def test_what_is_written_is_computed_alike_by_allennlp(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    options = SIZES["tiny"]
+    model = LanguageModel(options, 10, 0.1)
+    files = tmp_path / "options.json", tmp_path / "weights.hdf5"
+    files[0].write_bytes(options_bytes(options))
+    files[1].write_bytes(weights_bytes(model.state_dict(), options))
+    assert _largest_difference(model, _some_tweets(), ReferenceElmo(*files, state="zero")) <= 1e-5
+    assert read_options(files[0]) == options
+
+
+def test_weights_are_read_and_written_without_a_difference(trained_tiny: Model) -> None:
+    options = read_options(trained_tiny.options)
+    model = LanguageModel(options, 10, 0.1)
+    load_weights(model, trained_tiny.weights)
+    encoder = trained_tiny.elmo("zero")
+    assert _largest_difference(model, _some_tweets(), encoder) <= 1e-5
+    assert weights_bytes(model.state_dict(), options) == weights_bytes(model.state_dict(), options)
+
+
+@pytest.mark.parametrize("library", available_libraries(torch.float32))
+@pytest.mark.parametrize("clips", [(None, None), (0.3, 0.2), (3.0, 3.0)])
+def test_gradient_through_time_is_that_of_single_operations(
+    library: Library, clips: tuple[float | None, float | None]
+) -> None:
+    torch.manual_seed(3)
+    lstm = _with_clips(*clips).lstm
+    values = [
+        torch.randn(7, 5, 4 * lstm.dim),
+        torch.randn(lstm.projection_dim, 4 * lstm.dim) / 4,
+        torch.randn(lstm.dim, lstm.projection_dim) / 4,
+    ]
+    weight = torch.randn(7, 5, lstm.projection_dim)
+    found = [value.clone().requires_grad_() for value in values]
+    states = run_lstm(found[0], found[1], found[2], lstm, library)
+    wanted = [value.double().requires_grad_() for value in values]
+    expected = _plainly(*wanted, lstm)
+    torch.testing.assert_close(states.double(), expected, atol=1e-5, rtol=0)
+    (states * weight).sum().backward()
+    (expected * weight.double()).sum().backward()
+    for one, other in zip(found, wanted, strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(one.grad.double(), other.grad, atol=2e-5, rtol=1e-4)
+
+
+def _plainly(entering: torch.Tensor, recurrent: torch.Tensor, projection: torch.Tensor, lstm: Lstm) -> torch.Tensor:
+    """The same with torch's own gradients, in the precision of the inputs."""
+    state, cells, states = entering.new_zeros(5, lstm.projection_dim), entering.new_zeros(5, lstm.dim), []
+    for step in entering:
+        enter, candidate, keep, leave = (step + state @ recurrent).chunk(4, dim=1)
+        cells = cells * keep.sigmoid() + enter.sigmoid() * candidate.tanh()
+        if lstm.cell_clip:
+            cells = cells.clamp(-lstm.cell_clip, lstm.cell_clip)
+        state = (leave.sigmoid() * cells.tanh()) @ projection
+        if lstm.proj_clip:
+            state = state.clamp(-lstm.proj_clip, lstm.proj_clip)
+        states.append(state)
+    return torch.stack(states)
+
+
+def test_each_direction_predicts_the_next_word_from_those_it_has_read() -> None:
+    tweets = [["a", "b", "c"], ["d"]]
+    store, types = directed(tweets)
+    (text,) = store.in_order_of_length(np.array([0, 1]), 1000)
+    names = ["<S>", "</S>", *types]
+    for direction, wanted in enumerate(
+        [([["d", "</S>"], ["a", "b", "c", "</S>"]]), ([["d", "<S>"], ["c", "b", "a", "<S>"]])]
+    ):
+        for place, words in enumerate(wanted):
+            inside = text.inside[:, place]
+            assert [names[word] for word in text.targets[direction][inside, place].tolist()] == words
+    assert text.words == 6
+
+
+def test_what_stands_after_a_tweet_changes_nothing_in_it() -> None:
+    torch.manual_seed(4)
+    model = LanguageModel(SIZES["tiny"], 20, 0.1).eval()
+    tweets = [["a", "b"], ["c", "d", "e", "f", "g", "h"]]
+    store, _ = directed(tweets)
+    (both,) = store.in_order_of_length(np.array([0, 1]), 1000)
+    (alone,) = store.in_order_of_length(np.array([0]), 1000)
+    place = both.inside[:, 0]
+
+    def of_first(text: DirectedText) -> torch.Tensor:
+        forward, backward = model.layers(text)
+        return torch.stack([forward[-1][:3, 0], backward[-1][:3, 0]])
+
+    assert int(place.sum()) == 3
+    torch.testing.assert_close(of_first(both), of_first(alone), atol=1e-6, rtol=0)
+
+
+def test_a_model_learns_a_text_by_heart_in_both_directions() -> None:
+    torch.manual_seed(5)
+    tweets = [["the", "cat", "sat"], ["a", "dog", "ran", "home"]] * 4
+    store, types = directed(tweets)
+    model = LanguageModel(SIZES["tiny"], len(types) + 2, 0.0)
+    optimizer = torch.optim.Adam(model.trainable_parameters(), 0.01)
+    text = store.epoch(np.arange(len(tweets)), 8, 1, 0)[0]
+    first = model(text).mean.item()
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(text).mean.backward()
+        optimizer.step()
+    surprise = model(text)
+    assert first > 2
+    # The first word of a direction cannot be known: one of two, in one of five or four steps.
+    assert surprise.forward.mean().item() < 0.25
+    assert surprise.backward.mean().item() < 0.25

@@ -1,0 +1,265 @@
+"""Language models: never of held-out text, the same weights however often they are stopped, read by later runs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.console import Console, silent
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.elmo.models import find_elmo
+from sentiment.elmo.pretrained import find_elmo_of, has_pretrained, pretraining_request
+from sentiment.elmo.random_weights import SIZES, write_random_model
+from sentiment.elmo.reference import ReferenceElmo
+from sentiment.errors import CheckpointError, ConfigError, DataError, ElmoError
+from sentiment.files import sha256_of
+from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs, read_points
+from sentiment.run_dir import Results
+from sentiment.training import language_task
+from sentiment.training.context import RunContext
+from sentiment.training.experiment import run_experiment
+from sentiment.training.pretraining import run_pretraining
+from sentiment.training.stop import Stop, StopRequest
+from tests.data.made_up import tweets, write_table
+from tests.elmo.oracle import needs_allennlp
+from tests.small_runs import StopWhen
+
+SMALL: dict[str, Any] = {"epochs": 2, "min_count": 1, "batch_size": 32, "held_out": 20, "log_every": 1}
+QUIET = Console(lambda _line: None, silent)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write_table(tmp_path / "tweets.csv", tweets(150))
+
+
+def _config(table: Path, **changes: Any) -> RunConfig:
+    values = {
+        "data": {"source": str(table)},
+        "elmo": {"model": "pretrained/tiny"},
+        "pretraining": SMALL,
+        "embedding": {"size": 4},
+        "model": {"hidden_size": 4},
+        "training": {"epochs": 1},
+        "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 2}},
+    }
+    return resolve(values, {name.replace("__", "."): value for name, value in changes.items()}, "a test")
+
+
+def _train(config: RunConfig, results: Results, stop: StopRequest | None = None) -> Stop | None:
+    return run_pretraining([config], results, stop or StopRequest(), QUIET)
+
+
+def _dir(config: RunConfig, results: Results) -> PretrainedDir:
+    request = pretraining_request(config, results)
+    assert request is not None
+    return request.run_dir(results)
+
+
+def _digests(run_dir: PretrainedDir) -> tuple[str, str, str]:
+    return sha256_of(run_dir.weights_file), sha256_of(run_dir.options_file), sha256_of(run_dir.metrics_file)
+
+
+def test_a_model_is_trained_once_and_a_run_reads_its_vectors(table: Path, results: Results) -> None:
+    config = _config(table)
+    assert not has_pretrained(config, results)
+    with pytest.raises(ElmoError, match=r"'pretrained/tiny': is not trained .* `python -m sentiment pretrain`"):
+        find_elmo_of(config, results)
+    said: list[str] = []
+    assert run_pretraining([config, config], results, StopRequest(), Console(said.append, silent)) is None
+    assert has_pretrained(config, results)
+    card = _dir(config, results).read_card()
+    assert card is not None
+    assert (card.epochs, card.held_out_tweets, card.init) == (2, 12, None)
+    assert any("perplexity of 12 training tweets that were held out" in line for line in said[-1].splitlines())
+    digests = _digests(_dir(config, results))
+    run_dir = results.run_dir(config.run_id)
+    assert run_experiment(RunContext(config, results, run_dir)) is None
+    record, model = run_dir.read_record(), find_elmo_of(config, results)
+    assert record is not None
+    assert record.elmo is not None
+    assert model is not None
+    assert (record.elmo.model, record.elmo.fingerprint) == ("pretrained/tiny", model.fingerprint)
+    assert not record.elmo.random
+    assert _train(config, results) is None
+    assert _digests(_dir(config, results)) == digests
+
+
+def test_perplexity_of_held_out_tweets_falls_and_is_logged_by_tokens(table: Path, results: Results) -> None:
+    config = _config(table, pretraining__epochs=8, pretraining__learning_rate=0.01)
+    _train(config, results)
+    card, points = _dir(config, results).read_card(), read_points(_dir(config, results))
+    assert card is not None
+    assert [point.tokens for point in points] == [card.tokens * point.epoch for point in points]
+    best = points[card.best_epoch - 1]
+    assert card.perplexity == {"forward": best.forward, "backward": best.backward}
+    assert best.forward < 0.7 * points[0].forward
+    assert best.backward < 0.7 * points[0].backward
+
+
+@pytest.mark.parametrize("when", [5, 8, 13])
+def test_a_model_that_was_stopped_anywhere_gets_the_same_bits(table: Path, tmp_path: Path, when: int) -> None:
+    whole, stopped = Results(tmp_path / "whole"), Results(tmp_path / "stopped")
+    config = _config(table)
+    assert _train(config, whole) is None
+    attempts = 1
+    while _train(config, stopped, StopWhen(lambda asked: asked >= when)) is not None:
+        attempts += 1
+        assert attempts < 60
+    assert attempts > 1
+    assert _digests(_dir(config, stopped)) == _digests(_dir(config, whole))
+    record = _dir(config, stopped).read_record()
+    assert record is not None
+    assert record.attempts[-1].reason == "completed"
+
+
+class _KilledError(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("write", ["options.json", "weights.hdf5", "card.json", "step-0000000004.ckpt"])
+def test_a_model_that_was_killed_while_it_wrote_gets_the_same_bits(
+    table: Path, tmp_path: Path, write: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, killed = Results(tmp_path / "whole"), Results(tmp_path / "killed")
+    config = _config(table)
+    _train(config, whole)
+    with monkeypatch.context() as patch:
+        original = PretrainedDir.write
+
+        def fail(self: PretrainedDir, path: Path, content: Any) -> None:
+            if path.name == write:
+                raise _KilledError
+            original(self, path, content)
+
+        patch.setattr(PretrainedDir, "write", fail)
+        with pytest.raises(_KilledError):
+            _train(config, killed)
+    assert not has_pretrained(config, killed)
+    assert _train(config, killed) is None
+    assert _digests(_dir(config, killed)) == _digests(_dir(config, whole))
+
+
+def test_text_of_validation_and_test_tweets_is_never_read(
+    table: Path, results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = prepare_corpus(_config(table).data, results)
+    held_out = {" ".join(corpus.tokens(row)) for row in range(len(corpus.parts)) if corpus.parts[row]}
+    assert len(held_out) > 20
+    lines = [line.split(",", 1)[1] for line in table.read_text().splitlines()[1:]]
+    more = tmp_path / "more.txt"
+    more.write_text("\n".join([*(f"  {line.upper()} " for line in lines), "a further tweet"]) + "\n")
+    read: list[str] = []
+    seen = language_task.LanguageTask.__init__
+
+    def look(self: Any, config: Any, model: Any, text: language_task.LanguageText, device: Any) -> None:
+        read.extend(" ".join(tokens) for tokens in text.text)
+        seen(self, config, model, text, device)
+
+    monkeypatch.setattr(language_task.LanguageTask, "__init__", look)
+    config = _config(table, pretraining__unlabelled=[{"path": str(more)}])
+    _train(config, results)
+    card = _dir(config, results).read_card()
+    assert card is not None
+    assert "a further tweet" in read
+    assert not held_out & {text.lower() for text in read} | (held_out & set(read))
+    assert card.unlabelled[str(more)]["held_out"] == len(corpus.parts) - len(corpus.rows("train"))
+
+
+def test_labels_number_of_labels_and_seed_of_a_run_change_nothing_in_its_model(table: Path, results: Results) -> None:
+    config = _config(table)
+    same = [_config(table, seed=2), _config(table, data__train_rows=50), _config(table, elmo__layers="top")]
+    other = [_config(table, pretraining__seed=2), _config(table, pretraining__cells=32)]
+    prints = [_dir(one, results) for one in (config, *same, *other)]
+    assert set(prints[: 1 + len(same)]) == {prints[0]}
+    assert len(set(prints)) == 1 + len(other)
+
+
+def test_tuning_begins_with_the_weights_of_another_model(table: Path, results: Results, tmp_path: Path) -> None:
+    write_random_model(tmp_path / "other", SIZES["tiny"], seed=7)
+    config = _config(table, pretraining__init=str(tmp_path / "other"), pretraining__learning_rate=1e-9)
+    _train(config, results)
+    found, init = find_elmo_of(config, results), find_elmo(str(tmp_path / "other"), results.elmo_models)
+    assert found is not None
+    assert found.fingerprint != init.fingerprint
+    for one, other in zip(found.read_weights().cells[0], init.read_weights().cells[0], strict=True):
+        assert abs(one.recurrent - other.recurrent).max() < 1e-5
+    card = _dir(config, results).read_card()
+    assert card is not None
+    assert card.init_fingerprint == init.fingerprint
+
+
+def test_tuning_refuses_a_model_of_other_sizes(table: Path, results: Results, tmp_path: Path) -> None:
+    write_random_model(tmp_path / "other", SIZES["tiny"])
+    config = _config(table, pretraining__init=str(tmp_path / "other"), pretraining__cells=32)
+    with pytest.raises(ElmoError, match=r"pretraining\.init = .*: has other sizes than pretrained/tiny"):
+        _train(config, results)
+
+
+def test_mistakes_are_told(table: Path, results: Results, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"elmo\.model: is no size of an own model; valid: pretrained/tiny, "):
+        _config(table, elmo__model="pretrained/huge")
+    with pytest.raises(DataError, match=r"gone\.txt: no such file"):
+        _train(_config(table, pretraining__unlabelled=[{"path": str(tmp_path / "gone.txt")}]), results)
+    with pytest.raises(ConfigError, match=r"pretraining: these are no sizes of an ELMo model: char_cnn\.filters"):
+        _train(_config(table, pretraining__filters=[[60, 4]]), results)
+    with pytest.raises(DataError, match=r"are too few for a language model.*pretraining\.min_count"):
+        _train(_config(table, pretraining__min_count=10_000), results)
+
+
+def test_a_checkpoint_of_other_code_is_refused(table: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = _config(table)
+    assert _train(config, results, StopWhen(lambda asked: asked >= 5)) is not None
+
+    class _Other:
+        training, git_commit, git_dirty = "f" * 64, None, None
+
+    monkeypatch.setattr("sentiment.training.pretraining.running_code", lambda: _Other)
+    monkeypatch.setattr("sentiment.training.resuming.running_code", lambda: _Other)
+    with pytest.raises(CheckpointError, match="was computed by another version of this program"):
+        _train(config, results)
+
+
+def test_a_model_whose_file_was_changed_is_refused(table: Path, results: Results) -> None:
+    config = _config(table)
+    _train(config, results)
+    run_dir = _dir(config, results)
+    card = json.loads(run_dir.card_file.read_text())
+    run_dir.card_file.write_text(json.dumps(card | {"weights_sha256": "0" * 64}))
+    with pytest.raises(ElmoError, match="its files are not those of its card"):
+        find_elmo_of(config, results)
+
+
+@needs_allennlp
+def test_a_trained_model_is_computed_alike_by_allennlp(table: Path, results: Results) -> None:
+    config = _config(table, pretraining__learning_rate=0.01, pretraining__epochs=4)
+    _train(config, results)
+    run_dir, text = _dir(config, results), list(_texts(table))
+    model = find_elmo_of(config, results)
+    assert model is not None
+    from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
+
+    found = ElmoEncoder(model.options, model.read_weights()).encode(text)
+    wanted = ReferenceElmo(run_dir.options_file, run_dir.weights_file, state="zero").encode(text)
+    assert max(float((found.layers[one] - wanted.layers[one]).abs().max()) for one in LAYERS) <= 1e-5
+
+
+def _texts(table: Path) -> Iterator[list[str]]:
+    for line in table.read_text().splitlines()[1:20]:
+        yield line.split(",", 1)[1].split()
+
+
+def test_directories_of_models_are_listed_whatever_their_state(table: Path, results: Results) -> None:
+    _train(_config(table), results)
+    stopped = _config(table, pretraining__seed=2)
+    _train(stopped, results, StopWhen(lambda asked: asked >= 5))
+    assert sorted(run_dir.completed for run_dir in pretrained_dirs(results)) == [False, True]
