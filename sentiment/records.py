@@ -143,6 +143,9 @@ class ElmoRecord(Record):
     """Whether its weights are random, so that scores say nothing about ELMo."""
     products: Literal["torch", "onednn"] = "torch"
     """The library that multiplied the matrices for the vectors, on which their last digits depend."""
+    marks_count: bool = False
+    """Whether layers are normalised by statistics that include the marks around tweets, as `elmo.layer_norm` means it;
+    earlier versions left the marks out."""
 
 
 class RunRecord(Record):

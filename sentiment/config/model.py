@@ -63,7 +63,8 @@ class ElmoConfig(Section):
     dropout: Probability = 0.0
     """Fraction of each ELMo vector's numbers that is set to zero in training."""
     layer_norm: bool = False
-    """With `mix`: whether each layer is first normalised to mean 0 and variance 1."""
+    """With `mix`: whether each layer is first normalised to mean 0 and variance 1 over all tokens of a batch and the
+    marks before and after each tweet, as allennlp's `do_layer_norm` does it."""
     state: Literal["zero", "warm", "carry"] = "warm"
     """The LSTMs' state at the beginning of a tweet: `zero`; `warm`, the state after a fixed text, which is much closer
     to the running state that the model was trained with; or `carry`, the state after the previous batch, as allennlp

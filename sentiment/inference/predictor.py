@@ -80,14 +80,24 @@ class Predictor:
     name = NETWORK
 
     def __init__(
-        self, config: RunConfig, vocabulary: Vocabulary, model: Classifier, encoder: Encoder | None = None
+        self,
+        config: RunConfig,
+        vocabulary: Vocabulary,
+        model: Classifier,
+        encoder: Encoder | None = None,
+        marks_count: bool = True,
     ) -> None:
-        """Args: encoder: computes ELMo vectors, for models that read them."""
+        """Use a trained model.
+
+        Args:
+            encoder: computes ELMo vectors, for models that read them.
+            marks_count: as `ElmoRecord.marks_count` of the model's training.
+        """
         self.config = config
         self._tokenize = Tokenizer(config.data.text)
         self._vocabulary = vocabulary
         self._model = model.eval()
-        self._encoder = encoder
+        self._encoder, self._marks_count = encoder, marks_count
 
     @property
     def sequential(self) -> bool:
@@ -129,7 +139,8 @@ class Predictor:
     def _vectors(self, tweets: list[list[str]]) -> TweetVectors | None:
         if self._encoder is None or self.config.elmo is None:
             return None
-        return FreshVectors(self._encoder, tweets.__getitem__, layers_of(self.config.elmo), _CPU)
+        layers = layers_of(self.config.elmo, self._marks_count)
+        return FreshVectors(self._encoder, tweets.__getitem__, layers, _CPU)
 
 
 def load_predictor(run_dir: RunDir) -> Predictor:
@@ -151,7 +162,8 @@ def load_predictor(run_dir: RunDir) -> Predictor:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise RunDirError(f"{run_dir.path}: the weights do not fit config.json and vocabulary.txt: {error}") from None
-    return Predictor(config, vocabulary, model, encoder)
+    elmo = run.record.elmo if run.record else None
+    return Predictor(config, vocabulary, model, encoder, marks_count=elmo is None or elmo.marks_count)
 
 
 def _encoder(config: RunConfig, run_dir: RunDir, record: RunRecord | None) -> Encoder | None:
