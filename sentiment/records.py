@@ -144,8 +144,7 @@ class ElmoRecord(Record):
     products: Literal["torch", "onednn"] = "torch"
     """The library that multiplied the matrices for the vectors, on which their last digits depend."""
     marks_count: bool = False
-    """Whether layers are normalised by statistics that include the marks around tweets, as `elmo.layer_norm` means it;
-    earlier versions left the marks out."""
+    """Whether the statistics of `elmo.layer_norm` include the marks around tweets; in earlier versions they did not."""
 
 
 class RunRecord(Record):

@@ -141,8 +141,7 @@ class RunDir:
     """One run's directory. Records and configurations that cannot be read raise a RunDirError.
 
     Attributes:
-        owner: the lock of the run, in the process that trains it: everything is then written through it, and nothing
-            more once another process has taken the run over (TakenOverError).
+        owner: the run's lock, in the process that trains it; nothing is written once it is lost (TakenOverError).
     """
 
     path: Path

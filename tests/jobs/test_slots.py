@@ -174,6 +174,20 @@ def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Result
     assert SubmissionDir(folder.path).tasks == [[best], [second]]
 
 
+def test_slot_that_begins_as_another_one_ranks_takes_its_ranking(
+    results: Results, grid: ExpandedGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _submitted(results, _slots(results, grid))
+    _log(results, grid, 0.6, 0.7, None, 0.8)
+    with monkeypatch.context() as patch:  # the other one writes right after this one has looked
+        patch.setattr(SubmissionDir, "waits_for_ranking", True)
+        ArrayTask.read(folder.path, 0).rank_rung_before()
+        before = results.ranking_file("some", 0).read_bytes()
+        ArrayTask.read(folder.path, 1).rank_rung_before()
+    assert results.ranking_file("some", 0).read_bytes() == before
+    assert not results.ranking_file("some", 1).exists()
+
+
 def test_slot_without_a_trial_has_nothing_to_do(
     results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
 ) -> None:
