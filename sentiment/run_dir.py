@@ -1,8 +1,6 @@
 """The folder of results and the directory of a run: all names in them, and how records are read and written."""
 
-import contextlib
 import glob
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import as_json, files_in, write_atomically, write_json
 from sentiment.lock import ProcessLock, seems_held
-from sentiment.record_files import in_a_line, read_record, read_rows, read_text
+from sentiment.record_files import in_a_line, read_record, read_rows, read_text, read_whole_rows
 from sentiment.records import Failure, GridPlan, Result, RunRecord, WandbRun
 
 SINGLE = "single"
@@ -146,8 +144,7 @@ class RunDir:
     """One run's directory. Records and configurations that cannot be read raise a RunDirError.
 
     Attributes:
-        owner: the lock of the run, in the process that trains it: everything is then written through it, and nothing
-            more once another process has taken the run over (TakenOverError).
+        owner: the run's lock, in the process that trains it; nothing is written once it is lost (TakenOverError).
     """
 
     path: Path
@@ -297,8 +294,4 @@ class RunDir:
 
     def read_timings(self) -> list[dict[str, Any]]:
         """The rows of `timings.jsonl`, without those that a power cut has damaged: nothing but estimates needs them."""
-        rows = []
-        for line in self.timings_file.read_bytes().splitlines() if self.timings_file.exists() else ():
-            with contextlib.suppress(ValueError):
-                rows.append(json.loads(line))
-        return [row for row in rows if isinstance(row, dict)]
+        return read_whole_rows(self.timings_file)

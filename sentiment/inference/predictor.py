@@ -93,13 +93,19 @@ class Predictor:
         model: Classifier,
         encoder: Encoder | None = None,
         device: torch.device = _CPU,
+        marks_count: bool = True,
     ) -> None:
-        """Args: encoder: computes ELMo vectors on the same device, for models that read them."""
+        """Use a trained model.
+
+        Args:
+            encoder: computes ELMo vectors on the same device, for models that read them.
+            marks_count: as `ElmoRecord.marks_count` of the model's training.
+        """
         self.config = config
         self.tokenize = Tokenizer(config.data.text)
         self._vocabulary = vocabulary
         self._model = model.eval().to(device)
-        self._encoder = encoder
+        self._encoder, self._marks_count = encoder, marks_count
         self._device = device
 
     @property
@@ -146,7 +152,8 @@ class Predictor:
     def _vectors(self, tweets: Sequence[list[str]]) -> TweetVectors | None:
         if self._encoder is None or self.config.elmo is None:
             return None
-        return FreshVectors(self._encoder, tweets.__getitem__, layers_of(self.config.elmo), self._device)
+        layers = layers_of(self.config.elmo, self._marks_count)
+        return FreshVectors(self._encoder, tweets.__getitem__, layers, self._device)
 
 
 @dataclass(frozen=True)
@@ -174,7 +181,8 @@ class NetworkParts:
             model.load_state_dict(self.weights)
         except RuntimeError as error:
             raise RunDirError(f"{name}: the weights do not fit config.json and vocabulary.txt: {error}") from None
-        return Predictor(self.config, self.vocabulary, model, encoder, chosen)
+        marks_count = self.elmo is None or self.elmo.marks_count
+        return Predictor(self.config, self.vocabulary, model, encoder, chosen, marks_count)
 
     def _encoder(self, name: str, results: Results, device: torch.device) -> Encoder | None:
         """An encoder of the ELMo model that the run was trained with; None if it reads no ELMo vectors."""
