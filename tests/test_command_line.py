@@ -67,6 +67,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
     assert run_dir.metrics_file.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_time_limit_ends_with_3_and_the_next_call_goes_on(small_run_file: Path, tmp_path: Path) -> None:
     stopped = invoke("train", small_run_file, "--results", tmp_path, "--set", "runtime.time_limit_seconds=0.1")
     assert stopped.exit_code == 3
