@@ -194,7 +194,10 @@ def test_evaluate_reads_a_file_with_columns_of_other_names(trained: RunDir, tmp_
     done = invoke("evaluate", trained.path, "--data", file, "--results", tmp_path / "results", *options)
     assert done.exit_code == 0, done.output
     assert "others.csv, 2 tweets" in done.output
-    assert "no column" in refused(2, "evaluate", trained.path, "--data", file, "--results", tmp_path / "results")
+    guessed = invoke("evaluate", trained.path, "--data", file, "--results", tmp_path / "results").output
+    assert "texts are taken from column 'tweet' (by its name); --text-column names another" in guessed
+    wrong = ("--data", file, "--results", tmp_path / "results", "--text-column", "txt")
+    assert "no column 'txt'" in refused(2, "evaluate", trained.path, *wrong)
 
 
 def test_a_result_on_few_test_tweets_says_what_it_cannot_show(

@@ -9,6 +9,7 @@ from sentiment.config import ColumnConfig, DataConfig
 from sentiment.data.data_source import TABLE, DataSource, OpenedSource, TweetFile, source_choices
 from sentiment.data.tables import sentiment140
 from sentiment.data.tables.delimited import read_delimited, reading_of
+from sentiment.data.tables.delimiter import delimiter_of
 from sentiment.data.tables.named_fields import read_json_lines, read_parquet
 from sentiment.data.tables.rows import LabelReader, Rows
 from sentiment.data.tables.source_hash import UnchangedFile, remembered, source_sha256
@@ -63,9 +64,10 @@ class TableSource(DataSource):
             return sentiment140.open_csv(path, sha256)
         reader = labels(str(path))
         if form in DELIMITERS:
-            read = partial(read_delimited, path, DELIMITERS[form], columns, reader)
-            reading = remembered(path, results, "reading", lambda file: reading_of(file, DELIMITERS[form]))
-            form = f"{form} {reading}".rstrip()
+            delimiter = delimiter_of(path)
+            read = partial(read_delimited, path, delimiter, columns, reader)
+            reading = remembered(path, results, "reading", lambda file: reading_of(file, delimiter))
+            form = f"{form} {'' if delimiter == DELIMITERS[form] else delimiter}{reading}".rstrip(" ")
         else:
             read = partial({"jsonl": read_json_lines, "parquet": read_parquet}[form], path, columns, reader)
         return OpenedSource(TABLE, TweetFile(str(path), sha256, form, partial(unchanged.rows, read)))
