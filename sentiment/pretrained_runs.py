@@ -3,11 +3,10 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sentiment.errors import RunDirError
-from sentiment.files import as_json
+from sentiment.files import FolderEntry, as_json
 from sentiment.record_files import read_record
 from sentiment.records import SCHEMA_VERSION, Count, Record
 from sentiment.run_dir import Results, RunDir
@@ -76,20 +75,12 @@ class PretrainedCard(Record):
 class PretrainedDir(RunDir):
     """The directory of a language model: that of a run, whose outcome are the two files of an ELMo model."""
 
-    @property
-    def options_file(self) -> Path:
-        """The model's sizes, in the published format."""
-        return self.path / "options.json"
-
-    @property
-    def weights_file(self) -> Path:
-        """Its weights, likewise."""
-        return self.path / "weights.hdf5"
-
-    @property
-    def card_file(self) -> Path:
-        """Written last: the model is complete if and only if it exists."""
-        return self.path / "card.json"
+    options_file = FolderEntry("options.json")
+    """The model's sizes, in the published format."""
+    weights_file = FolderEntry("weights.hdf5")
+    """Its weights, likewise."""
+    card_file = FolderEntry("card.json")
+    """Written last: the model is complete if and only if it exists."""
 
     @property
     def completed(self) -> bool:
