@@ -133,7 +133,7 @@ $(VENV)/bin/python:
 # allennlp, the reference for ELMo, asks for packages of 2022; what is used of it needs none of them, hence --no-deps.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
 	@echo 'Installing (torch is large: some minutes)'
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[all]'
 	@$(PIP) --no-deps allennlp==2.10.1
 	@touch $@
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sentiment.command_line import command_line, echo
+from sentiment.command_line import Version, command_line, echo
 from sentiment.errors import UsageError
+from sentiment.shipped import CONFIGS, config_file, shipped_file
 
 if TYPE_CHECKING:
     from jobs.launcher import LaunchOptions
@@ -21,7 +22,7 @@ _WATCH_SECONDS = 15.0
 
 app = command_line()
 
-GridFile = Annotated[str, typer.Argument(metavar="GRID", help="A grid's file, or its name in configs/grids.")]
+GridFile = Annotated[Path, typer.Argument(metavar="GRID", help="A grid's file, or its name in configs/grids.")]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
 ClusterFile = Annotated[Path, typer.Option("--cluster", help="The file that says what jobs may use.")]
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
@@ -47,14 +48,13 @@ KeepFilling = Annotated[
         help="Where Slurm has not room for all runs: let the job that ends the grid submit the others, part by part.",
     ),
 ]
-_GRIDS = Path("configs/grids")
-_CLUSTER = Path("configs/cluster.yaml")
+_CLUSTER = CONFIGS / "cluster.yaml"
 _RESULTS = Path("results")
 _NO_GRIDS = "{}: no grid was submitted to this folder of results yet; python -m jobs submit GRID, or --results DIR"
 
 
 @app.callback()
-def main() -> None:
+def main(version: Version = False) -> None:
     """Run grids on Slurm or on this machine: nothing is lost, and only what failed is run again."""
 
 
@@ -84,7 +84,7 @@ def submit(
     from jobs.session import submit_grid
     from sentiment.run_dir import Results
 
-    loaded = load_grid(_grid_file(grid), Results(results), overrides or [])
+    loaded = load_grid(config_file(grid, "grids"), Results(results), overrides or [])
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
@@ -217,7 +217,7 @@ def doctor(
     from jobs.slurm.commands import read_settings
     from sentiment.run_dir import Results
 
-    findings = list(examine(Results(results), cluster, _GRIDS))
+    findings = list(examine(Results(results), cluster, shipped_file(CONFIGS / "grids")))
     for line in render(findings):
         echo(line)
     if need_slurm:
@@ -262,10 +262,6 @@ def sync(
         echo(message)
         failed |= report_failed
     raise typer.Exit(EXIT_FAILED if failed else 0)
-
-
-def _grid_file(name: str) -> Path:
-    return Path(name) if Path(name).suffix or Path(name).is_file() else _GRIDS / f"{name}.yaml"
 
 
 def _options(

@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from jobs.grids.grid import expand_grid
+from jobs.grids.grid import ExpandedGrid, expand_grid
 from jobs.grids.requirements import missing_for
 from jobs.local.launcher import gpus_here
+from jobs.planning.dry_run import show_room_for
+from jobs.planning.search_costs import show_search
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import CONTAINER_PROGRAMS, ClusterFile, Resources, read_cluster
 from jobs.slurm.site.limits import explain_limits, read_limits
@@ -37,7 +39,7 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
     yield from examine_slurm(cluster, grids)
     yield from examine_machine()
     yield from examine_disk(results)
-    yield from examine_grids(results, grids)
+    yield from examine_grids(results, grids, cluster)
     yield examine_wandb()
 
 
@@ -129,12 +131,13 @@ def examine_disk(results: Results) -> Iterator[Finding]:
         yield Finding("note", "quota", line)
 
 
-def examine_grids(results: Results, folder: Path) -> Iterator[Finding]:
-    """Whether each grid could be submitted now."""
+def examine_grids(results: Results, folder: Path, cluster: Path) -> Iterator[Finding]:
+    """Whether each grid could be submitted now, and what a search takes."""
     for path in sorted(folder.glob("*.yaml")):
         topic = f"grid {path.stem}"
         try:
             grid = expand_grid(path, results)
+            search = list(show_search(results, grid))
         except SentimentError as error:
             yield Finding("problem" if isinstance(error, ConfigError) else "note", topic, str(error))
             continue
@@ -142,7 +145,19 @@ def examine_grids(results: Results, folder: Path) -> Iterator[Finding]:
         text = f"{len(grid.configs)} runs; " + (
             "\n".join(["missing:", *missing]) if missing else "all that they need is here"
         )
-        yield Finding("note" if missing else "ok", topic, text)
+        room = [] if missing else _room(results, grid, cluster)
+        lines = [text, *search, *room]
+        yield Finding("note" if missing or room else "ok", topic, "\n".join(lines))
+
+
+def _room(results: Results, grid: ExpandedGrid, cluster: Path) -> list[str]:
+    """What of the grid Slurm would not accept at once."""
+    try:
+        return list(show_room_for(results, grid, cluster))
+    except (ConfigError, SlurmError):
+        return []  # they have findings of their own
+    except SentimentError as error:
+        return [str(error)]
 
 
 def examine_wandb() -> Finding:

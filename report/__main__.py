@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from sentiment.command_line import command_line, echo
+from sentiment.command_line import Version, command_line, echo
 
 app = command_line()
 
 
 @app.callback()
-def main() -> None:
+def main(version: Version = False) -> None:
     """Report what came out of the runs, and how sure that is."""
 
 

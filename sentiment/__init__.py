@@ -1,1 +1,17 @@
-"""From raw tweets to trained, resumable and honestly measured sentiment classifiers."""
+"""From raw tweets to trained, resumable and honestly measured sentiment classifiers.
+
+`load` and `train` are the program as a library (`sentiment.model`); they are imported when they are asked for, so that
+`import sentiment` takes no time.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.2.0"
+__all__ = ["Model", "__version__", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Model", "load", "train"):
+        return getattr(importlib.import_module("sentiment.model"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

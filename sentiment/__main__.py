@@ -1,7 +1,7 @@
 """The command line: train, evaluate, predict, combine, digest, and the commands of `preparing_commands`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,25 +16,21 @@ from sentiment.arguments import (
     named_parameters,
     show,
 )
-from sentiment.command_line import command_line
+from sentiment.command_line import Version, command_line
 from sentiment.console import Console
 from sentiment.errors import SentimentError, TakenOverError, UsageError
 from sentiment.preparing_commands import preparing
-
-if TYPE_CHECKING:
-    from sentiment.inference.combined import Choice
-    from sentiment.run_dir import RunDir
+from sentiment.using_commands import RunDirectory, With, named_choice, using
 
 app = command_line()
 app.add_typer(preparing)
+app.add_typer(using)
 
 Changes = Annotated[list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="As --set; also --FIELD=VALUE.")]
-With = Annotated[str | None, typer.Option("--with", help="network, baseline, both or seeds (the mean over seeds).")]
-RunDirectory = Annotated[Path, typer.Argument(help="The directory of a run; `train` prints it.")]
 
 
 @app.callback()
-def main() -> None:
+def main(version: Version = False) -> None:
     """Train sentiment classifiers on tweets, and use them."""
 
 
@@ -97,8 +93,9 @@ def evaluate(
     from sentiment.inference.evaluating import evaluate_on_file, evaluate_on_own
     from sentiment.run_dir import Results
     from sentiment.terminal import Terminal
+    from sentiment.whole_run import trained_run
 
-    run_dir, chosen = _trained(run), _choice(choice)
+    run_dir, chosen = trained_run(run), named_choice(choice)
     if data is None:
         metrics = evaluate_on_own(run_dir, chosen)
     else:
@@ -110,36 +107,6 @@ def evaluate(
 
 
 @app.command()
-def predict(
-    run: RunDirectory,
-    texts: Annotated[list[str] | None, typer.Argument(help="Tweets, each in quotes.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV or JSONL of any size.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The CSV to write, with the rows of the input.")] = None,
-    column: Annotated[str | None, typer.Option("--column", help="The column with the tweets.")] = None,
-    choice: With = None,
-) -> None:
-    """Print the label of each tweet and its probability; for attention models also the weight of each token."""
-    if bool(texts) == bool(file) or bool(file) != bool(out):
-        raise UsageError("predict takes either tweets in quotes, or --file IN together with --out OUT")
-    chosen = _choice(choice)
-    from sentiment.inference.combined import load_model
-    from sentiment.terminal import ERR, OUT, Terminal, say, show_predictions
-
-    model = load_model(_trained(run), chosen)
-    why = f"--with {chosen}" if chosen else "the most accurate on validation tweets"
-    if file and out:
-        from sentiment.inference.predict_file import predict_file
-
-        with Terminal() as terminal:
-            outcome = predict_file(model, file, out, column, terminal.progress)
-        # An output that is no regular file may be this terminal, or a pipe that holds the table.
-        lines = [f"{outcome.rows:,} rows written to {out}, by the {model.name} ({why})", *outcome.render_lines()]
-        say("\n  ".join(lines), OUT if out.is_file() else ERR)
-    else:
-        show_predictions(model, texts or [], why)
-
-
-@app.command()
 def combine(
     runs: Annotated[list[Path], typer.Argument(help="The directories of completed runs on the same tweets.")],
 ) -> None:
@@ -147,8 +114,9 @@ def combine(
     from sentiment.inference.combining import combine_runs
     from sentiment.inference.evaluating import evaluate_on_own
     from sentiment.terminal import say
+    from sentiment.whole_run import trained_run
 
-    run_dir = combine_runs([_trained(run) for run in runs], say)
+    run_dir = combine_runs([trained_run(run) for run in runs], say)
     evaluate_on_own(run_dir, "network")
     say(f"\nrun directory  {run_dir.path}")
 
@@ -158,25 +126,14 @@ def digest(run: RunDirectory) -> None:
     """Print the SHA-256 of a run's best weights, last weights and metric log; equal runs have equal digests."""
     from sentiment.files import sha256_of
     from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+    from sentiment.whole_run import trained_run
 
-    run_dir = _trained(run)
+    run_dir = trained_run(run)
     if not run_dir.completed:
         raise UsageError(f"{run}: is not completed yet; train it to the end first")
     for name, path in (("best", run_dir.best_weights), ("last", run_dir.last_weights)):
         typer.echo(f"{weights_sha256(read_checkpoint(path)['weights'])}  {name} weights")
     typer.echo(f"{sha256_of(run_dir.metrics_file)}  metrics")
-
-
-def _choice(name: str | None) -> "Choice | None":
-    """The model that `--with` names."""
-    from sentiment.inference.combined import CHOICES
-
-    for choice in CHOICES:
-        if name == choice:
-            return choice
-    if name is not None:
-        raise UsageError(f"--with {name}: valid are {', '.join(CHOICES)}")
-    return None
 
 
 def _changes(arguments: list[str]) -> list[str]:
@@ -185,14 +142,6 @@ def _changes(arguments: list[str]) -> list[str]:
         if argument.startswith("-") and not (argument.startswith("--") and "=" in argument):
             raise UsageError(f"{argument}: no such option; `python -m sentiment train --help` lists them")
     return [argument.removeprefix("--") for argument in arguments]
-
-
-def _trained(path: Path) -> "RunDir":
-    from sentiment.run_dir import RunDir
-
-    if not (run_dir := RunDir(path)).config_file.exists():
-        raise UsageError(f"{path}: is not a run's directory; `train` prints it, such as results/runs/single/…")
-    return run_dir
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentiment.data.data_source import source_choices
+from sentiment.shipped import config_file
 
 if TYPE_CHECKING:  # the schema takes longer to import than help takes to be shown
     from sentiment.config import RunConfig
@@ -17,7 +18,7 @@ START = time.time()
 # Stopped with everything saved; the same command resumes. (The other codes: 0 done, 1 failed, 2 usage.)
 EXIT_UNFINISHED = 3
 
-ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of a run, such as configs/runs/rnn.yaml.")]
+ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of a run, or its name in configs/runs.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
 Data = Annotated[str | None, typer.Option("--data", help=f"{source_choices()}.")]
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
@@ -31,6 +32,7 @@ def load_run(config: Path, data: str | None, overrides: list[str] | None) -> "Ru
     """
     from sentiment.config_file import read_yaml, resolve
 
+    config = config_file(config, "runs")
     return resolve(read_yaml(config), named_parameters(data, overrides), str(config))
 
 

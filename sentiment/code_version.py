@@ -21,12 +21,11 @@ from sentiment.lock import patient_lock
 from sentiment.record_files import read_record
 from sentiment.records import SCHEMA_VERSION, Record
 from sentiment.run_dir import Results
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The folder that this program was imported from."""
+from sentiment.shipped import ROOT, shipped_folder
 
 _PACKAGES = ("sentiment", "jobs", "report")
 _RECORD = "code.json"
+_NO_CODE = {".pyc", ".md"}
 
 # Of `sentiment`, what shows and hands out results, but cannot change them.
 _WITHOUT_INFLUENCE = (
@@ -34,10 +33,14 @@ _WITHOUT_INFLUENCE = (
     "sentiment/arguments.py",
     "sentiment/command_line.py",
     "sentiment/preparing_commands.py",
+    "sentiment/shipped.py",
     "sentiment/console.py",
     "sentiment/terminal.py",
+    "sentiment/handing_on/",
     "sentiment/inference/",
+    "sentiment/model.py",
     "sentiment/tracking/",
+    "sentiment/using_commands.py",
 )
 
 # A copy that no run needs stays for a day: another command may have made it a moment ago and not used it yet.
@@ -193,9 +196,17 @@ def _version_of(root: Path, contents: dict[str, bytes]) -> CodeVersion:
 
 
 def _contents(root: Path) -> dict[str, bytes]:
-    """All files of the packages by their paths, in order, whether git knows them or not."""
-    files = (path for package in _PACKAGES for path in (root / package).rglob("*") if path.is_file())
-    named = {path.relative_to(root).as_posix(): path for path in files if path.suffix != ".pyc"}
+    """All files of the packages but their documentation, by their paths, in order, whether git knows them or not."""
+    programs = shipped_folder("jobs", root).parent
+    folders = {package: root if package == "sentiment" else programs for package in _PACKAGES}
+    named = {
+        path.relative_to(folder).as_posix(): path
+        for package, folder in folders.items()
+        for path in (folder / package).rglob("*")
+        if path.is_file() and path.suffix not in _NO_CODE
+    }
+    if programs != root:  # an installed wheel, in which they are inside of `sentiment`
+        named = {name: path for name, path in named.items() if not name.startswith("sentiment/programs/")}
     return {name: named[name].read_bytes() for name in sorted(named)}
 
 

@@ -2,13 +2,26 @@
 
 import io
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from sentiment import __version__
 from sentiment.characters import printable
 from sentiment.errors import SentimentError
+
+# The extra of this program that brings a package, and what it is for.
+_EXTRAS = {
+    "submitit": ("jobs", "running grids"),
+    "optuna": ("jobs", "a search by rounds"),
+    "jinja2": ("report", "the report"),
+    "markdown_it": ("report", "the report"),
+    "matplotlib": ("report", "drawing"),
+    "h5py": ("elmo", "reading ELMo models"),
+    "gensim": ("vectors", "learning word vectors"),
+    "wandb": ("wandb", "copying to Weights & Biases"),
+}
 
 # A message that quotes a whole file helps nobody.
 _LONGEST_MESSAGE = 10_000
@@ -28,6 +41,12 @@ class Commands(TyperGroup):
             message, code = str(error), error.exit_code
         except OSError as error:
             message, code = str(error), 1
+        except ModuleNotFoundError as error:
+            if (package := str(error.name).partition(".")[0]) not in _EXTRAS:
+                raise
+            extra, purpose = _EXTRAS[package]
+            message = f"{package} is not installed, which {purpose} needs: pip install 'sentiment-grids[{extra}]'"
+            code = 1
         if len(message) > _LONGEST_MESSAGE:
             message = f"{message[:_LONGEST_MESSAGE]}… ({len(message):,} characters)"
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
@@ -37,9 +56,21 @@ class Commands(TyperGroup):
 
 def command_line() -> typer.Typer:
     """A command line without commands yet; called without one, it shows its help."""
-    return typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    return typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def echo(text: str, err: bool = False) -> None:
     """Print lines of plain text; nothing in them, such as the name of a folder, steers the terminal."""
     typer.echo(printable(text), err=err)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sentiment-grids {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+]
+"""An option of each program."""

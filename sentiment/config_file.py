@@ -16,6 +16,7 @@ from ruamel.yaml.nodes import MappingNode, SequenceNode
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError
 from sentiment.files import read_named
+from sentiment.shipped import shipped_file
 
 _MOST_BYTES = 100_000
 _MOST_NODES = 100_000
@@ -85,11 +86,13 @@ def dotted(section: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML 1.2 mapping, in which `1e-3` is a number and duplicate keys are refused.
 
+    Outside of a clone, files in `configs` that are not there are those that came with the program.
+
     Raises:
         ConfigError: the file is missing, cannot be read, or is not a YAML mapping.
     """
     try:
-        text = read_named(path, _MOST_BYTES).decode("utf-8")
+        text = read_named(shipped_file(path), _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file{_neighbours(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -169,7 +172,8 @@ def yaml_text(value: Any) -> str:
 
 
 def _neighbours(path: Path) -> str:
-    names = sorted(other.stem for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+    folder = shipped_file(path.parent)
+    names = sorted(other.stem for other in folder.glob("*.yaml")) if folder.is_dir() else []
     return f"; {path.parent} has: {', '.join(names)}" if names else ""
 
 

@@ -1,5 +1,6 @@
 """Records and rows of logs as they stand in files: whatever is in a file, it is valid or named as damaged."""
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -62,6 +63,15 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return [_object(json.loads(line)) for line in lines]
     except (ValueError, RecursionError) as error:
         raise RunDirError(f"{path}: has a line that is not JSON: {error}") from None
+
+
+def read_whole_rows(path: Path) -> list[dict[str, Any]]:
+    """The same without lines that are damaged, for what may lose a row."""
+    rows = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError, RecursionError):
+            rows.append(_object(json.loads(line)))
+    return rows
 
 
 def check_log_row(row: Any) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The folder of results and the directory of a run: all names in them, and how records are read and written."""
 
-import contextlib
 import glob
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, as_json, files_in, write_atomically, write_json
 from sentiment.lock import ProcessLock, seems_held
-from sentiment.record_files import in_a_line, read_record, read_rows, read_text
+from sentiment.record_files import in_a_line, read_record, read_rows, read_text, read_whole_rows
 from sentiment.records import Failure, GridPlan, Result, RunRecord, WandbRun
 
 SINGLE = "single"
@@ -136,8 +134,7 @@ class RunDir:
     """One run's directory. Records and configurations that cannot be read raise a RunDirError.
 
     Attributes:
-        owner: the lock of the run, in the process that trains it: everything is then written through it, and nothing
-            more once another process has taken the run over (TakenOverError).
+        owner: the run's lock, in the process that trains it; nothing is written once it is lost (TakenOverError).
     """
 
     path: Path
@@ -189,8 +186,7 @@ class RunDir:
     @property
     def hashed_files(self) -> tuple[Path, ...]:
         """Those whose checksums the result holds, where they exist."""
-        files = (self.vocabulary_file, self.metrics_file, self.predictions_file)
-        return *files, self.attention_file, self.baseline_file
+        return self.vocabulary_file, self.metrics_file, self.predictions_file, self.attention_file, self.baseline_file
 
     @property
     def completed(self) -> bool:
@@ -247,9 +243,8 @@ class RunDir:
         try:
             return RunConfig.model_validate_json(read_text(self.config_file))
         except ValidationError as error:
-            raise RunDirError(
-                f"{self.config_file}: is not a configuration of this version: {in_a_line(error)}"
-            ) from None
+            why = in_a_line(error)
+            raise RunDirError(f"{self.config_file}: is not a configuration of this version: {why}") from None
 
     def read_record(self) -> RunRecord | None:
         """Provenance and attempts; None before the first attempt."""
@@ -289,8 +284,4 @@ class RunDir:
 
     def read_timings(self) -> list[dict[str, Any]]:
         """The rows of `timings.jsonl`, without those that a power cut has damaged: nothing but estimates needs them."""
-        rows = []
-        for line in self.timings_file.read_bytes().splitlines() if self.timings_file.exists() else ():
-            with contextlib.suppress(ValueError):
-                rows.append(json.loads(line))
-        return [row for row in rows if isinstance(row, dict)]
+        return read_whole_rows(self.timings_file)

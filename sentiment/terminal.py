@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,11 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sentiment.characters import printable, visible
-from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Result, predicted_label
+from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Result
 from sentiment.run_dir import RunDir
 
 if TYPE_CHECKING:
-    from sentiment.inference.predictor import TextModel
     from sentiment.inference.scores import NamedScores
 
 EXAMPLE = "what a lovely day"
@@ -216,28 +214,6 @@ def reference_lines(run_dir: RunDir, result: Result) -> list[str]:
     if result.recommended:
         lines.append(f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[result.recommended]}")
     return ["", *lines] if lines else []
-
-
-def show_predictions(model: "TextModel", texts: Sequence[str], why: str) -> None:
-    """Print the label of each text and how probable it is, and the attention weights of its tokens if there are any.
-
-    Args:
-        why: why this model predicts.
-    """
-    names = model.config.data.label_names
-    width = max(len("label"), *(len(visible(name)) for name in names))
-    say(f"by the {model.name} ({why})")
-    say(f"{'label':<{width}}  probability  tweet")
-    for text in texts:
-        prediction = model.predict(text)
-        if not prediction.usable:
-            say(f"{'-':<{width}}  {'-':>11}  {visible(text)}  (no usable words)")
-            continue
-        label = visible(predicted_label(prediction.probability, names))
-        share = max(prediction.probability, 1 - prediction.probability)
-        say(f"{label:<{width}}  {100 * share:>9.1f} %  {visible(text)}")
-        if prediction.attention is not None:
-            OUT.print("  ", weighted_tokens(prediction.tokens, prediction.attention))
 
 
 def _python() -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError
+from sentiment.errors import RunDirError, UsageError
 from sentiment.files import sha256_of
 from sentiment.records import Result, RunRecord
 from sentiment.run_dir import RunDir
@@ -25,6 +25,22 @@ class WholeRun:
     """None before the first attempt."""
     result: Result | None
     """None unless the run is completed."""
+
+
+def trained_run(path: Path) -> RunDir:
+    """The directory of a run that has begun.
+
+    Raises:
+        UsageError: it is none; says what is there instead.
+    """
+    run_dir = RunDir(path)
+    if run_dir.config_file.exists():
+        return run_dir
+    if not path.exists():
+        raise UsageError(f"{path}: no such directory; `train` prints a run's directory, as results/runs/single/RUN_ID")
+    runs = sorted(file.parent.name for file in path.glob("*/config.json")) if path.is_dir() else []
+    hint = f"; its runs are: {', '.join(runs[:5])}{' ...' if len(runs) > 5 else ''}" if runs else ""
+    raise UsageError(f"{path}: is not a run's directory{hint or '; `train` prints it, such as results/runs/single/…'}")
 
 
 def read_whole(run_dir: RunDir) -> WholeRun:

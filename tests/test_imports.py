@@ -22,6 +22,7 @@ LAYERS = [
         "sentiment.files",
         "sentiment.lock",
         "sentiment.owner",
+        "sentiment.shipped",
     },
     {
         "sentiment.records",
@@ -43,7 +44,8 @@ LAYERS = [
     {"sentiment.tracking"},
     {"sentiment.training"},
     {"sentiment.inference", "sentiment.terminal"},
-    {"sentiment.__main__", "sentiment.arguments", "sentiment.preparing_commands"},
+    {"sentiment.handing_on", "sentiment.model"},
+    {"sentiment.__main__", "sentiment.arguments", "sentiment.preparing_commands", "sentiment.using_commands"},
 ]
 # The same for jobs; a module belongs to the longest name that it begins with.
 JOB_LAYERS = [

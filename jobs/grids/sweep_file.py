@@ -17,6 +17,7 @@ from sentiment.config_file import explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
 from sentiment.records import Metrics, Part
 from sentiment.run_dir import SINGLE
+from sentiment.shipped import shipped_file
 
 _MACROS = ("${args_no_hyphens}", "${args}")
 _COMMAND = "[${env}, python, -m, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
@@ -194,7 +195,7 @@ def _refuse_two_meanings(path: Path, values: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", MantissaNoDotYAML1_1Warning)
         try:
-            theirs = parse_yaml(path.read_text(encoding="utf-8"), str(path), version=(1, 1))
+            theirs = parse_yaml(shipped_file(path).read_text(encoding="utf-8"), str(path), version=(1, 1))
         except MantissaNoDotYAML1_1Warning as warning:
             (number,) = re.findall(r'Correct your float: "(.*?)"', str(warning))
             raise ConfigError(f"{path}: W&B reads {number} as text; write it as 0.0001 or 1.0e-4") from None

@@ -2,16 +2,16 @@
 
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import completed_elsewhere
 from jobs.job_kinds import TRAINING
-from jobs.later_rungs import later_rungs, with_pauses
+from jobs.later_rungs import LaterRungs, later_rungs, with_pauses
 from jobs.planning.costs import estimate, read_completed
-from jobs.planning.search_costs import show_rungs
+from jobs.planning.search_costs import show_search
 from jobs.planning.vector_costs import show_vectors
 from jobs.slurm.chain import describe
 from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
@@ -42,12 +42,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
     jobs = read_jobs(results, grid.plan.name, ask_slurm())
     rows = read_grid_status(results, grid.plan, jobs).rows
     elsewhere = completed_elsewhere(results, grid.plan)
-    wanted = [(row, config) for row, config in missing_runs(grid.configs, rows) if row.run_id not in elsewhere]
-    missing = [WantedRun(row, config, running_code().id) for row, config in wanted]
-    rungs, later = read_rungs(results, grid.plan), None
-    if rungs:
-        missing = with_pauses([run for run in missing if not rungs.is_decided(run.row.run_id)], rungs)
-        later = later_rungs(rungs, [WantedRun(row, config, running_code().id) for row, config in _paired(grid, rows)])
+    missing, later = _wanted(results, grid, rows, elsewhere)
     yield f"grid {grid.plan.name}: {grid.plan.description}"
     yield from _show_runs(grid, rows)
     if elsewhere:
@@ -55,19 +50,48 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
     yield from describe_held(grid.plan.name, rows)
     yield from describe_unknown(rows)
     yield f"{len(missing)} of {len(rows)} runs would be submitted"
-    if rungs:
-        yield from show_rungs(rungs, grid.configs, list(read_completed(results)))
+    yield from show_search(results, grid)
     if missing:
         configs = [run.config for run in missing]
-        if not rungs:
+        if not grid.plan.halving:
             yield from _show_costs(configs, results)
         yield from show_vectors(grid, configs, results)
         planned = plan_jobs(missing, results, cluster, grid.plan.name, jobs, later)
-        yield from _show_room(planned, jobs)
+        yield from show_room(planned, jobs)
         for job in planned:
             name = job.kind if job.rung is None else f"{job.kind} of rung {job.rung}"
             yield f"\n{name}: {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}, {job.resources.describe()}"
             yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, job, None)))
+
+
+def show_room_for(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[str]:
+    """The line of `show_room` for all that submitting a grid would add to the queue.
+
+    Raises:
+        ConfigError: the cluster's file is wrong.
+    """
+    jobs = read_jobs(results, grid.plan.name, ask_slurm())
+    rows = read_grid_status(results, grid.plan, jobs).rows
+    missing, later = _wanted(results, grid, rows, completed_elsewhere(results, grid.plan))
+    if missing:
+        yield from show_room(plan_jobs(missing, results, cluster, grid.plan.name, jobs, later), jobs)
+
+
+def _wanted(
+    results: Results, grid: ExpandedGrid, rows: Sequence[RunStatus], elsewhere: Container[str]
+) -> tuple[list[WantedRun], LaterRungs | None]:
+    """The runs that would be submitted, and what follows them.
+
+    Args:
+        elsewhere: ids of runs that would be taken over from other grids.
+    """
+    wanted = [(row, config) for row, config in missing_runs(grid.configs, rows) if row.run_id not in elsewhere]
+    missing = [WantedRun(row, config, running_code().id) for row, config in wanted]
+    rungs = read_rungs(results, grid.plan)
+    if rungs is None:
+        return missing, None
+    missing = with_pauses([run for run in missing if not rungs.is_decided(run.row.run_id)], rungs)
+    return missing, later_rungs(rungs, [WantedRun(row, one, running_code().id) for row, one in _paired(grid, rows)])
 
 
 def _paired(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[tuple[RunStatus, RunConfig]]:
@@ -119,8 +143,8 @@ def _text(run: PlannedRun, name: str) -> str:
     return value if isinstance(value, str) else yaml_text(value)
 
 
-def _show_room(planned: Sequence[PlannedJob], jobs: GridJobs) -> Iterator[str]:
-    """A line if Slurm would not accept all jobs at once."""
+def show_room(planned: Sequence[PlannedJob], jobs: GridJobs) -> Iterator[str]:
+    """A line if Slurm would not accept all jobs at once, those of later rungs included."""
     tasks = sum(len(job.tasks) for job in planned)
     training = next(job for job in planned if job.kind == TRAINING.name)
     try:

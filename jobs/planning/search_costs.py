@@ -1,13 +1,17 @@
-"""The budget of a search in rungs: epochs and, where runs alike are completed here, hours."""
+"""The budget of a search in rungs or rounds: epochs and, where runs alike are completed here, hours."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jobs.planning.costs import Completed, epoch_seconds
+from jobs.grids.grid import ExpandedGrid
+from jobs.planning.costs import Completed, epoch_seconds, read_completed
 from sentiment.config import RunConfig
-from sentiment.rungs import Rungs
+from sentiment.run_dir import Results
+from sentiment.rungs import Rungs, read_rungs
+from sentiment.search_plan import Rounds
 
 _HOUR = 3600.0
+_UNKNOWN = "; how many hours is unknown, since no run like these is completed here"
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,30 @@ def rung_budgets(rungs: Rungs, configs: Sequence[RunConfig]) -> list[RungBudget]
     return found
 
 
-def show_rungs(rungs: Rungs, configs: Sequence[RunConfig], completed: Sequence[Completed]) -> Iterator[str]:
-    """Lines to print.
+def show_search(results: Results, grid: ExpandedGrid) -> Iterator[str]:
+    """Lines to print; none for a grid whose runs are all trained to their end.
 
-    Args:
-        configs: of all trials.
+    Raises:
+        RunDirError: a ranking cannot be read.
     """
-    seconds, kind = epoch_seconds(configs, completed), "GPU-" if all(run.device != "cpu" for run in completed) else ""
+    if rungs := read_rungs(results, grid.plan):
+        yield from _show_rungs(rungs, grid.configs, list(read_completed(results)))
+    if rounds := grid.plan.rounds:
+        yield from _show_rounds(rounds, grid.configs, list(read_completed(results)))
+
+
+def _show_rounds(rounds: Rounds, configs: Sequence[RunConfig], completed: Sequence[Completed]) -> Iterator[str]:
+    seconds, kind = epoch_seconds(configs, completed), _kind(completed)
+    planned, trials = len(configs), rounds.rounds * rounds.per_round
+    epochs = sum(config.training.epochs for config in configs) * trials // planned
+    yield (
+        f"rounds: {-(-planned // rounds.per_round)} of {rounds.rounds} planned, each suggested when the one before has "
+        f"ended; together up to {trials:,} trials, {epochs:,} epochs{_hours(epochs, seconds, kind) or _UNKNOWN}"
+    )
+
+
+def _show_rungs(rungs: Rungs, configs: Sequence[RunConfig], completed: Sequence[Completed]) -> Iterator[str]:
+    seconds, kind = epoch_seconds(configs, completed), _kind(completed)
     budgets = rung_budgets(rungs, configs)
     for one in budgets:
         decided = ", decided" if one.rung < rungs.current else ""
@@ -53,8 +74,12 @@ def show_rungs(rungs: Rungs, configs: Sequence[RunConfig], completed: Sequence[C
     spent, full = sum(one.epochs for one in budgets), sum(config.training.epochs for config in configs)
     yield (
         f"together {spent:,} of the {full:,} epochs that all trials would take to their end ({spent / full:.0%})"
-        f"{_hours(spent, seconds, kind) or '; how many hours is unknown, since no run like these is completed here'}"
+        f"{_hours(spent, seconds, kind) or _UNKNOWN}"
     )
+
+
+def _kind(completed: Sequence[Completed]) -> str:
+    return "GPU-" if all(run.device != "cpu" for run in completed) else ""
 
 
 def _hours(epochs: int, seconds: float | None, kind: str) -> str:

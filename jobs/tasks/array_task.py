@@ -95,10 +95,11 @@ class ArrayTask:
         if not self.folder.waits_for_ranking:
             return
         plan = self._results.read_grid(self.folder.submission.grid)
-        rungs = read_rungs(self._results, plan) if plan else None
-        if rungs is None or rungs.current != (self.folder.submission.rung or 0) - 1:
+        rungs, before = read_rungs(self._results, plan) if plan else None, (self.folder.submission.rung or 0) - 1
+        if rungs is None or rungs.current < before:
             raise UnfinishedRungError(f"rung {self.folder.submission.rung} cannot begin: the one before is not ranked")
-        rungs.settle()
+        if rungs.current == before:  # else another slot, which began at the same moment, has ranked it
+            rungs.settle()
 
     def perform_here(self, stop: StopRequest) -> Outcome:
         """Work in this process and its children."""

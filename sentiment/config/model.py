@@ -66,7 +66,8 @@ class ElmoConfig(Section):
     dropout: Probability = 0.0
     """Fraction of each ELMo vector's numbers that is set to zero in training."""
     layer_norm: bool = False
-    """With `mix`: whether each layer is first normalised to mean 0 and variance 1."""
+    """With `mix`: whether each layer is first normalised to mean 0 and variance 1 over all tokens of a batch and the
+    marks before and after each tweet, as allennlp's `do_layer_norm` does it."""
     state: Literal["zero", "warm", "carry"] = "warm"
     """The LSTMs' state at the beginning of a tweet: `zero`, with which own models are trained, and their default;
     `warm`, the state after a fixed text, much closer to the running state that published ones were trained with; or

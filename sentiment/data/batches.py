@@ -28,7 +28,7 @@ class Batch:
     lengths: torch.Tensor  # (batch,) int64, at least 1
     labels: torch.Tensor  # (batch,) float32, 0 or 1
     padded: bool  # whether the lengths differ; known on the host, so that the device need not be asked
-    layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # (batch, time, vector) float32, with ELMo only
+    layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # with ELMo only: as `TweetVectors.gather`
 
     @property
     def mask(self) -> torch.Tensor:
@@ -45,6 +45,8 @@ class TweetVectors(Protocol):
 
     def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
         """The vectors of each layer, zeros after the end of a tweet. Shape (rows, longest, vector), float32.
+
+        With them may come `sums` over whole tweets, by which layers are normalised. Shape (rows, layers, 3), float64.
 
         Args:
             rows: positions of the tweets in their store.

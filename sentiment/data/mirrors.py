@@ -10,6 +10,7 @@ from sentiment.config import Section
 from sentiment.config_file import explain, read_yaml
 from sentiment.errors import ConfigError
 from sentiment.files import named_path
+from sentiment.shipped import shipped_file
 
 MIRRORS_FILE = Path("configs/mirrors.yaml")
 Places = Annotated[tuple[str, ...], Field(strict=False)]
@@ -31,7 +32,7 @@ def read_mirrors(path: Path | None = None) -> Mirrors:
     Raises:
         ConfigError: there is no such file, or it is not valid.
     """
-    if path is None and not MIRRORS_FILE.exists():
+    if path is None and not shipped_file(MIRRORS_FILE).exists():
         return Mirrors()
     path = path or MIRRORS_FILE
     try:

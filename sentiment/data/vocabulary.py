@@ -95,10 +95,26 @@ class Vocabulary:
             DataError: the file is missing, truncated, or not a vocabulary.
         """
         try:
-            text = read_named(path, _MOST_BYTES).decode("utf-8")
+            content = read_named(path, _MOST_BYTES)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; a vocabulary should be there") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read as a vocabulary: {error}") from None
+        return cls.from_bytes(content, str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: str) -> Self:
+        """What `write` wrote.
+
+        Args:
+            path: where it was, for messages.
+
+        Raises:
+            DataError: it is truncated, or not a vocabulary.
+        """
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
             raise DataError(f"{path}: cannot be read as a vocabulary: {error}") from None
         if not text.endswith("\n"):
             raise DataError(f"{path}: is truncated: its last line has no end")

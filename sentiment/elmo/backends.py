@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 
 from sentiment.config import ElmoConfig
-from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Layer
+from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Wanted
 from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.models import ModelFiles
 
@@ -22,7 +22,7 @@ class Encoder(Protocol):
     def library(self) -> Library:
         """Which one multiplies the matrices; the last digits of vectors depend on it."""
 
-    def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Layer], batch_tweets: int) -> Encoded:
+    def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Wanted], batch_tweets: int) -> Encoded:
         """Vectors of tokenised tweets, `batch_tweets` of them at a time."""
 
     def state_dict(self) -> dict[str, torch.Tensor]:

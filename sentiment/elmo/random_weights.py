@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from sentiment.elmo.options import ElmoOptions, Shape
@@ -47,6 +46,8 @@ def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0, streng
     Returns:
         The paths of options and weights.
     """
+    import h5py
+
     folder.mkdir(parents=True, exist_ok=True)
     options_path, weights_path = folder / OPTIONS_FILE, folder / WEIGHTS_FILE
     options_path.write_text(json.dumps(options.model_dump(), indent=2) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder.encoder import LAYERS, Encoded, Layer
+from sentiment.elmo.encoder.encoder import LAYERS, Encoded, Layer, Wanted
 from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.encoder.state import WARM_TEXT, StateMode
 from sentiment.errors import ElmoError
@@ -75,11 +75,12 @@ class ReferenceElmo:
     def encode(
         self,
         tweets: Sequence[Sequence[str]],
-        layers: Collection[Layer] = LAYERS,
+        layers: Collection[Wanted] = LAYERS,
         batch_tweets: int = 256,
         dtype: torch.dtype = torch.float32,
     ) -> Encoded:
         """Vectors of tokenised tweets, in batches that follow their order; all layers are computed in any case."""
+        sums: list[torch.Tensor] = []
         parts: dict[Layer, list[torch.Tensor]] = {layer: [] for layer in LAYERS if layer in layers}
         lengths = [len(tweet) for tweet in tweets]
         for start in range(0, len(tweets), batch_tweets):
@@ -88,13 +89,16 @@ class ReferenceElmo:
                 # Its own switch, `stateful`, fails when a batch is larger than the one before.
                 self._begin(len(batch))
             activations = self._bilm(self._elmo.batch_to_ids(batch).to(self._device))["activations"]
+            # Rows after a sentence's last mark are zeros.
+            values = [torch.stack([one, one.square()]).sum((2, 3), dtype=torch.float64) for one in activations]
+            sums.append(torch.stack(values).permute(2, 0, 1))
             for layer, part in parts.items():
                 padded = activations[LAYERS.index(layer)]
                 # Without the marks before and after each tweet.
                 part.extend(row[1 : 1 + len(tweet)].to(dtype) for row, tweet in zip(padded, batch, strict=True))
         empty = torch.empty(0, self.vector_size, dtype=dtype, device=self._device)
         found = {layer: torch.cat([empty, *part]) for layer, part in parts.items()}
-        return Encoded(found, np.cumsum([0, *lengths]))
+        return Encoded(found, np.cumsum([0, *lengths]), torch.cat(sums) if sums and "sums" in layers else None)
 
     @property
     def _lstm(self) -> Any:

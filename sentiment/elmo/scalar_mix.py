@@ -14,7 +14,8 @@ class ScalarMix(nn.Module):
     """gamma * sum over k of softmax(weights)_k * layer_k, with gamma 1 at first; constructed and called as allennlp's.
 
     With layer normalisation, each layer is first brought to mean 0 and variance 1, both taken over all values of the
-    batch, as in allennlp: a vector then depends on its batch.
+    batch, as in allennlp: a vector then depends on its batch. allennlp's batches have a mark before and after each
+    sentence, which count; where their vectors are not at hand, `sums` stand for them.
 
     Args:
         mixture_size: number of layers.
@@ -46,12 +47,16 @@ class ScalarMix(nn.Module):
         """The weights one by one, each (1,), as allennlp holds them."""
         return torch.split(self.weights, 1)
 
-    def forward(self, tensors: Sequence[torch.Tensor], mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, tensors: Sequence[torch.Tensor], mask: torch.Tensor | None = None, sums: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Mix the layers.
 
         Args:
             tensors: the layers, each (..., vector).
             mask: (...): true where there is a token; only these count in the layer normalisation. None: everywhere.
+            sums: (batch, layers, 3) from `encoder.sums.with_counts`: of which the layer normalisation takes its
+                statistics, instead of from the layers themselves.
 
         Returns:
             (..., vector), in the precision of the parameters.
@@ -62,7 +67,8 @@ class ScalarMix(nn.Module):
         if len(tensors) != len(self.weights):
             raise ValueError(f"{len(tensors)} layers are given, but {len(self.weights)} are mixed")
         if self.do_layer_norm:
-            tensors = [_normalised(tensor, mask) for tensor in tensors]
+            statistics = [_statistics(one, mask) for one in tensors] if sums is None else _of_sums(sums)
+            tensors = [_normalised(one, *both) for one, both in zip(tensors, statistics, strict=True)]
         # Stored layers may be of half precision, which is too little to add up and to train in.
         shares = torch.softmax(self.weights, 0)
         mixed = shares[0] * tensors[0].to(shares.dtype)
@@ -71,9 +77,20 @@ class ScalarMix(nn.Module):
         return self.gamma * mixed
 
 
-def _normalised(layer: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    layer = layer.float()
-    values = layer if mask is None else layer[mask]
+def _statistics(layer: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance of the values that count."""
+    values = layer.float() if mask is None else layer.float()[mask]
     mean = values.mean()
-    variance = (values - mean).square().mean()
-    return (layer - mean) / torch.sqrt(variance + _TINY)
+    return mean, (values - mean).square().mean()
+
+
+def _of_sums(sums: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Mean and variance of each layer."""
+    counts, values, squares = sums.sum(0).unbind(1)
+    means = values / counts
+    variances = (squares / counts - means.square()).clamp(min=0)
+    return list(zip(means.float(), variances.float(), strict=True))
+
+
+def _normalised(layer: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    return (layer.float() - mean) / torch.sqrt(variance + _TINY)

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from sentiment.elmo.options import GATES, ElmoOptions, cell_group
 from sentiment.errors import ElmoError
+
+if TYPE_CHECKING:  # most models read no ELMo vectors, and need not have it installed
+    import h5py
 
 RANDOM_SEED = "random_seed"
 """Attribute of files that hold random numbers instead of a trained model."""
@@ -112,7 +115,9 @@ def read_datasets(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _opened(path: Path) -> h5py.File:
+def _opened(path: Path) -> "h5py.File":
+    import h5py
+
     if not path.is_file():
         raise ElmoError(f"{path}: there is no such file of ELMo weights")
     try:
@@ -122,7 +127,9 @@ def _opened(path: Path) -> h5py.File:
         raise ElmoError(f"{path}: truncated, damaged or no HDF5 file ({size:,} bytes): {error}") from None
 
 
-def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> h5py.Dataset:
+def _dataset(file: "h5py.File", name: str, shape: tuple[int, ...], path: Path) -> "h5py.Dataset":
+    import h5py
+
     wanted = f"the options say {shape}; do options and weights belong together?"
     try:
         _refuse_links(file, name, path)
@@ -145,8 +152,10 @@ def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> 
     return dataset
 
 
-def _refuse_links(file: h5py.File, name: str, path: Path) -> None:
+def _refuse_links(file: "h5py.File", name: str, path: Path) -> None:
     """Refuse a dataset that is reached through a link, which can lead into any file of this machine."""
+    import h5py
+
     parts = name.split("/")
     for length in range(1, len(parts) + 1):
         link = file.get("/".join(parts[:length]), getlink=True)

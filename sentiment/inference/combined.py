@@ -28,9 +28,17 @@ class _WithoutAttention:
 
     sequential = False
 
+    def tokenize(self, text: str) -> list[str]:
+        """The words of a text, as it is."""
+        return text.split()
+
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts."""
         raise NotImplementedError
+
+    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+        """Classify texts that are tokenised already."""
+        return self.read([" ".join(tokens) for tokens in tweets])
 
     def predict(self, text: str) -> Prediction:
         """Classify one text."""
@@ -45,13 +53,20 @@ class BaselinePredictor(_WithoutAttention):
 
     def __init__(self, config: RunConfig, model: LinearModel) -> None:
         self.config = config
-        self._tokenize = Tokenizer(config.data.text)
-        self._model = model
+        self.model = model
+        self._tokenizer = Tokenizer(config.data.text)
+
+    def tokenize(self, text: str) -> list[str]:
+        """The tokens that the run's network reads as well."""
+        return self._tokenizer(text)
 
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts; one without any known n-gram, of characters too, is not usable."""
-        rows = TokenRows.of_tweets([self._tokenize(text) for text in texts])
-        return Reading(*self._model.judge(rows))
+        return self.read_tokens([self.tokenize(text) for text in texts])
+
+    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+        """Classify texts that are tokenised already."""
+        return Reading(*self.model.judge(TokenRows.of_tweets(tweets)))
 
 
 class LexiconPredictor(_WithoutAttention):
@@ -92,12 +107,23 @@ class MeanPredictor:
         probability = float(np.mean([one.probability for one in said]))
         return Prediction(attentive.tokens, probability, any(one.usable for one in said), attentive.attention)
 
+    def tokenize(self, text: str) -> list[str]:
+        """The tokens of the first member, whose run cleans as those of the others do."""
+        return self.members[0].tokenize(text)
+
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts; usable is what any member knows something of."""
-        readings = [member.read(texts) for member in self.members]
-        return Reading(
-            np.mean([one.probabilities for one in readings], axis=0), np.any([one.usable for one in readings], axis=0)
-        )
+        return _mean([member.read(texts) for member in self.members])
+
+    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+        """Classify texts that are tokenised already."""
+        return _mean([member.read_tokens(tweets) for member in self.members])
+
+
+def _mean(readings: Sequence[Reading]) -> Reading:
+    return Reading(
+        np.mean([one.probabilities for one in readings], axis=0), np.any([one.usable for one in readings], axis=0)
+    )
 
 
 def load_model(run_dir: RunDir, choice: Choice | None = None) -> TextModel:

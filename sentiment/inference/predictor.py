@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import TokenStore, TweetVectors
+from sentiment.data.batches import EVALUATION_TOKENS, TokenStore, TweetVectors
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
 from sentiment.elmo.backends import Encoder, build_encoder
@@ -19,9 +19,10 @@ from sentiment.elmo.pretrained import find_elmo_of
 from sentiment.elmo.vectors import FreshVectors
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.models.classifier import Classifier, build_classifier
-from sentiment.records import NETWORK, Result, RunRecord
-from sentiment.run_dir import RunDir
+from sentiment.records import NETWORK, ElmoRecord, Result
+from sentiment.run_dir import Results, RunDir
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, weights_sha256
+from sentiment.training.device import choose_device
 from sentiment.training.evaluation import attention_of, predict
 from sentiment.training.metrics import Probabilities
 from sentiment.whole_run import check_vocabulary, read_whole, refuse_incomplete
@@ -60,6 +61,12 @@ class TextModel(Protocol):
     def predict(self, text: str) -> "Prediction":
         """Classify one text, and say what was looked at."""
 
+    def tokenize(self, text: str) -> list[str]:
+        """The tokens that a text is read as."""
+
+    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+        """Classify texts that are tokenised already."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -80,14 +87,26 @@ class Predictor:
     name = NETWORK
 
     def __init__(
-        self, config: RunConfig, vocabulary: Vocabulary, model: Classifier, encoder: Encoder | None = None
+        self,
+        config: RunConfig,
+        vocabulary: Vocabulary,
+        model: Classifier,
+        encoder: Encoder | None = None,
+        device: torch.device = _CPU,
+        marks_count: bool = True,
     ) -> None:
-        """Args: encoder: computes ELMo vectors, for models that read them."""
+        """Use a trained model.
+
+        Args:
+            encoder: computes ELMo vectors on the same device, for models that read them.
+            marks_count: as `ElmoRecord.marks_count` of the model's training.
+        """
         self.config = config
-        self._tokenize = Tokenizer(config.data.text)
+        self.tokenize = Tokenizer(config.data.text)
         self._vocabulary = vocabulary
-        self._model = model.eval()
-        self._encoder = encoder
+        self._model = model.eval().to(device)
+        self._encoder, self._marks_count = encoder, marks_count
+        self._device = device
 
     @property
     def sequential(self) -> bool:
@@ -96,7 +115,7 @@ class Predictor:
 
     def predict(self, text: str) -> Prediction:
         """Classify one text, and give the attention weights that the model has."""
-        tokens = self._tokenize(text)
+        tokens = self.tokenize(text)
         store = self._store([tokens])
         probability = float(predict(self._model, store, np.zeros(1, dtype=np.int64))[0])
         attention = attention_of(self._model, store.in_order_of_length(np.zeros(1, dtype=np.int64))[0])
@@ -107,10 +126,14 @@ class Predictor:
 
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts."""
-        if not texts:
+        return self.read_tokens([self.tokenize(text) for text in texts])
+
+    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+        """Classify texts that are tokenised already."""
+        if not tweets:
             return Reading(np.empty(0), np.empty(0, bool))
-        tweets = [self._tokenize(text) for text in texts]
-        probabilities = predict(self._model, self._store(tweets), np.arange(len(texts)), most_tokens=_BATCH_TOKENS)
+        most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
+        probabilities = predict(self._model, self._store(tweets), np.arange(len(tweets)), most_tokens=most_tokens)
         return Reading(probabilities, np.array([self._knows(tokens) for tokens in tweets]))
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
@@ -121,48 +144,83 @@ class Predictor:
         """Whether a token has a vector of its own; ELMo has one for each."""
         return bool(tokens) and (self._encoder is not None or bool((self._vocabulary.encode(tokens) != UNKNOWN).any()))
 
-    def _store(self, tweets: list[list[str]]) -> TokenStore:
+    def _store(self, tweets: Sequence[list[str]]) -> TokenStore:
         offsets = np.cumsum([0, *map(len, tweets)], dtype=np.int64)
         token_ids = self._vocabulary.encode([token for tokens in tweets for token in tokens])
-        return TokenStore(token_ids, offsets, None, _CPU, self._vectors(tweets))
+        return TokenStore(token_ids, offsets, None, self._device, self._vectors(tweets))
 
-    def _vectors(self, tweets: list[list[str]]) -> TweetVectors | None:
+    def _vectors(self, tweets: Sequence[list[str]]) -> TweetVectors | None:
         if self._encoder is None or self.config.elmo is None:
             return None
-        return FreshVectors(self._encoder, tweets.__getitem__, layers_of(self.config.elmo), _CPU)
+        layers = layers_of(self.config.elmo, self._marks_count)
+        return FreshVectors(self._encoder, tweets.__getitem__, layers, self._device)
 
 
-def load_predictor(run_dir: RunDir) -> Predictor:
-    """A predictor with the weights of a run's best epoch so far, on the CPU; the run need not be completed.
+@dataclass(frozen=True)
+class NetworkParts:
+    """What a network consists of, wherever it was stored."""
+
+    config: RunConfig
+    vocabulary: Vocabulary
+    weights: dict[str, torch.Tensor]
+    elmo: ElmoRecord | None
+    """The ELMo model that it was trained with."""
+
+    def predictor(self, name: str, results: Results, device: torch.device | None = None) -> Predictor:
+        """The network put together, see `load_predictor`.
+
+        Args:
+            name: where it was stored, for messages.
+            results: where the ELMo model is looked for, if it reads one.
+        """
+        chosen = device or choose_device("auto")
+        encoder = self._encoder(name, results, chosen)
+        size = encoder.vector_size if encoder else None
+        model = build_classifier(self.config, len(self.vocabulary), elmo_size=size)
+        try:
+            model.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise RunDirError(f"{name}: the weights do not fit config.json and vocabulary.txt: {error}") from None
+        marks_count = self.elmo is None or self.elmo.marks_count
+        return Predictor(self.config, self.vocabulary, model, encoder, chosen, marks_count)
+
+    def _encoder(self, name: str, results: Results, device: torch.device) -> Encoder | None:
+        """An encoder of the ELMo model that the run was trained with; None if it reads no ELMo vectors."""
+        known = self.elmo.fingerprint if self.elmo else None
+        model = find_elmo_of(self.config, results, known)
+        if self.config.elmo is None or model is None:
+            return None
+        if known is not None and known != model.fingerprint:
+            raise RunDirError(f"{name}: was trained with other ELMo weights than {model.weights_path}")
+        return build_encoder(self.config.elmo, model, device)
+
+
+def load_predictor(run_dir: RunDir, device: torch.device | None = None) -> Predictor:
+    """A predictor with the weights of a run's best epoch so far; the run need not be completed.
+
+    Args:
+        device: that computes; None is a GPU where there is one, else the CPU.
 
     Raises:
         RunDirError: the files are not all of one run, or the weights were trained with another ELMo model.
         ElmoError: the ELMo model is missing or damaged.
         CheckpointError: no epoch is saved yet, or the weights are damaged.
     """
+    return network_parts(run_dir).predictor(str(run_dir.path), run_dir.results, device)
+
+
+def network_parts(run_dir: RunDir) -> NetworkParts:
+    """The network of a run's best epoch so far, checked.
+
+    Raises:
+        RunDirError: the files are not all of one run.
+        CheckpointError: no epoch is saved yet, or the weights are damaged.
+    """
     run = read_whole(run_dir)
-    config = run.config
     weights = _best_weights(run_dir, run.result)
     check_vocabulary(run_dir, run.record)
     vocabulary = Vocabulary.read(run_dir.vocabulary_file)
-    encoder = _encoder(config, run_dir, run.record)
-    model = build_classifier(config, len(vocabulary), elmo_size=encoder.vector_size if encoder else None)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunDirError(f"{run_dir.path}: the weights do not fit config.json and vocabulary.txt: {error}") from None
-    return Predictor(config, vocabulary, model, encoder)
-
-
-def _encoder(config: RunConfig, run_dir: RunDir, record: RunRecord | None) -> Encoder | None:
-    """An encoder of the ELMo model that the run was trained with; None if it reads no ELMo vectors."""
-    known = record.elmo.fingerprint if record and record.elmo else None
-    model = find_elmo_of(config, run_dir.results, known)
-    if config.elmo is None or model is None:
-        return None
-    if known is not None and known != model.fingerprint:
-        raise RunDirError(f"{run_dir.path}: was trained with other ELMo weights than {model.weights_path}")
-    return build_encoder(config.elmo, model, _CPU)
+    return NetworkParts(run.config, vocabulary, weights, run.record.elmo if run.record else None)
 
 
 def _best_weights(run_dir: RunDir, result: Result | None) -> dict[str, torch.Tensor]:

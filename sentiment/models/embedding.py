@@ -77,7 +77,7 @@ class ElmoEmbedding(TokenEmbedding):
             vectors = batch.layers[self._layer]
         else:
             layers = [batch.layers[layer] for layer in LAYERS]
-            vectors = self.mix(layers, batch.mask if batch.padded else None)
+            vectors = self.mix(layers, batch.mask if batch.padded else None, batch.layers.get("sums"))
         vectors = self.dropout(vectors)
         return vectors if self.learned is None else torch.cat([vectors, self.learned(batch)], dim=2)
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sentiment.code_version import ROOT
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
+from sentiment.shipped import ROOT
 from tests.slurm.cluster import Cluster, what_is_missing
 from tests.slurm.stage import BASE, Prepared, Stage, StagedRun
 

@@ -1,7 +1,6 @@
 """Downloads: resumed, verified, and refused if they are not the expected file."""
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from sentiment.data import download as download_module
 from sentiment.data.download import Remote, download
 from sentiment.errors import DownloadError
+from tests.serving import serving
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -55,12 +55,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Server()) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture

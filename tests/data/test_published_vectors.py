@@ -1,6 +1,5 @@
 """Published vectors: fetched by name, resumed, from mirrors; of the archive only what a corpus needs is kept."""
 
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from sentiment.data.word_vectors.text_format import read_types, read_vectors
 from sentiment.errors import ConfigError, DataError, DownloadError
 from sentiment.run_dir import Results
 from tests.elmo.server import Server
+from tests.serving import serving
 
 NAME = "glove-twitter-25"
 TYPES = ("the", "love", "<user>", "neverseen", "tea", "n\u00e4e")
@@ -40,12 +40,8 @@ def served(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(served: Path) -> Iterator[Server]:
-    with Server(served) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Server(served)) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def _config(table: Path, name: str = NAME) -> RunConfig:

@@ -17,8 +17,8 @@ from sentiment.data.corpus.corpus import Corpus
 from sentiment.elmo.cache import cache as cache_module
 from sentiment.elmo.cache import filler as filler_module
 from sentiment.elmo.cache import plan as plan_module
-from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.cache.files import PARTS, CacheFolder
+from sentiment.elmo.cache.cache import VectorCache, layers_of, parts_of
+from sentiment.elmo.cache.files import CacheFolder
 from sentiment.elmo.cache.placement import Place
 from sentiment.elmo.cache.plan import plan_cache
 from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
@@ -318,7 +318,7 @@ def test_volume_is_told_without_writing_anything_and_what_is_there_is_not_missin
     assert volume.missing_bytes == volume.bytes
     assert not cache.folder.path.exists()
     filled(cache)
-    assert volume.bytes == sum(array.nbytes for part in PARTS for array in cache.shards(part))
+    assert volume.bytes == sum(array.nbytes for part in parts_of(LAYERS) for array in cache.shards(part))
     again = _again(cache, corpus, model).volume(LAYERS)
     assert (again.bytes, again.missing_bytes, again.missing_tokens) == (volume.bytes, 0, 0)
 

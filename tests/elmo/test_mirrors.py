@@ -1,7 +1,6 @@
 """Published models survive their host: mirrors, folders, `file://`, and whatever the files are called."""
 
 import shutil
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from sentiment.elmo.models import PUBLISHED, fetch_elmo, find_elmo
 from sentiment.errors import ConfigError, DownloadError, ElmoError
 from tests.elmo.server import Server
 from tests.elmo.tweets import Model
+from tests.serving import serving
 
 SMALL, CREDBANK = PUBLISHED["small"], PUBLISHED["credbank"]
 NOWHERE = ("http://127.0.0.1:1/",)
@@ -31,12 +31,8 @@ def served(tiny: Model, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(served: Path) -> Iterator[Server]:
-    with Server(served) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Server(served)) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "http", "in the publishers' folders"])

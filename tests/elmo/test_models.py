@@ -1,6 +1,5 @@
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from sentiment.elmo.models import PUBLISHED, ModelFiles, fetch_elmo, find_elmo
 from sentiment.errors import DownloadError, ElmoError
 from tests.elmo.server import Server
 from tests.elmo.tweets import Model
+from tests.serving import serving
 
 SMALL = PUBLISHED["small"]
 
@@ -22,12 +22,8 @@ def server(tiny: Model, tmp_path: Path) -> Iterator[Server]:
     folder.mkdir()
     shutil.copy(tiny.options, folder / SMALL.options_file)
     shutil.copy(tiny.weights, folder / SMALL.weights_file)
-    with Server(folder) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Server(folder)) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_grid_and_kind_change_what_they_name_and_keep_the_rest(tmp_path: Path) -
 
 
 def test_example_of_the_readme_gives_no_gpu_to_the_report_nor_to_data_preparation(tmp_path: Path) -> None:
-    text = (GRIDS.parents[1] / "README.md").read_text(encoding="utf-8")
+    text = (GRIDS.parents[1] / "jobs" / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^    defaults: .*\n    grids: .*\n", text, re.MULTILINE)
     path = tmp_path / "cluster.yaml"
     path.write_text(re.sub("^    ", "", example, flags=re.MULTILINE), encoding="utf-8")

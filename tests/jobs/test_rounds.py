@@ -9,10 +9,11 @@ from jobs.grids.distributions import Distribution
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.rounds import grow
 from jobs.grids.sweep_file import read_sweep
+from jobs.planning.dry_run import show_plan
 from sentiment.errors import ConfigError
 from sentiment.records import Failure, PlannedRun, Result
 from sentiment.run_dir import Results, RunDir
-from tests.jobs.grid_files import finish, write_grid
+from tests.jobs.grid_files import GRIDS, finish, write_grid
 from tests.jobs.test_local import grid_here
 
 SPACE: dict[str, Any] = {
@@ -64,6 +65,15 @@ def test_each_round_follows_when_the_one_before_has_ended(base: Path, results: R
     longer = load_grid(write_grid(base, SPACE, **_bayes(rounds=4)), results)
     assert _ids(longer)[:12] == _ids(third)
     assert len(_ids(longer)) == 16
+
+
+def test_dry_run_says_what_all_rounds_take_at_most(base: Path, results: Results, like: Result) -> None:
+    path = write_grid(base, SPACE | {"training.epochs": 5}, **_bayes())
+    first = load_grid(path, results)
+    assert (
+        "rounds: 1 of 3 planned, each suggested when the one before has ended; together up to 12 trials, 60 epochs"
+        in ("\n".join(show_plan(results, first, GRIDS.parent / "cluster.yaml")))
+    )
 
 
 def test_suggestions_depend_on_results_and_seed_alone(base: Path, results: Results, like: Result) -> None:

@@ -1,6 +1,7 @@
 """Slots of a search in Slurm: tasks whose runs a ranking decides, and the files that say where rungs are."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.sweep_file import read_sweep
 from jobs.later_rungs import later_rungs
-from jobs.planning.dry_run import show_plan
+from jobs.planning.dry_run import show_plan, show_room
 from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher, plan_jobs
 from jobs.slurm.planned_job import PlannedJob
 from jobs.slurm.resources import ClusterFile, Resources
+from jobs.slurm.site.limits import JobLimit
 from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.status.grid_status import RunStatus, read_grid_status
 from jobs.tasks.array_task import ArrayTask
@@ -174,6 +176,20 @@ def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Result
     assert SubmissionDir(folder.path).tasks == [[best], [second]]
 
 
+def test_slot_that_begins_as_another_one_ranks_takes_its_ranking(
+    results: Results, grid: ExpandedGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _submitted(results, _slots(results, grid))
+    _log(results, grid, 0.6, 0.7, None, 0.8)
+    with monkeypatch.context() as patch:  # the other one writes right after this one has looked
+        patch.setattr(SubmissionDir, "waits_for_ranking", True)
+        ArrayTask.read(folder.path, 0).rank_rung_before()
+        before = results.ranking_file("some", 0).read_bytes()
+        ArrayTask.read(folder.path, 1).rank_rung_before()
+    assert results.ranking_file("some", 0).read_bytes() == before
+    assert not results.ranking_file("some", 1).exists()
+
+
 def test_slot_without_a_trial_has_nothing_to_do(
     results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,3 +253,27 @@ def test_dry_run_says_what_each_rung_takes(results: Results, grid: ExpandedGrid)
     )
     assert "train of rung 1: 2 tasks" in text
     assert "afterany" not in text  # what waits for what is known when it is submitted
+
+
+def test_limits_on_submitting_count_the_slots_of_all_rungs(
+    results: Results, grid: ExpandedGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For data and report one task each, four trials, and two, one and one slots."""
+    planned = _planned(results, grid)
+    for most, told in ((11, ["room for 9 of 10 tasks now (MaxSubmitJobs 11, of which 2 are taken)"]), (12, [])):
+        limit = JobLimit("MaxSubmitJobs", most, used=2)
+        monkeypatch.setattr("jobs.planning.dry_run.read_least_room", lambda *_, limit=limit: limit)
+        lines = list(show_room(planned, GridJobs((), None)))
+        assert [line.partition(";")[0] for line in lines] == told
+
+
+@pytest.mark.slow
+def test_a_thousand_trials_are_planned_in_seconds(base: Path, results: Results) -> None:
+    drawn = {"training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1}}
+    search = {"method": "random", "run_cap": 1000, "controller": {"type": "cloud", "seed": 1}}
+    path = write_grid(base, drawn, **HALVING, **search)
+    start = time.process_time()
+    lines = list(show_plan(results, load_grid(path, results), GRIDS.parent / "cluster.yaml"))
+    seconds = time.process_time() - start
+    assert any(line.startswith("rung 0: 1,000 trials") for line in lines)
+    assert seconds < 5  # 1.5 on a quiet machine

@@ -95,7 +95,7 @@ def test_padding_changes_no_logit() -> None:
             torch.testing.assert_close(classifier(_batch([row])).logits[0], together[row])
 
 
-def test_layer_normalisation_counts_tokens_only() -> None:
+def test_layer_normalisation_of_earlier_versions_counts_tokens_only() -> None:
     _, embedding = _classifier(layers="mix", layer_norm=True, combine="alone")
     batch = _batch([0, 1, 2])
     vectors = embedding(batch)[batch.mask]

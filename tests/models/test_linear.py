@@ -1,5 +1,6 @@
 """The linear baseline, of which there is one of each kind for each corpus."""
 
+import io
 import subprocess
 import sys
 import textwrap
@@ -31,7 +32,7 @@ FIT = """
     from sentiment.config import BaselineConfig
     from sentiment.data.corpus.corpus import open_corpus
     from sentiment.models.baseline import fitting
-from sentiment.models.baseline.baseline import linear_baseline
+    from sentiment.models.baseline.baseline import linear_baseline
 
     said = []
     corpus = open_corpus(Path(sys.argv[1]))
@@ -161,6 +162,16 @@ def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus, tmp_pa
     np.testing.assert_array_equal(model.probabilities(TokenRows.of_tweets(tweets)), alone)
     np.testing.assert_array_equal(np.float32(alone), baseline.probabilities[:50])
     assert model.probabilities(TokenRows.of_tweets([[], ["\N{SNOWMAN}"]])).tolist() == [expit(model.intercept)] * 2
+
+
+def test_file_of_a_model_is_always_the_same(corpus: Corpus) -> None:
+    """A run killed while it ends and one that was not have equal checksums."""
+    model = linear_baseline(corpus, NGRAMS).model
+    written = set()
+    for _ in range(20):
+        model.write(file := io.BytesIO())
+        written.add(file.getvalue())
+    assert len(written) == 1
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda _: b"nonsense", lambda _: b""])

@@ -6,9 +6,12 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from tests.slurm.cluster import Cluster, free_ports
 
@@ -21,6 +24,34 @@ def missing_for_accounting() -> str | None:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
     return f"not installed: {', '.join(missing)} (Debian: slurmdbd mariadb-server)" if missing else None
+
+
+@contextmanager
+def cluster_with_accounting(
+    root: Path, settings: Mapping[str, str] = {}, orders: Iterable[Sequence[str]] = ()
+) -> Iterator[Cluster]:
+    """A cluster with slurmdbd as long as the block lasts; the test that asks is skipped where programs are missing.
+
+    Args:
+        root: the cluster's folder, which must not exist.
+        settings: further ones of slurm.conf.
+        orders: arguments of sacctmgr, for accounts and limits that are there before Slurm starts.
+    """
+    if missing := missing_for_accounting():
+        pytest.skip(missing)
+    accounting = Accounting(root)
+    cluster = Cluster(root, accounting.settings | dict(settings))
+    try:
+        cluster.start_munge()
+        accounting.start(cluster)
+        for order in orders:
+            cluster.run("sacctmgr", "-i", *order)
+        cluster.start_slurm()
+        yield cluster
+    finally:
+        cluster.stop_slurm()
+        accounting.stop()
+        cluster.stop_munge()
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import read_grid_status, read_plan
-from tests.slurm.accounting import Accounting, missing_for_accounting
+from tests.slurm.accounting import cluster_with_accounting
 from tests.slurm.cluster import Cluster
 from tests.slurm.stage import Prepared, Stage
 
@@ -17,20 +17,8 @@ pytestmark = pytest.mark.slurm
 @pytest.fixture
 def keeping_accounts(cluster: Cluster) -> Iterator[Cluster]:
     """A second cluster, with slurmdbd."""
-    if missing := missing_for_accounting():
-        pytest.skip(missing)
-    root = cluster.root.with_name("slurm-accounts")
-    accounting = Accounting(root)
-    second = Cluster(root, accounting.settings)
-    try:
-        second.start_munge()
-        accounting.start(second)
-        second.start_slurm()
+    with cluster_with_accounting(cluster.root.with_name("slurm-accounts")) as second:
         yield second
-    finally:
-        second.stop_slurm()
-        accounting.stop()
-        second.stop_munge()
 
 
 def _state_once_forgotten(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobs.slurm.submissions import read_submissions
-from tests.slurm.accounting import Accounting, missing_for_accounting
+from tests.slurm.accounting import cluster_with_accounting
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import Prepared, Stage
@@ -83,28 +83,16 @@ def test_refused_report_undoes_no_training_and_is_made_up_for(stage: Stage) -> N
 @pytest.fixture
 def few_jobs_for_each(cluster: Cluster) -> Iterator[Cluster]:
     """A cluster whose accounts allow few jobs."""
-    if missing := missing_for_accounting():
-        pytest.skip(missing)
-    accounting = Accounting(cluster.root.with_name("slurm-strict"))
     strict = {"AccountingStorageEnforce": "associations,limits,qos"}
-    second = Cluster(accounting.root, accounting.settings | strict)
-    try:
-        second.start_munge()
-        accounting.start(second)
-        for order in (
-            ("add", "account", "acc"),
-            ("add", "user", "root", "account=acc"),
-            ("add", "qos", "few", "set", "MaxSubmitJobsPerUser=5"),
-            ("modify", "user", "root", "set", "qos=normal,few", "MaxSubmitJobs=9"),
-            ("modify", "account", "acc", "set", "GrpSubmitJobs=12"),
-        ):
-            second.run("sacctmgr", "-i", *order)
-        second.start_slurm()
+    orders = (
+        ("add", "account", "acc"),
+        ("add", "user", "root", "account=acc"),
+        ("add", "qos", "few", "set", "MaxSubmitJobsPerUser=5"),
+        ("modify", "user", "root", "set", "qos=normal,few", "MaxSubmitJobs=9"),
+        ("modify", "account", "acc", "set", "GrpSubmitJobs=12"),
+    )
+    with cluster_with_accounting(cluster.root.with_name("slurm-strict"), strict, orders) as second:
         yield second
-    finally:
-        second.stop_slurm()
-        accounting.stop()
-        second.stop_munge()
 
 
 @pytest.mark.slurm

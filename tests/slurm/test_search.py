@@ -1,5 +1,7 @@
 """Searches in rungs: whatever happens to tasks, the same trials go on, and the winner has the same weights."""
 
+import math
+import signal
 from typing import Any
 
 from jobs.slurm.submissions import SubmissionDir, read_submissions
@@ -9,7 +11,10 @@ from tests.slurm.scenario import scenario
 from tests.slurm.stage import DIVERGES, Stage, StagedRun
 
 # Four trials: rung 0 to epoch 2, two of them to epoch 6, one of these to epoch 18 and its end.
-_HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 3}}
+_HALVING = {
+    "early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 3},
+    "metric": {"name": "validation/loss", "goal": "minimize"},  # no two trials have the same
+}
 _TRIALS: dict[str, Any] = {"training__learning_rate": [0.0005, 0.002, 0.004, 0.008], "training__epochs": [12]}
 
 
@@ -41,7 +46,7 @@ def _expected(stage: Stage, failed: tuple[str, ...] = ()) -> list[list[tuple[str
     trials, found = [run.run_id for run in stage.runs], []
     for epochs, promoted in ((2, 2), (6, 1)):
         values = {run_id: None if run_id in failed else _score(stage, run_id, epochs) for run_id in trials}
-        order = sorted(values, key=lambda run_id: -(values[run_id] or 0.0))
+        order = sorted(values, key=lambda run_id: values[run_id] or math.inf)
         found.append([(run_id, values[run_id]) for run_id in order])
         chosen = {*order[:promoted]}
         trials = [run.run_id for run in stage.runs if run.run_id in chosen]
@@ -52,7 +57,7 @@ def _score(stage: Stage, run_id: str, epochs: int) -> float:
     run_dir = stage.results.run_dir(run_id, stage.name)
     stage.prepared.digest(run_dir.read_config())
     rows = stage.prepared.results.run_dir(run_id).read_metrics()
-    return next(row["validation"]["f1"] for row in rows if row["kind"] == "epoch" and row["epoch"] == epochs)
+    return next(row["validation"]["loss"] for row in rows if row["kind"] == "epoch" and row["epoch"] == epochs)
 
 
 def _run(stage: Stage, run_id: str) -> StagedRun:
@@ -175,6 +180,80 @@ def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitte
     assert "0 of 4 runs submitted" in output
     assert "of rung 1" in output
     _assert_undisturbed(stage)
+
+
+@scenario
+def test_slot_that_begins_before_the_others_and_is_requeued_while_it_ranks_decides_the_same(stage: Stage) -> None:
+    _begin(stage)
+    slots = _slots(stage)[0]
+    stage.cluster.run("scontrol", "hold", slots.job(0))
+    running = ("squeue", "-h", "-t", "running", "-o", "%i", "-j", slots.job(1))
+    stage.wait(lambda: stage.cluster.run(*running, check=False).stdout.strip(), "the second slot's start")
+    stage.cluster.run("scontrol", "requeue", slots.job(1))
+    stage.wait(lambda: _rungs(stage).current == 1, "the first ranking")
+    second = _run(stage, _rungs(stage).rankings[0].chosen[1])
+    stage.wait(lambda: second.attempts[-1].reason == "paused" and len(second.attempts) >= 2, "the second slot's end")
+    assert _rungs(stage).current == 1
+    assert len(_run(stage, _rungs(stage).rankings[0].chosen[0]).attempts) == 1
+    stage.cluster.run("scontrol", "release", slots.job(0))
+    _assert_undisturbed(stage)
+
+
+@scenario
+def test_trial_that_comes_too_late_runs_beside_a_slot_of_the_next_rung_on_another_node(stage: Stage) -> None:
+    """And what is then cancelled in the middle of a later rung goes on there."""
+    stage.write_cluster(sbatch={"nodelist": "n1"})
+    _begin(stage)
+    slot = _slots(stage)[0].job(1)
+    stage.cluster.run("scontrol", "hold", slot)
+    late = stage.runs[0]
+    late.wait_for_step(5)
+    late.kill()
+    stage.wait(lambda: _rungs(stage).current == 1, "the first ranking")
+    stage.write_cluster(sbatch={"nodelist": "n2"})
+    assert "1 of 4 runs submitted" in stage.rerun(late.run_id)
+    late.wait_for_attempt(2)
+    late.kill(signal.SIGSTOP)
+    stage.cluster.run("scontrol", "release", slot)
+    promoted = _run(stage, _rungs(stage).rankings[0].chosen[1])
+    promoted.wait_for_attempt(2)
+    promoted.kill(signal.SIGSTOP)
+    assert (late.node, promoted.node) == ("n2", "n1")
+    late.kill(signal.SIGCONT)
+    stage.wait(lambda: stage.states()[late.run_id] == "PRUNED", "the late end of its rung")
+    stage.run("cancel", stage.name)
+    promoted.kill(signal.SIGCONT)
+    stage.wait(lambda: not {*stage.states().values()} & {"PENDING", "RUNNING", "COMPLETING"}, "the ends")
+    assert _rungs(stage).current == 1
+    stage.write_cluster(sbatch={"nodelist": "n3"})
+    stage.submit()
+    winner = _wait_for_winner(stage)
+    assert [_decided(ranking) for ranking in _rungs(stage).rankings] == _expected(stage, (late.run_id,))
+    assert winner.matches_uninterrupted()
+
+
+@scenario
+def test_search_whose_submitter_is_killed_between_rungs_is_submitted_whole_by_the_next(stage: Stage) -> None:
+    """Before the call for a rung's slots, and then right after it."""
+    stage.more = _HALVING
+    stage.write_grid(**_TRIALS)
+    for number, script in ((2, "kill -9 $PPID"), (3, '/usr/bin/sbatch "$@"; kill -9 $PPID')):
+        folder = stage.folder / f"call {number}"
+        folder.mkdir()
+        calls = folder / "calls"
+        counting = f'echo >> "{calls}"; [ "$(wc -l < "{calls}")" -lt {number} ] && exec /usr/bin/sbatch "$@"'
+        (folder / "sbatch").write_text(f"#!/bin/sh\n{counting}\n{script}\n")
+        (folder / "sbatch").chmod(0o755)
+        stage.path = str(folder)
+        stage.submit(expect=-9)
+    stage.path = ""
+    stage.submit()
+    queued = stage.cluster.run("squeue", "-h", "-o", "%A", "-t", "pending,running", "--me").stdout.split()
+    mine = [one for one in _slots(stage) if one.job_id in queued]
+    assert sorted(one.submission.rung or 0 for one in mine) == [1, 2]  # and none twice
+    _assert_undisturbed(stage)
+    assert [len(run.attempts) for run in stage.runs].count(3) == 1  # the winner's: one for each rung
+    assert sum(len(run.attempts) for run in stage.runs) == 4 + 2 + 1
 
 
 @scenario

@@ -2,10 +2,11 @@
 
 import signal
 
+from tests.serving import serving
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import LONG, SHORT, Stage
-from tests.tracking.server import serving
+from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import TrackedRun
 
 
@@ -191,7 +192,7 @@ def test_run_that_was_cut_is_one_run_at_wandb_with_each_row_once(stage: Stage) -
     assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", None]
     tracked = TrackedRun(run.dir.read_config(), stage.results, run.dir)
     assert len(tracked.offline_files) == 2
-    with serving() as server:
+    with serving(StubServer()) as server:
         stage.environ = server.environ
         said = stage.run("sync")
     assert (

@@ -12,9 +12,10 @@ import pytest
 
 from sentiment.run_dir import Results, RunDir
 from sentiment.tracking import mirror as tracking_mirror
+from tests.serving import serving
 from tests.small_runs import small_config
 from tests.tracking.replayed_run import ReplayedRun
-from tests.tracking.server import StubServer, serving
+from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, TrackedRun, copying_processes
 
 MakeRun = Callable[..., TrackedRun]
@@ -35,7 +36,7 @@ def server(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         monkeypatch.delenv(name)
     for name in ("SECONDS_AFTER_COMPLETION", "SECONDS_AFTER_STOP"):
         monkeypatch.setattr(tracking_mirror, name, PATIENCE_SECONDS)  # other tests may leave W&B little processor time
-    with serving() as running:
+    with serving(StubServer()) as running:
         for name, value in running.environ.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("HOME", str(home))

@@ -4,8 +4,6 @@ import gzip
 import json
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -68,6 +66,11 @@ class StubServer(ThreadingHTTPServer):
         self.hangs = threading.Event()
         """While set, requests get no answer."""
         self.released = threading.Event()
+
+    def shutdown(self) -> None:
+        """End, and with it the requests that got no answer."""
+        self.released.set()
+        super().shutdown()
 
     @property
     def url(self) -> str:
@@ -253,17 +256,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-
-@contextmanager
-def serving() -> Iterator[StubServer]:
-    """Run a server for as long as the context lasts."""
-    with StubServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.released.set()
-            server.shutdown()
-            thread.join()

@@ -48,11 +48,22 @@ def _begun(experiment: MakeExperiment) -> Experiment:
     return run
 
 
+def test_documentation_is_no_code(program: Path) -> None:
+    before = running_code()
+    (program / "sentiment" / "README.md").write_text("another word", encoding="utf-8")
+    running_code.cache_clear()
+    assert running_code() == before
+
+
 def test_copy_holds_all_files_of_the_packages_and_is_made_once(program: Path, tmp_path: Path) -> None:
     results = Results(tmp_path / "results")
     code = freeze_code(results)
     copied = {path.relative_to(results.code / code) for path in (results.code / code).rglob("*") if path.is_file()}
-    files = {path.relative_to(program) for path in program.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    files = {
+        path.relative_to(program)
+        for path in program.rglob("*")
+        if path.is_file() and path.suffix not in (".pyc", ".md")
+    }
     assert copied == files | {Path("code.json")}
     before = (results.code / code / TRAINER).stat().st_ino
     assert freeze_code(results) == code

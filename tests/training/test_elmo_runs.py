@@ -1,6 +1,7 @@
 """Runs that read ELMo's vectors: exact to resume, the same from memory and disk, and refused where they must be."""
 
 import itertools
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -270,6 +271,29 @@ def test_predictor_agrees_with_the_predictions_of_the_run(tweets_file: Path, tmp
     found = predictor.probabilities(tweets["text"].to_numpy()[predictions["row"]].tolist())
     np.testing.assert_allclose(found, predictions["score"], atol=2e-3)
     assert 0 < predictor.predict("").probability < 1
+
+
+def test_run_of_an_earlier_version_keeps_its_layer_norm_without_marks(elmo_run: MakeExperiment) -> None:
+    """Those versions recorded nothing of it; their weights were trained to what the layers then came to."""
+    now = elmo_run(elmo__layer_norm=True)
+    now.complete()
+    record = now.run_dir.read_record()
+    assert record is not None
+    assert record.elmo is not None
+    assert record.elmo.marks_count
+    begun = elmo_run(elmo__layer_norm=True)
+    assert begun.attempt(StopWhen(lambda asked: asked >= 10)) is not None
+    content = json.loads(begun.run_dir.record_file.read_bytes())
+    del content["elmo"]["marks_count"]
+    begun.run_dir.record_file.write_text(json.dumps(content))
+    begun.complete()
+    probability, former = (load_predictor(run.run_dir).predict("good morning").probability for run in (now, begun))
+    assert probability != former
+    record = begun.run_dir.read_record()
+    assert record is not None
+    assert record.elmo is not None
+    assert not record.elmo.marks_count
+    assert begun.attempt() is None  # and is not refused as one with other vectors
 
 
 def test_runs_encode_once_for_all_of_them(tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """The files of a cache of ELMo vectors.
 
 A folder has a table of types in shards (`types-00000.npy`: one context-free vector per type, float32) and shards of one
-or both LSTM layers (`first-00000.npy`, `top-00000.npy`: one row per token). A shard is complete when its record
+or both LSTM layers (`first-00000.npy`, `top-00000.npy`: one row per token); for normalised layers also sums over whole
+tweets (`sums-00000.npy`: one row per tweet, float64). A shard is complete when its record
 (`first-00000.json`) has been written; when all shards of a part are, one file (`first.json`) replaces their records.
 """
 
@@ -26,7 +27,7 @@ from sentiment.files import sha256_of, write_atomically, write_json
 # Raise this when the same corpus and model would give other vectors or files.
 FORMAT_VERSION = 1
 
-CachePart = Literal["types", "first", "top"]
+CachePart = Literal["types", "first", "top", "sums"]
 PARTS: tuple[CachePart, ...] = get_args(CachePart)
 
 _PLAN_FILE = "plan.json"
@@ -127,15 +128,25 @@ class CacheFolder:
 
     def record(self, part: CachePart, shard: int) -> dict[str, Any] | None:
         """The record of a shard: its SHA-256, size, modification time and notes; None if the shard is not complete."""
+        record = self._written_record(part, shard)
         with contextlib.suppress(FileNotFoundError):
-            record: dict[str, Any] | None = self._records(part).get(str(shard))
-            if record is None:
-                record = _read_json(self._record_file(part, shard))
-            if not _is_record(record):
-                raise ElmoError(f"{self.part_file(part)}: has no valid record of shard {shard}; {_AGAIN}")
-            if self.shard_file(part, shard).stat().st_size == record["size"]:
+            if record and self.shard_file(part, shard).stat().st_size == record["size"]:
                 return record
         return None
+
+    def _written_record(self, part: CachePart, shard: int) -> dict[str, Any] | None:
+        """The record of a shard whatever its file is now; None if the shard has not been written completely."""
+        record = self._records(part).get(str(shard))
+        if record is None:
+            try:
+                record = _read_json(self._record_file(part, shard))
+            except FileNotFoundError:  # not written, or just put together with those of the other shards
+                record = self._records(part).get(str(shard))
+        if record is None:
+            return None
+        if not _is_record(record):
+            raise ElmoError(f"{self.part_file(part)}: has no valid record of shard {shard}; {_AGAIN}")
+        return record
 
     def complete(self, part: CachePart, shards: int) -> None:
         """Replace the records of a part by one file; all of its shards must be complete."""
@@ -147,7 +158,7 @@ class CacheFolder:
             self.claim_file(part, shard).unlink(missing_ok=True)
 
     def damaged(self, part: CachePart, shards: int, suspicious_only: bool) -> list[int]:
-        """Numbers of the shards whose content is not what was written.
+        """Numbers of the shards whose content is not what was written; not of those that are missing or in work.
 
         Args:
             shards: how many the part has.
@@ -155,9 +166,11 @@ class CacheFolder:
         """
         found = []
         for shard in range(shards):
-            record, path = self.record(part, shard), self.shard_file(part, shard)
-            unchanged = record is not None and _stamp(path).items() <= record.items()
-            if not (suspicious_only and unchanged) and (record is None or sha256_of(path) != record["sha256"]):
+            record, path = self._written_record(part, shard), self.shard_file(part, shard)
+            if record is None or not path.exists():
+                continue
+            unchanged = _stamp(path).items() <= record.items()
+            if not (suspicious_only and unchanged) and sha256_of(path) != record["sha256"]:
                 found.append(shard)
         return found
 

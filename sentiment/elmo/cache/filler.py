@@ -12,7 +12,7 @@ import torch
 from sentiment.console import Progress
 from sentiment.elmo.cache.files import CacheFolder, CachePart, spans_of
 from sentiment.elmo.cache.plan import CachePlan, Span
-from sentiment.elmo.encoder.encoder import ElmoEncoder, Layer
+from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Wanted
 from sentiment.elmo.encoder.packing import NumberedTweets
 from sentiment.errors import LockedError
 from sentiment.lock import ProcessLock
@@ -61,7 +61,7 @@ class CacheFiller:
         if parts:
             self._share(parts, self._write_tweets)
 
-    def measure(self, layers: Sequence[Layer]) -> float:
+    def measure(self, layers: Sequence[Wanted]) -> float:
         """Tokens per second on a sample of the corpus, without the table of types."""
         tweets = 0, min(_SAMPLE_TWEETS, len(self._plan.offsets) - 1)
         types, numbered = self._numbered(tweets)
@@ -118,11 +118,14 @@ class CacheFiller:
         tweets = self._plan.tweet_spans[shard]
         types, numbered = self._numbered(tweets)
         vectors = torch.from_numpy(rows_of(self._type_shards, types)).to(self._encoder.device)
-        layers: list[Layer] = [part for part in parts if part != "types"]
-        for layer, values in self._encode(numbered, vectors, layers, tweets).items():
+        wanted: list[Wanted] = [part for part in parts if part != "types"]
+        encoded = self._encode(numbered, vectors, wanted, tweets)
+        for layer, values in encoded.layers.items():
             if layer != "token":
                 notes = _saturation(values, self._encoder.options.lstm.proj_clip)
                 self._folder.write_shard(layer, shard, values.cpu().numpy(), notes)
+        if encoded.sums is not None:
+            self._folder.write_shard("sums", shard, encoded.sums.flatten(1).cpu().numpy(), {})
 
     def _numbered(self, tweets: Span) -> tuple[np.ndarray, NumberedTweets]:
         """The indices of the types in some tweets, ascending, and the tweets as numbers of these types."""
@@ -131,12 +134,12 @@ class CacheFiller:
         return types, NumberedTweets(numbers.astype(np.int64), self._plan.offsets[tweets[0] : tweets[1] + 1] - first)
 
     def _encode(
-        self, numbered: NumberedTweets, vectors: torch.Tensor, layers: Sequence[Layer], tweets: Span
-    ) -> dict[Layer, torch.Tensor]:
+        self, numbered: NumberedTweets, vectors: torch.Tensor, layers: Sequence[Wanted], tweets: Span
+    ) -> Encoded:
         def check() -> None:
             self._progress("ELMo", tweets[0], len(self._plan.offsets) - 1)
 
-        return self._encoder.encode_numbered(numbered, vectors, layers, dtype=self._storage, check=check).layers
+        return self._encoder.encode_numbered(numbered, vectors, layers, dtype=self._storage, check=check)
 
 
 def rows_of(shards: Sequence[np.ndarray], numbers: np.ndarray) -> np.ndarray:

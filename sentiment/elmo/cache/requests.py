@@ -8,7 +8,7 @@ from typing import Any
 from sentiment.config import DataConfig, RunConfig
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.encoder.encoder import LAYERS, Layer
+from sentiment.elmo.encoder.encoder import WANTED, Wanted
 from sentiment.elmo.models import ModelFiles
 from sentiment.elmo.pretrained import find_elmo_of
 from sentiment.run_dir import Results
@@ -21,8 +21,8 @@ class CacheRequest:
     config: RunConfig
     """The configuration of the first run that reads it."""
     cache: VectorCache
-    layers: tuple[Layer, ...]
-    """All layers that any run reads."""
+    layers: tuple[Wanted, ...]
+    """All that any run reads."""
 
 
 def cache_requests(
@@ -50,6 +50,6 @@ def cache_requests(
             continue
         vectors = VectorCache(corpus_of(config.data), config.elmo, model, results.elmo_caches)
         request = found.get(vectors.folder.path.name) or CacheRequest(config, vectors, ())
-        layers = sorted({*request.layers, *layers_of(config.elmo)}, key=LAYERS.index)
+        layers = sorted({*request.layers, *layers_of(config.elmo)}, key=WANTED.index)
         found[vectors.folder.path.name] = replace(request, layers=tuple(layers))
     return list(found.values())

@@ -13,6 +13,7 @@ from sentiment.elmo.encoder.lstm import LstmStack
 from sentiment.elmo.encoder.packing import NumberedTweets, PackedBatch, batches_by_length, number_tweets, pack
 from sentiment.elmo.encoder.products import Library, Products
 from sentiment.elmo.encoder.state import WARM_TEXT, LstmState, StateMode
+from sentiment.elmo.encoder.sums import SUMS, row_sums, tweet_sums
 from sentiment.elmo.options import DIRECTIONS, ElmoOptions
 from sentiment.elmo.weights import Weights
 from sentiment.errors import ElmoError
@@ -20,6 +21,10 @@ from sentiment.errors import ElmoError
 Layer = Literal["token", "first", "top"]
 """The context-free vector of a token (twice), and the outputs of both LSTM layers."""
 LAYERS: tuple[Layer, ...] = get_args(Layer)
+
+Wanted = Layer | Literal["sums"]
+"""What an encoder is asked for; `sums` are those of all layers over whole tweets (`encoder.sums`)."""
+WANTED: tuple[Wanted, ...] = (*LAYERS, "sums")
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,6 +41,8 @@ class Encoded:
     """Each (tokens of all tweets, vector)."""
     offsets: np.ndarray
     """(tweets + 1,): tweet k has the rows from `offsets[k]` to `offsets[k + 1]`."""
+    sums: torch.Tensor | None = None
+    """(tweets, layers, SUMS) of float64, over the tokens and both marks of each tweet; None unless asked for."""
 
     def of_tweet(self, number: int, layer: Layer) -> torch.Tensor:
         """(tokens, vector) of one tweet."""
@@ -107,7 +114,7 @@ class ElmoEncoder:
     def encode(
         self,
         tweets: Sequence[Sequence[str]],
-        layers: Collection[Layer] = LAYERS,
+        layers: Collection[Wanted] = LAYERS,
         batch_tweets: int = BATCH_TWEETS,
         dtype: torch.dtype = torch.float32,
     ) -> Encoded:
@@ -126,7 +133,7 @@ class ElmoEncoder:
         self,
         tweets: NumberedTweets,
         type_vectors: torch.Tensor,
-        layers: Collection[Layer] = LAYERS,
+        layers: Collection[Wanted] = LAYERS,
         batch_tweets: int = BATCH_TWEETS,
         dtype: torch.dtype = torch.float32,
         check: Callable[[], None] = lambda: None,
@@ -138,7 +145,11 @@ class ElmoEncoder:
             check: called before each batch; what it raises ends the work.
         """
         shape = len(tweets.numbers), self.vector_size
-        found = {layer: torch.empty(shape, dtype=dtype, device=self.device) for layer in LAYERS if layer in layers}
+        found: dict[Wanted, torch.Tensor] = {
+            layer: torch.empty(shape, dtype=dtype, device=self.device) for layer in LAYERS if layer in layers
+        }
+        if "sums" in layers:
+            found["sums"] = torch.zeros(len(tweets), len(LAYERS), SUMS, dtype=torch.float64, device=self.device)
         if "token" in found:
             found["token"][:] = self._token_layer(type_vectors.to(dtype), tweets.numbers)
         if found.keys() - {"token"} or self.state == "carry":
@@ -147,7 +158,7 @@ class ElmoEncoder:
                 batch = pack(tweets, chosen, len(type_vectors), len(type_vectors) + 1)
                 inside = np.flatnonzero(batch.tokens >= 0)
                 self._encode_batch(batch, type_vectors, found, inside, batch.tokens[inside])
-        return Encoded(found, tweets.offsets)
+        return Encoded({layer: found[layer] for layer in LAYERS if layer in found}, tweets.offsets, found.get("sums"))
 
     @torch.no_grad()
     def encode_ids(self, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -165,7 +176,9 @@ class ElmoEncoder:
         distinct, numbers = np.unique(ids.cpu().numpy()[present], axis=0, return_inverse=True)
         tweets = NumberedTweets(numbers.reshape(-1), np.concatenate([[0], np.cumsum(lengths)]))
         mask = np.arange(ids.shape[1] + 2) < lengths[:, None] + 2
-        found = {layer: torch.zeros(mask.size, self.vector_size, device=self.device) for layer in LAYERS}
+        found: dict[Wanted, torch.Tensor] = {
+            layer: torch.zeros(mask.size, self.vector_size, device=self.device) for layer in LAYERS
+        }
         if len(ids):
             type_vectors = self._characters(distinct)
             batch = pack(tweets, np.arange(len(ids)), len(distinct), len(distinct) + 1)
@@ -190,7 +203,7 @@ class ElmoEncoder:
         self,
         batch: PackedBatch,
         type_vectors: torch.Tensor,
-        found: dict[Layer, torch.Tensor],
+        found: dict[Wanted, torch.Tensor],
         positions: np.ndarray,
         target: np.ndarray,
     ) -> None:
@@ -206,7 +219,7 @@ class ElmoEncoder:
         if self.state == "carry":
             carried = (self._carried or LstmState.zeros(self.options.lstm, 0, self.device)).pad(tweets)
         initial = carried.select(places) if carried else self._initial.expand(tweets)
-        depth = len(LAYERS) - 1 if "top" in found or carried else 1
+        depth = len(LAYERS) - 1 if "top" in found or "sums" in found or carried else 1
         rows = torch.from_numpy(target).to(self.device)
         ends = []
         for direction, (outputs, *end) in enumerate(self._run(batch, type_vectors, initial, depth)):
@@ -215,9 +228,26 @@ class ElmoEncoder:
                 if layer in found:
                     half = found[layer].chunk(DIRECTIONS, dim=1)[direction]
                     half[rows] = output.index_select(0, sources).to(half.dtype)
+            if "sums" in found:
+                self._add_sums(batch, type_vectors, outputs, direction, found["sums"])
             ends.append(end)
         if carried:
             self._carried = carried.replace(places, LstmState.of_directions(ends))
+
+    def _add_sums(
+        self,
+        batch: PackedBatch,
+        type_vectors: torch.Tensor,
+        outputs: Sequence[torch.Tensor],
+        direction: int,
+        sums: torch.Tensor,
+    ) -> None:
+        """Add to the sums of all tweets what one direction's half of each layer comes to."""
+        numbers = torch.from_numpy(batch.inputs[direction]).to(self.device)
+        tweets = torch.from_numpy(batch.tweets).to(self.device)
+        of_types = row_sums(torch.cat([type_vectors, self._marks]))
+        for layer, of_rows in enumerate([of_types[numbers], *map(row_sums, outputs)]):
+            sums[tweets, layer] += tweet_sums(of_rows, batch.rows[direction], batch.lengths)
 
     def _run(
         self, batch: PackedBatch, type_vectors: torch.Tensor, initial: LstmState, depth: int

@@ -70,13 +70,20 @@ class LinearModel:
         """Write it in the format of safetensors: plain numbers, and the settings as JSON in the header."""
         from safetensors.numpy import save
 
-        header = {"format": _FORMAT, "orders": self._orders(), "intercept": self.intercept, "settings": self.settings}
+        header = {
+            "format": _FORMAT,
+            "orders": self._orders(),
+            "intercept": self.intercept,
+            "settings": self.settings,
+            "fingerprint": self.fingerprint,
+        }
         arrays: dict[str, npt.NDArray[Any]] = {
             "keys": self.features.keys,
             "idf": self.features.idf,
             "weights": self.weights,
         }
-        file.write(save(arrays, {"model": json.dumps(header, sort_keys=True), "fingerprint": self.fingerprint}))
+        # One entry, since several would stand in another order each time.
+        file.write(save(arrays, {"model": json.dumps(header, sort_keys=True)}))
 
     @classmethod
     def read(cls, path: Path) -> "LinearModel":
@@ -85,22 +92,36 @@ class LinearModel:
         Raises:
             RunDirError: it is missing, cannot be read, or is no such model.
         """
+        try:
+            content = read_named(path, _MOST_BYTES)
+        except OSError as error:
+            raise RunDirError(f"{path}: holds no linear baseline: {error}") from None
+        return cls.from_bytes(content, str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: str) -> "LinearModel":
+        """The model that `write` wrote.
+
+        Args:
+            path: where it was, for messages.
+
+        Raises:
+            RunDirError: it is no such model.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
-            content = read_named(path, _MOST_BYTES)
             arrays = load(content)
             length = int.from_bytes(content[:8], "little")  # of the header, which holds what is no array
-            metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-            header = json.loads(metadata["model"])
+            header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["model"])
             words, characters = header["orders"]["words"], header["orders"]["characters"]
             orders = NGramOrders((words[0], words[1]), (characters[0], characters[1]) if characters else None)
             features = Features(orders, arrays["keys"], arrays["idf"])
             model = cls(features, arrays["weights"], float(header["intercept"]), header["settings"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunDirError(f"{path}: holds no linear baseline: {error}") from None
-        if header.get("format") != _FORMAT or model.fingerprint != metadata.get("fingerprint"):
+        if header.get("format") != _FORMAT or model.fingerprint != header.get("fingerprint"):
             raise RunDirError(f"{path}: is damaged, or of another version: its fingerprint is not that of its content")
         return model
 

@@ -55,7 +55,12 @@ class NGramCounter:
     """Counts the n-grams of tweets that are made of one set of types."""
 
     def __init__(self, types: Sequence[str], orders: NGramOrders) -> None:
-        """Args: orders: begins with single words."""
+        """Prepare the n-grams within each type.
+
+        Args:
+            types: distinct tokens, as the rows to count number them.
+            orders: those of words begin with single words.
+        """
         self._orders = orders
         self._words = _word_keys(types)
         owners, grams = np.arange(len(types)), self._words
@@ -75,9 +80,8 @@ class NGramCounter:
             counts.append(number.astype(np.float64))
         all_keys, number = np.concatenate(keys), np.concatenate(counts)
         chosen = number >= least
-        if (
-            chosen.sum() > most
-        ):  # of equally frequent ones those with the lowest hash, so that it is the same everywhere
+        if chosen.sum() > most:
+            # Of equally frequent ones those with the lowest hash, so that it is the same everywhere.
             chosen = np.zeros(len(number), bool)
             chosen[np.lexsort((all_keys, -number))[:most]] = True
         return np.unique(all_keys[chosen])

@@ -1,0 +1,222 @@
+"""The file that a trained model is handed on as: a zip of plain numbers and text, each of its files with a checksum.
+
+Nothing in it is executed or unpacked: weights are safetensors, which hold numbers only, and all else is text. It holds
+no tweet, no name of a host and no path of a machine.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, Literal
+
+from pydantic import ValidationError
+
+from sentiment import __version__
+from sentiment.config import NAMED_VECTORS, RunConfig
+from sentiment.errors import RunDirError, UsageError
+from sentiment.files import open_named, write_named
+from sentiment.inference.predictor import network_parts
+from sentiment.record_files import in_a_line
+from sentiment.records import SCHEMA_VERSION, ElmoRecord, Metrics, Overfit, Part, Recommendation, Record, Result
+from sentiment.run_dir import RunDir
+from sentiment.whole_run import check_file, read_whole
+
+CARD, MANIFEST = "README.md", "model.json"
+NETWORK_FILE, BASELINE_FILE, VOCABULARY_FILE = "network.safetensors", "baseline.safetensors", "vocabulary.txt"
+_NAMES = (CARD, MANIFEST, NETWORK_FILE, BASELINE_FILE, VOCABULARY_FILE)
+_MOST_BYTES = 4_000_000_000
+_MOST_TEXT = 100_000_000
+# A zip's first date; with that of the clock equal models would be different files.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+Scores = dict[Part, Metrics]
+
+
+class HandedOn(Record):
+    """`model.json`: what a model that is handed on is, and the checksums of the files beside it."""
+
+    schema_version: int = SCHEMA_VERSION
+    format: Literal["sentiment-grids model"] = "sentiment-grids model"
+    version: str
+    """Of the program that wrote it."""
+    run_id: str
+    config: RunConfig
+    """Paths are reduced to the names of files."""
+    label_names: tuple[str, str]
+    recommended: Recommendation
+    dataset: str | None
+    data_fingerprint: str
+    elmo: ElmoRecord | None
+    git_commit: str | None
+    versions: dict[str, str]
+    metrics: Scores
+    baseline: Scores
+    combination: Scores
+    lexicon: Scores
+    overfit: Overfit
+    parameters: int
+    epochs: int
+    best_epoch: int
+    seconds_trained: float
+    devices: list[str]
+    """What it was trained on."""
+    weights_sha256: str
+    """As `sentiment digest` prints it."""
+    files_sha256: dict[str, str]
+
+
+def hand_on(run_dir: RunDir) -> HandedOn:
+    """What is to be said of a completed run; without checksums of files.
+
+    Raises:
+        UsageError: the run is not completed, or is a combination.
+        RunDirError: its files are damaged or of different runs.
+    """
+    run = read_whole(run_dir)
+    if run.config.combination is not None:
+        raise UsageError(f"{run_dir.path}: is a combination of runs; export its members: {_members(run.config)}")
+    if run.result is None or run.record is None:
+        raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
+    result, record = run.result, run.record
+    return HandedOn(
+        version=__version__,
+        run_id=result.run_id,
+        config=_without_paths(run.config),
+        label_names=run.config.data.label_names,
+        recommended=_recommended(run_dir, result),
+        dataset=record.dataset,
+        data_fingerprint=record.data_fingerprint,
+        elmo=record.elmo,
+        git_commit=record.git_commit,
+        versions=record.versions,
+        metrics=result.metrics,
+        baseline=result.baseline,
+        combination=result.combination,
+        lexicon=result.lexicon,
+        overfit=result.overfit,
+        parameters=result.parameters,
+        epochs=result.epochs,
+        best_epoch=result.best_epoch,
+        seconds_trained=result.seconds_trained,
+        devices=sorted({attempt.device for attempt in record.attempts}),
+        weights_sha256=result.weights_sha256,
+        files_sha256={},
+    )
+
+
+def write_archive(run_dir: RunDir, model: HandedOn, card: str, target: Path) -> dict[str, int]:
+    """Write a run's model to a zip file; equal runs give equal bytes.
+
+    Args:
+        model: as `hand_on` gives it.
+        card: the model card.
+
+    Returns:
+        The size in bytes of each file in it.
+
+    Raises:
+        SentimentError: a file of the run is missing or damaged.
+        OSError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    parts, result = network_parts(run_dir), run_dir.read_result()
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(parts.weights.items())}
+    files = {NETWORK_FILE: save(plain), VOCABULARY_FILE: "".join(f"{one}\n" for one in parts.vocabulary.types).encode()}
+    if run_dir.baseline_file.exists():
+        check_file(run_dir.baseline_file, result)
+        files[BASELINE_FILE] = run_dir.baseline_file.read_bytes()
+    files[CARD] = card.encode()
+    sums = {name: sha256(content).hexdigest() for name, content in files.items()}
+    files[MANIFEST] = (
+        json.dumps(model.model_copy(update={"files_sha256": sums}).model_dump(mode="json"), indent=2, sort_keys=True)
+        + "\n"
+    ).encode()
+
+    def write(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name in sorted(files):
+                entry = zipfile.ZipInfo(name, _DATE)
+                entry.compress_type = zipfile.ZIP_DEFLATED if name.endswith((".md", ".txt", ".json")) else 0
+                archive.writestr(entry, files[name])
+
+    write_named(target, write)
+    return {name: len(content) for name, content in sorted(files.items())}
+
+
+@dataclass(frozen=True)
+class OpenedArchive:
+    """A model that was handed on, with the content of each of its files checked."""
+
+    path: Path
+    model: HandedOn
+    files: dict[str, bytes]
+
+
+def open_archive(path: Path) -> OpenedArchive:
+    """Read and check a file that `write_archive` wrote; nothing is unpacked to the disk.
+
+    Raises:
+        RunDirError: it cannot be read, is no such file, or is damaged.
+    """
+    try:
+        with open_named(path) as file, zipfile.ZipFile(file) as archive:
+            files = dict(_contents(archive, path))
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise RunDirError(f"{path}: cannot be read as a model that was handed on: {error}") from None
+    if MANIFEST not in files:
+        raise RunDirError(f"{path}: holds no {MANIFEST}; `sentiment export RUN FILE.zip` writes a model to hand on")
+    try:
+        model = HandedOn.model_validate_json(files[MANIFEST])
+    except ValidationError as error:
+        raise RunDirError(f"{path}: {MANIFEST} is not one of this version: {in_a_line(error)}") from None
+    for name in sorted({NETWORK_FILE, VOCABULARY_FILE, *model.files_sha256} - files.keys()):
+        raise RunDirError(f"{path}: lacks {name}; it was cut off or changed")
+    for name, content in files.items():
+        if name != MANIFEST and sha256(content).hexdigest() != model.files_sha256.get(name):
+            raise RunDirError(f"{path}: {name} is not what was exported (its SHA-256 differs); ask for the file again")
+    return OpenedArchive(path, model, files)
+
+
+def _contents(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[str, bytes]]:
+    """The files that a model consists of; others, which somebody may have added, are left alone."""
+    for entry in archive.infolist():
+        if entry.filename not in _NAMES:
+            continue
+        most = _MOST_BYTES if entry.filename.endswith(".safetensors") else _MOST_TEXT
+        if entry.file_size > most:
+            raise RunDirError(f"{path}: {entry.filename} would be {entry.file_size:,} bytes; at most {most:,} are read")
+        with archive.open(entry) as file:
+            yield entry.filename, file.read(most)
+
+
+def _recommended(run_dir: RunDir, result: Result) -> Recommendation:
+    has_baseline = run_dir.baseline_file.name in result.files_sha256
+    return result.recommended if result.recommended and has_baseline else "network"
+
+
+def _members(config: RunConfig) -> str:
+    return ", ".join(config.combination.members) if config.combination else ""
+
+
+def _without_paths(config: RunConfig) -> RunConfig:
+    """The configuration with names of files in place of paths, which would tell where somebody keeps them."""
+    values = config.model_dump()
+    data, embedding = values["data"], values["embedding"]
+    for table in (*data["extra_train"], *((values["vectors"] or {}).get("unlabelled", ()))):
+        table["path"] = _name(table["path"])
+    if config.data.source_is_path:
+        data["source"] = _name(data["source"])
+    if data["second_test"] is not None:
+        data["second_test"] = _name(data["second_test"])
+    if embedding["pretrained"] not in (None, *NAMED_VECTORS):
+        embedding["pretrained"] = _name(embedding["pretrained"])
+    values["description"] = config.description
+    return RunConfig.model_validate(values)
+
+
+def _name(path: Any) -> str:
+    return PurePath(str(path)).name

@@ -1,0 +1,128 @@
+"""The model card of a run in the format of Hugging Face, generated: YAML for machines, then text for people."""
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from sentiment.handing_on.archive import HandedOn
+from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics
+
+# Of each data set: its name, licence, and who is to be cited.
+_DATA = {
+    "vader": ("tweets of VADER", "MIT", "Hutto & Gilbert (2014), VADER: A Parsimonious Rule-based Model for "
+              "Sentiment Analysis of Social Media Text"),
+    "sample": ("1,000 tweets of VADER", "MIT", "Hutto & Gilbert (2014), VADER: A Parsimonious Rule-based Model for "
+               "Sentiment Analysis of Social Media Text"),
+    "sentiment140": ("Sentiment140", "none is stated", "Go, Bhayani & Huang (2009), Twitter Sentiment Classification "
+                     "using Distant Supervision"),
+}  # fmt: skip
+_SCORES = ("accuracy", "precision", "recall", "f1")
+
+_USE = """## Use
+
+```python
+from sentiment import load
+
+model = load("model.zip")
+model.predict(["what a lovely day"])
+```
+
+or `sentiment predict model.zip "what a lovely day"`, after `pip install sentiment-grids`.
+
+It holds a network and a linear baseline. By default the {chosen} predicts, which was the most accurate on validation
+tweets.
+"""
+_LIMITS = """## Limits
+
+- Two classes: neutral tweets are called one or the other.
+- Tokeniser and data are made for English tweets; nothing was measured on other languages or on longer texts.
+- It repeats what the labels of its tweets say, with their errors and their authors' prejudices. Don't decide on people
+  by it.
+"""
+
+
+def model_card(model: HandedOn) -> str:
+    """The card as Markdown."""
+    text = StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.dump(_for_machines(model), text)
+    return f"---\n{text.getvalue()}---\n\n" + "\n".join(_for_people(model)) + "\n"
+
+
+def _for_machines(model: HandedOn) -> dict[str, Any]:
+    data, licence, _ = _data(model)
+    values: dict[str, Any] = {
+        "language": "en",
+        "license": "mit" if licence == "MIT" else "other",
+        "library_name": "sentiment-grids",
+        "pipeline_tag": "text-classification",
+        "tags": ["sentiment-analysis", "tweets", model.config.model.kind],
+        "metrics": ["accuracy", "f1"],
+    }
+    best = _of(model)[MODEL_NAMES[model.recommended]]
+    results = [
+        {
+            "task": {"type": "text-classification", "name": "sentiment of tweets"},
+            "dataset": {"type": model.dataset or "table", "name": data, "split": part},
+            "metrics": [{"type": name, "value": round(getattr(best[part], name), 4)} for name in _SCORES],
+        }
+        for part in PARTS[1:]
+        if part in best
+    ]
+    return values | {"model-index": [{"name": model.run_id, "results": results}]}
+
+
+def _for_people(model: HandedOn) -> Iterator[str]:
+    negative, positive = model.label_names
+    yield f"# {model.run_id}\n"
+    about = f"It tells tweets that are `{positive}` from those that are `{negative}`."
+    yield f"{_sentence(model.config.description)}{about}\n"
+    yield _USE.format(chosen=MODEL_NAMES[model.recommended])
+    yield "## Scores\n"
+    yield from _table(model)
+    yield "\nIntervals are Wilson's, 95 %. The epoch, and which model predicts, were chosen on validation tweets."
+    verdict = "It overfits" if model.overfit.overfits else "It does not overfit"
+    yield f"{verdict}: {model.overfit.rule} (gap {model.overfit.gap:.3f}).\n"
+    data, licence, cite = _data(model)
+    yield "## Data\n"
+    yield f"Tweets of {data}; licence: {licence}." + (f" Please cite {cite}." if cite else "")
+    yield "No tweet is in the file that this card belongs to, but its vocabulary holds words of them.\n"
+    yield _LIMITS
+    yield "## How it was made\n"
+    yield f"- {model.parameters:,} weights; best epoch {model.best_epoch} of {model.epochs}; seed {model.config.seed}"
+    yield f"- {model.seconds_trained:.0f} s on {', '.join(model.devices)}"
+    yield f"- sentiment-grids {model.version}" + (f", commit {model.git_commit[:12]}" if model.git_commit else "")
+    yield "- " + ", ".join(f"{name} {version}" for name, version in sorted(model.versions.items()))
+    yield f"- SHA-256 of the weights {model.weights_sha256}"
+    yield f"- fingerprint of the tweets {model.data_fingerprint}"
+
+
+def _table(model: HandedOn) -> Iterator[str]:
+    yield "| tweets | model | accuracy (95 %) | precision | recall | F1 |"
+    yield "|---|---|---|---|---|---|"
+    for part in PARTS:
+        for name, scores in _of(model).items():
+            if part in scores:
+                one = scores[part]
+                bold = "**" if name == MODEL_NAMES[model.recommended] else ""
+                accuracy = f"{one.accuracy:.3f} ({one.accuracy_low:.3f}-{one.accuracy_high:.3f})"
+                what = f"{part.replace('_', ' ')}, {one.n:,}"
+                others = " | ".join(f"{value:.3f}" for value in (one.precision, one.recall, one.f1))
+                yield f"| {what} | {bold}{name}{bold} | {accuracy} | {others} |"
+
+
+def _of(model: HandedOn) -> dict[str, dict[Any, Metrics]]:
+    return {NETWORK: model.metrics, BASELINE: model.baseline, BOTH: model.combination, LEXICON: model.lexicon}
+
+
+def _data(model: HandedOn) -> tuple[str, str, str]:
+    """Name and licence of the data, and what to cite."""
+    return _DATA.get(model.dataset or "", ("a table of its own", "that of the table; ask who gave you this file", ""))
+
+
+def _sentence(text: str) -> str:
+    text = text.strip().rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}. " if text else ""

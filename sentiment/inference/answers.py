@@ -1,0 +1,83 @@
+"""Predictions for a few texts or a stream of them, printed for people or for programs."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import BinaryIO
+
+import typer
+
+from sentiment.characters import printable, visible
+from sentiment.inference.predict_file import NO_WORDS
+from sentiment.inference.predictor import TextModel
+from sentiment.records import THRESHOLD, predicted_label
+from sentiment.terminal import OUT, say, weighted_tokens
+
+_CHUNK = 1024
+_COLOURS = ("red", "green")
+Answer = tuple[str, float | None, str]
+"""Label (empty if the model knows no word), its probability, and the text."""
+
+
+def lines_of(stream: BinaryIO) -> Iterator[str]:
+    """A text for each line; blank lines keep their place, and bytes that are no UTF-8 are shown as such."""
+    for line in stream:
+        yield line.decode("utf-8", "replace").rstrip("\r\n")
+
+
+def show_answers(model: TextModel, texts: Iterable[str], form: str, why: str) -> None:
+    """Print the label of each text and how probable it is, in their order.
+
+    Args:
+        form: `text` is aligned, with the attention weights of tokens if there are any; `csv` and `jsonl` have the
+            columns label, probability and text.
+        why: why this model predicts; only said in `text`.
+    """
+    if form == "text":
+        _show_aligned(model, texts, why)
+        return
+    if form == "csv":
+        typer.echo("label,probability,text")
+    write = _as_csv if form == "csv" else _as_json
+    for answer in _answers(model, iter(texts)):
+        typer.echo(write(answer))
+
+
+def _answers(model: TextModel, texts: Iterator[str]) -> Iterator[Answer]:
+    names = model.config.data.label_names
+    while chunk := list(islice(texts, _CHUNK)):
+        reading = model.read(chunk)
+        for text, score, usable in zip(chunk, reading.probabilities.tolist(), reading.usable.tolist(), strict=True):
+            yield (predicted_label(score, names), max(score, 1 - score), text) if usable else ("", None, text)
+
+
+def _as_csv(answer: Answer) -> str:
+    label, probability, text = answer
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([label, "" if probability is None else f"{probability:.6f}", text])
+    return line.getvalue()
+
+
+def _as_json(answer: Answer) -> str:
+    label, probability, text = answer
+    rounded = None if probability is None else round(probability, 6)
+    return json.dumps({"label": label or None, "probability": rounded, "text": text}, ensure_ascii=False)
+
+
+def _show_aligned(model: TextModel, texts: Iterable[str], why: str) -> None:
+    names = model.config.data.label_names
+    width = max(len("label"), *(len(visible(name)) for name in names))
+    say(f"by the {model.name} ({why})")
+    say(f"{'label':<{width}}  probability  tweet")
+    for text in texts:
+        said = model.predict(text)
+        if not said.usable:
+            say(f"{'-':<{width}}  {'-':>11}  {visible(text)}  ({NO_WORDS})")
+            continue
+        label, share = visible(predicted_label(said.probability, names)), max(said.probability, 1 - said.probability)
+        line = f"{label:<{width}}  {100 * share:>9.1f} %  {visible(text)}"
+        OUT.print(printable(line), style=_COLOURS[said.probability >= THRESHOLD], markup=False, soft_wrap=True)
+        if said.attention is not None:
+            OUT.print("  ", weighted_tokens(said.tokens, said.attention))

@@ -1,0 +1,53 @@
+"""Why a model says what it says of one text: a weight for each of its tokens."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sentiment.inference.predictor import TextModel
+from sentiment.records import predicted_label
+
+_SMALLEST = 1e-12
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction and the weight of each token; iterating gives pairs of the two, in the order of the text."""
+
+    label: str
+    """Empty if the model knows no word of the text."""
+    probability: float
+    """Of the label."""
+    tokens: list[str]
+    weights: list[float]
+    kind: Literal["attention", "left out"]
+    """`attention`: how much the network looks at each token, averaged over its hops (Lin et al. 2017), with sum 1. It
+    says where the network looked, not for what. `left out`: by how much the log-odds of the positive label fall if the
+    token is left out, so that positive numbers speak for the positive label."""
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        return iter(zip(self.tokens, self.weights, strict=True))
+
+    def strongest(self, count: int = 5) -> list[tuple[str, float]]:
+        """The tokens with the largest weights of either sign, the largest first."""
+        return sorted(self, key=lambda pair: -abs(pair[1]))[:count]
+
+
+def explain(model: TextModel, text: str) -> Explanation:
+    """Predict one text and weigh its tokens: by attention if the model has any, else by leaving each of them out."""
+    said = model.predict(text)
+    label = predicted_label(said.probability, model.config.data.label_names) if said.usable else ""
+    probability = max(said.probability, 1 - said.probability)
+    if said.attention is not None:
+        return Explanation(label, probability, said.tokens, said.attention, "attention")
+    tokens = model.tokenize(text)
+    without = [[*tokens[:place], *tokens[place + 1 :]] for place in range(len(tokens))]
+    odds = _log_odds(model.read_tokens([tokens, *without]).probabilities) if tokens else np.empty(1)
+    return Explanation(label, probability, tokens, (odds[0] - odds[1:]).tolist(), "left out")
+
+
+def _log_odds(probabilities: np.ndarray) -> np.ndarray:
+    clipped = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))

@@ -1,0 +1,244 @@
+"""The program as a library: `from sentiment import load, train`.
+
+    model = load("results/runs/single/RUN_ID")     # or a file that `sentiment export` wrote
+    model.predict(["what a lovely day"])           # array(['positive'])
+    model.predict_proba(["what a lovely day"])     # array([[0.011, 0.989]])
+    model.explain("what a lovely day")             # a weight for each token
+
+A model follows scikit-learn's conventions: it can be the last step of a pipeline and be scored by its metrics.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import Any, Never, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from sentiment.config_file import read_yaml, resolve
+from sentiment.console import Console, silent
+from sentiment.errors import SentimentError, UsageError
+from sentiment.handing_on.opening import open_model
+from sentiment.inference.combined import CHOICES
+from sentiment.inference.explaining import Explanation, explain
+from sentiment.inference.predictor import Reading, TextModel
+from sentiment.records import THRESHOLD
+from sentiment.run_dir import Results
+from sentiment.shipped import config_file
+
+# Rows that are sorted by length together: enough that batches of equal lengths are full.
+_CHUNK = 16_384
+_LONGEST_QUOTE = 60
+
+
+class Labels(np.ndarray[Any, np.dtype[Any]]):
+    """An array of predicted labels, shape (n,), that also knows how probable each is.
+
+    A text of which the model knows no word has the empty label and the probability NaN.
+    """
+
+    probabilities: npt.NDArray[np.float64]
+    """Of the label that is predicted, shape (n,)."""
+
+    @classmethod
+    def of(cls, reading: Reading, classes: npt.NDArray[Any]) -> Self:
+        """The labels of a reading."""
+        chosen = classes[(reading.probabilities >= THRESHOLD).astype(int)]
+        labels = np.where(reading.usable, chosen, "").view(cls)
+        sure = np.maximum(reading.probabilities, 1 - reading.probabilities)
+        labels.probabilities = np.where(reading.usable, sure, np.nan)
+        return labels
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        if isinstance(found, Labels) and hasattr(self, "probabilities"):
+            found.probabilities = self.probabilities[key]
+        return found
+
+
+class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A trained classifier of texts.
+
+    Attributes:
+        classes_: the names of the negative and the positive label, shape (2,).
+        name: what predicts: the network, the linear baseline, or a mean.
+        config: the configuration of its run.
+    """
+
+    def __init__(self, trained: TextModel) -> None:
+        """Args: trained: as `load` gives it."""
+        self.trained = trained
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        """The names of the negative and the positive label."""
+        return np.array(self.trained.config.data.label_names)
+
+    @property
+    def name(self) -> str:
+        """What predicts."""
+        return self.trained.name
+
+    @property
+    def config(self) -> Any:
+        """The configuration of its run."""
+        return self.trained.config
+
+    def predict(self, texts: Iterable[str]) -> Labels:
+        """The label of each text, with `.probabilities` beside them.
+
+        Args:
+            texts: a list, a pandas Series, an array or a generator of any length.
+
+        Raises:
+            TypeError: `texts` is one text, or holds something that is none; names its place.
+        """
+        return Labels.of(self._read(texts, "predict"), self.classes_)
+
+    def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float64]:
+        """The probability of each label, shape (n, 2), in the order of `classes_`; NaN where no word is known.
+
+        Raises:
+            TypeError: as `predict`.
+        """
+        reading = self._read(texts, "predict_proba")
+        positive = np.where(reading.usable, reading.probabilities, np.nan)
+        return np.column_stack([1 - positive, positive])
+
+    def explain(self, text: str) -> Explanation:
+        """One prediction with a weight for each token: attention, or what leaving the token out would change.
+
+        Raises:
+            TypeError: `text` is not one text.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"explain takes one text, not {_described(text)}")
+        return explain(self.trained, text)
+
+    def fit(self, texts: Any = None, labels: Any = None) -> Never:  # noqa: ARG002
+        """Is refused: fitting anew in each fold, as scikit-learn's searches do, is not what a trained model does.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("this model is trained already; sentiment.train(...) trains another one")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"Model({self.trained.config.run_id}, by the {self.name})"
+
+    def _read(self, texts: Iterable[str], method: str) -> Reading:
+        checked = _checked(texts, method)
+        readings = []
+        while chunk := list(islice(checked, _CHUNK)):
+            readings.append(self.trained.read(chunk))
+        if not readings:
+            return Reading(np.empty(0), np.empty(0, bool))
+        return Reading(*(np.concatenate(parts) for parts in zip(*readings, strict=True)))
+
+
+def load(path: str | PathLike[str], choice: str | None = None, results: str | PathLike[str] = "results") -> Model:
+    """A trained model.
+
+    Args:
+        path: the directory of a run, or a file that `sentiment export` wrote.
+        choice: `network`, `baseline`, `both` (their mean) or `seeds` (the mean over all seeds of the configuration);
+            None is the one of the first three that was the most accurate on validation tweets.
+        results: where the ELMo model of a file is looked for, if it reads one.
+
+    Raises:
+        UsageError: there is no such run or choice.
+        SentimentError: what is there is damaged.
+    """
+    if choice is not None and choice not in CHOICES:
+        raise UsageError(f"choice={choice!r}: valid are {', '.join(CHOICES)}")
+    return Model(open_model(Path(path), choice, Results(Path(results))))
+
+
+def train(
+    run: str | PathLike[str] = "rnn",
+    data: str | PathLike[str] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    results: str | PathLike[str] = "results",
+    show_progress: bool = False,
+) -> Model:
+    """Train a run, or resume it where it stopped, and load its model; a completed run is loaded at once.
+
+    Args:
+        run: a YAML file, or its name in `configs/runs`.
+        data: a table of tweets, or a data set's name; None takes what the run says.
+        changes: values of fields by dotted name, such as `{"model.hidden_size": 32, "seed": 2}`.
+        results: the folder for all results.
+        show_progress: print a line for each epoch.
+
+    Raises:
+        SentimentError: the run cannot be trained; the message says what to mend.
+        KeyboardInterrupt: Ctrl+C, after everything was saved; the same call goes on.
+    """
+    from sentiment.code_version import freeze_code
+    from sentiment.training.context import RunContext
+    from sentiment.training.experiment import run_experiment
+    from sentiment.training.stop import StopRequest
+
+    file = config_file(Path(run), "runs")
+    parameters = {name: _plain(value) for name, value in (changes or {}).items()}
+    if data is not None:
+        parameters["data.source"] = str(data)
+    config = resolve(read_yaml(file), parameters, str(file))
+    folder = Results(Path(results))
+    freeze_code(folder)
+    run_dir = folder.find_run(config)
+    console = Console(say=print if show_progress else _say_nothing, progress=silent)
+    try:
+        with StopRequest() as stop:
+            reason = run_experiment(RunContext(config, folder, run_dir, stop, console))
+    except SentimentError:
+        run_dir.discard_unbegun()
+        raise
+    if reason:
+        raise KeyboardInterrupt(f"stopped ({reason.detail}); all is saved in {run_dir.path}: the same call goes on")
+    return load(run_dir.path)
+
+
+def _say_nothing(_line: str) -> None:
+    return
+
+
+def _plain(value: Any) -> Any:
+    """A value as the configuration takes it: paths as text, numbers of NumPy as Python's."""
+    if isinstance(value, PathLike):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _checked(texts: Iterable[str], method: str) -> Iterator[str]:
+    if isinstance(texts, str):
+        raise TypeError(f"{method} takes several texts, not one: put it into a list, {method}([text])")
+    if isinstance(texts, bytes | Mapping) or hasattr(texts, "columns"):
+        hint = "; name its column, as in table['text']" if hasattr(texts, "columns") else ""
+        raise TypeError(f"{method} takes a list, a Series or a generator of texts, not {_described(texts)}{hint}")
+    try:
+        iterator = iter(texts.to_pylist() if hasattr(texts, "to_pylist") else texts)  # Arrow's arrays
+    except TypeError:
+        raise TypeError(f"{method} takes a list of texts, not {_described(texts)}") from None
+    return _each(iterator, method)
+
+
+def _each(texts: Iterator[Any], method: str) -> Iterator[str]:
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            missing = text is None or text != text  # only NaN differs from itself
+            hint = "; leave missing texts out, or put '' in their place" if missing is True else ""
+            raise TypeError(f"{method}: texts[{place}] is {_described(text)}, not a text{hint}")
+        yield str(text)
+
+
+def _described(value: Any) -> str:
+    said = repr(value)
+    quoted = f" ({said})" if len(said) <= _LONGEST_QUOTE and "\n" not in said else ""
+    return f"{type(value).__name__}{quoted}"

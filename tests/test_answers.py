@@ -1,0 +1,46 @@
+"""Predictions printed for people and for programs."""
+
+import csv
+import io
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sentiment.__main__ import app
+from sentiment.run_dir import RunDir
+from tests.test_command_line import invoke, refused
+
+TEXTS = ["such a lovely, happy day", 'awful "broken"', ""]
+
+
+def test_csv_and_json_lines_say_the_same_as_the_text(trained: RunDir) -> None:
+    table = list(csv.DictReader(io.StringIO(invoke("predict", trained.path, *TEXTS, "--format", "csv").output)))
+    lines = [
+        json.loads(one) for one in invoke("predict", trained.path, *TEXTS, "--format", "jsonl").output.splitlines()
+    ]
+    assert [row["text"] for row in table] == [line["text"] for line in lines] == TEXTS
+    assert [row["label"] for row in table] == ["positive", "negative", ""]
+    assert [line["label"] for line in lines] == ["positive", "negative", None]
+    text = invoke("predict", trained.path, *TEXTS).output.splitlines()[2:]
+    for row, line, shown in zip(table[:2], lines[:2], text, strict=False):
+        assert float(row["probability"]) == line["probability"] >= 0.5
+        assert f"{100 * line['probability']:.1f} %" in shown
+    assert text[2].endswith("(no usable words)")
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
+def test_standard_input_is_a_tweet_a_line_in_order(trained: RunDir, form: str) -> None:
+    given = "such a lovely day\r\n\nawful bus\n\xff lovely".encode("latin-1")
+    done = CliRunner().invoke(app, ["predict", str(trained.path), "-", "--format", form], input=given)
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()[{"text": 2, "csv": 1, "jsonl": 0}[form] :]
+    assert len(lines) == 4
+    assert ["positive" in line for line in lines] == [True, False, False, True]
+    assert "negative" in lines[2]
+
+
+def test_mistakes_in_what_is_to_be_predicted_are_one_line_each(trained: RunDir) -> None:
+    assert "--format xml: valid are text, csv, jsonl" in refused(2, "predict", trained.path, "nice", "--format", "xml")
+    assert "predict takes tweets in quotes, or -" in refused(2, "predict", trained.path)
+    assert "--column names a column of --file" in refused(2, "predict", trained.path, "nice", "--column", "text")

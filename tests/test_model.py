@@ -1,0 +1,133 @@
+"""The program as a library: `load`, `train`, and a model that behaves as scikit-learn's do."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sentiment.errors import ConfigError, UsageError
+from sentiment.model import Model, load, train
+from sentiment.run_dir import RunDir
+from tests.small_runs import invented_tweets, write_tweets
+
+TEXTS = ["such a lovely happy day", "awful, broken and sad", "so sweet"]
+
+
+@pytest.fixture(scope="module")
+def model(trained: RunDir) -> Model:
+    return load(trained.path)
+
+
+def test_labels_come_with_their_probabilities(model: Model) -> None:
+    labels = model.predict(TEXTS)
+    assert labels.tolist() == ["positive", "negative", "positive"]
+    assert labels.probabilities.shape == (3,)
+    assert (labels.probabilities >= 0.5).all()
+    assert labels[1:].probabilities.tolist() == labels.probabilities[1:].tolist()
+    table = model.predict_proba(TEXTS)
+    assert model.classes_.tolist() == ["negative", "positive"]
+    assert np.allclose(table.sum(1), 1)
+    assert np.allclose(table.max(1), labels.probabilities)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [tuple(TEXTS), np.array(TEXTS), pd.Series(TEXTS, index=[7, 5, 3]), iter(TEXTS), dict.fromkeys(TEXTS).keys()],
+    ids=["tuple", "array", "Series", "generator", "keys"],
+)  # fmt: skip
+def test_texts_come_in_any_iterable(model: Model, texts: Any) -> None:
+    assert model.predict(texts).tolist() == ["positive", "negative", "positive"]
+
+
+def test_many_texts_are_predicted_as_each_alone(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentiment.model._CHUNK", 2)
+    together = model.predict_proba(iter(TEXTS))
+    assert together.tolist() == [model.predict_proba([text])[0].tolist() for text in TEXTS]
+    assert model.predict_proba([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ("one text", r"put it into a list, predict\(\[text\]\)"),
+        (3, "takes a list of texts, not int"),
+        (["fine", None], r"texts\[1\] is NoneType \(None\), not a text; leave missing texts out"),
+        (pd.Series(["fine", float("nan")]), r"texts\[1\] is float \(nan\), not a text; leave missing"),
+        ([["fine"]], r"texts\[0\] is list \(\['fine'\]\), not a text"),
+        (pd.DataFrame({"text": ["fine"]}), r"not DataFrame; name its column, as in table\['text'\]"),
+        ({"a": "b"}, "not dict"),
+        (b"bytes", "not bytes"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused_with_what_was_expected(model: Model, texts: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        model.predict(texts)
+
+
+def test_text_without_a_known_word_has_no_label(model: Model) -> None:
+    labels = model.predict(["lovely", ""])
+    assert labels.tolist() == ["positive", ""]
+    assert np.isnan(labels.probabilities).tolist() == [False, True]
+    assert np.isnan(model.predict_proba([""])).all()
+
+
+def test_model_is_the_last_step_of_a_pipeline_and_is_never_fitted_anew(model: Model) -> None:
+    clean = FunctionTransformer(lambda texts: [text.replace("awful", "lovely") for text in texts])
+    steps = Pipeline([("clean", clean), ("model", model)])
+    assert steps.predict(["awful", "lovely"]).tolist() == ["positive", "positive"]
+    assert accuracy_score(["positive", "negative", "positive"], model.predict(TEXTS)) == 1.0
+    assert model.score(TEXTS, ["positive", "negative", "negative"]) == pytest.approx(2 / 3)
+    with pytest.raises(TypeError, match="trained already"):
+        model.fit(TEXTS, [1, 0, 1])
+
+
+def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: RunDir) -> None:
+    attentive = load(trained_with_attention.path, "network").explain("lovely tea today")
+    assert (attentive.kind, attentive.tokens) == ("attention", ["lovely", "tea", "today"])
+    assert sum(attentive.weights) == pytest.approx(1)
+    for choice in ("baseline", "network"):
+        by_leaving_out = load(trained.path, choice).explain("awful tea today")
+        assert by_leaving_out.kind == "left out"
+        (word, weight), *_ = by_leaving_out.strongest(1)
+        assert (word, weight < 0) == ("awful", True)
+        assert dict(by_leaving_out)["awful"] == weight
+    assert load(trained.path, "baseline").explain("").tokens == []
+    with pytest.raises(TypeError, match="explain takes one text, not list"):
+        load(trained.path).explain(["a", "b"])  # type: ignore[arg-type]
+
+
+def test_choices_and_places_that_do_not_exist_are_named(trained: RunDir, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="choice='net': valid are network, baseline, both, seeds"):
+        load(trained.path, "net")
+    with pytest.raises(UsageError, match="no such directory"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="is not a run's directory; its runs are: run"):
+        load(trained.path.parent)
+    assert load(trained.path, "both").name == "mean of both"
+
+
+def test_training_gives_a_model_and_is_done_once(small_run_file: Path, tmp_path: Path) -> None:
+    table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
+    changes = {"training.epochs": np.int64(1), "data.labels.positive": ["1"], "data.labels.negative": ["0"]}
+    first = train(small_run_file, table, changes, tmp_path / "results")
+    (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
+    assert first.config.training.epochs == 1
+    before = (run_dir / "result.json").stat().st_mtime_ns
+    again = train(small_run_file, table, changes, tmp_path / "results")
+    assert (run_dir / "result.json").stat().st_mtime_ns == before
+    assert again.predict_proba(TEXTS).tolist() == first.predict_proba(TEXTS).tolist()
+    with pytest.raises(ConfigError, match="did you mean 'hidden_size'"):
+        train(small_run_file, changes={"model.hiden_size": 3}, results=tmp_path)
+
+
+def test_importing_the_package_loads_nothing_heavy_and_a_wrong_name_is_an_attribute_error() -> None:
+    script = "import sys, sentiment; print({'torch', 'numpy', 'sklearn'} & {*sys.modules}, hasattr(sentiment, 'lode'))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["set()", "False"]

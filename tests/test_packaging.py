@@ -1,0 +1,106 @@
+"""The program installed as a package, outside of a clone, and without what only some of its parts need."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sentiment import __version__
+from sentiment.shipped import ROOT, config_file, shipped_file
+
+EXTRAS = ("submitit", "optuna", "jinja2", "markdown_it", "matplotlib", "h5py", "gensim", "wandb", "allennlp")
+PROGRAMS = {
+    "sentiment": "sentiment.__main__:app",
+    "jobs": "sentiment.shipped:jobs",
+    "report": "sentiment.shipped:report",
+}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what a wheel of this clone holds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
+    built = folder / "clone"
+    copy = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(copy, capture_output=True, check=True, text=True).stdout.split("\0")
+    for name in names:
+        if name and not name.startswith("tests/") and (ROOT / name).is_file():
+            (built / name).parent.mkdir(parents=True, exist_ok=True)
+            (built / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder), str(built)], check=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def _run(program: str, *arguments: str, site: Path, here: Path, without: tuple[str, ...] = ()) -> str:
+    """What an installed command prints, started in a folder that is no clone."""
+    module, name = PROGRAMS[program].split(":")
+    script = f"import sys; sys.modules.update(dict.fromkeys({without!r})); from {module} import {name}; {name}()"
+    environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=here, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_wheel_takes_no_top_level_name_but_its_own(installed: Path) -> None:
+    assert {path.name for path in installed.iterdir()} == {"sentiment", f"sentiment_grids-{__version__}.dist-info"}
+    assert _run("sentiment", "--version", site=installed, here=installed.parent) == f"sentiment-grids {__version__}\n"
+
+
+@pytest.mark.slow
+def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "jobs.py").write_text("raise RuntimeError('somebody else has this name')")
+    trained = _run("sentiment", "train", "smoke", "--set", "training.epochs=1", site=installed, here=tmp_path)
+    assert "run directory  results/runs/single/" in trained
+    assert "smoke" in _run("jobs", "submit", "smoke", "--dry-run", site=installed, here=tmp_path)
+    changes = ("--set", "training.epochs=1", "--set", "model.hidden_size=4")
+    _run("jobs", "submit", "smoke", "--local", "--at-once", "2", *changes, site=installed, here=tmp_path)
+    assert (tmp_path / "results" / "report" / "report.html").exists()
+    assert "runs are completed" in _run("report", "build", site=installed, here=tmp_path)
+    (copy,) = (tmp_path / "results" / "code").glob("*/code.json")
+    assert {path.name for path in copy.parent.iterdir()} == {"code.json", "sentiment", "jobs", "report"}
+    assert not (copy.parent / "sentiment" / "programs").exists()
+
+
+@pytest.mark.slow
+def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        return _run("sentiment", *arguments, site=ROOT, here=tmp_path, without=EXTRAS)
+
+    run("train", "smoke", "--set", "training.epochs=1")
+    (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
+    assert "probability" in run("predict", str(run_dir), "what a lovely day")
+
+
+@pytest.mark.parametrize(("program", "extra"), [("jobs", "jobs"), ("report", "report")])
+def test_missing_extra_is_named_with_what_installs_it(program: str, extra: str, tmp_path: Path) -> None:
+    arguments = {"jobs": ["submit", "smoke", "--dry-run"], "report": ["build"]}[program]
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": str(ROOT)}
+    script = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r})); from sentiment.shipped import *; {program}()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert f"pip install 'sentiment-grids[{extra}]'" in done.stderr.replace("\n", " ")
+
+
+def test_files_that_came_with_the_program_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rnn = config_file(Path("rnn"), "runs")
+    assert rnn == Path("configs/runs/rnn.yaml")
+    assert shipped_file(rnn) == ROOT / rnn
+    rnn.parent.mkdir(parents=True)
+    rnn.touch()  # the user's own comes first
+    assert shipped_file(rnn) == rnn
+    assert shipped_file(Path("elsewhere.yaml")) == Path("elsewhere.yaml")
