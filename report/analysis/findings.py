@@ -13,9 +13,9 @@ from report.analysis.own_elmo import OwnElmoGain, own_elmo_gains
 from report.read.curves import LearningCurve, read_curve
 from report.read.load import CompletedRun, Study, read_each
 from report.read.predictions import AttentionSample, Scores, read_attention, read_scores
-from report.read.pretrained import OwnModel, read_own_models
 from report.read.tweets import Tweets, read_counts, read_tweets
 from report.statistics import McNemar
+from sentiment.pretrained_runs import OwnModel, read_own_models
 from sentiment.run_dir import Results
 
 

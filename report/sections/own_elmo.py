@@ -5,10 +5,10 @@ from typing import Any
 from report import statistics
 from report.analysis.findings import Findings
 from report.analysis.own_elmo import OwnElmoGain
-from report.read.pretrained import OwnModel
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Figure, Heading, ReportSection, Table
 from report.render.charts.perplexity import PerplexityLine, perplexity_figure
+from sentiment.pretrained_runs import OwnModel
 
 
 def own_elmo(findings: Findings) -> ReportSection:
