@@ -103,20 +103,22 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until nothing runs.")] = False,
     results: ResultsRoot = _RESULTS,
 ) -> None:
-    """Show the state of all runs.
+    """Show the state of all runs, and where no grid is named that of language models.
 
     Ends with 0 when all are completed, 3 while any runs or waits, and with 1 if any failed or is held.
     """
     from jobs.status.grid_status import read_status
+    from jobs.status.language_models import show_language_models
     from jobs.status.table import show
     from sentiment.run_dir import Results
 
     while True:
         found = read_status(Results(results), grids)
         code = _verdict(found)
-        echo(
-            show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json) or _NO_GRIDS.format(results)
-        )
+        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
+        if not (grids or failed or as_json):
+            shown = "\n".join(filter(None, [shown, *show_language_models(Results(results))]))
+        echo(shown or _NO_GRIDS.format(results))
         if not watch or code != EXIT_RUNNING:
             raise typer.Exit(code)
         time.sleep(_WATCH_SECONDS)

@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.grids.requirements import epochs_learned, unprepared, without_vectors
+from jobs.grids.requirements import epochs_learned, unprepared, without_pretrained, without_vectors
 from sentiment.config import RunConfig
 from sentiment.files import files_in
+from sentiment.pretrained_runs import pretrained_dirs
 from sentiment.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
     from sentiment.console import Console
     from sentiment.training.stop import Stop, StopRequest
 
-KindName = Literal["data", "vectors", "cache", "train", "report"]
+KindName = Literal["data", "vectors", "pretrain", "cache", "train", "report"]
 
 SharedWork = Callable[[Sequence[RunConfig], Results, "StopRequest", "Console"], "Stop | None"]
 """Work for several runs at once: their configurations, the results, the request to stop, and where to print. It returns
@@ -79,6 +80,12 @@ def _learn(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", 
     return run_vectors(configs, results, stop, console)
 
 
+def _pretrain(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
+    from sentiment.training.pretraining import run_pretraining
+
+    return run_pretraining(configs, results, stop, console)
+
+
 def _encode(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
     from sentiment.training.encoding import run_encoding
 
@@ -91,6 +98,10 @@ def _unprepared(configs: Sequence[RunConfig], results: Results) -> list[RunConfi
 
 def _without_their_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig] | None:
     return without_vectors(configs, results) or None
+
+
+def _without_their_model(configs: Sequence[RunConfig], results: Results) -> list[RunConfig] | None:
+    return without_pretrained(configs, results) or None
 
 
 def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> list[RunConfig] | None:
@@ -125,8 +136,15 @@ JOB_KINDS: dict[KindName, JobKind] = {
             progress=lambda results, _run_dirs: epochs_learned(results),
         ),
         JobKind(
-            name="cache",
+            name="pretrain",
             after=("data",),
+            needed_for=_without_their_model,
+            work=_pretrain,
+            progress=lambda results, _run_dirs: sum(map(steps_saved, pretrained_dirs(results))),
+        ),
+        JobKind(
+            name="cache",
+            after=("data", "pretrain"),
             shareable=True,
             needed_for=_with_cached_vectors,
             work=_encode,
@@ -134,7 +152,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
         ),
         JobKind(
             name="train",
-            after=("data", "vectors", "cache"),
+            after=("data", "vectors", "pretrain", "cache"),
             trains_runs=True,
             progress=lambda _results, run_dirs: sum(map(steps_saved, run_dirs)),
         ),

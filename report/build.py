@@ -14,6 +14,7 @@ from report.sections.elmo import elmo
 from report.sections.errors import errors
 from report.sections.labels import labels
 from report.sections.leaderboard import leaderboard
+from report.sections.own_elmo import own_elmo
 from report.sections.provenance import provenance
 from report.sections.search import search
 from report.sections.variants import variants
@@ -29,6 +30,7 @@ SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
     search,
     attention,
     elmo,
+    own_elmo,
     errors,
     provenance,
 )

@@ -177,3 +177,14 @@ def fingerprint(value: Any) -> str:
     """Hexadecimal SHA-256 of a plain value, whatever the order of keys; the same on every machine and Python."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class FolderEntry:
+    """A file or folder in a directory; as an attribute of an object with a `path` it is the path."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __get__(self, folder: Any, owner: type[Any]) -> Path:
+        place: Path = folder.path.joinpath(*self._names)
+        return place

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sentiment.errors import RunDirError
-from sentiment.files import as_json
+from sentiment.files import FolderEntry, as_json
 from sentiment.record_files import read_record
 from sentiment.records import SCHEMA_VERSION, Count, Record
 from sentiment.run_dir import Results, RunDir
+from sentiment.run_state import COMPLETED, RunState, judge, read_progress
 
 # Logarithms of perplexities beyond this are those of a model that says nothing.
 _LARGEST_LOSS = 100.0
@@ -76,20 +76,12 @@ class PretrainedCard(Record):
 class PretrainedDir(RunDir):
     """The directory of a language model: that of a run, whose outcome are the two files of an ELMo model."""
 
-    @property
-    def options_file(self) -> Path:
-        """The model's sizes, in the published format."""
-        return self.path / "options.json"
-
-    @property
-    def weights_file(self) -> Path:
-        """Its weights, likewise."""
-        return self.path / "weights.hdf5"
-
-    @property
-    def card_file(self) -> Path:
-        """Written last: the model is complete if and only if it exists."""
-        return self.path / "card.json"
+    options_file = FolderEntry("options.json")
+    """The model's sizes, in the published format."""
+    weights_file = FolderEntry("weights.hdf5")
+    """Its weights, likewise."""
+    card_file = FolderEntry("card.json")
+    """Written last: the model is complete if and only if it exists."""
 
     @property
     def completed(self) -> bool:
@@ -138,6 +130,39 @@ _DIRECTIONS = ("forward", "backward")
 def pretrained_dirs(results: Results) -> Iterator[PretrainedDir]:
     """All directories of language models, in the order of their names."""
     return (PretrainedDir(file.parent) for file in sorted(results.pretrained.glob("*/config.json")))
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A language model, complete or not."""
+
+    name: str
+    """Of its folder."""
+    state: RunState
+    """As its directory says, whatever a queue knows."""
+    attempts: int
+    """All lives of the tasks that trained it."""
+    step: int | None
+    points: list[PerplexityPoint]
+    """One for each epoch so far."""
+    card: PretrainedCard | None
+    """None unless it is complete."""
+
+
+def read_own_models(results: Results) -> tuple[list[OwnModel], list[str]]:
+    """All language models that can be read, and a line for each that cannot."""
+    found, problems = [], []
+    for run_dir in pretrained_dirs(results):
+        try:
+            card, points = run_dir.read_card(), read_points(run_dir)
+        except RunDirError as error:
+            problems.append(" ".join(str(error).split()))
+            continue
+        progress = read_progress(run_dir)
+        state = RunState(COMPLETED) if card else judge(progress)
+        step = card.steps if card else progress.step
+        found.append(OwnModel(run_dir.path.name, state, progress.attempts, step, points, card))
+    return found, problems
 
 
 def _perplexity(loss: float) -> float:

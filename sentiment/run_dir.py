@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
-from sentiment.files import as_json, files_in, write_atomically, write_json
+from sentiment.files import FolderEntry, as_json, files_in, write_atomically, write_json
 from sentiment.lock import ProcessLock, seems_held
 from sentiment.record_files import in_a_line, read_record, read_rows, read_text, read_whole_rows
 from sentiment.records import Failure, GridPlan, Result, RunRecord, WandbRun
@@ -129,16 +129,6 @@ class Results:
         write_json(self.grid_file(plan.name), plan.model_dump(mode="json"))
 
 
-class _Entry:
-    """A file or folder in a run directory; as an attribute of a `RunDir` it is the path."""
-
-    def __init__(self, *names: str) -> None:
-        self._names = names
-
-    def __get__(self, run_dir: "RunDir", owner: type["RunDir"]) -> Path:
-        return run_dir.path.joinpath(*self._names)
-
-
 @dataclass(frozen=True)
 class RunDir:
     """One run's directory. Records and configurations that cannot be read raise a RunDirError.
@@ -150,37 +140,37 @@ class RunDir:
     path: Path
     owner: ProcessLock | None = field(default=None, compare=False, repr=False)
 
-    config_file = _Entry("config.json")
+    config_file = FolderEntry("config.json")
     """The configuration; written first, and never changed."""
-    record_file = _Entry("run.json")
+    record_file = FolderEntry("run.json")
     """Provenance and attempts."""
-    metrics_file = _Entry("metrics.jsonl")
+    metrics_file = FolderEntry("metrics.jsonl")
     """A JSON row for each logged step and each epoch, without times: the source of truth for learning curves."""
-    timings_file = _Entry("timings.jsonl")
+    timings_file = FolderEntry("timings.jsonl")
     """A JSON row for each epoch and each save of all attempts, with their seconds."""
-    checkpoints = _Entry("checkpoints")
+    checkpoints = FolderEntry("checkpoints")
     """During training the newest two states to resume from; afterwards `best` and `last`."""
-    best_weights = _Entry("checkpoints", "best.ckpt")
+    best_weights = FolderEntry("checkpoints", "best.ckpt")
     """The weights of the best epoch, once training has finished."""
-    last_weights = _Entry("checkpoints", "last.ckpt")
+    last_weights = FolderEntry("checkpoints", "last.ckpt")
     """The weights of the last epoch, once training has finished."""
-    vocabulary_file = _Entry("vocabulary.txt")
+    vocabulary_file = FolderEntry("vocabulary.txt")
     """The types of the learned embedding, one on each line."""
-    predictions_file = _Entry("predictions.parquet")
+    predictions_file = FolderEntry("predictions.parquet")
     """Columns part, row (of the corpus), label, score, baseline and lexicon; all tweets but the training part."""
-    baseline_file = _Entry("baseline.safetensors")
+    baseline_file = FolderEntry("baseline.safetensors")
     """The linear baseline that the run was compared with, which predicts as well; earlier versions wrote none."""
-    attention_file = _Entry("attention.jsonl")
+    attention_file = FolderEntry("attention.jsonl")
     """Sample tweets with the weight of each token in each hop; only of attention models."""
-    result_file = _Entry("result.json")
+    result_file = FolderEntry("result.json")
     """Written last: the run is completed if and only if it exists."""
-    failure_file = _Entry("failure.json")
+    failure_file = FolderEntry("failure.json")
     """Why the newest attempt in a grid failed, if it failed."""
-    wandb_file = _Entry("wandb.json")
+    wandb_file = FolderEntry("wandb.json")
     """The run at Weights & Biases that this one is copied to, if it is."""
-    wandb_dir = _Entry("wandb")
+    wandb_dir = FolderEntry("wandb")
     """Files that wandb itself writes, and what was sent; training does not depend on them."""
-    lock_file = _Entry("lock")
+    lock_file = FolderEntry("lock")
     """Held by the process that trains the run."""
 
     @property

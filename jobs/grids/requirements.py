@@ -21,7 +21,9 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
         sources.add(config.data.source)
         files |= _files_of(config)
         if config.elmo is not None:
-            models.add(config.elmo.model)
+            begins_with = config.pretraining.init if config.pretraining else None
+            if model := begins_with if config.elmo.pretrained else config.elmo.model:
+                models.add(model)
         if config.embedding.pretrained in PUBLISHED_VECTORS:
             vectors.setdefault(config.embedding.pretrained, []).append(config)
     lines = [line for source in sorted(sources) for line in _missing_tweets(source, results)]
@@ -65,6 +67,24 @@ def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunC
     return list({vectors_fingerprint(config, results): config for config in missing}.values())
 
 
+def without_pretrained(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
+    """One run for each language model that is to be trained and is not complete yet.
+
+    Raises:
+        SentimentError: the tweets, an unlabelled file or the model to begin with cannot be read.
+    """
+    if not any(config.elmo and config.elmo.pretrained for config in configs):
+        return []
+    from sentiment.elmo.pretrained import pretraining_request
+
+    found = {}
+    for config in configs:
+        request = pretraining_request(config, results)
+        if request and not request.run_dir(results).completed:
+            found[request.fingerprint] = config
+    return list(found.values())
+
+
 def epochs_learned(results: Results) -> int:
     """How many epochs of all word vectors are done and saved."""
     from sentiment.data.word_vectors.store import saved_epochs_of_all
@@ -78,6 +98,8 @@ def _files_of(config: RunConfig) -> set[tuple[str, str]]:
     named = {("data.second_test", config.data.second_test), ("embedding.pretrained", pretrained)}
     named |= {("data.extra_train", table.path) for table in config.data.extra_train}
     named |= {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
+    further = config.pretraining.unlabelled if config.pretraining else ()
+    named |= {("pretraining.unlabelled", file.path) for file in further}
     return {(field, file) for field, file in named if file is not None}
 
 

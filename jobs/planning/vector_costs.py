@@ -26,7 +26,13 @@ def show_vectors(grid: ExpandedGrid, configs: Sequence[RunConfig], results: Resu
         return
     from sentiment.data.corpus.corpus import find_corpus
     from sentiment.elmo.cache.requests import cache_requests
+    from sentiment.elmo.pretrained import has_pretrained
 
+    untrained = [config for config in readers if not has_pretrained(config, results)]
+    if untrained:
+        names = ", ".join(sorted({config.elmo.model for config in untrained if config.elmo}))
+        yield f"ELMo's vectors by {names} come on top; how many bytes is known once that is trained"
+    readers = [config for config in readers if config not in untrained]
     found = {data: find_corpus(data, results) for data in dict.fromkeys(config.data for config in readers)}
     corpora = {data: corpus for data, corpus in found.items() if corpus}
     requests = cache_requests([one for one in readers if one.data in corpora], results, corpora.__getitem__)

@@ -216,6 +216,8 @@ class ClusterFile(Section):
     """For the job that prepares tweets and fits the linear baseline; it gets no GPU unless this section says so."""
     vectors: Resources = Resources()
     """For the job that learns word vectors; it gets two cores and no GPU unless this section says so."""
+    pretrain: Resources = Resources()
+    """For the job that trains a language model where `elmo.model` is `pretrained/NAME`."""
     cache: Resources = Resources()
     """For the jobs that compute ELMo vectors; `parallelism` says how many of them share the work."""
     report: Resources = Resources()

@@ -9,11 +9,13 @@ from report.analysis.common_tweets import Matcher
 from report.analysis.datasets import Configuration, Dataset, datasets_of
 from report.analysis.folds import with_folds_pooled
 from report.analysis.grids import GridFindings, analyse_grid
+from report.analysis.own_elmo import OwnElmoGain, own_elmo_gains
 from report.read.curves import LearningCurve, read_curve
 from report.read.load import CompletedRun, Study, read_each
 from report.read.predictions import AttentionSample, Scores, read_attention, read_scores
 from report.read.tweets import Tweets, read_counts, read_tweets
 from report.statistics import McNemar
+from sentiment.pretrained_runs import OwnModel, read_own_models
 from sentiment.run_dir import Results
 
 
@@ -69,6 +71,10 @@ class Findings:
     """By the fingerprint of a corpus, how many tweets it kept and dropped; None where it is not on this machine."""
     problems: list[str]
     """What could not be read, by name; everything else is reported without it."""
+    own_models: list[OwnModel]
+    """Language models that were trained here."""
+    own_gains: list[OwnElmoGain]
+    """What these are worth, for each grid and number of labels."""
 
     @property
     def main(self) -> Dataset | None:
@@ -86,8 +92,11 @@ def analyse(study: Study) -> Findings:
     best, of_best = _best_run(main, study.results) if main else (None, [])
     attention, of_attention = _attention(main) if main else (None, [])
     corpora = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
+    own_models, of_models = read_own_models(study.results)
+    own_gains, of_gains = own_elmo_gains(study.grids)
     parts: Iterable[Dataset | GridFindings] = (*datasets, *grids)
-    found = [*study.problems, *(problem for part in parts for problem in part.problems), *of_best, *of_attention]
+    found = [*study.problems, *(problem for part in parts for problem in part.problems)]
+    found += [*of_best, *of_attention, *of_models, *of_gains]
     return Findings(
         study=study,
         datasets=datasets,
@@ -98,6 +107,8 @@ def analyse(study: Study) -> Findings:
         elmo_gain=_elmo_gain(main, study.results) if main else None,
         counts={name: read_counts(run, study.results) for name, run in corpora.items()},
         problems=list(dict.fromkeys(found)),
+        own_models=own_models,
+        own_gains=own_gains,
     )
 
 

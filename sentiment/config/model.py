@@ -58,7 +58,7 @@ class ElmoConfig(Section):
     """`small`, `medium`, `original`, `original-5.5b`, or `credbank`, the original tuned on tweets (`make elmo-weights`
     downloads them), `tiny` (random weights for tests), the path of a folder or zip with a model in their format, or
     `pretrained/` with `tweet`, `small`, `medium`, `original` or `tiny`: a model of this size, trained on the run's own
-    text as the section `pretraining` says (`make pretrain`)."""
+    text as the section `pretraining` says (`make pretrain`). `none` is no ELMo."""
     layers: Literal["token", "first", "top", "mix"] = "mix"
     """The context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all three."""
     combine: Literal["alone", "beside"] = "beside"

@@ -4,7 +4,7 @@ import os
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sentiment.config.data import DataConfig
 from sentiment.config.model import (
@@ -52,7 +52,7 @@ class RunConfig(Section):
     vectors: VectorsConfig | None = None
     """Only used where `embedding.pretrained` is `word2vec` or `fasttext`; None is then the same as all defaults."""
     elmo: ElmoConfig | None = None
-    """None trains without ELMo."""
+    """None, or `elmo.model: none`, trains without ELMo."""
     pretraining: PretrainingConfig | None = None
     """Only used where `elmo.model` is `pretrained/NAME`; None is then the same as all defaults."""
     model: ModelConfig = ModelConfig()
@@ -62,6 +62,12 @@ class RunConfig(Section):
     """None for a run that is trained; the other sections of a combination are those of its first member."""
     tracking: TrackingConfig = TrackingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+
+    @field_validator("elmo", mode="before")
+    @classmethod
+    def _no_model_is_no_elmo(cls, values: Any) -> Any:
+        """`elmo.model: none`, so that a grid can compare with it; a folder of this name is written `./none`."""
+        return None if isinstance(values, dict) and values.get("model") == "none" else values
 
     @property
     def run_id(self) -> str:

@@ -48,7 +48,15 @@ def test_grid_and_kind_change_what_they_name_and_keep_the_rest(tmp_path: Path) -
     assert read_cluster(path).resources("elmo", "cache") == plain.model_copy(update={"memory_gb": 50})
     report = {"gpus": 0, "cpus": 1, "time_minutes": 30}
     assert read_cluster(path).resources("elmo", "report") == plain.model_copy(update=report)
-    assert list(read_cluster(path).sections()) == ["defaults", "data", "vectors", "cache", "report", "grids.elmo"]
+    assert list(read_cluster(path).sections()) == [
+        "defaults",
+        "data",
+        "vectors",
+        "pretrain",
+        "cache",
+        "report",
+        "grids.elmo",
+    ]
 
 
 def test_example_of_the_readme_gives_no_gpu_to_the_report_nor_to_data_preparation(tmp_path: Path) -> None:

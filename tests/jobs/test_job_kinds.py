@@ -44,7 +44,7 @@ def test_row_says_one_way_to_work_and_waits_only_for_rows_above(kind: JobKind) -
 
 def test_only_one_kind_trains_and_only_the_last_ends_a_chain() -> None:
     assert [kind.name for kind in JOB_KINDS.values() if kind.trains_runs] == [TRAINING.name]
-    assert [kind.final for kind in JOB_KINDS.values()] == [False, False, False, False, True]
+    assert [kind.final for kind in JOB_KINDS.values()] == [False, False, False, False, False, True]
 
 
 def test_runs_need_the_jobs_that_have_something_to_do_for_them(tweets_file: Path, results: Results) -> None:
@@ -93,3 +93,33 @@ def test_a_job_that_learns_vectors_and_is_stopped_goes_on_and_its_epochs_are_its
     assert 1 <= kind.progress(results, []) < 3
     assert kind.work([config], results, StopRequest(), Console(lambda _line: None, silent)) is None
     assert kind.progress(results, []) == 3
+
+
+def test_a_language_model_is_trained_once_for_all_runs_on_it_by_a_job_before_its_vectors_are_computed(
+    tweets_file: Path, results: Results
+) -> None:
+    small = {"pretraining__epochs": 1, "pretraining__held_out": 20, "pretraining__min_count": 1}
+    own = {"elmo__model": "pretrained/tiny"} | small
+    runs = [small_config(tweets_file, seed=seed, **own) for seed in (1, 2)]
+    other = small_config(tweets_file, pretraining__seed=2, **own)
+    needed = jobs_needed([*runs, other], results)
+    assert needed["pretrain"] == [runs[1], other]
+    assert needed["cache"] == [*runs, other]
+    assert JOB_KINDS["pretrain"].after == ("data",)
+    assert "pretrain" in JOB_KINDS["cache"].after
+    assert "pretrain" in TRAINING.after
+    kind, stop = JOB_KINDS["pretrain"], StopRequest()
+    assert kind.work is not None
+    assert kind.progress(results, []) == 0
+
+    def progress(what: str, done: int, _total: int | None) -> None:
+        if what.startswith("epoch") and done == 2:
+            stop.end = 0  # the time is over after two steps
+
+    reason = kind.work(needed["pretrain"], results, stop, Console(lambda _line: None, progress))
+    assert reason is not None
+    assert reason.reason == "deadline"
+    assert kind.progress(results, []) == 2
+    assert kind.work(needed["pretrain"], results, StopRequest(), Console(lambda _line: None, silent)) is None
+    assert kind.progress(results, []) > 2
+    assert "pretrain" not in jobs_needed([*runs, other], results)

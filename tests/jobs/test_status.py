@@ -17,6 +17,7 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.slurm.task_state import SlurmTask, last_line, read_termination
 from jobs.status.grid_status import GridStatus, RunStatus, read_grid_status
+from jobs.status.language_models import show_language_models
 from jobs.status.table import render
 from sentiment.files import write_json
 from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
@@ -374,3 +375,22 @@ def test_table_of_many_runs_shows_those_that_matter() -> None:
     assert shown(False).count("run-") == 1
     assert "and 99 that are completed, pruned or wait (--all shows them)" in shown(False)
     assert shown(True).count("run-") == 100
+
+
+def test_language_models_are_told_whatever_their_state(results: Results) -> None:
+    assert list(show_language_models(results)) == []
+    for name, log in (("tweet-a", _EPOCH), ("tweet-b", ""), ("tweet-c", '{"kind": "epoch"}')):
+        folder = results.pretrained / name
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "metrics.jsonl").write_text(f"{log}\n" if log else "")
+    begun, planned, damaged = show_language_models(results)
+    assert begun.startswith("language model tweet-a: PLANNED, step 40, epoch 2, 3,000 tokens read, perplexity 148.4")
+    assert planned == "language model tweet-b: PLANNED"
+    assert "tweet-c/metrics.jsonl: is not the log of a language model" in damaged
+
+
+_EPOCH = (
+    '{"kind": "epoch", "step": 40, "epoch": 2, "tokens": 3000, '
+    '"held_out": {"n": 9, "loss": 5.0, "forward": 5.0, "backward": 5.0}}'
+)

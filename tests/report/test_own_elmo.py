@@ -1,0 +1,126 @@
+"""Language models in the report: perplexities by tokens, all lives as one model, and where the model pays."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report.analysis.findings import analyse
+from report.build import build_report
+from report.read.load import load_study
+from report.render.blocks import Bullets
+from report.sections.own_elmo import own_elmo
+from sentiment.config_file import resolve
+from sentiment.files import write_json
+from sentiment.pretrained_runs import PretrainedCard, PretrainedDir
+from sentiment.records import Attempt, RunRecord
+from sentiment.run_dir import Results
+from tests.report.made_up import Study
+
+_MOMENT = "2026-03-04T10:00:00+00:00"
+_HERE: dict[str, Any] = {"host": "node", "pid": 1, "job": "7_0", "restart_count": 0, "device": "cpu", "threads": 1}
+_CARD: dict[str, Any] = {
+    "model": "pretrained/tweet",
+    "fingerprint": "f",
+    "settings": {},
+    "corpus": "c",
+    "source": "tweets.csv",
+    "training_tweets": 100,
+    "held_out_tweets": 10,
+    "unlabelled": {},
+    "unlabelled_sha256": {},
+    "init": None,
+    "init_fingerprint": None,
+    "words": 777,
+    "unknown": 0.05,
+    "parameters": 2_860_048,
+    "tokens": 1_000_000,
+    "steps": 30,
+    "perplexity": {"forward": 22.2, "backward": 18.2},
+    "seconds_trained": 60,
+    "options_sha256": "o",
+    "weights_sha256": "w",
+}
+
+
+def _attempt(first: int, reason: Any) -> Attempt:
+    ended = {"start": _MOMENT, "end": _MOMENT, "reason": reason}
+    return Attempt.model_validate(_HERE | ended | {"first_step": first, "last_step": first + 10})
+
+
+def _write_model(results: Results, name: str, epochs: int, completed: bool) -> PretrainedDir:
+    run_dir = PretrainedDir(results.pretrained / name)
+    run_dir.path.mkdir(parents=True)
+    config = resolve({}, {"elmo.model": "pretrained/tweet"}, "a test")
+    write_json(run_dir.config_file, config.model_dump(mode="json"))
+    lives = [_attempt(0, "deadline"), _attempt(10, "deadline"), *([_attempt(20, "completed")] if completed else [])]
+    record: dict[str, Any] = {"run_id": config.run_id, "config_fingerprint": config.fingerprint()}
+    record |= {"data_fingerprint": "d", "git_commit": None, "git_dirty": None, "versions": {}, "command": []}
+    run_dir.write_record(RunRecord(**record, attempts=lives))
+    rows = [
+        {"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "tokens": 1_000_000 * epoch}
+        | {"held_out": {"n": 9, "loss": 6 - epoch, "forward": 6.1 - epoch, "backward": 5.9 - epoch}}
+        for epoch in range(1, epochs + 1)
+    ]
+    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if completed:
+        run_dir.write_card(PretrainedCard(**_CARD, epochs=epochs, best_epoch=epochs))
+    return run_dir
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """A grid in which the model helps with few labels only."""
+    study = Study(Results(tmp_path / "results"))
+    runs: list[dict[str, Any]] = [
+        {"data.train_rows": rows, "elmo.model": model, "seed": seed}
+        for rows in (100, None)
+        for model in ("none", "pretrained/tweet")
+        for seed in (1, 2)
+    ]
+    parameters: dict[str, list[Any]] = {"data.train_rows": [100, None], "elmo.model": ["none", "pretrained/tweet"]}
+    for config in study.write_grid("own", "Does it pay?", parameters, runs):
+        helps = config.elmo is not None and config.data.train_rows == 100
+        study.complete(config, "own", skill=4.0 if helps else 0.5)
+    return study
+
+
+def test_models_are_told_with_their_perplexities_and_all_lives_as_one(study: Study) -> None:
+    _write_model(study.results, "tweet-a", 3, completed=True)
+    _write_model(study.results, "tweet-b", 2, completed=False)
+    first, second = analyse(load_study(study.results, [])).own_models
+    assert (first.attempts, first.state.state) == (3, "COMPLETED")
+    assert [point.tokens for point in first.points] == [1_000_000, 2_000_000, 3_000_000]
+    assert first.points[-1].forward == pytest.approx(22.2, abs=0.01)
+    assert (second.attempts, second.state.state, second.card) == (2, "TIMEOUT", None)
+    build_report(study.results, [], study.results.report)
+    text = (study.results.report / "report.md").read_text()
+    assert "Language models and the perplexity" in text
+    assert "22.2" in text
+    assert "2,860,048" in text
+
+
+def test_model_is_compared_with_runs_that_differ_in_nothing_else_by_number_of_labels(study: Study) -> None:
+    found = analyse(load_study(study.results, []))
+    few, every = found.own_gains
+    assert (few.labels, every.labels, few.seeds) == (100, None, 2)
+    assert few.gap.value == pytest.approx(few.accuracy - few.without)
+    assert few.gap.value > 0.1
+    sentences = next(block for block in own_elmo(found).blocks if isinstance(block, Bullets)).items
+    assert sentences[0].startswith("Grid own, at most 100 labels: the own model brings +")
+    assert "is not shown to differ from zero" not in sentences[0]
+
+
+def test_report_without_own_models_has_no_such_section(tmp_path: Path) -> None:
+    study = Study(Results(tmp_path / "results"))
+    study.complete(resolve({"data": {"source": "invented.csv"}}, {}, "a test"))
+    assert not own_elmo(analyse(load_study(study.results, []))).blocks
+
+
+def test_a_damaged_model_is_a_problem_and_no_end_of_the_report(study: Study) -> None:
+    run_dir = _write_model(study.results, "tweet-a", 3, completed=True)
+    run_dir.metrics_file.write_text('{"kind": "epoch", "step": 1, "epoch": 1}\n')
+    found = analyse(load_study(study.results, []))
+    assert not found.own_models
+    assert any("is not the log of a language model" in problem for problem in found.problems)
