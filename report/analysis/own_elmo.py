@@ -64,12 +64,11 @@ def _gain(grid: str, pairs: list[tuple[CompletedRun, CompletedRun]], right: dict
 
 
 def _pairs(runs: Sequence[CompletedRun]) -> list[tuple[CompletedRun, CompletedRun]]:
+    own = [run for run in runs if run.config.elmo and run.config.elmo.pretrained]
+    if not own:  # most grids
+        return []
     plain = {run.config.canonical().fingerprint(): run for run in runs if run.config.elmo is None}
-    found = []
-    for run in runs:
-        if run.config.elmo and run.config.elmo.pretrained and (other := plain.get(_without(run.config))):
-            found.append((run, other))
-    return found
+    return [(run, other) for run in own if (other := plain.get(_without(run.config)))]
 
 
 def _without(config: RunConfig) -> str:
