@@ -12,7 +12,7 @@ from sentiment.run_dir import RunDir
 from sentiment.terminal import show_result
 from tests.small_runs import invented_tweets, write_tweets
 
-COMMANDS = ("data", "vectors", "elmo-weights", "train", "evaluate", "predict", "digest")
+COMMANDS = ("data", "vectors", "pretrain", "elmo-weights", "train", "evaluate", "predict", "digest")
 
 
 def invoke(*arguments: object) -> Result:
@@ -209,6 +209,27 @@ def test_a_result_on_few_test_tweets_says_what_it_cannot_show(
     assert result is not None
     assert f"by {result.metrics['test'].n} test tweets accuracy is known to \u00b1" in said
     assert "data.folds=5 with data.fold from 1 to 5" in said
+
+
+def test_pretrain_says_what_it_learned_from_and_how_good_it_is_and_goes_on_where_it_stopped(
+    small_run_file: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    changes = ("elmo.model=pretrained/tiny", "pretraining.epochs=2", "pretraining.min_count=1", "runtime.device=cpu")
+    arguments = ["pretrain", small_run_file, "--results", results]
+    arguments += [word for change in changes for word in ("--set", change)]
+    stopped = invoke(*arguments, "--set", "runtime.time_limit_seconds=0.1")
+    assert stopped.exit_code == 3, stopped.output
+    assert "the same command goes on" in stopped.output
+    done = invoke(*arguments)
+    assert done.exit_code == 0, done.output
+    assert "pretrained/tiny: " in done.output
+    assert re.search(r"perplexity of \d+ training tweets that were held out: [\d.]+ forward", done.output)
+    (folder,) = (results / "data" / "pretrained").iterdir()
+    assert {"options.json", "weights.hdf5", "card.json"} <= {file.name for file in folder.iterdir()}
+    assert invoke("train", small_run_file, "--results", results, *arguments[4:]).exit_code == 0
+    message = refused(1, "train", small_run_file, "--results", results, *arguments[4:], "--set", "pretraining.seed=2")
+    assert "is not trained on the text of these tweets yet" in message
 
 
 def test_vectors_says_what_it_learned_from_and_where_they_are(small_run_file: Path, tmp_path: Path) -> None:

@@ -274,3 +274,29 @@ def test_paths_of_further_files_are_spelled_in_one_way(project: Path) -> None:
 def test_names_of_elmo_models_are_those_that_can_be_found() -> None:
     assert set(ELMO_MODELS) == {*PUBLISHED, TINY}
     assert not any(os.sep in name for name in ELMO_MODELS)
+
+
+def _resolved(parameters: dict[str, Any]) -> RunConfig:
+    return resolve({}, parameters, "file")
+
+
+def test_pretraining_counts_only_where_an_own_model_is_read_and_its_paths_are_spelled_in_one_way(project: Path) -> None:
+    assert _resolved({"pretraining.epochs": 3}) == _resolved({}) == _resolved({"elmo.model": "none"})
+    assert _resolved({"elmo.model": "tiny", "pretraining.epochs": 3}) == _resolved({"elmo.model": "tiny"})
+    own = {"elmo.model": "pretrained/tweet"}
+    assert _resolved(own) == _resolved(own | {"pretraining": {}})
+    assert _resolved(own).run_id != _resolved(own | {"pretraining.epochs": 3}).run_id
+    spelled = _resolved(
+        own | {"pretraining.unlabelled": [{"path": f"{project}/y.txt"}], "pretraining.init": "./a/../m"}
+    )
+    assert spelled.pretraining is not None
+    assert _resolved({"elmo.model": "./none"}).elmo is not None
+    assert ([file.path for file in spelled.pretraining.unlabelled], spelled.pretraining.init) == (["y.txt"], "m")
+
+
+def test_own_models_begin_with_zeros_unless_the_configuration_says_otherwise() -> None:
+    own = {"elmo.model": "pretrained/tweet"}
+    for changes, state in ((own, "zero"), (own | {"elmo.state": "warm"}, "warm"), ({"elmo.model": "tiny"}, "warm")):
+        elmo = _resolved(changes).elmo
+        assert elmo is not None
+        assert elmo.state == state

@@ -127,7 +127,7 @@ class RunConfig(Section):
             embedding["pretrained"] = f"./{path}" if path in ("none", *NAMED_VECTORS) else path
         if elmo is not None and elmo["model"] not in (*ELMO_MODELS, *PRETRAINED_MODELS):
             folder = _plain_path(elmo["model"])
-            elmo["model"] = f"./{folder}" if folder in (*ELMO_MODELS, *PRETRAINED_MODELS) else folder
+            elmo["model"] = f"./{folder}" if folder in ("none", *ELMO_MODELS, *PRETRAINED_MODELS) else folder
         return type(self).model_validate(values)
 
     def _canonical_vectors(self, pretrained: str | None) -> dict[str, Any] | None:

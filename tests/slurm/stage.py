@@ -16,10 +16,15 @@ from ruamel.yaml import YAML
 from jobs.slurm.grid_jobs import newest_tasks
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
+from sentiment.console import Console, silent
+from sentiment.elmo.pretrained import pretraining_request
+from sentiment.pretrained_runs import PretrainedDir
 from sentiment.records import Attempt
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
+from sentiment.training.pretraining import run_pretraining
+from sentiment.training.stop import StopRequest
 from tests.slurm.cluster import Cluster
 from tests.slurm.processes import processes
 from tests.small_runs import Digest, digest_of
@@ -79,8 +84,8 @@ class Stage:
         """Another stage, for a second grid."""
         return Stage(self.cluster, self.folder / name, self.prepared, name)
 
-    def write_cluster(self, **changes: Any) -> None:
-        """What jobs may use."""
+    def write_cluster(self, services: dict[str, Any] | None = None, **changes: Any) -> None:
+        """What jobs may use, and what differs for jobs that train no runs."""
         report = {
             "gpus": 0,
             "cpus": 1,
@@ -88,7 +93,8 @@ class Stage:
             "time_minutes": 10,
             "sbatch": {} if self.reports else {"hold": True},
         }
-        self.write("cluster.yaml", {"defaults": _RESOURCES | changes, "cache": {}, "report": report})
+        sections = {"cache": {}, "report": report} | (services or {})
+        self.write("cluster.yaml", {"defaults": _RESOURCES | changes} | sections)
 
     def write_grid(self, **parameters: Sequence[Any]) -> None:
         """The grid: values by the parameter's name, with `__` for dots."""
@@ -263,6 +269,14 @@ class Prepared:
             if config.run_id not in self._digests:
                 self._digests[config.run_id] = self._train(config)
             return self._digests[config.run_id]
+
+    def language_model(self, config: RunConfig) -> PretrainedDir:
+        """The one that a run asks for, trained without interruption."""
+        with self._lock:
+            assert run_pretraining([config], self.results, StopRequest(), Console(lambda _line: None, silent)) is None
+        request = pretraining_request(config, self.results)
+        assert request is not None
+        return request.run_dir(self.results)
 
     def _train(self, config: RunConfig) -> Digest:
         run_dir = self.results.run_dir(config.run_id)
