@@ -24,7 +24,7 @@ BIN    := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts \
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts \
 	--constraint .ci/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # What a user gives reaches the shell in its environment and never as a part of a command: names may hold spaces, quotes
@@ -140,11 +140,12 @@ $(VENV)/bin/python:
 
 # allennlp, the reference for ELMo, asks for packages of 2022; what is used of it needs none of them, hence --no-deps.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
-	@echo 'Installing (torch is large: some minutes)'
+	@echo 'Installing; torch is large and takes some minutes, the other packages moments'
 	@$(PIP) --editable '.[all]'
-	@$(PIP) --no-deps allennlp==2.10.1
+	@$(PIP) --quiet --no-deps allennlp==2.10.1
+	@echo 'Installed. `make run` trains a first model; `make` lists the rest.'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --quiet --editable '.[dev]'
 	@touch $@
