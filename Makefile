@@ -9,6 +9,7 @@ MODELS  ?= small original-5.5b
 PYTEST  ?=
 BENCH   ?= data training checkpoints elmo_cache report
 DRY_RUN ?=
+LOCAL   ?=
 RERUN   ?=
 MINUTES ?= 5
 TEXT_COLUMN  ?=
@@ -23,12 +24,13 @@ BIN    := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts \
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts \
 	--constraint .ci/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # What a user gives reaches the shell in its environment and never as a part of a command: names may hold spaces, quotes
 # and dollar signs, and nothing in them is run.
-GIVEN := RUN RESULTS DATA TEXT_COLUMN LABEL_COLUMN POSITIVE NEGATIVE SET GRID MODELS PYTEST BENCH DRY_RUN RERUN MINUTES
+GIVEN := RUN RESULTS DATA TEXT_COLUMN LABEL_COLUMN POSITIVE NEGATIVE SET GRID MODELS PYTEST BENCH DRY_RUN LOCAL RERUN \
+	MINUTES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 of_table = $${TEXT_COLUMN:+--text-column "$$TEXT_COLUMN"} $${LABEL_COLUMN:+--label-column "$$LABEL_COLUMN"} \
@@ -48,7 +50,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'with DATA=vader|sentiment140|FILE, SET="model.hidden_size=32 seed=2",'
 	@echo '     TEXT_COLUMN, LABEL_COLUMN, POSITIVE and NEGATIVE of a FILE,'
-	@echo '     RESULTS=DIR, PYTHON=python3.12, DRY_RUN=1, and'
+	@echo '     RESULTS=DIR, PYTHON=python3.12, DRY_RUN=1, LOCAL=1 (without Slurm), and'
 	@echo "RUN=$$RUN, any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))" | fold -s -w 78
 	@echo 'GRID=NAME, any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))' | fold -s -w 78
 	@echo 'BENCH: $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))' | fold -s -w 78
@@ -88,7 +90,8 @@ submit-elmo: ## ELMo's models, layers, dropout and penalty
 submit-all: ## all grids that need no other grid's results
 submit submit-rnn submit-sweep submit-attention submit-elmo submit-all:
 	@$(with_set) for grid in $${GRID:-smoke}; do \
-		$(BIN)/python -m jobs submit "$$grid" --results "$$RESULTS" $${DRY_RUN:+--dry-run} "$$@" || exit; done
+		$(BIN)/python -m jobs submit "$$grid" --results "$$RESULTS" $${DRY_RUN:+--dry-run} \
+			$${LOCAL:+--local} "$$@" || exit; done
 
 status: $(VENV)/installed ## show all runs, or those of GRID
 	@set -f; $(BIN)/python -m jobs status $$GRID --results "$$RESULTS" || test $$? -eq 3
@@ -141,11 +144,12 @@ $(VENV)/bin/python:
 
 # allennlp, the reference for ELMo, asks for packages of 2022; what is used of it needs none of them, hence --no-deps.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
-	@echo 'Installing (torch is large: some minutes)'
+	@echo 'Installing; torch is large and takes some minutes, the other packages moments'
 	@$(PIP) --editable '.[all]'
-	@$(PIP) --no-deps allennlp==2.10.1
+	@$(PIP) --quiet --no-deps allennlp==2.10.1
+	@echo 'Installed. `make run` trains a first model; `make` lists the rest.'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --quiet --editable '.[dev]'
 	@touch $@

@@ -79,12 +79,13 @@ def submit(
     With --local it ends when all runs have ended and the report is built: with 0 if all are completed, 1 if any failed,
     and 3 if it was stopped. Everything is saved then, and the same command goes on.
     """
-    from jobs.grids.grid import load_grid
+    from jobs.grids.grid import expand_grid, load_grid
     from jobs.planning.dry_run import show_plan
     from jobs.session import submit_grid
     from sentiment.run_dir import Results
 
-    loaded = load_grid(config_file(grid, "grids"), Results(results), overrides or [])
+    file = config_file(grid, "grids")
+    loaded = (expand_grid if dry_run else load_grid)(file, Results(results), overrides or [])
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
@@ -103,17 +104,21 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until nothing runs.")] = False,
     results: ResultsRoot = _RESULTS,
 ) -> None:
-    """Show the state of all runs, and where no grid is named that of language models.
+    """Show the state of all runs, those outside of grids last, as the grid `single`; then that of language models.
 
     Ends with 0 when all are completed, 3 while any runs or waits, and with 1 if any failed or is held.
     """
     from jobs.status.grid_status import read_status
     from jobs.status.language_models import show_language_models
+    from jobs.status.single_runs import read_single
     from jobs.status.table import show
-    from sentiment.run_dir import Results
+    from sentiment.run_dir import SINGLE, Results
 
     while True:
-        found = read_status(Results(results), grids)
+        named = [name for name in grids or () if name != SINGLE]
+        found = read_status(Results(results), named) if named or not grids else []
+        if (not grids or SINGLE in grids) and (alone := read_single(Results(results))):
+            found.append(alone)
         code = _verdict(found)
         shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
         if not (grids or failed or as_json):
@@ -197,10 +202,17 @@ def cancel(targets: Targets = None, results: ResultsRoot = _RESULTS) -> None:
     """Cancel grids or single runs: they save and end, and go on only when they are submitted again."""
     from jobs.session import cancel_grid
     from jobs.status.selection import find_targets
+    from jobs.status.single_runs import cancel_single, single_runs
     from sentiment.run_dir import Results
 
     if not targets:
         raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
+    alone = {run_dir.path.name: run_dir for run_dir in single_runs(Results(results))}
+    for name in (chosen := [name for name in targets if name in alone]):
+        cancel_single(alone[name], echo)
+    targets = [name for name in targets if name not in chosen]
+    if not targets:
+        return
     for plan, run_ids in find_targets(targets, Results(results)):
         cancel_grid(Results(results), plan, run_ids, echo)
 
@@ -288,7 +300,8 @@ def _any_active(targets: list[str], results: Path) -> bool:
 
 
 def _verdict(found: "list[GridStatus]") -> int:
-    rows = [row for grid in found for row in grid.rows]
+    counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
+    rows = [row for grid in counted for row in grid.rows]
     if any(row.active for row in rows):
         return EXIT_RUNNING
     return EXIT_FAILED if any(row.failed for row in rows) or any(grid.final_failed for grid in found) else 0

@@ -83,6 +83,8 @@ def test_several_changes_and_grids_are_several_arguments(clone: Path) -> None:
     submitted = _make(clone, "submit", "GRID=rnn elmo", "SET=seed=2", "DRY_RUN=1")
     assert [one[3] for one in submitted] == ["rnn", "elmo"]
     assert all(one[-3:] == ["--dry-run", "--set", "seed=2"] for one in submitted)
+    ((*_, local),) = _make(clone, "submit", "GRID=vader", "LOCAL=1")
+    assert local == "--local"
     assert [one[3] for one in _make(clone, "submit-elmo")] == ["elmo"]
     assert [one[3] for one in _make(clone, "submit")] == ["smoke"]
 

@@ -122,3 +122,21 @@ def test_file_with_semicolons_is_predicted_as_it_was_meant(predictor: Predictor,
     (tmp_path / "in.csv").write_text("id;text\n1;a lovely day, really\n2;awful\n", encoding="utf-8")
     target, _ = _predict(predictor, tmp_path / "in.csv", "out.csv")
     assert pd.read_csv(target)["label"].tolist() == ["positive", "negative"]
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl", "in.parquet", "in.csv.gz"])
+def test_progress_knows_about_how_many_rows_there_are(predictor: Predictor, tmp_path: Path, name: str) -> None:
+    table = pd.DataFrame({"n": range(300), "text": "a lovely day"})
+    if name == "in.parquet":
+        table.to_parquet(tmp_path / name)
+    elif name == "in.jsonl":
+        table.to_json(tmp_path / name, orient="records", lines=True)
+    else:
+        table.to_csv(tmp_path / name, index=False)
+    told: list[tuple[int, int | None]] = []
+    predict_file(
+        predictor, tmp_path / name, tmp_path / "out.csv", None, lambda _, done, total: told.append((done, total))
+    )
+    done, total = told[-1]
+    assert done == 300
+    assert total in ((None,) if name.endswith("gz") else (300, 301))

@@ -112,7 +112,7 @@ def _column(
     key = config.text if name == _TEXT else config.label
     if (found := sample.column(key)) is not None and (sample.named or isinstance(key, int)):
         return found
-    if name in given:
+    if name in given or sum(one.key == key for one in sample.columns) > 1:
         return None
     usual, option = (_TEXT_NAMES, "--text-column") if name == _TEXT else (_LABEL_NAMES, "--label-column")
     named = [one for one in sample.columns if isinstance(one.key, str) and one.key.strip().lower() in usual]

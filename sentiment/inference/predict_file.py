@@ -15,7 +15,7 @@ from sentiment.allocation import available_cores
 from sentiment.console import Progress
 from sentiment.data.tables.columns import has_header
 from sentiment.data.tables.refusals import SPANNING, RowCounter
-from sentiment.data.tables.table import form_of
+from sentiment.data.tables.table import about_rows, form_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.inference.file_rows import FileRow, read_file_rows
@@ -78,7 +78,7 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
         raise DataError(f"{source}:{header.line}: the first row cannot be read: {header.refused}")
     place, width = _text_place(header.fields, column, columns.text, source), len(header.fields)
     outcome = PredictedFile(0)
-    done = 0
+    done, total = 0, int(about_rows(source) or 0)
 
     def write(file: BinaryIO) -> None:
         nonlocal done
@@ -88,7 +88,7 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
                     write_row(fields)
                     _count(row, outcome)
                 done += len(predicted)
-                progress(f"reading {source.name}", done, None)
+                progress(f"reading {source.name}", done, max(total, done) if total else None)
 
     write_named(target, write)
     return PredictedFile(done, outcome.refused, outcome.remarks)
