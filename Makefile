@@ -117,7 +117,7 @@ check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
 fuzz: $(VENV)/installed-dev ## read invented and damaged files for MINUTES; tells what any reader could not refuse
 	@$(BIN)/python -m tests.fuzz "$$MINUTES"
 
-bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy, elmo, faults, jobs, limits, precision, search, tracking or words takes minutes
+bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy, elmo, faults, jobs, language_model, limits, precision, pretraining, search, tracking or words takes minutes
 	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done
 
 clean: ## delete .venv and caches; results stay
