@@ -17,6 +17,7 @@ from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.elmo.reference import ReferenceElmo
 from sentiment.errors import CheckpointError, ConfigError, DataError, ElmoError
 from sentiment.files import sha256_of
+from sentiment.inference.predictor import load_predictor
 from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs, read_points
 from sentiment.run_dir import Results
 from sentiment.training import language_task
@@ -92,6 +93,16 @@ def test_a_model_is_trained_once_and_a_run_reads_its_vectors(table: Path, result
     assert not record.elmo.random
     assert _train(config, results) is None
     assert _digests(_dir(config, results)) == digests
+
+
+def test_a_run_predicts_with_its_own_model_though_its_text_is_gone(table: Path, results: Results) -> None:
+    config = _config(table)
+    _train(config, results)
+    run_dir = results.run_dir(config.run_id)
+    assert run_experiment(RunContext(config, results, run_dir)) is None
+    before = load_predictor(run_dir).predict("a lovely day").probability
+    table.unlink()
+    assert load_predictor(run_dir).predict("a lovely day").probability == before
 
 
 def test_perplexity_of_held_out_tweets_falls_and_is_logged_by_tokens(table: Path, results: Results) -> None:

@@ -73,19 +73,24 @@ class _Steps(torch.autograd.Function):
             enter, candidate, keep, leave = gates[step].chunk(GATES, dim=1)
             to_enter, to_candidate, to_keep, to_leave = of_gates[step].chunk(GATES, dim=1)
             tanh = activated[step]
-            torch.mul(outward * tanh, leave * (1 - leave), out=to_leave)
-            of_cells.addcmul_(outward.mul_(leave), 1 - tanh * tanh)
+            _through_sigmoid(outward * tanh, leave, to_leave)
+            of_cells.add_(torch.ops.aten.tanh_backward(outward.mul_(leave), tanh))
             if options.cell_clip is not None:
                 of_cells.mul_(cells[step + 1].abs() < options.cell_clip)
-            torch.mul(of_cells * candidate, enter * (1 - enter), out=to_enter)
-            torch.mul(of_cells * enter, 1 - candidate * candidate, out=to_candidate)
-            torch.mul(of_cells * cells[step], keep * (1 - keep), out=to_keep)
+            _through_sigmoid(of_cells * candidate, enter, to_enter)
+            torch.ops.aten.tanh_backward.grad_input(of_cells * enter, candidate, grad_input=to_candidate)
+            _through_sigmoid(of_cells * cells[step], keep, to_keep)
             of_cells.mul_(keep)
         leaving = (activated * gates[:, :, 3 * size :]).view(-1, size)
         of_projection = weights_gradient(leaving, projected.view(-1, projected.shape[2]), ctx.library)
         before = states[:-1].reshape(-1, states.shape[2])
         of_recurrent = weights_gradient(before, of_gates.view(-1, GATES * size), ctx.library)
         return of_gates, of_recurrent, of_projection, None, None
+
+
+def _through_sigmoid(gradient: torch.Tensor, activated: torch.Tensor, result: torch.Tensor) -> None:
+    """From the gradient of a sigmoid's output to that of its input, in one pass over memory."""
+    torch.ops.aten.sigmoid_backward.grad_input(gradient, activated, grad_input=result)
 
 
 def run_lstm(
