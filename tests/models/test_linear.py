@@ -31,7 +31,7 @@ FIT = """
     from sentiment.config import BaselineConfig
     from sentiment.data.corpus.corpus import open_corpus
     from sentiment.models.baseline import fitting
-from sentiment.models.baseline.baseline import linear_baseline
+    from sentiment.models.baseline.baseline import linear_baseline
 
     said = []
     corpus = open_corpus(Path(sys.argv[1]))
