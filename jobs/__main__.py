@@ -19,7 +19,6 @@ EXIT_FAILED = 1
 EXIT_RUNNING = 3  # (The other codes: 0 done, 2 usage, 4 no Slurm here.)
 _WATCH_SECONDS = 15.0
 
-
 app = command_line()
 
 GridFile = Annotated[Path, typer.Argument(metavar="GRID", help="A grid's file, or its name in configs/grids.")]
@@ -84,8 +83,7 @@ def submit(
     from jobs.session import submit_grid
     from sentiment.run_dir import Results
 
-    file = config_file(grid, "grids")
-    loaded = (expand_grid if dry_run else load_grid)(file, Results(results), overrides or [])
+    loaded = (expand_grid if dry_run else load_grid)(config_file(grid, "grids"), Results(results), overrides or [])
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
@@ -108,16 +106,12 @@ def status(
 
     Ends with 0 when all are completed, 3 while any runs or waits, and with 1 if any failed or is held.
     """
-    from jobs.status.grid_status import read_status
-    from jobs.status.single_runs import read_single
+    from jobs.status.single_runs import read_all
     from jobs.status.table import show
-    from sentiment.run_dir import SINGLE, Results
+    from sentiment.run_dir import Results
 
     while True:
-        named = [name for name in grids or () if name != SINGLE]
-        found = read_status(Results(results), named) if named or not grids else []
-        if (not grids or SINGLE in grids) and (alone := read_single(Results(results))):
-            found.append(alone)
+        found = read_all(Results(results), grids or [])
         code = _verdict(found)
         echo(
             show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json) or _NO_GRIDS.format(results)
@@ -205,13 +199,10 @@ def cancel(targets: Targets = None, results: ResultsRoot = _RESULTS) -> None:
 
     if not targets:
         raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
-    alone = {run_dir.path.name: run_dir for run_dir in single_runs(Results(results))}
-    for name in (chosen := [name for name in targets if name in alone]):
-        cancel_single(alone[name], echo)
-    targets = [name for name in targets if name not in chosen]
-    if not targets:
-        return
-    for plan, run_ids in find_targets(targets, Results(results)):
+    for run_dir in (alone := single_runs(Results(results), targets)):
+        cancel_single(run_dir, echo)
+    others = [name for name in targets if name not in {run_dir.path.name for run_dir in alone}]
+    for plan, run_ids in find_targets(others, Results(results)) if others else ():
         cancel_grid(Results(results), plan, run_ids, echo)
 
 
