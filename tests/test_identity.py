@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from sentiment.config import OPERATIONAL_SECTIONS, TRAINED_VECTORS, ElmoConfig, RunConfig, VectorsConfig
+from sentiment.config import (
+    OPERATIONAL_SECTIONS,
+    TRAINED_VECTORS,
+    ElmoConfig,
+    PretrainingConfig,
+    RunConfig,
+    VectorsConfig,
+)
 from sentiment.config.model import ELMO_MODELS
 from sentiment.config_file import as_written, dotted, resolve
 from sentiment.elmo.models import PUBLISHED, TINY
@@ -58,6 +65,8 @@ IN_EVERY_RUN: dict[str, Any] = {
 FIVE_FOLDS = {"data.folds": 5, "data.fold": 1}
 WORD2VEC = {"embedding.pretrained": "word2vec"}
 NO_VECTORS_LEARNED = [{}, {"embedding.pretrained": "vectors.txt"}, WORD2VEC | {"elmo.combine": "alone"}]
+OWN = {"elmo.model": "pretrained/tweet"}
+NO_MODEL_TRAINED = [{}, {"elmo.model": "tiny"}, {"elmo.model": "none"}]
 ALONE = {"elmo.combine": "alone"}
 TABLE = {"data.source": "tweets.csv"}
 FEED_FORWARD = {"model.kind": "feed_forward"}
@@ -91,6 +100,24 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "vectors.epochs": (7, WORD2VEC, NO_VECTORS_LEARNED),
     "vectors.seed": (7, WORD2VEC, NO_VECTORS_LEARNED),
     "vectors.vocabulary": ("training", WORD2VEC, NO_VECTORS_LEARNED),
+    "pretraining.unlabelled": ([{"path": "more.txt"}], OWN, NO_MODEL_TRAINED),
+    "pretraining.init": ("small", OWN, NO_MODEL_TRAINED),
+    "pretraining.cells": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.projection": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.filters": ([[1, 7]], OWN, NO_MODEL_TRAINED),
+    "pretraining.highways": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.character_size": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.min_count": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.max_words": (77, OWN, NO_MODEL_TRAINED),
+    "pretraining.held_out": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.dropout": (0.7, OWN, NO_MODEL_TRAINED),
+    "pretraining.learning_rate": (0.7, OWN, NO_MODEL_TRAINED),
+    "pretraining.batch_size": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.epochs": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.patience": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.clip": (7.0, OWN, NO_MODEL_TRAINED),
+    "pretraining.log_every": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.seed": (7, OWN, NO_MODEL_TRAINED),
     "elmo.layer_norm": (True, {}, [{"elmo.layers": "top"}, TOKEN_LAYER]),
     "elmo.state": ("zero", {"elmo.layers": "first"}, [TOKEN_LAYER, TOKEN_LAYER | {"elmo.cache": "off"}]),
     "elmo.storage": ("fp32", {}, [{"elmo.cache": "off"}, {"elmo.state": "carry"}, {"elmo.backend": "allennlp"}]),
@@ -109,7 +136,8 @@ def _config(parameters: Mapping[str, Any]) -> RunConfig:
 
 def test_every_field_of_the_schema_is_classified() -> None:
     """Whoever adds a field says here when it has an effect; if it hasn't always, `unused_fields` must know as well."""
-    schema = dotted(RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig()).model_dump())
+    whole = RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig(), pretraining=PretrainingConfig())
+    schema = dotted(whole.model_dump())
     questions = {name for name in schema if name.split(".")[0] not in OPERATIONAL_SECTIONS}
     assert questions == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
     assert not IN_EVERY_RUN.keys() & IN_SOME_RUNS.keys()

@@ -64,7 +64,8 @@ def _gain(grid: str, pairs: list[tuple[CompletedRun, CompletedRun]], right: dict
 
 
 def _pairs(runs: Sequence[CompletedRun]) -> list[tuple[CompletedRun, CompletedRun]]:
-    plain = {run.config.canonical().fingerprint(): run for run in runs if run.config.elmo is None}
+    # Not their canonical forms: folds that are pooled have none.
+    plain = {run.config.fingerprint(): run for run in runs if run.config.elmo is None}
     found = []
     for run in runs:
         if run.config.elmo and run.config.elmo.pretrained and (other := plain.get(_without(run.config))):
@@ -74,7 +75,7 @@ def _pairs(runs: Sequence[CompletedRun]) -> list[tuple[CompletedRun, CompletedRu
 
 def _without(config: RunConfig) -> str:
     """The fingerprint of the same question without ELMo."""
-    return config.model_copy(update={"elmo": None, "pretraining": None}).canonical().fingerprint()
+    return config.model_copy(update={"elmo": None, "pretraining": None}).fingerprint()
 
 
 def _right(run: CompletedRun) -> Any:

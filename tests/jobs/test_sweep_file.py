@@ -22,6 +22,7 @@ RUNS = {
     "attention": 60,
     "elmo": 72,
     "labels": 42,
+    "own_elmo": 36,
     "random_sweep": 60,
     "random_sweep_full": 60,
     "random_sweep_one_epoch": 60,
