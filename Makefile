@@ -9,8 +9,13 @@ MODELS  ?= small original-5.5b
 PYTEST  ?=
 BENCH   ?= data training checkpoints elmo_cache report
 DRY_RUN ?=
+LOCAL   ?=
 RERUN   ?=
 MINUTES ?= 5
+TEXT_COLUMN  ?=
+LABEL_COLUMN ?=
+POSITIVE ?=
+NEGATIVE ?=
 # Where pip looks for torch besides its usual index; https://download.pytorch.org/whl/cpu has small builds without CUDA.
 TORCH_INDEX ?=
 
@@ -19,14 +24,17 @@ BIN    := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts \
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts \
 	--constraint .ci/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # What a user gives reaches the shell in its environment and never as a part of a command: names may hold spaces, quotes
 # and dollar signs, and nothing in them is run.
-GIVEN := RUN RESULTS DATA SET GRID MODELS PYTEST BENCH DRY_RUN RERUN MINUTES
+GIVEN := RUN RESULTS DATA TEXT_COLUMN LABEL_COLUMN POSITIVE NEGATIVE SET GRID MODELS PYTEST BENCH DRY_RUN LOCAL RERUN \
+	MINUTES
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
+of_table = $${TEXT_COLUMN:+--text-column "$$TEXT_COLUMN"} $${LABEL_COLUMN:+--label-column "$$LABEL_COLUMN"} \
+	$${POSITIVE:+--positive "$$POSITIVE"} $${NEGATIVE:+--negative "$$NEGATIVE"}
 with_set = set -f; set --; for one in $$SET; do set -- "$$@" --set "$$one"; done;
 
 from_command_line = $(filter command,$(firstword $(origin $(1))))
@@ -40,29 +48,32 @@ $(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(call from_command_
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "with RUN=$$RUN (any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))), DATA=vader|sentiment140|FILE,"
-	@echo '     SET="model.hidden_size=32 seed=2", RESULTS=DIR, PYTHON=python3.12,'
-	@echo '     GRID=NAME (any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))), DRY_RUN=1'
+	@echo 'with DATA=vader|sentiment140|FILE, SET="model.hidden_size=32 seed=2",'
+	@echo '     TEXT_COLUMN, LABEL_COLUMN, POSITIVE and NEGATIVE of a FILE,'
+	@echo '     RESULTS=DIR, PYTHON=python3.12, DRY_RUN=1, LOCAL=1 (without Slurm), and'
+	@echo "RUN=$$RUN, any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))" | fold -s -w 78
+	@echo 'GRID=NAME, any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))' | fold -s -w 78
+	@echo 'BENCH: $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))' | fold -s -w 78
 
 setup: $(VENV)/installed ## create .venv and install what training needs
 
 run: $(VENV)/installed ## train RUN here and now, and show what came out
 	@$(with_set) $(BIN)/python -m sentiment train "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
-		$${DATA:+--data "$$DATA"} "$$@"
+		$${DATA:+--data "$$DATA"} $(of_table) "$$@"
 
-data: $(VENV)/installed ## fetch and prepare DATA (sentiment140: 81 MB), and say what is in it
+data: $(VENV)/installed ## fetch and prepare DATA (sentiment140: 81 MB), show it
 	@$(with_set) $(BIN)/python -m sentiment data $${DATA:+"$$DATA"} --config "configs/runs/$$RUN.yaml" \
-		--results "$$RESULTS" "$$@"
+		--results "$$RESULTS" $(of_table) "$$@"
 
-vectors: $(VENV)/installed ## learn word vectors from the training text of RUN (SET="vectors.unlabelled=[{path: tweets.txt}]": and of files)
+vectors: $(VENV)/installed ## learn word vectors from the training text of RUN
 	@$(with_set) $(BIN)/python -m sentiment vectors "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
 		$${DATA:+--data "$$DATA"} "$$@"
 
-pretrain: $(VENV)/installed ## train an ELMo of the text of RUN's training tweets (SET="pretraining.unlabelled=[{path: tweets.txt}]": and of files)
+pretrain: $(VENV)/installed ## train an ELMo of the text of RUN's training tweets
 	@$(with_set) $(BIN)/python -m sentiment pretrain "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
 		$${DATA:+--data "$$DATA"} "$$@"
 
-elmo-weights: $(VENV)/installed ## download the ELMo models MODELS (small and original-5.5b: 430 MB)
+elmo-weights: $(VENV)/installed ## download the ELMo models MODELS (430 MB)
 	@set -f; $(BIN)/python -m sentiment elmo-weights $$MODELS --results "$$RESULTS"
 
 submit-rnn: GRID = rnn
@@ -71,15 +82,16 @@ submit-attention: GRID = attention
 submit-elmo: GRID = elmo
 submit-all: GRID = rnn random_sweep attention elmo stop_words
 submit submit-rnn submit-sweep submit-attention submit-elmo submit-all: $(VENV)/installed
-submit: ## submit the grids GRID to Slurm, and leave; DRY_RUN=1 only shows what would be done
+submit: ## submit the grids GRID to Slurm; DRY_RUN=1 only shows it
 submit-rnn: ## cells, directions, depths and widths
-submit-sweep: ## random search over sizes, dropout, clipping and learning rates
+submit-sweep: ## random search: size, dropout, clipping, learning rate
 submit-attention: ## self-attention against none
 submit-elmo: ## ELMo's models, layers, dropout and penalty
 submit-all: ## all grids that need no other grid's results
 submit submit-rnn submit-sweep submit-attention submit-elmo submit-all:
 	@$(with_set) for grid in $${GRID:-smoke}; do \
-		$(BIN)/python -m jobs submit "$$grid" --results "$$RESULTS" $${DRY_RUN:+--dry-run} "$$@" || exit; done
+		$(BIN)/python -m jobs submit "$$grid" --results "$$RESULTS" $${DRY_RUN:+--dry-run} \
+			$${LOCAL:+--local} "$$@" || exit; done
 
 status: $(VENV)/installed ## show all runs, or those of GRID
 	@set -f; $(BIN)/python -m jobs status $$GRID --results "$$RESULTS" || test $$? -eq 3
@@ -87,26 +99,26 @@ status: $(VENV)/installed ## show all runs, or those of GRID
 logs: $(VENV)/installed ## show what the newest attempt of the run GRID has printed
 	@$(BIN)/python -m jobs logs "$$GRID" --results "$$RESULTS"
 
-rerun: $(VENV)/installed ## submit again what failed, in all grids or in GRID; RERUN=--oom: only what lacked memory
+rerun: $(VENV)/installed ## submit again what failed, all or GRID (RERUN=--oom)
 	@set -f; $(BIN)/python -m jobs rerun $$GRID $$RERUN --results "$$RESULTS"
 
 cancel: $(VENV)/installed ## cancel the grids or runs GRID
 	@set -f; $(BIN)/python -m jobs cancel $$GRID --results "$$RESULTS"
 
-sync: $(VENV)/installed ## upload what is new to Weights & Biases, from where there is a network (GRID=name: of that grid)
+sync: $(VENV)/installed ## upload what is new to Weights & Biases, all or GRID
 	@set -f; $(BIN)/python -m jobs sync $$GRID --results "$$RESULTS"
 
-doctor: $(VENV)/installed ## say what is here and what it means for grids: Slurm, disk, tweets, ELMo models, W&B
+doctor: $(VENV)/installed ## say what is here: Slurm, disk, tweets, ELMo, W&B
 	@$(BIN)/python -m jobs doctor --results "$$RESULTS"
 
-report: $(VENV)/installed ## say what came out, of all runs or of GRID: RESULTS/report/report.html and report.md
+report: $(VENV)/installed ## say what came out, all or GRID: RESULTS/report
 	@set -f; set --; for grid in $$GRID; do set -- "$$@" --grid "$$grid"; done; \
 		$(BIN)/python -m report build --results "$$RESULTS" "$$@"
 
 test: $(VENV)/installed-dev ## run all tests
 	@set -f; $(BIN)/python -m pytest -n auto $$PYTEST
 
-test-fast: $(VENV)/installed-dev ## run the tests that take moments: no Slurm, no browser, no kill loops
+test-fast: $(VENV)/installed-dev ## run the tests that take moments
 	@set -f; $(BIN)/python -m pytest -n auto -m "not slurm and not browser and not index and not slow" $$PYTEST
 
 check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
@@ -114,10 +126,10 @@ check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-fuzz: $(VENV)/installed-dev ## read invented and damaged files for MINUTES; tells what any reader could not refuse
+fuzz: $(VENV)/installed-dev ## read invented and damaged files for MINUTES
 	@$(BIN)/python -m tests.fuzz "$$MINUTES"
 
-bench: $(VENV)/installed-dev ## measure speed against the plain way, as ratios; BENCH=accuracy, elmo, faults, jobs, language_model, limits, precision, pretraining, search, tracking or words takes minutes
+bench: $(VENV)/installed-dev ## measure BENCH against the plain way, as ratios
 	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done
 
 clean: ## delete .venv and caches; results stay
@@ -132,11 +144,12 @@ $(VENV)/bin/python:
 
 # allennlp, the reference for ELMo, asks for packages of 2022; what is used of it needs none of them, hence --no-deps.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
-	@echo 'Installing (torch is large: some minutes)'
+	@echo 'Installing; torch is large and takes some minutes, the other packages moments'
 	@$(PIP) --editable '.[all]'
-	@$(PIP) --no-deps allennlp==2.10.1
+	@$(PIP) --quiet --no-deps allennlp==2.10.1
+	@echo 'Installed. `make run` trains a first model; `make` lists the rest.'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --quiet --editable '.[dev]'
 	@touch $@

@@ -1,56 +1,38 @@
-"""The command line: submit, status, logs, rerun, cancel, doctor, sync."""
+"""The command line: submit, rerun, cancel, doctor, sync, and the commands that only look."""
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.commands.arguments import (
+    CLUSTER,
+    EXIT_FAILED,
+    EXIT_RUNNING,
+    NO_GRIDS,
+    RESULTS,
+    AtOnce,
+    ClusterFile,
+    GridFile,
+    KeepFilling,
+    KeepSteps,
+    Local,
+    NewCode,
+    Overrides,
+    ResultsRoot,
+    Targets,
+)
+from jobs.commands.watching import watching
 from sentiment.command_line import Version, command_line, echo
 from sentiment.errors import UsageError
 from sentiment.shipped import CONFIGS, config_file, shipped_file
 
 if TYPE_CHECKING:
     from jobs.launcher import LaunchOptions
-    from jobs.status.grid_status import GridStatus
-
-EXIT_FAILED = 1
-EXIT_RUNNING = 3  # (The other codes: 0 done, 2 usage, 4 no Slurm here.)
-_WATCH_SECONDS = 15.0
-
 
 app = command_line()
-
-GridFile = Annotated[Path, typer.Argument(metavar="GRID", help="A grid's file, or its name in configs/grids.")]
-Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
-ClusterFile = Annotated[Path, typer.Option("--cluster", help="The file that says what jobs may use.")]
-ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field of all runs: section.field=value.")]
-Local = Annotated[bool, typer.Option("--local", help="Run them here and now, without Slurm.")]
-AtOnce = Annotated[
-    int | None, typer.Option("--at-once", min=1, help="With --local: how many runs at a time; by default one per GPU.")
-]
-NewCode = Annotated[
-    bool,
-    typer.Option(
-        "--new-code",
-        help="Train runs that other code has begun anew with that of now, instead of going on with theirs.",
-    ),
-]
-KeepSteps = Annotated[
-    bool, typer.Option("--keep-steps", help="With --new-code: go on from what the other code has saved.")
-]
-KeepFilling = Annotated[
-    bool,
-    typer.Option(
-        "--keep-filling",
-        help="Where Slurm has not room for all runs: let the job that ends the grid submit the others, part by part.",
-    ),
-]
-_CLUSTER = CONFIGS / "cluster.yaml"
-_RESULTS = Path("results")
-_NO_GRIDS = "{}: no grid was submitted to this folder of results yet; python -m jobs submit GRID, or --results DIR"
+app.add_typer(watching)
 
 
 @app.callback()
@@ -70,8 +52,8 @@ def submit(
     new_code: NewCode = False,
     keep_steps: KeepSteps = False,
     keep_filling: KeepFilling = False,
-    cluster: ClusterFile = _CLUSTER,
-    results: ResultsRoot = _RESULTS,
+    cluster: ClusterFile = CLUSTER,
+    results: ResultsRoot = RESULTS,
 ) -> None:
     """Submit a grid's runs that are neither completed nor queued; ends as soon as Slurm has accepted them.
 
@@ -79,12 +61,13 @@ def submit(
     With --local it ends when all runs have ended and the report is built: with 0 if all are completed, 1 if any failed,
     and 3 if it was stopped. Everything is saved then, and the same command goes on.
     """
-    from jobs.grids.grid import load_grid
+    from jobs.grids.grid import expand_grid, load_grid
     from jobs.planning.dry_run import show_plan
     from jobs.session import submit_grid
     from sentiment.run_dir import Results
 
-    loaded = load_grid(config_file(grid, "grids"), Results(results), overrides or [])
+    file = config_file(grid, "grids")
+    loaded = (expand_grid if dry_run else load_grid)(file, Results(results), overrides or [])
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
@@ -92,57 +75,6 @@ def submit(
         raise typer.Exit(submit_grid(Results(results), loaded, options))
     for line in show_plan(Results(results), loaded, cluster):
         echo(line)
-
-
-@app.command()
-def status(
-    grids: Annotated[list[str] | None, typer.Argument(metavar="[GRID]...", help="All grids if none is named.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or are held.")] = False,
-    all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Repeat until nothing runs.")] = False,
-    results: ResultsRoot = _RESULTS,
-) -> None:
-    """Show the state of all runs, and where no grid is named that of language models.
-
-    Ends with 0 when all are completed, 3 while any runs or waits, and with 1 if any failed or is held.
-    """
-    from jobs.status.grid_status import read_status
-    from jobs.status.language_models import show_language_models
-    from jobs.status.table import show
-    from sentiment.run_dir import Results
-
-    while True:
-        found = read_status(Results(results), grids)
-        code = _verdict(found)
-        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
-        if not (grids or failed or as_json):
-            shown = "\n".join(filter(None, [shown, *show_language_models(Results(results))]))
-        echo(shown or _NO_GRIDS.format(results))
-        if not watch or code != EXIT_RUNNING:
-            raise typer.Exit(code)
-        time.sleep(_WATCH_SECONDS)
-
-
-@app.command()
-def logs(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run id; or GRID/RUN, GRID/data and the like.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
-    attempt: Annotated[
-        int | None, typer.Option("--attempt", min=1, help="Which attempt, as counted by status; else the newest.")
-    ] = None,
-    results: ResultsRoot = _RESULTS,
-) -> None:
-    """Print what the newest attempt of a run has printed, or one of a grid's other jobs.
-
-    The file's name and how the run ended go to the standard error. With --follow the command ends with 0 if the run is
-    completed then, else with 1.
-    """
-    from jobs.logs import find_output, show_log
-    from sentiment.run_dir import Results
-
-    if not show_log(find_output(name, Results(results)), attempt, follow, partial(typer.echo, err=True)):
-        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
@@ -163,8 +95,8 @@ def rerun(
     new_code: NewCode = False,
     keep_steps: KeepSteps = False,
     keep_filling: KeepFilling = False,
-    cluster: ClusterFile = _CLUSTER,
-    results: ResultsRoot = _RESULTS,
+    cluster: ClusterFile = CLUSTER,
+    results: ResultsRoot = RESULTS,
 ) -> None:
     """Submit again what ended without a result, from its checkpoints; without options all but cancelled or pruned ones.
 
@@ -181,7 +113,7 @@ def rerun(
     causes = [cause for cause, wanted in chosen.items() if wanted]
     found = find_targets(targets or [], Results(results))
     if not found:
-        echo(_NO_GRIDS.format(results))
+        echo(NO_GRIDS.format(results))
     options = _options(local, at_once, cluster, new_code, keep_steps, keep_filling)
     codes = []
     for plan, run_ids in found:
@@ -193,14 +125,21 @@ def rerun(
 
 
 @app.command()
-def cancel(targets: Targets = None, results: ResultsRoot = _RESULTS) -> None:
+def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     """Cancel grids or single runs: they save and end, and go on only when they are submitted again."""
     from jobs.session import cancel_grid
     from jobs.status.selection import find_targets
+    from jobs.status.single_runs import cancel_single, single_runs
     from sentiment.run_dir import Results
 
     if not targets:
         raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
+    alone = {run_dir.path.name: run_dir for run_dir in single_runs(Results(results))}
+    for name in (chosen := [name for name in targets if name in alone]):
+        cancel_single(alone[name], echo)
+    targets = [name for name in targets if name not in chosen]
+    if not targets:
+        return
     for plan, run_ids in find_targets(targets, Results(results)):
         cancel_grid(Results(results), plan, run_ids, echo)
 
@@ -208,8 +147,8 @@ def cancel(targets: Targets = None, results: ResultsRoot = _RESULTS) -> None:
 @app.command()
 def doctor(
     need_slurm: Annotated[bool, typer.Option("--slurm", help="End with 4 where there is no Slurm.")] = False,
-    cluster: ClusterFile = _CLUSTER,
-    results: ResultsRoot = _RESULTS,
+    cluster: ClusterFile = CLUSTER,
+    results: ResultsRoot = RESULTS,
 ) -> None:
     """Say what is here and what it means for grids: Slurm's settings, disk, tweets, ELMo models, W&B.
 
@@ -238,7 +177,7 @@ def sync(
     ] = False,
     report: Annotated[bool, typer.Option("--report", help="Upload the report as well.")] = False,
     limit: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each run.")] = 300.0,
-    results: ResultsRoot = _RESULTS,
+    results: ResultsRoot = RESULTS,
 ) -> None:
     """Upload what is new to Weights & Biases, from where there is a network; without names all runs tracked by it.
 
@@ -285,13 +224,6 @@ def _any_active(targets: list[str], results: Path) -> bool:
 
     rows = (row for grid in read_status(Results(results)) for row in grid.rows)
     return any(row.active and is_meant(row.grid, row.run_id, targets) for row in rows)
-
-
-def _verdict(found: "list[GridStatus]") -> int:
-    rows = [row for grid in found for row in grid.rows]
-    if any(row.active for row in rows):
-        return EXIT_RUNNING
-    return EXIT_FAILED if any(row.failed for row in rows) or any(grid.final_failed for grid in found) else 0
 
 
 if __name__ == "__main__":

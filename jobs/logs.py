@@ -17,6 +17,7 @@ from jobs.slurm.grid_jobs import SlurmView, ask_slurm, read_jobs
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import planned_grids, read_plan, read_run_status
 from jobs.status.selection import refuse_unknown
+from jobs.status.single_runs import single_runs
 from sentiment.console import Say
 from sentiment.errors import SlurmError, UsageError
 from sentiment.records import GridPlan
@@ -160,6 +161,11 @@ def find_output(name: str, results: Results) -> LogSource:
         jobs = ", ".join(f"{rest}/{kind}" for kind in kinds)
         raise UsageError(f"{rest}: is a grid; name one of its runs (`jobs status {rest}` shows them), or {jobs}")
     found = [plan for plan in plans if any(run.run_id == rest for run in plan.runs)]
+    if not found and rest in (alone := {run_dir.path.name: run_dir for run_dir in single_runs(results)}):
+        raise UsageError(
+            f"{rest}: is a run outside of grids, which prints where it was started; its metrics are in "
+            f"{alone[rest].metrics_file}, and `tail -f` follows them"
+        )
     if not found:
         refuse_unknown([name], [], results)
     if len(found) > 1:

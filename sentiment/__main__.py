@@ -1,7 +1,7 @@
 """The command line: train, evaluate, predict, combine, digest, and the commands of `preparing_commands`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,17 +10,26 @@ from sentiment.arguments import (
     START,
     ConfigFile,
     Data,
+    LabelColumn,
+    NegativeLabels,
     Overrides,
+    PositiveLabels,
     ResultsRoot,
+    TextColumn,
     load_run,
     named_parameters,
     show,
+    table_parameters,
+    understood,
 )
 from sentiment.command_line import Version, command_line
 from sentiment.console import Console
 from sentiment.errors import SentimentError, TakenOverError, UsageError
 from sentiment.preparing_commands import preparing
 from sentiment.using_commands import RunDirectory, With, named_choice, using
+
+if TYPE_CHECKING:
+    from sentiment.run_dir import RunDir
 
 app = command_line()
 app.add_typer(preparing)
@@ -39,6 +48,10 @@ def train(
     config: ConfigFile,
     changes: Changes = None,
     data: Data = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    positive: PositiveLabels = None,
+    negative: NegativeLabels = None,
     overrides: Overrides = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
@@ -51,7 +64,8 @@ def train(
     from sentiment.training.stop import StopRequest, end_of_time
 
     with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
-        run = load_run(config, data, [*_changes(changes or []), *(overrides or [])])
+        table = table_parameters(text_column, label_column, positive, negative)
+        run = load_run(config, data, [*_changes(changes or []), *(overrides or [])], table)
         stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
         from sentiment.code_version import freeze_code
@@ -83,6 +97,10 @@ def train(
 def evaluate(
     run: RunDirectory,
     data: Annotated[Path | None, typer.Option("--data", help="A labelled table instead of the run's data.")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    positive: PositiveLabels = None,
+    negative: NegativeLabels = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="As in data.columns.text=tweet.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the metrics to this file as well.")] = None,
     choice: With = None,
@@ -100,7 +118,8 @@ def evaluate(
         metrics = evaluate_on_own(run_dir, chosen)
     else:
         with Terminal() as terminal:
-            parameters = named_parameters(str(data), overrides)
+            table = table_parameters(text_column, label_column, positive, negative)
+            parameters = _of_table(run_dir, named_parameters(str(data), overrides) | table)
             metrics = evaluate_on_file(run_dir, chosen, parameters, Results(results), terminal.progress)
     if json_file:
         write_named(json_file, as_json(metrics))
@@ -134,6 +153,17 @@ def digest(run: RunDirectory) -> None:
     for name, path in (("best", run_dir.best_weights), ("last", run_dir.last_weights)):
         typer.echo(f"{weights_sha256(read_checkpoint(path)['weights'])}  {name} weights")
     typer.echo(f"{sha256_of(run_dir.metrics_file)}  metrics")
+
+
+def _of_table(run_dir: "RunDir", parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that describe a labelled table, with what was not said and could be guessed, which is told."""
+    from sentiment.config_file import resolve
+
+    config = resolve(run_dir.read_config().model_dump(), parameters, str(run_dir.config_file))
+    found = understood(config.data, parameters)
+    for line in found.told() if found else ():
+        show(line)
+    return (found.guessed if found else {}) | parameters
 
 
 def _changes(arguments: list[str]) -> list[str]:

@@ -138,7 +138,15 @@ def parse_yaml(text: str, place: str, version: tuple[int, int] = (1, 2)) -> Any:
     except RecursionError:
         raise ConfigError(f"{place}: {_TOO_DEEP}") from None
     except (YAMLError, ValueError) as error:  # ValueError: an impossible date
-        raise ConfigError(f"{place}: is not valid YAML: {error}") from None
+        raise ConfigError(f"{place}: is not valid YAML: {_yaml_problem(error)}") from None
+
+
+def _yaml_problem(error: Exception) -> str:
+    """What is wrong and where, in a line; the library's own message quotes the file and its documentation."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or not problem:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
 def _check_size(root: Any, place: str) -> None:

@@ -10,16 +10,23 @@ from sentiment.arguments import (
     START,
     ConfigFile,
     Data,
+    LabelColumn,
+    NegativeLabels,
     Overrides,
+    PositiveLabels,
     ResultsRoot,
+    TextColumn,
     load_run,
     named_parameters,
     show,
+    table_parameters,
+    understood,
 )
 from sentiment.command_line import command_line
 from sentiment.console import Console
 from sentiment.data.data_source import source_choices
 from sentiment.errors import UsageError
+from sentiment.shipped import config_file
 
 preparing = command_line()
 
@@ -32,18 +39,30 @@ MirrorsFile = Annotated[
 def data(
     source: Annotated[str | None, typer.Argument(help=f"{source_choices()}.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Prepare the data as this run needs them.")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    positive: PositiveLabels = None,
+    negative: NegativeLabels = None,
     overrides: Overrides = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
-    """Download a data set, clean, tokenise and split it, and print a summary."""
-    from sentiment.config_file import resolve
+    """Fetch a data set or look at a table, clean, tokenise and split it, and print a summary.
+
+    Of a table the first rows are shown as they are understood, with the lines that keep this in a run's file.
+    """
+    from sentiment.config_file import dotted, read_yaml, resolve
     from sentiment.data.corpus.corpus import prepare_corpus
     from sentiment.data.registry import find_source
     from sentiment.run_dir import Results
     from sentiment.terminal import Terminal
 
-    parameters = named_parameters(source, overrides)
-    run = load_run(config, source, overrides) if config else resolve({}, parameters, "the defaults")
+    table = table_parameters(text_column, label_column, positive, negative)
+    parameters = named_parameters(source, overrides) | table
+    values = read_yaml(file := config_file(config, "runs")) if config else {}
+    run = resolve(values, parameters, str(file) if config else "the defaults")
+    if found := understood(run.data, {**dotted(values), **parameters}):
+        show("\n".join([*found.preview(), ""]))
+        run = resolve(values, found.guessed | parameters, str(file) if config else "the defaults")
     with Terminal() as terminal:
         find_source(run.data.source).fetch(Results(results), terminal.progress)
         corpus = prepare_corpus(run.data, Results(results), terminal.progress)

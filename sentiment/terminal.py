@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -187,12 +188,27 @@ def show_result(run_dir: RunDir) -> None:
             f"\nby {test.n:,} test tweets accuracy is known to \u00b1 {half:.1f} points: what lies closer can't be "
             "told apart;\nto test on all tweets, run folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
         )
+    place = quote(str(run_dir.path))
     verdict = "overfits" if result.overfit.overfits else "does not overfit"
     say(
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
         f"{result.seconds_trained:.1f} s\n{verdict}: {result.overfit.rule} (gap {result.overfit.gap:.3f})\n"
         f"\nrun directory  {run_dir.path}\n"
-        f'use the model  {_python()} -m sentiment predict {run_dir.path} "{EXAMPLE}"'
+        f'use the model  {_python()} -m sentiment predict {place} "{EXAMPLE}"\n'
+        f"hand it on     {_python()} -m sentiment export {place} model.zip\n"
+        f"all runs       {_python()} -m report build --results {quote(str(run_dir.path.parents[2]))}\n"
+        f"\n{_sentence(result)}"
+    )
+
+
+def _sentence(result: Result) -> str:
+    """What matters of a result: how often the model that predicts is right, and whether the net was worth it."""
+    scores = {NETWORK: result.metrics, BASELINE: result.baseline, BOTH: result.combination}
+    chosen = MODEL_NAMES[result.recommended or "network"]
+    test = scores[chosen]["test"]
+    return (
+        f"of {test.n:,} test tweets the {chosen} has {test.accuracy:.1%} right "
+        f"({test.accuracy_low:.1%} to {test.accuracy_high:.1%})"
     )
 
 

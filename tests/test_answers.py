@@ -42,5 +42,5 @@ def test_standard_input_is_a_tweet_a_line_in_order(trained: RunDir, form: str) -
 
 def test_mistakes_in_what_is_to_be_predicted_are_one_line_each(trained: RunDir) -> None:
     assert "--format xml: valid are text, csv, jsonl" in refused(2, "predict", trained.path, "nice", "--format", "xml")
-    assert "predict takes tweets in quotes, or -" in refused(2, "predict", trained.path)
+    assert "predict takes either tweets in quotes, or -" in refused(2, "predict", trained.path)
     assert "--column names a column of --file" in refused(2, "predict", trained.path, "nice", "--column", "text")

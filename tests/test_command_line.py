@@ -67,6 +67,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
     assert run_dir.metrics_file.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_time_limit_ends_with_3_and_the_next_call_goes_on(small_run_file: Path, tmp_path: Path) -> None:
     stopped = invoke("train", small_run_file, "--results", tmp_path, "--set", "runtime.time_limit_seconds=0.1")
     assert stopped.exit_code == 3
@@ -193,7 +194,10 @@ def test_evaluate_reads_a_file_with_columns_of_other_names(trained: RunDir, tmp_
     done = invoke("evaluate", trained.path, "--data", file, "--results", tmp_path / "results", *options)
     assert done.exit_code == 0, done.output
     assert "others.csv, 2 tweets" in done.output
-    assert "no column" in refused(2, "evaluate", trained.path, "--data", file, "--results", tmp_path / "results")
+    guessed = invoke("evaluate", trained.path, "--data", file, "--results", tmp_path / "results").output
+    assert "texts are taken from column 'tweet' (by its name); --text-column names another" in guessed
+    wrong = ("--data", file, "--results", tmp_path / "results", "--text-column", "txt")
+    assert "no column 'txt'" in refused(2, "evaluate", trained.path, *wrong)
 
 
 def test_a_result_on_few_test_tweets_says_what_it_cannot_show(

@@ -32,8 +32,11 @@ def test_data_that_cannot_be_used_is_named(small_run_file: Path, tmp_path: Path)
     options = ("train", small_run_file, "--results", tmp_path / "results", "--data")
     assert "nothing.csv: no such file" in refused(1, *options, tmp_path / "nothing.csv")
     assert "is empty" in refused(1, *options, train_on(""))
-    assert "no column 'label'; the file has 'text', 'lable'" in refused(2, *options, train_on("text,lable\na,1\n"))
-    assert "unknown label 'maybe'" in refused(1, *options, train_on("text,label\nnice,maybe\n"))
+    named = [train_on("text,lable\na,1\n"), "--label-column", "labl"]
+    assert "no column 'labl'; the file has 'text', 'lable'" in refused(2, *options, *named)
+    assert "meaning is not known: 'maybe' (1)" in refused(2, *options, train_on("text,label\nnice,maybe\n"))
+    unclear = train_on("text,label\n" + "nice,1\n" * 3000 + "so so,maybe\n")
+    assert "unknown label 'maybe'" in refused(1, *options, unclear)  # after the rows that are looked at first
     one_class = "text,label\n" + "".join(f"tweet {n} is nice,1\n" for n in range(200))
     assert "0 negative" in refused(1, *options, train_on(one_class))
     assert list((tmp_path / "results" / "runs" / "single").iterdir()) == []  # nothing that a report would show

@@ -18,7 +18,7 @@ SHOWN = re.findall(r"^(positive|negative) +[\d.]+ %  (.+)$", README, re.MULTILIN
 
 
 def test_each_sentence_that_readme_has_predicted_is_shown_with_its_label() -> None:
-    (command,) = re.findall(r'^python -m sentiment predict RUN_DIR (".*")$', README, re.MULTILINE)
+    (command,) = re.findall(r'^sentiment predict RUN_DIR (".*")$', README, re.MULTILINE)
     assert [tweet for _, tweet in SHOWN] == re.findall(r'"(.*?)"', command)
     assert EXAMPLE in dict(map(reversed, SHOWN))
     printed = (ROOT / "sentiment" / "README.md").read_text(encoding="utf-8")

@@ -64,9 +64,9 @@ IN_EVERY_RUN: dict[str, Any] = {
 
 FIVE_FOLDS = {"data.folds": 5, "data.fold": 1}
 WORD2VEC = {"embedding.pretrained": "word2vec"}
+OWN_ELMO = {"elmo.model": "pretrained/tweet"}
+PUBLISHED_ELMO = [{}, {"elmo.model": "tiny"}, {"elmo.model": "none"}]
 NO_VECTORS_LEARNED = [{}, {"embedding.pretrained": "vectors.txt"}, WORD2VEC | {"elmo.combine": "alone"}]
-OWN = {"elmo.model": "pretrained/tweet"}
-NO_MODEL_TRAINED = [{}, {"elmo.model": "tiny"}, {"elmo.model": "none"}]
 ALONE = {"elmo.combine": "alone"}
 TABLE = {"data.source": "tweets.csv"}
 FEED_FORWARD = {"model.kind": "feed_forward"}
@@ -100,24 +100,24 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "vectors.epochs": (7, WORD2VEC, NO_VECTORS_LEARNED),
     "vectors.seed": (7, WORD2VEC, NO_VECTORS_LEARNED),
     "vectors.vocabulary": ("training", WORD2VEC, NO_VECTORS_LEARNED),
-    "pretraining.unlabelled": ([{"path": "more.txt"}], OWN, NO_MODEL_TRAINED),
-    "pretraining.init": ("small", OWN, NO_MODEL_TRAINED),
-    "pretraining.cells": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.projection": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.filters": ([[1, 7]], OWN, NO_MODEL_TRAINED),
-    "pretraining.highways": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.character_size": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.min_count": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.max_words": (77, OWN, NO_MODEL_TRAINED),
-    "pretraining.held_out": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.dropout": (0.7, OWN, NO_MODEL_TRAINED),
-    "pretraining.learning_rate": (0.7, OWN, NO_MODEL_TRAINED),
-    "pretraining.batch_size": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.epochs": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.patience": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.clip": (7.0, OWN, NO_MODEL_TRAINED),
-    "pretraining.log_every": (7, OWN, NO_MODEL_TRAINED),
-    "pretraining.seed": (7, OWN, NO_MODEL_TRAINED),
+    "pretraining.unlabelled": ([{"path": "more.txt"}], OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.init": ("small", OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.cells": (7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.projection": (7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.filters": ([[1, 7]], OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.highways": (3, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.character_size": (7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.min_count": (7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.max_words": (77, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.held_out": (7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.dropout": (0.7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.learning_rate": (0.7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.batch_size": (7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.epochs": (7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.patience": (7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.clip": (7.0, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.log_every": (7, OWN_ELMO, PUBLISHED_ELMO),
+    "pretraining.seed": (7, OWN_ELMO, PUBLISHED_ELMO),
     "elmo.layer_norm": (True, {}, [{"elmo.layers": "top"}, TOKEN_LAYER]),
     "elmo.state": ("zero", {"elmo.layers": "first"}, [TOKEN_LAYER, TOKEN_LAYER | {"elmo.cache": "off"}]),
     "elmo.storage": ("fp32", {}, [{"elmo.cache": "off"}, {"elmo.state": "carry"}, {"elmo.backend": "allennlp"}]),
@@ -136,8 +136,7 @@ def _config(parameters: Mapping[str, Any]) -> RunConfig:
 
 def test_every_field_of_the_schema_is_classified() -> None:
     """Whoever adds a field says here when it has an effect; if it hasn't always, `unused_fields` must know as well."""
-    whole = RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig(), pretraining=PretrainingConfig())
-    schema = dotted(whole.model_dump())
+    schema = dotted(RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig(), pretraining=PretrainingConfig()).model_dump())
     questions = {name for name in schema if name.split(".")[0] not in OPERATIONAL_SECTIONS}
     assert questions == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
     assert not IN_EVERY_RUN.keys() & IN_SOME_RUNS.keys()
@@ -311,7 +310,7 @@ def _resolved(parameters: dict[str, Any]) -> RunConfig:
 def test_pretraining_counts_only_where_an_own_model_is_read_and_its_paths_are_spelled_in_one_way(project: Path) -> None:
     assert _resolved({"pretraining.epochs": 3}) == _resolved({}) == _resolved({"elmo.model": "none"})
     assert _resolved({"elmo.model": "tiny", "pretraining.epochs": 3}) == _resolved({"elmo.model": "tiny"})
-    own = {"elmo.model": "pretrained/tweet"}
+    own = OWN_ELMO
     assert _resolved(own) == _resolved(own | {"pretraining": {}})
     assert _resolved(own).run_id != _resolved(own | {"pretraining.epochs": 3}).run_id
     spelled = _resolved(

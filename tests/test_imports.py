@@ -60,6 +60,8 @@ JOB_LAYERS = [
     {"jobs.session"},
     {"jobs.tasks.next_part", "jobs.tasks.slurm_task"},
     {"jobs.planning", "jobs.doctor", "jobs.logs", "jobs.sync"},
+    {"jobs.commands.arguments"},
+    {"jobs.commands", "jobs.commands.watching"},
     {"jobs.__main__"},
 ]
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "pyarrow", "nltk", "numpy"}

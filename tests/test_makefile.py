@@ -83,6 +83,8 @@ def test_several_changes_and_grids_are_several_arguments(clone: Path) -> None:
     submitted = _make(clone, "submit", "GRID=rnn elmo", "SET=seed=2", "DRY_RUN=1")
     assert [one[3] for one in submitted] == ["rnn", "elmo"]
     assert all(one[-3:] == ["--dry-run", "--set", "seed=2"] for one in submitted)
+    ((*_, local),) = _make(clone, "submit", "GRID=vader", "LOCAL=1")
+    assert local == "--local"
     assert [one[3] for one in _make(clone, "submit-elmo")] == ["elmo"]
     assert [one[3] for one in _make(clone, "submit")] == ["smoke"]
 
@@ -92,3 +94,17 @@ def test_variable_that_make_does_not_have_is_refused_with_what_was_meant(clone: 
     assert done.returncode == 2
     assert 'make has no variable seed; did you mean SET="seed=..."?' in done.stderr
     assert not (clone / "said").exists()
+
+
+def test_options_on_a_table_may_hold_blanks(clone: Path) -> None:
+    given = ["TEXT_COLUMN=Tweet Text", "LABEL_COLUMN=my $mood", "POSITIVE=so happy", "NEGATIVE=it's sad"]
+    wanted = ["--text-column", "Tweet Text", "--label-column", "my $mood", "--positive", "so happy"]
+    for target in ("run", "data"):
+        (arguments,) = _make(clone, target, "DATA=a b.csv", *given)
+        assert arguments[-8:] == [*wanted, "--negative", "it's sad"]
+
+
+def test_help_fits_a_terminal_of_80_columns(clone: Path) -> None:
+    done = subprocess.run(["make"], cwd=clone, env=_environment(), capture_output=True, text=True, check=True)
+    assert max(map(len, done.stdout.splitlines())) < 80
+    assert "any of: attention" in done.stdout

@@ -47,6 +47,9 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
 
     found = []
     for config in {(config.data, config.baseline): config for config in configs}.values():
+        if list(_missing_tweets(config.data.source, results)):  # only a dry run gets as far as this without them
+            found.append(config)
+            continue
         corpus = find_corpus(config.data, results)
         if corpus is None or not has_baseline(corpus, config.baseline):
             found.append(config)
@@ -63,6 +66,8 @@ def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunC
         return []
     from sentiment.data.word_vectors.store import has_vectors, vectors_fingerprint
 
+    if any(list(_missing_tweets(config.data.source, results)) for config in configs):
+        return [config for config in configs if config.embedding.pretrained in NAMED_VECTORS][:1]
     missing = (config for config in configs if not has_vectors(config, results))
     return list({vectors_fingerprint(config, results): config for config in missing}.values())
 

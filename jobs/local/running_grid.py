@@ -26,6 +26,7 @@ from sentiment.run_state import PAUSED, read_progress
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 0.1
+_SECONDS_UNTIL_A_GUESS = 20.0
 
 
 @dataclass
@@ -77,6 +78,7 @@ class RunningGrid:
     _waiting: deque[WantedRun] = field(default_factory=deque, init=False)
     _outcomes: list[Outcome] = field(default_factory=list, init=False)
     _total: int = field(default=0, init=False)
+    _began: float = field(default_factory=time.monotonic, init=False)
 
     @property
     def queue(self) -> LocalQueue:
@@ -211,7 +213,15 @@ class RunningGrid:
 
     def _note(self, outcome: Outcome, line: str) -> None:
         self._outcomes.append(outcome)
-        self.say(f"[{len(self._outcomes)}/{self._total}] {line}")
+        self.say(f"[{len(self._outcomes)}/{self._total}] {line}{self._left()}")
+
+    def _left(self) -> str:
+        """About how long the other runs will take, by those that have ended; nothing before that means anything."""
+        taken, left = time.monotonic() - self._began, self._total - len(self._outcomes)
+        if taken < _SECONDS_UNTIL_A_GUESS or left <= 0:
+            return ""
+        seconds = taken / len(self._outcomes) * left
+        return f"   about {seconds / 60:.0f} min left" if seconds >= 90 else f"   about {seconds:.0f} s left"
 
     def _describe(self, attempt: _LocalAttempt, outcome: Outcome) -> str:
         line = f"{attempt.run_id} {outcome.name.replace('_', ' ')}"
@@ -249,6 +259,10 @@ class RunningGrid:
             code = end.report(stop)
             self.say(f"report: {page}" if code == 0 else f"report: FAILED: {_last_line(log)}; see {log}")
             end.tell_unless_stopped(stop, reported=code == 0)
+        if Outcome.FAILED in self._outcomes:
+            self.say(f"next: `python -m jobs rerun {self.plan.name} --local` repeats what failed, from its checkpoints")
+        elif code == 0:
+            self.say("next: open the report in a browser")
 
 
 def _outcome(attempt: _LocalAttempt) -> Outcome:

@@ -11,6 +11,8 @@ from sentiment.errors import RunDirError
 from sentiment.files import files_in
 from sentiment.run_dir import Results, RunDir
 
+_ELMO_SIZE = 1024  # numbers of a token's vector in the published models, but for the small one's 256
+
 
 @dataclass(frozen=True)
 class Completed:
@@ -31,6 +33,10 @@ class Costs:
     """Estimated cost of some runs, from completed ones."""
 
     seconds: float
+    least: float
+    most: float
+    """Seconds as well. The smaller and the larger of two guesses for each run that is not alike: the time of completed
+    runs as it was, and in proportion to the work of a step. Small nets wait for the GPU, large ones compute."""
     bytes: int
     alike: int
     """For how many runs there are completed ones of the same size on the same tweets."""
@@ -50,13 +56,30 @@ def estimate(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> Co
     alike = [config for config in configs if _size(config) in by_size]
     groups = _alike(configs, known)
     judged = [group for group in groups if group]
+    ratios = [
+        [(run.seconds, work(config) / work(run.config)) for run in group]
+        for config, group in zip(configs, groups, strict=True)
+        if group
+    ]
     return Costs(
         seconds=sum(fmean(run.seconds for run in group) for group in judged),
+        least=sum(fmean(seconds * min(ratio, 1) for seconds, ratio in group) for group in ratios),
+        most=sum(fmean(seconds * max(ratio, 1) for seconds, ratio in group) for group in ratios),
         bytes=round(sum(fmean(run.bytes for run in group) for group in judged)),
         alike=len(alike),
         judged=len(judged),
         devices=sorted({run.device for group in judged for run in group}),
     )
+
+
+def work(config: RunConfig) -> int:
+    """Multiplications of the network for each token, about."""
+    model, inputs = config.model, _ELMO_SIZE if config.elmo else config.embedding.size
+    if model.kind == "feed_forward":
+        return inputs * model.hidden_size + (model.layers - 1) * model.hidden_size**2
+    directions, gates = 2 if model.bidirectional else 1, 4 if model.cell == "lstm" else 3
+    sizes = [inputs, *[directions * model.hidden_size] * (model.layers - 1)]
+    return sum(directions * gates * model.hidden_size * (size + model.hidden_size) for size in sizes)
 
 
 def epoch_seconds(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> float | None:

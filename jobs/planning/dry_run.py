@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid
+from jobs.grids.requirements import missing_for
 from jobs.grids.reuse import completed_elsewhere
 from jobs.job_kinds import TRAINING
 from jobs.later_rungs import LaterRungs, later_rungs, with_pauses
@@ -30,10 +31,11 @@ from sentiment.rungs import read_rungs
 
 _GIGABYTE = 1e9
 _HOUR = 3600.0
+_WORTH_A_RANGE = 1.1
 
 
 def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[str]:
-    """Lines to print. Nothing is written but the checksum of a table of tweets, and no Slurm is needed.
+    """Lines to print. Nothing is written but the checksum of a table of tweets; no Slurm and no tweets are needed.
 
     Raises:
         ConfigError: the cluster's file is wrong.
@@ -55,7 +57,12 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
         configs = [run.config for run in missing]
         if not grid.plan.halving:
             yield from _show_costs(configs, results)
-        yield from show_vectors(grid, configs, results)
+        lacking = missing_for(grid.configs, results)
+        if lacking:
+            yield "not here yet, so that `submit` would refuse, and their size and preparation are not counted:"
+            yield from (f"  {line}" for line in lacking)
+        else:
+            yield from show_vectors(grid, configs, results)
         planned = plan_jobs(missing, results, cluster, grid.plan.name, jobs, later)
         yield from show_room(planned, jobs)
         for job in planned:
@@ -126,16 +133,20 @@ def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]
         yield f"costs: unknown, since no run on these tweets is completed here; {free:,.0f} GB of disk are free"
     else:
         kind = "" if "cpu" in costs.devices else "GPU-"
-        time = (
-            f"{costs.seconds / _HOUR:.1f} {kind}hours"
-            if costs.seconds >= _HOUR
-            else f"{costs.seconds / 60:.1f} {kind}minutes"
-        )
+        time = _time(costs.seconds, kind)
+        if costs.most > costs.least * _WORTH_A_RANGE:
+            time += f" (from {_time(costs.least, kind)} to {_time(costs.most, kind)})"
         basis = {"of the same size": costs.alike, "on the same tweets": costs.judged - costs.alike}
         basis["none at all (not counted)"] = len(configs) - costs.judged
         told = ", ".join(f"{what} for {number} of {len(configs)} runs" for what, number in basis.items() if number)
         yield f"costs: about {time}, {costs.bytes / _GIGABYTE:.2g} GB where {free:,.0f} GB are free"
         yield f"  by completed runs on {', '.join(costs.devices)}: {told}"
+        if costs.most > costs.least * _WORTH_A_RANGE:
+            yield "  the range: sizes not trained here take as long as the others, or in proportion to their work"
+
+
+def _time(seconds: float, kind: str) -> str:
+    return f"{seconds / _HOUR:.1f} {kind}hours" if seconds >= _HOUR else f"{seconds / 60:.1f} {kind}minutes"
 
 
 def _text(run: PlannedRun, name: str) -> str:

@@ -60,7 +60,8 @@ class SlurmLauncher:
         try:
             self.jobs = settle_jobs(self.results, self.plan.name)
         except NoSlurmError as error:
-            raise NoSlurmError(f"{error}; `submit` and `rerun` run a grid here with --local") from None
+            here = f"`python -m jobs submit {self.plan.name} --local`, or `make submit GRID={self.plan.name} LOCAL=1`,"
+            raise NoSlurmError(f"{error}; {here} runs the grid here and now") from None
         return self.jobs
 
     def look(self) -> None:

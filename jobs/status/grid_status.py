@@ -140,16 +140,19 @@ def _read_row(
     run_id, standing = trial
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
     if progress.completed:
-        return _row(plan.name, run_id, progress, None, judge(progress))
+        return run_status(plan.name, run_id, progress, judge(progress))
     task = jobs.task(run_id, progress.last_attempt)
     verdict = judge(progress, local or task, standing)
     if verdict.state == PAUSED and jobs.waiting_slots:
         verdict = RunState(PENDING, verdict.reason)
-    row = _row(plan.name, run_id, progress, task, verdict)
+    row = run_status(plan.name, run_id, progress, verdict, task)
     return replace(row, retries=jobs.retries(run_id)) if task else row
 
 
-def _row(grid: str, run_id: str, progress: RunProgress, task: SlurmTask | None, verdict: RunState) -> RunStatus:
+def run_status(
+    grid: str, run_id: str, progress: RunProgress, verdict: RunState, task: SlurmTask | None = None
+) -> RunStatus:
+    """One run, given its progress, the verdict on its state, and the task that it was last given to."""
     job = task.job if task else None
     waits = bool(job and job.active and verdict.state not in (FAILED, HELD, CANCELLED))
     present = job if job and job.active and (job.state == verdict.state or verdict.state != PENDING) else None

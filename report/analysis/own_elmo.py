@@ -64,13 +64,10 @@ def _gain(grid: str, pairs: list[tuple[CompletedRun, CompletedRun]], right: dict
 
 
 def _pairs(runs: Sequence[CompletedRun]) -> list[tuple[CompletedRun, CompletedRun]]:
-    # Not their canonical forms: folds that are pooled have none.
+    # Not by their canonical forms: folds that are pooled have none.
     plain = {run.config.fingerprint(): run for run in runs if run.config.elmo is None}
-    found = []
-    for run in runs:
-        if run.config.elmo and run.config.elmo.pretrained and (other := plain.get(_without(run.config))):
-            found.append((run, other))
-    return found
+    own = [run for run in runs if run.config.elmo and run.config.elmo.pretrained]
+    return [(run, other) for run in own if (other := plain.get(_without(run.config)))]
 
 
 def _without(config: RunConfig) -> str:

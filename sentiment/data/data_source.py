@@ -40,7 +40,7 @@ class TweetFile:
     read: Callable[[], "Rows"]
     """Reads all rows in file order. Raises DataError, or ConfigError if the file lacks a configured column."""
     total: int | None = None
-    """The number of rows, if it is known beforehand."""
+    """The number of rows, or about, if it is known beforehand; for progress alone."""
 
 
 @dataclass(frozen=True)

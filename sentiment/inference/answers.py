@@ -10,8 +10,8 @@ from typing import BinaryIO
 import typer
 
 from sentiment.characters import printable, visible
-from sentiment.inference.predict_file import NO_WORDS
 from sentiment.inference.predictor import TextModel
+from sentiment.inference.written_rows import NO_WORDS, answer_fields
 from sentiment.records import THRESHOLD, predicted_label
 from sentiment.terminal import OUT, say, weighted_tokens
 
@@ -56,7 +56,7 @@ def _answers(model: TextModel, texts: Iterator[str]) -> Iterator[Answer]:
 def _as_csv(answer: Answer) -> str:
     label, probability, text = answer
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([label, "" if probability is None else f"{probability:.6f}", text])
+    csv.writer(line, lineterminator="").writerow([*answer_fields(label, probability), text])
     return line.getvalue()
 
 

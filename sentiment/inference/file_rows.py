@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sentiment.data.tables.delimited import delimited_records
+from sentiment.data.tables.delimiter import delimiter_of
 from sentiment.data.tables.lines import read_lines
 from sentiment.data.tables.named_fields import json_object
-from sentiment.data.tables.rows import Refusal
+from sentiment.data.tables.rows import Refusal, as_text
 from sentiment.data.tables.table import DELIMITERS, form_of
 from sentiment.errors import DataError
 
@@ -36,11 +37,13 @@ def read_file_rows(source: Path, names_columns: bool) -> Iterator[FileRow]:
     """
     form = form_of(source)
     if form in DELIMITERS:
-        yield from _read_delimited(source, DELIMITERS[form], names_columns)
+        yield from _read_delimited(source, delimiter_of(source), names_columns)
     elif form == "jsonl":
         yield from _read_json_lines(source)
+    elif form == "parquet":
+        yield from _read_parquet(source)
     else:
-        raise DataError(f"{source}: predictions are made for .csv, .tsv and .jsonl files (also with .gz)")
+        raise DataError(f"{source}: predictions are made for .csv, .tsv, .jsonl (also with .gz) and .parquet files")
 
 
 def _read_delimited(source: Path, delimiter: str, names_columns: bool) -> Iterator[FileRow]:
@@ -58,6 +61,18 @@ def _read_delimited(source: Path, delimiter: str, names_columns: bool) -> Iterat
     for row in rows:
         if row.fields or row.refused or width == 1:  # in a single column an empty text is a blank line
             yield row if row.fields or row.refused else row._replace(fields=[""])
+
+
+def _read_parquet(source: Path) -> Iterator[FileRow]:
+    from sentiment.inference.predict_parquet import opened_parquet
+
+    with opened_parquet(source) as file:
+        yield FileRow(0, list(file.schema_arrow.names))
+        number = 0
+        for batch in file.iter_batches():
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                number += 1
+                yield FileRow(number, [as_text(value) for value in values])
 
 
 def _read_json_lines(source: Path) -> Iterator[FileRow]:

@@ -1,7 +1,5 @@
 """Predictions for a file of any size, in the order of its rows."""
 
-import csv
-import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,21 +15,19 @@ from sentiment.allocation import available_cores
 from sentiment.console import Progress
 from sentiment.data.tables.columns import has_header
 from sentiment.data.tables.refusals import SPANNING, RowCounter
+from sentiment.data.tables.table import about_rows, form_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.inference.file_rows import FileRow, read_file_rows
 from sentiment.inference.predictor import TextModel
+from sentiment.inference.written_rows import NO_WORDS, added_names, answer_fields, row_writer
 from sentiment.records import predicted_label
 
 # Rows that are sorted by length together: enough that batches of equal lengths are full.
 _CHUNK = 16_384
 # Threads that compute chunks side by side; with more, those that read and tokenise would hold up the others.
 _MOST_THREADS = 4
-_ADDED = ("label", "probability")
 _Predicted = tuple[FileRow, Sequence[str]]
-
-NO_WORDS = "no usable words"
-"""Why a text has no prediction of which the model knows nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class PredictedFile:
 
 
 def predict_file(model: TextModel, source: Path, target: Path, column: str | None, progress: Progress) -> PredictedFile:
-    """Write a CSV file with every row of `source`, the predicted label, and the probability of positive sentiment.
+    """Write a file with every row of `source`, the predicted label, and the label's probability.
 
     A row without a readable text, or without a word that the model knows, keeps its place, with both left empty, and is
     counted. Texts are written as they are.
@@ -59,8 +55,9 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
 
     Args:
         model: a trained model.
-        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`).
-        target: the file to write.
+        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), or Parquet.
+        target: the file to write; JSON Lines or Parquet if its name ends so, else CSV. Values are text then, but from
+            Parquet to Parquet they keep their types.
         column: the column of the texts; None takes the one that the run was trained on, or the only one.
         progress: told how many rows are written.
 
@@ -71,6 +68,8 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
     columns = model.config.data.columns
+    if form_of(source) == target.suffix.lower().removeprefix(".") == "parquet":
+        return _predict_parquet(model, source, target, column, progress)
     rows = read_file_rows(source, names_columns=column is not None or has_header(columns))
     header = next(rows, None)
     if header is None:
@@ -79,42 +78,20 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
         raise DataError(f"{source}:{header.line}: the first row cannot be read: {header.refused}")
     place, width = _text_place(header.fields, column, columns.text, source), len(header.fields)
     outcome = PredictedFile(0)
-    done = 0
+    done, total = 0, int(about_rows(source) or 0)
 
     def write(file: BinaryIO) -> None:
         nonlocal done
-        text_file = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        table = _Table(text_file)
-        table.write([*header.fields, *_added_names(header.fields)])
-        for predicted in _side_by_side(model, _chunks(rows, place, width), place, width):
-            for row, fields in predicted:
-                table.write(fields)
-                _count(row, outcome)
-            done += len(predicted)
-            progress(f"reading {source.name}", done, None)
-        text_file.detach()
+        with row_writer(target, file, [*header.fields, *added_names(header.fields)]) as write_row:
+            for predicted in _side_by_side(model, _chunks(rows, place, width), place, width):
+                for row, fields in predicted:
+                    write_row(fields)
+                    _count(row, outcome)
+                done += len(predicted)
+                progress(f"reading {source.name}", done, max(total, done) if total else None)
 
     write_named(target, write)
     return PredictedFile(done, outcome.refused, outcome.remarks)
-
-
-class _Table:
-    """Writes CSV that any reader reads back: Python's writer does not quote a lone carriage return."""
-
-    def __init__(self, file: io.TextIOWrapper) -> None:
-        self._plain = csv.writer(file, lineterminator="\n")
-        self._quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-
-    def write(self, fields: Sequence[str]) -> None:
-        quoted = any("\r" in field for field in fields)
-        (self._quoted if quoted else self._plain).writerow(fields)
-
-
-def _added_names(header: Sequence[str]) -> Iterator[str]:
-    for name in _ADDED:
-        while name in header:
-            name = f"predicted_{name}"
-        yield name
 
 
 def _checked(row: FileRow, place: int, width: int) -> FileRow:
@@ -167,10 +144,22 @@ def _with_predictions(model: TextModel, chunk: list[FileRow], place: int, width:
         fields = (*row.fields, *[""] * width)[:width]
         score, usable = next(predictions) if row.refused is None else (0.0, False)
         if usable:
-            found.append((row, [*fields, predicted_label(score, model.config.data.label_names), f"{score:.6f}"]))
+            label = predicted_label(score, model.config.data.label_names)
+            found.append((row, [*fields, *answer_fields(label, max(score, 1 - score))]))
         else:
-            found.append((row._replace(refused=row.refused or NO_WORDS), [*fields, "", ""]))
+            found.append((row._replace(refused=row.refused or NO_WORDS), [*fields, *answer_fields("", None)]))
     return found
+
+
+def _predict_parquet(
+    model: TextModel, source: Path, target: Path, column: str | None, progress: Progress
+) -> PredictedFile:
+    from sentiment.inference.predict_parquet import opened_parquet, predict_parquet
+
+    with opened_parquet(source) as file:
+        header = list(file.schema_arrow.names)
+    place = _text_place(header, column, model.config.data.columns.text, source)
+    return PredictedFile(*predict_parquet(model, source, target, place, progress))
 
 
 def _text_place(header: Sequence[str], column: str | None, trained: str | int, source: Path) -> int:

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from sentiment.config import ModelConfig, RunConfig
 from sentiment.data.batches import Batch
+from sentiment.models.dropout import Dropout
 from sentiment.models.embedding import ElmoEmbedding, LearnedEmbedding, TokenEmbedding
 from sentiment.models.pooling import POOLINGS
 from sentiment.models.rnn import RecurrentEncoder
@@ -37,7 +38,7 @@ class HiddenLayers(nn.Module):
         self.size = config.hidden_size
         sizes = [input_size] + [config.hidden_size] * (config.layers - 1)
         self.layers = nn.ModuleList(nn.Linear(size, config.hidden_size) for size in sizes)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """Map vectors of shape (batch, input_size) to shape (batch, size)."""
@@ -56,7 +57,7 @@ class Classifier(nn.Module):
         self.encoder = RecurrentEncoder(embedding.size, config) if recurrent else None
         self.pooling = POOLINGS[config.pooling](self.encoder.size if self.encoder else embedding.size, config)
         self.hidden = None if recurrent else HiddenLayers(self.pooling.size, config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(self.hidden.size if self.hidden else self.pooling.size, 1)
 
     def forward(self, batch: Batch) -> Output:

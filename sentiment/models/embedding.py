@@ -10,6 +10,7 @@ from sentiment.data.batches import Batch
 from sentiment.data.vocabulary import PADDING, UNKNOWN
 from sentiment.elmo.encoder.encoder import LAYERS
 from sentiment.elmo.scalar_mix import ScalarMix
+from sentiment.models.dropout import Dropout
 
 
 class TokenEmbedding(nn.Module):
@@ -44,7 +45,7 @@ class LearnedEmbedding(TokenEmbedding):
                 self.table.weight.copy_(torch.from_numpy(vectors))
         self.table.weight.requires_grad_(config.trainable)
         self.token_dropout = config.token_dropout
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Look up the tokens' vectors. Shape (batch, time, size)."""
@@ -69,7 +70,7 @@ class ElmoEmbedding(TokenEmbedding):
         self.size = vector_size + (learned.size if learned else 0)
         self.mix = ScalarMix(len(LAYERS), config.layer_norm) if config.layers == "mix" else None
         self._layer = config.layers
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Read the layers from the batch. Shape (batch, time, size)."""

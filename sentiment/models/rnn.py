@@ -11,6 +11,7 @@ from torch import nn
 
 from sentiment.config import ModelConfig
 from sentiment.data.batches import Batch
+from sentiment.models.dropout import Dropout
 
 CELLS: Mapping[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 """One-way networks by the name that a configuration gives them.
@@ -41,7 +42,7 @@ class RecurrentEncoder(nn.Module):
         self.backward_nets = nn.ModuleList(
             cell(size, config.hidden_size, batch_first=True) for size in sizes if config.bidirectional
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, vectors: torch.Tensor, batch: Batch) -> torch.Tensor:
         """States of all tokens, the forward half first. Shape (batch, time, size)."""

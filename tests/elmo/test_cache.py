@@ -158,6 +158,7 @@ def _choosing(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
     monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: library)
 
 
+@pytest.mark.slow
 @needs_onednn
 def test_first_process_decides_which_library_multiplies_for_the_whole_cache(
     cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

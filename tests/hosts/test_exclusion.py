@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.hosts.hosts import Hosts
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 25
 
@@ -12,6 +16,7 @@ import sys, time
 from pathlib import Path
 from sentiment.errors import LockedError
 from sentiment.lock import ProcessLock
+
 folder, tokens = Path(sys.argv[1]), []
 sys.stdin.readline()
 while len(tokens) < {ROUNDS}:

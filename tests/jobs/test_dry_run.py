@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from jobs.__main__ import app
 from jobs.grids.grid import load_grid
-from jobs.planning.costs import Completed, estimate, read_completed
+from jobs.planning.costs import Completed, estimate, read_completed, work
 from jobs.planning.dry_run import show_plan
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
@@ -43,6 +45,32 @@ def test_runs_cost_what_their_like_did_else_what_any_on_the_same_tweets_did() ->
     costs = estimate(configs, known)
     assert costs.seconds == pytest.approx(15 + (10 + 20 + 100) / 3)
     assert (costs.alike, costs.judged, costs.bytes, costs.devices) == (1, 2, 20, ["cpu"])
+
+
+def test_sizes_that_were_not_trained_have_a_range_in_proportion_to_their_work() -> None:
+    known = [_completed(100, model__hidden_size=64)]
+    same, larger, smaller = (_config(model__hidden_size=size, seed=9) for size in (64, 512, 8))
+    assert (estimate([same], known).least, estimate([same], known).most) == (100, 100)
+    costs = estimate([larger], known)
+    assert costs.seconds == costs.least == 100
+    assert costs.most == pytest.approx(100 * work(larger) / work(known[0].config))
+    assert costs.most > 1_000
+    assert estimate([smaller], known).least < 20
+    assert estimate([smaller], known).most == 100
+
+
+def test_dry_run_needs_no_tweets_and_says_what_is_not_here(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["submit", "rnn", "--dry-run", "--results", str(tmp_path / "results")])
+    assert done.exit_code == 0, done.output
+    assert "144 of 144 runs would be submitted" in done.output
+    assert "not here yet, so that `submit` would refuse" in done.output
+    assert "fetch them with `make data DATA=sentiment140`" in done.output
+    assert "data: 1 task, no GPU" in done.output  # the job that would prepare them
+    elmo = CliRunner().invoke(app, ["submit", "elmo", "--dry-run", "--results", str(tmp_path / "results")])
+    assert elmo.exit_code == 0, elmo.output
+    assert "elmo.model: " in elmo.output
+    refused = CliRunner().invoke(app, ["submit", "rnn", "--local", "--results", str(tmp_path / "results")])
+    assert (refused.exit_code, "grid 'rnn' cannot be run" in refused.output) == (2, True)
 
 
 def test_runs_on_a_gpu_count_alone() -> None:

@@ -89,6 +89,7 @@ def test_suggestions_depend_on_results_and_seed_alone(base: Path, results: Resul
     assert [run.run_id for run in other[0].runs[6:]] != _ids(once)[6:]
 
 
+@pytest.mark.slow
 def test_suggestions_tend_to_where_scores_are_better(base: Path, results: Results, like: Result) -> None:
     path = write_grid(base, SPACE, **_bayes(rounds=4, per_round=8))
     for _ in range(4):

@@ -85,6 +85,7 @@ def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(study: Study
         assert any("predictions.parquet" in problem for problem in _findings(study).problems)
 
 
+@pytest.mark.slow
 def test_report_says_that_all_tweets_were_tested_in_folds_and_lists_every_fold(study: Study, tmp_path: Path) -> None:
     findings, _ = build_report(study.results, [], tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text()

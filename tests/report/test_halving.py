@@ -15,6 +15,8 @@ from sentiment.run_dir import Results
 from sentiment.rungs import read_rungs
 from tests.report.made_up import Study, attempt, new_record
 
+pytestmark = pytest.mark.slow
+
 RATES = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003]
 DROPOUTS = [0.0, 0.1, 0.2, 0.3, 0.4]
 

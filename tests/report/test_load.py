@@ -103,6 +103,7 @@ def _delete(path: Path) -> None:
     path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "file", "message"),
     [

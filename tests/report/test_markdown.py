@@ -98,6 +98,7 @@ def test_drawn_tweets_are_text(tweet: str) -> None:
     assert max(len(element.text or "") for element in root.iter() if element.get("textLength")) <= 24
 
 
+@pytest.mark.slow
 def test_hostile_tweets_in_a_whole_report_are_text(invented_report: Path) -> None:
     page = _Page((invented_report / "report.html").read_text(encoding="utf-8"))
     assert "<script>alert('tweet')</script> so sad" in page.text

@@ -33,6 +33,7 @@ def test_hours_count_by_the_device_of_each_attempt(tmp_path: Path, devices: tupl
     assert tables["leaderboard"][0]["seconds"] == 120
 
 
+@pytest.mark.slow
 def test_completed_run_without_a_recorded_end_counts_with_the_seconds_that_it_trained(tmp_path: Path) -> None:
     tables = _tables(tmp_path, [attempt(device=_GPU, end=None, reason=None)])
     assert tables["leaderboard"][0]["seconds"] == pytest.approx(2.56)

@@ -34,6 +34,7 @@ updater.update(sum(weights.square().sum() for weights in model.parameters()))
 """
 
 
+@pytest.mark.slow
 def test_training_imports_no_compiler_and_later_code_may_compile() -> None:
     subprocess.run([sys.executable, "-c", TRAINS_THEN_COMPILES], check=True)
 

@@ -78,6 +78,7 @@ def _in_validation() -> Callable[[int], bool]:
     return lambda asked: torch.is_inference_mode_enabled() and next(evaluations) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("onednn" not in available_libraries(torch.float32), reason="torch has no oneDNN here")
 @pytest.mark.parametrize("cached", ["on", "off"])
 def test_library_of_the_first_attempt_stays_that_of_the_run(
@@ -102,6 +103,7 @@ def test_library_of_the_first_attempt_stays_that_of_the_run(
     assert record.elmo.products == "onednn"
 
 
+@pytest.mark.slow
 def test_cache_that_was_computed_anew_by_another_library_is_refused(
     elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +161,7 @@ def test_run_is_the_same_from_memory_and_from_disk_even_when_it_changes_in_betwe
     assert any("are read from disk" in line for line in moved.said)
 
 
+@pytest.mark.slow
 def test_vectors_computed_for_each_batch_train_alike(elmo_run: MakeExperiment) -> None:
     cached, fresh = elmo_run(elmo__storage="fp32"), elmo_run(elmo__storage="fp32", elmo__cache="off")
     cached.complete()
@@ -214,6 +217,7 @@ def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     write_random_model(folder, SIZES["tiny"])
@@ -238,6 +242,7 @@ def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_pa
         load_predictor(run.run_dir)
 
 
+@pytest.mark.slow
 def test_damaged_shard_is_mended_by_the_run_that_finds_it(tweets_file: Path, tmp_path: Path) -> None:
     first = _own_results(tweets_file, tmp_path)
     first.complete()

@@ -38,6 +38,7 @@ def test_run_that_stops_every_few_steps_matches_an_uninterrupted_one(
     assert stops >= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_resumes_exactly(experiment: MakeExperiment, optimizer: str) -> None:
     changes = {"training__optimizer": optimizer, "training__l2": 0.01, "training__epochs": 2}
@@ -70,6 +71,7 @@ def test_run_that_is_stopped_before_its_first_step_still_completes(experiment: M
     assert run.complete() == expected
 
 
+@pytest.mark.slow
 def test_early_stopping_counts_on_where_it_was(experiment: MakeExperiment) -> None:
     changes = {
         "training__epochs": 30,
@@ -93,6 +95,7 @@ def test_early_stopping_counts_on_where_it_was(experiment: MakeExperiment) -> No
     assert (resumed.best_epoch, resumed.epochs) == (result.best_epoch, result.epochs)
 
 
+@pytest.mark.slow
 def test_how_often_it_saves_and_logs_time_changes_nothing(experiment: MakeExperiment) -> None:
     expected = experiment().complete()
     assert experiment(runtime__checkpoint__every_steps=1).complete() == expected

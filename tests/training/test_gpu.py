@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from sentiment.inference.predictor import load_predictor
 from tests.conftest import MakeExperiment
+from tests.small_runs import invented_tweets
 from tests.training.test_exact_resume import MODELS, complete_with_stops
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")]
@@ -37,6 +39,15 @@ def test_mixed_precision_learns_and_resumes_exactly(experiment: MakeExperiment, 
     assert result.metrics["train"].accuracy > 0.7
     digest, _ = complete_with_stops(experiment(**changes), every=20)
     assert digest == expected
+
+
+def test_gpu_predicts_as_the_cpu_does(experiment: MakeExperiment) -> None:
+    run = experiment(runtime__device="cpu")
+    run.complete()
+    texts = [text for _, text in invented_tweets(300, seed=5)]
+    gpu, cpu = (load_predictor(run.run_dir, torch.device(name)).probabilities(texts) for name in ("cuda", "cpu"))
+    assert gpu == pytest.approx(cpu, abs=1e-4)
+    assert load_predictor(run.run_dir).probabilities(texts) == pytest.approx(gpu, abs=1e-6)
 
 
 def test_gpu_and_cpu_learn_alike(experiment: MakeExperiment) -> None:

@@ -90,6 +90,7 @@ def test_bf16_is_refused_where_the_processor_is_slower_in_it(
         experiment(training__precision="bf16").attempt()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean+max", "attention"])
 def test_bf16_on_a_cpu_learns_and_resumes_exactly(
     experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, pooling: str

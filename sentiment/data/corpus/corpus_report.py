@@ -7,6 +7,8 @@ from sentiment.errors import DataError
 from sentiment.records import PARTS, Part, Record
 
 _REFUSED_AT_MOST = 0.05
+# With fewer rows, other fractions would not help.
+_FEW = 50
 _ALWAYS_TOLERATED = 10
 NO_TOKEN = "no token left"  # noqa: S105
 
@@ -190,6 +192,22 @@ class Tally:
                 refused = f"; refused were {self._refused.most_common()}" if self._refused.total() else ""
                 raise DataError(
                     f"{source}: the {part} part has {positive:,} positive and {rows - positive:,} negative tweets, "
-                    f"but both are needed; {self.kept:,} of {self.read:,} rows are used{refused}: give more data, a "
-                    "larger data.max_rows or data.train_rows, or larger data.validation_fraction and data.test_fraction"
+                    f"but both are needed; {self.kept:,} of {self.read:,} rows are used{refused}: {self._advice()}"
                 )
+
+    def _advice(self) -> str:
+        """What to do if a part lacks a label."""
+        rows, positive = sum(self._rows), sum(self._positive)
+        if rows and positive in (0, rows):
+            found, lacking = ("positive", "negative") if positive else ("negative", "positive")
+            return (
+                f"all of them are {found}. If other values of the label column mean {lacking}, name them: "
+                f"data.labels.{lacking} (--{lacking} VALUE)"
+            )
+        if rows < _FEW:
+            return (
+                "that is too few to train, choose and test on; some hundreds are needed for any conclusion. Tweets can "
+                "also be predicted by a model that was trained on others"
+            )
+        fractions = "larger data.validation_fraction and data.test_fraction"
+        return f"give more data, a larger data.max_rows or data.train_rows, or {fractions}"

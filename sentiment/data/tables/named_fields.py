@@ -76,6 +76,18 @@ def read_parquet(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
             raise DataError(f"{path}: a value after row {line:,} is out of range: {error}") from None
 
 
+def count_parquet_rows(path: Path) -> int | None:
+    """The number of rows by the file's own word; None if it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_named(path) as opened, pq.ParquetFile(opened) as file:
+            return int(file.metadata.num_rows)
+    except (OSError, pa.ArrowException):
+        return None  # reading the rows will say what is wrong
+
+
 def json_object(line: str) -> dict[str, Any] | str:
     """The JSON object that a line holds, without half surrogate pairs; or the reason why it holds none."""
     if isinstance(line, CutLine):

@@ -9,10 +9,12 @@ from sentiment.config import ColumnConfig, DataConfig
 from sentiment.data.data_source import TABLE, DataSource, OpenedSource, TweetFile, source_choices
 from sentiment.data.tables import sentiment140
 from sentiment.data.tables.delimited import read_delimited, reading_of
-from sentiment.data.tables.named_fields import read_json_lines, read_parquet
+from sentiment.data.tables.delimiter import delimiter_of
+from sentiment.data.tables.named_fields import count_parquet_rows, read_json_lines, read_parquet
 from sentiment.data.tables.rows import LabelReader, Rows
 from sentiment.data.tables.source_hash import UnchangedFile, remembered, source_sha256
 from sentiment.errors import ConfigError, DataError
+from sentiment.files import open_named
 from sentiment.run_dir import Results
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -25,6 +27,7 @@ _FORMS = {
     ".parquet": "parquet",
     ".zip": "zip",
 }
+_BLOCK = 1 << 20
 _PACKABLE = ("csv", "tsv", "jsonl")
 
 
@@ -63,18 +66,32 @@ class TableSource(DataSource):
             return sentiment140.open_csv(path, sha256)
         reader = labels(str(path))
         if form in DELIMITERS:
-            read = partial(read_delimited, path, DELIMITERS[form], columns, reader)
-            reading = remembered(path, results, "reading", lambda file: reading_of(file, DELIMITERS[form]))
-            form = f"{form} {reading}".rstrip()
+            delimiter = delimiter_of(path)
+            read = partial(read_delimited, path, delimiter, columns, reader)
+            reading = remembered(path, results, "reading", lambda file: reading_of(file, delimiter))
+            form = f"{form} {'' if delimiter == DELIMITERS[form] else delimiter}{reading}".rstrip(" ")
         else:
             read = partial({"jsonl": read_json_lines, "parquet": read_parquet}[form], path, columns, reader)
-        return OpenedSource(TABLE, TweetFile(str(path), sha256, form, partial(unchanged.rows, read)))
+        rows = remembered(path, results, "rows", about_rows)
+        total = int(rows) if rows.isdigit() else None
+        return OpenedSource(TABLE, TweetFile(str(path), sha256, form, partial(unchanged.rows, read), total))
 
     def missing(self, results: Results) -> str | None:  # noqa: ARG002
         """Why there is no table at the path; None if there is one."""
         if self._path.is_dir():
             return "is a directory; name a file in it"
         return None if self._path.exists() else f"no such file; valid: {source_choices()}"
+
+
+def about_rows(path: Path) -> str:
+    """The number of a plain file's lines, or of Parquet's rows; empty if that would take as long as reading it."""
+    form = form_of(path)
+    if path.suffix.lower() == ".gz":
+        return ""
+    if form == "parquet":
+        return str(count_parquet_rows(path) or "")
+    with open_named(path) as file:
+        return str(sum(block.count(b"\n") for block in iter(partial(file.read, _BLOCK), b"")))
 
 
 def told_as_of(field: str, file: TweetFile) -> TweetFile:

@@ -1,0 +1,80 @@
+"""The commands that only look: status, logs."""
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.commands.arguments import EXIT_FAILED, EXIT_RUNNING, NO_GRIDS, RESULTS, ResultsRoot
+from sentiment.command_line import command_line, echo
+
+if TYPE_CHECKING:
+    from jobs.status.grid_status import GridStatus
+
+_WATCH_SECONDS = 15.0
+
+watching = command_line()
+
+
+@watching.command()
+def status(
+    grids: Annotated[list[str] | None, typer.Argument(metavar="[GRID]...", help="All grids if none is named.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or are held.")] = False,
+    all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until nothing runs.")] = False,
+    results: ResultsRoot = RESULTS,
+) -> None:
+    """Show the state of all runs, those outside of grids last, as the grid `single`; then that of language models.
+
+    Ends with 0 when all are completed, 3 while any runs or waits, and with 1 if any failed or is held.
+    """
+    from jobs.status.grid_status import read_status
+    from jobs.status.language_models import show_language_models
+    from jobs.status.single_runs import read_single
+    from jobs.status.table import show
+    from sentiment.run_dir import SINGLE, Results
+
+    while True:
+        named = [name for name in grids or () if name != SINGLE]
+        found = read_status(Results(results), named) if named or not grids else []
+        if (not grids or SINGLE in grids) and (alone := read_single(Results(results))):
+            found.append(alone)
+        code = _verdict(found)
+        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
+        if not (grids or failed or as_json):
+            shown = "\n".join(filter(None, [shown, *show_language_models(Results(results))]))
+        echo(shown or NO_GRIDS.format(results))
+        if not watch or code != EXIT_RUNNING:
+            raise typer.Exit(code)
+        time.sleep(_WATCH_SECONDS)
+
+
+@watching.command()
+def logs(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run id; or GRID/RUN, GRID/data and the like.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", min=1, help="Which attempt, as counted by status; else the newest.")
+    ] = None,
+    results: ResultsRoot = RESULTS,
+) -> None:
+    """Print what the newest attempt of a run has printed, or one of a grid's other jobs.
+
+    The file's name and how the run ended go to the standard error. With --follow the command ends with 0 if the run is
+    completed then, else with 1.
+    """
+    from jobs.logs import find_output, show_log
+    from sentiment.run_dir import Results
+
+    if not show_log(find_output(name, Results(results)), attempt, follow, partial(typer.echo, err=True)):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _verdict(found: "list[GridStatus]") -> int:
+    counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
+    rows = [row for grid in counted for row in grid.rows]
+    if any(row.active for row in rows):
+        return EXIT_RUNNING
+    return EXIT_FAILED if any(row.failed for row in rows) or any(grid.final_failed for grid in found) else 0

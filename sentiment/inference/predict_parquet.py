@@ -1,0 +1,91 @@
+"""Predictions for a Parquet file into another one, whose columns keep their types."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment.console import Progress
+from sentiment.data.tables.lines import translated_errors
+from sentiment.data.tables.refusals import RowCounter
+from sentiment.errors import DataError
+from sentiment.files import open_named, write_named
+from sentiment.inference.predictor import TextModel
+from sentiment.inference.written_rows import NO_WORDS, added_names
+from sentiment.records import predicted_label
+
+_BATCH = 16_384
+
+
+def predict_parquet(
+    model: TextModel, source: Path, target: Path, place: int, progress: Progress
+) -> tuple[int, RowCounter]:
+    """Write a Parquet file with all columns of `source`, the predicted label and its probability.
+
+    Args:
+        place: the position of the column with the texts.
+
+    Returns:
+        How many rows were written, and those of them without a prediction.
+
+    Raises:
+        DataError: the source cannot be read.
+    """
+    refused, done = RowCounter(), 0
+
+    def write(output: BinaryIO) -> None:
+        nonlocal done
+        with opened_parquet(source) as file:
+            total = file.metadata.num_rows
+            schema = _with_answers(model, file.schema_arrow.empty_table(), place, refused, 0).schema
+            with pq.ParquetWriter(output, schema) as writer:
+                for batch in file.iter_batches(batch_size=_BATCH):
+                    writer.write_table(_with_answers(model, pa.Table.from_batches([batch]), place, refused, done))
+                    done += len(batch)
+                    progress(f"reading {source.name}", done, total)
+
+    write_named(target, write)
+    return done, refused
+
+
+@contextmanager
+def opened_parquet(source: Path) -> Iterator[Any]:
+    """A Parquet file, opened.
+
+    Raises:
+        DataError: it cannot be read; also later, from within the context.
+    """
+    with translated_errors(source):
+        try:
+            with open_named(source) as opened, pq.ParquetFile(opened) as file:
+                yield file
+        except pa.ArrowException as error:
+            raise DataError(f"{source}: is not a valid Parquet file: {error}") from None
+
+
+def _with_answers(model: TextModel, table: Any, place: int, refused: RowCounter, before: int) -> Any:
+    """The rows with both columns added, which are null where there is no prediction."""
+    texts = table.column(place).to_pylist()
+    why = [_refusal(text) for text in texts]
+    reading = model.read([text for text, reason in zip(texts, why, strict=True) if reason is None])
+    answers = iter(zip(reading.probabilities.tolist(), reading.usable.tolist(), strict=True))
+    labels: list[str | None] = []
+    shares: list[float | None] = []
+    for row, reason in enumerate(why, start=before + 1):
+        score, usable = next(answers) if reason is None else (0.0, False)
+        labels.append(predicted_label(score, model.config.data.label_names) if usable else None)
+        shares.append(max(score, 1 - score) if usable else None)
+        if not usable:
+            refused.add(reason or NO_WORDS, row)
+    label, probability = added_names(table.column_names)
+    table = table.append_column(label, pa.array(labels, pa.string()))
+    return table.append_column(probability, pa.array(shares, pa.float64()))
+
+
+def _refusal(text: object) -> str | None:
+    if text is not None and not isinstance(text, str):
+        return "text is not a string"
+    return None if text is not None and text.strip() else "empty text"

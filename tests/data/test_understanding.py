@@ -1,0 +1,139 @@
+"""Somebody's own table: what is guessed is told, and what could mean two things is asked."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment.config import DataConfig
+from sentiment.data.understanding import Understanding, understand
+from sentiment.errors import UsageError
+from tests.small_runs import invented_tweets
+
+TWEETS = invented_tweets(40)
+MOODS = ["sad", "happy"]
+
+
+def _table(path: Path, header: Sequence[str] | None, rows: Sequence[Sequence[Any]], delimiter: str = ",") -> Path:
+    lines = [delimiter.join(str(one) for one in row) for row in ([header] if header is not None else []) + [*rows]]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def _understood(path: Path, *given: str, **config: Any) -> Understanding:
+    found = understand(DataConfig.model_validate({"source": str(path), **config}), given)
+    assert found is not None
+    return found
+
+
+def _refused(path: Path, *given: str, **config: Any) -> str:
+    with pytest.raises(UsageError) as error:
+        understand(DataConfig.model_validate({"source": str(path), **config}), given)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: str) -> None:
+    rows = [(n, text, MOODS[label]) for n, (label, text) in enumerate(TWEETS)]
+    found = _understood(_table(tmp_path / "a.csv", ["id", "Tweet", "how"], rows, delimiter))
+    assert found.guessed == {
+        "data.columns.text": "Tweet",
+        "data.columns.label": "how",
+        "data.labels.negative": ["sad"],
+        "data.labels.positive": ["happy"],
+    }
+    first, second, third = found.told()
+    assert first == "a.csv: texts are taken from column 'Tweet' (by its name); --text-column names another"
+    assert "labels are taken from column 'how' (the only one that can hold labels)" in second
+    assert third == "a.csv: label 'happy' is taken for positive and 'sad' for negative"
+
+
+def test_table_as_it_should_be_needs_no_guess(tmp_path: Path) -> None:
+    found = _understood(_table(tmp_path / "a.csv", ["label", "text"], TWEETS))
+    assert (found.guessed, found.told()) == ({}, [])
+
+
+@pytest.mark.parametrize("source", ["vader", "nowhere.csv", "folder.csv"])
+def test_other_data_and_files_that_are_not_there_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.csv").mkdir()
+    assert understand(DataConfig(source=source), []) is None
+
+
+def test_file_without_names_of_columns_is_read_by_position(tmp_path: Path) -> None:
+    found = _understood(_table(tmp_path / "a.csv", None, [(MOODS[label], text) for label, text in TWEETS]))
+    assert (found.guessed["data.columns.text"], found.guessed["data.columns.label"]) == (1, 0)
+    assert "the first line is a tweet like the others" in found.told()[0]
+
+
+def test_index_column_is_neither_text_nor_label(tmp_path: Path) -> None:
+    rows = [(n, label, text) for n, (label, text) in enumerate(TWEETS)]
+    found = _understood(_table(tmp_path / "a.csv", ["", "stance", "said"], rows))
+    assert found.guessed == {"data.columns.text": "said", "data.columns.label": "stance"}
+
+
+def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> None:
+    rows = [(text, f"{text} again", label, label) for label, text in TWEETS]
+    path = _table(tmp_path / "a.csv", ["a", "b", "c", "d"], rows)
+    message = _refused(path)
+    assert "several columns can hold the texts; name it with --text-column" in message
+    assert f"'a' (such as {TWEETS[0][1][:60]!r})" in message
+    message = _refused(path, "data.columns.text", columns={"text": "b"})
+    assert "several columns can hold the labels; name it with --label-column" in message
+
+
+def test_no_column_that_fits_is_said(tmp_path: Path) -> None:
+    path = _table(tmp_path / "a.csv", ["n", "words"], [(n, f"word{n}") for n in range(30)])
+    assert "no column can hold the texts" in _refused(path)
+
+
+def test_column_that_somebody_named_wrongly_is_left_to_the_reader(tmp_path: Path) -> None:
+    path = _table(tmp_path / "a.csv", ["label", "text"], TWEETS)
+    config = DataConfig.model_validate({"source": str(path), "columns": {"text": "txt"}})
+    assert understand(config, ["data.columns.text"]) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["nein", "ja"], "--positive nein --negative ja, or the other way round"),
+        (["5", "1", "2", "3", "4"], "--positive 4 --positive 5 --negative 1 --negative 2"),
+        (["pos", "neg", "maybe"], "'maybe' (13)"),
+    ],
+)
+def test_labels_of_unknown_meaning_are_asked_for(tmp_path: Path, values: list[str], said: str) -> None:
+    rows = [(text, values[n % len(values)]) for n, (_, text) in enumerate(TWEETS)]
+    assert said in _refused(_table(tmp_path / "a.csv", ["text", "label"], rows))
+
+
+def test_labels_that_somebody_named_are_taken(tmp_path: Path) -> None:
+    path = _table(tmp_path / "a.csv", ["text", "label"], [(text, ("nein", "ja")[label]) for label, text in TWEETS])
+    labels = {"positive": "ja", "negative": "nein"}
+    assert _understood(path, "data.labels.positive", "data.labels.negative", labels=labels).guessed == {}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_other_forms_are_understood_alike(tmp_path: Path, name: str) -> None:
+    rows = [{"tweet": text, "class": MOODS[label], "n": label} for label, text in TWEETS]
+    path = tmp_path / name
+    if name.endswith("jsonl"):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    found = _understood(path)
+    assert (found.text.key, found.label.key, found.labels.positive) == ("tweet", "class", ("happy",))
+
+
+def test_preview_shows_rows_and_the_lines_to_keep(tmp_path: Path) -> None:
+    path = _table(tmp_path / "a.csv", ["how", "said"], [(MOODS[label], text) for label, text in TWEETS], ";")
+    lines = _understood(path).preview()
+    assert lines[0] == f"{path}: semicolons between fields; columns 'how', 'said'"
+    assert f"negative  sad    {TWEETS[0][1]}"[:60] in "\n".join(lines)
+    assert "    columns: {text: said, label: how}" in lines
+    assert '    labels: {"negative": ["sad"], "positive": ["happy"]}' in lines

@@ -1,0 +1,142 @@
+"""Files of predictions in other forms than CSV, and tables whose delimiter is found out."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment.console import silent
+from sentiment.data.tables.delimiter import delimiter_of
+from sentiment.errors import DataError, UsageError
+from sentiment.inference.predict_file import PredictedFile, predict_file
+from sentiment.inference.predictor import Predictor, load_predictor
+from sentiment.run_dir import RunDir
+
+TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]
+LABELS = ["positive", "negative", None, None, "positive"]
+
+
+@pytest.fixture(scope="module")
+def predictor(trained: RunDir) -> Predictor:
+    return load_predictor(trained)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A Parquet file with columns of several types."""
+    columns = {
+        "day": pa.array([date(2020, 1, day) for day in range(1, 6)]),
+        "text": pa.array(TEXTS, pa.string()),
+        "places": pa.array([[1, 2], [], None, [3], [4]], pa.list_(pa.int8())),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    return tmp_path / "in.parquet"
+
+
+def _predict(predictor: Predictor, source: Path, name: str) -> tuple[Path, PredictedFile]:
+    target = source.with_name(name)
+    return target, predict_file(predictor, source, target, None, silent)
+
+
+def test_parquet_to_parquet_keeps_types_and_order(
+    predictor: Predictor, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.inference.predict_parquet._BATCH", 2)
+    target, outcome = _predict(predictor, table, "out.parquet")
+    before, after = pq.read_table(table), pq.read_table(target)
+    assert after.select(before.column_names).equals(before)
+    assert after.column_names[-2:] == ["label", "probability"]
+    assert after["label"].to_pylist() == LABELS
+    assert [share is None for share in after["probability"].to_pylist()] == [label is None for label in LABELS]
+    assert outcome.rows == 5
+    assert outcome.render_lines() == ["2 without a prediction: empty text (line 3, 4)"]
+
+
+def test_empty_parquet_file_comes_back_with_its_columns(predictor: Predictor, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "in.parquet")
+    target, outcome = _predict(predictor, tmp_path / "in.parquet", "out.parquet")
+    assert outcome.rows == 0
+    assert pq.read_table(target).column_names == ["text", "label", "probability"]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl"])
+def test_parquet_to_text_has_a_row_for_each(predictor: Predictor, table: Path, name: str) -> None:
+    target, outcome = _predict(predictor, table, name)
+    assert outcome.rows == 5
+    if name.endswith("jsonl"):
+        lines = [json.loads(line) for line in target.read_text().splitlines()]
+        assert [line["label"] for line in lines] == LABELS
+        assert lines[0]["day"] == "2020-01-01"
+        assert lines[2]["probability"] is None
+    else:
+        read = pd.read_csv(target, sep="\t" if name.endswith("tsv") else ",")
+        assert [None if label != label else label for label in read["label"]] == LABELS
+
+
+def test_csv_to_parquet_has_text_and_a_number(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.inference.written_rows._ROWS_OF_A_GROUP", 2)
+    (tmp_path / "in.csv").write_text("n,text\n1,a lovely day\n2,\n3,awful\n", encoding="utf-8")
+    target, _ = _predict(predictor, tmp_path / "in.csv", "out.parquet")
+    found = pq.read_table(target)
+    assert found.schema.field("probability").type == pa.float64()
+    assert found["n"].to_pylist() == ["1", "2", "3"]
+    assert found["label"].to_pylist() == ["positive", None, "negative"]
+
+
+def test_mistakes_in_parquet_files_are_named(predictor: Predictor, table: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match=r"bad\.parquet: is not a valid Parquet file"):
+        _predict(predictor, tmp_path / "bad.parquet", "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+    with pytest.raises(UsageError, match="has no column 'tweet'"):
+        predict_file(predictor, table, tmp_path / "out.parquet", "tweet", silent)
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ("text,label\na;b;c,1\n", ","),
+        ("text;label\na, b and c;1\nd;0\n", ";"),
+        ("id;text;label\n" + "1;fine;1\n" * 9 + "a line break\n", ";"),
+        ("text\tlabel\na\t1\n", "\t"),
+        ("text|label\na|1\n", "|"),
+        ("text\nnice; and so on\nfine\n", ","),
+        ("a; b\nc\nd\n", ","),
+        ("", ","),
+    ],
+)
+def test_delimiter_is_judged_by_the_first_lines(tmp_path: Path, text: str, delimiter: str) -> None:
+    (tmp_path / "some.csv").write_text(text, encoding="utf-8")
+    assert delimiter_of(tmp_path / "some.csv") == delimiter
+    (tmp_path / "some.tsv").write_text(text, encoding="utf-8")
+    assert delimiter_of(tmp_path / "some.tsv") == "\t"
+
+
+def test_file_with_semicolons_is_predicted_as_it_was_meant(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id;text\n1;a lovely day, really\n2;awful\n", encoding="utf-8")
+    target, _ = _predict(predictor, tmp_path / "in.csv", "out.csv")
+    assert pd.read_csv(target)["label"].tolist() == ["positive", "negative"]
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl", "in.parquet", "in.csv.gz"])
+def test_progress_knows_about_how_many_rows_there_are(predictor: Predictor, tmp_path: Path, name: str) -> None:
+    table = pd.DataFrame({"n": range(300), "text": "a lovely day"})
+    if name == "in.parquet":
+        table.to_parquet(tmp_path / name)
+    elif name == "in.jsonl":
+        table.to_json(tmp_path / name, orient="records", lines=True)
+    else:
+        table.to_csv(tmp_path / name, index=False)
+    told: list[tuple[int, int | None]] = []
+    predict_file(
+        predictor, tmp_path / name, tmp_path / "out.csv", None, lambda _, done, total: told.append((done, total))
+    )
+    done, total = told[-1]
+    assert done == 300
+    assert total in ((None,) if name.endswith("gz") else (300, 301))
