@@ -228,8 +228,6 @@ def test_pretrain_says_what_it_learned_from_and_how_good_it_is_and_goes_on_where
     (folder,) = (results / "data" / "pretrained").iterdir()
     assert {"options.json", "weights.hdf5", "card.json"} <= {file.name for file in folder.iterdir()}
     assert invoke("train", small_run_file, "--results", results, *arguments[4:]).exit_code == 0
-    message = refused(1, "train", small_run_file, "--results", results, *arguments[4:], "--set", "pretraining.seed=2")
-    assert "is not trained on the text of these tweets yet" in message
 
 
 def test_vectors_says_what_it_learned_from_and_where_they_are(small_run_file: Path, tmp_path: Path) -> None:

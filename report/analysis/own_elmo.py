@@ -64,16 +64,15 @@ def _gain(grid: str, pairs: list[tuple[CompletedRun, CompletedRun]], right: dict
 
 
 def _pairs(runs: Sequence[CompletedRun]) -> list[tuple[CompletedRun, CompletedRun]]:
+    # Not by their canonical forms: folds that are pooled have none.
+    plain = {run.config.fingerprint(): run for run in runs if run.config.elmo is None}
     own = [run for run in runs if run.config.elmo and run.config.elmo.pretrained]
-    if not own:  # most grids
-        return []
-    plain = {run.config.canonical().fingerprint(): run for run in runs if run.config.elmo is None}
     return [(run, other) for run in own if (other := plain.get(_without(run.config)))]
 
 
 def _without(config: RunConfig) -> str:
     """The fingerprint of the same question without ELMo."""
-    return config.model_copy(update={"elmo": None, "pretraining": None}).canonical().fingerprint()
+    return config.model_copy(update={"elmo": None, "pretraining": None}).fingerprint()
 
 
 def _right(run: CompletedRun) -> Any:

@@ -13,7 +13,7 @@ from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.data.word_vectors.store import prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.elmo.cache.placement import available_ram
 from sentiment.elmo.models import ModelFiles
-from sentiment.elmo.pretrained import find_elmo_of
+from sentiment.elmo.pretrained import find_elmo_of, has_pretrained
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
 from sentiment.lock import ProcessLock
@@ -26,6 +26,7 @@ from sentiment.training.context import RunContext
 from sentiment.training.encoding import RunVectors, elmo_record, tweet_vectors
 from sentiment.training.outcome import write_outcome
 from sentiment.training.preparing import Baselines, TrainingData, prepare_data
+from sentiment.training.pretraining import run_pretraining
 from sentiment.training.provenance import AttemptRecord, failure_recorded, pretrained_sha256
 from sentiment.training.resuming import remove_leftovers, resumed_trainer
 from sentiment.training.stop import Stop, StoppedError
@@ -48,6 +49,8 @@ def run_experiment(run: RunContext) -> Stop | None:
     """
     if run.config.combination is not None:
         raise ConfigError("combination: is not trained; `python -m sentiment combine RUN RUN` writes one")
+    if (stop := _train_language_model(run)) is not None:
+        return stop
     elmo_model = find_elmo_of(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file) as owner:
@@ -69,6 +72,13 @@ def run_experiment(run: RunContext) -> Stop | None:
             return stopped.stop
         with contextlib.closing(_prepare_trainer(run, corpus, elmo_model, vectors)) as trainer:
             return _train(run, trainer, baselines, vectors.record if vectors else None)
+
+
+def _train_language_model(run: RunContext) -> Stop | None:
+    """Train the model that the run reads, unless it reads none or it is there; a completed run needs none any more."""
+    if run.run_dir.completed or has_pretrained(run.config, run.results):
+        return None
+    return run_pretraining([run.config], run.results, run.stop, run.console)
 
 
 def _train(

@@ -51,7 +51,8 @@ def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRe
         told.add(request.fingerprint)
         run = RunContext(_as_run(request, config), results, request.run_dir(results), stop, console)
         try:
-            reason = _run_one(run, request)
+            with stop.beyond_rungs():
+                reason = _run_one(run, request)
         except StoppedError as stopped:
             return stopped.stop
         if reason:

@@ -27,7 +27,7 @@ from sentiment.training.pretraining import run_pretraining
 from sentiment.training.stop import Stop, StopRequest
 from tests.data.made_up import tweets, write_table
 from tests.elmo.oracle import needs_allennlp
-from tests.small_runs import StopWhen
+from tests.small_runs import StopWhen, digest_of
 
 SMALL: dict[str, Any] = {"epochs": 2, "min_count": 1, "batch_size": 32, "held_out": 20, "log_every": 1}
 QUIET = Console(lambda _line: None, silent)
@@ -93,6 +93,38 @@ def test_a_model_is_trained_once_and_a_run_reads_its_vectors(table: Path, result
     assert not record.elmo.random
     assert _train(config, results) is None
     assert _digests(_dir(config, results)) == digests
+
+
+def test_a_run_trains_its_model_first_if_it_is_missing_whatever_rung_its_search_is_in(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    config, stop = _config(table, training__epochs=2), StopRequest()
+    stop.epochs = 1
+    run_dir = results.run_dir(config.run_id)
+    reason = run_experiment(RunContext(config, results, run_dir, stop))
+    assert reason is not None
+    assert reason.reason == "paused"
+    card, record = _dir(config, results).read_card(), run_dir.read_record()
+    assert card is not None
+    assert card.epochs == 2
+    assert record is not None
+    assert record.attempts[-1].reason == "paused"
+    before = Results(tmp_path / "before")
+    _train(config, before)
+    whole = [before.run_dir(config.run_id), run_dir]
+    for one in whole:
+        assert run_experiment(RunContext(config, one.results, one)) is None
+    assert digest_of(whole[0]) == digest_of(whole[1])
+
+
+def test_a_run_that_is_told_to_stop_while_its_model_is_trained_goes_on_with_that(table: Path, results: Results) -> None:
+    config = _config(table)
+    run_dir = results.run_dir(config.run_id)
+    reason = run_experiment(RunContext(config, results, run_dir, StopWhen(lambda asked: asked >= 8)))
+    assert reason == Stop("signal", "SIGTERM")
+    assert not has_pretrained(config, results)
+    assert run_experiment(RunContext(config, results, run_dir)) is None
+    assert has_pretrained(config, results)
 
 
 def test_a_run_predicts_with_its_own_model_though_its_text_is_gone(table: Path, results: Results) -> None:
