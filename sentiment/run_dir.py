@@ -295,6 +295,6 @@ class RunDir:
         """The rows of `timings.jsonl`, without those that a power cut has damaged: nothing but estimates needs them."""
         rows = []
         for line in self.timings_file.read_bytes().splitlines() if self.timings_file.exists() else ():
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 rows.append(json.loads(line))
         return [row for row in rows if isinstance(row, dict)]
