@@ -52,7 +52,7 @@ class GridSession:
             SentimentError: the launcher refuses; nothing was submitted.
         """
         self.results.write_grid(grid.plan)
-        reuse_completed(self.results, grid.plan)
+        reuse_completed(self.results, grid)
         rows = self.rows
         for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
             say(line)
