@@ -7,6 +7,7 @@ trained on what is here now.
 
 import os
 import shutil
+from collections.abc import Hashable
 from functools import cache
 
 from jobs.grids.grid import ExpandedGrid
@@ -34,7 +35,8 @@ class _Origin:
 
     def __init__(self, results: Results) -> None:
         self._results = results
-        self._elmo, self._data = cache(self._fingerprint_of_elmo), cache(self._fingerprint_of_data)
+        self._data = cache(self._fingerprint_of_data)
+        self._elmo: dict[Hashable, str | None] = {}
 
     def is_that_of(self, run_dir: RunDir, config: RunConfig) -> bool:
         """Whether a completed run asks this question, and was trained on what it names now; False if unknown."""
@@ -50,7 +52,7 @@ class _Origin:
 
         if record.data_fingerprint != self._data(config.data):
             return False
-        if record.elmo and config.elmo and record.elmo.fingerprint != self._elmo(config.elmo.model):
+        if record.elmo and config.elmo and record.elmo.fingerprint != self._fingerprint_of_elmo(config):
             return False
         if named := vectors_fingerprint(config, self._results):
             return record.vectors_fingerprint == named
@@ -66,10 +68,15 @@ class _Origin:
 
         return corpus_fingerprint(data, self._results)
 
-    def _fingerprint_of_elmo(self, model: str) -> str:
-        from sentiment.elmo.models import find_elmo
+    def _fingerprint_of_elmo(self, config: RunConfig) -> str | None:
+        from sentiment.elmo.pretrained import find_elmo_of
 
-        return find_elmo(model, self._results.elmo_models).fingerprint
+        own = config.elmo is not None and config.elmo.pretrained
+        which = config.elmo and config.elmo.model, config.pretraining, config.data if own else None
+        if which not in self._elmo:
+            model = find_elmo_of(config, self._results)
+            self._elmo[which] = model.fingerprint if model else None
+        return self._elmo[which]
 
 
 def reuse_completed(results: Results, grid: ExpandedGrid) -> int:
