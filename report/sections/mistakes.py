@@ -18,18 +18,23 @@ def mistake_blocks(found: Mistakes, run: CompletedRun, scores: Scores, tweets: T
     """A table for each group that has members."""
     n = sum(len(group) for group in (found.every_run, found.disputed, found.negated, found.others))
     groups = (
-        ("every-run", f"Wrong in all {found.runs:,} runs: the label may be wrong", found.every_run),
-        ("disputed", "Runs disagree: irony, or two feelings at once", found.disputed),
-        ("negated", "With a negating word", found.negated),
-        ("others", "The rest", found.others),
+        (
+            "every-run",
+            f"Wrong in all {found.runs:,} runs: the label may be wrong",
+            "all runs have wrong",
+            found.every_run,
+        ),
+        ("disputed", "Runs disagree: irony, or two feelings at once", "runs disagree about", found.disputed),
+        ("negated", "With a negating word", "have a negating word", found.negated),
+        ("others", "The rest", "are none of these", found.others),
     )
-    said = [f"{name[0].lower()}{name[1:].split(':')[0]} {len(group):,}" for _, name, group in groups if len(group)]
+    said = [f"{len(group):,} {verb}" for _, _, verb, group in groups if len(group)]
     if not said:
         return []
     text = Text(
-        f"Of {n:,} mistakes on test tweets: {wording.listing(said)}. Each group begins with the surest mistakes."
+        f"Of {n:,} mistakes on test tweets {wording.listing(said)}. Each group begins with the surest mistakes."
     )
-    tables = [_table(key, name, group, (found, run, scores, tweets)) for key, name, group in groups if len(group)]
+    tables = [_table(key, name, group, (found, run, scores, tweets)) for key, name, _, group in groups if len(group)]
     return [Heading("Mistakes"), text, *tables]
 
 
