@@ -66,8 +66,7 @@ def submit(
     from jobs.session import submit_grid
     from sentiment.run_dir import Results
 
-    file = config_file(grid, "grids")
-    loaded = (expand_grid if dry_run else load_grid)(file, Results(results), overrides or [])
+    loaded = (expand_grid if dry_run else load_grid)(config_file(grid, "grids"), Results(results), overrides or [])
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
@@ -134,13 +133,10 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
 
     if not targets:
         raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
-    alone = {run_dir.path.name: run_dir for run_dir in single_runs(Results(results))}
-    for name in (chosen := [name for name in targets if name in alone]):
-        cancel_single(alone[name], echo)
-    targets = [name for name in targets if name not in chosen]
-    if not targets:
-        return
-    for plan, run_ids in find_targets(targets, Results(results)):
+    for run_dir in (alone := single_runs(Results(results), targets)):
+        cancel_single(run_dir, echo)
+    others = [name for name in targets if name not in {run_dir.path.name for run_dir in alone}]
+    for plan, run_ids in find_targets(others, Results(results)) if others else ():
         cancel_grid(Results(results), plan, run_ids, echo)
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobs.code_choice import CodeChoice, delete_unneeded_code
@@ -37,6 +37,8 @@ class GridSession:
     jobs: GridJobs
     launcher: Launcher
     code: CodeChoice
+    left_out: list[str] = field(default_factory=list)
+    """Ids of the runs that were not submitted, since their own files are damaged."""
 
     @property
     def rows(self) -> list[RunStatus]:
@@ -50,7 +52,7 @@ class GridSession:
             SentimentError: the launcher refuses; nothing was submitted.
         """
         self.results.write_grid(grid.plan)
-        reuse_completed(self.results, grid.plan)
+        reuse_completed(self.results, grid)
         rows = self.rows
         for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
             say(line)
@@ -79,19 +81,37 @@ class GridSession:
         chosen = select(rows, causes, run_ids)
         for line in describe_unknown(row for row in rows if row not in chosen):
             say(line)
-        ended = [row for row in chosen if not row.held]
         try:
             if not causes or RERUN_HELD in causes:
                 self.launcher.release(chosen)
         finally:  # one that an administrator holds is no reason to leave out the others
+            wanted = self._readable([row for row in chosen if not row.held], say)
             rungs = read_rungs(self.results, self.plan)
             # The rungs that follow wait for what is submitted now, unless that is decided without it.
-            rechained = rungs and any(not rungs.is_decided(row.run_id) for row in ended)
+            rechained = rungs and any(not rungs.is_decided(row.run_id) for row, _ in wanted)
             planned = {run.run_id for run in self.plan.runs}
             trials = [row for row in rows if row.run_id in planned] if rechained else []
-            configs = run_configs(self.results, self.plan, {row.run_id for row in (*ended, *trials)}, self.jobs.places)
-            pairs = [(row, configs[row.run_id]) for row in trials]
-            self._submit([(row, configs[row.run_id]) for row in ended], self.jobs.places, say, pairs)
+            configs = run_configs(self.results, self.plan, {row.run_id for row in trials}, self.jobs.places)
+            self._submit(wanted, self.jobs.places, say, [(row, configs[row.run_id]) for row in trials])
+
+    def _readable(self, rows: Sequence[RunStatus], say: Say) -> list[tuple[RunStatus, RunConfig]]:
+        """Runs with their configurations; those whose own cannot be read are told and left out."""
+
+        def read(some: Sequence[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
+            found = run_configs(self.results, self.plan, [row.run_id for row in some], self.jobs.places)
+            return [(row, found[row.run_id]) for row in some]
+
+        try:
+            return read(rows)  # at once: those of a submission are in one file
+        except RunDirError:
+            readable: list[tuple[RunStatus, RunConfig]] = []
+            for row in rows:
+                try:
+                    readable += read([row])
+                except RunDirError as error:
+                    say(f"left out: {error}")
+                    self.left_out.append(row.run_id)
+            return readable
 
     def submit_next_part(self, first: Sequence[tuple[RunStatus, RunConfig]], again: set[str], say: Say) -> None:
         """Submit runs for the first time, and some again.
@@ -182,7 +202,7 @@ def rerun_grid(
     with open_launcher(results, plan, options) as launcher:
         with open_session(results, plan, launcher, options.code_choice(results)) as session:
             session.rerun(causes, run_ids, options.say)
-        return launcher.wait()
+        return launcher.wait() or int(bool(session.left_out))
 
 
 def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -> None:

@@ -114,6 +114,8 @@ def parse_override(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: must look like section.field=value, for example model.hidden_size=32")
+    if any("\ud800" <= one <= "\udfff" for one in text):
+        raise ConfigError(f"--set {shortened(override)!r}: is not UTF-8; rename what it names")
     return key.strip(), parse_yaml(text, f"--set {shortened(override)!r}")
 
 

@@ -45,7 +45,7 @@ class Owner:
             values = json.loads(content.split(b"\n")[0])
             known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
             owner = cls(**{"token": 0} | known)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None
         return owner if isinstance(owner.token, int) else None
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from sentiment.characters import printable, visible
 from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Result
 from sentiment.run_dir import RunDir
+from sentiment.shipped import ROOT, shipped_folder
 
 if TYPE_CHECKING:
     from sentiment.inference.scores import NamedScores
@@ -196,7 +197,7 @@ def show_result(run_dir: RunDir) -> None:
         f"\nrun directory  {run_dir.path}\n"
         f'use the model  {_python()} -m sentiment predict {place} "{EXAMPLE}"\n'
         f"hand it on     {_python()} -m sentiment export {place} model.zip\n"
-        f"all runs       {_python()} -m report build --results {quote(str(run_dir.path.parents[2]))}\n"
+        f"all runs       {_report()} build --results {quote(str(run_dir.path.parents[2]))}\n"
         f"\n{_sentence(result)}"
     )
 
@@ -230,6 +231,11 @@ def reference_lines(run_dir: RunDir, result: Result) -> list[str]:
     if result.recommended:
         lines.append(f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[result.recommended]}")
     return ["", *lines] if lines else []
+
+
+def _report() -> str:
+    """What starts the report: `python -m report` works where the folder lies beside this package, as in a clone."""
+    return f"{_python()} -m report" if shipped_folder("report").parent == ROOT else "sentiment-report"
 
 
 def _python() -> str:

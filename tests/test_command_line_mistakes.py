@@ -1,5 +1,6 @@
 """Mistakes on the command line: each is one message with its own exit code, never a traceback."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,17 @@ def test_mistakes_in_the_configuration_are_usage_errors(small_run_file: Path, tm
     assert "cuda:63" in refused(2, "train", small_run_file, "--results", tmp_path, "--set", "runtime.device=cuda:63")
     assert "runtime.device = 'tpu'" in refused(2, "train", small_run_file, "--set", "runtime.device=tpu")
     assert "learning_rate" in refused(2, "train", small_run_file, "--set", "training.learning_rate=.inf")
+
+
+def test_file_name_that_is_not_utf_8_is_told_in_a_line(small_run_file: Path, tmp_path: Path) -> None:
+    """A run's configuration is JSON, which could not name the file."""
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")
+    write_tweets(Path(name), invented_tweets(50))
+    for arguments in (("--data", name), ("--set", f"data.source={name}"), ("--set", f"embedding.pretrained={name}")):
+        message = refused(2, "train", small_run_file, "--results", tmp_path / "results", *arguments)
+        assert "is not UTF-8; rename what it names" in message
+        assert message.strip().count("\n") == 0
+    assert not (tmp_path / "results").exists()
 
 
 def test_data_that_cannot_be_used_is_named(small_run_file: Path, tmp_path: Path) -> None:

@@ -14,8 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
+from jobs.__main__ import app as jobs_app
+from jobs.local.launcher import LocalLauncher
+from jobs.tasks.attempt import Outcome
 from report.analysis.findings import analyse
 from report.read.load import load_study
 from sentiment.__main__ import app
@@ -24,6 +28,7 @@ from sentiment.records import GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import judge, read_progress
 from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
+from tests.jobs.grid_files import write_base
 from tests.small_runs import Experiment, StopWhen, small_config
 
 pytestmark = pytest.mark.slow
@@ -60,14 +65,18 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     results = Results(tmp_path_factory.mktemp("damaged"))
+    of_all = {"model.pooling": "attention", "training.epochs": 2}
     run_dirs = []
     for seed in (1, 2, 3):
         config = small_config(tweets_file, seed=seed, model__pooling="attention", training__epochs=2)
         run = Experiment(config, results, results.run_dir(config.run_id, GRID))
         assert (run.attempt(StopWhen(lambda asked: asked == 15) if seed == 3 else None) is not None) == (seed == 3)
         run_dirs.append(run.run_dir)
-    runs = [PlannedRun(index=n, run_id=one.path.name, parameters={"seed": n + 1}) for n, one in enumerate(run_dirs)]
-    settings = {"method": "grid", "metric": "validation/f1", "goal": "maximize", "base": "x.yaml"}
+    runs = [
+        PlannedRun(index=n, run_id=one.path.name, parameters={"seed": n + 1} | of_all) for n, one in enumerate(run_dirs)
+    ]
+    base = write_base(results.root.parent / "base", tweets_file)
+    settings = {"method": "grid", "metric": "validation/f1", "goal": "maximize", "base": str(base)}
     values = settings | {"name": GRID, "description": "?", "parameters": {"seed": [1, 2, 3]}, "runs": runs}
     results.write_grid(GridPlan.model_validate(values))
     return Place(results, *run_dirs)
@@ -86,8 +95,8 @@ class Answers:
     reported: str
 
 
-def _invoke(*arguments: str) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, list(arguments))
+def _invoke(*arguments: str, program: typer.Typer = app) -> tuple[int, str]:
+    outcome = CliRunner().invoke(program, list(arguments))
     if outcome.exception and not isinstance(outcome.exception, SystemExit):
         raise outcome.exception
     return outcome.exit_code, outcome.output
@@ -200,6 +209,39 @@ def test_damaged_file_is_named_or_changes_no_answer(mended: Place, kind: str, da
         if path.is_dir():
             path.rmdir()
         path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_rerun_takes_up_what_is_damaged_or_names_it_and_nothing_else(
+    mended: Place, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def begin(launcher: LocalLauncher) -> Outcome:
+        begun.extend(run.config.run_id for run in launcher._accepted)
+        return Outcome.COMPLETED
+
+    monkeypatch.setattr(LocalLauncher, "wait", begin)
+    command = ["rerun", GRID, "--local", "--failed", "--lost", "--cancelled", "--results", str(mended.results.root)]
+    unfinished = mended.unfinished.path.name
+    for run_dir in (mended.completed, mended.unfinished):
+        for file in (*FILES, "checkpoints/last.ckpt", "timings.jsonl", "lock"):
+            path, other = run_dir.path / file, mended.other.path / file
+            if not path.exists() or not other.exists():
+                continue
+            content = path.read_bytes()
+            DAMAGES[damage](path, other)
+            begun.clear()
+            code, output = _invoke(*command, program=jobs_app)
+            assert code in (0, 1, 2), output
+            assert len(output) < 2_000, output
+            assert {*begun} <= {run_dir.path.name, unfinished}, output
+            if unfinished not in begun:  # it is to be named, and what else is lacking is to be begun
+                assert run_dir == mended.unfinished, output
+                assert unfinished in output, output
+            if path.is_dir():
+                path.rmdir()
+            path.write_bytes(content)
 
 
 def _leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -30,17 +30,13 @@ def status(
 
     Ends with 0 when all are completed, 3 while any runs or waits, and with 1 if any failed or is held.
     """
-    from jobs.status.grid_status import read_status
     from jobs.status.language_models import show_language_models
-    from jobs.status.single_runs import read_single
+    from jobs.status.single_runs import read_all
     from jobs.status.table import show
-    from sentiment.run_dir import SINGLE, Results
+    from sentiment.run_dir import Results
 
     while True:
-        named = [name for name in grids or () if name != SINGLE]
-        found = read_status(Results(results), named) if named or not grids else []
-        if (not grids or SINGLE in grids) and (alone := read_single(Results(results))):
-            found.append(alone)
+        found = read_all(Results(results), grids or [])
         code = _verdict(found)
         shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
         if not (grids or failed or as_json):

@@ -1,23 +1,78 @@
-"""Reuse of completed runs: a run that is completed in one grid is copied into another instead of trained again."""
+"""Reuse of completed runs: a run that is completed in one grid is copied into another instead of trained again.
+
+A run's id stands for its question, in which tweets, vectors and ELMo models are named. What these names stand for may
+have changed since, and so few digits of a hash may be those of another question: a run is taken over only if it was
+trained on what is here now.
+"""
 
 import os
 import shutil
+from functools import cache
 
-from sentiment.records import GridPlan
+from jobs.grids.grid import ExpandedGrid
+from sentiment.config import DataConfig, RunConfig
+from sentiment.errors import SentimentError
+from sentiment.records import RunRecord
 from sentiment.run_dir import Results, RunDir
 
 
-def completed_elsewhere(results: Results, plan: GridPlan) -> dict[str, RunDir]:
-    """Runs of the plan that have no directory in this grid and are completed in another, by run id."""
-    found = {file.parent.name: RunDir(file.parent) for file in results.runs.glob("*/*/result.json")}
+def completed_elsewhere(results: Results, grid: ExpandedGrid) -> dict[str, RunDir]:
+    """Runs that have no directory in this grid and are completed in another, on what is here now; by run id."""
+    name, found = grid.plan.name, {file.parent.name: file.parent for file in results.runs.glob("*/*/result.json")}
+    origin = _Origin(results)
     return {
-        run.run_id: found[run.run_id]
-        for run in plan.runs
-        if run.run_id in found and not results.run_dir(run.run_id, plan.name).path.exists()
+        config.run_id: RunDir(found[config.run_id])
+        for config in grid.configs
+        if config.run_id in found
+        and not results.run_dir(config.run_id, name).path.exists()
+        and origin.is_that_of(RunDir(found[config.run_id]), config)
     }
 
 
-def reuse_completed(results: Results, plan: GridPlan) -> int:
+class _Origin:
+    """What the tweets, vectors and ELMo models that configurations name are now; each is looked at once."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._elmo, self._data = cache(self._fingerprint_of_elmo), cache(self._fingerprint_of_data)
+
+    def is_that_of(self, run_dir: RunDir, config: RunConfig) -> bool:
+        """Whether a completed run asks this question, and was trained on what it names now; False if unknown."""
+        try:
+            record = run_dir.read_record()
+            return record is not None and run_dir.asks(config.canonical()) and self._is_same(record, config)
+        except SentimentError:
+            return False
+
+    def _is_same(self, record: RunRecord, config: RunConfig) -> bool:
+        from sentiment.data.tables.source_hash import source_sha256
+        from sentiment.data.word_vectors.store import pretrained_file, vectors_fingerprint
+
+        if record.data_fingerprint != self._data(config.data):
+            return False
+        if record.elmo and config.elmo and record.elmo.fingerprint != self._elmo(config.elmo.model):
+            return False
+        if named := vectors_fingerprint(config, self._results):
+            return record.vectors_fingerprint == named
+        file = pretrained_file(config, self._results)
+        return (
+            record.pretrained_sha256 is None
+            or file is None
+            or record.pretrained_sha256 == source_sha256(file, self._results)
+        )
+
+    def _fingerprint_of_data(self, data: DataConfig) -> str:
+        from sentiment.data.corpus.corpus import corpus_fingerprint
+
+        return corpus_fingerprint(data, self._results)
+
+    def _fingerprint_of_elmo(self, model: str) -> str:
+        from sentiment.elmo.models import find_elmo
+
+        return find_elmo(model, self._results.elmo_models).fingerprint
+
+
+def reuse_completed(results: Results, grid: ExpandedGrid) -> int:
     """Copy such runs into this grid, each as a whole or not at all; the caller must hold the grid's lock.
 
     Returns:
@@ -26,11 +81,11 @@ def reuse_completed(results: Results, plan: GridPlan) -> int:
     Raises:
         OSError: the disk refuses it.
     """
-    for leftover in results.grid_file(plan.name).parent.glob(".*.tmp/"):  # of a copy that was killed
+    for leftover in results.grid_file(grid.plan.name).parent.glob(".*.tmp/"):  # of a copy that was killed
         shutil.rmtree(leftover)
-    elsewhere = completed_elsewhere(results, plan)
+    elsewhere = completed_elsewhere(results, grid)
     for run_id, source in elsewhere.items():
-        target = results.run_dir(run_id, plan.name).path
+        target = results.run_dir(run_id, grid.plan.name).path
         made = target.with_name(f".{run_id}.{os.getpid()}.tmp")
         try:
             shutil.copytree(source.path, made)

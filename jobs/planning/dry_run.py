@@ -43,7 +43,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
     """
     jobs = read_jobs(results, grid.plan.name, ask_slurm())
     rows = read_grid_status(results, grid.plan, jobs).rows
-    elsewhere = completed_elsewhere(results, grid.plan)
+    elsewhere = completed_elsewhere(results, grid)
     missing, later = _wanted(results, grid, rows, elsewhere)
     yield f"grid {grid.plan.name}: {grid.plan.description}"
     yield from _show_runs(grid, rows)
@@ -79,7 +79,7 @@ def show_room_for(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterat
     """
     jobs = read_jobs(results, grid.plan.name, ask_slurm())
     rows = read_grid_status(results, grid.plan, jobs).rows
-    missing, later = _wanted(results, grid, rows, completed_elsewhere(results, grid.plan))
+    missing, later = _wanted(results, grid, rows, completed_elsewhere(results, grid))
     if missing:
         yield from show_room(plan_jobs(missing, results, cluster, grid.plan.name, jobs, later), jobs)
 

@@ -116,7 +116,10 @@ def run_configs(
         if run_id not in found:
             run_dir = results.run_dir(run_id, plan.name)
             begun = run_dir.config_file.exists()
-            found[run_id] = run_dir.read_config() if begun else _planned_config(plan, run_id, planned[run_id])
+            config = run_dir.read_config() if begun else _planned_config(plan, run_id, planned[run_id])
+            if config.run_id != run_id:
+                raise RunDirError(f"{run_dir.config_file}: is of run {config.run_id}; bring back this run's own file")
+            found[run_id] = config
     return {run_id: found[run_id] for run_id in wanted}
 
 

@@ -2,8 +2,9 @@
 
 import os
 import signal
+from collections.abc import Sequence
 
-from jobs.status.grid_status import GridStatus, run_status
+from jobs.status.grid_status import GridStatus, read_status, run_status
 from sentiment.claims import Claims
 from sentiment.console import Say
 from sentiment.errors import UsageError
@@ -25,9 +26,23 @@ _PLAN = GridPlan(
 )
 
 
-def single_runs(results: Results) -> list[RunDir]:
-    """The directories of all runs outside of grids, in the order of their names."""
-    return [RunDir(file.parent) for file in sorted((results.runs / SINGLE).glob("*/config.json"))]
+def single_runs(results: Results, names: Sequence[str] = ()) -> list[RunDir]:
+    """The directories of the runs outside of grids, in the order of their names; of all if none is named."""
+    files = sorted((results.runs / SINGLE).glob("*/config.json"))
+    return [RunDir(file.parent) for file in files if not names or file.parent.name in names]
+
+
+def read_all(results: Results, names: Sequence[str]) -> list[GridStatus]:
+    """The state of grids, and last of the runs outside of them; of all if none is named.
+
+    Raises:
+        UsageError: there is no grid of a name.
+        SlurmError: there is a Slurm, but it does not answer.
+    """
+    grids = [name for name in names if name != SINGLE]
+    found = read_status(results, grids) if grids or not names else []
+    alone = read_single(results) if not names or SINGLE in names else None
+    return [*found, alone] if alone else found
 
 
 def read_single(results: Results) -> GridStatus | None:

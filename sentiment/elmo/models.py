@@ -266,7 +266,7 @@ def _read_record(path: Path) -> dict[str, tuple[int, str]]:
     try:
         record = json.loads(path.read_bytes())
         return {str(file): (int(known["size"]), str(known["sha256"])) for file, known in record.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
         raise ElmoError(
             f"{path}: the recorded checksums cannot be read ({error}); delete it, and they are recorded anew"
         ) from None

@@ -88,7 +88,7 @@ def _for_people(model: HandedOn) -> Iterator[str]:
     yield f"{verdict}: {model.overfit.rule} (gap {model.overfit.gap:.3f}).\n"
     data, licence, cite = _data(model)
     yield "## Data\n"
-    yield f"Tweets of {data}; licence: {licence}." + (f" Please cite {cite}." if cite else "")
+    yield f"Data: {data}; licence: {licence}." + (f" Please cite {cite}." if cite else "")
     yield "No tweet is in the file that this card belongs to, but its vocabulary holds words of them.\n"
     yield _LIMITS
     yield "## How it was made\n"
@@ -120,7 +120,8 @@ def _of(model: HandedOn) -> dict[str, dict[Any, Metrics]]:
 
 def _data(model: HandedOn) -> tuple[str, str, str]:
     """Name and licence of the data, and what to cite."""
-    return _DATA.get(model.dataset or "", ("a table of its own", "that of the table; ask who gave you this file", ""))
+    table = (model.config.data.source, "not known; ask who gave you this model", "")
+    return _DATA.get(model.dataset or "", table)
 
 
 def _sentence(text: str) -> str:

@@ -40,7 +40,7 @@ class SentRows:
         self._rows: dict[int, Row] = {}
         if self._path.exists():
             for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with suppress(ValueError):  # an empty line, or one that a crash cut off
+                with suppress(ValueError, RecursionError):  # an empty line, or one that a crash cut off
                     row = json.loads(line)
                     self._rows[row.pop(_NUMBER)] = row
 

@@ -107,6 +107,8 @@ def test_vectors_are_read_from_either_format(tmp_path: Path, content: str, packe
         ("the 1 2 3\nrain 1 x 3\n", DataError, r"v\.txt:2: could not convert string to float: 'x'"),
         ("the 1 2 3\nrain 1 nan 3\n", DataError, r"v\.txt:2: holds a number that is not finite"),
         ("", DataError, "is empty"),
+        ("the 1 2 3\nrain " + "1 " * (1 << 20), DataError, r"v\.txt:2: is longer than 1,048,672 bytes, too long for"),
+        ("\0" * (1 << 21), DataError, r"v\.txt:1: is longer than 1,048,672 bytes"),
     ],
 )
 def test_vectors_that_do_not_fit_are_named(tmp_path: Path, content: str, error: type[Exception], message: str) -> None:

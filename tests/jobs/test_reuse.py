@@ -9,7 +9,7 @@ from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.reuse import completed_elsewhere, reuse_completed
 from sentiment.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_base, write_grid
-from tests.small_runs import digest_of
+from tests.small_runs import Experiment, digest_of
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def test_completed_run_of_another_grid_is_taken_over_and_stays_where_it_was(
     results: Results, grid: ExpandedGrid, trained: RunDir
 ) -> None:
     source = _put(trained, results.run_dir(grid.plan.runs[0].run_id, "single"))
-    assert reuse_completed(results, grid.plan) == 1
+    assert reuse_completed(results, grid) == 1
     target = results.run_dir(grid.plan.runs[0].run_id, "some")
     assert target.completed
     assert target.read_config() == grid.configs[0]
     assert digest_of(target) == digest_of(source)
     assert not results.run_dir(grid.plan.runs[1].run_id, "some").path.exists()
-    assert reuse_completed(results, grid.plan) == 0
+    assert reuse_completed(results, grid) == 0
 
 
 def test_run_that_has_begun_here_or_has_no_result_there_is_left_alone(
@@ -49,9 +49,31 @@ def test_run_that_has_begun_here_or_has_no_result_there_is_left_alone(
     _put(trained, results.run_dir(begun, "other"))
     results.run_dir(begun, "some").create(grid.configs[0])
     results.run_dir(unfinished, "other").create(grid.configs[1])
-    assert completed_elsewhere(results, grid.plan) == {}
-    assert reuse_completed(results, grid.plan) == 0
+    assert completed_elsewhere(results, grid) == {}
+    assert reuse_completed(results, grid) == 0
     assert not results.run_dir(begun, "some").completed
+
+
+def test_run_that_was_trained_on_other_tweets_or_asks_something_else_is_not_taken_over(
+    results: Results, tmp_path: Path, tweets_file: Path
+) -> None:
+    """Under the same id: the table has changed since, or the digits of a hash are the same by chance."""
+    table = tmp_path / "table.csv"
+    shutil.copy(tweets_file, table)
+    grid = load_grid(write_grid(write_base(tmp_path, table), {"seed": [1]}), results)
+    config, run_id = grid.configs[0], grid.plan.runs[0].run_id
+    source = Experiment(config, results, results.run_dir(run_id, "other"))
+    source.complete()
+    assert list(completed_elsewhere(results, grid)) == [run_id]
+    before = table.read_bytes()
+    table.write_bytes(before + b'1,"one more, a good one"\n')
+    assert completed_elsewhere(results, grid) == {}
+    assert reuse_completed(results, grid) == 0
+    table.write_bytes(before)
+    assert list(completed_elsewhere(results, grid)) == [run_id]
+    other = config.model_copy(update={"seed": 2})
+    source.run_dir.config_file.write_text(other.model_dump_json())
+    assert completed_elsewhere(results, grid) == {}
 
 
 def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
@@ -70,6 +92,6 @@ def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copytree", fail)
         with pytest.raises(OSError, match="No space left"):
-            reuse_completed(results, grid.plan)
+            reuse_completed(results, grid)
     assert [path.name for path in folder.iterdir()] == ["grid.json"]
-    assert reuse_completed(results, grid.plan) == 1
+    assert reuse_completed(results, grid) == 1

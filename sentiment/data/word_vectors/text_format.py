@@ -2,10 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from sentiment.data.tables.lines import open_bytes, translated_errors
+from sentiment.data.tables.lines import LINE_LIMIT, open_bytes, translated_errors
 from sentiment.errors import ConfigError, DataError
+
+_BYTES_OF_A_NUMBER = 32
+_MOST_NUMBERS = 1_000_000
 
 
 def read_vectors(path: Path, wanted: Mapping[str, int], size: int) -> Iterator[tuple[int, list[float]]]:
@@ -19,13 +24,13 @@ def read_vectors(path: Path, wanted: Mapping[str, int], size: int) -> Iterator[t
         size: the expected numbers per token.
 
     Raises:
-        DataError: the file cannot be read or is empty, or a line is not a token and numbers.
+        DataError: the file cannot be read or is empty, or a line is not a token and numbers, or too long for them.
         ConfigError: the vectors do not have the expected width.
     """
     left = dict(wanted)
     line = 0
     with translated_errors(path), open_bytes(path) as file:
-        for line, content in enumerate(file, start=1):
+        for line, content in enumerate(_lines(file, size, path), start=1):
             fields = content.decode("utf-8", "replace").rstrip().split(" ")
             if line == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields):
                 _check_width(int(fields[1]), size, path)
@@ -43,12 +48,22 @@ def read_types(path: Path) -> Iterator[str]:
     """The types that a file in the format of word2vec has vectors of, in the order of the lines.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, or holds a line that is too long.
     """
     with translated_errors(path), open_bytes(path) as file:
-        next(file, None)
-        for line in file:
+        lines = _lines(file, _MOST_NUMBERS, path)
+        next(lines, None)
+        for line in lines:
             yield line.split(b" ", 1)[0].decode("utf-8", "replace")
+
+
+def _lines(file: BinaryIO, size: int, path: Path) -> Iterator[bytes]:
+    """The lines of a file, refused where one is longer than a token and `size` numbers can be."""
+    most = LINE_LIMIT + size * _BYTES_OF_A_NUMBER
+    for number, line in enumerate(iter(partial(file.readline, most), b""), start=1):
+        if len(line) == most:
+            raise DataError(f"{path}:{number}: is longer than {most:,} bytes, too long for a token and its numbers")
+        yield line
 
 
 def _check_fields(fields: list[str], size: int, path: Path, line: int) -> None:
