@@ -255,6 +255,11 @@ def test_training_loads_nothing_of_wandb_and_what_copies_to_it_loads_no_torch() 
     assert not _loaded_by("import sentiment.tracking.process") & {*HEAVY, "wandb", "matplotlib"}
 
 
+@pytest.mark.slow
+def test_training_without_elmo_loads_nothing_of_the_extra_that_elmo_needs() -> None:
+    assert "h5py" not in _loaded_by("import sentiment.training.experiment")
+
+
 def test_only_jobs_know_submitit() -> None:
     users = {name for name, path in MODULES.items() if any(one.startswith("submitit") for one in _imports(path))}
     assert users == set()

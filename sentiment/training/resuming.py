@@ -35,7 +35,7 @@ def resumed_trainer(
         CheckpointError: the state was made from another configuration, from other data or vectors, or by other code.
     """
     config = run.config
-    state = newest_state(run, identity)
+    state = _newest_state(run, identity)
     chosen: dict[str, Any] = {"threads": available_threads(config.runtime), **(choices or {})}
     if state:
         chosen = {name: state["identity"][name] for name in chosen}
@@ -51,7 +51,7 @@ def resumed_trainer(
     return trainer
 
 
-def newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] | None:
+def _newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] | None:
     """The state to resume from, if there is one.
 
     Args:
