@@ -4,7 +4,6 @@ import io
 import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 
@@ -35,6 +34,8 @@ def weights_bytes(weights: dict[str, torch.Tensor], options: ElmoOptions) -> byt
     Args:
         weights: of a `LanguageModel`, by their names in its `state_dict`.
     """
+    import h5py  # loaded where it is needed: other runs start sooner
+
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=False) as file:
         for name in options.datasets():
