@@ -1,6 +1,7 @@
 """Language models in the report: perplexities by tokens, all lives as one model, and where the model pays."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 from report.analysis.findings import analyse
 from report.build import build_report
 from report.read.load import load_study
-from report.render.blocks import Bullets
+from report.render.blocks import Bullets, Figure
 from report.sections.own_elmo import own_elmo
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.pretrained_runs import PretrainedCard, PretrainedDir
 from sentiment.records import Attempt, RunRecord
 from sentiment.run_dir import Results
+from tests.report.chart_checks import axes_ascend, rows_with
 from tests.report.made_up import Study
 
 _MOMENT = "2026-03-04T10:00:00+00:00"
@@ -124,3 +126,19 @@ def test_a_damaged_model_is_a_problem_and_no_end_of_the_report(study: Study) -> 
     found = analyse(load_study(study.results, []))
     assert not found.own_models
     assert any("is not the log of a language model" in problem for problem in found.problems)
+
+
+def test_chart_draws_the_perplexities_of_the_logs_and_each_in_its_direction(study: Study) -> None:
+    models = [_write_model(study.results, name, 3, completed=True) for name in ("tweet-a", "tweet-b")]
+    blocks = own_elmo(analyse(load_study(study.results, []))).blocks
+    (figure,) = (block for block in blocks if isinstance(block, Figure))
+    axes_ascend(figure.spec)
+    drawn = sorted((row["tokens"], row["direction"], row["perplexity"]) for row in rows_with(figure.spec, "perplexity"))
+    logged = [json.loads(line) for model in models for line in model.metrics_file.read_text().splitlines()]
+    expected = sorted(
+        (row["tokens"] / 1e6, direction, math.exp(row["held_out"][direction]))
+        for row in logged
+        for direction in ("forward", "backward")
+    )
+    assert [row[:2] for row in drawn] == [row[:2] for row in expected]
+    assert [row[2] for row in drawn] == pytest.approx([row[2] for row in expected])
