@@ -56,7 +56,7 @@ def _against(gap: Difference | None, advice: Advice) -> str:
         return "."
     baseline = f"{wording.percent(advice.run.result.baseline['test'].accuracy)}\u00a0%"
     if not is_shown(gap):
-        return f"; the linear baseline does as well ({baseline}), as no difference is shown."
+        return f"; no difference from the linear baseline ({baseline}) is shown."
     points = wording.percent(abs(gap.value))
     if gap.value > 0:
         return f", {points} points more than the linear baseline."
@@ -70,7 +70,7 @@ def _facts(advice: Advice) -> list[tuple[str, object]]:
     if gap := advice.above_baseline:
         verdict = "" if is_shown(gap) else ": not shown to differ"
         facts.append(("Against the linear baseline", f"{_points(gap)}{verdict}"))
-    facts += [("Just as good", _equals(advice)), ("Cheapest of these", _cheapest(advice))]
+    facts += [("Not told apart", _equals(advice)), ("Cheapest of these", _cheapest(advice))]
     facts += [("It took", _cost(cost)), ("Predicts with", _predicts_with(advice))]
     return [*facts, *_second_test(advice)]
 
@@ -138,7 +138,7 @@ def _figure(advice: Advice, dataset: Dataset) -> Figure:
         )
     seeds = "over seeds" if any(len(one.runs) > 1 for one in shown) else "over tweets"
     left = len(advice.equals) + 1 - len(shown)
-    more = f" {left:,} more are as good." if left > 1 else " One more is as good." if left else ""
+    more = f" {left:,} more can't be told apart." if left > 1 else " One more can't be told apart." if left else ""
     remark = f" {LEXICON_REMARK}" if dataset.from_lexicon_authors else ""
     caption = joined(
         [

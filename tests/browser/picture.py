@@ -11,7 +11,7 @@ from report.build import build_report
 from sentiment.run_dir import Results
 
 PICTURE = Path(__file__).parents[2] / "report" / "example.png"
-_WIDTH, _HEIGHT = 1000, 1120
+_WIDTH, _HEIGHT = 1280, 940
 
 
 def main() -> None:
