@@ -7,14 +7,17 @@ trained on what is here now.
 
 import os
 import shutil
-from collections.abc import Hashable
-from functools import cache
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from jobs.grids.grid import ExpandedGrid
 from sentiment.config import DataConfig, RunConfig
 from sentiment.errors import SentimentError
 from sentiment.records import RunRecord
 from sentiment.run_dir import Results, RunDir
+
+if TYPE_CHECKING:
+    from sentiment.elmo.pretrained import ElmoFinder
 
 
 def completed_elsewhere(results: Results, grid: ExpandedGrid) -> dict[str, RunDir]:
@@ -36,7 +39,12 @@ class _Origin:
     def __init__(self, results: Results) -> None:
         self._results = results
         self._data = cache(self._fingerprint_of_data)
-        self._elmo: dict[Hashable, str | None] = {}
+
+    @cached_property
+    def _models(self) -> "ElmoFinder":
+        from sentiment.elmo.pretrained import ElmoFinder
+
+        return ElmoFinder(self._results)
 
     def is_that_of(self, run_dir: RunDir, config: RunConfig) -> bool:
         """Whether a completed run asks this question, and was trained on what it names now; False if unknown."""
@@ -52,7 +60,7 @@ class _Origin:
 
         if record.data_fingerprint != self._data(config.data):
             return False
-        if record.elmo and config.elmo and record.elmo.fingerprint != self._fingerprint_of_elmo(config):
+        if record.elmo and ((model := self._models.of(config)) is None or record.elmo.fingerprint != model.fingerprint):
             return False
         if named := vectors_fingerprint(config, self._results):
             return record.vectors_fingerprint == named
@@ -67,16 +75,6 @@ class _Origin:
         from sentiment.data.corpus.corpus import corpus_fingerprint
 
         return corpus_fingerprint(data, self._results)
-
-    def _fingerprint_of_elmo(self, config: RunConfig) -> str | None:
-        from sentiment.elmo.pretrained import find_elmo_of
-
-        own = config.elmo is not None and config.elmo.pretrained
-        which = config.elmo and config.elmo.model, config.pretraining, config.data if own else None
-        if which not in self._elmo:
-            model = find_elmo_of(config, self._results)
-            self._elmo[which] = model.fingerprint if model else None
-        return self._elmo[which]
 
 
 def reuse_completed(results: Results, grid: ExpandedGrid) -> int:

@@ -146,6 +146,22 @@ def find_elmo_of(config: RunConfig, results: Results, fingerprint: str | None = 
     return _own_model(config.elmo.model, run_dir)
 
 
+class ElmoFinder:
+    """Finds the ELMo models of many runs, each model once, since that reads whole files."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._found: dict[tuple[Any, ...], ModelFiles | None] = {}
+
+    def of(self, config: RunConfig) -> ModelFiles | None:
+        """As `find_elmo_of`."""
+        own = config.elmo is not None and config.elmo.pretrained
+        which = config.elmo and config.elmo.model, config.pretraining, config.data if own else None
+        if which not in self._found:
+            self._found[which] = find_elmo_of(config, self._results)
+        return self._found[which]
+
+
 def _own_model(name: str, run_dir: PretrainedDir) -> ModelFiles:
     files = check_model(name, run_dir.options_file, run_dir.weights_file)
     card = run_dir.read_card()

@@ -95,3 +95,15 @@ def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
             reuse_completed(results, grid)
     assert [path.name for path in folder.iterdir()] == ["grid.json"]
     assert reuse_completed(results, grid) == 1
+
+
+def test_run_with_an_own_model_is_taken_over_as_long_as_that_is_here(
+    results: Results, tmp_path: Path, tweets_file: Path
+) -> None:
+    own = {"elmo.model": "pretrained/tiny", "pretraining.epochs": 1, "pretraining.min_count": 1, "training.epochs": 1}
+    grid = load_grid(write_grid(write_base(tmp_path, tweets_file), own), results)
+    config, run_id = grid.configs[0], grid.plan.runs[0].run_id
+    Experiment(config, results, results.run_dir(run_id, "other")).complete()
+    assert list(completed_elsewhere(results, grid)) == [run_id]
+    shutil.rmtree(results.pretrained)
+    assert completed_elsewhere(results, grid) == {}

@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 from sentiment.config import DataConfig, RunConfig
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.elmo.cache.cache import VectorCache, layers_of
 from sentiment.elmo.encoder.encoder import WANTED, Wanted
-from sentiment.elmo.models import ModelFiles
-from sentiment.elmo.pretrained import find_elmo_of
+from sentiment.elmo.pretrained import ElmoFinder
 from sentiment.run_dir import Results
 
 
@@ -36,17 +34,11 @@ def cache_requests(
     Raises:
         ElmoError: a model is missing or damaged.
     """
-    # Found once for each, since that reads whole files.
-    models: dict[tuple[Any, ...], ModelFiles | None] = {}
+    models = ElmoFinder(results)
     corpus_of = cache(corpus_of)
     found: dict[str, CacheRequest] = {}
     for config in configs:
-        if config.elmo is None or not config.elmo.cached:
-            continue
-        which = config.elmo.model, config.pretraining, config.data if config.elmo.pretrained else None
-        if which not in models:
-            models[which] = find_elmo_of(config, results)
-        if (model := models[which]) is None:
+        if config.elmo is None or not config.elmo.cached or (model := models.of(config)) is None:
             continue
         vectors = VectorCache(corpus_of(config.data), config.elmo, model, results.elmo_caches)
         request = found.get(vectors.folder.path.name) or CacheRequest(config, vectors, ())
