@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from sentiment import __version__
 from sentiment.characters import printable
 from sentiment.errors import SentimentError
+from sentiment.shipped import as_typed_here
 
 # The extra of this program that brings a package, and what it is for.
 _EXTRAS = {
@@ -62,7 +63,7 @@ def command_line() -> typer.Typer:
 
 def echo(text: str, err: bool = False) -> None:
     """Print lines of plain text; nothing in them, such as the name of a folder, steers the terminal."""
-    typer.echo(printable(text), err=err)
+    typer.echo(printable(as_typed_here(text)), err=err)
 
 
 def _show_version(wanted: bool) -> None:

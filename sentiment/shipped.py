@@ -7,6 +7,7 @@ names: `jobs` and `report` are words that other people's modules have as well. T
 
 import importlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,16 @@ ROOT = Path(__file__).resolve().parents[1]
 """The folder that this program was imported from."""
 
 CONFIGS = Path("configs")
+
+# Commands of a clone, and what they are without one.
+_COMMANDS = (
+    (r"python -m (jobs|report)(?= |`)", r"sentiment-\1"),
+    (r"python -m sentiment(?= |`)", "sentiment"),
+    (r"make data DATA=", "sentiment data "),
+    (r"make elmo-weights MODELS=", "sentiment elmo-weights "),
+    (r"make (data|elmo-weights)(?= |`)", r"sentiment \1"),
+    (r", or `make submit GRID=\w+ LOCAL=1`,", ""),
+)
 
 
 def shipped_folder(name: str, root: Path = ROOT) -> Path:
@@ -37,6 +48,18 @@ def config_file(name: Path, folder: str) -> Path:
         folder: `runs` or `grids`.
     """
     return name if name.suffix or name.is_file() else CONFIGS / folder / f"{name}.yaml"
+
+
+def as_typed_here(text: str, root: Path = ROOT) -> str:
+    """A message with the commands in it as they are typed where the program was installed without a clone.
+
+    There, no `Makefile` is at hand, and Python does not find `jobs` and `report` by itself.
+    """
+    if shipped_folder("jobs", root).parent == root:
+        return text
+    for clones, installed in _COMMANDS:
+        text = re.sub(clones, installed, text)
+    return text
 
 
 def jobs() -> None:

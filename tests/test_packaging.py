@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from sentiment import __version__
-from sentiment.shipped import ROOT, config_file, shipped_file
+from sentiment.shipped import ROOT, as_typed_here, config_file, shipped_file
 
 EXTRAS = (
     "submitit",
@@ -123,6 +123,14 @@ def test_missing_extra_is_named_with_what_installs_it(program: str, extra: str, 
     )
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert f"pip install 'sentiment-grids[{extra}]'" in done.stderr.replace("\n", " ")
+
+
+def test_messages_name_the_commands_that_there_are(tmp_path: Path) -> None:
+    (tmp_path / "sentiment" / "programs" / "jobs").mkdir(parents=True)
+    message = "`python -m jobs submit rnn --local`, or `make submit GRID=rnn LOCAL=1`, runs it; `make data DATA=vader`"
+    assert as_typed_here(message, tmp_path) == "`sentiment-jobs submit rnn --local` runs it; `sentiment data vader`"
+    assert as_typed_here("/a/bin/python -m sentiment.tracking", tmp_path) == "/a/bin/python -m sentiment.tracking"
+    assert as_typed_here(message) == message
 
 
 def test_files_that_came_with_the_program_are_found_from_any_folder(
