@@ -43,24 +43,22 @@ def answer(findings: Findings) -> ReportSection:
 
 
 def _headline(advice: Advice) -> object:
+    """What to use. A net that is not shown to beat the linear baseline is never recommended without it."""
     one, gap = advice.configuration, advice.above_baseline
     name, settings = model_name(one.config), other_settings(one)
-    score = wording.percent(score_of(one).value)
     said = f"{wording.capital(', '.join(settings))}. " if settings else ""
-    return joined([strong(f"Use {name}."), f"{said}It has {score}\u00a0% of test tweets right{_against(gap, advice)}"])
-
-
-def _against(gap: Difference | None, advice: Advice) -> str:
-    """What the linear baseline does, in a clause that ends the sentence."""
+    right = f"It has {wording.percent(score_of(one).value)}\u00a0% of test tweets right"
     if gap is None:
-        return "."
-    baseline = f"{wording.percent(advice.run.result.baseline['test'].accuracy)}\u00a0%"
+        return joined([strong(f"Use {name}."), f"{said}{right}."])
+    points, baseline = wording.percent(abs(gap.value)), advice.run.result.baseline["test"].accuracy
+    beside = f"{wording.percent(baseline)}\u00a0%"
     if not is_shown(gap):
-        return f"; no difference from the linear baseline ({baseline}) is shown."
-    points = wording.percent(abs(gap.value))
+        equal = f"no difference from the linear baseline ({beside}) is shown."
+        return joined([strong(f"Use {name}, or the linear baseline."), f"{said}{right}; {equal}"])
     if gap.value > 0:
-        return f", {points} points more than the linear baseline."
-    return f", {points} points fewer than the linear baseline ({baseline}): use that instead."
+        return joined([strong(f"Use {name}."), f"{said}{right}, {points} points more than the linear baseline."])
+    fewer = f"The best net, {name}, has {points} points fewer than the linear baseline ({beside})."
+    return joined([strong("Use the linear baseline."), fewer])
 
 
 def _facts(advice: Advice) -> list[tuple[str, object]]:

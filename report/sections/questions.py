@@ -63,7 +63,7 @@ def questions(findings: Findings) -> ReportSection:
         else:
             missing.append(_not_run(one.asked, one.command))
     for parameter in _others(findings.grids, known):
-        asked = f"What does {wording.parameter_name(parameter)} do?"
+        asked = f"{wording.capital(wording.parameter_name(parameter))}: which value?"
         cards.append(Card(asked, _answers(findings.grids, (parameter,))))
     for asked, sentences, command in _further(findings):
         if sentences:
