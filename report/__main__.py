@@ -23,13 +23,14 @@ def build(
     ] = None,
     results: Annotated[Path, typer.Option("--results", help="The folder that the runs are in.")] = Path("results"),
     out: Annotated[Path | None, typer.Option("--out", help="Where to write; by default RESULTS/report.")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Write each figure as PDF too, for papers.")] = False,
 ) -> None:
     """Write report.md, report.html, figures and tables of all runs, whether they are completed or not."""
     from report.build import build_report
     from sentiment.run_dir import Results
 
     folder = out or Results(results).report
-    findings, page = build_report(Results(results), grids or [], folder)
+    findings, page = build_report(Results(results), grids or [], folder, pdf)
     for problem in findings.problems:
         echo(f"left out: {problem}", err=True)
     runs = findings.study.runs

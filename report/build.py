@@ -5,8 +5,9 @@ from pathlib import Path
 
 from report.analysis.findings import Findings, analyse
 from report.read.load import load_study
-from report.render.blocks import ReportSection
-from report.render.write import write_report
+from report.render import wording
+from report.render.blocks import Report, ReportSection
+from report.render.write import write_pdfs, write_report
 from report.sections.answer import answer
 from report.sections.attention import attention
 from report.sections.cleaning import cleaning
@@ -14,17 +15,24 @@ from report.sections.elmo import elmo
 from report.sections.errors import errors
 from report.sections.labels import labels
 from report.sections.leaderboard import leaderboard
+from report.sections.learning import learning
+from report.sections.methods import methods
+from report.sections.names import dataset_name
 from report.sections.own_elmo import own_elmo
+from report.sections.papers import papers
 from report.sections.provenance import provenance
+from report.sections.questions import questions
+from report.sections.runs import runs
 from report.sections.search import search
-from report.sections.variants import variants
 from sentiment.run_dir import Results
 
 # In the order in which a reader asks.
 SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
     answer,
+    questions,
     leaderboard,
-    variants,
+    runs,
+    learning,
     cleaning,
     labels,
     search,
@@ -33,20 +41,42 @@ SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
     own_elmo,
     errors,
     provenance,
+    papers,
+    methods,
 )
 
 
-def build_report(results: Results, grids: list[str], folder: Path) -> tuple[Findings, Path]:
+def build_report(results: Results, grids: list[str], folder: Path, pdf: bool = False) -> tuple[Findings, Path]:
     """Write the report of `grids` (of everything if empty) into `folder`; return what was found and the page's path.
+
+    Args:
+        pdf: whether to write each figure as PDF too.
 
     Raises:
         SentimentError: there is nothing to report, or no such grid.
         OSError: the report cannot be written.
     """
     findings = analyse(load_study(results, grids))
-    return findings, write_report(build_sections(findings), folder)
+    report = build_sections(findings)
+    page = write_report(report, folder)
+    if pdf:
+        write_pdfs(report, folder)
+    return findings, page
 
 
-def build_sections(findings: Findings) -> list[ReportSection]:
-    """All sections that have something to say."""
-    return [section for section in (build(findings) for build in SECTIONS) if section.blocks]
+def build_sections(findings: Findings) -> Report:
+    """The report: all sections that have something to say, and what it is about."""
+    sections = [section for section in (build(findings) for build in SECTIONS) if section.blocks]
+    return Report("Which model reads tweets best?", _about(findings), sections)
+
+
+def _about(findings: Findings) -> list[str]:
+    """Tweets, runs and date: the newest start or end of an attempt, so that the same runs give the same report."""
+    every = findings.study.runs
+    completed = sum(run.completed is not None for run in every)
+    attempts = [attempt for run in every if run.record for attempt in run.record.attempts]
+    about = [dataset_name(findings.main)] if findings.main else []
+    about.append(f"{completed:,} of {wording.plural(len(every), 'run')} completed")
+    if attempts:
+        about.append(max(attempt.end or attempt.start for attempt in attempts)[:10])
+    return about

@@ -251,7 +251,7 @@ def test_only_tracking_imports_wandb() -> None:
 
 @pytest.mark.slow
 def test_training_loads_nothing_of_wandb_and_what_copies_to_it_loads_no_torch() -> None:
-    assert not _loaded_by("import sentiment.training.experiment") & {"wandb", "matplotlib"}
+    assert not _loaded_by("import sentiment.training.experiment") & {"wandb", "matplotlib", "h5py", "pandas", "sklearn"}
     assert not _loaded_by("import sentiment.tracking.process") & {*HEAVY, "wandb", "matplotlib"}
 
 

@@ -15,7 +15,18 @@ from packaging.utils import canonicalize_name
 from sentiment import __version__
 from sentiment.shipped import ROOT, config_file, shipped_file
 
-EXTRAS = ("submitit", "optuna", "jinja2", "markdown_it", "matplotlib", "h5py", "gensim", "wandb", "allennlp")
+EXTRAS = (
+    "submitit",
+    "optuna",
+    "jinja2",
+    "markdown_it",
+    "vl_convert",
+    "matplotlib",
+    "h5py",
+    "gensim",
+    "wandb",
+    "allennlp",
+)
 PROGRAMS = {
     "sentiment": "sentiment.__main__:app",
     "jobs": "sentiment.shipped:jobs",

@@ -123,17 +123,13 @@ def _read(runs: list[CompletedRun], is_baseline: bool) -> tuple[dict[int, Scores
 
 
 def _adjusted(gaps: list[CleaningGap]) -> list[CleaningGap]:
-    q_values = statistics.false_discovery_control([_p(one.gap) for one in gaps])
-    of_seeds = iter(statistics.false_discovery_control([_p(seed) for one in gaps for seed in one.by_seed]))
+    together, q_values = statistics.corrected([one.gap for one in gaps])
+    _, adjusted = statistics.corrected([seed for one in gaps for seed in one.by_seed])
+    of_seeds = iter(adjusted)
     return [
-        replace(one, q=q, seeds_shown=sum(statistics.is_shown(seed, next(of_seeds)) for seed in one.by_seed))
-        for one, q in zip(gaps, q_values, strict=True)
+        replace(one, gap=gap, q=q, seeds_shown=sum(statistics.is_shown(seed, next(of_seeds)) for seed in one.by_seed))
+        for one, gap, q in zip(gaps, together, q_values, strict=True)
     ]
-
-
-def _p(gap: Difference) -> float:
-    """The p-value; 1 where nothing differs, so that there is nothing to test."""
-    return 1.0 if gap.p is None else gap.p
 
 
 def _classifiers(
@@ -185,6 +181,6 @@ def _compare(
     ]
     by_seed = [statistics.mcnemar(*of_seed) for of_seed in zip(*right, strict=True)]
     shares = [np.mean(one, axis=0) for one in right]
-    gap = by_seed[0] if len(seeds) == 1 else statistics.paired_difference(shares[0] - shares[1])
+    gap = by_seed[0] if len(seeds) == 1 else statistics.paired_difference(shares[0] - shares[1], 1.0)
     by_seed = [] if classifier.is_baseline else by_seed
     return CleaningGap(pair, gap, by_seed, common.only_first, common.only_second)

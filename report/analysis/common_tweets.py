@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from report.read.predictions import Scores
+from report.read.predictions import Located
 from report.read.tweets import read_identities
 from report.statistics import Flags, McNemar, mcnemar
 from sentiment.run_dir import Results
@@ -41,9 +41,16 @@ class Matcher:
 
     results: Results
     _identities: dict[str, Any] = field(default_factory=dict)
+    _found: dict[tuple[str, str], CommonTweets | None] = field(default_factory=dict)
 
-    def common(self, first: Scores, second: Scores) -> CommonTweets | None:
+    def common(self, first: Located, second: Located) -> CommonTweets | None:
         """The tweets of the same part in both; None where a corpus is not on this machine."""
+        both = (first.corpus, second.corpus)
+        if both not in self._found:
+            self._found[both] = self._match(first, second)
+        return self._found[both]
+
+    def _match(self, first: Located, second: Located) -> CommonTweets | None:
         import pyarrow.compute as pc
 
         if first.corpus == second.corpus:
@@ -61,7 +68,7 @@ class Matcher:
             len(second.rows) - len(places),
         )
 
-    def _read(self, scores: Scores) -> Any:
+    def _read(self, scores: Located) -> Any:
         if scores.corpus not in self._identities:
             self._identities[scores.corpus] = read_identities(scores, self.results)
         return self._identities[scores.corpus]

@@ -2,16 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from report import statistics
+from report.analysis.tweet_metrics import calibration_points
 from report.read.load import CompletedRun, read_each
 from report.read.predictions import read_scores
-from report.statistics import McNemar
+from report.statistics import Flags, McNemar
 from sentiment.config import RunConfig
-from sentiment.records import Part
+from sentiment.records import THRESHOLD, Part
 
 # How tweets are cleaned, and which are trained on, changes nothing in which tweets a model is tested on.
 _NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows")
@@ -54,13 +58,42 @@ class Configuration:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """Which test tweets a run has right, in an eighth of the memory."""
+
+    corpus: str
+    """The fingerprint of the corpus that holds the tweets."""
+    rows: npt.NDArray[np.int64]
+    """The places of the tweets in the corpus, of shape (n,)."""
+    packed: npt.NDArray[np.uint8]
+    """Of the run, eight tweets a byte."""
+    packed_baseline: npt.NDArray[np.uint8]
+    """Of the linear baseline."""
+
+    @property
+    def right(self) -> Flags:
+        """Which tweets the run has right, of shape (n,)."""
+        return np.unpackbits(self.packed, count=len(self.rows)).astype(bool)
+
+    @property
+    def baseline(self) -> Flags:
+        """Which tweets the baseline has right, of shape (n,)."""
+        return np.unpackbits(self.packed_baseline, count=len(self.rows)).astype(bool)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A run on its test tweets."""
 
     baseline: McNemar
-    """The run against the linear baseline."""
+    """The run against the linear baseline; its interval is corrected like the p-value in `adjusted`."""
     combination: McNemar
     """The mean of its probabilities and the baseline's, against the run alone."""
+    answered: Answered
+    confusion: list[int]
+    """Numbers of tweets by label and answer: negative called negative, negative called positive, and so on."""
+    calibration: list[tuple[float, float, int]]
+    """Of groups with similar probabilities: their mean, the share of positive tweets, and the number of tweets."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +128,12 @@ class Dataset:
 
     @property
     def best(self) -> Configuration | None:
-        """The configuration with the best mean validation F1; random numbers never win."""
-        return next((one for one in self.configurations if not one.is_random), None)
+        """The configuration with the best mean validation F1, of those with several seeds if there are any.
+
+        A single seed is partly luck, most of all the best of many in a search; random numbers never win.
+        """
+        usable = [one for one in self.configurations if not one.is_random]
+        return next((one for one in usable if len(one.runs) > 1), usable[0] if usable else None)
 
 
 def datasets_of(runs: Iterable[CompletedRun]) -> list[Dataset]:
@@ -134,7 +171,10 @@ def configuration(runs: list[CompletedRun], varying: Iterable[str]) -> Configura
 def _dataset(runs: list[CompletedRun]) -> Dataset:
     data = runs[0].config.data
     comparisons, problems = read_each(runs, _compare)
-    q_values = statistics.false_discovery_control([one.baseline.p or 0.0 for one in comparisons.values()])
+    against, q_values = statistics.corrected([one.baseline for one in comparisons.values()])
+    comparisons = {
+        run_id: replace(one, baseline=gap) for (run_id, one), gap in zip(comparisons.items(), against, strict=True)
+    }
     return Dataset(
         source=PurePath(data.source).name,
         max_rows=data.max_rows,
@@ -143,8 +183,8 @@ def _dataset(runs: list[CompletedRun]) -> Dataset:
         from_lexicon_authors=data.source in _LEXICON_AUTHORS and any(run.result.lexicon for run in runs),
         runs=runs,
         configurations=configurations_of(runs),
-        comparisons=comparisons,
-        adjusted=dict(zip(comparisons, q_values, strict=True)),
+        comparisons=_sharing_rows(comparisons),
+        adjusted={run_id: 1.0 if q is None else q for run_id, q in zip(comparisons, q_values, strict=True)},
         problems=problems,
     )
 
@@ -153,11 +193,28 @@ def _compare(run: CompletedRun) -> Comparison | None:
     scores = read_scores(run, "test")
     if scores is None:
         return None
-    right = scores.right(scores.model)
+    right, of_baseline = scores.right(scores.model), scores.right(scores.baseline)
+    answered = Answered(scores.corpus, scores.rows, np.packbits(right), np.packbits(of_baseline))
     return Comparison(
-        baseline=statistics.mcnemar(right, scores.right(scores.baseline)),
+        baseline=statistics.mcnemar(right, of_baseline),
         combination=statistics.mcnemar(scores.right(scores.combined), right),
+        answered=answered,
+        confusion=np.bincount(2 * scores.labels + (scores.model >= THRESHOLD), minlength=4).tolist(),
+        calibration=calibration_points(scores.labels, scores.model),
     )
+
+
+def _sharing_rows(comparisons: dict[str, Comparison]) -> dict[str, Comparison]:
+    """The same, with one array of places for all runs on the same tweets."""
+    kept: dict[str, npt.NDArray[np.int64]] = {}
+    for one in comparisons.values():
+        kept.setdefault(one.answered.corpus, one.answered.rows)
+    return {
+        run_id: replace(one, answered=replace(one.answered, rows=kept[one.answered.corpus]))
+        if np.array_equal(kept[one.answered.corpus], one.answered.rows)
+        else one
+        for run_id, one in comparisons.items()
+    }
 
 
 def _tweets(config: RunConfig) -> str:

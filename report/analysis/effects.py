@@ -69,13 +69,13 @@ def effects_of(runs: list[CompletedRun]) -> list[Effect]:
     """The effect of every parameter but the seed that varies among `runs`; those on random numbers are left out."""
     runs = comparable(runs)
     found = [_effect(runs, parameter) for parameter in varying(runs)]
-    tested = [contrast for effect in found for contrast in effect.contrasts if contrast.score.p is not None]
-    adjusted = statistics.false_discovery_control([contrast.score.p or 0.0 for contrast in tested])
-    q_values = {id(contrast): q for contrast, q in zip(tested, adjusted, strict=True)}
-    return [
-        replace(effect, contrasts=[replace(one, q=q_values.get(id(one))) for one in effect.contrasts])
-        for effect in found
-    ]
+    scores, q_values = statistics.corrected([contrast.score for effect in found for contrast in effect.contrasts])
+    both = iter(zip(scores, q_values, strict=True))
+    return [replace(effect, contrasts=[_corrected(one, *next(both)) for one in effect.contrasts]) for effect in found]
+
+
+def _corrected(contrast: Contrast, score: Difference, q: float | None) -> Contrast:
+    return replace(contrast, score=score, q=q)
 
 
 def comparable(runs: list[CompletedRun]) -> list[CompletedRun]:
@@ -151,7 +151,7 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 def _level(value: Any, runs: list[CompletedRun]) -> Level:
     seconds = sum(seconds_per_epoch(run) for run in runs) / len(runs)
-    score = statistics.mean([test_accuracy(run) for run in runs])
+    score = statistics.mean_share([test_accuracy(run) for run in runs])
     return Level(value, all(run.is_random for run in runs), score, seconds)
 
 
@@ -162,7 +162,7 @@ def _contrast(runs: list[CompletedRun], parameter: str, best: Level, other: Leve
     logs = matched_differences(
         runs, parameter, best.value, other.value, lambda run: math.log(max(seconds_per_epoch(run), 1e-9))
     )
-    return Contrast(best, other, statistics.paired_difference(scores), _exponential(statistics.mean(logs)))
+    return Contrast(best, other, statistics.paired_difference(scores, 1.0), _exponential(statistics.mean(logs)))
 
 
 def _exponential(estimate: Estimate) -> Difference:

@@ -4,11 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from report.analysis.advice import Advice, advise
 from report.analysis.budgets import BudgetComparison, compare_budgets
 from report.analysis.common_tweets import Matcher
 from report.analysis.datasets import Configuration, Dataset, datasets_of
+from report.analysis.exploring import TweetAnswers, packed_curves, tweet_answers
 from report.analysis.folds import with_folds_pooled
 from report.analysis.grids import GridFindings, analyse_grid
+from report.analysis.mistakes import Mistakes, group_mistakes
 from report.analysis.own_elmo import OwnElmoGain, own_elmo_gains
 from report.read.curves import LearningCurve, read_curve
 from report.read.load import CompletedRun, Study, read_each
@@ -29,6 +32,8 @@ class BestRun:
     """Of the test part."""
     tweets: Tweets | None
     """Those of the scores; None where their corpus is not on this machine."""
+    mistakes: Mistakes | None
+    """What it has wrong; None without tweets."""
 
     @property
     def run(self) -> CompletedRun:
@@ -64,9 +69,15 @@ class Findings:
     grids: list[GridFindings]
     budgets: list[BudgetComparison]
     """What the epochs of searches buy, for each set of tweets that any was trained on."""
+    advice: Advice | None
+    """Which model to use; None while no run with readable predictions is completed."""
     best: BestRun | None
     attention: AttentionFindings | None
     elmo_gain: ElmoGain | None
+    answers: TweetAnswers | None
+    """Which test tweets each run of the first data set has right."""
+    learned: dict[str, dict[str, list[float]]]
+    """Learning curves by run id, for the page."""
     counts: dict[str, dict[str, Any] | None]
     """By the fingerprint of a corpus, how many tweets it kept and dropped; None where it is not on this machine."""
     problems: list[str]
@@ -102,9 +113,12 @@ def analyse(study: Study) -> Findings:
         datasets=datasets,
         grids=grids,
         budgets=compare_budgets([(one.grid, one.halving) for one in grids]),
+        advice=advise(main, study.results) if main else None,
         best=best,
         attention=attention,
         elmo_gain=_elmo_gain(main, study.results) if main else None,
+        answers=tweet_answers(main, study.results) if main else None,
+        learned=packed_curves(completed),
         counts={name: read_counts(run, study.results) for name, run in corpora.items()},
         problems=list(dict.fromkeys(found)),
         own_models=own_models,
@@ -121,7 +135,9 @@ def _best_run(dataset: Dataset, results: Results) -> tuple[BestRun | None, list[
     found, of_scores = read_each([run], lambda run: read_scores(run, "test"))
     scores = found.get(run.run_id)
     tweets = read_tweets(scores, results) if scores else None
-    return BestRun(dataset.best, curves.get(run.run_id), scores, tweets), [*of_curve, *of_scores]
+    texts = [str(text) for text in tweets.texts] if tweets else []
+    mistakes = group_mistakes(dataset, scores, texts, results) if scores and tweets else None
+    return BestRun(dataset.best, curves.get(run.run_id), scores, tweets, mistakes), [*of_curve, *of_scores]
 
 
 def _attention(dataset: Dataset) -> tuple[AttentionFindings | None, list[str]]:

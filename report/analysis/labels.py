@@ -1,7 +1,7 @@
 """What a label is worth: scores by the number of labelled tweets, of nets and of the baseline on the same ones."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,7 +88,7 @@ def _point(runs: list[CompletedRun], right: dict[str, tuple[Any, Any]], results:
         labels = counts["parts"].get("train", {}).get("rows", labels)
     return LabelPoint(
         labels=labels,
-        score=statistics.mean([run.result.metrics["test"].accuracy for run in runs]),
+        score=statistics.mean_share([run.result.metrics["test"].accuracy for run in runs]),
         baseline=statistics.measured_accuracy(runs[0].result.baseline["test"]),
         gap=_gap([right[run.run_id] for run in runs if run.run_id in right]),
     )
@@ -98,7 +98,7 @@ def _gap(of_seeds: list[tuple[Any, Any]]) -> Difference | None:
     if not of_seeds:
         return None
     nets = np.mean([net for net, _ in of_seeds], axis=0)
-    return statistics.paired_difference((nets - of_seeds[0][1]).tolist())
+    return statistics.paired_difference((nets - of_seeds[0][1]).tolist(), 1.0)
 
 
 def _right(run: CompletedRun) -> tuple[Any, Any] | None:
@@ -110,9 +110,13 @@ def _right(run: CompletedRun) -> tuple[Any, Any] | None:
 
 
 def _adjusted(curves: list[LabelCurve]) -> list[LabelCurve]:
-    tested = [point for curve in curves for point in curve.points if point.gap and point.gap.p is not None]
-    p_values = [point.gap.p or 0.0 for point in tested if point.gap]
-    q_values = dict(zip(map(id, tested), statistics.false_discovery_control(p_values), strict=True))
-    return [
-        replace(curve, points=[replace(point, q=q_values.get(id(point))) for point in curve.points]) for curve in curves
-    ]
+    gaps, q_values = statistics.corrected([point.gap for curve in curves for point in curve.points if point.gap])
+    both = iter(zip(gaps, q_values, strict=True))
+    return [replace(curve, points=[_corrected(point, both) for point in curve.points]) for curve in curves]
+
+
+def _corrected(point: LabelPoint, both: Iterator[tuple[Difference, float | None]]) -> LabelPoint:
+    if point.gap is None:
+        return point
+    gap, q = next(both)
+    return replace(point, gap=gap, q=q)

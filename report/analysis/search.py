@@ -1,7 +1,7 @@
 """A random search: its trials, which parameters matter (fANOVA by optuna), and in which direction."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -52,8 +52,11 @@ class Search:
     """Dotted names of the settings that vary among the trials."""
     importances: dict[str, Estimate]
     """By parameter, the most important first; empty where there are too few trials or all score the same."""
-    correlations: dict[str, Difference]
-    """The score's rank correlation with each parameter whose values are numbers; empty where importances are."""
+    correlations: Mapping[str, Difference]
+    """The score's rank correlation with each parameter whose values are numbers; empty where importances are. Intervals
+    are corrected for their number."""
+    adjusted: dict[str, float | None] = field(default_factory=dict)
+    """p-values of the correlations, adjusted likewise."""
 
     @property
     def best(self) -> CompletedTrial:
@@ -88,8 +91,10 @@ def analyse_search(grid: Grid) -> Search:
     scores = [trial.score for trial in compared]
     shares = importances([trial.settings for trial in compared], scores)
     ordered = {name: _numbers(compared, name) for name in shares}
-    correlations = {name: statistics.rank_correlation(values, scores) for name, values in ordered.items() if values}
-    return Search(trials, compared, parameters, shares, correlations)
+    found = {name: statistics.rank_correlation(values, scores) for name, values in ordered.items() if values}
+    widened, q_values = statistics.corrected(list(found.values()))
+    correlations = dict(zip(found, widened, strict=True))
+    return Search(trials, compared, parameters, shares, correlations, dict(zip(found, q_values, strict=True)))
 
 
 def _of_first_rung(rungs: Rungs) -> tuple[list[ComparedTrial], list[str]]:

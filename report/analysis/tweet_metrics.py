@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from report.read.predictions import Scores
 from report.statistics import Estimate, Flags, wilson
-from sentiment.records import THRESHOLD
 
 _GROUPS = 10
 _POINTS = 200
@@ -76,17 +74,18 @@ def calibrate(labels: Flags, scores: Values) -> Calibration:
     return Calibration(predicted, [wilson(int(labels[group].sum()), len(group)) for group in groups])
 
 
+def calibration_points(labels: Flags, scores: Values) -> list[tuple[float, float, int]]:
+    """The same groups without intervals: mean probability, share of positive tweets, and number of tweets."""
+    order = np.argsort(scores, kind="stable")
+    groups = [group for group in np.array_split(order, _GROUPS) if len(group)]
+    return [(float(scores[group].mean()), float(labels[group].mean()), len(group)) for group in groups]
+
+
 def confusion(labels: Flags, answers: Flags) -> npt.NDArray[np.int64]:
     """Numbers of tweets by (label, answer), of shape (2, 2), negative first."""
     from sklearn.metrics import confusion_matrix
 
     return np.asarray(confusion_matrix(labels, answers, labels=[False, True]), np.int64)
-
-
-def most_confident_mistakes(scores: Scores, number: int) -> npt.NDArray[np.int64]:
-    """Places of the wrongly classified tweets whose probability is farthest from the threshold, farthest first."""
-    wrong = np.flatnonzero(~scores.right(scores.model))
-    return wrong[np.argsort(-np.abs(scores.model[wrong] - THRESHOLD), kind="stable")][:number]
 
 
 def length_groups(lengths: npt.NDArray[np.int64]) -> list[tuple[tuple[int, int | None], Flags]]:
@@ -95,9 +94,14 @@ def length_groups(lengths: npt.NDArray[np.int64]) -> list[tuple[tuple[int, int |
     return [(bounds, members) for bounds, members in groups if members.any()]
 
 
+def has_negation(text: str) -> bool:
+    """Whether a tweet has a negating word."""
+    return bool(_NEGATION.search(text))
+
+
 def negation_groups(texts: Sequence[str]) -> list[tuple[bool, Flags]]:
     """Tweets with a negating word (True) and without one (False): each group that has members, and which these are."""
-    negated = np.array([bool(_NEGATION.search(text)) for text in texts])
+    negated = np.array([has_negation(text) for text in texts])
     return [(is_negated, members) for is_negated, members in ((True, negated), (False, ~negated)) if members.any()]
 
 

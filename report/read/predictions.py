@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,18 @@ from sentiment.whole_run import check_file
 _COLUMNS = ("row", "label", "score", "baseline")
 _ROUNDED = 1.5
 _EARLIER_NAMES = {"floor": "baseline"}
+
+
+class Located(Protocol):
+    """What was said of tweets that have places in a corpus."""
+
+    @property
+    def corpus(self) -> str:
+        """The fingerprint of the corpus that holds the tweets."""
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The places of the tweets in the corpus."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,18 @@
-"""Figures that others have published for the same tweets: rows of their own, never mixed with what was measured."""
+"""Figures that others have published, each with its source: never mixed with what was measured."""
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a figure was published."""
+
+    authors: str
+    year: str
+    title: str
+    link: str
+    data: str
+    """Which tweets, cleaned how."""
 
 
 @dataclass(frozen=True)
@@ -13,25 +25,40 @@ class PublishedScore:
     """`at most` where the source gives a ceiling only."""
     part: str
     """Which tweets it was measured on."""
-    remark: str
+    source: Source
 
 
-_REPEATED = "the study that is repeated here"
-_CARD = "one run, random split (a model card)"
-
-# The study that the grids repeat.
-STUDY = (
-    PublishedScore("recurrent nets without stop words", 0.78, "at most", "validation", _REPEATED),
-    PublishedScore("feed-forward net without stop words", 0.78, "", "test", _REPEATED),
-    PublishedScore("self-attention without stop words", 0.779, "", "test", _REPEATED),
-    PublishedScore("ELMo and BiLSTM 512 (peak)", 0.85, "", "validation", f"{_REPEATED}; overfits after"),
-    PublishedScore("ELMo and BiLSTM 512 (steady)", 0.81, "", "validation", _REPEATED),
+_SENTIMENT140 = "Sentiment140, 1.6 million tweets, split at random"
+STUDY_SOURCE = Source(
+    authors="Giannoutsos, A.",
+    year="n.d.",
+    title="Twitter Sentiment Analysis with LSTMs, ELMo",
+    link="https://github.com/AGiannoutsos/Twitter-Sentiment-Analysis-with-LSTMs-ELMo",
+    data=f"{_SENTIMENT140}, stop words removed",
 )
-# What pre-trained transformers reach.
-TRANSFORMERS = (
-    PublishedScore("BERT-base", 0.8746, "", "test, 320,000 tweets", _CARD),
-    PublishedScore("RoBERTa-base", 0.8911, "", "test, 320,000 tweets", _CARD),
+"""The study that the grids repeat."""
+_ROBERTA = Source(
+    "heican (Hugging Face)",
+    "n.d.",
+    "sentiment-roberta-base (model card)",
+    "https://huggingface.co/heican/sentiment-roberta-base",
+    _SENTIMENT140,
 )
-PUBLISHED = STUDY + TRANSFORMERS
-BEST_OF_STUDY = STUDY[3]
-PLAIN_CEILING = STUDY[0]
+_BERT = Source(
+    "heican (Hugging Face)",
+    "n.d.",
+    "sentiment-bert-base (model card)",
+    "https://huggingface.co/heican/sentiment-bert-base",
+    _SENTIMENT140,
+)
+
+PUBLISHED = (
+    PublishedScore("recurrent nets", 0.78, "at most", "validation", STUDY_SOURCE),
+    PublishedScore("feed-forward net", 0.78, "", "test", STUDY_SOURCE),
+    PublishedScore("self-attention", 0.779, "", "test", STUDY_SOURCE),
+    PublishedScore("ELMo and BiLSTM 512 (peak; overfits after)", 0.85, "", "validation", STUDY_SOURCE),
+    PublishedScore("ELMo and BiLSTM 512 (steady)", 0.81, "", "validation", STUDY_SOURCE),
+    PublishedScore("BERT-base", 0.8746, "", "test, 320,000 tweets", _BERT),
+    PublishedScore("RoBERTa-base", 0.8911, "", "test, 320,000 tweets", _ROBERTA),
+)
+PLAIN_CEILING = PUBLISHED[0]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from report.read.load import CompletedRun
-from report.read.predictions import Scores
+from report.read.predictions import Located
 from sentiment.run_dir import TWEETS_FILE, Results
 
 
@@ -19,17 +19,20 @@ class Tweets:
     texts: npt.NDArray[np.object_]
     lengths: npt.NDArray[np.int64]
     """In tokens."""
+    labels: npt.NDArray[np.int64]
+    """1 for positive ones, 0 for negative ones."""
 
 
-def read_tweets(scores: Scores, results: Results) -> Tweets | None:
+def read_tweets(scores: Located, results: Results) -> Tweets | None:
     """The tweets that `scores` belong to; None where their corpus is not on this machine or cannot be read."""
-    table = _read(scores, results, ["text", "tokens"])
+    table = _read(scores, results, ["text", "tokens", "label"])
     if table is None:
         return None
-    return Tweets(table["text"].to_numpy(), table["tokens"].to_numpy().astype(np.int64))
+    lengths, labels = (table[name].to_numpy().astype(np.int64) for name in ("tokens", "label"))
+    return Tweets(table["text"].to_numpy(), lengths, labels)
 
 
-def read_identities(scores: Scores, results: Results) -> Any:
+def read_identities(scores: Located, results: Results) -> Any:
     """For each tweet that `scores` belong to, a pyarrow text that is the same in every corpus with that tweet.
 
     The text is made of id, label and text. Cleaning changes none of these, and a corpus holds each text once. The id
@@ -57,7 +60,7 @@ def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
         return None
 
 
-def _read(scores: Scores, results: Results, columns: list[str]) -> Any:
+def _read(scores: Located, results: Results, columns: list[str]) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

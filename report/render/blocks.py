@@ -1,11 +1,13 @@
 """What a report consists of: sections of paragraphs, lists, figures and tables, whatever the output format."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from report.render import wording
+from report.render.drawing import HALF, NARROW, WIDE, Spec, draw
 from report.statistics import Estimate
 
 Row = Mapping[str, Any]
@@ -63,12 +65,30 @@ class Figure:
     """What it shows, for readers who cannot see it; also its title."""
     caption: str
     """How to read it, with the test and n."""
-    svg: str = field(repr=False)
+    build: Callable[[int], Spec] = field(repr=False)
+    """Its specification in Vega-Lite for a width in pixels."""
+    is_half: bool = False
+    """Whether it shares its row with another one where there is room."""
 
     @property
     def file(self) -> str:
         """The name of its files, without ending."""
         return _file_name(self.name)
+
+    @cached_property
+    def spec(self) -> Spec:
+        """Its specification, as wide as it is on a screen."""
+        return self.build(HALF if self.is_half else WIDE)
+
+    @cached_property
+    def svg(self) -> str:
+        """Its drawing for screens and paper."""
+        return draw(self.spec, self.alt)
+
+    @cached_property
+    def narrow_svg(self) -> str:
+        """Its drawing for phones."""
+        return draw(self.build(NARROW), self.alt)
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,8 @@ class Text:
     """A paragraph."""
 
     text: Any
+    is_lead: bool = False
+    """Whether it says the most important thing of its section."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +114,58 @@ class Heading:
     text: str
 
 
-Block = Table | Figure | Text | Bullets | Heading
+@dataclass(frozen=True)
+class Facts:
+    """Short answers, each with what it answers."""
+
+    items: list[tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line to type or to cite, with a button that copies it."""
+
+    what: str
+    """What it is for."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One question with its answer, and what stands behind that."""
+
+    title: Any
+    blocks: "list[Block]"
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it shares its row: where all that it holds is as narrow."""
+        return all(block.is_half if isinstance(block, Figure) else isinstance(block, Text) for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What is hidden until a reader opens it."""
+
+    title: str
+    blocks: "list[Block]"
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Where the page lets readers ask the data; without scripts, what stands in it is all."""
+
+    data: dict[str, Any] = field(repr=False)
+    """What the page's script works with; plain values."""
+    blocks: "list[Block]"
+
+
+Block = Table | Figure | Text | Bullets | Heading | Facts | Command | Card | Fold | Explorer
+KINDS = {
+    **{"text": Text, "heading": Heading, "bullets": Bullets, "figure": Figure, "facts": Facts, "command": Command},
+    **{"card": Card, "fold": Fold, "explorer": Explorer},
+}
+"""What templates call them; what is none of these is a table."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +174,28 @@ class ReportSection:
 
     title: str
     blocks: list[Block]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is written."""
+
+    title: str
+    about: list[Any]
+    """What it is about: tweets, date, runs."""
+    sections: list[ReportSection]
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All blocks, also those within others, in the order of the document."""
+        return list(_unfolded(block for section in self.sections for block in section.blocks))
+
+
+def _unfolded(found: Iterable[Block]) -> Iterator[Block]:
+    for block in found:
+        yield block
+        if isinstance(block, Card | Fold | Explorer):
+            yield from _unfolded(block.blocks)
 
 
 def _file_name(name: str) -> str:

@@ -2,19 +2,20 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import markupsafe
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from report.render.blocks import Bullets, Figure, Heading, ReportSection, Table, Text
-from report.render.markdown import escape, strong
+from report.render.blocks import KINDS, Figure, Report, Table
+from report.render.drawing import as_pdf
+from report.render.latex import latex
+from report.render.markdown import code, escape, strong
 from report.render.page import render_page
 from sentiment.characters import visible
-from sentiment.files import write_atomically, write_json
-
-_KINDS = {"text": Text, "heading": Heading, "bullets": Bullets, "figure": Figure}
+from sentiment.files import write_atomically
 
 
 def environment() -> Environment:
@@ -27,35 +28,42 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.tests |= {name: lambda block, kind=kind: isinstance(block, kind) for name, kind in _KINDS.items()}
+    templates.tests |= {name: lambda block, kind=kind: isinstance(block, kind) for name, kind in KINDS.items()}
     templates.filters |= {"cell": _cell, "html": lambda text: markupsafe.escape(visible(text))}
+    templates.filters |= {"strong": strong, "code": code}
     return templates
 
 
-def render_markdown(sections: list[ReportSection]) -> str:
+def render_markdown(report: Report) -> str:
     """The report as GitHub shows it; figures and tables are files beside it."""
-    text = environment().get_template("report.md.j2").render(sections=sections)
+    text = environment().get_template("report.md.j2").render(report=report)
     lines = [line.rstrip() for line in text.splitlines()]
     kept = [line for number, line in enumerate(lines) if line or (number and lines[number - 1])]
     return "\n".join(kept).strip() + "\n"
 
 
-def write_report(sections: list[ReportSection], folder: Path) -> Path:
+def write_report(report: Report, folder: Path) -> Path:
     """Write `report.md`, its figures and tables, and `report.html`, which holds everything and is returned."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     (folder / "tables").mkdir(exist_ok=True)
-    blocks = [block for section in sections for block in section.blocks]
-    figures = [block for block in blocks if isinstance(block, Figure)]
-    tables = [block for block in blocks if isinstance(block, Table)]
-    for figure in figures:
-        _write_text(folder / "figures" / f"{figure.file}.svg", figure.svg)
-    for table in tables:
-        _write_text(folder / "tables" / f"{table.file}.csv", _csv(table))
-        write_json(folder / "tables" / f"{table.file}.json", [_plain(row) for row in table.complete_rows])
-    markdown = render_markdown(sections)
-    _write_text(folder / "report.md", markdown)
-    _write_text(folder / "report.html", render_page(markdown, figures, tables))
+    for block in report.blocks:
+        if isinstance(block, Figure):
+            _write_text(folder / "figures" / f"{block.file}.svg", block.svg)
+            _write_json(folder / "figures" / f"{block.file}.vl.json", block.spec)
+        if isinstance(block, Table):
+            _write_text(folder / "tables" / f"{block.file}.csv", _csv(block))
+            _write_text(folder / "tables" / f"{block.file}.tex", latex(block))
+            _write_json(folder / "tables" / f"{block.file}.json", [_plain(row) for row in block.complete_rows])
+    for name, text in (("report.md", render_markdown(report)), ("report.html", render_page(report))):
+        _replace(folder / name, text.encode())
     return folder / "report.html"
+
+
+def write_pdfs(report: Report, folder: Path) -> None:
+    """Write each figure of a report that is in `folder` as PDF too, for papers; the bytes may differ each time."""
+    for block in report.blocks:
+        if isinstance(block, Figure):
+            _write_bytes(folder / "figures" / f"{block.file}.pdf", as_pdf(block.svg))
 
 
 def _cell(value: Any, is_best: bool = False) -> markupsafe.Markup:
@@ -79,4 +87,18 @@ def _csv(table: Table) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))
+    _write_bytes(path, text.encode())
+
+
+def _write_json(path: Path, value: Any) -> None:
+    _write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    """Without waiting for the disk, as `_replace` does: there are many such files, and they can be written again."""
+    path.write_bytes(content)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """So that readers of an earlier report see all of it, or all of the new one."""
+    write_atomically(path, lambda file: file.write(content))

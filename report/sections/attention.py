@@ -11,10 +11,9 @@ from report.analysis.grids import GridFindings, Kind
 from report.read.load import CompletedRun, Grid
 from report.read.predictions import AttentionSample
 from report.render import blocks, wording
-from report.render.blocks import Block, Bullets, Column, Figure, Heading, ReportSection, Table, Text
+from report.render.blocks import Block, Bullets, Column, Figure, Fold, Heading, ReportSection, Table, Text
 from report.render.charts.curves import AccuracyCurves, progress_figure
-from report.render.charts.heatmap import FULL, Attended, heatmap_figure
-from report.sections.grids import curve_blocks, grid_blocks
+from report.render.charts.heatmap import Attended, heatmap_figure
 from report.sections.names import configuration_name
 
 _POOLING = "model.pooling"
@@ -26,7 +25,7 @@ def attention(findings: Findings) -> ReportSection:
     content: list[Block] = []
     for found in findings.grids:
         if found.kind is Kind.ATTENTION:
-            content += [*grid_blocks(found), *_speed_blocks(found), *curve_blocks(found)]
+            content += _speed_blocks(found)
     if findings.attention:
         content += _heatmap_blocks(findings.attention)
     return ReportSection("Self-attention", content)
@@ -41,7 +40,7 @@ def _speed_blocks(found: GridFindings) -> list[Block]:
     if not groups:
         return []
     content: list[Block] = []
-    if sentences := _comparison_sentences(grid.completed):
+    if sentences := speed_sentences(found):
         content.append(Bullets(sentences))
     elif len(groups) == 1:
         content.append(Text("No plain recurrent net was trained beside it in this grid, so nothing can be compared."))
@@ -51,30 +50,37 @@ def _speed_blocks(found: GridFindings) -> list[Block]:
     return content
 
 
-def _comparison_sentences(runs: list[CompletedRun]) -> list[str]:
+def speed_sentences(found: GridFindings) -> list[str]:
+    """Whether self-attention has its best epoch earlier than other poolings, and overfits more; a sentence each."""
+    if found.kind is not Kind.ATTENTION:
+        return []
+    runs = found.grid.completed
     others = {run.config.model.pooling for run in runs} - {"attention"}
-    sentences = []
+    compared = []
     for other in sorted(others):
-        name = wording.parameter_value(_POOLING, other)
-        epochs = effects.matched_differences(runs, _POOLING, "attention", other, lambda run: run.result.best_epoch)
-        gaps = effects.matched_differences(runs, _POOLING, "attention", other, effects.overfitting_gap)
-        if not epochs:
-            continue
-        sooner, gap = statistics.paired_difference(epochs), statistics.paired_difference(gaps)
-        sentences.append(
-            f"Against {name}, self-attention has its best epoch {_by(sooner, 'epochs later', 'epochs earlier', 1)} "
-            f"and an overfitting gap {_by(gap, 'points larger', 'points smaller', 100)} (paired t-tests, n = {gap.n} "
-            "pairs)."
-        )
-    return sentences
+        measures = (lambda run: run.result.best_epoch, effects.overfitting_gap)
+        found_of = [effects.matched_differences(runs, _POOLING, "attention", other, measure) for measure in measures]
+        if found_of[0]:
+            compared += [(other, statistics.paired_difference(one)) for one in found_of]
+    gaps, q_values = statistics.corrected([gap for _, gap in compared])
+    said = [(name, gap, q) for (name, _), gap, q in zip(compared, gaps, q_values, strict=True)]
+    return [
+        f"Against {wording.parameter_value(_POOLING, name)}, self-attention has its best epoch "
+        f"{_by(sooner, q, ('epochs later', 'epochs earlier', 'no sooner or later'), 1)}, and its overfitting gap is "
+        f"{_by(gap, of_gap, ('points larger', 'points smaller', 'no larger or smaller'), 100)}; {gap.n} pairs."
+        for (name, sooner, q), (_, gap, of_gap) in zip(said[::2], said[1::2], strict=True)
+    ]
 
 
-def _by(difference: statistics.Difference, more: str, less: str, scale: int) -> str:
-    half = "" if difference.half_width is None else f" \u00b1 {scale * difference.half_width:.1f}"
-    amount = f"{scale * abs(difference.value):.1f}{half} {more if difference.value >= 0 else less}"
-    if difference.p is None:
-        return amount
-    return f"{amount} ({wording.p_phrase(difference.p)}{'' if statistics.is_shown(difference) else ', not shown'})"
+def _by(difference: statistics.Difference, q: float | None, words: tuple[str, str, str], scale: int) -> str:
+    """The difference in words: more, less or equal, with its interval."""
+    more, less, equal = words
+    value = scale * difference.value
+    if difference.low is None or difference.high is None:
+        return equal if not value else f"{abs(value):.1f} {more if value > 0 else less}"
+    interval = f"{wording.signed(scale * difference.low)} to {wording.signed(scale * difference.high)}"
+    shown = "" if statistics.is_shown(difference, q) else ", not shown"
+    return f"{abs(value):.1f} {more if value >= 0 else less} ({interval}{shown})"
 
 
 def _epochs_table(grid: Grid, groups: dict[str, list[CompletedRun]]) -> Table:
@@ -114,7 +120,7 @@ def _progress(found: GridFindings, groups: dict[str, list[CompletedRun]]) -> Fig
         return None
     caption = (
         f"Grid {grid.name}: validation accuracy by epoch; thin: the {sum(len(one.runs) for one in progress)} runs; "
-        "thick: mean of those that are still training, which early stopping makes fewer from left to right."
+        "thick: mean of all of them, as far as all went."
     )
     return progress_figure(f"progress-{grid.name}", f"Accuracy by epoch, grid {grid.name}", caption, progress)
 
@@ -129,18 +135,35 @@ def _heatmap_blocks(found: AttentionFindings) -> list[Block]:
             content.append(Text(f"None of the {n} sample tweets is {verdict}."))
             continue
         tweets = [
-            Attended(_heading(one, found.configuration.config.data.label_names), one.tokens, one.weights)
+            Attended(_heading(one, found.configuration.config.data.label_names), one.tokens, _mean_of_hops(one))
             for one in chosen
         ]
         caption = (
             f"Test tweets that {name} (run {run_id}) has {verdict}: the {len(chosen)} it is most sure of among "
-            f"{len(of_verdict)} of a random sample of n = {n}. A line for each hop and for their mean; the stronger "
-            f"the colour of a token, the more weight; full colour is {FULL} times an even share. At most 40 tokens are "
-            "shown. Weights show where the net looks, not why it decides as it does."
+            f"{len(of_verdict)} of a random sample of n = {n}. Shade: mean weight over hops. Weights show where the "
+            "net looks, not why it decides as it does."
         )
         alt = f"Attention on tweets that are {verdict}"
         content.append(heatmap_figure(f"attention-{verdict}", alt, caption, tweets))
+        if len(chosen[0].weights) > 1:
+            content.append(_hops(verdict, chosen))
     return content
+
+
+def _hops(verdict: str, chosen: list[AttentionSample]) -> Fold:
+    """The same tweets, hop by hop."""
+    tweets = [
+        Attended(f"tweet {place}, hop {hop}", one.tokens, weights)
+        for place, one in enumerate(chosen, 1)
+        for hop, weights in enumerate(one.weights, 1)
+    ]
+    caption = f"n = {len(chosen)} tweets, each hop by itself: the penalty on equal hops decides how much they differ."
+    figure = heatmap_figure(f"hops-{verdict}", f"Attention hop by hop, tweets that are {verdict}", caption, tweets)
+    return Fold("Hop by hop", [figure])
+
+
+def _mean_of_hops(sample: AttentionSample) -> list[float]:
+    return [sum(column) / len(sample.weights) for column in zip(*sample.weights, strict=True)]
 
 
 def _heading(sample: AttentionSample, names: tuple[str, str]) -> str:

@@ -10,11 +10,9 @@ from report.analysis.findings import Findings
 from report.analysis.grids import GridFindings
 from report.read.load import Grid
 from report.read.published import PLAIN_CEILING
-from report.render import blocks, wording
+from report.render import blocks, drawing, wording
 from report.render.blocks import Block, Bullets, Heading, ReportSection, Table, Text
-from report.render.charts import style
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
-from report.sections.grids import curve_blocks, grid_blocks
 from report.sections.names import classifier_name, cleaning_name, level_name
 from report.statistics import Estimate
 
@@ -30,15 +28,19 @@ _WHY = {
 def cleaning(findings: Findings) -> ReportSection:
     """Every grid that varies how text is cleaned."""
     content: list[Block] = []
+    is_same = findings.main is not None and findings.main.is_sentiment140
     for found in findings.grids:
         if found.cleaning:
-            content += [*grid_blocks(found), *_baseline_blocks(found)]
-            content += [*_pair_blocks(found.grid, found.cleaning), *curve_blocks(found)]
+            content += [*_baseline_blocks(found, is_same), *_pair_blocks(found.grid, found.cleaning)]
     return ReportSection("Cleaning", content)
 
 
-def _baseline_blocks(found: GridFindings) -> list[Block]:
-    """The baseline under each way of cleaning, which shows whether the words or the nets are to blame."""
+def _baseline_blocks(found: GridFindings, is_same: bool) -> list[Block]:
+    """The baseline under each way of cleaning, which shows whether the words or the nets are to blame.
+
+    Args:
+        is_same: whether the tweets are those of the published study, so that its figure may stand beside.
+    """
     grid = found.grid
     effect = next((one for one in found.effects if one.parameter == _STOP_WORDS), None)
     if effect is None:
@@ -55,18 +57,19 @@ def _baseline_blocks(found: GridFindings) -> list[Block]:
     for level in effect.levels:
         name = level_name(_STOP_WORDS, level)
         lines.append(Line(f"networks, {name}", level.score))
-        lines.append(Line(f"linear baseline, {name}", baselines[level.value], style.ORANGE))
-    ceiling = Estimate(PLAIN_CEILING.accuracy, None, None, 0)
-    lines.append(Line(f"published: {PLAIN_CEILING.model}, at most", ceiling, style.MUTED, published=True))
+        lines.append(Line(f"linear baseline, {name}", baselines[level.value], drawing.ORANGE))
+    if is_same:
+        ceiling = Estimate(PLAIN_CEILING.accuracy, None, None, 0)
+        lines.append(Line(f"published: {PLAIN_CEILING.model}, at most", ceiling, drawing.MUTED, published=True))
     runs, tweets = ([one.n for one in of] for of in ([level.score for level in effect.levels], baselines.values()))
     caption = (
         "Test accuracy by what is removed from tweets. Networks: mean with Student's 95 % interval over "
-        f"{wording.span(runs)} runs each; linear baseline: Wilson's interval, n = {wording.span(tweets)} tweets; "
-        "hollow: published, validation part."
+        f"{wording.span(runs)} runs each; linear baseline: Wilson's interval, n = {wording.span(tweets)} tweets"
+        f"{'; hollow: published, validation part.' if is_same else '.'}"
     )
     alt = "Test accuracy by cleaning, networks and baseline"
     return [
-        Text(_ceiling_sentence(effect.levels, baselines)),
+        Text(_ceiling_sentence(effect.levels, baselines, is_same)),
         interval_figure(f"cleaning-{grid.name}", alt, caption, lines, ValueAxis("test accuracy (%)")),
         _baseline_table(grid, effect.levels, baselines),
     ]
@@ -90,14 +93,19 @@ def _baseline_table(grid: Grid, levels: list[Level], baselines: dict[Any, Estima
     return Table(f"cleaning-{grid.name}", "The same in numbers.", columns, rows, folded=True)
 
 
-def _ceiling_sentence(levels: list[Level], baselines: dict[Any, Estimate]) -> str:
+def _ceiling_sentence(levels: list[Level], baselines: dict[Any, Estimate], is_same: bool) -> str:
     removed = next((level for level in levels if level.value == "all"), None)
     if removed is None:
         return "A comparison with the published ceiling needs runs with all stop words removed."
-    return (
+    text = (
         f"With all stop words removed, negations among them, the networks reach {wording.share(removed.score)} and "
-        f"the linear baseline {wording.share(baselines['all'])}. The published study, which removed them too, reports "
-        f"at most {wording.percent(PLAIN_CEILING.accuracy)} % for every recurrent net."
+        f"the linear baseline {wording.share(baselines['all'])}."
+    )
+    if not is_same:
+        return text
+    return (
+        f"{text} The published study, which removed them too, reports at most "
+        f"{wording.percent(PLAIN_CEILING.accuracy)} % for every recurrent net."
     )
 
 

@@ -3,14 +3,12 @@
 from report import statistics
 from report.analysis.effects import test_accuracy
 from report.analysis.findings import ElmoGain, Findings
-from report.analysis.grids import Kind
 from report.analysis.usage import usage_of
 from report.read.load import CompletedRun
 from report.render import blocks, wording
 from report.render.blocks import Block, Heading, ReportSection, Row, Table, Text
 from report.render.charts.cost import Costly, cost_figure, mixture_figure
 from report.render.markdown import joined, strong
-from report.sections.grids import curve_blocks, grid_blocks
 from report.sections.names import RANDOM_MARK, run_name
 
 _MOST_MIXTURES = 24
@@ -20,9 +18,6 @@ _LAYERS = ("context-free", "first", "top")
 def elmo(findings: Findings) -> ReportSection:
     """Every grid that varies ELMo, then cost and mixtures of all runs with it on the first data set."""
     content: list[Block] = []
-    for found in findings.grids:
-        if found.kind is Kind.ELMO:
-            content += [*grid_blocks(found), *curve_blocks(found)]
     runs = findings.main.runs if findings.main else []
     with_elmo = [run for run in runs if run.config.elmo]
     if with_elmo:

@@ -2,22 +2,18 @@
 
 from typing import Any
 
-import numpy as np
-
 from report import statistics
 from report.analysis import tweet_metrics
 from report.analysis.findings import Findings
-from report.read.load import CompletedRun
 from report.read.predictions import Scores
 from report.read.tweets import Tweets
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, ReportSection, Table, Text
 from report.render.charts import quality
 from report.render.charts.quality import Curve, Reliability
+from report.sections.mistakes import mistake_blocks
 from sentiment.records import THRESHOLD
 
-_MISTAKES = 10
-_LONGEST_TWEET = 280
 _MODEL, _BASELINE = "best model", "linear baseline"
 
 
@@ -30,15 +26,16 @@ def errors(findings: Findings) -> ReportSection:
     if scores is None:
         return ReportSection("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
     model = f"the best model (run {run.run_id})"
-    content: list[Block] = [
-        *_confusion_blocks(model, scores, run.config.data.label_names),
-        *_ranking_blocks(model, scores),
-    ]
+    f1, matrices, numbers = _confusion_blocks(model, scores, run.config.data.label_names)
+    sentences, ranking, reliability = _ranking_blocks(model, scores)
+    content: list[Block] = [f1, sentences, matrices, reliability, ranking, numbers]
     if best.tweets is None:
         folder = findings.study.results.corpus_dir(scores.corpus)
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
     else:
-        content += [*_group_blocks(model, scores, best.tweets), _mistakes(run, scores, best.tweets)]
+        content += _group_blocks(model, scores, best.tweets)
+        if best.mistakes:
+            content += mistake_blocks(best.mistakes, run, scores, best.tweets)
     return ReportSection("Errors and calibration", content)
 
 
@@ -72,7 +69,7 @@ def _confusion_blocks(model: str, scores: Scores, names: tuple[str, str]) -> lis
     return [
         Text(text),
         quality.confusion_figure("confusion", "Confusion matrices", caption, matrices, names),
-        Table("confusion", "The same in numbers.", columns, rows, folded=True),
+        Table("confusion", "Confusion in numbers.", columns, rows, folded=True),
     ]
 
 
@@ -156,24 +153,3 @@ def _negation_sentence(scores: Scores, groups: dict[bool, statistics.Flags]) -> 
         f"On the {gap.n:,} test tweets with a negating word, the best model's accuracy less the baseline's is "
         f"{wording.tested(gap)}{verdict}."
     )
-
-
-def _mistakes(run: CompletedRun, scores: Scores, tweets: Tweets) -> Table:
-    rows = [
-        {
-            "tweet": wording.shortened(str(tweets.texts[place]), _LONGEST_TWEET),
-            "label": run.config.data.label_names[int(scores.labels[place])],
-            "score": float(scores.model[place]),
-            "baseline": float(scores.baseline[place]),
-        }
-        for place in tweet_metrics.most_confident_mistakes(scores, _MISTAKES)
-    ]
-    n = int(np.sum(~scores.right(scores.model)))
-    caption = f"The {len(rows)} of {n:,} mistakes on test tweets that run {run.run_id} is most sure of."
-    columns = [
-        blocks.text("Tweet", "tweet"),
-        blocks.text("Label", "label"),
-        blocks.percent("Probability of positive, %", "score"),
-        blocks.percent("Baseline's, %", "baseline"),
-    ]
-    return Table("mistakes", caption, columns, rows)

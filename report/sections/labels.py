@@ -1,6 +1,6 @@
 """What a label is worth, and from how many on a net pays."""
 
-from itertools import cycle, pairwise
+from itertools import pairwise
 from math import log2
 from typing import Any
 
@@ -9,8 +9,7 @@ from report.analysis.labels import LabelCurve, LabelPoint
 from report.read.load import Grid
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Heading, ReportSection, Table, Text
-from report.render.charts import style
-from report.render.charts.intervals import Line, ValueAxis, interval_figure
+from report.render.charts.labels import LabelLine, label_figure
 from report.render.markdown import emphasis
 from report.sections.names import configuration_name
 
@@ -71,28 +70,28 @@ def _number(point: LabelPoint) -> str:
 
 
 def _figure(grid: Grid, curves: list[LabelCurve]) -> blocks.Figure:
-    lines = []
-    for place in range(max(len(curve.points) for curve in curves)):
-        at = [(curve, curve.points[place]) for curve in curves if place < len(curve.points)]
-        baseline = at[0][1]
-        lines.append(Line(f"{_number(baseline)}: linear baseline", baseline.baseline, style.ORANGE))
-        for (curve, point), colour in zip(at, cycle((style.BLUE, style.GREEN))):
-            name = wording.shortened(configuration_name(curve.configuration), 40)
-            lines.append(Line(f"{_number(point)}: {name}", point.score, colour))
-    caption = (
-        f"Test accuracy by the number of labelled training tweets, grid {grid.name}; validation and test tweets are "
-        "the same throughout, and smaller training parts lie inside larger ones. Nets: mean with Student's 95 % "
-        "interval over seeds; baseline: Wilson's over tweets."
+    lines = [
+        LabelLine(
+            configuration_name(curve.configuration),
+            [(point.labels, point.score) for point in curve.points if point.labels],
+        )
+        for curve in curves
+    ]
+    lines.append(
+        LabelLine("linear baseline", [(point.labels, point.baseline) for point in curves[0].points if point.labels])
     )
-    alt = "Test accuracy by number of labels"
-    return interval_figure(f"labels-{grid.name}", alt, caption, lines, ValueAxis("test accuracy (%)"))
+    caption = (
+        f"Grid {grid.name}, n = {curves[0].points[0].baseline.n:,} test tweets, the same for all. Nets: mean with "
+        "Student's interval over seeds; baseline: Wilson's over tweets."
+    )
+    return label_figure(f"labels-{grid.name}", "Test accuracy by number of labels", caption, lines)
 
 
 def _table(grid: Grid, curves: list[LabelCurve]) -> Table:
     rows = [_row(curve, point) for curve in curves for point in curve.points]
     caption = (
         "The same in numbers. Net \u2212 baseline: on the same test tweets, each counted by the share of seeds that "
-        "have it right, with Student's 95 % interval over tweets; p adjusted for all rows (Benjamini-Hochberg)."
+        "have it right; interval over tweets and p corrected for all rows."
     )
     columns = [
         blocks.text("Model", "model"),

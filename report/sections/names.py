@@ -57,8 +57,17 @@ def model_name(config: RunConfig) -> str:
 
 def configuration_name(one: Configuration) -> str:
     """The architecture, with those of the distinguishing settings that it does not name."""
-    extra = [setting(name, value) for name, value in one.distinguishing.items() if name not in _IN_MODEL_NAME]
-    return ", ".join([model_name(one.config), *extra]) + (_SUFFIX if one.runs[0].is_random else "")
+    return ", ".join([model_name(one.config), *other_settings(one)]) + (_SUFFIX if one.runs[0].is_random else "")
+
+
+def other_settings(one: Configuration) -> list[str]:
+    """Those of the distinguishing settings that the architecture does not name."""
+    return [setting(name, value) for name, value in one.distinguishing.items() if name not in _IN_MODEL_NAME]
+
+
+def configuration_label(run: CompletedRun) -> str:
+    """The architecture of one run, with a mark if its scores come from random numbers."""
+    return f"{model_name(run.config)}{_SUFFIX if run.is_random else ''}"
 
 
 def classifier_name(classifier: ComparedClassifier) -> str:

@@ -15,7 +15,7 @@ _SHOWN = 30
 
 def rung_blocks(found: HalvingFindings) -> list[Block]:
     """The course of the search; only what was decided is told."""
-    sentences = [_spent_sentence(found), *_rung_sentences(found), *_missed_sentences(found)]
+    sentences = [*_rung_sentences(found), *_missed_sentences(found)]
     content: list[Block] = [Bullets(sentences)]
     if any(trial.scores for trial in found.trials):
         content.append(_curves(found))
@@ -29,7 +29,8 @@ def budget_blocks(comparisons: Sequence[BudgetComparison]) -> list[Block]:
     return [Heading("What a budget buys"), *(_budget_figure(one, place) for place, one in enumerate(comparisons, 1))]
 
 
-def _spent_sentence(found: HalvingFindings) -> str:
+def spent_sentence(found: HalvingFindings) -> str:
+    """How much of the full search was trained, and what that took."""
     hours, kind = (found.gpu_hours, "GPU-hours") if found.gpu_hours else (found.cpu_hours, "hours on CPUs")
     instead = f", where the full search would take about {hours / found.share:,.2f}" if found.epochs else ""
     return (

@@ -8,9 +8,8 @@ from report.analysis.findings import Findings
 from report.analysis.halving import HalvingFindings
 from report.analysis.search import ENOUGH_TRIALS, ComparedTrial, CompletedTrial, Search
 from report.read.load import Grid
-from report.render import blocks, wording
+from report.render import blocks, drawing, wording
 from report.render.blocks import Block, Bullets, Column, Figure, Heading, ReportSection, Table, Text
-from report.render.charts import style
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.charts.parallel import Trial, parallel_figure
 from report.render.markdown import emphasis
@@ -41,6 +40,22 @@ def search_sentence(found: Search) -> str:
     )
 
 
+def direction_sentence(found: Search, parameter: str) -> str | None:
+    """Whether more of a parameter is better, by its rank correlation with the score; None if that is not known."""
+    one = found.correlations.get(parameter)
+    if one is None:
+        return None
+    q = found.adjusted[parameter]
+    name = wording.parameter_name(parameter)
+    verdict = "No monotone effect is shown for"
+    if statistics.is_shown(one, q):
+        verdict = f"{'More' if one.value > 0 else 'Less'} is better for"
+    return (
+        f"{verdict} {name}: rank correlation {wording.signed(one.value, 2)} "
+        f"({wording.signed(one.low or 0, 2)} to {wording.signed(one.high or 0, 2)}), {one.n} trials."
+    )
+
+
 def _grid_blocks(grid: Grid, found: Search, halving: HalvingFindings | None) -> list[Block]:
     content: list[Block] = [Heading(f"Grid {grid.name}")]
     if grid.plan:
@@ -51,7 +66,7 @@ def _grid_blocks(grid: Grid, found: Search, halving: HalvingFindings | None) -> 
     if n < 2 or not found.parameters or not found.trials:
         number = wording.plural(len(found.trials), "trial")
         return [*content, Text(f"{number} of {len(grid.runs):,} completed: too few to show.")]
-    content += [Text(search_sentence(found)), _parallel(grid, found.compared, score)]
+    content.append(_parallel(grid, found.compared, score))
     if n < ENOUGH_TRIALS:
         which = f"trials with a {score}" if halving else "completed trials"
         why = f"{n} {which} are not enough, it takes {ENOUGH_TRIALS}"
@@ -95,42 +110,24 @@ def _importance_blocks(grid: Grid, found: Search, score: str) -> list[Block]:
     ]
     if correlations:
         caption = (
-            f"Spearman's rank correlation of each ordered parameter with {score}, with Fisher's 95 % interval on "
-            f"ranks, n = {n} trials. Right of zero: more is better."
+            f"Spearman's rank correlation of each ordered parameter with {score}, with Fisher's interval on "
+            f"ranks, corrected for their number, n = {n} trials. Right of zero: more is better."
         )
-        lines = [Line(wording.parameter_name(name), one, style.GREEN) for name, one in correlations.items()]
+        lines = [Line(wording.parameter_name(name), one, drawing.GREEN) for name, one in correlations.items()]
         title, axis = "Rank correlation with the score", ValueAxis("rank correlation", scale=1, marks_zero=True)
         figures.append(interval_figure(f"correlation-{grid.name}", title, caption, lines, axis))
-    return [Bullets(_importance_sentences(shares, correlations)), *figures]
+    return [Bullets(_importance_sentences(found)), *figures]
 
 
-def _importance_sentences(
-    shares: dict[str, statistics.Estimate], correlations: dict[str, statistics.Difference]
-) -> list[str]:
-    (name, share), *others = shares.items()
+def _importance_sentences(found: Search) -> list[str]:
+    (name, share), *others = found.importances.items()
     rivals = [wording.parameter_name(other) for other, one in others if (one.high or 0) >= (share.low or 0)]
     verdict = f"comes first, but can't be told apart from {wording.listing(rivals)}" if rivals else "matters most"
     sentences = [
         f"{wording.capital(wording.parameter_name(name))} {verdict}: it explains {wording.percent(share.value)} % "
         f"of the variance (middle 90 % {wording.percent_range(share.low or 0, share.high or 0)})."
     ]
-    adjusted = statistics.false_discovery_control([one.p or 0.0 for one in correlations.values()])
-    for (parameter, one), q in zip(correlations.items(), adjusted, strict=True):
-        if statistics.is_shown(one, q):
-            way = "More" if one.value > 0 else "Less"
-            sentences.append(
-                f"{way} is better for {wording.parameter_name(parameter)}: rank correlation "
-                f"{wording.signed(one.value, 2)} ({wording.signed(one.low or 0, 2)} to "
-                f"{wording.signed(one.high or 0, 2)}), {wording.p_phrase(q, 'adjusted p')}."
-            )
-    unclear = [
-        wording.parameter_name(parameter)
-        for (parameter, one), q in zip(correlations.items(), adjusted, strict=True)
-        if not statistics.is_shown(one, q)
-    ]
-    if unclear:
-        sentences.append(f"No monotone effect is shown for {wording.listing(unclear)}.")
-    return sentences
+    return sentences + [sentence for name in found.correlations if (sentence := direction_sentence(found, name))]
 
 
 def _best_table(grid: Grid, trials: list[CompletedTrial]) -> Table:

@@ -27,11 +27,18 @@ def base_url() -> None:
 
 
 @pytest.fixture(scope="session")
-def report_address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Of a report with enough trials for every figure, alone in its folder."""
-    folder = tmp_path_factory.mktemp("browser")
-    write_study(Results(folder / "results"), TRIALS)
-    _, page = build_report(Results(folder / "results"), [], folder / "report")
+def report_results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Runs with enough trials for every figure."""
+    results = Results(tmp_path_factory.mktemp("browser") / "results")
+    write_study(results, TRIALS)
+    return results
+
+
+@pytest.fixture(scope="session")
+def report_address(report_results: Results) -> str:
+    """Of their report, alone in its folder."""
+    folder = report_results.root.parent
+    _, page = build_report(report_results, [], folder / "report")
     alone = folder / "alone" / "report.html"
     alone.parent.mkdir()
     shutil.copy(page, alone)

@@ -12,7 +12,7 @@ from tests.report.studies import write_study
 @pytest.fixture(scope="session")
 def invented(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Results with the invented study; not to be changed."""
-    results = Results(tmp_path_factory.mktemp("invented"))
+    results = Results(tmp_path_factory.mktemp("invented") / "results")
     write_study(results)
     return results
 

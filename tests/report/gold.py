@@ -17,7 +17,7 @@ _SCRUBBED = (
     (re.compile(r"(s[0-9]+)-[0-9a-f]{8}\b"), r"\1-HASH"),
     (re.compile(r"\b[0-9a-f]{12}\b"), "FINGERPRINT"),
     (re.compile(r"<svg.*?</svg>", re.DOTALL), "<svg/>"),
-    (re.compile(r"<(style|script)>.*?</\1>", re.DOTALL), r"<\1/>"),
+    (re.compile(r"<(style|script)( [^>]*)?>.*?</\1>", re.DOTALL), r"<\1/>"),
     (re.compile(r"sha256-[^']+"), "sha256-HASH"),
 )
 

@@ -19,6 +19,12 @@ SIZES: list[int | None] = [100, 200, None]
 
 def _study(tmp_path: Path, skills: dict[tuple[str | None, int | None], float]) -> Study:
     study = Study(Results(tmp_path / "results"))
+    write_labels(study, skills)
+    return study
+
+
+def write_labels(study: Study, skills: dict[tuple[str | None, int | None], float]) -> None:
+    """The grid `labels`, whose nets are as good as said of their vectors and number of labels."""
     runs: list[dict[str, Any]] = [
         {"data.train_rows": rows, "embedding.pretrained": vectors, "seed": seed}
         for vectors, rows in skills
@@ -31,7 +37,6 @@ def _study(tmp_path: Path, skills: dict[tuple[str | None, int | None], float]) -
     }
     for config in study.write_grid("labels", "What is a label worth?", parameters, runs):
         study.complete(config, "labels", skill=skills[config.embedding.pretrained, config.data.train_rows])
-    return study
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_study_without_any_result_says_so(study: Study, tmp_path: Path) -> None:
     study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
     text = _report(study, tmp_path / "out")
     assert "No run is completed yet, so there is no answer yet." in text
-    assert "None of its 2 runs is completed." in text
+    assert "Which? (0 of 2 runs completed)" in text
     assert "2 of 2 runs have no result: 2 planned." in text
 
 
@@ -191,6 +191,6 @@ def test_page_does_not_grow_with_runs_that_have_no_result(study: Study, tmp_path
     assert "600 of 601 runs without a result." in text
     assert "The first 500 are shown" in text
     assert "501 of 601 runs: scores" in text
-    every_run = text.split("# Every run")[1].split("\n#")[0]
+    every_run = text.split("# The runs")[1].split("\n#")[0]
     assert "run-499" in every_run
     assert "run-500" not in every_run

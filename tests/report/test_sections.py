@@ -1,6 +1,7 @@
 """Sections only read what was found, so that the order in which they are written makes no difference."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,22 +9,23 @@ import pytest
 from report.analysis.findings import Findings, analyse
 from report.build import SECTIONS, build_sections
 from report.read.load import load_study
-from report.render.blocks import ReportSection
+from report.render.blocks import Report
 from report.render.write import write_report
 from sentiment.run_dir import Results
 from tests.report.studies import write_study
 
 
-def _files(sections: list[ReportSection], folder: Path) -> dict[str, bytes]:
-    write_report(sections, folder)
+def _files(report: Report, folder: Path) -> dict[str, bytes]:
+    write_report(report, folder)
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def _in_any_order(findings: Findings) -> list[ReportSection]:
+def _in_any_order(findings: Findings) -> Report:
     written = {}
     for number in random.Random(4).sample(range(len(SECTIONS)), len(SECTIONS)):
         written[number] = SECTIONS[number](findings)
-    return [written[number] for number in range(len(SECTIONS)) if written[number].blocks]
+    sections = [written[number] for number in range(len(SECTIONS)) if written[number].blocks]
+    return replace(build_sections(findings), sections=sections)
 
 
 @pytest.mark.slow

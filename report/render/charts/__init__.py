@@ -1,1 +1,1 @@
-"""The figures, drawn by matplotlib (the heatmap by a template) as SVG; each takes plain values and gives a `Figure`."""
+"""The figures as Vega-Lite specifications; each function takes plain values and gives a `Figure`."""

@@ -2,50 +2,49 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import LogLocator, NullLocator
-
+from report.render import drawing
 from report.render.blocks import Figure
-from report.render.charts import style
+from report.render.drawing import Spec
+
+_LAYERS = ("context-free", "first LSTM layer", "top LSTM layer")
 
 
 @dataclass(frozen=True)
 class Costly:
-    """One run: what it took and what it reached."""
+    """One model: what it took and what it reached."""
 
     group: str
     minutes: float
     accuracy: float
-    cached: bool
+    filled: bool
+    """Drawn hollow where not."""
+    name: str = ""
 
 
 def cost_figure(name: str, alt: str, caption: str, runs: Sequence[Costly], unit: str) -> Figure:
-    """Accuracy over minutes on a logarithmic axis; hollow where vectors were computed anew for every batch."""
-    groups = dict(zip(dict.fromkeys(run.group for run in runs), style.COLOURS * len(runs), strict=False))
+    """Accuracy over minutes on a logarithmic axis."""
+    rows = [
+        vars(run) | {"accuracy": 100 * run.accuracy, "said": f"{run.name or run.group}: {100 * run.accuracy:.1f} %"}
+        for run in runs
+    ]
+    return Figure(name, alt, caption, lambda width: _cost(width, rows, unit))
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots()
-        for group, colour in groups.items():
-            axes.plot([], [], "o", color=colour, label=group)
-        for run in runs:
-            colour = groups[run.group]
-            axes.plot(
-                run.minutes,
-                100 * run.accuracy,
-                "o",
-                color=colour,
-                markerfacecolor=colour if run.cached else style.PAPER,
-                markersize=6,
-            )
-        axes.set_xscale("log")
-        axes.set(xlabel=f"{unit} per run (log scale)", ylabel="test accuracy (%)")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
-    return style.draw(name, alt, caption, (5.0, 3.4), paint)
+def _cost(width: int, rows: list[dict[str, Any]], unit: str) -> Spec:
+    title = f"{unit} per run (log scale)"
+    axis = {"format": "~g", "tickCount": 5, "grid": False}
+    x = {"field": "minutes", "type": "quantitative", "title": title, "axis": axis}
+    x |= {"scale": {"type": "log", "nice": False, "padding": 20}}
+    y = {"field": "accuracy", "type": "quantitative", "title": "test accuracy (%)", "scale": {"zero": False}}
+    order = list(dict.fromkeys(row["group"] for row in rows))
+    legend = {"columns": 1 if width <= drawing.NARROW else 4}
+    colour: Spec = {"field": "group", "type": "nominal", "scale": {"domain": order}, "legend": legend}
+    fill = {"condition": {"test": "!datum.filled", "value": drawing.PAPER}, **colour, "legend": None}
+    mark = {"type": "point", "filled": True, "size": 70, "strokeWidth": 2, "opacity": 0.9}
+    encoding = {"x": x, "y": y, "stroke": colour, "fill": fill, "description": drawing.said("said")}
+    return drawing.chart(width, 300, data={"values": rows}, mark=mark, encoding=encoding)
 
 
 def mixture_figure(name: str, alt: str, caption: str, names: list[str], weights: list[list[float]]) -> Figure:
@@ -55,20 +54,22 @@ def mixture_figure(name: str, alt: str, caption: str, names: list[str], weights:
         names: of the runs.
         weights: by (run, layer), from the context-free layer to the top.
     """
-    layers = ("context-free", "first LSTM layer", "top LSTM layer")
+    layers = list(_LAYERS) if len(weights[0]) == len(_LAYERS) else [f"layer {one}" for one in range(len(weights[0]))]
+    rows = [
+        {"run": run, "layer": layer, "order": place, "weight": 100 * weight, "said": f"{layer}: {100 * weight:.0f} %"}
+        for run, of_run in zip(names, weights, strict=True)
+        for place, (layer, weight) in enumerate(zip(layers, of_run, strict=True))
+    ]
+    return Figure(name, alt, caption, lambda width: _mixture(width, rows, layers))
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots()
-        style.grid_along(axes, "x")
-        left = [0.0] * len(names)
-        for layer, colour in enumerate((style.SKY, style.BLUE, style.ORANGE)):
-            widths = [100 * of_run[layer] for of_run in weights]
-            label = layers[layer] if len(weights[0]) == len(layers) else f"layer {layer}"
-            axes.barh(range(len(names)), widths, left=left, color=colour, label=label, height=0.65)
-            left = [start + width for start, width in zip(left, widths, strict=True)]
-        axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set(xlabel="learned weight (%)", xlim=(0, 100))
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
-    return style.draw(name, alt, caption, (5.6, 0.9 + 0.26 * len(names)), paint)
+def _mixture(width: int, rows: list[dict[str, Any]], layers: list[str]) -> Spec:
+    x = {"field": "weight", "type": "quantitative", "title": "learned weight (%)", "scale": {"domain": [0, 100]}}
+    limit = 130 if width <= drawing.NARROW else 320
+    y = {"field": "run", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": limit}}
+    colours = {"domain": layers, "range": [drawing.SKY, drawing.BLUE, drawing.ORANGE][: len(layers)]}
+    legend = {"columns": 1 if width <= drawing.NARROW else 3}
+    colour = {"field": "layer", "type": "nominal", "scale": colours, "legend": legend}
+    order = {"field": "order"}
+    encoding = {"x": x, "y": y, "color": colour, "order": order, "description": drawing.said("said")}
+    return drawing.chart(width, {"step": 26}, data={"values": rows}, mark="bar", encoding=encoding)

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import MaxNLocator
-
+from report.render import drawing
 from report.render.blocks import Figure
-from report.render.charts import style
+from report.render.drawing import Spec
 
-METRICS = {"loss": "loss (nats)", "accuracy": "accuracy (%)", "precision": "precision (%)", "recall": "recall (%)"}
-METRICS |= {"f1": "F1 (%)"}
-_PARTS = {"train": (style.ORANGE, "--", "training"), "validation": (style.BLUE, "-", "validation")}
+METRICS = {"loss": "loss (nats)", "accuracy": "accuracy (%)", "f1": "F1 (%)"}
+"""Those that are drawn, by the name that they have in logs."""
+PARTS = {"train": "training", "validation": "validation"}
+_HEIGHT, _GAP, _OUTSIDE = 190, 24, 36
 
 
 @dataclass(frozen=True)
@@ -27,66 +25,80 @@ class Curves:
 
 
 def full_curves(name: str, alt: str, caption: str, curves: Curves) -> Figure:
-    """All metrics of one run in large panels."""
-
-    def paint(drawing: Drawing) -> None:
-        panels = drawing.subplots(2, 3)
-        for axes, metric in zip(panels.flat, METRICS, strict=False):
-            _draw_metric(axes, curves, metric)
-            axes.set_title(METRICS[metric])
-            axes.set_xlabel("epoch")
-        panels.flat[-1].axis("off")
-        handles, labels = panels.flat[0].get_legend_handles_labels()
-        panels.flat[-1].legend(handles, labels, loc="center left")
-        drawing.tight_layout()
-
-    return style.draw(name, alt, caption, (8.4, 4.6), paint)
+    """Loss, accuracy and F1 of one run, a panel each."""
+    rows = [row for metric, title in METRICS.items() for row in _rows(curves, metric, {"panel": title})]
+    return Figure(name, alt, caption, lambda width: _panels(width, rows, list(METRICS.values()), "independent"))
 
 
-def small_multiples(name: str, alt: str, caption: str, many: list[Curves]) -> Figure:
-    """A row of small panels for each run; the panels of a column share their axis, so that runs can be compared."""
-
-    def paint(drawing: Drawing) -> None:
-        panels = drawing.subplots(len(many), len(METRICS), sharex=True, sharey="col", squeeze=False)
-        for row, curves in zip(panels, many, strict=True):
-            for axes, metric in zip(row, METRICS, strict=True):
-                _draw_metric(axes, curves, metric)
-            title = row[0].annotate(
-                curves.name, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=8
-            )
-            title.set_in_layout(False)  # it is as wide as all panels
-        for axes, metric in zip(panels[0], METRICS, strict=True):
-            axes.set_title(METRICS[metric], pad=18)
-        for axes in panels[-1]:
-            axes.set_xlabel("epoch")
-        handles, labels = panels[0][0].get_legend_handles_labels()
-        height = drawing.get_figheight()
-        drawing.legend(handles, labels, loc="lower right", bbox_to_anchor=(0.99, 1 - 0.35 / height), ncols=3)
-        # Fixed, since measuring the labels of thirty panels takes longer than drawing them.
-        drawing.subplots_adjust(0.06, 0.4 / height, 0.99, 1 - 0.7 / height, wspace=0.3, hspace=0.4)
-
-    return style.draw(name, alt, caption, (8.4, 0.9 + 1.15 * len(many)), paint)
+def small_multiples(name: str, alt: str, caption: str, many: Sequence[Curves]) -> Figure:
+    """The loss of each run in a panel; all panels share their axes, so that runs can be compared."""
+    panels = [f"{place}. {curves.name}" for place, curves in enumerate(many, 1)]
+    rows = [row for panel, curves in zip(panels, many, strict=True) for row in _rows(curves, "loss", {"panel": panel})]
+    return Figure(name, alt, caption, lambda width: _panels(width, rows, panels, "shared"))
 
 
-def _draw_metric(axes: Axes, curves: Curves, metric: str) -> None:
-    epochs = [row["epoch"] for row in curves.epochs]
+def _rows(curves: Curves, metric: str, common: dict[str, str]) -> list[dict[str, Any]]:
     scale = 1 if metric == "loss" else 100
-    for part, (colour, line, label) in _PARTS.items():
-        values = [scale * row[part][metric] for row in curves.epochs]
-        axes.plot(epochs, values, line, color=colour, label=label, marker="." if len(epochs) == 1 else None)
-        best = [value for epoch, value in zip(epochs, values, strict=True) if epoch == curves.best_epoch]
-        if part == "validation" and best:
-            axes.plot(
-                curves.best_epoch,
-                best[0],
-                "o",
-                color=colour,
-                markersize=5,
-                markerfacecolor=style.PAPER,
-                label="best epoch",
-            )
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    return [
+        {
+            **common,
+            "epoch": row["epoch"],
+            "part": title,
+            "value": scale * row[part][metric],
+            "best": part == "validation" and row["epoch"] == curves.best_epoch,
+            "said": f"epoch {row['epoch']}, {title}: {scale * row[part][metric]:.3g}",
+        }
+        for part, title in PARTS.items()
+        for row in curves.epochs
+    ]
+
+
+def _panels(width: int, rows: list[dict[str, Any]], panels: list[str], sharing: str) -> Spec:
+    columns = 1 if width <= drawing.NARROW else 3
+    inner = (width - _GAP * (columns - 1)) // columns - _OUTSIDE
+    x: Spec = {"field": "epoch", "type": "quantitative", "title": "epoch"}
+    x |= {"axis": {"tickMinStep": 1, "tickCount": 5, "grid": False, "format": "d"}, "scale": {"zero": False}}
+    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}, "axis": {"tickCount": 4}}
+    order = list(PARTS.values())
+    colours = {"domain": order, "range": [drawing.ORANGE, drawing.BLUE]}
+    colour: Spec = {"field": "part", "type": "nominal", "scale": colours}
+    dash = {"field": "part", "type": "nominal", "scale": {"domain": order, "range": [[5, 3], [1, 0]]}}
+    dots: Spec = {"type": "point", "filled": True, "size": 36, "opacity": 0.01}
+    ring: Spec = {"type": "point", "size": 80, "filled": False, "strokeWidth": 2.5, "opacity": 1}
+    layers: list[Spec] = [
+        {"mark": {"type": "line", "point": len(rows) <= 2 * len(panels)}, "encoding": {"strokeDash": dash}},
+        {"mark": dots, "encoding": {"description": drawing.said("said")}},
+        {"mark": ring, "transform": [{"filter": "datum.best"}]},
+    ]
+    panel = {"width": inner, "height": _HEIGHT, "encoding": {"x": x, "y": y, "color": colour}, "layer": layers}
+    facet = {
+        "field": "panel",
+        "type": "nominal",
+        "sort": panels,
+        "header": {"labelLimit": inner, "labelAnchor": "start"},
+    }
+    resolve = {"scale": {"y": sharing}}
+    spacing = {"row": 30, "column": _GAP}
+    data = {"values": rows}
+    return drawing.whole(data=data, facet=facet, columns=columns, spacing=spacing, spec=panel, resolve=resolve)
+
+
+def overlay_spec(width: int) -> Spec:
+    """Loss and accuracy of several runs, for the page to fill: rows of panel, epoch, value, part and run."""
+    columns = 1 if width <= drawing.NARROW else 2
+    inner = (width - _GAP * (columns - 1)) // columns - _OUTSIDE
+    x: Spec = {"field": "epoch", "type": "quantitative", "title": "epoch"}
+    x |= {"axis": {"tickMinStep": 1, "tickCount": 5, "grid": False, "format": "d"}, "scale": {"zero": False}}
+    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}, "axis": {"tickCount": 4}}
+    parts = {"domain": list(PARTS.values()), "range": [[5, 3], [1, 0]]}
+    dash = {"field": "part", "type": "nominal", "scale": parts}
+    colour = {"field": "run", "type": "nominal", "sort": None, "legend": {"columns": 1}}
+    tooltip = [{"field": name} for name in ("run", "part", "epoch", "value")]
+    encoding = {"x": x, "y": y, "color": colour, "strokeDash": dash, "tooltip": tooltip}
+    panel = {"width": inner, "height": 220, "mark": {"type": "line", "point": {"size": 24}}, "encoding": encoding}
+    order = [METRICS["loss"], METRICS["accuracy"]]
+    facet = {"field": "panel", "type": "nominal", "sort": order, "header": {"labelAnchor": "start"}}
+    return drawing.whole(facet=facet, columns=columns, spec=panel, resolve={"scale": {"y": "independent"}})
 
 
 @dataclass(frozen=True)
@@ -97,23 +109,40 @@ class AccuracyCurves:
     runs: list[list[float]]
 
 
-def progress_figure(name: str, alt: str, caption: str, groups: list[AccuracyCurves]) -> Figure:
-    """A thin line for each run, and a thick one for the mean of those that were still training."""
+def progress_figure(name: str, alt: str, caption: str, groups: Sequence[AccuracyCurves]) -> Figure:
+    """A thin line for each run, and a thick one for the mean of all runs of a group, as far as all of them went."""
+    runs, means = [], []
+    for group in groups:
+        for number, run in enumerate(group.runs, 1):
+            runs += [_point(group.name, epoch, one, f"{group.name} {number}") for epoch, one in enumerate(run, 1)]
+        shortest = min(len(run) for run in group.runs)
+        for epoch in range(shortest):
+            mean = sum(run[epoch] for run in group.runs) / len(group.runs)
+            means.append(_point(group.name, epoch + 1, mean, f"mean of {group.name}"))
+    order = [group.name for group in groups]
+    return Figure(name, alt, caption, lambda width: _progress(width, runs, means, order))
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots()
-        for colour, group in zip(style.COLOURS, groups, strict=False):
-            for run in group.runs:
-                axes.plot(
-                    range(1, len(run) + 1), [100 * value for value in run], color=colour, linewidth=0.7, alpha=0.5
-                )
-            longest = max(len(run) for run in group.runs)
-            alive = [[run[epoch] for run in group.runs if epoch < len(run)] for epoch in range(longest)]
-            means = [100 * sum(values) / len(values) for values in alive]
-            axes.plot(range(1, longest + 1), means, color=colour, linewidth=2.4, label=group.name)
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("validation accuracy (%)")
-        axes.legend()
 
-    return style.draw(name, alt, caption, (5.6, 3.2), paint)
+def _point(group: str, epoch: int, value: float, line: str) -> dict[str, Any]:
+    point = {"group": group, "epoch": epoch, "value": 100 * value, "line": line}
+    return point | {"said": f"{line}, epoch {epoch}: {100 * value:.1f} %"}
+
+
+def _progress(width: int, runs: list[dict[str, Any]], means: list[dict[str, Any]], order: list[str]) -> Spec:
+    axis = {"tickMinStep": 1, "grid": False, "format": "d"}
+    x: Spec = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": axis, "scale": {"zero": False}}
+    y = {"field": "value", "type": "quantitative", "title": "validation accuracy (%)", "scale": {"zero": False}}
+    legend = {"columns": 1} if width <= drawing.NARROW else {}
+    colour = {"field": "group", "type": "nominal", "scale": {"domain": order}, "legend": legend}
+    encoding = {"x": x, "y": y, "color": colour, "detail": {"field": "line"}}
+    thin, thick = ({"type": "line", "strokeWidth": one, "opacity": shade} for one, shade in ((1, 0.45), (3.5, 1)))
+    layers: list[Spec] = [
+        {"data": {"values": runs}, "mark": thin, "encoding": encoding},
+        {"data": {"values": means}, "mark": thick, "encoding": encoding},
+        {
+            "data": {"values": means},
+            "mark": {"type": "point", "filled": True, "size": 50},
+            "encoding": encoding | {"description": drawing.said("said")},
+        },
+    ]
+    return drawing.chart(width, 280, layer=layers)

@@ -1,92 +1,94 @@
-"""Tweets whose tokens are shaded by the attention that each hop pays to them."""
+"""Tweets whose tokens are shaded by the attention that is paid to them."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from report.render import drawing
 from report.render.blocks import Figure
-from report.render.charts import style
+from report.render.drawing import Spec
 from report.render.wording import shortened
 from sentiment.characters import visible
 
 # A token with at least this many times the weight of an even distribution has the full colour.
 FULL = 4
 
-_SIZE, _PAD, _GAP, _LINE = 10, 2, 3, 17
-_LABEL_WIDTH, _WIDTH = 46, 640
+_SIZE, _PAD, _GAP, _LINE = 12, 3, 3, 22
 _LONGEST_TOKEN, _MOST_TOKENS = 24, 40
 _CHARACTER = 0.602  # width of a monospaced character, by its height
 
 
 @dataclass(frozen=True)
 class Attended:
-    """A tweet, and the weight of each token in each hop, of shape (hops, tokens)."""
+    """A tweet, and the weight of each of its tokens, of shape (tokens,)."""
 
     heading: str
     tokens: Sequence[str]
-    weights: Sequence[Sequence[float]]
-
-
-@dataclass
-class _Cell:
-    x: float
-    width: float
-    token: str
-    opacity: float
-
-
-@dataclass
-class _Line:
-    y: int
-    label: str
-    is_heading: bool = False
-    cells: list[_Cell] = field(default_factory=list)
+    weights: Sequence[float]
 
 
 def heatmap_figure(name: str, alt: str, caption: str, tweets: Sequence[Attended]) -> Figure:
-    """A line for each hop of a tweet and one for their mean; the full colour begins at `FULL` times an even share."""
-    lines: list[_Line] = []
+    """A row for each tweet, as long as it needs, and a scale; the full colour begins at `FULL` times an even share."""
+    return Figure(name, alt, caption, lambda width: _spec(width, tweets))
+
+
+def _spec(width: int, tweets: Sequence[Attended]) -> Spec:
+    headings, cells = [], []
+    y = 0
     for tweet in tweets:
-        _add_tweet(lines, tweet)
-    templates = Environment(
-        loader=PackageLoader("report.render"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    values: dict[str, Any] = {"ink": style.INK, "muted": style.MUTED, "paper": style.PAPER, "colour": style.ORANGE}
-    values |= {"size": _SIZE, "pad": _PAD, "width": _WIDTH, "height": lines[-1].y + _LINE if lines else _LINE}
-    svg = templates.get_template("heatmap.svg.j2").render(alt=alt, lines=lines, **values)
-    return Figure(name, alt, caption, svg)
+        headings.append({"y": y, "text": visible(tweet.heading)})
+        for line in _wrapped(tweet, width):
+            y += _LINE
+            cells += [cell | {"y": y} for cell in line]
+        y += _LINE + 14
+    up = {"type": "quantitative", "axis": None, "scale": {"domain": [0, y], "range": [0, y]}}
+    along = {"type": "quantitative", "axis": None, "scale": {"domain": [0, width], "range": [0, width]}}
+    shade = {"type": "linear", "domain": [0, FULL], "range": [0, 0.9], "clamp": True}
+    title = {"title": "times an even share", "values": [0, 1, 2, 3, FULL], "direction": "horizontal"}
+    opacity = {"field": "times", "type": "quantitative", "scale": shade, "legend": title}
+    start, top = {"field": "x", **along}, {"field": "y", **up}
+    box: Spec = {"x": start, "x2": {"field": "x2"}, "y": top, "y2": {"field": "y2"}, "opacity": opacity}
+    box["description"] = drawing.said("said")
+    rect = {"type": "rect", "color": drawing.ORANGE, "cornerRadius": 3}
+    word = {
+        "type": "text",
+        "align": "left",
+        "dx": _PAD,
+        "dy": 9,
+        "font": "DejaVu Sans Mono, Menlo, Consolas, monospace",
+    }
+    heading = {"type": "text", "align": "left", "color": drawing.MUTED, "dy": 14, "limit": width}
+    below = [{"calculate": f"datum.y + {_LINE - 3}", "as": "y2"}]
+    layers: list[Spec] = [
+        {"data": {"values": cells}, "transform": below, "mark": rect, "encoding": box},
+        {"data": {"values": cells}, "mark": word, "encoding": {"x": start, "y": top, "text": {"field": "token"}}},
+        {
+            "data": {"values": headings},
+            "mark": heading,
+            "encoding": {"x": {"value": 0}, "y": top, "text": {"field": "text"}},
+        },
+    ]
+    return drawing.whole(width=width - 4, height=max(y, _LINE), layer=layers)
 
 
-def _add_tweet(lines: list[_Line], tweet: Attended) -> None:
-    y = (lines[-1].y if lines else 0) + _LINE + (10 if lines else 0)
-    lines.append(_Line(y, visible(tweet.heading), is_heading=True))
-    mean = [sum(column) / len(tweet.weights) for column in zip(*tweet.weights, strict=True)]
-    rows = [(f"hop {number}", weights) for number, weights in enumerate(tweet.weights, 1)]
-    for label, weights in [*rows, ("mean", mean)]:
-        for number, cells in enumerate(_wrapped(tweet.tokens, weights)):
-            lines.append(_Line(lines[-1].y + _LINE, "" if number else label, cells=cells))
-
-
-def _wrapped(tokens: Sequence[str], weights: Sequence[float]) -> Iterator[list[_Cell]]:
-    """The cells of one hop, line by line."""
-    line: list[_Cell] = []
-    x = float(_LABEL_WIDTH)
-    shown = [shortened(visible(token), _LONGEST_TOKEN) for token in tokens[:_MOST_TOKENS]]
-    for token, weight in zip(shown, weights, strict=False):
-        width = round(_columns(token) * _SIZE * _CHARACTER + 2 * _PAD, 1)
-        if line and x + width > _WIDTH:
+def _wrapped(tweet: Attended, width: int) -> Iterator[list[dict[str, Any]]]:
+    """The cells of a tweet, line by line."""
+    line: list[dict[str, Any]] = []
+    x = 0.0
+    for token, weight in list(zip(tweet.tokens, tweet.weights, strict=True))[:_MOST_TOKENS]:
+        text = shortened(visible(token), _LONGEST_TOKEN)
+        end = round(x + _columns(text) * _SIZE * _CHARACTER + 2 * _PAD, 1)
+        if line and end > width:
             yield line
-            line, x = [], float(_LABEL_WIDTH)
-        line.append(_Cell(round(x, 1), width, token, round(min(1.0, weight * len(tokens) / FULL), 3)))
-        x += width + _GAP
-    yield line
+            line, x, end = [], 0.0, end - x
+        times = weight * len(tweet.tokens)
+        line.append(
+            {"x": x, "x2": end, "token": text, "times": times, "said": f"{text}: {times:.1f} times an even share"}
+        )
+        x = end + _GAP
+    if line:
+        yield line
 
 
 def _columns(token: str) -> int:

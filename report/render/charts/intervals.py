@@ -1,12 +1,15 @@
 """Values with their intervals on one axis: which is better, and how sure that is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from matplotlib.figure import Figure as Drawing
-
+from report.render import drawing, wording
 from report.render.blocks import Figure
-from report.render.charts import style
+from report.render.drawing import Spec
 from report.statistics import Estimate
+
+_ROW, _NARROW_ROW = 30, 46
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Line:
 
     name: str
     estimate: Estimate
-    colour: str = style.BLUE
+    colour: str = drawing.BLUE
     published: bool = False
     """Drawn hollow: measured by others."""
 
@@ -29,29 +32,72 @@ class ValueAxis:
     scale: float = 100
     """What values are multiplied by: shares become per cent."""
     marks_zero: bool = False
+    reference: float | None = None
+    """A value, in the unit of the estimates, to draw an upright line at."""
+    is_half: bool = False
+    """Whether the figure shares its row with another one."""
 
 
-def interval_figure(name: str, alt: str, caption: str, lines: list[Line], axis: ValueAxis) -> Figure:
-    """A dot with its interval for each line, the first on top."""
-    scale = axis.scale
+def interval_figure(name: str, alt: str, caption: str, lines: Sequence[Line], axis: ValueAxis) -> Figure:
+    """A dot with its interval for each line, the first on top, and the same in digits."""
+    rows = [_row(place, line, axis) for place, line in enumerate(lines)]
+    return Figure(name, alt, caption, lambda width: _spec(width, rows, axis), is_half=axis.is_half)
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots()
-        style.grid_along(axes, "x")
-        if axis.marks_zero:
-            axes.axvline(0, color=style.MUTED, linewidth=1)
-        for place, line in enumerate(lines):
-            of_line = line.estimate
-            if of_line.low is not None and of_line.high is not None:
-                axes.plot([scale * of_line.low, scale * of_line.high], [place, place], color=line.colour, linewidth=3)
-            face = style.PAPER if line.published else line.colour
-            axes.plot(scale * of_line.value, place, "o", color=line.colour, markerfacecolor=face, markersize=7)
-            # Above its line and not beside it, so that the figure is narrow enough for a phone.
-            axes.text(0, place - 0.3, line.name, transform=axes.get_yaxis_transform(), fontsize=8)
-        axes.set_yticks([])
-        axes.spines["left"].set_visible(False)
-        axes.set_ylim(len(lines) - 0.6, -0.9)
-        axes.set_xlabel(axis.title)
-        axes.margins(x=0.06)
 
-    return style.draw(name, alt, caption, (4.2, 0.6 + 0.44 * len(lines)), paint)
+def _row(place: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
+    of_line, scale = line.estimate, axis.scale
+    bounds = [None if bound is None else scale * bound for bound in (of_line.low, of_line.high)]
+    digits = 1 if scale == 100 else 2
+    show = wording.signed if axis.marks_zero else lambda value, digits: f"{value:.{digits}f}"
+    shown = show(scale * of_line.value, digits)
+    if bounds[0] is not None and bounds[1] is not None:
+        to = " to " if axis.marks_zero else wording.DASH
+        shown += f" ({show(bounds[0], digits)}{to}{show(bounds[1], digits)})"
+    row = {"place": place, "name": line.name, "value": scale * of_line.value, "low": bounds[0], "high": bounds[1]}
+    return row | {"colour": line.colour, "published": line.published, "shown": shown, "said": f"{line.name}: {shown}"}
+
+
+def _spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
+    is_narrow = width <= drawing.HALF
+    height = {"step": _NARROW_ROW if is_narrow else _ROW}
+    x = {"type": "quantitative", "scale": {"zero": False, "padding": 8}}
+    labels = None if is_narrow else {"labelLimit": 380, "grid": False, "labelPadding": 12}
+    y = {"field": "place", "type": "ordinal", "title": None, "axis": labels and {**labels, **_names(rows)}}
+    colour = {"field": "colour", "type": "nominal", "scale": None}
+    title = {"title": axis.title, "axis": {"tickCount": 5 if is_narrow else 8}}
+    layers: list[Spec] = []
+    if axis.marks_zero or axis.reference is not None:
+        at = 0.0 if axis.reference is None else axis.scale * axis.reference
+        rule: Spec = {"type": "rule", "color": drawing.MUTED, "strokeDash": [] if axis.marks_zero else [4, 4]}
+        layers.append({"data": {"values": [{"at": at}]}, "mark": rule, "encoding": {"x": {"field": "at", **x}}})
+    bar = {"type": "rule", "strokeWidth": 4, "opacity": 0.55, "strokeCap": "round"}
+    bounds = {"x": {"field": "low", **x, **title}, "x2": {"field": "high"}, "color": colour}
+    layers.append({"mark": bar, "transform": [{"filter": "datum.low !== null"}], "encoding": {"y": y, **bounds}})
+    dot: Spec = {"type": "point", "filled": True, "size": 90, "opacity": 1, "strokeWidth": 2}
+    fill = {"condition": {"test": "datum.published", "value": drawing.PAPER}, **colour}
+    at_value = {"y": y, "x": {"field": "value", **x, **title}, "description": drawing.said("said")}
+    layers.append({"mark": dot, "encoding": {**at_value, "fill": fill, "stroke": colour}})
+    digits: Spec = {"type": "text", "align": "right" if is_narrow else "left", "dx": 0 if is_narrow else 12}
+    digits |= {"dy": -15 if is_narrow else 0, "color": drawing.INK}
+    right = {"x": {"value": {"expr": "width"}}, "text": {"field": "shown"}}
+    layers += _words(digits, {"y": y, **right})
+    if is_narrow:
+        name = {"type": "text", "align": "left", "dy": -15, "limit": width - 130}
+        layers += _words(name, {"y": y, "x": {"value": 0}, "text": {"field": "name"}})
+    return drawing.chart(width, height, data={"values": rows}, layer=layers)
+
+
+def _words(mark: Spec, encoding: Spec) -> list[Spec]:
+    """A text that lines pass behind."""
+    halo = mark | {"stroke": drawing.PAPER, "strokeWidth": 4, "strokeJoin": "round"}
+    return [{"mark": halo, "encoding": encoding}, {"mark": mark, "encoding": encoding}]
+
+
+def _names(rows: list[dict[str, Any]]) -> Spec:
+    """Names by place, so that two lines of the same name stay two."""
+    names = ", ".join(f"'{_quoted(row['name'])}'" for row in rows)
+    return {"labelExpr": f"[{names}][datum.value]"}
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", " ")

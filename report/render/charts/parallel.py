@@ -5,14 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure as Drawing
-
-from report.render import wording
+from report.render import drawing, wording
 from report.render.blocks import Figure
-from report.render.charts import style
+from report.render.drawing import Spec
 from report.statistics import is_logarithmic
 
 _JITTER = 0.018
@@ -37,7 +32,7 @@ class _Axis:
 
 
 def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], score: str) -> Figure:
-    """A line for each trial, the best on top; pointing at one fades the others and names it.
+    """A line for each trial, the best on top; pointing at one names it.
 
     Args:
         trials: all with the same settings.
@@ -45,26 +40,50 @@ def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], 
     """
     axes = [_axis(parameter, trials) for parameter in trials[0].settings]
     low, high = (pick(trial.score for trial in trials) for pick in (min, max))
-    norm = Normalize(low, high if high > low else low + 1e-9)
-    titles = {f"trial-{trial.index}": _title(trial, score) for trial in trials}
+    width = high - low
+    rows: list[dict[str, Any]] = []
+    for trial in sorted(trials, key=lambda one: one.score):
+        places = [
+            axis.places[value] + _jitter(trial.index, place)
+            for place, (axis, value) in enumerate(zip(axes, trial.settings.values(), strict=True))
+        ]
+        places.append((trial.score - low) / width if width else 0.5)
+        said = _said(trial, score)
+        rows += [
+            {"trial": trial.index, "axis": place, "height": height, "score": 100 * trial.score, "said": said}
+            for place, height in enumerate(places)
+        ]
+    all_axes = [*axes, _score_axis(score, low, width)]
+    return Figure(name, alt, caption, lambda pixels: _spec(pixels, rows, all_axes))
 
-    def paint(drawing: Drawing) -> None:
-        panel = drawing.subplots()
-        panel.axis("off")
-        for trial in sorted(trials, key=lambda one: one.score):
-            heights = [
-                axis.places[value] + _jitter(trial.index, place)
-                for place, (axis, value) in enumerate(zip(axes, trial.settings.values(), strict=True))
-            ]
-            (line,) = panel.plot(
-                [*heights, norm(trial.score)], color=colormaps["viridis"](norm(trial.score)), alpha=0.9
-            )
-            line.set_gid(f"trial-{trial.index}")
-        for place, axis in enumerate([*axes, _score_axis(score, norm)]):
-            _draw_axis(panel, place, axis)
-        panel.set_ylim(-0.06, 1.16)
 
-    return style.draw(name, alt, caption, (1.9 + 1.25 * len(axes), 4.2), paint, titles)
+def _spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Axis]) -> Spec:
+    ticks = [
+        {"axis": place, "height": height, "label": label}
+        for place, axis in enumerate(axes)
+        for height, label in axis.ticks
+    ]
+    titles = [{"axis": place, "title": axis.title} for place, axis in enumerate(axes)]
+    x = {"field": "axis", "type": "quantitative", "axis": None, "scale": {"domain": [-0.15, len(axes) - 0.55]}}
+    y = {"field": "height", "type": "quantitative", "axis": None, "scale": {"domain": [-0.04, 1.04]}}
+    colour = {"field": "score", "type": "quantitative", "scale": {"scheme": "viridis"}, "legend": None}
+    line: Spec = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}, "description": drawing.said("said")}
+    ends = {"y": {"datum": 0, **{name: value for name, value in y.items() if name != "field"}}, "y2": {"datum": 1}}
+    size = 10 if width <= drawing.NARROW else 12
+    heading: Spec = {"type": "text", "align": "left", "fontWeight": "bold", "baseline": "bottom", "lineBreak": "|"}
+    heading |= {"dy": -22, "dx": -8, "fontSize": size, "limit": width // len(axes) - 4}
+    label: Spec = {"type": "text", "align": "left", "dx": 5, "fontSize": size}
+    halo = label | {"stroke": drawing.PAPER, "strokeWidth": 4, "opacity": 0.85}
+    top = {"x": x, "y": {"value": 0}, "text": {"field": "title"}}
+    words = {"x": x, "y": y, "text": {"field": "label"}}
+    layers: list[Spec] = [
+        {"data": {"values": rows}, "mark": {"type": "line", "strokeWidth": 1.8, "opacity": 0.9}, "encoding": line},
+        {"data": {"values": titles}, "mark": {"type": "rule", "color": drawing.MUTED}, "encoding": {"x": x, **ends}},
+        {"data": {"values": ticks}, "mark": halo, "encoding": words},
+        {"data": {"values": ticks}, "mark": label, "encoding": words},
+        {"data": {"values": titles}, "mark": heading, "encoding": top},
+    ]
+    return drawing.chart(width, 340, layer=layers)
 
 
 def _axis(parameter: str, trials: Sequence[Trial]) -> _Axis:
@@ -78,21 +97,14 @@ def _axis(parameter: str, trials: Sequence[Trial]) -> _Axis:
     places = {value: (at - low) / width if width else 0.5 for value, at in zip(values, scaled, strict=True)}
     shown = values if len(values) <= 8 else [values[0], values[len(values) // 2], values[-1]]
     ticks = [(places[value], wording.parameter_value(parameter, value)) for value in shown]
-    log = "\n(log scale)" if numeric and is_logarithmic(values) else ""
+    log = "|(log scale)" if numeric and is_logarithmic(values) else ""
     return _Axis(f"{wording.parameter_name(parameter)}{log}", ticks, places)
 
 
-def _score_axis(score: str, norm: Normalize) -> _Axis:
-    values = [norm.vmin + quarter / 4 * (norm.vmax - norm.vmin) for quarter in range(5)]  # type: ignore[operator]
-    return _Axis(f"{score}\n(%)", [(float(norm(value)), wording.percent(value)) for value in values], {})
-
-
-def _draw_axis(panel: Axes, place: int, axis: _Axis) -> None:
-    panel.plot([place, place], [0, 1], color=style.MUTED, linewidth=1, zorder=3)
-    panel.text(place, 1.06, axis.title, ha="center", va="bottom", fontsize=9, fontweight="bold", linespacing=1.2)
-    for height, label in axis.ticks:
-        pad = {"facecolor": style.PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 1}
-        panel.text(place + 0.04, height, label, va="center", fontsize=8, bbox=pad, zorder=4)
+def _score_axis(score: str, low: float, width: float) -> _Axis:
+    ticks = [(quarter / 4, wording.percent(low + quarter / 4 * width)) for quarter in range(5)]
+    title = f"{score} (%)" if " after" not in score else f"{score.replace(' after', '|after')} (%)"
+    return _Axis(title, ticks, {})
 
 
 def _jitter(index: int, place: int) -> float:
@@ -100,6 +112,6 @@ def _jitter(index: int, place: int) -> float:
     return _JITTER * (2 * math.modf((index + 1) * (place + 1) * 0.618033988749895)[0] - 1)
 
 
-def _title(trial: Trial, score: str) -> str:
+def _said(trial: Trial, score: str) -> str:
     settings = ", ".join(wording.setting(name, value) for name, value in trial.settings.items())
     return f"trial {trial.index}: {settings}; {score} {wording.percent(trial.score)} %"

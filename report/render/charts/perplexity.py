@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from matplotlib.figure import Figure as Drawing
-
+from report.render import drawing
 from report.render.blocks import Figure
-from report.render.charts import style
+from report.render.drawing import Spec
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,49 @@ class PerplexityLine:
 
 def perplexity_figure(name: str, alt: str, caption: str, lines: Sequence[PerplexityLine]) -> Figure:
     """A solid line forward and a dashed one backward for each model, on a logarithmic axis."""
+    rows = [row for line in lines for row in _rows(line)]
+    order = [line.name for line in lines]
+    return Figure(name, alt, caption, lambda width: _spec(width, rows, order))
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots()
-        for number, line in enumerate(lines):
-            colour = style.COLOURS[number % len(style.COLOURS)]
-            axes.plot(line.tokens, line.forward, color=colour, marker=".", label=f"{line.name}, forward")
-            axes.plot(line.tokens, line.backward, color=colour, marker=".", linestyle="--", label="backward")
-        axes.set_yscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g}")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set(xlabel="tokens read (millions)", ylabel="perplexity (log scale)")
-        axes.legend(loc="upper right")
 
-    return style.draw(name, alt, caption, (6.2, 3.4), paint)
+def _rows(line: PerplexityLine) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": line.name,
+            "direction": direction,
+            "tokens": tokens / 1e6,
+            "perplexity": value,
+            "said": f"{line.name}, {direction}, {tokens:,} tokens: {value:.4g}",
+        }
+        for direction, values in (("forward", line.forward), ("backward", line.backward))
+        for tokens, value in zip(line.tokens, values, strict=True)
+    ]
+
+
+def _spec(width: int, rows: list[dict[str, Any]], order: list[str]) -> Spec:
+    encoding: Spec = {
+        "x": {"field": "tokens", "type": "quantitative", "title": "tokens read (millions)"},
+        "y": {
+            "field": "perplexity",
+            "type": "quantitative",
+            "title": "perplexity (log scale)",
+            "scale": {"type": "log", "nice": False, "padding": 12},
+        },
+        "color": {
+            "field": "model",
+            "type": "nominal",
+            "scale": {"domain": order},
+            "legend": {"columns": 1 if width <= drawing.NARROW else 3},
+        },
+        "strokeDash": {"field": "direction", "type": "nominal", "scale": {"domain": ["forward", "backward"]}},
+    }
+    dots: Spec = {"type": "point", "filled": True, "size": 40, "opacity": 1}
+    layers: list[Spec] = [
+        {"mark": "line", "encoding": encoding},
+        {
+            "mark": dots,
+            "encoding": {k: v for k, v in encoding.items() if k != "strokeDash"}
+            | {"detail": {"field": "direction"}, "description": drawing.said("said")},
+        },
+    ]
+    return drawing.chart(width, 280, data={"values": rows}, layer=layers)

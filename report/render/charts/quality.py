@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 
-from report.render import wording
+from report.render import drawing, wording
 from report.render.blocks import Figure
-from report.render.charts import style
+from report.render.drawing import Spec
 from report.statistics import Estimate
 
-_SHADES = ((0.94, 0.96, 0.98), (0.0, 0.45, 0.70))
+_SHARE = {"type": "quantitative", "scale": {"domain": [0, 100]}, "axis": {"tickCount": 5}}
 
 
 @dataclass(frozen=True)
@@ -34,51 +33,79 @@ def confusion_figure(
         matrices: names of models, and their counts by (label, answer).
         labels: names of the labels, in the order of the counts.
     """
+    rows = []
+    for model, counts in matrices:
+        rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        for (label, answer), rate in np.ndenumerate(rates):
+            n, share = int(counts[label, answer]), 100 * float(rate)
+            row = {"model": model, "label": labels[label], "answer": labels[answer], "count": n, "rate": share}
+            rows.append(row | {"shown": f"{n:,}", "percent": f"{share:.1f} %"})
+    return Figure(name, alt, caption, lambda width: _confusion(width, rows, list(labels)), is_half=True)
 
-    def paint(drawing: Drawing) -> None:
-        for axes, (title, counts) in zip(drawing.subplots(1, len(matrices), squeeze=False)[0], matrices, strict=True):
-            _draw_matrix(axes, counts, labels)
-            axes.set_title(title)
-        drawing.tight_layout(w_pad=2)
 
-    return style.draw(name, alt, caption, (3.1 * len(matrices), 2.7), paint)
-
-
-def _draw_matrix(axes: Axes, counts: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
-    rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    light, dark = (np.array(shade) for shade in _SHADES)
-    axes.imshow(light + rates[..., None] * (dark - light))
-    axes.grid(visible=False)
-    for (label, answer), rate in np.ndenumerate(rates):
-        text = f"{counts[label, answer]:,}\n{wording.percent(float(rate))} %"
-        colour = "white" if rate > 0.5 else "#1d2734"  # on its own shade, whatever the page's theme
-        axes.text(answer, label, text, ha="center", va="center", color=colour, fontsize=10)
-    for axis, what in ((axes.xaxis, "answer"), (axes.yaxis, "label")):
-        axis.set_ticks(range(len(labels)), labels)
-        axis.set_label_text(what)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+def _confusion(width: int, rows: list[dict[str, Any]], labels: list[str]) -> Spec:
+    side = (width - 130) // 2
+    x = {"field": "answer", "type": "nominal", "sort": labels, "title": "answer", "axis": {"labelAngle": 0}}
+    y = {"field": "label", "type": "nominal", "sort": labels, "title": "label", "axis": {"labelAngle": -90}}
+    shade = {"domain": [0, 100], "range": ["#e9f1f7", drawing.BLUE]}
+    fill = {"field": "rate", "type": "quantitative", "scale": shade, "legend": None}
+    # On its own shade, whatever the page's theme.
+    ink = {"condition": {"test": "datum.rate > 50", "value": "#ffffff"}, "value": "#1d2734"}
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "rect", "cornerRadius": 3, "stroke": drawing.PAPER, "strokeWidth": 3},
+            "encoding": {"color": fill},
+        },
+        {"mark": {"type": "text", "fontSize": 15, "dy": -8}, "encoding": {"text": {"field": "shown"}, "color": ink}},
+        {"mark": {"type": "text", "dy": 10}, "encoding": {"text": {"field": "percent"}, "color": ink}},
+    ]
+    panel = {"width": side, "height": min(side, 160), "encoding": {"x": x, "y": y}, "layer": layers}
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    facet = {"column": {"field": "model", "type": "nominal", "sort": models}}
+    return drawing.whole(data={"values": rows}, facet=facet, spacing=16, spec=panel)
 
 
 def ranking_figure(
     name: str, alt: str, caption: str, roc: Sequence[Curve], recall: Sequence[Curve], positives: float
 ) -> Figure:
     """ROC and precision-recall curves with what chance would give; `positives` is the share of positive tweets."""
+    panels = []
+    for title, curves, chance in (
+        ("ROC", roc, [(0.0, 0.0), (100.0, 100.0)]),
+        ("Precision and recall", recall, [(0.0, 100 * positives), (100.0, 100 * positives)]),
+    ):
+        points = [
+            {"name": curve.name, "place": place, "x": 100 * float(x), "y": 100 * float(y)}
+            for curve in curves
+            for place, (x, y) in enumerate(zip(curve.x, curve.y, strict=True))
+        ]
+        panels.append((title, points, [{"x": x, "y": y} for x, y in chance], [curve.name for curve in curves]))
+    return Figure(name, alt, caption, lambda width: _rankings(width, panels))
 
-    def paint(drawing: Drawing) -> None:
-        left, right = drawing.subplots(1, 2)
-        left.plot([0, 100], [0, 100], ":", color=style.MUTED, label="chance")
-        right.axhline(100 * positives, linestyle=":", color=style.MUTED, label="chance")
-        for axes, curves in ((left, roc), (right, recall)):
-            for colour, curve in zip((style.BLUE, style.ORANGE), curves, strict=True):
-                axes.plot(100 * curve.x, 100 * curve.y, color=colour, label=curve.name)
-            axes.set(xlim=(0, 100), ylim=(0, 102))
-            axes.legend(loc="lower right" if axes is left else "lower left")
-        left.set(title="ROC", xlabel="false positives (% of negative)", ylabel="true positives (% of positive)")
-        right.set(title="Precision and recall", xlabel="recall (%)", ylabel="precision (%)")
-        drawing.tight_layout()
 
-    return style.draw(name, alt, caption, (8.0, 3.5), paint)
+_Panel = tuple[str, list[dict[str, Any]], list[dict[str, float]], list[str]]
+_AXES = {
+    "ROC": ("false positives (% of negative)", "true positives (% of positive)"),
+    "Precision and recall": ("recall (%)", "precision (%)"),
+}
+
+
+def _rankings(width: int, panels: Sequence[_Panel]) -> Spec:
+    columns = 1 if width <= drawing.NARROW else 2
+    inner = (width - 40 * (columns - 1)) // columns - 64
+    views: list[Spec] = []
+    for title, points, chance, names in panels:
+        x, y = ({"field": field, **_SHARE, "title": of} for field, of in zip("xy", _AXES[title], strict=True))
+        scale = {"domain": names, "range": [drawing.BLUE, drawing.ORANGE]}
+        colour = {"field": "name", "type": "nominal", "scale": scale, "legend": {"columns": 1, "orient": "bottom"}}
+        order = {"field": "place"}
+        dotted: Spec = {"type": "line", "strokeDash": [2, 3], "color": drawing.MUTED}
+        layers: list[Spec] = [
+            {"data": {"values": chance}, "mark": dotted, "encoding": {"x": x, "y": y}},
+            {"data": {"values": points}, "mark": "line", "encoding": {"x": x, "y": y, "color": colour, "order": order}},
+        ]
+        views.append({"title": title, "width": inner, "height": min(inner, 280), "layer": layers})
+    return drawing.whole(concat=views, columns=columns, spacing=40, resolve={"scale": {"color": "independent"}})
 
 
 @dataclass(frozen=True)
@@ -92,20 +119,41 @@ class Reliability:
 
 def reliability_figure(name: str, alt: str, caption: str, models: Sequence[Reliability]) -> Figure:
     """Observed shares over predicted probabilities; on the diagonal probabilities mean what they say."""
+    rows = [
+        {"model": model.name, "predicted": 100 * predicted, **_bounds(share)}
+        for model in models
+        for predicted, share in zip(model.predicted, model.observed, strict=True)
+    ]
+    return Figure(name, alt, caption, lambda width: _reliability(width, rows), is_half=True)
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots()
-        axes.plot([0, 100], [0, 100], ":", color=style.MUTED, label="perfect")
-        for colour, model in zip((style.BLUE, style.ORANGE), models, strict=True):
-            predicted = [100 * value for value in model.predicted]
-            for x, share in zip(predicted, model.observed, strict=True):
-                axes.plot([x, x], [100 * (share.low or 0), 100 * (share.high or 0)], color=colour, linewidth=1)
-            shares = [100 * share.value for share in model.observed]
-            axes.plot(predicted, shares, "o-", markersize=4, color=colour, label=model.name)
-        axes.set(xlabel="mean probability of positive (%)", ylabel="positive tweets (%)", xlim=(0, 100), ylim=(0, 100))
-        axes.legend(loc="upper left")
 
-    return style.draw(name, alt, caption, (4.4, 3.8), paint)
+def _bounds(share: Estimate) -> dict[str, Any]:
+    low, high = share.low or 0, share.high or 0
+    bounds = {"value": 100 * share.value, "low": 100 * low, "high": 100 * high}
+    return bounds | {"said": f"{wording.percent(share.value)} % ({wording.percent_range(low, high)}), n = {share.n:,}"}
+
+
+def _colour(rows: list[dict[str, Any]]) -> Spec:
+    names = list(dict.fromkeys(row["model"] for row in rows))
+    return {"field": "model", "type": "nominal", "scale": {"domain": names, "range": [drawing.BLUE, drawing.ORANGE]}}
+
+
+def _reliability(width: int, rows: list[dict[str, Any]]) -> Spec:
+    x = {"field": "predicted", **_SHARE, "title": "mean probability of positive (%)"}
+    y = {**_SHARE, "title": "positive tweets (%)"}
+    colour = _colour(rows)
+    diagonal = [{"predicted": 0, "value": 0}, {"predicted": 100, "value": 100}]
+    dotted: Spec = {"type": "line", "strokeDash": [2, 3], "color": drawing.MUTED}
+    at: Spec = {"x": x, "y": {"field": "value", **y}}
+    whiskers = {"x": x, "y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colour}
+    dots = at | {"color": colour, "description": drawing.said("said")}
+    layers: list[Spec] = [
+        {"data": {"values": diagonal}, "mark": dotted, "encoding": at},
+        {"data": {"values": rows}, "mark": {"type": "rule", "strokeWidth": 1.5}, "encoding": whiskers},
+        {"data": {"values": rows}, "mark": "line", "encoding": at | {"color": colour}},
+        {"data": {"values": rows}, "mark": {"type": "point", "filled": True, "size": 40}, "encoding": dots},
+    ]
+    return drawing.chart(width, 300, layer=layers)
 
 
 def groups_figure(
@@ -118,18 +166,25 @@ def groups_figure(
         groups: their names.
         models: names of models, and their accuracy in each group.
     """
+    rows = [
+        {"model": model, "group": group, **_bounds(share)}
+        for model, shares in models
+        for group, share in zip(groups, shares, strict=True)
+    ]
+    return Figure(name, alt, caption, lambda width: _groups(width, rows, axis, list(groups)), is_half=True)
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots()
-        style.grid_along(axes, "y")
-        for shift, colour, (title, shares) in zip((-0.1, 0.1), (style.BLUE, style.ORANGE), models, strict=True):
-            places = [place + shift for place in range(len(groups))]
-            for x, share in zip(places, shares, strict=True):
-                axes.plot([x, x], [100 * (share.low or 0), 100 * (share.high or 0)], color=colour, linewidth=2)
-            axes.plot(places, [100 * share.value for share in shares], "o", color=colour, label=title)
-        axes.set_xticks(range(len(groups)), groups)
-        axes.set_xlim(-0.5, len(groups) - 0.5)
-        axes.set(xlabel=axis, ylabel="accuracy (%)")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
-    return style.draw(name, alt, caption, (5.6, 3.0), paint)
+def _groups(width: int, rows: list[dict[str, Any]], axis: str, groups: list[str]) -> Spec:
+    labels = {"labelAngle": 0, "grid": False}
+    x = {"field": "group", "type": "nominal", "sort": groups, "title": axis or None, "axis": labels}
+    y = {"type": "quantitative", "title": "accuracy (%)", "scale": {"zero": False}}
+    colour = _colour(rows)
+    beside = {"field": "model", "sort": colour["scale"]["domain"], "scale": {"paddingOuter": 0.7}}
+    whiskers = {"y": {"field": "low", **y}, "y2": {"field": "high"}}
+    dots = {"y": {"field": "value", **y}, "description": drawing.said("said")}
+    layers: list[Spec] = [
+        {"mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.55}, "encoding": whiskers},
+        {"mark": {"type": "point", "filled": True, "size": 80, "opacity": 1}, "encoding": dots},
+    ]
+    encoding = {"x": x, "xOffset": beside, "color": colour}
+    return drawing.chart(width, 240, data={"values": rows}, encoding=encoding, layer=layers)

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import MaxNLocator
-
+from report.render import drawing
 from report.render.blocks import Figure
-from report.render.charts import style
+from report.render.drawing import Spec
+
+_STATES = {True: "trained to the end", False: "pruned, or not there yet"}
 
 
 @dataclass(frozen=True)
@@ -34,44 +35,67 @@ def rung_curves(
     name: str, alt: str, caption: str, curves: Sequence[RungCurve], ends: Sequence[int], score: str
 ) -> Figure:
     """A line for each trial, which ends where it was pruned; upright lines are the ends of rungs."""
-    titles = {f"rung-trial-{curve.index}": curve.title for curve in curves}
+    rows = [
+        {
+            "trial": curve.index,
+            "epoch": epoch,
+            "value": 100 * one,
+            "state": _STATES[curve.completed],
+            "said": f"{curve.title}; epoch {epoch}: {100 * one:.1f} %",
+        }
+        for curve in sorted(curves, key=lambda one: one.completed)
+        for epoch, one in enumerate(curve.scores, 1)
+    ]
+    return Figure(name, alt, caption, lambda width: _rungs(width, rows, ends, score))
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots()
-        for end in ends:
-            axes.axvline(end, color=style.MUTED, linewidth=0.8, linestyle=":")
-        for curve in sorted(curves, key=lambda one: one.completed):
-            colour, width = (style.BLUE, 1.8) if curve.completed else (style.ORANGE, 0.9)
-            epochs = range(1, len(curve.scores) + 1)
-            (line,) = axes.plot(
-                epochs, [100 * one for one in curve.scores], color=colour, linewidth=width, alpha=0.8, marker="."
-            )
-            line.set_gid(f"rung-trial-{curve.index}")
-        axes.plot([], [], color=style.BLUE, label="trained to the end")
-        axes.plot([], [], color=style.ORANGE, label="pruned, or not there yet")
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        axes.set(xlabel="epoch", ylabel=f"{score} (%)")
-        axes.legend(loc="lower right")
 
-    return style.draw(name, alt, caption, (6.2, 3.4), paint, titles)
+def _rungs(width: int, rows: list[dict[str, Any]], ends: Sequence[int], score: str) -> Spec:
+    axis = {"tickMinStep": 1, "grid": False, "format": "d"}
+    x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": axis, "scale": {"zero": False}}
+    y = {"field": "value", "type": "quantitative", "title": f"{score} (%)", "scale": {"zero": False}}
+    colours = {"domain": list(_STATES.values()), "range": [drawing.BLUE, drawing.ORANGE]}
+    colour = {"field": "state", "type": "nominal", "scale": colours}
+    encoding = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}}
+    upright = {"type": "rule", "color": drawing.MUTED, "strokeDash": [2, 3]}
+    dots: Spec = {"type": "point", "filled": True, "size": 30}
+    layers: list[Spec] = [
+        {"data": {"values": [{"epoch": end} for end in ends]}, "mark": upright, "encoding": {"x": x}},
+        {"data": {"values": rows}, "mark": {"type": "line", "strokeWidth": 1.3, "opacity": 0.7}, "encoding": encoding},
+        {"data": {"values": rows}, "mark": dots, "encoding": encoding | {"description": drawing.said("said")}},
+    ]
+    return drawing.chart(width, 280, layer=layers)
 
 
 def budget_figure(name: str, alt: str, caption: str, lines: Sequence[BudgetLine], score: str) -> Figure:
     """A line for each search, over epochs on a logarithmic axis."""
+    rows = [
+        {
+            "line": line.name,
+            "epochs": epochs,
+            "value": 100 * one,
+            "steps": line.in_steps,
+            "said": f"{line.name}, {epochs:,.0f} epochs: {100 * one:.1f} %",
+        }
+        for line in lines
+        for epochs, one in line.points
+    ]
+    order = [line.name for line in lines]
+    return Figure(name, alt, caption, lambda width: _budget(width, rows, order, score))
 
-    def paint(drawing: Drawing) -> None:
-        axes = drawing.subplots()
-        for number, line in enumerate(lines):
-            colour = style.COLOURS[number % len(style.COLOURS)]
-            epochs, scores = zip(*line.points, strict=True)
-            shown = [100 * one for one in scores]
-            if line.in_steps:
-                axes.step(epochs, shown, where="post", color=colour, marker="o", markersize=5, label=line.name)
-            else:
-                axes.plot(epochs, shown, color=colour, label=line.name)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set(xlabel="epochs spent, of all trials together (log scale)", ylabel=f"{score} (%)")
-        axes.legend(loc="lower right")
 
-    return style.draw(name, alt, caption, (6.2, 3.4), paint)
+def _budget(width: int, rows: list[dict[str, Any]], order: list[str], score: str) -> Spec:
+    title = "epochs spent, of all trials together (log scale)"
+    axis = {"format": "~g", "grid": False, "tickCount": 5}
+    x: Spec = {"field": "epochs", "type": "quantitative", "title": title, "axis": axis}
+    x |= {"scale": {"type": "log", "nice": False, "padding": 10}}
+    y = {"field": "value", "type": "quantitative", "title": f"{score} (%)", "scale": {"zero": False}}
+    legend = {"columns": 1 if width <= drawing.NARROW else 2}
+    colour = {"field": "line", "type": "nominal", "scale": {"domain": order}, "legend": legend}
+    encoding = {"x": x, "y": y, "color": colour}
+    dots: Spec = {"type": "point", "filled": True, "size": 50}
+    layers: list[Spec] = [
+        {"transform": [{"filter": "!datum.steps"}], "mark": "line"},
+        {"transform": [{"filter": "datum.steps"}], "mark": {"type": "line", "interpolate": "step-after"}},
+        {"transform": [{"filter": "datum.steps"}], "mark": dots, "encoding": {"description": drawing.said("said")}},
+    ]
+    return drawing.chart(width, 280, data={"values": rows}, encoding=encoding, layer=layers)

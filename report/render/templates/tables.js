@@ -1,0 +1,67 @@
+// Tables sort by the column whose heading is pressed; a second press turns the order round. Missing values stay last.
+"use strict";
+
+function compare(first, second) {
+  const numbers = [Number(first), Number(second)];
+  return numbers.some(Number.isNaN) ? first.localeCompare(second) : numbers[0] - numbers[1];
+}
+
+function sort(heading, direction) {
+  const table = heading.closest("table"), column = heading.cellIndex;
+  const ascending = direction ? direction === "ascending" : heading.getAttribute("aria-sort") === "descending" ||
+    (!heading.hasAttribute("aria-sort") && !heading.classList.contains("number"));
+  table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
+  heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+  const value = (row) => row.cells[column].dataset.sort;
+  const rows = [...table.tBodies[0].rows].sort((first, second) => {
+    const [a, b] = [value(first), value(second)];
+    return a === "" || b === "" ? (a === "") - (b === "") : (ascending ? 1 : -1) * compare(a, b);
+  });
+  table.tBodies[0].append(...rows);
+}
+
+document.addEventListener("click", (event) => {
+  const heading = event.target.closest("th");
+  if (heading && event.target.closest("button")) sort(heading);
+});
+
+// What a mark says is shown where it is pointed at.
+const tip = document.createElement("div");
+tip.id = "tip";
+tip.hidden = true;
+document.body.append(tip);
+document.addEventListener("pointerover", (event) => {
+  const mark = event.target.closest("figure svg [aria-label]");
+  tip.hidden = !mark || mark.tagName === "svg";
+  if (tip.hidden) return;
+  tip.textContent = mark.getAttribute("aria-label");
+  tip.style.left = `${Math.min(event.clientX + 12, innerWidth - tip.offsetWidth - 8)}px`;
+  tip.style.top = `${Math.max(event.clientY - tip.offsetHeight - 10, 4)}px`;
+});
+
+// Lines to type are copied by a button, where the browser allows it.
+function copies(button) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const code = button.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      button.textContent = "Selected: press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+}
+document.querySelectorAll(".copy").forEach(copies);
+
+// The contents show which section is being read.
+const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+const reading = new IntersectionObserver((entries) => {
+  for (const entry of entries.filter((one) => one.isIntersecting)) {
+    links.forEach((link) => link.removeAttribute("aria-current"));
+    links.get(entry.target.querySelector("h2").id)?.setAttribute("aria-current", "true");
+  }
+}, { rootMargin: "-10% 0px -80% 0px" });
+document.querySelectorAll("main > section").forEach((section) => reading.observe(section));

@@ -1,0 +1,58 @@
+"""What several sections say alike: warnings, how to use a run, and where methods are explained."""
+
+import shlex
+from collections import Counter
+
+from markupsafe import Markup
+
+from report.analysis.findings import Findings
+from report.read.load import CompletedRun
+from report.render import wording
+from report.sections.names import dataset_name, state_name
+from sentiment.run_dir import Results
+
+METHODS = Markup("[How it is computed](#methods).")
+"""A link to the section that explains intervals and tests, in Markdown."""
+
+_EXAMPLE = "what a lovely day"
+
+
+def predict_command(run: CompletedRun, results: Results) -> str:
+    """The line that applies a run to a text; of several folds the first one's."""
+    run_dir = (run.folds[0] if run.folds else run).run_dir.path
+    try:
+        shown = run_dir.relative_to(results.root.parent)
+    except ValueError:
+        shown = run_dir
+    return shlex.join(["python", "-m", "sentiment", "predict", str(shown), _EXAMPLE])
+
+
+def warnings(findings: Findings) -> list[str]:
+    """What limits the answer, a sentence each."""
+    found, said = findings.datasets, []
+    runs = findings.study.runs
+    states = Counter(run.state.state for run in runs if not run.completed)
+    if states:
+        listed = wording.listing([f"{number:,} {state_name(state)}" for state, number in states.most_common()])
+        have = "has" if states.total() == 1 else "have"
+        said.append(f"{states.total():,} of {wording.plural(len(runs), 'run')} {have} no result: {listed}.")
+    single = sum(len(one.runs) == 1 for dataset in found for one in dataset.configurations)
+    if single:
+        many = sum(len(dataset.configurations) for dataset in found)
+        have = "has" if single == 1 else "have"
+        said.append(
+            f"{single:,} of {wording.plural(many, 'configuration')} {have} one seed only. Another seed may do better "
+            "or worse; where any has several, none of these is recommended."
+        )
+    mixed = [one for one in found if len(one.baseline_kinds) > 1]
+    if mixed:
+        said.append(
+            f"Runs on {wording.listing([dataset_name(one) for one in mixed])} were compared with different linear "
+            f"baselines ({', '.join(mixed[0].baseline_kinds)}): points above the baseline can't be compared there."
+        )
+    if len(found) > 1:
+        said.append(
+            f"There are runs on {len(found)} sets of tweets, which can't be compared with each other; the answer is "
+            f"about {dataset_name(found[0])}."
+        )
+    return said

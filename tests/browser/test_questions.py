@@ -1,0 +1,160 @@
+"""Questions to the runs in a real browser: filter, choose, overlay, open, compare, and come back by the address."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+from scipy.stats import binomtest
+
+from sentiment.run_dir import Results
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def runs(report: Page) -> Locator:
+    """The table of all runs."""
+    return report.locator("#table-runs")
+
+
+def _shown(runs: Locator) -> list[str]:
+    return runs.locator("tbody tr:visible .open").all_inner_texts()
+
+
+def test_runs_are_filtered_by_words_and_by_grid(report: Page, runs: Locator) -> None:
+    expect(report.get_by_role("status")).to_have_text("76 of 76 runs")
+    report.get_by_role("searchbox", name="Search").fill("gru 64")
+    assert 0 < len(_shown(runs)) < 76
+    assert all("gru64" in name for name in _shown(runs))
+    report.get_by_role("searchbox", name="Search").fill("")
+    report.locator("select[name=grid]").select_option("attention")
+    expect(report.get_by_role("status")).to_have_text("4 of 76 runs")
+    report.locator("select[name=state]").select_option("failed")
+    assert _shown(runs) == []
+
+
+def test_columns_are_added_and_sort_by_their_values(report: Page, runs: Locator) -> None:
+    report.get_by_text("Columns", exact=True).click()
+    report.get_by_role("checkbox", name="Learning rate").check()
+    heading = runs.get_by_role("button", name="Learning rate")
+    heading.click()
+    cells = runs.locator("tbody td.added").evaluate_all("cells => cells.map(cell => cell.dataset.sort)")
+    values = [float(value) for value in cells if value]
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) == 3
+    report.get_by_role("checkbox", name="Learning rate").uncheck()
+    expect(heading).to_have_count(0)
+
+
+def test_curves_of_chosen_runs_are_laid_over_each_other_with_the_keyboard_alone(report: Page, runs: Locator) -> None:
+    for place in (0, 1):
+        runs.get_by_role("checkbox").nth(place).focus()
+        report.keyboard.press("Space")
+    panel = report.locator(".panel", has_text="Learning curves of 2 runs")
+    expect(panel.locator("svg.marks")).to_be_visible()
+    assert panel.locator(".mark-line path").count() == 2 * 2 * 2  # runs, parts and panels
+    report.get_by_role("button", name="Clear").click()
+    expect(panel).to_be_hidden()
+
+
+def _predictions(results: Results, run_id: str) -> dict[int, bool]:
+    """Which test tweets a run has right, by row."""
+    path = next(results.runs.glob(f"*/{run_id}/predictions.parquet"))
+    table = pq.read_table(path).to_pandas()
+    test = table[table["part"] == "test"]
+    return dict(zip(test["row"], (test["score"] >= 0.5) == (test["label"] == 1), strict=True))
+
+
+def test_any_two_runs_are_compared_exactly(report: Page, runs: Locator, report_results: Results) -> None:
+    first, second = _shown(runs)[0], _shown(runs)[-3]
+    one, other = (_predictions(report_results, name) for name in (first, second))
+    both = [row for row in one if row in other]
+    wins, losses = (sum(a[row] and not b[row] for row in both) for a, b in ((one, other), (other, one)))
+    test = binomtest(wins, wins + losses)
+    bounds = test.proportion_ci(method="exact")
+    low, high = (100 * (2 * bound - 1) * (wins + losses) / len(both) for bound in (bounds.low, bounds.high))
+    found = report.evaluate(f"mcnemar({wins}, {losses}, {len(both)})")
+    assert found["p"] == pytest.approx(test.pvalue, rel=1e-6)
+    assert (100 * found["low"], 100 * found["high"]) == pytest.approx((low, high), abs=1e-6)
+    runs.get_by_role("button", name=first).click()
+    panel = report.locator(".panel", has=report.get_by_role("heading", name=first))
+    panel.get_by_label("Compare with").select_option(label=f"{second} (sweep)")
+    expect(panel).to_contain_text(f"{wins} of {len(both)} test tweets only this run has right, {losses} only the other")
+    assert report.evaluate("new URLSearchParams(location.hash.slice(1)).get('with')") == second
+    texts = panel.locator(".tweets li").all_inner_texts()
+    assert 0 < len(texts) <= 20
+
+
+@pytest.mark.parametrize("pair", [(0, 0), (0, 9), (7, 0), (30, 12), (1, 1), (400, 350)])
+def test_the_exact_test_agrees_with_scipy(report: Page, pair: tuple[int, int]) -> None:
+    found = report.evaluate(f"mcnemar({pair[0]}, {pair[1]}, 1000)")
+    expected = binomtest(pair[0], sum(pair)).pvalue if sum(pair) else 1.0
+    assert found["p"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_address_brings_back_what_was_asked(report: Page, runs: Locator, report_address: str) -> None:
+    first, second = _shown(runs)[0], _shown(runs)[5]
+    report.locator("select[name=grid]").select_option("attention")
+    runs.get_by_role("checkbox").nth(1).check()
+    runs.get_by_role("button", name=first).click()
+    address = report.evaluate("location.href") + f"&with={second}"
+    other = report.context.new_page()
+    other.goto(address)
+    expect(other.get_by_role("status")).to_have_text("4 of 76 runs")
+    expect(other.locator(".panel", has_text="Learning curves of 1 run")).to_be_visible()
+    expect(other.locator(".panel .verdict")).to_be_visible()
+    other.close()
+
+
+def test_opened_run_tells_its_settings_attempts_and_commands(report: Page, runs: Locator, axe: Path) -> None:
+    name = _shown(runs)[0]
+    runs.get_by_role("button", name=name).click()
+    panel = report.locator(".panel", has=report.get_by_role("heading", name=name))
+    for words in ("Train it", "Use it", "Its files and logs", "Attempts", "Calibration", "node-1"):
+        expect(panel).to_contain_text(words)
+    expect(panel).to_be_focused()
+    report.evaluate(axe.read_text(encoding="utf-8"))
+    found = report.evaluate("axe.run('#explorer')")
+    assert [one["id"] for one in found["violations"] if one["impact"] in ("serious", "critical")] == []
+    panel.get_by_role("button", name="Close").click()
+    expect(panel).to_be_hidden()
+
+
+def test_dragging_along_an_axis_keeps_the_trials_that_pass_there(report: Page) -> None:
+    svg = report.locator("figure[id^='figure-parallel'] svg.screen")
+    svg.scroll_into_view_if_needed()
+    box = svg.locator(".brush-hit").last.bounding_box()
+    assert box
+    middle = box["x"] + box["width"] / 2
+    report.mouse.move(middle, box["y"] + 2)
+    report.mouse.down()
+    report.mouse.move(middle, box["y"] + box["height"] / 3, steps=4)
+    report.mouse.up()
+    report.mouse.move(0, 0)
+    dimmed = svg.locator("path.dim").count()
+    assert 0 < dimmed < 48
+    scores: list[Any] = svg.locator("path[aria-label^='trial ']:not(.dim)").evaluate_all(
+        "lines => lines.map(line => Number(line.getAttribute('aria-label').match(/F1 ([0-9.]+) %/)[1]))"
+    )
+    others: list[Any] = svg.locator("path.dim").evaluate_all(
+        "lines => lines.map(line => Number(line.getAttribute('aria-label').match(/F1 ([0-9.]+) %/)[1]))"
+    )
+    assert min(scores) >= max(others)
+    report.mouse.move(middle, box["y"] + 5)
+    report.mouse.down()
+    report.mouse.up()
+    report.mouse.move(0, 0)
+    expect(svg.locator("path.dim")).to_have_count(0)
+
+
+def test_page_is_complete_without_scripts(browser: Browser, report_address: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report_address)
+    expect(page.locator("#table-runs tbody tr")).to_have_count(76)
+    assert page.locator("figure svg.screen").count() > 15
+    expect(page.locator(".copy").first).to_be_hidden()
+    expect(page.locator(".lead")).to_be_visible()
+    context.close()

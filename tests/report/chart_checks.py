@@ -1,0 +1,281 @@
+"""What each chart must draw, computed from run directories; and ways of drawing it wrongly, each of which must be seen.
+
+A check is given a chart's specification in Vega-Lite and raises AssertionError if it draws anything else.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from report.render import wording
+from tests.report.written import Written, best_seed, completed, recommended
+
+Spec = dict[str, Any]
+Row = dict[str, Any]
+Check = Callable[[str, Spec, list[Written]], None]
+VALUES = ("value", "height", "accuracy", "weight", "count", "times", "y")
+GROUPS = ("part", "model", "group", "state", "line", "layer", "name")
+
+
+def nodes(spec: Any) -> Iterator[dict[str, Any]]:
+    """All objects within a specification."""
+    if isinstance(spec, dict):
+        yield spec
+        for name, value in spec.items():
+            if name != "values":
+                yield from nodes(value)
+    elif isinstance(spec, list):
+        for one in spec:
+            yield from nodes(one)
+
+
+def rows_with(spec: Spec, *fields: str) -> list[Row]:
+    """The rows of the first data in a specification that has these fields."""
+    for node in nodes(spec):
+        values = node.get("data", {}).get("values") if isinstance(node.get("data"), dict) else None
+        if values and set(fields) <= values[0].keys():
+            return list(values)
+    raise AssertionError(f"nothing with {fields} is drawn")
+
+
+def axes_ascend(spec: Spec) -> None:
+    """Everything that is larger stands farther to the right, or higher."""
+    for node in nodes(spec):
+        assert not node.get("reverse"), "an axis is turned round"
+        domain = node.get("domain")
+        if isinstance(domain, list) and all(isinstance(one, int | float) for one in domain):
+            assert domain == sorted(domain), "an axis is turned round"
+
+
+def near(found: list[float], expected: list[float]) -> None:
+    """Equal up to rounding."""
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def _interval(values: list[float]) -> tuple[float, float]:
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    return float(low), float(high)
+
+
+def check_answer(_: str, spec: Spec, runs: list[Written]) -> None:
+    """The recommended configuration's mean with its interval on top, and the baseline's accuracy."""
+    group = recommended(runs)
+    rows = rows_with(spec, "name", "value", "low", "high")
+    near([rows[0]["value"]], [float(np.mean([run.accuracy for run in group]))])
+    near([rows[0]["low"], rows[0]["high"]], list(_interval([run.accuracy for run in group])))
+    result = best_seed(group).result or {}
+    drawn = {row["name"]: row for row in rows}
+    for name, part in (("Linear baseline", "baseline"), ("VADER\u2019s lexicon, not trained", "lexicon")):
+        test = result[part]["test"]
+        expected = [100 * test[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
+        near([drawn[name][key] for key in ("value", "low", "high")], expected)
+
+
+def check_question(name: str, spec: Spec, runs: list[Written]) -> None:
+    """Mean differences between runs that differ in nothing else, each in an interval at least as wide as Student's."""
+    parameter = name.removeprefix("question-")
+    for row in rows_with(spec, "name", "value", "low", "high"):
+        title, _, grid = row["name"].removesuffix(")").partition(" (")
+        tried = [grid] if grid else sorted({run.grid for run in runs})
+        values = {wording.setting(parameter, run.settings.get(parameter)): run.settings.get(parameter) for run in runs}
+        first, second = (values[one] for one in title.split(" \u2212 "))
+        by_grid = [found for one in tried if (found := _pairs(completed(runs, one), parameter, first, second))]
+        pairs = next(found for found in by_grid if abs(float(np.mean(found)) - row["value"]) < 1e-4)
+        if row["low"] is not None:
+            low, high = _interval(pairs)
+            assert row["low"] <= low + 1e-6
+            assert row["high"] >= high - 1e-6
+
+
+def _pairs(runs: list[Written], parameter: str, first: Any, second: Any) -> list[float]:
+    sides: dict[Any, dict[str, float]] = defaultdict(dict)
+    for run in runs:
+        others = {key: value for key, value in run.settings.items() if key not in (parameter, "description")}
+        sides[run.settings.get(parameter)][json.dumps(others, sort_keys=True)] = run.accuracy
+    return [value - sides[second][others] for others, value in sides[first].items() if others in sides[second]]
+
+
+def check_curves(name: str, spec: Spec, runs: list[Written]) -> None:
+    """Training and validation after each epoch, as logged, and the epoch that is kept."""
+    rows = rows_with(spec, "epoch", "part", "value", "best", "panel")
+    if name == "curves-best":
+        _one_run(
+            rows, best_seed(recommended(runs)), {"loss (nats)": "loss", "accuracy (%)": "accuracy", "F1 (%)": "f1"}
+        )
+        return
+    panels = list(dict.fromkeys(row["panel"] for row in rows))
+    of_grid = completed(runs, name.removeprefix("curves-"))
+    for panel in panels:
+        drawn = [row for row in rows if row["panel"] == panel]
+        assert any(_is_run(drawn, run, panel) for run in of_grid), panel
+
+
+def _is_run(rows: list[Row], run: Written, panel: str) -> bool:
+    try:
+        _one_run(rows, run, {panel: "loss"})
+    except AssertionError:
+        return False
+    return True
+
+
+def _one_run(rows: list[Row], run: Written, panels: dict[str, str]) -> None:
+    expected = {
+        (panel, part, row["epoch"]): (1 if metric == "loss" else 100) * row[key][metric]
+        for panel, metric in panels.items()
+        for key, part in (("train", "training"), ("validation", "validation"))
+        for row in run.epochs
+    }
+    drawn = {(row["panel"], row["part"], row["epoch"]): row["value"] for row in rows}
+    assert drawn == pytest.approx(expected)
+    assert {row["epoch"] for row in rows if row["best"]} == {(run.result or {})["best_epoch"]}
+
+
+def check_progress(name: str, spec: Spec, runs: list[Written]) -> None:
+    """Validation accuracy of every run; the mean of all runs of a group at each epoch that all have."""
+    drawn: dict[str, list[list[float]]] = defaultdict(list)
+    lines: dict[str, list[Row]] = defaultdict(list)
+    for row in rows_with(spec, "group", "epoch", "value", "line"):
+        lines[row["line"]].append(row)
+    for line in lines.values():
+        drawn[line[0]["group"]].append([row["value"] for row in sorted(line, key=lambda one: one["epoch"])])
+    expected: dict[str, list[list[float]]] = defaultdict(list)
+    for run in completed(runs, name.removeprefix("progress-")):
+        group = wording.parameter_value("model.pooling", run.settings["model.pooling"])
+        expected[group].append([100 * row["validation"]["accuracy"] for row in run.epochs])
+    for group, curves in expected.items():
+        np.testing.assert_allclose(sorted(drawn[group]), sorted(curves))
+    thick = [row for node in nodes(spec) for row in _values(node) if str(row.get("line", "")).startswith("mean of ")]
+    for row in thick:
+        near([row["value"]], [float(np.mean([curve[row["epoch"] - 1] for curve in expected[row["group"]]]))])
+
+
+def _values(node: Spec) -> list[Row]:
+    data = node.get("data")
+    return list(data.get("values", [])) if isinstance(data, dict) else []
+
+
+def check_confusion(_: str, spec: Spec, runs: list[Written]) -> None:
+    """Tweets by label and answer of the recommended run and of the baseline."""
+    labels, model, baseline = best_seed(recommended(runs)).predictions()
+    said = {"best model": model, "linear baseline": baseline}
+    names = ["negative", "positive"]
+    for row in rows_with(spec, "model", "label", "answer", "count"):
+        is_label, is_answer = (
+            labels == names.index(row["label"]),
+            (said[row["model"]] >= 0.5) == names.index(row["answer"]),
+        )
+        assert row["count"] == int((is_label & is_answer).sum())
+        near([row["rate"]], [100 * row["count"] / int(is_label.sum())])
+
+
+def check_reliability(_: str, spec: Spec, runs: list[Written]) -> None:
+    """The share of positive tweets in ten groups of similar probability."""
+    labels, model, baseline = best_seed(recommended(runs)).predictions()
+    rows = rows_with(spec, "model", "predicted", "value", "low", "high")
+    for name, scores in (("best model", model), ("linear baseline", baseline)):
+        groups = np.array_split(np.argsort(scores, kind="stable"), 10)
+        drawn = [row for row in rows if row["model"] == name]
+        near([row["predicted"] for row in drawn], [100 * float(scores[group].mean()) for group in groups])
+        near([row["value"] for row in drawn], [100 * float(labels[group].mean()) for group in groups])
+        for row, group in zip(drawn, groups, strict=True):
+            bounds = stats.binomtest(int(labels[group].sum()), len(group)).proportion_ci(method="wilson")
+            near([row["low"], row["high"]], [100 * bounds.low, 100 * bounds.high])
+
+
+def check_ranking(_: str, spec: Spec, runs: list[Written]) -> None:
+    """Each point of the ROC curve is one that some threshold gives."""
+    labels, model, baseline = best_seed(recommended(runs)).predictions()
+    for name, scores in (("best model", model), ("linear baseline", baseline)):
+        drawn = [row for row in rows_with(spec, "name", "x", "y", "place") if row["name"].startswith(name)]
+        possible = {
+            (round(100 * float((said & (labels == 0)).sum() / (labels == 0).sum()), 4),
+             round(100 * float((said & (labels == 1)).sum() / (labels == 1).sum()), 4))
+            for threshold in [*scores, 2.0]
+            for said in [scores >= threshold]
+        }  # fmt: skip
+        assert {(round(row["x"], 4), round(row["y"], 4)) for row in drawn} <= possible
+        assert [row["x"] for row in drawn] == sorted(row["x"] for row in drawn)
+
+
+def check_groups(_: str, spec: Spec, runs: list[Written]) -> None:
+    """The accuracies of groups add up to that of all tweets."""
+    labels, model, baseline = best_seed(recommended(runs)).predictions()
+    rows = rows_with(spec, "model", "group", "value", "low", "high")
+    for name, scores in (("best model", model), ("linear baseline", baseline)):
+        drawn = [row for row in rows if row["model"] == name]
+        sizes = [int(row["said"].split("n = ")[1].replace(",", "")) for row in drawn]
+        assert sum(sizes) == len(labels)
+        mean = float(np.average([row["value"] for row in drawn], weights=sizes))
+        near([mean], [100 * float(((scores >= 0.5) == labels).mean())])
+        for row, size in zip(drawn, sizes, strict=True):
+            bounds = stats.binomtest(round(row["value"] / 100 * size), size).proportion_ci(method="wilson")
+            near([row["low"], row["high"]], [100 * bounds.low, 100 * bounds.high])
+
+
+def check_attention(name: str, spec: Spec, runs: list[Written]) -> None:
+    """The weights of each tweet's tokens, in even shares: their mean is one, and they are those of the file."""
+    files = [run.path / "attention.jsonl" for run in runs if (run.path / "attention.jsonl").exists()]
+    samples = [json.loads(line) for line in files[0].read_text().splitlines()]
+    expected = set()
+    for sample in samples:
+        hops = sample["weights"] if name.startswith("hops") else [np.mean(sample["weights"], axis=0)]
+        expected |= {(round(float(w) * len(hop), 4), place) for hop in hops for place, w in enumerate(hop)}
+    lines: dict[float, list[Row]] = defaultdict(list)
+    for row in rows_with(spec, "token", "times", "x", "y"):
+        lines[row["y"]].append(row)
+    drawn = {
+        (round(row["times"], 4), place)
+        for line in lines.values()
+        for place, row in enumerate(sorted(line, key=lambda one: one["x"]))
+    }
+    assert drawn <= expected
+
+
+def mutated(spec: Spec) -> Iterator[tuple[str, Spec]]:
+    """The specification with one mistake each, as far as there is anything to mistake."""
+    for change, wrong in ((_swap, "groups swapped"), (_shift, "values shifted"), (_flatten, "intervals of no width")):
+        other = json.loads(json.dumps(spec))
+        changed = [change(rows) for node in nodes(other) if (rows := _values(node))]
+        if any(changed):
+            yield wrong, other
+    other = json.loads(json.dumps(spec))
+    for node in nodes(other):
+        if node.get("type") == "quantitative" and node.get("axis", True) is not None:
+            node["scale"] = {**(node.get("scale") or {}), "reverse": True}
+    if other != spec:
+        yield "an axis turned round", other
+
+
+def _swap(rows: list[Row]) -> bool:
+    for group in GROUPS:
+        names = list(dict.fromkeys(row[group] for row in rows if group in row))
+        if len(names) > 1:
+            turned = dict(zip(names, [*names[1:], names[0]], strict=True))
+            for row in rows:
+                row[group] = turned[row[group]]
+            return True
+    return False
+
+
+def _shift(rows: list[Row]) -> bool:
+    for value in VALUES:
+        values = [row.get(value) for row in rows]
+        if value in rows[0] and len({*values}) > 1:
+            for row, other in zip(rows, [*values[1:], values[0]], strict=True):
+                row[value] = other
+            return True
+    return False
+
+
+def _flatten(rows: list[Row]) -> bool:
+    changed = False
+    for row in rows:
+        if row.get("low") is not None and row["low"] < row["high"] - 1e-6:
+            row["low"] = row["high"] = row["value"]
+            changed = True
+    return changed
