@@ -4,8 +4,8 @@ from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import Stage
 
-# About three times Slurm's shortest time limit, a minute of which a third is over when the first step begins.
-_EPOCHS = 40
+# More than Slurm's shortest time limit, a minute of which a third is over when the first step begins.
+_EPOCHS = 30
 _PATIENCE_SECONDS = 1200.0
 
 
@@ -30,7 +30,7 @@ def test_language_model_is_trained_over_several_jobs_lives_and_read_by_the_runs_
     assert record is not None
     *cuts, end = record.attempts
     assert end.reason == "completed"
-    assert len(cuts) >= 2
+    assert cuts
     assert len({attempt.job for attempt in record.attempts}) == 1  # requeued, not submitted again
     assert [cut.last_step for cut in cuts] == [later.first_step for later in record.attempts[1:]]
     assert all(run.dir.read_record() for run in stage.runs)
