@@ -189,6 +189,7 @@ _TRAINS = ("jobs.tasks", "jobs.local", "jobs.job_kinds")
 _LOOKS_FOR_FILES = {
     "jobs.sync": {"sentiment.tracking"},
     "jobs.grids.requirements": {"sentiment.data", "sentiment.elmo", "sentiment.models.baseline"},
+    "jobs.grids.reuse": {"sentiment.data", "sentiment.elmo"},
     "jobs.planning.vector_costs": {"sentiment.data", "sentiment.elmo"},
 }
 
