@@ -128,6 +128,18 @@ def test_a_damaged_archive_is_refused(served: Path, table: Path, results: Result
     assert not has_vectors(_config(table), results)
 
 
+def test_a_line_of_the_archive_that_does_not_end_is_refused_before_memory_is_full(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    mirror = tmp_path / "endless"
+    mirror.mkdir()
+    with zipfile.ZipFile(mirror / ARCHIVE, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("glove.twitter.27B.25d.txt", "0 " * 4_000_000)
+    fetch_archive(results, silent, [str(mirror)])
+    with pytest.raises(DataError, match=r"27B\.zip:1: is longer than [\d,]+ bytes"):
+        prepare_vectors(_config(table), results)
+
+
 def test_a_size_that_published_vectors_do_not_have_is_refused() -> None:
     with pytest.raises(ConfigError, match="glove-twitter-50 has 50 numbers per token, but size is 100; set it to 50"):
         resolve({}, {"embedding.pretrained": "glove-twitter-50"}, "a test")

@@ -2,14 +2,15 @@
 
 import zipfile
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from sentiment.config import PUBLISHED_VECTORS
 from sentiment.console import Progress
 from sentiment.data.download import Remote, download, size_of
 from sentiment.data.mirrors import addresses
+from sentiment.data.word_vectors.text_format import bounded_lines
 from sentiment.errors import DataError
 from sentiment.files import open_named, sha256_of, write_atomically, write_json
 from sentiment.records import Record
@@ -88,7 +89,8 @@ def pick_vectors(
         )
     try:
         with open_named(archive) as whole, zipfile.ZipFile(whole) as opened, opened.open(_MEMBER.format(size)) as file:
-            lines = _lines_of(file, {token.encode() for token in wanted}, name, progress)  # type: ignore[arg-type]
+            every = bounded_lines(cast(BinaryIO, file), size, archive)
+            lines = _lines_of(every, {token.encode() for token in wanted}, name, progress)
     except KeyError:
         raise DataError(f"{archive}: holds no {_MEMBER.format(size)}; is it the archive of GloVe's tweets?") from None
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -103,9 +105,9 @@ def write_picked(record: Path, picked: PickedRecord) -> PickedRecord:
     return picked
 
 
-def _lines_of(file: BinaryIO, wanted: set[bytes], name: str, progress: Progress) -> list[bytes]:
+def _lines_of(lines: Iterable[bytes], wanted: set[bytes], name: str, progress: Progress) -> list[bytes]:
     found = []
-    for number, line in enumerate(file):
+    for number, line in enumerate(lines):
         if number % _EVERY == 0:
             progress(f"picking {name} vectors", number, max(_TYPES, number))
         if line.split(b" ", 1)[0] in wanted:

@@ -30,7 +30,7 @@ def read_vectors(path: Path, wanted: Mapping[str, int], size: int) -> Iterator[t
     left = dict(wanted)
     line = 0
     with translated_errors(path), open_bytes(path) as file:
-        for line, content in enumerate(_lines(file, size, path), start=1):
+        for line, content in enumerate(bounded_lines(file, size, path), start=1):
             fields = content.decode("utf-8", "replace").rstrip().split(" ")
             if line == 1 and len(fields) == 2 and all(field.isdecimal() for field in fields):
                 _check_width(int(fields[1]), size, path)
@@ -51,17 +51,25 @@ def read_types(path: Path) -> Iterator[str]:
         DataError: the file cannot be read, or holds a line that is too long.
     """
     with translated_errors(path), open_bytes(path) as file:
-        lines = _lines(file, _MOST_NUMBERS, path)
+        lines = bounded_lines(file, _MOST_NUMBERS, path)
         next(lines, None)
         for line in lines:
             yield line.split(b" ", 1)[0].decode("utf-8", "replace")
 
 
-def _lines(file: BinaryIO, size: int, path: Path) -> Iterator[bytes]:
-    """The lines of a file, refused where one is longer than a token and `size` numbers can be."""
+def bounded_lines(file: BinaryIO, size: int, path: Path) -> Iterator[bytes]:
+    """The lines of a file of vectors.
+
+    Args:
+        size: how many numbers a line has at most.
+        path: of the file, for messages.
+
+    Raises:
+        DataError: a line is longer than a token and so many numbers can be.
+    """
     most = LINE_LIMIT + size * _BYTES_OF_A_NUMBER
     for number, line in enumerate(iter(partial(file.readline, most), b""), start=1):
-        if len(line) == most:
+        if len(line) >= most:  # more comes from within a zip
             raise DataError(f"{path}:{number}: is longer than {most:,} bytes, too long for a token and its numbers")
         yield line
 
