@@ -127,7 +127,9 @@ def test_silent_process_on_another_host_is_dead(path: Path) -> None:
 
 
 def test_lock_of_this_host_that_no_process_holds_is_taken_at_once(path: Path) -> None:
-    _write_owner(path, host=socket.gethostname())
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    _write_owner(path, host=socket.gethostname(), pid=ended.pid)
     with ProcessLock(path):
         pass
 

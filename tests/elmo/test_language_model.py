@@ -103,6 +103,7 @@ def test_what_is_written_is_computed_alike_by_allennlp(tmp_path: Path) -> None:
     assert read_options(files[0]) == options
 
 
+@pytest.mark.shared_data
 def test_weights_are_read_and_written_without_a_difference(trained_tiny: Model) -> None:
     options = read_options(trained_tiny.options)
     model = LanguageModel(options, 10, 0.1)

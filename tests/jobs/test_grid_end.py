@@ -103,7 +103,7 @@ def test_local_grid_tells_somebody_when_it_has_ended(base: Path, results: Result
     told = json.loads(seen.read_text())
     assert (told["GRID_COMPLETED"], told["GRID_FAILED"]) == ("1", "0")
     assert Path(told["GRID_REPORT"]).exists()
-    assert done.stdout.splitlines()[-1].endswith(": done")
+    assert done.stdout.splitlines()[-2].endswith(": done")
 
 
 def test_command_must_be_a_list_of_words(tmp_path: Path) -> None:

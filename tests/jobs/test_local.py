@@ -117,8 +117,9 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(here: MakeHere, tmp_p
     code, lines = grid.run("--at-once", "2")
     assert code == 1
     assert lines[0] == "4 of 4 runs to do"
-    assert len(lines) == 6
-    assert lines[-1] == f"report: {grid.results.report / 'report.html'}"
+    assert len(lines) == 7
+    assert lines[-2] == f"report: {grid.results.report / 'report.html'}"
+    assert lines[-1].startswith("next: ")
     assert grid.results.report.joinpath("report.html").exists()
     failed = [line for line in lines if "FAILED" in line]
     assert len(failed) == 2

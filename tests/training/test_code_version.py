@@ -22,6 +22,7 @@ from tests.small_runs import Experiment, StopWhen, digest_of
 from tests.training.processes import DEADLINE_SECONDS, RunFile, count_rows, wait_until
 
 TRAINER = "sentiment/training/trainer.py"
+LOSS = "sentiment/training/classifying.py"
 
 
 @pytest.fixture
@@ -256,11 +257,13 @@ def test_stopped_run_goes_on_with_the_code_that_began_it_though_the_clone_was_ed
     assert wait_until(lambda: count_rows(run_dir) > 9, process)
     process.terminate()
     assert end(process)[0] == 3
-    edited = (program / TRAINER).read_text().replace("binary_cross_entropy_with_logits(", "mse_loss(")
-    (program / TRAINER).write_text(edited)
+    loss = (program / LOSS).read_text()
+    edited = loss.replace("binary_cross_entropy_with_logits(", "mse_loss(")
+    assert edited != loss
+    (program / LOSS).write_text(edited)
     code, said = end(train(results))
     assert code == 1
-    assert f"what differs is {TRAINER}" in said
+    assert f"what differs is {LOSS}" in said
     record = run_dir.read_record()
     assert record
     assert record.attempts[0].code
