@@ -211,6 +211,7 @@ def test_a_result_on_few_test_tweets_says_what_it_cannot_show(
     assert "data.folds=5 with data.fold from 1 to 5" in said
 
 
+@pytest.mark.slow
 def test_pretrain_says_what_it_learned_from_and_how_good_it_is_and_goes_on_where_it_stopped(
     small_run_file: Path, tmp_path: Path
 ) -> None:

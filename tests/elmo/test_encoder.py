@@ -117,6 +117,7 @@ def test_carried_state_continues_where_the_row_ended_and_can_be_reset(tiny: Mode
     assert torch.equal(elmo.encode(tweets, ["top"]).layers["top"], first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "near"), [("bf16", 0.05), ("fp16", 0.01)])
 def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder, precision: str, near: float) -> None:
     tweets = random_tweets(30, longest=20)

@@ -63,6 +63,7 @@ def _begin(study: Study, config: RunConfig) -> RunDir:
     return run_dir
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damage_of_one_run_is_its_own_line(study: Study, tmp_path: Path, damage: Damage, file: str) -> None:

@@ -97,6 +97,7 @@ def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
     assert reuse_completed(results, grid) == 1
 
 
+@pytest.mark.slow
 def test_run_with_an_own_model_is_taken_over_as_long_as_that_is_here(
     results: Results, tmp_path: Path, tweets_file: Path
 ) -> None:

@@ -51,6 +51,7 @@ def test_cheapest_is_the_fastest_of_those_that_are_not_shown_to_be_worse(tmp_pat
     assert advice.cheapest.config.model.hidden_size in (8, 16)
 
 
+@pytest.mark.slow
 def test_a_net_that_loses_against_the_baseline_is_not_praised(tmp_path: Path) -> None:
     study = Study(Results(tmp_path / "results"))
     for seed in (1, 2, 3):

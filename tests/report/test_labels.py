@@ -81,6 +81,7 @@ def test_a_net_that_is_worse_with_the_most_labels_does_not_pay(tmp_path: Path) -
     assert _curves(study)[None].pays_from is None
 
 
+@pytest.mark.slow
 def test_report_has_a_section_on_labels_and_names_what_twice_as_many_bring(study: Study, tmp_path: Path) -> None:
     build_report(study.results, [], tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text()

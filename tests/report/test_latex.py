@@ -38,6 +38,7 @@ def test_best_row_is_bold_and_marks_of_markdown_are_gone() -> None:
     assert written.startswith("% What it is: 100 % & more\n\\begin{tabular}{lr}\n\\toprule\n")
 
 
+@pytest.mark.slow
 def test_every_table_of_a_report_is_written_as_latex_too(invented_report: Path) -> None:
     tables = invented_report / "tables"
     names = {path.stem for path in tables.glob("*.csv")}

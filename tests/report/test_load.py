@@ -161,6 +161,7 @@ def test_half_written_last_row_of_a_metric_log_is_left_out(study: Study, tmp_pat
     assert "What could not be read" not in _report(study, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_broken_plan_is_named_and_its_runs_are_reported(study: Study, tmp_path: Path) -> None:
     (config,) = study.write_grid("rnn", "Which?", {}, [{}])
     study.complete(config, "rnn")

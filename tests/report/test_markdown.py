@@ -93,6 +93,7 @@ def test_no_break_spaces_stay() -> None:
     assert escape("1\u00a0%") == "1\u00a0%"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tweet", HOSTILE, ids=["script", "markdown", "direction", "table", "long word"])
 def test_drawn_tweets_are_text(tweet: str) -> None:
     figure = heatmap_figure("name", "alt", "caption", [Attended(tweet, [tweet, "end"], [0.5, 0.5])])

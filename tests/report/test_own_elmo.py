@@ -88,6 +88,7 @@ def study(tmp_path: Path) -> Study:
     return study
 
 
+@pytest.mark.slow
 def test_models_are_told_with_their_perplexities_and_all_lives_as_one(study: Study) -> None:
     _write_model(study.results, "tweet-a", 3, completed=True)
     _write_model(study.results, "tweet-b", 2, completed=False)

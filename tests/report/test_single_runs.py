@@ -30,6 +30,7 @@ def results(tmp_path: Path) -> Results:
     return study.results
 
 
+@pytest.mark.slow
 def test_single_runs_are_no_grid(results: Results, tmp_path: Path) -> None:
     study = load_study(results, [])
     assert [grid.name for grid in study.grids] == ["one"]
@@ -41,6 +42,7 @@ def test_single_runs_are_no_grid(results: Results, tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "out").rglob("*") if "single" in path.name]
 
 
+@pytest.mark.slow
 def test_single_runs_are_ranked_and_accounted_for_with_the_others(results: Results, tmp_path: Path) -> None:
     build_report(results, [], tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ def _tables(tmp_path: Path, attempts: list[Any]) -> dict[str, Any]:
     return {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out" / "tables").glob("*.json")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [("cpu", _GPU), (_GPU, "cpu")], ids=["CPU first", "GPU first"])
 def test_hours_count_by_the_device_of_each_attempt(tmp_path: Path, devices: tuple[str, str]) -> None:
     tables = _tables(tmp_path, [attempt(device=device) for device in devices])

@@ -95,6 +95,7 @@ def test_a_model_is_trained_once_and_a_run_reads_its_vectors(table: Path, result
     assert _digests(_dir(config, results)) == digests
 
 
+@pytest.mark.slow
 def test_a_run_trains_its_model_first_if_it_is_missing_whatever_rung_its_search_is_in(
     table: Path, results: Results, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ class _KilledError(BaseException):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", ["options.json", "weights.hdf5", "card.json", "step-0000000004.ckpt"])
 def test_a_model_that_was_killed_while_it_wrote_gets_the_same_bits(
     table: Path, tmp_path: Path, write: str, monkeypatch: pytest.MonkeyPatch
