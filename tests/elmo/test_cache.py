@@ -214,6 +214,16 @@ def test_shard_without_its_record_is_computed_again(cache: VectorCache, corpus: 
     assert bytes_by_name(filled(again)) == everything
 
 
+def test_shard_that_is_missing_or_in_work_is_no_damage(cache: VectorCache) -> None:
+    """Another process writes a shard's record after the shard: until then it must be left alone."""
+    cache.fill(("top",), torch.device("cpu"))
+    in_work, missing = cache.folder.shard_file("top", 0), cache.folder.shard_file("top", 1)
+    cache.folder.part_file("top").unlink()
+    missing.unlink()
+    assert cache.discard_damaged(("top",), suspicious_only=True) == []
+    assert in_work.exists()
+
+
 def test_truncated_shard_is_noticed_by_its_size(cache: VectorCache, corpus: Corpus, model: ModelFiles) -> None:
     everything = bytes_by_name(filled(cache))
     victim = cache.folder.shard_file("first", 1)
