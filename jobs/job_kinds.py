@@ -81,7 +81,7 @@ def _learn(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", 
 
 
 def _pretrain(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
-    from sentiment.training.pretraining import run_pretraining
+    from sentiment.training.runs.pretraining import run_pretraining
 
     return run_pretraining(configs, results, stop, console)
 

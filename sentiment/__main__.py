@@ -72,7 +72,7 @@ def train(
         from sentiment.run_dir import Results
         from sentiment.terminal import Terminal, show_result
         from sentiment.training.context import RunContext
-        from sentiment.training.experiment import run_experiment
+        from sentiment.training.runs.experiment import run_experiment
 
         freeze_code(Results(results))
         run_dir = Results(results).find_run(run)
@@ -144,7 +144,7 @@ def combine(
 def digest(run: RunDirectory) -> None:
     """Print the SHA-256 of a run's best weights, last weights and metric log; equal runs have equal digests."""
     from sentiment.files import sha256_of
-    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+    from sentiment.training.loop.checkpoint import read_checkpoint, weights_sha256
     from sentiment.whole_run import trained_run
 
     run_dir = trained_run(run)

@@ -182,7 +182,7 @@ def train(
     """
     from sentiment.code_version import freeze_code
     from sentiment.training.context import RunContext
-    from sentiment.training.experiment import run_experiment
+    from sentiment.training.runs.experiment import run_experiment
     from sentiment.training.stop import StopRequest
 
     file = config_file(Path(run), "runs")

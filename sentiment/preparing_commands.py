@@ -136,7 +136,7 @@ def pretrain(
         from sentiment.code_version import freeze_code
         from sentiment.run_dir import Results
         from sentiment.terminal import Terminal
-        from sentiment.training.pretraining import run_pretraining
+        from sentiment.training.runs.pretraining import run_pretraining
 
         freeze_code(Results(results))
         with Terminal() as terminal:

@@ -17,7 +17,7 @@ from sentiment.inference.combined import BaselinePredictor, MeanPredictor, load_
 from sentiment.inference.predictor import load_predictor
 from sentiment.records import Metrics, Result
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.outcome import recommend
+from sentiment.training.runs.outcome import recommend
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, invented_tweets, small_config, write_tweets
 from tests.test_command_line import invoke, refused

@@ -59,7 +59,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
     def nothing_to_train(*_: object) -> None:
         raise AssertionError("trains again")
 
-    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", nothing_to_train)
+    monkeypatch.setattr("sentiment.training.loop.trainer.Trainer.train", nothing_to_train)
     second = invoke("train", small_run_file, "--results", results)
     assert second.exit_code == 0, second.output
     assert "is completed already" in second.output

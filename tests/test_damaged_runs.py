@@ -27,7 +27,7 @@ from sentiment.errors import SentimentError
 from sentiment.records import GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import judge, read_progress
-from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
+from sentiment.training.loop.checkpoint import read_checkpoint, write_checkpoint
 from tests.jobs.grid_files import write_base
 from tests.small_runs import Experiment, StopWhen, small_config
 

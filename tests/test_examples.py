@@ -10,7 +10,7 @@ from sentiment.inference.combined import Choice, load_model
 from sentiment.run_dir import Results, RunDir
 from sentiment.terminal import EXAMPLE
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
+from sentiment.training.runs.experiment import run_experiment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sentiment"
 
-# From the bottom to the top: each module may import those of its own layer and of those before it.
+# From the bottom to the top: each module may import those of its own layer and of those before it, and belongs to the
+# longest name that it begins with.
 LAYERS = [
     {
         "sentiment",
@@ -43,11 +44,13 @@ LAYERS = [
     {"sentiment.models"},
     {"sentiment.tracking"},
     {"sentiment.training"},
+    {"sentiment.training.loop"},
+    {"sentiment.training.tasks"},
+    {"sentiment.training.runs"},
     {"sentiment.inference", "sentiment.terminal"},
     {"sentiment.handing_on", "sentiment.model"},
     {"sentiment.__main__", "sentiment.arguments", "sentiment.preparing_commands", "sentiment.using_commands"},
 ]
-# The same for jobs; a module belongs to the longest name that it begins with.
 JOB_LAYERS = [
     {"jobs", "jobs.grids", "jobs.log_sections"},
     {"jobs.job_kinds"},
@@ -98,11 +101,15 @@ def _imports(path: Path, at_import_time: bool = False) -> set[str]:
     return found
 
 
-def _layer(module: str) -> int:
-    for number, names in enumerate(LAYERS):
-        if module in names or any(module.startswith(f"{name}.") for name in names if name != "sentiment"):
-            return number
-    raise AssertionError(f"{module}: belongs to no layer; add it to LAYERS in {__file__}")
+def _layer(module: str, layers: list[set[str]] = LAYERS) -> int:
+    parts = module.split(".")
+    # The module `sentiment` holds the version; that a name begins with it says nothing.
+    names = [".".join(parts[:length]) for length in range(len(parts), 1, -1)] or [module]
+    for name in names:
+        for number, layer in enumerate(layers):
+            if name in layer:
+                return number
+    raise AssertionError(f"{module}: belongs to no layer; add it to the layers in {__file__}")
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -120,7 +127,7 @@ def test_checker_sees_what_it_should(tmp_path: Path) -> None:
     everything = _imports(tmp_path / "some.py")
     assert everything == {"torch.nn", "sentiment.data.batches", "sentiment.errors", "scipy.stats"}
     assert _imports(tmp_path / "some.py", at_import_time=True) == everything - {"scipy.stats"}
-    assert _layer("sentiment.data.batches") < _layer("sentiment.training.trainer") < _layer("sentiment.__main__")
+    assert _layer("sentiment.data.batches") < _layer("sentiment.training.loop.trainer") < _layer("sentiment.__main__")
     with pytest.raises(AssertionError, match="belongs to no layer"):
         _layer("sentiment.unheard_of")
 
@@ -194,18 +201,10 @@ _LOOKS_FOR_FILES = {
 }
 
 
-def _job_layer(module: str) -> int:
-    parts = module.split(".")
-    names = [".".join(parts[:length]) for length in range(len(parts), 1, -1)] or [module]
-    found = [number for name in names for number, layer in enumerate(JOB_LAYERS) if name in layer]
-    assert found, f"{module}: belongs to no layer; add it to JOB_LAYERS in {__file__}"
-    return found[0]
-
-
 @pytest.mark.parametrize("module", JOBS)
 def test_module_of_jobs_imports_from_its_own_layer_and_those_below(module: str) -> None:
     for imported in _imports(JOBS[module]) & {*JOBS}:
-        assert _job_layer(imported) <= _job_layer(module), f"{module} imports {imported}"
+        assert _layer(imported, JOB_LAYERS) <= _layer(module, JOB_LAYERS), f"{module} imports {imported}"
 
 
 def test_jobs_have_no_circles_and_packages_of_at_most_ten_modules() -> None:
@@ -251,13 +250,16 @@ def test_only_tracking_imports_wandb() -> None:
 
 @pytest.mark.slow
 def test_training_loads_nothing_of_wandb_and_what_copies_to_it_loads_no_torch() -> None:
-    assert not _loaded_by("import sentiment.training.experiment") & {"wandb", "matplotlib", "h5py", "pandas", "sklearn"}
+    copying = {"wandb", "matplotlib", "h5py", "pandas", "sklearn"}
+    assert not _loaded_by("import sentiment.training.runs.experiment") & copying
     assert not _loaded_by("import sentiment.tracking.process") & {*HEAVY, "wandb", "matplotlib"}
 
 
 @pytest.mark.slow
 def test_training_without_elmo_loads_nothing_of_the_extra_that_elmo_needs() -> None:
-    assert "h5py" not in _loaded_by("import sentiment.training.experiment")
+    script = "import sys, sentiment.training.runs.experiment; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"h5py", "sentiment.elmo.language_model"} & set(done.stdout.split())
 
 
 def test_only_jobs_know_submitit() -> None:

@@ -104,7 +104,7 @@ def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopReque
         LockedError: the other one lives.
     """
     from sentiment.training.context import RunContext
-    from sentiment.training.experiment import run_experiment
+    from sentiment.training.runs.experiment import run_experiment
 
     end = time.monotonic() + patience
     while True:

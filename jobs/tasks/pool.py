@@ -16,7 +16,7 @@ from sentiment.training.stop import StopRequest
 
 # What a run imports sooner or later; without them in advance, imports are most of what a short run costs.
 _LIBRARIES = (
-    "sentiment.training.experiment",
+    "sentiment.training.runs.experiment",
     "scipy.stats",
     "sklearn.feature_extraction.text",
     "sklearn.linear_model",

@@ -22,10 +22,10 @@ from sentiment.inference.predictor import TextModel
 from sentiment.models.baseline.lexicon import corpus_texts
 from sentiment.records import PARTS, Attempt, Metrics, Part, Result, RunRecord, timestamp
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.metrics import Probabilities, judge_overfit, measure
-from sentiment.training.outcome import recommend
 from sentiment.training.preparing import measured_rows_of
-from sentiment.training.provenance import versions
+from sentiment.training.runs.outcome import recommend
+from sentiment.training.runs.provenance import versions
+from sentiment.training.tasks.metrics import Probabilities, judge_overfit, measure
 from sentiment.whole_run import check_file, read_whole
 
 _CHUNK = 4096

@@ -21,10 +21,10 @@ from sentiment.errors import CheckpointError, RunDirError
 from sentiment.models.classifier import Classifier, build_classifier
 from sentiment.records import NETWORK, ElmoRecord, Result
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.checkpoint import Checkpoints, read_checkpoint, weights_sha256
 from sentiment.training.device import choose_device
-from sentiment.training.evaluation import attention_of, predict
-from sentiment.training.metrics import Probabilities
+from sentiment.training.loop.checkpoint import Checkpoints, read_checkpoint, weights_sha256
+from sentiment.training.tasks.evaluation import attention_of, predict
+from sentiment.training.tasks.metrics import Probabilities
 from sentiment.whole_run import check_vocabulary, read_whole, refuse_incomplete
 
 _CPU = torch.device("cpu")

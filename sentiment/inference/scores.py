@@ -9,7 +9,7 @@ import numpy as np
 from sentiment.errors import RunDirError
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, THRESHOLD, Metrics, Part
 from sentiment.run_dir import RunDir
-from sentiment.training.metrics import Labels, PairedDifference, Probabilities, measure, paired_difference
+from sentiment.training.tasks.metrics import Labels, PairedDifference, Probabilities, measure, paired_difference
 from sentiment.whole_run import check_file, read_whole
 
 

@@ -31,8 +31,8 @@ from sentiment.models.baseline.ngrams import TokenRows
 from sentiment.records import PARTS, THRESHOLD
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
-from sentiment.training.metrics import measure, paired_difference
+from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.tasks.metrics import measure, paired_difference
 
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"

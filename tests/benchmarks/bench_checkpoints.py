@@ -6,7 +6,7 @@ from pathlib import Path
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
+from sentiment.training.runs.experiment import run_experiment
 from tests.benchmarks.bench_data import made_up_tweets, write_source
 
 TWEETS = 40_000

@@ -25,7 +25,7 @@ from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
+from sentiment.training.runs.experiment import run_experiment
 
 TWEETS, BATCH, SHARDS = 8_000, 256, 8
 VECTORS = {"small": 256, "original": 1024}

@@ -23,7 +23,7 @@ from sentiment.elmo.encoder.state import StateMode
 from sentiment.elmo.models import ModelFiles, find_elmo
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
+from sentiment.training.runs.experiment import run_experiment
 
 CPU = torch.device("cpu")
 LAYERS: tuple[Layer, ...] = ("first", "top")

@@ -13,7 +13,7 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.records import Result
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
+from sentiment.training.runs.experiment import run_experiment
 from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT, combine
 
 SEEDS = 1, 2, 3

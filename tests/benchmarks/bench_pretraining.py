@@ -28,8 +28,8 @@ from sentiment.console import Console
 from sentiment.pretrained_runs import pretrained_dirs, read_points
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
-from sentiment.training.pretraining import run_pretraining
+from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.runs.pretraining import run_pretraining
 from sentiment.training.stop import StopRequest
 from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT
 

@@ -25,7 +25,7 @@ from sentiment.data.batches import TokenStore
 from sentiment.errors import ConfigError
 from sentiment.models.classifier import build_classifier
 from sentiment.training.device import make_reproducible
-from sentiment.training.optimizer import Updater
+from sentiment.training.loop.optimizer import Updater
 
 ROWS, VOCABULARY, BATCH = 256 * 100, 30_000, 256
 REPEATS = 5

@@ -20,7 +20,7 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
+from sentiment.training.runs.experiment import run_experiment
 from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT, combine
 
 SLICES = "sentiment140_slices_textonly.csv.gz"

@@ -15,7 +15,7 @@ from sentiment.config_file import load_config
 from sentiment.records import Result
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
+from sentiment.training.runs.experiment import run_experiment
 from tests.hosts.hosts import Hosts
 from tests.small_runs import Digest, digest_of
 from tests.training.conftest import run_file as run_file

@@ -22,8 +22,8 @@ from sentiment.run_dir import Results
 
 GRID = "g"
 CONFIG = resolve({}, {}, "a test")
-OLD = CodeVersion(git_commit=None, git_dirty=None, files={"sentiment/training/trainer.py": "an older one"})
-OLDER = CodeVersion(git_commit=None, git_dirty=None, files={"sentiment/training/trainer.py": "the first"})
+OLD = CodeVersion(git_commit=None, git_dirty=None, files={"sentiment/training/loop/trainer.py": "an older one"})
+OLDER = CodeVersion(git_commit=None, git_dirty=None, files={"sentiment/training/loop/trainer.py": "the first"})
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def _chosen(choice: CodeChoice, places: dict[str, Place] | None = None) -> tuple
 def test_run_that_never_began_is_computed_by_the_code_of_now_which_is_copied(results: Results) -> None:
     run, said = _chosen(CodeChoice(results))
     assert run.code == running_code().id
-    assert (results.code / run.code / "sentiment" / "training" / "trainer.py").is_file()
+    assert (results.code / run.code / "sentiment" / "training" / "loop" / "trainer.py").is_file()
     assert said == []
 
 

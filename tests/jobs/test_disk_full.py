@@ -11,7 +11,7 @@ from jobs.tasks.failure import is_disk_full
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.run_dir import Results
-from sentiment.training import experiment
+from sentiment.training.runs import experiment
 from sentiment.training.stop import StopRequest
 
 

@@ -24,7 +24,7 @@ from sentiment.records import (
     RunRecord,
 )
 from sentiment.run_dir import TWEETS_FILE, Results, RunDir
-from sentiment.training.metrics import judge_overfit, measure
+from sentiment.training.tasks.metrics import judge_overfit, measure
 
 PARTS: dict[Part, int] = {"validation": 100, "test": 120, "second_test": 60}
 BASE: dict[str, Any] = {

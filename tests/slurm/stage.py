@@ -22,8 +22,8 @@ from sentiment.pretrained_runs import PretrainedDir
 from sentiment.records import Attempt
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
-from sentiment.training.pretraining import run_pretraining
+from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.runs.pretraining import run_pretraining
 from sentiment.training.stop import StopRequest
 from tests.slurm.cluster import Cluster
 from tests.slurm.processes import processes

@@ -15,14 +15,14 @@ from sentiment import code_version
 from sentiment.code_version import code_environment, find_code, freeze_code, remove_code, running_code
 from sentiment.errors import CheckpointError
 from sentiment.run_dir import Results
+from sentiment.training.loop.trainer import Trainer
 from sentiment.training.stop import Stop
-from sentiment.training.trainer import Trainer
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, digest_of
 from tests.training.processes import DEADLINE_SECONDS, RunFile, count_rows, wait_until
 
-TRAINER = "sentiment/training/trainer.py"
-LOSS = "sentiment/training/classifying.py"
+TRAINER = "sentiment/training/loop/trainer.py"
+LOSS = "sentiment/training/tasks/classifying.py"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from torch import nn
 
 from sentiment.config import EarlyStoppingConfig
 from sentiment.records import Metrics
-from sentiment.training.early_stopping import EarlyStopping
+from sentiment.training.loop.early_stopping import EarlyStopping
 
 
 def _metrics(value: float) -> Metrics:

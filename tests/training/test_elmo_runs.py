@@ -23,8 +23,8 @@ from sentiment.errors import CheckpointError, ElmoError, RunDirError
 from sentiment.inference.predictor import load_predictor
 from sentiment.run_dir import Results
 from sentiment.training import encoding
-from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.encoding import run_encoding
+from sentiment.training.loop.checkpoint import Checkpoints
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, small_config

@@ -9,7 +9,7 @@ import torch
 
 from sentiment.errors import RunDirError
 from sentiment.records import RunRecord
-from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
+from sentiment.training.loop.checkpoint import read_checkpoint, write_checkpoint
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
 from tests.training.processes import RunFile, count_rows, start, train_command, wait_until
@@ -66,7 +66,7 @@ def test_attempt_that_saved_nothing_on_other_hardware_leaves_no_mark(
     _stop(run)
     with monkeypatch.context() as patch:
         _on("AVX2", patch)
-        patch.setattr("sentiment.training.trainer.Trainer.save", lambda *_, **__: 1 / 0)
+        patch.setattr("sentiment.training.loop.trainer.Trainer.save", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             _stop(run)
         assert len(_record(run).hardware) == 2

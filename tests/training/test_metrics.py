@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.training.metrics import judge_overfit, measure
-from sentiment.training.outcome import _epochs_to_accuracy
+from sentiment.training.runs.outcome import _epochs_to_accuracy
+from sentiment.training.tasks.metrics import judge_overfit, measure
 
 
 def test_scores_of_a_small_example_are_those_worked_out_by_hand() -> None:

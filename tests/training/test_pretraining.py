@@ -20,11 +20,11 @@ from sentiment.files import sha256_of
 from sentiment.inference.predictor import load_predictor
 from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs, read_points
 from sentiment.run_dir import Results
-from sentiment.training import language_task
 from sentiment.training.context import RunContext
-from sentiment.training.experiment import run_experiment
-from sentiment.training.pretraining import run_pretraining
+from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.runs.pretraining import run_pretraining
 from sentiment.training.stop import Stop, StopRequest
+from sentiment.training.tasks import language as language_task
 from tests.data.made_up import tweets, write_table
 from tests.elmo.oracle import needs_allennlp
 from tests.small_runs import StopWhen, digest_of
@@ -268,8 +268,8 @@ def test_a_checkpoint_of_other_code_is_refused(table: Path, results: Results, mo
     class _Other:
         training, git_commit, git_dirty = "f" * 64, None, None
 
-    monkeypatch.setattr("sentiment.training.pretraining.running_code", lambda: _Other)
-    monkeypatch.setattr("sentiment.training.resuming.running_code", lambda: _Other)
+    monkeypatch.setattr("sentiment.training.runs.pretraining.running_code", lambda: _Other)
+    monkeypatch.setattr("sentiment.training.runs.resuming.running_code", lambda: _Other)
     with pytest.raises(CheckpointError, match="was computed by another version of this program"):
         _train(config, results)
 

@@ -7,15 +7,15 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from sentiment.errors import DivergedError, RunDirError
-from sentiment.training.checkpoint import Checkpoints, SaveSchedule
 from sentiment.training.context import RunContext
 from sentiment.training.device import random_states, restore_random_states
-from sentiment.training.early_stopping import EarlyStopping
 from sentiment.training.hardware import Hardware, kinds_after
-from sentiment.training.metric_log import MetricLog, TimingLog
-from sentiment.training.optimizer import Updater
+from sentiment.training.loop.checkpoint import Checkpoints, SaveSchedule
+from sentiment.training.loop.early_stopping import EarlyStopping
+from sentiment.training.loop.metric_log import MetricLog, TimingLog
+from sentiment.training.loop.optimizer import Updater
+from sentiment.training.loop.task import Batches, Task
 from sentiment.training.stop import Stop, StoppedError
-from sentiment.training.task import Batches, Task
 
 T = TypeVar("T", bound=Task)
 

@@ -9,13 +9,13 @@ from sentiment.files import sha256_of
 from sentiment.models.embedding import ElmoEmbedding
 from sentiment.records import ElmoRecord, Metrics, Part, Recommendation, Result
 from sentiment.run_dir import RunDir
-from sentiment.training.checkpoint import weights_sha256, write_checkpoint
-from sentiment.training.classifying import ClassifierTask
 from sentiment.training.context import RunContext
-from sentiment.training.evaluation import attention_of, predict
-from sentiment.training.metrics import Probabilities, judge_overfit, measure
+from sentiment.training.loop.checkpoint import weights_sha256, write_checkpoint
+from sentiment.training.loop.trainer import Trainer
 from sentiment.training.preparing import Baselines, TrainingData
-from sentiment.training.trainer import Trainer
+from sentiment.training.tasks.classifying import ClassifierTask
+from sentiment.training.tasks.evaluation import attention_of, predict
+from sentiment.training.tasks.metrics import Probabilities, judge_overfit, measure
 
 _ATTENTION_SAMPLES = 40
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sentiment.config import EarlyStoppingConfig
-from sentiment.training.task import Validation
+from sentiment.training.loop.task import Validation
 
 
 class EarlyStopping:

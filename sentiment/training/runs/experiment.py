@@ -20,17 +20,16 @@ from sentiment.lock import ProcessLock
 from sentiment.models.classifier import Classifier, build_classifier, count_weights
 from sentiment.records import ElmoRecord, RunRecord
 from sentiment.tracking.mirror import mirror_again, mirrored
-from sentiment.training.checkpoint import Checkpoints
-from sentiment.training.classifying import ClassifierTask
 from sentiment.training.context import RunContext
 from sentiment.training.encoding import RunVectors, elmo_record, tweet_vectors
-from sentiment.training.outcome import write_outcome
+from sentiment.training.loop.checkpoint import Checkpoints
+from sentiment.training.loop.trainer import Trainer
 from sentiment.training.preparing import Baselines, TrainingData, prepare_data
-from sentiment.training.pretraining import run_pretraining
-from sentiment.training.provenance import AttemptRecord, failure_recorded, pretrained_sha256
-from sentiment.training.resuming import remove_leftovers, resumed_trainer
+from sentiment.training.runs.outcome import write_outcome
+from sentiment.training.runs.provenance import AttemptRecord, failure_recorded, pretrained_sha256
+from sentiment.training.runs.resuming import remove_leftovers, resumed_trainer
 from sentiment.training.stop import Stop, StoppedError
-from sentiment.training.trainer import Trainer
+from sentiment.training.tasks.classifying import ClassifierTask
 from sentiment.whole_run import refuse_incomplete
 
 _BYTES_PER_WEIGHT = 4
@@ -78,6 +77,8 @@ def _train_language_model(run: RunContext) -> Stop | None:
     """Train the model that the run reads, unless it reads none or it is there; a completed run needs none any more."""
     if run.run_dir.completed or has_pretrained(run.config, run.results):
         return None
+    from sentiment.training.runs.pretraining import run_pretraining  # few runs need the language model's code
+
     return run_pretraining([run.config], run.results, run.stop, run.console)
 
 

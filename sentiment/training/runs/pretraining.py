@@ -20,13 +20,13 @@ from sentiment.files import sha256_of
 from sentiment.lock import patient_lock
 from sentiment.pretrained_runs import PretrainedCard, PretrainedDir, read_points
 from sentiment.run_dir import Results
-from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
-from sentiment.training.language_task import LanguageTask, LanguageText
-from sentiment.training.provenance import AttemptRecord, failure_recorded
-from sentiment.training.resuming import remove_leftovers, resumed_trainer
+from sentiment.training.loop.checkpoint import Checkpoints
+from sentiment.training.loop.trainer import Trainer
+from sentiment.training.runs.provenance import AttemptRecord, failure_recorded
+from sentiment.training.runs.resuming import remove_leftovers, resumed_trainer
 from sentiment.training.stop import Stop, StoppedError, StopRequest
-from sentiment.training.trainer import Trainer
+from sentiment.training.tasks.language import LanguageTask, LanguageText
 
 _LIBRARY = "library of matrix products"
 

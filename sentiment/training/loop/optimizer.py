@@ -8,8 +8,8 @@ import torch
 from sentiment.config import TrainingConfig
 from sentiment.elmo.encoder.products import measured_rates
 from sentiment.errors import ConfigError
-from sentiment.training.compiler import WithoutCompiler
-from sentiment.training.task import Trainable
+from sentiment.training.loop.compiler import WithoutCompiler
+from sentiment.training.loop.task import Trainable
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,

@@ -21,7 +21,7 @@ from sentiment.errors import MemoryExhaustedError, TakenOverError
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.training.context import RunContext
 from sentiment.training.hardware import Hardware
-from sentiment.training.trainer import Trainer
+from sentiment.training.loop.trainer import Trainer
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 

@@ -15,8 +15,8 @@ from sentiment.data.word_vectors.training_text import TrainingText
 from sentiment.elmo.language_model.model import LanguageModel
 from sentiment.elmo.language_model.text import DirectedBatches, DirectedText, DirectedTweets
 from sentiment.errors import DataError
-from sentiment.training.evaluation import evaluation_mode
-from sentiment.training.task import Evaluation, StepLoss
+from sentiment.training.loop.task import Evaluation, StepLoss
+from sentiment.training.tasks.evaluation import evaluation_mode
 
 # What is predicted besides words: both marks, and any word that is too rare.
 _SPECIAL = 3

@@ -10,10 +10,10 @@ from sentiment.config import RunConfig
 from sentiment.data.batches import Batch, EpochPlan, Rows
 from sentiment.models.classifier import Classifier
 from sentiment.records import Metrics
-from sentiment.training.evaluation import predict
-from sentiment.training.metrics import measure
+from sentiment.training.loop.task import Evaluation, StepLoss
 from sentiment.training.preparing import TrainingData
-from sentiment.training.task import Evaluation, StepLoss
+from sentiment.training.tasks.evaluation import predict
+from sentiment.training.tasks.metrics import measure
 
 
 class ClassifierTask:

@@ -8,12 +8,12 @@ import torch
 
 from sentiment.code_version import describe_other, running_code
 from sentiment.errors import CheckpointError
-from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
 from sentiment.training.device import available_threads, choose_device, make_reproducible
 from sentiment.training.hardware import Hardware, tell_other_hardware
-from sentiment.training.task import Task
-from sentiment.training.trainer import Trainer
+from sentiment.training.loop.checkpoint import Checkpoints
+from sentiment.training.loop.task import Task
+from sentiment.training.loop.trainer import Trainer
 
 T = TypeVar("T", bound=Task)
 
