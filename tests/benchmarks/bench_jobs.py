@@ -1,6 +1,6 @@
 """Grids on a real Slurm with fake nodes: how fast they are submitted and watched, and what cuts of all kinds cost.
 
-    python -m tests.benchmarks.bench_jobs [speed] [startup] [short] [cuts] [table] [accidents]
+    python -m tests.benchmarks.bench_jobs [speed] [startup] [rungs] [short] [cuts] [table] [accidents]
 
 `table` and `accidents` are the work on which other tools were compared: 8 runs of an LSTM with dropout, about 50 ms a
 step, a checkpoint every 200 steps, limits shorter than the run.
@@ -43,6 +43,7 @@ def main(arguments: list[str]) -> None:
     parts: dict[str, Callable[[Cluster, Path], None]] = {
         "speed": speed,
         "startup": startup,
+        "rungs": rungs,
         "short": short,
         "cuts": cuts,
         "table": table,
@@ -99,6 +100,28 @@ def startup(cluster: Cluster, folder: Path) -> None:
     for _ in range(2):  # the first warms the disk's cache
         done = subprocess.run(parts, check=True, capture_output=True, text=True)
     print(done.stdout, end="")
+
+
+def rungs(cluster: Cluster, folder: Path) -> None:
+    """From the end of a rung's last trial to the first step in the next rung: ranking, Slurm, and a task's start."""
+    stage = Stage(cluster, folder / "rungs", _prepared(folder))
+    stage.more = {"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 2}}
+    seconds = []
+    for number in range(5):
+        stage.name = f"search{number}"
+        stage.write_grid(training__learning_rate=[0.002, 0.004], training__epochs=[4], seed=[number])
+        stage.submit()
+        trials = stage.runs
+        _spin(lambda trials=trials: all(run.attempts and run.attempts[0].end for run in trials))
+        start = time.monotonic()
+        _spin(lambda trials=trials: any(_goes_on(run) for run in trials))
+        seconds.append(time.monotonic() - start)
+        stage.wait(lambda: cluster.run("squeue", "-h", "-t", "running,completing").stdout == "", "the ends")
+    print(f"end of a rung to the first step of the next: {statistics.median(seconds):.1f} s (median of {len(seconds)})")
+
+
+def _goes_on(run: StagedRun) -> bool:
+    return len(run.attempts) == 2 and run.step > run.attempts[1].first_step
 
 
 def short(cluster: Cluster, folder: Path) -> None:
