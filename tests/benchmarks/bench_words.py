@@ -1,5 +1,7 @@
 """What text without labels, and further labels for training alone, are worth: the same net with and without, paired.
 
+Then the means of each model's seeds, with and without its baseline, beside the TF-IDF baseline of the first version.
+
 Not part of `make bench`, since it trains for minutes: `make bench BENCH=words`. Needs a folder with the two files of
 random rows of `bench_accuracy`, and `sentiment140_slices_textonly.csv.gz` (label, text), which is never tested on. With
 `--results DIR` the runs stay, and the same command with more seeds adds to them.
@@ -16,8 +18,13 @@ import numpy as np
 from report.read.load import CompletedRun, load_study
 from report.read.predictions import read_scores
 from report.statistics import Difference, false_discovery_control, paired_difference
+from sentiment.config import BaselineConfig, RunConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.console import Console
+from sentiment.console import Console, silent
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.models.baseline.fitting import fit_linear_model
+from sentiment.models.baseline.ngrams import TokenRows
+from sentiment.records import THRESHOLD, Part
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
 from sentiment.training.runs.experiment import run_experiment
@@ -77,7 +84,43 @@ def measure(tweets: Path, results: Results, seeds: range) -> None:
             run_experiment(RunContext(config, results, results.run_dir(config.run_id), console=console))
             wanted[name].append(config.run_id)
     completed = {run.run_id: run for run in load_study(results, []).completed}
-    show({name: [completed[run_id] for run_id in of_name] for name, of_name in wanted.items()})
+    runs = {name: [completed[run_id] for run_id in of_name] for name, of_name in wanted.items()}
+    show(runs)
+    show_means(runs, tfidf_right(resolve(settings, data, "sentiment140.yaml"), results))
+
+
+def tfidf_right(config: RunConfig, results: Results) -> Any:
+    """Which test tweets the TF-IDF baseline has right, learned from the training part alone."""
+    corpus = prepare_corpus(config.data, results)
+    rows = corpus.rows("test")
+    model = fit_linear_model(corpus, BaselineConfig(kind="tfidf"), silent)
+    said = model.probabilities(TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(rows))
+    return (said >= THRESHOLD) == (np.asarray(corpus.labels)[rows] == 1)
+
+
+def show_means(runs: dict[str, list[CompletedRun]], tfidf: Any) -> None:
+    """What is gained by the mean of a model's seeds, and by that with its baseline; each in a line."""
+    lines: dict[str, Difference] = {}
+    for name, of_name in runs.items():
+        right = {part: mean_right(of_name, part) for part in ("validation", "test")}
+        for kind in right["test"]:
+            correct = right["test"][kind]
+            validation = right["validation"][kind].mean()
+            told = f"{name}, {kind}: validation {validation:.4f}; test {correct.mean():.4f}"
+            lines[told] = paired_difference((correct - tfidf.astype(float)).tolist())
+    adjusted = false_discovery_control([gain.p or 0.0 for gain in lines.values()])
+    print(f"TF-IDF baseline: test {tfidf.mean():.4f}")
+    for (told, gain), p in zip(lines.items(), adjusted, strict=True):
+        print(f"{told}; {gain.value:+.4f} \u00b1 {gain.half_width or 0:.4f} from it, adjusted p {p:.2g}", flush=True)
+
+
+def mean_right(runs: list[CompletedRun], part: Part) -> dict[str, Any]:
+    """Which tweets of a part the baseline of these runs, the mean of their networks, and that of both have right."""
+    scores = [one for run in runs if (one := read_scores(run, part))]
+    baseline, network = scores[0].baseline, np.mean([one.model for one in scores], axis=0)
+    said = {"its baseline": baseline, f"mean of {len(scores)} seeds": network}
+    said |= {f"mean of {len(scores)} seeds and baseline": (network + baseline) / 2}
+    return {kind: scores[0].right(probabilities).astype(float) for kind, probabilities in said.items()}
 
 
 def show(runs: dict[str, list[CompletedRun]]) -> None:
