@@ -194,18 +194,19 @@ _LOOKS_FOR_FILES = {
 }
 
 
-def _job_layer(module: str) -> int:
+def _layer_within(layers: list[set[str]], module: str) -> int:
     parts = module.split(".")
     names = [".".join(parts[:length]) for length in range(len(parts), 1, -1)] or [module]
-    found = [number for name in names for number, layer in enumerate(JOB_LAYERS) if name in layer]
-    assert found, f"{module}: belongs to no layer; add it to JOB_LAYERS in {__file__}"
+    found = [number for name in names for number, layer in enumerate(layers) if name in layer]
+    assert found, f"{module}: belongs to no layer; add it to its part's layers in {__file__}"
     return found[0]
 
 
 @pytest.mark.parametrize("module", JOBS)
 def test_module_of_jobs_imports_from_its_own_layer_and_those_below(module: str) -> None:
     for imported in _imports(JOBS[module]) & {*JOBS}:
-        assert _job_layer(imported) <= _job_layer(module), f"{module} imports {imported}"
+        allowed = _layer_within(JOB_LAYERS, module)
+        assert _layer_within(JOB_LAYERS, imported) <= allowed, f"{module} imports {imported}"
 
 
 def test_jobs_have_no_circles_and_packages_of_at_most_ten_modules() -> None:
@@ -293,6 +294,19 @@ _REPORT_MAY_IMPORT = {
     "report.__main__": {"report.build"},
 }
 
+# Within its packages: from the bottom to the top, as for jobs.
+REPORT_LAYERS = [
+    {"report.analysis.measures"},
+    {"report.analysis.comparison"},
+    {"report.analysis.questions"},
+    {"report.analysis.search"},
+    {"report.analysis.grids"},
+    {"report.analysis", "report.analysis.findings"},
+    {"report.sections", "report.sections.names", "report.sections.remarks"},
+    {"report.sections.grids", "report.sections.record"},
+    {"report.sections.models"},
+]
+
 
 def _part(module: str) -> str:
     return ".".join(module.split(".")[:2])
@@ -304,6 +318,16 @@ def test_report_is_read_then_analysed_then_written(module: str) -> None:
     for imported in _imports(REPORT[module]):
         if imported.split(".")[0] == "report":
             assert _part(imported) in allowed, f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in REPORT if name.startswith(("report.analysis.", "report.sections."))]
+)
+def test_parts_of_the_report_import_from_their_own_layer_and_those_below(module: str) -> None:
+    for imported in _imports(REPORT[module]) & {*REPORT}:
+        if imported.startswith(("report.analysis", "report.sections")):
+            allowed = _layer_within(REPORT_LAYERS, module)
+            assert _layer_within(REPORT_LAYERS, imported) <= allowed, f"{module} imports {imported}"
 
 
 @pytest.mark.parametrize("module", [name for name in REPORT if name.startswith("report.sections.")])
@@ -319,12 +343,14 @@ def test_what_draws_and_writes_the_report_knows_nothing_of_runs() -> None:
     assert {one for one in known if one in MODULES} == {"sentiment.characters", "sentiment.files"}
 
 
-def test_report_has_no_circles() -> None:
+def test_report_has_no_circles_and_packages_of_at_most_ten_modules() -> None:
     unfinished = {name: {other for other in _imports(path) if other in REPORT} for name, path in REPORT.items()}
     while free := [name for name, others in unfinished.items() if not (others - {"report"}) & unfinished.keys()]:
         for name in free:
             del unfinished[name]
     assert unfinished == {}
+    folders = Counter(path.parent for path in REPORT.values() if path.name != "__init__.py")
+    assert max(folders.values()) <= 10, folders
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"]], ids=" ".join)

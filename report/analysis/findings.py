@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from report.analysis.advice import Advice, advise
-from report.analysis.budgets import BudgetComparison, compare_budgets
-from report.analysis.common_tweets import Matcher
-from report.analysis.datasets import Configuration, Dataset, datasets_of
-from report.analysis.exploring import TweetAnswers, packed_curves, tweet_answers
-from report.analysis.folds import with_folds_pooled
+from report.analysis.comparison.advice import Advice, advise
+from report.analysis.comparison.datasets import Configuration, Dataset, datasets_of
+from report.analysis.comparison.exploring import TweetAnswers, packed_curves, tweet_answers
+from report.analysis.comparison.mistakes import Mistakes, group_mistakes
 from report.analysis.grids import GridFindings, analyse_grid
-from report.analysis.mistakes import Mistakes, group_mistakes
-from report.analysis.own_elmo import OwnElmoGain, own_elmo_gains
+from report.analysis.measures.common_tweets import Matcher
+from report.analysis.measures.folds import with_folds_pooled
+from report.analysis.questions.own_elmo import OwnElmoGain, own_elmo_gains
+from report.analysis.search.budgets import BudgetComparison, compare_budgets
 from report.read.curves import LearningCurve, read_curve
 from report.read.load import CompletedRun, Study, read_each
 from report.read.predictions import AttentionSample, Scores, read_attention, read_scores
