@@ -1,12 +1,13 @@
 """For papers: files to include, what to cite, and the reproducibility checklist as far as the record fills it."""
 
-from report.analysis.findings import Findings
+from report.analysis.findings import BestRun, Findings
 from report.analysis.measures.usage import usage_of
 from report.read.published import STUDY_SOURCE
 from report.render import wording
-from report.render.blocks import Block, Command, Facts, Fold, ReportSection, Text
+from report.render.blocks import Block, Command, Document, Facts, Fold, ReportSection, Text
 from report.render.markdown import code, joined
 from report.sections.names import configuration_name, dataset_name
+from report.sections.remarks import export_command
 
 _CITED = {
     "sentiment140": """@techreport{go2009twitter,
@@ -58,18 +59,29 @@ def papers(findings: Findings) -> ReportSection:
     files = joined(
         [
             "Beside this page, a report has each table as LaTeX (booktabs), CSV and JSON in",
-            code("tables/"),
+            joined([code("tables/"), ","], ""),
+            "what stands below in",
+            code("documents/"),
             "and each figure as SVG and Vega-Lite specification in",
             code("figures/"),
             "(as PDF too with",
             code("python -m report build --pdf"),
         ]
     )
-    cited: list[Block] = [Command("", _CITED[name]) for name in _names(findings)]
-    content: list[Block] = [Text(joined([files, ")."], "")), Fold("What to cite (BibTeX)", cited)]
+    cited = Document("references.bib", "\n\n".join(_CITED[name] for name in _names(findings)) + "\n")
+    content: list[Block] = [Text(joined([files, ")."], "")), Fold("What to cite (BibTeX)", [cited])]
+    if findings.best and findings.best.card:
+        content.append(_card(findings.best, findings.best.card, findings))
     if checklist := _checklist(findings):
         content.append(Fold("Reproducibility checklist", [Facts(checklist)]))
     return ReportSection("For papers", content)
+
+
+def _card(best: BestRun, card: str, findings: Findings) -> Fold:
+    """The card of the recommended model, and how to get the file that it describes."""
+    text = Text("It goes with the file that hands the model on; scores are those of this run alone.")
+    write = Command("To write that file", export_command(best.run, findings.study.results))
+    return Fold("Model card of the recommended model", [text, write, Document("model_card.md", card)])
 
 
 def _names(findings: Findings) -> list[str]:
