@@ -8,22 +8,22 @@ from report.read.load import load_study
 from report.render import wording
 from report.render.blocks import Report, ReportSection
 from report.render.write import write_pdfs, write_report
-from report.sections.answer import answer
-from report.sections.attention import attention
-from report.sections.cleaning import cleaning
-from report.sections.elmo import elmo
-from report.sections.errors import errors
-from report.sections.labels import labels
-from report.sections.leaderboard import leaderboard
-from report.sections.learning import learning
-from report.sections.methods import methods
+from report.sections.grids.attention import attention
+from report.sections.grids.cleaning import cleaning
+from report.sections.grids.elmo import elmo
+from report.sections.grids.labels import labels
+from report.sections.grids.own_elmo import own_elmo
+from report.sections.grids.questions import questions
+from report.sections.grids.search import search
+from report.sections.models.answer import answer
+from report.sections.models.errors import errors
+from report.sections.models.leaderboard import leaderboard
+from report.sections.models.learning import learning
 from report.sections.names import dataset_name
-from report.sections.own_elmo import own_elmo
-from report.sections.papers import papers
-from report.sections.provenance import provenance
-from report.sections.questions import questions
-from report.sections.runs import runs
-from report.sections.search import search
+from report.sections.record.methods import methods
+from report.sections.record.papers import papers
+from report.sections.record.provenance import provenance
+from report.sections.record.runs import runs
 from sentiment.run_dir import Results
 
 # In the order in which a reader asks.

@@ -77,7 +77,8 @@ def export(
     It predicts without the tweets that it was trained on, and none of them is in it. `predict` and
     `sentiment.load` read it; nothing in it is executed.
     """
-    from sentiment.handing_on.archive import hand_on, write_archive
+    from sentiment.handing_on.archive import write_archive
+    from sentiment.handing_on.handed_on import hand_on
     from sentiment.handing_on.model_card import model_card
     from sentiment.terminal import say
     from sentiment.whole_run import trained_run
@@ -100,7 +101,8 @@ def export(
 def card(model: ModelPlace) -> None:
     """Print the model card of a run or of an exported file, in Hugging Face's format."""
     from sentiment.characters import printable
-    from sentiment.handing_on.archive import CARD, hand_on, open_archive
+    from sentiment.handing_on.archive import CARD, open_archive
+    from sentiment.handing_on.handed_on import hand_on
     from sentiment.handing_on.model_card import model_card
     from sentiment.whole_run import trained_run
 

@@ -12,7 +12,7 @@ import pytest
 
 from report.analysis.findings import analyse
 from report.read.load import load_study
-from report.sections.leaderboard import leaderboard
+from report.sections.models.leaderboard import leaderboard
 from sentiment.inference.combined import BaselinePredictor, MeanPredictor, load_model, seeds_of
 from sentiment.inference.predictor import load_predictor
 from sentiment.records import Metrics, Result

@@ -10,7 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from sentiment.errors import RunDirError, SentimentError, UsageError
-from sentiment.handing_on.archive import BASELINE_FILE, MANIFEST, NETWORK_FILE, hand_on, open_archive, write_archive
+from sentiment.handing_on.archive import BASELINE_FILE, MANIFEST, NETWORK_FILE, open_archive, write_archive
+from sentiment.handing_on.handed_on import hand_on
 from sentiment.handing_on.model_card import model_card
 from sentiment.model import load
 from sentiment.run_dir import RunDir

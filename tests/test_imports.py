@@ -275,12 +275,21 @@ def test_jobs_answer_without_anything_heavy(arguments: list[str]) -> None:
     assert not loaded & HEAVY
 
 
+# What can be said of a saved model without torch; a test below loads it.
+_OF_A_SAVED_MODEL = {"sentiment.handing_on.handed_on", "sentiment.handing_on.model_card"}
+
+
 @pytest.mark.parametrize("module", REPORT)
 def test_report_knows_runs_only_by_their_files(module: str) -> None:
+    allowed = {*LAYERS[0], *LAYERS[1], *(_OF_A_SAVED_MODEL if module == "report.read.model" else ())}
     for imported in _imports(REPORT[module]):
         assert imported.split(".")[0] not in {"jobs", "torch"}, imported
         if imported in MODULES:
-            assert imported in {*LAYERS[0], *LAYERS[1]}, imported
+            assert imported in allowed, imported
+
+
+def test_report_loads_no_torch() -> None:
+    assert "torch" not in _loaded_by("import report.build")
 
 
 # What each part of the report may import of the others; build and __main__ put them together.
@@ -295,6 +304,19 @@ _REPORT_MAY_IMPORT = {
     "report.__main__": {"report.build"},
 }
 
+# Within its packages: from the bottom to the top, as for jobs.
+REPORT_LAYERS = [
+    {"report.analysis.measures"},
+    {"report.analysis.comparison"},
+    {"report.analysis.questions"},
+    {"report.analysis.search"},
+    {"report.analysis.grids"},
+    {"report.analysis", "report.analysis.findings"},
+    {"report.sections", "report.sections.names", "report.sections.remarks"},
+    {"report.sections.grids", "report.sections.record"},
+    {"report.sections.models"},
+]
+
 
 def _part(module: str) -> str:
     return ".".join(module.split(".")[:2])
@@ -306,6 +328,16 @@ def test_report_is_read_then_analysed_then_written(module: str) -> None:
     for imported in _imports(REPORT[module]):
         if imported.split(".")[0] == "report":
             assert _part(imported) in allowed, f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in REPORT if name.startswith(("report.analysis.", "report.sections."))]
+)
+def test_parts_of_the_report_import_from_their_own_layer_and_those_below(module: str) -> None:
+    for imported in _imports(REPORT[module]) & {*REPORT}:
+        if imported.startswith(("report.analysis", "report.sections")):
+            allowed = _layer(module, REPORT_LAYERS)
+            assert _layer(imported, REPORT_LAYERS) <= allowed, f"{module} imports {imported}"
 
 
 @pytest.mark.parametrize("module", [name for name in REPORT if name.startswith("report.sections.")])
@@ -321,12 +353,14 @@ def test_what_draws_and_writes_the_report_knows_nothing_of_runs() -> None:
     assert {one for one in known if one in MODULES} == {"sentiment.characters", "sentiment.files"}
 
 
-def test_report_has_no_circles() -> None:
+def test_report_has_no_circles_and_packages_of_at_most_ten_modules() -> None:
     unfinished = {name: {other for other in _imports(path) if other in REPORT} for name, path in REPORT.items()}
     while free := [name for name, others in unfinished.items() if not (others - {"report"}) & unfinished.keys()]:
         for name in free:
             del unfinished[name]
     assert unfinished == {}
+    folders = Counter(path.parent for path in REPORT.values() if path.name != "__init__.py")
+    assert max(folders.values()) <= 10, folders
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"]], ids=" ".join)

@@ -4,17 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from report.analysis.advice import Advice, advise
-from report.analysis.budgets import BudgetComparison, compare_budgets
-from report.analysis.common_tweets import Matcher
-from report.analysis.datasets import Configuration, Dataset, datasets_of
-from report.analysis.exploring import TweetAnswers, packed_curves, tweet_answers
-from report.analysis.folds import with_folds_pooled
+from report.analysis.comparison.advice import Advice, advise
+from report.analysis.comparison.datasets import Configuration, Dataset, datasets_of
+from report.analysis.comparison.exploring import TweetAnswers, packed_curves, tweet_answers
+from report.analysis.comparison.mistakes import Mistakes, group_mistakes
 from report.analysis.grids import GridFindings, analyse_grid
-from report.analysis.mistakes import Mistakes, group_mistakes
-from report.analysis.own_elmo import OwnElmoGain, own_elmo_gains
+from report.analysis.measures.common_tweets import Matcher
+from report.analysis.measures.folds import with_folds_pooled
+from report.analysis.questions.own_elmo import OwnElmoGain, own_elmo_gains
+from report.analysis.search.budgets import BudgetComparison, compare_budgets
 from report.read.curves import LearningCurve, read_curve
 from report.read.load import CompletedRun, Study, read_each
+from report.read.model import read_card
 from report.read.predictions import AttentionSample, Scores, read_attention, read_scores
 from report.read.tweets import Tweets, read_counts, read_tweets
 from report.statistics import McNemar
@@ -34,6 +35,8 @@ class BestRun:
     """Those of the scores; None where their corpus is not on this machine."""
     mistakes: Mistakes | None
     """What it has wrong; None without tweets."""
+    card: str | None
+    """Its model card; None of a combination."""
 
     @property
     def run(self) -> CompletedRun:
@@ -137,7 +140,9 @@ def _best_run(dataset: Dataset, results: Results) -> tuple[BestRun | None, list[
     tweets = read_tweets(scores, results) if scores else None
     texts = [str(text) for text in tweets.texts] if tweets else []
     mistakes = group_mistakes(dataset, scores, texts, results) if scores and tweets else None
-    return BestRun(dataset.best, curves.get(run.run_id), scores, tweets, mistakes), [*of_curve, *of_scores]
+    cards, of_card = read_each([run], read_card)
+    best = BestRun(dataset.best, curves.get(run.run_id), scores, tweets, mistakes, cards.get(run.run_id))
+    return best, [*of_curve, *of_scores, *of_card]
 
 
 def _attention(dataset: Dataset) -> tuple[AttentionFindings | None, list[str]]:

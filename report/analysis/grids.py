@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from report.analysis.cleanings import CleaningComparison, compare_cleanings
-from report.analysis.datasets import Configuration, configurations_of, group_by_tweets
-from report.analysis.effects import Effect, effects_of, varying
-from report.analysis.halving import HalvingFindings, analyse_halving
-from report.analysis.labels import TRAIN_ROWS, LabelCurve, label_curves
-from report.analysis.search import Search, analyse_search
+from report.analysis.comparison.datasets import Configuration, configurations_of, group_by_tweets
+from report.analysis.questions.cleanings import CleaningComparison, compare_cleanings
+from report.analysis.questions.effects import Effect, effects_of, varying
+from report.analysis.questions.labels import TRAIN_ROWS, LabelCurve, label_curves
+from report.analysis.search.halving import HalvingFindings, analyse_halving
+from report.analysis.search.trials import Search, analyse_search
 from report.read.curves import LearningCurve, read_curve
 from report.read.load import Grid, read_each
 from sentiment.run_dir import Results

@@ -123,10 +123,19 @@ class Facts:
 
 @dataclass(frozen=True)
 class Command:
-    """A line to type or to cite, with a button that copies it."""
+    """A line to type, with a button that copies it."""
 
     what: str
     """What it is for."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text in a format of its own, which is a file of the report too; with a button that copies it."""
+
+    file: str
+    """The name of its file."""
     text: str
 
 
@@ -160,10 +169,10 @@ class Explorer:
     blocks: "list[Block]"
 
 
-Block = Table | Figure | Text | Bullets | Heading | Facts | Command | Card | Fold | Explorer
+Block = Table | Figure | Text | Bullets | Heading | Facts | Command | Document | Card | Fold | Explorer
 KINDS = {
     **{"text": Text, "heading": Heading, "bullets": Bullets, "figure": Figure, "facts": Facts, "command": Command},
-    **{"card": Card, "fold": Fold, "explorer": Explorer},
+    **{"document": Document, "card": Card, "fold": Fold, "explorer": Explorer},
 }
 """What templates call them; what is none of these is a table."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sentiment.characters import visible
+from sentiment.characters import printable, visible
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$#!])")
 _BLOCK_START = re.compile(r"^(\d*)([.)+=-])(?=\s|$|[=-]{2})")
@@ -42,6 +42,13 @@ def code(value: Any) -> Markup:
     fence = "`" * (longest + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return Markup(f"{fence}{pad}{text}{pad}{fence}")  # noqa: S704
+
+
+def fenced(value: Any) -> Markup:
+    """Several lines as typed, in a code block, whose fence is longer than any row of backticks within."""
+    text = printable(str(value)).strip("\n")
+    fence = "`" * max(3, 1 + max((len(backticks) for backticks in re.findall("`+", text)), default=0))
+    return Markup(f"{fence}\n{text}\n{fence}")  # noqa: S704
 
 
 def joined(parts: list[Any], separator: str = " ") -> Markup:

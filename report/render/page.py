@@ -16,7 +16,7 @@ from markupsafe import Markup
 from report.render.blocks import KINDS, Column, Explorer, Figure, Report, Row, Table
 from report.render.drawing import THEME
 from report.render.markdown import escape as escape_markdown
-from sentiment.characters import visible
+from sentiment.characters import printable, visible
 
 # A text with more characters than these needs a column of some width, and of more.
 _MIDDLE, _LONG = 14, 32
@@ -60,7 +60,7 @@ def _templates() -> Environment:
     )
     templates.tests |= {name: lambda block, kind=kind: isinstance(block, kind) for name, kind in KINDS.items()}
     templates.filters |= {"inline": _inline, "drawing": _drawing, "classes": _classes, "sorted_by": _sorted_by}
-    templates.filters |= {"json": _json, "visible": visible}
+    templates.filters |= {"json": _json, "visible": visible, "lines": _lines}
     templates.filters |= {"compact": lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text))}  # noqa: S704 - escaped
     return templates
 
@@ -70,6 +70,11 @@ def _inline(text: Any) -> Markup:
     if isinstance(text, str) and not hasattr(text, "__html__") and _PLAIN.fullmatch(text):
         return Markup(text)  # noqa: S704 - nothing in it has a meaning
     return Markup(_COMMONMARK.renderInline(str(escape_markdown(text))))  # noqa: S704 - markdown-it escapes
+
+
+def _lines(text: str) -> Markup:
+    """Several lines as they are; blank ones are written as entities, since those of the page are taken out."""
+    return Markup(escape_html(printable(text)).replace("\n\n", "\n&#10;"))  # noqa: S704 - it is escaped
 
 
 def _json(value: Any) -> Markup:

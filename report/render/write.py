@@ -9,10 +9,10 @@ from typing import Any
 import markupsafe
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from report.render.blocks import KINDS, Figure, Report, Table
+from report.render.blocks import KINDS, Document, Figure, Report, Table
 from report.render.drawing import as_pdf
 from report.render.latex import latex
-from report.render.markdown import code, escape, strong
+from report.render.markdown import code, escape, fenced, strong
 from report.render.page import render_page
 from sentiment.characters import visible
 from sentiment.files import write_atomically
@@ -30,7 +30,7 @@ def environment() -> Environment:
     )
     templates.tests |= {name: lambda block, kind=kind: isinstance(block, kind) for name, kind in KINDS.items()}
     templates.filters |= {"cell": _cell, "html": lambda text: markupsafe.escape(visible(text))}
-    templates.filters |= {"strong": strong, "code": code}
+    templates.filters |= {"strong": strong, "code": code, "fenced": fenced}
     return templates
 
 
@@ -43,13 +43,15 @@ def render_markdown(report: Report) -> str:
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write `report.md`, its figures and tables, and `report.html`, which holds everything and is returned."""
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    (folder / "tables").mkdir(exist_ok=True)
+    """Write `report.md`, its figures, tables and documents, and `report.html`, which holds all and is returned."""
+    for name in ("figures", "tables", "documents"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     for block in report.blocks:
         if isinstance(block, Figure):
             _write_text(folder / "figures" / f"{block.file}.svg", block.svg)
             _write_json(folder / "figures" / f"{block.file}.vl.json", block.spec)
+        if isinstance(block, Document):
+            _write_text(folder / "documents" / block.file, block.text)
         if isinstance(block, Table):
             _write_text(folder / "tables" / f"{block.file}.csv", _csv(block))
             _write_text(folder / "tables" / f"{block.file}.tex", latex(block))

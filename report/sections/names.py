@@ -2,9 +2,9 @@
 
 from pathlib import PurePath
 
-from report.analysis.cleanings import Cleaning, ComparedClassifier
-from report.analysis.datasets import Configuration, Dataset
-from report.analysis.effects import Level
+from report.analysis.comparison.datasets import Configuration, Dataset
+from report.analysis.questions.cleanings import Cleaning, ComparedClassifier
+from report.analysis.questions.effects import Level
 from report.read.load import CompletedRun, Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting

@@ -19,12 +19,21 @@ _EXAMPLE = "what a lovely day"
 
 def predict_command(run: CompletedRun, results: Results) -> str:
     """The line that applies a run to a text; of several folds the first one's."""
+    return _use("predict", run, results, _EXAMPLE)
+
+
+def export_command(run: CompletedRun, results: Results) -> str:
+    """The line that writes a run's model as one file for others; of several folds the first one's."""
+    return _use("export", run, results, "model.zip")
+
+
+def _use(command: str, run: CompletedRun, results: Results, argument: str) -> str:
     run_dir = (run.folds[0] if run.folds else run).run_dir.path
     try:
         shown = run_dir.relative_to(results.root.parent)
     except ValueError:
         shown = run_dir
-    return shlex.join(["python", "-m", "sentiment", "predict", str(shown), _EXAMPLE])
+    return shlex.join(["python", "-m", "sentiment", command, str(shown), argument])
 
 
 def warnings(findings: Findings) -> list[str]:

@@ -9,20 +9,18 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path, PurePath
-from typing import Any, BinaryIO, Literal
+from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from sentiment import __version__
-from sentiment.config import NAMED_VECTORS, RunConfig
-from sentiment.errors import RunDirError, UsageError
+from sentiment.errors import RunDirError
 from sentiment.files import open_named, write_named
+from sentiment.handing_on.handed_on import HandedOn
 from sentiment.inference.predictor import network_parts
 from sentiment.record_files import in_a_line
-from sentiment.records import SCHEMA_VERSION, ElmoRecord, Metrics, Overfit, Part, Recommendation, Record, Result
 from sentiment.run_dir import RunDir
-from sentiment.whole_run import check_file, read_whole
+from sentiment.whole_run import check_file
 
 CARD, MANIFEST = "README.md", "model.json"
 NETWORK_FILE, BASELINE_FILE, VOCABULARY_FILE = "network.safetensors", "baseline.safetensors", "vocabulary.txt"
@@ -31,80 +29,6 @@ _MOST_BYTES = 4_000_000_000
 _MOST_TEXT = 100_000_000
 # A zip's first date; with that of the clock equal models would be different files.
 _DATE = (1980, 1, 1, 0, 0, 0)
-
-Scores = dict[Part, Metrics]
-
-
-class HandedOn(Record):
-    """`model.json`: what a model that is handed on is, and the checksums of the files beside it."""
-
-    schema_version: int = SCHEMA_VERSION
-    format: Literal["sentiment-grids model"] = "sentiment-grids model"
-    version: str
-    """Of the program that wrote it."""
-    run_id: str
-    config: RunConfig
-    """Paths are reduced to the names of files."""
-    label_names: tuple[str, str]
-    recommended: Recommendation
-    dataset: str | None
-    data_fingerprint: str
-    elmo: ElmoRecord | None
-    git_commit: str | None
-    versions: dict[str, str]
-    metrics: Scores
-    baseline: Scores
-    combination: Scores
-    lexicon: Scores
-    overfit: Overfit
-    parameters: int
-    epochs: int
-    best_epoch: int
-    seconds_trained: float
-    devices: list[str]
-    """What it was trained on."""
-    weights_sha256: str
-    """As `sentiment digest` prints it."""
-    files_sha256: dict[str, str]
-
-
-def hand_on(run_dir: RunDir) -> HandedOn:
-    """What is to be said of a completed run; without checksums of files.
-
-    Raises:
-        UsageError: the run is not completed, or is a combination.
-        RunDirError: its files are damaged or of different runs.
-    """
-    run = read_whole(run_dir)
-    if run.config.combination is not None:
-        raise UsageError(f"{run_dir.path}: is a combination of runs; export its members: {_members(run.config)}")
-    if run.result is None or run.record is None:
-        raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
-    result, record = run.result, run.record
-    return HandedOn(
-        version=__version__,
-        run_id=result.run_id,
-        config=_without_paths(run.config),
-        label_names=run.config.data.label_names,
-        recommended=_recommended(run_dir, result),
-        dataset=record.dataset,
-        data_fingerprint=record.data_fingerprint,
-        elmo=record.elmo,
-        git_commit=record.git_commit,
-        versions=record.versions,
-        metrics=result.metrics,
-        baseline=result.baseline,
-        combination=result.combination,
-        lexicon=result.lexicon,
-        overfit=result.overfit,
-        parameters=result.parameters,
-        epochs=result.epochs,
-        best_epoch=result.best_epoch,
-        seconds_trained=result.seconds_trained,
-        devices=sorted({attempt.device for attempt in record.attempts}),
-        weights_sha256=result.weights_sha256,
-        files_sha256={},
-    )
 
 
 def write_archive(run_dir: RunDir, model: HandedOn, card: str, target: Path) -> dict[str, int]:
@@ -191,32 +115,3 @@ def _contents(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[str, bytes
             raise RunDirError(f"{path}: {entry.filename} would be {entry.file_size:,} bytes; at most {most:,} are read")
         with archive.open(entry) as file:
             yield entry.filename, file.read(most)
-
-
-def _recommended(run_dir: RunDir, result: Result) -> Recommendation:
-    has_baseline = run_dir.baseline_file.name in result.files_sha256
-    return result.recommended if result.recommended and has_baseline else "network"
-
-
-def _members(config: RunConfig) -> str:
-    return ", ".join(config.combination.members) if config.combination else ""
-
-
-def _without_paths(config: RunConfig) -> RunConfig:
-    """The configuration with names of files in place of paths, which would tell where somebody keeps them."""
-    values = config.model_dump()
-    data, embedding = values["data"], values["embedding"]
-    for table in (*data["extra_train"], *((values["vectors"] or {}).get("unlabelled", ()))):
-        table["path"] = _name(table["path"])
-    if config.data.source_is_path:
-        data["source"] = _name(data["source"])
-    if data["second_test"] is not None:
-        data["second_test"] = _name(data["second_test"])
-    if embedding["pretrained"] not in (None, *NAMED_VECTORS):
-        embedding["pretrained"] = _name(embedding["pretrained"])
-    values["description"] = config.description
-    return RunConfig.model_validate(values)
-
-
-def _name(path: Any) -> str:
-    return PurePath(str(path)).name

@@ -6,7 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from sentiment.handing_on.archive import HandedOn
+from sentiment.handing_on.handed_on import HandedOn
 from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics
 
 # Of each data set: its name, licence, and who is to be cited.

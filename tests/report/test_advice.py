@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report import statistics
-from report.analysis.advice import Advice
+from report.analysis.comparison.advice import Advice
 from report.analysis.findings import analyse
 from report.build import build_report
 from report.read.load import load_study

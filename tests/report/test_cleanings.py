@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from report.analysis.cleanings import CleaningComparison, Obstacle, compare_cleanings
+from report.analysis.questions.cleanings import CleaningComparison, Obstacle, compare_cleanings
 from report.build import build_report
 from report.read.load import load_study
 from report.read.predictions import read_scores

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from report.analysis.datasets import Dataset, datasets_of
+from report.analysis.comparison.datasets import Dataset, datasets_of
 from report.read.load import load_study
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from report.analysis.effects import effects_of, matched_differences, varying
-from report.analysis.effects import test_accuracy as accuracy
+from report.analysis.questions.effects import effects_of, matched_differences, varying
+from report.analysis.questions.effects import test_accuracy as accuracy
 from report.read.load import CompletedRun, load_study
 from sentiment.run_dir import Results
 from tests.report.made_up import Study

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from report.analysis.findings import Findings, analyse
-from report.analysis.folds import pool_folds
+from report.analysis.measures.folds import pool_folds
 from report.build import build_report
 from report.read.load import load_study
 from report.read.predictions import read_scores

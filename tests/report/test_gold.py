@@ -31,7 +31,7 @@ def test_same_runs_give_the_same_bytes(invented: Results, invented_report: Path,
 
 
 def test_markdown_refers_only_to_files_that_are_there(invented_report: Path) -> None:
-    references = re.findall(r"\]\(((?:figures|tables)/[^)]+)\)", (invented_report / "report.md").read_text())
+    references = re.findall(r"\]\(((?:figures|tables|documents)/[^)]+)\)", (invented_report / "report.md").read_text())
     assert len(references) > 40
     assert {name for name in references if not (invented_report / name).is_file()} == set()
 

@@ -7,10 +7,10 @@ import pytest
 
 from report.analysis.findings import analyse
 from report.analysis.grids import Kind
-from report.analysis.labels import LabelCurve
+from report.analysis.questions.labels import LabelCurve
 from report.build import build_report
 from report.read.load import load_study
-from report.sections.labels import label_sentence
+from report.sections.grids.labels import label_sentence
 from sentiment.run_dir import Results
 from tests.report.made_up import PARTS, Study
 

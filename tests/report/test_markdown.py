@@ -11,10 +11,10 @@ from markdown_it import MarkdownIt
 
 from report.render.blocks import Block, Report, ReportSection, Table, Text, text
 from report.render.charts.heatmap import Attended, heatmap_figure
-from report.render.markdown import code, escape
+from report.render.markdown import code, escape, fenced
 from report.render.page import render_page
 from report.render.write import render_markdown
-from sentiment.characters import visible
+from sentiment.characters import printable, visible
 from tests.report.made_up import HOSTILE
 
 _GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -68,6 +68,13 @@ def test_code_is_shown_as_it_is(anything: str) -> None:
     assert page.text.strip() == f"before {visible(anything) or ' '} after"
 
 
+@given(_SYNTAX.filter(lambda value: value.strip() != ""))
+def test_several_lines_are_shown_as_they_are(anything: str) -> None:
+    page = _Page(_GITHUB.render(f"before\n\n{fenced(anything)}\n\nafter"))
+    assert page.tags == ["p", "pre", "code", "p"]
+    assert printable(anything).strip("\n") in page.text
+
+
 @given(st.lists(_SYNTAX, min_size=1, max_size=4))
 def test_cells_stay_in_their_row(values: list[str]) -> None:
     table = Table("t", "caption", [text("A", "a"), text("B", "b")], [{"a": one, "b": "end"} for one in values])
@@ -112,7 +119,7 @@ def test_hostile_tweets_in_a_whole_report_are_text(invented_report: Path) -> Non
     assert "# heading </td></tr></table> <b> $x^2$ ~~gone~~" in page.text
     assert page.tags.count("script") == 3  # the runs' values, the library that draws, and the page's own
     assert not {name for name in page.attributes if name.startswith("on")}
-    assert all(link.startswith(("#", "tables/", "figures/")) for link in page.attributes["href"])
+    assert all(link.startswith(("#", "tables/", "figures/", "documents/")) for link in page.attributes["href"])
     assert not {"img", "iframe", "object", "link", "base", "form"} & set(page.tags)
     assert "o" * 300 not in page.text
     assert "\u202e" not in page.text

@@ -11,7 +11,7 @@ from report.analysis.findings import analyse
 from report.build import build_report
 from report.read.load import load_study
 from report.render.blocks import Bullets, Figure
-from report.sections.own_elmo import own_elmo
+from report.sections.grids.own_elmo import own_elmo
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.pretrained_runs import PretrainedCard, PretrainedDir

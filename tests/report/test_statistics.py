@@ -8,7 +8,7 @@ from scipy.stats import bootstrap
 from sklearn.metrics import f1_score
 
 from report import statistics
-from report.analysis.search import importances
+from report.analysis.search.trials import importances
 
 # Hours of sleep gained with one drug against the other (Student 1908).
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]

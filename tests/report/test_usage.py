@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from report.analysis.usage import usage_of
+from report.analysis.measures.usage import usage_of
 from report.build import build_report
 from report.read.load import load_study
 from sentiment.config_file import resolve

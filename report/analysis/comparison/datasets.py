@@ -1,0 +1,240 @@
+"""Runs on the same tweets, which alone can be compared; and what several seeds of one configuration say together."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from report import statistics
+from report.analysis.measures.tweet_metrics import calibration_points
+from report.read.load import CompletedRun, read_each
+from report.read.predictions import read_scores
+from report.statistics import Flags, McNemar
+from sentiment.config import RunConfig
+from sentiment.records import THRESHOLD, Part
+
+# How tweets are cleaned, and which are trained on, changes nothing in which tweets a model is tested on.
+_NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows")
+
+# Data sets of Hutto & Gilbert (2014).
+_LEXICON_AUTHORS = ("vader", "sample")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Runs that differ by their seed alone."""
+
+    runs: list[CompletedRun]
+    distinguishing: dict[str, Any]
+    """The settings by dotted name that tell it from the others that it stands beside."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration with one of its seeds."""
+        return self.runs[0].config
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its ELMo vectors are random numbers."""
+        return any(run.is_random for run in self.runs)
+
+    def mean(self, part: Part, metric: str) -> float | None:
+        """A metric's mean over seeds; None if there is no such part."""
+        values = self.values(part, metric)
+        return sum(values) / len(values) if values else None
+
+    def values(self, part: Part, metric: str) -> list[float]:
+        """A metric's value for each seed."""
+        return [getattr(run.result.metrics[part], metric) for run in self.runs if part in run.result.metrics]
+
+    @property
+    def chosen(self) -> CompletedRun:
+        """The seed that does best on validation tweets."""
+        return max(self.runs, key=lambda run: run.result.metrics["validation"].f1)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Which test tweets a run has right, in an eighth of the memory."""
+
+    corpus: str
+    """The fingerprint of the corpus that holds the tweets."""
+    rows: npt.NDArray[np.int64]
+    """The places of the tweets in the corpus, of shape (n,)."""
+    packed: npt.NDArray[np.uint8]
+    """Of the run, eight tweets a byte."""
+    packed_baseline: npt.NDArray[np.uint8]
+    """Of the linear baseline."""
+
+    @property
+    def right(self) -> Flags:
+        """Which tweets the run has right, of shape (n,)."""
+        return np.unpackbits(self.packed, count=len(self.rows)).astype(bool)
+
+    @property
+    def baseline(self) -> Flags:
+        """Which tweets the baseline has right, of shape (n,)."""
+        return np.unpackbits(self.packed_baseline, count=len(self.rows)).astype(bool)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run on its test tweets."""
+
+    baseline: McNemar
+    """The run against the linear baseline; its interval is corrected like the p-value in `adjusted`."""
+    combination: McNemar
+    """The mean of its probabilities and the baseline's, against the run alone."""
+    answered: Answered
+    confusion: list[int]
+    """Numbers of tweets by label and answer: negative called negative, negative called positive, and so on."""
+    calibration: list[tuple[float, float, int]]
+    """Of groups with similar probabilities: their mean, the share of positive tweets, and the number of tweets."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The completed runs on one set of tweets."""
+
+    source: str
+    """The source's name, or the name of a table's file."""
+    max_rows: int | None
+    """How many rows were used at most; None if all were."""
+    folds: int | None
+    """In how many folds the runs were tested on all of it; None if on one test part."""
+    is_sentiment140: bool
+    """Whether it is all of Sentiment140."""
+    from_lexicon_authors: bool
+    """Whether the authors of VADER's lexicon collected the tweets, and the results know that lexicon."""
+    runs: list[CompletedRun]
+    """Each once, even if several grids have it."""
+    configurations: list[Configuration]
+    """Best mean validation F1 first; those of random numbers are not among the best, and come last."""
+    comparisons: dict[str, Comparison]
+    """By run id, for each run whose predictions can be read."""
+    adjusted: dict[str, float]
+    """By run id, the p-value against the baseline, adjusted for the number of runs (Benjamini and Hochberg)."""
+    problems: list[str]
+    """Predictions that cannot be read, by name."""
+
+    @property
+    def baseline_kinds(self) -> list[str]:
+        """The kinds of linear baselines that the runs were compared with; earlier versions had but one."""
+        return sorted({str(run.result.baseline_settings.get("kind", "tfidf")) for run in self.runs})
+
+    @property
+    def best(self) -> Configuration | None:
+        """The configuration with the best mean validation F1, of those with several seeds if there are any.
+
+        A single seed is partly luck, most of all the best of many in a search; random numbers never win.
+        """
+        usable = [one for one in self.configurations if not one.is_random]
+        return next((one for one in usable if len(one.runs) > 1), usable[0] if usable else None)
+
+
+def datasets_of(runs: Iterable[CompletedRun]) -> list[Dataset]:
+    """The sets of tweets that runs were completed on, the one with most runs first."""
+    found = [_dataset(group) for group in group_by_tweets(runs)]
+    return sorted(found, key=lambda one: (-len(one.runs), one.source, one.max_rows or 0))
+
+
+def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
+    """Runs that were tested on the same tweets, each of them once."""
+    groups: dict[str, dict[str, CompletedRun]] = defaultdict(dict)
+    for run in runs:
+        groups[_tweets(run.config)].setdefault(run.run_id, run)
+    return [list(group.values()) for group in groups.values()]
+
+
+def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
+    """Runs by their configuration, best mean validation F1 first and those of random numbers last."""
+    groups: dict[str, list[CompletedRun]] = defaultdict(list)
+    for run in runs:
+        groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
+    varying = _varying(runs)
+    found = [configuration(group, varying) for group in groups.values()]
+    return sorted(found, key=lambda one: (one.is_random, -(one.mean("validation", "f1") or 0.0), _tie_break(one)))
+
+
+def configuration(runs: list[CompletedRun], varying: Iterable[str]) -> Configuration:
+    """Runs that differ by their seed alone, with those of the settings `varying` that say something about them."""
+    example = runs[0]
+    chosen = set(varying)
+    settings = {name: value for name, value in example.parameters.items() if name in chosen}
+    return Configuration(runs, {name: value for name, value in settings.items() if _says_something(example, name)})
+
+
+def _dataset(runs: list[CompletedRun]) -> Dataset:
+    data = runs[0].config.data
+    comparisons, problems = read_each(runs, _compare)
+    against, q_values = statistics.corrected([one.baseline for one in comparisons.values()])
+    comparisons = {
+        run_id: replace(one, baseline=gap) for (run_id, one), gap in zip(comparisons.items(), against, strict=True)
+    }
+    return Dataset(
+        source=PurePath(data.source).name,
+        max_rows=data.max_rows,
+        folds=len(runs[0].folds) or None,
+        is_sentiment140=not data.max_rows and all(run.read_sentiment140 for run in runs),
+        from_lexicon_authors=data.source in _LEXICON_AUTHORS and any(run.result.lexicon for run in runs),
+        runs=runs,
+        configurations=configurations_of(runs),
+        comparisons=_sharing_rows(comparisons),
+        adjusted={run_id: 1.0 if q is None else q for run_id, q in zip(comparisons, q_values, strict=True)},
+        problems=problems,
+    )
+
+
+def _compare(run: CompletedRun) -> Comparison | None:
+    scores = read_scores(run, "test")
+    if scores is None:
+        return None
+    right, of_baseline = scores.right(scores.model), scores.right(scores.baseline)
+    answered = Answered(scores.corpus, scores.rows, np.packbits(right), np.packbits(of_baseline))
+    return Comparison(
+        baseline=statistics.mcnemar(right, of_baseline),
+        combination=statistics.mcnemar(scores.right(scores.combined), right),
+        answered=answered,
+        confusion=np.bincount(2 * scores.labels + (scores.model >= THRESHOLD), minlength=4).tolist(),
+        calibration=calibration_points(scores.labels, scores.model),
+    )
+
+
+def _sharing_rows(comparisons: dict[str, Comparison]) -> dict[str, Comparison]:
+    """The same, with one array of places for all runs on the same tweets."""
+    kept: dict[str, npt.NDArray[np.int64]] = {}
+    for one in comparisons.values():
+        kept.setdefault(one.answered.corpus, one.answered.rows)
+    return {
+        run_id: replace(one, answered=replace(one.answered, rows=kept[one.answered.corpus]))
+        if np.array_equal(kept[one.answered.corpus], one.answered.rows)
+        else one
+        for run_id, one in comparisons.items()
+    }
+
+
+def _tweets(config: RunConfig) -> str:
+    """What decides which tweets a run is tested on."""
+    return str({name: value for name, value in config.data.model_dump().items() if name not in _NOT_OF_TESTING})
+
+
+def _varying(runs: Iterable[CompletedRun]) -> set[str]:
+    """The grids' parameters in which these runs differ: a value that all share tells none from another."""
+    names = {name for run in runs for name in run.parameters}
+    return {name for name in names if len({run.settings.get(name) for run in runs}) > 1}
+
+
+def _says_something(run: CompletedRun, name: str) -> bool:
+    """Whether a parameter describes this model: `none` does not, nor does anything about attention it does not pay."""
+    if name.startswith("model.attention."):
+        return run.config.model.pooling == "attention"
+    return bool(run.parameters[name] != "none")
+
+
+def _tie_break(one: Configuration) -> tuple[str, list[str]]:
+    """What orders configurations with equal scores: the readable part of the id, then the settings."""
+    return one.runs[0].run_id.rpartition("-")[0], [str(value) for value in one.distinguishing.values()]

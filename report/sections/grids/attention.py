@@ -1,0 +1,171 @@
+"""Self-attention: does it learn faster, does it overfit sooner, and what does it look at."""
+
+from collections import defaultdict
+from statistics import median
+from typing import Any
+
+from report import statistics
+from report.analysis.findings import AttentionFindings, Findings
+from report.analysis.grids import GridFindings, Kind
+from report.analysis.questions import effects
+from report.read.load import CompletedRun, Grid
+from report.read.predictions import AttentionSample
+from report.render import blocks, wording
+from report.render.blocks import Block, Bullets, Column, Figure, Fold, Heading, ReportSection, Table, Text
+from report.render.charts.curves import AccuracyCurves, progress_figure
+from report.render.charts.heatmap import Attended, heatmap_figure
+from report.sections.names import configuration_name
+
+_POOLING = "model.pooling"
+_EXAMPLES = 3
+
+
+def attention(findings: Findings) -> ReportSection:
+    """Every grid with attention in it, and the tweets that the best attention model was shown."""
+    content: list[Block] = []
+    for found in findings.grids:
+        if found.kind is Kind.ATTENTION:
+            content += _speed_blocks(found)
+    if findings.attention:
+        content += _heatmap_blocks(findings.attention)
+    return ReportSection("Self-attention", content)
+
+
+def _speed_blocks(found: GridFindings) -> list[Block]:
+    """Epochs until given accuracies, and the overfitting gap, by how states are pooled."""
+    grid = found.grid
+    groups: dict[str, list[CompletedRun]] = defaultdict(list)
+    for run in sorted(grid.completed, key=lambda run: run.config.model.pooling):
+        groups[wording.parameter_value(_POOLING, run.config.model.pooling)].append(run)
+    if not groups:
+        return []
+    content: list[Block] = []
+    if sentences := speed_sentences(found):
+        content.append(Bullets(sentences))
+    elif len(groups) == 1:
+        content.append(Text("No plain recurrent net was trained beside it in this grid, so nothing can be compared."))
+    content += [_epochs_table(grid, groups)]
+    if figure := _progress(found, groups):
+        content.append(figure)
+    return content
+
+
+def speed_sentences(found: GridFindings) -> list[str]:
+    """Whether self-attention has its best epoch earlier than other poolings, and overfits more; a sentence each."""
+    if found.kind is not Kind.ATTENTION:
+        return []
+    runs = found.grid.completed
+    others = {run.config.model.pooling for run in runs} - {"attention"}
+    compared = []
+    for other in sorted(others):
+        measures = (lambda run: run.result.best_epoch, effects.overfitting_gap)
+        found_of = [effects.matched_differences(runs, _POOLING, "attention", other, measure) for measure in measures]
+        if found_of[0]:
+            compared += [(other, statistics.paired_difference(one)) for one in found_of]
+    gaps, q_values = statistics.corrected([gap for _, gap in compared])
+    said = [(name, gap, q) for (name, _), gap, q in zip(compared, gaps, q_values, strict=True)]
+    return [
+        f"Against {wording.parameter_value(_POOLING, name)}, self-attention has its best epoch "
+        f"{_by(sooner, q, ('epochs later', 'epochs earlier', 'no sooner or later'), 1)}, and its overfitting gap is "
+        f"{_by(gap, of_gap, ('points larger', 'points smaller', 'no larger or smaller'), 100)}; {gap.n} pairs."
+        for (name, sooner, q), (_, gap, of_gap) in zip(said[::2], said[1::2], strict=True)
+    ]
+
+
+def _by(difference: statistics.Difference, q: float | None, words: tuple[str, str, str], scale: int) -> str:
+    """The difference in words: more, less or equal, with its interval."""
+    more, less, equal = words
+    value = scale * difference.value
+    if difference.low is None or difference.high is None:
+        return equal if not value else f"{abs(value):.1f} {more if value > 0 else less}"
+    interval = f"{wording.signed(scale * difference.low)} to {wording.signed(scale * difference.high)}"
+    shown = "" if statistics.is_shown(difference, q) else ", not shown"
+    return f"{abs(value):.1f} {more if value >= 0 else less} ({interval}{shown})"
+
+
+def _epochs_table(grid: Grid, groups: dict[str, list[CompletedRun]]) -> Table:
+    wanted = sorted({name for run in grid.completed for name in run.result.epochs_to_accuracy}, key=float)
+    rows = []
+    for name, runs in groups.items():
+        row: dict[str, Any] = {"pooling": name, "runs": len(runs)}
+        for accuracy in wanted:
+            epochs = [epoch for run in runs if (epoch := run.result.epochs_to_accuracy.get(accuracy)) is not None]
+            row[accuracy] = median(epochs) if epochs else None
+            row[f"{accuracy}_reached"] = len(epochs)
+        rows.append(row | blocks.with_bounds("gap", statistics.mean([run.result.overfit.gap for run in runs])))
+    columns = [blocks.text("Pooling", "pooling"), blocks.count("Runs", "runs")]
+    columns += [Column(f"{wording.percent(float(one))} %", one, _epochs_shower(one)) for one in wanted]
+    columns.append(blocks.difference("Overfitting gap, points", "gap"))
+    caption = (
+        f"Grid {grid.name}: median epoch in which validation accuracy first reached each value, and in how many runs "
+        "it did; mean gap between training and validation accuracy with Student's 95 % interval over runs."
+    )
+    return Table(f"epochs-{grid.name}", caption, columns, rows)
+
+
+def _epochs_shower(accuracy: str) -> Any:
+    def show(row: blocks.Row) -> str:
+        reached = row[f"{accuracy}_reached"]
+        return f"never in {row['runs']}" if not reached else f"{row[accuracy]:g} ({reached} of {row['runs']})"
+
+    return show
+
+
+def _progress(found: GridFindings, groups: dict[str, list[CompletedRun]]) -> Figure | None:
+    grid, progress = found.grid, []
+    for name, runs in groups.items():
+        if curves := [found.curves[run.run_id] for run in runs if run.run_id in found.curves]:
+            progress.append(AccuracyCurves(name, [one.values("validation", "accuracy") for one in curves]))
+    if not progress:
+        return None
+    caption = (
+        f"Grid {grid.name}: validation accuracy by epoch; thin: the {sum(len(one.runs) for one in progress)} runs; "
+        "thick: mean of all of them, as far as all went."
+    )
+    return progress_figure(f"progress-{grid.name}", f"Accuracy by epoch, grid {grid.name}", caption, progress)
+
+
+def _heatmap_blocks(found: AttentionFindings) -> list[Block]:
+    content: list[Block] = [Heading("What it looks at")]
+    name, run_id, n = configuration_name(found.configuration), found.configuration.chosen.run_id, len(found.samples)
+    for verdict in ("right", "wrong"):
+        of_verdict = [one for one in found.samples if one.is_right == (verdict == "right")]
+        chosen = sorted(of_verdict, key=lambda one: -one.confidence)[:_EXAMPLES]
+        if not chosen:
+            content.append(Text(f"None of the {n} sample tweets is {verdict}."))
+            continue
+        tweets = [
+            Attended(_heading(one, found.configuration.config.data.label_names), one.tokens, _mean_of_hops(one))
+            for one in chosen
+        ]
+        caption = (
+            f"Test tweets that {name} (run {run_id}) has {verdict}: the {len(chosen)} it is most sure of among "
+            f"{len(of_verdict)} of a random sample of n = {n}. Shade: mean weight over hops. Weights show where the "
+            "net looks, not why it decides as it does."
+        )
+        alt = f"Attention on tweets that are {verdict}"
+        content.append(heatmap_figure(f"attention-{verdict}", alt, caption, tweets))
+        if len(chosen[0].weights) > 1:
+            content.append(_hops(verdict, chosen))
+    return content
+
+
+def _hops(verdict: str, chosen: list[AttentionSample]) -> Fold:
+    """The same tweets, hop by hop."""
+    tweets = [
+        Attended(f"tweet {place}, hop {hop}", one.tokens, weights)
+        for place, one in enumerate(chosen, 1)
+        for hop, weights in enumerate(one.weights, 1)
+    ]
+    caption = f"n = {len(chosen)} tweets, each hop by itself: the penalty on equal hops decides how much they differ."
+    figure = heatmap_figure(f"hops-{verdict}", f"Attention hop by hop, tweets that are {verdict}", caption, tweets)
+    return Fold("Hop by hop", [figure])
+
+
+def _mean_of_hops(sample: AttentionSample) -> list[float]:
+    return [sum(column) / len(sample.weights) for column in zip(*sample.weights, strict=True)]
+
+
+def _heading(sample: AttentionSample, names: tuple[str, str]) -> str:
+    label = names[int(sample.is_positive)]
+    return f"label {label}, probability of {names[1]} {wording.percent(sample.score)} %"

@@ -1,0 +1,155 @@
+"""Errors and calibration of the best run, beside the baseline on the same tweets."""
+
+from typing import Any
+
+from report import statistics
+from report.analysis.findings import Findings
+from report.analysis.measures import tweet_metrics
+from report.read.predictions import Scores
+from report.read.tweets import Tweets
+from report.render import blocks, wording
+from report.render.blocks import Block, Bullets, ReportSection, Table, Text
+from report.render.charts import quality
+from report.render.charts.quality import Curve, Reliability
+from report.sections.models.mistakes import mistake_blocks
+from sentiment.records import THRESHOLD
+
+_MODEL, _BASELINE = "best model", "linear baseline"
+
+
+def errors(findings: Findings) -> ReportSection:
+    """What the run that the answer names does wrong; empty if there is no such run."""
+    best = findings.best
+    if best is None:
+        return ReportSection("Errors and calibration", [])
+    run, scores = best.run, best.scores
+    if scores is None:
+        return ReportSection("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
+    model = f"the best model (run {run.run_id})"
+    f1, matrices, numbers = _confusion_blocks(model, scores, run.config.data.label_names)
+    sentences, ranking, reliability = _ranking_blocks(model, scores)
+    content: list[Block] = [f1, sentences, matrices, reliability, ranking, numbers]
+    if best.tweets is None:
+        folder = findings.study.results.corpus_dir(scores.corpus)
+        content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
+    else:
+        content += _group_blocks(model, scores, best.tweets)
+        if best.mistakes:
+            content += mistake_blocks(best.mistakes, run, scores, best.tweets)
+    return ReportSection("Errors and calibration", content)
+
+
+def _confusion_blocks(model: str, scores: Scores, names: tuple[str, str]) -> list[Block]:
+    answers = {"model": scores.model >= THRESHOLD, "baseline": scores.baseline >= THRESHOLD}
+    counts = {name: tweet_metrics.confusion(scores.labels, answer) for name, answer in answers.items()}
+    n = len(scores.labels)
+    caption = (
+        f"{wording.capital(model)} and the linear baseline on n = {n:,} test tweets: counts, and rates of each label's "
+        "tweets."
+    )
+    rows = [
+        {"model": name, "label": label, "tweets": int(row.sum()), "negative": int(row[0]), "positive": int(row[1])}
+        for name, matrix in counts.items()
+        for label, row in zip(names, matrix, strict=True)
+    ]
+    gap = statistics.f1_difference(scores.labels, answers["model"], answers["baseline"])
+    is_shown = bool((gap.low or 0) > 0 or (gap.high or 0) < 0)
+    text = (
+        f"The F1 of {model} less the baseline's is {wording.points_with_interval(gap)} (percentiles of a bootstrap "
+        f"over n = {n:,} tweets){'' if is_shown else ', so the two cannot be told apart'}."
+    )
+    columns = [
+        blocks.text("Model", "model"),
+        blocks.text("Label", "label"),
+        blocks.count("Tweets", "tweets"),
+        blocks.count(f"Called {names[0]}", "negative"),
+        blocks.count(f"Called {names[1]}", "positive"),
+    ]
+    matrices = [(_MODEL, counts["model"]), (_BASELINE, counts["baseline"])]
+    return [
+        Text(text),
+        quality.confusion_figure("confusion", "Confusion matrices", caption, matrices, names),
+        Table("confusion", "Confusion in numbers.", columns, rows, folded=True),
+    ]
+
+
+def _ranking_blocks(model: str, scores: Scores) -> list[Block]:
+    ranks = {name: tweet_metrics.rank(scores.labels, said) for name, said in _both(scores).items()}
+    calibrations = {name: tweet_metrics.calibrate(scores.labels, said) for name, said in _both(scores).items()}
+    n, positives = len(scores.labels), float(scores.labels.mean())
+    caption = (
+        f"{wording.capital(model)} and the linear baseline, n = {n:,} test tweets, {wording.percent(positives)} % of "
+        "them positive. Dotted: what chance would give."
+    )
+    roc = [Curve(f"{name}, area {one.auc:.3f}", *one.roc) for name, one in ranks.items()]
+    recall = [Curve(f"{name}, mean precision {one.average_precision:.3f}", *one.recall) for name, one in ranks.items()]
+    reliability_caption = (
+        f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {n:,}, by what {model} and "
+        "the baseline say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
+    )
+    errors = {name: wording.percent(one.error) for name, one in calibrations.items()}
+    sentences = [
+        f"The area under the ROC curve is {ranks[_MODEL].auc:.3f}, the baseline's {ranks[_BASELINE].auc:.3f}; chance "
+        "gives 0.5.",
+        f"Probabilities are off by {errors[_MODEL]} points on average (expected calibration error, ten groups), the "
+        f"baseline's by {errors[_BASELINE]}.",
+    ]
+    said = [Reliability(name, one.predicted, one.observed) for name, one in calibrations.items()]
+    return [
+        Bullets(sentences),
+        quality.ranking_figure("ranking", "ROC and precision-recall curves", caption, roc, recall, positives),
+        quality.reliability_figure("reliability", "Reliability diagram", reliability_caption, said),
+    ]
+
+
+def _both(scores: Scores) -> dict[str, tweet_metrics.Values]:
+    return {_MODEL: scores.model, _BASELINE: scores.baseline}
+
+
+def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
+    lengths = tweet_metrics.length_groups(tweets.lengths)
+    negations = tweet_metrics.negation_groups([str(text) for text in tweets.texts])
+    by_length = {f"{low}\u2013{high}" if high else f"\u2265 {low}": members for (low, high), members in lengths}
+    by_negation = {f"{'with' if negated else 'without'} negation": members for negated, members in negations}
+    content: list[Block] = [Text(_negation_sentence(scores, dict(negations)))]
+    rows: list[dict[str, Any]] = []
+    for kind, groups, what, axis, prefix in (
+        ("length", by_length, "by length", "tokens in the tweet", "length "),
+        ("negation", by_negation, "with and without negating words", "", ""),
+    ):
+        found = {
+            name: tweet_metrics.accuracy_by_group(scores.right(said), list(groups.values()))
+            for name, said in _both(scores).items()
+        }
+        sizes = ", ".join(f"{name}: {one.n:,}" for name, one in zip(groups, found[_MODEL], strict=True))
+        caption = f"Accuracy {what}, {model} and baseline, Wilson's 95 % intervals; tweets: {sizes}."
+        figure = quality.groups_figure(
+            f"by-{kind}", f"Accuracy {what}", caption, axis, list(groups), list(found.items())
+        )
+        content.append(figure)
+        rows += [
+            {"group": f"{prefix}{name}", "tweets": one.n}
+            | blocks.with_bounds("model", one)
+            | blocks.with_bounds("baseline", baseline)
+            for name, one, baseline in zip(groups, found[_MODEL], found[_BASELINE], strict=True)
+        ]
+    columns = [blocks.text("Tweets", "group"), blocks.count("n", "tweets")]
+    columns += [blocks.interval("Best model, %", "model"), blocks.interval("Baseline, %", "baseline")]
+    return [*content, Table("groups", "The same in numbers.", columns, rows, folded=True)]
+
+
+def _negation_sentence(scores: Scores, groups: dict[bool, statistics.Flags]) -> str:
+    """Whether the net is better than the baseline where order matters.
+
+    Args:
+        groups: the tweets with a negating word (True) and without one.
+    """
+    if True not in groups:
+        return "No test tweet has a negating word."
+    right = (scores.right(said)[groups[True]] for said in (scores.model, scores.baseline))
+    gap = statistics.mcnemar(*right)
+    verdict = "" if statistics.is_shown(gap) else ", which can't be told from zero"
+    return (
+        f"On the {gap.n:,} test tweets with a negating word, the best model's accuracy less the baseline's is "
+        f"{wording.tested(gap)}{verdict}."
+    )

@@ -1,0 +1,177 @@
+"""The models: configurations by their mean over seeds, and what others have published."""
+
+from typing import Any
+
+from report import statistics
+from report.analysis.comparison.advice import Advice, Rival
+from report.analysis.comparison.datasets import Configuration, Dataset
+from report.analysis.findings import Findings
+from report.analysis.measures.usage import usage_of
+from report.read.load import CompletedRun
+from report.read.published import PUBLISHED
+from report.render import blocks, wording
+from report.render.blocks import Block, Column, Heading, ReportSection, Table
+from report.sections.names import LEXICON_REMARK, configuration_name, dataset_name
+from sentiment.records import Part
+
+_SHOWN = 15
+_METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
+_PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
+
+
+def leaderboard(findings: Findings) -> ReportSection:
+    """Configurations by data set, then figures that others have published."""
+    content: list[Block] = []
+    for number, dataset in enumerate(findings.datasets, 1):
+        content += _of_dataset(dataset, number, findings.advice if number == 1 else None)
+    if content:
+        content.append(published_figures(findings))
+    return ReportSection("The models", content)
+
+
+def _of_dataset(dataset: Dataset, number: int, advice: Advice | None) -> list[Block]:
+    """The configurations on one set of tweets, the best in bold.
+
+    Args:
+        number: the place of the data set among all, from 1.
+        advice: only of the first data set.
+    """
+    content: list[Block] = [Heading(f"On {dataset_name(dataset)}")] if number > 1 else []
+    gaps = {id(rival.configuration): rival for rival in advice.rivals} if advice else {}
+    rows = [
+        {"rank": rank, **_configuration_row(one, dataset), **_behind(gaps.get(id(one)))}
+        for rank, one in enumerate(dataset.configurations, 1)
+    ]
+    name = "leaderboard" if number == 1 else f"leaderboard-{number}"
+    tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
+    caption = (
+        f"By configuration on {dataset_name(dataset)}: mean \u00b1 standard deviation over seeds, per cent. Ordered by "
+        f"validation F1; the test part ({tests:,} tweets) plays no part in choosing."
+    )
+    if dataset.folds:
+        caption += (
+            f" Each tweet was tested in one of {dataset.folds} folds, and the runs of a configuration's folds count as "
+            "one, by all of their predictions together; as their training tweets overlap, intervals and tests are "
+            "approximate."
+        )
+    best = dataset.configurations.index(dataset.best) + 1 if dataset.best else None
+    references = _reference_rows((dataset.best or dataset.configurations[0]).chosen)
+    if dataset.from_lexicon_authors:
+        caption += f" {LEXICON_REMARK}"
+    content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + references, best=best))
+    if len(rows) > _SHOWN:
+        rest = f"The other {len(rows) - _SHOWN} configurations on {dataset_name(dataset)}."
+        content.append(Table(f"{name}-rest", rest, _columns(rows), rows[_SHOWN:], folded=True))
+    further = "Precision, recall and F1, second test set, parameters and attempts of all configurations."
+    return [*content, Table(f"{name}-further", further, _further_columns(rows), rows, folded=True)]
+
+
+def _behind(rival: Rival | None) -> dict[str, Any]:
+    """How much less accurate a rival is than the recommended configuration."""
+    return blocks.with_bounds("behind", rival.gap) | {"behind_q": rival.q} if rival else {}
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[Column]:
+    behind = any(row.get("behind") is not None for row in rows)
+    return [
+        _rank(),
+        blocks.text("Model", "model"),
+        blocks.percent("Validation F1", "validation_f1"),
+        blocks.percent("Test accuracy", "test_accuracy"),
+        *([blocks.difference("Best \u2212 this, points", "behind")] if behind else []),
+        blocks.text("Against the baseline", "against_baseline"),
+        blocks.count("Seeds", "seeds"),
+        blocks.text("Overfits", "overfits"),
+        blocks.duration("Time per run", "seconds"),
+        *([blocks.number("GPU-hours", "gpu_hours", 2)] if any(row["gpu_hours"] for row in rows) else []),
+    ]
+
+
+def _rank() -> Column:
+    return Column("#", "rank", lambda row: row.get("rank") or wording.DASH)
+
+
+def _further_columns(rows: list[dict[str, Any]]) -> list[Column]:
+    has_second = any(row.get("second_test_accuracy") is not None for row in rows)
+    second = [blocks.percent(f"Second test {_METRICS[metric]}", f"second_test_{metric}") for metric in _METRICS]
+    return [
+        _rank(),
+        blocks.text("Model", "model"),
+        blocks.percent("Validation accuracy", "validation_accuracy"),
+        *(blocks.percent(f"Test {_METRICS[metric]}", f"test_{metric}") for metric in ("precision", "recall", "f1")),
+        *(blocks.percent(f"Validation {metric}", f"validation_{metric}") for metric in ("precision", "recall")),
+        *(second if has_second else []),
+        blocks.points("Points above the baseline", "above_baseline"),
+        blocks.count("Parameters", "parameters"),
+        blocks.number("Best epoch", "best_epoch", 1),
+        blocks.count("Attempts", "attempts"),
+    ]
+
+
+def published_figures(findings: Findings) -> Block:
+    """What others measured: beside our figures only where the tweets are the same, else folded away with the reason."""
+    rows = [
+        {"model": one.model, "accuracy": one.accuracy, "bound": one.bound, "part": one.part} | vars(one.source)
+        for one in PUBLISHED
+    ]
+    columns = [
+        blocks.text("Model", "model"),
+        Column("Accuracy, %", "accuracy", lambda row: f"{row['bound']} {wording.percent(row['accuracy'])}".strip()),
+        blocks.text("Measured on", "part"),
+        Column("Source", "authors", lambda row: f"{row['authors']} ({row['year']}): {row['title']}", numeric=False),
+        blocks.text("Link", "link"),
+        blocks.text("Data", "data"),
+    ]
+    is_same = findings.main is not None and findings.main.is_sentiment140
+    reason = (
+        "the same collection of tweets, but each source split it anew, so figures compare roughly"
+        if is_same
+        else "measured on other tweets than these, so not comparable with any figure here"
+    )
+    return Table("published", f"Published figures: {reason}.", columns, rows, folded=not is_same)
+
+
+def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
+    row: dict[str, Any] = {"model": configuration_name(one), "seeds": len(one.runs)}
+    for part in _PARTS:
+        for metric in _METRICS:
+            values = one.values(part, metric)
+            row[f"{part}_{metric}"] = one.mean(part, metric)
+            row[f"{part}_{metric}_sd"] = statistics.deviation(values)
+    compared = [run for run in one.runs if run.run_id in dataset.comparisons]
+    gaps = [dataset.comparisons[run.run_id].baseline for run in compared]
+    shown = [dataset.adjusted[run.run_id] < statistics.ALPHA for run in compared]
+    row["above_baseline"] = sum(gap.value for gap in gaps) / len(gaps) if gaps else None
+    row["against_baseline"] = _verdict([(gap.value, is_shown) for gap, is_shown in zip(gaps, shown, strict=True)])
+    overfits = sum(run.result.overfit.overfits for run in one.runs)
+    row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
+    row["parameters"] = one.runs[0].result.parameters
+    row["best_epoch"] = sum(run.result.best_epoch for run in one.runs) / len(one.runs)
+    usage = usage_of(one.runs)
+    row["seconds"] = usage.seconds / len(one.runs)
+    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours}
+    row["random_numbers"] = one.is_random
+    return row
+
+
+def _verdict(gaps: list[tuple[float, bool]]) -> str:
+    """In how many seeds the difference from the baseline is shown, and in which direction."""
+    if not gaps:
+        return wording.DASH
+    better = sum(is_shown and value > 0 for value, is_shown in gaps)
+    worse = sum(is_shown and value < 0 for value, is_shown in gaps)
+    found = (("better", better), ("worse", worse))
+    words = [f"{what} in\u00a0{number}\u00a0of\u00a0{len(gaps)}" for what, number in found if number]
+    return ", ".join(words) or "not shown"
+
+
+def _reference_rows(run: CompletedRun) -> list[dict[str, Any]]:
+    """The baselines on the tweets of a run; tweets cleaned in another way would give another linear one."""
+    names = {"linear baseline, tweets cleaned as for the first": run.result.baseline}
+    if run.result.lexicon:
+        names["VADER's lexicon, not trained"] = run.result.lexicon
+    return [
+        {"model": name}
+        | {f"{part}_{metric}": getattr(of[part], metric) for part in _PARTS if part in of for metric in _METRICS}
+        for name, of in names.items()
+    ]
