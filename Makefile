@@ -53,6 +53,7 @@ help: ## list the targets
 	@echo '     RESULTS=DIR, PYTHON=python3.12, DRY_RUN=1, LOCAL=1 (without Slurm), and'
 	@echo "RUN=$$RUN, any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))" | fold -s -w 78
 	@echo 'GRID=NAME, any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))' | fold -s -w 78
+	@echo 'In scripts call .venv/bin/sentiment-jobs: make ends with 2 whatever went wrong'
 	@echo 'BENCH: $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))' | fold -s -w 78
 
 setup: $(VENV)/installed ## create .venv and install what training needs

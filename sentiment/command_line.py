@@ -1,7 +1,11 @@
 """The common behaviour of the command lines of `sentiment`, `jobs` and `report`."""
 
 import io
+import os
+import select
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +29,9 @@ _EXTRAS = {
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
 
+NOBODY_READS = 141
+"""The exit code where the reader of the standard output has closed it: that of programs which SIGPIPE ends."""
+
 # A message that quotes a whole file helps nobody.
 _LONGEST_MESSAGE = 10_000
 
@@ -32,13 +39,19 @@ _LONGEST_MESSAGE = 10_000
 class Commands(TyperGroup):
     """Shows errors of this program and of the disk as one message instead of a traceback."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the options; the help is shown here."""
+        with _ending_with_its_reader():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command. A SentimentError ends it with the error's exit code, an OSError with 1."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a letter gets another instead
                 stream.reconfigure(errors="replace")
         try:
-            return super().invoke(ctx)
+            with _ending_with_its_reader():
+                return super().invoke(ctx)
         except SentimentError as error:
             message, code = str(error), error.exit_code
         except OSError as error:
@@ -54,6 +67,35 @@ class Commands(TyperGroup):
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         echo(message, err=True)
         raise typer.Exit(code)
+
+
+@contextmanager
+def _ending_with_its_reader() -> Iterator[None]:
+    """Ends the program without a word when who reads its standard output has closed it, as `head` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        if _is_read(sys.stdout):  # another pipe is broken, such as that of --out
+            raise
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):  # so rich ends the program where it writes
+            raise
+    else:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python writes when it ends
+    os.dup2(nowhere, sys.stdout.fileno())
+    raise typer.Exit(NOBODY_READS)
+
+
+def _is_read(stream: Any) -> bool:
+    """Whether a stream is no pipe, or one that has a reader."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLERR)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def command_line() -> typer.Typer:

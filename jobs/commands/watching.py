@@ -32,15 +32,19 @@ def status(
     """
     from jobs.status.language_models import show_language_models
     from jobs.status.single_runs import read_all
-    from jobs.status.table import show
+    from jobs.status.table import show, terminal_columns, wrap
     from sentiment.run_dir import Results
 
+    columns = terminal_columns()
     while True:
         found = read_all(Results(results), grids or [])
         code = _verdict(found)
-        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
+        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json, columns=columns)
         if not (grids or failed or as_json):
-            shown = "\n".join(filter(None, [shown, *show_language_models(Results(results))]))
+            models = [
+                part for line in show_language_models(Results(results)) for part in wrap(line, terminal_columns())
+            ]
+            shown = "\n".join(filter(None, [shown, *models]))
         echo(shown or NO_GRIDS.format(results))
         if not watch or code != EXIT_RUNNING:
             raise typer.Exit(code)

@@ -1,6 +1,9 @@
 """What `jobs status` prints: a table for people, JSON for programs."""
 
 import json
+import shutil
+import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,37 +16,90 @@ from sentiment.run_state import COMPLETED, PAUSED, PENDING, PLANNED, PRUNED
 _MOST_ROWS = 60
 _QUIET = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
+_Cells = Sequence[str]
+# In a table that is too wide, columns of these alone tell nothing: no value, and an attempt that is the only one.
+_NOTHING = {"attempt": {"-", "1"}}
+_NO_VALUE = {"-"}
 
-def show(grids: Sequence[GridStatus], only_failed: bool, every_row: bool, as_json: bool) -> str:
-    """What to print; empty if there are no grids and JSON is not wanted."""
+
+def terminal_columns() -> int | None:
+    """How wide the terminal is that the standard output goes to; None if it goes elsewhere, such as to a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def show(
+    grids: Sequence[GridStatus], only_failed: bool, every_row: bool, as_json: bool, columns: int | None = None
+) -> str:
+    """What to print, in lines of at most `columns`; empty if there are no grids and JSON is not wanted."""
     if only_failed:
         grids = [replace(grid, rows=[row for row in grid.rows if row.failed]) for grid in grids]
     if as_json:
         return json.dumps([grid.as_json() for grid in grids], indent=2)
-    return render(grids, every_row, datetime.now(UTC))
+    return render(grids, every_row, datetime.now(UTC), columns)
 
 
-def render(grids: Sequence[GridStatus], every_row: bool, now: datetime) -> str:
-    """All grids: a line of counts for each, and a line for each run."""
-    return "\n".join(line for grid in grids for line in _render_grid(grid, every_row, now))
+def render(grids: Sequence[GridStatus], every_row: bool, now: datetime, columns: int | None = None) -> str:
+    """All grids: a line of counts for each, and a line for each run; more lines where they must be narrow.
+
+    Args:
+        columns: how long a line may be; None is as long as it takes.
+    """
+    return "\n".join(line for grid in grids for line in _render_grid(grid, every_row, now, columns))
 
 
-def _render_grid(grid: GridStatus, every_row: bool, now: datetime) -> Iterator[str]:
+def wrap(line: str, columns: int | None, indent: str = "") -> list[str]:
+    """A line as lines that are no longer than `columns`, but for words that are; names are not broken."""
+    if columns is None:
+        return [line]
+    options = {"break_long_words": False, "break_on_hyphens": False, "subsequent_indent": indent + "  "}
+    return textwrap.wrap(line, columns, initial_indent=indent, **options)  # type: ignore[arg-type]
+
+
+def _render_grid(grid: GridStatus, every_row: bool, now: datetime, columns: int | None) -> Iterator[str]:
     counts = Counter(row.state for row in grid.rows)
     others = "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
-    yield f"grid {grid.name}: {', '.join(f'{number:,} {state}' for state, number in counts.most_common())}{others}"
+    counted = ", ".join(f"{number:,} {state}" for state, number in counts.most_common())
+    yield from wrap(f"grid {grid.name}: {counted}{others}", columns)
     shown = grid.rows if every_row or len(grid.rows) <= _MOST_ROWS else [r for r in grid.rows if r.state not in _QUIET]
-    score = grid.metric.rpartition("/")[2]
-    lines: list[tuple[str, ...]] = [
-        ("run", "state", "attempt", "epoch", "step", score, "seen", "elapsed", "expected", "reason")
-    ]
-    lines += [_cells(row, now) for row in shown]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines if shown else []:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    if shown:
+        score = grid.metric.rpartition("/")[2]
+        head = ("run", "state", "attempt", "epoch", "step", score, "seen", "elapsed", "expected", "reason")
+        yield from _layout([head, *(_cells(row, now) for row in shown)], columns)
     if len(shown) < len(grid.rows):
-        yield f"  and {len(grid.rows) - len(shown):,} that are completed, pruned or wait (--all shows them)"
+        hidden = len(grid.rows) - len(shown)
+        yield from wrap(f"  and {hidden:,} that are completed, pruned or wait (--all shows them)", columns)
     yield ""
+
+
+def _layout(rows: Sequence[_Cells], columns: int | None) -> Iterator[str]:
+    """A table, in the first of these forms that fits: as it is; without columns that tell nothing, and with reasons in
+    lines of their own; with names in lines of their own, too."""
+    plain = _aligned(rows)
+    if columns is None or max(map(len, plain)) <= columns:
+        yield from plain
+        return
+    *_, reason = zip(*rows, strict=True)
+    told = [column for column in zip(*(row[:-1] for row in rows), strict=True) if _tells(column)]
+    lines = _aligned(list(zip(*told, strict=True)))
+    if is_long := max(map(len, lines)) > columns:
+        lines = _aligned(list(zip(*told[1:], strict=True)), indent="    ")
+    for name, line, why in zip(told[0], lines, ("", *reason[1:]), strict=True):
+        if is_long:
+            yield f"  {name}"
+        yield line
+        yield from wrap(why, columns, indent="    ")
+
+
+def _tells(column: _Cells) -> bool:
+    name, *values = column
+    return not set(values) <= _NOTHING.get(name, _NO_VALUE)
+
+
+def _aligned(rows: Sequence[_Cells], indent: str = "  ") -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def _cells(row: RunStatus, now: datetime) -> tuple[str, ...]:

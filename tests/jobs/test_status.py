@@ -1,7 +1,7 @@
 """What a run's state is, by everything that is known about it; and how the states are shown."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,8 @@ from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.slurm.task_state import SlurmTask, last_line, read_termination
-from jobs.status.grid_status import GridStatus, RunStatus, read_grid_status
+from jobs.status.grid_status import RunStatus, read_grid_status
 from jobs.status.language_models import show_language_models
-from jobs.status.table import render
 from sentiment.files import write_json
 from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
@@ -246,7 +245,7 @@ def test_failure_that_a_new_attempt_takes_away_meanwhile_is_none(
     assert read_progress(RunDir(tmp_path / "run"), PLAN) == RunProgress()
 
 
-def _row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
+def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
     row = RunStatus(
         grid="g",
         run_id="run-0",
@@ -275,12 +274,12 @@ def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "failed"),
     [
-        (_row("COMPLETED"), False),
-        (_row("CANCELLED"), False),
-        (_row("RUNNING", active=True), False),
-        (_row("PENDING", active=True), False),
-        *[(_row(state), True) for state in ("FAILED", "LOST", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "UNKNOWN")],
-        (_row("HELD"), True),
+        (a_row("COMPLETED"), False),
+        (a_row("CANCELLED"), False),
+        (a_row("RUNNING", active=True), False),
+        (a_row("PENDING", active=True), False),
+        *[(a_row(state), True) for state in ("FAILED", "LOST", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "UNKNOWN")],
+        (a_row("HELD"), True),
     ],
     ids=lambda value: value.state if isinstance(value, RunStatus) else "",
 )
@@ -352,29 +351,6 @@ def test_job_that_its_user_holds_waits_as_any_other(results: Results) -> None:
     status = read_grid_status(results, PLAN, GridJobs([cache, training], jobs))
     assert [(row.state, row.active) for row in status.rows[:2]] == [("PENDING", True)] * 2
     assert status.others == {"cache": "PENDING"}
-
-
-def test_table_shows_what_is_known_and_dashes_for_the_rest() -> None:
-    rows = [
-        _row(run_id="run-a", score=0.81234, epoch=3, step=12_345),
-        _row("FAILED", run_id="run-b", reason="DivergedError: the loss is nan", seen="2026-03-04T09:00:00+00:00"),
-    ]
-    text = render([GridStatus("g", "validation/f1", rows, {"report": "PENDING"})], every_row=False, now=NOW)
-    assert text.splitlines() == [
-        "grid g: 1 COMPLETED, 1 FAILED; report: PENDING",
-        "  run    state      attempt  epoch  step    f1     seen     elapsed  expected  reason",
-        "  run-a  COMPLETED  1        3      12,345  0.812  -        -        -",
-        "  run-b  FAILED     1        -      -       -      3 h ago  -        -         DivergedError: the loss is nan",
-    ]
-
-
-def test_table_of_many_runs_shows_those_that_matter() -> None:
-    rows = [_row(run_id=f"run-{number}") for number in range(99)] + [_row("LOST", run_id="run-lost")]
-    grid = GridStatus("g", "validation/f1", rows, {})
-    shown: Callable[[bool], str] = lambda every_row: render([grid], every_row, NOW)  # noqa: E731
-    assert shown(False).count("run-") == 1
-    assert "and 99 that are completed, pruned or wait (--all shows them)" in shown(False)
-    assert shown(True).count("run-") == 100
 
 
 def test_language_models_are_told_whatever_their_state(results: Results) -> None:
