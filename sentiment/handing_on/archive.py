@@ -6,18 +6,20 @@ no tweet, no name of a host and no path of a machine.
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from pydantic import ValidationError
 
 from sentiment import __version__
-from sentiment.config import NAMED_VECTORS, RunConfig
+from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, UsageError
 from sentiment.files import open_named, write_named
+from sentiment.inference.combined import has_baseline_model
 from sentiment.inference.predictor import network_parts
 from sentiment.record_files import in_a_line
 from sentiment.records import SCHEMA_VERSION, ElmoRecord, Metrics, Overfit, Part, Recommendation, Record, Result
@@ -80,16 +82,19 @@ def hand_on(run_dir: RunDir) -> HandedOn:
         raise UsageError(f"{run_dir.path}: is a combination of runs; export its members: {_members(run.config)}")
     if run.result is None or run.record is None:
         raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
-    result, record = run.result, run.record
+    result, record, config = run.result, run.record, without_paths(run.config)
+    elmo = None
+    if record.elmo and config.elmo:
+        elmo = record.elmo.model_copy(update={"model": config.elmo.model})
     return HandedOn(
         version=__version__,
         run_id=result.run_id,
-        config=_without_paths(run.config),
+        config=config,
         label_names=run.config.data.label_names,
         recommended=_recommended(run_dir, result),
         dataset=record.dataset,
         data_fingerprint=record.data_fingerprint,
-        elmo=record.elmo,
+        elmo=elmo,
         git_commit=record.git_commit,
         versions=record.versions,
         metrics=result.metrics,
@@ -123,11 +128,11 @@ def write_archive(run_dir: RunDir, model: HandedOn, card: str, target: Path) -> 
     """
     from safetensors.torch import save
 
-    parts, result = network_parts(run_dir), run_dir.read_result()
+    parts = network_parts(run_dir)
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(parts.weights.items())}
     files = {NETWORK_FILE: save(plain), VOCABULARY_FILE: "".join(f"{one}\n" for one in parts.vocabulary.types).encode()}
-    if run_dir.baseline_file.exists():
-        check_file(run_dir.baseline_file, result)
+    if has_baseline_model(run_dir):
+        check_file(run_dir.baseline_file, run_dir.read_result())
         files[BASELINE_FILE] = run_dir.baseline_file.read_bytes()
     files[CARD] = card.encode()
     sums = {name: sha256(content).hexdigest() for name, content in files.items()}
@@ -165,8 +170,9 @@ def open_archive(path: Path) -> OpenedArchive:
     try:
         with open_named(path) as file, zipfile.ZipFile(file) as archive:
             files = dict(_contents(archive, path))
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise RunDirError(f"{path}: cannot be read as a model that was handed on: {error}") from None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        why = str(error) or "it ends too early"
+        raise RunDirError(f"{path}: cannot be read as a model that was handed on: {why}") from None
     if MANIFEST not in files:
         raise RunDirError(f"{path}: holds no {MANIFEST}; `sentiment export RUN FILE.zip` writes a model to hand on")
     try:
@@ -194,29 +200,13 @@ def _contents(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[str, bytes
 
 
 def _recommended(run_dir: RunDir, result: Result) -> Recommendation:
-    has_baseline = run_dir.baseline_file.name in result.files_sha256
-    return result.recommended if result.recommended and has_baseline else "network"
+    return (result.recommended if has_baseline_model(run_dir) else None) or "network"
 
 
 def _members(config: RunConfig) -> str:
     return ", ".join(config.combination.members) if config.combination else ""
 
 
-def _without_paths(config: RunConfig) -> RunConfig:
+def without_paths(config: RunConfig) -> RunConfig:
     """The configuration with names of files in place of paths, which would tell where somebody keeps them."""
-    values = config.model_dump()
-    data, embedding = values["data"], values["embedding"]
-    for table in (*data["extra_train"], *((values["vectors"] or {}).get("unlabelled", ()))):
-        table["path"] = _name(table["path"])
-    if config.data.source_is_path:
-        data["source"] = _name(data["source"])
-    if data["second_test"] is not None:
-        data["second_test"] = _name(data["second_test"])
-    if embedding["pretrained"] not in (None, *NAMED_VECTORS):
-        embedding["pretrained"] = _name(embedding["pretrained"])
-    values["description"] = config.description
-    return RunConfig.model_validate(values)
-
-
-def _name(path: Any) -> str:
-    return PurePath(str(path)).name
+    return config.respelled(lambda path: PurePath(path).name)
