@@ -65,7 +65,7 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         classes_: the names of the negative and the positive label, shape (2,).
         name: what predicts: the network, the linear baseline, or a mean.
-        config: the configuration of its run.
+        config: the configuration of its run; of a file that was handed on with names in place of paths.
     """
 
     def __init__(self, trained: TextModel) -> None:
@@ -130,7 +130,7 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return True
 
     def __repr__(self) -> str:
-        return f"Model({self.trained.config.run_id}, by the {self.name})"
+        return f"Model({self.trained.config.title}, by the {self.name})"
 
     def _read(self, texts: Iterable[str], method: str) -> Reading:
         checked = _checked(texts, method)

@@ -81,13 +81,13 @@ def export(
     from sentiment.handing_on.handed_on import hand_on
     from sentiment.handing_on.model_card import model_card
     from sentiment.terminal import say
-    from sentiment.whole_run import trained_run
+    from sentiment.whole_run import has_baseline_model, trained_run
 
     if file.suffix.lower() != ".zip":
         raise UsageError(f"{file}: a model is handed on as a zip file; name it {file.with_suffix('.zip')}")
     run_dir = trained_run(run)
     model = hand_on(run_dir)
-    sizes = write_archive(run_dir, model, model_card(model), file)
+    sizes = write_archive(run_dir, model, model_card(model, has_baseline_model(run_dir)), file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     text = model.config.data.text
     if text.mentions == "keep":
@@ -104,12 +104,13 @@ def card(model: ModelPlace) -> None:
     from sentiment.handing_on.archive import CARD, open_archive
     from sentiment.handing_on.handed_on import hand_on
     from sentiment.handing_on.model_card import model_card
-    from sentiment.whole_run import trained_run
+    from sentiment.whole_run import has_baseline_model, trained_run
 
     if model.is_file():
         text = open_archive(model).files[CARD].decode("utf-8", "replace")
     else:
-        text = model_card(hand_on(trained_run(model)))
+        run_dir = trained_run(model)
+        text = model_card(hand_on(run_dir), has_baseline_model(run_dir))
     typer.echo(printable(text), nl=False)
 
 

@@ -111,3 +111,9 @@ def _sha256(path: Path) -> str:
         return sha256_of(path)
     except OSError as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
+
+
+def has_baseline_model(run_dir: RunDir) -> bool:
+    """Whether a run saved its baseline; those that are not completed, or of earlier versions, have not."""
+    result = read_whole(run_dir).result
+    return result is not None and run_dir.baseline_file.name in result.files_sha256

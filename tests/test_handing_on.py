@@ -2,16 +2,19 @@
 
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from sentiment.config import ElmoConfig, RunConfig
 from sentiment.errors import RunDirError, SentimentError, UsageError
 from sentiment.handing_on.archive import BASELINE_FILE, MANIFEST, NETWORK_FILE, open_archive, write_archive
-from sentiment.handing_on.handed_on import hand_on
+from sentiment.handing_on.handed_on import hand_on, without_paths
 from sentiment.handing_on.model_card import model_card
 from sentiment.model import load
 from sentiment.run_dir import RunDir
@@ -19,6 +22,8 @@ from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen
 from tests.test_command_line import invoke, refused
 
+# Bytes of a zip that stand before each file's name.
+_LOCAL_HEADER = 30
 TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
 
 
@@ -48,7 +53,7 @@ def test_equal_runs_are_equal_files_and_no_tweet_or_place_is_in_them(
     trained: RunDir, file: Path, tmp_path: Path
 ) -> None:
     model = hand_on(trained)
-    write_archive(trained, model, model_card(model), tmp_path / "again.zip")
+    write_archive(trained, model, model_card(model, True), tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == file.read_bytes()
     source = Path(trained.read_config().data.source)
     with zipfile.ZipFile(file) as archive:
@@ -87,6 +92,89 @@ def test_what_somebody_adds_is_never_read(file: Path, tmp_path: Path) -> None:
 def test_what_is_no_exported_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "some.zip").write_bytes(content)
     assert "some.zip: " in refused(1, "predict", tmp_path / "some.zip", "nice")
+
+
+@pytest.mark.parametrize("name", ["vocabulary.txt", "README.md", MANIFEST, NETWORK_FILE])
+def test_bits_that_flip_on_the_way_are_an_error_of_one_line(file: Path, tmp_path: Path, name: str) -> None:
+    content, flipped = bytearray(file.read_bytes()), tmp_path / "flipped.zip"
+    with zipfile.ZipFile(file) as archive:
+        start = archive.getinfo(name).header_offset + _LOCAL_HEADER + len(name)
+    for place in range(start, start + 40):
+        content[place] ^= 0xFF
+    flipped.write_bytes(content)
+    assert refused(1, "predict", flipped, "nice").startswith(f"error: {flipped}: ")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"data": {"source": "/home/me/vader"}}, "./vader"),
+        ({"data": {"second_test": "/home/me/test.csv"}}, "test.csv"),
+        ({"data": {"extra_train": [{"path": "/home/me/more.csv"}]}}, "more.csv"),
+        ({"embedding": {"pretrained": "/home/me/none"}}, "./none"),
+        ({"embedding": {"pretrained": "/home/me/word2vec"}}, "./word2vec"),
+        ({"embedding": {"pretrained": "fasttext"}, "vectors": {"unlabelled": [{"path": "/home/me/a.txt"}]}}, "a.txt"),
+        ({"elmo": {"model": "/home/me/model"}}, "model"),
+        ({"elmo": {"model": "/home/me/small"}}, "./small"),
+        ({"elmo": {"model": "pretrained/tiny"}, "pretraining": {"unlabelled": [{"path": "/home/me/a.txt"}]}}, "a.txt"),
+        ({"elmo": {"model": "pretrained/tiny"}, "pretraining": {"init": "/home/me/begin"}}, "begin"),
+    ],
+)
+def test_wherever_a_configuration_names_a_path_only_the_last_name_is_told(values: dict[str, Any], told: str) -> None:
+    kept = without_paths(RunConfig.model_validate(values))
+    assert "/home/me" not in kept.model_dump_json()
+    assert json.dumps(told) in kept.model_dump_json()
+    assert kept.data.source_is_path == RunConfig.model_validate(values).data.source_is_path
+
+
+def test_names_that_are_no_paths_stay_in_the_configuration() -> None:
+    values = {"elmo": {"model": "pretrained/tiny"}, "pretraining": {"init": "tiny"}, "data": {"source": "sample"}}
+    config = RunConfig.model_validate(values | {"embedding": {"pretrained": "word2vec"}})
+    assert without_paths(config) == config
+    assert without_paths(RunConfig()) == RunConfig()
+
+
+def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: Path) -> None:
+    run_dir = _copy(trained, tmp_path)
+    config = run_dir.read_config().model_copy(update={"elmo": ElmoConfig(model="/home/me/model")})
+    run_dir.config_file.write_text(config.model_dump_json())
+    elmo = {"model": "/home/me/model", "fingerprint": "0" * 64, "state": {}, "random": False}
+    changed = {"elmo": elmo, "config_fingerprint": config.fingerprint()}
+    run_dir.record_file.write_text(json.dumps(json.loads(run_dir.record_file.read_text()) | changed))
+    model = hand_on(run_dir)
+    assert "/home/me" not in model.model_dump_json()
+    assert model.elmo is not None
+    assert (model.elmo.model, model.elmo.fingerprint) == ("model", "0" * 64)
+
+
+def test_a_run_whose_baseline_was_deleted_is_not_handed_on_by_halves(trained: RunDir, tmp_path: Path) -> None:
+    run_dir = _copy(trained, tmp_path)
+    run_dir.baseline_file.unlink()
+    assert "baseline.safetensors: cannot be read" in refused(1, "export", run_dir.path, tmp_path / "half.zip")
+    assert not (tmp_path / "half.zip").exists()
+
+
+def test_a_run_of_an_earlier_version_is_handed_on_as_the_network_alone(trained: RunDir, tmp_path: Path) -> None:
+    run_dir = _copy(trained, tmp_path)
+    values = json.loads(run_dir.result_file.read_text())
+    del values["recommended"], values["files_sha256"]
+    run_dir.result_file.write_text(json.dumps(values))
+    model = hand_on(run_dir)
+    card = invoke("card", run_dir.path).output
+    sizes = write_archive(run_dir, model, card, tmp_path / "old.zip")
+    assert BASELINE_FILE not in sizes  # no checksum says that the file in the directory is the run's
+    assert load(tmp_path / "old.zip").name == "network"
+    assert "It holds a network, which predicts." in card
+    assert "which model predicts" not in card
+
+
+def test_an_exported_model_has_the_name_of_its_run(trained: RunDir, file: Path) -> None:
+    assert repr(load(file)) == repr(load(trained.path))
+
+
+def _copy(trained: RunDir, folder: Path) -> RunDir:
+    """A completed run that may be changed."""
+    return RunDir(Path(shutil.copytree(trained.path, folder / "results" / "runs" / "single" / "run")))
 
 
 def test_file_of_another_version_is_refused_by_the_field(file: Path, tmp_path: Path) -> None:

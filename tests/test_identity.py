@@ -263,6 +263,8 @@ def test_a_file_or_folder_that_is_called_like_something_built_in_is_not_taken_fo
     assert _read_path("embedding.pretrained", "word2vec") == "word2vec"
     assert _read_path("elmo.model", "data/../small") == "./small"
     assert _read_path("elmo.model", "small") == "small"
+    begun = OWN_ELMO | {"pretraining.init": str(project / "small")}
+    assert dotted(_resolved(begun).model_dump())["pretraining.init"] == "./small"
     assert _config({"elmo.model": "./small"}).run_id != _config({"elmo.model": "small"}).run_id
 
 

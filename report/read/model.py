@@ -3,6 +3,7 @@
 from report.read.load import CompletedRun
 from sentiment.handing_on.handed_on import hand_on
 from sentiment.handing_on.model_card import model_card
+from sentiment.whole_run import has_baseline_model
 
 
 def read_card(run: CompletedRun) -> str | None:
@@ -13,4 +14,5 @@ def read_card(run: CompletedRun) -> str | None:
     """
     if run.config.combination is not None:
         return None
-    return model_card(hand_on(run.folds[0].run_dir if run.folds else run.run_dir))
+    run_dir = run.folds[0].run_dir if run.folds else run.run_dir
+    return model_card(hand_on(run_dir), has_baseline_model(run_dir))

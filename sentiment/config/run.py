@@ -1,6 +1,7 @@
 """A run's whole configuration, and its identity: the question that it asks, however it is spelled."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Self
 
@@ -112,43 +113,35 @@ class RunConfig(Section):
             pretraining=self.pretraining and PretrainingConfig(),
         ).model_dump()
         values = _with_defaults(values, defaults, self.unused_fields())
-        data, embedding, elmo = values["data"], values["embedding"], values["elmo"]
-        values["vectors"] = self._canonical_vectors(values["embedding"]["pretrained"])
-        values["pretraining"] = self._canonical_pretraining()
-        for table in data["extra_train"]:
-            table["path"] = _plain_path(table["path"])
+        learns = values["embedding"]["pretrained"] in TRAINED_VECTORS
+        values["vectors"] = (values["vectors"] or VectorsConfig().model_dump()) if learns else None
+        own = self.elmo is not None and self.elmo.pretrained
+        values["pretraining"] = (values["pretraining"] or PretrainingConfig().model_dump()) if own else None
+        return type(self).model_validate(values).respelled(_plain_path)
+
+    def respelled(self, spell: Callable[[str], str]) -> Self:
+        """This configuration with all paths in it as `spell` writes them; names of data sets and models stay.
+
+        A path that is then spelled like such a name is written `./NAME`.
+        """
+        values = self.model_dump()
+        data, vectors, pretraining = values["data"], values["vectors"] or {}, values["pretraining"] or {}
+        for file in (*data["extra_train"], *vectors.get("unlabelled", ()), *pretraining.get("unlabelled", ())):
+            file["path"] = spell(file["path"])
         if self.data.source_is_path:
-            path = _plain_path(data["source"])  # which may be called like a built-in source
+            path = spell(data["source"])  # which may be called like a built-in source
             data["source"] = path if DataConfig(source=path).source_is_path else f"./{path}"
         if data["second_test"] is not None:
-            data["second_test"] = _plain_path(data["second_test"])
-        if embedding["pretrained"] not in (None, *NAMED_VECTORS):
-            path = _plain_path(embedding["pretrained"])
-            embedding["pretrained"] = f"./{path}" if path in ("none", *NAMED_VECTORS) else path
-        if elmo is not None and elmo["model"] not in (*ELMO_MODELS, *PRETRAINED_MODELS):
-            folder = _plain_path(elmo["model"])
-            elmo["model"] = f"./{folder}" if folder in ("none", *ELMO_MODELS, *PRETRAINED_MODELS) else folder
+            data["second_test"] = spell(data["second_test"])
+        for section, field, named, also in (
+            (values["embedding"], "pretrained", NAMED_VECTORS, ("none",)),
+            (values["elmo"] or {}, "model", (*ELMO_MODELS, *PRETRAINED_MODELS), ("none",)),
+            (pretraining, "init", ELMO_MODELS, ()),
+        ):
+            if section.get(field) not in (None, *named):
+                path = spell(section[field])
+                section[field] = f"./{path}" if path in (*named, *also) else path
         return type(self).model_validate(values)
-
-    def _canonical_vectors(self, pretrained: str | None) -> dict[str, Any] | None:
-        """The section `vectors` if any vectors are learned, with all of its fields."""
-        if pretrained not in TRAINED_VECTORS:
-            return None
-        values = (self.vectors or VectorsConfig()).model_dump()
-        for file in values["unlabelled"]:
-            file["path"] = _plain_path(file["path"])
-        return values
-
-    def _canonical_pretraining(self) -> dict[str, Any] | None:
-        """The section `pretraining` if a language model is trained, with all of its fields."""
-        if self.elmo is None or not self.elmo.pretrained:
-            return None
-        values = (self.pretraining or PretrainingConfig()).model_dump()
-        for file in values["unlabelled"]:
-            file["path"] = _plain_path(file["path"])
-        if values["init"] not in (None, *ELMO_MODELS):
-            values["init"] = _plain_path(values["init"])
-        return values
 
     def unused_fields(self) -> tuple[str, ...]:
         """Dotted names of the fields that have no effect in this run; a final dot stands for a whole section."""

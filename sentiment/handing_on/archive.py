@@ -6,6 +6,7 @@ no tweet, no name of a host and no path of a machine.
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,7 +21,7 @@ from sentiment.handing_on.handed_on import HandedOn
 from sentiment.inference.predictor import network_parts
 from sentiment.record_files import in_a_line
 from sentiment.run_dir import RunDir
-from sentiment.whole_run import check_file
+from sentiment.whole_run import check_file, has_baseline_model
 
 CARD, MANIFEST = "README.md", "model.json"
 NETWORK_FILE, BASELINE_FILE, VOCABULARY_FILE = "network.safetensors", "baseline.safetensors", "vocabulary.txt"
@@ -47,11 +48,11 @@ def write_archive(run_dir: RunDir, model: HandedOn, card: str, target: Path) -> 
     """
     from safetensors.torch import save
 
-    parts, result = network_parts(run_dir), run_dir.read_result()
+    parts = network_parts(run_dir)
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(parts.weights.items())}
     files = {NETWORK_FILE: save(plain), VOCABULARY_FILE: "".join(f"{one}\n" for one in parts.vocabulary.types).encode()}
-    if run_dir.baseline_file.exists():
-        check_file(run_dir.baseline_file, result)
+    if has_baseline_model(run_dir):
+        check_file(run_dir.baseline_file, run_dir.read_result())
         files[BASELINE_FILE] = run_dir.baseline_file.read_bytes()
     files[CARD] = card.encode()
     sums = {name: sha256(content).hexdigest() for name, content in files.items()}
@@ -89,8 +90,9 @@ def open_archive(path: Path) -> OpenedArchive:
     try:
         with open_named(path) as file, zipfile.ZipFile(file) as archive:
             files = dict(_contents(archive, path))
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise RunDirError(f"{path}: cannot be read as a model that was handed on: {error}") from None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        why = str(error) or "it ends too early"
+        raise RunDirError(f"{path}: cannot be read as a model that was handed on: {why}") from None
     if MANIFEST not in files:
         raise RunDirError(f"{path}: holds no {MANIFEST}; `sentiment export RUN FILE.zip` writes a model to hand on")
     try:

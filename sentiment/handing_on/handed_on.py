@@ -5,14 +5,14 @@ loaded: the report prints the same card.
 """
 
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Literal
 
 from sentiment import __version__
-from sentiment.config import NAMED_VECTORS, RunConfig
+from sentiment.config import RunConfig
 from sentiment.errors import UsageError
 from sentiment.records import SCHEMA_VERSION, ElmoRecord, Metrics, Overfit, Part, Recommendation, Record, Result
 from sentiment.run_dir import RunDir
-from sentiment.whole_run import read_whole
+from sentiment.whole_run import has_baseline_model, read_whole
 
 Scores = dict[Part, Metrics]
 
@@ -62,16 +62,19 @@ def hand_on(run_dir: RunDir) -> HandedOn:
         raise UsageError(f"{run_dir.path}: is a combination of runs; export its members: {_members(run.config)}")
     if run.result is None or run.record is None:
         raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
-    result, record = run.result, run.record
+    result, record, config = run.result, run.record, without_paths(run.config)
+    elmo = None
+    if record.elmo and config.elmo:
+        elmo = record.elmo.model_copy(update={"model": config.elmo.model})
     return HandedOn(
         version=__version__,
         run_id=result.run_id,
-        config=_without_paths(run.config),
+        config=config,
         label_names=run.config.data.label_names,
         recommended=_recommended(run_dir, result),
         dataset=record.dataset,
         data_fingerprint=record.data_fingerprint,
-        elmo=record.elmo,
+        elmo=elmo,
         git_commit=record.git_commit,
         versions=record.versions,
         metrics=result.metrics,
@@ -89,30 +92,14 @@ def hand_on(run_dir: RunDir) -> HandedOn:
     )
 
 
+def without_paths(config: RunConfig) -> RunConfig:
+    """The configuration with names of files in place of paths, which would tell where somebody keeps them."""
+    return config.respelled(lambda path: PurePath(path).name)
+
+
 def _recommended(run_dir: RunDir, result: Result) -> Recommendation:
-    has_baseline = run_dir.baseline_file.name in result.files_sha256
-    return result.recommended if result.recommended and has_baseline else "network"
+    return (result.recommended if has_baseline_model(run_dir) else None) or "network"
 
 
 def _members(config: RunConfig) -> str:
     return ", ".join(config.combination.members) if config.combination else ""
-
-
-def _without_paths(config: RunConfig) -> RunConfig:
-    """The configuration with names of files in place of paths, which would tell where somebody keeps them."""
-    values = config.model_dump()
-    data, embedding = values["data"], values["embedding"]
-    for table in (*data["extra_train"], *((values["vectors"] or {}).get("unlabelled", ()))):
-        table["path"] = _name(table["path"])
-    if config.data.source_is_path:
-        data["source"] = _name(data["source"])
-    if data["second_test"] is not None:
-        data["second_test"] = _name(data["second_test"])
-    if embedding["pretrained"] not in (None, *NAMED_VECTORS):
-        embedding["pretrained"] = _name(embedding["pretrained"])
-    values["description"] = config.description
-    return RunConfig.model_validate(values)
-
-
-def _name(path: Any) -> str:
-    return PurePath(str(path)).name

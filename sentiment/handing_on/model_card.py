@@ -31,9 +31,11 @@ model.predict(["what a lovely day"])
 
 or `sentiment predict model.zip "what a lovely day"`, after `pip install sentiment-grids`.
 
-It holds a network and a linear baseline. By default the {chosen} predicts, which was the most accurate on validation
-tweets.
+{holds}
 """
+_BOTH = """It holds a network and a linear baseline. By default the {} predicts, which was the most accurate on
+validation tweets."""
+_ALONE = "It holds a network, which predicts."
 _LIMITS = """## Limits
 
 - Two classes: neutral tweets are called one or the other.
@@ -43,13 +45,17 @@ _LIMITS = """## Limits
 """
 
 
-def model_card(model: HandedOn) -> str:
-    """The card as Markdown."""
+def model_card(model: HandedOn, has_baseline: bool) -> str:
+    """The card as Markdown.
+
+    Args:
+        has_baseline: whether the linear baseline is handed on too, and so could have been chosen.
+    """
     text = StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.dump(_for_machines(model), text)
-    return f"---\n{text.getvalue()}---\n\n" + "\n".join(_for_people(model)) + "\n"
+    return f"---\n{text.getvalue()}---\n\n" + "\n".join(_for_people(model, has_baseline)) + "\n"
 
 
 def _for_machines(model: HandedOn) -> dict[str, Any]:
@@ -75,15 +81,16 @@ def _for_machines(model: HandedOn) -> dict[str, Any]:
     return values | {"model-index": [{"name": model.run_id, "results": results}]}
 
 
-def _for_people(model: HandedOn) -> Iterator[str]:
+def _for_people(model: HandedOn, has_baseline: bool) -> Iterator[str]:
     negative, positive = model.label_names
     yield f"# {model.run_id}\n"
     about = f"It tells tweets that are `{positive}` from those that are `{negative}`."
     yield f"{_sentence(model.config.description)}{about}\n"
-    yield _USE.format(chosen=MODEL_NAMES[model.recommended])
+    yield _USE.format(holds=_BOTH.format(MODEL_NAMES[model.recommended]) if has_baseline else _ALONE)
     yield "## Scores\n"
     yield from _table(model)
-    yield "\nIntervals are Wilson's, 95 %. The epoch, and which model predicts, were chosen on validation tweets."
+    chosen = "The epoch, and which model predicts, were" if has_baseline else "The epoch was"
+    yield f"\nIntervals are Wilson's, 95 %. {chosen} chosen on validation tweets."
     verdict = "It overfits" if model.overfit.overfits else "It does not overfit"
     yield f"{verdict}: {model.overfit.rule} (gap {model.overfit.gap:.3f}).\n"
     data, licence, cite = _data(model)

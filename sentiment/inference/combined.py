@@ -17,7 +17,7 @@ from sentiment.models.baseline.linear_model import LinearModel
 from sentiment.models.baseline.ngrams import TokenRows
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, Recommendation
 from sentiment.run_dir import RunDir
-from sentiment.whole_run import check_file, read_whole
+from sentiment.whole_run import check_file, has_baseline_model, read_whole
 
 Choice = Recommendation | Literal["seeds"]
 CHOICES: tuple[Choice, ...] = ("network", "baseline", "both", "seeds")
@@ -199,12 +199,6 @@ def models_beside(run_dir: RunDir, choice: Choice) -> list[TextModel]:
     if choice == "seeds":
         models.append(load_model(run_dir, "seeds"))
     return [*models, LexiconPredictor(network.config)]
-
-
-def has_baseline_model(run_dir: RunDir) -> bool:
-    """Whether a run saved its baseline; those that are not completed, or of earlier versions, have not."""
-    result = read_whole(run_dir).result
-    return result is not None and run_dir.baseline_file.name in result.files_sha256
 
 
 def load_baseline(run_dir: RunDir) -> BaselinePredictor:
