@@ -1,7 +1,7 @@
 """All that the sections say, computed from the run directories before any section is written."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from report.analysis.comparison.advice import Advice, advise
@@ -15,7 +15,7 @@ from report.analysis.questions.own_elmo import OwnElmoGain, own_elmo_gains
 from report.analysis.search.budgets import BudgetComparison, compare_budgets
 from report.read.curves import LearningCurve, read_curve
 from report.read.load import CompletedRun, Study, read_each
-from report.read.model import read_card
+from report.read.model import read_baseline, read_card
 from report.read.predictions import AttentionSample, Scores, read_attention, read_scores
 from report.read.tweets import Tweets, read_counts, read_tweets
 from report.statistics import McNemar
@@ -149,8 +149,13 @@ def _attention(dataset: Dataset) -> tuple[AttentionFindings | None, list[str]]:
     best = next((one for one in dataset.configurations if one.config.model.pooling == "attention"), None)
     if best is None:
         return None, []
-    samples, problems = read_each([best.chosen], read_attention)
-    return AttentionFindings(best, samples.get(best.chosen.run_id, [])), problems
+    run = best.chosen
+    samples, problems = read_each([run], read_attention)
+    baselines, of_baseline = read_each([run], read_baseline)
+    found, baseline = samples.get(run.run_id, []), baselines.get(run.run_id)
+    if baseline:
+        found = [replace(one, baseline=baseline.explain(one.tokens)) for one in found]
+    return AttentionFindings(best, found), [*problems, *of_baseline]
 
 
 def _elmo_gain(dataset: Dataset, results: Results) -> ElmoGain | None:

@@ -1,9 +1,55 @@
-"""The model that a run saved, as far as it is read without torch: what its card says of it."""
+"""The models that a run saved, as far as they are read without torch: what the card says, and the linear baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from report.read.load import CompletedRun
 from sentiment.handing_on.handed_on import hand_on
 from sentiment.handing_on.model_card import model_card
-from sentiment.whole_run import has_baseline_model
+from sentiment.inference.explaining import left_out
+from sentiment.models.baseline.linear_model import LinearModel
+from sentiment.models.baseline.ngrams import TokenRows
+from sentiment.whole_run import check_file, has_baseline_model
+
+
+@dataclass(frozen=True)
+class BaselineReasons:
+    """What the linear baseline says of a tweet, and why."""
+
+    score: float
+    """The probability of positive sentiment."""
+    weights: list[float]
+    """By how much the log-odds of positive sentiment fall without each token, as `explain` says; shape (tokens,)."""
+
+
+@dataclass(frozen=True)
+class SavedBaseline:
+    """The linear baseline of a run."""
+
+    model: LinearModel
+
+    def explain(self, tokens: list[str]) -> BaselineReasons:
+        """What it says of one tweet."""
+        return BaselineReasons(float(self._scores([tokens])[0]), left_out(tokens, self._scores))
+
+    def _scores(self, tweets: Sequence[list[str]]) -> npt.NDArray[np.float64]:
+        return self.model.probabilities(TokenRows.of_tweets(tweets))
+
+
+def read_baseline(run: CompletedRun) -> SavedBaseline | None:
+    """The baseline that was saved with a run; None of one by an earlier version, which saved none.
+
+    Raises:
+        RunDirError: it is missing, damaged, or not the one that belongs to the result.
+    """
+    path = run.run_dir.baseline_file
+    if path.name not in run.result.files_sha256:
+        return None
+    check_file(path, run.result)
+    return SavedBaseline(LinearModel.read(path))
 
 
 def read_card(run: CompletedRun) -> str | None:

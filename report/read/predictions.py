@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from report.read.load import CompletedRun
+from report.read.model import BaselineReasons
 from report.statistics import Flags
 from sentiment.errors import RunDirError
 from sentiment.record_files import read_rows
@@ -64,6 +65,8 @@ class AttentionSample:
     """The probability of positive sentiment."""
     tokens: list[str]
     weights: list[list[float]]
+    baseline: BaselineReasons | None = None
+    """What the linear baseline says of it; None where the run saved none."""
 
     @property
     def is_right(self) -> bool:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from report.render.blocks import KINDS, Column, Explorer, Figure, Report, Row, Table
 from report.render.drawing import THEME
+from report.render.markdown import code
 from report.render.markdown import escape as escape_markdown
 from sentiment.characters import printable, visible
 
@@ -94,8 +95,13 @@ def _classes(table: Table, column: Column) -> Markup:
 
 
 def _sorted_by(row: Row, column: Column) -> Markup:
-    """The unrounded value, so that rounding for display does not change the order; empty if it is missing."""
+    """The unrounded value, so that rounding for display does not change the order; empty if it is missing.
+
+    Where a text is shown as it is, the page sorts by what it shows.
+    """
     value: Any = row.get(column.key)
+    if isinstance(value, str) and column.show(row) in (value, code(value)):
+        return Markup("")
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else visible(str(value))
     return Markup(' data-sort="{}"').format(text)
 

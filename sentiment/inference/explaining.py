@@ -1,13 +1,16 @@
-"""Why a model says what it says of one text: a weight for each of its tokens."""
+"""Why a model says what it says of one text: a weight for each of its tokens. Loads no torch by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from sentiment.inference.predictor import TextModel
 from sentiment.records import predicted_label
+
+if TYPE_CHECKING:
+    from sentiment.inference.predictor import TextModel
 
 _SMALLEST = 1e-12
 
@@ -35,7 +38,7 @@ class Explanation:
         return sorted(self, key=lambda pair: -abs(pair[1]))[:count]
 
 
-def explain(model: TextModel, text: str) -> Explanation:
+def explain(model: "TextModel", text: str) -> Explanation:
     """Predict one text and weigh its tokens: by attention if the model has any, else by leaving each of them out."""
     said = model.predict(text)
     label = predicted_label(said.probability, model.config.data.label_names) if said.usable else ""
@@ -43,9 +46,21 @@ def explain(model: TextModel, text: str) -> Explanation:
     if said.attention is not None:
         return Explanation(label, probability, said.tokens, said.attention, "attention")
     tokens = model.tokenize(text)
+    weights = left_out(tokens, lambda tweets: model.read_tokens(tweets).probabilities)
+    return Explanation(label, probability, tokens, weights, "left out")
+
+
+def left_out(tokens: list[str], probabilities: Callable[[Sequence[list[str]]], npt.NDArray[np.float64]]) -> list[float]:
+    """By how much the log-odds of the positive label fall if each token is left out.
+
+    Args:
+        probabilities: the probability of the positive label of tokenised texts, shape (texts,).
+    """
+    if not tokens:
+        return []
     without = [[*tokens[:place], *tokens[place + 1 :]] for place in range(len(tokens))]
-    odds = _log_odds(model.read_tokens([tokens, *without]).probabilities) if tokens else np.empty(1)
-    return Explanation(label, probability, tokens, (odds[0] - odds[1:]).tolist(), "left out")
+    odds = _log_odds(probabilities([tokens, *without]))
+    return [float(fall) for fall in odds[0] - odds[1:]]
 
 
 def _log_odds(probabilities: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ TRIAL_LINES = "svg.screen path[aria-label^='trial ']"
 
 _SORT_VALUES = """(table, title) => {
   const place = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent === title);
-  return [...table.tBodies[0].rows].map(row => row.cells[place].dataset.sort);
+  return [...table.tBodies[0].rows].map(row => row.cells[place].dataset.sort ?? row.cells[place].textContent);
 }"""
 
 

@@ -1,5 +1,6 @@
 """Questions to the runs in a real browser: filter, choose, overlay, open, compare, and come back by the address."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +109,17 @@ def test_address_brings_back_what_was_asked(report: Page, runs: Locator, report_
     other.close()
 
 
-def test_opened_run_tells_its_settings_attempts_and_commands(report: Page, runs: Locator, axe: Path) -> None:
+def test_opened_run_tells_its_settings_attempts_and_commands(
+    report: Page, runs: Locator, report_results: Results, axe: Path
+) -> None:
     name = _shown(runs)[0]
     runs.get_by_role("button", name=name).click()
     panel = report.locator(".panel", has=report.get_by_role("heading", name=name))
     for words in ("Train it", "Use it", "Its files and logs", "Attempts", "Calibration", "node-1"):
         expect(panel).to_contain_text(words)
+    commands = json.loads((report_results.root.parent / "report" / "tables" / "commands.json").read_text())
+    command = next(row["command"] for row in commands if row["run"] == name)
+    expect(panel.locator(".command", has_text="Train it").locator("code")).to_have_text(command)
     expect(panel).to_be_focused()
     report.evaluate(axe.read_text(encoding="utf-8"))
     found = report.evaluate("axe.run('#explorer')")

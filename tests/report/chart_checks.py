@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 
 from report.render import wording
+from tests.report.made_up import BASELINE_INTERCEPT, BASELINE_WEIGHTS
 from tests.report.written import Written, best_seed, completed, recommended
 
 Spec = dict[str, Any]
@@ -234,11 +235,30 @@ def check_attention(name: str, spec: Spec, runs: list[Written]) -> None:
         for place, row in enumerate(sorted(line, key=lambda one: one["x"]))
     }
     assert drawn <= expected
+    if name.startswith("attention"):
+        shown = {tuple(row["token"] for row in sorted(line, key=lambda one: one["x"])) for line in lines.values()}
+        tweets = [sample["tokens"] for sample in samples if tuple(sample["tokens"])[:1] in {one[:1] for one in shown}]
+        pieces = [row["reason"] for row in rows_with(spec, "reason", "x", "y")]
+        assert pieces == [piece for tokens in tweets for piece in _reasons(tokens)]
+
+
+def _reasons(tokens: list[str]) -> list[str]:
+    """What the invented baseline says of a tweet, and by how much its log-odds fall without each word that it knows."""
+    known = [BASELINE_WEIGHTS[token] for token in tokens if token in BASELINE_WEIGHTS]
+    odds = sum(known) / len(known) ** 0.5
+    said = f"baseline, positive {100 / (1 + np.exp(-odds - BASELINE_INTERCEPT)):.1f} %:"
+    falls = []
+    for token in tokens:
+        if token in BASELINE_WEIGHTS:
+            fall = odds - (sum(known) - BASELINE_WEIGHTS[token]) / max(len(known) - 1, 1) ** 0.5
+            falls.append((-abs(fall), f"{token} {wording.signed(fall)}"))
+    return [said, *(piece for _, piece in sorted(falls))]
 
 
 def mutated(spec: Spec) -> Iterator[tuple[str, Spec]]:
     """The specification with one mistake each, as far as there is anything to mistake."""
-    for change, wrong in ((_swap, "groups swapped"), (_shift, "values shifted"), (_flatten, "intervals of no width")):
+    changes = ((_swap, "groups swapped"), (_shift, "values shifted"), (_flatten, "intervals of no width"))
+    for change, wrong in (*changes, (_exchange, "reasons of another tweet")):
         other = json.loads(json.dumps(spec))
         changed = [change(rows) for node in nodes(other) if (rows := _values(node))]
         if any(changed):
@@ -270,6 +290,13 @@ def _shift(rows: list[Row]) -> bool:
                 row[value] = other
             return True
     return False
+
+
+def _exchange(rows: list[Row]) -> bool:
+    if "reason" not in rows[0]:
+        return False
+    rows[-1]["reason"] = rows[0]["reason"]
+    return True
 
 
 def _flatten(rows: list[Row]) -> bool:

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.files import fingerprint, write_json
+from sentiment.files import fingerprint, sha256_of, write_json
+from sentiment.models.baseline.linear_model import Features, LinearModel
+from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, TokenRows
 from sentiment.records import (
     SCHEMA_VERSION,
     Attempt,
@@ -32,6 +34,9 @@ BASE: dict[str, Any] = {
     "training": {"epochs": 4, "accuracies": [0.6, 0.7, 0.99]},
 }
 _VERSIONS = {"python": "3.12.1", "torch": "2.6.0"}
+# What the linear baseline of runs with attention knows: single words alone, all of them equally rare.
+BASELINE_WEIGHTS = {"so": -0.4, "happy": 2.0, "not": -1.5}
+BASELINE_INTERCEPT = 0.1
 # What a test wants to see escaped.
 HOSTILE = [
     "<script>alert('tweet')</script> so sad",
@@ -88,6 +93,7 @@ class Study:
         self._write_corpus(data, scores)
         if config.model.pooling == "attention":
             _write_attention(run_dir)
+            _write_baseline(run_dir)
         run_record = {"data_fingerprint": data, "attempts": [attempt()], "elmo": _elmo(config)} | record
         run_dir.write_record(new_record(config, **run_record))
         baseline = {part: measure(labels, linear) for part, (labels, _, linear) in scores.items()}
@@ -119,6 +125,7 @@ class Study:
                 seconds_per_epoch=0.01 * config.model.hidden_size,
                 seconds_trained=0.04 * config.model.hidden_size,
                 checkpoint_seconds=0.1,
+                files_sha256={path.name: sha256_of(path) for path in [run_dir.baseline_file] if path.exists()},
                 weights_sha256="0" * 64,
                 metrics_sha256="0" * 64,
             )
@@ -233,3 +240,16 @@ def _write_attention(run_dir: RunDir) -> None:
         },
     ]
     run_dir.attention_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_baseline(run_dir: RunDir) -> None:
+    orders = NGramOrders(words=(1, 1))
+    keys = {
+        int(NGramCounter([word], orders).frequent(TokenRows.of_tweets([[word]]), 1, 1)[0]): weight
+        for word, weight in BASELINE_WEIGHTS.items()
+    }
+    known = np.array(sorted(keys), np.uint64)
+    features = Features(orders, known, np.ones(len(known), np.float32))
+    weights = np.array([keys[int(key)] for key in known], np.float32)
+    with run_dir.baseline_file.open("wb") as file:
+        LinearModel(features, weights, BASELINE_INTERCEPT, {"kind": "ngrams"}).write(file)

@@ -1,7 +1,9 @@
 """The command that the report prints for a run is the one that repeats it."""
 
 import json
+import re
 import shlex
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,18 @@ def test_command_of_a_planned_run_resolves_to_that_run(study: Study, base_file: 
     rows = json.loads((tmp_path / "out" / "tables" / "commands.json").read_text())
     assert [_resolved(row["command"]).run_id for row in rows] == [config.run_id for config in configs]
     assert "--set model.bidirectional=false --set model.hidden_size=32" in rows[0]["command"]
+
+
+def test_no_command_stands_twice_in_the_page(study: Study, tmp_path: Path) -> None:
+    for config in study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}], base="base.yaml"):
+        study.complete(config, "rnn")
+    build_report(study.results, [], tmp_path / "out")
+    page = unescape((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    rows = json.loads((tmp_path / "out" / "tables" / "commands.json").read_text())
+    assert [page.count(row["command"]) for row in rows] == [1, 1]
+    answered = re.findall(r"<code>(make submit[^<]*)</code>", page)
+    assert len(answered) > 4
+    assert len(answered) == len({*answered})
 
 
 def test_command_of_a_single_run_is_the_one_that_was_typed(study: Study, base_file: Path) -> None:

@@ -26,6 +26,8 @@ class Attended:
     heading: str
     tokens: Sequence[str]
     weights: Sequence[float]
+    reasons: Sequence[str] = ()
+    """What another model decides by, in short pieces; stands below."""
 
 
 def heatmap_figure(name: str, alt: str, caption: str, tweets: Sequence[Attended]) -> Figure:
@@ -34,13 +36,16 @@ def heatmap_figure(name: str, alt: str, caption: str, tweets: Sequence[Attended]
 
 
 def _spec(width: int, tweets: Sequence[Attended]) -> Spec:
-    headings, cells = [], []
+    headings, cells, reasons = [], [], []
     y = 0
     for tweet in tweets:
         headings.append({"y": y, "text": visible(tweet.heading)})
         for line in _wrapped(tweet, width):
             y += _LINE
             cells += [cell | {"y": y} for cell in line]
+        for beside in _in_lines([visible(one) for one in tweet.reasons], width):
+            y += _LINE
+            reasons += [{"x": x, "y": y, "reason": text} for x, _, text in beside]
         y += _LINE + 14
     up = {"type": "quantitative", "axis": None, "scale": {"domain": [0, y], "range": [0, y]}}
     along = {"type": "quantitative", "axis": None, "scale": {"domain": [0, width], "range": [0, width]}}
@@ -69,23 +74,35 @@ def _spec(width: int, tweets: Sequence[Attended]) -> Spec:
             "encoding": {"x": {"value": 0}, "y": top, "text": {"field": "text"}},
         },
     ]
+    if reasons:
+        said: Spec = {"x": start, "y": top, "text": {"field": "reason"}}
+        layers.append({"data": {"values": reasons}, "mark": word | {"color": drawing.MUTED}, "encoding": said})
     return drawing.whole(width=width - 4, height=max(y, _LINE), layer=layers)
 
 
 def _wrapped(tweet: Attended, width: int) -> Iterator[list[dict[str, Any]]]:
     """The cells of a tweet, line by line."""
-    line: list[dict[str, Any]] = []
+    tokens = [shortened(visible(token), _LONGEST_TOKEN) for token in tweet.tokens[:_MOST_TOKENS]]
+    weights = iter(tweet.weights)
+    for line in _in_lines(tokens, width):
+        cells = []
+        for x, end, text in line:
+            times = next(weights) * len(tweet.tokens)
+            said = f"{text}: {times:.1f} times an even share"
+            cells.append({"x": x, "x2": end, "token": text, "times": times, "said": said})
+        yield cells
+
+
+def _in_lines(texts: Sequence[str], width: int) -> Iterator[list[tuple[float, float, str]]]:
+    """Where each text begins and ends, line by line."""
+    line: list[tuple[float, float, str]] = []
     x = 0.0
-    for token, weight in list(zip(tweet.tokens, tweet.weights, strict=True))[:_MOST_TOKENS]:
-        text = shortened(visible(token), _LONGEST_TOKEN)
+    for text in texts:
         end = round(x + _columns(text) * _SIZE * _CHARACTER + 2 * _PAD, 1)
         if line and end > width:
             yield line
             line, x, end = [], 0.0, end - x
-        times = weight * len(tweet.tokens)
-        line.append(
-            {"x": x, "x2": end, "token": text, "times": times, "said": f"{text}: {times:.1f} times an even share"}
-        )
+        line.append((x, end, text))
         x = end + _GAP
     if line:
         yield line

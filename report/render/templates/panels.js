@@ -90,7 +90,7 @@ function grid(headings, lines) {
 }
 
 // Confusion, calibration, attempts, and the commands of a run.
-function records(run) {
+function records(run, command) {
   const parts = [], columns = made("div", "", "columns"), [no, yes] = explored.names;
   const add = (title, element) => { const one = made("div"); one.append(made("h4", title), element); columns.append(one); };
   if (run.confusion) {
@@ -103,7 +103,7 @@ function records(run) {
   if (run.attempted.length) {
     parts.push(made("h4", "Attempts"), grid(["start", "end", "host", "job", "device", "ended by"], run.attempted));
   }
-  for (const [title, text] of [["Train it", run.command], ["Use it", run.predict], ["Its files and logs", run.path]]) {
+  for (const [title, text] of [["Train it", command], ["Use it", run.predict], ["Its files and logs", run.path]]) {
     if (!text) continue;
     const line = made("div", "", "command"), code = made("code", text), button = made("button", "Copy", "copy");
     code.tabIndex = 0;

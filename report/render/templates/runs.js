@@ -23,6 +23,7 @@ function start() {
   runs.forEach((run) => { run.id = run.run.replace(/ \[random numbers\]$/, ""); run.grid ??= "single run"; });
   const table = document.getElementById("table-runs"), rows = [...table.tBodies[0].rows];
   const state = { q: "", chosen: new Set(), columns: new Set(), opened: null, other: null };
+  const commands = [...document.querySelectorAll("#table-commands tbody tr")].map((row) => row.querySelector("code")?.textContent);
   const columns = [...explored.settings.map((one) => ({ ...one, from: "settings" })), ...explored.more];
   const [tools, overlay, panel] = ["tools", "panel", "panel"].map((name) => made("div", "", name));
   const count = made("span");
@@ -126,7 +127,7 @@ function start() {
     panel.append(close, made("h3", run.run), ...details(run, runs));
     curves(panel, other ? [run, other] : [run]);
     panel.append(chooser(run, other, runs, open), ...(other ? [await comparison(explored, run, other)] : []));
-    panel.append(...records(run));
+    panel.append(...records(run, commands[run.command]));
     panel.querySelectorAll(".copy").forEach(copies);
     if (scroll) { panel.scrollIntoView({ block: "start" }); panel.focus({ preventScroll: true }); }
     remember();

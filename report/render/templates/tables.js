@@ -12,7 +12,7 @@ function sort(heading, direction) {
     (!heading.hasAttribute("aria-sort") && !heading.classList.contains("number"));
   table.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
   heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-  const value = (row) => row.cells[column].dataset.sort;
+  const value = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent;
   const rows = [...table.tBodies[0].rows].sort((first, second) => {
     const [a, b] = [value(first), value(second)];
     return a === "" || b === "" ? (a === "") - (b === "") : (ascending ? 1 : -1) * compare(a, b);

@@ -18,6 +18,7 @@ from report.sections.names import configuration_name
 
 _POOLING = "model.pooling"
 _EXAMPLES = 3
+_REASONS = 4
 
 
 def attention(findings: Findings) -> ReportSection:
@@ -127,6 +128,7 @@ def _progress(found: GridFindings, groups: dict[str, list[CompletedRun]]) -> Fig
 
 def _heatmap_blocks(found: AttentionFindings) -> list[Block]:
     content: list[Block] = [Heading("What it looks at")]
+    names = found.configuration.config.data.label_names
     name, run_id, n = configuration_name(found.configuration), found.configuration.chosen.run_id, len(found.samples)
     for verdict in ("right", "wrong"):
         of_verdict = [one for one in found.samples if one.is_right == (verdict == "right")]
@@ -135,14 +137,18 @@ def _heatmap_blocks(found: AttentionFindings) -> list[Block]:
             content.append(Text(f"None of the {n} sample tweets is {verdict}."))
             continue
         tweets = [
-            Attended(_heading(one, found.configuration.config.data.label_names), one.tokens, _mean_of_hops(one))
-            for one in chosen
+            Attended(_heading(one, names), one.tokens, _mean_of_hops(one), _reasons(one, names)) for one in chosen
         ]
         caption = (
             f"Test tweets that {name} (run {run_id}) has {verdict}: the {len(chosen)} it is most sure of among "
             f"{len(of_verdict)} of a random sample of n = {n}. Shade: mean weight over hops. Weights show where the "
             "net looks, not why it decides as it does."
         )
+        if any(one.baseline for one in chosen):
+            caption += (
+                " Below each tweet the linear baseline, with the words whose absence would change its log-odds of "
+                f"{names[1]} most: with a plus those that speak for it."
+            )
         alt = f"Attention on tweets that are {verdict}"
         content.append(heatmap_figure(f"attention-{verdict}", alt, caption, tweets))
         if len(chosen[0].weights) > 1:
@@ -164,6 +170,15 @@ def _hops(verdict: str, chosen: list[AttentionSample]) -> Fold:
 
 def _mean_of_hops(sample: AttentionSample) -> list[float]:
     return [sum(column) / len(sample.weights) for column in zip(*sample.weights, strict=True)]
+
+
+def _reasons(sample: AttentionSample, names: tuple[str, str]) -> list[str]:
+    """What the linear baseline says of the tweet, and the words that it says so for, the strongest first."""
+    if sample.baseline is None:
+        return []
+    pairs = sorted(zip(sample.tokens, sample.baseline.weights, strict=True), key=lambda pair: -abs(pair[1]))
+    shown = [f"{wording.shortened(token, 24)} {wording.signed(by)}" for token, by in pairs[:_REASONS] if round(by, 1)]
+    return [f"baseline, {names[1]} {wording.percent(sample.baseline.score)} %:", *shown]
 
 
 def _heading(sample: AttentionSample, names: tuple[str, str]) -> str:

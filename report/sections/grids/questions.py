@@ -55,13 +55,13 @@ SEARCH = "What does a search find, and what does it cost?"
 def questions(findings: Findings) -> ReportSection:
     """A card for each question that runs answer; what has not run yet, and all comparisons, at the end."""
     cards: list[Block] = []
-    missing: list[object] = []
+    missing: dict[str, list[str]] = {}
     known = {parameter for one in QUESTIONS for parameter in one.parameters}
     for one in QUESTIONS:
         if blocks := _answers(findings.grids, one.parameters):
             cards.append(Card(one.asked, blocks))
         else:
-            missing.append(_not_run(one.asked, one.command))
+            missing.setdefault(one.command, []).append(one.asked)
     for parameter in _others(findings.grids, known):
         asked = f"{wording.capital(wording.parameter_name(parameter))}: which value?"
         cards.append(Card(asked, _answers(findings.grids, (parameter,))))
@@ -69,21 +69,18 @@ def questions(findings: Findings) -> ReportSection:
         if sentences:
             cards.append(Card(asked, [Text(sentence) for sentence in sentences]))
         else:
-            missing.append(_not_run(asked, command))
+            missing.setdefault(command, []).append(asked)
+    not_run = [joined([*asked, code(command)]) for command, asked in missing.items()]
     if not cards:
-        return ReportSection("The questions", [Bullets([*_grids(findings.grids), *missing])])
+        return ReportSection("The questions", [Bullets([*_grids(findings.grids), *not_run])])
     first = Text(
         joined(["Best value against each other one, over pairs of runs that differ in nothing else.", METHODS])
     )
     tables = _tables(findings.grids)
-    end: list[Block] = [Heading("Not run yet"), Bullets(missing)] if missing else []
+    end: list[Block] = [Heading("Not run yet"), Bullets(not_run)] if not_run else []
     return ReportSection(
         "The questions", [first, *cards, *end, Fold("The grids and all comparisons in numbers", tables)]
     )
-
-
-def _not_run(asked: str, command: str) -> object:
-    return joined([asked, code(command)])
 
 
 def _further(findings: Findings) -> list[tuple[str, list[str], str]]:

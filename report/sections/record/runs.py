@@ -11,7 +11,6 @@ from report.render import blocks, drawing, wording
 from report.render.blocks import Block, Column, Explorer, ReportSection, Table, Text
 from report.render.charts.curves import overlay_spec
 from report.sections.names import configuration_label, dataset_name, grid_column, run_name, state_name
-from report.sections.record.provenance import command_of
 from report.sections.remarks import predict_command
 from sentiment.records import Attempt, Part
 from sentiment.run_state import PRUNED
@@ -125,16 +124,16 @@ _MORE = {
 
 
 def _data(shown: list[Run], rows: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
-    """Plain values for the page's script."""
+    """Plain values for the page's script, which finds the command of a run by its row in the table of all commands."""
     completed = {run.completed.run_id: run.completed for run in shown if run.completed}
     varying = _varying(list(completed.values()))
-    plans = {grid.name: grid.plan for grid in findings.study.grids}
+    places = {run.run_dir: place for place, run in enumerate(findings.study.runs)}
     comparisons = {run_id: one for dataset in findings.datasets for run_id, one in dataset.comparisons.items()}
     each = []
     for run, row in zip(shown, rows, strict=True):
         values = {name: row[name] for name in ("grid", "run", "state", "model", "data", *_MORE) if name in row}
         values |= {"path": str(run.run_dir.path), "why": run.state.reason}
-        values["command"] = command_of(run, plans[run.grid] if run.grid else None)
+        values["command"] = places[run.run_dir]
         values["attempted"] = [_attempt(one) for one in run.record.attempts] if run.record else []
         if run.completed:
             settings = run.completed.settings
