@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import takewhile
 
 from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm.commands import ENDED, Job, read_accounting, read_queue
@@ -122,25 +121,28 @@ class GridJobs:
         return found
 
     def retries(self, run_id: str) -> list[str]:
-        """The causes for which a run was submitted again by itself since somebody submitted it, the newest first."""
-        mine = (one.submission for one in reversed(self.submissions) if any(run_id in task for task in one.tasks))
-        return [one.retries[run_id] for one in takewhile(lambda one: run_id in one.retries, mine)]
+        """The causes for which a run was tried again by itself since somebody submitted it, the newest first."""
+        found: list[str] = []
+        every = ((folder, *task) for folder in reversed(self.submissions) for task in enumerate(folder.tasks))
+        for folder, task in ((folder, task) for folder, task, run_ids in every if run_id in run_ids):
+            found += ["failed"] * folder.read_retries(task)
+            if run_id not in folder.submission.retries:
+                break
+            found.append(folder.submission.retries[run_id])
+        return found
 
     def _task_of_pool(self, folder: SubmissionDir, share: int, attempt: Attempt | None) -> int:
         """The task that has a run or had it last; for one that never began, any that may take it, else its share's."""
         name, numbers = folder.submission.name, range(len(folder.submission.tasks))
-        if attempt and folder.receipt:
-            last = next((number for number in numbers if folder.job(number) == attempt.job), None)
-            if last is not None:
-                return last
+        for number in numbers:
+            if attempt and folder.receipt and folder.job(number) == attempt.job:
+                return number
         jobs = {number: _find(self._jobs, (name, number)) for number in (share, *numbers)}
         active = [number for number, job in jobs.items() if job and job.active]
-        free = [number for number in active if number not in self._held_numbers(name)]
+        held = {job.task for job in self._held if job.name == name}
+        free = [number for number in active if number not in held]
         wanted: list[int] = [*free, *active, share]
         return wanted[0]
-
-    def _held_numbers(self, name: str) -> set[int | None]:
-        return {job.task for job in self._held if job.name == name}
 
     @cached_property
     def waiting_slots(self) -> list[SubmissionDir]:
@@ -154,8 +156,8 @@ class GridJobs:
             jobs = [job for job in self.queue or () if job.name == folder.submission.name]
             states = sorted({HELD if job.held else job.state for job in jobs})
             failed = self._failure_of(folder)
-            absent = self._elsewhere(folder) or (failed.state if failed else "not in the queue any more")
-            found[folder.submission.kind] = ", ".join(states) or absent
+            seen = ", ".join(states) or self._elsewhere(folder) or "not in the queue any more"
+            found[folder.submission.kind] = failed.state if failed else seen
         return found
 
     @cached_property
@@ -167,15 +169,13 @@ class GridJobs:
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
         """How a job failed that has no runs of its own; None while it is active, and if nobody knows of a failure."""
-        if self._elsewhere(folder) or folder.cancelled or not folder.receipt:
+        if self._elsewhere(folder) or folder.cancelled or not folder.receipt or self._any_active([folder]):
             return None
         for number in range(len(folder.submission.tasks)):
             task, failure = self._task(folder, number), folder.read_failure(number)
-            if task.job and task.job.active:
-                return None
             if failure:
-                state = TIMEOUT if failure.error == OUT_OF_ATTEMPTS else FAILED
-                return RunState(state, f"{failure.error}: {failure.reason}")
+                reason = f"{failure.error}: {failure.reason}"
+                return RunState(TIMEOUT if failure.error == OUT_OF_ATTEMPTS else FAILED, reason)
             # Of a job without a last word no accounts are asked: most grids have one, which ended well long ago.
             if (task.job.state != COMPLETED) if task.job else read_termination(task.log()):
                 ended = task.ended_state(RunProgress())

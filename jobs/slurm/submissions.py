@@ -135,6 +135,10 @@ class SubmissionDir:
         """What a task had done when it was last requeued."""
         return self.path / f"progress-{task}.json"
 
+    def retries_file(self, task: int) -> Path:
+        """How often a task has begun its run again by itself after a failure."""
+        return self.path / f"retries-{task}.json"
+
     def failure_file(self, task: int) -> Path:
         """Why a task that has no runs of its own failed."""
         return self.path / f"failure-{task}.json"
@@ -237,6 +241,11 @@ class SubmissionDir:
         """For slots, of all runs that they may train."""
         with open(self.configs_file, encoding="utf-8") as lines:
             return [RunConfig.model_validate_json(line) for line in lines]
+
+    def read_retries(self, task: int) -> int:
+        """How often a task has begun its run again by itself; only one that may does, so nobody else is looked at."""
+        file = self.retries_file(task)
+        return int(file.read_bytes()) if self.submission.resources.retries.failed and file.exists() else 0
 
     def read_failure(self, task: int) -> Failure | None:
         """Why a task that has no runs of its own failed, if it did."""

@@ -17,7 +17,7 @@ from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
 from jobs.tasks.container import ContainerError, perform_in_container
-from jobs.tasks.failure import describe, is_disk_full, record_failure
+from jobs.tasks.failure import describe, forget_failure, is_disk_full, may_begin_again, record_failure
 from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.parallel import side_by_side
 from jobs.tasks.pool import PoolTask
@@ -147,6 +147,31 @@ class ArrayTask:
             return Outcome.FAILED
         print("requeued, to look again" if outcome is Outcome.LOOK_AGAIN else "saved, and requeued")
         return outcome
+
+    def begin_again(self, failed: Outcome) -> Outcome:
+        """Let Slurm start a task again whose only run failed, if `retries` allows it; what the task ends with.
+
+        What was killed cannot do that, and what lacked memory or time needs a job that has more: all that is left to
+        the job that ends the grid, and so are runs that share a task.
+        """
+        submission = self.folder.submission
+        if not submission.job_kind.trains_runs or submission.pooled or len(self.configs) != 1:
+            return failed
+        run_dir = self._run_dir(self.configs[0])
+        try:
+            if not may_begin_again(self.folder, run_dir):
+                return failed
+            failure, file = run_dir.read_failure(), self.folder.retries_file(self.task)
+            write_json(file, self.folder.read_retries(self.task) + 1)
+        except (OSError, SentimentError) as error:
+            print(f"retries: is not begun again: {error}")
+            return failed
+        print(f"retries: {run_dir.path.name} is begun again after failed")
+        forget_failure(run_dir)  # else it would look as if it had failed again as soon as it is started
+        requeued = self.requeue(Outcome.LOOK_AGAIN)
+        if requeued is Outcome.FAILED and failure:
+            run_dir.write_failure(failure)
+        return requeued
 
     def _is_over(self, config: RunConfig) -> bool:
         run_dir, epochs = self._run_dir(config), self.folder.submission.epochs

@@ -3,11 +3,14 @@
 import contextlib
 import errno
 import traceback
+from pathlib import Path
 
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.slurm.task_state import ROOM_ADVICE
 from sentiment.allocation import slurm_job
 from sentiment.records import Failure, timestamp
-from sentiment.run_dir import RunDir
+from sentiment.run_dir import Results, RunDir
 
 HOPELESS = ("DivergedError", "NoProgressError")
 """Errors that the same run would meet again."""
@@ -42,3 +45,26 @@ def is_disk_full(error: BaseException | None) -> bool:
 def forget_failure(run_dir: RunDir) -> None:
     """Remove the failure when a new attempt begins; `run.json` keeps the reason."""
     run_dir.failure_file.unlink(missing_ok=True)
+
+
+def is_hopeless(run_dir: RunDir) -> bool:
+    """Whether the run failed in a way in which it would fail again.
+
+    Raises:
+        RunDirError: the record of its failure cannot be read.
+    """
+    failure = run_dir.read_failure()
+    return failure is not None and failure.error in HOPELESS
+
+
+def may_begin_again(folder: SubmissionDir, run_dir: RunDir) -> bool:
+    """Whether the task of a run that has just failed may begin it again, as `retries` in the cluster's file says.
+
+    Raises:
+        RunDirError: the record of its failure, or of a submission of its grid, cannot be read.
+    """
+    allowed = folder.submission.resources.retries.failed
+    if not allowed or is_hopeless(run_dir):
+        return False
+    submissions = read_submissions(Results(Path(folder.submission.results)), folder.submission.grid)
+    return GridJobs(submissions, None).retries(run_dir.path.name).count("failed") < allowed

@@ -18,7 +18,7 @@ from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import RunStatus
 from jobs.status.selection import CAUSES, missing_runs
 from jobs.tasks.attempt import Outcome
-from jobs.tasks.failure import HOPELESS
+from jobs.tasks.failure import is_hopeless
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError
@@ -120,7 +120,6 @@ def _chosen(results: Results, rows: Sequence[RunStatus], retries: Retries) -> di
         cause = next((name for name in Retries.model_fields if row.state in _STATES[name]), None)
         if cause is None or row.active or row.retries.count(cause) >= getattr(retries, cause):
             continue
-        failure = results.run_dir(row.run_id, row.grid).read_failure()
-        if failure is None or failure.error not in HOPELESS:
+        if not is_hopeless(results.run_dir(row.run_id, row.grid)):
             found[row.run_id] = cause
     return found

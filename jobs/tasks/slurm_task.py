@@ -52,7 +52,9 @@ def perform(task: "ArrayTask", stop: StopRequest) -> int:
     else:
         outcome = _rank_rung_before(task)
     outcome = task.perform(stop) if outcome is None else outcome
-    return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN) else outcome
+    if outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN):
+        return task.requeue(outcome)
+    return task.begin_again(outcome) if outcome is Outcome.FAILED else outcome
 
 
 def _rank_rung_before(task: "ArrayTask") -> "Outcome | None":

@@ -20,6 +20,7 @@ from jobs.local.queue import LocalQueue
 from jobs.local.running_grid import RunningGrid
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.status.grid_status import read_grid_status
+from jobs.tasks.failure import record_failure
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_base, write_grid
@@ -250,13 +251,16 @@ def test_one_run_of_a_local_grid_is_cancelled_and_the_others_complete(here: Make
     assert code == 0
 
 
-def test_rerun_of_runs_that_never_began_takes_them_from_the_plan(here: MakeHere) -> None:
+def test_rerun_of_runs_of_which_one_never_began_takes_that_one_from_the_plan(here: MakeHere) -> None:
     grid = here({"seed": [1, 2], "training.epochs": 1})
     loaded = load_grid(grid.grid, grid.results)
     grid.results.write_grid(loaded.plan)
-    LocalQueue.of(grid.results, "some").cancel(run.run_id for run in loaded.plan.runs)
-    assert grid.states() == (0, ["CANCELLED"] * 2)
-    code, lines = grid.jobs("rerun", "--local", "--cancelled")
+    LocalQueue.of(grid.results, "some").cancel([loaded.plan.runs[1].run_id])
+    begun, _ = grid.run_dirs()
+    begun.create(loaded.configs[0])
+    record_failure(begun, ValueError("no luck"))
+    assert grid.states() == (1, ["FAILED", "CANCELLED"])
+    code, lines = grid.jobs("rerun", "--local", "--cancelled", "--failed")
     assert (code, lines[0]) == (0, "2 of 2 runs to do")
     assert grid.states() == (0, ["COMPLETED"] * 2)
 

@@ -113,3 +113,21 @@ def test_warning_does_not_end_the_job_that_writes_the_report(results: Results, m
     guard = words[words.index("sh") : words.index("-m") - 2]
     done = subprocess.run([*guard, "sh", "-c", "kill -USR1 $$; kill -USR2 $$; echo lives"], capture_output=True)
     assert done.stdout == b"lives\n"
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [(["FAILED"], "OUT_OF_MEMORY"), (["FAILED", "RUNNING"], "FAILED, RUNNING"), ([], "OUT_OF_MEMORY")],
+)
+def test_job_that_lacked_memory_is_shown_so_though_the_queue_calls_it_failed(
+    results: Results, states: list[str], shown: str
+) -> None:
+    """Where no cgroup kills it, Slurm knows only that a process was killed."""
+    job = PlannedJob("cache", [[], []], [], HAD, 1)
+    folder = write_intent(new_submission(results, "g", job, 90, None), [])
+    folder.accept("6")
+    (folder.logs / "6_0_0_log.out").write_text("slurmstepd-n1: error: StepId=6.0 exceeded memory limit (9 > 8)\n")
+    queue = [queued(folder, number, "None", state) for number, state in enumerate(states)]
+    jobs = GridJobs([folder], queue)
+    assert jobs.service_states() == {"cache": shown}
+    assert ("cache" in jobs.failed_services) is (shown == "OUT_OF_MEMORY")

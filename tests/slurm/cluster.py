@@ -149,12 +149,16 @@ class Cluster:
         self._launch("slurmd", "-N", name)
 
     def kill_node(self, name: str) -> None:
-        """As if its power had gone: slurmd first, then slurmstepd, which else would report the deaths of the rest."""
-        tasks = [process for process in self._members() if process.environ.get("SLURMD_NODENAME") == name]
-        keepers = {task.parent for task in tasks}
+        """As if its power had gone: what runs there ends last, so that nothing reports its death."""
+        tasks = self._tasks_on(name)
+        self.lose_node(name)
+        _end(tasks, signal.SIGKILL)
+
+    def lose_node(self, name: str) -> None:
+        """As if its network had gone: Slurm's daemons hear no more of it, while its tasks go on."""
+        keepers = {task.parent for task in self._tasks_on(name)}
         _end([one for one in self._daemons("slurmd") if one.pid == self._pid(f"slurmd-{name}.pid")], signal.SIGKILL)
         _end([one for one in processes() if one.pid in keepers and one.name == "slurmstepd"], signal.SIGKILL)
-        _end(tasks, signal.SIGKILL)
 
     def node_states(self) -> dict[str, str]:
         """Each node's state in sinfo's words."""
@@ -248,6 +252,9 @@ class Cluster:
         """Processes of this cluster's tasks."""
         conf = self.environ["SLURM_CONF"]
         return [one for one in processes() if one.environ.get("SLURM_CONF") == conf and "SLURM_JOB_ID" in one.environ]
+
+    def _tasks_on(self, node: str) -> list[Process]:
+        return [process for process in self._members() if process.environ.get("SLURMD_NODENAME") == node]
 
     def _keepers(self) -> list[Process]:
         """The slurmstepd of tasks: they have no environment, but files of this cluster open."""

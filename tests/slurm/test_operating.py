@@ -3,8 +3,9 @@
 import json
 import sys
 
+from sentiment.config_file import resolve
 from tests.slurm.scenario import scenario
-from tests.slurm.stage import DIVERGES, SHORT, Stage
+from tests.slurm.stage import BASE, DIVERGES, SHORT, Stage
 
 
 @scenario
@@ -114,6 +115,28 @@ def test_what_fails_is_tried_again_by_itself_as_often_as_the_cluster_file_says(s
     logs = (stage.results.slurm / stage.name).glob("*-report-*/logs/*.out")
     said = sorted(line for log in logs for line in log.read_text().splitlines() if line.startswith("retries:"))
     assert said == sorted(f"retries: {run.run_id} is submitted again after failed" for run in (once, twice))
+
+
+@scenario
+def test_run_that_failed_in_a_task_of_its_own_is_begun_again_while_others_still_run(stage: Stage) -> None:
+    """What was wrong is mended meanwhile, as a file server that comes back."""
+    stage.write_cluster(retries={"failed": 1}, sbatch={"hold": True})
+    stage.write_grid(seed=[1, 2], training__epochs=[40])
+    stage.submit()
+    failing, other = stage.runs
+    failing.dir.create(resolve(BASE, {"seed": 77}, "another run"))
+    stage.cluster.run("scontrol", "release", failing.job.partition("_")[0])
+    other.wait_for_step(1)
+    stage.wait(lambda: "is begun again after failed" in failing.log, "the failure")
+    failing.dir.config_file.unlink()
+    stage.wait(lambda: "requeued, to look again" in failing.log, "the requeue")
+    rows = {row["run_id"]: row for row in stage.rows()}
+    assert rows[failing.run_id]["state"] in ("RUNNING", "COMPLETING", "PENDING")
+    assert (rows[failing.run_id]["retries"], rows[other.run_id]["retries"]) == (["failed"], [])
+    stage.wait_completed(stage.runs)
+    assert failing.attempts[-1].job == failing.job
+    assert failing.attempts[-1].restart_count == 1
+    assert all(run.matches_uninterrupted() for run in stage.runs)
 
 
 @scenario

@@ -114,3 +114,15 @@ def test_torch_tells_a_lesser_processor_apart(
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert "(DEFAULT): runtime.same_hardware = true lets it go on only on" in " ".join(done.stderr.split())
+
+
+def test_another_version_of_a_package_is_told_when_a_run_goes_on(
+    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = experiment()
+    _stop(run)
+    assert not any("numbers may differ" in line for line in run.said)
+    monkeypatch.setattr("sentiment.training.provenance.versions", lambda: {"torch": "99.0"})
+    run.complete()
+    told = f"torch was {torch.__version__} in this run's last attempt and is 99.0 now: numbers may differ"
+    assert told in run.said

@@ -17,7 +17,7 @@ from sentiment.console import Say
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.tables.source_hash import source_sha256
 from sentiment.data.word_vectors.store import pretrained_file, vectors_fingerprint
-from sentiment.errors import MemoryExhaustedError, TakenOverError
+from sentiment.errors import MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.training.context import RunContext
 from sentiment.training.hardware import Hardware
@@ -36,9 +36,12 @@ class AttemptRecord:
             trainer: in the state that the attempt begins with.
             corpus: whose tweets are read.
             elmo: the model whose vectors are read.
+
+        Raises:
+            RunDirError: the record of earlier attempts cannot be read.
         """
         hardware = Hardware.of(trainer.device)
-        former, code = run.run_dir.read_record(), running_code()
+        former, code = _read_former(run), running_code()
         if former:
             _tell_changes(former.versions, run.console.say)
         attempt = Attempt(
@@ -123,6 +126,13 @@ def pretrained_sha256(run: RunContext) -> str | None:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on, by name."""
     return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def _read_former(run: RunContext) -> RunRecord | None:
+    try:
+        return run.run_dir.read_record()
+    except RunDirError as error:
+        raise RunDirError(f"{error}; delete it, and the run goes on without the list of its earlier attempts") from None
 
 
 def _tell_changes(former: dict[str, str], say: Say) -> None:
