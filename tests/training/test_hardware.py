@@ -122,7 +122,7 @@ def test_another_version_of_a_package_is_told_when_a_run_goes_on(
     run = experiment()
     _stop(run)
     assert not any("numbers may differ" in line for line in run.said)
-    monkeypatch.setattr("sentiment.training.provenance.versions", lambda: {"torch": "99.0"})
+    monkeypatch.setattr("sentiment.training.runs.provenance.versions", lambda: {"torch": "99.0"})
     run.complete()
     told = f"torch was {torch.__version__} in this run's last attempt and is 99.0 now: numbers may differ"
     assert told in run.said
