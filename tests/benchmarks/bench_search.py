@@ -1,4 +1,4 @@
-"""Searches on real Sentiment140 tweets: epochs spent and what was chosen, in rungs, after one epoch, and in full.
+"""Searches on real Sentiment140 tweets: epochs spent and what was chosen, in rungs, after one epoch, by Bayes, in full.
 
 Not part of `make bench`, since it trains for minutes: `make bench BENCH=search`. Every trial of every sampler's seed is
 trained to its end once, on two cores by default. What a search in rungs would have decided follows from the metric logs
@@ -34,6 +34,8 @@ from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT, combine
 GRIDS = ROOT / "configs" / "grids"
 EPOCHS = 9
 KINDS = {"in rungs": Halving(epochs=[1, 3], eta=3, strict=True), "one epoch": Halving(epochs=[1], eta=9, strict=True)}
+BAYES = {"rounds": 7, "per_round": 1}
+"""As many trials as can be trained to the end with the epochs that 27 trials spend in rungs."""
 MANY = 1000
 
 
@@ -82,19 +84,22 @@ def _right(run_dir: RunDir) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.asarray((table["score"] >= THRESHOLD) == (table["label"] == 1))
 
 
-def write_search(folder: Path, seed: int, trials: int, tweets: Path, most_tweets: int) -> Path:
-    """The file of a full search: the space of `random_sweep`, drawn with another seed."""
+def write_searches(folder: Path, seed: int, source: Path, options: argparse.Namespace) -> tuple[Path, Path]:
+    """The files of a full search and of one by Bayes: the space of `random_sweep`, drawn with another seed."""
     base = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
-    base["data"] = {"source": str(tweets), "max_rows": most_tweets}
+    base["data"] = {"source": str(source), "max_rows": options.most_tweets}
     base["training"] |= {"epochs": EPOCHS, "early_stopping": {"patience": None}}
     base |= {"tracking": {"wandb": "disabled"}, "runtime": {"device": "cpu", "threads": 1}}
     sweep = read_yaml(GRIDS / "random_sweep_full.yaml")
     command = ["${env}", "python", "-m", "sentiment", "train", str(folder / "base.yaml"), "${args_no_hyphens}"]
-    sweep |= {"name": f"full-{seed}", "run_cap": trials, "controller": {"type": "cloud", "seed": seed}}
-    for name, values in (("base", base), (f"full-{seed}", sweep | {"command": command})):
+    controller = {"type": "cloud", "seed": seed}
+    sweep |= {"name": f"full-{seed}", "command": command, "controller": controller, "run_cap": options.trials}
+    bayes = sweep | {"name": f"bayes-{seed}", "method": "bayes", "controller": controller | BAYES}
+    del bayes["run_cap"]
+    for name, values in (("base", base), (f"full-{seed}", sweep), (f"bayes-{seed}", bayes)):
         with open(folder / f"{name}.yaml", "w", encoding="utf-8") as file:
             YAML(typ="safe").dump(values, file)
-    return folder / f"full-{seed}.yaml"
+    return folder / f"full-{seed}.yaml", folder / f"bayes-{seed}.yaml"
 
 
 def in_rungs(results: Results, plan: GridPlan, kind: str) -> Chosen:
@@ -128,15 +133,25 @@ def measure_searches(results: Results, folder: Path, options: argparse.Namespace
     if not source.exists():
         combine(options.tweets, source)
     for seed in range(1, options.seeds + 1):
-        file = write_search(folder, seed, options.trials, source, options.most_tweets)
-        command = [sys.executable, "-m", "jobs", "submit", str(file), "--local", "--results", str(results.root)]
-        subprocess.run([*command, "--at-once", str(options.at_once)], check=True, stdout=subprocess.DEVNULL)
-        plan = results.read_grid(file.stem)
-        assert plan is not None
-        full = Chosen("in full", EPOCHS * len(plan.runs), _best(results, plan, [run.run_id for run in plan.runs]))
+        plan, by_bayes = (train(results, file, options) for file in write_searches(folder, seed, source, options))
+        full, bayes = (in_full(kind, results, one) for kind, one in (("in full", plan), ("by Bayes", by_bayes)))
         yield f"seed {seed}, {len(plan.runs)} trials of {options.most_tweets:,} tweets"
-        for chosen in (full, *(in_rungs(results, plan, kind) for kind in KINDS)):
+        for chosen in (full, *(in_rungs(results, plan, kind) for kind in KINDS), bayes):
             yield chosen.describe(full)
+
+
+def train(results: Results, file: Path, options: argparse.Namespace) -> GridPlan:
+    """Train all trials of a search, here."""
+    command = [sys.executable, "-m", "jobs", "submit", str(file), "--local", "--results", str(results.root)]
+    subprocess.run([*command, "--at-once", str(options.at_once)], check=True, stdout=subprocess.DEVNULL)
+    plan = results.read_grid(file.stem)
+    assert plan is not None
+    return plan
+
+
+def in_full(kind: str, results: Results, plan: GridPlan) -> Chosen:
+    """What a search chose of trials that were all trained to the end."""
+    return Chosen(kind, EPOCHS * len(plan.runs), _best(results, plan, [run.run_id for run in plan.runs]))
 
 
 def measure_planning() -> str:
