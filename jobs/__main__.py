@@ -1,6 +1,10 @@
 """The command line: submit, rerun, cancel, doctor, sync, and the commands that only look."""
 
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +30,7 @@ from jobs.commands.arguments import (
 from jobs.commands.watching import watching
 from sentiment.command_line import Version, command_line, echo
 from sentiment.errors import UsageError
-from sentiment.shipped import CONFIGS, config_file, shipped_file
+from sentiment.shipped import CONFIGS, as_typed_here, config_file, shipped_file
 
 if TYPE_CHECKING:
     from jobs.launcher import LaunchOptions
@@ -71,7 +75,9 @@ def submit(
         echo(f"left out: {line}")
     if not dry_run:
         options = _options(local, at_once, cluster, new_code, keep_steps, keep_filling)
-        raise typer.Exit(submit_grid(Results(results), loaded, options))
+        with _shown(options) as shown:
+            code = submit_grid(Results(results), loaded, shown)
+        raise typer.Exit(code)
     for line in show_plan(Results(results), loaded, cluster):
         echo(line)
 
@@ -115,10 +121,11 @@ def rerun(
         echo(NO_GRIDS.format(results))
     options = _options(local, at_once, cluster, new_code, keep_steps, keep_filling)
     codes = []
-    for plan, run_ids in found:
-        codes.append(rerun_grid(Results(results), plan, causes, run_ids, options))
-        if local and codes[-1] == EXIT_RUNNING:  # by Ctrl+C
-            break
+    with _shown(options) as shown:
+        for plan, run_ids in found:
+            codes.append(rerun_grid(Results(results), plan, causes, run_ids, shown))
+            if local and codes[-1] == EXIT_RUNNING:  # by Ctrl+C
+                break
     if any(codes):
         raise typer.Exit(max(codes))
 
@@ -211,6 +218,19 @@ def _options(
     if keep_filling and local:
         raise UsageError("--keep-filling is for Slurm, whose queue has limits; --local takes all runs")
     return LaunchOptions(cluster, local, at_once, echo, new_code, keep_steps, keep_filling)
+
+
+@contextmanager
+def _shown(options: "LaunchOptions") -> Iterator["LaunchOptions"]:
+    """The options with a bar below the lines, where a terminal waits for a grid on this machine."""
+    if not options.local or not sys.stdout.isatty():  # elsewhere, each run's line says how far the grid is
+        yield options
+        return
+    from sentiment.progress_bar import Terminal
+
+    with Terminal() as terminal:
+        say: Callable[[str], None] = lambda line: terminal.say(as_typed_here(line))  # noqa: E731
+        yield replace(options, say=say, progress=terminal.progress)
 
 
 def _any_active(targets: list[str], results: Path) -> bool:

@@ -12,6 +12,7 @@ from jobs.local.launcher import local_launcher
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
 from jobs.status.grid_status import RunStatus
+from sentiment.console import Console, Progress, silent
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 
@@ -61,6 +62,14 @@ class LaunchOptions:
     keep_filling: bool = False
     """With Slurm: whether the runs that there is no room for are submitted by themselves when others have ended."""
 
+    progress: Progress = silent
+    """Shows how far a grid on this machine is."""
+
+    @property
+    def console(self) -> Console:
+        """The two ways to speak."""
+        return Console(self.say, self.progress)
+
     def code_choice(self, results: Results) -> CodeChoice:
         """How the code of runs is chosen."""
         return CodeChoice(results, self.new_code, self.keep_steps)
@@ -75,7 +84,7 @@ def open_launcher(results: Results, plan: GridPlan, options: LaunchOptions) -> I
         ConfigError: the file of the options is invalid.
     """
     if options.local:
-        with local_launcher(results, plan, options.at_once, options.cluster, options.say) as launcher:
+        with local_launcher(results, plan, options.at_once, options.cluster, options.console) as launcher:
             yield launcher
     else:
         yield SlurmLauncher(results, plan, options.cluster, options.say, keep_filling=options.keep_filling)

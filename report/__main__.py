@@ -27,10 +27,12 @@ def build(
 ) -> None:
     """Write report.md, report.html, figures and tables of all runs, whether they are completed or not."""
     from report.build import build_report
+    from sentiment.progress_bar import Terminal
     from sentiment.run_dir import Results
 
     folder = out or Results(results).report
-    findings, page = build_report(Results(results), grids or [], folder, pdf)
+    with Terminal() as terminal:
+        findings, page = build_report(Results(results), grids or [], folder, pdf, terminal.progress)
     for problem in findings.problems:
         echo(f"left out: {problem}", err=True)
     runs = findings.study.runs

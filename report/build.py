@@ -1,6 +1,7 @@
 """From run directories to a report: read, analyse, write."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from report.analysis.findings import Findings, analyse
@@ -24,6 +25,7 @@ from report.sections.record.methods import methods
 from report.sections.record.papers import papers
 from report.sections.record.provenance import provenance
 from report.sections.record.runs import runs
+from sentiment.console import Progress, silent
 from sentiment.run_dir import Results
 
 # In the order in which a reader asks.
@@ -46,19 +48,22 @@ SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
 )
 
 
-def build_report(results: Results, grids: list[str], folder: Path, pdf: bool = False) -> tuple[Findings, Path]:
+def build_report(
+    results: Results, grids: list[str], folder: Path, pdf: bool = False, progress: Progress = silent
+) -> tuple[Findings, Path]:
     """Write the report of `grids` (of everything if empty) into `folder`; return what was found and the page's path.
 
     Args:
         pdf: whether to write each figure as PDF too.
+        progress: told how far each part of the work is.
 
     Raises:
         SentimentError: there is nothing to report, or no such grid.
         OSError: the report cannot be written.
     """
-    findings = analyse(load_study(results, grids))
+    findings = analyse(load_study(results, grids, progress), progress)
     report = build_sections(findings)
-    page = write_report(report, folder)
+    page = write_report(report, folder, partial(progress, "drawing and writing"))
     if pdf:
         write_pdfs(report, folder)
     return findings, page

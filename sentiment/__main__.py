@@ -69,8 +69,9 @@ def train(
         stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
         from sentiment.code_version import freeze_code
+        from sentiment.progress_bar import Terminal
         from sentiment.run_dir import Results
-        from sentiment.terminal import Terminal, show_result
+        from sentiment.terminal import show_result
         from sentiment.training.context import RunContext
         from sentiment.training.runs.experiment import run_experiment
 
@@ -109,8 +110,8 @@ def evaluate(
     """Print the scores of a trained model beside its baselines, on its own test data or on any labelled table."""
     from sentiment.files import as_json, write_named
     from sentiment.inference.evaluating import evaluate_on_file, evaluate_on_own
+    from sentiment.progress_bar import Terminal
     from sentiment.run_dir import Results
-    from sentiment.terminal import Terminal
     from sentiment.whole_run import trained_run
 
     run_dir, chosen = trained_run(run), named_choice(choice)
@@ -132,7 +133,7 @@ def combine(
     """Write the mean of several runs as a run of its own, which predicts, and stands in the report with its tests."""
     from sentiment.inference.combining import combine_runs
     from sentiment.inference.evaluating import evaluate_on_own
-    from sentiment.terminal import say
+    from sentiment.progress_bar import say
     from sentiment.whole_run import trained_run
 
     run_dir = combine_runs([trained_run(run) for run in runs], say)

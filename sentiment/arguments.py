@@ -92,6 +92,6 @@ def named_parameters(data: str | None, overrides: list[str] | None) -> dict[str,
 
 def show(text: str) -> None:
     """Print lines of plain text."""
-    from sentiment.terminal import say
+    from sentiment.progress_bar import say
 
     say(text)

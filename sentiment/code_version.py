@@ -33,6 +33,7 @@ _WITHOUT_INFLUENCE = (
     "sentiment/arguments.py",
     "sentiment/command_line.py",
     "sentiment/preparing_commands.py",
+    "sentiment/progress_bar.py",
     "sentiment/shipped.py",
     "sentiment/console.py",
     "sentiment/terminal.py",

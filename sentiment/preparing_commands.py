@@ -53,8 +53,8 @@ def data(
     from sentiment.config_file import dotted, read_yaml, resolve
     from sentiment.data.corpus.corpus import prepare_corpus
     from sentiment.data.registry import find_source
+    from sentiment.progress_bar import Terminal
     from sentiment.run_dir import Results
-    from sentiment.terminal import Terminal
 
     table = table_parameters(text_column, label_column, positive, negative)
     parameters = named_parameters(source, overrides) | table
@@ -94,8 +94,8 @@ def vectors(
         from sentiment.config import NAMED_VECTORS, PUBLISHED_VECTORS
         from sentiment.data.mirrors import read_mirrors
         from sentiment.data.word_vectors.published import fetch_archive
+        from sentiment.progress_bar import Terminal
         from sentiment.run_dir import Results
-        from sentiment.terminal import Terminal
         from sentiment.training.preparing import run_vectors
 
         name = run.embedding.pretrained
@@ -134,8 +134,8 @@ def pretrain(
         stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
         from sentiment.code_version import freeze_code
+        from sentiment.progress_bar import Terminal
         from sentiment.run_dir import Results
-        from sentiment.terminal import Terminal
         from sentiment.training.runs.pretraining import run_pretraining
 
         freeze_code(Results(results))
@@ -158,8 +158,8 @@ def elmo_weights(
     """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
     from sentiment.data.mirrors import read_mirrors
     from sentiment.elmo.models import fetch_elmo
+    from sentiment.progress_bar import Terminal
     from sentiment.run_dir import Results
-    from sentiment.terminal import Terminal
 
     for name in names or ["small", "original-5.5b"]:
         with Terminal() as terminal:
@@ -194,8 +194,8 @@ def encode(
         if run.elmo is None or not run.elmo.cached:
             raise UsageError(f"{config}: reads no cached ELMo vectors; set elmo.model, and elmo.cache to 'on'")
 
+        from sentiment.progress_bar import Terminal
         from sentiment.run_dir import Results
-        from sentiment.terminal import Terminal
         from sentiment.training.encoding import estimate_encoding, run_encoding
 
         with Terminal() as terminal:

@@ -58,7 +58,7 @@ def predict(
 
 def _predict_file(model: "TextModel", file: Path, out: Path, column: str | None, why: str) -> None:
     from sentiment.inference.predict_file import predict_file
-    from sentiment.terminal import ERR, OUT, Terminal, say
+    from sentiment.progress_bar import ERR, OUT, Terminal, say
 
     with Terminal() as terminal:
         outcome = predict_file(model, file, out, column, terminal.progress)
@@ -80,7 +80,7 @@ def export(
     from sentiment.handing_on.archive import write_archive
     from sentiment.handing_on.handed_on import hand_on
     from sentiment.handing_on.model_card import model_card
-    from sentiment.terminal import say
+    from sentiment.progress_bar import say
     from sentiment.whole_run import has_baseline_model, trained_run
 
     if file.suffix.lower() != ".zip":

@@ -37,6 +37,7 @@ LAYERS = [
         "sentiment.rungs",
         "sentiment.search_plan",
         "sentiment.command_line",
+        "sentiment.progress_bar",
         "sentiment.code_version",
     },
     {"sentiment.data"},

@@ -16,7 +16,7 @@ from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
 from jobs.slurm.resources import ClusterFile, read_cluster
 from jobs.status.grid_status import RunStatus, describe_held
 from jobs.tasks.attempt import Outcome
-from sentiment.console import Say
+from sentiment.console import Console
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 from sentiment.training.stop import StopRequest, end_of_time
@@ -36,7 +36,7 @@ class LocalLauncher:
     plan: GridPlan
     at_once: int | None
     stop: StopRequest
-    say: Say
+    console: Console
     file: ClusterFile = field(default_factory=ClusterFile)
     _accepted: list[WantedRun] = field(default_factory=list, init=False)
     _later: LaterRungs | None = field(default=None, init=False)
@@ -49,9 +49,9 @@ class LocalLauncher:
         """Put runs into the queue; `wait` runs them, and then those of the later rungs."""
         self._accepted, self._later = list(runs), later
         if later and (elsewhere := [run for run in later.candidates if run.row.active]):
-            self.say(f"{len(elsewhere)} trials of this rung are in Slurm's queue, where the next rungs follow")
+            self.console.say(f"{len(elsewhere)} trials of this rung are in Slurm's queue, where the next rungs follow")
             self._later = None
-        self.say(f"{len(runs)} of {len(self.plan.runs)} runs to do" if runs or self._later else "nothing to do")
+        self.console.say(f"{len(runs)} of {len(self.plan.runs)} runs to do" if runs or self._later else "nothing to do")
         queue = LocalQueue.of(self.results, self.plan.name)
         run_ids = {run.config.run_id for run in (*runs, *(self._later.candidates if self._later else ()))}
         queue.forget_cancelled(run_ids)
@@ -60,7 +60,7 @@ class LocalLauncher:
     def release(self, rows: Sequence[RunStatus]) -> None:
         """Nothing is held here, and what Slurm holds is left to it."""
         for line in describe_held(self.plan.name, rows):
-            self.say(line)
+            self.console.say(line)
 
     def wait(self) -> Outcome:
         """Run what was accepted, until all has ended."""
@@ -69,13 +69,13 @@ class LocalLauncher:
         gpus = gpus_here()
         lanes = self.at_once or max(len(gpus), 1)
         retries = self.file.resources(self.plan.name).retries.failed
-        grid = RunningGrid(self.results, self.plan, lanes, gpus, self.say, self.file.notify, retries, self._later)
+        grid = RunningGrid(self.results, self.plan, lanes, gpus, self.console, self.file.notify, retries, self._later)
         return grid.run(self._accepted, self.stop)
 
 
 @contextmanager
 def local_launcher(
-    results: Results, plan: GridPlan, at_once: int | None, cluster: Path, say: Say
+    results: Results, plan: GridPlan, at_once: int | None, cluster: Path, console: Console
 ) -> Iterator[LocalLauncher]:
     """A launcher that is the only one to run this grid on this machine, and heeds signals.
 
@@ -88,7 +88,7 @@ def local_launcher(
     """
     file = read_cluster(cluster) if cluster.is_file() else ClusterFile()
     with StopRequest(end_of_time(None, time.time())) as stop:
-        launcher = LocalLauncher(results, plan, at_once, stop, say, file)
+        launcher = LocalLauncher(results, plan, at_once, stop, console, file)
         queue = LocalQueue.of(results, plan.name)
         with queue.hold():
             queue.write((), ())

@@ -18,7 +18,7 @@ from jobs.tasks.attempt import Outcome
 from jobs.tasks.failure import HOPELESS, record_failure
 from jobs.tasks.grid_end import GridEnd
 from sentiment.code_version import code_environment
-from sentiment.console import Say
+from sentiment.console import Console
 from sentiment.errors import SentimentError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir
@@ -59,7 +59,7 @@ class RunningGrid:
     Args:
         lanes: how many runs at a time.
         gpus: as CUDA_VISIBLE_DEVICES names them.
-        say: prints a line.
+        console: prints lines, and shows how many runs have ended.
         retries: how often a run that failed is tried again.
         notify: the command that tells somebody when the grid has ended.
         later: of a search, the rungs that follow when these runs have ended.
@@ -69,7 +69,7 @@ class RunningGrid:
     plan: GridPlan
     lanes: int
     gpus: Sequence[str]
-    say: Say
+    console: Console
     notify: Sequence[str] = ()
     retries: int = 0
     later: LaterRungs | None = None
@@ -125,9 +125,9 @@ class RunningGrid:
                 runs, self.later = self.later.promote()
             except SentimentError as error:
                 self._outcomes.append(Outcome.FAILED)
-                self.say(str(error))
+                self.console.say(str(error))
                 return False
-            self.say(f"rung {number}: of {trials} trials {len(runs)} go on{_to_epoch(runs)}")
+            self.console.say(f"rung {number}: of {trials} trials {len(runs)} go on{_to_epoch(runs)}")
             self._waiting.extend(runs)
             self._total += len(runs)
             self._write_queue()
@@ -182,6 +182,7 @@ class RunningGrid:
 
     def _collect(self) -> None:
         """Wait a moment, and take note of processes that have ended."""
+        self.console.progress(f"grid {self.plan.name}", len(self._outcomes), self._total)
         time.sleep(_POLL_SECONDS)
         for attempt in [one for one in self._running if one.process.poll() is not None]:
             self._running.remove(attempt)
@@ -189,7 +190,9 @@ class RunningGrid:
             if outcome is Outcome.FAILED and attempt.run_dir.read_failure() is None:
                 self._record_death(attempt, attempt.process.returncode)
             if outcome is Outcome.FAILED and self._retry(attempt):
-                self.say(f"{self._describe(attempt, outcome)}; retry {self._retried[attempt.run_id]} of {self.retries}")
+                self.console.say(
+                    f"{self._describe(attempt, outcome)}; retry {self._retried[attempt.run_id]} of {self.retries}"
+                )
             else:
                 self._note(outcome, self._describe(attempt, outcome))
             self._write_queue()
@@ -213,7 +216,7 @@ class RunningGrid:
 
     def _note(self, outcome: Outcome, line: str) -> None:
         self._outcomes.append(outcome)
-        self.say(f"[{len(self._outcomes)}/{self._total}] {line}{self._left()}")
+        self.console.say(f"[{len(self._outcomes)}/{self._total}] {line}{self._left()}")
 
     def _left(self) -> str:
         """About how long the other runs will take, by those that have ended; nothing before that means anything."""
@@ -252,17 +255,20 @@ class RunningGrid:
 
     def _conclude(self, stop: StopRequest) -> None:
         """Build the report, and tell somebody; that it cannot be built does not change how the grid ended."""
+        self.console.progress("the report", 0, None)
         log = self.queue.log_file("report")
         page = self.results.report / "report.html"
         with open(log, "wb") as output:
-            end = GridEnd(self.results, self.plan, self.notify, output, self.say)
+            end = GridEnd(self.results, self.plan, self.notify, output, self.console.say)
             code = end.report(stop)
-            self.say(f"report: {page}" if code == 0 else f"report: FAILED: {_last_line(log)}; see {log}")
+            self.console.say(f"report: {page}" if code == 0 else f"report: FAILED: {_last_line(log)}; see {log}")
             end.tell_unless_stopped(stop, reported=code == 0)
         if Outcome.FAILED in self._outcomes:
-            self.say(f"next: `python -m jobs rerun {self.plan.name} --local` repeats what failed, from its checkpoints")
+            self.console.say(
+                f"next: `python -m jobs rerun {self.plan.name} --local` repeats what failed, from its checkpoints"
+            )
         elif code == 0:
-            self.say("next: open the report in a browser")
+            self.console.say("next: open the report in a browser")
 
 
 def _outcome(attempt: _LocalAttempt) -> Outcome:

@@ -1,17 +1,17 @@
-"""The cost of runs, in seconds and bytes, estimated from runs that are completed here."""
+"""The cost of runs, in seconds and bytes, by runs that are completed here, else by a rule of thumb."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
+from jobs.grids.requirements import TrainingTweets
+from jobs.planning.rule_of_thumb import TIMES, epoch_core_seconds, work
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import files_in
 from sentiment.run_dir import Results, RunDir
-
-_ELMO_SIZE = 1024  # numbers of a token's vector in the published models, but for the small one's 256
 
 
 @dataclass(frozen=True)
@@ -26,68 +26,154 @@ class Completed:
     """The size of its directory."""
     device: str
     """`cpu`, or a GPU's name."""
+    tweets: int
+    """In the training part."""
+
+
+CORES = "core-"
+"""Of what hours are by the rule of thumb; those by completed runs are "GPU-" hours, or just hours of a machine."""
+
+_MINUTE, _HOUR = 60.0, 3600.0
+
+Basis = Literal["runs of the same size", "runs on the same tweets", "runs on other tweets", "rule"]
+"""What a run is judged by: completed ones, or the rule of thumb."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What one run may cost."""
+
+    basis: Basis
+    seconds: float
+    least: float
+    most: float
+    """Seconds as well; they differ from `seconds` where completed runs are not alike."""
+    epoch: float
+    """Seconds of an epoch."""
+    bytes: float
+    devices: frozenset[str] = frozenset()
+    """The devices of the completed runs."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Estimated cost of some runs, from completed ones."""
+    """What some runs may cost together: those that are judged by completed ones."""
 
     seconds: float
     least: float
     most: float
-    """Seconds as well. The smaller and the larger of two guesses for each run that is not alike: the time of completed
-    runs as it was, and in proportion to the work of a step. Small nets wait for the GPU, large ones compute."""
     bytes: int
-    alike: int
-    """For how many runs there are completed ones of the same size on the same tweets."""
-    judged: int
-    """For how many runs there are any on the same tweets; the others are not in the sums."""
+    bases: Counter[Basis]
+    """How many runs are judged by what; the others are in no sum, since the number of their tweets is not known."""
     devices: list[str]
     """The devices of the completed runs."""
+    rule_least: float
+    rule_most: float
+    """Seconds on one core, of the runs that are judged by the rule of thumb."""
+
+    @property
+    def measured(self) -> int:
+        """How many runs are judged by completed ones."""
+        return self.bases.total() - self.bases["rule"]
 
 
-def estimate(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> Costs:
-    """Estimate each run as the mean of completed runs of its size on its tweets, else of any runs on its tweets.
-
-    Where there are runs on a GPU, only these count.
-    """
-    known = list(completed)
-    by_size = _grouped(_on_gpu(known), _size)
-    alike = [config for config in configs if _size(config) in by_size]
-    groups = _alike(configs, known)
-    judged = [group for group in groups if group]
-    ratios = [
-        [(run.seconds, work(config) / work(run.config)) for run in group]
-        for config, group in zip(configs, groups, strict=True)
-        if group
-    ]
+def estimate(configs: Sequence[RunConfig], completed: Iterable[Completed], tweets: TrainingTweets) -> Costs:
+    """Sum up what `guesses` finds."""
+    found = [guess for guess in guesses(configs, completed, tweets) if guess]
+    measured = [guess for guess in found if guess.basis != "rule"]
+    by_rule = [guess for guess in found if guess.basis == "rule"]
     return Costs(
-        seconds=sum(fmean(run.seconds for run in group) for group in judged),
-        least=sum(fmean(seconds * min(ratio, 1) for seconds, ratio in group) for group in ratios),
-        most=sum(fmean(seconds * max(ratio, 1) for seconds, ratio in group) for group in ratios),
-        bytes=round(sum(fmean(run.bytes for run in group) for group in judged)),
-        alike=len(alike),
-        judged=len(judged),
-        devices=sorted({run.device for group in judged for run in group}),
+        seconds=sum(guess.seconds for guess in measured),
+        least=sum(guess.least for guess in measured),
+        most=sum(guess.most for guess in measured),
+        bytes=round(sum(guess.bytes for guess in measured)),
+        bases=Counter(guess.basis for guess in found),
+        devices=sorted(frozenset[str]().union(*(guess.devices for guess in measured))),
+        rule_least=sum(guess.least for guess in by_rule),
+        rule_most=sum(guess.most for guess in by_rule),
     )
 
 
-def work(config: RunConfig) -> int:
-    """Multiplications of the network for each token, about."""
-    model, inputs = config.model, _ELMO_SIZE if config.elmo else config.embedding.size
-    if model.kind == "feed_forward":
-        return inputs * model.hidden_size + (model.layers - 1) * model.hidden_size**2
-    directions, gates = 2 if model.bidirectional else 1, 4 if model.cell == "lstm" else 3
-    sizes = [inputs, *[directions * model.hidden_size] * (model.layers - 1)]
-    return sum(directions * gates * model.hidden_size * (size + model.hidden_size) for size in sizes)
+def guesses(configs: Sequence[RunConfig], completed: Iterable[Completed], tweets: TrainingTweets) -> list[Guess | None]:
+    """Judge each run by the first of these that there is; None where there is none.
+
+    Completed runs of its size on its tweets: their mean. Others on its tweets: as long as they took, or in proportion
+    to the work of a step, since small nets wait for the GPU and large ones compute. Runs on other tweets, of its size
+    if possible: the same in proportion to the number of training tweets; for as many epochs, or for all it may take.
+    The rule of thumb. Where there are completed runs on a GPU, only these count.
+    """
+    known = list(completed)
+    known = [run for run in known if run.device != "cpu"] or known
+    same_size, same_tweets = _grouped(known, lambda one: (_tweets(one), _size(one))), _grouped(known, _tweets)
+    size, elmo = _grouped(known, lambda one: (_elmo(one), _size(one))), _grouped(known, _elmo)
+    found: list[Guess | None] = []
+    for config in configs:
+        if group := same_size.get((_tweets(config), _size(config))):
+            found.append(_by_runs(config, group, "runs of the same size"))
+        elif group := same_tweets.get(_tweets(config)):
+            found.append(_by_runs(config, group, "runs on the same tweets"))
+        elif (number := tweets(config)) is None:
+            found.append(None)
+        elif group := size.get((_elmo(config), _size(config))) or elmo.get(_elmo(config)):
+            found.append(_by_runs(config, group, "runs on other tweets", number))
+        else:
+            found.append(_by_rule(config, number))
+    return found
 
 
-def epoch_seconds(configs: Sequence[RunConfig], completed: Iterable[Completed]) -> float | None:
-    """Mean seconds of an epoch of these runs, estimated likewise; None if nothing is known of one of them."""
-    groups = _alike(configs, list(completed))
-    if not groups or not all(groups):
+def epoch_cost(
+    configs: Sequence[RunConfig], completed: Iterable[Completed], tweets: TrainingTweets
+) -> tuple[float, str] | None:
+    """Mean seconds of an epoch of these runs, and of what: "" of a machine, "GPU-" or "core-" by the rule of thumb.
+
+    None if nothing is known of one of them, or if they can't be added up.
+    """
+    found = guesses(configs, completed, tweets)
+    whole = [guess for guess in found if guess]
+    if not whole or len(whole) < len(found) or len({guess.basis == "rule" for guess in whole}) > 1:
         return None
-    return fmean(fmean(run.seconds / run.epochs for run in group) for group in groups if group)
+    if whole[0].basis == "rule":
+        return fmean(guess.epoch for guess in whole), CORES
+    on_cpu = any("cpu" in guess.devices for guess in whole)
+    return fmean(guess.epoch for guess in whole), "" if on_cpu else "GPU-"
+
+
+def told_time(seconds: float, kind: str) -> str:
+    """In hours, minutes or seconds, of `kind`, such as "GPU-"."""
+    if seconds >= _HOUR:
+        return f"{seconds / _HOUR:,.1f} {kind}hours"
+    return f"{seconds / _MINUTE:.1f} {kind}minutes" if seconds >= _MINUTE else f"{seconds:.0f} {kind}seconds"
+
+
+def _by_runs(config: RunConfig, group: Sequence[Completed], basis: Basis, tweets: int | None = None) -> Guess:
+    """By completed runs, in proportion to the number of training tweets if that is given."""
+    least, most = [], []
+    shares = [tweets / run.tweets if tweets else 1.0 for run in group]
+    for run, share in zip(group, shares, strict=True):
+        ratio = 1.0 if basis == "runs of the same size" else work(config) / work(run.config)
+        longer = max(config.training.epochs / run.epochs, 1) if tweets else 1.0
+        least.append(run.seconds * share * min(ratio, 1))
+        most.append(run.seconds * share * max(ratio, 1) * longer)
+    paired = list(zip(group, shares, strict=True))
+    return Guess(
+        basis,
+        seconds=fmean(run.seconds * share for run, share in paired),
+        least=fmean(least),
+        most=fmean(most),
+        epoch=fmean(run.seconds / run.epochs * share for run, share in paired),
+        bytes=fmean(run.bytes for run in group),
+        devices=frozenset(run.device for run in group),
+    )
+
+
+def _by_rule(config: RunConfig, tweets: int) -> Guess | None:
+    """By the rule of thumb, which is for word vectors: from early stopping as soon as possible to all epochs."""
+    if config.elmo:
+        return None
+    epoch, training = epoch_core_seconds(config, tweets), config.training
+    fewest = min((training.early_stopping.patience or training.epochs) + 1, training.epochs)
+    most = epoch * training.epochs
+    return Guess("rule", most, epoch * fewest / TIMES, most * TIMES, epoch, bytes=0)
 
 
 def read_completed(results: Results) -> Iterator[Completed]:
@@ -100,18 +186,8 @@ def read_completed(results: Results) -> Iterator[Completed]:
             continue
         if record and result and record.attempts:
             size = sum(size for _, size in files_in(run_dir.path))
-            yield Completed(config, result.seconds_trained, result.epochs, size, record.attempts[-1].device)
-
-
-def _alike(configs: Sequence[RunConfig], completed: Sequence[Completed]) -> list[list[Completed] | None]:
-    """For each configuration the completed runs by which it is judged."""
-    known = _on_gpu(completed)
-    by_size, by_tweets = _grouped(known, _size), _grouped(known, _tweets)
-    return [by_size.get(_size(config)) or by_tweets.get(_tweets(config)) for config in configs]
-
-
-def _on_gpu(completed: Sequence[Completed]) -> Sequence[Completed]:
-    return [run for run in completed if run.device != "cpu"] or completed
+            device, tweets = record.attempts[-1].device, result.metrics["train"].n
+            yield Completed(config, result.seconds_trained, result.epochs, size, device, tweets)
 
 
 def _grouped(runs: Iterable[Completed], key: Callable[[RunConfig], Any]) -> dict[Any, list[Completed]]:
@@ -122,10 +198,14 @@ def _grouped(runs: Iterable[Completed], key: Callable[[RunConfig], Any]) -> dict
 
 
 def _tweets(config: RunConfig) -> tuple[Any, ...]:
-    return config.data.source, config.data.max_rows, config.elmo.model if config.elmo else None
+    return config.data.source, config.data.max_rows, _elmo(config)
+
+
+def _elmo(config: RunConfig) -> str | None:
+    return config.elmo.model if config.elmo else None
 
 
 def _size(config: RunConfig) -> tuple[Any, ...]:
     model = config.model
     size = model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling
-    return *_tweets(config), *size, config.training.batch_size
+    return *size, config.training.batch_size

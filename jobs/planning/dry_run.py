@@ -7,11 +7,11 @@ from pathlib import Path
 
 from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid
-from jobs.grids.requirements import missing_for
+from jobs.grids.requirements import missing_for, training_tweets
 from jobs.grids.reuse import completed_elsewhere
 from jobs.job_kinds import TRAINING
 from jobs.later_rungs import LaterRungs, later_rungs, with_pauses
-from jobs.planning.costs import estimate, read_completed
+from jobs.planning.costs import CORES, Basis, estimate, read_completed, told_time
 from jobs.planning.search_costs import show_search
 from jobs.planning.vector_costs import show_vectors
 from jobs.slurm.chain import describe
@@ -30,8 +30,13 @@ from sentiment.run_dir import Results
 from sentiment.rungs import read_rungs
 
 _GIGABYTE = 1e9
-_HOUR = 3600.0
 _WORTH_A_RANGE = 1.1
+_MEASURED: Sequence[Basis] = ("runs of the same size", "runs on the same tweets", "runs on other tweets")
+_RANGES: dict[Basis, str] = {
+    "runs on the same tweets": "the range: sizes not trained here take as long as the others, or in proportion to "
+    "their work",
+    "runs on other tweets": "the range: in proportion to the number of training tweets, for as many epochs or for all",
+}
 
 
 def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[str]:
@@ -127,26 +132,33 @@ def _show_runs(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[str]:
 
 
 def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
-    costs = estimate(configs, read_completed(results))
-    free = shutil.disk_usage(_existing(results.root)).free / _GIGABYTE
-    if costs.judged == 0:
-        yield f"costs: unknown, since no run on these tweets is completed here; {free:,.0f} GB of disk are free"
-    else:
+    costs = estimate(configs, read_completed(results), training_tweets(results))
+    free = f"{shutil.disk_usage(_existing(results.root)).free / _GIGABYTE:,.0f} GB of disk are free"
+    if costs.measured:
         kind = "" if "cpu" in costs.devices else "GPU-"
-        time = _time(costs.seconds, kind)
-        if costs.most > costs.least * _WORTH_A_RANGE:
-            time += f" (from {_time(costs.least, kind)} to {_time(costs.most, kind)})"
-        basis = {"of the same size": costs.alike, "on the same tweets": costs.judged - costs.alike}
-        basis["none at all (not counted)"] = len(configs) - costs.judged
-        told = ", ".join(f"{what} for {number} of {len(configs)} runs" for what, number in basis.items() if number)
-        yield f"costs: about {time}, {costs.bytes / _GIGABYTE:.2g} GB where {free:,.0f} GB are free"
-        yield f"  by completed runs on {', '.join(costs.devices)}: {told}"
-        if costs.most > costs.least * _WORTH_A_RANGE:
-            yield "  the range: sizes not trained here take as long as the others, or in proportion to their work"
+        yield f"costs: about {told_time(costs.seconds, kind)}{_range(costs.least, costs.most, kind)}"
+        yield f"  on disk {costs.bytes / _GIGABYTE:.2g} GB; {free}"
+        told = [f"{what} for {costs.bases[what]} of {len(configs)} runs" for what in _MEASURED if costs.bases[what]]
+        yield f"  by completed runs on {', '.join(costs.devices)}: {', '.join(told)}"
+        yield from (f"  {line}" for what, line in _RANGES.items() if costs.bases[what])
+    if by_rule := costs.bases["rule"]:
+        least, most = (told_time(seconds, CORES) for seconds in (costs.rule_least, costs.rule_most))
+        yield f"costs{' besides' if costs.measured else ''}: from {least} to {most} on CPUs; {free}"
+        yield f"  by a rule of thumb for {by_rule} of {len(configs)} runs, since none like them is completed here"
+        yield "  the range: early stopping at once or never, and other processors; a GPU's time is known after a run"
+    if unknown := len(configs) - costs.bases.total():
+        yield f"costs of {unknown} of {len(configs)} runs: unknown, {_why_unknown(configs, results)}; {free}"
 
 
-def _time(seconds: float, kind: str) -> str:
-    return f"{seconds / _HOUR:.1f} {kind}hours" if seconds >= _HOUR else f"{seconds / 60:.1f} {kind}minutes"
+def _why_unknown(configs: Sequence[RunConfig], results: Results) -> str:
+    tweets = training_tweets(results)
+    if any(tweets(config) is None for config in configs):
+        return "since the number of their tweets can't be known before they are here and prepared"
+    return "since no run with this ELMo model is completed here"
+
+
+def _range(least: float, most: float, kind: str) -> str:
+    return f" (from {told_time(least, kind)} to {told_time(most, kind)})" if most > least * _WORTH_A_RANGE else ""
 
 
 def _text(run: PlannedRun, name: str) -> str:

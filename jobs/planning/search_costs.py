@@ -4,14 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jobs.grids.grid import ExpandedGrid
-from jobs.planning.costs import Completed, epoch_seconds, read_completed
+from jobs.grids.requirements import training_tweets
+from jobs.planning.costs import CORES, epoch_cost, read_completed, told_time
 from sentiment.config import RunConfig
 from sentiment.run_dir import Results
 from sentiment.rungs import Rungs, read_rungs
 from sentiment.search_plan import Rounds
 
-_HOUR = 3600.0
 _UNKNOWN = "; how many hours is unknown, since no run like these is completed here"
+
+Epoch = tuple[float, str]
+"""What an epoch costs; see `epoch_cost`."""
 
 
 @dataclass(frozen=True)
@@ -46,44 +49,41 @@ def show_search(results: Results, grid: ExpandedGrid) -> Iterator[str]:
     Raises:
         RunDirError: a ranking cannot be read.
     """
+    if not grid.plan.halving and not grid.plan.rounds:
+        return
+    epoch = epoch_cost(grid.configs, read_completed(results), training_tweets(results))
     if rungs := read_rungs(results, grid.plan):
-        yield from _show_rungs(rungs, grid.configs, list(read_completed(results)))
+        yield from _show_rungs(rungs, grid.configs, epoch)
     if rounds := grid.plan.rounds:
-        yield from _show_rounds(rounds, grid.configs, list(read_completed(results)))
+        yield from _show_rounds(rounds, grid.configs, epoch)
 
 
-def _show_rounds(rounds: Rounds, configs: Sequence[RunConfig], completed: Sequence[Completed]) -> Iterator[str]:
-    seconds, kind = epoch_seconds(configs, completed), _kind(completed)
+def _show_rounds(rounds: Rounds, configs: Sequence[RunConfig], epoch: Epoch | None) -> Iterator[str]:
     planned, trials = len(configs), rounds.rounds * rounds.per_round
     epochs = sum(config.training.epochs for config in configs) * trials // planned
     yield (
         f"rounds: {-(-planned // rounds.per_round)} of {rounds.rounds} planned, each suggested when the one before has "
-        f"ended; together up to {trials:,} trials, {epochs:,} epochs{_hours(epochs, seconds, kind) or _UNKNOWN}"
+        f"ended; together up to {trials:,} trials, {epochs:,} epochs{_hours(epochs, epoch) or _UNKNOWN}"
     )
 
 
-def _show_rungs(rungs: Rungs, configs: Sequence[RunConfig], completed: Sequence[Completed]) -> Iterator[str]:
-    seconds, kind = epoch_seconds(configs, completed), _kind(completed)
-    budgets = rung_budgets(rungs, configs)
+def _show_rungs(rungs: Rungs, configs: Sequence[RunConfig], epoch: Epoch | None) -> Iterator[str]:
+    budgets, by_rule = rung_budgets(rungs, configs), epoch is not None and epoch[1] == CORES  # which is told once
     for one in budgets:
         decided = ", decided" if one.rung < rungs.current else ""
         yield (
             f"rung {one.rung}: {one.trials:,} trials to epoch {one.to_epoch}, {one.epochs:,} epochs"
-            f"{_hours(one.epochs, seconds, kind)}{decided}"
+            f"{_hours(one.epochs, None if by_rule else epoch)}{decided}"
         )
     spent, full = sum(one.epochs for one in budgets), sum(config.training.epochs for config in configs)
     yield (
         f"together {spent:,} of the {full:,} epochs that all trials would take to their end ({spent / full:.0%})"
-        f"{_hours(spent, seconds, kind) or _UNKNOWN}"
+        f"{_hours(spent, epoch) or _UNKNOWN}"
     )
 
 
-def _kind(completed: Sequence[Completed]) -> str:
-    return "GPU-" if all(run.device != "cpu" for run in completed) else ""
-
-
-def _hours(epochs: int, seconds: float | None, kind: str) -> str:
-    if seconds is None:
+def _hours(epochs: int, epoch: Epoch | None) -> str:
+    if epoch is None:
         return ""
-    time = epochs * seconds
-    return f", about {time / _HOUR:.1f} {kind}hours" if time >= _HOUR else f", about {time / 60:.1f} {kind}minutes"
+    seconds, kind = epoch
+    return f", about {told_time(epochs * seconds, kind)}" + (" by a rule of thumb for CPUs" if kind == CORES else "")

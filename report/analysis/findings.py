@@ -19,8 +19,11 @@ from report.read.model import read_baseline, read_card
 from report.read.predictions import AttentionSample, Scores, read_attention, read_scores
 from report.read.tweets import Tweets, read_counts, read_tweets
 from report.statistics import McNemar
+from sentiment.console import Progress, silent
 from sentiment.pretrained_runs import OwnModel, read_own_models
 from sentiment.run_dir import Results
+
+_COMPARING = "comparing runs"
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,19 @@ class Findings:
         return self.datasets[0] if self.datasets else None
 
 
-def analyse(study: Study) -> Findings:
-    """Read and compare everything that the sections report."""
+def analyse(study: Study, progress: Progress = silent) -> Findings:
+    """Read and compare everything that the sections report.
+
+    Args:
+        progress: told how many grids are compared, after the single runs.
+    """
     study = with_folds_pooled(study)
-    completed = study.completed
-    datasets = datasets_of(completed)
-    grids = [analyse_grid(grid, study.results) for grid in study.grids]
+    completed, steps = study.completed, len(study.grids) + 1
+    progress(_COMPARING, 0, steps)
+    datasets, grids = datasets_of(completed), []
+    for number, grid in enumerate(study.grids, start=1):
+        progress(_COMPARING, number, steps)
+        grids.append(analyse_grid(grid, study.results))
     main = datasets[0] if datasets else None
     best, of_best = _best_run(main, study.results) if main else (None, [])
     attention, of_attention = _attention(main) if main else (None, [])

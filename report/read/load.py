@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, yaml_text
+from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
 from sentiment.run_dir import SINGLE, Results, RunDir
@@ -118,11 +119,12 @@ class Study:
         return [*(run for grid in self.grids for run in grid.completed), *self.completed_singles]
 
 
-def load_study(results: Results, names: list[str]) -> Study:
+def load_study(results: Results, names: list[str], progress: Progress = silent) -> Study:
     """Read the runs of the grids `names`; all runs if there are no names.
 
     Args:
         names: may contain `single`, for the runs outside of grids.
+        progress: told how many runs are read.
 
     Raises:
         UsageError: there is no such grid.
@@ -132,8 +134,9 @@ def load_study(results: Results, names: list[str]) -> Study:
     if unknown := [name for name in names if name not in found]:
         raise UsageError(f"--grid {unknown[0]}: {results.runs} has {', '.join(found) or 'no grid'}")
     chosen = names or found
-    grids = [grid for name in chosen if name != SINGLE and ((grid := _load_grid(results, name)).runs or grid.damage)]
-    singles = _load_runs(results, SINGLE, None) if SINGLE in chosen else []
+    reading = _Reading(results, progress, sum(len(_run_names(results, name)) for name in chosen))
+    grids = [grid for name in chosen if name != SINGLE and ((grid := _load_grid(reading, name)).runs or grid.damage)]
+    singles = _load_runs(reading, SINGLE, None) if SINGLE in chosen else []
     damages = [*(damage for grid in grids for damage in (grid.damage, *_damages(grid.runs))), *_damages(singles)]
     problems = [damage for damage in damages if damage]
     study = Study(results, [grid for grid in grids if grid.runs], singles, _completed(singles), problems)
@@ -166,14 +169,36 @@ def _damages(runs: list[Run]) -> list[str | None]:
     return [run.damage for run in runs]
 
 
-def _load_grid(results: Results, name: str) -> Grid:
-    plan, rungs, damage = None, None, None
+@dataclass
+class _Reading:
+    """How far the runs are read."""
+
+    results: Results
+    progress: Progress
+    total: int
+    """The number of directories of runs."""
+    done: int = 0
+
+    def run_dir(self, name: str, folder: str) -> RunDir:
+        """The next run's; planned ones that have not begun have none, and do not count."""
+        run_dir = self.results.run_dir(name, folder)
+        self.done += run_dir.path.is_dir()
+        self.progress("reading runs", self.done, self.total)
+        return run_dir
+
+
+def _run_names(results: Results, folder: str) -> list[str]:
+    return sorted(path.name for path in (results.runs / folder).iterdir() if path.is_dir())
+
+
+def _load_grid(reading: _Reading, name: str) -> Grid:
+    results, plan, rungs, damage = reading.results, None, None, None
     try:
         plan = results.read_grid(name)
         rungs = read_rungs(results, plan) if plan else None
     except RunDirError as error:
         damage = _first_line(error)
-    runs = _load_runs(results, name, plan, rungs)
+    runs = _load_runs(reading, name, plan, rungs)
     return Grid(name, plan, runs, _completed(runs), damage, rungs)
 
 
@@ -181,14 +206,14 @@ def _completed(runs: Iterable[Run]) -> list[CompletedRun]:
     return [run.completed for run in runs if run.completed]
 
 
-def _load_runs(results: Results, folder: str, plan: GridPlan | None, rungs: Rungs | None = None) -> list[Run]:
+def _load_runs(reading: _Reading, folder: str, plan: GridPlan | None, rungs: Rungs | None = None) -> list[Run]:
     """The planned runs in the order of the plan, then those of which there is only a directory."""
     planned = {run.run_id: run for run in plan.runs} if plan else {}
-    found = sorted(path.name for path in (results.runs / folder).iterdir() if path.is_dir())
+    found = _run_names(reading.results, folder)
     names = [*planned, *(name for name in found if name not in planned)]
     grid = None if folder == SINGLE else folder
     standings = rungs.standings if rungs else {}
-    return [_load_run(results.run_dir(name, folder), grid, planned.get(name), standings.get(name)) for name in names]
+    return [_load_run(reading.run_dir(name, folder), grid, planned.get(name), standings.get(name)) for name in names]
 
 
 def _load_run(run_dir: RunDir, grid: str | None, planned: PlannedRun | None, standing: Standing | None) -> Run:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,17 @@ def render_markdown(report: Report) -> str:
     return "\n".join(kept).strip() + "\n"
 
 
-def write_report(report: Report, folder: Path) -> Path:
-    """Write `report.md`, its figures, tables and documents, and `report.html`, which holds all and is returned."""
+def write_report(report: Report, folder: Path, told: Callable[[int, int], None] | None = None) -> Path:
+    """Write `report.md`, its figures, tables and documents, and `report.html`, which holds all and is returned.
+
+    Args:
+        told: is called with how many blocks are written, and of how many.
+    """
     for name in ("figures", "tables", "documents"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for block in report.blocks:
+    for number, block in enumerate(report.blocks):
+        if told:
+            told(number, len(report.blocks))
         if isinstance(block, Figure):
             _write_text(folder / "figures" / f"{block.file}.svg", block.svg)
             _write_json(folder / "figures" / f"{block.file}.vl.json", block.spec)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -21,10 +22,12 @@ from jobs.local.running_grid import RunningGrid
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.status.grid_status import read_grid_status
 from jobs.tasks.failure import record_failure
+from sentiment.console import Console, silent
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_base, write_grid
 from tests.small_runs import Experiment, digest_of, invented_tweets, write_tweets
+from tests.terminals import on_terminal
 from tests.training.processes import wait_until
 
 pytestmark = pytest.mark.slow
@@ -265,6 +268,18 @@ def test_rerun_of_runs_of_which_one_never_began_takes_that_one_from_the_plan(her
     assert grid.states() == (0, ["COMPLETED"] * 2)
 
 
+def test_terminal_shows_a_bar_below_the_lines_of_runs(here: MakeHere) -> None:
+    grid = here({"seed": [1, 2]})
+    command = ("submit", grid.grid, "--local", "--results", grid.results.root)
+    shown = on_terminal("jobs", *command, environ=grid.environ)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]+", shown)]
+    bars = [line for line in lines if line.startswith("grid some ")]
+    assert "0/2" in bars[0]
+    assert any("1/2" in line for line in bars)
+    assert [line[:5] for line in lines if line.startswith("[")] == ["[1/2]", "[2/2]"]
+    assert [line for line in lines if line][-1] == "next: open the report in a browser"  # the bar is gone
+
+
 def _attempts(run_dir: RunDir) -> int:
     record = run_dir.read_record()
     return len(record.attempts) if record else 0
@@ -283,7 +298,8 @@ def local_grid(tmp_path: Path, tweets_file: Path) -> Callable[..., tuple[Running
         path = write_grid(write_base(tmp_path / "configs", tweets_file), {"runtime.device": device})
         grid = load_grid(path, results)
         (row,) = read_grid_status(results, grid.plan, GridJobs((), None)).rows
-        return RunningGrid(results, grid.plan, at_once, gpus, print), WantedRun(row, grid.configs[0], None)
+        console = Console(print, silent)
+        return RunningGrid(results, grid.plan, at_once, gpus, console), WantedRun(row, grid.configs[0], None)
 
     return make
 

@@ -1,14 +1,6 @@
 """The table of `jobs status`, as wide as it takes or as the terminal is."""
 
-import contextlib
-import fcntl
-import os
-import pty
-import struct
-import subprocess
-import sys
-import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -17,6 +9,7 @@ from jobs.status.grid_status import GridStatus, RunStatus
 from jobs.status.table import render
 from sentiment.run_dir import Results
 from tests.jobs.test_status import NOW, PLAN, a_row
+from tests.terminals import on_terminal
 
 
 def test_table_shows_what_is_known_and_dashes_for_the_rest() -> None:
@@ -75,26 +68,9 @@ def test_status_asks_the_terminal_how_wide_it_is(results: Results) -> None:
     ids = [f"{'a-name-that-takes-almost-half-a-line-' * 2}{seed}" for seed in range(3)]
     runs = [run.model_copy(update={"run_id": name}) for run, name in zip(PLAN.runs, ids, strict=True)]
     results.write_grid(PLAN.model_copy(update={"runs": runs}))
-    lines = _on_terminal(["status", "--results", str(results.root)], columns=80)
+    lines = on_terminal("jobs", "status", "--results", results.root, columns=80).splitlines()
     assert max(map(len, lines)) <= 80
     assert [line.strip() for line in lines if "a-name" in line] == ids
-
-
-def _on_terminal(arguments: Sequence[str], columns: int) -> list[str]:
-    """What `jobs` prints on a terminal."""
-    ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    command = [sys.executable, "-m", "jobs", *arguments]
-    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment)
-    os.close(its)
-    shown = b""
-    with contextlib.suppress(OSError):  # so a terminal says that nobody writes to it any more
-        while part := os.read(ours, 1 << 16):
-            shown += part
-    os.close(ours)
-    process.wait(60)
-    return shown.decode().splitlines()
 
 
 def test_table_of_many_runs_shows_those_that_matter() -> None:

@@ -35,6 +35,22 @@ def test_nothing_to_report_is_a_clear_message(study: Study) -> None:
         load_study(study.results, [])
 
 
+def test_report_tells_how_far_it_is(invented: Results, tmp_path: Path) -> None:
+    told: dict[str, list[tuple[int, int | None]]] = {}
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        told.setdefault(what, []).append((done, total))
+
+    findings, _ = build_report(invented, [], tmp_path / "report", progress=progress)
+    assert [*told] == ["reading runs", "comparing runs", "drawing and writing"]
+    begun = sum(run.run_dir.path.is_dir() for run in findings.study.runs)
+    assert told["reading runs"][-1] == (begun, begun)
+    assert told["comparing runs"] == [(number, len(findings.grids) + 1) for number in range(len(findings.grids) + 1)]
+    written = [done for done, _ in told["drawing and writing"]]
+    assert written == list(range(len(written)))
+    assert told["drawing and writing"][0][1] == len(written)
+
+
 def test_unknown_grid_is_refused_with_those_that_there_are(invented: Results) -> None:
     with pytest.raises(UsageError, match=r"--grid nowhere: .* has attention, elmo, rnn, stop_words, sweep"):
         load_study(invented, ["nowhere"])

@@ -40,9 +40,9 @@ def open_archive(name: str, sha256: str, read: Callable[[str], Rows]) -> OpenedS
     return OpenedSource(DATASET, main, second_test)
 
 
-def open_csv(path: Path, sha256: str) -> OpenedSource:
+def open_csv(path: Path, sha256: str, total: int | None = None) -> OpenedSource:
     """A CSV file in this format; with fewer rows than the publishers' training file, it is a part of the data set."""
-    file = TweetFile(str(path), sha256, DATASET, partial(read_csv, path))
+    file = TweetFile(str(path), sha256, DATASET, partial(read_csv, path), total)
     return OpenedSource(DATASET, file, complete_rows=MEMBER_ROWS[TRAINING])
 
 

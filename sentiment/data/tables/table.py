@@ -62,8 +62,10 @@ class TableSource(DataSource):
         sha256 = source_sha256(path, results)
         if form == "zip":
             return sentiment140.open_archive(str(path), sha256, partial(sentiment140.read_member, path))
+        rows = remembered(path, results, "rows", about_rows)
+        total = int(rows) if rows.isdigit() else None
         if form == "csv" and sentiment140.is_sentiment140(path):
-            return sentiment140.open_csv(path, sha256)
+            return sentiment140.open_csv(path, sha256, total)
         reader = labels(str(path))
         if form in DELIMITERS:
             delimiter = delimiter_of(path)
@@ -72,8 +74,6 @@ class TableSource(DataSource):
             form = f"{form} {'' if delimiter == DELIMITERS[form] else delimiter}{reading}".rstrip(" ")
         else:
             read = partial({"jsonl": read_json_lines, "parquet": read_parquet}[form], path, columns, reader)
-        rows = remembered(path, results, "rows", about_rows)
-        total = int(rows) if rows.isdigit() else None
         return OpenedSource(TABLE, TweetFile(str(path), sha256, form, partial(unchanged.rows, read), total))
 
     def missing(self, results: Results) -> str | None:  # noqa: ARG002
