@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment.errors import RunDirError
-from sentiment.files import FolderEntry, as_json
+from sentiment.files import FolderEntry, as_json, fingerprint
 from sentiment.record_files import read_record
 from sentiment.records import SCHEMA_VERSION, Count, Record
 from sentiment.run_dir import Results, RunDir
@@ -53,6 +53,11 @@ class PretrainedCard(Record):
     seconds_trained: float
     options_sha256: str
     weights_sha256: str
+
+    @property
+    def files_fingerprint(self) -> str:
+        """That of the model's files, as runs record it (`ModelFiles.fingerprint`)."""
+        return fingerprint([self.options_sha256, self.weights_sha256])
 
     def render_lines(self) -> list[str]:
         """For a terminal."""
@@ -116,7 +121,7 @@ def read_points(run_dir: RunDir) -> list[PerplexityPoint]:
     """
     try:
         return [
-            PerplexityPoint(row["epoch"], row["tokens"], *(_perplexity(row["held_out"][one]) for one in _DIRECTIONS))
+            PerplexityPoint(row["epoch"], row["tokens"], *(perplexity(row["held_out"][one]) for one in _DIRECTIONS))
             for row in run_dir.read_metrics()
             if row.get("kind") == "epoch"
         ]
@@ -165,5 +170,10 @@ def read_own_models(results: Results) -> tuple[list[OwnModel], list[str]]:
     return found, problems
 
 
-def _perplexity(loss: float) -> float:
+def perplexity(loss: float) -> float:
+    """e to the power of a mean negative logarithm of probabilities; of a model that has run away a very large number.
+
+    Args:
+        loss: in nats.
+    """
     return math.exp(min(loss, _LARGEST_LOSS))

@@ -10,8 +10,10 @@ from sentiment.command_line import command_line
 from sentiment.errors import UsageError
 
 if TYPE_CHECKING:
+    from sentiment.config import ElmoConfig
     from sentiment.inference.combined import Choice
     from sentiment.inference.predictor import TextModel
+    from sentiment.run_dir import RunDir
 
 using = command_line()
 
@@ -92,8 +94,8 @@ def export(
     text = model.config.data.text
     if text.mentions == "keep":
         say("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
-    if model.elmo:
-        say(f"it reads the ELMo model {model.elmo.model!r}, which is not in it; `sentiment elmo-weights` fetches it")
+    if model.elmo and model.config.elmo:
+        say(f"it reads {_elmo_of(model.config.elmo, model.elmo.fingerprint, run_dir)}")
     say(f'use it    sentiment predict {file} "what a lovely day"')
 
 
@@ -112,6 +114,19 @@ def card(model: ModelPlace) -> None:
         run_dir = trained_run(model)
         text = model_card(hand_on(run_dir), has_baseline_model(run_dir))
     typer.echo(printable(text), nl=False)
+
+
+def _elmo_of(elmo: "ElmoConfig", fingerprint: str, run_dir: "RunDir") -> str:
+    """The ELMo model that a file does not hold, and how who gets the file gets it."""
+    from sentiment.config.model import ELMO_MODELS
+    from sentiment.elmo.pretrained import own_model_dir
+
+    if elmo.pretrained:
+        folder = own_model_dir(fingerprint, elmo.model, run_dir.results).path
+        return f"the language model in {folder}, which is not in it: it has to be copied to results/data/pretrained"
+    if elmo.model in ELMO_MODELS:
+        return f"the ELMo model {elmo.model!r}, which is not in it; `sentiment elmo-weights` fetches it"
+    return f"the ELMo model {elmo.model!r}, which is not in it, from the folder in which it is used"
 
 
 def named_choice(name: str | None) -> "Choice | None":

@@ -4,13 +4,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 from report.render import wording
 from report.render.drawing import HALF, NARROW, WIDE, Spec, draw
 from report.statistics import Estimate
+from sentiment.characters import visible
 
 Row = Mapping[str, Any]
+
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,12 @@ class Figure:
     @cached_property
     def svg(self) -> str:
         """Its drawing for screens and paper."""
-        return draw(self.spec, self.alt)
+        return draw(self.spec, visible(self.alt))
 
     @cached_property
     def narrow_svg(self) -> str:
         """Its drawing for phones."""
-        return draw(self.build(NARROW), self.alt)
+        return draw(self.build(NARROW), visible(self.alt))
 
 
 @dataclass(frozen=True)
@@ -208,8 +212,12 @@ def _unfolded(found: Iterable[Block]) -> Iterator[Block]:
 
 
 def _file_name(name: str) -> str:
-    """The name without characters that trouble file systems; a grid may be called anything."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    """The name without what troubles file systems; a grid's folder may be called anything.
+
+    What had to be changed has a part of its hash, so that different names stay different files.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST_NAME]
+    return plain if plain == name else f"{plain}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def text(title: str, key: str) -> Column:

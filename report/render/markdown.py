@@ -9,6 +9,8 @@ from sentiment.characters import printable, visible
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$#!])")
 _BLOCK_START = re.compile(r"^(\d*)([.)+=-])(?=\s|$|[=-]{2})")
+# What GitHub makes a link of without any mark.
+_LINK = re.compile(r"(?<=www)\.|:(?=//)|@", re.IGNORECASE)
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -17,7 +19,7 @@ def escape(value: Any) -> Markup:
     if hasattr(value, "__html__"):
         return Markup(value.__html__())  # noqa: S704 - this is where text becomes safe
     text = re.sub("[&<>]", lambda found: _ENTITIES[found[0]], visible(str(value)))
-    text = _MARKDOWN.sub(r"\\\1", text).replace("://", "&#58;//")
+    text = _LINK.sub(lambda found: f"&#{ord(found[0])};", _MARKDOWN.sub(r"\\\1", text))
     text = _BLOCK_START.sub(r"\1\\\2", text)
     return Markup(text)  # noqa: S704
 

@@ -142,7 +142,6 @@ def _inlined(figure: Figure, svg: str, kind: str) -> str:
         svg = svg.replace(f'"{colour}"', f'"{variable}"')
     width = re.search(r'width="([\d.]+)"', svg)
     most = f' style="max-width: {_LARGEST * float(width[1]):.0f}px"' if width else ""
-    opening = f'<svg class="{kind}" role="img" aria-label="{escape_html(figure.alt)}"{most}'
-    return re.sub(
-        r'<svg [^>]*?(width="[\d.]+") height="[\d.]+" ([^>]*>)<title>.*?</title>', rf"{opening} \1 \2", svg, count=1
-    )
+    opening = f'<svg class="{kind}" role="img" aria-label="{escape_html(visible(figure.alt))}"{most}'
+    head = r'<svg [^>]*?(width="[\d.]+") height="[\d.]+" ([^>]*>)<title>.*?</title>'
+    return re.sub(head, lambda found: f"{opening} {found[1]} {found[2]}", svg, count=1)

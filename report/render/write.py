@@ -64,7 +64,7 @@ def write_report(report: Report, folder: Path, told: Callable[[int, int], None] 
             _write_text(folder / "tables" / f"{block.file}.tex", latex(block))
             _write_json(folder / "tables" / f"{block.file}.json", [_plain(row) for row in block.complete_rows])
     for name, text in (("report.md", render_markdown(report)), ("report.html", render_page(report))):
-        _replace(folder / name, text.encode())
+        _replace(folder / name, text.encode("utf-8", "replace"))
     return folder / "report.html"
 
 
@@ -96,7 +96,7 @@ def _csv(table: Table) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    _write_bytes(path, text.encode())
+    _write_bytes(path, text.encode("utf-8", "replace"))  # bytes of a folder's name that are no UTF-8
 
 
 def _write_json(path: Path, value: Any) -> None:

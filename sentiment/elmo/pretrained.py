@@ -12,7 +12,7 @@ from sentiment.data.word_vectors.training_text import open_text, whole_training_
 from sentiment.elmo.models import ModelFiles, check_model, find_elmo
 from sentiment.elmo.options import ElmoOptions
 from sentiment.elmo.random_weights import SIZES
-from sentiment.errors import ConfigError, ElmoError
+from sentiment.errors import ConfigError, ElmoError, RunDirError
 from sentiment.files import fingerprint
 from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs
 from sentiment.run_dir import Results
@@ -124,7 +124,7 @@ def find_elmo_of(config: RunConfig, results: Results, fingerprint: str | None = 
 
     Args:
         fingerprint: of the model's files, if it is known from the run's record. An own model is then found by it,
-            whatever has become of its text.
+            whatever has become of its text and of other models.
 
     Raises:
         ElmoError: it is missing or damaged, or not trained yet.
@@ -134,9 +134,8 @@ def find_elmo_of(config: RunConfig, results: Results, fingerprint: str | None = 
         return None
     if not config.elmo.pretrained:
         return find_elmo(config.elmo.model, results.elmo_models)
-    for run_dir in pretrained_dirs(results) if fingerprint else ():
-        if run_dir.completed and (files := _own_model(config.elmo.model, run_dir)).fingerprint == fingerprint:
-            return files
+    if fingerprint:
+        return _own_model(config.elmo.model, own_model_dir(fingerprint, config.elmo.model, results))
     request = pretraining_request(config, results)
     if request is None or not (run_dir := request.run_dir(results)).completed:
         raise ElmoError(
@@ -144,6 +143,31 @@ def find_elmo_of(config: RunConfig, results: Results, fingerprint: str | None = 
             "pretrain` with the run's file trains it (`make pretrain`)"
         )
     return _own_model(config.elmo.model, run_dir)
+
+
+def own_model_dir(fingerprint: str, name: str, results: Results) -> PretrainedDir:
+    """Where the language model is that was trained here and has these files.
+
+    Args:
+        fingerprint: `ModelFiles.fingerprint`.
+        name: the value of `elmo.model`, for messages.
+
+    Raises:
+        ElmoError: it is nowhere.
+    """
+    damaged = ""
+    for run_dir in pretrained_dirs(results):
+        try:
+            card = run_dir.read_card()
+        except RunDirError as error:  # of another model, as long as this one is found
+            damaged += f"; {error}"
+            continue
+        if card and card.files_fingerprint == fingerprint:
+            return run_dir
+    raise ElmoError(
+        f"ELMo model {name!r} ({fingerprint[:8]}): is not in {results.pretrained}{damaged}; copy its folder there from "
+        "where it was trained"
+    )
 
 
 class ElmoFinder:

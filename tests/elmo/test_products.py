@@ -73,7 +73,7 @@ def test_a_lack_of_the_operators_is_told_and_they_are_not_chosen(monkeypatch: py
     monkeypatch.setattr(products, "_pack", lambda matrix: torch.ops.mkldnn.no_such_operator(matrix), raising=False)
     assert available_libraries(torch.float32) == ("torch",)
     assert Products.choose(torch.float32, CPU, None).library == "torch"
-    with pytest.raises(ElmoError, match=r"begun with matrix products by onednn, which torch .* lacks"):
+    with pytest.raises(ElmoError, match=r"these ELMo vectors: begun with matrix products by onednn, which .* lacks"):
         Products.choose(torch.float32, CPU, "onednn")
 
 

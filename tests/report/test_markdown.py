@@ -1,5 +1,6 @@
 """Whatever a tweet holds is shown and never obeyed: in Markdown, in the page, in drawings."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from report.render.blocks import Block, Report, ReportSection, Table, Text, text
+from report.render.blocks import Block, Figure, Fold, Report, ReportSection, Table, Text, text
 from report.render.charts.heatmap import Attended, heatmap_figure
+from report.render.charts.labels import LabelLine, label_figure
 from report.render.markdown import code, escape, fenced
 from report.render.page import render_page
-from report.render.write import render_markdown
+from report.render.write import render_markdown, write_report
+from report.statistics import Estimate
 from sentiment.characters import printable, visible
 from tests.report.made_up import HOSTILE
 
@@ -98,6 +101,40 @@ def test_direction_marks_are_written_out() -> None:
 
 def test_no_break_spaces_stay() -> None:
     assert escape("1\u00a0%") == "1\u00a0%"
+
+
+@pytest.mark.parametrize("name", ["C:\\grids \\1 \\g<x>", "two\nlines", "<b>", "\udce9", "\u202e"])
+def test_a_figure_is_shown_whatever_it_is_about(name: str) -> None:
+    page = _Page(render_page(_report(_about(name))))
+    assert [one for one in page.attributes["class"] if one in ("screen", "phone")] == ["screen", "phone"]
+    assert page.attributes["aria-label"].count(visible(name)) == 2
+
+
+def test_a_report_is_written_whatever_the_folder_of_a_grid_is_called(tmp_path: Path) -> None:
+    name = b"grille-\xe9".decode(errors="surrogateescape")
+    table = Table(name, name, [text("A", "a")], [{"a": name}])
+    write_report(Report(name, [name], [ReportSection(name, [table, _about(name), Fold(name, [Text(name)])])]), tmp_path)
+    assert (tmp_path / "tables" / f"{table.file}.csv").read_text() == "a\ngrille-?\n"
+
+
+def test_files_of_different_names_are_different_files() -> None:
+    names = ["best-x", "best-\u00e9", "best-\u00e8", "best-a b", "best-a-b", "best-a\nb", "b" * 300, "b" * 301]
+    files = [Table(name, "", [], []).file for name in names]
+    assert len(set(files)) == len(names)
+    assert files[0] == "best-x"
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,120}", file) for file in files)
+
+
+@pytest.mark.parametrize("link", ["www.evil.example", "WWW.evil.example", "me@evil.example", "https://evil.example"])
+def test_nothing_is_left_in_a_text_that_github_makes_a_link_of(link: str) -> None:
+    assert not re.search(r"(?i)www\.|://|@", escape(f"see {link}"))
+    assert _Page(_GITHUB.render(f"see {escape(link)}")).text.strip() == f"see {link}"
+
+
+def _about(name: str) -> Figure:
+    """A small figure."""
+    line = LabelLine("a", [(10, Estimate(0.5, 0.4, 0.6, 100)), (20, Estimate(0.6, 0.5, 0.7, 100))])
+    return label_figure("name", name, "caption", [line])
 
 
 @pytest.mark.slow

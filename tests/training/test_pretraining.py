@@ -1,6 +1,9 @@
 """Language models: never of held-out text, the same weights however often they are stopped, read by later runs."""
 
 import json
+import math
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,9 @@ from sentiment.elmo.models import find_elmo
 from sentiment.elmo.pretrained import find_elmo_of, has_pretrained, pretraining_request
 from sentiment.elmo.random_weights import SIZES, write_random_model
 from sentiment.elmo.reference import ReferenceElmo
-from sentiment.errors import CheckpointError, ConfigError, DataError, ElmoError
+from sentiment.errors import CheckpointError, ConfigError, DataError, DivergedError, ElmoError
 from sentiment.files import sha256_of
+from sentiment.handing_on.opening import open_model
 from sentiment.inference.predictor import load_predictor
 from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs, read_points
 from sentiment.run_dir import Results
@@ -28,6 +32,7 @@ from sentiment.training.tasks import language as language_task
 from tests.data.made_up import tweets, write_table
 from tests.elmo.oracle import needs_allennlp
 from tests.small_runs import StopWhen, digest_of
+from tests.test_command_line import invoke
 
 SMALL: dict[str, Any] = {"epochs": 2, "min_count": 1, "batch_size": 32, "held_out": 20, "log_every": 1}
 QUIET = Console(lambda _line: None, silent)
@@ -136,6 +141,73 @@ def test_a_run_predicts_with_its_own_model_though_its_text_is_gone(table: Path, 
     before = load_predictor(run_dir).predict("a lovely day").probability
     table.unlink()
     assert load_predictor(run_dir).predict("a lovely day").probability == before
+
+
+def test_damage_of_one_language_model_is_no_damage_of_runs_with_another(table: Path, results: Results) -> None:
+    config = _config(table)
+    _train(config, results)
+    run_dir = results.run_dir(config.run_id)
+    assert run_experiment(RunContext(config, results, run_dir)) is None
+    before = load_predictor(run_dir).predict("a lovely day").probability
+    own = _dir(config, results).path
+    for name, damaged in (("a-first", "card.json"), ("b-second", "weights.hdf5")):
+        shutil.copytree(own, own.with_name(name))
+        (own.with_name(name) / damaged).write_bytes(b"{")
+    card = own.with_name("b-second") / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"weights_sha256": "0" * 64}))
+    assert load_predictor(run_dir).predict("a lovely day").probability == before
+
+
+def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_missing(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    config = _config(table)
+    _train(config, results)
+    run_dir, file = results.run_dir(config.run_id), tmp_path / "model.zip"
+    assert run_experiment(RunContext(config, results, run_dir)) is None
+    folder = _dir(config, results).path
+    said = " ".join(invoke("export", run_dir.path, file).output.split())
+    assert f"the language model in {folder}, which is not in it" in said
+    table.unlink()
+    there = Results(tmp_path / "elsewhere")
+    with pytest.raises(ElmoError, match=r"'pretrained/tiny' \([0-9a-f]{8}\): is not in .*elsewhere.*; copy its folder"):
+        open_model(file, "network", there)
+    shutil.copytree(folder, there.pretrained / folder.name)
+    texts = ["a lovely day"]
+    wanted = load_predictor(run_dir).read(texts).probabilities
+    assert open_model(file, "network", there).read(texts).probabilities.tolist() == wanted.tolist()
+    (there.pretrained / folder.name / "card.json").write_bytes(b"{")
+    with pytest.raises(ElmoError, match=r"is not in .*card\.json: is not a valid record"):
+        open_model(file, "network", there)
+
+
+def test_perplexities_that_no_number_holds_are_told_as_very_large_ones(
+    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(table)
+    found = language_task.Perplexity(10, forward=2.0, backward=1e6)
+    monkeypatch.setattr(language_task.LanguageTask, "measure", lambda task, check: found)
+    assert _train(config, results) is None
+    last = read_points(_dir(config, results))[-1]
+    assert last.forward == pytest.approx(math.exp(2))
+    assert 1e40 < last.backward < math.inf
+
+
+def test_a_model_that_runs_away_is_told_by_the_field_that_a_user_can_change(table: Path, results: Results) -> None:
+    config = _config(table, pretraining__learning_rate=1e30, pretraining__clip=None)
+    with pytest.raises(DivergedError, match=r"pretraining\.learning_rate = 1e\+30 is too high"):
+        _train(config, results)
+
+
+def test_a_library_that_is_not_here_is_told_of_the_language_model_that_was_begun_with_it(
+    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(table)
+    monkeypatch.setattr("sentiment.training.runs.pretraining.fastest_library", lambda precision: "onednn")
+    monkeypatch.setattr("sentiment.elmo.encoder.products.available_libraries", lambda precision: ("torch",))
+    model = re.escape(f"the language model in {_dir(config, results).path}")
+    with pytest.raises(ElmoError, match=rf"^{model}: begun with matrix products by onednn, which torch .* lacks"):
+        _train(config, results)
 
 
 def test_perplexity_of_held_out_tweets_falls_and_is_logged_by_tokens(table: Path, results: Results) -> None:

@@ -69,8 +69,13 @@ class Products:
     library: Library
 
     @classmethod
-    def choose(cls, precision: torch.dtype, device: torch.device, library: Library | None) -> Self:
+    def choose(
+        cls, precision: torch.dtype, device: torch.device, library: Library | None, begun: str = "these ELMo vectors"
+    ) -> Self:
         """With a library, or with the fastest one here; a GPU has one only.
+
+        Args:
+            begun: what was begun with the library, for messages.
 
         Raises:
             ElmoError: torch lacks the library here.
@@ -79,8 +84,8 @@ class Products:
             return cls(precision, device, "torch")
         if library is not None and library not in available_libraries(precision):
             raise ElmoError(
-                f"these ELMo vectors were begun with matrix products by {library}, which torch {torch.__version__} "
-                "lacks on this processor; go on where they were begun, or begin them anew"
+                f"{begun}: begun with matrix products by {library}, which torch {torch.__version__} lacks on this "
+                "processor; go on where that was done, or begin anew"
             )
         return cls(precision, device, library or fastest_library(precision))
 

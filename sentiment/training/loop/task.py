@@ -68,6 +68,8 @@ class Task(Protocol):
     model: Any
     """A `Trainable` module, on the task's device."""
     device: torch.device
+    section: str
+    """Of the configuration: where a user sets learning rate and batch size; for messages."""
 
     def batches(self, epoch: int) -> Batches:
         """The batches of an epoch, counted from 0; a function of the epoch alone."""

@@ -219,9 +219,9 @@ class Trainer(Generic[T]):
         self._console.say(f"epoch {self.epoch:>2}  {found.summary}{'   best so far' if best else ''}")
 
     def _diverged(self, what: str) -> DivergedError:
+        rate = f"{self.task.section}.learning_rate = {self._config.training.learning_rate:g}"
         return DivergedError(
-            f"{what} at step {self.step} (epoch {self.epoch + 1}): "
-            f"training.learning_rate = {self._config.training.learning_rate:g} is too high, or clip too loose"
+            f"{what} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or clip too loose"
         )
 
     def _count_time(self) -> None:

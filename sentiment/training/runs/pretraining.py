@@ -120,7 +120,8 @@ def _prepare_trainer(
     identity |= {"text or size of the language model": request.fingerprint}
 
     def build(device: torch.device, choices: Mapping[str, Any]) -> LanguageTask:
-        library = Products.choose(torch.float32, device, choices[_LIBRARY]).library
+        begun = f"the language model in {run.run_dir.path}"
+        library = Products.choose(torch.float32, device, choices[_LIBRARY], begun).library
         model = LanguageModel(request.options, text.vocabulary, request.settings.dropout, library)
         if request.init:
             load_weights(model, request.init.weights_path)

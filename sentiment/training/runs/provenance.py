@@ -104,7 +104,8 @@ def failure_recorded(attempt: AttemptRecord, trainer: Trainer[Any]) -> Iterator[
     except TakenOverError:
         raise  # the attempts are no longer this process's to write
     except torch.OutOfMemoryError as error:
-        message = f"the GPU's memory is full at step {trainer.step}; a smaller training.batch_size or model may fit"
+        smaller = f"a smaller {trainer.task.section}.batch_size or model may fit"
+        message = f"the GPU's memory is full at step {trainer.step}; {smaller}"
         attempt.end("failed", trainer.step, message)
         raise MemoryExhaustedError(message) from error
     except Exception as error:

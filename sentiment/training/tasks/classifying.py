@@ -19,6 +19,8 @@ from sentiment.training.tasks.metrics import measure
 class ClassifierTask:
     """A classifier and the tweets that it is trained on."""
 
+    section = "training"
+
     def __init__(self, config: RunConfig, model: Classifier, data: TrainingData) -> None:
         """Args: model: on the same device as `data`."""
         self.model = model

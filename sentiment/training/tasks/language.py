@@ -15,6 +15,7 @@ from sentiment.data.word_vectors.training_text import TrainingText
 from sentiment.elmo.language_model.model import LanguageModel
 from sentiment.elmo.language_model.text import DirectedBatches, DirectedText, DirectedTweets
 from sentiment.errors import DataError
+from sentiment.pretrained_runs import perplexity
 from sentiment.training.loop.task import Evaluation, StepLoss
 from sentiment.training.tasks.evaluation import evaluation_mode
 
@@ -109,6 +110,8 @@ class Perplexity:
 class LanguageTask:
     """A language model and the text that it is trained on."""
 
+    section = "pretraining"
+
     def __init__(self, config: RunConfig, model: LanguageModel, text: LanguageText, device: torch.device) -> None:
         """Args: model: on the device."""
         self.model = model
@@ -136,7 +139,7 @@ class LanguageTask:
             raise FloatingPointError("the perplexity of the held-out tweets is not a number")
         tokens = self.text.tokens * (self._epochs + 1)
         row = {"n": found.words, "loss": found.loss, "forward": found.forward, "backward": found.backward}
-        forward, backward = math.exp(found.forward), math.exp(found.backward)
+        forward, backward = perplexity(found.forward), perplexity(found.backward)
         summary = (
             f"{tokens:,} tokens read   perplexity of held-out tweets {forward:.1f} forward, {backward:.1f} backward"
         )
