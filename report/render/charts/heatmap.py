@@ -16,6 +16,8 @@ FULL = 4
 
 _SIZE, _PAD, _GAP, _LINE = 12, 3, 3, 22
 _LONGEST_TOKEN, _MOST_TOKENS = 24, 40
+_MONOSPACED = "DejaVu Sans Mono, Menlo, Consolas, monospace"
+_AT_THE_LEFT: Spec = {"x": {"value": 0}, "text": {"field": "text"}}
 _CHARACTER = 0.602  # width of a monospaced character, by its height
 
 
@@ -56,23 +58,13 @@ def _spec(width: int, tweets: Sequence[Attended]) -> Spec:
     box: Spec = {"x": start, "x2": {"field": "x2"}, "y": top, "y2": {"field": "y2"}, "opacity": opacity}
     box["description"] = drawing.said("said")
     rect = {"type": "rect", "color": drawing.ORANGE, "cornerRadius": 3}
-    word = {
-        "type": "text",
-        "align": "left",
-        "dx": _PAD,
-        "dy": 9,
-        "font": "DejaVu Sans Mono, Menlo, Consolas, monospace",
-    }
+    word = {"type": "text", "align": "left", "dx": _PAD, "dy": 9, "font": _MONOSPACED}
     heading = {"type": "text", "align": "left", "color": drawing.MUTED, "dy": 14, "limit": width}
     below = [{"calculate": f"datum.y + {_LINE - 3}", "as": "y2"}]
     layers: list[Spec] = [
         {"data": {"values": cells}, "transform": below, "mark": rect, "encoding": box},
         {"data": {"values": cells}, "mark": word, "encoding": {"x": start, "y": top, "text": {"field": "token"}}},
-        {
-            "data": {"values": headings},
-            "mark": heading,
-            "encoding": {"x": {"value": 0}, "y": top, "text": {"field": "text"}},
-        },
+        {"data": {"values": headings}, "mark": heading, "encoding": _AT_THE_LEFT | {"y": top}},
     ]
     if reasons:
         said: Spec = {"x": start, "y": top, "text": {"field": "reason"}}
