@@ -1,5 +1,6 @@
 """Under xdist all tests on the Slurm cluster run in one process, which has one cluster, beside all other tests."""
 
+import os
 from typing import Any
 
 import pytest
@@ -19,3 +20,10 @@ class _Scheduling(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Replace the one that deals out tests one by one."""
     return _Scheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process for each core, and one for the lane, which waits for Slurm most of the time."""
+    has_lane = "not slurm" not in config.option.markexpr
+    return len(os.sched_getaffinity(0)) + has_lane

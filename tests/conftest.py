@@ -13,6 +13,7 @@ from sentiment.config import RunConfig
 from sentiment.console import silent
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.preparing import prepare_data
+from tests.cluster_lane import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
 from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.no_skips import pytest_addoption as pytest_addoption
 from tests.no_skips import pytest_make_collect_report as pytest_make_collect_report
