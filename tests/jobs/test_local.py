@@ -277,7 +277,8 @@ def test_terminal_shows_a_bar_below_the_lines_of_runs(here: MakeHere) -> None:
     assert "0/2" in bars[0]
     assert any("1/2" in line for line in bars)
     assert [line[:5] for line in lines if line.startswith("[")] == ["[1/2]", "[2/2]"]
-    assert [line for line in lines if line][-1] == "next: open the report in a browser"  # the bar is gone
+    assert [line for line in lines if line and "\u2501" not in line][-1] == "next: open the report in a browser"
+    assert "\x1b[2K" in shown.rpartition("\u2501")[2]  # the bar is wiped away
 
 
 def _attempts(run_dir: RunDir) -> int:

@@ -25,10 +25,10 @@ from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError
 from sentiment.run_dir import Results
 from sentiment.run_state import HELD, LOST, PRUNED, UNKNOWN
 from tests.jobs.grid_files import write_grid, write_yaml
-from tests.jobs.test_status import LAUNCH_FAILED, PLAN, _row, queued, submitted
+from tests.jobs.test_status import LAUNCH_FAILED, PLAN, a_row, queued, submitted
 
 ROWS = [
-    _row(state, run_id=f"{state.lower()}")
+    a_row(state, run_id=f"{state.lower()}")
     for state in (
         "COMPLETED",
         "PLANNED",
@@ -40,7 +40,7 @@ ROWS = [
         "CANCELLED",
         "HELD",
     )
-] + [_row("RUNNING", active=True, run_id="running"), _row("PENDING", active=True, run_id="pending")]
+] + [a_row("RUNNING", active=True, run_id="running"), a_row("PENDING", active=True, run_id="pending")]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_command_that_finds_no_grid_says_so(command: str, tmp_path: Path) -> Non
 def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -> None:
     configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
     states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
-    runs = [WantedRun(_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
+    runs = [WantedRun(a_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
     jobs = _given(results, configs, Resources(time_minutes=90, memory_gb=8))
     cluster = _cluster(tmp_path, memory_gb=4, memory_factor=1.5, time_factor=2.0)
     parts = plan_jobs(runs, results, cluster, "g", jobs)
@@ -139,7 +139,7 @@ def test_run_that_never_began_and_is_no_longer_what_was_planned_is_told(base: Pa
 
 def test_more_memory_than_nobody_knows_is_a_mistake(results: Results, tmp_path: Path) -> None:
     config = resolve({}, {}, "a test")
-    row: RunStatus = _row("OUT_OF_MEMORY", run_id=config.run_id)
+    row: RunStatus = a_row("OUT_OF_MEMORY", run_id=config.run_id)
     jobs = _given(results, [config], Resources())
     with pytest.raises(UsageError, match="set memory_gb in the file"):
         plan_jobs([WantedRun(row, config, None)], results, _cluster(tmp_path), "g", jobs)
@@ -259,7 +259,7 @@ def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(
 def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) -> None:
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
     states = ("HELD", "FAILED", "COMPLETED")
-    rows = [_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
+    rows = [a_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
     assert [row.state for row, _ in missing_runs(grid.configs, rows)] == ["FAILED"]
     told = "1 of 3 runs are held in Slurm's queue; `python -m jobs rerun some --held` frees them"
     assert list(describe_held("some", rows)) == [told]

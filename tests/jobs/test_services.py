@@ -22,7 +22,7 @@ from sentiment.files import write_json
 from sentiment.records import Failure
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_yaml
-from tests.jobs.test_status import PLAN, _row, queued, submitted
+from tests.jobs.test_status import PLAN, a_row, queued, submitted
 
 HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
@@ -44,7 +44,7 @@ def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Res
     config = resolve({}, {"data.source": str(tweets), "elmo.model": "tiny"}, "a test")
     values = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
     cluster = write_yaml(results.root.parent / "cluster.yaml", values)
-    run = WantedRun(_row("FAILED", run_id=config.run_id), config, None)
+    run = WantedRun(a_row("FAILED", run_id=config.run_id), config, None)
     planned = plan_jobs([run], results, cluster, "g", jobs)
     return next(job.resources for job in planned if job.kind == kind)
 
