@@ -8,7 +8,6 @@ class Source:
     """Where a figure was published."""
 
     authors: str
-    year: str
     title: str
     link: str
     data: str
@@ -31,7 +30,6 @@ class PublishedScore:
 _SENTIMENT140 = "Sentiment140, 1.6 million tweets, split at random"
 STUDY_SOURCE = Source(
     authors="Giannoutsos, A.",
-    year="n.d.",
     title="Twitter Sentiment Analysis with LSTMs, ELMo",
     link="https://github.com/AGiannoutsos/Twitter-Sentiment-Analysis-with-LSTMs-ELMo",
     data=f"{_SENTIMENT140}, stop words removed",
@@ -39,14 +37,12 @@ STUDY_SOURCE = Source(
 """The study that the grids repeat."""
 _ROBERTA = Source(
     "heican (Hugging Face)",
-    "n.d.",
     "sentiment-roberta-base (model card)",
     "https://huggingface.co/heican/sentiment-roberta-base",
     _SENTIMENT140,
 )
 _BERT = Source(
     "heican (Hugging Face)",
-    "n.d.",
     "sentiment-bert-base (model card)",
     "https://huggingface.co/heican/sentiment-bert-base",
     _SENTIMENT140,

@@ -1,6 +1,7 @@
-"""The report of a thousand runs: seconds, memory and size."""
+"""The report of a thousand runs: seconds, memory and size. An argument is the number of test tweets of each."""
 
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,15 +16,18 @@ from tests.report.made_up import BASE
 from tests.report.studies import write_study
 
 _RUNS = (200, 1000)
+_TEST_TWEETS = 120
 _WITHIN_SECONDS, _WITHIN_MEGABYTES, _WITHIN_PAGE = 15, 1000, 5.0
 
 
 def main() -> None:
     """Write invented runs and report them, few first."""
+    test_tweets = int(sys.argv[1]) if len(sys.argv) > 1 else _TEST_TWEETS
+    print(f"{test_tweets:,} test tweets each")
     for runs in _RUNS:
         with tempfile.TemporaryDirectory() as folder:
             results = Results(Path(folder) / "results")
-            study = write_study(results, 48)
+            study = write_study(results, 48, test_tweets)
             for seed in range(1, runs - 76 + 1):
                 study.complete(
                     resolve(BASE, {"seed": seed, "model.hidden_size": 32}, "bench"), skill=1.0 + seed % 7 / 10

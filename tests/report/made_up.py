@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class Study:
     """Where invented runs are written, and how good each setting makes them."""
 
     results: Results
+    parts: dict[Part, int] = field(default_factory=lambda: dict(PARTS))
+    """How many tweets each part has."""
 
     def write_grid(
         self, name: str, description: str, parameters: dict[str, list[Any]], runs: Sequence[dict[str, Any]], **plan: Any
@@ -83,8 +85,8 @@ class Study:
         run_dir = self.run_dir(config, grid)
         run_dir.create(config)
         rng = np.random.default_rng(int(fingerprint([config.seed, skill]), 16) % 2**32)
-        scores = {part: _scores(part, n, skill, rng) for part, n in PARTS.items()}
-        scores["test"] = tuple(of_test[: PARTS["test"] - emptied] for of_test in scores["test"])
+        scores = {part: _scores(part, n, skill, rng) for part, n in self.parts.items()}
+        scores["test"] = tuple(of_test[: self.parts["test"] - emptied] for of_test in scores["test"])
         metrics = {part: measure(labels, model) for part, (labels, model, _) in scores.items()}
         train = _better(metrics["validation"], 0.02 + 0.06 * skill)
         _write_epochs(run_dir, metrics["validation"], train)
@@ -137,20 +139,20 @@ class Study:
         if folder.exists():
             return
         folder.mkdir(parents=True)
-        texts = [f"tweet {number} is {'not ' * (number % 3 == 0)}good" for number in range(sum(PARTS.values()))]
+        texts = [f"tweet {number} is {'not ' * (number % 3 == 0)}good" for number in range(sum(self.parts.values()))]
         for place, text in enumerate(HOSTILE):  # on tweets that any model has wrong, so that they are shown
-            texts[PARTS["validation"] + place] = text
+            texts[self.parts["validation"] + place] = text
         columns: dict[str, list[Any]] = {"id": [], "label": [], "text": []}
         first = 0
         for part, (labels, _, _) in scores.items():
             columns["id"] += [f"{part}-{number}" for number in range(len(labels))]
             columns["label"] += labels.tolist()
             columns["text"] += texts[first : first + len(labels)]
-            first += PARTS[part]
+            first += self.parts[part]
         n = len(columns["id"])
         table = {"row": np.arange(n), **columns, "tokens": np.arange(n, dtype=np.int32) % 40 + 1}
         pq.write_table(pa.table(table), folder / TWEETS_FILE)
-        counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": 20, **PARTS}.items()}
+        counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": 20, **self.parts}.items()}
         report = {"read": 300, "kept": 280, "duplicates": 20, "contradictory": 1, "types": 500, "parts": counts}
         write_json(folder / "manifest.json", {"report": report})
 

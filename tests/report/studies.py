@@ -5,12 +5,17 @@ from typing import Any
 
 from sentiment.records import Failure
 from sentiment.run_dir import Results
-from tests.report.made_up import Study, attempt, new_record
+from tests.report.made_up import PARTS, Study, attempt, new_record
 
 
-def write_study(results: Results, trials: int = 6) -> Study:
-    """Write all grids; `trials` is the number of a random search's."""
-    study = Study(results)
+def write_study(results: Results, trials: int = 6, test_tweets: int = PARTS["test"]) -> Study:
+    """Write all grids.
+
+    Args:
+        trials: of a random search.
+        test_tweets: that each run has predictions of.
+    """
+    study = Study(results, PARTS | {"test": test_tweets})
     _write_rnn(study)
     _write_cleaning(study)
     _write_search(study, trials)

@@ -10,6 +10,8 @@ from report.render.drawing import Spec
 from report.statistics import Estimate
 
 _ROW, _NARROW_ROW = 30, 46
+_PIXELS = 8
+"""What a character of the digits takes at most, with the space before them."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def _spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
     right = {"x": {"value": {"expr": "width"}}, "text": {"field": "shown"}}
     layers += _words(digits, {"y": y, **right})
     if is_narrow:
-        name = {"type": "text", "align": "left", "dy": -15, "limit": width - 130}
+        limit = width - _PIXELS * max(len(row["shown"]) for row in rows)
+        name = {"type": "text", "align": "left", "dy": -15, "limit": limit}
         layers += _words(name, {"y": y, "x": {"value": 0}, "text": {"field": "name"}})
     return drawing.chart(width, height, data={"values": rows}, layer=layers)
 

@@ -12,6 +12,7 @@ from report.render.blocks import Block, Bullets, Heading, ReportSection, Table, 
 from report.render.charts.labels import LabelLine, label_figure
 from report.render.markdown import emphasis
 from report.sections.names import configuration_name
+from report.statistics import is_shown
 
 
 def labels(findings: Findings) -> ReportSection:
@@ -38,7 +39,9 @@ def label_sentence(curve: LabelCurve) -> str:
     if pays is None:
         last = curve.points[-1]
         gap = f" ({_gap(last)} with {_number(last)})" if last.gap else ""
-        return f"{name} is not shown to beat the linear baseline with the most labels{gap}."
+        is_worse = last.gap is not None and last.gap.value < 0 and is_shown(last.gap, last.q)
+        verdict = "is shown to be worse than" if is_worse else "is not shown to beat"
+        return f"{name} {verdict} the linear baseline with the most labels{gap}."
     fewer = f", not with fewer ({_gap(before)} with {_number(before)})" if (before := _before(curve, pays)) else ""
     return f"{name} beats the linear baseline from {_number(pays)} on ({_gap(pays)}){fewer}."
 

@@ -118,7 +118,7 @@ def published_figures(findings: Findings) -> Block:
         blocks.text("Model", "model"),
         Column("Accuracy, %", "accuracy", lambda row: f"{row['bound']} {wording.percent(row['accuracy'])}".strip()),
         blocks.text("Measured on", "part"),
-        Column("Source", "authors", lambda row: f"{row['authors']} ({row['year']}): {row['title']}", numeric=False),
+        Column("Source", "authors", lambda row: f"{row['authors']}: {row['title']}", numeric=False),
         blocks.text("Link", "link"),
         blocks.text("Data", "data"),
     ]
