@@ -1,11 +1,13 @@
 """A lottery of faults: short real runs on a real Slurm, struck by faults drawn at random, and rerun as a user would.
 
-    python -m tests.benchmarks.bench_faults [SEED] [FAULTS]
+    python -m tests.benchmarks.bench_faults [SEED] [FAULTS] [--runs N] [--epochs N]
 
 At the end every run must have the weights and the metric log of an undisturbed one, and must have been completed once.
-Ends with 1 if any has not.
+Ends with 1 if any has not. It ends before all faults have struck if all runs are completed: a slow machine, on which
+commands take long beside training, needs more epochs for as many faults.
 """
 
+import argparse
 import random
 import shutil
 import sys
@@ -25,13 +27,10 @@ from tests.slurm.stage import BASE, Prepared, Stage, StagedRun
 SEED = 1
 FAULTS = 100
 RUNS = 8
+EPOCHS = 100
 
-# About 25 ms a step on a free core, 1,300 steps; saved every 50.
-WORK = {
-    "model__hidden_size": [64],
-    "training__epochs": [100],
-    "runtime__checkpoint__every_steps": [50],
-}
+# About 25 ms a step on a free core, 13 steps an epoch; saved every 50.
+WORK = {"model__hidden_size": [64], "runtime__checkpoint__every_steps": [50]}
 _GROWTH = (1, 40)
 _PATIENCE_SECONDS = 1800.0
 
@@ -161,13 +160,13 @@ def main(arguments: list[str]) -> None:
     """Play with a seed, and print the tally."""
     if missing := what_is_missing():
         raise SystemExit(missing)
-    seed, faults = [*map(int, arguments), *(SEED, FAULTS)[len(arguments) :]]
+    asked = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "slurm") as cluster:
-        stage = _stage(cluster, Path(folder))
-        lottery = Lottery(stage, random.Random(seed), stage.folder / "clone")
+        stage = _stage(cluster, Path(folder), asked.runs, asked.epochs)
+        lottery = Lottery(stage, random.Random(asked.seed), stage.folder / "clone")
         stage.submit()
         start = time.monotonic()
-        lottery.play(faults)
+        lottery.play(asked.faults)
         lottery.finish()
         for name, number in lottery.tally.most_common():
             print(f"{number:4} {name}")
@@ -175,14 +174,24 @@ def main(arguments: list[str]) -> None:
         once = [[attempt.reason for attempt in run.attempts].count("completed") == 1 for run in stage.runs]
         attempts = sum(len(run.attempts) for run in stage.runs)
         print(
-            f"seed {seed}: {lottery.tally.total()} faults in {time.monotonic() - start:.0f} s, {attempts} attempts; "
-            f"same weights and metric log as undisturbed: {sum(same)} of {RUNS}; completed once: {sum(once)} of {RUNS}"
+            f"seed {asked.seed}: {lottery.tally.total()} faults in {time.monotonic() - start:.0f} s, "
+            f"{attempts} attempts; of {asked.runs} runs {sum(same)} have the weights and the metric log of undisturbed "
+            f"ones, {sum(once)} were completed once"
         )
     if not all(same) or not all(once):
         raise SystemExit(1)
 
 
-def _stage(cluster: Cluster, folder: Path) -> Stage:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seed", type=int, nargs="?", default=SEED)
+    parser.add_argument("faults", type=int, nargs="?", default=FAULTS, help=f"at most, by default {FAULTS}")
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    return parser
+
+
+def _stage(cluster: Cluster, folder: Path, runs: int, epochs: int) -> Stage:
     """A grid whose commands are started from a clone that may be edited."""
     prepared = Prepared(Results(folder / "prepared"))
     prepared.digest(resolve(BASE, {"training.epochs": 1}, "the base run"))
@@ -190,7 +199,7 @@ def _stage(cluster: Cluster, folder: Path) -> Stage:
     for package in ("sentiment", "jobs", "report"):
         shutil.copytree(ROOT / package, stage.folder / "clone" / package)
     stage.environ = {"PYTHONPATH": str(stage.folder / "clone"), "PYTHONSAFEPATH": "1"}
-    stage.write_grid(seed=list(range(RUNS)), **WORK)
+    stage.write_grid(seed=list(range(runs)), training__epochs=[epochs], **WORK)
     return stage
 
 

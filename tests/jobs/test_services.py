@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs.code_choice import WantedRun
-from jobs.job_kinds import KindName
+from jobs.job_kinds import KindName, service_kinds
 from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
@@ -25,6 +25,11 @@ from tests.jobs.grid_files import write_yaml
 from tests.jobs.test_status import PLAN, a_row, queued, submitted
 
 HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
+_NEEDS: dict[KindName, dict[str, object]] = {
+    "vectors": {"embedding.pretrained": "word2vec"},
+    "pretrain": {"elmo.model": "pretrained/tiny"},
+    "cache": {"elmo.model": "tiny"},
+}
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
 
@@ -40,8 +45,8 @@ def _service(results: Results, kind: KindName) -> SubmissionDir:
 
 
 def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Resources:
-    """What the next job of a kind gets, of a grid whose tweets are not prepared and whose runs read vectors."""
-    config = resolve({}, {"data.source": str(tweets), "elmo.model": "tiny"}, "a test")
+    """What the next job of a kind gets, of a grid whose tweets are not prepared and whose runs need such a job."""
+    config = resolve({}, {"data.source": str(tweets), **_NEEDS.get(kind, {})}, "a test")
     values = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
     cluster = write_yaml(results.root.parent / "cluster.yaml", values)
     run = WantedRun(a_row("FAILED", run_id=config.run_id), config, None)
@@ -49,7 +54,7 @@ def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Res
     return next(job.resources for job in planned if job.kind == kind)
 
 
-@pytest.mark.parametrize("kind", ["data", "cache", "report"])
+@pytest.mark.parametrize("kind", [kind.name for kind in service_kinds()])
 @pytest.mark.parametrize(
     ("state", "minutes", "memory"),
     [("TIMEOUT", 80, 2), ("OUT_OF_MEMORY", 20, 6), ("FAILED", 20, 2), ("COMPLETED", 20, 2), ("RUNNING", 20, 2)],
