@@ -29,9 +29,11 @@ def render(grids: Sequence[GridStatus], every_row: bool, now: datetime) -> str:
 
 
 def _render_grid(grid: GridStatus, every_row: bool, now: datetime) -> Iterator[str]:
-    counts = Counter(row.state for row in grid.rows)
+    counts = Counter(row.state for row in grid.rows).most_common()
+    # Only a choice of rows can leave none.
+    states = ", ".join(f"{number:,} {state}" for state, number in counts) or "no run has failed or is held"
     others = "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
-    yield f"grid {grid.name}: {', '.join(f'{number:,} {state}' for state, number in counts.most_common())}{others}"
+    yield f"grid {grid.name}: {states}{others}"
     shown = grid.rows if every_row or len(grid.rows) <= _MOST_ROWS else [r for r in grid.rows if r.state not in _QUIET]
     score = grid.metric.rpartition("/")[2]
     lines: list[tuple[str, ...]] = [

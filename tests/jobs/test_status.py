@@ -18,7 +18,7 @@ from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.slurm.task_state import SlurmTask, last_line, read_termination
 from jobs.status.grid_status import GridStatus, RunStatus, read_grid_status
 from jobs.status.language_models import show_language_models
-from jobs.status.table import render
+from jobs.status.table import render, show
 from sentiment.files import write_json
 from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
@@ -366,6 +366,13 @@ def test_table_shows_what_is_known_and_dashes_for_the_rest() -> None:
         "  run-a  COMPLETED  1        3      12,345  0.812  -        -        -",
         "  run-b  FAILED     1        -      -       -      3 h ago  -        -         DivergedError: the loss is nan",
     ]
+
+
+def test_grid_without_failed_runs_says_so_where_only_those_are_asked_for() -> None:
+    grid = GridStatus("g", "validation/f1", [_row()], {"report": "COMPLETED"})
+    assert show([grid], only_failed=True, every_row=True, as_json=False).strip() == (
+        "grid g: no run has failed or is held; report: COMPLETED"
+    )
 
 
 def test_table_of_many_runs_shows_those_that_matter() -> None:
