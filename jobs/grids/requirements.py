@@ -19,15 +19,17 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     """
     sources: set[str] = set()
     files: set[tuple[str, str]] = set()
-    models: set[str] = set()
+    models: set[tuple[str, str]] = set()
     vectors: dict[str, list[RunConfig]] = {}
     for config in configs:
         sources.add(config.data.source)
         files |= _files_of(config)
         if config.elmo is not None:
             begins_with = config.pretraining.init if config.pretraining else None
-            if model := begins_with if config.elmo.pretrained else config.elmo.model:
-                models.add(model)
+            if not config.elmo.pretrained:
+                models.add(("elmo.model", config.elmo.model))
+            elif begins_with:
+                models.add(("pretraining.init", begins_with))
         if config.embedding.pretrained in PUBLISHED_VECTORS:
             vectors.setdefault(config.embedding.pretrained, []).append(config)
     lines = [line for source in sorted(sources) for line in _missing_tweets(source, results)]
@@ -35,7 +37,7 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
         if not named_path(file).is_file():
             lines.append(f"{field} = {file!r}: no such file")
     lines += [line for name, of_name in vectors.items() for line in _missing_vectors(name, of_name, results)]
-    return lines + [line for model in sorted(models) for line in _missing_elmo(model, results)]
+    return lines + [line for field, model in sorted(models) for line in _missing_elmo(field, model, results)]
 
 
 def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
@@ -160,10 +162,10 @@ def _missing_vectors(name: str, configs: Sequence[RunConfig], results: Results) 
         yield f"embedding.pretrained = {name!r}: {archive} is not here; {fetch} fetches it (1.5 GB)"
 
 
-def _missing_elmo(model: str, results: Results) -> Iterator[str]:
+def _missing_elmo(field: str, model: str, results: Results) -> Iterator[str]:
     from sentiment.elmo.models import find_elmo
 
     try:
         find_elmo(model, results.elmo_models)
     except ElmoError as error:
-        yield f"elmo.model: {error}"
+        yield f"{field}: {error}"

@@ -56,10 +56,11 @@ def wrap(line: str, columns: int | None, indent: str = "") -> list[str]:
 
 
 def _render_grid(grid: GridStatus, every_row: bool, now: datetime, columns: int | None) -> Iterator[str]:
-    counts = Counter(row.state for row in grid.rows)
+    counts = Counter(row.state for row in grid.rows).most_common()
+    # Only a choice of rows can leave none.
+    states = ", ".join(f"{number:,} {state}" for state, number in counts) or "no run has failed or is held"
     others = "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
-    counted = ", ".join(f"{number:,} {state}" for state, number in counts.most_common())
-    yield from wrap(f"grid {grid.name}: {counted}{others}", columns)
+    yield from wrap(f"grid {grid.name}: {states}{others}", columns)
     shown = grid.rows if every_row or len(grid.rows) <= _MOST_ROWS else [r for r in grid.rows if r.state not in _QUIET]
     if shown:
         score = grid.metric.rpartition("/")[2]

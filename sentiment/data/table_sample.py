@@ -156,8 +156,14 @@ def _parquet(path: Path) -> tuple[list[str], list[list[str]]]:
 
 def _rows_of(file: Any) -> Iterator[list[str]]:
     for batch in file.iter_batches(batch_size=SAMPLE_ROWS):
-        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            yield [as_text(value) for value in values]
+        yield from map(list, zip(*map(_texts, batch.columns), strict=True))
+
+
+def _texts(column: Any) -> list[str]:
+    try:
+        return [as_text(value) for value in column.to_pylist()]
+    except OverflowError:  # a date after the year 9999; if this column is asked for, reading it says so
+        return [""] * len(column)
 
 
 def _sample(path: Path, form: str, keys: list[Any], rows: list[list[str]]) -> TableSample:

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -40,7 +41,8 @@ class StopRequest:
 
     As a context manager it handles TERM, USR1, USR2 and INT, and restores the former handlers. A handler only remembers
     the first signal, since saving in a handler could save the weights in the middle of an update. A second INT (Ctrl+C
-    pressed twice) interrupts at once.
+    pressed twice) interrupts at once. In another thread than the main one, as of a program that trains in the
+    background, it handles none: Python lets the main thread alone do so.
     """
 
     def __init__(self, end: float | None = None, clock: Callable[[], float] = time.time) -> None:
@@ -60,7 +62,8 @@ class StopRequest:
         self._saves: deque[float] = deque(maxlen=_RECENT)
 
     def __enter__(self) -> Self:
-        for number in SIGNALS:
+        in_main = threading.current_thread() is threading.main_thread()
+        for number in SIGNALS if in_main else ():
             self._previous[number] = signal.signal(number, self._remember)
         return self
 

@@ -130,6 +130,14 @@ def test_other_forms_are_understood_alike(tmp_path: Path, name: str) -> None:
     assert (found.text.key, found.label.key, found.labels.positive) == ("tweet", "class", ("happy",))
 
 
+def test_a_column_of_dates_that_python_does_not_know_is_no_hindrance(tmp_path: Path) -> None:
+    labels, texts = [MOODS[label] for label, _ in TWEETS], [text for _, text in TWEETS]
+    late = pa.array([10**18] * len(TWEETS), pa.timestamp("us"))
+    pq.write_table(pa.table({"text": texts, "when": late, "label": labels}), tmp_path / "a.parquet")
+    found = _understood(tmp_path / "a.parquet")
+    assert (found.text.key, found.label.key) == ("text", "label")
+
+
 def test_preview_shows_rows_and_the_lines_to_keep(tmp_path: Path) -> None:
     path = _table(tmp_path / "a.csv", ["how", "said"], [(MOODS[label], text) for label, text in TWEETS], ";")
     lines = _understood(path).preview()

@@ -103,6 +103,23 @@ def test_what_is_written_is_computed_alike_by_allennlp(tmp_path: Path) -> None:
     assert read_options(files[0]) == options
 
 
+@needs_allennlp
+def test_context_free_vectors_that_are_large_agree_with_allennlps_by_as_many_digits(tmp_path: Path) -> None:
+    """They are clipped nowhere, and the digits of numbers near 100 end before 1e-5 in float32."""
+    torch.manual_seed(2)
+    model, files = LanguageModel(SIZES["tiny"], 10, 0.1), (tmp_path / "options.json", tmp_path / "weights.hdf5")
+    with torch.no_grad():
+        model.weights["CNN_proj/W_proj"].mul_(60)
+    files[0].write_bytes(options_bytes(SIZES["tiny"]))
+    files[1].write_bytes(weights_bytes(model.state_dict(), SIZES["tiny"]))
+    tweets = _some_tweets()
+    encoded = ReferenceElmo(*files, state="zero").encode(tweets)
+    wanted = torch.cat([encoded.of_tweet(row, "token") for row in range(len(tweets))])
+    found = torch.cat([layers[0] for layers in _vectors(model, tweets)])
+    assert wanted.abs().max() > 50
+    assert (found - wanted).abs().max() <= 2e-6 * wanted.abs().max()
+
+
 @pytest.mark.shared_data
 def test_weights_are_read_and_written_without_a_difference(trained_tiny: Model) -> None:
     options = read_options(trained_tiny.options)

@@ -168,6 +168,12 @@ def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(
     assert len(lines) == 6
 
 
+def test_what_a_language_model_begins_with_is_told_by_its_own_field(base: Path, results: Results) -> None:
+    message = _refusal(write_grid(base, {"elmo.model": "pretrained/small", "pretraining.init": "small"}), results)
+    assert "pretraining.init: ELMo model 'small' is not here: " in message
+    assert "elmo.model: " not in message
+
+
 def test_vectors_and_a_second_test_set_that_are_missing_are_told(base: Path, results: Results) -> None:
     parameters = {"embedding.pretrained": "vectors.txt", "data.second_test": "manual.csv"}
     message = _refusal(write_grid(base, parameters), results)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from jobs.status.grid_status import GridStatus, RunStatus
-from jobs.status.table import render
+from jobs.status.table import render, show
 from sentiment.run_dir import Results
 from tests.jobs.test_status import NOW, PLAN, a_row
 from tests.terminals import on_terminal
@@ -71,6 +71,13 @@ def test_status_asks_the_terminal_how_wide_it_is(results: Results) -> None:
     lines = on_terminal("jobs", "status", "--results", results.root, columns=80).splitlines()
     assert max(map(len, lines)) <= 80
     assert [line.strip() for line in lines if "a-name" in line] == ids
+
+
+def test_grid_without_failed_runs_says_so_where_only_those_are_asked_for() -> None:
+    grid = GridStatus("g", "validation/f1", [a_row()], {"report": "COMPLETED"})
+    assert show([grid], only_failed=True, every_row=True, as_json=False).strip() == (
+        "grid g: no run has failed or is held; report: COMPLETED"
+    )
 
 
 def test_table_of_many_runs_shows_those_that_matter() -> None:

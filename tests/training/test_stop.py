@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -115,3 +116,15 @@ def test_end_of_time_is_the_earlier_of_slurms_and_ones_own(monkeypatch: pytest.M
 def test_end_of_time_that_is_no_number_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("SLURM_JOB_END_TIME", value)
     assert end_of_time(None, start=0) is None
+
+
+def test_in_another_thread_than_the_main_one_no_signal_is_handled() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+
+    def ask() -> Stop | None:
+        with StopRequest() as stop:
+            assert [signal.getsignal(number) for number in SIGNALS] == before
+            return stop.reason()
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(ask).result() is None
