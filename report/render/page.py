@@ -89,7 +89,7 @@ def _classes(table: Table, column: Column) -> Markup:
 
 
 def _sorted_by(row: Row, column: Column) -> Markup:
-    """The unrounded value, so that rounding for display does not change the order; empty if it is missing."""
+    """The value to six digits, more than are shown, so that rounding does not change the order; empty if missing."""
     value: Any = row.get(column.key)
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else visible(str(value))
     return Markup(' data-sort="{}"').format(text)
