@@ -7,7 +7,7 @@ from typing import Any
 
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, as_json, fingerprint
-from sentiment.record_files import read_record
+from sentiment.record_files import check_log_row, read_record
 from sentiment.records import SCHEMA_VERSION, Count, Record
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import COMPLETED, RunState, judge, read_progress
@@ -120,13 +120,19 @@ def read_points(run_dir: RunDir) -> list[PerplexityPoint]:
         RunDirError: the metric log is not that of a language model.
     """
     try:
+        rows = [check_log_row(row) for row in run_dir.read_metrics() if row.get("kind") == "epoch"]
         return [
-            PerplexityPoint(row["epoch"], row["tokens"], *(perplexity(row["held_out"][one]) for one in _DIRECTIONS))
-            for row in run_dir.read_metrics()
-            if row.get("kind") == "epoch"
+            PerplexityPoint(row["epoch"], int(row["tokens"]), *(_measured(row, one) for one in _DIRECTIONS))
+            for row in rows
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise RunDirError(f"{run_dir.metrics_file}: is not the log of a language model: {error}") from None
+
+
+def _measured(row: dict[str, Any], direction: str) -> float:
+    if math.isnan(loss := row["held_out"][direction]):
+        raise ValueError(f"held_out.{direction} after step {row['step']} is not a number")
+    return perplexity(loss)
 
 
 _DIRECTIONS = ("forward", "backward")

@@ -95,7 +95,7 @@ def _classes(table: Table, column: Column) -> Markup:
 
 
 def _sorted_by(row: Row, column: Column) -> Markup:
-    """The unrounded value, so that rounding for display does not change the order; empty if it is missing.
+    """The value to six digits, more than are shown, so that rounding does not change the order; empty if missing.
 
     Where a text is shown as it is, the page sorts by what it shows.
     """

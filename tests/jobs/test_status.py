@@ -366,6 +366,18 @@ def test_language_models_are_told_whatever_their_state(results: Results) -> None
     assert "tweet-c/metrics.jsonl: is not the log of a language model" in damaged
 
 
+@pytest.mark.parametrize(
+    ("found", "instead"), [('"forward": 5.0', '"forward": NaN'), ("3000", '"many"'), ('"epoch": 2', '"epoch": "two"')]
+)
+def test_log_of_a_language_model_with_odd_values_is_damage(results: Results, found: str, instead: str) -> None:
+    folder = results.pretrained / "tweet-a"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "metrics.jsonl").write_text(_EPOCH.replace(found, instead) + "\n")
+    (damaged,) = show_language_models(results)
+    assert "tweet-a/metrics.jsonl: is not the log of a language model" in damaged
+
+
 _EPOCH = (
     '{"kind": "epoch", "step": 40, "epoch": 2, "tokens": 3000, '
     '"held_out": {"n": 9, "loss": 5.0, "forward": 5.0, "backward": 5.0}}'
