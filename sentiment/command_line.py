@@ -60,7 +60,8 @@ class Commands(TyperGroup):
             if (package := str(error.name).partition(".")[0]) not in _EXTRAS:
                 raise
             extra, purpose = _EXTRAS[package]
-            message = f"{package} is not installed, which {purpose} needs: pip install 'sentiment-grids[{extra}]'"
+            install = f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`, brings it"
+            message = f"{package} is not installed, which {purpose} needs; {install}"
             code = 1
         if len(message) > _LONGEST_MESSAGE:
             message = f"{message[:_LONGEST_MESSAGE]}… ({len(message):,} characters)"

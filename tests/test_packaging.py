@@ -122,7 +122,7 @@ def test_missing_extra_is_named_with_what_installs_it(program: str, extra: str, 
         [sys.executable, "-c", script, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
-    assert f"pip install 'sentiment-grids[{extra}]'" in done.stderr.replace("\n", " ")
+    assert f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`" in done.stderr.replace("\n", " ")
 
 
 def test_messages_name_the_commands_that_there_are(tmp_path: Path) -> None:
