@@ -20,8 +20,8 @@ from report.read.predictions import Located
 from report.read.tweets import read_tweets
 from sentiment.run_dir import Results
 
-_MOST_BITS = 4_000_000
-"""Of all runs and tweets together; half a megabyte, less when they are packed."""
+_MOST_BITS = 2_500_000
+"""Of all runs and tweets together: 300 kB, and 400 kB as text, so that the page of 1,000 runs stays below 5 MB."""
 _MOST_TEXTS, _LONGEST_TEXT = 2_000, 280
 _MOST_EPOCHS = 40
 Bits = npt.NDArray[np.bool_]
