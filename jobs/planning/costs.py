@@ -33,6 +33,9 @@ class Completed:
 CORES = "core-"
 """Of what hours are by the rule of thumb; those by completed runs are "GPU-" hours, or just hours of a machine."""
 
+# Runs on fewer tweets by more than this tell little of a run's time: they mostly begin and end.
+_FEWER = 10
+
 _MINUTE, _HOUR = 60.0, 3600.0
 
 Basis = Literal["runs of the same size", "runs on the same tweets", "runs on other tweets", "rule"]
@@ -98,9 +101,10 @@ def guesses(configs: Sequence[RunConfig], completed: Iterable[Completed], tweets
     """Judge each run by the first of these that there is; None where there is none.
 
     Completed runs of its size on its tweets: their mean. Others on its tweets: as long as they took, or in proportion
-    to the work of a step, since small nets wait for the GPU and large ones compute. Runs on other tweets, of its size
-    if possible: the same in proportion to the number of training tweets; for as many epochs, or for all it may take.
-    The rule of thumb. Where there are completed runs on a GPU, only these count.
+    to the work of a step, since small nets wait for the GPU and large ones compute. Runs of its size on other tweets,
+    but not on far fewer: in proportion to the number of training tweets; for as many epochs, or for all it may take.
+    The rule of thumb, or, since that knows neither GPUs nor ELMo, runs of other sizes on other tweets. Where there are
+    completed runs on a GPU, only these count.
     """
     known = list(completed)
     known = [run for run in known if run.device != "cpu"] or known
@@ -114,7 +118,7 @@ def guesses(configs: Sequence[RunConfig], completed: Iterable[Completed], tweets
             found.append(_by_runs(config, group, "runs on the same tweets"))
         elif (number := tweets(config)) is None:
             found.append(None)
-        elif group := size.get((_elmo(config), _size(config))) or elmo.get(_elmo(config)):
+        elif group := _on_enough_tweets(number, size.get((_elmo(config), _size(config))), _without_rule(config, elmo)):
             found.append(_by_runs(config, group, "runs on other tweets", number))
         else:
             found.append(_by_rule(config, number))
@@ -143,6 +147,18 @@ def told_time(seconds: float, kind: str) -> str:
     if seconds >= _HOUR:
         return f"{seconds / _HOUR:,.1f} {kind}hours"
     return f"{seconds / _MINUTE:.1f} {kind}minutes" if seconds >= _MINUTE else f"{seconds:.0f} {kind}seconds"
+
+
+def _without_rule(config: RunConfig, by_elmo: dict[str | None, list[Completed]]) -> list[Completed]:
+    """Runs of any size, where the rule of thumb does not help: with ELMo, and on GPUs."""
+    group = by_elmo.get(_elmo(config), [])
+    return group if config.elmo or any(run.device != "cpu" for run in group) else []
+
+
+def _on_enough_tweets(tweets: int, *groups: Sequence[Completed] | None) -> list[Completed]:
+    """Of the first group that has any: runs whose time tells something of this number of training tweets."""
+    found = ([run for run in group or [] if run.tweets * _FEWER >= tweets] for group in groups)
+    return next(filter(None, found), [])
 
 
 def _by_runs(config: RunConfig, group: Sequence[Completed], basis: Basis, tweets: int | None = None) -> Guess:

@@ -1,6 +1,6 @@
 """How long runs may take that are like nothing trained here: by the work of a step, rough, and for CPUs alone.
 
-The constants are a fit to real runs on one core, which `python -m tests.benchmarks.bench_estimates` repeats.
+The constants are of the order that real runs on one core show: `python -m tests.benchmarks.bench_estimates` compares.
 """
 
 from sentiment.config import RunConfig

@@ -71,17 +71,24 @@ def test_sizes_that_were_not_trained_have_a_range_in_proportion_to_their_work() 
 
 def test_runs_on_other_tweets_count_in_proportion_to_the_number_of_tweets() -> None:
     known = [_completed(100, tweets=2_000, training__epochs=10)]
-    same_size, longer, larger = (
-        _config(data__source="a.csv", **changes)
-        for changes in ({"training__epochs": 10}, {"training__epochs": 40}, {"model__hidden_size": 512})
-    )
+    same_size, longer = (_config(data__source="a.csv", training__epochs=epochs) for epochs in (10, 40))
     costs = estimate([same_size], known, lambda _: 6_000)
     assert (costs.least, costs.seconds, costs.most) == (300, 300, 300)
     assert costs.bases == {"runs on other tweets": 1}
     assert estimate([longer], known, lambda _: 6_000).most == 1_200
-    assert estimate([larger], known, lambda _: 6_000).most > 3_000
     with_elmo = _config(data__source="a.csv", elmo__model="tiny", data__text__lowercase=False)
     assert estimate([with_elmo], known, lambda _: 6_000).bases.total() == 0
+
+
+def test_runs_of_other_sizes_or_on_far_fewer_tweets_tell_less_than_the_rule_of_thumb() -> None:
+    known = [_completed(100, tweets=500, training__epochs=10)]
+    same_size, larger = (_config(data__source="a.csv", model__hidden_size=size) for size in (64, 512))
+    assert known[0].config.model.hidden_size == 64
+    assert estimate([same_size], known, lambda _: 5_000).bases == {"runs on other tweets": 1}
+    assert estimate([same_size], known, lambda _: 5_001).bases == {"rule": 1}
+    assert estimate([larger], known, lambda _: 5_000).bases == {"rule": 1}
+    on_gpu = [_completed(100, tweets=500, training__epochs=10, device="a GPU")]
+    assert estimate([larger], on_gpu, lambda _: 5_000).bases == {"runs on other tweets": 1}
 
 
 def test_rule_of_thumb_grows_with_tweets_and_size_and_covers_early_and_late_ends() -> None:
