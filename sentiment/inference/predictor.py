@@ -116,13 +116,11 @@ class Predictor:
     def predict(self, text: str) -> Prediction:
         """Classify one text, and give the attention weights that the model has."""
         tokens = self.tokenize(text)
-        store = self._store([tokens])
+        store, known = self._store([tokens])
         probability = float(predict(self._model, store, np.zeros(1, dtype=np.int64))[0])
         attention = attention_of(self._model, store.in_order_of_length(np.zeros(1, dtype=np.int64))[0])
-        usable = self._knows(tokens)
-        if attention is None or not tokens:
-            return Prediction(tokens, probability, usable, None)
-        return Prediction(tokens, probability, usable, attention[0].mean(0).tolist())
+        weights = None if attention is None or not tokens else attention[0].mean(0).tolist()
+        return Prediction(tokens, probability, bool(known[0]), weights)
 
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts."""
@@ -133,21 +131,21 @@ class Predictor:
         if not tweets:
             return Reading(np.empty(0), np.empty(0, bool))
         most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
-        probabilities = predict(self._model, self._store(tweets), np.arange(len(tweets)), most_tokens=most_tokens)
-        return Reading(probabilities, np.array([self._knows(tokens) for tokens in tweets]))
+        store, known = self._store(tweets)
+        return Reading(predict(self._model, store, np.arange(len(tweets)), most_tokens=most_tokens), known)
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
         """Probability of positive sentiment for each text. Shape (len(texts),)."""
         return self.read(texts).probabilities
 
-    def _knows(self, tokens: list[str]) -> bool:
-        """Whether a token has a vector of its own; ELMo has one for each."""
-        return bool(tokens) and (self._encoder is not None or bool((self._vocabulary.encode(tokens) != UNKNOWN).any()))
-
-    def _store(self, tweets: Sequence[list[str]]) -> TokenStore:
+    def _store(self, tweets: Sequence[list[str]]) -> tuple[TokenStore, npt.NDArray[np.bool_]]:
+        """The tweets, and of which the model knows a token by a vector of its own; ELMo has one for each."""
         offsets = np.cumsum([0, *map(len, tweets)], dtype=np.int64)
         token_ids = self._vocabulary.encode([token for tokens in tweets for token in tokens])
-        return TokenStore(token_ids, offsets, None, self._device, self._vectors(tweets))
+        known = np.ones(len(token_ids), bool) if self._encoder is not None else token_ids != UNKNOWN
+        known_before = np.concatenate([[0], np.cumsum(known)])[offsets]
+        store = TokenStore(token_ids, offsets, None, self._device, self._vectors(tweets))
+        return store, np.diff(known_before) > 0
 
     def _vectors(self, tweets: Sequence[list[str]]) -> TweetVectors | None:
         if self._encoder is None or self.config.elmo is None:
