@@ -19,7 +19,7 @@ from sentiment.record_files import check_log_row
 from sentiment.records import Attempt, Failure, GridPlan
 from sentiment.run_dir import RunDir
 from sentiment.rungs import Standing, read_standing
-from sentiment.whole_run import read_whole
+from sentiment.whole_run import WholeRun, refuse_mixed
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
 FAILED, CANCELLED, TIMEOUT = "FAILED", "CANCELLED", "TIMEOUT"
@@ -134,7 +134,7 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     try:
         record, result = run_dir.read_record(), run_dir.read_result()
         if (record or not result) and run_dir.config_file.is_file():
-            read_whole(run_dir)
+            refuse_mixed(run_dir, WholeRun(run_dir.read_config(), record, result))
         if record and record.attempts:
             progress = replace(progress, attempts=len(record.attempts), last_attempt=record.attempts[-1])
         if result:

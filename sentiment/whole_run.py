@@ -52,6 +52,16 @@ def read_whole(run_dir: RunDir) -> WholeRun:
     if not run_dir.config_file.exists():
         raise RunDirError(f"{run_dir.path}: holds no {run_dir.config_file.name}")
     run = WholeRun(run_dir.read_config(), run_dir.read_record(), run_dir.read_result())
+    refuse_mixed(run_dir, run)
+    return run
+
+
+def refuse_mixed(run_dir: RunDir, run: WholeRun) -> None:
+    """Compare the records of a run that are read already.
+
+    Raises:
+        RunDirError: one is missing, or they are those of different runs.
+    """
     if run.record is None:
         if run.result:
             raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
@@ -59,12 +69,11 @@ def read_whole(run_dir: RunDir) -> WholeRun:
             raise RunDirError(
                 f"{run_dir.record_file}: is missing; `train` goes on from the checkpoints and writes it anew"
             )
-        return run
+        return
     if run.record.config_fingerprint != run.config.fingerprint():
         raise RunDirError(f"{run_dir.path}: config.json is not that of run {run.record.run_id} in run.json; {_ANEW}")
     if run.result and run.result.run_id != run.record.run_id:
         raise RunDirError(f"{run_dir.path}: result.json is that of run {run.result.run_id}, not of {run.record.run_id}")
-    return run
 
 
 def check_file(path: Path, result: Result | None) -> None:
