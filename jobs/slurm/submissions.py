@@ -243,9 +243,12 @@ class SubmissionDir:
             return [RunConfig.model_validate_json(line) for line in lines]
 
     def read_retries(self, task: int) -> int:
-        """How often a task has begun its run again by itself; only one that may does, so nobody else is looked at."""
-        file = self.retries_file(task)
-        return int(file.read_bytes()) if self.submission.resources.retries.failed and file.exists() else 0
+        """How often a task has begun its run again by itself; as often as is allowed if the count is damaged."""
+        file, allowed = self.retries_file(task), self.submission.resources.retries.failed
+        try:
+            return int(file.read_bytes()) if allowed and file.exists() else 0
+        except ValueError:
+            return allowed
 
     def read_failure(self, task: int) -> Failure | None:
         """Why a task that has no runs of its own failed, if it did."""

@@ -71,6 +71,16 @@ def test_task_whose_run_failed_is_requeued_as_often_as_is_allowed_and_counted(
     assert asked() == ["requeue 7"] * 2
 
 
+def test_task_whose_count_is_damaged_is_not_begun_again(
+    tweets_file: Path, results: Results, asked: Callable[[], list[str]]
+) -> None:
+    config, _ = _broken(tweets_file, results)
+    folder = write_submission(results, [[config]], retries={"failed": 2})
+    folder.retries_file(0).write_bytes(b"")
+    assert _perform(folder) == Outcome.FAILED
+    assert asked() == []
+
+
 def test_what_the_job_that_ends_the_grid_has_tried_again_counts_as_well(
     tweets_file: Path, results: Results, asked: Callable[[], list[str]]
 ) -> None:
