@@ -1,10 +1,8 @@
-"""What happens to Slurm and its users besides: a suspended job, a controller that forgets all, two commands at once."""
+"""What happens to Slurm and its users besides: a suspended job, and two commands at once."""
 
 import os
-import shutil
 
 from jobs.slurm.submissions import read_submissions
-from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import LONG, SHORT, Stage
 
@@ -26,33 +24,6 @@ def test_suspended_run_is_neither_lost_nor_submitted_again_and_goes_on_when_it_i
     stage.wait_completed([run])
     assert len(run.attempts) == 1
     assert run.matches_uninterrupted()
-
-
-@scenario
-def test_runs_of_which_slurmctld_has_lost_its_memory_are_lost_and_go_on_when_they_are_rerun(stage: Stage) -> None:
-    with Cluster(stage.cluster.root.with_name("slurm-forgetful")) as stage.cluster:
-        stage.write_grid(seed=[1], **LONG)
-        stage.submit()
-        (run,) = stage.runs
-        run.wait_for_step(90)
-        stage.cluster.stop_controller()
-        shutil.rmtree(stage.cluster.root / "state")
-        (stage.cluster.root / "state").mkdir()
-        stage.cluster.start_controller()
-        # Nodes end jobs that their controller does not know; as long as the process lives the run is its own.
-        stage.wait(lambda: stage.states() == {run.run_id: "LOST"}, "the end of the first process")
-        assert "1 of 1 runs submitted" in stage.rerun()
-
-        def completed() -> bool:
-            # Numbers of jobs begin with 1 again: a node that still clears up after the first one launches no second.
-            if stage.states() == {run.run_id: "HELD"}:
-                stage.rerun()
-            return run.dir.completed
-
-        stage.wait(completed, "the result")
-        stage.wait_completed([run])
-        assert run.attempts[1].first_step >= 80
-        assert run.matches_uninterrupted()
 
 
 @scenario
