@@ -72,6 +72,13 @@ def test_folds_are_no_setting_whose_effect_is_told(study: Study) -> None:
     assert [level.score.n for level in found.effects[0].levels] == [2, 2]
 
 
+def test_folds_are_no_question_while_one_of_them_is_missing(study: Study) -> None:
+    path = load_study(study.results, []).grids[0].completed[0].run_dir.path
+    (path / "result.json").unlink()
+    (found,) = _findings(study).grids
+    assert [effect.parameter for effect in found.effects] == ["model.cell"]
+
+
 @pytest.mark.parametrize("what", ["missing", "damaged"])
 def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(study: Study, what: str) -> None:
     loaded = load_study(study.results, [])

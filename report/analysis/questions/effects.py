@@ -65,8 +65,11 @@ class Effect:
     contrasts: list[Contrast]
 
 
+_NO_QUESTIONS = {"seed", "data.folds", "data.fold"}
+
+
 def effects_of(runs: list[CompletedRun]) -> list[Effect]:
-    """The effect of every parameter but the seed that varies among `runs`; those on random numbers are left out."""
+    """The effect of every setting that varies among `runs`; those on random numbers are left out."""
     runs = comparable(runs)
     found = [_effect(runs, parameter) for parameter in varying(runs)]
     scores, q_values = statistics.corrected([contrast.score for effect in found for contrast in effect.contrasts])
@@ -84,9 +87,12 @@ def comparable(runs: list[CompletedRun]) -> list[CompletedRun]:
 
 
 def varying(runs: Iterable[CompletedRun]) -> list[str]:
-    """Names of the settings that differ between runs in which they do something, in the order of the schema."""
+    """Names of the settings that differ between runs in which they do something, in the order of the schema.
+
+    The seed is none, and neither are folds: they say which tweets are tested, not what the model is.
+    """
     used = [(run.settings, run.config.unused_fields()) for run in runs]
-    names = dict.fromkeys(name for settings, _ in used for name in settings if name != "seed")
+    names = dict.fromkeys(name for settings, _ in used for name in settings if name not in _NO_QUESTIONS)
     return [
         name
         for name in names
