@@ -1,7 +1,7 @@
 """The report of a thousand runs: seconds, memory and size. An argument is the number of test tweets of each."""
 
+import argparse
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +22,9 @@ _WITHIN_SECONDS, _WITHIN_MEGABYTES, _WITHIN_PAGE = 15, 1000, 5.0
 
 def main() -> None:
     """Write invented runs and report them, few first."""
-    test_tweets = int(sys.argv[1]) if len(sys.argv) > 1 else _TEST_TWEETS
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("test_tweets", type=int, nargs="?", default=_TEST_TWEETS, help="of each run")
+    test_tweets = parser.parse_args().test_tweets
     print(f"{test_tweets:,} test tweets each")
     for runs in _RUNS:
         with tempfile.TemporaryDirectory() as folder:
