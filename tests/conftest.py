@@ -1,5 +1,6 @@
 """What all tests share: invented tweets, a small run on them, no network, and the option `--no-skips`."""
 
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ from tests.small_runs import SMALL_RUN, TWEETS, Experiment, invented_tweets, sma
 # How long an example takes depends on what else the machine does.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+# Where a shell started the tests in the background, Ctrl+C would be ignored by every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeExperiment = Callable[..., Experiment]
 
