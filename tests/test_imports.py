@@ -24,6 +24,7 @@ LAYERS = [
         "sentiment.lock",
         "sentiment.owner",
         "sentiment.shipped",
+        "sentiment.worker_processes",
     },
     {
         "sentiment.records",
@@ -278,11 +279,11 @@ def test_jobs_answer_without_anything_heavy(arguments: list[str]) -> None:
 
 # What can be said of a saved model without torch; a test below loads it.
 _OF_A_SAVED_MODEL = {
+    "sentiment.data.text.token_rows",
     "sentiment.handing_on.handed_on",
     "sentiment.handing_on.model_card",
     "sentiment.inference.explaining",
     "sentiment.models.baseline.linear_model",
-    "sentiment.models.baseline.ngrams",
 }
 
 

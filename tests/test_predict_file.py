@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import time
 import tracemalloc
 from pathlib import Path
@@ -56,20 +57,33 @@ def test_rows_come_back_in_order_with_label_and_probability(predictor: Predictor
         assert float(row[3]) == pytest.approx(max(positive, 1 - positive), abs=1e-5)
 
 
+@pytest.mark.parametrize("cores", [1, 3])
 def test_chunks_that_are_computed_side_by_side_come_back_in_order(
-    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int
 ) -> None:
     texts = [text for _, text in invented_tweets(700)]
     source = _file(tmp_path, "a.csv", "".join(f"{text}\n" for text in ["text", *(f'"{text}"' for text in texts)]))
     expected = predictor.probabilities(texts)
-    monkeypatch.setattr("sentiment.inference.predict_file._CHUNK", 50)
-    monkeypatch.setattr("sentiment.inference.predict_file.available_cores", lambda: 3)
+    monkeypatch.setattr("sentiment.inference.predict_file.CHUNK", 50)
+    monkeypatch.setattr("sentiment.inference.side_by_side.available_cores", lambda: cores)
     waits = iter([0.02, 0.0, 0.01] * 5)
-    usual = predictor.read
-    monkeypatch.setattr(predictor, "read", lambda texts: (time.sleep(next(waits)), usual(texts))[1])
+    usual = predictor.read_rows
+    monkeypatch.setattr(predictor, "read_rows", lambda rows: (time.sleep(next(waits)), usual(rows))[1])
     rows = _predict(predictor, source)
     assert [row[0] for row in rows[1:]] == texts
     assert [float(row[2]) for row in rows[1:]] == pytest.approx(np.maximum(expected, 1 - expected), abs=1e-5)
+
+
+def test_a_killed_process_ends_predictions_with_an_error_and_no_file(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _file(tmp_path, "a.csv", "text\n" + "lovely\n" * 50)
+    monkeypatch.setattr("sentiment.inference.predict_file.CHUNK", 10)
+    monkeypatch.setattr("sentiment.inference.side_by_side.available_cores", lambda: 2)
+    monkeypatch.setattr("sentiment.inference.side_by_side._start_worker", os._exit)
+    with pytest.raises(DataError, match="a worker process was killed while texts were tokenised; is there enough mem"):
+        _predict(predictor, source)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
 def test_empty_and_malformed_rows_keep_their_place(predictor: Predictor, tmp_path: Path) -> None:
@@ -232,8 +246,8 @@ def test_memory_does_not_grow_with_the_file(
 ) -> None:
     """The network is left out: it sees a chunk at a time, and would only make this slow."""
     known = np.ones(1024, bool)
-    monkeypatch.setattr(predictor, "read", lambda texts: Reading(0.75 * known[: len(texts)], known[: len(texts)]))
-    monkeypatch.setattr("sentiment.inference.predict_file._CHUNK", 1024)
+    monkeypatch.setattr(predictor, "read_rows", lambda rows: Reading(0.75 * known[: rows.size], known[: rows.size]))
+    monkeypatch.setattr("sentiment.inference.predict_file.CHUNK", 1024)
     small = _peak_of(predictor, tmp_path, 10_000)
     large = _peak_of(predictor, tmp_path, 60_000)
     assert large < 1.5 * small

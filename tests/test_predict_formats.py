@@ -45,7 +45,7 @@ def _predict(predictor: Predictor, source: Path, name: str) -> tuple[Path, Predi
 def test_parquet_to_parquet_keeps_types_and_order(
     predictor: Predictor, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sentiment.inference.predict_parquet._BATCH", 2)
+    monkeypatch.setattr("sentiment.inference.predict_parquet.CHUNK", 2)
     target, outcome = _predict(predictor, table, "out.parquet")
     before, after = pq.read_table(table), pq.read_table(target)
     assert after.select(before.column_names).equals(before)

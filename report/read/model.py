@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from report.read.load import CompletedRun
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.handing_on.handed_on import hand_on
 from sentiment.handing_on.model_card import model_card
 from sentiment.inference.explaining import left_out
 from sentiment.models.baseline.linear_model import LinearModel
-from sentiment.models.baseline.ngrams import TokenRows
 from sentiment.whole_run import check_file, has_baseline_model
 
 

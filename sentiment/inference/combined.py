@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 
 from sentiment.config import RunConfig
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.errors import RunDirError, UsageError
 from sentiment.files import fingerprint
 from sentiment.inference.predictor import Prediction, Reading, TextModel, load_predictor
 from sentiment.models.baseline.lexicon import lexicon_scores
 from sentiment.models.baseline.linear_model import LinearModel
-from sentiment.models.baseline.ngrams import TokenRows
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, Recommendation
 from sentiment.run_dir import RunDir
 from sentiment.whole_run import check_file, has_baseline_model, read_whole
@@ -36,9 +36,9 @@ class _WithoutAttention:
         """Classify texts."""
         raise NotImplementedError
 
-    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+    def read_rows(self, rows: TokenRows) -> Reading:
         """Classify texts that are tokenised already."""
-        return self.read([" ".join(tokens) for tokens in tweets])
+        return self.read([" ".join(rows.tokens(row)) for row in range(rows.size)])
 
     def predict(self, text: str) -> Prediction:
         """Classify one text."""
@@ -62,11 +62,11 @@ class BaselinePredictor(_WithoutAttention):
 
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts; one without any known n-gram, of characters too, is not usable."""
-        return self.read_tokens([self.tokenize(text) for text in texts])
+        return self.read_rows(TokenRows.of_tweets(map(self.tokenize, texts)))
 
-    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+    def read_rows(self, rows: TokenRows) -> Reading:
         """Classify texts that are tokenised already."""
-        return Reading(*self.model.judge(TokenRows.of_tweets(tweets)))
+        return Reading(*self.model.judge(rows))
 
 
 class LexiconPredictor(_WithoutAttention):
@@ -113,11 +113,11 @@ class MeanPredictor:
 
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts; usable is what any member knows something of."""
-        return _mean([member.read(texts) for member in self.members])
+        return self.read_rows(TokenRows.of_tweets(map(self.tokenize, texts)))
 
-    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+    def read_rows(self, rows: TokenRows) -> Reading:
         """Classify texts that are tokenised already."""
-        return _mean([member.read_tokens(tweets) for member in self.members])
+        return _mean([member.read_rows(rows) for member in self.members])
 
 
 def _mean(readings: Sequence[Reading]) -> Reading:

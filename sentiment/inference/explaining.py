@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.records import predicted_label
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def explain(model: "TextModel", text: str) -> Explanation:
     if said.attention is not None:
         return Explanation(label, probability, said.tokens, said.attention, "attention")
     tokens = model.tokenize(text)
-    weights = left_out(tokens, lambda tweets: model.read_tokens(tweets).probabilities)
+    weights = left_out(tokens, lambda tweets: model.read_rows(TokenRows.of_tweets(tweets)).probabilities)
     return Explanation(label, probability, tokens, weights, "left out")
 
 

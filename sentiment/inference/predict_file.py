@@ -1,17 +1,11 @@
 """Predictions for a file of any size, in the order of its rows."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-import torch
-
-from sentiment.allocation import available_cores
 from sentiment.console import Progress
 from sentiment.data.tables.columns import has_header
 from sentiment.data.tables.refusals import SPANNING, RowCounter
@@ -19,15 +13,10 @@ from sentiment.data.tables.table import about_rows, form_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.inference.file_rows import FileRow, read_file_rows
-from sentiment.inference.predictor import TextModel
+from sentiment.inference.predictor import Reading, TextModel
+from sentiment.inference.side_by_side import CHUNK, read_side_by_side
 from sentiment.inference.written_rows import NO_WORDS, added_names, answer_fields, row_writer
 from sentiment.records import predicted_label
-
-# Rows that are sorted by length together: enough that batches of equal lengths are full.
-_CHUNK = 16_384
-# Threads that compute chunks side by side; with more, those that read and tokenise would hold up the others.
-_MOST_THREADS = 4
-_Predicted = tuple[FileRow, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -83,11 +72,12 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
     def write(file: BinaryIO) -> None:
         nonlocal done
         with row_writer(target, file, [*header.fields, *added_names(header.fields)]) as write_row:
-            for predicted in _side_by_side(model, _chunks(rows, place, width), place, width):
-                for row, fields in predicted:
-                    write_row(fields)
+            chunks = _chunks(rows, place, width)
+            for chunk, reading in read_side_by_side(model, chunks, lambda chunk: _texts(chunk, place)):
+                for row, answer in _answered(chunk, reading, model.config.data.label_names):
+                    write_row([*_filled(row.fields, width), *answer])
                     _count(row, outcome)
-                done += len(predicted)
+                done += len(chunk)
                 progress(f"reading {source.name}", done, max(total, done) if total else None)
 
     write_named(target, write)
@@ -113,42 +103,29 @@ def _count(row: FileRow, outcome: PredictedFile) -> None:
 
 
 def _chunks(rows: Iterator[FileRow], place: int, width: int) -> Iterator[list[FileRow]]:
-    while chunk := [_checked(row, place, width) for row in islice(rows, _CHUNK)]:
+    while chunk := [_checked(row, place, width) for row in islice(rows, CHUNK)]:
         yield chunk
 
 
-def _side_by_side(
-    model: TextModel, chunks: Iterator[list[FileRow]], place: int, width: int
-) -> Iterator[list[_Predicted]]:
-    """The rows of each chunk with predictions, in order; while some are computed, the next one is read."""
-    # ELMo's products use all cores by themselves, and a state that it carries along needs the order.
-    threads = 1 if model.sequential else min(_MOST_THREADS, available_cores())
-    # Threads suffice, since torch computes without Python's lock, and each is to use one core.
-    alone = None if threads == 1 else partial(torch.set_num_threads, 1)
-    waiting: deque[Future[list[_Predicted]]] = deque()
-    with ThreadPoolExecutor(threads, "predict", alone) as pool:
-        for chunk in chunks:
-            waiting.append(pool.submit(_with_predictions, model, chunk, place, width))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        for future in waiting:
-            yield future.result()
+def _texts(chunk: Sequence[FileRow], place: int) -> list[str]:
+    return [row.fields[place] for row in chunk if row.refused is None]
 
 
-def _with_predictions(model: TextModel, chunk: list[FileRow], place: int, width: int) -> list[_Predicted]:
-    """Each row, refused if the model knows none of its words, and the fields to write."""
-    reading = model.read([row.fields[place] for row in chunk if row.refused is None])
+def _answered(
+    chunk: Sequence[FileRow], reading: Reading, names: tuple[str, str]
+) -> Iterator[tuple[FileRow, Sequence[str]]]:
+    """Each row, refused if the model knows none of its words, and the fields to add."""
     predictions = zip(reading.probabilities.tolist(), reading.usable.tolist(), strict=True)
-    found: list[_Predicted] = []
     for row in chunk:
-        fields = (*row.fields, *[""] * width)[:width]
         score, usable = next(predictions) if row.refused is None else (0.0, False)
         if usable:
-            label = predicted_label(score, model.config.data.label_names)
-            found.append((row, [*fields, *answer_fields(label, max(score, 1 - score))]))
+            yield row, answer_fields(predicted_label(score, names), max(score, 1 - score))
         else:
-            found.append((row._replace(refused=row.refused or NO_WORDS), [*fields, *answer_fields("", None)]))
-    return found
+            yield row._replace(refused=row.refused or NO_WORDS), answer_fields("", None)
+
+
+def _filled(fields: Sequence[str], width: int) -> Sequence[str]:
+    return fields if len(fields) == width else (*fields, *[""] * width)[:width]
 
 
 def _predict_parquet(

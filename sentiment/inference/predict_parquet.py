@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,11 +14,10 @@ from sentiment.data.tables.lines import translated_errors
 from sentiment.data.tables.refusals import RowCounter
 from sentiment.errors import DataError
 from sentiment.files import open_named, write_named
-from sentiment.inference.predictor import TextModel
+from sentiment.inference.predictor import Reading, TextModel
+from sentiment.inference.side_by_side import CHUNK, read_side_by_side
 from sentiment.inference.written_rows import NO_WORDS, added_names
 from sentiment.records import predicted_label
-
-_BATCH = 16_384
 
 
 def predict_parquet(
@@ -40,11 +40,13 @@ def predict_parquet(
         nonlocal done
         with opened_parquet(source) as file:
             total = file.metadata.num_rows
-            schema = _with_answers(model, file.schema_arrow.empty_table(), place, refused, 0).schema
+            names = model.config.data.label_names
+            nothing = Reading(np.empty(0), np.empty(0, bool))
+            schema = _with_answers(_Batch(file.schema_arrow.empty_table(), [], []), nothing, names, refused, 0).schema
             with pq.ParquetWriter(output, schema) as writer:
-                for batch in file.iter_batches(batch_size=_BATCH):
-                    writer.write_table(_with_answers(model, pa.Table.from_batches([batch]), place, refused, done))
-                    done += len(batch)
+                for batch, reading in read_side_by_side(model, _batches(file, place), _Batch.usable_texts):
+                    writer.write_table(_with_answers(batch, reading, names, refused, done))
+                    done += len(batch.texts)
                     progress(f"reading {source.name}", done, total)
 
     write_named(target, write)
@@ -66,22 +68,37 @@ def opened_parquet(source: Path) -> Iterator[Any]:
             raise DataError(f"{source}: is not a valid Parquet file: {error}") from None
 
 
-def _with_answers(model: TextModel, table: Any, place: int, refused: RowCounter, before: int) -> Any:
+class _Batch(NamedTuple):
+    """Rows of the file."""
+
+    table: Any
+    texts: list[Any]
+    refusals: list[str | None]
+    """Why there is no prediction for a row; None where there is one."""
+
+    def usable_texts(self) -> list[str]:
+        return [text for text, refusal in zip(self.texts, self.refusals, strict=True) if refusal is None]
+
+
+def _batches(file: Any, place: int) -> Iterator[_Batch]:
+    for batch in file.iter_batches(batch_size=CHUNK):
+        texts = batch.column(place).to_pylist()
+        yield _Batch(pa.Table.from_batches([batch]), texts, [_refusal(text) for text in texts])
+
+
+def _with_answers(batch: _Batch, reading: Reading, names: tuple[str, str], refused: RowCounter, before: int) -> Any:
     """The rows with both columns added, which are null where there is no prediction."""
-    texts = table.column(place).to_pylist()
-    why = [_refusal(text) for text in texts]
-    reading = model.read([text for text, reason in zip(texts, why, strict=True) if reason is None])
     answers = iter(zip(reading.probabilities.tolist(), reading.usable.tolist(), strict=True))
     labels: list[str | None] = []
     shares: list[float | None] = []
-    for row, reason in enumerate(why, start=before + 1):
+    for row, reason in enumerate(batch.refusals, start=before + 1):
         score, usable = next(answers) if reason is None else (0.0, False)
-        labels.append(predicted_label(score, model.config.data.label_names) if usable else None)
+        labels.append(predicted_label(score, names) if usable else None)
         shares.append(max(score, 1 - score) if usable else None)
         if not usable:
             refused.add(reason or NO_WORDS, row)
-    label, probability = added_names(table.column_names)
-    table = table.append_column(label, pa.array(labels, pa.string()))
+    label, probability = added_names(batch.table.column_names)
+    table = batch.table.append_column(label, pa.array(labels, pa.string()))
     return table.append_column(probability, pa.array(shares, pa.float64()))
 
 

@@ -11,6 +11,7 @@ import torch
 
 from sentiment.config import RunConfig
 from sentiment.data.batches import EVALUATION_TOKENS, TokenStore, TweetVectors
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
 from sentiment.elmo.backends import Encoder, build_encoder
@@ -64,7 +65,7 @@ class TextModel(Protocol):
     def tokenize(self, text: str) -> list[str]:
         """The tokens that a text is read as."""
 
-    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+    def read_rows(self, rows: TokenRows) -> Reading:
         """Classify texts that are tokenised already."""
 
 
@@ -116,7 +117,7 @@ class Predictor:
     def predict(self, text: str) -> Prediction:
         """Classify one text, and give the attention weights that the model has."""
         tokens = self.tokenize(text)
-        store, known = self._store([tokens])
+        store, known = self._store(TokenRows.of_tweets([tokens]))
         probability = float(predict(self._model, store, np.zeros(1, dtype=np.int64))[0])
         attention = attention_of(self._model, store.in_order_of_length(np.zeros(1, dtype=np.int64))[0])
         weights = None if attention is None or not tokens else attention[0].mean(0).tolist()
@@ -124,34 +125,33 @@ class Predictor:
 
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts."""
-        return self.read_tokens([self.tokenize(text) for text in texts])
+        return self.read_rows(TokenRows.of_tweets(map(self.tokenize, texts)))
 
-    def read_tokens(self, tweets: Sequence[list[str]]) -> Reading:
+    def read_rows(self, rows: TokenRows) -> Reading:
         """Classify texts that are tokenised already."""
-        if not tweets:
+        if not rows.size:
             return Reading(np.empty(0), np.empty(0, bool))
         most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
-        store, known = self._store(tweets)
-        return Reading(predict(self._model, store, np.arange(len(tweets)), most_tokens=most_tokens), known)
+        store, known = self._store(rows)
+        return Reading(predict(self._model, store, np.arange(rows.size), most_tokens=most_tokens), known)
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
         """Probability of positive sentiment for each text. Shape (len(texts),)."""
         return self.read(texts).probabilities
 
-    def _store(self, tweets: Sequence[list[str]]) -> tuple[TokenStore, npt.NDArray[np.bool_]]:
+    def _store(self, rows: TokenRows) -> tuple[TokenStore, npt.NDArray[np.bool_]]:
         """The tweets, and of which the model knows a token by a vector of its own; ELMo has one for each."""
-        offsets = np.cumsum([0, *map(len, tweets)], dtype=np.int64)
-        token_ids = self._vocabulary.encode([token for tokens in tweets for token in tokens])
+        token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
         known = np.ones(len(token_ids), bool) if self._encoder is not None else token_ids != UNKNOWN
-        known_before = np.concatenate([[0], np.cumsum(known)])[offsets]
-        store = TokenStore(token_ids, offsets, None, self._device, self._vectors(tweets))
+        known_before = np.concatenate([[0], np.cumsum(known)])[rows.offsets]
+        store = TokenStore(token_ids, rows.offsets, None, self._device, self._vectors(rows))
         return store, np.diff(known_before) > 0
 
-    def _vectors(self, tweets: Sequence[list[str]]) -> TweetVectors | None:
+    def _vectors(self, rows: TokenRows) -> TweetVectors | None:
         if self._encoder is None or self.config.elmo is None:
             return None
         layers = layers_of(self.config.elmo, self._marks_count)
-        return FreshVectors(self._encoder, tweets.__getitem__, layers, self._device)
+        return FreshVectors(self._encoder, rows.tokens, layers, self._device)
 
 
 @dataclass(frozen=True)

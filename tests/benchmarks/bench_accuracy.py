@@ -25,9 +25,9 @@ from sentiment.config import BaselineConfig, RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import silent
 from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.models.baseline.fitting import fit_linear_model
 from sentiment.models.baseline.lexicon import corpus_lexicon
-from sentiment.models.baseline.ngrams import TokenRows
 from sentiment.records import PARTS, THRESHOLD
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.context import RunContext

@@ -22,8 +22,8 @@ from sentiment.config import BaselineConfig, RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.models.baseline.fitting import fit_linear_model
-from sentiment.models.baseline.ngrams import TokenRows
 from sentiment.records import THRESHOLD, Part
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext

@@ -17,11 +17,12 @@ from sklearn.linear_model import LogisticRegression
 from sentiment.config import BaselineConfig, DataConfig
 from sentiment.console import silent
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.errors import RunDirError
 from sentiment.models.baseline import fitting
 from sentiment.models.baseline.baseline import has_baseline, linear_baseline
 from sentiment.models.baseline.linear_model import LinearModel
-from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, TokenRows
+from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders
 from sentiment.run_dir import Results
 
 NGRAMS, TFIDF = BaselineConfig(kind="ngrams"), BaselineConfig(kind="tfidf")

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.files import fingerprint, sha256_of, write_json
 from sentiment.models.baseline.linear_model import Features, LinearModel
-from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, TokenRows
+from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders
 from sentiment.records import (
     SCHEMA_VERSION,
     Attempt,

@@ -1,12 +1,7 @@
 """The work on single tweets (hash, part, tokens), which any number of processes can share."""
 
-import multiprocessing
-import os
-import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import connection
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -91,18 +86,12 @@ class Digester:
         return part_code(user, normalised, config.validation_fraction, config.test_fraction)
 
 
-# NLTK imports these if they are installed, which takes five times as long as the rest; its tokenizer needs none.
-_NOT_NEEDED = ("sklearn", "scipy", "pandas")
-
 _digester: Digester | None = None
 
 
 def start_worker(config: DataConfig) -> None:
-    """Make this process a worker, which ends when its parent ends."""
+    """Make this process a worker."""
     global _digester
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    for name in _NOT_NEEDED:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None makes Python raise ImportError
     _digester = Digester(config)
 
 
@@ -111,10 +100,3 @@ def digest_in_worker(job: DigestRequest) -> Digest:
     if _digester is None:
         raise RuntimeError("start_worker has not been called in this process")
     return _digester(job)
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

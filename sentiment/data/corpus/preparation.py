@@ -1,12 +1,7 @@
 """From source files to a corpus: batches are digested on all cores, and one process writes them in order."""
 
-import multiprocessing
-import signal
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -30,7 +25,7 @@ from sentiment.data.corpus.digester import (
 from sentiment.data.corpus.split import TRAIN
 from sentiment.data.data_source import OpenedSource, TweetFile
 from sentiment.data.tables.rows import Refusal, Row
-from sentiment.errors import DataError
+from sentiment.worker_processes import WorkerProcesses, in_order
 
 _BATCH_ROWS = 4096
 # With fewer batches, starting processes costs more than it saves.
@@ -165,15 +160,9 @@ class Preparation:
             for batch in chain(head, batches):
                 yield batch, digester(batch.job())
             return
-        # Not fork, which is unsafe once there are threads, as in torch and pyarrow.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, context, start_worker, (self._config,))
-        try:
-            yield from _in_order(pool, chain(head, batches), _AHEAD * workers)
-        except BrokenProcessPool:
-            raise DataError("a worker process was killed while tweets were prepared; is there enough memory?") from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with WorkerProcesses(workers, "tweets were prepared", start_worker, self._config) as pool:
+            submit = partial(pool.submit, digest_in_worker)
+            yield from in_order(chain(head, batches), lambda batch: submit(batch.job()), _AHEAD * workers)
 
     def _take(self, batch: RowBatch, digest: Digest) -> None:
         """Decide which rows are kept, and write them."""
@@ -239,29 +228,3 @@ def _renumbered(
     occurs = np.zeros(count, np.bool_)
     occurs[numbers] = True
     return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[numbers]
-
-
-def _in_order(
-    pool: ProcessPoolExecutor, batches: Iterable[RowBatch], at_once: int
-) -> Iterator[tuple[RowBatch, Digest]]:
-    """Each batch with its digest, in the given order; at most `at_once` batches are in flight."""
-    waiting: deque[tuple[RowBatch, Future[Digest]]] = deque()
-    for batch in batches:
-        with _interrupts_held_back():
-            future = pool.submit(digest_in_worker, batch.job())
-        waiting.append((batch, future))
-        if len(waiting) >= at_once:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    for first, future in waiting:
-        yield first, future.result()
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Block SIGINT for a while; processes started meanwhile inherit that, so that only this one reacts to Ctrl+C."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -7,6 +7,7 @@ from itertools import chain
 
 from sentiment.config import TextConfig
 from sentiment.data.text.token_classes import emoticon_mask, stop_words
+from sentiment.data.text.tweet_patterns import tweet_patterns
 
 URL, USER, HASHTAG = "<url>", "<user>", "<hashtag>"
 _MASKS = frozenset((URL, USER, HASHTAG))
@@ -73,12 +74,8 @@ class Tokenizer:
     """
 
     def __init__(self, config: TextConfig) -> None:
-        from nltk.tokenize import casual  # takes a second, which a prepared corpus does not need
-
         self._config = config
-        # Not its method `tokenize`, which always unescapes HTML, here for the second time.
-        self._pattern = casual.TweetTokenizer().PHONE_WORD_RE
-        self._hanging = casual.HANG_RE
+        self._pattern, self._hanging = tweet_patterns()
         self._treatments = {URL: config.urls, USER: config.mentions, HASHTAG: config.hashtags}
         self._removed = frozenset(mask for mask, treatment in self._treatments.items() if treatment == "remove")
         self._stop_words = stop_words(config.stop_words)

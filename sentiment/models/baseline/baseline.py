@@ -10,11 +10,11 @@ import numpy.typing as npt
 from sentiment.config import BaselineConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import sha256_of, write_atomically, write_json
 from sentiment.lock import patient_lock
 from sentiment.models.baseline.linear_model import LinearModel
-from sentiment.models.baseline.ngrams import TokenRows
 
 # Raise it when a recipe changes, so that a cached baseline of the old recipe is not used.
 _VERSION = 2

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from sentiment.config import BaselineConfig
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.models.baseline.linear_model import Features, LinearModel, tfidf
-from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, TokenRows, first_of_characters
+from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, first_of_characters
 from sentiment.records import THRESHOLD
 
 Rows = npt.NDArray[np.int64]

@@ -8,9 +8,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import fingerprint, read_named
-from sentiment.models.baseline.ngrams import Keys, NGramCounter, NGramOrders, TokenRows, first_of_characters
+from sentiment.models.baseline.ngrams import Keys, NGramCounter, NGramOrders, first_of_characters
 
 Numbers = npt.NDArray[np.float32]
 
@@ -58,9 +59,8 @@ class LinearModel:
 
         counter = NGramCounter(rows.types, self.features.orders)
         logits, known = [np.empty(0)], [np.empty(0, bool)]
-        size = len(rows.offsets) - 1
-        for first in range(0, size, _ROWS):
-            block = rows.take(np.arange(first, min(first + _ROWS, size)))
+        for first in range(0, rows.size, _ROWS):
+            block = rows.take(np.arange(first, min(first + _ROWS, rows.size)))
             values = self.features.of(counter, block)
             logits.append(values @ self.weights.astype(np.float64) + self.intercept)
             known.append(np.diff(values.indptr) > 0)

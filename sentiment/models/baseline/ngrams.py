@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from sentiment.data.text.token_rows import TokenRows
 
 Keys = npt.NDArray[np.uint64]
 
@@ -17,29 +19,6 @@ _ROWS = 16_384
 
 # The highest bit of a key: words and their pairs come first in sorted keys, then what is made of characters.
 _OF_CHARACTERS = np.uint64(1 << 63)
-
-
-class TokenRows(NamedTuple):
-    """Tweets as rows of token numbers, as a corpus holds them."""
-
-    types: Sequence[str]
-    token_ids: npt.NDArray[np.integer[Any]]  # (tokens,), index into `types`
-    offsets: npt.NDArray[np.int64]  # (rows + 1,)
-
-    @classmethod
-    def of_tweets(cls, tweets: Sequence[Sequence[str]]) -> "TokenRows":
-        """Those of tokenised texts."""
-        index: dict[str, int] = {}
-        token_ids = [index.setdefault(token, len(index)) for tokens in tweets for token in tokens]
-        offsets = np.cumsum([0, *map(len, tweets)], dtype=np.int64)
-        return cls(list(index), np.array(token_ids, np.int64), offsets)
-
-    def take(self, rows: npt.NDArray[np.int64]) -> "TokenRows":
-        """The chosen rows, in their order."""
-        lengths = self.offsets[rows + 1] - self.offsets[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
-        return TokenRows(self.types, np.asarray(self.token_ids)[places], offsets)
 
 
 @dataclass(frozen=True)
@@ -96,18 +75,17 @@ class NGramCounter:
             shape=(len(self._words), len(keys)),
         )
         blocks = []
-        for first in range(0, max(len(rows.offsets) - 1, 1), _ROWS):
-            block = rows.take(np.arange(first, min(first + _ROWS, len(rows.offsets) - 1)))
-            size = len(block.offsets) - 1
+        for first in range(0, max(rows.size, 1), _ROWS):
+            block = rows.take(np.arange(first, min(first + _ROWS, rows.size)))
             tokens = sparse.csr_matrix(
                 (np.ones(len(block.token_ids), np.float32), block.token_ids, block.offsets),
-                shape=(size, len(self._words)),
+                shape=(block.size, len(self._words)),
             )
             total = tokens @ of_types
             for pairs, owners in self._pairs(block):
                 columns, known = _places(keys, pairs)
                 total = total + sparse.csr_matrix(
-                    (np.ones(known.sum(), np.float32), (owners[known], columns[known])), shape=(size, len(keys))
+                    (np.ones(known.sum(), np.float32), (owners[known], columns[known])), shape=(block.size, len(keys))
                 )
             total.sort_indices()
             blocks.append(total)
@@ -118,7 +96,7 @@ class NGramCounter:
         if self._orders.words[1] < 2:
             return
         keys = self._words[rows.token_ids]
-        owners = np.repeat(np.arange(len(rows.offsets) - 1), np.diff(rows.offsets))
+        owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
         inside = owners[1:] == owners[:-1]
         yield _mixed(keys[:-1][inside] * _STEP + keys[1:][inside]) & ~_OF_CHARACTERS, owners[1:][inside]
 

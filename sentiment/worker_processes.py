@@ -1,0 +1,92 @@
+"""Processes that share work, and results that come back in the order of the work."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import connection
+from types import TracebackType
+from typing import Self, TypeVar
+
+from sentiment.errors import DataError
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class WorkerProcesses:
+    """Processes that end when this one ends, and leave Ctrl+C to it.
+
+    They are not forked, which is unsafe once there are threads, as in torch and pyarrow; so a script that calls this
+    must be guarded by `if __name__ == "__main__"`, as `multiprocessing` demands.
+
+    Raises, from within its context:
+        DataError: a worker was killed.
+    """
+
+    def __init__(self, count: int, purpose: str, prepare: Callable[[_Item], None], item: _Item) -> None:
+        """Start nothing yet.
+
+        Args:
+            count: the most processes.
+            purpose: what was done when a worker was killed, for the message.
+            prepare: called in each process first, with `item`.
+        """
+        self._purpose = purpose
+        self._pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start, (prepare, item))
+
+    def submit(self, function: Callable[[_Item], _Result], item: _Item) -> "Future[_Result]":
+        """Have a process compute `function(item)`."""
+        with _interrupts_held_back():
+            return self._pool.submit(function, item)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise DataError(f"a worker process was killed while {self._purpose}; is there enough memory?") from None
+
+
+def in_order(
+    items: Iterable[_Item], submit: "Callable[[_Item], Future[_Result]]", at_once: int
+) -> Iterator[tuple[_Item, _Result]]:
+    """Each item with its result, in the given order; at most `at_once` items are in flight."""
+    waiting: deque[tuple[_Item, Future[_Result]]] = deque()
+    for item in items:
+        waiting.append((item, submit(item)))
+        if len(waiting) >= at_once:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    for first, future in waiting:
+        yield first, future.result()
+
+
+def _start(prepare: Callable[[_Item], None], item: _Item) -> None:
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    prepare(item)
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Block SIGINT for a while; processes started meanwhile inherit that, so that only this one reacts to Ctrl+C."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

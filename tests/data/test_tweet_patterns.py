@@ -1,0 +1,53 @@
+"""NLTK's patterns come without all of NLTK, which is left as it was found."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from nltk.tokenize import casual
+
+from sentiment.data.text.tweet_patterns import tweet_patterns
+
+
+def _run(code: str, *first_on_path: Path) -> str:
+    head = f"import sys; sys.path[:0] = {list(map(str, first_on_path))!r}\n"
+    done = subprocess.run([sys.executable, "-c", head + textwrap.dedent(code)], capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_patterns_are_those_of_nltk() -> None:
+    tokens, hanging = tweet_patterns()
+    alone = _run("""
+        from sentiment.data.text.tweet_patterns import tweet_patterns
+        print([(one.pattern, one.flags) for one in tweet_patterns()])
+    """)
+    assert alone == str([(one.pattern, one.flags) for one in (tokens, hanging)])
+    assert tokens.pattern == casual.TweetTokenizer().PHONE_WORD_RE.pattern
+    assert hanging.pattern == casual.HANG_RE.pattern
+
+
+def test_a_tokenizer_imports_nothing_slow_and_leaves_nltk_to_be_imported_in_full() -> None:
+    said = _run("""
+        from sentiment.config import TextConfig
+        from sentiment.data.text.tokenizer import Tokenizer
+        before = Tokenizer(TextConfig())("so happy :-) !!!!! 555-123-4567")
+        print(sorted({"nltk", "sklearn", "scipy", "pandas", "numpy", "torch"} & set(sys.modules)))
+        import nltk
+        print(nltk.word_tokenize.__module__, nltk.TweetTokenizer().tokenize("x :-)"))
+        print(Tokenizer(TextConfig())("so happy :-) !!!!! 555-123-4567") == before)
+    """)
+    assert said.splitlines() == ["[]", "nltk.tokenize ['x', ':-)']", "True"]
+
+
+def test_an_nltk_whose_module_needs_its_package_is_imported_in_full(tmp_path: Path) -> None:
+    (tmp_path / "nltk" / "tokenize").mkdir(parents=True)
+    (tmp_path / "nltk" / "__init__.py").write_text("needed = 'a pattern'")
+    (tmp_path / "nltk" / "tokenize" / "__init__.py").write_text("")
+    module = tmp_path / "nltk" / "tokenize" / "casual.py"
+    for line in ("from nltk import needed", "import nltk\nneeded = nltk.needed"):
+        module.write_text(f"{line}\nHANG_RE = needed\nclass TweetTokenizer:\n    PHONE_WORD_RE = needed\n")
+        assert "'a pattern'" in _run(
+            "from sentiment.data.text.tweet_patterns import tweet_patterns; print(tweet_patterns())", tmp_path
+        )
