@@ -16,6 +16,33 @@ from sentiment.run_state import COMPLETED, RunState, judge, read_progress
 _LARGEST_LOSS = 100.0
 
 
+class TextCount(Record):
+    """What became of the tweets of one unlabelled file."""
+
+    read: Count
+    used: Count
+    held_out: Count
+    """Left out since the validation or a test part has the same normalised text."""
+    repeated: Count
+    """Left out since the training part or an earlier line has it."""
+    refused: Count
+    """Not readable, or without any token."""
+
+    def render(self) -> str:
+        """For a terminal."""
+        return (
+            f"{self.used:,} of {self.read:,} tweets, without {self.held_out:,} of validation or test, "
+            f"{self.repeated:,} repeated and {self.refused:,} empty ones"
+        )
+
+
+class Perplexity(Record):
+    """Of the held-out tweets, for each word and the mark at the end."""
+
+    forward: float
+    backward: float
+
+
 class PretrainedCard(Record):
     """`card.json`: what a language model was trained on and how good it is; written last."""
 
@@ -31,8 +58,8 @@ class PretrainedCard(Record):
     training_tweets: Count
     """Tweets of that part, with those that perplexities were measured on."""
     held_out_tweets: Count
-    unlabelled: dict[str, dict[str, int]]
-    """What became of the tweets of each further file, by its path."""
+    unlabelled: dict[str, TextCount]
+    """By the path of each further file."""
     unlabelled_sha256: dict[str, str]
     init: str | None
     """The model whose weights it began with; None: random ones."""
@@ -48,8 +75,7 @@ class PretrainedCard(Record):
     epochs: Count
     best_epoch: Count
     steps: Count
-    perplexity: dict[str, float]
-    """Of the held-out tweets, `forward` and `backward`, for each word and the mark at the end."""
+    perplexity: Perplexity
     seconds_trained: float
     options_sha256: str
     weights_sha256: str
@@ -61,19 +87,15 @@ class PretrainedCard(Record):
 
     def render_lines(self) -> list[str]:
         """For a terminal."""
-        forward, backward = (self.perplexity[direction] for direction in ("forward", "backward"))
         lines = [
             f"{self.model}: {self.parameters:,} weights, {self.tokens * self.best_epoch:,} tokens read in "
             f"{self.best_epoch} epochs",
-            f"  perplexity of {self.held_out_tweets:,} training tweets that were held out: {forward:.1f} forward, "
-            f"{backward:.1f} backward (vocabulary {self.words:,}, {100 * self.unknown:.1f} % unknown)",
+            f"  perplexity of {self.held_out_tweets:,} training tweets that were held out: "
+            f"{self.perplexity.forward:.1f} forward, {self.perplexity.backward:.1f} backward "
+            f"(vocabulary {self.words:,}, {100 * self.unknown:.1f} % unknown)",
             f"  {self.training_tweets:,} training tweets of {self.source}: their text alone",
         ]
-        for path, count in self.unlabelled.items():
-            lines.append(
-                f"  {path}: {count['used']:,} of {count['read']:,} tweets, without {count['held_out']:,} of validation "
-                f"or test, {count['repeated']:,} repeated and {count['refused']:,} empty ones"
-            )
+        lines += [f"  {path}: {count.render()}" for path, count in self.unlabelled.items()]
         return lines
 
 

@@ -129,6 +129,16 @@ def test_a_damaged_model_is_a_problem_and_no_end_of_the_report(study: Study) -> 
     assert any("is not the log of a language model" in problem for problem in found.problems)
 
 
+def test_a_card_that_lacks_a_direction_of_the_perplexity_is_a_problem(study: Study) -> None:
+    run_dir = _write_model(study.results, "tweet-a", 3, completed=True)
+    card = json.loads(run_dir.card_file.read_text())
+    del card["perplexity"]["backward"]
+    run_dir.card_file.write_text(json.dumps(card))
+    found = analyse(load_study(study.results, []))
+    assert not found.own_models
+    assert any("perplexity.backward" in problem for problem in found.problems), found.problems
+
+
 def test_chart_draws_the_perplexities_of_the_logs_and_each_in_its_direction(study: Study) -> None:
     models = [_write_model(study.results, name, 3, completed=True) for name in ("tweet-a", "tweet-b")]
     blocks = own_elmo(analyse(load_study(study.results, []))).blocks

@@ -15,10 +15,11 @@ from sentiment.console import Progress, silent
 from sentiment.data.corpus.corpus import corpus_fingerprint, prepare_corpus
 from sentiment.data.data_source import TweetFile
 from sentiment.data.word_vectors.published import PickedRecord, pick_vectors, write_picked
-from sentiment.data.word_vectors.training_text import TextCount, gather_text, open_text, whole_training_part
+from sentiment.data.word_vectors.training_text import gather_text, open_text, whole_training_part
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sha256_of, write_atomically, write_json
 from sentiment.lock import patient_lock
+from sentiment.pretrained_runs import TextCount
 from sentiment.records import Record
 from sentiment.run_dir import Results
 
@@ -57,11 +58,7 @@ class VectorsRecord(Record):
         of = f"{self.training_tweets:,} training tweets of {self.source}"
         lines = [f"{self.kind}: {self.types:,} vectors of {self.size} numbers, learned from {self.tokens:,} tokens"]
         lines.append(f"  {of}: their text alone")
-        for path, count in self.unlabelled.items():
-            lines.append(
-                f"  {path}: {count.used:,} of {count.read:,} tweets, without {count.held_out:,} of validation or test, "
-                f"{count.repeated:,} repeated and {count.refused:,} empty ones"
-            )
+        lines += [f"  {path}: {count.render()}" for path, count in self.unlabelled.items()]
         return lines
 
 

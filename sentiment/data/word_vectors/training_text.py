@@ -22,23 +22,10 @@ from sentiment.data.tables.table import TableSource, told_as_of
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.errors import DataError
 from sentiment.files import named_path
-from sentiment.records import Record
+from sentiment.pretrained_runs import TextCount
 from sentiment.run_dir import TWEETS_FILE, Results
 
 _EVERY = 10_000
-
-
-class TextCount(Record):
-    """What became of the tweets of one unlabelled file."""
-
-    read: int
-    used: int
-    held_out: int
-    """Left out since the validation or a test part has the same normalised text."""
-    repeated: int
-    """Left out since the training part or an earlier line has it."""
-    refused: int
-    """Not readable, or without any token."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sentiment.elmo.language_model.model import LanguageModel
 from sentiment.elmo.pretrained import PretrainingRequest, pretraining_request
 from sentiment.files import sha256_of
 from sentiment.lock import patient_lock
-from sentiment.pretrained_runs import PretrainedCard, PretrainedDir, read_points
+from sentiment.pretrained_runs import Perplexity, PretrainedCard, PretrainedDir, read_points
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
 from sentiment.training.loop.checkpoint import Checkpoints
@@ -147,7 +147,7 @@ def _write_model(
         source=corpus.report.source,
         training_tweets=len(corpus.rows("train")),
         held_out_tweets=len(text.held_out),
-        unlabelled={path: count.model_dump() for path, count in text.text.counts.items()},
+        unlabelled=text.text.counts,
         unlabelled_sha256={file.name: file.sha256 for file in request.files},
         init=request.settings.init,
         init_fingerprint=request.init.fingerprint if request.init else None,
@@ -158,7 +158,7 @@ def _write_model(
         epochs=trainer.epoch,
         best_epoch=trainer.early_stopping.best_epoch,
         steps=trainer.step,
-        perplexity={"forward": point.forward, "backward": point.backward},
+        perplexity=Perplexity(forward=point.forward, backward=point.backward),
         seconds_trained=trainer.seconds,
         options_sha256=sha256_of(run_dir.options_file),
         weights_sha256=sha256_of(run_dir.weights_file),
