@@ -217,7 +217,7 @@ def test_perplexity_of_held_out_tweets_falls_and_is_logged_by_tokens(table: Path
     assert card is not None
     assert [point.tokens for point in points] == [card.tokens * point.epoch for point in points]
     best = points[card.best_epoch - 1]
-    assert card.perplexity == {"forward": best.forward, "backward": best.backward}
+    assert (card.perplexity.forward, card.perplexity.backward) == (best.forward, best.backward)
     assert best.forward < 0.7 * points[0].forward
     assert best.backward < 0.7 * points[0].backward
 
@@ -289,7 +289,7 @@ def test_text_of_validation_and_test_tweets_is_never_read(
     assert card is not None
     assert "a further tweet" in read
     assert not held_out & {text.lower() for text in read} | (held_out & set(read))
-    assert card.unlabelled[str(more)]["held_out"] == len(corpus.parts) - len(corpus.rows("train"))
+    assert card.unlabelled[str(more)].held_out == len(corpus.parts) - len(corpus.rows("train"))
 
 
 def test_labels_number_of_labels_and_seed_of_a_run_change_nothing_in_its_model(table: Path, results: Results) -> None:
