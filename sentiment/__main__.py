@@ -1,11 +1,12 @@
-"""The command line: train, evaluate, predict, combine, digest, and the commands of `preparing_commands`."""
+"""The command line: train, evaluate, predict, combine, digest, and those of `commands`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sentiment.arguments import (
+from sentiment.command_line import Version, command_line
+from sentiment.commands.arguments import (
     EXIT_UNFINISHED,
     START,
     ConfigFile,
@@ -22,11 +23,10 @@ from sentiment.arguments import (
     table_parameters,
     understood,
 )
-from sentiment.command_line import Version, command_line
+from sentiment.commands.preparing import preparing
+from sentiment.commands.using import RunDirectory, With, named_choice, using
 from sentiment.console import Console
 from sentiment.errors import SentimentError, TakenOverError, UsageError
-from sentiment.preparing_commands import preparing
-from sentiment.using_commands import RunDirectory, With, named_choice, using
 
 if TYPE_CHECKING:
     from sentiment.run_dir import RunDir
@@ -69,9 +69,9 @@ def train(
         stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
         from sentiment.code_version import freeze_code
+        from sentiment.inference.terminal import show_result
         from sentiment.progress_bar import Terminal
         from sentiment.run_dir import Results
-        from sentiment.terminal import show_result
         from sentiment.training.context import RunContext
         from sentiment.training.runs.experiment import run_experiment
 

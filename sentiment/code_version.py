@@ -30,18 +30,15 @@ _NO_CODE = {".pyc", ".md"}
 # Of `sentiment`, what shows and hands out results, but cannot change them.
 _WITHOUT_INFLUENCE = (
     "sentiment/__main__.py",
-    "sentiment/arguments.py",
     "sentiment/command_line.py",
-    "sentiment/preparing_commands.py",
-    "sentiment/progress_bar.py",
-    "sentiment/shipped.py",
+    "sentiment/commands/",
     "sentiment/console.py",
-    "sentiment/terminal.py",
     "sentiment/handing_on/",
     "sentiment/inference/",
     "sentiment/model.py",
+    "sentiment/progress_bar.py",
+    "sentiment/shipped.py",
     "sentiment/tracking/",
-    "sentiment/using_commands.py",
 )
 
 # A copy that no run needs stays for a day: another command may have made it a moment ago and not used it yet.

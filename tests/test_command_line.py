@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sentiment.__main__ import app
+from sentiment.inference.terminal import show_result
 from sentiment.run_dir import RunDir
-from sentiment.terminal import show_result
 from tests.small_runs import invented_tweets, write_tweets
 
 COMMANDS = ("data", "vectors", "pretrain", "elmo-weights", "train", "evaluate", "predict", "digest")

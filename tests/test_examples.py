@@ -7,8 +7,8 @@ import pytest
 
 from sentiment.config_file import load_config
 from sentiment.inference.combined import Choice, load_model
+from sentiment.inference.terminal import EXAMPLE
 from sentiment.run_dir import Results, RunDir
-from sentiment.terminal import EXAMPLE
 from sentiment.training.context import RunContext
 from sentiment.training.runs.experiment import run_experiment
 

@@ -49,9 +49,10 @@ LAYERS = [
     {"sentiment.training.loop"},
     {"sentiment.training.tasks"},
     {"sentiment.training.runs"},
-    {"sentiment.inference", "sentiment.terminal"},
+    {"sentiment.inference"},
     {"sentiment.handing_on", "sentiment.model"},
-    {"sentiment.__main__", "sentiment.arguments", "sentiment.preparing_commands", "sentiment.using_commands"},
+    {"sentiment.commands"},
+    {"sentiment.__main__"},
 ]
 JOB_LAYERS = [
     {"jobs", "jobs.grids", "jobs.log_sections"},

@@ -11,10 +11,10 @@ import typer
 
 from sentiment.characters import printable, visible
 from sentiment.inference.predictor import TextModel
+from sentiment.inference.terminal import weighted_tokens
 from sentiment.inference.written_rows import NO_WORDS, answer_fields
 from sentiment.progress_bar import OUT, say
 from sentiment.records import THRESHOLD, predicted_label
-from sentiment.terminal import weighted_tokens
 
 _CHUNK = 1024
 _COLOURS = ("red", "green")

@@ -16,10 +16,10 @@ from sentiment.inference.combined import (
 )
 from sentiment.inference.evaluate_file import evaluate_file
 from sentiment.inference.scores import NamedScores, own_scores_of_seeds
+from sentiment.inference.terminal import difference_lines, reference_lines, result_table, scores_table
 from sentiment.progress_bar import OUT, say
 from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Part
 from sentiment.run_dir import Results, RunDir
-from sentiment.terminal import difference_lines, reference_lines, result_table, scores_table
 from sentiment.whole_run import read_whole
 
 

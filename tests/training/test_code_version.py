@@ -71,7 +71,7 @@ def test_copy_holds_all_files_of_the_packages_and_is_made_once(program: Path, tm
     assert (results.code / code / TRAINER).stat().st_ino == before
 
 
-@pytest.mark.parametrize("name", [TRAINER, "sentiment/terminal.py", "jobs/session.py", "report/build.py"])
+@pytest.mark.parametrize("name", [TRAINER, "sentiment/inference/terminal.py", "jobs/session.py", "report/build.py"])
 def test_any_edit_makes_another_copy(program: Path, tmp_path: Path, name: str) -> None:
     results = Results(tmp_path / "results")
     before = freeze_code(results)
@@ -87,7 +87,7 @@ def test_any_edit_makes_another_copy(program: Path, tmp_path: Path, name: str) -
     [
         (TRAINER, True),
         ("sentiment/data/text/tokenizer.py", True),
-        ("sentiment/terminal.py", False),
+        ("sentiment/inference/terminal.py", False),
         ("sentiment/inference/predictor.py", False),
         ("sentiment/tracking/process.py", False),
         ("jobs/session.py", False),
@@ -170,7 +170,7 @@ def test_refusal_names_the_copy_and_the_files_that_differ(
     shutil.copytree(experiment().results.root, run.results.root)
     code = freeze_code(run.results)
     _edit(program)
-    _edit(program, "sentiment/terminal.py")
+    _edit(program, "sentiment/inference/terminal.py")
     with pytest.raises(CheckpointError) as refused:
         run.attempt()
     assert f"kept in {run.results.code / code}; what differs is {TRAINER})" in str(refused.value)

@@ -185,7 +185,7 @@ def test_perplexities_that_no_number_holds_are_told_as_very_large_ones(
     table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = _config(table)
-    found = language_task.Perplexity(10, forward=2.0, backward=1e6)
+    found = language_task.HeldOutLoss(10, forward=2.0, backward=1e6)
     monkeypatch.setattr(language_task.LanguageTask, "measure", lambda task, check: found)
     assert _train(config, results) is None
     last = read_points(_dir(config, results))[-1]

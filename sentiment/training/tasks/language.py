@@ -94,7 +94,7 @@ def _within(rows: Rows, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Perplexity:
+class HeldOutLoss:
     """Mean negative logarithms of the probabilities of words, in nats; perplexities are e to the power of them."""
 
     words: int
@@ -145,7 +145,7 @@ class LanguageTask:
         )
         return Evaluation({"tokens": tokens, "held_out": row}, found, summary)
 
-    def measure(self, check: Callable[[], None] = lambda: None) -> Perplexity:
+    def measure(self, check: Callable[[], None] = lambda: None) -> HeldOutLoss:
         """How surprising the held-out tweets are, in both directions.
 
         Args:
@@ -159,7 +159,7 @@ class LanguageTask:
                 words += len(surprise.forward)
                 forward += surprise.forward.double().sum().item()
                 backward += surprise.backward.double().sum().item()
-        return Perplexity(words, forward / words, backward / words)
+        return HeldOutLoss(words, forward / words, backward / words)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Nothing: every tweet begins with zeros."""

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sentiment.arguments import (
+from sentiment.command_line import command_line
+from sentiment.commands.arguments import (
     EXIT_UNFINISHED,
     START,
     ConfigFile,
@@ -22,7 +23,6 @@ from sentiment.arguments import (
     table_parameters,
     understood,
 )
-from sentiment.command_line import command_line
 from sentiment.console import Console
 from sentiment.data.data_source import source_choices
 from sentiment.errors import UsageError
