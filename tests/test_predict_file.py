@@ -80,7 +80,7 @@ def test_a_killed_process_ends_predictions_with_an_error_and_no_file(
     source = _file(tmp_path, "a.csv", "text\n" + "lovely\n" * 50)
     monkeypatch.setattr("sentiment.inference.predict_file.CHUNK", 10)
     monkeypatch.setattr("sentiment.inference.side_by_side.available_cores", lambda: 2)
-    monkeypatch.setattr("sentiment.inference.side_by_side._start_worker", os._exit)
+    monkeypatch.setattr("sentiment.inference.side_by_side.start_tokenizing", os._exit)
     with pytest.raises(DataError, match="a worker process was killed while texts were tokenised; is there enough mem"):
         _predict(predictor, source)
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

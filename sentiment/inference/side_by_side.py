@@ -1,6 +1,6 @@
 """Many texts read on all cores: processes tokenise them, and threads compute what a model says of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -10,9 +10,8 @@ from typing import TypeVar
 import torch
 
 from sentiment.allocation import available_cores
-from sentiment.config import TextConfig
 from sentiment.data.text.token_rows import TokenRows
-from sentiment.data.text.tokenizer import Tokenizer
+from sentiment.data.text.tokenizing import start_tokenizing, tokenize_in_worker
 from sentiment.inference.predictor import Reading, TextModel
 from sentiment.worker_processes import WorkerProcesses, in_order
 
@@ -46,31 +45,17 @@ def read_side_by_side(
         pool = stack.enter_context(ThreadPoolExecutor(threads, "predict", alone))
         tokenizing = None
         if processes:
-            purpose = "texts were tokenised"
-            tokenizing = stack.enter_context(WorkerProcesses(processes, purpose, _start_worker, model.config.data.text))
+            purpose, config = "texts were tokenised", model.config.data.text
+            tokenizing = stack.enter_context(WorkerProcesses(processes, purpose, start_tokenizing, config))
 
         def submit(chunk: _Chunk) -> "Future[Reading]":
             texts = texts_of(chunk)
             if tokenizing is None:
                 return pool.submit(model.read, texts)
-            return pool.submit(_read_rows, model, tokenizing.submit(_tokenize_in_worker, texts))
+            return pool.submit(_read_rows, model, tokenizing.submit(tokenize_in_worker, texts))
 
         yield from in_order(chain(head, chunks), submit, threads + 1 + 2 * processes)
 
 
 def _read_rows(model: TextModel, rows: "Future[TokenRows]") -> Reading:
     return model.read_rows(rows.result())
-
-
-_tokenizer: Tokenizer | None = None
-
-
-def _start_worker(config: TextConfig) -> None:
-    global _tokenizer
-    _tokenizer = Tokenizer(config)
-
-
-def _tokenize_in_worker(texts: Sequence[str]) -> TokenRows:
-    if _tokenizer is None:
-        raise RuntimeError("_start_worker has not been called in this process")
-    return TokenRows.of_tweets(map(_tokenizer, texts))

@@ -173,16 +173,19 @@ class Cluster:
         return done
 
     def wait(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Ask until it is true.
+        """Ask until it is true; the longer an answer takes, the more rarely, for other scenarios need the processor.
 
         Raises:
             AssertionError: it did not become true.
         """
-        end = time.monotonic() + seconds
+        begin = time.monotonic()
+        asked = begin
         while not condition():
-            if time.monotonic() > end:
+            answered = time.monotonic()
+            if answered > begin + seconds:
                 raise AssertionError(f"waited {seconds:.0f} s in vain for {what}\n{self._last_words()}")
-            time.sleep(0.1)
+            time.sleep(max(0.1, 2 * (answered - asked)))
+            asked = time.monotonic()
 
     def _lay_out(self) -> None:
         for name in ("etc", "state", "log", "run", "munge", "dev", *(f"spool/{node}" for node in NODES)):
