@@ -94,6 +94,11 @@ class Grid:
     rungs: Rungs | None = None
     """Those of a search that goes in rungs."""
 
+    @property
+    def completed_count(self) -> int:
+        """How many of its runs are completed, each fold by itself."""
+        return sum(len(run.folds) or 1 for run in self.completed)
+
 
 @dataclass(frozen=True)
 class Study:

@@ -9,6 +9,7 @@ from report.analysis.findings import Findings
 from report.read.load import CompletedRun
 from report.render import wording
 from report.sections.names import dataset_name, state_name
+from sentiment.records import Recommendation
 from sentiment.run_dir import Results
 
 METHODS = Markup("[How it is computed](#methods).")
@@ -17,9 +18,9 @@ METHODS = Markup("[How it is computed](#methods).")
 _EXAMPLE = "what a lovely day"
 
 
-def predict_command(run: CompletedRun, results: Results) -> str:
-    """The line that applies a run to a text; of several folds the first one's."""
-    return _use("predict", run, results, _EXAMPLE)
+def predict_command(run: CompletedRun, results: Results, model: Recommendation | None = None) -> str:
+    """The line that applies a run to a text, by what it recommends or the given model; of several folds the first's."""
+    return _use("predict", run, results, _EXAMPLE, *(["--with", model] if model else []))
 
 
 def export_command(run: CompletedRun, results: Results) -> str:
@@ -27,13 +28,13 @@ def export_command(run: CompletedRun, results: Results) -> str:
     return _use("export", run, results, "model.zip")
 
 
-def _use(command: str, run: CompletedRun, results: Results, argument: str) -> str:
+def _use(command: str, run: CompletedRun, results: Results, *arguments: str) -> str:
     run_dir = (run.folds[0] if run.folds else run).run_dir.path
     try:
         shown = run_dir.relative_to(results.root.parent)
     except ValueError:
         shown = run_dir
-    return shlex.join(["python", "-m", "sentiment", command, str(shown), argument])
+    return shlex.join(["python", "-m", "sentiment", command, str(shown), *arguments])
 
 
 def warnings(findings: Findings) -> list[str]:

@@ -60,6 +60,8 @@ def test_a_net_that_loses_against_the_baseline_is_not_praised(tmp_path: Path) ->
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "points fewer than the linear baseline" in text
     assert "Use the linear baseline." in text
+    assert "what a lovely day' --with baseline" in text
+    assert "**Predicts with**: the linear baseline" in text
 
 
 def _right(rng: np.random.Generator, seeds: int, tweets: Any, skill: float, spread: float) -> Any:

@@ -98,5 +98,6 @@ def test_report_says_that_all_tweets_were_tested_in_folds_and_lists_every_fold(s
     text = (tmp_path / "report" / "report.md").read_text()
     assert "360 tweets of invented.csv in 3 folds" in text
     assert "Each tweet was tested in one of 3 folds" in text
+    assert "(12 of 12 runs completed)" in text
     for run in findings.study.runs:
         assert run.run_id in text.replace("\\", "")

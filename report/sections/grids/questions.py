@@ -154,7 +154,7 @@ def _grids(grids: Sequence[GridFindings]) -> list[object]:
             [
                 emphasis(f"{found.grid.name}:"),
                 found.grid.plan.description if found.grid.plan else "",
-                f"({len(found.grid.completed):,} of {wording.plural(len(found.grid.runs), 'run')} completed)",
+                f"({found.grid.completed_count:,} of {wording.plural(len(found.grid.runs), 'run')} completed)",
             ]
         )
         for found in grids

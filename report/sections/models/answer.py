@@ -17,6 +17,7 @@ from report.sections.names import (
 )
 from report.sections.remarks import METHODS, predict_command, warnings
 from report.statistics import Difference, is_shown, mean_share, measured_accuracy
+from sentiment.records import Recommendation
 
 _MOST_LINES = 5
 _LONGEST_NAME = 60
@@ -33,7 +34,7 @@ def answer(findings: Findings) -> ReportSection:
     else:
         content = [
             Text(_headline(advice), is_lead=True),
-            Command("To use it", predict_command(advice.run, findings.study.results)),
+            Command("To use it", predict_command(advice.run, findings.study.results, _model_to_name(advice))),
             Facts(_facts(advice)),
             _figure(advice, dataset),
         ]
@@ -104,7 +105,15 @@ def _cost(cost: Cost) -> str:
     )
 
 
+def _model_to_name(advice: Advice) -> Recommendation | None:
+    """What to ask of the run because it is the answer, whatever the run itself recommends; None: what that is."""
+    gap, saved = advice.above_baseline, advice.run.result.recommended is not None
+    return "baseline" if saved and gap is not None and is_shown(gap) and gap.value < 0 else None
+
+
 def _predicts_with(advice: Advice) -> str:
+    if named := _model_to_name(advice):
+        return f"{_USED[named]}, which the run has saved"
     return _USED.get(str(advice.run.result.recommended or "network"), "the net") + ", by validation tweets"
 
 
