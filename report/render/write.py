@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,9 @@ def write_report(report: Report, folder: Path, told: Callable[[int, int], None] 
         if isinstance(block, Table):
             _write_text(folder / "tables" / f"{block.file}.csv", _csv(block))
             _write_text(folder / "tables" / f"{block.file}.tex", latex(block))
-            _write_json(folder / "tables" / f"{block.file}.json", [_plain(row) for row in block.complete_rows])
+            _write_json(
+                folder / "tables" / f"{block.file}.json", [_with_null(_plain(row)) for row in block.complete_rows]
+            )
     for name, text in (("report.md", render_markdown(report)), ("report.html", render_page(report))):
         _replace(folder / name, text.encode("utf-8", "replace"))
     return folder / "report.html"
@@ -85,6 +88,11 @@ def _plain(row: Any) -> dict[str, Any]:
     return {key: str(value) if hasattr(value, "__html__") else value for key, value in row.items()}
 
 
+def _with_null(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no word for what is no number, such as the interval of a single value."""
+    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in row.items()}
+
+
 def _csv(table: Table) -> str:
     """All values of all rows, also those that the report does not show."""
     file = io.StringIO()
@@ -100,7 +108,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    _write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    _write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

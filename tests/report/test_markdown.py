@@ -1,5 +1,7 @@
 """Whatever a tweet holds is shown and never obeyed: in Markdown, in the page, in drawings."""
 
+import json
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -115,6 +117,13 @@ def test_a_report_is_written_whatever_the_folder_of_a_grid_is_called(tmp_path: P
     table = Table(name, name, [text("A", "a")], [{"a": name}])
     write_report(Report(name, [name], [ReportSection(name, [table, _about(name), Fold(name, [Text(name)])])]), tmp_path)
     assert (tmp_path / "tables" / f"{table.file}.csv").read_text() == "a\ngrille-?\n"
+
+
+def test_what_is_no_number_is_null_in_json(tmp_path: Path) -> None:
+    table = Table("t", "", [text("A", "a")], [{"a": "x", "low": math.nan, "high": math.inf, "p": 0.5}])
+    write_report(Report("r", [], [ReportSection("s", [table])]), tmp_path)
+    written = (tmp_path / "tables" / "t.json").read_text()
+    assert json.loads(written, parse_constant=pytest.fail) == [{"a": "x", "low": None, "high": None, "p": 0.5}]
 
 
 def test_files_of_different_names_are_different_files() -> None:
