@@ -3,6 +3,9 @@
 import csv
 import json
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +60,23 @@ def test_the_mean_is_the_mean_of_its_members(seeds: list[RunDir]) -> None:
     np.testing.assert_allclose(of["both"], (of["network"] + of["baseline"]) / 2)
     networks = [load_predictor(seed).read(TEXTS).probabilities for seed in seeds[:3]]
     np.testing.assert_allclose(load_model(seeds[1], "seeds").read(TEXTS).probabilities, np.mean(networks, axis=0))
+
+
+def test_a_baseline_predicts_texts_and_files_without_torch(seeds: list[RunDir], tmp_path: Path) -> None:
+    (tmp_path / "tweets.csv").write_text("text\nlovely\nawful\n")
+    script = f"""
+        import sys
+        from pathlib import Path
+        from sentiment.console import silent
+        from sentiment.handing_on.opening import open_model
+        from sentiment.inference.predict_file import predict_file
+        model = open_model(Path({str(seeds[0].path)!r}), "baseline")
+        print(model.predict("lovely").usable)
+        print(predict_file(model, Path("tweets.csv"), Path("out.csv"), None, silent).rows)
+        print(set(sys.modules) & {{"torch", "sklearn", "pandas"}})
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split("\n") == ["True", "2", "set()", ""], done.stderr
 
 
 def test_seeds_are_those_of_the_same_configuration(seeds: list[RunDir]) -> None:

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from sentiment.errors import RunDirError
 from sentiment.files import open_named, write_named
 from sentiment.handing_on.handed_on import HandedOn
-from sentiment.inference.predictor import network_parts
 from sentiment.record_files import in_a_line
 from sentiment.run_dir import RunDir
 from sentiment.whole_run import check_file, has_baseline_model
@@ -47,6 +46,8 @@ def write_archive(run_dir: RunDir, model: HandedOn, card: str, target: Path) -> 
         OSError: the file cannot be written.
     """
     from safetensors.torch import save
+
+    from sentiment.inference.predictor import network_parts
 
     parts = network_parts(run_dir)
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(parts.weights.items())}

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.errors import CheckpointError, UsageError
 from sentiment.handing_on.archive import BASELINE_FILE, NETWORK_FILE, VOCABULARY_FILE, OpenedArchive, open_archive
 from sentiment.inference.combined import BaselinePredictor, Choice, MeanPredictor, load_model
-from sentiment.inference.predictor import NetworkParts, Predictor, TextModel
+from sentiment.inference.text_model import TextModel
 from sentiment.models.baseline.linear_model import LinearModel
 from sentiment.records import BOTH
 from sentiment.run_dir import Results
@@ -47,9 +45,12 @@ def _from_archive(archive: OpenedArchive, choice: Choice | None, results: Result
     return baseline if chosen == "baseline" else MeanPredictor(BOTH, (_network(archive, results), baseline))
 
 
-def _network(archive: OpenedArchive, results: Results) -> Predictor:
+def _network(archive: OpenedArchive, results: Results) -> TextModel:
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
+
+    from sentiment.inference.predictor import NetworkParts
 
     name = f"{archive.path}:{NETWORK_FILE}"
     try:

@@ -10,8 +10,8 @@ from typing import BinaryIO
 import typer
 
 from sentiment.characters import printable, visible
-from sentiment.inference.predictor import TextModel
 from sentiment.inference.terminal import weighted_tokens
+from sentiment.inference.text_model import TextModel
 from sentiment.inference.written_rows import NO_WORDS, answer_fields
 from sentiment.progress_bar import OUT, say
 from sentiment.records import THRESHOLD, predicted_label

@@ -12,7 +12,7 @@ from sentiment.data.text.token_rows import TokenRows
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.errors import RunDirError, UsageError
 from sentiment.files import fingerprint
-from sentiment.inference.predictor import Prediction, Reading, TextModel, load_predictor
+from sentiment.inference.text_model import Prediction, Reading, TextModel
 from sentiment.models.baseline.lexicon import lexicon_scores
 from sentiment.models.baseline.linear_model import LinearModel
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, Recommendation
@@ -145,7 +145,7 @@ def load_model(run_dir: RunDir, choice: Choice | None = None) -> TextModel:
     if choice == "both":
         return MeanPredictor(BOTH, (load_network(run_dir), load_baseline(run_dir)))
     seeds = seeds_of(run_dir)
-    return MeanPredictor(mean_of_seeds(seeds), tuple(load_predictor(seed) for seed in seeds))
+    return MeanPredictor(mean_of_seeds(seeds), tuple(load_network(seed) for seed in seeds))
 
 
 def load_network(run_dir: RunDir) -> TextModel:
@@ -154,6 +154,8 @@ def load_network(run_dir: RunDir) -> TextModel:
     Raises:
         SentimentError: as `load_predictor`; or a member is missing, or was trained anew.
     """
+    from sentiment.inference.predictor import load_predictor  # loads torch
+
     run = read_whole(run_dir)
     if run.config.combination is None:
         return load_predictor(run_dir)

@@ -18,7 +18,7 @@ from sentiment.data.corpus.corpus import open_corpus
 from sentiment.errors import UsageError
 from sentiment.files import fingerprint, sha256_of
 from sentiment.inference.combined import LexiconPredictor, load_baseline, load_network, weights_of_members
-from sentiment.inference.predictor import TextModel
+from sentiment.inference.text_model import TextModel
 from sentiment.models.baseline.lexicon import corpus_texts
 from sentiment.records import PARTS, Attempt, Metrics, Part, Result, RunRecord, timestamp
 from sentiment.run_dir import Results, RunDir

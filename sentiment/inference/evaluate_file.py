@@ -11,8 +11,8 @@ from sentiment.data.registry import open_source
 from sentiment.data.tables.refusals import RowCounter
 from sentiment.data.tables.rows import Refusal
 from sentiment.errors import DataError
-from sentiment.inference.predictor import TextModel
 from sentiment.inference.scores import NamedScores
+from sentiment.inference.text_model import TextModel
 from sentiment.run_dir import Results
 
 _CHUNK = 4096

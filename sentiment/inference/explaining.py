@@ -11,7 +11,7 @@ from sentiment.data.text.token_rows import TokenRows
 from sentiment.records import predicted_label
 
 if TYPE_CHECKING:
-    from sentiment.inference.predictor import TextModel
+    from sentiment.inference.text_model import TextModel
 
 _SMALLEST = 1e-12
 

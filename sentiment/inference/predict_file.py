@@ -13,8 +13,8 @@ from sentiment.data.tables.table import about_rows, form_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.inference.file_rows import FileRow, read_file_rows
-from sentiment.inference.predictor import Reading, TextModel
 from sentiment.inference.side_by_side import CHUNK, read_side_by_side
+from sentiment.inference.text_model import Reading, TextModel
 from sentiment.inference.written_rows import NO_WORDS, added_names, answer_fields, row_writer
 from sentiment.records import predicted_label
 

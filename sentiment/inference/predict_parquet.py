@@ -14,8 +14,8 @@ from sentiment.data.tables.lines import translated_errors
 from sentiment.data.tables.refusals import RowCounter
 from sentiment.errors import DataError
 from sentiment.files import open_named, write_named
-from sentiment.inference.predictor import Reading, TextModel
 from sentiment.inference.side_by_side import CHUNK, read_side_by_side
+from sentiment.inference.text_model import Reading, TextModel
 from sentiment.inference.written_rows import NO_WORDS, added_names
 from sentiment.records import predicted_label
 

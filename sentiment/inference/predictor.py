@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from sentiment.elmo.cache.cache import layers_of
 from sentiment.elmo.pretrained import find_elmo_of
 from sentiment.elmo.vectors import FreshVectors
 from sentiment.errors import CheckpointError, RunDirError
+from sentiment.inference.text_model import Prediction, Reading
 from sentiment.models.classifier import Classifier, build_classifier
 from sentiment.records import NETWORK, ElmoRecord, Result
 from sentiment.run_dir import Results, RunDir
@@ -32,54 +32,6 @@ _CPU = torch.device("cpu")
 
 # Of a batch whose states stay in a CPU core's cache; those of evaluation are larger, for GPUs.
 _BATCH_TOKENS = 4096
-
-
-class Reading(NamedTuple):
-    """What a model says of several texts."""
-
-    probabilities: Probabilities  # (n,), of positive sentiment
-    usable: npt.NDArray[np.bool_]  # (n,), False where the model knows nothing of a text
-
-
-class TextModel(Protocol):
-    """What classifies texts: a network, a baseline, or a mean of several."""
-
-    @property
-    def config(self) -> RunConfig:
-        """That of its run; of the first of several runs."""
-
-    @property
-    def name(self) -> str:
-        """What it is, in words."""
-
-    @property
-    def sequential(self) -> bool:
-        """Whether it is to read texts in their order, not several lots of them side by side."""
-
-    def read(self, texts: Sequence[str]) -> Reading:
-        """Classify texts; no prediction depends on the other texts."""
-
-    def predict(self, text: str) -> "Prediction":
-        """Classify one text, and say what was looked at."""
-
-    def tokenize(self, text: str) -> list[str]:
-        """The tokens that a text is read as."""
-
-    def read_rows(self, rows: TokenRows) -> Reading:
-        """Classify texts that are tokenised already."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The prediction for one text."""
-
-    tokens: list[str]
-    probability: float
-    """Of positive sentiment."""
-    usable: bool
-    """Whether the text has a word that the model knows."""
-    attention: list[float] | None
-    """The weight of each token, averaged over all hops; None for models without attention and texts without tokens."""
 
 
 class Predictor:

@@ -1,18 +1,16 @@
 """Many texts read on all cores: processes tokenise them, and threads compute what a model says of them."""
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from itertools import chain, islice
 from typing import TypeVar
-
-import torch
 
 from sentiment.allocation import available_cores
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.data.text.tokenizing import start_tokenizing, tokenize_in_worker
-from sentiment.inference.predictor import Reading, TextModel
+from sentiment.inference.text_model import Reading, TextModel
 from sentiment.worker_processes import WorkerProcesses, in_order
 
 CHUNK = 16_384
@@ -41,8 +39,7 @@ def read_side_by_side(
     head = list(islice(chunks, _CHUNKS_WORTH_PROCESSES))
     processes = min(_MOST_PROCESSES, cores // 2) if len(head) == _CHUNKS_WORTH_PROCESSES else 0
     with ExitStack() as stack:
-        alone = None if cores == 1 else partial(torch.set_num_threads, 1)
-        pool = stack.enter_context(ThreadPoolExecutor(threads, "predict", alone))
+        pool = stack.enter_context(ThreadPoolExecutor(threads, "predict", None if cores == 1 else _use_one_core))
         tokenizing = None
         if processes:
             purpose, config = "texts were tokenised", model.config.data.text
@@ -55,6 +52,12 @@ def read_side_by_side(
             return pool.submit(_read_rows, model, tokenizing.submit(tokenize_in_worker, texts))
 
         yield from in_order(chain(head, chunks), submit, threads + 1 + 2 * processes)
+
+
+def _use_one_core() -> None:
+    """Let this thread compute by itself, if a model has loaded torch."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def _read_rows(model: TextModel, rows: "Future[TokenRows]") -> Reading:
