@@ -24,9 +24,7 @@ def write_yaml(path: Path, values: Mapping[str, Any]) -> Path:
 
 def write_base(folder: Path, tweets: Path) -> Path:
     """The small run's file."""
-    return write_yaml(
-        folder / "base.yaml", SMALL_RUN | {"data": {"source": str(tweets)}, "tracking": {"wandb": "disabled"}}
-    )
+    return write_yaml(folder / "base.yaml", SMALL_RUN | {"data": {"source": str(tweets)}})
 
 
 def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **changes: Any) -> Path:
