@@ -62,6 +62,7 @@ def test_a_net_that_loses_against_the_baseline_is_not_praised(tmp_path: Path) ->
     assert "Use the linear baseline." in text
     assert "what a lovely day' --with baseline" in text
     assert "**Predicts with**: the linear baseline" in text
+    assert "**Test accuracy of the best net**" in text
 
 
 def _right(rng: np.random.Generator, seeds: int, tweets: Any, skill: float, spread: float) -> Any:

@@ -65,7 +65,8 @@ def _headline(advice: Advice) -> object:
 def _facts(advice: Advice) -> list[tuple[str, object]]:
     one, score, cost = advice.configuration, advice.score, cost_of(advice.configuration)
     over = f"mean of {len(one.runs)} seeds" if len(one.runs) > 1 else "one seed, over tweets"
-    facts: list[tuple[str, object]] = [("Test accuracy", f"{wording.share(score)}, {over}")]
+    whose = " of the best net" if _model_to_name(advice) else ""
+    facts: list[tuple[str, object]] = [(f"Test accuracy{whose}", f"{wording.share(score)}, {over}")]
     if gap := advice.above_baseline:
         verdict = "" if is_shown(gap) else ": not shown to differ"
         facts.append(("Against the linear baseline", f"{_points(gap)}{verdict}"))
