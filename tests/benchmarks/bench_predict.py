@@ -60,7 +60,7 @@ def predict_plainly(run: Path, source: Path, choice: str) -> None:
 
 
 def main() -> None:
-    """Print seconds and ratios for the network, the baseline and the mean of both."""
+    """Print seconds and ratios for the network, the baseline and the mean of both, and the time for one tweet."""
     if len(sys.argv) > 1:
         predict_plainly(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
         return
@@ -71,11 +71,13 @@ def main() -> None:
         write_source(small, tweets[:: len(tweets) // TRAINED_ON])
         write_source(large, [tweets[number % len(tweets)] for number in range(LABELLED)])
         run, target = trained_run(small, Results(Path(folder) / "results")), large.with_name("labelled.csv")
+        file = ("--file", str(large), "--out", str(target))
         for model in ("network", "baseline", "both"):
-            file = ("--file", str(large), "--out", str(target), "--with", model)
-            command = seconds_of("sentiment", "predict", str(run.path), *file)
+            command = seconds_of("sentiment", "predict", str(run.path), *file, "--with", model)
             plain = seconds_of("tests.benchmarks.bench_predict", str(run.path), str(large), model)
-            print(f"predict --with {model}: {command:.1f} s; plainly {plain:.1f} s, {plain / command:.2f} times")
+            one = seconds_of("sentiment", "predict", str(run.path), "what a lovely day", "--with", model)
+            ratio = f"{plain / command:.2f} times as long"
+            print(f"predict --with {model}: {command:.1f} s; plainly {plain:.1f} s, {ratio}; one tweet {one:.1f} s")
 
 
 if __name__ == "__main__":
