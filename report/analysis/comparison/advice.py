@@ -66,6 +66,12 @@ class Advice:
         """The one to use: the seed that does best on validation tweets."""
         return self.configuration.chosen
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the linear baseline is the answer, since the best net is shown to be worse."""
+        gap = self.above_baseline
+        return gap is not None and statistics.is_shown(gap) and gap.value < 0
+
 
 def advise(dataset: Dataset, results: Results) -> Advice | None:
     """Compare the best configuration with all others; None if there is none but of random numbers."""

@@ -56,16 +56,16 @@ def _headline(advice: Advice) -> object:
     if not is_shown(gap):
         equal = f"no difference from the linear baseline ({beside}) is shown."
         return joined([strong(f"Use {name}, or the linear baseline."), f"{said}{right}; {equal}"])
-    if gap.value > 0:
-        return joined([strong(f"Use {name}."), f"{said}{right}, {points} points more than the linear baseline."])
-    fewer = f"The best net, {name}, has {points} points fewer than the linear baseline ({beside})."
-    return joined([strong("Use the linear baseline."), fewer])
+    if advice.is_baseline:
+        fewer = f"The best net, {name}, has {points} points fewer than the linear baseline ({beside})."
+        return joined([strong("Use the linear baseline."), fewer])
+    return joined([strong(f"Use {name}."), f"{said}{right}, {points} points more than the linear baseline."])
 
 
 def _facts(advice: Advice) -> list[tuple[str, object]]:
     one, score, cost = advice.configuration, advice.score, cost_of(advice.configuration)
     over = f"mean of {len(one.runs)} seeds" if len(one.runs) > 1 else "one seed, over tweets"
-    whose = " of the best net" if _model_to_name(advice) else ""
+    whose = " of the best net" if advice.is_baseline else ""
     facts: list[tuple[str, object]] = [(f"Test accuracy{whose}", f"{wording.share(score)}, {over}")]
     if gap := advice.above_baseline:
         verdict = "" if is_shown(gap) else ": not shown to differ"
@@ -107,9 +107,8 @@ def _cost(cost: Cost) -> str:
 
 
 def _model_to_name(advice: Advice) -> Recommendation | None:
-    """What to ask of the run because it is the answer, whatever the run itself recommends; None: what that is."""
-    gap, saved = advice.above_baseline, advice.run.result.recommended is not None
-    return "baseline" if saved and gap is not None and is_shown(gap) and gap.value < 0 else None
+    """What to ask of the run as it is the answer; None: what the run itself recommends, or it saved no baseline."""
+    return "baseline" if advice.is_baseline and advice.run.result.recommended else None
 
 
 def _predicts_with(advice: Advice) -> str:
