@@ -43,17 +43,13 @@ def _alone() -> ModuleType:
 @contextmanager
 def _bare_packages() -> Iterator[None]:
     """Within the context the module's packages have no content; afterwards they are as if never imported."""
-    top, *inner = _MODULE.split(".")[:-1]
-    spec = importlib.util.find_spec(top)
+    spec = importlib.util.find_spec("nltk")
     folders = list(spec.submodule_search_locations or []) if spec else []
     try:
-        name = top
-        for part in ["", *inner]:
-            if part:
-                name, folders = f"{name}.{part}", [f"{folder}/{part}" for folder in folders]
+        for name, places in (("nltk", folders), ("nltk.tokenize", [f"{folder}/tokenize" for folder in folders])):
             sys.modules[name] = ModuleType(name)
-            sys.modules[name].__path__ = folders
+            sys.modules[name].__path__ = places
         yield
     finally:
-        for name in [name for name in sys.modules if name == top or name.startswith(f"{top}.")]:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "nltk"]:
             del sys.modules[name]
