@@ -39,7 +39,8 @@ def read_side_by_side(
     head = list(islice(chunks, _CHUNKS_WORTH_PROCESSES))
     processes = min(_MOST_PROCESSES, cores // 2) if len(head) == _CHUNKS_WORTH_PROCESSES else 0
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(threads, "predict", None if cores == 1 else _use_one_core))
+        pool = ThreadPoolExecutor(threads, "predict", None if cores == 1 else _use_one_core)
+        stack.callback(pool.shutdown, cancel_futures=True)
         tokenizing = None
         if processes:
             purpose, config = "texts were tokenised", model.config.data.text
