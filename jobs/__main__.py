@@ -20,7 +20,6 @@ from jobs.commands.arguments import (
     ClusterFile,
     GridFile,
     KeepFilling,
-    KeepSteps,
     Local,
     NewCode,
     Overrides,
@@ -54,7 +53,6 @@ def submit(
     local: Local = False,
     at_once: AtOnce = None,
     new_code: NewCode = False,
-    keep_steps: KeepSteps = False,
     keep_filling: KeepFilling = False,
     cluster: ClusterFile = CLUSTER,
     results: ResultsRoot = RESULTS,
@@ -74,7 +72,7 @@ def submit(
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
-        options = _options(local, at_once, cluster, new_code, keep_steps, keep_filling)
+        options = _options(local, at_once, cluster, new_code, keep_filling)
         with _shown(options) as shown:
             code = submit_grid(Results(results), loaded, shown)
         raise typer.Exit(code)
@@ -98,7 +96,6 @@ def rerun(
     local: Local = False,
     at_once: AtOnce = None,
     new_code: NewCode = False,
-    keep_steps: KeepSteps = False,
     keep_filling: KeepFilling = False,
     cluster: ClusterFile = CLUSTER,
     results: ResultsRoot = RESULTS,
@@ -119,7 +116,7 @@ def rerun(
     found = find_targets(targets or [], Results(results))
     if not found:
         echo(NO_GRIDS.format(results))
-    options = _options(local, at_once, cluster, new_code, keep_steps, keep_filling)
+    options = _options(local, at_once, cluster, new_code, keep_filling)
     codes = []
     with _shown(options) as shown:
         for plan, run_ids in found:
@@ -208,16 +205,12 @@ def sync(
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
 
-def _options(
-    local: bool, at_once: int | None, cluster: Path, new_code: bool, keep_steps: bool, keep_filling: bool
-) -> "LaunchOptions":
+def _options(local: bool, at_once: int | None, cluster: Path, new_code: bool, keep_filling: bool) -> "LaunchOptions":
     from jobs.launcher import LaunchOptions
 
-    if keep_steps and not new_code:
-        raise UsageError("--keep-steps says how to go on with --new-code, which is not there")
     if keep_filling and local:
         raise UsageError("--keep-filling is for Slurm, whose queue has limits; --local takes all runs")
-    return LaunchOptions(cluster, local, at_once, echo, new_code, keep_steps, keep_filling)
+    return LaunchOptions(cluster, local, at_once, echo, new_code, keep_filling)
 
 
 @contextmanager

@@ -35,12 +35,10 @@ class CodeChoice:
 
     Attributes:
         new_code: take the code of now for all runs; those that have begun then begin anew.
-        keep_steps: with `new_code`: they go on from what other code has saved, which their records show.
     """
 
     results: Results
     new_code: bool = False
-    keep_steps: bool = False
     _found: dict[str, tuple[str, CodeVersion] | None] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -65,8 +63,7 @@ class CodeChoice:
         if not runs:
             return []
         if self.new_code:
-            other_code = "continue" if self.keep_steps else "restart"
-            return [WantedRun(row, _allowing(config, other_code), self.present) for row, config in runs]
+            return [WantedRun(row, _beginning_anew(config), self.present) for row, config in runs]
         wanted = [WantedRun(row, config, self._of(row.run_id, grid, places)) for row, config in runs]
         older = sorted({one.code for one in wanted if one.code and one.code != self.present})
         for code in older:
@@ -131,6 +128,6 @@ def _codes_in_use(results: Results) -> set[str]:
     return found
 
 
-def _allowing(config: RunConfig, other_code: str) -> RunConfig:
-    runtime = config.runtime.model_copy(update={"other_code": other_code})
+def _beginning_anew(config: RunConfig) -> RunConfig:
+    runtime = config.runtime.model_copy(update={"other_code": "restart"})
     return config.model_copy(update={"runtime": runtime})

@@ -57,8 +57,7 @@ class LaunchOptions:
     say: Callable[[str], None] = print
     """Prints a line."""
     new_code: bool = False
-    keep_steps: bool = False
-    """As in `jobs.code_choice.CodeChoice`, like `new_code`."""
+    """As in `jobs.code_choice.CodeChoice`."""
     keep_filling: bool = False
     """With Slurm: whether the runs that there is no room for are submitted by themselves when others have ended."""
 
@@ -72,7 +71,7 @@ class LaunchOptions:
 
     def code_choice(self, results: Results) -> CodeChoice:
         """How the code of runs is chosen."""
-        return CodeChoice(results, self.new_code, self.keep_steps)
+        return CodeChoice(results, self.new_code)
 
 
 @contextmanager

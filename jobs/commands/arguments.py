@@ -26,9 +26,6 @@ NewCode = Annotated[
         help="Train runs that other code has begun anew with that of now, instead of going on with theirs.",
     ),
 ]
-KeepSteps = Annotated[
-    bool, typer.Option("--keep-steps", help="With --new-code: go on from what the other code has saved.")
-]
 KeepFilling = Annotated[
     bool,
     typer.Option(

@@ -128,14 +128,11 @@ def test_submission_whose_code_is_gone_or_unknown_is_repeated_with_that_of_now(
     assert _chosen(CodeChoice(results), _submitted(results, code))[0].code == running_code().id
 
 
-@pytest.mark.parametrize(("keep_steps", "expected"), [(False, "restart"), (True, "continue")])
-def test_new_code_is_taken_on_request_and_the_task_knows_what_to_do_with_saved_steps(
-    results: Results, keep_steps: bool, expected: str
-) -> None:
+def test_new_code_is_taken_on_request_and_the_task_begins_anew(results: Results) -> None:
     _begin(results, OLD.training)
     _keep(results, OLD)
-    run, said = _chosen(CodeChoice(results, new_code=True, keep_steps=keep_steps))
-    assert (run.code, run.config.runtime.other_code, said) == (running_code().id, expected, [])
+    run, said = _chosen(CodeChoice(results, new_code=True))
+    assert (run.code, run.config.runtime.other_code, said) == (running_code().id, "restart", [])
     assert run.config.run_id == CONFIG.run_id
 
 
