@@ -268,18 +268,6 @@ def test_a_combination_notices_that_a_member_was_trained_anew(combination: RunDi
     file.write_text(before)
 
 
-def test_a_completed_run_keeps_the_baseline_that_it_was_compared_with(experiment: MakeExperiment) -> None:
-    run = experiment(training__epochs=1, baseline__kind="tfidf")
-    run.complete()
-    before = run.run_dir.result_file.read_bytes()
-    assert _result(run.run_dir).baseline_settings["kind"] == "tfidf"
-    other = Experiment(small_config(Path(run.config.data.source), training__epochs=1), run.results, run.run_dir)
-    assert other.config.run_id == run.config.run_id
-    assert other.attempt() is None
-    assert other.said[-1].startswith("was compared with the linear baseline 'tfidf', not 'ngrams'")
-    assert run.run_dir.result_file.read_bytes() == before
-
-
 def test_a_trained_model_that_says_the_same_of_all_validation_tweets_is_named(experiment: MakeExperiment) -> None:
     run = experiment(training__epochs=1, training__learning_rate=1e-6)
     run.complete()

@@ -52,12 +52,12 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
     from sentiment.models.baseline.baseline import has_baseline
 
     found = []
-    for config in {(config.data, config.baseline): config for config in configs}.values():
+    for config in {config.data: config for config in configs}.values():
         if list(_missing_tweets(config.data.source, results)):  # only a dry run gets as far as this without them
             found.append(config)
             continue
         corpus = find_corpus(config.data, results)
-        if corpus is None or not has_baseline(corpus, config.baseline):
+        if corpus is None or not has_baseline(corpus):
             found.append(config)
     return found
 

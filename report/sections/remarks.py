@@ -54,12 +54,6 @@ def warnings(findings: Findings) -> list[str]:
             f"{single:,} of {wording.plural(many, 'configuration')} {have} one seed only. Another seed may do better "
             "or worse; where any has several, none of these is recommended."
         )
-    mixed = [one for one in found if len(one.baseline_kinds) > 1]
-    if mixed:
-        said.append(
-            f"Runs on {wording.listing([dataset_name(one) for one in mixed])} were compared with different linear "
-            f"baselines ({', '.join(mixed[0].baseline_kinds)}): points above the baseline can't be compared there."
-        )
     if len(found) > 1:
         said.append(
             f"There are runs on {len(found)} sets of tweets, which can't be compared with each other; the answer is "

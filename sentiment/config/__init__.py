@@ -6,7 +6,6 @@ Pure pydantic: reading a configuration loads neither torch nor any data.
 from sentiment.config.data import ColumnConfig, DataConfig, ExtraTable, LabelConfig, TextConfig, VocabularyConfig
 from sentiment.config.model import (
     AttentionConfig,
-    BaselineConfig,
     CombinationConfig,
     ElmoConfig,
     EmbeddingConfig,
@@ -32,7 +31,6 @@ __all__ = [
     "PUBLISHED_VECTORS",
     "TRAINED_VECTORS",
     "AttentionConfig",
-    "BaselineConfig",
     "CheckpointConfig",
     "ColumnConfig",
     "CombinationConfig",

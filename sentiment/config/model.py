@@ -1,4 +1,4 @@
-"""The sections `embedding`, `elmo` and `model`, from tokens to one logit, and `baseline`, which that has to beat."""
+"""The sections `embedding`, `elmo` and `model`, from tokens to one logit."""
 
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -148,15 +148,6 @@ class ModelConfig(Section):
             valid = ", ".join(name for name in POOLING_NAMES if name != "last")
             raise ValueError(f"pooling 'last' needs model.kind 'rnn'; valid with 'feed_forward': {valid}")
         return self
-
-
-class BaselineConfig(Section):
-    """The linear model that a run is compared with; no part of the run's question, and so not of its identity."""
-
-    kind: Literal["ngrams", "tfidf"] = "ngrams"
-    """`ngrams`: words, word pairs and 2 to 5 characters of a word, weighted by naive Bayes, with a penalty chosen by
-    cross-validation where tweets are few. `tfidf`: words and word pairs, with a penalty chosen on the validation part,
-    as in earlier versions."""
 
 
 class CombinationConfig(Section):

@@ -10,7 +10,6 @@ from pydantic import Field, field_validator
 from sentiment.config.data import DataConfig
 from sentiment.config.model import (
     ELMO_MODELS,
-    BaselineConfig,
     CombinationConfig,
     ElmoConfig,
     EmbeddingConfig,
@@ -22,9 +21,8 @@ from sentiment.config.training import RuntimeConfig, TrackingConfig, TrainingCon
 from sentiment.config.vectors import NAMED_VECTORS, TRAINED_VECTORS, VectorsConfig
 from sentiment.files import fingerprint
 
-OPERATIONAL_SECTIONS = ("description", "baseline", "tracking", "runtime")
-"""What does not change a run's weights: why it is trained, what it is compared with, where it is logged, and on what
-machine it is computed."""
+OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
+"""What does not change a run's weights: why it is trained, where it is logged, and on what machine it is computed."""
 
 _LATER_FIELDS = {"data": ("extra_train", "train_rows", "folds", "fold")}
 """Of each section those that runs of earlier versions did not have. With their defaults, under which nothing is as they
@@ -58,7 +56,6 @@ class RunConfig(Section):
     """Only used where `elmo.model` is `pretrained/NAME`; None is then the same as all defaults."""
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
-    baseline: BaselineConfig = BaselineConfig()
     combination: CombinationConfig | None = None
     """None for a run that is trained; the other sections of a combination are those of its first member."""
     tracking: TrackingConfig = TrackingConfig()

@@ -41,7 +41,7 @@ def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tup
         StoppedError: `progress` raised it; an unfinished part is prepared again by the next call.
     """
     corpus = prepare_corpus(config.data, results, progress)
-    linear = linear_baseline(corpus, config.baseline, progress)
+    linear = linear_baseline(corpus, progress)
     rows = np.concatenate([*measured_rows_of(corpus).values()])
     return corpus, Baselines(linear, corpus_lexicon(corpus, rows, progress))
 

@@ -2,9 +2,9 @@
 
 Not part of `make bench`, since it trains for minutes: `make bench BENCH=accuracy`. Needs a folder with
 `sentiment140_sample.csv.gz` (the publishers' format) and `sentiment140_textonly.csv.gz` (label, text). With --baselines
-no network is trained: the kinds of linear baselines and the lexicon are compared, on those tweets and, in five folds,
-on the rated tweets `vader`. Each kind chooses its penalty without the tweets that it is tested on. With --times 14 the
-new baseline is fitted to so many copies of the tweets, for time and memory at the size of all of Sentiment140.
+no network is trained: the linear baseline and the lexicon are compared, on those tweets and, in five folds, on the
+rated tweets `vader`. With --times 14 the linear baseline is fitted to so many copies of the tweets, for time and memory
+at the size of all of Sentiment140.
 """
 
 import argparse
@@ -15,13 +15,12 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as pq
 from scipy.stats import binomtest
 
-from sentiment.config import BaselineConfig, RunConfig
+from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import silent
 from sentiment.data.corpus.corpus import prepare_corpus
@@ -37,7 +36,6 @@ from sentiment.training.tasks.metrics import measure, paired_difference
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"
 
-KINDS: tuple[Literal["tfidf", "ngrams"], ...] = ("tfidf", "ngrams")
 FOLDS = 5
 
 MODELS = {
@@ -89,21 +87,20 @@ def summary(run_dir: RunDir) -> str:
 
 
 def baselines_on_test_tweets(config: RunConfig, results: Results) -> None:
-    """Both kinds of linear baselines and the lexicon on the test part, which no choice has seen."""
+    """The linear baseline and the lexicon on the test part, which no choice has seen."""
     corpus = prepare_corpus(config.data, results)
     rows = corpus.rows("test")
     said: dict[str, np.ndarray] = {"lexicon": corpus_lexicon(corpus, rows)[rows]}
-    for kind in KINDS:
-        start = time.perf_counter()
-        model = fit_linear_model(corpus, BaselineConfig(kind=kind), silent)
-        seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        said[kind] = model.probabilities(TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(rows))
-        print(f"{kind}: {model.settings}, {len(corpus.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB")
+    start = time.perf_counter()
+    model = fit_linear_model(corpus, silent)
+    seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    said["linear"] = model.probabilities(TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(rows))
+    print(f"linear: {model.settings}, {len(corpus.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB")
     print_comparison(np.asarray(corpus.labels)[rows], said)
 
 
 def baseline_of_copies(config: RunConfig, results: Results, times: int) -> None:
-    """Seconds and memory of the new baseline on copies of the tweets."""
+    """Seconds and memory of the linear baseline on copies of the tweets."""
     corpus = prepare_corpus(config.data, results)
     size = corpus.offsets[-1]
     many = replace(
@@ -114,9 +111,9 @@ def baseline_of_copies(config: RunConfig, results: Results, times: int) -> None:
         parts=np.tile(corpus.parts, times),
     )
     start = time.perf_counter()
-    fit_linear_model(many, BaselineConfig(), silent)
+    fit_linear_model(many, silent)
     seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"ngrams: {len(many.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB", flush=True)
+    print(f"linear: {len(many.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB", flush=True)
 
 
 def baselines_in_folds(config: RunConfig, results: Results) -> None:
@@ -124,29 +121,26 @@ def baselines_in_folds(config: RunConfig, results: Results) -> None:
     corpus = prepare_corpus(config.data, results)
     rows = np.arange(len(corpus.labels))
     slices = np.random.default_rng(0).permutation(len(rows)) % (2 * FOLDS)
-    said: dict[str, np.ndarray] = {"lexicon": corpus_lexicon(corpus, rows)}
-    for kind in KINDS:
-        said[kind] = np.empty(len(rows))
-        for fold in range(FOLDS):
-            parts = np.where(slices // 2 == fold, PARTS.index("test"), PARTS.index("train"))
-            parts[slices == (2 * fold + 2) % (2 * FOLDS)] = PARTS.index("validation")
-            model = fit_linear_model(replace(corpus, parts=parts), BaselineConfig(kind=kind), silent)
-            tested = rows[slices // 2 == fold]
-            tweets = TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(tested)
-            said[kind][tested] = model.probabilities(tweets)
+    said: dict[str, np.ndarray] = {"lexicon": corpus_lexicon(corpus, rows), "linear": np.empty(len(rows))}
+    for fold in range(FOLDS):
+        parts = np.where(slices // 2 == fold, PARTS.index("test"), PARTS.index("train"))
+        parts[slices == (2 * fold + 2) % (2 * FOLDS)] = PARTS.index("validation")
+        model = fit_linear_model(replace(corpus, parts=parts), silent)
+        tested = rows[slices // 2 == fold]
+        tweets = TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(tested)
+        said["linear"][tested] = model.probabilities(tweets)
     print_comparison(np.asarray(corpus.labels), said)
 
 
 def print_comparison(labels: np.ndarray, said: dict[str, np.ndarray]) -> None:
-    """The accuracy of each model, and by how much the new baseline exceeds the others."""
+    """The accuracy of each model, and by how much the linear baseline exceeds the lexicon."""
     for name, probabilities in said.items():
         scores = measure(labels, probabilities.astype(np.float64))
         print(
             f"  {name}: {scores.accuracy:.4f} ({scores.accuracy_low:.4f}-{scores.accuracy_high:.4f}), n = {scores.n:,}"
         )
-    for other in [name for name in said if name != "ngrams"]:
-        gap = paired_difference(labels, said["ngrams"], said[other])
-        print(f"  ngrams - {other}: {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), p = {gap.p:.2g}", flush=True)
+    gap = paired_difference(labels, said["linear"], said["lexicon"])
+    print(f"  linear - lexicon: {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), p = {gap.p:.2g}", flush=True)
 
 
 def main() -> None:
@@ -156,7 +150,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", default="", help="part of a model's name")
     parser.add_argument("--baselines", action="store_true", help="compare the baselines, without any network")
-    parser.add_argument("--times", type=int, default=0, help="fit the new baseline to so many copies of the tweets")
+    parser.add_argument("--times", type=int, default=0, help="fit the linear baseline to so many copies of the tweets")
     parser.add_argument("--results", type=Path, help="keep the runs here")
     options = parser.parse_args()
     if not options.tweets.is_dir():

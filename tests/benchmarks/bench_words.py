@@ -1,6 +1,6 @@
 """What text without labels, and further labels for training alone, are worth: the same net with and without, paired.
 
-Then the means of each model's seeds, with and without its baseline, beside the TF-IDF baseline of the first version.
+Then the means of each model's seeds, with and without its baseline.
 
 Not part of `make bench`, since it trains for minutes: `make bench BENCH=words`. Needs a folder with the two files of
 random rows of `bench_accuracy`, and `sentiment140_slices_textonly.csv.gz` (label, text), which is never tested on. With
@@ -18,13 +18,9 @@ import numpy as np
 from report.read.load import CompletedRun, load_study
 from report.read.predictions import read_scores
 from report.statistics import Difference, false_discovery_control, paired_difference
-from sentiment.config import BaselineConfig, RunConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.console import Console, silent
-from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.data.text.token_rows import TokenRows
-from sentiment.models.baseline.fitting import fit_linear_model
-from sentiment.records import THRESHOLD, Part
+from sentiment.console import Console
+from sentiment.records import Part
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
 from sentiment.training.runs.experiment import run_experiment
@@ -86,32 +82,16 @@ def measure(tweets: Path, results: Results, seeds: range) -> None:
     completed = {run.run_id: run for run in load_study(results, []).completed}
     runs = {name: [completed[run_id] for run_id in of_name] for name, of_name in wanted.items()}
     show(runs)
-    show_means(runs, tfidf_right(resolve(settings, data, "sentiment140.yaml"), results))
+    show_means(runs)
 
 
-def tfidf_right(config: RunConfig, results: Results) -> Any:
-    """Which test tweets the TF-IDF baseline has right, learned from the training part alone."""
-    corpus = prepare_corpus(config.data, results)
-    rows = corpus.rows("test")
-    model = fit_linear_model(corpus, BaselineConfig(kind="tfidf"), silent)
-    said = model.probabilities(TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(rows))
-    return (said >= THRESHOLD) == (np.asarray(corpus.labels)[rows] == 1)
-
-
-def show_means(runs: dict[str, list[CompletedRun]], tfidf: Any) -> None:
-    """What is gained by the mean of a model's seeds, and by that with its baseline; each in a line."""
-    lines: dict[str, Difference] = {}
+def show_means(runs: dict[str, list[CompletedRun]]) -> None:
+    """How good the mean of a model's seeds is, and that with its baseline; each in a line."""
     for name, of_name in runs.items():
-        right = {part: mean_right(of_name, part) for part in ("validation", "test")}
-        for kind in right["test"]:
-            correct = right["test"][kind]
-            validation = right["validation"][kind].mean()
-            told = f"{name}, {kind}: validation {validation:.4f}; test {correct.mean():.4f}"
-            lines[told] = paired_difference((correct - tfidf.astype(float)).tolist())
-    adjusted = false_discovery_control([gain.p or 0.0 for gain in lines.values()])
-    print(f"TF-IDF baseline: test {tfidf.mean():.4f}")
-    for (told, gain), p in zip(lines.items(), adjusted, strict=True):
-        print(f"{told}; {gain.value:+.4f} \u00b1 {gain.half_width or 0:.4f} from it, adjusted p {p:.2g}", flush=True)
+        validation, test = (mean_right(of_name, part) for part in ("validation", "test"))
+        for kind, correct in test.items():
+            told = f"validation {validation[kind].mean():.4f}; test {correct.mean():.4f}"
+            print(f"{name}, {kind}: {told}", flush=True)
 
 
 def mean_right(runs: list[CompletedRun], part: Part) -> dict[str, Any]:

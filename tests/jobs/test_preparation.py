@@ -21,5 +21,5 @@ def test_one_run_stands_for_tweets_that_lack_their_corpus_or_their_baseline(
     assert [config.data for config in unprepared([*plain, *cased], results)] == [plain[0].data, cased[0].data]
     corpus = prepare_corpus(plain[0].data, results)
     assert len(unprepared(plain, results)) == 1
-    linear_baseline(corpus, plain[0].baseline)
+    linear_baseline(corpus)
     assert [config.data for config in unprepared([*plain, *cased], results)] == [cased[0].data]

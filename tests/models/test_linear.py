@@ -1,4 +1,4 @@
-"""The linear baseline, of which there is one of each kind for each corpus."""
+"""The linear baseline, of which there is one for each corpus."""
 
 import io
 import subprocess
@@ -14,30 +14,27 @@ from scipy.special import expit
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from sentiment.config import BaselineConfig, DataConfig
+from sentiment.config import DataConfig
 from sentiment.console import silent
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.errors import RunDirError
 from sentiment.models.baseline import fitting
-from sentiment.models.baseline.baseline import has_baseline, linear_baseline
-from sentiment.models.baseline.linear_model import LinearModel
-from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders
+from sentiment.models.baseline.baseline import linear_baseline
+from sentiment.models.baseline.linear_model import LinearModel, tfidf
+from sentiment.models.baseline.ngrams import NGramCounter, first_of_characters
 from sentiment.run_dir import Results
-
-NGRAMS, TFIDF = BaselineConfig(kind="ngrams"), BaselineConfig(kind="tfidf")
 
 FIT = """
     import sys
     from pathlib import Path
-    from sentiment.config import BaselineConfig
     from sentiment.data.corpus.corpus import open_corpus
     from sentiment.models.baseline import fitting
     from sentiment.models.baseline.baseline import linear_baseline
 
     said = []
     corpus = open_corpus(Path(sys.argv[1]))
-    baseline = linear_baseline(corpus, BaselineConfig(), lambda what, done, total: said.append(what))
+    baseline = linear_baseline(corpus, lambda what, done, total: said.append(what))
     print(baseline.probabilities.tobytes().hex(), baseline.model.fingerprint, "fitting the linear baseline" in said)
 """
 
@@ -65,58 +62,41 @@ def test_of_several_processes_one_fits_and_all_have_the_same_baseline(tweets_fil
     assert sorted(fits) == ["False", "True"]
 
 
-@pytest.mark.parametrize("config", [NGRAMS, TFIDF], ids=lambda config: config.kind)
-def test_the_same_tweets_give_the_same_bits(
-    corpus: Corpus, tweets_file: Path, tmp_path: Path, config: BaselineConfig
-) -> None:
-    first, again = linear_baseline(corpus, config), linear_baseline(_prepare(tweets_file, tmp_path), config)
+def test_the_same_tweets_give_the_same_bits(corpus: Corpus, tweets_file: Path, tmp_path: Path) -> None:
+    first, again = linear_baseline(corpus), linear_baseline(_prepare(tweets_file, tmp_path))
     assert first.settings == again.settings
     np.testing.assert_array_equal(first.probabilities, again.probabilities)
 
 
-def test_each_kind_has_a_cache_of_its_own(tweets_file: Path, tmp_path: Path) -> None:
-    corpus = _prepare(tweets_file, tmp_path)
-    fitted = linear_baseline(corpus, TFIDF)
-    assert has_baseline(corpus, TFIDF)
-    assert not has_baseline(corpus, NGRAMS)
-    assert fitted.settings["kind"] == "tfidf"
-    assert linear_baseline(corpus, NGRAMS).settings["kind"] == "ngrams"
-
-
 def test_a_damaged_cache_is_fitted_again(tweets_file: Path, tmp_path: Path) -> None:
     corpus = _prepare(tweets_file, tmp_path)
-    before = linear_baseline(corpus, TFIDF)
+    before = linear_baseline(corpus)
     for file in corpus.path.glob("baseline-*.np?"):
         file.write_bytes(file.read_bytes()[:-1] + b"\7")
-    np.testing.assert_array_equal(linear_baseline(corpus, TFIDF).probabilities, before.probabilities)
+    np.testing.assert_array_equal(linear_baseline(corpus).probabilities, before.probabilities)
 
 
-def test_tfidf_is_scikit_learns(corpus: Corpus) -> None:
-    """Hashed n-grams are the same features as words, and the arithmetic is that of the library."""
-    baseline = linear_baseline(corpus, TFIDF)
-    train = corpus.rows("train")
+def test_tfidf_is_scikit_learns() -> None:
+    """Of words and their pairs; those of characters make a vector of their own."""
+    tweets = [["so", "happy", ":)"], ["so", "so", "so", "sad"], ["happy", "sad"]]
+    rows = TokenRows.of_tweets(tweets)
+    counter = NGramCounter(rows.types)
+    counts = counter.counts(rows, counter.frequent(rows, 1, 1 << 20))
+    words = first_of_characters(counter.frequent(rows, 1, 1 << 20))
+    frequencies = np.bincount(counts.indices, minlength=counts.shape[1])
+    idf = (np.log((1 + rows.size) / (1 + frequencies)) + 1).astype(np.float32)
     vectorizer = TfidfVectorizer(
-        tokenizer=corpus.tokens,
-        preprocessor=int,
-        token_pattern=None,
-        lowercase=False,
-        ngram_range=(1, 2),
-        min_df=2,
-        sublinear_tf=True,
-        dtype=np.float32,
+        analyzer=lambda tweet: [*tweet, *(f"{a} {b}" for a, b in pairwise(tweet))], sublinear_tf=True
     )
-    features = vectorizer.fit_transform(train)
-    assert baseline.settings["features"] == features.shape[1]
-    model = LogisticRegression(C=baseline.settings["C"], max_iter=1000, solver="liblinear", random_state=0)
-    model.fit(features, corpus.labels[train])
-    everything = vectorizer.transform(np.arange(len(corpus.labels)))
-    np.testing.assert_allclose(baseline.probabilities, model.predict_proba(everything)[:, 1], atol=1e-3)
+    expected = vectorizer.fit_transform(tweets).toarray()
+    found = tfidf(counts, idf, words).toarray()[:, :words]
+    np.testing.assert_allclose(sorted(map(tuple, found.T)), sorted(map(tuple, expected.T)), atol=1e-6)
 
 
 def test_ngrams_are_those_of_scikit_learn() -> None:
     tweets = [["so", "happy", ":)"], ["ñandú", "so", "so", "so"], ["x"], []]
     rows = TokenRows.of_tweets(tweets)
-    counter = NGramCounter(rows.types, NGramOrders(words=(1, 2), characters=(2, 5)))
+    counter = NGramCounter(rows.types)
     counts = counter.counts(rows, counter.frequent(rows, 1, 1 << 20))
     words = CountVectorizer(analyzer=lambda tweet: [*tweet, *(f"{a} {b}" for a, b in pairwise(tweet))])
     characters = CountVectorizer(
@@ -133,10 +113,9 @@ def test_ngrams_are_those_of_scikit_learn() -> None:
 
 def test_only_the_most_frequent_ngrams_are_kept() -> None:
     rows = TokenRows.of_tweets([["a", "b", "a"], ["a", "c", "b"]])
-    counter = NGramCounter(rows.types, NGramOrders(words=(1, 1)))
-    (most,) = (counter.frequent(rows, 1, 1),)
-    assert counter.counts(rows, most).toarray().tolist() == [[2], [1]]
-    assert len(counter.frequent(rows, 2, 9)) == 2
+    counter = NGramCounter(rows.types)  # each letter is also " a", "a " and " a " as characters
+    assert {tuple(column) for column in counter.counts(rows, counter.frequent(rows, 1, 4)).toarray().T} == {(2, 1)}
+    assert len(counter.frequent(rows, 2, 99)) == 8
 
 
 def test_naive_bayes_beside_the_plain_feature_is_a_fit_of_both(corpus: Corpus) -> None:
@@ -152,7 +131,7 @@ def test_naive_bayes_beside_the_plain_feature_is_a_fit_of_both(corpus: Corpus) -
 
 
 def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus, tmp_path: Path) -> None:
-    baseline = linear_baseline(corpus, NGRAMS)
+    baseline = linear_baseline(corpus)
     path = tmp_path / "model.safetensors"
     with open(path, "wb") as file:
         baseline.model.write(file)
@@ -167,7 +146,7 @@ def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus, tmp_pa
 
 def test_file_of_a_model_is_always_the_same(corpus: Corpus) -> None:
     """A run killed while it ends and one that was not have equal checksums."""
-    model = linear_baseline(corpus, NGRAMS).model
+    model = linear_baseline(corpus).model
     written = set()
     for _ in range(20):
         model.write(file := io.BytesIO())
@@ -179,7 +158,7 @@ def test_file_of_a_model_is_always_the_same(corpus: Corpus) -> None:
 def test_a_damaged_model_is_refused(corpus: Corpus, tmp_path: Path, damage: object) -> None:
     path = tmp_path / "model.safetensors"
     with open(path, "wb") as file:
-        linear_baseline(corpus, TFIDF).model.write(file)
+        linear_baseline(corpus).model.write(file)
     assert callable(damage)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(RunDirError, match=r"model\.safetensors: holds no linear baseline"):
@@ -192,18 +171,17 @@ def test_a_damaged_model_is_refused(corpus: Corpus, tmp_path: Path, damage: obje
 def test_penalty_is_chosen_on_training_tweets_where_there_are_few(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fitting.fit_linear_model(corpus, NGRAMS, silent).settings["C_chosen_by"] == "cross-validation"
-    assert fitting.fit_linear_model(corpus, TFIDF, silent).settings["C_chosen_by"] == "validation"
+    assert fitting.fit_linear_model(corpus, silent).settings["C_chosen_by"] == "cross-validation"
     monkeypatch.setattr(fitting, "_FEW", 10)
-    assert fitting.fit_linear_model(corpus, NGRAMS, silent).settings["C_chosen_by"] == "validation"
+    assert fitting.fit_linear_model(corpus, silent).settings["C_chosen_by"] == "validation"
     monkeypatch.setattr(fitting, "_LARGE", 10)
-    assert fitting.fit_linear_model(corpus, NGRAMS, silent).settings["C_chosen_by"] == "fixed"
+    assert fitting.fit_linear_model(corpus, silent).settings["C_chosen_by"] == "fixed"
 
 
 def test_labels_outside_of_the_training_part_play_no_role_where_there_are_few(corpus: Corpus) -> None:
     other = np.where(corpus.parts == 0, corpus.labels, 1 - corpus.labels).astype(np.int8)
     before, after = (
-        fitting.fit_linear_model(one, NGRAMS, silent).fingerprint for one in (corpus, replace(corpus, labels=other))
+        fitting.fit_linear_model(one, silent).fingerprint for one in (corpus, replace(corpus, labels=other))
     )
     assert before == after
 
@@ -214,6 +192,6 @@ def test_a_handful_of_tweets_has_a_baseline(corpus: Corpus) -> None:
     positive, negative = (train[corpus.labels[train] == label] for label in (1, 0))
     parts = np.full(len(corpus.parts), 2, np.int8)
     parts[[*positive[:3], negative[0]]] = 0
-    model = fitting.fit_linear_model(replace(corpus, parts=parts), NGRAMS, silent)
+    model = fitting.fit_linear_model(replace(corpus, parts=parts), silent)
     assert model.settings["C"] == 1.0
     assert np.isfinite(model.weights).all()

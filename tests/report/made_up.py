@@ -14,7 +14,7 @@ from sentiment.config_file import resolve
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.files import fingerprint, sha256_of, write_json
 from sentiment.models.baseline.linear_model import Features, LinearModel
-from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders
+from sentiment.models.baseline.ngrams import NGramCounter
 from sentiment.records import (
     SCHEMA_VERSION,
     Attempt,
@@ -120,7 +120,7 @@ class Study:
                 combination=both,
                 lexicon=lexicon,
                 recommended="network",
-                baseline_settings={"kind": "ngrams", "C": 1.0, "character_ngrams": [2, 5]},
+                baseline_settings={"C": 1.0},
                 overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy, 0.05),
                 elmo=_elmo(config),
                 mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
@@ -246,13 +246,12 @@ def _write_attention(run_dir: RunDir) -> None:
 
 
 def _write_baseline(run_dir: RunDir) -> None:
-    orders = NGramOrders(words=(1, 1))
     keys = {
-        int(NGramCounter([word], orders).frequent(TokenRows.of_tweets([[word]]), 1, 1)[0]): weight
+        int(NGramCounter([word]).frequent(TokenRows.of_tweets([[word]]), 1, 1 << 20)[0]): weight
         for word, weight in BASELINE_WEIGHTS.items()
     }
     known = np.array(sorted(keys), np.uint64)
-    features = Features(orders, known, np.ones(len(known), np.float32))
+    features = Features(known, np.ones(len(known), np.float32))
     weights = np.array([keys[int(key)] for key in known], np.float32)
     with run_dir.baseline_file.open("wb") as file:
-        LinearModel(features, weights, BASELINE_INTERCEPT, {"kind": "ngrams"}).write(file)
+        LinearModel(features, weights, BASELINE_INTERCEPT, {}).write(file)

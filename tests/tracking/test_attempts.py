@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.console import silent
+from sentiment.models.baseline import fitting
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.preparing import prepare_data
 from tests.small_runs import limited_file_size
@@ -91,8 +92,11 @@ def test_attempt_after_one_that_was_killed_at_once_copies_all_rows(replayed: Rep
     assert replayed.offline_rows == replayed.rows
 
 
-def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(run: MakeRun, server: StubServer) -> None:
-    unlucky = run(training__log_every=1, baseline__kind="tfidf")  # whose file is small
+def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(
+    run: MakeRun, server: StubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "_MOST_FEATURES", 100)  # so that the baseline's file is small
+    unlucky = run(training__log_every=1, data__test_fraction=0.21)  # whose tweets no other test prepares
     unlucky.run_dir.create(unlucky.config)
     # Which need more room than the limit leaves.
     prepare_data(unlucky.config, unlucky.results, silent)

@@ -28,6 +28,6 @@ def run_file(tweets_file: Path, shared_results: Results, tmp_path_factory: pytes
         YAML(typ="safe").dump(values, file)
     config = load_config(path)
     corpus = prepare_corpus(config.data, shared_results)
-    linear_baseline(corpus, config.baseline)
+    linear_baseline(corpus)
     steps_per_epoch = math.ceil(len(corpus.rows("train")) / config.training.batch_size)
     return RunFile(path, config.run_id, shared_results, steps_per_epoch)

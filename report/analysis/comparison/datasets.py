@@ -122,11 +122,6 @@ class Dataset:
     """Predictions that cannot be read, by name."""
 
     @property
-    def baseline_kinds(self) -> list[str]:
-        """The kinds of linear baselines that the runs were compared with; earlier versions had but one."""
-        return sorted({str(run.result.baseline_settings.get("kind", "tfidf")) for run in self.runs})
-
-    @property
     def best(self) -> Configuration | None:
         """The configuration with the best mean validation F1, of those with several seeds if there are any.
 

@@ -41,8 +41,8 @@ _METHODS: list[tuple[str, object]] = [
     ),
     (
         "The linear baseline",
-        "Logistic regression on TF-IDF of words, word pairs and, where its settings say so, characters weighted by "
-        "naive Bayes; trained on the same tweets as the net.",
+        "Logistic regression on TF-IDF of words, word pairs and 2 to 5 characters of a word, weighted by naive Bayes; "
+        "trained on the same tweets as the net.",
     ),
     (
         "Overfitting",

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config import BaselineConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.text.token_rows import TokenRows
@@ -16,7 +15,7 @@ from sentiment.files import sha256_of, write_atomically, write_json
 from sentiment.lock import patient_lock
 from sentiment.models.baseline.linear_model import LinearModel
 
-# Raise it when a recipe changes, so that a cached baseline of the old recipe is not used.
+# Raise it when the recipe changes, so that a cached baseline of the old recipe is not used.
 _VERSION = 2
 
 
@@ -33,28 +32,28 @@ class Baseline:
         return self.model.settings | {"fingerprint": self.model.fingerprint}
 
 
-def has_baseline(corpus: Corpus, config: BaselineConfig) -> bool:
-    """Whether this baseline of a corpus has been fitted."""
-    return _Cached(corpus, config).record.exists()
+def has_baseline(corpus: Corpus) -> bool:
+    """Whether the baseline of a corpus has been fitted."""
+    return _Cached(corpus).record.exists()
 
 
-def linear_baseline(corpus: Corpus, config: BaselineConfig, progress: Progress = silent) -> Baseline:
+def linear_baseline(corpus: Corpus, progress: Progress = silent) -> Baseline:
     """The baseline, fitted on the training part and evaluated on all rows; it is cached in the corpus's folder.
 
     If several processes ask at once, one fits and the others wait. A damaged one is fitted again.
     """
-    cached = _Cached(corpus, config)
+    cached = _Cached(corpus)
     if (baseline := cached.read()) is not None:
         return baseline
     with patient_lock(cached.lock, "fits the linear baseline", lambda who: progress(who, 0, None)):
-        return cached.read() or _fit(corpus, config, cached, progress)
+        return cached.read() or _fit(corpus, cached, progress)
 
 
 class _Cached:
     """Its files in the folder of the corpus."""
 
-    def __init__(self, corpus: Corpus, config: BaselineConfig) -> None:
-        name = f"baseline-{config.kind}-{_VERSION}"
+    def __init__(self, corpus: Corpus) -> None:
+        name = f"baseline-{_VERSION}"
         self.lock = corpus.path / f"{name}.lock"
         self.model = corpus.path / f"{name}.safetensors"
         self.scores = corpus.path / f"{name}.npy"
@@ -78,11 +77,11 @@ class _Cached:
         write_json(self.record, {path.name: sha256_of(path) for path in (self.model, self.scores)})
 
 
-def _fit(corpus: Corpus, config: BaselineConfig, cached: _Cached, progress: Progress) -> Baseline:
+def _fit(corpus: Corpus, cached: _Cached, progress: Progress) -> Baseline:
     from sentiment.models.baseline.fitting import fit_linear_model
 
     progress("fitting the linear baseline", 0, None)
-    model = fit_linear_model(corpus, config, progress)
+    model = fit_linear_model(corpus, progress)
     rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
     baseline = Baseline(model.probabilities(rows).astype(np.float32), model)
     cached.write(baseline)

@@ -1,23 +1,20 @@
 """Fitting the linear baseline: its n-grams, their weights by naive Bayes, and a penalty that is no guess."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config import BaselineConfig
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.models.baseline.linear_model import Features, LinearModel, tfidf
-from sentiment.models.baseline.ngrams import NGramCounter, NGramOrders, first_of_characters
-from sentiment.records import THRESHOLD
+from sentiment.models.baseline.ngrams import NGramCounter, first_of_characters
 
 Rows = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float64]
-Score = Callable[[npt.NDArray[Any], Probabilities], float]
 
 _WHAT = "fitting the linear baseline"
 _TINY = 100  # with fewer training rows, n-grams that occur only once are features as well
@@ -25,10 +22,9 @@ _FEW = 20_000  # with fewer training rows, the penalty is chosen by cross-valida
 _LARGE = 200_000  # with at least as many training rows, the penalty is not searched
 _FOLDS = 5
 _MOST_ITERATIONS = 1000
-
-
-def _accuracy(labels: npt.NDArray[Any], probabilities: Probabilities) -> float:
-    return float(((probabilities >= THRESHOLD) == (labels == 1)).mean())
+_MOST_FEATURES = 1 << 20
+_STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # values of C, the inverse L2 penalty
+_STRENGTH_UNSEARCHED = 1.0
 
 
 def _negative_loss(labels: npt.NDArray[Any], probabilities: Probabilities) -> float:
@@ -37,52 +33,7 @@ def _negative_loss(labels: npt.NDArray[Any], probabilities: Probabilities) -> fl
     return float(np.log(np.maximum(right, 1e-12)).mean())
 
 
-@dataclass(frozen=True)
-class _Recipe:
-    """How a kind of baseline is made."""
-
-    orders: NGramOrders
-    most_features: int
-    solver: str
-    tolerance: float
-    strengths: tuple[float, ...]
-    """Values of C, the inverse L2 penalty, from which one is chosen."""
-    strength_for_large: float
-    score: Score
-    """What the chosen penalty is best by; of equal ones the strongest is taken."""
-    naive_bayes: bool
-    """Whether each feature stands beside itself times its naive Bayes log-ratio."""
-    cross_validated: bool
-    """Whether the penalty is chosen on the training part where that is small."""
-
-
-_RECIPES = {
-    "ngrams": _Recipe(
-        orders=NGramOrders(words=(1, 2), characters=(2, 5)),
-        most_features=1 << 20,
-        solver="lbfgs",
-        tolerance=1e-6,
-        strengths=(0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
-        strength_for_large=1.0,
-        score=_negative_loss,
-        naive_bayes=True,
-        cross_validated=True,
-    ),
-    "tfidf": _Recipe(
-        orders=NGramOrders(words=(1, 2)),
-        most_features=1 << 31,
-        solver="liblinear",
-        tolerance=1e-4,
-        strengths=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
-        strength_for_large=2.0,
-        score=_accuracy,
-        naive_bayes=False,
-        cross_validated=False,
-    ),
-}
-
-
-def fit_linear_model(corpus: Corpus, config: BaselineConfig, progress: Progress) -> LinearModel:
+def fit_linear_model(corpus: Corpus, progress: Progress) -> LinearModel:
     """The linear baseline of a corpus, fitted on its training part alone; the same corpus gives the same numbers.
 
     Its penalty is chosen by cross-validation on the training part where tweets are few, since a few hundred validation
@@ -93,22 +44,21 @@ def fit_linear_model(corpus: Corpus, config: BaselineConfig, progress: Progress)
     """
     from threadpoolctl import threadpool_limits
 
-    recipe = _RECIPES[config.kind]
     train = corpus.rows("train")
     rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-    tweets = _Tweets(NGramCounter(corpus.types, recipe.orders), rows, np.asarray(corpus.labels))
+    tweets = _Tweets(NGramCounter(corpus.types), rows, np.asarray(corpus.labels))
     progress(_WHAT, 0, None)
     with threadpool_limits(1):  # sums in another order have other last digits
-        design = _Design(tweets, train, recipe)
+        design = _Design(tweets, train)
         if len(train) >= _LARGE:
-            chosen, how = recipe.strength_for_large, "fixed"
-        elif recipe.cross_validated and len(train) < _FEW:
-            chosen, how = _by_cross_validation(tweets, train, recipe, progress), "cross-validation"
+            chosen, how = _STRENGTH_UNSEARCHED, "fixed"
+        elif len(train) < _FEW:
+            chosen, how = _by_cross_validation(tweets, train, progress), "cross-validation"
         else:
-            scores = design.scores(recipe.strengths, corpus.rows("validation"), recipe.cross_validated)
-            chosen, how = _best(recipe.strengths, np.array(scores)), "validation"
+            scores = design.scores(corpus.rows("validation"), until_worse=True)
+            chosen, how = _best(np.array(scores)), "validation"
         (fit,) = design.fits((chosen,))
-    settings = {"kind": config.kind, "C": chosen, "C_chosen_by": how, **design.settings()}
+    settings = {"C": chosen, "C_chosen_by": how, **design.settings()}
     return LinearModel(design.features, fit.weights, fit.intercept, settings)
 
 
@@ -135,19 +85,19 @@ class _Design:
     w^2 + v^2, is the same as one of the single feature sqrt(1 + r^2) x with one weight, so that nothing is doubled.
     """
 
-    def __init__(self, tweets: _Tweets, rows: Rows, recipe: _Recipe) -> None:
-        self._tweets, self._recipe = tweets, recipe
+    def __init__(self, tweets: _Tweets, rows: Rows) -> None:
+        self._tweets = tweets
         self._labels = tweets.labels[rows]
         chosen = tweets.rows.take(rows)
         self._least = 2 if len(rows) >= _TINY else 1
-        keys = tweets.counter.frequent(chosen, self._least, recipe.most_features)
+        keys = tweets.counter.frequent(chosen, self._least, _MOST_FEATURES)
         counts = tweets.counter.counts(chosen, keys)
         frequencies = np.bincount(counts.indices, minlength=len(keys))
         if not (known := frequencies >= self._least).all():
             keys, counts, frequencies = keys[known], counts[:, known], frequencies[known]
         idf = (np.log((1 + len(rows)) / (1 + frequencies)) + 1).astype(np.float32)
-        self.features = Features(recipe.orders, keys, idf)
-        self._scale = self._naive_bayes(counts) if recipe.naive_bayes else np.ones(len(keys), np.float32)
+        self.features = Features(keys, idf)
+        self._scale = self._naive_bayes(counts)
         self._values = tfidf(counts, idf, first_of_characters(keys))
         self._values.data *= self._scale[self._values.indices]
 
@@ -155,17 +105,14 @@ class _Design:
         """A fit for each strength, each begun where the one before ended."""
         from sklearn.linear_model import LogisticRegression
 
-        recipe = self._recipe
-        model = LogisticRegression(
-            solver=recipe.solver, tol=recipe.tolerance, max_iter=_MOST_ITERATIONS, warm_start=True, random_state=0
-        )
+        model = LogisticRegression(tol=1e-6, max_iter=_MOST_ITERATIONS, warm_start=True, random_state=0)
         for strength in strengths:
             model.set_params(C=strength).fit(self._values, self._labels)
             weights = (model.coef_[0] * self._scale).astype(np.float32)
             yield _Fit(weights, float(model.intercept_[0]))
 
-    def scores(self, strengths: tuple[float, ...], rows: Rows, until_worse: bool = False) -> list[float]:
-        """How good the fit with each strength is on other rows.
+    def scores(self, rows: Rows, until_worse: bool = False) -> list[float]:
+        """How good the fit with each of `_STRENGTHS` is on other rows.
 
         Args:
             until_worse: leave out what follows the first that is worse than one before; the weaker the penalty, the
@@ -176,23 +123,15 @@ class _Design:
         values = self.features.of(self._tweets.counter, self._tweets.rows.take(rows))
         labels = self._tweets.labels[rows]
         scores: list[float] = []
-        for fit in self.fits(strengths):
-            scores.append(self._recipe.score(labels, expit(values @ fit.weights + fit.intercept)))
+        for fit in self.fits(_STRENGTHS):
+            scores.append(_negative_loss(labels, expit(values @ fit.weights + fit.intercept)))
             if until_worse and scores[-1] < max(scores):
                 break
         return scores
 
     def settings(self) -> dict[str, Any]:
         """What it is made of, for the record."""
-        orders = self._recipe.orders
-        return {
-            "ngrams": list(orders.words),
-            "character_ngrams": list(orders.characters) if orders.characters else None,
-            "min_df": self._least,
-            "sublinear_tf": True,
-            "naive_bayes": self._recipe.naive_bayes,
-            "features": len(self.features.keys),
-        }
+        return {"min_df": self._least, "features": len(self.features.keys)}
 
     def _naive_bayes(self, counts: Any) -> npt.NDArray[np.float32]:
         """sqrt(1 + r^2) of each feature, from the numbers of positive and negative tweets that have it."""
@@ -204,25 +143,25 @@ class _Design:
         return scale
 
 
-def _by_cross_validation(tweets: _Tweets, train: Rows, recipe: _Recipe, progress: Progress) -> float:
+def _by_cross_validation(tweets: _Tweets, train: Rows, progress: Progress) -> float:
     """The strength that is best on folds of the training rows, each predicted by a fit on the others."""
     labels = tweets.labels[train]
     folds = np.empty(len(train), np.int64)
     number = min(_FOLDS, int(np.bincount(labels, minlength=2).min()))
     if number < 2:
-        return recipe.strength_for_large
+        return _STRENGTH_UNSEARCHED
     shuffled = np.random.default_rng(0).permutation(len(train))
     for label in (0, 1):  # each fold has its share of both labels
         of_label = shuffled[labels[shuffled] == label]
         folds[of_label] = np.arange(len(of_label)) % number
-    scores = np.zeros(len(recipe.strengths))
+    scores = np.zeros(len(_STRENGTHS))
     for fold in range(number):
         progress(f"{_WHAT}: choosing its penalty", fold, number)
-        design = _Design(tweets, train[folds != fold], recipe)
-        scores += np.array(design.scores(recipe.strengths, train[folds == fold])) * (folds == fold).sum()
-    return _best(recipe.strengths, scores)
+        design = _Design(tweets, train[folds != fold])
+        scores += np.array(design.scores(train[folds == fold])) * (folds == fold).sum()
+    return _best(scores)
 
 
-def _best(strengths: tuple[float, ...], scores: npt.NDArray[np.float64]) -> float:
+def _best(scores: npt.NDArray[np.float64]) -> float:
     """Of equally good ones the first, which has the strongest penalty."""
-    return strengths[int(np.argmax(scores))]
+    return _STRENGTHS[int(np.argmax(scores))]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import fingerprint, read_named
-from sentiment.models.baseline.ngrams import Keys, NGramCounter, NGramOrders, first_of_characters
+from sentiment.models.baseline.ngrams import Keys, NGramCounter, first_of_characters
 
 Numbers = npt.NDArray[np.float32]
 
@@ -24,7 +24,6 @@ _ROWS = 65_536
 class Features:
     """The n-grams that a model knows, and how much the mere rarity of each weighs."""
 
-    orders: NGramOrders
     keys: Keys  # (features,), sorted
     idf: Numbers  # (features,)
 
@@ -41,13 +40,13 @@ class LinearModel:
     weights: Numbers  # (features,)
     intercept: float
     settings: dict[str, Any]
-    """How it was made, for the record: its kind, penalty, n-grams and so on."""
+    """How it was made, for the record: its penalty and how that was chosen."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all that decides its predictions."""
         arrays = (self.features.keys, self.features.idf, self.weights)
-        return fingerprint([self._orders(), self.intercept, *(array.tobytes().hex() for array in arrays)])
+        return fingerprint([self.intercept, *(array.tobytes().hex() for array in arrays)])
 
     def probabilities(self, rows: TokenRows) -> npt.NDArray[np.float64]:
         """Probability of positive sentiment of each tweet, whatever the tweets around it. Shape (rows,)."""
@@ -57,7 +56,7 @@ class LinearModel:
         """The same, and whether the model knows any n-gram of each tweet."""
         from scipy.special import expit
 
-        counter = NGramCounter(rows.types, self.features.orders)
+        counter = NGramCounter(rows.types)
         logits, known = [np.empty(0)], [np.empty(0, bool)]
         for first in range(0, rows.size, _ROWS):
             block = rows.take(np.arange(first, min(first + _ROWS, rows.size)))
@@ -72,7 +71,6 @@ class LinearModel:
 
         header = {
             "format": _FORMAT,
-            "orders": self._orders(),
             "intercept": self.intercept,
             "settings": self.settings,
             "fingerprint": self.fingerprint,
@@ -115,19 +113,13 @@ class LinearModel:
             arrays = load(content)
             length = int.from_bytes(content[:8], "little")  # of the header, which holds what is no array
             header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["model"])
-            words, characters = header["orders"]["words"], header["orders"]["characters"]
-            orders = NGramOrders((words[0], words[1]), (characters[0], characters[1]) if characters else None)
-            features = Features(orders, arrays["keys"], arrays["idf"])
-            model = cls(features, arrays["weights"], float(header["intercept"]), header["settings"])
+            features, intercept = Features(arrays["keys"], arrays["idf"]), float(header["intercept"])
+            model = cls(features, arrays["weights"], intercept, header["settings"])
         except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunDirError(f"{path}: holds no linear baseline: {error}") from None
         if header.get("format") != _FORMAT or model.fingerprint != header.get("fingerprint"):
             raise RunDirError(f"{path}: is damaged, or of another version: its fingerprint is not that of its content")
         return model
-
-    def _orders(self) -> dict[str, Any]:
-        orders = self.features.orders
-        return {"words": list(orders.words), "characters": list(orders.characters) if orders.characters else None}
 
 
 def tfidf(counts: Any, idf: Numbers, words: int) -> Any:

@@ -1,8 +1,7 @@
-"""Counts of n-grams of tokens and of characters, each n-gram known by a hash of 64 bits."""
+"""Counts of tokens, of pairs of tokens and of 2 to 5 characters of a token, each known by a hash of 64 bits."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,53 +15,41 @@ Keys = npt.NDArray[np.uint64]
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _ROWS = 16_384
+_CHARACTERS = (2, 5)  # of a token, whose begin and end count as a blank each
 
 # The highest bit of a key: words and their pairs come first in sorted keys, then what is made of characters.
 _OF_CHARACTERS = np.uint64(1 << 63)
 
 
-@dataclass(frozen=True)
-class NGramOrders:
-    """Which n-grams are counted: from `words[0]` to `words[1]` tokens, and of as many characters of a token."""
-
-    words: tuple[int, int] = (1, 2)
-    characters: tuple[int, int] | None = None
-    """A token's begin and end count as a blank; None counts no characters."""
-
-
 class NGramCounter:
     """Counts the n-grams of tweets that are made of one set of types."""
 
-    def __init__(self, types: Sequence[str], orders: NGramOrders) -> None:
+    def __init__(self, types: Sequence[str]) -> None:
         """Prepare the n-grams within each type.
 
         Args:
             types: distinct tokens, as the rows to count number them.
-            orders: those of words begin with single words.
         """
-        self._orders = orders
         self._words = _word_keys(types)
-        owners, grams = np.arange(len(types)), self._words
-        if orders.characters is not None:
-            character_owners, character_grams = _character_keys(types, orders.characters)
-            owners, grams = np.concatenate([owners, character_owners]), np.concatenate([grams, character_grams])
-        self._owners, self._grams = owners, grams  # each pair says that a type has an n-gram within it
+        owners, grams = _character_keys(types)
+        self._owners = np.concatenate([np.arange(len(types)), owners])
+        self._grams = np.concatenate([self._words, grams])
+        """With the owner beside it, each says that a type has an n-gram within it."""
 
     def frequent(self, rows: TokenRows, least: int, most: int) -> Keys:
         """The n-grams that occur at least `least` times, the `most` most frequent of them; sorted."""
         occurrences = np.bincount(rows.token_ids, minlength=len(self._words))
         within, place = np.unique(self._grams, return_inverse=True)
         keys, counts = [within], [np.bincount(place, weights=occurrences[self._owners], minlength=len(within))]
-        for pairs, _ in self._pairs(rows):
-            found, number = np.unique(pairs, return_counts=True)
-            keys.append(found)
-            counts.append(number.astype(np.float64))
-        all_keys, number = np.concatenate(keys), np.concatenate(counts)
-        chosen = number >= least
+        pairs, number = np.unique(self._pairs(rows)[0], return_counts=True)
+        keys.append(pairs)
+        counts.append(number.astype(np.float64))
+        all_keys, numbers = np.concatenate(keys), np.concatenate(counts)
+        chosen = numbers >= least
         if chosen.sum() > most:
             # Of equally frequent ones those with the lowest hash, so that it is the same everywhere.
-            chosen = np.zeros(len(number), bool)
-            chosen[np.lexsort((all_keys, -number))[:most]] = True
+            chosen = np.zeros(len(numbers), bool)
+            chosen[np.lexsort((all_keys, -numbers))[:most]] = True
         return np.unique(all_keys[chosen])
 
     def counts(self, rows: TokenRows, keys: Keys) -> Any:
@@ -82,23 +69,21 @@ class NGramCounter:
                 shape=(block.size, len(self._words)),
             )
             total = tokens @ of_types
-            for pairs, owners in self._pairs(block):
-                columns, known = _places(keys, pairs)
-                total = total + sparse.csr_matrix(
-                    (np.ones(known.sum(), np.float32), (owners[known], columns[known])), shape=(block.size, len(keys))
-                )
+            pairs, owners = self._pairs(block)
+            columns, known = _places(keys, pairs)
+            total = total + sparse.csr_matrix(
+                (np.ones(known.sum(), np.float32), (owners[known], columns[known])), shape=(block.size, len(keys))
+            )
             total.sort_indices()
             blocks.append(total)
         return sparse.vstack(blocks, format="csr")
 
-    def _pairs(self, rows: TokenRows) -> Iterator[tuple[Keys, npt.NDArray[np.int64]]]:
-        """The pairs of neighbouring tokens, and the row of each; nothing if single words are counted alone."""
-        if self._orders.words[1] < 2:
-            return
+    def _pairs(self, rows: TokenRows) -> tuple[Keys, npt.NDArray[np.int64]]:
+        """The pairs of neighbouring tokens, and the row of each."""
         keys = self._words[rows.token_ids]
         owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
         inside = owners[1:] == owners[:-1]
-        yield _mixed(keys[:-1][inside] * _STEP + keys[1:][inside]) & ~_OF_CHARACTERS, owners[1:][inside]
+        return _mixed(keys[:-1][inside] * _STEP + keys[1:][inside]) & ~_OF_CHARACTERS, owners[1:][inside]
 
 
 def _word_keys(types: Sequence[str]) -> Keys:
@@ -106,7 +91,7 @@ def _word_keys(types: Sequence[str]) -> Keys:
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64) & ~_OF_CHARACTERS
 
 
-def _character_keys(types: Sequence[str], orders: tuple[int, int]) -> tuple[npt.NDArray[np.int64], Keys]:
+def _character_keys(types: Sequence[str]) -> tuple[npt.NDArray[np.int64], Keys]:
     """The characters' n-grams in each type, and the number of the type that each is in."""
     text = "".join(f" {one} " for one in types).encode("utf-32-le", "surrogatepass")
     letters = np.frombuffer(text, "<u4").astype(np.uint64)
@@ -114,13 +99,13 @@ def _character_keys(types: Sequence[str], orders: tuple[int, int]) -> tuple[npt.
     owners = np.repeat(np.arange(len(types)), lengths)
     ends = np.repeat(np.cumsum(lengths), lengths)
     places = np.arange(len(letters))
-    padded = np.concatenate([letters, np.zeros(orders[1], np.uint64)])
+    padded = np.concatenate([letters, np.zeros(_CHARACTERS[1], np.uint64)])
     found_owners, found_keys = [], []
     rolling = np.zeros(len(letters), np.uint64)
-    for order in range(1, orders[1] + 1):
+    for order in range(1, _CHARACTERS[1] + 1):
         following = padded[order - 1 : order - 1 + len(letters)]
         rolling = _mixed(rolling * _STEP + following + np.uint64(order))
-        if order >= orders[0]:
+        if order >= _CHARACTERS[0]:
             inside = places + order <= ends
             found_owners.append(owners[inside])
             found_keys.append(rolling[inside] | _OF_CHARACTERS)

@@ -60,7 +60,6 @@ def run_experiment(run: RunContext) -> Stop | None:
             _refuse_other_files(run, elmo_model)
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
-            _tell_other_baseline(run)
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
             return None
         try:
@@ -119,13 +118,6 @@ def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
             f"{run.run_dir.path}: was completed with other vectors than {run.config.embedding.pretrained} now holds; "
             "move it away to train anew"
         )
-
-
-def _tell_other_baseline(run: RunContext) -> None:
-    """A completed run keeps the linear baseline that it was compared with, which may be of an earlier version."""
-    result, wanted = run.run_dir.read_result(), run.config.baseline.kind
-    if result and (kind := result.baseline_settings.get("kind", "tfidf")) != wanted:
-        run.console.say(f"was compared with the linear baseline {kind!r}, not {wanted!r}; move it away to train anew")
 
 
 def _starts_from_other_vectors(run: RunContext, record: RunRecord) -> bool:
