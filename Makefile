@@ -44,7 +44,7 @@ $(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(call from_command_
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run data vectors pretrain elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
-	status logs rerun cancel doctor sync report test test-fast check fuzz bench clean
+	status logs rerun cancel doctor sync report test test-fast mutants check fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +121,9 @@ test: $(VENV)/installed-dev ## run all tests
 
 test-fast: $(VENV)/installed-dev ## run the tests that take moments
 	@set -f; $(BIN)/python -m pytest -n auto -m "not slurm and not browser and not index and not slow" $$PYTEST
+
+mutants: $(VENV)/installed-dev ## plant bugs in a copy: which do no tests notice?
+	@$(BIN)/python -m tests.mutants
 
 check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff check .

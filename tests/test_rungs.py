@@ -127,11 +127,15 @@ def test_trial_counts_by_its_score_at_the_end_or_by_its_best_so_far(
     assert _order(_rungs(results, plan).settle()) == order
 
 
-def test_epochs_after_the_rung_do_not_count(results: Results) -> None:
+@pytest.mark.parametrize("strict", [True, False])
+def test_epochs_after_the_rung_do_not_count(results: Results, strict: bool) -> None:
     """A trial that was continued by its name, or copied from another grid, has more of them."""
-    _log(results, 0, [0.6, 0.99])
-    _log(results, 1, [0.7])
-    assert _order(_rungs(results, _plan(2)).settle()) == [1, 0]
+    for run, scores in enumerate([[0.8, 0.1], [0.7, 0.99], [0.75]]):
+        _log(results, run, scores)
+    results.run_dir("run-1", "g").result_file.write_text("{}")
+    rungs = _rungs(results, _plan(3, halving=Halving(epochs=[1], eta=3, strict=strict))).settle()
+    assert _order(rungs) == [0, 2, 1]
+    assert [(trial.value, trial.epoch) for trial in rungs.rankings[-1].trials] == [(0.8, 1), (0.75, 1), (0.7, 1)]
 
 
 def test_trial_that_has_ended_by_itself_counts_by_its_last_epoch(results: Results) -> None:

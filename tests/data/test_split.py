@@ -3,7 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.data.corpus.split import TEST, TRAIN, VALIDATION, identify, normalise, part_code, stable_unit
+from sentiment.data.corpus.split import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    folded_part_code,
+    identify,
+    normalise,
+    part_code,
+    stable_unit,
+)
 
 TEXTS = st.text(max_size=40)
 USERS = st.none() | st.sampled_from(["ann", "bob", "cleo"])
@@ -39,6 +48,16 @@ def test_the_fractions_are_about_those_asked_for() -> None:
     assert abs(codes.count(TEST) - 2_000) < 200
     assert abs(codes.count(VALIDATION) - 1_000) < 150
     assert codes.count(TRAIN) + codes.count(TEST) + codes.count(VALIDATION) == 10_000
+
+
+def test_each_fold_draws_a_validation_part_of_its_own() -> None:
+    """With one draw for all folds, the same tweets would choose the best epoch in each of them."""
+    codes = [[folded_part_code(None, f"tweet {n}", 5, fold, 0.2) for n in range(10_000)] for fold in (1, 2)]
+    assert all(abs(of_fold.count(VALIDATION) - 2_000) < 150 for of_fold in codes)
+    assert all(abs(of_fold.count(TEST) - 2_000) < 150 for of_fold in codes)
+    pairs = [pair for pair in zip(*codes, strict=True) if TEST not in pair]
+    again = pairs.count((VALIDATION, VALIDATION)) / sum(first == VALIDATION for first, _ in pairs)
+    assert abs(again - 0.25) < 0.05  # as many as by chance: a fifth of all are a quarter of those outside the test part
 
 
 def test_thinning_does_not_depend_on_the_side() -> None:

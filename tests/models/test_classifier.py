@@ -10,9 +10,9 @@ from torch import nn
 from sentiment.config import EmbeddingConfig
 from sentiment.data.batches import Batch
 from sentiment.data.vocabulary import PADDING
-from sentiment.models.classifier import Classifier
+from sentiment.models.classifier import Classifier, HiddenLayers
 from sentiment.models.embedding import LearnedEmbedding
-from tests.models.batches import EVERY_MODEL, VOCABULARY, model, name, store
+from tests.models.batches import EVERY_MODEL, VOCABULARY, config, model, name, store
 
 
 def _padded() -> tuple[Batch, list[Batch]]:
@@ -66,6 +66,14 @@ def test_what_stands_at_padded_positions_does_not_matter() -> None:
         filled = torch.where(together.mask, together.token_ids, 7)
         other = Batch(together.rows, filled, together.lengths, together.labels, padded=True)
         torch.testing.assert_close(classifier(other).logits, classifier(together).logits, atol=1e-6, rtol=1e-5)
+
+
+def test_hidden_layers_are_linear_maps_with_relu_after_each() -> None:
+    layers = HiddenLayers(4, config({"model.kind": "feed_forward", "model.pooling": "mean", "model.layers": 2}).model)
+    vectors = torch.randn(3, 4)
+    (first, first_bias), (second, second_bias) = ((layer.weight, layer.bias) for layer in layers.layers)
+    expected = ((vectors @ first.T + first_bias).clamp(min=0) @ second.T + second_bias).clamp(min=0)
+    torch.testing.assert_close(layers.eval()(vectors), expected)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ class Study:
     results: Results
     parts: dict[Part, int] = field(default_factory=lambda: dict(PARTS))
     """How many tweets each part has."""
+    turned: bool = False
+    """Whether the labels of test tweets are turned round."""
 
     def write_grid(
         self, name: str, description: str, parameters: dict[str, list[Any]], runs: Sequence[dict[str, Any]], **plan: Any
@@ -88,6 +90,8 @@ class Study:
         rng = np.random.default_rng(int(fingerprint([config.seed, skill]), 16) % 2**32)
         scores = {part: _scores(part, n, skill, rng) for part, n in self.parts.items()}
         scores["test"] = tuple(of_test[: self.parts["test"] - emptied] for of_test in scores["test"])
+        if self.turned:
+            scores["test"] = (1 - scores["test"][0], *scores["test"][1:])
         metrics = {part: measure(labels, model) for part, (labels, model, _) in scores.items()}
         train = _better(metrics["validation"], 0.02 + 0.06 * skill)
         _write_epochs(run_dir, metrics["validation"], train)

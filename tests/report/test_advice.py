@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from report import statistics
 from report.analysis.comparison.advice import Advice
-from report.analysis.findings import analyse
+from report.analysis.findings import Findings, analyse
 from report.build import build_report
 from report.read.load import load_study
 from report.statistics import Difference
@@ -19,14 +19,36 @@ from sentiment.run_dir import Results
 from tests.report.made_up import BASE, Study
 
 
-def _advice(tmp_path: Path, skills: dict[tuple[int, int], float]) -> Advice:
-    """Of nets by width and seed."""
-    study = Study(Results(tmp_path / "results"))
+def _findings(tmp_path: Path, skills: dict[tuple[int, int], float], turned: bool = False) -> Findings:
+    """Of nets by width and seed.
+
+    Args:
+        turned: turn the labels of test tweets round.
+    """
+    study = Study(Results(tmp_path / f"results-{turned}"), turned=turned)
     for (width, seed), skill in skills.items():
         study.complete(resolve(BASE, {"model.hidden_size": width, "seed": seed}, "base"), skill=skill)
-    advice = analyse(load_study(study.results, [])).advice
+    return analyse(load_study(study.results, []))
+
+
+def _advice(tmp_path: Path, skills: dict[tuple[int, int], float]) -> Advice:
+    advice = _findings(tmp_path, skills).advice
     assert advice
     return advice
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
+def test_labels_of_test_tweets_choose_neither_configuration_nor_seed(tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    skills = {(width, seed): 0.4 + 0.05 * width + 0.2 * seed for width in (4, 8, 16) for seed in seeds}
+    straight, turned = (_findings(tmp_path, skills, turned) for turned in (False, True))
+    assert straight.advice
+    assert turned.advice
+    assert straight.advice.score.value > 0.6 > 0.4 > turned.advice.score.value
+    assert straight.advice.run.run_id == turned.advice.run.run_id
+    order, order_turned = (
+        [one.config.run_id for one in findings.datasets[0].configurations] for findings in (straight, turned)
+    )
+    assert order == order_turned
 
 
 def test_mean_over_seeds_is_recommended_and_no_lucky_seed(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Intervals and tests against examples that others have published, or against the slow way."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,6 +67,21 @@ def test_paired_difference_is_students() -> None:
     assert difference.p == pytest.approx(0.00283, abs=5e-6)
     assert statistics.is_shown(difference)
     assert not statistics.is_shown(difference, q=0.06)
+
+
+def test_crossed_difference_is_the_analysis_of_variance_worked_out_by_hand() -> None:
+    first = np.array([[1.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]])  # two seeds, four tweets
+    second = np.array([[1.0, 0.0, 1.0, 1.0]])
+    # Tweets: differences of means 0, 1/2, -1/2, -1, whose mean is -1/4 and whose variance is 5/12.
+    of_tweets = 5 / 12 / 4
+    # Seeds: the mean square between them is 4 * 1/8 = 1/2 and the residual one 1/6, over 2 * 4.
+    of_seeds = (1 / 2 - 1 / 6) / 8
+    found = statistics.crossed_difference(first, second)
+    assert found.value == -0.25
+    assert found.error == pytest.approx(math.sqrt(of_tweets + of_seeds))
+    assert found.freedom == pytest.approx(147 / 37)  # Satterthwaite: (7/48)^2 / ((5/48)^2 / 3 + (2/48)^2 / 1)
+    turned = statistics.crossed_difference(second, first)
+    assert (turned.value, turned.error, turned.freedom) == pytest.approx((0.25, found.error, found.freedom))
 
 
 @pytest.mark.parametrize("values", [[0.1], [0.1, 0.1, 0.1]], ids=["one value", "equal values"])

@@ -1,0 +1,49 @@
+"""Deliberate bugs ("mutants"), each of which a test must notice: `make mutants`, or `python -m tests.mutants NAME`.
+
+`mutants.yaml` has them by area and file: a sentence on the bug, a text that stands once in the file and the one in its
+place, and the tests (files, folders or ids, with blanks between) that must notice it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One bug."""
+
+    area: str
+    bug: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+    def content(self, root: Path) -> str:
+        """The file with the bug in it.
+
+        Raises:
+            ValueError: the text to replace doesn't stand in the file, or stands there more than once.
+        """
+        path = root / self.file
+        content = path.read_text(encoding="utf-8") if path.exists() else ""
+        if (found := content.count(self.before)) != 1:
+            raise ValueError(
+                f"{self.before!r} stands {found} times in {self.file}, not once; correct or delete the mutant "
+                f"{self.bug!r} in tests/mutants/mutants.yaml"
+            )
+        return content.replace(self.before, self.after)
+
+
+def read_mutants() -> list[Mutant]:
+    """All mutants, in the order of their file."""
+    path = Path(__file__).with_name("mutants.yaml")
+    return [
+        Mutant(area, bug, group["file"], before, after, tuple(group["tests"].split()))
+        for area, groups in YAML(typ="safe").load(path).items()
+        for group in groups
+        for bug, texts in group["bugs"].items()
+        for before, after in texts.items()
+    ]
