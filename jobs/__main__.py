@@ -19,7 +19,6 @@ from jobs.commands.arguments import (
     AtOnce,
     ClusterFile,
     GridFile,
-    KeepFilling,
     Local,
     NewCode,
     Overrides,
@@ -28,7 +27,7 @@ from jobs.commands.arguments import (
 )
 from jobs.commands.watching import watching
 from sentiment.command_line import Version, command_line, echo
-from sentiment.errors import UsageError
+from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
 from sentiment.shipped import CONFIGS, as_typed_here, config_file, shipped_file
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ def submit(
     local: Local = False,
     at_once: AtOnce = None,
     new_code: NewCode = False,
-    keep_filling: KeepFilling = False,
     cluster: ClusterFile = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -72,7 +70,7 @@ def submit(
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
-        options = _options(local, at_once, cluster, new_code, keep_filling)
+        options = _options(local, at_once, cluster, new_code)
         with _shown(options) as shown:
             code = submit_grid(Results(results), loaded, shown)
         raise typer.Exit(code)
@@ -90,37 +88,38 @@ def rerun(
     cancelled: Annotated[bool, typer.Option("--cancelled", help="Runs that were cancelled.")] = False,
     pruned: Annotated[bool, typer.Option("--pruned", help="Runs that a search has pruned, to their end.")] = False,
     held: Annotated[bool, typer.Option("--held", help="Runs that Slurm holds, as after a failed launch.")] = False,
-    unknown: Annotated[
-        bool, typer.Option("--unknown", help="Runs of another user or cluster, if they neither wait nor run there.")
-    ] = False,
     local: Local = False,
     at_once: AtOnce = None,
     new_code: NewCode = False,
-    keep_filling: KeepFilling = False,
     cluster: ClusterFile = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Submit again what ended without a result, from its checkpoints; without options all but cancelled or pruned ones.
 
-    They compute with the code that they were submitted with; --new-code takes that of now, as after mending a bug. What
-    another user or another cluster was given is left to it, unless --unknown says otherwise. Runs that Slurm holds are
-    in its queue already: they are released instead.
+    They compute with the code that they were submitted with; --new-code takes that of now, as after mending a bug. Runs
+    that Slurm holds are in its queue already: they are released instead.
     """
     from jobs.session import rerun_grid
     from jobs.status.selection import find_targets
     from sentiment.run_dir import Results
 
     chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled, "held": held}
-    chosen |= {"pruned": pruned, "unknown": unknown}
+    chosen |= {"pruned": pruned}
     causes = [cause for cause, wanted in chosen.items() if wanted]
     found = find_targets(targets or [], Results(results))
     if not found:
         echo(NO_GRIDS.format(results))
-    options = _options(local, at_once, cluster, new_code, keep_filling)
+    options = _options(local, at_once, cluster, new_code)
     codes = []
     with _shown(options) as shown:
         for plan, run_ids in found:
-            codes.append(rerun_grid(Results(results), plan, causes, run_ids, shown))
+            try:
+                codes.append(rerun_grid(Results(results), plan, causes, run_ids, shown))
+            except (LockedError, ConfigError, RunDirError) as error:  # of this grid; what Slurm refuses ends it all
+                if len(found) == 1:
+                    raise
+                echo(f"grid {plan.name}: {error}")
+                codes.append(error.exit_code)
             if local and codes[-1] == EXIT_RUNNING:  # by Ctrl+C
                 break
     if any(codes):
@@ -205,12 +204,10 @@ def sync(
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
 
-def _options(local: bool, at_once: int | None, cluster: Path, new_code: bool, keep_filling: bool) -> "LaunchOptions":
+def _options(local: bool, at_once: int | None, cluster: Path, new_code: bool) -> "LaunchOptions":
     from jobs.launcher import LaunchOptions
 
-    if keep_filling and local:
-        raise UsageError("--keep-filling is for Slurm, whose queue has limits; --local takes all runs")
-    return LaunchOptions(cluster, local, at_once, echo, new_code, keep_filling)
+    return LaunchOptions(cluster, local, at_once, echo, new_code)
 
 
 @contextmanager
@@ -232,7 +229,7 @@ def _any_active(targets: list[str], results: Path) -> bool:
     from sentiment.run_dir import Results
 
     rows = (row for grid in read_status(Results(results)) for row in grid.rows)
-    return any(row.active and is_meant(row.grid, row.run_id, targets) for row in rows)
+    return any(row.may_go_on and is_meant(row.grid, row.run_id, targets) for row in rows)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jobs.grids.grid import ExpandedGrid, expand_grid
+from jobs.grids.grid import expand_grid
 from jobs.grids.requirements import missing_for
 from jobs.local.launcher import gpus_here
-from jobs.planning.dry_run import show_room_for
 from jobs.planning.search_costs import show_search
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import CONTAINER_PROGRAMS, ClusterFile, Resources, read_cluster
-from jobs.slurm.site.limits import explain_limits, read_limits
-from jobs.slurm.site.origin import Origin
-from jobs.slurm.site.partitions import Partition, check_resources, explain_partitions, read_partitions
+from jobs.slurm.site.partitions import check_resources, explain_partitions, read_partitions
 from jobs.slurm.site.settings import Finding, explain_settings
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError
 from sentiment.run_dir import Results
@@ -39,7 +36,7 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
     yield from examine_slurm(cluster, grids)
     yield from examine_machine()
     yield from examine_disk(results)
-    yield from examine_grids(results, grids, cluster)
+    yield from examine_grids(results, grids)
     yield examine_wandb()
 
 
@@ -65,7 +62,6 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
         yield Finding("problem", "Slurm", str(error))
         return
     yield from explain_settings(settings)
-    yield from _job_limits(settings, sections["defaults"], partitions)
     yield from explain_partitions(partitions)
     for section, resources in sections.items():
         finding = check_resources(section, resources, partitions)
@@ -89,17 +85,6 @@ def check_container(topic: str, resources: Resources) -> Iterator[Finding]:
             f"{program} is not on the PATH here; where compute nodes lack it too, write setup: [module load {program}]"
         )
         yield Finding("note", topic, text)
-
-
-def _job_limits(
-    settings: Mapping[str, str], resources: Resources, partitions: Sequence[Partition]
-) -> Iterator[Finding]:
-    """How many jobs the account that the file names by default may have."""
-    user = Origin.of_process(settings.get("ClusterName")).user
-    try:
-        yield from explain_limits(read_limits(settings, resources, partitions, user))
-    except SlurmError as error:
-        yield Finding("note", "numbers of jobs", f"are not known: {error}")
 
 
 def examine_machine() -> Iterator[Finding]:
@@ -131,7 +116,7 @@ def examine_disk(results: Results) -> Iterator[Finding]:
         yield Finding("note", "quota", line)
 
 
-def examine_grids(results: Results, folder: Path, cluster: Path) -> Iterator[Finding]:
+def examine_grids(results: Results, folder: Path) -> Iterator[Finding]:
     """Whether each grid could be submitted now, and what a search takes."""
     for path in sorted(folder.glob("*.yaml")):
         topic = f"grid {path.stem}"
@@ -145,19 +130,7 @@ def examine_grids(results: Results, folder: Path, cluster: Path) -> Iterator[Fin
         text = f"{len(grid.configs)} runs; " + (
             "\n".join(["missing:", *missing]) if missing else "all that they need is here"
         )
-        room = [] if missing else _room(results, grid, cluster)
-        lines = [text, *search, *room]
-        yield Finding("note" if missing or room else "ok", topic, "\n".join(lines))
-
-
-def _room(results: Results, grid: ExpandedGrid, cluster: Path) -> list[str]:
-    """What of the grid Slurm would not accept at once."""
-    try:
-        return list(show_room_for(results, grid, cluster))
-    except (ConfigError, SlurmError):
-        return []  # they have findings of their own
-    except SentimentError as error:
-        return [str(error)]
+        yield Finding("note" if missing else "ok", topic, "\n".join([text, *search]))
 
 
 def examine_wandb() -> Finding:

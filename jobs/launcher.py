@@ -58,8 +58,6 @@ class LaunchOptions:
     """Prints a line."""
     new_code: bool = False
     """As in `jobs.code_choice.CodeChoice`."""
-    keep_filling: bool = False
-    """With Slurm: whether the runs that there is no room for are submitted by themselves when others have ended."""
 
     progress: Progress = silent
     """Shows how far a grid on this machine is."""
@@ -86,4 +84,4 @@ def open_launcher(results: Results, plan: GridPlan, options: LaunchOptions) -> I
         with local_launcher(results, plan, options.at_once, options.cluster, options.console) as launcher:
             yield launcher
     else:
-        yield SlurmLauncher(results, plan, options.cluster, options.say, keep_filling=options.keep_filling)
+        yield SlurmLauncher(results, plan, options.cluster, options.say)

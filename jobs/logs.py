@@ -4,7 +4,7 @@ import codecs
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,14 +12,13 @@ from typing import Protocol
 from jobs.job_kinds import service_kinds
 from jobs.local.queue import LocalQueue
 from jobs.log_sections import LogSection, read_sections
-from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import SlurmView, ask_slurm, read_jobs
+from jobs.slurm.grid_jobs import GridJobs, read_jobs
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import planned_grids, read_plan, read_run_status
 from jobs.status.selection import refuse_unknown
 from jobs.status.single_runs import single_runs
 from sentiment.console import Say
-from sentiment.errors import SlurmError, UsageError
+from sentiment.errors import UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 from sentiment.run_state import COMPLETED, RunProgress, read_progress
@@ -62,7 +61,7 @@ class RunOutput:
     name: str
     """The run's id."""
     _asked: float = field(default=float("-inf"), init=False)
-    _view: SlurmView = field(default_factory=SlurmView.nothing, init=False)
+    _jobs: GridJobs = field(default_factory=lambda: GridJobs((), None), init=False)
     _progress: RunProgress | None = field(default=None, init=False)
 
     def newest(self) -> LogSection | None:
@@ -88,14 +87,11 @@ class RunOutput:
         progress = read_progress(self.results.run_dir(self.name, self.plan.name))
         known = self._progress and (self._progress.last_attempt, self._progress.failure)
         if known != (progress.last_attempt, progress.failure) or time.monotonic() > self._asked + _ASK_SECONDS:
-            try:
-                self._view = ask_slurm()
-            except SlurmError:
-                if self._progress is None:
-                    raise  # later, what it said before is good enough until it answers
+            (jobs,) = read_jobs(self.results, [self.plan.name])
+            if self._progress is None or jobs.queue is not None:  # what it said before is good enough until it answers
+                self._jobs = jobs
             self._asked, self._progress = time.monotonic(), progress
-        jobs = read_jobs(self.results, self.plan.name, self._view)
-        status = read_run_status(self.results, self.plan, self.name, jobs)
+        status = read_run_status(self.results, self.plan, self.name, self._jobs)
         return f"{status.state} {status.reason}".strip(), status.active
 
     def _files(self) -> Iterator[Path]:
@@ -117,7 +113,7 @@ class ServiceOutput:
     grid: str
     kind: str
     _asked: float = field(default=float("-inf"), init=False)
-    _jobs: Sequence[Job] = field(default=(), init=False)
+    _state: tuple[str, bool] = field(default=("", False), init=False)
 
     @property
     def name(self) -> str:
@@ -140,10 +136,12 @@ class ServiceOutput:
     def state(self) -> tuple[str, bool]:
         """In Slurm's words."""
         if time.monotonic() > self._asked + _ASK_SECONDS:
-            self._asked, self._jobs = time.monotonic(), ask_slurm().queue or ()
-        folders = [one for one in read_submissions(self.results, self.grid) if one.submission.kind == self.kind]
-        jobs = [job for job in self._jobs if folders and job.name == folders[-1].submission.name]
-        return ", ".join(sorted({job.state for job in jobs})) or "not in the queue", any(job.active for job in jobs)
+            (jobs,) = read_jobs(self.results, [self.grid])
+            folders = [folder for folder in jobs.services if folder.submission.kind == self.kind]
+            there = {folder for folder, _ in jobs.active_tasks}
+            self._asked = time.monotonic()
+            self._state = jobs.service_states().get(self.kind, "not in the queue"), not there.isdisjoint(folders[-1:])
+        return self._state
 
 
 def find_output(name: str, results: Results) -> LogSource:

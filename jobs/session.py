@@ -1,6 +1,5 @@
 """What the commands do to a grid: submit what is missing, submit again what failed, cancel."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,16 +14,15 @@ from jobs.launcher import Launcher, LaunchOptions, open_launcher
 from jobs.local.queue import LocalQueue
 from jobs.slurm.grid_jobs import GridJobs, Place
 from jobs.slurm.launcher import SlurmLauncher
-from jobs.slurm.site.origin import user_name
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import RERUN_HELD, missing_runs, run_configs, select
 from sentiment.config import RunConfig
 from sentiment.console import Say
-from sentiment.errors import LockedError, NoSlurmError, RunDirError
-from sentiment.lock import ProcessLock
+from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentError
+from sentiment.lock import PATIENCE_SECONDS, ProcessLock
 from sentiment.records import GridPlan
-from sentiment.run_dir import Results, RunDir
+from sentiment.run_dir import Results
 from sentiment.rungs import read_rungs
 
 
@@ -49,9 +47,20 @@ class GridSession:
         """Submit runs that are neither completed nor wait nor run; those completed in other grids are copied.
 
         Raises:
-            SentimentError: the launcher refuses; nothing was submitted.
+            SentimentError: the launcher refuses. The grid is as it was before, so that its file may be changed.
         """
+        before = self.results.read_grid(self.plan.name)
         self.results.write_grid(grid.plan)
+        try:
+            self._submit_missing(grid, say)
+        except SentimentError:
+            if before:
+                self.results.write_grid(before)
+            elif not read_submissions(self.results, self.plan.name):
+                self.results.grid_file(self.plan.name).unlink()
+            raise
+
+    def _submit_missing(self, grid: ExpandedGrid, say: Say) -> None:
         reuse_completed(self.results, grid)
         rows = self.rows
         for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
@@ -134,33 +143,17 @@ class GridSession:
         say: Say,
         trials: Sequence[tuple[RunStatus, RunConfig]] = (),
     ) -> None:
-        """Submit runs if their tasks will be able to write.
+        """Submit runs.
 
         Args:
             trials: of a search, all of its runs, if the rungs after the current one are to follow.
-
-        Raises:
-            RunDirError: the directory of one belongs to somebody who does not let others write.
         """
-        run_dirs = [self.results.run_dir(row.run_id, self.plan.name) for row, _ in (*runs, *trials)]
-        if closed := [path for path in map(_closed_to_us, run_dirs) if path]:
-            owner = user_name(closed[0].stat().st_uid)
-            raise RunDirError(
-                f"{closed[0]}: belongs to {owner}, who lets nobody else write there, as in {len(closed)} of "
-                f"{len(run_dirs)} runs; a group that shares results needs `umask 002`"
-            )
         wanted, rungs = self.code.choose(runs, self.plan.name, places, say), read_rungs(self.results, self.plan)
         if rungs is None:
             self.launcher.submit(wanted)
             return
         candidates = self.code.choose(trials, self.plan.name, places, lambda _line: None)
         self.launcher.submit(with_pauses(wanted, rungs), later_rungs(rungs, candidates) if trials else None)
-
-
-def _closed_to_us(run_dir: RunDir) -> Path | None:
-    """What a task could not write to: files that grow, and the folder in which the others are replaced."""
-    paths = (run_dir.path, run_dir.lock_file, run_dir.metrics_file)
-    return next((path for path in paths if path.exists() and not os.access(path, os.W_OK)), None)
 
 
 @contextmanager
@@ -175,7 +168,7 @@ def open_session(
     """
     folder = results.slurm / plan.name
     folder.mkdir(parents=True, exist_ok=True)
-    with ProcessLock(folder / "lock", "submits or cancels"):
+    with ProcessLock(folder / "lock", "submits or cancels", PATIENCE_SECONDS):
         yield GridSession(results, plan, launcher.read_jobs(), launcher, code or CodeChoice(results))
 
 

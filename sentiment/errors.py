@@ -40,11 +40,13 @@ class LockedError(RunDirError):
 
     Attributes:
         earlier_attempt: whether it is one that Slurm believes to be dead, since it has requeued its job.
+        lives: whether it is known to live; if not, that shows within a minute.
     """
 
-    def __init__(self, message: str, earlier_attempt: bool = False) -> None:
+    def __init__(self, message: str, earlier_attempt: bool = False, lives: bool = False) -> None:
         super().__init__(message)
         self.earlier_attempt = earlier_attempt
+        self.lives = lives
 
 
 class TakenOverError(RunDirError):
@@ -80,7 +82,11 @@ class UnfinishedRungError(SentimentError):
 
 
 class SlurmError(SentimentError):
-    """Slurm does not answer, or refuses what it was asked."""
+    """Slurm refuses what it was asked, or does not answer."""
+
+
+class UnansweredError(SlurmError):
+    """Slurm did not answer, or not as it should: what it has is unknown, and so is whether it did what it was told."""
 
 
 class QueueFullError(SlurmError):

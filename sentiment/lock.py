@@ -19,10 +19,16 @@ from sentiment.owner import Owner
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
+PATIENCE_SECONDS = STALE_SECONDS + 5
+"""Long enough to see whether the owner of a lock lives."""
 _POLL_SECONDS = 0.5
+_clock = time.monotonic
 
 # No two clocks differ by more; a lock that is older by the own clock needs no look at the file server's.
 _LARGEST_CLOCK_ERROR = 3600.0
+
+# What this process has seen of the locks of other hosts: token and last sign of life, and since when it sees just that.
+_watched: dict[Path, tuple[tuple[int, float], float]] = {}
 
 
 class ProcessLock:
@@ -30,9 +36,10 @@ class ProcessLock:
 
     Each owner has a token, an integer that grows from owner to owner, and for `lock` with token 7 a folder `.lock.7`.
     The folder is put in place by a rename, at which only one of several hosts succeeds; the owner writes its name into
-    the lock's file, touches that file every 10 s, and counts as dead if it has not done so for 60 s. On its own host an
-    owner whose process has gone counts as dead at once. The kernel's lock on the file is taken where there is one, but
-    nothing depends on it: some file systems do not pass it between hosts, others keep that of a dead host.
+    the lock's file, touches that file every 10 s, and counts as dead if a process has watched the file for 60 s and it
+    did not change: dates of files are never held against a clock. On its own host an owner whose process has gone
+    counts as dead at once. The kernel's lock on the file is taken where there is one, but nothing depends on it: some
+    file systems do not pass it between hosts, others keep that of a dead host.
 
     A process that was suspended may wake up when another one has taken its lock over. Its writes then fail: `write`
     renames files out of the owner's folder, which the successor deletes before it does anything else, so that a write
@@ -43,9 +50,15 @@ class ProcessLock:
         RunDirError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, activity: str = "trains this run") -> None:
-        """Args: activity: what the owner does while it holds the lock, for the message to others."""
+    def __init__(self, path: Path, activity: str = "trains this run", patience: float = 0.0) -> None:
+        """A lock that is not held yet.
+
+        Args:
+            activity: what the owner does while it holds the lock, for the message to others.
+            patience: seconds to watch an owner on another host that is not known to live.
+        """
         self._path = path
+        self._patience = patience
         self._claims = Claims(path)
         self._activity = activity
         self._descriptor: int | None = None
@@ -55,6 +68,20 @@ class ProcessLock:
         self._beat = threading.Thread(target=self._keep_alive, name="lock", daemon=True)
 
     def __enter__(self) -> Self:
+        end = _clock() + self._patience
+        while True:
+            try:
+                self._descriptor = self._open()
+                break
+            except LockedError as error:
+                if error.lives or _clock() >= end:
+                    raise
+            time.sleep(_POLL_SECONDS)
+        self._beat.start()
+        return self
+
+    def _open(self) -> int:
+        """Take the lock; the descriptor of its file."""
         descriptor = None
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -67,9 +94,7 @@ class ProcessLock:
             if isinstance(error, OSError):
                 raise RunDirError(f"{self._path}: cannot be written: {error}") from None
             raise
-        self._descriptor = descriptor
-        self._beat.start()
-        return self
+        return descriptor
 
     def __exit__(self, *error: object) -> None:
         self._done.set()
@@ -137,8 +162,12 @@ class ProcessLock:
         with self._claims.prepared() as claim:
             now = claim.stat().st_mtime  # by the file server's clock, since those of hosts differ
             newest, owner, seen = self._claims.newest()
-            if (blocked or (owner and owner.may_live)) and now - seen < STALE_SECONDS:
-                raise LockedError(self._refusal(owner, now - seen), bool(owner and owner.is_earlier_attempt))
+            if blocked or (owner and owner.may_live):
+                quiet, changed = _watch(self._path, (newest, seen))
+                if quiet < STALE_SECONDS:
+                    lives = changed or bool(owner and owner.lives_here)
+                    earlier_attempt = bool(owner and owner.is_earlier_attempt)
+                    raise LockedError(self._refusal(owner, quiet), earlier_attempt, lives)
             self._owner = Owner.this_process(newest + 1)
             if not self._claims.put(claim, self._owner):
                 raise LockedError(self._refusal(None, 0))
@@ -153,11 +182,8 @@ class ProcessLock:
             raise
         self._claims.revoke_others(self._owner.token, now - STALE_SECONDS)
 
-    def _refusal(self, owner: Owner | None, age: float) -> str:
-        seen = ""
-        if owner and not owner.lives_here:
-            left = STALE_SECONDS - age
-            seen = f"; it was alive {max(age, 0):.0f} s ago; if it is dead, try again in {left:.0f} s"
+    def _refusal(self, owner: Owner | None, quiet: float) -> str:
+        seen = f"; without a sign of life for {quiet:.0f} s so far" if quiet else ""
         return f"{self._path.parent}: {owner or 'another process'} already {self._activity}{seen}"
 
     def _keep_alive(self) -> None:
@@ -193,14 +219,28 @@ def seems_held(path: Path) -> bool:
 
     For display only: it is `ProcessLock` that decides.
     """
+    return live_owner(path) is not None
+
+
+def live_owner(path: Path) -> Owner | None:
+    """The owner of a lock, if it was alive in the last minute and is not known to be dead; for display only as well."""
     try:
         owner, seen = Owner.parse(path.read_bytes()), _mtime(path)
     except OSError:
-        return False
+        return None
     if owner is None or not owner.may_live or owner.is_here:
-        return owner is not None and owner.may_live
-    age = time.time() - seen
-    return age < _LARGEST_CLOCK_ERROR and _now(path) - seen < STALE_SECONDS
+        return owner if owner and owner.may_live else None
+    recent = abs(time.time() - seen) < _LARGEST_CLOCK_ERROR and abs(_now(path) - seen) < STALE_SECONDS
+    return owner if recent else None
+
+
+def _watch(path: Path, state: tuple[int, float]) -> tuple[float, bool]:
+    """For how many seconds this process has seen the same state of a lock, and whether it saw another one before."""
+    before, since = _watched.get(path, (None, 0.0))
+    if before != state:
+        _watched[path] = state, _clock()
+        return 0.0, before is not None
+    return _clock() - since, False
 
 
 def _now(path: Path) -> float:

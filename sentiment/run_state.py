@@ -1,8 +1,7 @@
 """The state of a run, judged in one place for `status`, `rerun`, `cancel` and the report.
 
 While a job of the run is active, its queue decides. Otherwise the run's directory does: its result, the lock of a live
-process, the newest failure, the newest attempt. Cheap enough for ten thousand runs: only small files and the ends of
-larger ones are read, and nothing here raises for what it finds in them.
+process outside of Slurm, the newest failure, the newest attempt. Nothing here raises for what it finds in files.
 """
 
 import os
@@ -14,7 +13,7 @@ from pydantic_core import from_json
 
 from sentiment.errors import RunDirError
 from sentiment.files import open_named
-from sentiment.lock import seems_held
+from sentiment.lock import live_owner
 from sentiment.record_files import check_log_row
 from sentiment.records import Attempt, Failure, GridPlan
 from sentiment.run_dir import RunDir
@@ -39,9 +38,6 @@ PRUNED = "PRUNED"
 
 BY_COMMAND = "by `jobs cancel`"
 """The reason of a run that a user cancelled."""
-
-# Enough for the rows of several epochs.
-_TAIL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,9 @@ class RunProgress:
     seen: float | None = None
     """The last sign of life, in seconds since 1970."""
     locked: bool = False
-    """Whether a live process trains it."""
+    """Whether a live process trains it, as its lock says."""
+    in_slurm: bool = False
+    """Whether that process belongs to a job of Slurm, whose queue knows better whether it lives."""
     damage: str | None = None
     """What could not be read, in a line; None if all could."""
 
@@ -105,7 +103,7 @@ def judge(progress: RunProgress, task: QueuedTask | None = None, standing: Stand
         return RunState(COMPLETED)
     if task and (active := task.active_state(progress)):
         return active
-    if progress.locked:
+    if progress.locked and not (task and progress.in_slurm):
         return RunState(RUNNING)
     if progress.damage:
         return RunState(FAILED, progress.damage)
@@ -145,8 +143,8 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
         progress = _with_metrics(progress, run_dir.metrics_file, plan)
     except RunDirError as error:
         progress = replace(progress, damage=" ".join(str(error).split()))
-    seen, locked = _sign_of_life(run_dir)
-    return replace(progress, seen=seen, locked=locked)
+    owner = live_owner(run_dir.lock_file)
+    return replace(progress, seen=_seen(run_dir), locked=owner is not None, in_slurm=bool(owner and owner.job))
 
 
 def read_pruned(run_dir: RunDir) -> Standing | None:
@@ -161,7 +159,7 @@ def read_pruned(run_dir: RunDir) -> Standing | None:
 
 def _with_metrics(progress: RunProgress, path: Path, plan: GridPlan | None) -> RunProgress:
     try:
-        epochs, last_row = _last_rows(path)
+        epochs, last_row = _read_rows(path)
         return replace(
             progress,
             epoch=epochs[-1]["epoch"] if epochs else None,
@@ -198,11 +196,10 @@ def _best(plan: GridPlan | None, scores: list[float]) -> float | None:
     return choose(scores, default=None)
 
 
-def _sign_of_life(run_dir: RunDir) -> tuple[float | None, bool]:
-    """When anything was last written, and whether the lock's owner lives."""
-    lock, metrics = _stat(run_dir.lock_file), _stat(run_dir.metrics_file)
-    seen = max((stat.st_mtime for stat in (lock, metrics) if stat), default=None)
-    return seen, lock is not None and seems_held(run_dir.lock_file)
+def _seen(run_dir: RunDir) -> float | None:
+    """When anything was last written."""
+    stats = _stat(run_dir.lock_file), _stat(run_dir.metrics_file)
+    return max((stat.st_mtime for stat in stats if stat), default=None)
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -212,15 +209,12 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _last_rows(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The last epochs' rows, and the last of all rows; a line that is still being written is left out."""
+def _read_rows(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The epochs' rows, and the last of all rows; a line that is still being written is left out."""
     try:
         with open_named(path) as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - _TAIL_BYTES, 0))
             lines = file.read().split(b"\n")[:-1]
     except FileNotFoundError:
         return [], None
-    whole = lines[1:] if size > _TAIL_BYTES else lines
-    epochs = [check_log_row(from_json(line)) for line in whole if b'"kind": "epoch"' in line]
-    return epochs, check_log_row(from_json(whole[-1])) if whole else None
+    epochs = [check_log_row(from_json(line)) for line in lines if b'"kind": "epoch"' in line]
+    return epochs, check_log_row(from_json(lines[-1])) if lines else None

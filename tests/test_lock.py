@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,6 +26,19 @@ from tests.small_runs import limited_file_size
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
 
 
+class Clock:
+    """A clock that goes on when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.then: Callable[[], object] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        """Go on at once."""
+        self.now += seconds
+        self.then()
+
+
 @pytest.fixture(autouse=True)
 def _outside_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SLURM:
@@ -35,6 +48,16 @@ def _outside_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "lock"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """This process's own, which no test has to wait for."""
+    clock = Clock()
+    monkeypatch.setattr(lock, "_clock", lambda: clock.now)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    yield clock
+    lock._watched.clear()
 
 
 @pytest.fixture
@@ -111,19 +134,44 @@ def test_lock_is_free_again_after_an_error(path: Path) -> None:
         pass
 
 
-def test_live_process_on_another_host_is_respected(path: Path) -> None:
-    _write_owner(path, age=20)
-    expected = r"process 4242 on host node-elsewhere already trains this run; it was alive \d+ s ago; .* try again in"
-    with pytest.raises(LockedError, match=expected), ProcessLock(path):
-        pass
-    assert json.loads(path.read_text())["pid"] == 4242
+@pytest.mark.parametrize("age", [20, 90, 1e6, -6929, -1e9])
+def test_process_on_another_host_is_dead_when_its_lock_was_watched_for_a_minute_whatever_the_date(
+    path: Path, clock: Clock, age: float
+) -> None:
+    _write_owner(path, age=age)
+    for _ in range(2):
+        with pytest.raises(LockedError, match="process 4242 on host node-elsewhere already trains this run") as raised:
+            ProcessLock(path).__enter__()
+        assert not raised.value.lives
+        clock.sleep(lock.STALE_SECONDS / 2)
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_silent_process_on_another_host_is_dead(path: Path) -> None:
-    _write_owner(path, age=lock.STALE_SECONDS + 5)
     with ProcessLock(path):
         assert json.loads(path.read_text())["host"] == socket.gethostname()
+
+
+@pytest.mark.parametrize("step", [10, -10])
+def test_process_on_another_host_lives_while_its_lock_changes(path: Path, clock: Clock, step: float) -> None:
+    _write_owner(path)
+    begin = clock.now
+    clock.then = lambda: _write_owner(path, age=step * (clock.now - begin))
+    with pytest.raises(LockedError) as raised:
+        ProcessLock(path, patience=lock.PATIENCE_SECONDS).__enter__()
+    assert raised.value.lives
+    assert clock.now < begin + 1
+
+
+def test_patience_is_enough_for_the_lock_of_a_dead_host(path: Path, clock: Clock) -> None:
+    _write_owner(path, age=-6929)
+    with ProcessLock(path, patience=lock.PATIENCE_SECONDS):
+        assert json.loads(path.read_text())["host"] == socket.gethostname()
+
+
+def test_patience_is_not_wasted_on_a_process_that_lives_here(path: Path, clock: Clock) -> None:
+    begin = clock.now
+    with ProcessLock(path), pytest.raises(LockedError) as raised:
+        ProcessLock(path, patience=lock.PATIENCE_SECONDS).__enter__()
+    assert raised.value.lives
+    assert clock.now == begin
 
 
 def test_lock_of_this_host_that_no_process_holds_is_taken_at_once(path: Path) -> None:
@@ -135,7 +183,7 @@ def test_lock_of_this_host_that_no_process_holds_is_taken_at_once(path: Path) ->
 
 
 def test_earlier_attempt_of_the_same_slurm_job_may_be_alive_and_is_known_as_such(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     """A node that Slurm believes to be dead may go on working."""
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "77")
@@ -146,7 +194,7 @@ def test_earlier_attempt_of_the_same_slurm_job_may_be_alive_and_is_known_as_such
     with pytest.raises(LockedError) as raised, ProcessLock(path):
         pass
     assert raised.value.earlier_attempt
-    _write_owner(path, job="77_3", age=lock.STALE_SECONDS + 5)
+    clock.sleep(lock.STALE_SECONDS)
     with ProcessLock(path):
         assert json.loads(path.read_text())["job"] == "77_3"
 
@@ -232,18 +280,19 @@ def test_lock_of_another_host_seems_held_for_a_minute_after_its_last_sign_of_lif
     assert not seems_held(path)
     _write_owner(path, age=30)
     assert seems_held(path)
-    _write_owner(path, age=90)
-    assert not seems_held(path)
+    for age in (90, -90):
+        _write_owner(path, age=age)
+        assert not seems_held(path)
     path.write_text("")
     assert not seems_held(path)
 
 
-def _succeed(path: Path, monkeypatch: pytest.MonkeyPatch) -> ProcessLock:
+def _succeed(path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> ProcessLock:
     """A process on another host that takes the lock over, since its owner gives no sign of life."""
     os.utime(path, (0, 0))
     with monkeypatch.context() as patch:
         patch.setattr(socket, "gethostname", lambda: "node-elsewhere")
-        return ProcessLock(path).__enter__()
+        return ProcessLock(path, patience=lock.PATIENCE_SECONDS).__enter__()
 
 
 def test_each_owner_has_a_higher_token_whatever_became_of_the_one_before(path: Path) -> None:
@@ -255,17 +304,19 @@ def test_each_owner_has_a_higher_token_whatever_became_of_the_one_before(path: P
                 path.write_bytes(content)
                 with pytest.raises(LockedError), ProcessLock(path):
                     pass
-    _write_owner(path, token=41, age=lock.STALE_SECONDS + 5)
+    _write_owner(path, token=41, released=True)
     with ProcessLock(path) as held:
         tokens.append(held.token)
     assert tokens == [1, 2, 3, 42]
 
 
-def test_owner_whose_lock_was_taken_over_writes_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_owner_whose_lock_was_taken_over_writes_no_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     file = path.with_name("file")
     with ProcessLock(path) as first:
         first.write(file, lambda new: new.write(b"first"))
-        second = _succeed(path, monkeypatch)
+        second = _succeed(path, monkeypatch, clock)
         with pytest.raises(TakenOverError, match=f"superseded by process {os.getpid()} on host node-elsewhere"):
             first.write(file, lambda new: new.write(b"late"))
         second.write(file, lambda new: new.write(b"second"))
@@ -278,14 +329,14 @@ def test_owner_whose_lock_was_taken_over_writes_no_file(path: Path, monkeypatch:
 
 
 def test_write_that_comes_after_the_last_look_at_the_lock_fails_in_the_file_system(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     file = path.with_name("file")
     successors = []
 
     def suspended_while_writing(new: BinaryIO) -> None:
         new.write(b"late")
-        successors.append(_succeed(path, monkeypatch))
+        successors.append(_succeed(path, monkeypatch, clock))
 
     with ProcessLock(path) as first, pytest.raises(TakenOverError):
         first.write(file, suspended_while_writing)
@@ -309,20 +360,20 @@ def test_owner_learns_from_its_heartbeat_that_it_has_a_successor_and_does_not_to
     assert path.stat().st_mtime == 0
 
 
-def test_claim_of_a_process_that_was_killed_before_it_said_so_counts(path: Path) -> None:
+def test_claim_of_a_process_that_was_killed_before_it_said_so_counts(path: Path, clock: Clock) -> None:
     folder = path.with_name(".lock.7")
-    for host, age, free in (
-        ("node-elsewhere", 5, False),
-        ("node-elsewhere", 90, True),
-        (socket.gethostname(), 5, True),
+    for host, wait, free in (
+        ("node-elsewhere", 0, False),
+        ("node-elsewhere", lock.STALE_SECONDS, True),
+        (socket.gethostname(), 0, True),
     ):
+        clock.sleep(wait)
         path.write_text("")
         os.utime(path, (0, 0))
         folder.mkdir(exist_ok=True)
         owner = {"token": 7, "host": host, "pid": 4_000_000, "job": None, "restarts": 0}
         (folder / ".owner").write_text(json.dumps(owner))
-        moment = time.time() - age
-        os.utime(folder, (moment, moment))
+        os.utime(folder, (1e9, 1e9))
         with contextlib.ExitStack() as stack:
             if not free:
                 stack.enter_context(pytest.raises(LockedError, match="process 4000000 on host node-elsewhere"))

@@ -26,13 +26,6 @@ NewCode = Annotated[
         help="Train runs that other code has begun anew with that of now, instead of going on with theirs.",
     ),
 ]
-KeepFilling = Annotated[
-    bool,
-    typer.Option(
-        "--keep-filling",
-        help="Where Slurm has not room for all runs: let the job that ends the grid submit the others, part by part.",
-    ),
-]
 CLUSTER = CONFIGS / "cluster.yaml"
 RESULTS = Path("results")
 NO_GRIDS = "{}: no grid was submitted to this folder of results yet; python -m jobs submit GRID, or --results DIR"

@@ -8,6 +8,7 @@ import typer
 
 from jobs.commands.arguments import EXIT_FAILED, EXIT_RUNNING, NO_GRIDS, RESULTS, ResultsRoot
 from sentiment.command_line import command_line, echo
+from sentiment.run_state import CANCELLED, COMPLETED, PRUNED
 
 if TYPE_CHECKING:
     from jobs.status.grid_status import GridStatus
@@ -28,7 +29,8 @@ def status(
 ) -> None:
     """Show the state of all runs, those outside of grids last, as the grid `single`; then that of language models.
 
-    Ends with 0 when all are completed, 3 while any runs or waits, and with 1 if any failed or is held.
+    Ends with 0 when all are completed or pruned; with 3 while any runs, waits or is UNKNOWN; else with 1 if any failed,
+    is held or was cancelled; and with 3 if all others are still to be submitted.
     """
     from jobs.status.language_models import show_language_models
     from jobs.status.single_runs import read_all
@@ -46,7 +48,7 @@ def status(
             ]
             shown = "\n".join(filter(None, [shown, *models]))
         echo(shown or NO_GRIDS.format(results))
-        if not watch or code != EXIT_RUNNING:
+        if not watch or not any(row.may_go_on for grid in found for row in grid.rows):
             raise typer.Exit(code)
         time.sleep(_WATCH_SECONDS)
 
@@ -75,6 +77,8 @@ def logs(
 def _verdict(found: "list[GridStatus]") -> int:
     counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
     rows = [row for grid in counted for row in grid.rows]
-    if any(row.active for row in rows):
+    if any(row.may_go_on for row in rows):
         return EXIT_RUNNING
-    return EXIT_FAILED if any(row.failed for row in rows) or any(grid.final_failed for grid in found) else 0
+    if any(row.failed or row.state == CANCELLED for row in rows) or any(grid.final_failed for grid in found):
+        return EXIT_FAILED
+    return 0 if all(row.state in (COMPLETED, PRUNED) for row in rows) else EXIT_RUNNING

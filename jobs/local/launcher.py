@@ -12,7 +12,7 @@ from jobs.code_choice import WantedRun
 from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
 from jobs.local.running_grid import RunningGrid
-from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
+from jobs.slurm.grid_jobs import GridJobs, read_jobs
 from jobs.slurm.resources import ClusterFile, read_cluster
 from jobs.status.grid_status import RunStatus, describe_held
 from jobs.tasks.attempt import Outcome
@@ -43,7 +43,8 @@ class LocalLauncher:
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs in Slurm, where there is one; what waits or runs there is left to it."""
-        return read_jobs(self.results, self.plan.name, ask_slurm())
+        (jobs,) = read_jobs(self.results, [self.plan.name])
+        return jobs
 
     def submit(self, runs: Sequence[WantedRun], later: LaterRungs | None = None) -> None:
         """Put runs into the queue; `wait` runs them, and then those of the later rungs."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment.files import write_json
-from sentiment.lock import ProcessLock, seems_held
+from sentiment.lock import PATIENCE_SECONDS, ProcessLock, seems_held
 from sentiment.run_dir import Results
 from sentiment.run_state import BY_COMMAND, CANCELLED, PENDING, RUNNING, RunProgress, RunState
 
@@ -63,7 +63,7 @@ class LocalQueue:
             LockedError: another process runs it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        return ProcessLock(self.lock_file, "runs this grid")
+        return ProcessLock(self.lock_file, "runs this grid", PATIENCE_SECONDS)
 
     def write(self, running: Iterable[str], waiting: Iterable[str]) -> None:
         """Say which runs are running and which have still to start. The caller must hold the lock."""

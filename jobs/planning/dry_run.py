@@ -9,22 +9,19 @@ from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.requirements import missing_for, training_tweets
 from jobs.grids.reuse import completed_elsewhere
-from jobs.job_kinds import TRAINING
 from jobs.later_rungs import LaterRungs, later_rungs, with_pauses
 from jobs.planning.costs import CORES, Basis, estimate, read_completed, told_time
 from jobs.planning.search_costs import show_search
 from jobs.planning.vector_costs import show_vectors
 from jobs.slurm.chain import describe
-from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
-from jobs.slurm.launcher import plan_jobs, read_least_room
-from jobs.slurm.planned_job import PlannedJob
+from jobs.slurm.grid_jobs import read_jobs
+from jobs.slurm.launcher import plan_jobs
 from jobs.slurm.sbatch import directives
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import missing_runs
 from sentiment.code_version import running_code
 from sentiment.config import RunConfig
 from sentiment.config_file import yaml_text
-from sentiment.errors import NoSlurmError
 from sentiment.records import PlannedRun
 from sentiment.run_dir import Results
 from sentiment.rungs import read_rungs
@@ -46,7 +43,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
         ConfigError: the cluster's file is wrong.
         SentimentError: tweets or ELMo's vectors that are here are damaged.
     """
-    jobs = read_jobs(results, grid.plan.name, ask_slurm())
+    (jobs,) = read_jobs(results, [grid.plan.name])
     rows = read_grid_status(results, grid.plan, jobs).rows
     elsewhere = completed_elsewhere(results, grid)
     missing, later = _wanted(results, grid, rows, elsewhere)
@@ -69,24 +66,10 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[s
         else:
             yield from show_vectors(grid, configs, results)
         planned = plan_jobs(missing, results, cluster, grid.plan.name, jobs, later)
-        yield from show_room(planned, jobs)
         for job in planned:
             name = job.kind if job.rung is None else f"{job.kind} of rung {job.rung}"
             yield f"\n{name}: {len(job.tasks)} task{'s' if len(job.tasks) > 1 else ''}, {job.resources.describe()}"
             yield from (f"  {line}" for line in directives(describe(results, grid.plan.name, job, None)))
-
-
-def show_room_for(results: Results, grid: ExpandedGrid, cluster: Path) -> Iterator[str]:
-    """The line of `show_room` for all that submitting a grid would add to the queue.
-
-    Raises:
-        ConfigError: the cluster's file is wrong.
-    """
-    jobs = read_jobs(results, grid.plan.name, ask_slurm())
-    rows = read_grid_status(results, grid.plan, jobs).rows
-    missing, later = _wanted(results, grid, rows, completed_elsewhere(results, grid))
-    if missing:
-        yield from show_room(plan_jobs(missing, results, cluster, grid.plan.name, jobs, later), jobs)
 
 
 def _wanted(
@@ -164,18 +147,6 @@ def _range(least: float, most: float, kind: str) -> str:
 def _text(run: PlannedRun, name: str) -> str:
     value = run.parameters.get(name, "-")
     return value if isinstance(value, str) else yaml_text(value)
-
-
-def show_room(planned: Sequence[PlannedJob], jobs: GridJobs) -> Iterator[str]:
-    """A line if Slurm would not accept all jobs at once, those of later rungs included."""
-    tasks = sum(len(job.tasks) for job in planned)
-    training = next(job for job in planned if job.kind == TRAINING.name)
-    try:
-        limit = read_least_room(training.resources, jobs)
-    except NoSlurmError:
-        return
-    if limit.room < tasks:
-        yield f"room for {limit.room:,} of {tasks:,} tasks now ({limit.describe()}); the same command goes on later"
 
 
 def _existing(path: Path) -> Path:

@@ -1,8 +1,8 @@
 """From runs to a chain of jobs (tweets, vectors, training, report), each written down before Slurm is asked."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -12,11 +12,9 @@ from jobs.slurm import sbatch
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.site.limits import JobLimit
-from jobs.slurm.site.origin import Origin
 from jobs.slurm.submissions import Submission, SubmissionDir, write_intent
 from sentiment.config import RunConfig
-from sentiment.errors import QueueFullError, SlurmError
+from sentiment.errors import SlurmError
 from sentiment.run_dir import Results
 
 T = TypeVar("T")
@@ -25,10 +23,6 @@ T = TypeVar("T")
 _SWEEP_SECONDS = 60
 _UNMEASURED_SAVE_SECONDS = 30.0
 _MEASURED_RUNS = 20
-
-# Of training for which there is not room enough at most so many arrays are tried; and a job more is to follow.
-_MOST_PARTS = 5
-_FOR_THE_REPORT = 1
 
 
 @dataclass(frozen=True)
@@ -80,28 +74,21 @@ class SubmittedChain:
     """What became of a chain of jobs."""
 
     accepted: list[SubmissionDir] = field(default_factory=list)
-    limit: str | None = None
-    """Why there was no room for all training; None if there was."""
-    remaining: list[RunConfig] = field(default_factory=list)
-    """The runs that there was no room for."""
     refused_report: SlurmError | None = None
     """Why the job that ends a grid was refused; training goes on without it."""
 
 
-def submit_chain(
-    results: Results, grid: str, jobs: Sequence[PlannedJob], before: GridJobs, room: Callable[[], JobLimit | None]
-) -> SubmittedChain:
-    """Write down and submit each job, with its dependency on the grid's jobs before it.
+def submit_chain(results: Results, grid: str, jobs: Sequence[PlannedJob], before: GridJobs) -> SubmittedChain:
+    """Write down and submit each job, with its dependency on the grid's jobs before it: all of it, or nothing.
 
-    Training stays as far as Slurm has room for it, with its report or without.
+    Training stays without its report, if that alone is refused.
 
     Args:
         before: the grid's earlier jobs; a final one that still waits is replaced.
-        room: the limit that leaves least room, as far as it can be known; asked if Slurm refuses for want of it.
 
     Raises:
-        QueueFullError: there is no room for any training, or for what it waits for.
-        SlurmError: Slurm refuses training, or what it waits for. Nothing of the chain is left in the queue.
+        QueueFullError: there is no room for all training and what it waits for; nothing of the chain is left.
+        SlurmError: Slurm refuses for another reason. Nothing of the chain is left in the queue either.
     """
     active = {job.name for job in before.queue or () if job.active}
     rungs = {job.rung for job in jobs if job.slots}
@@ -112,19 +99,12 @@ def submit_chain(
 
     def submit(job: PlannedJob) -> None:
         after = _dependency(job, [*waiting, *chain.accepted])
-        chain.accepted.append(_submit(describe(results, grid, job, after, before.here), job.configs))
+        chain.accepted.append(_submit(describe(results, grid, job, after), job.configs))
 
     try:
         for job in jobs:
-            if job.slots:
-                chain.limit = chain.limit or _submit_whole(job, submit)
-            elif JOB_KINDS[job.kind].trains_runs:
-                rest, chain.limit = (job, chain.limit) if chain.limit else _submit_what_fits(job, submit, room)
-                chain.remaining += rest.configs
-            elif not JOB_KINDS[job.kind].trains_runs and not JOB_KINDS[job.kind].final:
+            if not JOB_KINDS[job.kind].final:
                 submit(job)
-        if chain.limit and not any(folder.submission.job_kind.trains_runs for folder in chain.accepted):
-            raise QueueFullError(f"no room for any run: {chain.limit}; the same command goes on when jobs have ended")
     except SlurmError:
         slurm.cancel(folder.job_id for folder in chain.accepted)
         for folder in chain.accepted:
@@ -135,67 +115,16 @@ def submit_chain(
     try:
         for job in jobs:
             if JOB_KINDS[job.kind].final:
-                submit(replace(job, configs=chain.remaining) if job.keep_filling else job)
+                submit(job)
         slurm.cancel(folder.job_id for folder in waiting if folder.submission.job_kind.final)
     except SlurmError as error:
         chain.refused_report = error
     return chain
 
 
-def _submit_whole(job: PlannedJob, submit: Callable[[PlannedJob], None]) -> str | None:
-    """Submit a job of slots, of which a part would leave a search without an end; why it was refused."""
-    try:
-        submit(job)
-    except QueueFullError as error:
-        return str(error)
-    return None
-
-
-def _submit_what_fits(
-    job: PlannedJob, submit: Callable[[PlannedJob], None], room: Callable[[], JobLimit | None]
-) -> tuple[PlannedJob, str | None]:
-    """Submit a training job, or as much of it as there is room for; the rest, and why it was refused."""
-    try:
-        submit(job)
-        return replace(job, tasks=[], configs=[]), None
-    except QueueFullError as error:
-        reason, known = str(error), room()
-    fits = known.room - _FOR_THE_REPORT if known else len(job.tasks)
-    if known and fits < len(job.tasks):
-        reason = known.describe()
-        sizes = [fits, *_halves(fits)]
-    else:  # another limit than those that can be read
-        sizes = _halves(len(job.tasks))
-    for size in sizes:
-        part, rest = _cut(job, size)
-        if part.tasks:
-            try:
-                submit(part)
-            except QueueFullError:
-                continue
-            job = rest
-            if size == fits:
-                break
-    return job, reason
-
-
-def _halves(size: int) -> list[int]:
-    """Ever smaller sizes, of which each is tried once: together those that fit leave little room."""
-    return [size >> shift for shift in range(1, _MOST_PARTS + 1)]
-
-
-def _cut(job: PlannedJob, tasks: int) -> tuple[PlannedJob, PlannedJob]:
-    """The first tasks of a training job, and the others."""
-    runs = sum(map(len, job.tasks[:tasks]))
-    first = replace(job, tasks=job.tasks[:tasks], configs=job.configs[:runs])
-    return first, replace(job, tasks=job.tasks[tasks:], configs=job.configs[runs:])
-
-
-def describe(
-    results: Results, grid: str, job: PlannedJob, after: str | None, origin: Origin | None = None
-) -> Submission:
-    """The job as it would be submitted by somebody; `after` is its dependency, as sbatch takes it."""
-    return new_submission(results, grid, job, _warning_seconds(results, grid, job.resources), after, origin)
+def describe(results: Results, grid: str, job: PlannedJob, after: str | None) -> Submission:
+    """The job as it would be submitted; `after` is its dependency, as sbatch takes it."""
+    return new_submission(results, grid, job, _warning_seconds(results, grid, job.resources), after)
 
 
 def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[PlannedJob]:
@@ -255,27 +184,25 @@ def _submit(submission: Submission, configs: Iterable[RunConfig]) -> SubmissionD
     folder = write_intent(submission, configs)
     try:
         folder.accept(sbatch.send(submission))
-    except QueueFullError:
-        folder.discard()
-        raise
     except SlurmError as error:
-        _clear_up(folder, error)
-        raise
+        _accept_if_there(folder, error)
     return folder
 
 
-def _clear_up(folder: SubmissionDir, error: SlurmError) -> None:
-    """Cancel the job if Slurm accepted it although its answer was lost, and withdraw the intent.
+def _accept_if_there(folder: SubmissionDir, error: SlurmError) -> None:
+    """Look whether Slurm accepted the job although its answer was lost; if not, withdraw the intent.
 
     Raises:
-        SlurmError: Slurm does not say whether it accepted the job; the intent stays.
+        SlurmError: it did not; or it does not say, and the intent stays.
     """
     try:
         found = [job.job_id for job in slurm.read_queue() if job.name == folder.submission.name]
     except SlurmError as silence:
-        raise SlurmError(f"{error}\n{silence}\nthe next command will find out whether the job was accepted") from None
-    slurm.cancel(found[:1])
-    folder.withdraw()
+        raise SlurmError(f"{error}; {silence}; the next command finds out whether the job was accepted") from None
+    if not found:
+        folder.withdraw()
+        raise error
+    folder.accept(found[0])
 
 
 def _warning_seconds(results: Results, grid: str, resources: Resources) -> int:

@@ -1,19 +1,33 @@
-"""Slurm's own commands: one query for all jobs, and the few orders that are given."""
+"""Slurm's own commands: one query for all jobs, and the few orders that are given.
 
+All of them are run by `ask`. An answer that is not whole is none: whoever takes it for an empty queue submits again
+what waits there.
+"""
+
+import os
 import re
+import secrets
+import shutil
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sentiment.errors import NoSlurmError, SlurmError
+from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 
-_SECONDS = 120.0
+# sbatch itself tries for two minutes where slurmctld has too many jobs.
+_SECONDS = 180.0
 # A restart of slurmctld takes seconds; a longer absence is an error.
 _RESTART_SECONDS = 15.0
-_AWAY = re.compile(r"contact|connect|unexpected message|timed out|no answer|zero bytes|endpoint", re.IGNORECASE)
+_AWAY = re.compile(r"contact|connect|unexpected message|timed out|zero bytes|endpoint", re.IGNORECASE)
 _POLL_SECONDS = 0.5
+
+# Variables by which a user's shell, or another job around it, changes what Slurm's commands answer or hand on; and
+# those that say where Slurm is and who asks.
+_FOREIGN = ("SLURM", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SACCT", "SCONTROL_", "SCANCEL_", "SINFO_")
+_FOREIGN_TO_JOBS = ("PMI_", "PMIX_", "SUBMITIT_")
+_KEPT = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
 
 # The final states of a job; in any other it still waits, runs or ends.
 ENDED = {
@@ -43,7 +57,6 @@ _HELD = {
 }
 _WAITING = {"PENDING", "SPECIAL_EXIT"}
 
-# The name comes last, since only a name may hold any character.
 _FIELDS = ("%F", "%K", "%T", "%r", "%M", "%S", "%e", "%N", "%j")
 
 
@@ -89,32 +102,43 @@ class Job:
 def read_queue() -> list[Job]:
     """All of the user's jobs that Slurm remembers: the present ones and, for some minutes, those that have ended.
 
-    While slurmctld is being restarted, this waits for it.
+    Anybody may give a job any name, with line breaks and bars in it. Fields are separated by a word that nobody knows
+    beforehand, so that no name can be taken for another field or another job.
 
     Raises:
-        SlurmError: there is no Slurm here, or it does not answer.
+        SlurmError: there is no Slurm here, or it does not answer; a restart of slurmctld is waited for.
     """
-    command = ("squeue", "--me", "--array", "--states=all", "--noheader", f"--format={'|'.join(_FIELDS)}")
-    text = _ask_patiently(*command)
-    return [_job(line.split("|", len(_FIELDS) - 1)) for line in text.splitlines()]
+    mark = f"~{secrets.token_hex(8)}~"
+    fields = "".join(f"{mark}{field}" for field in _FIELDS) + mark
+    text = _query("squeue", "--me", "--all", "--array", "--states=all", f"--format={fields}")
+    _, *parts = text.split(mark)  # what comes before is a warning
+    width = len(_FIELDS) + 1  # and the line break
+    lines = [parts[first : first + width] for first in range(0, len(parts), width)]
+    whole = lines and all(len(line) == width and line[-1] == "\n" for line in lines)
+    if not whole or any(not _is_job(line) for line in lines[1:]) or _is_job(lines[0]):
+        raise UnansweredError(f"squeue: {_shown(text)} is not the list of jobs that was asked for")
+    return [_job(line[:-1]) for line in lines[1:]]
 
 
 def read_accounting(names: Iterable[str], since: datetime) -> list[Job]:
-    """What the accounting remembers of jobs, found by their names; empty where a site has no accounting."""
-    wanted = ",".join(sorted(set(names)))
-    try:
-        text = ask(
-            "sacct",
-            "--noheader",
-            "--parsable2",
-            "--allocations",
-            f"--name={wanted}",
-            f"--starttime={since.astimezone():%Y-%m-%dT%H:%M:%S}",
-            "--format=JobID,State,NodeList,JobName",
-        )
-    except SlurmError:
-        return []
-    return [_accounted(*line.split("|", 3)) for line in text.splitlines()]
+    """What the accounting remembers of jobs, found by their names.
+
+    Raises:
+        SlurmError: there is no accounting, or it does not answer.
+    """
+    header = "JobID|State|NodeList|JobName"
+    text = _query(
+        "sacct",
+        "--parsable2",
+        "--allocations",
+        f"--name={','.join(sorted(set(names)))}",
+        f"--starttime={since.astimezone():%Y-%m-%dT%H:%M:%S}",
+        f"--format={header.replace('|', ',')}",
+    )
+    _, found, rows = text.rpartition(f"{header}\n")
+    if not found or (rows and not rows.endswith("\n")) or any(row.count("|") != 3 for row in rows.splitlines()):
+        raise UnansweredError(f"sacct: {_shown(text)} is not the list of jobs that was asked for")
+    return [_accounted(*row.split("|")) for row in rows.splitlines()]
 
 
 def read_settings() -> dict[str, str]:
@@ -123,13 +147,43 @@ def read_settings() -> dict[str, str]:
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
     """
-    pairs = (line.split("=", 1) for line in _ask_patiently("scontrol", "show", "config").splitlines() if "=" in line)
-    return {name.strip(): value.strip() for name, value in pairs}
+    text = _query("scontrol", "show", "config")
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
+    settings = {name.strip(): value.strip() for name, value in pairs}
+    if not text.endswith("\n") or not settings.get("ClusterName"):
+        raise UnansweredError(f"scontrol: {_shown(text)} are not the site's settings, which name its cluster")
+    return settings
 
 
-def is_away(error: SlurmError) -> bool:
-    """Whether slurmctld did not answer, as while it is being restarted, rather than refused."""
-    return not isinstance(error, NoSlurmError) and _AWAY.search(str(error)) is not None
+def read_nodes() -> list[tuple[str, str, int, int]]:
+    """Of each partition, the kinds of its nodes: the partition's name, generic resources, memory in MB, cores.
+
+    Raises:
+        SlurmError: there is no Slurm here, or it does not answer.
+    """
+    text = _query("sinfo", "--all", "--exact", "--format=%R|%G|%m|%c")
+    rows = [line.split("|") for line in text.splitlines() if line.count("|") == 3]
+    try:
+        found = [(name, gres, int(memory.rstrip("+")), int(cpus.rstrip("+"))) for name, gres, memory, cpus in rows[1:]]
+    except ValueError:
+        found = []
+    if not found or not text.endswith("\n"):
+        raise UnansweredError(f"sinfo: {_shown(text)} is not the list of nodes that was asked for")
+    return found
+
+
+def read_partition_settings() -> Iterator[dict[str, str]]:
+    """The settings of each partition, by the names of `scontrol show partition`.
+
+    Raises:
+        SlurmError: there is no Slurm here, or it does not answer.
+    """
+    text = _query("scontrol", "--all", "show", "partition", "--oneliner")
+    lines = [line for line in text.splitlines() if line.startswith("PartitionName=")]
+    if not lines:
+        raise UnansweredError(f"scontrol: {_shown(text)} is not a list of partitions")
+    for line in lines:
+        yield {name: value for name, _, value in (field.partition("=") for field in line.split())}
 
 
 def requeue(job: str) -> None:
@@ -140,6 +194,8 @@ def requeue(job: str) -> None:
     """
     try:
         ask("scontrol", "requeue", job)
+    except _KilledError:
+        pass
     except SlurmError as error:
         if "pending" not in str(error).lower():
             raise
@@ -165,35 +221,93 @@ def cancel(jobs: Iterable[str]) -> None:
         ask("scancel", *wanted)
 
 
-def ask(*command: str) -> str:
-    """Run one of Slurm's commands; what it prints.
+def submit(file: str) -> str:
+    """Hand a file to sbatch; the job's id.
 
     Raises:
-        SlurmError: it fails, or does not answer.
+        SlurmError: Slurm refuses; or it does not say whether it has the job.
     """
+    text = ask("sbatch", file)
+    if found := re.search(r"^Submitted batch job (\d+)( on cluster \S+)?\n\Z", text, re.MULTILINE):
+        return found[1]
+    raise UnansweredError(f"sbatch: {_shown(text)} names no job")
+
+
+class _KilledError(UnansweredError):
+    """A command was killed."""
+
+
+def ask(*command: str) -> str:
+    """Run one of Slurm's commands, whatever the shell's variables want of it; what it prints.
+
+    Raises:
+        NoSlurmError: it is not installed, or knows of no cluster.
+        UnansweredError: it was killed, took too long, or did not reach Slurm.
+        SlurmError: Slurm refuses.
+    """
+    name = command[0]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)  # noqa: S603
-    except FileNotFoundError:
-        raise NoSlurmError(f"{command[0]}: not found; there is no Slurm on this machine") from None
+        done = subprocess.run(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=_environment(name), timeout=_SECONDS
+        )
     except subprocess.TimeoutExpired:
-        raise SlurmError(f"{command[0]}: no answer for {_SECONDS:.0f} s") from None
+        raise UnansweredError(f"{name}: no answer for {_SECONDS:g} s") from None
+    except OSError as error:
+        if shutil.which(name, os.F_OK) is None:
+            raise NoSlurmError(f"{name}: not found; there is no Slurm on this machine") from None
+        raise UnansweredError(f"{name}: cannot be run: {error.strerror}") from None
+    if done.returncode < 0:
+        raise _KilledError(f"{name}: was killed by signal {-done.returncode}")
     if done.returncode > 0:
-        if "Could not establish a configuration source" in done.stderr:
-            raise NoSlurmError(f"{command[0]}: is installed, but knows of no cluster: there is no Slurm here")
-        said = re.sub(rf"^{command[0]}: error: ", "", done.stderr.strip(), flags=re.MULTILINE)
-        raise SlurmError(f"{command[0]}: {said or f'ended with {done.returncode}'}")
-    return done.stdout
+        said = re.sub(rf"^{name}: error: ", "", _text(done.stderr).strip(), flags=re.MULTILINE)
+        if "Could not establish a configuration source" in said:
+            raise NoSlurmError(f"{name}: is installed, but knows of no cluster: there is no Slurm here")
+        message = f"{name}: {said or f'ended with {done.returncode}'}"
+        raise UnansweredError(message) if _AWAY.search(said) else SlurmError(message)
+    return _text(done.stdout)
 
 
-def _ask_patiently(*command: str) -> str:
+def _query(*command: str) -> str:
+    """Ask Slurm something; it is asked again for some seconds if there is no answer, as during a restart.
+
+    Raises:
+        NoSlurmError: there is no Slurm here.
+        UnansweredError: it failed, for whatever reason.
+    """
     end = time.monotonic() + _RESTART_SECONDS
     while True:
         try:
             return ask(*command)
-        except SlurmError as error:
-            if not is_away(error) or time.monotonic() > end:
+        except UnansweredError:
+            if time.monotonic() >= end:
                 raise
+        except NoSlurmError:
+            raise
+        except SlurmError as error:
+            raise UnansweredError(str(error)) from None
         time.sleep(_POLL_SECONDS)
+
+
+def _environment(command: str) -> dict[str, str]:
+    """A job inherits the environment of sbatch, but neither what another job left there nor a language of ours."""
+    foreign = (*_FOREIGN, *_FOREIGN_TO_JOBS)
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith(foreign)}
+    return kept if command == "sbatch" else kept | {"LC_ALL": "C"}
+
+
+def _text(output: bytes) -> str:
+    """Names of jobs may be any bytes."""
+    return output.decode("utf-8", errors="replace")
+
+
+def _shown(text: str) -> str:
+    """The beginning of an answer, in a line."""
+    return repr(text[:60]) if text else "nothing"
+
+
+def _is_job(fields: list[str]) -> bool:
+    """The first line has the names of the columns instead."""
+    return fields[0].isdecimal() and fields[2].replace("_", "").isupper()
 
 
 def _job(fields: list[str]) -> Job:
@@ -203,7 +317,7 @@ def _job(fields: list[str]) -> Job:
 
 def _accounted(job: str, state: str, node: str, name: str) -> Job:
     job_id, _, task = job.partition("_")
-    return Job(name, job_id, _number(task), state.split()[0], node=node)
+    return Job(name, job_id, _number(task), state.split()[0] if state else "", node=node)
 
 
 def _number(text: str) -> int | None:

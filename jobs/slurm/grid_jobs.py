@@ -6,15 +6,15 @@ from datetime import datetime
 from functools import cached_property
 
 from jobs.job_kinds import JOB_KINDS, KindName
-from jobs.slurm.commands import ENDED, Job, read_accounting, read_queue
+from jobs.slurm.commands import ENDED, Job, read_accounting, read_queue, read_settings
 from jobs.slurm.resources import Resources
-from jobs.slurm.site.origin import Origin, read_origin
+from jobs.slurm.site.owner import QueueOwner, insist_on_ownership, read_owner
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.slurm.task_state import SlurmTask, read_termination
-from sentiment.errors import NoSlurmError
+from sentiment.errors import NoSlurmError, SentimentError, SlurmError
 from sentiment.records import Attempt
 from sentiment.run_dir import Results
-from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, TIMEOUT, RunProgress, RunState
+from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, TIMEOUT, UNKNOWN, RunProgress, RunState
 
 # The failure of a task whose time ended again and again: it needs more of it.
 OUT_OF_ATTEMPTS = "NoProgressError"
@@ -24,38 +24,19 @@ Place = tuple[SubmissionDir, int]
 
 
 @dataclass(frozen=True)
-class SlurmView:
-    """What can be seen of Slurm from here."""
-
-    queue: Sequence[Job] | None
-    """All of the user's jobs; None where there is no Slurm to ask."""
-    here: Origin
-    """Whose jobs, and on which cluster."""
-
-    @classmethod
-    def nothing(cls) -> "SlurmView":
-        """Where there is no Slurm, or none that answers."""
-        return cls(None, Origin.of_process(None))
-
-
-@dataclass(frozen=True)
 class GridJobs:
     """A grid's submissions beside Slurm's queue, as they were when they were read."""
 
     submissions: Sequence[SubmissionDir]
     queue: Sequence[Job] | None
-    """All of the user's jobs; None where there is no Slurm to ask."""
-    here: Origin | None = None
-    """Whose queue it is; None takes it for everybody's."""
+    """All of the user's jobs; None if they are not known."""
+    unseen: str = ""
+    """Why they are not known, in a line."""
 
     @cached_property
     def places(self) -> dict[str, Place]:
-        """For each run id the training task that the run was last given to; rather one in the queue than elsewhere."""
-        newest = newest_tasks(self.submissions)
-        seen = newest_tasks(folder for folder in self.submissions if not self._elsewhere(folder))
-        active = self.active_tasks
-        hidden = {run_id for run_id, (folder, _) in newest.items() if self._elsewhere(folder)}
-        return newest | {run_id: seen[run_id] for run_id in hidden if seen.get(run_id) in active}
+        """For each run id the training task that the run was last given to."""
+        return newest_tasks(self.submissions)
 
     @cached_property
     def services(self) -> list[SubmissionDir]:
@@ -98,13 +79,12 @@ class GridJobs:
             address=folder.job(number) if folder.receipt else None,
             submission=folder.submission.name,
             job=_find(self._jobs, key),
-            asked=self.queue is not None,
-            elsewhere=self._elsewhere(folder),
+            unseen=self.unseen if self.queue is None else None,
             cancelled=not marked.isdisjoint(self._cancelled[folder]),
             siblings_go_on=pooled or number not in self._cancelled[folder],
             pooled=pooled,
             log=lambda: folder.log_file(number),
-            accounted=lambda: _find(self._accounting, key),
+            accounted=lambda: self._accounted(key),
             broken_dependency=lambda: self._failure_before(folder),
             held_before=lambda: self._held_before(folder),
         )
@@ -112,7 +92,7 @@ class GridJobs:
     @cached_property
     def active_tasks(self) -> dict[Place, Job]:
         """All tasks of the grid that are in the queue, of each submission, however old, with one of their jobs."""
-        folders = {folder.submission.name: folder for folder in self.submissions if not self._elsewhere(folder)}
+        folders = {folder.submission.name: folder for folder in self.submissions}
         found: dict[Place, Job] = {}
         for job in self.queue or ():
             if job.state not in ENDED and (folder := folders.get(job.name)):
@@ -156,7 +136,7 @@ class GridJobs:
             jobs = [job for job in self.queue or () if job.name == folder.submission.name]
             states = sorted({HELD if job.held else job.state for job in jobs})
             failed = self._failure_of(folder)
-            seen = ", ".join(states) or self._elsewhere(folder) or "not in the queue any more"
+            seen = ", ".join(states) or ("not in the queue any more" if self.queue is not None else UNKNOWN)
             found[folder.submission.kind] = failed.state if failed else seen
         return found
 
@@ -169,7 +149,7 @@ class GridJobs:
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
         """How a job failed that has no runs of its own; None while it is active, and if nobody knows of a failure."""
-        if self._elsewhere(folder) or folder.cancelled or not folder.receipt or self._any_active([folder]):
+        if self.queue is None or folder.cancelled or not folder.receipt or self._any_active([folder]):
             return None
         for number in range(len(folder.submission.tasks)):
             task, failure = self._task(folder, number), folder.read_failure(number)
@@ -195,18 +175,28 @@ class GridJobs:
         return [job for job in self.queue or () if job.held]
 
     @cached_property
-    def _accounting(self) -> dict[tuple[str, int | None], Job]:
-        """What sacct knows; it is asked once, when the first run needs it."""
-        if self.queue is None or not self.submissions:
-            return {}
+    def _accounting(self) -> dict[tuple[str, int | None], Job] | SlurmError:
+        """What sacct knows, if there is accounting; it is asked once, when the first run needs it."""
         since = min(datetime.fromisoformat(folder.submission.created) for folder in self.submissions)
-        found = read_accounting((folder.submission.name for folder in self.submissions), since)
+        try:
+            if "slurmdbd" not in read_settings().get("AccountingStorageType", ""):
+                return {}
+            found = read_accounting((folder.submission.name for folder in self.submissions), since)
+        except NoSlurmError:
+            return {}
+        except SlurmError as error:
+            return error
         return {(job.name, job.task): job for job in found}
 
-    def _elsewhere(self, folder: SubmissionDir) -> str | None:
-        """Where to ask about a submission, if not here."""
-        origin = folder.submission.origin
-        return origin.describe() if origin and folder.is_elsewhere(self.here) else None
+    def _accounted(self, key: tuple[str, int]) -> Job | None:
+        """A task as the accounting has it.
+
+        Raises:
+            SlurmError: there is one, but it does not answer.
+        """
+        if isinstance(self._accounting, SlurmError):
+            raise self._accounting
+        return _find(self._accounting, key)
 
     def _any_active(self, folders: Iterable[SubmissionDir]) -> bool:
         active = {job.name for job in self.queue or () if job.active}
@@ -233,9 +223,25 @@ class GridJobs:
         return [folder for folder in self.submissions if folder.receipt and folder.job_id in ids]
 
 
-def read_jobs(results: Results, grid: str, view: SlurmView) -> GridJobs:
-    """A grid's jobs; `view` is that of `ask_slurm`, so that Slurm can be asked once for several grids."""
-    return GridJobs(read_submissions(results, grid), view.queue, view.here)
+def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
+    """The jobs of each of some grids, for which Slurm is asked once.
+
+    It is asked after the submissions are read, so that one which is made meanwhile is not taken for lost.
+    """
+    submissions = [read_submissions(results, grid) for grid in grids]
+    queue, unseen = _look(results) if any(submissions) else ((), "")
+    return [GridJobs(one, queue, unseen) for one in submissions]
+
+
+def _look(results: Results) -> tuple[Sequence[Job] | None, str]:
+    """The queue, as far as it can be seen from here; if it cannot, why not."""
+    try:
+        owner = read_owner(results)
+        if owner and owner != QueueOwner.here():
+            return None, owner.describe()
+        return read_queue(), ""
+    except SentimentError as error:
+        return None, " ".join(str(error).split())
 
 
 def settle_jobs(results: Results, grid: str) -> GridJobs:
@@ -244,26 +250,24 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
     The caller must hold the grid's lock.
 
     Raises:
+        UsageError: they are somebody else's.
         SlurmError: there is no Slurm, or it does not answer.
     """
-    queue, here = read_queue(), read_origin()
-    return GridJobs(reconcile(read_submissions(results, grid), queue, here), queue, here)
+    insist_on_ownership(results)
+    submissions = read_submissions(results, grid)
+    queue = read_queue()
+    return GridJobs(reconcile(submissions, queue), queue)
 
 
-def reconcile(
-    submissions: Iterable[SubmissionDir], queue: Iterable[Job], here: Origin | None = None
-) -> list[SubmissionDir]:
+def reconcile(submissions: Iterable[SubmissionDir], queue: Iterable[Job]) -> list[SubmissionDir]:
     """Find missing receipts by the jobs' names, and withdraw intents that never reached Slurm.
 
     The caller must hold the grid's lock: otherwise a missing receipt may be one that is about to be written.
-
-    Args:
-        here: whose queue it is: what was submitted elsewhere is left as it is. None takes it for everybody's.
     """
     job_ids = {job.name: job.job_id for job in queue}
     known = []
     for folder in submissions:
-        if folder.receipt is None and not folder.is_elsewhere(here):
+        if folder.receipt is None:
             job_id = job_ids.get(folder.submission.name)
             if job_id is None:
                 folder.withdraw()
@@ -271,18 +275,6 @@ def reconcile(
             folder.accept(job_id)
         known.append(folder)
     return known
-
-
-def ask_slurm() -> SlurmView:
-    """What can be seen of Slurm, if there is one.
-
-    Raises:
-        SlurmError: there is one, but it does not answer.
-    """
-    try:
-        return SlurmView(read_queue(), read_origin())
-    except NoSlurmError:
-        return SlurmView.nothing()
 
 
 def newest_tasks(submissions: Iterable[SubmissionDir]) -> dict[str, Place]:

@@ -6,23 +6,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobs.code_choice import WantedRun
-from jobs.job_kinds import JOB_KINDS, jobs_needed
+from jobs.job_kinds import jobs_needed
 from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
 from jobs.slurm import commands as slurm
 from jobs.slurm.chain import ResourceGroup, plan_chain, submit_chain
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs, Place, ask_slurm, read_jobs, settle_jobs
+from jobs.slurm.grid_jobs import GridJobs, Place, read_jobs, settle_jobs
 from jobs.slurm.increase import increased
 from jobs.slurm.planned_job import PlannedJob
 from jobs.slurm.resources import ClusterFile, Resources, read_cluster
-from jobs.slurm.site.limits import JobLimit, most_restrictive, read_limits
-from jobs.slurm.site.origin import Origin
-from jobs.slurm.site.partitions import read_partitions
 from jobs.slurm.site.settings import number_in
 from jobs.status.grid_status import RunStatus
 from sentiment.console import Say
-from sentiment.errors import NoSlurmError, QueueFullError, SlurmError
+from sentiment.errors import NoSlurmError, SlurmError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 from sentiment.run_state import RUNNING, UNKNOWN
@@ -36,7 +33,6 @@ class SlurmLauncher:
         cluster: the file that says what jobs may use, or what it says.
         say: prints a line.
         retrying: the causes for which runs are submitted again by themselves, by run id.
-        keep_filling: whether the job that ends the grid submits the runs that there is no room for.
         jobs: the grid's jobs, as `read_jobs` last found them.
     """
 
@@ -48,8 +44,6 @@ class SlurmLauncher:
     code: int = field(default=0, init=False)
     """The command's exit code."""
     retrying: Mapping[str, str] = field(default_factory=dict)
-    keep_filling: bool = False
-    report_refused: bool = field(default=False, init=False)
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs, after settling what a command that was interrupted has left.
@@ -65,19 +59,24 @@ class SlurmLauncher:
         return self.jobs
 
     def look(self) -> None:
-        """The same without settling anything, where nothing can be written."""
-        self.jobs = read_jobs(self.results, self.plan.name, ask_slurm())
+        """The same without settling anything, where nothing can be written.
+
+        Raises:
+            SlurmError: the queue is not known.
+        """
+        (self.jobs,) = read_jobs(self.results, [self.plan.name])
+        if self.jobs.queue is None:
+            raise SlurmError(self.jobs.unseen)
 
     def submit(self, runs: Sequence[WantedRun], later: LaterRungs | None = None) -> None:
         """Submit the runs, those that lacked memory or time with more of it, and all that they wait for.
 
         The slots of later rungs are submitted with them, in place of those that still wait: all in one chain.
 
-        The list may be empty; a missing report job is then submitted all the same. If Slurm has not room for all, the
-        first runs are submitted, and it is said how the others follow.
+        The list may be empty; a missing report job is then submitted all the same.
 
         Raises:
-            QueueFullError: there is no room for any.
+            QueueFullError: there is no room for them.
             SentimentError: Slurm refuses, or the cluster's file is wrong. Nothing is left in the queue.
         """
         later = self._if_needed(runs, later)
@@ -86,8 +85,8 @@ class SlurmLauncher:
             return
         grid = self.plan.name
         planned = plan_jobs(runs, self.results, self.cluster, grid, self.jobs, later)
-        planned = [replace(job, retries=self._retries_in(job), keep_filling=self._fills(job)) for job in planned]
-        chain = submit_chain(self.results, grid, planned, self.jobs, self._least_room)
+        planned = [replace(job, retries=self._retries_in(job)) for job in planned]
+        chain = submit_chain(self.results, grid, planned, self.jobs)
         submitted = [run_id for folder in chain.accepted for task in folder.submission.tasks for run_id in task]
         self._take_from_pools(submitted)
         candidates = [run.config.run_id for run in later.candidates] if later else []
@@ -97,13 +96,7 @@ class SlurmLauncher:
             tasks = len(folder.submission.tasks)
             rung = f" of rung {folder.submission.rung}" if folder.submission.rung is not None else ""
             self.say(f"  {folder.submission.kind:6} job {folder.job_id}, {tasks} tasks{rung}   {folder.path}")
-        if chain.limit:
-            self.code = QueueFullError.exit_code
-            self.say(f"{len(runs) - len(submitted)} runs remain, for want of room: {chain.limit}")
-            follow = "the job that ends the grid submits" if self.keep_filling else "the same command submits"
-            self.say(f"{follow} them when jobs have ended")
         if chain.refused_report:
-            self.report_refused = True
             self.code = chain.refused_report.exit_code
             self.say(f"training goes on, but its report was refused: {chain.refused_report}")
             self.say("the next `submit` or `rerun` submits it, and `make report` builds it here")
@@ -130,21 +123,11 @@ class SlurmLauncher:
         task = self.jobs.task(run_id)
         return task is not None and task.cancelled and task.job is not None and task.job.active
 
-    def _least_room(self) -> JobLimit | None:
-        try:
-            file = read_cluster(self.cluster) if isinstance(self.cluster, Path) else self.cluster
-            return read_least_room(file.resources(self.plan.name), self.jobs)
-        except SlurmError:
-            return None
-
     def _take_from_pools(self, run_ids: Iterable[str]) -> None:
         """Tasks that still work off runs together are not to begin again with those that are submitted anew."""
         for run_id in run_ids:
             if run_id in self.jobs.places and self.jobs.places[run_id][0].submission.pooled:
                 self.jobs.places[run_id][0].cancel([run_id])
-
-    def _fills(self, job: PlannedJob) -> bool:
-        return self.keep_filling and JOB_KINDS[job.kind].final
 
     def _retries_in(self, job: PlannedJob) -> dict[str, str]:
         return {run_id: self.retrying[run_id] for task in job.tasks for run_id in task if run_id in self.retrying}
@@ -266,20 +249,6 @@ def _slots(later: LaterRungs, resources: Resources) -> list[ResourceGroup]:
     return [
         ResourceGroup(configs, resources, code, rung, rungs.epochs(rung), rungs.size(rung)) for rung in later.numbers
     ]
-
-
-def read_least_room(resources: Resources, jobs: GridJobs) -> JobLimit:
-    """The limit that leaves least room for more jobs.
-
-    Args:
-        resources: what the jobs ask for.
-        jobs: of whom they are.
-
-    Raises:
-        SlurmError: there is no Slurm, or it does not answer.
-    """
-    user = (jobs.here or Origin.of_process(None)).user
-    return most_restrictive(read_limits(slurm.read_settings(), resources, read_partitions(), user))
 
 
 def _most_tasks() -> int:

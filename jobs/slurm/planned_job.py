@@ -6,7 +6,6 @@ from typing import Any
 
 from jobs.job_kinds import KindName
 from jobs.slurm.resources import Resources
-from jobs.slurm.site.origin import Origin
 from jobs.slurm.submissions import Submission, SubmissionDir
 from sentiment.config import RunConfig
 from sentiment.records import timestamp
@@ -27,13 +26,11 @@ class PlannedJob:
     parallelism: int
     """The largest number of tasks at a time."""
     code: str | None = None
-    """The id of the copy of the program's code that its tasks import; None in submissions of earlier versions."""
+    """The id of the copy of the program's code that its tasks import; None imports that of this clone."""
     cluster: dict[str, Any] = field(default_factory=dict)
     """For a job that ends a grid: what the cluster's file says (`jobs.slurm.resources.ClusterFile`)."""
     retries: dict[str, str] = field(default_factory=dict)
     """The causes for which runs are submitted again by themselves, by run id."""
-    keep_filling: bool = False
-    """For a job that ends a grid: whether it submits the runs that there was no room for; `configs` has these."""
     rung: int | None = None
     """Of a search, in which its runs train; None trains them to their end whatever the search says."""
     epochs: int | None = None
@@ -43,15 +40,12 @@ class PlannedJob:
     of the rung before puts first. Empty for tasks whose runs are known; else `tasks` has none."""
 
 
-def new_submission(
-    results: Results, grid: str, job: PlannedJob, signal_seconds: int, after: str | None, origin: Origin | None = None
-) -> Submission:
+def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds: int, after: str | None) -> Submission:
     """An intent that is not written down yet. Whoever writes it down must hold the grid's lock: it has a number.
 
     Args:
         signal_seconds: how long before its end a task is warned.
         after: what the job waits for, as sbatch's option `--dependency` takes it.
-        origin: who submits it.
     """
     number = 1 + max((SubmissionDir(path).number for path in (results.slurm / grid).glob("*/")), default=0)
     return Submission(
@@ -68,9 +62,7 @@ def new_submission(
         code=job.code,
         cluster=job.cluster,
         retries=job.retries,
-        keep_filling=job.keep_filling,
         rung=job.rung,
         epochs=job.epochs,
         slots=job.slots,
-        origin=origin,
     )

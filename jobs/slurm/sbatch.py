@@ -4,22 +4,18 @@ submitit's own runner is not used: it looks for pickles that are renamed after s
 process dies in between), ignores TERM, and counts time-outs instead of progress.
 """
 
-import os
 import re
 import shlex
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedSubmissionError
 
+from jobs.slurm import commands as slurm
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import Submission
-from sentiment.errors import NoSlurmError, QueueFullError, SlurmError
+from sentiment.errors import QueueFullError, SlurmError
 from sentiment.run_dir import Results
 
 # Signals are ignored until the task has set its own handlers, and again when it has restored the former ones: otherwise
@@ -29,13 +25,8 @@ _GUARD = 'trap "" TERM USR1 USR2'
 # Imports come from this folder, whatever the present one holds, and what the job's `setup` names comes after it.
 _IMPORT_FROM = 'export PYTHONSAFEPATH=1 PYTHONPATH="$0${PYTHONPATH:+:$PYTHONPATH}"'
 
-# What sbatch says of a limit on the number of jobs: of slurmctld, an association or a QOS. After the former it waits.
-_RETRIES = re.compile(r"(unable to accept job|queue full), sleeping and retrying")
-_FULL = re.compile(rf"{_RETRIES.pattern}|Submit\w*Limit|Resource temporarily unavailable")
-
-# A shell inside another job has these variables, and the new job would inherit them. SLURM_CONF says where Slurm is.
-_FOREIGN = ("SLURM_", "SBATCH_", "SRUN_", "PMI_", "PMIX_", "SUBMITIT_")
-_KEPT = {"SLURM_CONF"}
+# What sbatch says of a limit on the number of jobs: of slurmctld, an association or a QOS.
+_FULL = re.compile(r"(unable to accept job|queue full), sleeping and retrying|Submit\w*Limit|temporarily unavailable")
 
 
 class _Sbatch(submitit.SlurmExecutor):
@@ -49,11 +40,11 @@ class _Sbatch(submitit.SlurmExecutor):
         """The file for sbatch."""
         return self._make_submission_file_text(command, uid="")
 
-    def send(self, command: str) -> str:
-        """Hand the file to sbatch; the job's id."""
+    def write(self, command: str) -> Path:
+        """Write the file for sbatch."""
         file = self.folder / "submission.sh"
         file.write_text(self.text(command), encoding="utf-8")
-        return self._get_job_id_from_submission_command(_hand_over(self._make_submission_command(file)))
+        return file
 
 
 def send(submission: Submission) -> str:
@@ -63,34 +54,15 @@ def send(submission: Submission) -> str:
         QueueFullError: there are as many jobs as there may be.
         SlurmError: Slurm refuses or does not answer; whether it has the job can then be seen by the job's name.
     """
+    file = _executor(submission).write(_command(submission))
     try:
-        with _clean_environment():
-            return _executor(submission).send(_command(submission))
-    except FailedSubmissionError as error:
-        raise SlurmError(f"sbatch: {str(error).strip()}") from None
-
-
-def _hand_over(command: list[str]) -> str:
-    """Run sbatch; what it prints.
-
-    Where Slurm has too many jobs, sbatch tries again for two minutes. It is ended instead, while it sleeps, since by
-    then nothing will have changed.
-    """
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
-    except FileNotFoundError:
-        raise NoSlurmError("sbatch: not found; there is no Slurm on this machine") from None
-    said = []
-    with process:
-        for line in process.stderr or ():
-            said.append(line.removeprefix("sbatch: error: ").strip())
-            if _RETRIES.search(line):
-                process.kill()
-        output = process.stdout.read() if process.stdout else ""
-    if process.returncode == 0:
-        return output
-    message = "; ".join(filter(None, said)) or f"ended with {process.returncode}"
-    raise (QueueFullError if _FULL.search(message) else SlurmError)(f"sbatch: {message}")
+        return slurm.submit(str(file))
+    except SlurmError as error:
+        if not _FULL.search(str(error)):
+            raise
+        tasks = len(submission.tasks)
+        advice = f"; `tasks: N` in the cluster's file does with N tasks what takes {tasks} here" if tasks > 1 else ""
+        raise QueueFullError(f"{' '.join(str(error).split())}{advice}") from None
 
 
 def directives(submission: Submission) -> list[str]:
@@ -144,14 +116,3 @@ def _command(submission: Submission) -> str:
         steps, code = [_GUARD, _IMPORT_FROM], str(Results(Path(submission.results)).code / submission.code)
     task = [sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)]
     return shlex.join(["sh", "-c", "; ".join([*steps, 'exec "$@"']), code, *task])
-
-
-@contextmanager
-def _clean_environment() -> Iterator[None]:
-    """Remove what another job has left in the environment, for as long as the context lasts."""
-    foreign = [name for name in os.environ if name.startswith(_FOREIGN) and name not in _KEPT]
-    removed = {name: os.environ.pop(name) for name in foreign}
-    try:
-        yield
-    finally:
-        os.environ.update(removed)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,6 @@ from pydantic import Field, ValidationError
 
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName
 from jobs.slurm.resources import Resources
-from jobs.slurm.site.origin import Origin
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically, write_json
@@ -24,7 +22,6 @@ from sentiment.rungs import read_chosen
 
 R = TypeVar("R", bound=Record)
 
-# Names of submissions; the first two figures of an earlier version's are the date and the time of the day.
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
 
@@ -52,12 +49,9 @@ class Submission(Record):
     """As in `PlannedJob`, like the next six."""
     cluster: dict[str, Any] = Field(default_factory=dict)
     retries: dict[str, str] = Field(default_factory=dict)
-    keep_filling: bool = False
     rung: int | None = None
     epochs: int | None = None
     slots: list[list[int]] = Field(default_factory=list)
-    origin: Origin | None = None
-    """Who submits it, and where to; None in those of earlier versions, which count as everybody's."""
 
     @property
     def job_kind(self) -> JobKind:
@@ -86,8 +80,6 @@ class Receipt(Record):
     job_id: str
     accepted: str
     """ISO 8601, UTC."""
-    origin: Origin | None = None
-    """Who has it, as in the intent."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +90,7 @@ class SubmissionDir:
 
     @property
     def number(self) -> int:
-        """How many a grid had with it; 0 for one of earlier versions, whose names are times."""
+        """How many a grid had with it; 0 for a folder of another kind."""
         match = _NAME.fullmatch(self.path.name)
         return int(match["number"]) if match else 0
 
@@ -156,11 +148,6 @@ class SubmissionDir:
     def receipt(self) -> Receipt | None:
         """Slurm's answer; None while it is not known."""
         return _read(self.receipt_file, Receipt) if self.receipt_file.exists() else None
-
-    def is_elsewhere(self, here: Origin | None) -> bool:
-        """Whether it was submitted by another user or to another cluster, so that nothing here knows of its job."""
-        origin = self.submission.origin
-        return origin is not None and here is not None and not origin.same_queue(here)
 
     @property
     def cancelled(self) -> set[int | str]:
@@ -257,17 +244,13 @@ class SubmissionDir:
 
     def accept(self, job_id: str) -> None:
         """Write the receipt."""
-        receipt = Receipt(job_id=job_id, accepted=timestamp(), origin=self.submission.origin)
+        receipt = Receipt(job_id=job_id, accepted=timestamp())
         write_json(self.receipt_file, receipt.model_dump(mode="json"))
         self.__dict__["receipt"] = receipt
 
     def withdraw(self) -> None:
         """Slurm knows nothing of this intent, so it no longer counts."""
         self.submission_file.rename(self.path / "withdrawn.json")
-
-    def discard(self) -> None:
-        """Slurm had no room for the job, and was asked for a smaller one instead: there is nothing to tell."""
-        shutil.rmtree(self.path, ignore_errors=True)
 
     def cancel(self, marks: Iterable[int | str]) -> None:
         """Mark tasks, by number, and runs, by id, as cancelled. The caller must hold the grid's lock."""
@@ -285,7 +268,7 @@ def write_intent(submission: Submission, configs: Iterable[RunConfig]) -> Submis
 
 
 def read_submissions(results: Results, grid: str | None = None) -> list[SubmissionDir]:
-    """The submissions of a grid, or of all grids, the oldest first: those of earlier versions, then by their numbers.
+    """The submissions of a grid, or of all grids, the oldest first: by their numbers.
 
     Clocks of hosts differ, and go back: they say nothing about the order.
     """

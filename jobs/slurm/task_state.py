@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobs.log_sections import TASK_BEGINS
 from jobs.slurm.commands import ENDED, HELD_BY_ADMINISTRATOR, NEVER_SATISFIED, Job
+from sentiment.errors import SlurmError
 from sentiment.run_state import (
     BY_COMMAND,
     CANCELLED,
@@ -52,10 +53,8 @@ class SlurmTask:
     """The name of the submission that it belongs to."""
     job: Job | None
     """As the queue has it."""
-    asked: bool
-    """Whether there was a Slurm to ask."""
-    elsewhere: str | None
-    """Who submitted it and where, if that queue cannot be seen from here."""
+    unseen: str | None
+    """Why the queue is not known; None if it is."""
     cancelled: bool
     """Whether `jobs cancel` ended the task, or this run of it."""
     siblings_go_on: bool
@@ -72,8 +71,8 @@ class SlurmTask:
 
     def active_state(self, progress: RunProgress) -> RunState | None:
         """The state while the task waits, runs or is held; None once it has ended."""
-        if self.elsewhere:
-            return self._state_elsewhere(progress)
+        if self.unseen is not None:
+            return self._state_unseen(progress)
         job, failure = self.job, progress.failure
         if job is None or not job.active:
             return None
@@ -98,7 +97,12 @@ class SlurmTask:
         attempt = progress.last_attempt
         if attempt and attempt.reason == "paused" and attempt.job == self.address:
             return RunState(PLANNED, "goes on in the next rung of its search, for which nothing is submitted")
-        job = self.job or self.accounted()
+        try:
+            job = self.job or self.accounted()
+        except SlurmError as error:
+            return RunState(UNKNOWN, " ".join(str(error).split()))
+        if job is None and self.address is None:
+            return RunState(PLANNED, "is being submitted, or that was interrupted: the same command goes on")
         if job and (job.reason == NEVER_SATISFIED or "Dependency" in job.reason):
             return RunState(FAILED, self.broken_dependency())
         if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
@@ -111,12 +115,10 @@ class SlurmTask:
             return RunState(CANCELLED, self._last_seen(progress))
         if job:
             return RunState(FAILED, last_line(self.log()))
-        if not self.asked:
-            return RunState(UNKNOWN, "there is no Slurm here to ask")
         return RunState(LOST, f"is not in the queue; {self._last_seen(progress)}")
 
-    def _state_elsewhere(self, progress: RunProgress) -> RunState:
-        """What the run's directory says for certain of a task whose queue cannot be seen: it may wait there."""
+    def _state_unseen(self, progress: RunProgress) -> RunState:
+        """What the run's directory says for certain of a task whose queue is not known: it may wait there."""
         failure = progress.failure
         if progress.locked:
             return RunState(RUNNING)
@@ -124,7 +126,7 @@ class SlurmTask:
             return RunState(CANCELLED, BY_COMMAND)
         if failure and failure.job == self.address:  # of an earlier job it would say nothing about this one
             return RunState(FAILED, f"{failure.error}: {failure.reason}")
-        return RunState(UNKNOWN, self.elsewhere or "")
+        return RunState(UNKNOWN, self.unseen or "")
 
     def _last_seen(self, progress: RunProgress) -> str:
         attempt, name = progress.last_attempt, f"task {self.address}" if self.address else self.submission

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.local.queue import LocalQueue, LocalTask
-from jobs.slurm.grid_jobs import GridJobs, ask_slurm, read_jobs
+from jobs.slurm.grid_jobs import GridJobs, read_jobs
 from jobs.slurm.task_state import SlurmTask
 from sentiment.errors import UsageError
 from sentiment.records import GridPlan
@@ -62,9 +62,14 @@ class RunStatus:
         return self.state == HELD
 
     @property
+    def may_go_on(self) -> bool:
+        """Whether it goes on by itself, as far as is known."""
+        return self.active or self.state == UNKNOWN
+
+    @property
     def failed(self) -> bool:
         """Whether it needs somebody: it ended without a result or is held, and not because its user wanted that."""
-        return not self.active and self.state not in (COMPLETED, CANCELLED, PLANNED, PAUSED, PRUNED)
+        return not self.may_go_on and self.state not in (COMPLETED, CANCELLED, PLANNED, PAUSED, PRUNED)
 
 
 @dataclass(frozen=True)
@@ -107,11 +112,10 @@ def read_status(results: Results, grids: Sequence[str] | None = None) -> list[Gr
 
     Raises:
         UsageError: there is no grid of a name.
-        SlurmError: there is a Slurm, but it does not answer.
     """
     plans = [read_plan(results, name) for name in grids or planned_grids(results)]
-    view = ask_slurm()
-    return [read_grid_status(results, plan, read_jobs(results, plan.name, view)) for plan in plans]
+    jobs = read_jobs(results, [plan.name for plan in plans])
+    return [read_grid_status(results, plan, one) for plan, one in zip(plans, jobs, strict=True)]
 
 
 def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:

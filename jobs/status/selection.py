@@ -23,7 +23,6 @@ CAUSES = {
     "cancelled": {CANCELLED},
     RERUN_HELD: {HELD},
     "pruned": {PRUNED},
-    "unknown": {UNKNOWN},
 }
 
 
@@ -83,11 +82,10 @@ def select(rows: Iterable[RunStatus], causes: Sequence[str], run_ids: set[str]) 
 
     Args:
         causes: only runs that ended for one of these. If empty, all are meant; cancelled and pruned ones only if they
-            are named, and none that may still wait in a queue which cannot be asked from here.
+            are named.
         run_ids: only these runs; all if empty.
     """
-    every_cause = set().union(*CAUSES.values())
-    wanted = set().union(*(CAUSES[cause] for cause in causes)) if causes else every_cause - {UNKNOWN}
+    wanted = set().union(*(CAUSES[cause] for cause in causes or CAUSES))
     if not causes and not run_ids:
         wanted -= {CANCELLED, PRUNED}
     named = (row for row in rows if not run_ids or row.run_id in run_ids)

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from jobs.job_kinds import SharedWork
-from jobs.slurm.commands import is_away, requeue
+from jobs.slurm.commands import requeue
 from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
@@ -23,7 +23,7 @@ from jobs.tasks.parallel import side_by_side
 from jobs.tasks.pool import PoolTask
 from sentiment.allocation import slurm_job
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError, SentimentError, SlurmError, UnfinishedRungError
+from sentiment.errors import RunDirError, SentimentError, UnansweredError, UnfinishedRungError
 from sentiment.files import write_json
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import read_progress
@@ -274,8 +274,8 @@ def _requeue_when_possible(job: str) -> None:
     while True:
         try:
             return requeue(job)
-        except SlurmError as error:
-            if not is_away(error) or time.monotonic() > end:
+        except UnansweredError as error:
+            if time.monotonic() > end:
                 raise
             print(f"waits to be requeued: {error}")
             time.sleep(_POLL_SECONDS)

@@ -109,7 +109,7 @@ def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopReque
     end = time.monotonic() + patience
     while True:
         try:
-            return run_experiment(RunContext(config, results, run_dir, stop, plain_console()))
+            return run_experiment(RunContext(config, results, run_dir, stop, plain_console(), lock_patience=0))
         except LockedError as error:
             if time.monotonic() > end:
                 raise

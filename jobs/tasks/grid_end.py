@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from jobs.slurm.grid_jobs import SlurmView, ask_slurm, read_jobs
+from jobs.slurm.grid_jobs import read_jobs
 from jobs.status.grid_status import read_grid_status
 from sentiment.console import Say
-from sentiment.errors import SlurmError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 from sentiment.run_state import CANCELLED, COMPLETED, PRUNED
@@ -94,11 +93,8 @@ class GridEnd:
 
     def _facts(self, report: Path | None) -> dict[str, str]:
         """What the command finds in its environment."""
-        try:
-            view = ask_slurm()
-        except SlurmError:
-            view = SlurmView.nothing()
-        rows = read_grid_status(self.results, self.plan, read_jobs(self.results, self.plan.name, view)).rows
+        (jobs,) = read_jobs(self.results, [self.plan.name])
+        rows = read_grid_status(self.results, self.plan, jobs).rows
         return {
             "GRID_NAME": self.plan.name,
             "GRID_RUNS": str(len(rows)),

@@ -1,7 +1,7 @@
 """What the job that ends a grid does first: submit what is to follow.
 
-That is what there was no room for, if `submit --keep-filling` asked for it, what failed, again as often as `retries` in
-cluster.yaml says, and when all that has ended the next round of a search that goes in rounds.
+That is what failed, again as often as `retries` in cluster.yaml says, and when all that has ended the next round of a
+search that goes in rounds.
 """
 
 import time
@@ -11,76 +11,78 @@ from pathlib import Path
 
 from jobs.grids.rounds import grow
 from jobs.session import GridSession, open_session
-from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
 from jobs.slurm.resources import ClusterFile, Retries
 from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import RunStatus
-from jobs.status.selection import CAUSES, missing_runs
+from jobs.status.selection import CAUSES
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.failure import is_hopeless
+from sentiment.allocation import slurm_restarts
 from sentiment.config import RunConfig
 from sentiment.console import Say
-from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError
+from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError, UnansweredError
 from sentiment.run_dir import Results
 from sentiment.run_state import PAUSED
 
-# By the names in the cluster's file. What is merely lost may be in the queue of another user or cluster.
+# By the names in the cluster's file.
 _STATES = CAUSES | {"node_fail": {"NODE_FAIL", "BOOT_FAIL"}}
-_LOCK_PATIENCE_SECONDS = 300.0
+_PATIENCE_SECONDS = 300.0
+# After so many starts of the job, hours later, the grid is over although Slurm has not answered or has no room.
+_MOST_LOOKS = 24
 _POLL_SECONDS = 2.0
 
 
 def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
     """Submit what is to follow, and a job that ends the grid in place of this one.
 
-    That it cannot be done is said, and changes nothing else: the grid is over then.
+    A refusal is said, and changes nothing else: the grid is over then.
 
     Args:
         ending: the submission of the job that ends the grid, which is running.
 
     Returns:
-        None if the grid is over, COMPLETED if another job will end it, LOOK_AGAIN if there is no room for that yet.
+        None if the grid is over, COMPLETED if another job will end it, LOOK_AGAIN if there is no room for that yet, or
+        if Slurm does not answer.
     """
     file = ClusterFile.model_validate(ending.submission.cluster)
     retries = file.resources(ending.submission.grid).retries
-    if retries == Retries() and not ending.submission.keep_filling and not _goes_in_rounds(ending):
+    if retries == Retries() and not _goes_in_rounds(ending):
         return None
-    end = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    end = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
             return _submit(ending, file, retries, say)
-        except QueueFullError as error:
-            say(str(error))
-            return Outcome.LOOK_AGAIN
+        except (LockedError, UnansweredError, QueueFullError) as error:
+            if isinstance(error, QueueFullError) or time.monotonic() >= end:
+                say(str(error))
+                return Outcome.LOOK_AGAIN if slurm_restarts() < _MOST_LOOKS else None
         except SentimentError as error:
-            if not isinstance(error, LockedError) or time.monotonic() > end:
-                say(f"nothing more is submitted: {error}")
-                return None
+            say(f"nothing more is submitted: {error}")
+            return None
         time.sleep(_POLL_SECONDS)
 
 
 def _submit(ending: SubmissionDir, file: ClusterFile, retries: Retries, say: Say) -> Outcome | None:
-    results, filling = Results(Path(ending.submission.results)), ending.submission.keep_filling
+    results = Results(Path(ending.submission.results))
     plan = results.read_grid(ending.submission.grid)
     if plan is None:
         raise RunDirError(f"{results.grid_file(ending.submission.grid)}: is gone")
-    launcher = SlurmLauncher(results, plan, file, say, keep_filling=filling)
+    launcher = SlurmLauncher(results, plan, file, say)
     with open_session(results, plan, launcher) as session:
         rows = session.rows
-        remaining = _remaining(ending, launcher.jobs, rows) if filling else []
-        first = {row.run_id for row, _ in remaining}
-        launcher.retrying = _chosen(results, [row for row in rows if row.run_id not in first], retries)
+        launcher.retrying = _chosen(results, rows, retries)
         for run_id, cause in launcher.retrying.items():
             say(f"retries: {run_id} is submitted again after {cause}")
-        if not remaining and not launcher.retrying and not _any_goes_on(rows):
-            session, remaining = _with_next_round(session, say)
-        if not remaining and not launcher.retrying and not (filling and _any_goes_on(rows)):
+        first: list[tuple[RunStatus, RunConfig]] = []
+        if not launcher.retrying and not _any_goes_on(rows):
+            session, first = _with_next_round(session, say)
+        if not first and not launcher.retrying:
             return None
         earlier = [folder for folder in launcher.jobs.submissions if folder.path != ending.path]
         launcher.jobs = replace(launcher.jobs, submissions=earlier)  # else it would replace the job that it is
-        session.submit_next_part(remaining, {*launcher.retrying}, say)
-    return Outcome.LOOK_AGAIN if filling and launcher.report_refused else Outcome.COMPLETED
+        session.submit_next_part(first, {*launcher.retrying}, say)
+    return Outcome.COMPLETED
 
 
 def _with_next_round(session: GridSession, say: Say) -> tuple[GridSession, list[tuple[RunStatus, RunConfig]]]:
@@ -100,12 +102,6 @@ def _with_next_round(session: GridSession, say: Say) -> tuple[GridSession, list[
 def _goes_in_rounds(ending: SubmissionDir) -> bool:
     plan = Results(Path(ending.submission.results)).read_grid(ending.submission.grid)
     return plan is not None and plan.rounds is not None
-
-
-def _remaining(ending: SubmissionDir, jobs: GridJobs, rows: Iterable[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
-    """The runs that there was no room for, unless they were submitted since."""
-    since = {run_id for run_id, (folder, _) in jobs.places.items() if folder.number > ending.number}
-    return missing_runs((config for config in ending.read_all_configs() if config.run_id not in since), rows)
 
 
 def _any_goes_on(rows: Iterable[RunStatus]) -> bool:

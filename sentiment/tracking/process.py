@@ -25,7 +25,7 @@ from pathlib import Path
 
 from sentiment.errors import LockedError, RunDirError, SentimentError, SupersededError
 from sentiment.files import write_atomically
-from sentiment.lock import ProcessLock
+from sentiment.lock import PATIENCE_SECONDS, ProcessLock
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
 from sentiment.run_state import read_pruned
@@ -76,7 +76,7 @@ def _copy(run_dir: RunDir, action: str) -> str:
     """
     online, trainer_pid = action != "offline", os.getppid() if action in _BESIDE_TRAINING else None
     # An offline copy needs no lock, since each attempt writes to a folder of its own.
-    with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B") if online else nullcontext():
+    with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B", PATIENCE_SECONDS) if online else nullcontext():
         identity = _identity(run_dir, replace=action == "replace") if online else identity_of(run_dir)
         with closing(OpenRun(run_dir, identity, online, trainer_pid)) as run:
             before = run.rows

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress, silent
+from sentiment.lock import PATIENCE_SECONDS
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
 
@@ -21,6 +22,7 @@ class RunContext:
         run_dir: holds what this run writes.
         stop: asked between steps; by default training is never asked to stop.
         console: by default nothing is shown.
+        lock_patience: seconds to see whether another process lives that trains the run.
     """
 
     config: RunConfig
@@ -28,6 +30,7 @@ class RunContext:
     run_dir: RunDir
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=_quiet)
+    lock_patience: float = PATIENCE_SECONDS
 
     @property
     def progress(self) -> Progress:

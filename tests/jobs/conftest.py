@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from sentiment.run_dir import Results
+from tests.jobs.fake_slurm import slurm
 from tests.jobs.grid_files import write_base
+
+__all__ = ["base", "results", "slurm"]
 
 
 @pytest.fixture

@@ -204,8 +204,7 @@ def test_each_grid_is_told_with_what_it_lacks(results: Results, tmp_path: Path, 
         name="search",
         early_terminate={"type": "hyperband", "min_iter": 1},
     )
-    cluster = write_yaml(tmp_path / "cluster.yaml", {})
-    found = {one.topic: one for one in examine_grids(results, base.parent, cluster)}
+    found = {one.topic: one for one in examine_grids(results, base.parent)}
     assert "rung 0: 3 trials to epoch 1, 3 epochs\nrung 1: 1 trials to epoch 3, 2 epochs\n" in found["grid search"].text
     assert "together 6 of the 12 epochs" in found["grid search"].text
     assert found["grid good"] == Finding("ok", "grid good", "2 runs; all that they need is here")

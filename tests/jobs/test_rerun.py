@@ -23,7 +23,8 @@ from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError
 from sentiment.run_dir import Results
-from sentiment.run_state import HELD, LOST, PRUNED, UNKNOWN
+from sentiment.run_state import HELD, LOST, PRUNED
+from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid, write_yaml
 from tests.jobs.test_status import LAUNCH_FAILED, PLAN, a_row, queued, submitted
 
@@ -64,7 +65,7 @@ def test_only_what_is_asked_for_is_rerun(causes: list[str], run_ids: list[str], 
 
 
 def test_every_state_that_needs_somebody_has_a_cause() -> None:
-    assert set().union(*CAUSES.values()) == {*ENDED, LOST, UNKNOWN, HELD, PRUNED} - {"COMPLETED"}
+    assert set().union(*CAUSES.values()) == {*ENDED, LOST, HELD, PRUNED} - {"COMPLETED"}
 
 
 @pytest.fixture
@@ -266,18 +267,9 @@ def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) 
     assert list(describe_held("some", rows[1:])) == []
 
 
-def test_held_runs_are_left_to_slurm_by_a_rerun_here(
-    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_runs_are_left_to_slurm_by_a_rerun_here(results: Results, tmp_path: Path, slurm: FakeSlurm) -> None:
     first = submitted(results, "train", "7", ["run-0"])
-    squeue = tmp_path / "squeue"
-    squeue.write_text(
-        f"#!/bin/sh\necho '7|0|PENDING|{LAUNCH_FAILED}|0:00|N/A|N/A||{first.submission.name}'\n", encoding="utf-8"
-    )
-    squeue.chmod(0o755)
-    (tmp_path / "scontrol").write_text("#!/bin/sh\necho ClusterName = c\n")
-    (tmp_path / "scontrol").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    slurm.add(first.submission.name, "7", 0, "PENDING", LAUNCH_FAILED)
     said: list[str] = []
     assert rerun_grid(results, PLAN, [], set(), LaunchOptions(tmp_path / "none.yaml", local=True, say=said.append)) == 0
     assert said == [

@@ -12,14 +12,13 @@ from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.sweep_file import read_sweep
 from jobs.later_rungs import later_rungs
-from jobs.planning.dry_run import show_plan, show_room
+from jobs.planning.dry_run import show_plan
 from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher, plan_jobs
 from jobs.slurm.planned_job import PlannedJob
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.slurm.site.limits import JobLimit
 from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.status.grid_status import RunStatus, read_grid_status
 from jobs.tasks.array_task import ArrayTask
@@ -256,18 +255,6 @@ def test_dry_run_says_what_each_rung_takes(results: Results, grid: ExpandedGrid)
     )
     assert "train of rung 1: 2 tasks" in text
     assert "afterany" not in text  # what waits for what is known when it is submitted
-
-
-def test_limits_on_submitting_count_the_slots_of_all_rungs(
-    results: Results, grid: ExpandedGrid, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For data and report one task each, four trials, and two, one and one slots."""
-    planned = _planned(results, grid)
-    for most, told in ((11, ["room for 9 of 10 tasks now (MaxSubmitJobs 11, of which 2 are taken)"]), (12, [])):
-        limit = JobLimit("MaxSubmitJobs", most, used=2)
-        monkeypatch.setattr("jobs.planning.dry_run.read_least_room", lambda *_, limit=limit: limit)
-        lines = list(show_room(planned, GridJobs((), None)))
-        assert [line.partition(";")[0] for line in lines] == told
 
 
 @pytest.mark.slow

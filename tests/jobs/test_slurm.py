@@ -1,45 +1,119 @@
-"""Slurm is asked again while slurmctld is being restarted, and its error is shown when it stays away."""
+"""An answer of Slurm is whole, or it is none."""
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from jobs.slurm import commands as slurm
-from jobs.slurm.commands import read_queue
-from sentiment.errors import NoSlurmError, SlurmError
+from jobs.slurm import commands
+from jobs.slurm.commands import cancel, read_accounting, read_nodes, read_queue, read_settings, requeue, submit
+from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
+from tests.jobs.fake_slurm import FakeSlurm
 
+NOW = datetime(2026, 3, 4, tzinfo=UTC)
 AWAY = "squeue: error: slurm_load_jobs error: Connection refused"
+NO_ANSWERS = {
+    "refuses": "echo 'squeue: error: no' >&2; exit 1",
+    "is away": f"echo '{AWAY}' >&2; exit 1",
+    "is killed": "kill -9 $$",
+    "is killed in between": "alter='head -c 20; kill -15 $$'",
+    "says nothing": "alter='cat >/dev/null'",
+    "is late": "exec sleep 5",
+    "says half": "alter='head -c -3'",
+    "says something else": "echo 'JOBID PARTITION NAME'; echo '7 main x'; exit 0",
+    "says bytes": r"printf '\377\376\000\201'; exit 0",
+    "cannot be run": None,
+}
 
 
-@pytest.fixture
-def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stands for squeue where slurmctld is away for as many answers as its file `away` has lines."""
-    program = tmp_path / "squeue"
-    program.write_text(
-        "#!/bin/sh\n"
-        f"cd '{tmp_path}'; [ -s away ] || {{ echo '7|0|RUNNING|None|0:10|N/A|N/A|n1|grid a'; exit 0; }}\n"
-        f"sed -i 1d away; echo '{AWAY}' >&2; exit 1\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(slurm, "_POLL_SECONDS", 0.0)
-    return tmp_path
+@pytest.mark.parametrize("how", NO_ANSWERS)
+@pytest.mark.parametrize("program", ["squeue", "scontrol", "sacct", "sinfo", "sbatch"])
+def test_answer_that_is_not_whole_is_none(
+    slurm: FakeSlurm, program: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm.add("one", "7", 0, "RUNNING")
+    monkeypatch.setattr(commands, "_SECONDS", 0.3)
+    if (script := NO_ANSWERS[how]) is not None:
+        slurm.fail(program, script)
+    else:
+        (slurm.folder / program).write_text("#!/no/such/shell\n")
+        monkeypatch.setenv("PATH", str(slurm.folder))
+    asked = {
+        "squeue": read_queue,
+        "scontrol": read_settings,
+        "sacct": lambda: read_accounting(["one"], NOW),
+        "sinfo": read_nodes,
+        "sbatch": lambda: submit("/dev/null"),
+    }
+    refusal = SlurmError if program == "sbatch" else UnansweredError
+    with pytest.raises(refusal) as raised:
+        asked[program]()
+    assert str(raised.value).startswith(f"{program}: ")
+    assert "\n" not in str(raised.value)
 
 
-def test_slurmctld_that_is_restarted_is_waited_for(squeue: Path) -> None:
-    (squeue / "away").write_text("once\ntwice\n")
-    (job,) = read_queue()
-    assert (job.job_id, job.task, job.state, job.name) == ("7", 0, "RUNNING", "grid a")
+@pytest.mark.parametrize("name", ["a|b", "a\nb", "x\n7|0|FAILED|None|0:10|N/A|N/A|n1|one", "\u2028", "\x85", "~"])
+def test_name_of_a_job_is_taken_for_nothing_else(slurm: FakeSlurm, name: str) -> None:
+    slurm.add("one", "7", 0, "RUNNING")
+    slurm.add(name, "8", None, "PENDING", "launch failed | requeued held")
+    slurm.add("two", "9", 1, "PENDING")
+    found = [(job.address, job.state, job.name) for job in read_queue()]
+    assert found == [("7_0", "RUNNING", "one"), ("8", "PENDING", name), ("9_1", "PENDING", "two")]
 
 
-def test_slurmctld_that_stays_away_is_an_error(squeue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (squeue / "away").write_text("again and again\n" * 1000)
-    monkeypatch.setattr(slurm, "_RESTART_SECONDS", 0.05)
-    with pytest.raises(SlurmError, match=r"^squeue: slurm_load_jobs error: Connection refused$"):
-        read_queue()
+def test_bytes_that_are_no_text_in_a_name_hide_no_other_job(slurm: FakeSlurm) -> None:
+    slurm.add("one", "7", 0, "RUNNING")
+    with open(slurm.folder / "jobs", "ab") as jobs:
+        jobs.write(b"@8@N/A@PENDING@None@0:00@N/A@N/A@@\xff\xfe@\n")
+    assert [job.job_id for job in read_queue()] == ["7", "8"]
 
 
-def test_no_slurm_at_all_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warning_before_an_answer_is_no_part_of_it(slurm: FakeSlurm) -> None:
+    slurm.add("one", "7", 0, "RUNNING")
+    for program in ("squeue", "scontrol", "sacct", "sbatch", "sinfo"):
+        slurm.fail(program, "echo 'warning: the cluster is in maintenance from Monday'")
+    assert [job.address for job in read_queue()] == ["7_0"]
+    assert read_settings()["ClusterName"] == "test"
+    assert read_accounting(["one"], NOW) == []
+    assert read_nodes() == [("main", "(null)", 1000, 4)]
+    assert submit("/dev/null") == "101"
+
+
+def test_variables_of_the_shell_change_no_answer(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SQUEUE_PARTITION", "SQUEUE_ACCOUNT", "SQUEUE_FORMAT", "SACCT_FORMAT", "SCONTROL_ALL", "SINFO_FORMAT"):
+        monkeypatch.setenv(name, "other")
+    for name in ("SLURM_CLUSTERS", "SLURM_TIME_FORMAT", "SLURM_JOB_ID", "SBATCH_PARTITION", "SCANCEL_STATE"):
+        monkeypatch.setenv(name, "other")
+    monkeypatch.setenv("SLURM_CONF", "/kept")
+    read_queue()
+    read_settings()
+    read_accounting(["one"], NOW)
+    submit("/dev/null")
+    cancel(["7"])
+    requeue("7")
+    assert slurm.environment == set()
+    assert os.environ["SQUEUE_PARTITION"] == "other"
+
+
+def test_slurmctld_that_is_restarted_is_waited_for(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(commands, "_RESTART_SECONDS", 60.0)
+    slurm.add("one", "7", 0, "RUNNING")
+    (slurm.folder / "away").write_text("once\ntwice\n")
+    slurm.fail("squeue", f"[ -s away ] && {{ sed -i 1d away; echo '{AWAY}' >&2; exit 1; }}")
+    assert [job.address for job in read_queue()] == ["7_0"]
+
+
+def test_no_slurm_at_all_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NoSlurmError, match="squeue: not found"):
         read_queue()
+
+
+def test_requeue_that_slurm_kills_was_accepted(slurm: FakeSlurm) -> None:
+    slurm.fail("scontrol", "kill -9 $$")
+    requeue("7_0")
+    slurm.fail("scontrol", f"echo '{AWAY}' >&2; exit 1")
+    with pytest.raises(UnansweredError):
+        requeue("7_0")

@@ -60,8 +60,7 @@ def _task(
         address="7_3",
         submission="g-x",
         job=job,
-        asked=True,
-        elsewhere=None,
+        unseen=None,
         cancelled=False,
         siblings_go_on=False,
         log=lambda: log,
@@ -137,7 +136,26 @@ SAVED = _attempt(end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", l
             _task(None),
             RunState("LOST", "is not in the queue; task 7_3 ended without a word"),
         ),
-        (RunProgress(), _task(None, asked=False), RunState("UNKNOWN", "there is no Slurm here to ask")),
+        (RunProgress(), _task(None, unseen="squeue: why"), RunState("UNKNOWN", "squeue: why")),
+        (RunProgress(last_attempt=SAVED), _task(None, unseen="squeue: why"), RunState("UNKNOWN", "squeue: why")),
+        (
+            RunProgress(failure=FAILURE),
+            _task(None, unseen="squeue: why"),
+            RunState("FAILED", "DivergedError: the loss is nan"),
+        ),
+        (RunProgress(failure=FAILURE), _task(None, unseen="?", address="8_3"), RunState("UNKNOWN", "?")),
+        (
+            RunProgress(last_attempt=_attempt(), locked=True, in_slurm=True),
+            _task(_job("NODE_FAIL")),
+            RunState("NODE_FAIL", "task 7_3 ended without a word"),
+        ),
+        (RunProgress(locked=True, in_slurm=True), None, RunState("RUNNING")),
+        (RunProgress(locked=True), _task(_job("NODE_FAIL")), RunState("RUNNING")),  # it was started here since
+        (
+            RunProgress(),
+            _task(None, address=None),
+            RunState("PLANNED", "is being submitted, or that was interrupted: the same command goes on"),
+        ),
         (RunProgress(damage="run.json: is not valid"), _task(None), RunState("FAILED", "run.json: is not valid")),
         (RunProgress(damage="run.json: is not valid"), _task(_job("RUNNING")), RunState("RUNNING")),
         (RunProgress(damage="run.json: is not valid"), _task(_job("PENDING")), RunState("PENDING")),
@@ -215,14 +233,15 @@ def _write_metrics(run_dir: RunDir, scores: list[float]) -> None:
     run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"kind": "st')
 
 
-def test_progress_is_read_from_the_end_of_the_metric_log(tmp_path: Path) -> None:
+def test_progress_is_read_from_all_of_the_metric_log(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path / "run")
     _write_metrics(run_dir, [0.7, 0.8, 0.75])
     found = read_progress(run_dir, PLAN)
     assert (found.epoch, found.step, found.score) == (3, 30, 0.8)
     assert read_progress(run_dir, PLAN.model_copy(update={"goal": "minimize"})).score == 0.7
-    _write_metrics(run_dir, [0.5] * 900)  # of which only the end is read
-    assert read_progress(run_dir, PLAN).epoch == 900
+    _write_metrics(run_dir, [0.9] + [0.5] * 900)
+    found = read_progress(run_dir, PLAN)
+    assert (found.epoch, found.score) == (901, 0.9)
 
 
 def test_directory_that_is_not_there_or_damaged_is_no_error(tmp_path: Path) -> None:
@@ -278,7 +297,8 @@ def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
         (a_row("CANCELLED"), False),
         (a_row("RUNNING", active=True), False),
         (a_row("PENDING", active=True), False),
-        *[(a_row(state), True) for state in ("FAILED", "LOST", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "UNKNOWN")],
+        *[(a_row(state), True) for state in ("FAILED", "LOST", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL")],
+        (a_row("UNKNOWN"), False),
         (a_row("HELD"), True),
     ],
     ids=lambda value: value.state if isinstance(value, RunStatus) else "",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from jobs.slurm.commands import ask
+from jobs.slurm.commands import read_nodes, read_partition_settings
 from jobs.slurm.resources import Gres, Resources, parse_gres
 from jobs.slurm.site.settings import Finding
 
@@ -96,14 +96,9 @@ def read_partitions() -> list[Partition]:
         SlurmError: there is no Slurm here, or it does not answer.
     """
     kinds: dict[str, list[NodeKind]] = {}
-    for line in ask("sinfo", "--noheader", "--exact", "--format=%R|%G|%m|%c").splitlines():
-        name, gres, memory, cpus = line.split("|")
-        kinds.setdefault(name, []).append(NodeKind(gres, int(memory.rstrip("+")), int(cpus.rstrip("+"))))
-    partitions = []
-    for line in ask("scontrol", "show", "partition", "--oneliner").splitlines():
-        settings = {name: value for name, _, value in (field.partition("=") for field in line.split())}
-        partitions.append(Partition(settings, kinds.get(settings["PartitionName"], [])))
-    return partitions
+    for name, gres, memory_mb, cpus in read_nodes():
+        kinds.setdefault(name, []).append(NodeKind(gres, memory_mb, cpus))
+    return [Partition(one, kinds.get(one["PartitionName"], [])) for one in read_partition_settings()]
 
 
 def explain_partitions(partitions: Iterable[Partition]) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def run_experiment(run: RunContext) -> Stop | None:
         return stop
     elmo_model = find_elmo_of(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
-    with ProcessLock(run.run_dir.lock_file) as owner:
+    with ProcessLock(run.run_dir.lock_file, patience=run.lock_patience) as owner:
         run = replace(run, run_dir=replace(run.run_dir, owner=owner))
         remove_leftovers(run.run_dir.path)
         if run.run_dir.completed:

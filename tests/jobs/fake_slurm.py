@@ -1,0 +1,108 @@
+"""A Slurm of shell scripts, whose commands fail in any way that a test wants."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobs.slurm.submissions import read_submissions
+from sentiment.run_dir import Results
+
+# Fields of a job are separated by this in the file; squeue is told how to separate them.
+_MARK = "@"
+_HEADER = "@ARRAY_JOB_ID@ARRAY_TASK_ID@STATE@REASON@TIME@START_TIME@END_TIME@NODELIST@NAME@"
+
+# Each program logs its order, fails if the test says so, and else answers; `alter` is what becomes of the answer.
+_PROGRAM = """#!/bin/sh
+cd '{folder}' || exit 99
+file=; for word; do file=$word; done
+echo "{name} $*" >> orders
+env | grep -E '^(SQUEUE|SACCT|SBATCH|SCONTROL|SCANCEL|SINFO|SLURM)_' | grep -v ^SLURM_CONF >> environment
+alter=cat
+answer() {{
+{answer}
+}}
+[ -e 'fail-{name}' ] && . './fail-{name}'
+answer "$@" | eval "$alter"
+"""
+
+_ANSWERS = {
+    "squeue": """
+for word; do case $word in --format=*) mark=${word#--format=}; mark=${mark%%%*};; esac; done
+sed "s/@/$mark/g" header jobs""",
+    "sbatch": """
+name=$(sed -n 's/^#SBATCH --job-name=//p' "$file"); last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$file")
+number=$(($(cat number) + 1)); echo $number > number
+for task in $([ -n "$last" ] && seq 0 "$last" || echo N/A); do
+    echo "@$number@$task@PENDING@None@0:00@N/A@N/A@@$name@" >> jobs
+done
+echo "Submitted batch job $number" """,
+    "scontrol": """
+case $* in
+    "show config") echo 'ClusterName = test'; echo 'AccountingStorageType = accounting_storage/slurmdbd';;
+esac""",
+    "scancel": """
+for job; do sed -i "s/^@${job%_*}@\\(${job#*_}\\|[^@]*\\)@[A-Z]*@/@${job%_*}@\\1@CANCELLED@/" jobs; done""",
+    "sacct": "echo 'JobID|State|NodeList|JobName'",
+    "sinfo": "echo 'PARTITION|GRES|MEMORY|CPUS'; echo 'main|(null)|1000|4'",
+}
+
+
+@dataclass(frozen=True)
+class FakeSlurm:
+    """The folder of the programs, which is on the PATH."""
+
+    folder: Path
+
+    def add(self, name: str, job_id: str, task: int | None, state: str, reason: str = "None") -> None:
+        """Put a job into the queue."""
+        fields = (job_id, "N/A" if task is None else str(task), state, reason, "0:00", "N/A", "N/A", "", name)
+        with open(self.folder / "jobs", "a", encoding="utf-8") as jobs:
+            jobs.write(_MARK + "".join(field + _MARK for field in fields) + "\n")
+
+    def fail(self, program: str, how: str) -> None:
+        """Let a program do something before it answers, in the language of the shell."""
+        (self.folder / f"fail-{program}").write_text(how + "\n", encoding="utf-8")
+
+    def heal(self) -> None:
+        """Let all programs answer."""
+        for file in self.folder.glob("fail-*"):
+            file.unlink()
+
+    @property
+    def orders(self) -> list[str]:
+        """What the programs were told, one line each."""
+        file = self.folder / "orders"
+        return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+
+    @property
+    def environment(self) -> set[str]:
+        """Slurm's variables that any program found."""
+        return {*(self.folder / "environment").read_text(encoding="utf-8").splitlines()}
+
+    def tasks(self, results: Results) -> dict[str, int]:
+        """How many tasks of the queue each run has that wait or run."""
+        folders = {folder.submission.name: folder for folder in read_submissions(results)}
+        found: dict[str, int] = {}
+        for line in (self.folder / "jobs").read_text(encoding="utf-8", errors="replace").splitlines():
+            _, *fields = line.split(_MARK)
+            if len(fields) == 10 and fields[8] in folders and fields[2] in ("PENDING", "RUNNING"):
+                for run_id in folders[fields[8]].tasks[int(fields[1]) if fields[1].isdecimal() else 0]:
+                    found[run_id] = found.get(run_id, 0) + 1
+        return found
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    """An empty queue."""
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    for name, answer in _ANSWERS.items():
+        program = folder / name
+        program.write_text(_PROGRAM.format(folder=folder, name=name, answer=answer), encoding="utf-8")
+        program.chmod(0o755)
+    for name, content in (("header", f"{_HEADER}\n"), ("jobs", ""), ("number", "100"), ("environment", "")):
+        (folder / name).write_text(content, encoding="utf-8")
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr("jobs.slurm.commands._RESTART_SECONDS", 0.0)
+    return FakeSlurm(folder)
