@@ -12,6 +12,7 @@ from sentiment.data.batches import Batch
 from sentiment.data.vocabulary import PADDING
 from sentiment.models.classifier import Classifier, HiddenLayers
 from sentiment.models.embedding import LearnedEmbedding
+from sentiment.training.tasks.evaluation import predict
 from tests.models.batches import EVERY_MODEL, VOCABULARY, config, model, name, store
 
 
@@ -35,6 +36,14 @@ def test_padded_batch_gives_what_each_tweet_gives_alone(changes: dict[str, Any])
     expected = torch.cat([classifier(batch).logits for batch in alone])
     torch.testing.assert_close(output.logits, expected, atol=1e-6, rtol=1e-5)
     assert output.logits.std() > 0.01, "the tweets differ, so the logits should"
+
+
+def test_probabilities_come_in_the_order_of_the_rows() -> None:
+    classifier, tweets = model({}), store()
+    rows = np.array([4, 0, 6, 3, 2, 5])
+    expected = [predict(classifier, tweets, rows[place : place + 1])[0] for place in range(len(rows))]
+    np.testing.assert_allclose(predict(classifier, tweets, rows), expected, rtol=1e-5)
+    assert len({round(one, 3) for one in expected}) == len(rows)
 
 
 @pytest.mark.parametrize("changes", EVERY_MODEL, ids=name)

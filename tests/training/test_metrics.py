@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.training.runs.outcome import _epochs_to_accuracy
-from sentiment.training.tasks.metrics import judge_overfit, measure
+from sentiment.training.runs.outcome import _epochs_to_accuracy, recommend
+from sentiment.training.tasks.metrics import judge_overfit, measure, paired_difference
 
 
 def test_scores_of_a_small_example_are_those_worked_out_by_hand() -> None:
@@ -45,6 +45,26 @@ def test_scores_are_in_their_ranges_for_any_input(rows: list[tuple[int, float]])
     assert math.isfinite(metrics.loss)
     for score in (metrics.precision, metrics.recall, metrics.f1):
         assert 0 <= score <= 1
+
+
+def test_paired_difference_is_that_of_the_first_and_its_test_is_mcnemars() -> None:
+    labels = np.ones(20, int)
+    first, second = (np.where(np.arange(20) < right, 0.9, 0.1) for right in (17, 10))  # seven that the first alone has
+    found = paired_difference(labels, first, second)
+    assert found.value == pytest.approx(7 / 20)
+    assert found.p == pytest.approx(2 * 0.5**7)
+    assert 0 < found.low < found.value <= found.high
+    turned = paired_difference(labels, second, first)
+    assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
+
+
+def test_most_accurate_model_predicts_and_of_equally_accurate_ones_that_with_the_lowest_loss() -> None:
+    labels = np.array([1, 1, 0, 0])
+    sure, unsure, wrong = (measure(labels, np.array(one)) for one in ([0.9, 0.9, 0.1, 0.1], [0.6, 0.6, 0.4, 0.4],
+                                                                     [0.6, 0.4, 0.4, 0.4]))  # fmt: skip
+    assert recommend(wrong, sure, unsure) == recommend(unsure, sure, wrong) == "baseline"
+    assert recommend(unsure, wrong, sure) == "both"
+    assert recommend(unsure, wrong, wrong) == "network"
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -10,7 +10,7 @@ import torch
 
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from tests.conftest import MakeExperiment
-from tests.small_runs import StopWhen
+from tests.small_runs import Experiment, StopWhen
 from tests.training.test_exact_resume import complete_with_stops
 
 GOLDEN = Path(__file__).with_name("golden") / "loss_curve.json"
@@ -135,16 +135,37 @@ def test_metric_log_holds_no_clock(experiment: MakeExperiment) -> None:
     assert all(value >= 0 for row in timings for key, value in row.items() if key.endswith("seconds"))
 
 
+def test_logged_loss_is_the_mean_over_the_steps_since_the_last_row(experiment: MakeExperiment) -> None:
+    each, thirds = (_losses(experiment(training__epochs=1, training__log_every=every)) for every in (1, 3))
+    means = [sum(each[start : start + 3]) / len(each[start : start + 3]) for start in range(0, len(each), 3)]
+    assert thirds == pytest.approx(means)
+
+
+def test_penalty_of_attention_is_minimised_and_not_logged(experiment: MakeExperiment) -> None:
+    changes: dict[str, Any] = {"model__pooling": "attention", "training__epochs": 1, "training__log_every": 1}
+    with_penalty, without = (_losses(experiment(**changes, model__attention__penalty=one)) for one in (9.0, 0.0))
+    assert with_penalty[0] == without[0]
+    assert with_penalty[-1] != without[-1]
+
+
+def _losses(run: Experiment) -> list[float]:
+    run.complete()
+    return [row["loss"] for row in run.run_dir.read_metrics() if row["kind"] == "step"]
+
+
 def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperiment) -> None:
     import pandas as pd
 
-    run = experiment(model__pooling="attention")
+    run = experiment(model__pooling="attention", training__epochs=6, training__learning_rate=0.1)
     digest = run.complete()
     result = run.run_dir.read_result()
     assert result is not None
     epochs = [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
     best = epochs[result.best_epoch - 1]
     assert best["best"]
+    by_part = [min(epochs, key=lambda row: row[part]["loss"])["epoch"] for part in ("validation", "train")]
+    assert by_part[0] == result.best_epoch
+    assert by_part[0] not in (by_part[1], len(epochs)), "else it is not seen what the best epoch and its weights are"
     assert result.metrics["validation"].model_dump() == best["validation"]
     assert result.metrics["train"].model_dump() == best["train"]
     assert result.weights_sha256 == digest.best
@@ -153,7 +174,11 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     assert list(table.columns) == ["part", "row", "label", "score", "baseline", "lexicon"]
     test = table[table.part == "test"]
     assert len(test) == result.metrics["test"].n
-    assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)
+    scores = {"metrics": test.score, "baseline": test.baseline, "lexicon": test.lexicon}
+    scores["combination"] = (test.score + test.baseline) / 2
+    for name, probabilities in scores.items():
+        right = ((probabilities >= 0.5) == (test.label == 1)).mean()
+        assert right == pytest.approx(getattr(result, name)["test"].accuracy), name
     lines = [json.loads(line) for line in run.run_dir.attention_file.read_text().splitlines()]
     assert 0 < len(lines) <= 40
     for line in lines:
