@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.special import expit
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -118,16 +119,29 @@ def test_only_the_most_frequent_ngrams_are_kept() -> None:
     assert len(counter.frequent(rows, 2, 99)) == 8
 
 
-def test_naive_bayes_beside_the_plain_feature_is_a_fit_of_both(corpus: Corpus) -> None:
-    """One weight of sqrt(1 + r^2) x is what two weights of x and r x come to."""
-    rng = np.random.default_rng(0)
-    x, ratio, labels = rng.normal(size=(200, 3)), np.array([0.5, -2.0, 0.1]), rng.integers(0, 2, 200)
-    options = {"C": 0.1, "tol": 1e-10, "max_iter": 10_000}
-    both = LogisticRegression(**options).fit(np.hstack([x, x * ratio]), labels)
-    one = LogisticRegression(**options).fit(x * np.sqrt(1 + ratio**2), labels)
-    np.testing.assert_allclose(
-        both.decision_function(np.hstack([x, x * ratio])), one.decision_function(x * np.sqrt(1 + ratio**2)), atol=1e-5
-    )
+def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log_ratio(corpus: Corpus) -> None:
+    model, train = fitting.fit_linear_model(corpus, silent), corpus.rows("train")
+    counter, rows = NGramCounter(corpus.types), TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(train)
+    labels, present = corpus.labels[train], counter.counts(rows, model.features.keys) > 0
+    frequencies = np.asarray(present.sum(axis=0)).ravel()
+    np.testing.assert_allclose(model.features.idf, np.log((1 + len(train)) / (1 + frequencies)) + 1, rtol=1e-5)
+    positive, negative = (1.0 + np.asarray(present[labels == label].sum(axis=0)).ravel() for label in (1, 0))
+    ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
+    values = model.features.of(counter, rows)
+    both = sparse.hstack([values, values.multiply(ratio)]).tocsr()
+    fit = LogisticRegression(C=model.settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
+    np.testing.assert_allclose(model.probabilities(rows), fit.predict_proba(both)[:, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("few", [20_000, 10], ids=["cross-validation", "validation"])
+def test_penalty_is_the_one_that_is_best_on_tweets_which_no_fit_has_seen(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Of labels that mean nothing the strongest penalty is best there, and on tweets that were seen the weakest."""
+    monkeypatch.setattr(fitting, "_FEW", few)
+    meaningless = replace(corpus, labels=np.random.default_rng(0).permutation(corpus.labels))
+    strengths = [fitting.fit_linear_model(one, silent).settings["C"] for one in (meaningless, corpus)]
+    assert strengths[0] == min(fitting._STRENGTHS) < strengths[1]
 
 
 def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.training.runs.outcome import _epochs_to_accuracy, recommend
+from sentiment.training.runs.outcome import _epochs_to_accuracy
 from sentiment.training.tasks.metrics import judge_overfit, measure, paired_difference
 
 
@@ -56,15 +56,6 @@ def test_paired_difference_is_that_of_the_first_and_its_test_is_mcnemars() -> No
     assert 0 < found.low < found.value <= found.high
     turned = paired_difference(labels, second, first)
     assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
-
-
-def test_most_accurate_model_predicts_and_of_equally_accurate_ones_that_with_the_lowest_loss() -> None:
-    labels = np.array([1, 1, 0, 0])
-    sure, unsure, wrong = (measure(labels, np.array(one)) for one in ([0.9, 0.9, 0.1, 0.1], [0.6, 0.6, 0.4, 0.4],
-                                                                     [0.6, 0.4, 0.4, 0.4]))  # fmt: skip
-    assert recommend(wrong, sure, unsure) == recommend(unsure, sure, wrong) == "baseline"
-    assert recommend(unsure, wrong, sure) == "both"
-    assert recommend(unsure, wrong, wrong) == "network"
 
 
 @pytest.mark.parametrize("label", [0, 1])

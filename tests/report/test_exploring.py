@@ -1,0 +1,49 @@
+"""What the page lets readers explore is what the runs have written: curves and answers, each of its own run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from report.analysis.findings import Findings, analyse
+from report.read.load import load_study
+from sentiment.config_file import resolve
+from sentiment.run_dir import Results
+from tests.report.made_up import BASE, Study
+from tests.report.written import Written, completed, written_runs
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Findings, dict[str, Written]]:
+    """Three runs, from one of which cleaning leaves nothing of its last tweets."""
+    study = Study(Results(tmp_path_factory.mktemp("results")))
+    for seed, emptied in ((1, 0), (2, 7), (3, 0)):
+        text = {"data.text.stop_words": "all"} if emptied else {}
+        study.complete(resolve(BASE, {"seed": seed} | text, "base"), skill=0.3 * seed, emptied=emptied)
+    runs = {run.path.name: run for run in completed(written_runs(study.results.root))}
+    return analyse(load_study(study.results, [])), runs
+
+
+def test_each_curve_is_what_its_run_logged_of_each_part(explored: tuple[Findings, dict[str, Written]]) -> None:
+    findings, runs = explored
+    assert findings.learned.keys() == runs.keys()
+    for run_id, curves in findings.learned.items():
+        for part in ("train", "validation"):
+            for metric in ("loss", "accuracy"):
+                logged = [row[part][metric] for row in runs[run_id].epochs]
+                assert curves[f"{part}_{metric}"] == pytest.approx(logged, abs=1e-4), (run_id, part, metric)
+        assert curves["epoch"] == [row["epoch"] for row in runs[run_id].epochs]
+    assert len({json.dumps(one) for one in findings.learned.values()}) == len(runs)
+
+
+def test_answers_are_those_of_their_run_and_only_of_tweets_that_it_was_tested_on(
+    explored: tuple[Findings, dict[str, Written]],
+) -> None:
+    findings, runs = explored
+    answers = findings.answers
+    assert answers
+    for run_id, right, known in zip(answers.run_ids, answers.right, answers.known, strict=True):
+        labels, scores, _ = runs[run_id].predictions()
+        assert known.sum() == len(labels) in (113, 120)
+        np.testing.assert_array_equal(right[known], (scores >= 0.5) == (labels == 1))
+    assert answers.labels == runs[answers.run_ids[0]].predictions()[0].tolist()
