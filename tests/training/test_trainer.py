@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -174,11 +175,12 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     assert list(table.columns) == ["part", "row", "label", "score", "baseline", "lexicon"]
     test = table[table.part == "test"]
     assert len(test) == result.metrics["test"].n
+    assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)
     scores = {"metrics": test.score, "baseline": test.baseline, "lexicon": test.lexicon}
     scores["combination"] = (test.score + test.baseline) / 2
     for name, probabilities in scores.items():
-        right = ((probabilities >= 0.5) == (test.label == 1)).mean()
-        assert right == pytest.approx(getattr(result, name)["test"].accuracy), name
+        said = probabilities.where(test.label == 1, 1 - probabilities)
+        assert -np.log(said).mean() == pytest.approx(getattr(result, name)["test"].loss, rel=1e-4), name
     lines = [json.loads(line) for line in run.run_dir.attention_file.read_text().splitlines()]
     assert 0 < len(lines) <= 40
     for line in lines:
