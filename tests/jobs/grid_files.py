@@ -56,14 +56,17 @@ def starts_from(grid: str, runs: str, **more: Any) -> dict[str, Any]:
 def finish(
     results: Results, grid: ExpandedGrid, like: Result, judge: Callable[[PlannedRun], tuple[float, bool] | None]
 ) -> None:
-    """Write a plan and results: for each run its validation accuracy and whether it overfits; None leaves it out."""
+    """Write a plan and results: for each run its validation accuracy and whether it overfits; None leaves it out.
+
+    Its loss is what the accuracy lacks.
+    """
     results.write_grid(grid.plan)
     for run, config in zip(grid.plan.runs, grid.configs, strict=True):
         run_dir = results.run_dir(run.run_id, grid.plan.name)
         run_dir.create(config)
         if (verdict := judge(run)) is not None:
             accuracy, overfits = verdict
-            validation = like.metrics["validation"].model_copy(update={"accuracy": accuracy})
+            validation = like.metrics["validation"].model_copy(update={"accuracy": accuracy, "loss": 1 - accuracy})
             changes = {
                 "run_id": run.run_id,
                 "metrics": like.metrics | {"validation": validation},

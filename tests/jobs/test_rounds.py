@@ -90,8 +90,12 @@ def test_suggestions_depend_on_results_and_seed_alone(base: Path, results: Resul
 
 
 @pytest.mark.slow
-def test_suggestions_tend_to_where_scores_are_better(base: Path, results: Results, like: Result) -> None:
-    path = write_grid(base, SPACE, **_bayes(rounds=4, per_round=8))
+@pytest.mark.parametrize(("score", "goal"), [("accuracy", "maximize"), ("loss", "minimize")])
+def test_suggestions_tend_to_where_scores_are_better(
+    base: Path, results: Results, like: Result, score: str, goal: str
+) -> None:
+    metric = {"name": f"validation/{score}", "goal": goal}
+    path = write_grid(base, SPACE, **_bayes(rounds=4, per_round=8), metric=metric)
     for _ in range(4):
         finish(results, load_grid(path, results), like, _good)
     plan = results.read_grid("some")
