@@ -10,7 +10,7 @@ from sentiment.config import DataConfig
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.errors import DataError
 from sentiment.models.baseline import lexicon
-from sentiment.models.baseline.lexicon import corpus_lexicon, lexicon_scores
+from sentiment.models.baseline.lexicon import corpus_lexicon, corpus_texts, lexicon_scores
 from sentiment.run_dir import TWEETS_FILE, Results
 
 
@@ -30,6 +30,8 @@ def test_only_rows_that_are_asked_for_are_rated_and_each_once(corpus: Corpus, mo
     rows = corpus.rows("test")
     scores = corpus_lexicon(corpus, rows)
     assert np.flatnonzero(~np.isnan(scores)).tolist() == rows.tolist()
+    texts = corpus_texts(corpus).take(rows).to_pylist()
+    np.testing.assert_array_equal(scores[rows], lexicon_scores(texts).astype(np.float32))
     rated: list[str] = []
     monkeypatch.setattr(lexicon, "lexicon_scores", lambda texts: [rated.append(text) or 0.25 for text in texts])
     np.testing.assert_array_equal(corpus_lexicon(corpus, rows), scores)

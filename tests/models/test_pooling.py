@@ -17,17 +17,17 @@ def _batch(lengths: tuple[int, ...]) -> Batch:
     return tweets.in_order_of_length(np.arange(len(tweets)))[0]
 
 
-STATES = torch.tensor([[[1.0, 8.0], [9.0, 9.0], [9.0, 9.0]], [[1.0, 2.0], [3.0, -4.0], [-5.0, 6.0]]])
+STATES = torch.tensor([[[-1.0, 8.0], [9.0, 9.0], [9.0, 9.0]], [[1.0, 2.0], [3.0, -4.0], [-5.0, 6.0]]])
 
 
 @pytest.mark.parametrize(
     ("kind", "directions", "expected"),
     [
-        ("mean", 1, [[1, 8], [-1 / 3, 4 / 3]]),
-        ("max", 1, [[1, 8], [3, 6]]),
-        ("mean+max", 1, [[1, 8, 1, 8], [-1 / 3, 4 / 3, 3, 6]]),
-        ("last", 1, [[1, 8], [-5, 6]]),
-        ("last", 2, [[1, 8], [-5, 2]]),  # forward from the last token, backward from the first one
+        ("mean", 1, [[-1, 8], [-1 / 3, 4 / 3]]),
+        ("max", 1, [[-1, 8], [3, 6]]),
+        ("mean+max", 1, [[-1, 8, -1, 8], [-1 / 3, 4 / 3, 3, 6]]),
+        ("last", 1, [[-1, 8], [-5, 6]]),
+        ("last", 2, [[-1, 8], [-5, 2]]),  # forward from the last token, backward from the first one
     ],
 )
 def test_pooling_of_a_padded_batch_is_as_worked_out_by_hand(

@@ -96,9 +96,11 @@ class Copy:
 def main(names: list[str]) -> int:
     """Judge the mutants of these areas, and those whose sentences contain a name; 1 if any is not killed."""
     known = read_mutants()
-    mutants = [one for one in known if not names or one.area in names or any(name in one.bug for name in names)]
+    areas = dict.fromkeys(one.area for one in known)
+    words = [name for name in names if name not in areas]
+    mutants = [one for one in known if not names or one.area in names or any(word in one.bug for word in words)]
     if not mutants:
-        print(f"no mutant is called {', '.join(names)}; areas: {', '.join(dict.fromkeys(one.area for one in known))}")
+        print(f"no mutant is called {', '.join(names)}; areas: {', '.join(areas)}")
         return 2
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in _SLOW:
