@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import reconcile
+from jobs.slurm.grid_jobs import GridJobs, reconcile
 from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir, read_submissions, write_intent
@@ -98,10 +98,17 @@ def test_cancelled_tasks_add_up(results: Results) -> None:
     assert folder.cancelled == {1, 3}
 
 
-def test_submissions_of_one_grid_come_oldest_first(results: Results) -> None:
-    first, _, third = _write(results), _write(results, grid="other"), _write(results)
-    assert read_submissions(results, "g") == [first, third]
-    assert len(read_submissions(results)) == 3
+def test_submissions_of_one_grid_come_oldest_first_whatever_clocks_say(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = iter(range(9, 0, -1))
+    monkeypatch.setattr("jobs.slurm.planned_job.timestamp", lambda: f"2026-01-01T0{next(hours)}:00:00+00:00")
+    written = [_write(results) for _ in range(6)]
+    _write(results, grid="other")
+    assert read_submissions(results, "g") == written
+    assert len(read_submissions(results)) == 7
+    newest = GridJobs(read_submissions(results, "g"), None).places
+    assert {folder for folder, _ in newest.values()} == {written[-1]}
 
 
 def test_damaged_intent_is_named(results: Results) -> None:
