@@ -128,6 +128,25 @@ def test_a_damaged_archive_is_refused(served: Path, table: Path, results: Result
     assert not has_vectors(_config(table), results)
 
 
+def test_an_archive_that_differs_from_the_first_download_is_refused(
+    served: Path, table: Path, results: Results
+) -> None:
+    path = fetch_archive(results, silent, [str(served)])
+    prepare_vectors(_config(table), results)
+    other = _config(table, "glove-twitter-50")
+    path.unlink()
+    with zipfile.ZipFile(served / ARCHIVE, "a") as archive:
+        archive.writestr("more.txt", "added on a mirror")
+    fetch_archive(results, silent, [str(served)])
+    with pytest.raises(
+        DataError, match=rf"differs from the archive of the first download \(SHA-256 in {ARCHIVE}\.sha256\)"
+    ):
+        prepare_vectors(other, results)
+    assert not has_vectors(other, results)
+    path.with_name(f"{ARCHIVE}.sha256").unlink()
+    assert prepare_vectors(other, results) is not None
+
+
 def test_a_line_of_the_archive_that_does_not_end_is_refused_before_memory_is_full(
     table: Path, results: Results, tmp_path: Path
 ) -> None:

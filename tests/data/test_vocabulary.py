@@ -86,7 +86,19 @@ def test_a_type_given_twice_is_an_error() -> None:
 VECTORS = "rain 1 2 3\nnew york 4 5 6\nthe -1 0 1e-1\nrain 9 9 9\n"
 
 
-@pytest.mark.parametrize("content", [VECTORS, "4 3\n" + VECTORS, VECTORS.replace("\n", " \r\n")])
+@pytest.mark.parametrize(
+    "content",
+    [
+        VECTORS,
+        "4 3\n" + VECTORS,
+        VECTORS.replace("\n", " \r\n"),
+        VECTORS.replace(" ", "  "),
+        VECTORS.replace(" ", "\t"),
+        "\ufeff" + VECTORS,
+        "\ufeff4 3 \n" + VECTORS,
+        VECTORS + "  1 2 3\n",
+    ],
+)
 @pytest.mark.parametrize("packed", [False, True])
 def test_vectors_are_read_from_either_format(tmp_path: Path, content: str, packed: bool) -> None:
     path = tmp_path / ("v.txt.gz" if packed else "v.txt")
@@ -102,11 +114,19 @@ def test_vectors_are_read_from_either_format(tmp_path: Path, content: str, packe
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        ("the 1 2\n", ConfigError, r"its vectors have 2 numbers, but embedding\.size is 3; set it to 2"),
-        ("9 300\nthe 1 2 3\n", ConfigError, "its vectors have 300 numbers"),
+        ("the 1 2\n", ConfigError, r"v\.txt:1: has 2 numbers, but embedding\.size is 3; set it to 2"),
+        ("9 300\nthe 1 2 3\n", DataError, r"v\.txt:2: has 3 numbers, but the line before tells of 300"),
+        ("9 2\nthe 1 2\n", ConfigError, r"v\.txt:2: has 2 numbers, but embedding\.size is 3; set it to 2"),
         ("the 1 2 3\nrain 1 2 3\nsnow 1 2\n", DataError, r"v\.txt:3: ends in 2 numbers"),
         ("the 1 2 3\nrain 1 x 3\n", DataError, r"v\.txt:2: could not convert string to float: 'x'"),
-        ("the 1 2 3\nrain 1 nan 3\n", DataError, r"v\.txt:2: holds a number that is not finite"),
+        *(
+            (f"the 1 2 3\nrain 1 {number} 3\n", DataError, r"v\.txt:2: holds a number that is not finite")
+            for number in ("nan", "1e300", "-1e39", "inf")
+        ),
+        ("9 3\nthe \0\1\2", DataError, r"v\.txt:2: is binary"),
+        ("\0\1\2", DataError, r"v\.txt:1: is binary"),
+        ("the 1 2 3\n\n", DataError, r"v\.txt:2: ends in 0 numbers"),
+        ("the\nrain\n", DataError, r"v\.txt:1: holds no numbers"),
         ("", DataError, "is empty"),
         ("the 1 2 3\nrain " + "1 " * (1 << 20), DataError, r"v\.txt:2: is longer than 1,048,672 bytes, too long for"),
         ("\0" * (1 << 21), DataError, r"v\.txt:1: is longer than 1,048,672 bytes"),

@@ -79,7 +79,7 @@ def pick_vectors(
         How many types have a vector, and the SHA-256 of the archive.
 
     Raises:
-        DataError: the archive is missing or damaged.
+        DataError: the archive is missing, damaged, or differs from the first one.
     """
     archive, size = archive_path(results), PUBLISHED_VECTORS[name]
     if not archive.exists():
@@ -95,8 +95,29 @@ def pick_vectors(
         raise DataError(f"{archive}: holds no {_MEMBER.format(size)}; is it the archive of GloVe's tweets?") from None
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"{archive}: is damaged or no zip archive ({error}); delete it and fetch it again") from None
+    checksum = _checksum(archive)
     write_atomically(target, lambda file: file.writelines([f"{len(lines)} {size}\n".encode(), *lines]))
-    return len(lines), sha256_of(archive)
+    return len(lines), checksum
+
+
+def _checksum(archive: Path) -> str:
+    """The SHA-256 of the archive; it must equal that of the first one, which a file beside the archive keeps.
+
+    The publisher gives no checksum, so the first download is trusted. The file is in the format of `sha256sum` and stays
+    when the archive is deleted.
+    """
+    first, found = archive.with_name(f"{archive.name}.sha256"), sha256_of(archive)
+    try:
+        known = first.read_text("utf-8", "replace").split(maxsplit=1)[:1]
+    except FileNotFoundError:
+        write_atomically(first, lambda file: file.write(f"{found}  {archive.name}\n".encode()))
+        return found
+    if known != [found]:
+        raise DataError(
+            f"{archive}: differs from the archive of the first download (SHA-256 in {first.name}); "
+            f"fetch it from another server, or delete {first.name} to take it all the same"
+        )
+    return found
 
 
 def write_picked(record: Path, picked: PickedRecord) -> PickedRecord:
