@@ -19,7 +19,7 @@ from sentiment.errors import RunDirError
 from sentiment.files import fingerprint, sync_folder, write_json
 from sentiment.lock import patient_lock
 from sentiment.record_files import read_record
-from sentiment.records import SCHEMA_VERSION, Record
+from sentiment.records import SCHEMA_VERSION, Record, SchemaVersion
 from sentiment.run_dir import Results
 from sentiment.shipped import ROOT, shipped_folder
 
@@ -50,7 +50,7 @@ _NAMED_FILES = 5
 class CodeVersion(Record):
     """`code.json`: what a version of the program consists of."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     git_commit: str | None
     git_dirty: bool | None
     """Whether the files differed from the commit; both are None outside of a git checkout."""

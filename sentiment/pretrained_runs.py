@@ -8,7 +8,7 @@ from typing import Any
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, as_json, fingerprint
 from sentiment.record_files import check_log_row, read_record
-from sentiment.records import SCHEMA_VERSION, Count, Record
+from sentiment.records import SCHEMA_VERSION, Count, Record, SchemaVersion
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import COMPLETED, RunState, judge, read_progress
 
@@ -46,7 +46,7 @@ class Perplexity(Record):
 class PretrainedCard(Record):
     """`card.json`: what a language model was trained on and how good it is; written last."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     model: str
     """The value of `elmo.model`."""
     fingerprint: str

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from sentiment.characters import visible
 from sentiment.errors import RunDirError
 from sentiment.files import open_named, read_named
 from sentiment.records import PARTS, SCHEMA_VERSION, Record
@@ -43,13 +44,26 @@ def read_record(path: Path, kind: type[R]) -> R | None:
         return None
     except OSError as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
+    return parse_record(content, kind, str(path))
+
+
+def parse_record(content: bytes, kind: type[R], place: str) -> R:
+    """The record in some JSON.
+
+    Args:
+        place: where it was, for messages.
+
+    Raises:
+        RunDirError: it is not a record of this kind, or is one of another version.
+    """
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
         found = _version_in(content)
         if found not in (None, SCHEMA_VERSION):
-            raise RunDirError(f"{path}: has schema version {found}, this program reads {SCHEMA_VERSION}") from None
-        raise RunDirError(f"{path}: is not a valid record: {in_a_line(error)}") from None
+            told = visible(str(found))[:20]
+            raise RunDirError(f"{place}: has schema version {told}, this program reads {SCHEMA_VERSION}") from None
+        raise RunDirError(f"{place}: is not a valid record: {in_a_line(error)}") from None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

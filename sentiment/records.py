@@ -1,14 +1,16 @@
 """What is written down about runs: validated and versioned records of attempts, metrics, results and grids."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from sentiment.config_file import yaml_text
 from sentiment.search_plan import Halving, Rounds
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
+SchemaVersion = Literal[1]
+"""Records of any other are refused."""
 
 NEGATIVE, POSITIVE = 0, 1
 THRESHOLD = 0.5
@@ -119,7 +121,7 @@ class Attempt(Record):
 class Failure(Record):
     """`failure.json`: why the newest attempt of a run in a grid failed; deleted when the next one begins."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     job: str | None
     """As in `Attempt`."""
     time: str
@@ -150,7 +152,7 @@ class ElmoRecord(Record):
 class RunRecord(Record):
     """`run.json`: the provenance of a run, and its attempts."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     run_id: str
     config_fingerprint: str
     data_fingerprint: str
@@ -175,7 +177,7 @@ class RunRecord(Record):
 class WandbRun(Record):
     """`wandb.json`: the run at Weights & Biases that a run is copied to."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     id: str
     project: str | None
     entity: str | None
@@ -199,7 +201,7 @@ class Overfit(Record):
 class Result(Record):
     """`result.json`, written last: the run is completed if and only if it exists."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     run_id: str
     stopped_by: Literal["early stopping", "all epochs"]
     epochs: Annotated[int, Field(ge=1)]
@@ -268,7 +270,7 @@ class PlannedRun(Record):
 class GridPlan(Record):
     """`grid.json`: the question of a grid, and its runs; written before the first of them starts."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     name: str
     description: str
     """The question, in a sentence."""

@@ -22,7 +22,7 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.files import as_json, write_once
 from sentiment.lock import seems_held
 from sentiment.record_files import check_log_row, read_record
-from sentiment.records import SCHEMA_VERSION, Count, FolderName, GridPlan, Moment, Record, timestamp
+from sentiment.records import SCHEMA_VERSION, Count, FolderName, GridPlan, Moment, Record, SchemaVersion, timestamp
 from sentiment.run_dir import Results, RunDir
 from sentiment.search_plan import Halving
 
@@ -45,7 +45,7 @@ class RankedTrial(Record):
 class RungRanking(Record):
     """`rung-<number>.json`: the trials of a rung at its end, the best first; written once."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     rung: Count
     epochs: Annotated[int, Field(ge=1)]
     """After how many epochs the rung ends."""

@@ -12,7 +12,7 @@ from sentiment.handing_on.handed_on import hand_on
 from sentiment.handing_on.model_card import model_card
 from sentiment.inference.explaining import left_out
 from sentiment.models.baseline.linear_model import LinearModel
-from sentiment.whole_run import check_file, has_baseline_model
+from sentiment.whole_run import check_file
 
 
 @dataclass(frozen=True)
@@ -61,4 +61,4 @@ def read_card(run: CompletedRun) -> str | None:
     if run.config.combination is not None:
         return None
     run_dir = run.folds[0].run_dir if run.folds else run.run_dir
-    return model_card(hand_on(run_dir), has_baseline_model(run_dir))
+    return model_card(hand_on(run_dir))

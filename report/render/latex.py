@@ -33,7 +33,9 @@ def latex(table: Table) -> str:
 def _line(cells: list[Any], is_best: bool = False) -> str:
     texts = [_CHARACTER.sub(lambda found: _MEANT[found[0]], _words(cell)) for cell in cells]
     shown = [f"\\textbf{{{text}}}" if is_best and text else text for text in texts]
-    return " & ".join(shown) + r" \\"
+    line = " & ".join(shown) + r" \\"
+    # After the end of a row, and after a rule, LaTeX takes both for an option.
+    return f"{{{line[0]}}}{line[1:]}" if line.startswith(("[", "*")) else line
 
 
 def _words(value: Any) -> str:

@@ -5,23 +5,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sentiment.characters import printable, visible
-
-_MARKDOWN = re.compile(r"([\\`*_\[\]|~$#!])")
-_BLOCK_START = re.compile(r"^(\d*)([.)+=-])(?=\s|$|[=-]{2})")
-# What GitHub makes a link of without any mark.
-_LINK = re.compile(r"(?<=www)\.|:(?=//)|@", re.IGNORECASE)
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+from sentiment.characters import as_code, as_markdown, printable
 
 
 def escape(value: Any) -> Markup:
     """Any value as Markdown that shows it literally; what is marked as Markdown already stays as it is."""
     if hasattr(value, "__html__"):
         return Markup(value.__html__())  # noqa: S704 - this is where text becomes safe
-    text = re.sub("[&<>]", lambda found: _ENTITIES[found[0]], visible(str(value)))
-    text = _LINK.sub(lambda found: f"&#{ord(found[0])};", _MARKDOWN.sub(r"\\\1", text))
-    text = _BLOCK_START.sub(r"\1\\\2", text)
-    return Markup(text)  # noqa: S704
+    return Markup(as_markdown(str(value)))  # noqa: S704
 
 
 def strong(value: Any) -> Markup:
@@ -35,15 +26,8 @@ def emphasis(value: Any) -> Markup:
 
 
 def code(value: Any) -> Markup:
-    """A value as typed, in a code span.
-
-    In a code span nothing can be escaped, so that its fence has to be longer than any row of backticks within.
-    """
-    text = visible(str(value)) or " "
-    longest = max((len(backticks) for backticks in re.findall("`+", text)), default=0)
-    fence = "`" * (longest + 1)
-    pad = " " if text.startswith("`") or text.endswith("`") else ""
-    return Markup(f"{fence}{pad}{text}{pad}{fence}")  # noqa: S704
+    """A value as typed, in a code span."""
+    return Markup(as_code(str(value)))  # noqa: S704
 
 
 def fenced(value: Any) -> Markup:

@@ -81,21 +81,20 @@ def export(
     """
     from sentiment.handing_on.archive import write_archive
     from sentiment.handing_on.handed_on import hand_on
-    from sentiment.handing_on.model_card import model_card
     from sentiment.progress_bar import say
-    from sentiment.whole_run import has_baseline_model, trained_run
+    from sentiment.whole_run import trained_run
 
     if file.suffix.lower() != ".zip":
         raise UsageError(f"{file}: a model is handed on as a zip file; name it {file.with_suffix('.zip')}")
     run_dir = trained_run(run)
     model = hand_on(run_dir)
-    sizes = write_archive(run_dir, model, model_card(model, has_baseline_model(run_dir)), file)
+    sizes = write_archive(run_dir, model, file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     text = model.config.data.text
     if text.mentions == "keep":
         say("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
-    if model.elmo and model.config.elmo:
-        say(f"it reads {_elmo_of(model.config.elmo, model.elmo.fingerprint, run_dir)}")
+    if model.result.elmo and model.config.elmo:
+        say(f"it reads {_elmo_of(model.config.elmo, model.result.elmo.fingerprint, run_dir)}")
     say(f'use it    sentiment predict {file} "what a lovely day"')
 
 
@@ -103,17 +102,13 @@ def export(
 def card(model: ModelPlace) -> None:
     """Print the model card of a run or of an exported file, in Hugging Face's format."""
     from sentiment.characters import printable
-    from sentiment.handing_on.archive import CARD, open_archive
+    from sentiment.handing_on.archive import open_archive
     from sentiment.handing_on.handed_on import hand_on
     from sentiment.handing_on.model_card import model_card
-    from sentiment.whole_run import has_baseline_model, trained_run
+    from sentiment.whole_run import trained_run
 
-    if model.is_file():
-        text = open_archive(model).files[CARD].decode("utf-8", "replace")
-    else:
-        run_dir = trained_run(model)
-        text = model_card(hand_on(run_dir), has_baseline_model(run_dir))
-    typer.echo(printable(text), nl=False)
+    handed_on = open_archive(model).model if model.is_file() else hand_on(trained_run(model))
+    typer.echo(printable(model_card(handed_on)), nl=False)
 
 
 def _elmo_of(elmo: "ElmoConfig", fingerprint: str, run_dir: "RunDir") -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from sentiment.characters import as_code, as_markdown, visible
 from sentiment.handing_on.handed_on import HandedOn
 from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics
 
@@ -29,13 +30,12 @@ model = load("model.zip")
 model.predict(["what a lovely day"])
 ```
 
-or `sentiment predict model.zip "what a lovely day"`, after `pip install sentiment-grids`.
+or `sentiment predict model.zip "what a lovely day"`. The program is on no package index: ask for its wheel
+(`pip wheel --no-deps .` in a clone makes it) and install that: {install}.
 
-{holds}
+It holds a network and a linear baseline. By default the {recommended} predicts, which was the most accurate on
+validation tweets.
 """
-_BOTH = """It holds a network and a linear baseline. By default the {} predicts, which was the most accurate on
-validation tweets."""
-_ALONE = "It holds a network, which predicts."
 _LIMITS = """## Limits
 
 - Two classes: neutral tweets are called one or the other.
@@ -45,17 +45,13 @@ _LIMITS = """## Limits
 """
 
 
-def model_card(model: HandedOn, has_baseline: bool) -> str:
-    """The card as Markdown.
-
-    Args:
-        has_baseline: whether the linear baseline is handed on too, and so could have been chosen.
-    """
+def model_card(model: HandedOn) -> str:
+    """The card as Markdown; no description, label or file name in it is taken for markup."""
     text = StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.dump(_for_machines(model), text)
-    return f"---\n{text.getvalue()}---\n\n" + "\n".join(_for_people(model, has_baseline)) + "\n"
+    return f"---\n{text.getvalue()}---\n\n" + "\n".join(_for_people(model)) + "\n"
 
 
 def _for_machines(model: HandedOn) -> dict[str, Any]:
@@ -72,39 +68,41 @@ def _for_machines(model: HandedOn) -> dict[str, Any]:
     results = [
         {
             "task": {"type": "text-classification", "name": "sentiment of tweets"},
-            "dataset": {"type": model.dataset or "table", "name": data, "split": part},
+            "dataset": {"type": visible(model.dataset or "table"), "name": visible(data), "split": part},
             "metrics": [{"type": name, "value": round(getattr(best[part], name), 4)} for name in _SCORES],
         }
         for part in PARTS[1:]
         if part in best
     ]
-    return values | {"model-index": [{"name": model.run_id, "results": results}]}
+    return values | {"model-index": [{"name": visible(model.result.run_id), "results": results}]}
 
 
-def _for_people(model: HandedOn, has_baseline: bool) -> Iterator[str]:
-    negative, positive = model.label_names
-    yield f"# {model.run_id}\n"
-    about = f"It tells tweets that are `{positive}` from those that are `{negative}`."
-    yield f"{_sentence(model.config.description)}{about}\n"
-    yield _USE.format(holds=_BOTH.format(MODEL_NAMES[model.recommended]) if has_baseline else _ALONE)
+def _for_people(model: HandedOn) -> Iterator[str]:
+    result = model.result
+    negative, positive = map(as_code, model.config.data.label_names)
+    yield f"# {as_markdown(result.run_id)}\n"
+    yield f"{_sentence(model.config.description)}It tells tweets that are {positive} from those that are {negative}.\n"
+    install = as_code(f"pip install ./sentiment_grids-{model.version}-py3-none-any.whl")
+    yield _USE.format(install=install, recommended=MODEL_NAMES[model.recommended])
     yield "## Scores\n"
     yield from _table(model)
-    chosen = "The epoch, and which model predicts, were" if has_baseline else "The epoch was"
-    yield f"\nIntervals are Wilson's, 95 %. {chosen} chosen on validation tweets."
-    verdict = "It overfits" if model.overfit.overfits else "It does not overfit"
-    yield f"{verdict}: {model.overfit.rule} (gap {model.overfit.gap:.3f}).\n"
+    yield "\nIntervals are Wilson's, 95 %. The epoch, and which model predicts, were chosen on validation tweets."
+    verdict = "It overfits" if result.overfit.overfits else "It does not overfit"
+    yield f"{verdict}: {as_markdown(result.overfit.rule)} (gap {result.overfit.gap:.3f}).\n"
     data, licence, cite = _data(model)
     yield "## Data\n"
-    yield f"Data: {data}; licence: {licence}." + (f" Please cite {cite}." if cite else "")
+    yield f"Data: {as_markdown(data)}; licence: {licence}." + (f" Please cite {cite}." if cite else "")
     yield "No tweet is in the file that this card belongs to, but its vocabulary holds words of them.\n"
     yield _LIMITS
     yield "## How it was made\n"
-    yield f"- {model.parameters:,} weights; best epoch {model.best_epoch} of {model.epochs}; seed {model.config.seed}"
-    yield f"- {model.seconds_trained:.0f} s on {', '.join(model.devices)}"
-    yield f"- sentiment-grids {model.version}" + (f", commit {model.git_commit[:12]}" if model.git_commit else "")
-    yield "- " + ", ".join(f"{name} {version}" for name, version in sorted(model.versions.items()))
-    yield f"- SHA-256 of the weights {model.weights_sha256}"
-    yield f"- fingerprint of the tweets {model.data_fingerprint}"
+    epoch = f"best epoch {result.best_epoch} of {result.epochs}"
+    yield f"- {result.parameters:,} weights; {epoch}; seed {model.config.seed}"
+    yield f"- {result.seconds_trained:.0f} s on {as_markdown(', '.join(model.devices))}"
+    commit = f", commit {model.git_commit[:12]}" if model.git_commit else ""
+    yield f"- sentiment-grids {as_markdown(model.version + commit)}"
+    yield "- " + as_markdown(", ".join(f"{name} {version}" for name, version in sorted(model.versions.items())))
+    yield f"- SHA-256 of the weights {as_markdown(result.weights_sha256)}"
+    yield f"- fingerprint of the tweets {as_markdown(model.data_fingerprint)}"
 
 
 def _table(model: HandedOn) -> Iterator[str]:
@@ -122,7 +120,8 @@ def _table(model: HandedOn) -> Iterator[str]:
 
 
 def _of(model: HandedOn) -> dict[str, dict[Any, Metrics]]:
-    return {NETWORK: model.metrics, BASELINE: model.baseline, BOTH: model.combination, LEXICON: model.lexicon}
+    result = model.result
+    return {NETWORK: result.metrics, BASELINE: result.baseline, BOTH: result.combination, LEXICON: result.lexicon}
 
 
 def _data(model: HandedOn) -> tuple[str, str, str]:
@@ -133,4 +132,4 @@ def _data(model: HandedOn) -> tuple[str, str, str]:
 
 def _sentence(text: str) -> str:
     text = text.strip().rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}. " if text else ""
+    return f"{as_markdown(text[:1].upper() + text[1:])}. " if text else ""

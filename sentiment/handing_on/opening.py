@@ -38,27 +38,21 @@ def _from_archive(archive: OpenedArchive, choice: Choice | None, results: Result
         raise UsageError(f"{archive.path}: holds one run, and no other seeds; valid are network, baseline and both")
     if chosen == "network":
         return _network(archive, results)
-    if BASELINE_FILE not in archive.files:
-        raise UsageError(f"{archive.path}: holds no baseline; valid is network")
     model = LinearModel.from_bytes(archive.files[BASELINE_FILE], f"{archive.path}:{BASELINE_FILE}")
     baseline = BaselinePredictor(archive.model.config, model)
     return baseline if chosen == "baseline" else MeanPredictor(BOTH, (_network(archive, results), baseline))
 
 
 def _network(archive: OpenedArchive, results: Results) -> TextModel:
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     from sentiment.inference.predictor import NetworkParts
 
-    name = f"{archive.path}:{NETWORK_FILE}"
+    place = f"{archive.path}:{NETWORK_FILE}"
     try:
         weights: dict[str, Any] = load(archive.files[NETWORK_FILE])
-    except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{name}: holds no weights: {error}") from None
-    if not all(bool(torch.isfinite(one).all()) for one in weights.values()):
-        raise CheckpointError(f"{name}: holds weights that are not finite, so that all predictions would be nonsense")
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{place}: holds no weights: {error}") from None
     vocabulary = Vocabulary.from_bytes(archive.files[VOCABULARY_FILE], f"{archive.path}:{VOCABULARY_FILE}")
-    parts = NetworkParts(archive.model.config, vocabulary, weights, archive.model.elmo)
-    return parts.predictor(str(archive.path), results)
+    return NetworkParts(place, archive.model.config, vocabulary, weights, archive.model.result.elmo).predictor(results)

@@ -1,6 +1,6 @@
 """A trained model that turns texts into probabilities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sentiment.characters import visible
 from sentiment.config import RunConfig
 from sentiment.data.batches import EVALUATION_TOKENS, TokenStore, TweetVectors
 from sentiment.data.text.token_rows import TokenRows
@@ -19,7 +20,7 @@ from sentiment.elmo.pretrained import find_elmo_of
 from sentiment.elmo.vectors import FreshVectors
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.inference.text_model import Prediction, Reading
-from sentiment.models.classifier import Classifier, build_classifier
+from sentiment.models.classifier import Classifier, build_classifier, sketch_classifier
 from sentiment.records import NETWORK, ElmoRecord, Result
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.device import choose_device
@@ -32,6 +33,7 @@ _CPU = torch.device("cpu")
 
 # Of a batch whose states stay in a CPU core's cache; those of evaluation are larger, for GPUs.
 _BATCH_TOKENS = 4096
+_LONGEST_NAME = 100
 
 
 class Predictor:
@@ -108,40 +110,63 @@ class Predictor:
 
 @dataclass(frozen=True)
 class NetworkParts:
-    """What a network consists of, wherever it was stored."""
+    """What a network consists of, wherever it was stored.
 
+    Raises:
+        CheckpointError: a weight is not finite.
+    """
+
+    place: str
+    """Where it was stored, for messages."""
     config: RunConfig
     vocabulary: Vocabulary
     weights: dict[str, torch.Tensor]
     elmo: ElmoRecord | None
     """The ELMo model that it was trained with."""
 
-    def predictor(self, name: str, results: Results, device: torch.device | None = None) -> Predictor:
+    def __post_init__(self) -> None:
+        for name, tensor in self.weights.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+                raise CheckpointError(f"{self.place}: holds weights that are not finite (in {name})")
+
+    def predictor(self, results: Results, device: torch.device | None = None) -> Predictor:
         """The network put together, see `load_predictor`.
 
         Args:
-            name: where it was stored, for messages.
             results: where the ELMo model is looked for, if it reads one.
         """
         chosen = device or choose_device("auto")
-        encoder = self._encoder(name, results, chosen)
+        encoder = self._encoder(results, chosen)
         size = encoder.vector_size if encoder else None
+        self._check_shapes(size)
         model = build_classifier(self.config, len(self.vocabulary), elmo_size=size)
-        try:
-            model.load_state_dict(self.weights)
-        except RuntimeError as error:
-            raise RunDirError(f"{name}: the weights do not fit config.json and vocabulary.txt: {error}") from None
+        model.load_state_dict(self.weights)
         marks_count = self.elmo is None or self.elmo.marks_count
         return Predictor(self.config, self.vocabulary, model, encoder, chosen, marks_count)
 
-    def _encoder(self, name: str, results: Results, device: torch.device) -> Encoder | None:
+    def _check_shapes(self, elmo_size: int | None) -> None:
+        """Compare the weights with those that the configuration and the vocabulary ask for, before any are made."""
+        try:
+            wanted = _described(sketch_classifier(self.config, len(self.vocabulary), elmo_size).state_dict())
+        except RuntimeError:
+            raise RunDirError(f"{self.place}: its configuration asks for more weights than torch can count") from None
+        found = _described(self.weights)
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                raise RunDirError(
+                    f"{self.place}: the weights do not fit the configuration and the vocabulary: "
+                    f"{visible(name)[:_LONGEST_NAME]} is {found.get(name, 'missing')}, "
+                    f"expected is {wanted.get(name, 'nothing of this name')}"
+                )
+
+    def _encoder(self, results: Results, device: torch.device) -> Encoder | None:
         """An encoder of the ELMo model that the run was trained with; None if it reads no ELMo vectors."""
         known = self.elmo.fingerprint if self.elmo else None
         model = find_elmo_of(self.config, results, known)
         if self.config.elmo is None or model is None:
             return None
         if known is not None and known != model.fingerprint:
-            raise RunDirError(f"{name}: was trained with other ELMo weights than {model.weights_path}")
+            raise RunDirError(f"{self.place}: was trained with other ELMo weights than {model.weights_path}")
         return build_encoder(self.config.elmo, model, device)
 
 
@@ -156,7 +181,7 @@ def load_predictor(run_dir: RunDir, device: torch.device | None = None) -> Predi
         ElmoError: the ELMo model is missing or damaged.
         CheckpointError: no epoch is saved yet, or the weights are damaged.
     """
-    return network_parts(run_dir).predictor(str(run_dir.path), run_dir.results, device)
+    return network_parts(run_dir).predictor(run_dir.results, device)
 
 
 def network_parts(run_dir: RunDir) -> NetworkParts:
@@ -170,7 +195,7 @@ def network_parts(run_dir: RunDir) -> NetworkParts:
     weights = _best_weights(run_dir, run.result)
     check_vocabulary(run_dir, run.record)
     vocabulary = Vocabulary.read(run_dir.vocabulary_file)
-    return NetworkParts(run.config, vocabulary, weights, run.record.elmo if run.record else None)
+    return NetworkParts(str(run_dir.path), run.config, vocabulary, weights, run.record.elmo if run.record else None)
 
 
 def _best_weights(run_dir: RunDir, result: Result | None) -> dict[str, torch.Tensor]:
@@ -197,6 +222,9 @@ def _weights_in(value: object, path: Path) -> dict[str, torch.Tensor]:
     """
     if not isinstance(value, dict) or not all(isinstance(one, torch.Tensor) for one in value.values()):
         raise CheckpointError(f"{path}: holds no weights of a model")
-    if not all(bool(torch.isfinite(one).all()) for one in value.values()):
-        raise CheckpointError(f"{path}: holds weights that are not finite, so that all predictions would be nonsense")
     return value
+
+
+def _described(weights: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """The type and the shape of each tensor, such as `float32 (3, 4)`."""
+    return {name: f"{str(one.dtype).removeprefix('torch.')} {tuple(one.shape)}" for name, one in weights.items()}

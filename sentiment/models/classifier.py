@@ -75,11 +75,19 @@ class Classifier(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
-def count_weights(config: RunConfig, vocabulary_size: int, elmo_size: int | None = None) -> int:
-    """How many weights `build_classifier` would make; takes no memory, and no numbers from torch's generator."""
+def sketch_classifier(config: RunConfig, vocabulary_size: int, elmo_size: int | None = None) -> Classifier:
+    """What `build_classifier` would make, without values: takes no memory, and no numbers from torch's generator.
+
+    Raises:
+        RuntimeError: a tensor would be larger than torch can count.
+    """
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _WithoutValues():
-        model = build_classifier(config, vocabulary_size, elmo_size=elmo_size)
-    return sum(weights.numel() for weights in model.parameters())
+        return build_classifier(config, vocabulary_size, elmo_size=elmo_size)
+
+
+def count_weights(config: RunConfig, vocabulary_size: int, elmo_size: int | None = None) -> int:
+    """How many weights `build_classifier` would make."""
+    return sum(weights.numel() for weights in sketch_classifier(config, vocabulary_size, elmo_size).parameters())
 
 
 class _WithoutValues(TorchFunctionMode):

@@ -27,6 +27,7 @@ def test_text_is_never_a_command_and_rows_stay_apart(values: list[str]) -> None:
     assert len([line for line in lines if line.endswith(r"\\")]) == 1 + len(values)
     assert set(re.findall(r"\\([A-Za-z]+)", written)) <= _COMMANDS
     for line in lines[3:-3]:
+        assert not line.startswith(("[", "*"))
         if line.endswith(r"\\"):
             assert len(re.findall(r"(?<!\\)&", line)) == 1
             assert not re.search(r"(?<!\\)[%#_]", line)
@@ -37,6 +38,14 @@ def test_best_row_is_bold_and_marks_of_markdown_are_gone() -> None:
     assert r"\textbf{best\_of 2} & \textbf{50.0} \\" in written
     assert r"other $\pm$ 1 & 50.0 \\" in written
     assert written.startswith("% What it is: 100 % & more\n\\begin{tabular}{lr}\n\\toprule\n")
+
+
+@pytest.mark.parametrize("start", ["[", "*"])
+def test_rows_that_begin_with_what_latex_takes_for_an_option_are_rows(start: str) -> None:
+    written = latex(_table([f"{start}2cm] in front", "then", f"{start}3cm]"]))
+    assert f"\\midrule\n\\textbf{{{start}2cm] in front}} & " in written  # the best row is bold
+    assert f"{{{start}}}3cm] & 50.0 \\\\" in written
+    assert not re.search(r"(\\\\|rule)\s*[\[*]", written)
 
 
 @pytest.mark.slow

@@ -103,8 +103,8 @@ def pick_vectors(
 def _checksum(archive: Path) -> str:
     """The SHA-256 of the archive; it must equal that of the first one, which a file beside the archive keeps.
 
-    The publisher gives no checksum, so the first download is trusted. The file is in the format of `sha256sum` and stays
-    when the archive is deleted.
+    The publisher gives no checksum, so the first download is trusted. The file is in the format of `sha256sum`, and
+    stays when the archive is deleted.
     """
     first, found = archive.with_name(f"{archive.name}.sha256"), sha256_of(archive)
     try:

@@ -28,8 +28,8 @@ class Baseline:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """How it was made, and the fingerprint of the model, for the record."""
-        return self.model.settings | {"fingerprint": self.model.fingerprint}
+        """How it was made, for the record."""
+        return self.model.settings
 
 
 def has_baseline(corpus: Corpus) -> bool:

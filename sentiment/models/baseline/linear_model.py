@@ -3,21 +3,32 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
+from sentiment.characters import visible
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.errors import RunDirError
-from sentiment.files import fingerprint, read_named
+from sentiment.files import read_named
 from sentiment.models.baseline.ngrams import Keys, NGramCounter, first_of_characters
+from sentiment.record_files import in_a_line
+from sentiment.records import Record
 
 Numbers = npt.NDArray[np.float32]
 
-_FORMAT = "linear baseline, 1"
 _MOST_BYTES = 1_000_000_000
 _ROWS = 65_536
+
+
+class _Header(Record):
+    """What of a model is no array."""
+
+    format: Literal["linear baseline, 2"] = "linear baseline, 2"
+    intercept: float
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,12 +53,6 @@ class LinearModel:
     settings: dict[str, Any]
     """How it was made, for the record: its penalty and how that was chosen."""
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of all that decides its predictions."""
-        arrays = (self.features.keys, self.features.idf, self.weights)
-        return fingerprint([self.intercept, *(array.tobytes().hex() for array in arrays)])
-
     def probabilities(self, rows: TokenRows) -> npt.NDArray[np.float64]:
         """Probability of positive sentiment of each tweet, whatever the tweets around it. Shape (rows,)."""
         return self.judge(rows)[0]
@@ -69,19 +74,14 @@ class LinearModel:
         """Write it in the format of safetensors: plain numbers, and the settings as JSON in the header."""
         from safetensors.numpy import save
 
-        header = {
-            "format": _FORMAT,
-            "intercept": self.intercept,
-            "settings": self.settings,
-            "fingerprint": self.fingerprint,
-        }
+        header = _Header(intercept=self.intercept, settings=self.settings)
         arrays: dict[str, npt.NDArray[Any]] = {
             "keys": self.features.keys,
             "idf": self.features.idf,
             "weights": self.weights,
         }
         # One entry, since several would stand in another order each time.
-        file.write(save(arrays, {"model": json.dumps(header, sort_keys=True)}))
+        file.write(save(arrays, {"model": header.model_dump_json()}))
 
     @classmethod
     def read(cls, path: Path) -> "LinearModel":
@@ -98,7 +98,7 @@ class LinearModel:
 
     @classmethod
     def from_bytes(cls, content: bytes, path: str) -> "LinearModel":
-        """The model that `write` wrote.
+        """The model that `write` wrote, its content checked: it may have been made by hand.
 
         Args:
             path: where it was, for messages.
@@ -112,14 +112,18 @@ class LinearModel:
         try:
             arrays = load(content)
             length = int.from_bytes(content[:8], "little")  # of the header, which holds what is no array
-            header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["model"])
-            features, intercept = Features(arrays["keys"], arrays["idf"]), float(header["intercept"])
-            model = cls(features, arrays["weights"], intercept, header["settings"])
-        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunDirError(f"{path}: holds no linear baseline: {error}") from None
-        if header.get("format") != _FORMAT or model.fingerprint != header.get("fingerprint"):
-            raise RunDirError(f"{path}: is damaged, or of another version: its fingerprint is not that of its content")
-        return model
+            header = _Header.model_validate_json(json.loads(content[8 : 8 + length])["__metadata__"]["model"])
+            keys, idf, weights = arrays["keys"], arrays["idf"], arrays["weights"]
+        except ValidationError as error:
+            raise RunDirError(f"{path}: holds no linear baseline: {in_a_line(error)}") from None
+        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise RunDirError(f"{path}: holds no linear baseline: {visible(str(error))}") from None
+        if keys.dtype != np.uint64 or keys.ndim != 1 or not bool((keys[:-1] < keys[1:]).all()):
+            raise RunDirError(f"{path}: holds no linear baseline: keys is no row of ascending hashes")
+        for name, values in (("idf", idf), ("weights", weights)):
+            if values.dtype != np.float32 or values.shape != keys.shape or not bool(np.isfinite(values).all()):
+                raise RunDirError(f"{path}: holds no linear baseline: {name} is not {len(keys):,} finite float32")
+        return cls(Features(keys, idf), weights, header.intercept, header.settings)
 
 
 def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
