@@ -7,7 +7,7 @@ version of a library changes it.
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ Number = int | float
 
 _DIGITS = 6
 _BISECTIONS = 40
+_LARGEST = 1e15
 _RANGE = ("min", "max")
 
 # What each distribution needs and what it may say besides, with defaults, as in W&B's schema.
@@ -88,10 +89,10 @@ class Distribution:
             return {"values": list(self.values), "probabilities": list(self.probabilities)}
         return {"distribution": self.name, **self.numbers}
 
-    def listed(self) -> list[Scalar] | None:
+    def listed(self) -> Sequence[Scalar] | None:
         """All values, for a grid that is run in full; None for distributions of which W&B makes no grid either."""
         if self.name == "int_uniform":
-            return list(range(int(self.numbers["min"]), int(self.numbers["max"]) + 1))
+            return range(int(self.numbers["min"]), int(self.numbers["max"]) + 1)
         if self.name != "q_uniform":
             return None
         import numpy as np
@@ -126,6 +127,8 @@ def explain_mistake(name: str, numbers: Mapping[str, Number]) -> str | None:
         return f"distribution {name} needs {' and '.join(missing)}"
     if unknown := [key for key in numbers if key not in (*needed, *optional)]:
         return f"distribution {name} has no {', '.join(unknown)}; it takes {', '.join([*needed, *optional])}"
+    if large := [key for key, number in numbers.items() if abs(number) > _LARGEST]:
+        return f"{large[0]} is beyond {_LARGEST:.0e}"
     if needed and numbers["min"] >= numbers["max"]:
         return f"min {numbers['min']} is not below max {numbers['max']}"
     if name == "int_uniform" and not all(isinstance(numbers[key], int) for key in _RANGE):

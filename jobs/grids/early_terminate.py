@@ -4,9 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sentiment.config import PositiveInt, Section
+from sentiment.config import Section
 from sentiment.errors import ConfigError
 from sentiment.search_plan import Halving
+
+Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class EarlyTerminate(Section):
@@ -17,10 +19,10 @@ class EarlyTerminate(Section):
     """
 
     type: Literal["hyperband"]
-    min_iter: PositiveInt | None = None
-    max_iter: PositiveInt | None = None
-    s: PositiveInt | None = None
-    eta: Annotated[float, Field(gt=1)] = 3.0
+    min_iter: Epochs | None = None
+    max_iter: Epochs | None = None
+    s: Epochs | None = None
+    eta: Annotated[float, Field(ge=1.1)] = 3.0
     strict: bool = True
     """Whether a trial counts by its score at the band, or by its best so far. The default is that of W&B's schema."""
 

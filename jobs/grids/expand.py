@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.grids.base_runs import Base
 from jobs.grids.distributions import Distribution, uniform_number
+from jobs.grids.sweep_file import MOST_RUNS
 from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.config_file import dotted, resolve
 from sentiment.errors import ConfigError
@@ -17,10 +18,10 @@ from sentiment.errors import ConfigError
 # larger number of trials continues a smaller one.
 _SHARE = 0.98
 _MOST_COMBINATIONS = 1_000_000
-_MOST_RUNS = 50_000
-
-# With distributions a draw may repeat an earlier one; after so many for each trial that is wanted there are no others.
-_TRIES = 50
+# A draw may give a run that an earlier one gave; after so many of these in a row no others are looked for.
+_MOST_REPEATS = 1_000
+_MOST_NAMED = 5
+_MOST_WRITTEN = 10**15
 
 # Sorts before all names of fields.
 _BASE = ""
@@ -73,27 +74,38 @@ def expand(bases: Sequence[Base], space: Mapping[str, Choices], draw: Draw | Non
 
     Args:
         space: values by dotted name; distributions only with `draw`.
+
+    Raises:
+        ConfigError: there are too many combinations, or fewer different runs than are to be drawn.
     """
     combinations = _combinations({_BASE: range(len(bases)), **space}, draw)
     runs: dict[str, ExpandedRun] = {}
     refused: dict[str, list[dict[str, Any]]] = {}
-    asked = failed = 0
+    asked = failed = new = 0
     for combination in combinations:
         if draw and len(runs) + failed == draw.trials:
             break
+        if draw and asked - new > _MOST_REPEATS:
+            raise ConfigError(
+                f"run_cap = {draw.trials}: only {len(runs) + failed:,} different runs were found; the last "
+                f"{_MOST_REPEATS:,} draws repeat them"
+            )
         asked += 1
         base = bases[combination.pop(_BASE)]
         try:
             config = resolve(base.values, combination, base.origin)
         except ConfigError as error:
             failed += 1
+            new = asked
             for line in str(error).splitlines():
                 refused.setdefault(line, []).append(combination)
             continue
         parameters = _effective(base.parameters | combination, config)
         if base.file_values is not base.values:
             parameters |= _differences(config, resolve(base.file_values, parameters, base.origin))
-        runs.setdefault(config.run_id, ExpandedRun(parameters, config))
+        if config.run_id not in runs:
+            runs[config.run_id] = ExpandedRun(parameters, config)
+            new = asked
     mistakes = [_describe(line, combinations, asked) for line, combinations in refused.items()]
     return Expansion(list(runs.values()), mistakes)
 
@@ -107,21 +119,21 @@ def _combinations(space: Mapping[str, Choices], draw: Draw | None) -> Iterator[d
 
 def _sampled(space: Mapping[str, Choices], draw: Draw) -> Iterator[dict[str, Any]]:
     """A combination for each index, in which each parameter has a draw of its own; some may be equal."""
-    if draw.trials > _MOST_RUNS:
-        raise ConfigError(f"run_cap = {draw.trials:,}: {_MOST_RUNS:,} runs are the most")
     every = {name: space[name] for name in sorted(space)}
     drawn = {name: one if isinstance(one, Distribution) else _Alike(one) for name, one in every.items()}
-    for index in range(_TRIES * draw.trials):
+    for index in itertools.count():
         yield {name: values.draw(draw.seed, name, index) for name, values in drawn.items()}
-    raise ConfigError(f"run_cap = {draw.trials}: of {_TRIES * draw.trials:,} draws fewer are different runs")
 
 
 def _every(space: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
     """All combinations, the last name varying fastest."""
     size = math.prod(len(values) for values in space.values())
-    if size > _MOST_RUNS:
-        sizes = " x ".join(f"{len(values):,} of {name}" for name, values in space.items() if len(values) > 1)
-        raise ConfigError(f"the grid has {size:,} combinations ({sizes}), and {_MOST_RUNS:,} are the most")
+    if size > MOST_RUNS:
+        largest = sorted(space, key=lambda name: -len(space[name]))
+        sizes = " x ".join(f"{len(space[name]):,} of {name}" for name in largest[:_MOST_NAMED] if len(space[name]) > 1)
+        more = " x ..." if len(space) > _MOST_NAMED else ""
+        told = f"{size:,}" if size <= _MOST_WRITTEN else "more than 10^15"
+        raise ConfigError(f"the grid has {told} combinations ({sizes}{more}), and {MOST_RUNS:,} are the most")
     names = sorted(space)
     for values in itertools.product(*(space[name] for name in names)):
         yield dict(zip(names, values, strict=True))
@@ -137,8 +149,6 @@ def _drawn(space: Mapping[str, Sequence[Any]], draw: Draw) -> Iterator[dict[str,
             f"run_cap = {draw.trials}: are to be drawn from {size:,} combinations of values; valid are up to "
             f"{_MOST_COMBINATIONS:,} combinations and {_SHARE:.0%} of them as run_cap (method grid runs all)"
         )
-    if draw.trials > _MOST_RUNS:
-        raise ConfigError(f"run_cap = {draw.trials:,}: {_MOST_RUNS:,} runs are the most")
     lists = {name: list(values) for name, values in space.items()}
     for combination in ParameterSampler(lists, n_iter=int(_SHARE * size), random_state=draw.seed):
         yield dict(sorted(combination.items()))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -12,7 +13,7 @@ from sentiment.config import Section
 # Distributions of W&B that are constants and lists, by the key that they go with.
 _LISTS = {"constant": "value", "categorical": "values", "categorical_w_probabilities": "values"}
 
-Values = list[Scalar] | Distribution
+Values = Sequence[Scalar] | Distribution
 """The values that a parameter may take."""
 
 

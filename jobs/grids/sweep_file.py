@@ -12,13 +12,15 @@ from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 from jobs.grids.distributions import Distribution
 from jobs.grids.early_terminate import EarlyTerminate
 from jobs.grids.parameter import Parameter, Values
-from sentiment.config import PositiveInt, Section
+from sentiment.config import Section
 from sentiment.config_file import explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
 from sentiment.records import Metrics, Part
 from sentiment.run_dir import SINGLE
 from sentiment.shipped import shipped_file
 
+MOST_RUNS = 50_000
+_Runs = Annotated[int, Field(ge=1, le=MOST_RUNS)]
 _MACROS = ("${args_no_hyphens}", "${args}")
 _COMMAND = "[${env}, python, -m, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -55,7 +57,7 @@ class BaseRuns(Section):
     runs: Literal["overfitting", "best"]
     """`overfitting`: each run that overfits by the rule in its result. `best`: the best of those configurations that
     do not overfit with any seed, by the mean over their seeds."""
-    count: PositiveInt = 1
+    count: _Runs = 1
     """With `best`: how many."""
 
     @model_validator(mode="after")
@@ -72,9 +74,9 @@ class Controller(Section):
     """For W&B."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     """Of the random draw, with method `random`, and of the suggestions, with `bayes`."""
-    rounds: PositiveInt | None = None
+    rounds: _Runs | None = None
     """With method `bayes`: how many there are; each is suggested from the results of those before."""
-    per_round: PositiveInt | None = None
+    per_round: _Runs | None = None
     """With method `bayes`: how many trials a round has, which run at the same time."""
     base: BaseRuns | None = None
     """None lets all runs start from the file that `command` names."""
@@ -92,7 +94,7 @@ class SweepFile(Section):
     """At W&B; ignored here."""
     method: Literal["grid", "random", "bayes"]
     metric: Metric
-    run_cap: PositiveInt | None = None
+    run_cap: _Runs | None = None
     """How many trials are drawn, with method `random`."""
     early_terminate: EarlyTerminate | None = None
     """None trains all trials to their end."""

@@ -91,8 +91,10 @@ def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Resu
     path = write_grid(base, values)
     refusal = _refusal(path, results)
     assert "1,000,000 combinations (1,000 of model.hidden_size x 1,000 of seed), and 50,000 are the most" in refusal
-    path = write_grid(base, values, **draw(trials=900_000))
-    assert "run_cap = 900,000: 50,000 runs are the most" in _refusal(path, results)
+    path = write_grid(base, {"seed": {"min": 0, "max": 1_000_000_000}})
+    assert "1,000,000,001 combinations (1,000,000,001 of seed), and 50,000 are the most" in _refusal(path, results)
+    path = write_grid(base, {f"p{number}": list(range(10)) for number in range(400)})
+    assert "more than 10^15 combinations (10 of p0 x " in _refusal(path, results)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

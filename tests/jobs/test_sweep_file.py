@@ -1,6 +1,7 @@
 """Grid files: W&B takes them as they are, both readers see the same in them, and slips are told all at once."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,42 @@ def test_all_slips_of_a_file_are_told_at_once(base: Path) -> None:
     assert f"sed: unknown key ({path}); valid: name, description" in lines[-1]
     for start in ("description = ''", "method = 'tpe'", "metric.goal = 'max'", "run_cap = 0"):
         assert any(line.startswith(start) for line in lines)
+
+
+def _halving(**keys: Any) -> dict[str, Any]:
+    return {"early_terminate": {"type": "hyperband", **keys}}
+
+
+def _bayes(rounds: int, per_round: int) -> dict[str, Any]:
+    controller = {"type": "cloud", "seed": 1, "rounds": rounds, "per_round": per_round}
+    return {"method": "bayes", "controller": controller}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        (_halving(min_iter=1, eta=1.00000001), "early_terminate.eta"),
+        (_halving(max_iter=27, s=10**6, eta=1.00000001), "early_terminate.eta"),
+        (_halving(min_iter=1, eta=math.inf), "early_terminate.eta"),
+        (_halving(min_iter=10**400), "early_terminate.min_iter"),
+        (_halving(max_iter=10**400, s=3), "early_terminate.max_iter"),
+        (_halving(max_iter=9, s=10**400), "early_terminate.s"),
+        (draw(trials=10**9), "run_cap"),
+        (_bayes(10**9, 2), "controller.rounds"),
+        (_bayes(2, 10**9), "controller.per_round"),
+        ({"parameters": {"seed": {"min": 0, "max": 10**400}}}, "parameters.seed"),
+        ({"parameters": {"seed": {"min": -1e16, "max": 1.0}}}, "parameters.seed"),
+    ],
+    ids=str,
+)
+def test_numbers_that_nobody_can_mean_are_refused_before_anything_is_counted(
+    base: Path, changes: dict[str, Any], field: str
+) -> None:
+    path = write_grid(base, {"seed": 1})
+    write_yaml(path, read_yaml(path) | changes)
+    path.write_text(path.read_text().replace("1e+16", "1.0e+16"))
+    (line,) = _refusal(path).splitlines()
+    assert line.startswith(field)
 
 
 @pytest.mark.parametrize(
