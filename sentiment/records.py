@@ -1,16 +1,15 @@
 """What is written down about runs: validated and versioned records of attempts, metrics, results and grids."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from sentiment.config_file import yaml_text
 from sentiment.search_plan import Halving, Rounds
 
-SCHEMA_VERSION: Final = 1
 SchemaVersion = Literal[1]
-"""Records of any other are refused."""
+SCHEMA_VERSION: SchemaVersion = 1
 
 NEGATIVE, POSITIVE = 0, 1
 THRESHOLD = 0.5
@@ -224,7 +223,6 @@ class Result(Record):
     baseline_settings: Annotated[
         dict[str, Any], Field(validation_alias=AliasChoices("baseline_settings", "floor_settings"))
     ]
-    """In results of earlier versions `baseline` and this are called `floor` and `floor_settings`."""
     overfit: Overfit
     elmo: ElmoRecord | None = None
     mixture: list[float] | None = None

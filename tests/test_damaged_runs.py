@@ -301,7 +301,6 @@ def test_record_of_a_later_version_is_named(mended: Place) -> None:
         ({}, "holds no weights"),
         ({"weights": 5}, "holds no weights"),
         ({"weights": {"a": 5}}, "holds no weights"),
-        ({"weights": {"a": torch.tensor(float("nan"))}}, "holds weights that are not finite"),
         ({"weights": {}}, "holds other weights than those of the result"),
         ([1], "holds no state"),
     ],
