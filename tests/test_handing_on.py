@@ -82,9 +82,11 @@ def _changed(file: Path, target: Path, changes: Mapping[str, bytes | None], comp
 def _outcome(path: Path, choice: str | None = None) -> list[list[float]] | str:
     """What a file predicts, or the one line that refuses it."""
     try:
-        return load(path, choice).predict_proba(TEXTS).tolist()
+        found: list[list[float]] = load(path, choice).predict_proba(TEXTS).tolist()
     except SentimentError as error:
         told = str(error)
+    else:
+        return found
     assert len(told) < 1000
     assert told.isprintable()
     assert told.startswith((str(path), "ELMo model"))
@@ -204,7 +206,7 @@ def _places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 def test_whatever_stands_in_the_manifest_is_an_answer_or_a_line(file: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         manifest = archive.read(MANIFEST)
-    odd = (None, math.nan, -1, 1e300, "../../x", "\x1b[31m\n\u202e", [[]], {})
+    odd: tuple[Any, ...] = (None, math.nan, -1, 1e300, "../../x", "\x1b[31m\n\u202e", [[]], {})
     refused_lines = 0
     for number, (place, value) in enumerate((place, one) for place in _places(json.loads(manifest)) for one in odd):
         values = json.loads(manifest)
