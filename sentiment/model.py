@@ -54,9 +54,26 @@ class Labels(np.ndarray[Any, np.dtype[Any]]):
 
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)
-        if isinstance(found, Labels) and hasattr(self, "probabilities"):
+        if isinstance(found, Labels) and hasattr(self, "probabilities"):  # a comparison has none
             found.probabilities = self.probabilities[key]
         return found
+
+    def copy(self, order: Any = "C") -> Self:
+        """A copy of labels and probabilities."""
+        copied = super().copy(order)
+        if hasattr(self, "probabilities"):
+            copied.probabilities = self.probabilities.copy()
+        return copied
+
+    def __reduce__(self) -> Any:
+        return _labels_again, (np.asarray(self), getattr(self, "probabilities", None))
+
+
+def _labels_again(labels: npt.NDArray[Any], probabilities: npt.NDArray[np.float64] | None) -> Labels:
+    again = labels.view(Labels)
+    if probabilities is not None:
+        again.probabilities = probabilities
+    return again
 
 
 class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -113,6 +130,7 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             TypeError: `text` is not one text.
+            UsageError: it is too long to leave out each of its tokens.
         """
         if not isinstance(text, str):
             raise TypeError(f"explain takes one text, not {_described(text)}")
@@ -186,6 +204,8 @@ def train(
     from sentiment.training.stop import StopRequest
 
     file = config_file(Path(run), "runs")
+    if wrong := [name for name in changes or {} if not isinstance(name, str)]:
+        raise UsageError(f"changes: {wrong[0]!r} is no dotted name of a field, such as 'model.hidden_size'")
     parameters = {name: _plain(value) for name, value in (changes or {}).items()}
     if data is not None:
         parameters["data.source"] = str(data)

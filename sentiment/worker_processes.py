@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Self, TypeVar
 
 from sentiment.errors import DataError
@@ -22,8 +23,8 @@ _Result = TypeVar("_Result")
 class WorkerProcesses:
     """Processes that end when this one ends, and leave Ctrl+C to it.
 
-    They are not forked, which is unsafe once there are threads, as in torch and pyarrow; so a script that calls this
-    must be guarded by `if __name__ == "__main__"`, as `multiprocessing` demands.
+    They are not forked, which is unsafe once there are threads, as in torch and pyarrow, and know nothing of the script
+    that this process runs: what they compute is a function of a module.
 
     Raises, from within its context:
         DataError: a worker was killed.
@@ -42,7 +43,7 @@ class WorkerProcesses:
 
     def submit(self, function: Callable[[_Item], _Result], item: _Item) -> "Future[_Result]":
         """Have a process compute `function(item)`."""
-        with _interrupts_held_back():
+        with _interrupts_held_back(), _without_script():
             return self._pool.submit(function, item)
 
     def __enter__(self) -> Self:
@@ -80,6 +81,17 @@ def _follow_parent() -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Hide the script of this process, which processes started meanwhile would otherwise run, as their module."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 @contextmanager

@@ -3,11 +3,16 @@
 import csv
 import io
 import json
+import os
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from sentiment.__main__ import app
+from sentiment.commands.using import predict
+from sentiment.errors import UsageError
+from sentiment.inference.answers import lines_at_once
 from sentiment.run_dir import RunDir
 from tests.test_command_line import invoke, refused
 
@@ -44,3 +49,25 @@ def test_mistakes_in_what_is_to_be_predicted_are_one_line_each(trained: RunDir) 
     assert "--format xml: valid are text, csv, jsonl" in refused(2, "predict", trained.path, "nice", "--format", "xml")
     assert "predict takes either tweets in quotes, or -" in refused(2, "predict", trained.path)
     assert "--column names a column of --file" in refused(2, "predict", trained.path, "nice", "--column", "text")
+
+
+def test_stream_is_answered_line_by_line_at_once(trained: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent in one piece is read together; a line that is not whole yet waits for its end."""
+    reader, writer = os.pipe()
+    sent = [b"lovely\nso ", b"sad\r\n\nhap", b"py"]
+    got: list[list[str]] = []
+    with os.fdopen(reader, "rb") as stream:
+        os.write(writer, sent[0])
+        for lines in lines_at_once(stream):
+            got.append(lines)
+            if sent := sent[1:]:
+                os.write(writer, sent[0])
+            elif writer is not None and len(got) == 3:
+                os.close(writer)
+    assert got == [["lovely"], ["so sad", ""], [], ["happy"]]
+
+
+def test_closed_standard_input_is_told_in_a_line(trained: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    with pytest.raises(UsageError, match="standard input is closed"):
+        predict(trained.path, ["-"])

@@ -1,5 +1,7 @@
 """The program as a library: `load`, `train`, and a model that behaves as scikit-learn's do."""
 
+import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sentiment.errors import ConfigError, UsageError
 from sentiment.model import Model, load, train
 from sentiment.run_dir import RunDir
+from sentiment.shipped import ROOT
 from tests.small_runs import invented_tweets, write_tweets
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", "so sweet"]
@@ -131,3 +134,64 @@ def test_importing_the_package_loads_nothing_heavy_and_a_wrong_name_is_an_attrib
     script = "import sys, sentiment; print({'torch', 'numpy', 'sklearn'} & {*sys.modules}, hasattr(sentiment, 'lode'))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["set()", "False"]
+
+
+def test_copy_and_pieces_of_labels_keep_their_probabilities(model: Model) -> None:
+    labels = model.predict(TEXTS)
+    for other in (labels.copy(), pickle.loads(pickle.dumps(labels)), labels[:], labels[[2, 1, 0]][::-1]):
+        assert other.probabilities.tolist() == labels.probabilities.tolist()
+    assert labels[0] == "positive"
+    assert (labels == "positive").copy()[:2].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("choice", ["network", "baseline", "both"])
+def test_pickled_model_predicts_the_same(trained: RunDir, choice: str) -> None:
+    model = load(trained.path, choice)
+    again = pickle.loads(pickle.dumps(model))
+    assert again.predict_proba(TEXTS).tolist() == model.predict_proba(TEXTS).tolist()
+    assert again.name == model.name
+
+
+def test_field_whose_name_is_no_text_is_refused(small_run_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="changes: 5 is no dotted name of a field"):
+        train(small_run_file, changes={5: 1}, results=tmp_path)  # type: ignore[dict-item]
+
+
+def test_explanation_by_leaving_out_is_bounded(trained: RunDir) -> None:
+    model = load(trained.path, "network")
+    with pytest.raises(UsageError, match="of 5,000 tokens: at most 1,000"):
+        model.explain("lovely " * 5_000)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+
+with open("starts.txt", "a") as file:
+    file.write("started\\n")
+
+from sentiment.config import DataConfig
+from sentiment.data.corpus import preparation
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.run_dir import Results
+
+preparation._BATCHES_WORTH_WORKERS = 1
+corpus = prepare_corpus(DataConfig(source="tweets.csv"), Results(Path("results")), workers=2)
+print(len(corpus.labels), Path(sys.modules["__main__"].__file__).name)
+"""
+
+
+def test_script_that_trains_is_not_started_again_by_its_workers(tmp_path: Path) -> None:
+    """As `python script.py` and as `python -`, neither with an `if __name__`."""
+    write_tweets(tmp_path / "tweets.csv", invented_tweets(400))
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "script.py"
+    assert (tmp_path / "starts.txt").read_text() == "started\n"

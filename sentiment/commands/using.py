@@ -42,6 +42,9 @@ def predict(
         raise UsageError("predict takes either tweets in quotes, or - for one a line, or --file IN with --out OUT")
     if column and not file:
         raise UsageError("--column names a column of --file, which is not there")
+    from_stream = texts == [STDIN]
+    if from_stream and sys.stdin is None:
+        raise UsageError("the standard input is closed; - reads tweets from it, one a line")
     chosen = named_choice(choice)
     from sentiment.handing_on.opening import open_model
     from sentiment.run_dir import Results
@@ -51,11 +54,11 @@ def predict(
     if file and out:
         _predict_file(opened, file, out, column, why)
         return
-    from sentiment.inference.answers import lines_of, show_answers
+    from sentiment.inference.answers import lines_at_once, show_answers
 
-    if texts == [STDIN] and sys.stdin.isatty():
+    if from_stream and sys.stdin.isatty():
         typer.echo("one tweet a line; Ctrl+D ends", err=True)
-    show_answers(opened, lines_of(sys.stdin.buffer) if texts == [STDIN] else texts or [], form, why)
+    show_answers(opened, lines_at_once(sys.stdin.buffer) if from_stream else [texts or []], form, why)  # type: ignore[arg-type]
 
 
 def _predict_file(model: "TextModel", file: Path, out: Path, column: str | None, why: str) -> None:

@@ -4,8 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import BinaryIO
+from itertools import chain
 
 import typer
 
@@ -16,39 +15,47 @@ from sentiment.inference.written_rows import NO_WORDS, answer_fields
 from sentiment.progress_bar import OUT, say
 from sentiment.records import THRESHOLD, predicted_label
 
-_CHUNK = 1024
+_BLOCK = 1 << 16
 _COLOURS = ("red", "green")
 Answer = tuple[str, float | None, str]
 """Label (empty if the model knows no word), its probability, and the text."""
 
 
-def lines_of(stream: BinaryIO) -> Iterator[str]:
-    """A text for each line; blank lines keep their place, and bytes that are no UTF-8 are shown as such."""
-    for line in stream:
-        yield line.decode("utf-8", "replace").rstrip("\r\n")
+def lines_at_once(stream: io.BufferedReader) -> Iterator[list[str]]:
+    """A text for each line: together those that can be read without waiting, so that each is answered at once.
+
+    Blank lines keep their place, and bytes that are no UTF-8 are shown as such.
+    """
+    rest = b""
+    while block := stream.read1(_BLOCK):
+        *lines, rest = (rest + block).split(b"\n")
+        yield [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+    if rest:
+        yield [rest.decode("utf-8", "replace").rstrip("\r")]
 
 
-def show_answers(model: TextModel, texts: Iterable[str], form: str, why: str) -> None:
+def show_answers(model: TextModel, chunks: Iterable[list[str]], form: str, why: str) -> None:
     """Print the label of each text and how probable it is, in their order.
 
     Args:
+        chunks: texts that are read together.
         form: `text` is aligned, with the attention weights of tokens if there are any; `csv` and `jsonl` have the
             columns label, probability and text.
         why: why this model predicts; only said in `text`.
     """
     if form == "text":
-        _show_aligned(model, texts, why)
+        _show_aligned(model, chain.from_iterable(chunks), why)
         return
     if form == "csv":
         typer.echo("label,probability,text")
     write = _as_csv if form == "csv" else _as_json
-    for answer in _answers(model, iter(texts)):
+    for answer in _answers(model, chunks):
         typer.echo(write(answer))
 
 
-def _answers(model: TextModel, texts: Iterator[str]) -> Iterator[Answer]:
+def _answers(model: TextModel, chunks: Iterable[list[str]]) -> Iterator[Answer]:
     names = model.config.data.label_names
-    while chunk := list(islice(texts, _CHUNK)):
+    for chunk in chunks:
         reading = model.read(chunk)
         for text, score, usable in zip(chunk, reading.probabilities.tolist(), reading.usable.tolist(), strict=True):
             yield (predicted_label(score, names), max(score, 1 - score), text) if usable else ("", None, text)

@@ -8,12 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.data.text.token_rows import TokenRows
+from sentiment.errors import UsageError
 from sentiment.records import predicted_label
 
 if TYPE_CHECKING:
     from sentiment.inference.text_model import TextModel
 
 _SMALLEST = 1e-12
+# Leaving out each of n tokens reads n texts of n - 1 tokens; no tweet has as many.
+_MOST_TOKENS = 1_000
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,19 @@ class Explanation:
 
 
 def explain(model: "TextModel", text: str) -> Explanation:
-    """Predict one text and weigh its tokens: by attention if the model has any, else by leaving each of them out."""
+    """Predict one text and weigh its tokens: by attention if the model has any, else by leaving each of them out.
+
+    Raises:
+        UsageError: the model has no attention, and the text has more than 1,000 tokens.
+    """
     said = model.predict(text)
     label = predicted_label(said.probability, model.config.data.label_names) if said.usable else ""
     probability = max(said.probability, 1 - said.probability)
     if said.attention is not None:
         return Explanation(label, probability, said.tokens, said.attention, "attention")
     tokens = model.tokenize(text)
+    if len(tokens) > _MOST_TOKENS:
+        raise UsageError(f"a text of {len(tokens):,} tokens: at most {_MOST_TOKENS:,} can be left out one by one")
     weights = left_out(tokens, lambda tweets: model.read_rows(TokenRows.of_tweets(tweets)).probabilities)
     return Explanation(label, probability, tokens, weights, "left out")
 

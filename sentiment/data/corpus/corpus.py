@@ -67,8 +67,7 @@ def prepare_corpus(
     """The corpus of a configuration: from the cache if the same was asked for before, otherwise prepared now.
 
     It can be interrupted at any time, and several processes may call it at once: a corpus is either complete or not
-    there, one process prepares it, and the others wait. Many tweets are prepared by worker processes, for which the
-    calling script must be guarded by `if __name__ == "__main__"`, as `multiprocessing` demands.
+    there, one process prepares it, and the others wait.
 
     Args:
         progress: told how many rows are prepared; None shows nothing.
