@@ -129,7 +129,7 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(
     shown = {name: pytest.approx(max(share, 1 - share), abs=1e-5) for name, share in expected.items()}
     assert float(_predict(predictor, two, "tweet")[1][3]) == shown["tweet"]
     assert float(_predict(predictor, two)[1][3]) == shown["text"]
-    only = _file(tmp_path, "only.csv", "whatever\nawful\n")
+    only = _file(tmp_path, "only.csv", "Tweet\nawful\n")
     assert float(_predict(predictor, only)[1][2]) == shown["tweet"]
     with pytest.raises(
         UsageError, match="has no column 'txt'; --column names the one with the tweets: 'tweet', 'text'"
@@ -138,13 +138,13 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(
 
 
 def test_what_has_no_prediction_is_counted_with_its_lines(predictor: Predictor, tmp_path: Path) -> None:
-    source = _file(tmp_path, "a.csv", 'id,text\n1,lovely\n2,\n3\n4,"so sad\n5,"so\nhappy"\n6,happy\n7,xyzzy :3\n')
+    source = _file(tmp_path, "a.csv", 'id,text\n1,lovely\n2,\n3\n4,so, so, sad\n5,"so\nhappy"\n6,happy\n7,xyzzy :3\n')
     outcome = predict_file(predictor, source, tmp_path / "out.csv", None, silent)
     assert outcome.rows == 7
+    assert (tmp_path / "out.csv").read_text().splitlines()[4] == '4,"so, so, sad",,'  # its text is whole
     assert outcome.render_lines() == [
         "1 without a prediction: empty text (line 3)",
-        "1 without a prediction: wrong number of fields (line 4)",
-        "1 without a prediction: a quote opens that is not properly closed (line 5)",
+        "2 without a prediction: wrong number of fields (line 4, 5)",
         "1 without a prediction: no usable words (line 9)",
         "1 span several lines (line 6)",
     ]
@@ -159,7 +159,14 @@ def test_quote_that_is_never_closed_loses_no_tweet(predictor: Predictor, tmp_pat
     lines = [f"{number},tweet {number} is lovely\n" for number in range(5_000)]
     lines[1_000] = '1000,"tweet 1000 is lovely\n'
     rows = _predict(predictor, _file(tmp_path, "a.csv", "id,text\n" + "".join(lines)))
-    assert [row[0] for row in rows[1:]] == [str(number) if number != 1_000 else "" for number in range(5_000)]
+    assert [row[0] for row in rows[1:]] == [str(number) for number in range(5_000)]
+    assert rows[1_001][1:3] == ['"tweet 1000 is lovely', "positive"]
+
+
+def test_list_of_tweets_without_a_name_keeps_its_first(predictor: Predictor, tmp_path: Path) -> None:
+    source = _file(tmp_path, "a.csv", "such a lovely day\nawful\n")
+    assert [row[0] for row in _predict(predictor, source)] == ["0", "such a lovely day", "awful"]
+    assert [row[0] for row in _predict(predictor, source, "such a lovely day")] == ["such a lovely day", "awful"]
 
 
 def test_carriage_return_in_a_text_comes_out_as_it_was(predictor: Predictor, tmp_path: Path) -> None:
@@ -205,7 +212,6 @@ def test_run_that_was_trained_on_a_file_without_header_reads_one(experiment: Mak
         ("a.jsonl", "", "is empty"),
         ("a.jsonl", "nothing\n", "the first row cannot be read: not a JSON object"),
         ("a.jsonl", "\n\n", "holds no rows"),
-        ("a.csv", '"id,text\n1,lovely\n', "the first row cannot be read: a quote opens"),
         ("a.parquet", "PAR1", "is not a valid Parquet file"),
         ("a.doc", "text\n", "cannot tell the format from the name"),
         ("a.csv.gz", "", "is empty"),

@@ -1,6 +1,9 @@
 """Files of predictions in other forms than CSV, and tables whose delimiter is found out."""
 
+import csv
+import gzip
 import json
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.console import silent
-from sentiment.data.tables.delimiter import delimiter_of
+from sentiment.data.tables.delimited import delimiter_of
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.predict_file import PredictedFile, predict_file
 from sentiment.inference.predictor import Predictor, load_predictor
@@ -140,3 +143,67 @@ def test_progress_knows_about_how_many_rows_there_are(predictor: Predictor, tmp_
     done, total = told[-1]
     assert done == 300
     assert total in ((None,) if name.endswith("gz") else (300, 301))
+
+
+def test_json_lines_to_json_lines_leaves_values_what_they_are(predictor: Predictor, tmp_path: Path) -> None:
+    objects = [
+        {"text": "a lovely day", "yes": True, "none": None, "n": 1, "x": 1.0, "more": {"a": [1, "b"]}, "name": "1"},
+        {"text": "awful", "n": 12345678901234567890, "other": [False]},
+        {"n": 1.5},
+    ]
+    lines = [json.dumps(one, ensure_ascii=False) for one in objects]
+    (tmp_path / "in.jsonl").write_text("\n".join([*lines, "no object"]) + "\n")
+    target, outcome = _predict(predictor, tmp_path / "in.jsonl", "out.jsonl")
+    found = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [one.pop("label") for one in found] == ["positive", "negative", None, None]
+    assert [one.pop("probability") is None for one in found] == [False, False, True, True]
+    assert [json.dumps(one) for one in found[:3]] == [json.dumps(one) for one in objects]
+    assert outcome.render_lines()[1] == "1 without a prediction: not a JSON object (line 4)"
+    target, _ = _predict(predictor, tmp_path / "in.jsonl", "out.csv")
+    assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"{""a"": [1, ""b""]}",1,positive,')
+
+
+def test_text_within_an_object_is_found_by_its_path(predictor: Predictor, tmp_path: Path) -> None:
+    lines = [json.dumps({"id": n, "data": {"text": text}}) for n, text in enumerate(["so lovely", "awful"])]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "data.text", silent)
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(one["data"]["text"], one["label"]) for one in found] == [("so lovely", "positive"), ("awful", "negative")]
+
+
+def test_field_that_would_be_overwritten_is_named(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "awful"}\n{"text": "awful", "label": "mine"}\n')
+    with pytest.raises(DataError, match=r"out\.jsonl: line 2 .* has a field 'label'"):
+        _predict(predictor, tmp_path / "in.jsonl", "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["out.csv.gz", "out.tsv.gz", "out.jsonl.gz"])
+def test_name_that_says_compressed_is_compressed(predictor: Predictor, table: Path, name: str) -> None:
+    packed, _ = _predict(predictor, table, name)
+    plain, _ = _predict(predictor, table, name.removesuffix(".gz"))
+    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["out.zip", "out.txt", "out.json", "out.csv.bz2", "out.parquet.gz", "out.xlsx"])
+def test_name_of_another_form_is_refused_and_nothing_is_written(
+    predictor: Predictor, table: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    expected = "pip install openpyxl" if name.endswith("xlsx") else "valid endings: .csv, .tsv"
+    with pytest.raises(UsageError, match=rf"{name}: .*{expected}"):
+        _predict(predictor, table, name)
+    assert not table.with_name(name).exists()
+    workbook = table.with_name("in.xlsx")
+    workbook.write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"in\.xlsx: .*pip install openpyxl"):
+        _predict(predictor, workbook, "out.csv")
+
+
+def test_quotation_marks_of_tab_separated_tweets_stay(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "in.tsv").write_text('n\ttext\n1\t"a lovely day"\n2\t"awful" she said\n3\t"so happy\n')
+    target, outcome = _predict(predictor, tmp_path / "in.tsv", "out.tsv")
+    with open(target, newline="") as file:
+        texts = [row[1] for row in csv.reader(file, delimiter="\t")]
+    assert texts == ["text", '"a lovely day"', '"awful" she said', '"so happy']
+    assert outcome.rows == 3

@@ -65,11 +65,7 @@ class _Origin:
         if named := vectors_fingerprint(config, self._results):
             return record.vectors_fingerprint == named
         file = pretrained_file(config, self._results)
-        return (
-            record.pretrained_sha256 is None
-            or file is None
-            or record.pretrained_sha256 == source_sha256(file, self._results)
-        )
+        return record.pretrained_sha256 is None or file is None or record.pretrained_sha256 == source_sha256(file)
 
     def _fingerprint_of_data(self, data: DataConfig) -> str:
         from sentiment.data.corpus.corpus import corpus_fingerprint

@@ -1,8 +1,6 @@
 """The first rows of a table whose columns are not known yet."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -10,15 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.config import ColumnConfig
-from sentiment.data.tables.delimited import delimited_records
-from sentiment.data.tables.delimiter import delimiter_of
-from sentiment.data.tables.lines import read_lines, translated_errors
-from sentiment.data.tables.named_fields import json_object
-from sentiment.data.tables.rows import Refusal, as_text
+from sentiment.data.tables.opened import DELIMITERS, form_of, open_table
+from sentiment.data.tables.rows import Record, as_text
 from sentiment.data.tables.sentiment140 import is_sentiment140
-from sentiment.data.tables.table import DELIMITERS, form_of
-from sentiment.errors import DataError
-from sentiment.files import open_named
 
 SAMPLE_ROWS = 2_000
 _LONGEST_NAME = 40
@@ -26,7 +18,8 @@ _MOST_WORDS_OF_A_NAME = 3
 FEW_VALUES = 10
 """A column with more different values holds no labels."""
 
-_FORMS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_FORMS = {"jsonl": "JSON Lines", "parquet": "Parquet", "xlsx": "a workbook"}
 
 
 @dataclass(frozen=True)
@@ -101,26 +94,23 @@ def sample_table(path: Path, columns: ColumnConfig) -> TableSample | None:
     form = form_of(path)
     if form == "zip" or (form == "csv" and is_sentiment140(path)):
         return None
-    if form in DELIMITERS:
-        return _delimited(path, columns)
-    names, rows = _parquet(path) if form == "parquet" else _json_lines(path)
-    return _sample(path, {"parquet": "Parquet", "jsonl": "JSON Lines"}[form], list(names), rows)
+    table = open_table(path, lambda _: False)
+    found = islice(table.records(range(len(table.names))), SAMPLE_ROWS + 1)
+    rows = [[_shown(value) for value in one.fields] for one in found if isinstance(one, Record)]
+    keys: list[Any] = table.names
+    if form in (*DELIMITERS, "xlsx"):
+        first, *others = ([field.strip() for field in fields] for fields in rows if len(fields) == table.width)
+        configured = {one for one in (columns.text, columns.label, columns.user, columns.id) if isinstance(one, str)}
+        named = bool(configured & set(first)) or not _looks_like_data(first, others)
+        keys, rows = (first, others) if named else (list(range(len(first))), [first, *others])
+    sample = [TableColumn(key, [fields[place] for fields in rows]) for place, key in enumerate(keys)]
+    words = f"{_DELIMITERS[table.delimiter]} between fields" if form in DELIMITERS else _FORMS[form]
+    return TableSample(path, words, sample, named=not any(isinstance(key, int) for key in keys))
 
 
-def _delimited(path: Path, config: ColumnConfig) -> TableSample:
-    delimiter = delimiter_of(path)
-    with closing(read_lines(path)) as lines:
-        records = delimited_records(lines, delimiter)
-        found = [one.fields for one in islice(records, SAMPLE_ROWS + 1) if not isinstance(one, Refusal)]
-    form = f"{_FORMS[delimiter]} between fields"
-    if not found:
-        return TableSample(path, form, [], True)
-    first, *others = ([field.strip() for field in fields] for fields in found)
-    rows = [fields for fields in others if len(fields) == len(first)]
-    configured = {one for one in (config.text, config.label, config.user, config.id) if isinstance(one, str)}
-    if configured & set(first) or not _looks_like_data(first, rows):
-        return _sample(path, form, list(first), rows)
-    return _sample(path, form, list(range(len(first))), [first, *rows])
+def _shown(value: Any) -> str:
+    """A value as text; none for what holds other values, whose fields are columns themselves."""
+    return "" if isinstance(value, dict | list) else as_text(value)
 
 
 def _looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
@@ -132,40 +122,3 @@ def _looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
         if len(name) > _LONGEST_NAME or len(name.split()) > _MOST_WORDS_OF_A_NAME:
             return True
     return False
-
-
-def _json_lines(path: Path) -> tuple[list[str], list[list[str]]]:
-    with closing(read_lines(path)) as lines:
-        objects = [one for one in map(json_object, islice(lines, SAMPLE_ROWS)) if isinstance(one, dict)]
-    names = list(objects[0]) if objects else []
-    return names, [[as_text(one.get(name)) for name in names] for one in objects]
-
-
-def _parquet(path: Path) -> tuple[list[str], list[list[str]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with translated_errors(path):
-        try:
-            with open_named(path) as opened, pq.ParquetFile(opened) as file:
-                names = list(file.schema_arrow.names)
-                return names, list(islice(_rows_of(file), SAMPLE_ROWS))
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
-
-
-def _rows_of(file: Any) -> Iterator[list[str]]:
-    for batch in file.iter_batches(batch_size=SAMPLE_ROWS):
-        yield from map(list, zip(*map(_texts, batch.columns), strict=True))
-
-
-def _texts(column: Any) -> list[str]:
-    try:
-        return [as_text(value) for value in column.to_pylist()]
-    except OverflowError:  # a date after the year 9999; if this column is asked for, reading it says so
-        return [""] * len(column)
-
-
-def _sample(path: Path, form: str, keys: list[Any], rows: list[list[str]]) -> TableSample:
-    columns = [TableColumn(key, [fields[place] for fields in rows]) for place, key in enumerate(keys)]
-    return TableSample(path, form, columns, named=not any(isinstance(key, int) for key in keys))

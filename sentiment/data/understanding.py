@@ -12,10 +12,10 @@ from sentiment.characters import visible
 from sentiment.config import ColumnConfig, DataConfig, LabelConfig
 from sentiment.config_file import yaml_text
 from sentiment.data.table_sample import TableColumn, TableSample, sample_table
+from sentiment.data.tables.columns import TEXT_NAMES
 from sentiment.errors import UsageError
 from sentiment.files import named_path
 
-_TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
 _LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
 _INDEX_NAMES = ("", "index", "id", "unnamed: 0", "row", "no", "nr")
 # Pairs of words of which nobody doubts which is which: negative, positive.
@@ -114,7 +114,7 @@ def _column(
         return found
     if name in given or sum(one.key == key for one in sample.columns) > 1:
         return None
-    usual, option = (_TEXT_NAMES, "--text-column") if name == _TEXT else (_LABEL_NAMES, "--label-column")
+    usual, option = (TEXT_NAMES, "--text-column") if name == _TEXT else (_LABEL_NAMES, "--label-column")
     named = [one for one in sample.columns if isinstance(one.key, str) and one.key.strip().lower() in usual]
     fitting = named or [one for one in sample.columns if _fits(one, name)]
     role = "texts" if name == _TEXT else "labels"

@@ -4,19 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
+from sentiment.config import ColumnConfig
 from sentiment.console import Progress
-from sentiment.data.tables.columns import has_header
+from sentiment.data.tables.columns import TEXT_NAMES, has_header, why_no_text
+from sentiment.data.tables.opened import Records, Table, open_table
 from sentiment.data.tables.refusals import SPANNING, RowCounter
-from sentiment.data.tables.table import about_rows, form_of
-from sentiment.errors import DataError, UsageError
+from sentiment.data.tables.rows import Record, Refusal
+from sentiment.data.tables.table import about_rows
+from sentiment.errors import UsageError
 from sentiment.files import write_named
-from sentiment.inference.file_rows import FileRow, read_file_rows
 from sentiment.inference.side_by_side import CHUNK, read_side_by_side
 from sentiment.inference.text_model import Reading, TextModel
-from sentiment.inference.written_rows import NO_WORDS, added_names, answer_fields, row_writer
+from sentiment.inference.written_rows import NO_WORDS, Answer, added_names, row_writer, written_form
 from sentiment.records import predicted_label
+
+_MORE_FIELDS = "have fields that the first object lacks; these are left out"
 
 
 @dataclass(frozen=True)
@@ -39,110 +43,112 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
     """Write a file with every row of `source`, the predicted label, and the label's probability.
 
     A row without a readable text, or without a word that the model knows, keeps its place, with both left empty, and is
-    counted. Texts are written as they are.
-    The file appears when it is complete.
+    counted. Texts are written as they are. The file appears when it is complete.
 
     Args:
         model: a trained model.
-        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), or Parquet.
-        target: the file to write; JSON Lines or Parquet if its name ends so, else CSV. Values are text then, but from
-            Parquet to Parquet they keep their types.
+        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), Parquet, or a workbook.
+        target: the file to write, in the form that its name says; without an ending it is CSV. From JSON Lines to JSON
+            Lines and from Parquet to Parquet values keep their types.
         column: the column of the texts; None takes the one that the run was trained on, or the only one.
         progress: told how many rows are written.
 
     Raises:
         DataError: the source cannot be read.
-        UsageError: there is no such column, or several are called so, or the target is the source.
+        UsageError: there is no such column, or several are called so, or the target is the source, or in no known form.
     """
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
-    columns = model.config.data.columns
-    if form_of(source) == target.suffix.lower().removeprefix(".") == "parquet":
-        return _predict_parquet(model, source, target, column, progress)
-    rows = read_file_rows(source, names_columns=column is not None or has_header(columns))
-    header = next(rows, None)
-    if header is None:
-        raise DataError(f"{source}: holds no rows")
-    if header.refused:
-        raise DataError(f"{source}:{header.line}: the first row cannot be read: {header.refused}")
-    place, width = _text_place(header.fields, column, columns.text, source), len(header.fields)
+    columns, written = model.config.data.columns, written_form(target)
+    table = open_table(source, lambda first: _names_columns(first, column, columns))
+    place = _text_place(table, column, columns.text, source)
+    if table.form == written == "parquet":
+        from sentiment.inference.predict_parquet import predict_parquet
+
+        return PredictedFile(*predict_parquet(model, source, target, place, progress))
+    header = table.names[: table.width]
     outcome = PredictedFile(0)
-    done, total = 0, int(about_rows(source) or 0)
+    done, total = 0, about_rows(source)
 
     def write(file: BinaryIO) -> None:
         nonlocal done
-        with row_writer(target, file, [*header.fields, *added_names(header.fields)]) as write_row:
-            chunks = _chunks(rows, place, width)
-            for chunk, reading in read_side_by_side(model, chunks, lambda chunk: _texts(chunk, place)):
+        with row_writer(target, file, [*header, *added_names(header)]) as write_row:
+            chunks = _chunks(table, place)
+            for chunk, reading in read_side_by_side(model, chunks, _texts):
                 for row, answer in _answered(chunk, reading, model.config.data.label_names):
-                    write_row([*_filled(row.fields, width), *answer])
-                    _count(row, outcome)
+                    write_row(row.record, answer)
+                    _count(row, outcome, header if written != "jsonl" else None)
                 done += len(chunk)
-                progress(f"reading {source.name}", done, max(total, done) if total else None)
+                progress(f"reading {source.name}", done, None if total is None else max(total, done))
 
     write_named(target, write)
     return PredictedFile(done, outcome.refused, outcome.remarks)
 
 
-def _checked(row: FileRow, place: int, width: int) -> FileRow:
-    """The row, refused if it has no text in its place."""
-    if row.refused is None and len(row.fields) != width:
-        return row._replace(refused="wrong number of fields")
-    if row.refused is None and not row.fields[place].strip():
-        return row._replace(refused="empty text")
-    return row
+class _Row(NamedTuple):
+    record: Record
+    text: str | None
+    """None if there is none."""
+    refused: str | None
+    """Why there can be no prediction; None if there can be one."""
 
 
-def _count(row: FileRow, outcome: PredictedFile) -> None:
-    if row.refused:
-        outcome.refused.add(row.refused, row.line)
-    if row.lines > 1:
-        outcome.remarks.add(SPANNING, row.line)
-    if row.remark:
-        outcome.remarks.add(row.remark, row.line)
-
-
-def _chunks(rows: Iterator[FileRow], place: int, width: int) -> Iterator[list[FileRow]]:
-    while chunk := [_checked(row, place, width) for row in islice(rows, CHUNK)]:
+def _chunks(table: Table, place: int) -> Iterator[list[_Row]]:
+    records: Records = table.records({*range(table.width), place})
+    while chunk := [_row(record, table, place) for record in islice(records, CHUNK)]:
         yield chunk
 
 
-def _texts(chunk: Sequence[FileRow], place: int) -> list[str]:
-    return [row.fields[place] for row in chunk if row.refused is None]
+def _row(record: Record | Refusal, table: Table, place: int) -> _Row:
+    if isinstance(record, Refusal):
+        return _Row(Record(record.line, [None] * table.width), None, record.reason)
+    line, fields, lines, whole = record
+    if len(fields) == len(table.names):
+        refused = why_no_text(text := fields[place])
+        row = record if len(fields) == table.width else Record(line, fields[: table.width], lines, whole)
+        return _Row(row, None if refused else text, refused)
+    last = table.width - 1  # which takes what is too much, so that nothing is lost
+    fields = [*fields[:last], table.delimiter.join(fields[last:]), *[None] * (last - len(fields))]
+    return _Row(Record(line, fields, lines), None, "wrong number of fields")
 
 
-def _answered(
-    chunk: Sequence[FileRow], reading: Reading, names: tuple[str, str]
-) -> Iterator[tuple[FileRow, Sequence[str]]]:
-    """Each row, refused if the model knows none of its words, and the fields to add."""
+def _texts(chunk: Sequence[_Row]) -> list[str]:
+    return [row.text for row in chunk if row.text is not None]
+
+
+def _answered(chunk: Sequence[_Row], reading: Reading, names: tuple[str, str]) -> Iterator[tuple[_Row, Answer | None]]:
+    """Each row, refused if the model knows none of its words, and the label with its probability."""
     predictions = zip(reading.probabilities.tolist(), reading.usable.tolist(), strict=True)
     for row in chunk:
         score, usable = next(predictions) if row.refused is None else (0.0, False)
         if usable:
-            yield row, answer_fields(predicted_label(score, names), max(score, 1 - score))
+            yield row, Answer(predicted_label(score, names), max(score, 1 - score))
         else:
-            yield row._replace(refused=row.refused or NO_WORDS), answer_fields("", None)
+            yield row._replace(refused=row.refused or NO_WORDS), None
 
 
-def _filled(fields: Sequence[str], width: int) -> Sequence[str]:
-    return fields if len(fields) == width else (*fields, *[""] * width)[:width]
+def _count(row: _Row, outcome: PredictedFile, header: Sequence[str] | None) -> None:
+    """Count what is to be told of a row; `header` has the columns that are written, None if all fields are."""
+    if row.refused:
+        outcome.refused.add(row.refused, row.record.line)
+    if row.record.lines > 1:
+        outcome.remarks.add(SPANNING, row.record.line)
+    if header and row.record.whole and not row.record.whole.keys() <= {*header}:
+        outcome.remarks.add(_MORE_FIELDS, row.record.line)
 
 
-def _predict_parquet(
-    model: TextModel, source: Path, target: Path, column: str | None, progress: Progress
-) -> PredictedFile:
-    from sentiment.inference.predict_parquet import opened_parquet, predict_parquet
-
-    with opened_parquet(source) as file:
-        header = list(file.schema_arrow.names)
-    place = _text_place(header, column, model.config.data.columns.text, source)
-    return PredictedFile(*predict_parquet(model, source, target, place, progress))
+def _names_columns(first: Sequence[str], column: str | None, trained: ColumnConfig) -> bool:
+    """Whether a table's first row names its columns; a single column may be a list of tweets without a name."""
+    if column is None and len(first) == 1 and has_header(trained):
+        return first[0].strip().lower() in (str(trained.text).lower(), *TEXT_NAMES)
+    return column is not None or has_header(trained)
 
 
-def _text_place(header: Sequence[str], column: str | None, trained: str | int, source: Path) -> int:
+def _text_place(table: Table, column: str | None, trained: str | int, source: Path) -> int:
+    header = table.names
     if column is None and len(header) == 1:
         return 0
-    if column is None and isinstance(trained, int) and trained < len(header):
+    if column is None and isinstance(trained, int) and trained < table.width:
         return trained
     wanted = column if column is not None else str(trained)
     if header.count(wanted) == 1:

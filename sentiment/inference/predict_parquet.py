@@ -1,7 +1,6 @@
 """Predictions for a Parquet file into another one, whose columns keep their types."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -10,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.console import Progress
-from sentiment.data.tables.lines import translated_errors
+from sentiment.data.tables.columns import why_no_text
+from sentiment.data.tables.opened import opened_parquet
 from sentiment.data.tables.refusals import RowCounter
-from sentiment.errors import DataError
-from sentiment.files import open_named, write_named
+from sentiment.files import write_named
 from sentiment.inference.side_by_side import CHUNK, read_side_by_side
 from sentiment.inference.text_model import Reading, TextModel
 from sentiment.inference.written_rows import NO_WORDS, added_names
@@ -53,21 +52,6 @@ def predict_parquet(
     return done, refused
 
 
-@contextmanager
-def opened_parquet(source: Path) -> Iterator[Any]:
-    """A Parquet file, opened.
-
-    Raises:
-        DataError: it cannot be read; also later, from within the context.
-    """
-    with translated_errors(source):
-        try:
-            with open_named(source) as opened, pq.ParquetFile(opened) as file:
-                yield file
-        except pa.ArrowException as error:
-            raise DataError(f"{source}: is not a valid Parquet file: {error}") from None
-
-
 class _Batch(NamedTuple):
     """Rows of the file."""
 
@@ -83,7 +67,7 @@ class _Batch(NamedTuple):
 def _batches(file: Any, place: int) -> Iterator[_Batch]:
     for batch in file.iter_batches(batch_size=CHUNK):
         texts = batch.column(place).to_pylist()
-        yield _Batch(pa.Table.from_batches([batch]), texts, [_refusal(text) for text in texts])
+        yield _Batch(pa.Table.from_batches([batch]), texts, [why_no_text(text) for text in texts])
 
 
 def _with_answers(batch: _Batch, reading: Reading, names: tuple[str, str], refused: RowCounter, before: int) -> Any:
@@ -100,9 +84,3 @@ def _with_answers(batch: _Batch, reading: Reading, names: tuple[str, str], refus
     label, probability = added_names(batch.table.column_names)
     table = batch.table.append_column(label, pa.array(labels, pa.string()))
     return table.append_column(probability, pa.array(shares, pa.float64()))
-
-
-def _refusal(text: object) -> str | None:
-    if text is not None and not isinstance(text, str):
-        return "text is not a string"
-    return None if text is not None and text.strip() else "empty text"

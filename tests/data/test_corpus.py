@@ -18,8 +18,7 @@ import pytest
 
 from sentiment.config import ColumnConfig, DataConfig, TextConfig, VocabularyConfig
 from sentiment.data.corpus import corpus_files, preparation
-from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint, find_corpus, open_corpus, prepare_corpus
-from sentiment.data.tables import delimited
+from sentiment.data.corpus.corpus import Corpus, find_corpus, open_corpus, prepare_corpus
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.errors import DataError
 from sentiment.records import PARTS
@@ -67,21 +66,6 @@ def test_preparing_again_only_opens_what_is_there(
     assert second.report == first.report
     with pytest.raises(TypeError):
         prepare(table, results, text=TextConfig(lowercase=False))
-
-
-def test_table_whose_fields_stay_in_their_line_keeps_the_corpus_of_earlier_versions(
-    tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = [f'{("negative", "positive")[number % 2]},"tweet, {number}"\n' for number in range(40)]
-    path = tmp_path / "tweets.csv"
-    config = DataConfig(source=str(path))
-    path.write_text("".join(["label,text\n", *rows]), encoding="utf-8")
-    found = corpus_fingerprint(config, results)
-    assert found == "32052c12828a952a4d2494fb6f1eae0ec201635cbe31d4f96c057ea3114aa30a"  # the first version's
-    path.write_text(path.read_text().replace("tweet, 7", "tweet,\n7"), encoding="utf-8")  # which it read otherwise
-    found = corpus_fingerprint(config, results)
-    monkeypatch.setattr(delimited, "_READING", "")
-    assert corpus_fingerprint(config, results) != found
 
 
 def test_other_content_or_options_make_another_corpus_and_another_name_does_not(table: Path, results: Results) -> None:

@@ -3,21 +3,24 @@
 import csv
 import io
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sentiment.config import ColumnConfig, DataConfig
+from sentiment.config import ColumnConfig, DataConfig, TextFile
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.data.registry import open_source
-from sentiment.data.tables.delimited import UNCLOSED, DelimitedRecord, delimited_records
-from sentiment.data.tables.rows import Refusal, Row
+from sentiment.data.tables.delimited import delimited_records
+from sentiment.data.tables.rows import Record, Refusal, Row
+from sentiment.data.word_vectors.training_text import open_text
 from sentiment.errors import ConfigError, DataError
 from sentiment.run_dir import Results
 from tests.data.made_up import tweets
@@ -25,7 +28,28 @@ from tests.data.made_up import tweets
 # No characters that cannot be encoded, and none that training refuses.
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40).filter(str.strip)
 _SYNTAX = st.text('ab,\t"\n\r 1', max_size=60)
-_PLAIN = st.text(st.characters(codec="utf-8", exclude_characters='\0"\r\n,\t'), min_size=1).filter(str.strip)
+_HOSTILE = st.text('ab01,\t"\n\r\ufeff\u2028 é', min_size=1, max_size=30).filter(str.strip) | _TEXTS
+# Python's writer does not quote carriage returns, so that one before the end of a line looks like a part of it.
+_HOSTILE = _HOSTILE.map(lambda text: text.rstrip("\r"))
+# Within a line; blanks at its ends and carriage returns before them belong to it or not, as programs please.
+_LINES = st.text('ab01,\t"\r\0\ufeff\u2028 é', min_size=1, max_size=30).filter(lambda text: text == text.strip() != "")
+
+
+def _texts(content: bytes, name: str) -> list[str]:
+    """Of the rows, without labels."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        file = open_text(
+            TextFile(path=str(path), column="text"), Results(Path(folder) / "results"), "vectors.unlabelled"
+        )
+        return [row.text for row in file.read() if isinstance(row, Row)]
+
+
+def _could_be_rows(text: str, delimiter: str) -> bool:
+    """Whether a text has so many lines that begin with a number that they are taken for rows."""
+    first = [line.partition(delimiter)[0] for line in text.split("\n")[1:]]
+    return sum(not line or bool(re.search(r"\d", line) and not re.search(r"[^\W\d_]", line)) for line in first) > 2
 
 
 def _read(content: bytes, name: str, **columns: Any) -> list[Row | Refusal]:
@@ -36,6 +60,16 @@ def _read(content: bytes, name: str, **columns: Any) -> list[Row | Refusal]:
         return list(open_source(config, Results(Path(folder) / "results")).main.read())
 
 
+def _read_or_refused(content: bytes, name: str) -> list[Row | Refusal] | None:
+    """The rows; None if the file is refused in a line that names the place."""
+    try:
+        return _read(content, name)
+    except DataError as error:
+        if re.search(rf"{name}:\d+: (a quote opens here|unknown label)", str(error)):
+            return None
+        raise
+
+
 def _written(rows: list[tuple[str, str]], delimiter: str, quoting: int, end: str) -> str:
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end).writerows(rows)
@@ -43,25 +77,54 @@ def _written(rows: list[tuple[str, str]], delimiter: str, quoting: int, end: str
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["0", "1"]), _TEXTS), min_size=1, max_size=8),
+    st.lists(st.tuples(st.sampled_from(["0", "1"]), _HOSTILE), min_size=1, max_size=8),
     st.sampled_from([("t.csv", ","), ("t.tsv", "\t")]),
+    st.sampled_from(["csv", "quoted", "pandas"]),
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from(["utf-8", "utf-8-sig"]),
 )
-@example(
-    [("1", 'a "quoted" word'), ("0", '"begins and ends"'), ("1", "two\nlines\n"), ("0", '","')],
-    ("t.csv", ","),
-    "\n",
-    "utf-8",
-)
-def test_what_a_program_writes_is_read_back_row_by_row(
-    rows: list[tuple[str, str]], form: tuple[str, str], end: str, encoding: str
+@example([("1", "a\n0,b"), ("0", "c")], ("t.csv", ","), "csv", "\n", "utf-8")
+@example([("1", 'a "quoted" word'), ("0", '"all"'), ("1", "two\nlines\n")], ("t.tsv", "\t"), "quoted", "\n", "utf-8")
+def test_what_a_program_writes_is_read_back_row_by_row_or_refused(
+    rows: list[tuple[str, str]], form: tuple[str, str], program: str, end: str, encoding: str
 ) -> None:
+    """Refused, or split into lines that are no rows, is a quoted field of lines that all look like rows."""
     name, delimiter = form
-    content = _written([("label", "text"), *rows], delimiter, csv.QUOTE_ALL, end).encode(encoding)
-    found = _read(content, name)
-    assert [(str(row.label), row.text) for row in found if isinstance(row, Row)] == rows
-    assert len(found) == len(rows)
+    if program == "pandas":
+        frame = pd.DataFrame(rows, columns=["label", "text"])
+        content = frame.to_csv(index=False, sep=delimiter, lineterminator=end)
+    else:
+        quoting = csv.QUOTE_ALL if program == "quoted" else csv.QUOTE_MINIMAL
+        content = _written([("label", "text"), *rows], delimiter, quoting, end)
+    found = _read_or_refused(content.encode(encoding), name)
+    if found is not None and not any(_could_be_rows(text, delimiter) for _, text in rows):
+        assert [(str(row.label), row.text) for row in found if isinstance(row, Row)] == rows
+        assert len(found) == len(rows)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["0", "1"]), _LINES), min_size=1, max_size=8),
+    st.sampled_from([("t.csv", ","), ("t.tsv", "\t")]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+@example([("1", '"begins'), ("0", "between"), ("0", 'ends"')], ("t.csv", ","), "\n")
+@example([("1", '"a whole tweet"'), ("0", "b")], ("t.tsv", "\t"), "\n")
+@example([("1", '"so" she said'), ("0", 'a "b"')], ("t.csv", ","), "\n")
+def test_what_is_written_by_hand_without_quoting_keeps_each_line_or_refuses_it(
+    rows: list[tuple[str, str]], form: tuple[str, str], end: str
+) -> None:
+    """Only in CSV a text that stands in quotes as a whole, or beside a comma, is read without them."""
+    name, delimiter = form
+    content = "".join(f"{label}{delimiter}{text}{end}" for label, text in [("label", "text"), *rows])
+    found = _read_or_refused(content.encode(), name)
+    if found is None:
+        return
+    assert [row.line for row in found] == list(range(2, len(rows) + 2))
+    for (label, text), row in zip(rows, found, strict=True):
+        if isinstance(row, Refusal):
+            assert delimiter in text or "\0" in text or text == '""'
+        elif not (delimiter == "," and text.startswith('"') and text.endswith('"')):
+            assert (str(row.label), row.text) == (label, text)
 
 
 @given(_SYNTAX, st.sampled_from([",", "\t"]))
@@ -69,22 +132,46 @@ def test_what_a_program_writes_is_read_back_row_by_row(
 @example('a,"b', ",")
 @example('a,b\n"c\nd",e,f\n', ",")
 def test_each_line_belongs_to_one_record_or_refusal(text: str, delimiter: str) -> None:
-    lines = text.splitlines(keepends=True) if "\r" not in text else text.replace("\r", "").splitlines(keepends=True)
+    lines = text.replace("\r", "").splitlines(keepends=True)
     expected = 1
-    for record in delimited_records(lines, delimiter, keep_blank_lines=True):
-        assert record.line == expected
-        expected += record.lines if isinstance(record, DelimitedRecord) else 1
-    assert expected == len(lines) + 1
+    try:
+        for record in delimited_records(lambda: iter(lines), delimiter, "t.csv"):
+            assert record.line == expected
+            expected += record.lines if isinstance(record, Record) else 1
+    except DataError as error:
+        assert re.match(r"t\.csv:\d+: a quote opens here", str(error))  # noqa: PT017
+    else:
+        assert expected == len(lines) + 1
 
 
-@given(st.lists(_PLAIN, min_size=2, max_size=12), st.data())
-def test_a_quote_that_is_never_closed_costs_its_own_line_only(texts: list[str], data: st.DataObject) -> None:
-    lines = [f"1,{text}\n" for text in texts]
-    bad = data.draw(st.integers(0, len(lines) - 1))
-    lines[bad] = f'1,"{texts[bad]}\n'
-    found = _read(("label,text\n" + "".join(lines)).encode(), "t.csv")
-    assert found[bad] == Refusal(bad + 2, UNCLOSED)
-    assert [row.text for row in found if isinstance(row, Row)] == [*texts[:bad], *texts[bad + 1 :]]
+@pytest.mark.parametrize("columns", ["n,text", "text,n", "n,text,mood"])
+def test_two_stray_quotes_swallow_nothing(columns: str) -> None:
+    """In a file in which other quotes do span lines, it is not clear which is meant."""
+    values = [{"n": str(n), "text": f"tweet {n} is fine", "mood": "01"[n % 2]} for n in range(5_000)]
+    values[1_000]["text"] = '"' + values[1_000]["text"]
+    values[1_240]["text"] += '"'
+    lines = [",".join(value[name] for name in columns.split(",")) + "\n" for value in values]
+    content = "".join([columns + "\n", *lines])
+    assert _texts(content.encode(), "t.csv") == [value["text"] for value in values]
+    spanning = ",".join(
+        {"n": "7", "text": '"two lines\nin one, tweet"', "mood": "0"}[name] for name in columns.split(",")
+    )
+    with pytest.raises(DataError, match=r"t\.csv:1002: a quote opens here and closes in line 1242"):
+        _texts(f"{content}{spanning}\n".encode(), "t.csv")
+
+
+def test_quotes_that_no_program_writes_are_text() -> None:
+    rows = ["1,first", '0,"never closed', '0,"closed" but not at the end', '1,"good, as it is"', '0,5" wide', "1,a, b"]
+    found = _read("\n".join(["label,text", *rows, ""]).encode(), "t.csv")
+    texts = ["first", '"never closed', '"closed" but not at the end', "good, as it is", '5" wide']
+    assert [row.text for row in found if isinstance(row, Row)] == texts
+    assert found[-1] == Refusal(7, "wrong number of fields")
+
+
+def test_one_column_spans_lines_only_if_a_program_wrote_it() -> None:
+    assert _texts(b'text\n"two\nlines"\n"one, line"\nplain\n', "t.csv") == ["two\nlines", "one, line", "plain"]
+    with pytest.raises(DataError, match=r"t\.csv:2: a quote opens here and closes in line 3, but each of these lines"):
+        _texts(b'text\n"two\nlines"\nplain\n', "t.csv")
 
 
 @given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line), min_size=1, max_size=8))
@@ -112,28 +199,6 @@ def test_each_row_of_parquet_is_a_row_or_a_refusal(rows: list[tuple[int | None, 
         )
 
 
-@pytest.mark.parametrize(
-    ("bad", "refused"),
-    [
-        ('0,"never closed', [3]),
-        ('0,"closed" but not at the end of the field\n1,"never', [4]),
-        ('"0,never closed', [3]),
-        ('0,"closed by the next', [3]),
-        ('0,x,"too many fields\n1,and here it closes"', [3]),
-    ],
-)
-def test_quotes_that_do_not_fit_are_refused_and_the_next_line_is_read(bad: str, refused: list[int]) -> None:
-    found = _read(f'label,text\n1,first\n{bad}\n1,"good, as it is"\n0,last\n'.encode(), "t.csv")
-    assert [row.line for row in found if isinstance(row, Refusal)] == refused
-    assert [row.text for row in found if isinstance(row, Row)][-2:] == ["good, as it is", "last"]
-
-
-def test_record_of_thousands_of_lines_is_a_quote_that_is_not_closed() -> None:
-    found = _read(('label,text\n1,"begins\n' + "0,x\n" * 3000 + '1,ends"\n').encode(), "t.csv")
-    assert found[0] == Refusal(2, UNCLOSED)
-    assert len(found) == 3002
-
-
 def test_line_that_is_cut_for_its_length_is_refused_even_if_its_fields_are_short() -> None:
     fields = ["x" * 100_000 for _ in range(11)]
     found = _read(",".join(["1", *fields]).encode() + b"\n" + b"0" + b",y" * 11 + b"\n", "t.csv", label=0, text=11)
@@ -146,18 +211,15 @@ def test_line_that_is_cut_for_its_length_is_refused_even_if_its_fields_are_short
     ("content", "name", "error", "message"),
     [
         (b"label,text\r1,a\r0,b\r", "t.csv", DataError, "lines end in carriage returns"),
-        (b'"label,text\n1,a\n', "t.csv", DataError, r"t\.csv:1: the names of the columns cannot be read"),
-        (b'{"label": 1, "text": "a", "text": "b"}', "t.jsonl", None, "two fields of the same name"),
+        (b'"label,text\n1,a\n', "t.csv", ConfigError, """no column 'label'; the file has '"label', 'text'"""),
+        (b'{"label": 1, "text": "a", "text": "b"}', "t.jsonl", DataError, r"t\.jsonl:1: .*two fields of the same name"),
     ],
 )
 def test_tables_that_lose_rows_when_read_naively_are_refused(
-    content: bytes, name: str, error: type[Exception] | None, message: str
+    content: bytes, name: str, error: type[Exception], message: str
 ) -> None:
-    if error is None:
-        assert _read(content, name) == [Refusal(1, message)]
-    else:
-        with pytest.raises(error, match=message):
-            _read(content, name)
+    with pytest.raises(error, match=message):
+        _read(content, name)
 
 
 def test_parquet_with_one_name_for_two_columns_or_a_date_out_of_range_is_named() -> None:
@@ -170,17 +232,7 @@ def test_parquet_with_one_name_for_two_columns_or_a_date_out_of_range_is_named()
     buffer = io.BytesIO()
     late = pa.array([10**18], pa.timestamp("ms"))
     pq.write_table(pa.table({"label": [1], "text": ["a"], "day": late}), buffer)
-    with pytest.raises(DataError, match=r"t\.parquet: a value after row 0 is out of range"):
-        _read(buffer.getvalue(), "t.parquet", id="day")
-
-
-def test_swallowed_lines_count_towards_the_share_of_malformed_rows(tmp_path: Path, results: Results) -> None:
-    rows = [f"{label},{text}\n" for label, text in tweets(400)]
-    rows[::10] = [row.replace(",", ',"', 1) for row in rows[::10]]
-    table = tmp_path / "t.csv"
-    table.write_text("label,text\n" + "".join(rows))
-    with pytest.raises(DataError, match="40 of 400 rows are malformed, more than 5%: 40 a quote opens that"):
-        prepare_corpus(DataConfig(source=str(table)), results)
+    assert _read(buffer.getvalue(), "t.parquet", id="day")[0][0] == "<value out of range: 1000000000000000000>"
 
 
 def test_rows_that_span_lines_are_told(tmp_path: Path, results: Results) -> None:
@@ -196,13 +248,3 @@ def test_part_without_tweets_says_what_was_refused(tmp_path: Path, results: Resu
     pq.write_table(pa.table({"label": [1] * 5, "text": [["nested"]] * 5}), table)
     with pytest.raises(DataError, match=r"refused were 5 text is not a string \(line 1, 2, 3, 4, 5\)"):
         prepare_corpus(DataConfig(source=str(table)), results)
-
-
-def test_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, results: Results) -> None:
-    table = tmp_path / "t.csv"
-    table.write_text("label,text\n1,a\n0,b\n")
-    rows = open_source(DataConfig(source=str(table)), results).main.read()
-    next(rows)
-    table.write_text("label,text\n1,a\n0,bc\n")
-    with pytest.raises(DataError, match="was changed while it was read"):
-        list(rows)

@@ -150,13 +150,6 @@ def test_a_changed_table_for_training_makes_another_corpus_and_another_name_does
     assert corpus_fingerprint(config, results) != before.fingerprint
 
 
-def test_the_corpus_of_data_without_these_fields_is_that_of_earlier_versions(
-    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sentiment.data.corpus.corpus.metadata.version", lambda _package: "NLTK")
-    assert corpus_fingerprint(DataConfig(source=str(table)), results)[:16] == "0f4324ccfea2bb98"
-
-
 # --- a limited number -----------------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ from sentiment.records import PARTS
 from sentiment.run_dir import TWEETS_FILE
 
 # Raise it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 MANIFEST = "manifest.json"
 TYPES = "types.txt"

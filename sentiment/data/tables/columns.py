@@ -3,11 +3,13 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sentiment.config import ColumnConfig
-from sentiment.data.tables.rows import LabelReader, Refusal, Row, as_text
+from sentiment.data.tables.rows import LabelReader, Record, Refusal, Row, as_text
 from sentiment.errors import ConfigError
+
+TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
+"""What columns of tweets are called."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,27 @@ class Columns:
             width=len(header),
         )
 
-    def row(self, fields: Sequence[Any], line: int, labels: LabelReader, lines: int = 1) -> Row | Refusal:
+    def places(self) -> set[int]:
+        """The positions."""
+        return {place for place in (self.text, self.label, self.user, self.id) if place is not None}
+
+    def row(self, record: Record | Refusal, labels: LabelReader) -> Row | Refusal:
         """Pick the fields of a row, or say why the row cannot be used.
 
         Args:
-            fields: all fields of the row.
-            line: where the row begins in its file, counted from 1.
             labels: turns the label field into a label.
-            lines: how many lines the row spans.
 
         Raises:
             DataError: the label is unknown.
         """
+        if isinstance(record, Refusal):
+            return record
+        line, fields, lines, _ = record
         if len(fields) != self.width:
             return Refusal(line, "wrong number of fields")
         text = fields[self.text]
-        if text is None or (isinstance(text, str) and not text.strip()):
-            return Refusal(line, "empty text")
-        if not isinstance(text, str):
-            return Refusal(line, "text is not a string")
+        if reason := why_no_text(text):
+            return Refusal(line, reason)
         if "\0" in text:
             return Refusal(line, "NUL character")
         if not (label := as_text(fields[self.label])).strip():
@@ -67,6 +71,13 @@ class Columns:
         identifier = as_text(fields[self.id]) if self.id is not None else ""
         user = as_text(fields[self.user]).strip() if self.user is not None else ""
         return Row(identifier or str(line), user or None, labels(label, line), text, line, lines)
+
+
+def why_no_text(value: object) -> str | None:
+    """Why a value is not the text of a tweet; None if it is."""
+    if isinstance(value, str):
+        return None if value.strip() else "empty text"
+    return "empty text" if value is None else "text is not a string"
 
 
 def has_header(config: ColumnConfig) -> bool:

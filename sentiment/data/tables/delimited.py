@@ -1,203 +1,272 @@
-"""Rows of CSV and TSV files of any origin."""
+"""Records of CSV and TSV files: which lines belong together, and what their fields are.
+
+A line is a record. A quoted field spans lines only if the whole file is CSV as RFC 4180 has it, and only if the lines
+that it joins could not be rows themselves: two stray quotes would join all rows between them. A line whose quotes are
+not those of CSV is split at each delimiter, and keeps its quotes.
+"""
 
 import csv
-from collections import deque
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple, Self
 
-from sentiment.config import ColumnConfig
-from sentiment.data.tables.columns import Columns, has_header
 from sentiment.data.tables.lines import CutLine, read_lines
-from sentiment.data.tables.rows import LabelReader, Refusal, Rows
+from sentiment.data.tables.rows import Record, Refusal
 from sentiment.errors import DataError
 
-UNCLOSED = "a quote opens that is not properly closed"
-# Raised whenever files with quoted fields that span lines are read as other records.
-_READING = "2"
-_SPANNED_LINES = 250
+ReadLines = Callable[[], Iterator[str]]
+"""Reads the lines of a file, with their ends, from its beginning."""
+
 _CHARACTERS_AT_ONCE = 1 << 15
-_SPANNED_CHARACTERS = 1 << 20
+_JUDGED_LINES = 2_000
+_FEW_VALUES = 10
+_MOST = 0.9
+_HEAD_LINES = 50
+_OTHERS = (";", "\t", "|")
+# Of the lines after the first, how many must have as many fields; tweets hold semicolons and line breaks themselves.
+_SHARE = 0.8
+# A tweet of several lines may have one by chance that looks like a row; two stray quotes join more.
+_COINCIDENCE = 3
+_RECORD = r'(?:"(?:[^"]++|"")*+"|[^",\r\n]*+)(?:,(?:"(?:[^"]++|"")*+"|[^",\r\n]*+))*+\r?\n?'
+_LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
+_TOO_LONG = "x" * (csv.field_size_limit() + 1)
 
 
-class DelimitedRecord(NamedTuple):
-    """The fields of one row, which may span several lines."""
+def delimited_records(read: ReadLines, delimiter: str, name: str) -> Iterator[Record | Refusal]:
+    """The records of a file; a blank line is one without fields, and a line that is too long is refused.
 
-    line: int
-    fields: list[str]
-    lines: int = 1
-    """How many lines it spans."""
+    Args:
+        read: called a second time if a quoted field seems to span lines.
+        delimiter: between fields.
+        name: the file's name, for messages.
+
+    Raises:
+        DataError: a quoted field spans lines that could as well be rows.
+    """
+    lines, line, spans, literal = read(), 1, None, False
+    for block in _blocks(lines):
+        if line == 1:  # a program that quotes all texts also quotes their column's name
+            literal = delimiter == "\t" and '"' not in block[0]
+        if not (literal and any('"' in one for one in block)) and (records := _plain(block, delimiter)):
+            yield from (Record(number, fields) for number, fields in enumerate(records, start=line))
+            line += len(block)
+            continue
+        for place, text in enumerate(block):
+            found = _alone(text, delimiter, literal)
+            if found is None and spans is None:
+                spans = _spans_lines(read, delimiter, name, literal)
+            if found is None and spans:
+                yield from _as_csv(chain(block[place:], lines), delimiter, line)
+                return
+            if isinstance(found, str):
+                yield Refusal(line, found)
+            else:
+                yield Record(line, _split(text, delimiter) if found is None else found)
+            line += 1
 
 
-def reading_of(path: Path, delimiter: str) -> str:
-    """What identifies how a file's lines become records, besides its bytes: a part of a corpus's fingerprint.
+def _blocks(lines: Iterator[str]) -> Iterator[list[str]]:
+    """The first line alone, so that an error in a later one does not hide it; then many at once, which is faster."""
+    for first in lines:
+        yield [first]
+        break
+    block, characters = [], 0
+    for line in lines:
+        block.append(line)
+        characters += len(line)
+        if characters >= _CHARACTERS_AT_ONCE:
+            yield block
+            block, characters = [], 0
+    if block:
+        yield block
 
-    It is empty, as in earlier versions, if no quoted field spans lines, which is where these read other records.
+
+def _plain(block: list[str], delimiter: str) -> list[list[str]]:
+    """The fields of lines, if each of them is a record of CSV by itself; else none."""
+    if CutLine in map(type, block):
+        return []
+    try:
+        # A quote that is open after the last line takes the line that is added here into its field.
+        *records, end = csv.reader([*block, "\n"], delimiter=delimiter, strict=True)
+    except csv.Error:
+        return []
+    return records if not end and len(records) == len(block) else []
+
+
+def _alone(line: str, delimiter: str, literal: bool) -> list[str] | str | None:
+    """The fields of a line by itself, or why it is refused; None if a quote that opens in it does not close.
+
+    Args:
+        literal: quotes that a field does not need belong to its text.
+    """
+    if isinstance(line, CutLine):
+        line = _TOO_LONG
+    try:
+        fields = next(csv.reader([line], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        if "field larger" in str(error):
+            return f"not a valid line: {error}"
+        return None if "unexpected end" in str(error) else _split(line, delimiter)
+    return _split(line, delimiter) if literal and _needless_quotes(line, delimiter) else fields
+
+
+def _as_csv(lines: Iterable[str], delimiter: str, first: int) -> Iterator[Record | Refusal]:
+    taken: list[str] = []
+    reader = csv.reader(_copied(_cut(lines), taken), delimiter=delimiter, strict=True)
+    while True:
+        taken.clear()
+        try:
+            fields = next(reader, None)
+        except csv.Error:
+            found = _alone(taken[0], delimiter, literal=False)
+            yield Refusal(first, found) if isinstance(found, str) else Record(first, found or [])
+        else:
+            if fields is None:
+                return
+            yield Record(first, fields, len(taken))
+        first += len(taken)
+
+
+def _cut(lines: Iterable[str]) -> Iterator[str]:
+    return (_TOO_LONG if isinstance(line, CutLine) else line for line in lines)
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    return line.rstrip("\r\n").split(delimiter)
+
+
+def _needless_quotes(line: str, delimiter: str) -> bool:
+    return re.search(f'(?:^|{delimiter})"[^"{delimiter}\r\n]+"(?:[{delimiter}\r\n]|$)', line) is not None
+
+
+def _spans_lines(read: ReadLines, delimiter: str, name: str, literal: bool) -> bool:
+    """Whether quoted fields of a file span lines: it is CSV as a whole, and the lines that they join are no rows.
+
+    Raises:
+        DataError: they could be rows, and nothing tells.
+    """
+    rows = _RowLikeness(read, delimiter)
+    like_rows: list[Record] = []
+    others = 0
+    even, by_program = True, False
+    try:
+        for record, text in _strict_records(read, delimiter, literal):
+            even &= len(record.fields) in (0, rows.width)
+            if record.lines == 1:
+                by_program |= '"' in text and any(delimiter in field or '"' in field for field in record.fields)
+            elif len(record.fields) != rows.width:
+                return False
+            elif all(map(rows.is_like, text.removesuffix("\n").split("\n"))):
+                like_rows.append(record._replace(fields=[]))
+            else:
+                others += 1
+    except csv.Error:
+        return False
+    longest = max(like_rows, key=lambda record: record.lines, default=Record(0, [], 0))
+    stray = longest.lines > _COINCIDENCE
+    if rows.telling and stray and not others:
+        return False
+    if (others and not stray) if rows.telling else (others > len(like_rows) or (by_program and even)):
+        return True
+    raise DataError(
+        f"{name}:{longest.line}: a quote opens here and closes in line {longest.line + longest.lines - 1}, but each of "
+        "these lines could be a row of its own; double the quotes that belong to texts, or give the table as JSON "
+        "Lines or Parquet"
+    )
+
+
+def _strict_records(read: ReadLines, delimiter: str, literal: bool) -> Iterator[tuple[Record, str]]:
+    """The records of a file with their text, without lines that are too long.
+
+    Raises:
+        csv.Error: the file is not CSV as RFC 4180 has it.
+    """
+    strict = re.compile(_RECORD.replace(",", re.escape(delimiter)))
+    taken: list[str] = []
+    reader = csv.reader(_copied(_cut(read()), taken), delimiter=delimiter, strict=True)
+    while True:
+        taken.clear()
+        try:
+            fields = next(reader, None)
+        except csv.Error:
+            if len(taken) == 1 and '"' not in taken[0]:  # too long, or with a carriage return inside of it
+                continue
+            raise
+        if fields is None:
+            return
+        text = "".join(taken)
+        if '"' in text and not (strict.fullmatch(text) and not (literal and _needless_quotes(text, delimiter))):
+            raise csv.Error("a quote in a field that is not quoted")
+        yield Record(reader.line_num - len(taken) + 1, fields, len(taken)), text
+
+
+def _copied(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def _is_number(value: str) -> bool:
+    """Whether a value is a number or numbers, as a date is."""
+    return _LETTER.search(value) is None and _DIGIT.search(value) is not None
+
+
+class _RowLikeness:
+    """Judges whether a line could be a row, by the columns that have few values or numbers in the first rows."""
+
+    def __init__(self, read: ReadLines, delimiter: str) -> None:
+        self._delimiter = delimiter
+        head = [line for line in islice(_cut(read()), _JUDGED_LINES) if line.strip()]
+        found = [_alone(line, delimiter, literal=False) or _split(line, delimiter) for line in head]
+        first, *others = [fields for fields in found if isinstance(fields, list)] or [[]]
+        self.width = len(first)
+        rows = [fields for fields in others if len(fields) == self.width]
+        self.telling: list[tuple[int, frozenset[str]]] = []
+        """Positions of such columns, and their values; none of those of numbers."""
+        for place, values in enumerate(zip(*rows, strict=True)):
+            common = Counter(values).most_common(_FEW_VALUES)
+            if sum(map(_is_number, values)) >= _MOST * len(rows):
+                self.telling.append((place, frozenset()))
+            elif len(rows) >= 2 * len(common) and sum(count for _, count in common) >= _MOST * len(rows):
+                self.telling.append((place, frozenset(value for value, _ in common)))
+
+    def is_like(self, line: str) -> bool:
+        """Whether a line has enough fields, and in these columns, counted from either end, such values; or is blank."""
+        fields = [field.strip('"') for field in line.split(self._delimiter)]
+        return not line.strip() or (
+            len(fields) >= self.width
+            and all(
+                any(value in known if known else _is_number(value) for value in (fields[place], fields[end]))
+                for place, known in self.telling
+                for end in [place - self.width]
+            )
+        )
+
+
+def delimiter_of(path: Path) -> str:
+    """A tab for names that end in `.tsv` or `.tab`; else a comma, unless the first lines know none.
+
+    Another delimiter (semicolon, tab or bar) is taken if the first line, which should name the columns, holds it and no
+    comma, and most of the next lines hold it as often or more often. Spreadsheets write semicolons in many countries.
 
     Raises:
         DataError: the file cannot be read.
     """
-    records = delimited_records(read_lines(path), delimiter, skip_plain_lines=True)
-    spans = any(one.reason == UNCLOSED if isinstance(one, Refusal) else one.lines > 1 for one in records)
-    return _READING if spans else ""
-
-
-def read_delimited(path: Path, delimiter: str, config: ColumnConfig, labels: LabelReader) -> Rows:
-    """Rows of a CSV or TSV file; without a header line if all columns are given by position.
-
-    Args:
-        path: the file, which may be compressed (`.gz`).
-        delimiter: between fields.
-        config: the columns by name or position.
-        labels: turns label fields into labels.
-
-    Raises:
-        DataError: the file or its header cannot be read, or a label is unknown.
-        ConfigError: a column is missing.
-    """
-    columns: Columns | None = None
-    for record in delimited_records(read_lines(path), delimiter):
-        if isinstance(record, Refusal):
-            if columns is None and has_header(config):
-                raise DataError(f"{path}:{record.line}: the names of the columns cannot be read: {record.reason}")
-            yield record
-        elif columns is not None:
-            yield columns.row(record.fields, record.line, labels, record.lines)
-        elif has_header(config):
-            columns = Columns.find(config, [field.strip() for field in record.fields], str(path))
-        else:
-            columns = Columns.find(config, [str(number) for number in range(len(record.fields))], str(path))
-            yield columns.row(record.fields, record.line, labels, record.lines)
-
-
-def delimited_records(
-    lines: Iterable[str], delimiter: str, keep_blank_lines: bool = False, skip_plain_lines: bool = False
-) -> Iterator[DelimitedRecord | Refusal]:
-    """Split lines into fields; no line is lost: each belongs to a record, is blank, or is refused by itself.
-
-    A line that is not CSV or has a field of more than 131,072 characters is refused. A quoted field may span lines, but
-    only if it is closed where a field ends and the record has as many fields as the first one: a quote that nobody
-    closed would swallow the tweets that follow, up to the next quote. Then the line with this quote is refused, and
-    reading goes on with the next.
-
-    Args:
-        lines: with their ends.
-        delimiter: between fields.
-        keep_blank_lines: give them as records without fields, instead of skipping them.
-        skip_plain_lines: leave out most of the records that are one line.
-    """
-    feed = _LineFeed(lines)
-    reader = csv.reader(feed, delimiter=delimiter)
-    width: int | None = None
-    while True:
-        # Not before the first record, so that whoever wants no more does not meet an error that comes later.
-        while width and (plain := feed.take_plain_lines(delimiter)):
-            if skip_plain_lines:
-                continue
-            for line, fields in enumerate(plain, start=feed.line - len(plain)):
-                if fields or keep_blank_lines:
-                    yield DelimitedRecord(line, fields)
-        feed.begin_record()
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Refusal(feed.line, UNCLOSED if feed.take_back() else f"not a valid line: {_explained(error)}")
-            continue
-        spans = len(feed.record) > 1 or feed.ended
-        if spans and not _is_whole(feed.record, delimiter, width):
-            feed.take_back()
-            yield Refusal(feed.line, UNCLOSED)
-        elif fields or keep_blank_lines:
-            width = width or len(fields)
-            yield DelimitedRecord(feed.line, fields, len(feed.record))
-
-
-class _LineFeed:
-    """Gives a CSV reader the lines of a record, which can be taken back but for the first."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._back: deque[str] = deque()
-        self._characters = 0
-        self.line = 1
-        """The number of the record's first line."""
-        self.record: list[str] = []
-        self.ended = False
-        """Whether the record wanted a line more than the file has."""
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        if len(self.record) >= _SPANNED_LINES or self._characters > _SPANNED_CHARACTERS:
-            raise csv.Error(f"a record of more than {_SPANNED_LINES:,} lines or {_SPANNED_CHARACTERS:,} characters")
-        try:
-            line = self._back.popleft() if self._back else next(self._lines)
-        except StopIteration:
-            self.ended = bool(self.record)
-            raise
-        self.record.append(line)
-        self._characters += len(line)
-        if isinstance(line, CutLine):
-            raise csv.Error("field larger than field limit (131072)" if len(self.record) == 1 else "")
-        return line
-
-    def take_plain_lines(self, delimiter: str) -> list[list[str]]:
-        """The fields of the next lines, read at once, if each of these lines is a record by itself; else none.
-
-        It takes a third of the time. Lines that are not all plain are then read record by record.
-        """
-        if self._back:
-            return []
-        self.begin_record()
-        lines = self._next_lines()
-        try:
-            # A quote that is open after the last line takes the line that is added here into its field.
-            *records, end = (
-                [["cut"]] if CutLine in map(type, lines) else csv.reader([*lines, "\n"], delimiter=delimiter)
-            )
-        except csv.Error:
-            records, end = [], ["not CSV"]
-        if end or len(records) != len(lines):
-            self._back.extend(lines)
-            return []
-        self.line += len(lines)
-        return records
-
-    def _next_lines(self) -> list[str]:
-        lines, characters = [], 0
-        for line in self._lines:
-            lines.append(line)
-            characters += len(line)
-            if characters >= _CHARACTERS_AT_ONCE:
-                break
-        return lines
-
-    def begin_record(self) -> None:
-        self.line += len(self.record)
-        self.record = []
-        self._characters = 0
-        self.ended = False
-
-    def take_back(self) -> bool:
-        """Whether the record had more lines than one; all but its first will be given again."""
-        self._back.extendleft(reversed(self.record[1:]))
-        spanned = len(self.record) > 1
-        self.record = self.record[:1]
-        return spanned
-
-
-def _is_whole(lines: list[str], delimiter: str, width: int | None) -> bool:
-    """Whether lines are exactly one record whose quotes all stand at the ends of fields."""
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    if plain.suffix.lower() in (".tsv", ".tab"):
+        return "\t"
     try:
-        records = list(csv.reader(lines, delimiter=delimiter, strict=True))
-    except csv.Error:
-        return False
-    return len(records) == 1 and width in (None, len(records[0]))
-
-
-def _explained(error: csv.Error) -> str:
-    """What is wrong with a line; Python's advice on a carriage return is for programmers."""
-    return "a carriage return inside of it" if "new-line character" in str(error) else str(error)
+        with closing(read_lines(path)) as lines:
+            first, *others = [line for line in islice(lines, _HEAD_LINES) if line.strip()] or [""]
+    except DataError:
+        return ","  # reading the rows will say what is wrong
+    if "," in first:
+        return ","
+    for delimiter in _OTHERS:
+        count = first.count(delimiter)
+        if count and sum(line.count(delimiter) >= count for line in others) >= _SHARE * len(others):
+            return delimiter
+    return ","

@@ -1,11 +1,24 @@
 """The rows that every data source gives: labelled tweets, and refusals of what cannot be one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sentiment.config import LabelConfig
 from sentiment.errors import DataError
 from sentiment.records import NEGATIVE, POSITIVE
+
+
+class Record(NamedTuple):
+    """A row of a table as it stands there."""
+
+    line: int
+    """Where it begins, counted from 1; in Parquet and workbooks the number of the row."""
+    fields: Sequence[Any]
+    """The values of the columns."""
+    lines: int = 1
+    """How many lines it spans."""
+    whole: dict[str, Any] | None = None
+    """The JSON object that it was."""
 
 
 class Row(NamedTuple):

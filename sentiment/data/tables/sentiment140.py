@@ -2,16 +2,15 @@
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from sentiment.data.data_source import OpenedSource, TweetFile
 from sentiment.data.tables.columns import Columns
-from sentiment.data.tables.delimited import DelimitedRecord, delimited_records
+from sentiment.data.tables.delimited import ReadLines, delimited_records
 from sentiment.data.tables.lines import decode_lines, read_lines, translated_errors
-from sentiment.data.tables.rows import LabelReader, Refusal, Rows
+from sentiment.data.tables.rows import LabelReader, Record, Rows
 from sentiment.errors import DataError
 from sentiment.files import open_named
 from sentiment.records import NEGATIVE, POSITIVE
@@ -40,20 +39,19 @@ def open_archive(name: str, sha256: str, read: Callable[[str], Rows]) -> OpenedS
     return OpenedSource(DATASET, main, second_test)
 
 
-def open_csv(path: Path, sha256: str, total: int | None = None) -> OpenedSource:
+def open_csv(path: Path, sha256: str, read: Callable[[], Rows], total: int | None) -> OpenedSource:
     """A CSV file in this format; with fewer rows than the publishers' training file, it is a part of the data set."""
-    file = TweetFile(str(path), sha256, DATASET, partial(read_csv, path), total)
+    file = TweetFile(str(path), sha256, DATASET, read, total)
     return OpenedSource(DATASET, file, complete_rows=MEMBER_ROWS[TRAINING])
 
 
 def is_sentiment140(path: Path) -> bool:
     """Whether a CSV file has the form of Sentiment140, judged by its first row; False if there is none."""
-    with closing(read_lines(path)) as lines:
-        try:
-            record = next(delimited_records(lines, ","), None)
-        except DataError:
-            return False  # reading the rows will say what is wrong
-    if not isinstance(record, DelimitedRecord) or len(record.fields) != _COLUMNS.width:
+    try:
+        record = next(delimited_records(partial(read_lines, path), ",", str(path)), None)
+    except DataError:
+        return False  # reading the rows will say what is wrong
+    if not isinstance(record, Record) or len(record.fields) != _COLUMNS.width:
         return False
     return record.fields[_COLUMNS.label] in _MEANINGS and record.fields[2].count(":") == 2
 
@@ -64,7 +62,7 @@ def read_csv(path: Path) -> Rows:
     Raises:
         DataError: the file cannot be read, or a label is not 0, 2 or 4.
     """
-    return _rows(read_lines(path), str(path))
+    return _rows(partial(read_lines, path), str(path))
 
 
 def read_member(archive: Path, member: str) -> Rows:
@@ -77,8 +75,8 @@ def read_member(archive: Path, member: str) -> Rows:
     count = 0
     with translated_errors(archive):
         try:
-            with open_named(archive) as whole, zipfile.ZipFile(whole) as opened, opened.open(member) as file:
-                for row in _rows(decode_lines(file, name), name):  # type: ignore[arg-type]
+            with open_named(archive) as whole, zipfile.ZipFile(whole) as opened:
+                for row in _rows(partial(_member_lines, opened, member, name), name):
                     count += 1
                     yield row
         except KeyError:
@@ -89,10 +87,13 @@ def read_member(archive: Path, member: str) -> Rows:
         raise DataError(f"{name}: has {count:,} rows where {MEMBER_ROWS[member]:,} are expected")
 
 
-def _rows(lines: Iterable[str], name: str) -> Rows:
+def _member_lines(archive: zipfile.ZipFile, member: str, name: str) -> Iterator[str]:
+    with archive.open(member) as file:
+        yield from decode_lines(file, name)  # type: ignore[arg-type]
+
+
+def _rows(read: ReadLines, name: str) -> Rows:
     labels = LabelReader(_MEANINGS, name, "0 is negative, 2 neutral, 4 positive in Sentiment140")
-    for record in delimited_records(lines, ","):
-        if isinstance(record, Refusal):
-            yield record
-        else:
-            yield _COLUMNS.row(record.fields, record.line, labels, record.lines)
+    for record in delimited_records(read, ",", name):
+        if not isinstance(record, Record) or record.fields:
+            yield _COLUMNS.row(record, labels)

@@ -8,27 +8,17 @@ from pathlib import Path
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.data.data_source import TABLE, DataSource, OpenedSource, TweetFile, source_choices
 from sentiment.data.tables import sentiment140
-from sentiment.data.tables.delimited import read_delimited, reading_of
-from sentiment.data.tables.delimiter import delimiter_of
-from sentiment.data.tables.named_fields import count_parquet_rows, read_json_lines, read_parquet
+from sentiment.data.tables.columns import Columns, has_header
+from sentiment.data.tables.delimited import delimiter_of
+from sentiment.data.tables.lines import translated_errors
+from sentiment.data.tables.opened import DELIMITERS, form_of, is_packed, open_table, opened_parquet
 from sentiment.data.tables.rows import LabelReader, Rows
-from sentiment.data.tables.source_hash import UnchangedFile, remembered, source_sha256
+from sentiment.data.tables.source_hash import UnchangedFile, source_sha256
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import open_named
 from sentiment.run_dir import Results
 
-DELIMITERS = {"csv": ",", "tsv": "\t"}
-_FORMS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".zip": "zip",
-}
 _BLOCK = 1 << 20
-_PACKABLE = ("csv", "tsv", "jsonl")
 
 
 class TableSource(DataSource):
@@ -59,22 +49,19 @@ class TableSource(DataSource):
             raise DataError(f"{path}: {missing}")
         form = form_of(path)
         unchanged = UnchangedFile(path)
-        sha256 = source_sha256(path, results)
+        sha256 = source_sha256(path)
         if form == "zip":
-            return sentiment140.open_archive(str(path), sha256, partial(sentiment140.read_member, path))
-        rows = remembered(path, results, "rows", about_rows)
-        total = int(rows) if rows.isdigit() else None
+            return sentiment140.open_archive(
+                str(path), sha256, lambda member: unchanged.rows(partial(sentiment140.read_member, path, member))
+            )
+        total = about_rows(path)
         if form == "csv" and sentiment140.is_sentiment140(path):
-            return sentiment140.open_csv(path, sha256, total)
-        reader = labels(str(path))
-        if form in DELIMITERS:
-            delimiter = delimiter_of(path)
-            read = partial(read_delimited, path, delimiter, columns, reader)
-            reading = remembered(path, results, "reading", lambda file: reading_of(file, delimiter))
-            form = f"{form} {'' if delimiter == DELIMITERS[form] else delimiter}{reading}".rstrip(" ")
-        else:
-            read = partial({"jsonl": read_json_lines, "parquet": read_parquet}[form], path, columns, reader)
-        return OpenedSource(TABLE, TweetFile(str(path), sha256, form, partial(unchanged.rows, read), total))
+            read = partial(unchanged.rows, partial(sentiment140.read_csv, path))
+            return sentiment140.open_csv(path, sha256, read, total)
+        if form in DELIMITERS and (delimiter := delimiter_of(path)) != DELIMITERS[form]:
+            form = f"{form} {delimiter}"
+        read = partial(unchanged.rows, partial(_read_rows, path, columns, labels(str(path))))
+        return OpenedSource(TABLE, TweetFile(str(path), sha256, form, read, total))
 
     def missing(self, results: Results) -> str | None:  # noqa: ARG002
         """Why there is no table at the path; None if there is one."""
@@ -83,15 +70,33 @@ class TableSource(DataSource):
         return None if self._path.exists() else f"no such file; valid: {source_choices()}"
 
 
-def about_rows(path: Path) -> str:
-    """The number of a plain file's lines, or of Parquet's rows; empty if that would take as long as reading it."""
+def _read_rows(path: Path, config: ColumnConfig, labels: LabelReader) -> Rows:
+    """The rows of a table; without a header line if all columns are given by position.
+
+    Raises:
+        DataError: the file cannot be read, or a label is unknown.
+        ConfigError: a column is missing, or several have its name.
+    """
+    table = open_table(path, lambda _: has_header(config))
+    columns = Columns.find(config, table.names, str(path))
+    for record in table.records(columns.places()):
+        yield columns.row(record, labels)
+
+
+def about_rows(path: Path) -> int | None:
+    """The number of a plain file's lines, or of Parquet's rows; None if that would take as long as reading it.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     form = form_of(path)
-    if path.suffix.lower() == ".gz":
-        return ""
+    if is_packed(path) or form == "xlsx":
+        return None
     if form == "parquet":
-        return str(count_parquet_rows(path) or "")
-    with open_named(path) as file:
-        return str(sum(block.count(b"\n") for block in iter(partial(file.read, _BLOCK), b"")))
+        with opened_parquet(path) as opened:
+            return int(opened.metadata.num_rows)
+    with translated_errors(path), open_named(path) as file:
+        return sum(block.count(b"\n") for block in iter(partial(file.read, _BLOCK), b""))
 
 
 def told_as_of(field: str, file: TweetFile) -> TweetFile:
@@ -105,17 +110,3 @@ def told_as_of(field: str, file: TweetFile) -> TweetFile:
             raise type(error)(f"{field}: {message}") from None
 
     return replace(file, read=rows)
-
-
-def form_of(path: Path) -> str:
-    """How a file is to be read, by the end of its name: csv, tsv, jsonl, parquet or zip.
-
-    Raises:
-        DataError: the name says nothing known.
-    """
-    packed = path.suffix.lower() == ".gz"
-    form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
-    if form is None or (packed and form not in _PACKABLE):
-        valid = ".csv, .tsv, .jsonl (each also with .gz), .parquet, or Sentiment140's .zip"
-        raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
-    return form

@@ -66,7 +66,7 @@ def open_text(file: TextFile, results: Results, field: str) -> TweetFile:
     path = named_path(file.path)
     if path.with_suffix("" if path.suffix.lower() == ".gz" else path.suffix).suffix.lower() == ".txt":
         unchanged = UnchangedFile(path)
-        return TweetFile(str(path), source_sha256(path, results), "txt", partial(unchanged.rows, partial(_lines, path)))
+        return TweetFile(str(path), source_sha256(path), "txt", partial(unchanged.rows, partial(_lines, path)))
     columns = ColumnConfig(text=file.column, label=file.column)
     return told_as_of(field, TableSource(path).open_with(columns, _NoLabels, results).main)
 

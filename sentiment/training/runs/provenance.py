@@ -121,7 +121,7 @@ def pretrained_sha256(run: RunContext) -> str | None:
         DataError: the file is missing or unreadable.
     """
     path = pretrained_file(run.config, run.results)
-    return None if path is None else source_sha256(path, run.results)
+    return None if path is None else source_sha256(path)
 
 
 def versions() -> dict[str, str]:
