@@ -203,7 +203,9 @@ def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, parameters: Collection[str]) -> str:
     path = ".".join(str(part) for part in detail["loc"])
-    place = "an override" if any(path == key or path.startswith(f"{key}.") for key in parameters) else origin
+    overrides = [key for key in parameters if f"{path}.".startswith(f"{key}.")]
+    within = [key for key in parameters if key.startswith(f"{path}.")]  # a mistake in how several fields fit together
+    place = "an override" if overrides else f"overrides of {', '.join(within)}" if within else origin
     if detail["type"] == "extra_forbidden":
         return f"{path}: unknown key ({place}){_known_keys(detail['loc'], schema)}"
     if detail["type"] == "missing":

@@ -134,7 +134,7 @@ def test_override_of_a_value_as_if_it_were_a_section_is_refused() -> None:
     [
         ({"model.kind": "feed_forward", "model.pooling": "last"}, "pooling 'last' needs model.kind 'rnn'"),
         ({"data.validation_fraction": 0.5, "data.test_fraction": 0.5}, "no row is left to train on"),
-        ({"data.labels.positive": ["1", " NEG"]}, "have several"),
+        ({"data.labels.positive": ["1", "x"], "data.labels.negative": [" X"]}, "have several"),
         ({"runtime.device": "gpu"}, "runtime.device = 'gpu'"),
         ({"training.epochs": 2.0}, "training.epochs = 2.0"),
         ({"model.bidirectional": 1}, "model.bidirectional = 1"),

@@ -28,8 +28,8 @@ FORMATS = ("text", "csv", "jsonl")
 def predict(
     model: ModelPlace,
     texts: Annotated[list[str] | None, typer.Argument(help="Tweets, each in quotes; - reads a line each.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV, JSONL or Parquet of any size.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="With --file: .csv, .jsonl or .parquet to write.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV, JSONL, Parquet or .xlsx.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="With --file: .csv, .jsonl, .parquet ... to write.")] = None,
     column: Annotated[str | None, typer.Option("--column", help="The column with the tweets.")] = None,
     form: Annotated[str, typer.Option("--format", help="Of answers to tweets: text, csv or jsonl.")] = "text",
     choice: With = None,

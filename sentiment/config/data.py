@@ -39,7 +39,10 @@ class ColumnConfig(Section):
 
 
 class LabelConfig(Section):
-    """What the values of the label column mean; they are compared as text, without case and surrounding blanks."""
+    """What the values of the label column mean; they are compared as text, without case and surrounding blanks.
+
+    A label that is given a meaning leaves the default lists of the others.
+    """
 
     negative: Labels = ("0", "-1", "negative", "neg")
     positive: Labels = ("1", "4", "positive", "pos")
@@ -48,7 +51,11 @@ class LabelConfig(Section):
 
     @model_validator(mode="after")
     def _labels_are_disjoint(self) -> Self:
-        groups = [{label.strip().lower() for label in group} for group in (self.negative, self.positive, self.ignored)]
+        names = ("negative", "positive", "ignored")
+        given = {label.strip().lower() for name in self.model_fields_set for label in getattr(self, name)}
+        for name in {*names} - self.model_fields_set:
+            self.__dict__[name] = tuple(label for label in getattr(self, name) if label not in given)
+        groups = [{label.strip().lower() for label in getattr(self, name)} for name in names]
         shared = groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
         if shared:
             raise ValueError(f"each label must have one meaning, but {sorted(shared)} have several")

@@ -64,8 +64,8 @@ class Understanding:
         usual = LabelConfig()
         lines = ["lines of a run's file that say so:", "  data:", f"    source: {yaml_text(str(self.sample.path))}"]
         lines.append(f"    columns: {{text: {yaml_text(self.text.key)}, label: {yaml_text(self.label.key)}}}")
-        if (self.labels.negative, self.labels.positive) != (usual.negative, usual.positive):
-            words = {"negative": list(self.labels.negative), "positive": list(self.labels.positive)}
+        if self.labels != usual:
+            words = {name: list(words) for name, words in self.labels.model_dump().items()}
             lines.append(f"    labels: {yaml_text(words)}")
         return lines
 

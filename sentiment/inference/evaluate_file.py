@@ -38,7 +38,7 @@ def evaluate_file(
     Args:
         models: each cleans the text as its run did.
         config: names the file, its columns and its labels.
-        results: where hashes of files are remembered, and named data sets are found.
+        results: where named data sets are found.
         progress: told how many rows are read.
 
     Raises:

@@ -75,7 +75,7 @@ def evaluate_on_file(
     Args:
         choice: None takes the model that the result recommends.
         parameters: values of the section `data`, by dotted name: the file, and where it differs from the run's table.
-        results: where hashes of files are remembered, and named data sets are found.
+        results: where named data sets are found.
         progress: told how many rows are read.
 
     Returns:

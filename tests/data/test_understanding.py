@@ -9,9 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.config import DataConfig
+from sentiment.config import DataConfig, LabelConfig
+from sentiment.config_file import dotted, parse_yaml, resolve
+from sentiment.data.registry import open_source
+from sentiment.data.tables.rows import Row
 from sentiment.data.understanding import Understanding, understand
-from sentiment.errors import UsageError
+from sentiment.errors import ConfigError, UsageError
+from sentiment.run_dir import Results
 from tests.small_runs import invented_tweets
 
 TWEETS = invented_tweets(40)
@@ -144,4 +148,43 @@ def test_preview_shows_rows_and_the_lines_to_keep(tmp_path: Path) -> None:
     assert lines[0] == f"{path}: semicolons between fields; columns 'how', 'said'"
     assert f"negative  sad    {TWEETS[0][1]}"[:60] in "\n".join(lines)
     assert "    columns: {text: said, label: how}" in lines
-    assert '    labels: {"negative": ["sad"], "positive": ["happy"]}' in lines
+    assert '    labels: {"negative": ["sad"], "positive": ["happy"], "ignored": ["2", "neutral"]}' in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "values", "labels"),
+    [
+        ("a.csv", ["how", "said"], ["sad", "happy"], {}),
+        ("b c.tsv", ["1", "2"], ["x", "y"], {"positive": ["x"], "negative": ["y"]}),
+        ("d.csv", ["n", "text"], ["0", "1", "5"], {"positive": ["0"], "negative": ["1"], "ignored": ["5"]}),
+        ("e.csv", None, ["neg", "pos", "meh"], {"ignored": ["meh", "no: comment"]}),
+        ("f.jsonl", ["data.label", "data.text"], ["neg", "pos"], {}),
+    ],
+)
+def test_lines_to_keep_say_the_same_when_they_are_fed_back(
+    tmp_path: Path, name: str, header: list[str] | None, values: list[str], labels: dict[str, list[str]]
+) -> None:
+    rows = [(values[n % len(values)], text) for n, (_, text) in enumerate(TWEETS)]
+    path = tmp_path / name
+    if name.endswith("jsonl"):
+        path.write_text("".join(json.dumps({"data": {"label": label, "text": text}}) + "\n" for label, text in rows))
+    else:
+        _table(path, header, rows, "\t" if name.endswith("tsv") else ",")
+    given = [f"data.labels.{one}" for one in labels]
+    found = _understood(path, *given, labels=labels)
+    lines = found.preview()
+    kept = parse_yaml("\n".join(lines[lines.index("lines of a run's file that say so:") + 1 :]), "kept")
+    again = understand(resolve(kept, {}, "kept").data, dotted(kept))
+    assert again is not None
+    assert again.guessed == {}
+    assert (again.text.key, again.label.key, again.labels) == (found.text.key, found.label.key, found.labels)
+    columns = resolve(kept, {}, "kept").data
+    read = list(open_source(columns, Results(tmp_path / "results")).main.read())
+    assert [row.text for row in read if isinstance(row, Row)] == [text for _, text in rows]
+
+
+def test_label_that_is_given_leaves_the_default_lists() -> None:
+    labels = LabelConfig.model_validate({"positive": ["0", "Neutral"]})
+    assert (labels.negative, labels.ignored) == (("-1", "negative", "neg"), ("2",))
+    with pytest.raises(ConfigError, match=r"data\.labels: .*\['x'\].*\(overrides of data\.labels\.negative, data"):
+        resolve({}, {"data.labels.negative": ["x"], "data.labels.positive": ["x"]}, "rnn.yaml")
