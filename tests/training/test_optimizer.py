@@ -36,12 +36,15 @@ class _Model(nn.Module):
 
 
 def _trained(**settings: Any) -> list[Numbers]:
-    """The weights after each update."""
-    model = _Model()
-    updater = Updater(model, TrainingConfig(learning_rate=RATE, **settings), torch.device("cpu"))
+    """The weights after each update, before which training was stopped and goes on."""
+    model, state = _Model(), None
     found = []
     for gradient in GRADIENTS:
+        updater = Updater(model, TrainingConfig(learning_rate=RATE, **settings), torch.device("cpu"))
+        if state:
+            updater.load_state_dict(state)
         updater.update(model.loss(gradient))
+        state = updater.state_dict()
         found.append(torch.cat([model.first, model.second]).detach().numpy().copy())
     return found
 
