@@ -64,6 +64,14 @@ def test_only_what_is_asked_for_is_rerun(causes: list[str], run_ids: list[str], 
     assert [row.run_id for row in select(ROWS, causes, set(run_ids))] == chosen
 
 
+def test_runs_that_something_may_still_have_are_not_submitted_again() -> None:
+    left_alone = {"COMPLETED", "RUNNING", "PENDING", "HELD", "PAUSED", "PRUNED", "UNKNOWN"}
+    others = {"PLANNED", "FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED"}
+    configs = {state: resolve({}, {"seed": seed}, "a test") for seed, state in enumerate(left_alone | others)}
+    rows = [a_row(state, run_id=one.run_id, active=state in ("RUNNING", "PENDING")) for state, one in configs.items()]
+    assert {row.state for row, _ in missing_runs(configs.values(), rows)} == others
+
+
 def test_every_state_that_needs_somebody_has_a_cause() -> None:
     assert set().union(*CAUSES.values()) == {*ENDED, LOST, HELD, PRUNED} - {"COMPLETED"}
 
