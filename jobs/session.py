@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.code_choice import CodeChoice, delete_unneeded_code
 from jobs.grids.grid import ExpandedGrid
-from jobs.grids.reuse import reuse_completed
+from jobs.grids.reuse import reuse_completed, trained_on_others
 from jobs.grids.rounds import grow
 from jobs.later_rungs import later_rungs, with_pauses
 from jobs.launcher import Launcher, LaunchOptions, open_launcher
@@ -23,6 +23,7 @@ from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentEr
 from sentiment.lock import PATIENCE_SECONDS, ProcessLock
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
+from sentiment.run_state import UNKNOWN
 from sentiment.rungs import read_rungs
 
 
@@ -36,7 +37,7 @@ class GridSession:
     launcher: Launcher
     code: CodeChoice
     left_out: list[str] = field(default_factory=list)
-    """Ids of the runs that were not submitted, since their own files are damaged."""
+    """Ids of the runs that were not submitted, since their own files are damaged or their state is not known."""
 
     @property
     def rows(self) -> list[RunStatus]:
@@ -62,9 +63,15 @@ class GridSession:
 
     def _submit_missing(self, grid: ExpandedGrid, say: Say) -> None:
         reuse_completed(self.results, grid)
+        if replaced := trained_on_others(self.results, grid):
+            say(
+                f"{len(replaced)} completed runs were trained on other tweets, vectors or ELMo weights than are here "
+                f"now: move {self.results.run_dir(replaced[0], self.plan.name).path} and the like away to train anew"
+            )
         rows = self.rows
-        for line in [*describe_held(self.plan.name, rows), *describe_unknown(rows)]:
+        for line in describe_held(self.plan.name, rows):
             say(line)
+        self._leave_unknown(rows, say)
         missing, rungs = missing_runs(grid.configs, rows), read_rungs(self.results, self.plan)
         if rungs is None:
             self._submit(missing, {}, say)
@@ -88,8 +95,7 @@ class GridSession:
         """
         rows = self.rows
         chosen = select(rows, causes, run_ids)
-        for line in describe_unknown(row for row in rows if row not in chosen):
-            say(line)
+        self._leave_unknown([row for row in rows if not run_ids or row.run_id in run_ids], say)
         try:
             if not causes or RERUN_HELD in causes:
                 self.launcher.release(chosen)
@@ -102,6 +108,11 @@ class GridSession:
             trials = [row for row in rows if row.run_id in planned] if rechained else []
             configs = run_configs(self.results, self.plan, {row.run_id for row in trials}, self.jobs.places)
             self._submit(wanted, self.jobs.places, say, [(row, configs[row.run_id]) for row in trials])
+
+    def _leave_unknown(self, rows: Sequence[RunStatus], say: Say) -> None:
+        for line in describe_unknown(rows):
+            say(line)
+        self.left_out.extend(row.run_id for row in rows if row.state == UNKNOWN)
 
     def _readable(self, rows: Sequence[RunStatus], say: Say) -> list[tuple[RunStatus, RunConfig]]:
         """Runs with their configurations; those whose own cannot be read are told and left out."""
@@ -121,6 +132,18 @@ class GridSession:
                     say(f"left out: {error}")
                     self.left_out.append(row.run_id)
             return readable
+
+    def _can_be_trained(self, row: RunStatus, say: Say) -> bool:
+        """Whether the run's own `config.json` can be read, if it has begun; if not, its task could only fail."""
+        run_dir = self.results.run_dir(row.run_id, self.plan.name)
+        try:
+            if run_dir.config_file.exists():
+                run_dir.read_config()
+        except RunDirError as error:
+            say(f"left out: {error}; move {run_dir.path} away to begin it anew")
+            self.left_out.append(row.run_id)
+            return False
+        return True
 
     def submit_next_part(self, first: Sequence[tuple[RunStatus, RunConfig]], again: set[str], say: Say) -> None:
         """Submit runs for the first time, and some again.
@@ -148,6 +171,7 @@ class GridSession:
         Args:
             trials: of a search, all of its runs, if the rungs after the current one are to follow.
         """
+        runs = [one for one in runs if self._can_be_trained(one[0], say)]
         wanted, rungs = self.code.choose(runs, self.plan.name, places, say), read_rungs(self.results, self.plan)
         if rungs is None:
             self.launcher.submit(wanted)
@@ -179,7 +203,7 @@ def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) ->
             with open_session(results, grid.plan, launcher, options.code_choice(results)) as session:
                 session.submit(grid, options.say)
                 delete_unneeded_code(results, options.say)
-            code, grown = launcher.wait(), grow(grid.plan, results)
+            code, grown = launcher.wait() or int(bool(session.left_out)), grow(grid.plan, results)
             if not options.local or code not in (0, 1) or grown is None:
                 return code
             plan, configs = grown

@@ -40,7 +40,7 @@ def status(
     columns = terminal_columns()
     while True:
         found = read_all(Results(results), grids or [])
-        code = _verdict(found)
+        code = verdict(found)
         shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json, columns=columns)
         if not (grids or failed or as_json):
             models = [
@@ -74,7 +74,8 @@ def logs(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _verdict(found: "list[GridStatus]") -> int:
+def verdict(found: "list[GridStatus]") -> int:
+    """The exit code of `status`."""
     counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
     rows = [row for grid in counted for row in grid.rows]
     if any(row.may_go_on for row in rows):

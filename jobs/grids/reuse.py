@@ -33,6 +33,13 @@ def completed_elsewhere(results: Results, grid: ExpandedGrid) -> dict[str, RunDi
     }
 
 
+def trained_on_others(results: Results, grid: ExpandedGrid) -> list[str]:
+    """Ids of this grid's completed runs that were trained on other files than those which are here now."""
+    origin = _Origin(results)
+    run_dirs = [(config, results.run_dir(config.run_id, grid.plan.name)) for config in grid.configs]
+    return [config.run_id for config, run_dir in run_dirs if run_dir.completed and origin.has_changed(run_dir, config)]
+
+
 class _Origin:
     """What the tweets, vectors and ELMo models that configurations name are now; each is looked at once."""
 
@@ -54,14 +61,26 @@ class _Origin:
         except SentimentError:
             return False
 
-    def _is_same(self, record: RunRecord, config: RunConfig) -> bool:
+    def has_changed(self, run_dir: RunDir, config: RunConfig) -> bool:
+        """Whether a completed run was certainly trained on something else; False if unknown, as without its files."""
+        try:
+            record = run_dir.read_record()
+            return record is not None and not self._is_same(record, config, without_model=True)
+        except SentimentError:
+            return False
+
+    def _is_same(self, record: RunRecord, config: RunConfig, without_model: bool = False) -> bool:
         from sentiment.data.tables.source_hash import source_sha256
         from sentiment.data.word_vectors.store import pretrained_file, vectors_fingerprint
 
         if record.data_fingerprint != self._data(config.data):
             return False
-        if record.elmo and ((model := self._models.of(config)) is None or record.elmo.fingerprint != model.fingerprint):
-            return False
+        if record.elmo:
+            model = self._models.of(config)
+            if model is None:
+                return without_model
+            if record.elmo.fingerprint != model.fingerprint:
+                return False
         if named := vectors_fingerprint(config, self._results):
             return record.vectors_fingerprint == named
         file = pretrained_file(config, self._results)

@@ -43,7 +43,7 @@ case $* in
 esac""",
     "scancel": """
 for job; do sed -i "s/^@${job%_*}@\\(${job#*_}\\|[^@]*\\)@[A-Z]*@/@${job%_*}@\\1@CANCELLED@/" jobs; done""",
-    "sacct": "echo 'JobID|State|NodeList|JobName'",
+    "sacct": "echo 'JobID|State|NodeList|JobName'; cat accounted",
     "sinfo": "echo 'PARTITION|GRES|MEMORY|CPUS'; echo 'main|(null)|1000|4'",
 }
 
@@ -101,7 +101,13 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
         program = folder / name
         program.write_text(_PROGRAM.format(folder=folder, name=name, answer=answer), encoding="utf-8")
         program.chmod(0o755)
-    for name, content in (("header", f"{_HEADER}\n"), ("jobs", ""), ("number", "100"), ("environment", "")):
+    for name, content in (
+        ("header", f"{_HEADER}\n"),
+        ("jobs", ""),
+        ("number", "100"),
+        ("environment", ""),
+        ("accounted", ""),
+    ):
         (folder / name).write_text(content, encoding="utf-8")
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setattr("jobs.slurm.commands._RESTART_SECONDS", 0.0)

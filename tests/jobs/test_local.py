@@ -152,7 +152,7 @@ def test_stopped_grid_saves_and_goes_on_to_the_same_weights(
     assert process.returncode == 3, output
     assert "STOPPED" in output
     assert "Traceback" not in output
-    assert grid.states() == (0, ["CANCELLED", "PLANNED"])
+    assert grid.states() == (1, ["CANCELLED", "PLANNED"])
     first, _ = grid.run_dirs()
     record = first.read_record()
     assert record is not None
@@ -194,7 +194,10 @@ def test_runs_whose_starter_was_killed_save_and_stop_and_can_go_on_at_once(here:
     record = run_dir.read_record()
     assert record is not None
     assert (record.attempts[-1].reason, record.attempts[-1].detail) == ("signal", "SIGHUP")
-    again = grid.start()
+    assert grid.states() == (1, ["LOST"])
+    again = subprocess.Popen(
+        grid.command("rerun", "--local"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=grid.environ
+    )
     assert wait_until(lambda: _attempts(run_dir) == 2, again)
     again.terminate()
     again.communicate(timeout=120)
@@ -225,7 +228,7 @@ def test_grid_is_cancelled_from_another_shell_and_stays_so_until_it_is_submitted
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 3, output
     assert "report" not in output
-    assert grid.states() == (0, ["CANCELLED"] * 3)
+    assert grid.states() == (1, ["CANCELLED"] * 3)
     assert [_attempts(run_dir) for run_dir in grid.run_dirs()] == [1, 1, 0]
     assert grid.jobs("rerun", "--local") == (0, ["nothing to do"])
     again = grid.start("--at-once", "2")
@@ -249,7 +252,7 @@ def test_one_run_of_a_local_grid_is_cancelled_and_the_others_complete(here: Make
     assert f"{third} CANCELLED" in output
     assert f"{second} COMPLETED" in output
     assert "report: " in output
-    assert grid.states() == (0, ["CANCELLED", "COMPLETED", "CANCELLED"])
+    assert grid.states() == (1, ["CANCELLED", "COMPLETED", "CANCELLED"])
     code, _ = grid.jobs("rerun", "--local", "--failed")
     assert code == 0
 

@@ -145,8 +145,8 @@ class Cluster:
         _end(self._daemons("slurmctld"))
 
     def start_node(self, name: str) -> None:
-        """Start a node's slurmd."""
-        self._launch("slurmd", "-N", name)
+        """Start a node's slurmd, with a host name of its own, by which processes know who is on their host."""
+        self._launch("unshare", "--uts", "sh", "-c", 'hostname "$0" && exec slurmd -N "$0"', name)
 
     def kill_node(self, name: str) -> None:
         """As if its power had gone: what runs there ends last, so that nothing reports its death."""
@@ -220,9 +220,7 @@ class Cluster:
             "SlurmdLogFile": f"{self.root}/log/slurmd-%n.log",
         }
         lines = [f"{name}={value}" for name, value in {**SETTINGS, **places, **self.settings}.items()]
-        machine = (
-            f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:fake:2,shard:4 State=UNKNOWN"
-        )
+        machine = "NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:fake:2,shard:4 State=UNKNOWN"
         lines += [f"NodeName={node} Port={port} {machine}" for node, port in zip(NODES, ports, strict=True)]
         for name, (nodes, rest) in PARTITIONS.items():
             lines.append(f"PartitionName={name} Nodes={','.join(nodes)} MaxTime=INFINITE State=UP {rest}")
