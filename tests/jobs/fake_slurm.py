@@ -17,7 +17,6 @@ _PROGRAM = """#!/bin/sh
 cd '{folder}' || exit 99
 file=; for word; do file=$word; done
 echo "{name} $*" >> orders
-env | grep -E '^(SQUEUE|SACCT|SBATCH|SCONTROL|SCANCEL|SINFO|SLURM)_' | grep -v ^SLURM_CONF >> environment
 alter=cat
 answer() {{
 {answer}
@@ -75,11 +74,6 @@ class FakeSlurm:
         file = self.folder / "orders"
         return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
 
-    @property
-    def environment(self) -> set[str]:
-        """Slurm's variables that any program found."""
-        return {*(self.folder / "environment").read_text(encoding="utf-8").splitlines()}
-
     def tasks(self, results: Results) -> dict[str, int]:
         """How many tasks of the queue each run has that wait or run."""
         folders = {folder.submission.name: folder for folder in read_submissions(results)}
@@ -105,7 +99,6 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
         ("header", f"{_HEADER}\n"),
         ("jobs", ""),
         ("number", "100"),
-        ("environment", ""),
         ("accounted", ""),
     ):
         (folder / name).write_text(content, encoding="utf-8")

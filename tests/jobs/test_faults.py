@@ -25,11 +25,9 @@ COMMANDS = ("status", "rerun", "submit", "cancel")
 # What a program does before it answers, or to its answer.
 FAILURES = {
     "exit 1": "echo 'error: no' >&2; exit 1",
-    "exit 127": "exit 127",
     "away": "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1",
     "KILL": "kill -9 $$",
     "TERM": "kill -15 $$",
-    "SEGV": "kill -11 $$",
     "KILL after": "alter='cat; kill -9 $$'",
     "exit 1 after": "alter='cat'; answer \"$@\"; exit 1",
     "empty": "alter='cat >/dev/null'",

@@ -86,13 +86,15 @@ def test_variables_of_the_shell_change_no_answer(slurm: FakeSlurm, monkeypatch: 
     for name in ("SLURM_CLUSTERS", "SLURM_TIME_FORMAT", "SLURM_JOB_ID", "SBATCH_PARTITION", "SCANCEL_STATE"):
         monkeypatch.setenv(name, "other")
     monkeypatch.setenv("SLURM_CONF", "/kept")
+    for program in ("squeue", "scontrol", "sacct", "sbatch", "scancel"):
+        slurm.fail(program, "env | grep -E '^(SQUEUE|SACCT|SBATCH|SCONTROL|SCANCEL|SINFO|SLURM)' >> environment")
     read_queue()
     read_settings()
     read_accounting(["one"], NOW)
     submit("/dev/null")
     cancel(["7"])
     requeue("7")
-    assert slurm.environment == set()
+    assert (slurm.folder / "environment").read_text().splitlines() == ["SLURM_CONF=/kept"] * 6
     assert os.environ["SQUEUE_PARTITION"] == "other"
 
 
