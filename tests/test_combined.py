@@ -30,11 +30,11 @@ TEXTS = [text for _, text in invented_tweets(40, seed=8)]
 
 @pytest.fixture(scope="module")
 def seeds(tweets_file: Path, shared_results: Results, tmp_path_factory: pytest.TempPathFactory) -> list[RunDir]:
-    """Three completed seeds of a configuration in one folder, beside a run of another one."""
+    """Three completed seeds of a configuration in one folder, beside a run of another one whose id begins alike."""
     results = Results(tmp_path_factory.mktemp("seeds"))
     (results.root / "data").symlink_to(shared_results.root / "data")
     configs = [small_config(tweets_file, seed=seed, training__epochs=1) for seed in (1, 2, 3)]
-    configs.append(small_config(tweets_file, training__epochs=1, model__hidden_size=5))
+    configs.append(small_config(tweets_file, training__epochs=1, training__l2=0.1))
     runs = [Experiment(config, results, results.run_dir(config.run_id, "grid")) for config in configs]
     for run in runs:
         run.complete()
