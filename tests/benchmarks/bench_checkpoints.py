@@ -1,5 +1,6 @@
 """The fraction of training time that checkpoints take at the default interval, as runs record it."""
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -8,8 +9,8 @@ from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
 from sentiment.training.runs.experiment import run_experiment
 from tests.benchmarks.bench_data import made_up_tweets, write_source
+from tests.benchmarks.timing import announce
 
-TWEETS = 40_000
 SETTINGS = {
     "training.epochs": 5,
     "training.early_stopping.patience": None,
@@ -18,9 +19,13 @@ SETTINGS = {
 
 def main() -> None:
     """Train a BiLSTM-64 with a vocabulary of realistic size and print the cost of saving."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tweets", type=int, default=40_000)
+    count = parser.parse_args().tweets
+    announce(f"checkpoints, {count:,} made-up tweets, five epochs")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "tweets.csv"
-        write_source(source, list(made_up_tweets(TWEETS)))
+        write_source(source, list(made_up_tweets(count)))
         results = Results(Path(folder) / "results")
         config = resolve({}, SETTINGS | {"data.source": str(source)}, "the benchmark")
         run_dir = results.run_dir(config.run_id)

@@ -21,6 +21,7 @@ from sentiment.elmo.language_model.model import LanguageModel
 from sentiment.elmo.language_model.text import DirectedTweets
 from sentiment.elmo.options import GATES, Lstm
 from sentiment.elmo.random_weights import SIZES
+from tests.benchmarks.timing import announce
 
 TYPES, TWEETS, MEAN_LENGTH = 30_000, 6_000, 15
 SPECIAL = 3
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    announce(f"language model of size {options.size}")
     tweets, ways = random_tweets(), [Way(options.size, plain) for plain in (False, True)]
     for way in ways:
         way.step(tweets, 0, options.batch)  # what happens only once

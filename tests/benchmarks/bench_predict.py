@@ -1,15 +1,16 @@
-"""How fast the command labels a file of 200,000 tweets, against one process that reads, classifies and writes in turn.
+"""How fast the command labels a file of tweets, against one process that reads, classifies and writes in turn.
 
-Run with `python -m tests.benchmarks.bench_predict`; the network is that of `configs/runs/rnn.yaml` after one epoch, as
-its weights change no time. The plain way calls the same model on one core, chunk by chunk, as one would by hand.
-Seconds are those of whole processes.
+Run with `python -m tests.benchmarks.bench_predict [--tweets N]`; the network is that of `configs/runs/rnn.yaml` after
+one epoch, as its weights change no time. The plain way calls the same model on one core, chunk by chunk, as one would
+by hand. Seconds are those of whole processes. Tweets are made up where there are no real ones.
 """
 
+import argparse
 import csv
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,10 +22,9 @@ from sentiment.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
 from sentiment.training.runs.experiment import run_experiment
 from tests.benchmarks.bench_accuracy import ROOT
-from tests.benchmarks.bench_data import SHARED, made_up_tweets, real_tweets, write_source
+from tests.benchmarks.bench_data import some_tweets, write_source
+from tests.benchmarks.timing import announce, spent
 
-TRAINED_ON = 20_000
-LABELLED = 200_000
 CHUNK = 16_384
 
 
@@ -38,11 +38,9 @@ def trained_run(source: Path, results: Results) -> RunDir:
     return run_dir
 
 
-def seconds_of(*command: str) -> float:
+def run(*command: str) -> None:
     """A whole process, from start to end."""
-    start = time.perf_counter()
     subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True, cwd=ROOT)
-    return time.perf_counter() - start
 
 
 def predict_plainly(run: Path, source: Path, choice: str) -> None:
@@ -61,23 +59,30 @@ def predict_plainly(run: Path, source: Path, choice: str) -> None:
 
 def main() -> None:
     """Print seconds and ratios for the network, the baseline and the mean of both, and the time for one tweet."""
-    if len(sys.argv) > 1:
+    if len(sys.argv) == 4:
         predict_plainly(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
         return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tweets", type=int, default=50_000)
+    count = parser.parse_args().tweets
     with tempfile.TemporaryDirectory() as folder:
-        tweets = list(real_tweets()) if SHARED.exists() else list(made_up_tweets(LABELLED))
-        print(f"{LABELLED:,} tweets, {'real, some repeated' if SHARED.exists() else 'made up by a Zipf law'}")
+        tweets, what = some_tweets(count)
+        announce(f"predict, {what}")
         small, large = Path(folder) / "small.csv", Path(folder) / "large.csv"
-        write_source(small, tweets[:: len(tweets) // TRAINED_ON])
-        write_source(large, [tweets[number % len(tweets)] for number in range(LABELLED)])
-        run, target = trained_run(small, Results(Path(folder) / "results")), large.with_name("labelled.csv")
+        write_source(small, tweets[::10])
+        write_source(large, tweets)
+        print("training a network for one epoch", flush=True)
+        trained, target = trained_run(small, Results(Path(folder) / "results")), large.with_name("labelled.csv")
         file = ("--file", str(large), "--out", str(target))
         for model in ("network", "baseline", "both"):
-            command = seconds_of("sentiment", "predict", str(run.path), *file, "--with", model)
-            plain = seconds_of("tests.benchmarks.bench_predict", str(run.path), str(large), model)
-            one = seconds_of("sentiment", "predict", str(run.path), "what a lovely day", "--with", model)
-            ratio = f"{plain / command:.2f} times as long"
-            print(f"predict --with {model}: {command:.1f} s; plainly {plain:.1f} s, {ratio}; one tweet {one:.1f} s")
+            command = spent(partial(run, "sentiment", "predict", str(trained.path), *file, "--with", model))
+            plain = spent(partial(run, "tests.benchmarks.bench_predict", str(trained.path), str(large), model))
+            one = spent(partial(run, "sentiment", "predict", str(trained.path), "what a lovely day", "--with", model))
+            ratios = f"{plain.clock / command.clock:.2f} times as long, {plain.processor / command.processor:.2f} times"
+            print(
+                f"predict --with {model}: {command}; plainly {plain}: {ratios} the processor; one tweet {one}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from report.read.load import load_study
 from report.render.write import write_report
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
+from tests.benchmarks.timing import announce
 from tests.report.made_up import BASE
 from tests.report.studies import write_study
 
@@ -24,9 +25,11 @@ def main() -> None:
     """Write invented runs and report them, few first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("test_tweets", type=int, nargs="?", default=_TEST_TWEETS, help="of each run")
-    test_tweets = parser.parse_args().test_tweets
-    print(f"{test_tweets:,} test tweets each")
-    for runs in _RUNS:
+    parser.add_argument("--runs", type=int, nargs="+", default=_RUNS)
+    options = parser.parse_args()
+    test_tweets = options.test_tweets
+    announce(f"report, {test_tweets:,} test tweets each")
+    for runs in options.runs:
         with tempfile.TemporaryDirectory() as folder:
             results = Results(Path(folder) / "results")
             study = write_study(results, 48, test_tweets)

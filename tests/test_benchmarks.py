@@ -1,0 +1,43 @@
+"""Benchmarks without real tweets: each says at once what it measures, and on which processor."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from sentiment.training.hardware import Hardware
+from tests.benchmarks import bench_data
+
+
+@pytest.fixture(autouse=True)
+def _no_real_tweets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_data, "SHARED", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 10])
+def test_made_up_tweets_have_both_labels_whichever_of_them_are_taken(step: int) -> None:
+    tweets, what = bench_data.some_tweets(400)
+    assert {label for label, _ in tweets[::step]} == {"0", "1"}
+    assert what == "400 tweets made up by a Zipf law"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("training", "--batches 1 --repeats 1"),
+        ("language_model", "--steps 1 --batch 4"),
+        ("data", "--tweets 300"),
+        ("elmo", "--tweets 8"),
+    ],
+)
+def test_benchmark_runs_at_its_smallest_size_and_names_the_processor(
+    name: str, options: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *options.split()])
+    import_module(f"tests.benchmarks.bench_{name}").main()
+    first, *others = capsys.readouterr().out.splitlines()
+    assert Hardware.of(torch.device("cpu")).kind in first
+    assert len(others) >= 3
