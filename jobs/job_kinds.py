@@ -5,7 +5,7 @@ A new kind (pre-training, the rungs of a search) is a row here and, unless it tr
 keeps.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -52,7 +52,7 @@ class JobKind:
     needed_for: Callable[[Sequence[RunConfig], Results], list[RunConfig] | None] = lambda configs, _results: [*configs]
     """Those of the given runs that such a job has to work for; None if no such job is needed."""
     work: SharedWork | None = None
-    progress: Callable[[Results, Iterable[RunDir]], int] = lambda _results, _run_dirs: 0
+    progress: Callable[[Results], int] = lambda _results: 0
     """A figure that grows with the work saved, given the directories of a task's runs."""
 
     @property
@@ -125,7 +125,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
             resources=_NO_GPU,
             needed_for=_unprepared,
             work=_prepare,
-            progress=lambda results, _run_dirs: _bytes_in(results.corpora),
+            progress=lambda results: _bytes_in(results.corpora),
         ),
         JobKind(
             name="vectors",
@@ -133,14 +133,14 @@ JOB_KINDS: dict[KindName, JobKind] = {
             resources={**_NO_GPU, "cpus": 2},  # one thread learns, another one feeds it
             needed_for=_without_their_vectors,
             work=_learn,
-            progress=lambda results, _run_dirs: epochs_learned(results),
+            progress=lambda results: epochs_learned(results),
         ),
         JobKind(
             name="pretrain",
             after=("data",),
             needed_for=_without_their_model,
             work=_pretrain,
-            progress=lambda results, _run_dirs: sum(map(steps_saved, pretrained_dirs(results))),
+            progress=lambda results: sum(map(steps_saved, pretrained_dirs(results))),
         ),
         JobKind(
             name="cache",
@@ -148,13 +148,12 @@ JOB_KINDS: dict[KindName, JobKind] = {
             shareable=True,
             needed_for=_with_cached_vectors,
             work=_encode,
-            progress=lambda results, _run_dirs: _bytes_in(results.elmo_caches),
+            progress=lambda results: _bytes_in(results.elmo_caches),
         ),
         JobKind(
             name="train",
             after=("data", "vectors", "pretrain", "cache"),
             trains_runs=True,
-            progress=lambda _results, run_dirs: sum(map(steps_saved, run_dirs)),
         ),
         JobKind(
             name="report",

@@ -1,11 +1,11 @@
 """Of a search in rungs: what follows when the current rung has ended, and after how many epochs runs pause."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from jobs.code_choice import WantedRun
 from sentiment.run_state import PRUNED
-from sentiment.rungs import Rungs
+from sentiment.rungs import RungRanking, Rungs
 
 
 @dataclass(frozen=True)
@@ -21,20 +21,23 @@ class LaterRungs:
         """Of the rungs that are to come."""
         return range(self.rungs.current + 1, self.rungs.last + 1)
 
-    def promote(self) -> "tuple[list[WantedRun], LaterRungs | None]":
-        """Rank the trials of the current rung; those that train in the next, and what follows that.
+    def promote(self, cancelled: Set[str] = frozenset()) -> "tuple[RungRanking, list[WantedRun], LaterRungs | None]":
+        """Rank the trials of the current rung; the ranking, those that train in the next rung, and what follows that.
+
+        Args:
+            cancelled: as for `Rungs.settle`.
 
         Raises:
             UnfinishedRungError: they cannot be ranked (`Rungs.settle`).
             RunDirError: the ranking cannot be read.
             OSError: it cannot be written.
         """
-        rungs = self.rungs.settle()
+        rungs = self.rungs.settle(cancelled)
         candidates = {run.config.run_id: run for run in self.candidates}
         chosen = [candidates[run_id] for run_id in rungs.trials(rungs.current)]
         chosen = [replace(run, rung=rungs.current, epochs=rungs.epochs(rungs.current)) for run in chosen]
         to_train = [run for run in chosen if not self._completed(run)]
-        return to_train, LaterRungs(rungs, chosen) if rungs.current < rungs.last else None
+        return rungs.rankings[-1], to_train, LaterRungs(rungs, chosen) if rungs.current < rungs.last else None
 
     def _completed(self, run: WantedRun) -> bool:
         return self.rungs.results.run_dir(run.config.run_id, self.rungs.plan.name).completed

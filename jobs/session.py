@@ -21,7 +21,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentError
 from sentiment.lock import PATIENCE_SECONDS, ProcessLock
-from sentiment.records import GridPlan
+from sentiment.records import GridPlan, Tries
 from sentiment.run_dir import Results
 from sentiment.run_state import UNKNOWN
 from sentiment.rungs import read_rungs
@@ -73,6 +73,7 @@ class GridSession:
             say(line)
         self._leave_unknown(rows, say)
         missing, rungs = missing_runs(grid.configs, rows), read_rungs(self.results, self.plan)
+        self._forget_tries(missing)
         if rungs is None:
             self._submit(missing, {}, say)
             return
@@ -101,6 +102,7 @@ class GridSession:
                 self.launcher.release(chosen)
         finally:  # one that an administrator holds is no reason to leave out the others
             wanted = self._readable([row for row in chosen if not row.held], say)
+            self._forget_tries(wanted)
             rungs = read_rungs(self.results, self.plan)
             # The rungs that follow wait for what is submitted now, unless that is decided without it.
             rechained = rungs and any(not rungs.is_decided(row.run_id) for row, _ in wanted)
@@ -113,6 +115,13 @@ class GridSession:
         for line in describe_unknown(rows):
             say(line)
         self.left_out.extend(row.run_id for row in rows if row.state == UNKNOWN)
+
+    def _forget_tries(self, runs: Sequence[tuple[RunStatus, RunConfig]]) -> None:
+        """Somebody wants them: what failed too often may be tried again as often."""
+        for row, _ in runs:
+            run_dir = self.results.run_dir(row.run_id, self.plan.name)
+            if run_dir.tries_file.exists():
+                run_dir.write_tries(Tries(step=0, number=0, job=None))
 
     def _readable(self, rows: Sequence[RunStatus], say: Say) -> list[tuple[RunStatus, RunConfig]]:
         """Runs with their configurations; those whose own cannot be read are told and left out."""

@@ -70,15 +70,7 @@ class DivergedError(SentimentError):
 
 
 class UnfinishedRungError(SentimentError):
-    """Trials of a rung cannot be ranked: a process still trains one of them, or none has got to the rung's end.
-
-    Attributes:
-        may_end: whether it is the former, so that they can be ranked later.
-    """
-
-    def __init__(self, message: str, may_end: bool = False) -> None:
-        super().__init__(message)
-        self.may_end = may_end
+    """Trials of a rung cannot be ranked: one of them has not ended, or none has got to the rung's end."""
 
 
 class SlurmError(SentimentError):

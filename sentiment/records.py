@@ -132,6 +132,18 @@ class Failure(Record):
     traceback: str
 
 
+class Tries(Record):
+    """`tries.json`: the attempts in a row at a run of a grid that began at the same step."""
+
+    schema_version: int = SCHEMA_VERSION
+    step: Count
+    """Optimiser steps that earlier attempts had done and saved."""
+    number: Count
+    """With the newest one."""
+    job: str | None
+    """Of the newest one, as in `Attempt`."""
+
+
 class ElmoRecord(Record):
     """The ELMo model whose vectors a run reads."""
 

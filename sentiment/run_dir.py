@@ -1,5 +1,6 @@
 """The folder of results and the directory of a run: all names in them, and how records are read and written."""
 
+import contextlib
 import glob
 import shutil
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, as_json, files_in, write_atomically, write_json
 from sentiment.lock import ProcessLock, seems_held
 from sentiment.record_files import in_a_line, read_record, read_rows, read_text, read_whole_rows
-from sentiment.records import Failure, GridPlan, Result, RunRecord, WandbRun
+from sentiment.records import Failure, GridPlan, Result, RunRecord, Tries, WandbRun
 
 SINGLE = "single"
 """The folder of runs outside of grids; no grid may have this name."""
@@ -166,6 +167,9 @@ class RunDir:
     """Written last: the run is completed if and only if it exists."""
     failure_file = FolderEntry("failure.json")
     """Why the newest attempt in a grid failed, if it failed."""
+    tries_file = FolderEntry("tries.json")
+    """How often in a row the run was begun at the same step. It is there while a grid trains the run, and stays if that
+    was killed or ran out of something: the run has not ended then. A run that fails by itself has none."""
     wandb_file = FolderEntry("wandb.json")
     """The run at Weights & Biases that this one is copied to, if it is."""
     wandb_dir = FolderEntry("wandb")
@@ -265,6 +269,23 @@ class RunDir:
     def read_failure(self) -> Failure | None:
         """Why the newest attempt failed; None if it did not."""
         return read_record(self.failure_file, Failure)
+
+    def own_failure(self) -> str:
+        """Why the run failed by itself, in a line; empty if it did not: killing it, say, is no end of it."""
+        if self.tries_file.exists():
+            return ""
+        with contextlib.suppress(RunDirError):
+            if failure := self.read_failure():
+                return f"{failure.error}: {failure.reason}"
+        return ""
+
+    def read_tries(self) -> Tries | None:
+        """How often the run was begun at the same step; None if it has ended, or never began in a grid."""
+        return read_record(self.tries_file, Tries)
+
+    def write_tries(self, tries: Tries) -> None:
+        """Replace `tries.json`."""
+        self.write(self.tries_file, as_json(tries.model_dump(mode="json")))
 
     def write_failure(self, failure: Failure) -> None:
         """Record that the newest attempt failed."""

@@ -4,16 +4,17 @@ Rung 0 has all trials. At the end of a rung its trials are ranked once, by their
 the next rung, and the others are pruned. The ranking is written with the values that it rests on and is never changed,
 so that whatever happens to a trial later changes nothing that was decided.
 
-W&B stops trials one by one, as their scores arrive, and thus needs a server. Here a rung ends when all of its trials
-have ended: its last one waits for nobody, and the same trials go on whatever the order in which they ran.
+W&B stops trials one by one, as their scores arrive, and thus needs a server. Here a rung ends when each of its trials
+has a value or has failed by itself. One that was killed, lost its node, or ran out of memory or time has not ended: it
+is trained again before the rung is ranked, so that the same trials go on whatever happens to processes.
 """
 
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -38,6 +39,8 @@ class RankedTrial(Record):
     """Of the grid's metric; None if it did not get to the rung's end, which ranks it last."""
     epoch: Count
     """The last one that counts here."""
+    loss: float | None = None
+    """Of validation, after the epoch whose value counts: it decides between equal values."""
     why: str = ""
     """Why it has no value."""
 
@@ -64,6 +67,27 @@ class RungRanking(Record):
         """The ids of the trials that go on, the best first."""
         return [trial.run_id for trial in self.trials[: self.promoted]]
 
+    @property
+    def tied(self) -> list[str]:
+        """The ids of trials with the same value of which some go on and others don't; mostly none."""
+        last = self.trials[self.promoted - 1].value
+        equal = [place for place, trial in enumerate(self.trials) if trial.value == last]
+        return [self.trials[place].run_id for place in equal] if equal[-1] >= self.promoted else []
+
+    def describe_tie(self) -> str:
+        """How many equal trials there were at the place where it was decided, and what decided; empty if none."""
+        if not (tied := {*self.tied}):
+            return ""
+        losses = {trial.loss for trial in self.trials if trial.run_id in tied}
+        how = "by validation loss" if len(losses) > 1 else "as in the plan"
+        return f"{len(tied)} of {len(self.trials)} equal, ordered {how}"
+
+    def describe(self) -> str:
+        """What was decided, and who had no value and why, in a line."""
+        told = [f"{trial.run_id} has no value ({trial.why})" for trial in self.trials if trial.value is None]
+        decided = f"rung {self.rung}: of {len(self.trials)} trials {self.promoted} go on"
+        return "; ".join(filter(None, [decided, self.describe_tie(), *told]))
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -78,6 +102,8 @@ class Standing:
     """In the rung."""
     late: bool = False
     """Whether the ranking was written before the trial got to the rung's end."""
+    tie: str = ""
+    """Among how many equal ones it was decided, and by what; empty if it was not equal to one that goes on."""
 
     @property
     def decided(self) -> bool:
@@ -89,7 +115,8 @@ class Standing:
         after = f"after {self.epochs} epoch{'' if self.epochs == 1 else 's'} (rung {self.rung})"
         if self.late:
             return f"got there {after}, too late for the ranking, which stays as it is"
-        return f"{self.rank} of {self.trials} {after}" if self.decided else f"waits for the ranking {after}"
+        tie = f"; {self.tie}" if self.tie else ""
+        return f"{self.rank} of {self.trials} {after}{tie}" if self.decided else f"waits for the ranking {after}"
 
 
 @dataclass(frozen=True)
@@ -134,8 +161,12 @@ class Rungs:
         for rung in range(self.current + 1):
             trials, epochs = self.trials(rung), self.epochs(rung)
             found |= {run_id: Standing(rung, epochs, None, len(trials)) for run_id in trials}
-            for rank, trial in enumerate(self.rankings[rung].trials if rung < self.current else (), 1):
-                found[trial.run_id] = Standing(rung, epochs, rank, len(trials), trial.value is None)
+            if rung == self.current:
+                break
+            ranking, tied = self.rankings[rung], {*self.rankings[rung].tied}
+            for rank, trial in enumerate(ranking.trials, 1):
+                tie = ranking.describe_tie() if trial.run_id in tied else ""
+                found[trial.run_id] = Standing(rung, epochs, rank, len(trials), trial.value is None, tie)
         return found
 
     def is_decided(self, run_id: str) -> bool:
@@ -143,38 +174,59 @@ class Rungs:
         standing = self.standings.get(run_id)
         return standing is not None and standing.decided
 
-    def settle(self) -> "Rungs":
+    def unfinished(self, cancelled: Set[str] = frozenset()) -> list[RunDir]:
+        """The trials of the current rung that have not ended, in the order of the plan.
+
+        Args:
+            cancelled: ids of the runs that a user has cancelled: these have ended.
+        """
+        return [run_dir for run_dir, trial in self._measured(cancelled) if trial is None]
+
+    def settle(self, cancelled: Set[str] = frozenset()) -> "Rungs":
         """Rank the trials of the current rung, unless another process has done so by now.
 
+        Args:
+            cancelled: as for `unfinished`.
+
         Raises:
-            UnfinishedRungError: a live process trains one of them at this moment, or none got to the rung's end.
+            UnfinishedRungError: one of them has not ended, or none got to the rung's end.
             RunDirError: the ranking cannot be read.
             OSError: it cannot be written.
         """
         file = self.results.ranking_file(self.plan.name, self.current)
         if not file.exists():
-            ranking = self._rank()
+            ranking = self._rank(cancelled)
             write_once(file, as_json(ranking.model_dump(mode="json")))
         return _read(self.results, self.plan, self.halving)
 
-    def _rank(self) -> RungRanking:
-        rung, epochs = self.current, self.halving.epochs[self.current]
+    def _measured(self, cancelled: Set[str]) -> list[tuple[RunDir, RankedTrial | None]]:
+        """The trials of the current rung in the order of the plan, and what counts of those that have ended."""
         order = {run.run_id: run.index for run in self.plan.runs}
-        run_ids = sorted(self.trials(rung), key=order.__getitem__)  # so that of equals the first in the plan goes on
+        run_ids = sorted(self.trials(self.current), key=order.__getitem__)
         run_dirs = [self.results.run_dir(run_id, self.plan.name) for run_id in run_ids]
-        trials = [self._measure(run_dir, epochs) for run_dir in run_dirs]
-        for run_dir, trial in zip(run_dirs, trials, strict=True):
-            if trial.value is None and seems_held(run_dir.lock_file):
-                raise UnfinishedRungError(
-                    f"rung {rung} is not finished: a process trains {run_dir.path} right now", True
-                )
+        return [(run_dir, self._measure(run_dir, run_dir.path.name in cancelled)) for run_dir in run_dirs]
+
+    def _rank(self, cancelled: Set[str]) -> RungRanking:
+        rung, epochs = self.current, self.halving.epochs[self.current]
+        trials = []
+        for run_dir, trial in self._measured(cancelled):
+            if trial is None:
+                held = seems_held(run_dir.lock_file)
+                how = "a process trains it right now" if held else "it has not ended, and `submit` goes on with it"
+                raise UnfinishedRungError(f"rung {rung} cannot be ranked without {run_dir.path}: {how}")
+            trials.append(trial)
         number = sum(trial.value is not None for trial in trials)
         if number == 0:
             raise UnfinishedRungError(
                 f"rung {rung} cannot be ranked: none of its {len(trials)} trials got to the end of epoch {epochs}"
             )
         sign = 1 if self.plan.goal == "minimize" else -1
-        trials.sort(key=lambda trial: math.inf if trial.value is None else sign * trial.value)
+
+        def place(trial: RankedTrial) -> tuple[float, float]:
+            value = math.inf if trial.value is None else sign * trial.value
+            return value, math.inf if trial.loss is None else trial.loss
+
+        trials.sort(key=place)  # of trials that are equal in both the first in the plan comes first
         return RungRanking(
             rung=rung,
             epochs=epochs,
@@ -187,22 +239,37 @@ class Rungs:
             written=timestamp(),
         )
 
-    def _measure(self, run_dir: RunDir, epochs: int) -> RankedTrial:
-        """What counts of a trial: the epochs of this rung; one that has ended earlier counts by its last."""
-        run_id, part, score = run_dir.path.name, *self.plan.metric.split("/")
+    def _measure(self, run_dir: RunDir, cancelled: bool) -> RankedTrial | None:
+        """What counts of a trial: the epochs of this rung; of one that has ended earlier the last. None: not ended."""
+        run_id, epochs, why = run_dir.path.name, self.halving.epochs[self.current], ""
+        rows: dict[int, dict[str, Any]] = {}
         try:
-            rows = [check_log_row(row) for row in run_dir.read_metrics() if row.get("kind") == "epoch"]
-            values = {row["epoch"]: float(row[part][score]) for row in rows if row["epoch"] <= epochs}
-            epoch = max(values, default=0)
-            if epoch == epochs or (values and run_dir.completed):
-                best = min if self.plan.goal == "minimize" else max
-                value = values[epoch] if self.halving.strict else best(values.values())
-                return RankedTrial(run_id=run_id, value=value, epoch=epoch)
-            failure = run_dir.read_failure()
+            rows = self._epoch_rows(run_dir, epochs)
+            if epochs in rows or (rows and run_dir.completed):
+                value, loss, epoch = self._value(rows)
+                return RankedTrial(run_id=run_id, value=value, epoch=epoch, loss=loss)
         except (RunDirError, ValueError, LookupError, TypeError) as error:
-            return RankedTrial(run_id=run_id, value=None, epoch=0, why=" ".join(str(error).split()))
-        why = f"{failure.error}: {failure.reason}" if failure else f"ended in epoch {epoch + 1}"
-        return RankedTrial(run_id=run_id, value=None, epoch=epoch, why=why)
+            why = " ".join(str(error).split())
+        if seems_held(run_dir.lock_file):
+            return None
+        ended = "cancelled" if cancelled else run_dir.own_failure()
+        if run_dir.completed or ended:
+            why = ended or why or "has no epoch"
+            return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=why)
+        return None
+
+    def _epoch_rows(self, run_dir: RunDir, epochs: int) -> dict[int, dict[str, Any]]:
+        rows = (check_log_row(row) for row in run_dir.read_metrics() if row.get("kind") == "epoch")
+        return {row["epoch"]: row for row in rows if row["epoch"] <= epochs}
+
+    def _value(self, rows: dict[int, dict[str, Any]]) -> tuple[float, float | None, int]:
+        """The value that counts, the validation loss beside it, and the last epoch."""
+        part, score = self.plan.metric.split("/")
+        values, last = {epoch: float(row[part][score]) for epoch, row in rows.items()}, max(rows)
+        best = min if self.plan.goal == "minimize" else max
+        epoch = last if self.halving.strict else best(values, key=values.__getitem__)
+        loss = rows[epoch].get("validation", {}).get("loss")
+        return values[epoch], None if loss is None else float(loss), last
 
 
 def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
-from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
-from sentiment.run_dir import Results
+from sentiment.records import Attempt, Failure, GridPlan, PlannedRun, Tries
+from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import PAUSED, PLANNED, PRUNED, RunProgress, judge
 from sentiment.rungs import Rungs, Standing, read_rungs, read_standing
 from sentiment.search_plan import Halving
@@ -50,14 +50,18 @@ def results(tmp_path: Path) -> Results:
     return Results(tmp_path / "results")
 
 
-def _log(results: Results, run: int, scores: Sequence[float], metric: str = "accuracy") -> None:
-    """The metric log of a run with these scores after its epochs."""
+def _log(
+    results: Results, run: int, scores: Sequence[float], metric: str = "accuracy", losses: Sequence[float] = ()
+) -> None:
+    """The metric log of a run with these scores, and losses if there are any, after its epochs."""
     run_dir = results.run_dir(f"run-{run}", "g")
     run_dir.path.mkdir(parents=True, exist_ok=True)
     rows = [
         {"kind": "epoch", "step": 9 * epoch, "epoch": epoch, "validation": {metric: score}}
         for epoch, score in enumerate(scores, 1)
     ]
+    for row, loss in zip(rows, losses, strict=False):
+        row["validation"] |= {"loss": loss}  # type: ignore[operator]
     steps = [{"kind": "step", "step": 1, "epoch": 1, "loss": 0.7}]
     run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in [*steps, *rows]))
 
@@ -84,27 +88,39 @@ def test_each_rung_has_one_of_eta_trials_rounded_up(
     assert [rungs.epochs(rung) for rung in range(3)] == [1, 3, None]
 
 
+def _fail(results: Results, run: int, error: str = "DivergedError") -> RunDir:
+    """Let a run fail by itself."""
+    run_dir = results.run_dir(f"run-{run}", "g")
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    run_dir.write_failure(Failure(job=None, time="", error=error, reason="the loss is nan", traceback=""))
+    return run_dir
+
+
+def _unfinished(rungs: Rungs) -> list[str]:
+    return [run_dir.path.name for run_dir in rungs.unfinished()]
+
+
 def test_best_go_on_and_those_that_failed_come_last(results: Results) -> None:
     plan = _plan(6)
     for run, score in enumerate([0.6, 0.8, 0.7, 0.7]):
         _log(results, run, [score])
-    results.run_dir("run-4", "g").path.mkdir(parents=True)
-    results.run_dir("run-4", "g").write_failure(
-        Failure(job=None, time="", error="DivergedError", reason="the loss is nan", traceback="")
-    )
-    rungs = _rungs(results, plan).settle()
+    _fail(results, 4)
+    rungs = _rungs(results, plan).settle({"run-5"})
     (ranking,) = rungs.rankings
     assert _order(rungs) == [1, 2, 3, 0, 4, 5]  # of equals the first in the plan
     assert [trial.value for trial in ranking.trials] == [0.8, 0.7, 0.7, 0.6, None, None]
-    assert [trial.why for trial in ranking.trials[-2:]] == ["DivergedError: the loss is nan", "ended in epoch 1"]
+    assert [trial.why for trial in ranking.trials[-2:]] == ["DivergedError: the loss is nan", "cancelled"]
+    assert "; run-4 has no value (DivergedError: the loss is nan); run-5 has no value (cancelled)" in ranking.describe()
     assert rungs.trials(1) == ["run-1", "run-2"]
     assert rungs.standings["run-2"] == Standing(1, 3, None, 2)
-    assert rungs.standings["run-3"] == Standing(0, 1, 3, 6)
+    assert rungs.standings["run-3"] == Standing(0, 1, 3, 6, False, "2 of 6 equal, ordered as in the plan")
     assert rungs.standings["run-5"].late
 
 
 def test_no_more_go_on_than_have_a_score(results: Results) -> None:
     _log(results, 3, [0.6])
+    for run in (0, 1, 2, 4, 5):
+        _fail(results, run)
     rungs = _rungs(results, _plan(6)).settle()
     assert rungs.trials(1) == ["run-3"]
     assert rungs.size(2) == 1
@@ -143,7 +159,8 @@ def test_trial_that_has_ended_by_itself_counts_by_its_last_epoch(results: Result
     _log(results, 0, [0.7, 0.8])
     results.run_dir("run-0", "g").result_file.write_text("{}")
     _log(results, 1, [0.6, 0.7, 0.75])
-    _log(results, 2, [0.9, 0.9])  # stopped on its way
+    _log(results, 2, [0.9, 0.9])
+    _fail(results, 2)
     rungs = _rungs(results, plan).settle()
     assert _order(rungs) == [0, 1, 2]
     assert rungs.rankings[0].trials[2].value is None
@@ -153,6 +170,7 @@ def test_ranking_is_written_once_and_rests_on_what_there_was(results: Results) -
     plan = _plan(3)
     _log(results, 0, [0.6])
     _log(results, 1, [0.7])
+    _fail(results, 2)
     undecided = _rungs(results, plan)
     first = undecided.settle()
     _log(results, 2, [0.9])
@@ -220,14 +238,68 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
     results.run_dir("run-1", "g").path.mkdir()
     with (
         ProcessLock(results.run_dir("run-1", "g").lock_file),
-        pytest.raises(UnfinishedRungError, match="a process trains") as caught,
+        pytest.raises(UnfinishedRungError, match="a process trains it"),
     ):
         _rungs(results, plan).settle()
-    assert caught.value.may_end
-    assert _rungs(results, plan).settle().current == 1
+
+
+def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: Results) -> None:
+    """Killed before its first epoch, in the middle, with a word of its task's, and never begun."""
+    plan = _plan(7)
+    _log(results, 0, [0.6])
+    _log(results, 1, [])
+    _fail(results, 2)
+    for run, number in ((1, 1), (3, 2)):
+        run_dir = _fail(results, run, "KilledError") if run == 3 else results.run_dir("run-1", "g")
+        run_dir.write_tries(Tries(step=0, number=number, job="7_0"))
+    results.run_dir("run-5", "g").path.mkdir()
+    results.run_dir("run-5", "g").failure_file.write_text("{")
+    results.run_dir("run-6", "g").path.mkdir()
+    results.run_dir("run-6", "g").result_file.write_text("{}")
+    rungs = _rungs(results, plan)
+    assert _unfinished(rungs) == ["run-1", "run-3", "run-4", "run-5"]
+    with pytest.raises(UnfinishedRungError, match=r"rung 0 cannot be ranked without .*run-1: it has not ended"):
+        rungs.settle()
+    for run in (1, 3, 4, 5):
+        _log(results, run, [0.9])
+    assert _order(rungs.settle()) == [1, 3, 4, 5, 0, 2, 6]
+
+
+def test_equal_trials_are_ordered_by_their_validation_loss_and_that_is_told(results: Results) -> None:
+    for run, (score, loss) in enumerate([(0.6, 0.7), (0.7, 0.6), (0.7, 0.5), (0.7, 0.55), (0.8, 0.9), (0.7, 0.5)]):
+        _log(results, run, [score], losses=[loss])
+    rungs = _rungs(results, _plan(6, eta=2)).settle()
+    assert _order(rungs) == [4, 2, 5, 3, 1, 0]
+    tie = "4 of 6 equal, ordered by validation loss"
+    assert rungs.rankings[0].describe() == f"rung 0: of 6 trials 3 go on; {tie}"
+    assert rungs.standings["run-1"].describe() == f"5 of 6 after 1 epoch (rung 0); {tie}"
+    assert tie not in rungs.standings["run-0"].describe()
+
+
+@pytest.mark.parametrize("eta", [1.2, 6])
+def test_tie_that_decides_nothing_is_not_told(results: Results, eta: float) -> None:
+    for run, score in enumerate([0.6, 0.7, 0.7, 0.7, 0.7, 0.8]):
+        _log(results, run, [score])
+    assert "equal" not in _rungs(results, _plan(6, eta=eta)).settle().rankings[0].describe()
+
+
+def test_trials_that_are_equal_in_all_are_ordered_as_in_the_plan(results: Results) -> None:
+    for run in range(9):
+        _log(results, run, [0.5], losses=[0.69])
+    rungs = _rungs(results, _plan(9)).settle()
+    assert _order(rungs) == [*range(9)]
+    assert rungs.rankings[0].describe() == "rung 0: of 9 trials 3 go on; 9 of 9 equal, ordered as in the plan"
+
+
+def test_loss_of_a_later_epoch_does_not_decide_between_equals(results: Results) -> None:
+    _log(results, 0, [0.6, 0.6], losses=[0.7, 0.1])
+    _log(results, 1, [0.6, 0.6], losses=[0.6, 0.9])
+    assert _order(_rungs(results, _plan(2)).settle()) == [1, 0]
 
 
 def test_nothing_is_decided_where_nothing_got_to_the_end(results: Results) -> None:
+    for run in range(2):
+        _fail(results, run)
     with pytest.raises(UnfinishedRungError, match="none of its 2 trials got to the end of epoch 1"):
         _rungs(results, _plan(2)).settle()
     assert not results.ranking_file("g", 0).exists()

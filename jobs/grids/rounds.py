@@ -40,7 +40,7 @@ def grow(plan: GridPlan, results: Results) -> tuple[GridPlan, list[RunConfig]] |
     """
     rounds = plan.rounds
     run_dirs = [results.run_dir(run.run_id, plan.name) for run in plan.runs]
-    ended = all(run_dir.completed or run_dir.read_failure() for run_dir in run_dirs)
+    ended = all(run_dir.completed or run_dir.own_failure() for run_dir in run_dirs)
     if rounds is None or not ended or len(plan.runs) >= rounds.rounds * rounds.per_round:
         return None
     scores = [_score(plan, run_dir) for run_dir in run_dirs]

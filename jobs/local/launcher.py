@@ -69,8 +69,7 @@ class LocalLauncher:
             return Outcome.COMPLETED
         gpus = gpus_here()
         lanes = self.at_once or max(len(gpus), 1)
-        retries = self.file.resources(self.plan.name).retries.failed
-        grid = RunningGrid(self.results, self.plan, lanes, gpus, self.console, self.file.notify, retries, self._later)
+        grid = RunningGrid(self.results, self.plan, lanes, gpus, self.console, self.file.notify, self._later)
         return grid.run(self._accepted, self.stop)
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,8 @@ from pathlib import Path
 from jobs.code_choice import WantedRun
 from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
-from jobs.tasks.array_task import KilledError
 from jobs.tasks.attempt import Outcome
-from jobs.tasks.failure import HOPELESS, record_failure
+from jobs.tasks.failure import KilledError, record_failure
 from jobs.tasks.grid_end import GridEnd
 from sentiment.code_version import code_environment
 from sentiment.console import Console
@@ -60,7 +59,6 @@ class RunningGrid:
         lanes: how many runs at a time.
         gpus: as CUDA_VISIBLE_DEVICES names them.
         console: prints lines, and shows how many runs have ended.
-        retries: how often a run that failed is tried again.
         notify: the command that tells somebody when the grid has ended.
         later: of a search, the rungs that follow when these runs have ended.
     """
@@ -71,9 +69,7 @@ class RunningGrid:
     gpus: Sequence[str]
     console: Console
     notify: Sequence[str] = ()
-    retries: int = 0
     later: LaterRungs | None = None
-    _retried: Counter[str] = field(default_factory=Counter, init=False)
     _running: list[_LocalAttempt] = field(default_factory=list, init=False)
     _waiting: deque[WantedRun] = field(default_factory=deque, init=False)
     _outcomes: list[Outcome] = field(default_factory=list, init=False)
@@ -120,14 +116,13 @@ class RunningGrid:
         while self.later and not self._waiting and not stop.reason():
             if {run.config.run_id for run in self.later.candidates} <= self.queue.cancelled():
                 return False
-            number, trials = self.later.rungs.current + 1, len(self.later.candidates)
             try:
-                runs, self.later = self.later.promote()
+                ranking, runs, self.later = self.later.promote(self.queue.cancelled())
             except SentimentError as error:
                 self._outcomes.append(Outcome.FAILED)
                 self.console.say(str(error))
                 return False
-            self.console.say(f"rung {number}: of {trials} trials {len(runs)} go on{_to_epoch(runs)}")
+            self.console.say(ranking.describe())
             self._waiting.extend(runs)
             self._total += len(runs)
             self._write_queue()
@@ -189,23 +184,13 @@ class RunningGrid:
             outcome = _outcome(attempt)
             if outcome is Outcome.FAILED and attempt.run_dir.read_failure() is None:
                 self._record_death(attempt, attempt.process.returncode)
-            if outcome is Outcome.FAILED and self._retry(attempt):
-                self.console.say(
-                    f"{self._describe(attempt, outcome)}; retry {self._retried[attempt.run_id]} of {self.retries}"
-                )
+            has_run_out = attempt.run_dir.tries_file.exists() and not attempt.told
+            if has_run_out and outcome in (Outcome.FAILED, Outcome.OUT_OF_TIME):
+                self.console.say(f"{self._describe(attempt, outcome)}; it is tried again")
+                self._waiting.append(attempt.wanted)
             else:
                 self._note(outcome, self._describe(attempt, outcome))
             self._write_queue()
-
-    def _retry(self, attempt: _LocalAttempt) -> bool:
-        """Put a run that failed into the queue again, unless it had all its retries or would fail again."""
-        failure = attempt.run_dir.read_failure()
-        hopeless = failure is not None and failure.error in HOPELESS
-        if hopeless or attempt.told or self._retried[attempt.run_id] >= self.retries:
-            return False
-        self._retried[attempt.run_id] += 1
-        self._waiting.append(attempt.wanted)
-        return True
 
     def _record_death(self, attempt: _LocalAttempt, code: int) -> None:
         """Write down how a process died that could not do so itself."""
@@ -276,12 +261,6 @@ def _outcome(attempt: _LocalAttempt) -> Outcome:
     if code < 0 and attempt.told:  # before its handlers stood: nothing had begun
         return Outcome.STOPPED
     return Outcome(code) if code in {*Outcome} - {Outcome.DISK_FULL} else Outcome.FAILED
-
-
-def _to_epoch(runs: Sequence[WantedRun]) -> str:
-    if not runs:
-        return ""
-    return f", to epoch {runs[0].epochs}" if runs[0].epochs else ", to their end"
 
 
 def _last_line(log: Path) -> str:

@@ -74,13 +74,12 @@ class GridJobs:
     def _task(self, folder: SubmissionDir, number: int, run_id: str = "") -> SlurmTask:
         pooled = folder.submission.pooled
         key = (folder.submission.name, number)
-        marked = {run_id} if pooled else {number, run_id}
         return SlurmTask(
             address=folder.job(number) if folder.receipt else None,
             submission=folder.submission.name,
             job=_find(self._jobs, key),
             unseen=self.unseen if self.queue is None else None,
-            cancelled=not marked.isdisjoint(self._cancelled[folder]),
+            cancelled=not _marks(folder, number, run_id).isdisjoint(self._cancelled[folder]),
             siblings_go_on=pooled or number not in self._cancelled[folder],
             pooled=pooled,
             log=lambda: folder.log_file(number),
@@ -98,17 +97,6 @@ class GridJobs:
             if job.state not in ENDED and (folder := folders.get(job.name)):
                 tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
                 found.update({(folder, task): job for task in tasks})
-        return found
-
-    def retries(self, run_id: str) -> list[str]:
-        """The causes for which a run was tried again by itself since somebody submitted it, the newest first."""
-        found: list[str] = []
-        every = ((folder, *task) for folder in reversed(self.submissions) for task in enumerate(folder.tasks))
-        for folder, task in ((folder, task) for folder, task, run_ids in every if run_id in run_ids):
-            found += ["failed"] * folder.read_retries(task)
-            if run_id not in folder.submission.retries:
-                break
-            found.append(folder.submission.retries[run_id])
         return found
 
     def _task_of_pool(self, folder: SubmissionDir, share: int, attempt: Attempt | None) -> int:
@@ -277,6 +265,17 @@ def reconcile(submissions: Iterable[SubmissionDir], queue: Iterable[Job]) -> lis
     return known
 
 
+def cancelled_runs(results: Results, grid: str) -> set[str]:
+    """Ids of the runs of a grid that `jobs cancel` has ended in Slurm, and that were not submitted again since."""
+    newest = newest_tasks(read_submissions(results, grid))
+    marks = {folder: folder.cancelled for folder, _ in newest.values()}
+    return {
+        run_id
+        for run_id, (folder, task) in newest.items()
+        if not _marks(folder, task, run_id).isdisjoint(marks[folder])
+    }
+
+
 def newest_tasks(submissions: Iterable[SubmissionDir]) -> dict[str, Place]:
     """For each run id the training task that the run was last given to."""
     return {
@@ -285,6 +284,11 @@ def newest_tasks(submissions: Iterable[SubmissionDir]) -> dict[str, Place]:
         for task, run_ids in enumerate(folder.tasks)
         for run_id in run_ids
     }
+
+
+def _marks(folder: SubmissionDir, task: int, run_id: str) -> set[int | str]:
+    """What says of a run that it was cancelled: tasks of a pool work off other runs as well."""
+    return {run_id} if folder.submission.pooled else {task, run_id}
 
 
 def _find(jobs: dict[tuple[str, int | None], Job], key: tuple[str, int]) -> Job | None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.code_choice import WantedRun
@@ -32,7 +32,6 @@ class SlurmLauncher:
     Args:
         cluster: the file that says what jobs may use, or what it says.
         say: prints a line.
-        retrying: the causes for which runs are submitted again by themselves, by run id.
         jobs: the grid's jobs, as `read_jobs` last found them.
     """
 
@@ -43,7 +42,6 @@ class SlurmLauncher:
     jobs: GridJobs = field(default_factory=lambda: GridJobs((), None))
     code: int = field(default=0, init=False)
     """The command's exit code."""
-    retrying: Mapping[str, str] = field(default_factory=dict)
 
     def read_jobs(self) -> GridJobs:
         """The grid's jobs, after settling what a command that was interrupted has left.
@@ -85,7 +83,6 @@ class SlurmLauncher:
             return
         grid = self.plan.name
         planned = plan_jobs(runs, self.results, self.cluster, grid, self.jobs, later)
-        planned = [replace(job, retries=self._retries_in(job)) for job in planned]
         chain = submit_chain(self.results, grid, planned, self.jobs)
         submitted = [run_id for folder in chain.accepted for task in folder.submission.tasks for run_id in task]
         self._take_from_pools(submitted)
@@ -128,9 +125,6 @@ class SlurmLauncher:
         for run_id in run_ids:
             if run_id in self.jobs.places and self.jobs.places[run_id][0].submission.pooled:
                 self.jobs.places[run_id][0].cancel([run_id])
-
-    def _retries_in(self, job: PlannedJob) -> dict[str, str]:
-        return {run_id: self.retrying[run_id] for task in job.tasks for run_id in task if run_id in self.retrying}
 
     def release(self, rows: Sequence[RunStatus]) -> None:
         """Release held tasks of runs, and the grid's held jobs that have no runs.

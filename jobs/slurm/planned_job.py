@@ -29,8 +29,6 @@ class PlannedJob:
     """The id of the copy of the program's code that its tasks import; None imports that of this clone."""
     cluster: dict[str, Any] = field(default_factory=dict)
     """For a job that ends a grid: what the cluster's file says (`jobs.slurm.resources.ClusterFile`)."""
-    retries: dict[str, str] = field(default_factory=dict)
-    """The causes for which runs are submitted again by themselves, by run id."""
     rung: int | None = None
     """Of a search, in which its runs train; None trains them to their end whatever the search says."""
     epochs: int | None = None
@@ -61,7 +59,6 @@ def new_submission(results: Results, grid: str, job: PlannedJob, signal_seconds:
         after=after,
         code=job.code,
         cluster=job.cluster,
-        retries=job.retries,
         rung=job.rung,
         epochs=job.epochs,
         slots=job.slots,

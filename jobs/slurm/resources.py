@@ -85,20 +85,6 @@ class Container(Section):
         return "://" not in self.image
 
 
-class Retries(Section):
-    """How often a run that failed is submitted again by itself, by cause, until somebody submits it anew."""
-
-    failed: Annotated[int, Field(ge=0)] = 0
-    """It raised an error, after which its task begins it again at once if it has no other run, or was killed; not if it
-    diverged or makes no progress, which would happen again."""
-    oom: Annotated[int, Field(ge=0)] = 0
-    """It had too little memory; it gets more each time (`memory_factor`)."""
-    timeout: Annotated[int, Field(ge=0)] = 0
-    """Its time limit ended it; it gets more time (`time_factor`)."""
-    node_fail: Annotated[int, Field(ge=0)] = 0
-    """Its node died, and Slurm did not requeue it."""
-
-
 class Resources(Section):
     """What each task of a job gets, and how that grows when it was too little. None leaves the choice to the site."""
 
@@ -128,9 +114,6 @@ class Resources(Section):
     time is nearly over, and is then requeued. For many short runs; None is a task for each (or `runs_per_task`)."""
     signal_seconds: PositiveInt | None = None
     """How long before its end Slurm warns a task; None takes what saving was measured to need."""
-    retries: Retries = Retries()
-    """What is tried again by itself, as in `{oom: 1, failed: 1}`: an error at once, all else when all runs of the grid
-    have ended; nothing by default. With `--local` only `failed` counts."""
     setup: list[str] = Field(default_factory=list)
     """Lines of shell to run before a task starts, such as `module load cuda`."""
     container: Container | None = None

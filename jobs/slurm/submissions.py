@@ -46,9 +46,8 @@ class Submission(Record):
     after: str | None
     """What it waits for, as sbatch's option `--dependency` takes it."""
     code: str | None = None
-    """As in `PlannedJob`, like the next six."""
+    """As in `PlannedJob`, like the next four."""
     cluster: dict[str, Any] = Field(default_factory=dict)
-    retries: dict[str, str] = Field(default_factory=dict)
     rung: int | None = None
     epochs: int | None = None
     slots: list[list[int]] = Field(default_factory=list)
@@ -126,10 +125,6 @@ class SubmissionDir:
     def progress_file(self, task: int) -> Path:
         """What a task had done when it was last requeued."""
         return self.path / f"progress-{task}.json"
-
-    def retries_file(self, task: int) -> Path:
-        """How often a task has begun its run again by itself after a failure."""
-        return self.path / f"retries-{task}.json"
 
     def failure_file(self, task: int) -> Path:
         """Why a task that has no runs of its own failed."""
@@ -211,7 +206,7 @@ class SubmissionDir:
     def read_configs(self, task: int) -> list[RunConfig]:
         """The configurations of a task's runs; for a task without runs, of all that it works for."""
         if self.submission.slots:
-            configs = {config.run_id: config for config in self._read_configs()}
+            configs = {config.run_id: config for config in self.read_candidates()}
             return [configs[run_id] for run_id in self.tasks[task]]
         tasks = self.submission.tasks
         first = sum(map(len, tasks[:task]))
@@ -222,20 +217,12 @@ class SubmissionDir:
     def read_all_configs(self) -> list[RunConfig]:
         """The configurations of all tasks' runs."""
         chosen = {*self._chosen} if self.submission.slots else None
-        return [config for config in self._read_configs() if chosen is None or config.run_id in chosen]
+        return [config for config in self.read_candidates() if chosen is None or config.run_id in chosen]
 
-    def _read_configs(self) -> list[RunConfig]:
-        """For slots, of all runs that they may train."""
+    def read_candidates(self) -> list[RunConfig]:
+        """The same; for slots, of all trials that they may train."""
         with open(self.configs_file, encoding="utf-8") as lines:
             return [RunConfig.model_validate_json(line) for line in lines]
-
-    def read_retries(self, task: int) -> int:
-        """How often a task has begun its run again by itself; as often as is allowed if the count is damaged."""
-        file, allowed = self.retries_file(task), self.submission.resources.retries.failed
-        try:
-            return int(file.read_bytes()) if allowed and file.exists() else 0
-        except ValueError:
-            return allowed
 
     def read_failure(self, task: int) -> Failure | None:
         """Why a task that has no runs of its own failed, if it did."""

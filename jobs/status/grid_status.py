@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,8 +53,6 @@ class RunStatus:
     """When a waiting task is expected to begin, or when the time of a running one is over (ISO 8601, UTC)."""
     active: bool
     """Whether it waits or runs, and will end by itself."""
-    retries: Sequence[str] = ()
-    """The causes for which it was submitted again by itself since somebody submitted it, the newest first."""
 
     @property
     def held(self) -> bool:
@@ -149,8 +147,7 @@ def _read_row(
     verdict = judge(progress, local or task, standing)
     if verdict.state == PAUSED and jobs.waiting_slots:
         verdict = RunState(PENDING, verdict.reason)
-    row = run_status(plan.name, run_id, progress, verdict, task)
-    return replace(row, retries=jobs.retries(run_id)) if task else row
+    return run_status(plan.name, run_id, progress, verdict, task)
 
 
 def run_status(

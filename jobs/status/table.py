@@ -115,12 +115,8 @@ def _cells(row: RunStatus, now: datetime) -> tuple[str, ...]:
         _ago(row.seen, now),
         row.elapsed or "-",
         f"{expected:%a %H:%M}" if expected else "-",
-        "; ".join(filter(None, (_retried(row), row.reason))),
+        row.reason,
     )
-
-
-def _retried(row: RunStatus) -> str:
-    return f"retry {len(row.retries)} (after {row.retries[0]})" if row.retries else ""
 
 
 def _ago(moment: str | None, now: datetime) -> str:

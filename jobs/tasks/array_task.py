@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,11 +14,12 @@ from pathlib import Path
 
 from jobs.job_kinds import SharedWork
 from jobs.slurm.commands import requeue
+from jobs.slurm.grid_jobs import cancelled_runs
 from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
 from jobs.tasks.container import ContainerError, perform_in_container
-from jobs.tasks.failure import describe, forget_failure, is_disk_full, may_begin_again, record_failure
+from jobs.tasks.failure import KilledError, NoProgressError, describe, is_disk_full, record_failure
 from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.parallel import side_by_side
 from jobs.tasks.pool import PoolTask
@@ -25,9 +27,10 @@ from sentiment.allocation import slurm_job
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, SentimentError, UnansweredError, UnfinishedRungError
 from sentiment.files import write_json
+from sentiment.lock import seems_held
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import read_progress
-from sentiment.rungs import read_rungs
+from sentiment.rungs import Rungs, read_rungs
 from sentiment.training.stop import StopRequest
 
 # How long a task that wants to be requeued waits for a slurmctld that is away, for an update say.
@@ -36,14 +39,6 @@ _POLL_SECONDS = 5.0
 
 # The outcome of a task with several runs, by precedence; without any of these it is COMPLETED.
 _PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN, Outcome.FAILED, Outcome.DISK_FULL)
-
-
-class NoProgressError(SentimentError):
-    """A run's time ended again and again before it had done a step."""
-
-
-class KilledError(SentimentError):
-    """A run's process was killed."""
 
 
 @dataclass(frozen=True)
@@ -85,29 +80,15 @@ class ArrayTask:
     def _run_dir(self, config: RunConfig) -> RunDir:
         return self._results.run_dir(config.run_id, self.folder.submission.grid)
 
-    def rank_rung_before(self) -> None:
-        """Rank the trials of the rung before, unless that was done: it decides which runs the task's slots train.
-
-        Raises:
-            UnfinishedRungError: they cannot be ranked, at least not yet.
-            RunDirError: the plan or a ranking cannot be read.
-        """
-        if not self.folder.waits_for_ranking:
-            return
-        plan = self._results.read_grid(self.folder.submission.grid)
-        rungs, before = read_rungs(self._results, plan) if plan else None, (self.folder.submission.rung or 0) - 1
-        if rungs is None or rungs.current < before:
-            raise UnfinishedRungError(f"rung {self.folder.submission.rung} cannot begin: the one before is not ranked")
-        if rungs.current == before:  # else another slot, which began at the same moment, has ranked it
-            rungs.settle()
-
     def perform_here(self, stop: StopRequest) -> Outcome:
         """Work in this process and its children."""
-        stop.epochs = self.folder.submission.epochs
         if self.ends_grid:
             return self._end_grid(stop)
         if work := self.folder.submission.job_kind.work:
             return self._serve(work, stop)
+        if (undecided := self._decide_runs(stop)) is not None:
+            return undecided
+        stop.epochs = self.folder.submission.epochs
         if self.folder.submission.pooled:
             return PoolTask(self._results, self.folder, self.task, self._attempt_together).work_off(stop)
         if not self.configs:
@@ -138,8 +119,8 @@ class ArrayTask:
         if self.cancelled:
             return Outcome.STOPPED
         try:
-            if outcome is not Outcome.LOOK_AGAIN:
-                self.insist_on_progress()
+            if outcome is not Outcome.LOOK_AGAIN and not self.folder.submission.job_kind.trains_runs:
+                self.insist_on_progress()  # training counts its tries itself
             _requeue_when_possible(slurm_job() or "")
         except SentimentError as error:
             print(f"is not requeued: {error}")
@@ -148,39 +129,59 @@ class ArrayTask:
         print("requeued, to look again" if outcome is Outcome.LOOK_AGAIN else "saved, and requeued")
         return outcome
 
-    def begin_again(self, failed: Outcome) -> Outcome:
-        """Let Slurm start a task again whose only run failed, if `retries` allows it; what the task ends with.
+    def _decide_runs(self, stop: StopRequest) -> Outcome | None:
+        """Bring the rungs before to their ends: their rankings decide which runs the task's slots train.
 
-        What was killed cannot do that, and what lacked memory or time needs a job that has more: all that is left to
-        the job that ends the grid, and so are runs that share a task.
+        Trials that have not ended are trained again first, each by a slot that finds it free. What a slot leaves undone
+        because it is killed itself, other slots do, those of the next rung, or what the job that ends the grid submits.
+
+        Returns:
+            None when it is decided, else what the task ends with.
         """
-        submission = self.folder.submission
-        if not submission.job_kind.trains_runs or submission.pooled or len(self.configs) != 1:
-            return failed
-        run_dir = self._run_dir(self.configs[0])
-        try:
-            if not may_begin_again(self.folder, run_dir):
-                return failed
-            failure, file = run_dir.read_failure(), self.folder.retries_file(self.task)
-            write_json(file, self.folder.read_retries(self.task) + 1)
-        except (OSError, SentimentError) as error:
-            print(f"retries: is not begun again: {error}")
-            return failed
-        print(f"retries: {run_dir.path.name} is begun again after failed")
-        forget_failure(run_dir)  # else it would look as if it had failed again as soon as it is started
-        requeued = self.requeue(Outcome.LOOK_AGAIN)
-        if requeued is Outcome.FAILED and failure:
-            run_dir.write_failure(failure)
-        return requeued
+        grid, tries = self.folder.submission.grid, self.folder.submission.resources.attempts_without_progress
+        begun: Counter[str] = Counter()
+        while self.folder.waits_for_ranking:
+            plan, cancelled = self._results.read_grid(grid), cancelled_runs(self._results, grid)
+            if plan is None or (rungs := read_rungs(self._results, plan)) is None:
+                raise RunDirError(f"{self._results.grid_file(grid)}: is gone, or no search in rungs any more")
+            trials = rungs.unfinished(cancelled)
+            held = [one for one in trials if seems_held(one.lock_file)]
+            free = [one for one in trials if one not in held and begun[one.path.name] <= tries]
+            if free:
+                trial = free[self.task % len(free)]
+                begun[trial.path.name] += 1
+                outcome = self._train_again(trial, rungs, stop)
+                if outcome not in (Outcome.COMPLETED, Outcome.FAILED):
+                    return outcome
+            elif held:
+                print(f"rung {rungs.current} is not finished: a process trains {held[0].path} right now")
+                return Outcome.LOOK_AGAIN
+            else:
+                try:
+                    print(rungs.settle(cancelled).rankings[-1].describe())
+                except UnfinishedRungError as error:
+                    print(error)
+                    return Outcome.FAILED
+        return None
+
+    def _train_again(self, trial: RunDir, rungs: Rungs, stop: StopRequest) -> Outcome:
+        """Train a trial to the end of its rung in a process of its own: if memory is short, the slot outlives that."""
+        stop.epochs = rungs.epochs(rungs.current)
+        print(f"rung {rungs.current}: {trial.path.name} has not ended, and is trained again to epoch {stop.epochs}")
+        (config,) = (one for one in self.folder.read_candidates() if one.run_id == trial.path.name)
+        outcome = self._attempt_together([config], stop)
+        if outcome is Outcome.FAILED and (failure := trial.read_failure()):
+            print(f"{trial.path.name}: {failure.error}: {failure.reason}")
+        return outcome
 
     def _is_over(self, config: RunConfig) -> bool:
         run_dir, epochs = self._run_dir(config), self.folder.submission.epochs
         return run_dir.completed or config.run_id in self.folder.cancelled or read_progress(run_dir).has_paused(epochs)
 
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
-        submission = self.folder.submission
-        patience = {"patience": 0.0} if submission.pooled else {}
-        return attempt_run(config, self._results, submission.grid, stop, **patience)
+        submission, patience = self.folder.submission, 0.0 if self.folder.submission.pooled else None
+        tries = submission.resources.attempts_without_progress
+        return attempt_run(config, self._results, submission.grid, stop, patience, tries)
 
     def _attempt_with_log(self, config: RunConfig, stop: StopRequest) -> Outcome:
         """In a process of its own: what the run prints goes into its own log."""
@@ -252,15 +253,15 @@ class ArrayTask:
             NoProgressError: that was too often.
         """
         progress = self.folder.submission.job_kind.progress
-        file, done = self.folder.progress_file(self.task), progress(self._results, map(self._run_dir, self.configs))
+        file, done = self.folder.progress_file(self.task), progress(self._results)
         former = json.loads(file.read_bytes()) if file.exists() else {"done": -1, "cuts": 0}
         cuts = 0 if done > former["done"] else former["cuts"] + 1
         with contextlib.suppress(OSError):  # a full disk shows when the task saves
             write_json(file, {"done": done, "cuts": cuts})
         if cuts >= self.folder.submission.resources.attempts_without_progress:
             raise NoProgressError(
-                f"its time ended {cuts} times in a row without a step of progress: starting and saving take longer "
-                "than the time limit leaves; rerun with more time"
+                f"its time ended {cuts} times in a row without progress: starting and saving take longer than the "
+                "time limit leaves; rerun with more time"
             )
 
 

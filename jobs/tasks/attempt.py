@@ -4,13 +4,16 @@ import time
 import traceback
 from enum import IntEnum
 
+from jobs.job_kinds import steps_saved
 from jobs.log_sections import run_begins
 from jobs.slurm.task_state import DISK_FULL_EXIT_CODE
-from jobs.tasks.failure import forget_failure, is_disk_full, record_failure
+from jobs.tasks.failure import NoProgressError, forget_failure, has_run_out, is_disk_full, record_failure
+from sentiment.allocation import slurm_job
 from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.errors import LockedError, TakenOverError
 from sentiment.lock import STALE_SECONDS
+from sentiment.records import Tries
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import read_progress
 from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
@@ -22,6 +25,9 @@ _LOCK_POLL_SECONDS = 2.0
 # USR1 and USR2 announce the end of the time, or a preemption after which nobody else would start the run again.
 # TERM comes from Slurm: after a preemption it requeues the job itself, and after a cancellation nobody should.
 _SIGNALS_TO_REQUEUE_AFTER = ("SIGUSR1", "SIGUSR2")
+
+TRIES = 3
+"""So often in a row a run may be begun at the same step; then it has failed by itself."""
 
 
 class Outcome(IntEnum):
@@ -52,13 +58,17 @@ def outcome_of(stop: Stop | None) -> Outcome:
 
 
 def attempt_run(
-    config: RunConfig, results: Results, grid: str, stop: StopRequest, patience: float | None = None
+    config: RunConfig, results: Results, grid: str, stop: StopRequest, patience: float | None = None, tries: int = TRIES
 ) -> Outcome:
     """Train a run; a failure is written into its directory.
+
+    An attempt that is killed, or runs out of time, memory or disk, leaves `tries.json` behind: the run has not ended,
+    and whoever finds that may begin it again.
 
     Args:
         patience: seconds to wait for another process that trains the run, by default long enough to see whether it
             lives; with 0 the run is left to it at once.
+        tries: how often in a row it may be begun at the same step.
     """
     run_dir = results.run_dir(config.run_id, grid)
     print(run_begins(config.run_id))
@@ -68,24 +78,61 @@ def attempt_run(
     if read_progress(run_dir).has_paused(stop.epochs):
         print(f"{config.run_id} is at the end of its rung, after epoch {stop.epochs}")
         return Outcome.COMPLETED
-    forget_failure(run_dir)
-    stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
+    stop.end, former = end_of_time(config.runtime.time_limit_seconds, time.time()), None
     try:
+        former = _count_try(run_dir, tries)
+        forget_failure(run_dir)
         reason = _train(config, results, run_dir, stop, _LOCK_PATIENCE_SECONDS if patience is None else patience)
     except TakenOverError as error:
         print(error)
         return Outcome.COMPLETED
     except LockedError as error:
         print(f"{error}; the run is left to it")
+        _note_tries(run_dir, former)
         if patience == 0:
             return Outcome.TAKEN
         return Outcome.LOOK_AGAIN if error.earlier_attempt else Outcome.COMPLETED
     except Exception as error:  # of any kind: later commands show it
         record_failure(run_dir, error)
+        if not has_run_out(error):
+            _note_tries(run_dir, None)
         traceback.print_exc()
         return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED
+    if (outcome := outcome_of(reason)) is not Outcome.OUT_OF_TIME:
+        _note_tries(run_dir, None)
     print(f"{config.run_id} is completed" if reason is None else f"{config.run_id} saved and stopped: {reason.detail}")
-    return outcome_of(reason)
+    return outcome
+
+
+def _count_try(run_dir: RunDir, tries: int) -> Tries | None:
+    """Count the attempts in a row that began at the same step; what was noted before.
+
+    Raises:
+        NoProgressError: there were as many as there may be.
+    """
+    former, step = run_dir.read_tries(), steps_saved(run_dir)
+    number = former.number + 1 if former and former.step == step else 1
+    if number > tries:
+        failure = run_dir.read_failure()
+        how = f"; the last one: {failure.error}: {failure.reason}" if failure else ""
+        raise NoProgressError(
+            f"{tries} attempts in a row ended without a saved step of progress: they were killed, or had too little "
+            f"memory or time; rerun with more of it{how}"
+        )
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    _note_tries(run_dir, Tries(step=step, number=number, job=slurm_job()))
+    return former
+
+
+def _note_tries(run_dir: RunDir, tries: Tries | None) -> None:
+    if tries is None:
+        run_dir.tries_file.unlink(missing_ok=True)
+        return
+    try:
+        run_dir.write_tries(tries)
+    except OSError:  # on a full disk: what cannot be counted is not tried again
+        run_dir.tries_file.unlink(missing_ok=True)
+        raise
 
 
 def plain_console() -> Console:

@@ -3,17 +3,20 @@
 import contextlib
 import errno
 import traceback
-from pathlib import Path
 
-from jobs.slurm.grid_jobs import GridJobs
-from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.slurm.task_state import ROOM_ADVICE
 from sentiment.allocation import slurm_job
+from sentiment.errors import MemoryExhaustedError, SentimentError, SlurmError
 from sentiment.records import Failure, timestamp
-from sentiment.run_dir import Results, RunDir
+from sentiment.run_dir import RunDir
 
-HOPELESS = ("DivergedError", "NoProgressError")
-"""Errors that the same run would meet again."""
+
+class NoProgressError(SentimentError):
+    """A run was begun again and again at the same step."""
+
+
+class KilledError(SentimentError):
+    """A run's process was killed."""
 
 
 def describe(error: BaseException) -> Failure:
@@ -42,29 +45,15 @@ def is_disk_full(error: BaseException | None) -> bool:
     return error is not None and is_disk_full(error.__cause__ or error.__context__)
 
 
+def has_run_out(error: BaseException) -> bool:
+    """Whether an attempt lacked something that another one may have: memory, disk, an answer of a file system or Slurm.
+
+    All other errors are the run's own: it would meet them again.
+    """
+    lacking = (OSError, MemoryError, MemoryExhaustedError, SlurmError)
+    return isinstance(error, lacking) or is_disk_full(error)
+
+
 def forget_failure(run_dir: RunDir) -> None:
     """Remove the failure when a new attempt begins; `run.json` keeps the reason."""
     run_dir.failure_file.unlink(missing_ok=True)
-
-
-def is_hopeless(run_dir: RunDir) -> bool:
-    """Whether the run failed in a way in which it would fail again.
-
-    Raises:
-        RunDirError: the record of its failure cannot be read.
-    """
-    failure = run_dir.read_failure()
-    return failure is not None and failure.error in HOPELESS
-
-
-def may_begin_again(folder: SubmissionDir, run_dir: RunDir) -> bool:
-    """Whether the task of a run that has just failed may begin it again, as `retries` in the cluster's file says.
-
-    Raises:
-        RunDirError: the record of its failure, or of a submission of its grid, cannot be read.
-    """
-    allowed = folder.submission.resources.retries.failed
-    if not allowed or is_hopeless(run_dir):
-        return False
-    submissions = read_submissions(Results(Path(folder.submission.results)), folder.submission.grid)
-    return GridJobs(submissions, None).retries(run_dir.path.name).count("failed") < allowed

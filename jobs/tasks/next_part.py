@@ -1,32 +1,32 @@
 """What the job that ends a grid does first: submit what is to follow.
 
-That is what failed, again as often as `retries` in cluster.yaml says, and when all that has ended the next round of a
-search that goes in rounds.
+That is what has begun and has not ended, with the later rungs of its search: it was killed, or ran out of something.
+And when all that has ended, the next round of a search that goes in rounds.
 """
 
+import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from jobs.grids.rounds import grow
 from jobs.session import GridSession, open_session
+from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
-from jobs.slurm.resources import ClusterFile, Retries
+from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import RunStatus
-from jobs.status.selection import CAUSES
 from jobs.tasks.attempt import Outcome
-from jobs.tasks.failure import is_hopeless
 from sentiment.allocation import slurm_restarts
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError, UnansweredError
 from sentiment.run_dir import Results
-from sentiment.run_state import PAUSED
+from sentiment.run_state import CANCELLED, COMPLETED, HELD, PAUSED, PRUNED, UNKNOWN
 
-# By the names in the cluster's file.
-_STATES = CAUSES | {"node_fail": {"NODE_FAIL", "BOOT_FAIL"}}
+# In which a run is not begun again: it is done, its user wants that, or it may still be somewhere.
+_LEFT_ALONE = (COMPLETED, PRUNED, CANCELLED, HELD, UNKNOWN)
 _PATIENCE_SECONDS = 300.0
 # After so many starts of the job, hours later, the grid is over although Slurm has not answered or has no room.
 _MOST_LOOKS = 24
@@ -46,13 +46,12 @@ def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
         if Slurm does not answer.
     """
     file = ClusterFile.model_validate(ending.submission.cluster)
-    retries = file.resources(ending.submission.grid).retries
-    if retries == Retries() and not _goes_in_rounds(ending):
+    if not _may_go_on(ending):
         return None
     end = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            return _submit(ending, file, retries, say)
+            return _submit(ending, file, say)
         except (LockedError, UnansweredError, QueueFullError) as error:
             if isinstance(error, QueueFullError) or time.monotonic() >= end:
                 say(str(error))
@@ -63,7 +62,7 @@ def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
         time.sleep(_POLL_SECONDS)
 
 
-def _submit(ending: SubmissionDir, file: ClusterFile, retries: Retries, say: Say) -> Outcome | None:
+def _submit(ending: SubmissionDir, file: ClusterFile, say: Say) -> Outcome | None:
     results = Results(Path(ending.submission.results))
     plan = results.read_grid(ending.submission.grid)
     if plan is None:
@@ -71,17 +70,17 @@ def _submit(ending: SubmissionDir, file: ClusterFile, retries: Retries, say: Say
     launcher = SlurmLauncher(results, plan, file, say)
     with open_session(results, plan, launcher) as session:
         rows = session.rows
-        launcher.retrying = _chosen(results, rows, retries)
-        for run_id, cause in launcher.retrying.items():
-            say(f"retries: {run_id} is submitted again after {cause}")
+        again = _not_ended(results, launcher.jobs, rows)
+        for row in again:
+            say(f"{row.run_id} has not ended, and is submitted again: {row.state} {row.reason}".rstrip())
         first: list[tuple[RunStatus, RunConfig]] = []
-        if not launcher.retrying and not _any_goes_on(rows):
+        if not again and not _any_goes_on(rows):
             session, first = _with_next_round(session, say)
-        if not first and not launcher.retrying:
+        if not first and not again:
             return None
         earlier = [folder for folder in launcher.jobs.submissions if folder.path != ending.path]
         launcher.jobs = replace(launcher.jobs, submissions=earlier)  # else it would replace the job that it is
-        session.submit_next_part(first, {*launcher.retrying}, say)
+        session.submit_next_part(first, {row.run_id for row in again}, say)
     return Outcome.COMPLETED
 
 
@@ -99,9 +98,13 @@ def _with_next_round(session: GridSession, say: Say) -> tuple[GridSession, list[
     return session, [(rows[config.run_id], config) for config in configs]
 
 
-def _goes_in_rounds(ending: SubmissionDir) -> bool:
-    plan = Results(Path(ending.submission.results)).read_grid(ending.submission.grid)
-    return plan is not None and plan.rounds is not None
+def _may_go_on(ending: SubmissionDir) -> bool:
+    """Whether anything can follow; asks nobody, since for most grids nothing does."""
+    results = Results(Path(ending.submission.results))
+    plan = results.read_grid(ending.submission.grid)
+    if plan is None or plan.rounds:
+        return plan is not None
+    return any(results.run_dir(run.run_id, plan.name).tries_file.exists() for run in plan.runs)
 
 
 def _any_goes_on(rows: Iterable[RunStatus]) -> bool:
@@ -109,13 +112,19 @@ def _any_goes_on(rows: Iterable[RunStatus]) -> bool:
     return any(row.active or row.state == PAUSED for row in rows)
 
 
-def _chosen(results: Results, rows: Sequence[RunStatus], retries: Retries) -> dict[str, str]:
-    """The causes for which runs may be tried again, by run id."""
-    found = {}
+def _not_ended(results: Results, jobs: GridJobs, rows: Iterable[RunStatus]) -> list[RunStatus]:
+    """The runs that have begun since they were last submitted, and neither ended by themselves nor were cancelled.
+
+    Each is begun only so often at the same step (`jobs.tasks.attempt`), so that this comes to an end.
+    """
+    numbers = {folder.job_id: folder.number for folder in jobs.submissions if folder.receipt}
+    found = []
     for row in rows:
-        cause = next((name for name in Retries.model_fields if row.state in _STATES[name]), None)
-        if cause is None or row.active or row.retries.count(cause) >= getattr(retries, cause):
+        if row.active or row.state in _LEFT_ALONE or row.run_id not in jobs.places:
             continue
-        if not is_hopeless(results.run_dir(row.run_id, row.grid)):
-            found[row.run_id] = cause
+        with contextlib.suppress(RunDirError):  # a damaged count is no reason to begin again
+            tries = results.run_dir(row.run_id, row.grid).read_tries()
+            job = tries.job.partition("_")[0] if tries and tries.job else ""
+            if numbers.get(job, -1) >= jobs.places[row.run_id][0].number:
+                found.append(row)
     return found

@@ -18,7 +18,6 @@ from sentiment.training.stop import StopRequest, end_of_time
 
 if TYPE_CHECKING:
     from jobs.tasks.array_task import ArrayTask
-    from jobs.tasks.attempt import Outcome
 
 
 def main(arguments: list[str]) -> int:
@@ -50,24 +49,9 @@ def perform(task: "ArrayTask", stop: StopRequest) -> int:
 
         outcome = submit_next_part(task.folder, print)
     else:
-        outcome = _rank_rung_before(task)
+        outcome = None
     outcome = task.perform(stop) if outcome is None else outcome
-    if outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN):
-        return task.requeue(outcome)
-    return task.begin_again(outcome) if outcome is Outcome.FAILED else outcome
-
-
-def _rank_rung_before(task: "ArrayTask") -> "Outcome | None":
-    """Decide which runs the task's slots train, if it has any; what to end with if that cannot be done."""
-    from jobs.tasks.attempt import Outcome
-    from sentiment.errors import UnfinishedRungError
-
-    try:
-        task.rank_rung_before()
-    except UnfinishedRungError as error:
-        print(error)
-        return Outcome.LOOK_AGAIN if error.may_end else Outcome.FAILED
-    return None
+    return task.requeue(outcome) if outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN) else outcome
 
 
 def _survive_full_disk(arguments: list[str]) -> int:

@@ -15,8 +15,7 @@ from jobs.grids.grid import load_grid
 from jobs.local.queue import LocalQueue
 from jobs.log_sections import read_sections, task_begins
 from jobs.logs import visible
-from jobs.tasks.array_task import KilledError
-from jobs.tasks.failure import record_failure
+from jobs.tasks.failure import KilledError, record_failure
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_grid

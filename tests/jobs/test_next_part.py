@@ -1,62 +1,113 @@
-"""What is tried again by itself: by cause, as often as is allowed, and never what would fail again."""
+"""What the job that ends a grid submits again: what has begun and has not ended, but never what would not begin."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from jobs.grids.grid import load_grid
+from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.planned_job import PlannedJob, new_submission
-from jobs.slurm.resources import ClusterFile, Resources, Retries, read_cluster
+from jobs.slurm.resources import ClusterFile, Resources, read_cluster
 from jobs.slurm.submissions import SubmissionDir, write_intent
-from jobs.tasks.next_part import submit_next_part
-from sentiment.errors import ConfigError
+from jobs.status.grid_status import read_grid_status
+from jobs.tasks.failure import KilledError, record_failure
+from jobs.tasks.next_part import _not_ended, submit_next_part
+from sentiment.records import GridPlan, Tries
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_grid, write_yaml
-from tests.jobs.submitted import write_job
-from tests.small_runs import write_tweets
 
 
-def _training(results: Results, *run_ids: str, **retries: str) -> SubmissionDir:
-    job = PlannedJob("train", [[run_id] for run_id in run_ids], [], Resources(), 1, retries=retries)
-    return write_intent(new_submission(results, "g", job, 90, None), [])
+@pytest.fixture
+def grid(base: Path, results: Results) -> GridPlan:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results).plan
+    results.write_grid(grid)
+    return grid
 
 
-def test_retries_are_counted_from_when_somebody_submitted_the_run(results: Results) -> None:
-    folders = [
-        _training(results, "a", "b"),
-        _training(results, "a", a="failed"),
-        _training(results, "a"),  # by somebody
-        _training(results, "a", "b", a="oom", b="failed"),
-        _training(results, "a", a="failed"),
-    ]
-    jobs = GridJobs(folders, None)
-    assert jobs.retries("a") == ["failed", "oom"]
-    assert jobs.retries("b") == ["failed"]
-    assert jobs.retries("c") == []
+def _begin(results: Results, grid: GridPlan, number: int, job: str) -> None:
+    """Let a run begin in a job and not end."""
+    run_dir = results.run_dir(grid.runs[number].run_id, grid.name)
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    run_dir.write_tries(Tries(step=0, number=1, job=job))
 
 
-def test_nothing_is_tried_again_by_default(results: Results) -> None:
+def _submitted(results: Results, grid: GridPlan, job_id: str, *numbers: int) -> SubmissionDir:
+    tasks = [[grid.runs[number].run_id] for number in numbers]
+    folder = write_intent(
+        new_submission(results, grid.name, PlannedJob("train", tasks, [], Resources(), 1), 90, None), []
+    )
+    folder.accept(job_id)
+    return folder
+
+
+def _again(results: Results, grid: GridPlan, *folders: SubmissionDir, queue: Sequence[Job] = ()) -> list[int]:
+    """The places in the plan of the runs that are submitted again."""
+    jobs = GridJobs(folders, queue)
+    order = [run.run_id for run in grid.runs]
+    return [order.index(row.run_id) for row in _not_ended(results, jobs, read_grid_status(results, grid, jobs).rows)]
+
+
+def test_what_has_begun_and_not_ended_is_submitted_again(results: Results, grid: GridPlan) -> None:
+    folder = _submitted(results, grid, "7", 0, 1, 2)
+    assert _again(results, grid, folder) == []  # their jobs never began to train: they would not the next time either
+    _begin(results, grid, 0, "7_0")
+    _begin(results, grid, 2, "7_2")
+    assert _again(results, grid, folder) == [0, 2]
+    record_failure(results.run_dir(grid.runs[0].run_id, grid.name), KilledError("by signal 9"))
+    folder.cancel([2])
+    assert _again(results, grid, folder) == [0]
+    results.run_dir(grid.runs[0].run_id, grid.name).tries_file.unlink()  # as a run does that fails by itself
+    assert _again(results, grid, folder) == []
+
+
+def test_what_has_not_begun_since_it_was_submitted_again_is_left(results: Results, grid: GridPlan) -> None:
+    first = _submitted(results, grid, "7", 0, 1, 2)
+    _begin(results, grid, 0, "7_0")
+    again = _submitted(results, grid, "8", 0)
+    assert _again(results, grid, first, again) == []
+    _begin(results, grid, 0, "8_0")
+    assert _again(results, grid, first, again) == [0]
+
+
+def test_trial_that_a_slot_of_a_later_submission_has_begun_again_is_submitted(results: Results, grid: GridPlan) -> None:
+    first, slots = _submitted(results, grid, "7", 0, 1), _submitted(results, grid, "8")
+    _begin(results, grid, 0, "8_0")
+    assert _again(results, grid, first, slots) == [0]
+
+
+def test_what_is_queued_or_whose_count_is_damaged_is_left(results: Results, grid: GridPlan) -> None:
+    folder = _submitted(results, grid, "7", 0, 1, 2)
+    _begin(results, grid, 0, "7_0")
+    _begin(results, grid, 1, "7_1")
+    results.run_dir(grid.runs[1].run_id, grid.name).tries_file.write_text("{")
+    running = Job(name=folder.submission.name, job_id="7", task=0, state="RUNNING", reason="None")
+    assert _again(results, grid, folder, queue=[running]) == []
+
+
+def test_nobody_is_asked_where_all_has_ended(results: Results, grid: GridPlan) -> None:
     said: list[str] = []
-    assert submit_next_part(write_job(results, "report", [[]], [], Resources()), said.append) is None
+    job = PlannedJob("report", [[]], [], Resources(), 1)
+    assert submit_next_part(write_intent(new_submission(results, grid.name, job, 90, None), []), said.append) is None
     assert said == []
 
 
-def test_that_nothing_can_be_submitted_is_said(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_nothing_can_be_submitted_is_said(
+    results: Results, grid: GridPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(results.root))
+    _begin(results, grid, 0, "7_0")
     said: list[str] = []
-    file = ClusterFile(defaults=Resources(retries=Retries(failed=1)))
-    job = PlannedJob("report", [[]], [], Resources(), 1, cluster=file.as_given())
-    ending = write_intent(new_submission(results, "g", job, 90, None), [])
+    job = PlannedJob("report", [[]], [], Resources(), 1)
+    ending = write_intent(new_submission(results, grid.name, job, 90, None), [])
     assert submit_next_part(ending, said.append) is None
-    assert said == [f"nothing more is submitted: {results.grid_file('g')}: is gone"]
+    assert said[0].startswith("nothing more is submitted: squeue: not found")
 
 
 def test_what_a_submission_remembers_of_the_clusters_file_means_the_same(tmp_path: Path) -> None:
     values = {
-        "defaults": {"gres": "shard:2", "retries": {"oom": 2}},
+        "defaults": {"gres": "shard:2"},
         "grids": {"rnn": {"gpus": 1, "container": "x.sif"}},
     }
     file = read_cluster(write_yaml(tmp_path / "cluster.yaml", values))
@@ -64,30 +115,3 @@ def test_what_a_submission_remembers_of_the_clusters_file_means_the_same(tmp_pat
     for grid in ("rnn", "elmo"):
         assert again.resources(grid) == file.resources(grid)
     assert again.service_resources() == file.service_resources()
-
-
-@pytest.mark.parametrize("retries", [{"failed": -1}, {"cancelled": 1}, 3])
-def test_retries_are_numbers_by_cause(tmp_path: Path, retries: object) -> None:
-    with pytest.raises(ConfigError, match=r"defaults.retries"):
-        read_cluster(write_yaml(tmp_path / "cluster.yaml", {"defaults": {"retries": retries}}))
-
-
-@pytest.mark.slow
-def test_local_grid_tries_again_what_failed_but_not_what_would_fail_again(
-    base: Path, results: Results, tmp_path: Path
-) -> None:
-    table = write_tweets(tmp_path / "empty.csv", [])
-    grid = write_grid(base, {"data.source": [str(table)]})
-    other = write_grid(base, {"training.learning_rate": [10**38]}, name="other")
-    cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"retries": {"failed": 2}}})
-    environ = os.environ | {"PATH": str(tmp_path)}
-    outputs = []
-    for file in (grid, other):
-        command = [sys.executable, "-m", "jobs", "submit", str(file), "--local", "--cluster", str(cluster)]
-        done = subprocess.run([*command, "--results", str(results.root)], env=environ, capture_output=True, text=True)
-        assert done.returncode == 1, done.stderr
-        outputs.append([line for line in done.stdout.splitlines() if " FAILED" in line])
-    assert [line.rpartition("; ")[2] for line in outputs[0][:2]] == ["retry 1 of 2", "retry 2 of 2"]
-    assert outputs[0][2].startswith("[1/1] ")
-    (diverged,) = outputs[1]
-    assert "DivergedError" in diverged

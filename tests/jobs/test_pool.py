@@ -14,9 +14,8 @@ from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import read_grid_status
-from jobs.tasks.array_task import KilledError
 from jobs.tasks.attempt import Outcome, attempt_run
-from jobs.tasks.failure import record_failure
+from jobs.tasks.failure import KilledError, record_failure
 from jobs.tasks.pool import PoolTask
 from sentiment.config import RunConfig
 from sentiment.lock import ProcessLock

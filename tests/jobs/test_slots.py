@@ -1,16 +1,22 @@
 """Slots of a search in Slurm: tasks whose runs a ranking decides, and the files that say where rungs are."""
 
+import contextlib
 import json
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jobs.code_choice import WantedRun
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.sweep_file import read_sweep
+from jobs.job_kinds import steps_saved
 from jobs.later_rungs import later_rungs
 from jobs.planning.dry_run import show_plan
 from jobs.slurm.chain import describe
@@ -23,10 +29,13 @@ from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.status.grid_status import RunStatus, read_grid_status
 from jobs.tasks.array_task import ArrayTask
 from jobs.tasks.attempt import Outcome
-from sentiment.errors import ConfigError, UnfinishedRungError
-from sentiment.run_dir import Results
+from jobs.tasks.failure import KilledError, record_failure
+from sentiment.config import RunConfig
+from sentiment.errors import ConfigError, SentimentError
+from sentiment.lock import ProcessLock
+from sentiment.run_dir import Results, RunDir
 from sentiment.rungs import Rungs, read_rungs
-from sentiment.training.stop import StopRequest
+from sentiment.training.stop import Stop, StopRequest
 from tests.jobs.grid_files import GRIDS, write_grid
 from tests.jobs.submitted import attempt_of, write_attempts
 
@@ -47,12 +56,18 @@ def grid(base: Path, results: Results) -> ExpandedGrid:
     return grid
 
 
+DIVERGED = -1.0
+
+
 def _log(results: Results, grid: ExpandedGrid, *scores: float | None, epochs: int = 1) -> None:
-    """Let trials end in this rung with these scores."""
+    """Let trials end in this rung with these scores; those without one do not end."""
     for run, score in zip(grid.plan.runs, scores, strict=True):
         if score is None:
             continue
         run_dir = results.run_dir(run.run_id, grid.plan.name)
+        if score == DIVERGED:
+            record_failure(run_dir, SentimentError("the loss is nan"))
+            continue
         write_attempts(run_dir, attempt_of("7_0", reason="paused", last_step=9))
         rows = [
             {"kind": "epoch", "step": 9 * one, "epoch": one, "validation": {"accuracy": score}}
@@ -84,6 +99,10 @@ def _submitted(results: Results, job: PlannedJob, job_id: str = "9") -> Submissi
     folder = write_intent(describe(results, "some", job, None), job.configs)
     folder.accept(job_id)
     return folder
+
+
+def _decide(folder: SubmissionDir, task: int) -> Outcome | None:
+    return ArrayTask.read(folder.path, task)._decide_runs(StopRequest())
 
 
 def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> PlannedJob:
@@ -134,7 +153,7 @@ def test_rungs_that_come_after_the_end_of_all_runs_are_refused(base: Path, resul
 
 def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, results: Results, grid: ExpandedGrid) -> None:
     assert load_grid(write_grid(base, TRIALS | {"seed": [1, 2, 3, 4, 5]}, **HALVING), results).plan.halving
-    _log(results, grid, 0.6, 0.7, None, None)
+    _log(results, grid, 0.6, 0.7, DIVERGED, DIVERGED)
     _rungs(results, grid).settle()
     load_grid(write_grid(base, TRIALS, **HALVING), results)
     with pytest.raises(
@@ -164,15 +183,15 @@ def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Result
     folder = _submitted(results, _slots(results, grid))
     assert folder.waits_for_ranking
     assert folder.tasks == [[], []]
-    _log(results, grid, 0.6, 0.7, None, 0.8)
-    ArrayTask.read(folder.path, 1).rank_rung_before()
+    _log(results, grid, 0.6, 0.7, DIVERGED, 0.8)
+    assert _decide(folder, 1) is None
     best, second = grid.plan.runs[3].run_id, grid.plan.runs[1].run_id
     assert folder.tasks == [[best], [second]]
     assert [config.run_id for config in ArrayTask.read(folder.path, 1).configs] == [second]
     assert {config.run_id for config in folder.read_all_configs()} == {best, second}
     assert GridJobs([folder], ()).places == {best: (folder, 0), second: (folder, 1)}
     _log(results, grid, None, None, 0.9, None)
-    ArrayTask.read(folder.path, 0).rank_rung_before()
+    assert _decide(folder, 0) is None
     assert SubmissionDir(folder.path).tasks == [[best], [second]]
 
 
@@ -180,12 +199,14 @@ def test_slot_that_begins_as_another_one_ranks_takes_its_ranking(
     results: Results, grid: ExpandedGrid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = _submitted(results, _slots(results, grid))
-    _log(results, grid, 0.6, 0.7, None, 0.8)
-    with monkeypatch.context() as patch:  # the other one writes right after this one has looked
-        patch.setattr(SubmissionDir, "waits_for_ranking", True)
-        ArrayTask.read(folder.path, 0).rank_rung_before()
-        before = results.ranking_file("some", 0).read_bytes()
-        ArrayTask.read(folder.path, 1).rank_rung_before()
+    _log(results, grid, 0.6, 0.7, DIVERGED, 0.8)
+    looked = _rungs(results, grid)  # the other one writes right after this one has looked
+    assert _decide(folder, 0) is None
+    before = results.ranking_file("some", 0).read_bytes()
+    monkeypatch.setattr("jobs.tasks.array_task.read_rungs", lambda *_: looked)
+    monkeypatch.setattr(SubmissionDir, "waits_for_ranking", property(lambda _: next(asked)))
+    asked = iter([True, False])
+    assert _decide(folder, 1) is None
     assert results.ranking_file("some", 0).read_bytes() == before
     assert not results.ranking_file("some", 1).exists()
 
@@ -194,20 +215,132 @@ def test_slot_without_a_trial_has_nothing_to_do(
     results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = _submitted(results, _slots(results, grid))
-    _log(results, grid, 0.6, None, None, None)
-    task = ArrayTask.read(folder.path, 1)
-    task.rank_rung_before()
-    assert task.perform_here(StopRequest()) is Outcome.COMPLETED
+    _log(results, grid, 0.6, DIVERGED, DIVERGED, DIVERGED)
+    assert ArrayTask.read(folder.path, 1).perform_here(StopRequest()) is Outcome.COMPLETED
     assert "fewer trials go on than there are slots" in capsys.readouterr().out
 
 
-def test_slot_whose_rung_before_was_not_ranked_does_not_rank_another_one(results: Results, grid: ExpandedGrid) -> None:
-    second = next(job for job in _planned(results, grid) if job.rung == 2)
-    folder = _submitted(results, second)
-    _log(results, grid, 0.6, 0.7, 0.8, 0.9)
-    with pytest.raises(UnfinishedRungError, match="rung 2 cannot begin: the one before is not ranked"):
-        ArrayTask.read(folder.path, 0).rank_rung_before()
-    assert not results.ranking_file("some", 0).exists()
+def test_slot_of_which_no_trial_before_got_to_its_end_fails(
+    results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _submitted(results, _slots(results, grid))
+    _log(results, grid, *[DIVERGED] * 4)
+    assert _decide(folder, 0) is Outcome.FAILED
+    assert "none of its 4 trials got to the end of epoch 1" in capsys.readouterr().out
+
+
+def test_slot_looks_again_while_another_process_trains_what_the_ranking_needs(
+    results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _submitted(results, _slots(results, grid))
+    _log(results, grid, 0.6, 0.7, None, 0.8)
+    trained = results.run_dir(grid.plan.runs[2].run_id, "some")
+    trained.path.mkdir(parents=True)
+    with ProcessLock(trained.lock_file):
+        assert _decide(folder, 0) is Outcome.LOOK_AGAIN
+    assert f"rung 0 is not finished: a process trains {trained.path}" in capsys.readouterr().out
+
+
+def test_cancelled_trial_has_ended(results: Results, grid: ExpandedGrid) -> None:
+    rung = next(job for job in _planned(results, grid) if job.rung == 0)
+    _submitted(results, rung, "8").cancel([2])
+    _log(results, grid, 0.6, 0.7, None, 0.8)
+    assert _decide(_submitted(results, _slots(results, grid)), 0) is None
+    last = _rungs(results, grid).rankings[0].trials[-1]
+    assert (last.run_id, last.why) == (grid.plan.runs[2].run_id, "cancelled")
+
+
+class _DiedError(BaseException):
+    """A process was killed: no handler, no word."""
+
+
+@dataclass
+class _World:
+    """Where a search is trained in this process, as slots and attempts do it; what dies, and when, is given."""
+
+    results: Results
+    grid: ExpandedGrid
+    deaths: dict[tuple[int, int], list[str]]
+    """By the index of the trial and the rung: how its first attempts die, with their task or alone."""
+
+    def train(self, config: RunConfig, _results: Results, run_dir: RunDir, stop: StopRequest, _patience: float) -> Stop:
+        """In place of `jobs.tasks.attempt._train`."""
+        index = next(run.index for run in self.grid.plan.runs if run.run_id == config.run_id)
+        rungs, before = _rungs(self.results, self.grid), steps_saved(run_dir)
+        rung = rungs.last if stop.epochs is None else rungs.halving.epochs.index(stop.epochs)
+        if deaths := self.deaths.get((index, rung)):
+            run_dir.path.mkdir(parents=True, exist_ok=True)
+            raise _DiedError(deaths.pop())
+        if index == 2 and rung == 1:
+            raise SentimentError("the loss is nan")
+        epochs = stop.epochs or 5
+        rows = [
+            {
+                "kind": "epoch",
+                "step": 9 * one,
+                "epoch": one,
+                "validation": {"accuracy": 0.5 + index / 100},
+            }
+            for one in range(1, epochs + 1)
+        ]
+        write_attempts(run_dir, attempt_of("7_0", reason="paused", first_step=before, last_step=9 * epochs))
+        run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        if stop.epochs is None:
+            run_dir.result_file.write_text("{}")
+        return Stop("paused", "")
+
+    def train_alone(self, task: ArrayTask, configs: list[RunConfig], stop: StopRequest) -> Outcome:
+        """In place of `ArrayTask._attempt_together`."""
+        try:
+            return task._attempt(configs[0], stop)
+        except _DiedError as died:
+            if died.args[0] == "with its task":
+                raise
+            record_failure(self.results.run_dir(configs[0].run_id, "some"), KilledError("memory may have been short"))
+            return Outcome.FAILED
+
+    def search(self, order: Random) -> list[list[tuple[str, float | None]]]:
+        """Its rankings."""
+        jobs = [job for job in _planned(self.results, self.grid) if job.rung is not None]
+        folders = [_submitted(self.results, job, str(number)) for number, job in enumerate(jobs)]
+        for _ in range(20):  # the first chain, and those that the job that ends the grid submits
+            for folder in folders:
+                tasks = [*range(len(folder.submission.tasks))]
+                for task in order.sample(tasks, len(tasks)):
+                    with contextlib.suppress(_DiedError):
+                        ArrayTask.read(folder.path, task).perform_here(StopRequest())
+            rungs = _rungs(self.results, self.grid)
+            if rungs.current == rungs.last and self.results.run_dir(rungs.trials(rungs.last)[0], "some").completed:
+                break
+        return [[(trial.run_id, trial.value) for trial in ranking.trials] for ranking in rungs.rankings]
+
+
+_KINDS = st.sampled_from(["with its task", "alone"])
+_DEATHS = st.dictionaries(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.lists(_KINDS, max_size=2))
+
+
+def test_same_trials_go_on_whatever_dies_in_any_rung(
+    base: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(deaths: dict[tuple[int, int], list[str]], order: Random) -> list[list[tuple[str, float | None]]]:
+        results = Results(tmp_path_factory.mktemp("search"))
+        results.write_grid(grid.plan)
+        world = _World(results, grid, {where: [*dying] for where, dying in deaths.items()})
+        monkeypatch.setattr("jobs.tasks.attempt._train", world.train)
+        monkeypatch.setattr(ArrayTask, "_attempt_together", lambda *given: world.train_alone(*given))
+        with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+            return world.search(order)
+
+    grid = load_grid(write_grid(base, TRIALS, **HALVING), Results(base.parent / "results"))
+    calm = search({}, Random(0))
+    assert [len(ranking) for ranking in calm] == [4, 2, 1]
+
+    @given(deaths=_DEATHS, order=st.randoms(use_true_random=False))
+    @settings(max_examples=30, deadline=None)
+    def check(deaths: dict[tuple[int, int], list[str]], order: Random) -> None:
+        assert search(deaths, order) == calm
+
+    check()
 
 
 def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: ExpandedGrid) -> None:
@@ -222,7 +355,7 @@ def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: 
 
     assert states(waiting) == ["PENDING", "PENDING", "PLANNED", "PENDING"]
     assert states() == ["PAUSED", "PAUSED", "PLANNED", "PAUSED"]
-    _rungs(results, grid).settle()
+    _rungs(results, grid).settle({grid.plan.runs[2].run_id})
     assert states(waiting)[0] == "PRUNED"
 
 

@@ -14,8 +14,9 @@ from jobs.job_kinds import steps_saved
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks import attempt
-from jobs.tasks.array_task import ArrayTask, NoProgressError
+from jobs.tasks.array_task import ArrayTask
 from jobs.tasks.attempt import Outcome, outcome_of
+from jobs.tasks.failure import NoProgressError
 from jobs.tasks.parallel import core_shares, side_by_side
 from jobs.tasks.slurm_task import perform
 from sentiment.config import RunConfig
@@ -241,16 +242,18 @@ def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
     assert sum(map(len, shares)) == len(cores) if count <= len(cores) else all(share == cores for share in shares)
 
 
-def test_cuts_count_only_while_nothing_is_gained(
+def test_cuts_of_shared_work_count_only_while_nothing_is_gained(
     tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slurm's own part in it is played in tests/slurm."""
-    folder = write_submission(Results(tmp_path), [[small_config(tweets_file)]], attempts_without_progress=2)
+    resources = Resources(attempts_without_progress=2)
+    folder = write_job(Results(tmp_path), "pretrain", [[]], [small_config(tweets_file)], resources)
     steps = iter([0, 0, 5, 5, 5])
-    monkeypatch.setattr("jobs.job_kinds.steps_saved", lambda run_dir: next(steps))
+    monkeypatch.setattr("jobs.job_kinds.pretrained_dirs", lambda _results: [None])
+    monkeypatch.setattr("jobs.job_kinds.steps_saved", lambda _run_dir: next(steps))
     task = ArrayTask.read(folder.path, 0)
     for _ in range(4):  # at first, without gain, with gain, without gain
         task.insist_on_progress()
-    with pytest.raises(NoProgressError, match="its time ended 2 times in a row without a step of progress"):
+    with pytest.raises(NoProgressError, match="its time ended 2 times in a row without progress"):
         task.insist_on_progress()
     assert json.loads(folder.progress_file(0).read_bytes()) == {"done": 5, "cuts": 2}

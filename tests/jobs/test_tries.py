@@ -1,0 +1,146 @@
+"""What was killed or ran out of something has not ended, and is begun again only so often without progress."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobs.local.launcher import local_launcher
+from jobs.session import open_session
+from jobs.tasks.attempt import Outcome, attempt_run
+from sentiment.config import RunConfig
+from sentiment.console import Console, silent
+from sentiment.errors import ConfigError, LockedError, MemoryExhaustedError
+from sentiment.records import GridPlan, PlannedRun, Tries
+from sentiment.run_dir import Results, RunDir
+from sentiment.training.stop import Stop, StopRequest
+from tests.jobs.submitted import GRID, attempt_of, write_attempts
+from tests.small_runs import small_config
+
+Ending = BaseException | Stop | None
+
+
+class _DiedError(BaseException):
+    """The process was killed."""
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")
+
+
+@pytest.fixture
+def run_dir(results: Results, config: RunConfig) -> RunDir:
+    return results.run_dir(config.run_id, GRID)
+
+
+@pytest.fixture
+def config(tweets_file: Path) -> RunConfig:
+    return small_config(tweets_file)
+
+
+@pytest.fixture
+def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], Outcome | None]:
+    """Attempts at a run that end as given; None for one that dies."""
+
+    def attempt(ending: Ending) -> Outcome | None:
+        def train(*_given: object) -> Stop | None:
+            if isinstance(ending, BaseException):
+                raise ending
+            return ending
+
+        monkeypatch.setattr("jobs.tasks.attempt._train", train)
+        try:
+            return attempt_run(config, results, GRID, StopRequest())
+        except _DiedError:
+            return None
+
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("ending", "ended"),
+    [
+        (_DiedError(), False),
+        (MemoryExhaustedError("the GPU's memory is full"), False),
+        (MemoryError(), False),
+        (OSError("Stale file handle"), False),
+        (Stop("deadline", "5 s left"), False),
+        (Stop("signal", "SIGUSR1"), False),
+        (Stop("signal", "SIGTERM"), True),
+        (Stop("paused", "1 epochs are done"), True),
+        (ConfigError("is wrong"), True),
+        (ValueError("a defect"), True),
+        (None, True),
+    ],
+    ids=repr,
+)
+def test_run_has_ended_unless_it_was_killed_or_ran_out_of_something(
+    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir, ending: Ending, ended: bool
+) -> None:
+    attempt(ending)
+    assert run_dir.tries_file.exists() is not ended
+    assert bool(run_dir.own_failure()) is isinstance(ending, ConfigError | ValueError)
+
+
+def test_run_that_dies_three_times_at_the_same_step_has_failed_by_itself(
+    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir
+) -> None:
+    for number in (1, 2, 3):
+        assert attempt(_DiedError()) is None
+        assert run_dir.read_tries() == Tries(step=0, number=number, job=None)
+    assert attempt(None) is Outcome.FAILED
+    assert run_dir.own_failure().startswith("NoProgressError: 3 attempts in a row ended without a saved step")
+    assert attempt(None) is Outcome.COMPLETED  # somebody has submitted it again
+
+
+def test_reason_of_the_last_try_is_told(attempt: Callable[[Ending], Outcome | None], run_dir: RunDir) -> None:
+    for _ in range(4):
+        attempt(MemoryExhaustedError("the GPU's memory is full"))
+    assert run_dir.own_failure().endswith("the last one: MemoryExhaustedError: the GPU's memory is full")
+
+
+def test_tries_are_counted_anew_after_progress(attempt: Callable[[Ending], Outcome | None], run_dir: RunDir) -> None:
+    for step in (0, 40, 80):
+        for _ in range(3):
+            assert attempt(_DiedError()) is None
+        write_attempts(run_dir, attempt_of(None, first_step=step + 40))
+    assert attempt(None) is Outcome.COMPLETED
+
+
+def test_run_that_another_process_trains_loses_no_try(
+    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir
+) -> None:
+    attempt(LockedError("a process trains it"))
+    assert not run_dir.tries_file.exists()
+    attempt(_DiedError())
+    for _ in range(5):
+        attempt(LockedError("a process trains it"))
+    assert run_dir.read_tries() == Tries(step=0, number=1, job=None)
+
+
+def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
+    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir, config: RunConfig, results: Results
+) -> None:
+    for _ in range(3):
+        attempt(_DiedError())
+    plan = GridPlan(
+        name=GRID,
+        description="?",
+        method="grid",
+        metric="validation/f1",
+        goal="maximize",
+        base="",
+        parameters={},
+        runs=[PlannedRun(index=0, run_id=run_dir.path.name, parameters={})],
+    )
+    run_dir.create(config)
+    write_attempts(run_dir, attempt_of(None))
+    console = Console(lambda _line: None, silent)
+    with (
+        local_launcher(results, plan, 1, Path("none"), console) as launcher,
+        open_session(results, plan, launcher) as session,
+    ):
+        session.rerun([], {run_dir.path.name}, lambda _line: None)
+    assert run_dir.read_tries() == Tries(step=0, number=0, job=None)
+    assert not run_dir.own_failure()
