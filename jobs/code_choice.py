@@ -8,7 +8,7 @@ from jobs.job_kinds import steps_saved
 from jobs.slurm.grid_jobs import Place
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus
-from sentiment.code_version import CodeVersion, find_code, freeze_code, remove_code, running_code
+from sentiment.code_version import CodeVersion, find_code, freeze_code, is_whole, remove_code, running_code
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import RunDirError
@@ -81,7 +81,7 @@ class CodeChoice:
         if began:
             return began
         submitted = places[run_id][0].submission.code if run_id in places else None
-        return submitted if submitted and (self.results.code / submitted / "code.json").exists() else self.present
+        return submitted if submitted and is_whole(self.results.code / submitted) else self.present
 
     def _that_began(self, run_id: str, grid: str) -> str | None:
         """The copy of the code that computed the steps that a run has saved; None if there is none to keep."""

@@ -12,12 +12,12 @@ Each upload is a process of its own with a time limit, since wandb retries for e
 """
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jobs.status.selection import is_meant, refuse_unknown
+from sentiment.code_version import start_command
 from sentiment.errors import RunDirError, UsageError
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import read_pruned
@@ -96,7 +96,7 @@ def _upload(run_dir: RunDir, replace: bool, limit_seconds: float) -> Upload:
 
 def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:
     """Run `sentiment.tracking.process`; its last line, and whether it failed."""
-    command = [sys.executable, "-m", "sentiment.tracking.process", *action]
+    command = [*start_command("sentiment.tracking.process"), *action]
     with tempfile.TemporaryFile() as output:  # not a pipe, since wandb's service might hold it open
         with subprocess.Popen(  # noqa: S603 - a fixed command
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT

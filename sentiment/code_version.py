@@ -12,11 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Set
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import BinaryIO
 
 from sentiment.errors import RunDirError
-from sentiment.files import fingerprint, sync_folder, write_json
+from sentiment.files import fingerprint, sync_folder, write_atomically, write_json
 from sentiment.lock import patient_lock
 from sentiment.record_files import read_record
 from sentiment.records import SCHEMA_VERSION, Record, SchemaVersion
@@ -38,6 +39,7 @@ _WITHOUT_INFLUENCE = (
     "sentiment/model.py",
     "sentiment/progress_bar.py",
     "sentiment/shipped.py",
+    "sentiment/start_copy.py",
     "sentiment/tracking/",
 )
 
@@ -45,6 +47,9 @@ _WITHOUT_INFLUENCE = (
 _KEPT_SECONDS = 86_400.0
 
 _NAMED_FILES = 5
+
+START = Path(__file__).with_name("start_copy.py")
+"""The program that starts others from a copy."""
 
 
 class CodeVersion(Record):
@@ -80,10 +85,10 @@ def running_code() -> CodeVersion:
 
 
 def freeze_code(results: Results) -> str:
-    """Copy the program as it is now to `results/code`, unless the same copy is there.
+    """Copy the program as it is now to `results/code`, unless the same copy is there whole; what is damaged is mended.
 
     Returns:
-        The copy's id, for `code_environment`.
+        The copy's id: its name there.
 
     Raises:
         RunDirError: the copy cannot be written.
@@ -94,7 +99,7 @@ def freeze_code(results: Results) -> str:
     try:
         results.code.mkdir(parents=True, exist_ok=True)
         with patient_lock(results.code / "lock", "copies the program's code", lambda _owner: None):
-            if (folder / _RECORD).exists():
+            if is_whole(folder):
                 os.utime(folder)
             else:
                 _write_copy(folder, version, contents)
@@ -103,15 +108,26 @@ def freeze_code(results: Results) -> str:
     return version.id
 
 
-def code_environment(results: Results, code: str) -> dict[str, str]:
-    """Variables with which Python imports the program from a copy, whatever the current folder holds.
+def is_whole(folder: Path) -> bool:
+    """Whether a copy has all of its files as they were copied."""
+    try:
+        version = read_record(folder / _RECORD, CodeVersion)
+        return version is not None and all(
+            hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in version.files.items()
+        )
+    except (OSError, RunDirError):
+        return False
+
+
+def start_command(module: str, copy: Path | None = None, start: Path = START) -> list[str]:
+    """The words that start a module of the program, with its arguments to follow, from one folder and no other.
 
     Args:
-        code: the copy's id.
+        copy: is checked first; None takes the folder that this process has its own code from.
+        start: a copy of START.
     """
-    folder = str((results.code / code).resolve())
-    former = os.environ.get("PYTHONPATH")
-    return {"PYTHONSAFEPATH": "1", "PYTHONPATH": f"{folder}{os.pathsep}{former}" if former else folder}
+    folder = ["--unchecked", str(ROOT)] if copy is None else [str(copy.resolve())]
+    return [sys.executable, "-u", str(start), *folder, module]
 
 
 def find_code(results: Results, training: str) -> tuple[str, CodeVersion] | None:
@@ -212,9 +228,13 @@ def _write_copy(folder: Path, version: CodeVersion, contents: dict[str, bytes]) 
     """Write the files, and last what they are, without which a copy counts as unfinished."""
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        write_atomically(folder / name, partial(_put, content))  # tasks may run from a copy that is mended
     sync_folder(folder)
     write_json(folder / _RECORD, version.model_dump(mode="json"))
+
+
+def _put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
 
 
 def _git_state(root: Path) -> tuple[str | None, bool | None]:

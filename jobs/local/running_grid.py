@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -13,10 +12,10 @@ from pathlib import Path
 from jobs.code_choice import WantedRun
 from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
-from jobs.tasks.attempt import Outcome
+from jobs.tasks.attempt import Outcome, announce
 from jobs.tasks.failure import KilledError, record_failure
 from jobs.tasks.grid_end import GridEnd
-from sentiment.code_version import code_environment
+from sentiment.code_version import start_command
 from sentiment.console import Console
 from sentiment.errors import SentimentError
 from sentiment.records import GridPlan
@@ -137,8 +136,10 @@ class RunningGrid:
         config = run.config
         run_dir = self.results.run_dir(config.run_id, self.plan.name)
         run_dir.create(config)
+        announce(run_dir)
         lane = min(set(range(self.lanes)) - {attempt.lane for attempt in self._running})
-        command = [sys.executable, "-u", "-m", "jobs.tasks.local_task", str(run_dir.path), f"{lane}/{self.lanes}"]
+        copy = self.results.code / run.code if run.code else None
+        command = [*start_command("jobs.tasks.local_task", copy), str(run_dir.path), f"{lane}/{self.lanes}"]
         pause = [str(run.epochs)] if run.epochs else []
         with open(self.queue.log_file(config.run_id), "ab") as log:
             process = subprocess.Popen(  # noqa: S603
@@ -152,11 +153,10 @@ class RunningGrid:
         self._running.append(_LocalAttempt(process, run, run_dir, lane, time.monotonic()))
 
     def environment(self, run: WantedRun, lane: int) -> dict[str, str]:
-        """Of a run's process: its code, and for each lane one of several GPUs, unless the run names its device."""
-        code = code_environment(self.results, run.code) if run.code else {}
+        """Of a run's process: for each lane one of several GPUs, unless the run names its device."""
         if len(self.gpus) < 2 or run.config.runtime.device not in ("auto", "cuda"):
-            return os.environ | code
-        return os.environ | code | {"CUDA_VISIBLE_DEVICES": self.gpus[lane % len(self.gpus)]}
+            return {**os.environ}
+        return os.environ | {"CUDA_VISIBLE_DEVICES": self.gpus[lane % len(self.gpus)]}
 
     def _end_cancelled(self) -> None:
         """Do what `jobs cancel` asks for in another process."""
@@ -195,6 +195,8 @@ class RunningGrid:
     def _record_death(self, attempt: _LocalAttempt, code: int) -> None:
         """Write down how a process died that could not do so itself."""
         how = f"was killed by signal {-code}; memory may have been short" if code < 0 else f"ended with {code}"
+        if code > 0:  # it could not even begin
+            attempt.run_dir.tries_file.unlink(missing_ok=True)
         how = "found no room on the disk" if code == Outcome.DISK_FULL else how
         log = self.queue.log_file(attempt.run_id)
         record_failure(attempt.run_dir, KilledError(f"its process {how}; see {log}"))

@@ -6,7 +6,6 @@ process dies in between), ignores TERM, and counts time-outs instead of progress
 
 import re
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,10 @@ from jobs.slurm import commands as slurm
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import Submission
 from sentiment.errors import QueueFullError, SlurmError
-from sentiment.run_dir import Results
 
 # Signals are ignored until the task has set its own handlers, and again when it has restored the former ones: otherwise
 # each of them would kill the interpreter while it starts or ends.
 _GUARD = 'trap "" TERM USR1 USR2'
-
-# Imports come from this folder, whatever the present one holds, and what the job's `setup` names comes after it.
-_IMPORT_FROM = 'export PYTHONSAFEPATH=1 PYTHONPATH="$0${PYTHONPATH:+:$PYTHONPATH}"'
 
 # What sbatch says of a limit on the number of jobs: of slurmctld, an association or a QOS.
 _FULL = re.compile(r"(unable to accept job|queue full), sleeping and retrying|Submit\w*Limit|temporarily unavailable")
@@ -111,8 +106,4 @@ def _asked(resources: Resources) -> dict[str, Any]:
 
 
 def _command(submission: Submission) -> str:
-    steps, code = [_GUARD], "task"
-    if submission.code:
-        steps, code = [_GUARD, _IMPORT_FROM], str(Results(Path(submission.results)).code / submission.code)
-    task = [sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(submission.folder.path)]
-    return shlex.join(["sh", "-c", "; ".join([*steps, 'exec "$@"']), code, *task])
+    return shlex.join(["sh", "-c", f'{_GUARD}; exec "$@"', "task", *submission.folder.task_command(submission)])

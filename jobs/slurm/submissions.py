@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName
 from jobs.slurm.resources import Resources
+from sentiment.code_version import START, start_command
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically, write_json
@@ -129,6 +132,16 @@ class SubmissionDir:
     def failure_file(self, task: int) -> Path:
         """Why a task that has no runs of its own failed."""
         return self.path / f"failure-{task}.json"
+
+    @property
+    def start_file(self) -> Path:
+        """The program that starts the tasks: it outlives the copy of the code, and says if that is gone."""
+        return self.path / "start.py"
+
+    def task_command(self, submission: Submission, python: str = sys.executable) -> list[str]:
+        """The words that start a task of this submission, with its own code."""
+        copy = Results(Path(submission.results)).code / submission.code if submission.code else None
+        return [python, *start_command("jobs.tasks.slurm_task", copy, self.start_file)[1:], str(self.path)]
 
     @cached_property
     def submission(self) -> Submission:
@@ -248,6 +261,7 @@ def write_intent(submission: Submission, configs: Iterable[RunConfig]) -> Submis
     """Write an intent down; from then on the job can be found again by its name, whatever happens."""
     folder = submission.folder
     folder.logs.mkdir(parents=True)
+    shutil.copyfile(START, folder.start_file)
     text = "".join(config.model_dump_json() + "\n" for config in configs)
     write_atomically(folder.configs_file, lambda file: file.write(text.encode()))
     write_json(folder.submission_file, submission.model_dump(mode="json"))

@@ -17,7 +17,7 @@ from jobs.slurm.commands import requeue
 from jobs.slurm.grid_jobs import cancelled_runs
 from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
-from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, plain_console
+from jobs.tasks.attempt import Outcome, announce, attempt_run, outcome_of, plain_console
 from jobs.tasks.container import ContainerError, perform_in_container
 from jobs.tasks.failure import KilledError, NoProgressError, describe, is_disk_full, record_failure
 from jobs.tasks.grid_end import GridEnd
@@ -169,6 +169,7 @@ class ArrayTask:
         stop.epochs = rungs.epochs(rungs.current)
         print(f"rung {rungs.current}: {trial.path.name} has not ended, and is trained again to epoch {stop.epochs}")
         (config,) = (one for one in self.folder.read_candidates() if one.run_id == trial.path.name)
+        announce(trial)
         outcome = self._attempt_together([config], stop)
         if outcome is Outcome.FAILED and (failure := trial.read_failure()):
             print(f"{trial.path.name}: {failure.error}: {failure.reason}")

@@ -104,6 +104,13 @@ def attempt_run(
     return outcome
 
 
+def announce(run_dir: RunDir) -> None:
+    """Note that another process will begin a run: if that is killed before it can count, the run has not ended."""
+    if not run_dir.tries_file.exists():
+        run_dir.path.mkdir(parents=True, exist_ok=True)
+        run_dir.write_tries(Tries(step=0, number=0, job=None))
+
+
 def _count_try(run_dir: RunDir, tries: int) -> Tries | None:
     """Count the attempts in a row that began at the same step; what was noted before.
 

@@ -43,10 +43,11 @@ def container_command(container: Container, has_gpu: bool, folder: SubmissionDir
         "exec",
         *(["--nv"] if has_gpu else []),
         *(word for place in places for word in ("--bind", str(place))),
-        *("--pwd", str(here), "--env", f"PYTHONSAFEPATH=1,PYTHONPATH={_CODE}"),
+        *("--pwd", str(here)),
         *container.options,
         container.image,
-        *(container.python, "-u", "-m", "jobs.tasks.slurm_task", str(folder.path), INSIDE),
+        *folder.task_command(folder.submission, container.python),
+        INSIDE,
     ]
 
 

@@ -4,7 +4,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import IO
 
 from jobs.slurm.grid_jobs import read_jobs
 from jobs.status.grid_status import read_grid_status
+from sentiment.code_version import start_command
 from sentiment.console import Say
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
@@ -45,7 +45,7 @@ class GridEnd:
         It has a process of its own, since `jobs` does not import `report`; a reason to stop ends it.
         """
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-u", "-m", "report", "build", "--results", str(self.results.root)],
+            [*start_command("report"), "build", "--results", str(self.results.root)],
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=self.output,

@@ -5,11 +5,11 @@ disabled, nothing is started or imported.
 """
 
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from sentiment.code_version import start_command
 from sentiment.config import TrackingConfig
 from sentiment.console import Say
 from sentiment.run_dir import RunDir
@@ -66,7 +66,7 @@ def _start(run_dir: RunDir, mode: str) -> "subprocess.Popen[str]":
     if not run_dir.wandb_file.exists():
         run_dir.write_wandb(identity_of(run_dir))
     return subprocess.Popen(  # noqa: S603 - a fixed command
-        [sys.executable, "-m", "sentiment.tracking.process", mode, str(run_dir.path)],
+        [*start_command("sentiment.tracking.process"), mode, str(run_dir.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

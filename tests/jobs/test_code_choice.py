@@ -1,8 +1,9 @@
 """Which version of the program computes a run: what began it, what it was submitted with, or what is here now."""
 
+import hashlib
 import os
 import shlex
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
 from jobs.slurm.submissions import write_intent
 from jobs.status.grid_status import RunStatus
-from sentiment.code_version import CodeVersion, code_environment, freeze_code, running_code
+from sentiment.code_version import START, CodeVersion, freeze_code, running_code
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.records import Attempt, RunRecord
@@ -22,8 +23,9 @@ from sentiment.run_dir import Results
 
 GRID = "g"
 CONFIG = resolve({}, {}, "a test")
-OLD = CodeVersion(git_commit=None, git_dirty=None, files={"sentiment/training/loop/trainer.py": "an older one"})
-OLDER = CodeVersion(git_commit=None, git_dirty=None, files={"sentiment/training/loop/trainer.py": "the first"})
+TRAINER = "sentiment/training/loop/trainer.py"
+TEXTS = {hashlib.sha256(text).hexdigest(): text for text in (b"an older one", b"the first")}
+OLD, OLDER = (CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: digest}) for digest in TEXTS)
 
 
 @pytest.fixture
@@ -34,7 +36,8 @@ def results(tmp_path: Path) -> Results:
 def _keep(results: Results, version: CodeVersion, age: float = 0) -> str:
     """Put a copy of some code into the results."""
     folder = results.code / version.id
-    folder.mkdir(parents=True)
+    (folder / TRAINER).parent.mkdir(parents=True)
+    (folder / TRAINER).write_bytes(TEXTS.get(version.files.get(TRAINER, ""), b""))
     write_json(folder / "code.json", version.model_dump(mode="json"))
     os.utime(folder, (folder.stat().st_mtime - age,) * 2)
     return version.id
@@ -169,18 +172,19 @@ def test_copies_stay_where_it_cannot_be_seen_what_needs_them(results: Results) -
 
 
 @pytest.mark.parametrize("kind", ["train", "report"])
-def test_jobs_import_the_copy_before_anything_else(results: Results, kind: str, tmp_path: Path) -> None:
+def test_jobs_are_started_from_their_copy(results: Results, kind: str) -> None:
     code = freeze_code(results)
     job = PlannedJob(kind, [[]], [], Resources(), 1, code)  # type: ignore[arg-type]
-    command = directives(new_submission(results, GRID, job, 90, None))[-1]
-    words = shlex.split(command)
-    words = words[words.index("sh") :]
-    at = next(number for number, word in enumerate(words) if word.endswith("/python"))
-    shown = [*words[:at], words[at], "-c", "import jobs, sys; print(jobs.__file__)"]
-    (tmp_path / "jobs").mkdir()
-    (tmp_path / "jobs" / "__init__.py").touch()
-    done = subprocess.run(
-        shown, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith(str(results.code.resolve() / code))
-    assert code_environment(results, code)["PYTHONSAFEPATH"] == "1"
+    folder = write_intent(new_submission(results, GRID, job, 90, None), [])
+    words = shlex.split(directives(folder.submission)[-1])
+    at = words.index(sys.executable)
+    copy = results.code.resolve() / code
+    assert words[at:] == [
+        sys.executable,
+        "-u",
+        f"{folder.path}/start.py",
+        str(copy),
+        "jobs.tasks.slurm_task",
+        str(folder.path),
+    ]
+    assert folder.start_file.read_bytes() == START.read_bytes()

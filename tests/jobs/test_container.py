@@ -80,14 +80,11 @@ def test_task_trains_inside_and_saves_when_it_is_told_to_stop(
     assert record is not None
     assert (record.attempts[-1].detail, record.attempts[-1].pid != process.pid) == ("SIGTERM", True)
     told = (tmp_path / "told").read_text().splitlines()
-    code = Path(__file__).parents[2]
     gpu = [] if resources == {"gpus": 0} else ["--nv"]
     assert told[: 1 + len(gpu)] == ["exec", *gpu]
     assert ("--bind", str(results.root)) in pairwise(told)
-    assert f"PYTHONSAFEPATH=1,PYTHONPATH={code}" in told
-    assert told[-8:] == [
-        *("/scratch", "torch.sif", sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(folder.path), "--inside"),
-    ]
+    words = folder.task_command(folder.submission)
+    assert told[-len(words) - 3 :] == ["/scratch", "torch.sif", *words, "--inside"]
 
 
 @pytest.mark.parametrize(

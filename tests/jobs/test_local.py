@@ -167,18 +167,22 @@ def test_stopped_grid_saves_and_goes_on_to_the_same_weights(
     assert digest_of(first) == unbroken.complete()
 
 
-def test_killed_run_is_failed_with_a_reason_and_the_others_go_on(here: MakeHere) -> None:
+def test_killed_run_is_tried_again_and_the_others_go_on(
+    here: MakeHere, shared_results: Results, tmp_path: Path
+) -> None:
     grid = here({"seed": [1, 2], "training.epochs": 20, "training.early_stopping.patience": 20})
     process = grid.start("--at-once", "1")
     assert wait_until(lambda: grid.trains(0), process)
     (child,) = _children(process)
     os.kill(child, signal.SIGKILL)
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1, output
-    assert "FAILED: KilledError: its process was killed by signal 9; memory may have been short" in output
-    assert grid.states() == (1, ["FAILED", "COMPLETED"])
-    assert grid.run()[0] == 0
+    assert process.returncode == 0, output
+    assert "FAILED: KilledError: its process was killed by signal 9; memory may have been short; see" in output
+    assert "; it is tried again" in output
     assert grid.states() == (0, ["COMPLETED", "COMPLETED"])
+    killed, _ = grid.run_dirs()
+    unbroken = Experiment(killed.read_config(), shared_results, RunDir(tmp_path / "unbroken"))
+    assert digest_of(killed) == unbroken.complete()
 
 
 def test_runs_whose_starter_was_killed_save_and_stop_and_can_go_on_at_once(here: MakeHere) -> None:

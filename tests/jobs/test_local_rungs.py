@@ -47,7 +47,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory, tweets_file: Path) -> Here:
     assert code == 0, lines
     assert lines[0] == "4 of 4 runs to do"
     assert sum("PAUSED after epoch 1, validation/accuracy 0." in line for line in lines) == 4
-    assert "rung 1: of 4 trials 2 go on, to their end" in lines
+    assert "rung 0: of 4 trials 2 go on" in "\n".join(lines)
     assert sum("COMPLETED" in line for line in lines) == 2
     return grid
 
@@ -80,23 +80,36 @@ def test_best_go_on_and_the_others_are_pruned_and_can_be_continued_by_name(
     assert _decided(calm) == decided
 
 
-def test_search_that_is_stopped_or_loses_a_process_decides_the_same(calm: Here, search: Here) -> None:
-    process = search.start()
-    assert wait_until(lambda: search.trains(0), process)
-    (child,) = _children(process)
-    os.kill(child, signal.SIGKILL)
-    assert wait_until(lambda: search.trains(1), process)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 3, output
-    assert set(search.states()[1]) <= {"PAUSED", "FAILED", "CANCELLED", "PLANNED"}
-    assert _decided(search) == []
-    assert search.run("--at-once", "2")[0] == 0
+def _assert_decided_the_same(calm: Here, search: Here) -> None:
     assert _decided(search) == _decided(calm)
     chosen = {*_decided(calm)[0][0][:2]}
     for run_dir, calm_dir in zip(search.run_dirs(), calm.run_dirs(), strict=True):
         if run_dir.path.name in chosen:
             assert digest_of(run_dir) == digest_of(calm_dir)
+
+
+def test_search_of_which_a_process_is_killed_in_each_rung_decides_the_same(calm: Here, search: Here) -> None:
+    process = search.start("--at-once", "1")
+    for begun in (lambda: search.trains(0), lambda: bool(_decided(search))):
+        assert wait_until(lambda begun=begun: begun() and len([*_children(process)]) == 1, process)  # type: ignore[misc]
+        (child,) = _children(process)
+        os.kill(child, signal.SIGKILL)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+    assert output.count("its process was killed by signal 9") == 2
+    _assert_decided_the_same(calm, search)
+
+
+def test_search_that_is_stopped_decides_the_same(calm: Here, search: Here) -> None:
+    process = search.start()
+    assert wait_until(lambda: search.trains(1), process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 3, output
+    assert set(search.states()[1]) <= {"PAUSED", "CANCELLED", "PLANNED"}
+    assert _decided(search) == []
+    assert search.run("--at-once", "2")[0] == 0
+    _assert_decided_the_same(calm, search)
 
 
 def test_trial_that_fails_ranks_last_and_comes_too_late_when_it_is_rerun(tmp_path: Path, tweets_file: Path) -> None:

@@ -102,7 +102,7 @@ def test_that_nothing_can_be_submitted_is_said(
     job = PlannedJob("report", [[]], [], Resources(), 1)
     ending = write_intent(new_submission(results, grid.name, job, 90, None), [])
     assert submit_next_part(ending, said.append) is None
-    assert said[0].startswith("nothing more is submitted: squeue: not found")
+    assert said[0].startswith("nothing more is submitted: scontrol: not found")
 
 
 def test_what_a_submission_remembers_of_the_clusters_file_means_the_same(tmp_path: Path) -> None:

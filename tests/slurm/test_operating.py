@@ -3,9 +3,8 @@
 import json
 import sys
 
-from sentiment.config_file import resolve
 from tests.slurm.scenario import scenario
-from tests.slurm.stage import BASE, DIVERGES, SHORT, Stage
+from tests.slurm.stage import DIVERGES, SHORT, Stage
 
 
 @scenario
@@ -94,55 +93,24 @@ def test_run_in_a_container_is_requeued_from_outside_and_loses_nothing(stage: St
 
 
 @scenario
-def test_what_fails_is_tried_again_by_itself_as_often_as_the_cluster_file_says(stage: Stage) -> None:
-    """One is killed once, one again in its second attempt, and one diverges, as it would again."""
+def test_run_that_is_killed_is_submitted_again_by_itself_and_one_that_diverges_is_not(stage: Stage) -> None:
     stage.reports = True
-    stage.write_cluster(retries={"failed": 1})
-    stage.write_grid(training__learning_rate=[0.005, 0.006, DIVERGES])
+    stage.write_cluster()
+    stage.write_grid(training__learning_rate=[0.005, DIVERGES])
     stage.submit()
-    once, twice, diverges = stage.runs
-    for run in (once, twice):
-        run.wait_for_step(50)
-        run.kill()
-    twice.wait_for_attempt(2)
-    assert {row["run_id"]: row["retries"] for row in stage.rows()}[twice.run_id] == ["failed"]
-    twice.kill()
+    killed, diverges = stage.runs
+    killed.wait_for_step(50)
+    killed.kill()
     stage.wait((stage.results.report / "report.html").exists, "the end of the grid")
-    assert stage.states() == {once.run_id: "COMPLETED", twice.run_id: "FAILED", diverges.run_id: "FAILED"}
-    assert [len(run.attempts) for run in stage.runs] == [2, 2, 1]
-    assert once.matches_uninterrupted()
-    assert "retry 1 (after failed); " in stage.run("status", expect=1)
-    logs = (stage.results.slurm / stage.name).glob("*-report-*/logs/*.out")
-    said = sorted(line for log in logs for line in log.read_text().splitlines() if line.startswith("retries:"))
-    assert said == sorted(f"retries: {run.run_id} is submitted again after failed" for run in (once, twice))
-
-
-@scenario
-def test_run_that_failed_in_a_task_of_its_own_is_begun_again_while_others_still_run(stage: Stage) -> None:
-    """What was wrong is mended meanwhile, as a file server that comes back."""
-    stage.write_cluster(retries={"failed": 1}, sbatch={"hold": True})
-    stage.write_grid(seed=[1, 2], training__epochs=[40])
-    stage.submit()
-    failing, other = stage.runs
-    failing.dir.create(resolve(BASE, {"seed": 77}, "another run"))
-    stage.cluster.run("scontrol", "release", failing.job.partition("_")[0])
-    other.wait_for_step(1)
-    stage.wait(lambda: "is begun again after failed" in failing.log, "the failure")
-    failing.dir.config_file.unlink()
-    stage.wait(lambda: "requeued, to look again" in failing.log, "the requeue")
-    rows = {row["run_id"]: row for row in stage.rows()}
-    assert rows[failing.run_id]["state"] in ("RUNNING", "COMPLETING", "PENDING")
-    assert (rows[failing.run_id]["retries"], rows[other.run_id]["retries"]) == (["failed"], [])
-    stage.wait_completed(stage.runs)
-    assert failing.attempts[-1].job == failing.job
-    assert failing.attempts[-1].restart_count == 1
-    assert all(run.matches_uninterrupted() for run in stage.runs)
+    assert stage.states() == {killed.run_id: "COMPLETED", diverges.run_id: "FAILED"}
+    assert [len(run.attempts) for run in stage.runs] == [2, 1]
+    assert killed.matches_uninterrupted()
 
 
 @scenario
 def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -> None:
     stage.reports = True
-    stage.write_cluster(memory_gb=0.1, memory_factor=15.0, retries={"oom": 1})
+    stage.write_cluster(memory_gb=0.1, memory_factor=15.0)
     stage.write_grid(seed=[1], **SHORT)
     stage.submit()
     stage.wait_completed(stage.runs)

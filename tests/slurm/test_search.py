@@ -1,7 +1,6 @@
 """Searches in rungs: whatever happens to tasks, the same trials go on, and the winner has the same weights."""
 
 import math
-import signal
 from typing import Any
 
 from jobs.slurm.submissions import SubmissionDir, read_submissions
@@ -109,22 +108,39 @@ def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage)
 
 
 @scenario
-def test_trial_that_dies_ranks_last_and_what_was_decided_stays(stage: Stage) -> None:
-    _begin(stage, training__learning_rate=[0.0005, 0.002, 0.004, DIVERGES])
+def test_search_of_which_a_task_is_killed_in_each_rung_decides_as_undisturbed(stage: Stage) -> None:
+    """A trial, then a slot of the next rung, then that of the last one, after which only the report's job comes."""
+    stage.reports = True
+    stage.write_cluster()
+    _begin(stage)
     killed = stage.runs[0]
     killed.wait_for_step(10)
     killed.kill()
+    stage.wait(lambda: _rungs(stage).current == 1, "the first ranking")
+    for rung, place in ((1, 1), (2, 0)):
+        stage.wait(lambda rung=rung: _rungs(stage).current == rung, f"the ranking before rung {rung}")  # type: ignore[misc]
+        slot = _run(stage, _rungs(stage).trials(rung)[place])
+        stage.wait(lambda slot=slot: slot.attempts[-1].end is None, "its slot")  # type: ignore[misc]
+        slot.wait_for_step(slot.attempts[-1].first_step + 5)
+        slot.kill()
+    _assert_undisturbed(stage)
+    logs = [log.read_text() for log in (stage.results.slurm / stage.name).glob("*/logs/*.out")]
+    assert any(f"rung 0: {killed.run_id} has not ended, and is trained again to epoch 2" in log for log in logs)
+    assert any("has not ended, and is submitted again" in log for log in logs)
+
+
+@scenario
+def test_trial_that_diverges_ranks_last_and_what_was_decided_stays(stage: Stage) -> None:
+    _begin(stage, training__learning_rate=[0.0005, 0.002, 0.004, DIVERGES])
     diverged = stage.runs[3]
     _wait_for_winner(stage)
     first = _rungs(stage).rankings[0]
-    assert [trial.run_id for trial in first.trials[2:]] == [killed.run_id, diverged.run_id]
+    assert first.trials[-1].run_id == diverged.run_id
     assert "DivergedError" in first.trials[-1].why
     before = [_decided(ranking) for ranking in _rungs(stage).rankings]
-    assert "2 of 4 runs had not got to the end of their rung" in stage.submit()
-    assert "1 of 4 runs submitted" in stage.rerun(killed.run_id)
-    stage.wait(lambda: stage.states()[killed.run_id] == "PRUNED", "the late end of its rung")
-    (reason,) = [row["reason"] for row in stage.rows() if row["run_id"] == killed.run_id]
-    assert "too late for the ranking" in reason
+    assert "1 of 4 runs had not got to the end of their rung" in stage.submit()
+    assert "1 of 4 runs submitted" in stage.rerun(diverged.run_id)
+    stage.wait(lambda: stage.states()[diverged.run_id] == "FAILED", "its second end")
     assert [_decided(ranking) for ranking in _rungs(stage).rankings] == before
 
 
@@ -197,39 +213,6 @@ def test_slot_that_begins_before_the_others_and_is_requeued_while_it_ranks_decid
     assert len(_run(stage, _rungs(stage).rankings[0].chosen[0]).attempts) == 1
     stage.cluster.run("scontrol", "release", slots.job(0))
     _assert_undisturbed(stage)
-
-
-@scenario
-def test_trial_that_comes_too_late_runs_beside_a_slot_of_the_next_rung_on_another_node(stage: Stage) -> None:
-    """And what is then cancelled in the middle of a later rung goes on there."""
-    stage.write_cluster(sbatch={"nodelist": "n1"})
-    _begin(stage)
-    slot = _slots(stage)[0].job(1)
-    stage.cluster.run("scontrol", "hold", slot)
-    late = stage.runs[0]
-    late.wait_for_step(5)
-    late.kill()
-    stage.wait(lambda: _rungs(stage).current == 1, "the first ranking")
-    stage.write_cluster(sbatch={"nodelist": "n2"})
-    assert "1 of 4 runs submitted" in stage.rerun(late.run_id)
-    late.wait_for_attempt(2)
-    late.kill(signal.SIGSTOP)
-    stage.cluster.run("scontrol", "release", slot)
-    promoted = _run(stage, _rungs(stage).rankings[0].chosen[1])
-    promoted.wait_for_attempt(2)
-    promoted.kill(signal.SIGSTOP)
-    assert (late.node, promoted.node) == ("n2", "n1")
-    late.kill(signal.SIGCONT)
-    stage.wait(lambda: stage.states()[late.run_id] == "PRUNED", "the late end of its rung")
-    stage.run("cancel", stage.name)
-    promoted.kill(signal.SIGCONT)
-    stage.wait(lambda: not {*stage.states().values()} & {"PENDING", "RUNNING", "COMPLETING"}, "the ends")
-    assert _rungs(stage).current == 1
-    stage.write_cluster(sbatch={"nodelist": "n3"})
-    stage.submit()
-    winner = _wait_for_winner(stage)
-    assert [_decided(ranking) for ranking in _rungs(stage).rankings] == _expected(stage, (late.run_id,))
-    assert winner.matches_uninterrupted()
 
 
 @scenario

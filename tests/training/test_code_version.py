@@ -5,15 +5,25 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sentiment import code_version
-from sentiment.code_version import code_environment, find_code, freeze_code, remove_code, running_code
+from sentiment.code_version import (
+    _contents,
+    _version_of,
+    find_code,
+    freeze_code,
+    is_whole,
+    remove_code,
+    running_code,
+    start_command,
+)
 from sentiment.errors import CheckpointError
+from sentiment.files import write_json
 from sentiment.run_dir import Results
 from sentiment.training.loop.trainer import Trainer
 from sentiment.training.stop import Stop
@@ -101,12 +111,15 @@ def test_only_what_can_change_a_number_counts_as_other_training_code(program: Pa
     assert before.changed_files(running_code()) == ([name] if matters else [])
 
 
-def test_unfinished_copy_is_completed(program: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["code.json", "sentiment/errors.py", "jobs/__init__.py"])
+def test_damaged_copy_is_mended_when_it_is_used_again(program: Path, tmp_path: Path, lost: str) -> None:
     results = Results(tmp_path / "results")
     code = freeze_code(results)
-    (results.code / code / "code.json").unlink()  # as after a kill: it is written last
+    (results.code / code / lost).unlink()
     (results.code / code / TRAINER).write_text("half a fi")
+    assert not is_whole(results.code / code)
     assert freeze_code(results) == code
+    assert is_whole(results.code / code)
     assert (results.code / code / TRAINER).read_bytes() == (program / TRAINER).read_bytes()
 
 
@@ -128,19 +141,71 @@ def test_copy_knows_the_commit_that_it_was_made_from(program: Path, tmp_path: Pa
     assert (found[1].git_commit, found[1].git_dirty) == (commit, True)
 
 
-def test_python_imports_from_the_copy_wherever_it_is_started(program: Path, tmp_path: Path) -> None:
-    results = Results(tmp_path / "results")
-    environment = os.environ | code_environment(results, freeze_code(results))
-    done = subprocess.run(
-        [sys.executable, "-c", "import sentiment, jobs, report; print(sentiment.__file__, jobs.__file__)"],
-        cwd=program,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert str(program) not in done.stdout
-    assert done.stdout.count(str(results.code.resolve())) == 2
+Start = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def copy(program: Path, tmp_path: Path) -> Path:
+    """A copy in a folder whose path PYTHONPATH would split."""
+    del program
+    results = Results(tmp_path / "re sults: 1")
+    return results.code / freeze_code(results)
+
+
+@pytest.fixture
+def start(copy: Path, tmp_path: Path) -> Start:
+    """Starts `python -m jobs` from the copy, in another folder that has a `sentiment` as well."""
+    (tmp_path / "here" / "sentiment").mkdir(parents=True)
+    (tmp_path / "here" / "sentiment" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    shown = "import sentiment, jobs, sys; print(sentiment.__file__, jobs.__file__, sys.argv[1:])"
+    (copy / "jobs" / "__main__.py").write_text(shown)
+    version = _version_of(copy, _contents(copy))
+    write_json(copy / "code.json", version.model_dump(mode="json"))
+
+    def start(**environment: str) -> "subprocess.CompletedProcess[str]":
+        environ = os.environ | {"PYTHONPATH": str(tmp_path / "here")} | environment
+        command = [*start_command("jobs", copy), "an argument"]
+        return subprocess.run(command, cwd=tmp_path / "here", env=environ, capture_output=True, text=True)
+
+    return start
+
+
+def _assert_refused(done: "subprocess.CompletedProcess[str]", copy: Path, why: str) -> None:
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith(f"refused: the code in {copy.resolve()} was to be run, but {why}")
+    assert "`python -m jobs rerun GRID --new-code`" in done.stderr
+
+
+@pytest.mark.parametrize("safe_path", ["", "1"])
+def test_module_is_imported_from_the_copy_whatever_its_path_and_the_present_folder(
+    start: Start, copy: Path, safe_path: str
+) -> None:
+    done = start(PYTHONSAFEPATH=safe_path)
+    assert done.returncode == 0, done.stderr
+    sentiment, jobs = (copy.resolve() / package / "__init__.py" for package in ("sentiment", "jobs"))
+    assert done.stdout == f"{sentiment} {jobs} ['an argument']\n"
+
+
+def test_copy_that_was_deleted_is_refused(start: Start, copy: Path) -> None:
+    shutil.rmtree(copy)
+    _assert_refused(start(), copy, "it is not whole: [Errno 2] No such file or directory:")
+
+
+def test_copy_of_which_a_file_was_deleted_or_changed_is_refused(start: Start, copy: Path) -> None:
+    (copy / TRAINER).write_text("EDITED = True")
+    _assert_refused(start(), copy, f"{TRAINER} is not as it was copied")
+    (copy / TRAINER).unlink()
+    _assert_refused(start(), copy, "it is not whole: [Errno 2] No such file or directory:")
+
+
+def test_module_that_was_imported_from_elsewhere_before_is_refused(start: Start, copy: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "sentiment").mkdir(parents=True)
+    (other / "sentiment" / "__init__.py").touch()
+    (other / "sitecustomize.py").write_text("import sentiment")
+    where = other / "sentiment" / "__init__.py"
+    _assert_refused(start(PYTHONPATH=str(other)), copy, f"sentiment would come from {where}")
 
 
 def test_copies_that_no_run_needs_are_deleted_after_a_day(program: Path, tmp_path: Path) -> None:
@@ -237,12 +302,10 @@ def test_stopped_run_goes_on_with_the_code_that_began_it_though_the_clone_was_ed
         run_file.share_corpus_with(folder.root)
     run_dir = run_file.run_dir(results.root)
 
-    def train(where: Results, **environment: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "sentiment", "train", str(run_file.path), "--results", str(where.root)]
+    def train(where: Results, start: Sequence[str] = (sys.executable, "-m", "sentiment")) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            command,
+            [*start, "train", str(run_file.path), "--results", str(where.root)],
             cwd=program,
-            env=os.environ | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -269,5 +332,5 @@ def test_stopped_run_goes_on_with_the_code_that_began_it_though_the_clone_was_ed
     assert record.attempts[0].code
     kept = find_code(results, record.attempts[0].code)
     assert kept
-    assert end(train(results, **code_environment(results, kept[0])))[0] == 0
+    assert end(train(results, start_command("sentiment", results.code / kept[0])))[0] == 0
     assert digest_of(run_dir) == digest_of(run_file.run_dir(whole.root))

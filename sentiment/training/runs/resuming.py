@@ -90,7 +90,7 @@ def _suits_code(run: RunContext, state: dict[str, Any]) -> bool:
     if choice == "refuse":
         raise CheckpointError(
             f"{run.run_dir.path}: step {state['step']} was computed by another version of this program ({different}). "
-            "With PYTHONSAFEPATH=1 and PYTHONPATH naming that folder the same command goes on. Or set "
+            "`python COPY/sentiment/start_copy.py COPY sentiment train ...` goes on with a copy of code. Or set "
             "runtime.other_code: restart begins the run anew, continue goes on with the code of now, which is recorded "
             "and shown in the report"
         )
