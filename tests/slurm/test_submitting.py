@@ -125,6 +125,30 @@ def test_edits_of_the_clone_while_a_grid_waits_change_nothing(stage: Stage) -> N
 
 
 @scenario
+def test_tasks_run_their_copy_whatever_its_path_and_refuse_what_is_left_of_it(stage: Stage) -> None:
+    there = Stage(stage.cluster, stage.folder / "re sults: 1", stage.prepared)
+    there.write_grid(seed=[1], **SHORT)
+    there.submit()
+    (run,) = there.runs
+    there.wait_completed([run])
+    code = run.task[0].submission.code
+    assert code
+    file = there.results.code / code / "jobs" / "tasks" / "attempt.py"
+    there.write_cluster(sbatch={"hold": True})
+    there.write_grid(seed=[1, 2], **SHORT)
+    there.submit()
+    file.unlink()
+    other = there.runs[1]
+    there.cluster.run("scontrol", "release", other.job.partition("_")[0])
+    there.wait(lambda: there.states()[other.run_id] == "FAILED", "the refusal")
+    assert "refused: the code in" in there.rows()[1]["reason"]
+    there.write_cluster()
+    there.rerun("--new-code")
+    there.wait_completed(there.runs)
+    assert all(run.matches_uninterrupted() for run in there.runs)
+
+
+@scenario
 def test_array_above_the_sites_limit_is_split(stage: Stage) -> None:
     with Cluster(stage.cluster.root.with_name("slurm-small"), {"MaxArraySize": "4"}) as stage.cluster:
         stage.write_cluster(parallelism=3)

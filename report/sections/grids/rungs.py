@@ -43,8 +43,11 @@ def spent_sentence(found: HalvingFindings) -> str:
 def _rung_sentences(found: HalvingFindings) -> list[str]:
     sentences = []
     for ranking in found.rungs.rankings:
-        failed = sum(trial.value is None for trial in ranking.trials)
-        late = f"; {failed:,} without a score ranked last" if failed else ""
+        failed = {trial.run_id for trial in ranking.trials if trial.value is None}
+        late = f"; {len(failed):,} without a score ranked last" if failed else ""
+        if there := sum(len(one.scores) >= ranking.epochs for one in found.trials if one.run.run_id in failed):
+            late += f", of which {there:,} got there too late for the ranking"
+        late += f"; {tie}" if (tie := ranking.describe_tie()) else ""
         sentences.append(
             f"After epoch {ranking.epochs} the best {ranking.promoted:,} of "
             f"{wording.plural(len(ranking.trials), 'trial')} went on{late}."
