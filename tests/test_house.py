@@ -12,7 +12,7 @@ FILES = sorted(path for package in ("sentiment", "jobs", "report") for path in (
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MOST_PARAMETERS = 6
 MOST_LINES_OF_A_FUNCTION = 40
-MOST_LINES_OF_A_FILE = 300
+MOST_LINES_OF_A_FILE = 600
 
 # Words with one meaning in the whole system, and the module that a class of exactly this name belongs to.
 WORDS = {

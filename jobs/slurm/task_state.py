@@ -28,6 +28,7 @@ from sentiment.run_state import (
 # Termination messages of slurmstepd and srun, by the state that they mean; the first match wins. A step whose processes
 # were killed on a node that dies is cancelled afterwards: nobody wished that.
 _TERMINATION_MESSAGES = (
+    (FAILED, re.compile(r"^refused: ")),  # by `sentiment.start_copy`
     ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
     (TIMEOUT, re.compile(r"DUE TO TIME LIMIT")),
     ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),
@@ -146,7 +147,7 @@ def _release_advice(held: Job) -> str:
 
 def read_termination(log: Path | None) -> RunState | None:
     """What Slurm printed about the end of the newest attempt; None if nothing."""
-    said = [line for line in _newest_attempt(log) if line.startswith(("slurmstepd", "srun: error"))]
+    said = [line for line in _newest_attempt(log) if line.startswith(("slurmstepd", "srun: error", "refused: "))]
     for state, pattern in _TERMINATION_MESSAGES:
         for line in said:
             if state == FAILED and _DISK_FULL.search(line):

@@ -115,7 +115,7 @@ def test_warning_does_not_end_the_job_that_writes_the_report(results: Results, m
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     job = PlannedJob("report", [[]], [], Resources(), 1)
     words = shlex.split(directives(describe(results, "g", job, None))[-1])
-    guard = words[words.index("sh") : words.index("-m") - 2]
+    guard = words[words.index("sh") : words.index("-u") - 1]
     done = subprocess.run([*guard, "sh", "-c", "kill -USR1 $$; kill -USR2 $$; echo lives"], capture_output=True)
     assert done.stdout == b"lives\n"
 

@@ -15,6 +15,7 @@ from jobs.tasks import next_part
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.next_part import submit_next_part
 from sentiment.lock import ProcessLock
+from sentiment.records import Tries
 from sentiment.run_dir import Results, RunDir
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid, write_yaml
@@ -36,7 +37,7 @@ def _code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, str]:
     """A command's exit code, and what it printed."""
-    cluster = ["--cluster", str(write_yaml(grid.with_name("cluster.yaml"), {"defaults": {"retries": {"failed": 1}}}))]
+    cluster = ["--cluster", str(write_yaml(grid.with_name("cluster.yaml"), {"defaults": {}}))]
     done = CliRunner().invoke(app, [command, *more, *cluster, "--results", str(results.root)])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output
@@ -162,17 +163,20 @@ def test_submission_of_this_moment_is_not_lost(
 
 
 def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
-    """The job that ends a grid, whose only run has failed."""
+    """The job that ends a grid, whose only run was killed."""
     grid = write_grid(base, {"seed": [1]})
     assert _call("submit", grid, results, str(grid))[0] == 0
     *_, training, ending = read_submissions(results)
     jobs = slurm.folder / "jobs"
     jobs.write_text(jobs.read_text().replace(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@FAILED@"))
+    run_dir = results.run_dir(training.tasks[0][0], "some")
+    run_dir.path.mkdir(parents=True)
+    run_dir.write_tries(Tries(step=0, number=1, job=training.job(0)))
     return ending
 
 
 @pytest.mark.parametrize("program", ["squeue", "scontrol"])
-def test_one_refusal_does_not_end_retries(
+def test_one_refusal_does_not_end_the_tries(
     slurm: FakeSlurm, base: Path, results: Results, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(next_part, "_POLL_SECONDS", 0.0)
@@ -181,7 +185,7 @@ def test_one_refusal_does_not_end_retries(
     said: list[str] = []
     assert submit_next_part(ending, said.append) is Outcome.COMPLETED
     (run,) = read_plan(results, "some").runs
-    assert f"retries: {run.run_id} is submitted again after failed" in said
+    assert any(line.startswith(f"{run.run_id} has not ended, and is submitted again: FAILED") for line in said)
     assert slurm.tasks(results) == {run.run_id: 1}
 
 

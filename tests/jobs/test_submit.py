@@ -104,7 +104,7 @@ def test_sbatch_is_told_everything(tmp_path: Path) -> None:
     words = shlex.split(command)
     assert words[0] == "srun"
     assert "--cpus-per-task=3" in words
-    assert words[-5:-1] == [sys.executable, "-u", "-m", "jobs.tasks.slurm_task"]
+    assert [words[-7], words[-2]] == [sys.executable, "jobs.tasks.slurm_task"]
 
 
 def test_what_is_not_configured_is_left_to_the_site(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_part_of_a_gpu_is_asked_for_instead_of_a_whole_one(tmp_path: Path, gre
 def test_report_is_no_array(tmp_path: Path) -> None:
     options, command = _options(Results(tmp_path), _parts(_configs(1))[1])
     assert "array" not in options
-    assert "-m jobs.tasks.slurm_task" in command
+    assert " jobs.tasks.slurm_task" in command
 
 
 def test_only_the_job_that_ends_the_grid_tells_somebody() -> None:
