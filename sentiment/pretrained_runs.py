@@ -22,7 +22,7 @@ class TextCount(Record):
     read: Count
     used: Count
     held_out: Count
-    """Left out since the validation or a test part has the same normalised text."""
+    """Left out since the validation or a test part has the same tweet, or another one of the author."""
     repeated: Count
     """Left out since the training part or an earlier line has it."""
     refused: Count
@@ -31,8 +31,8 @@ class TextCount(Record):
     def render(self) -> str:
         """For a terminal."""
         return (
-            f"{self.used:,} of {self.read:,} tweets, without {self.held_out:,} of validation or test, "
-            f"{self.repeated:,} repeated and {self.refused:,} empty ones"
+            f"{self.used:,} of {self.read:,} tweets, without {self.held_out:,} of validation or test or of their "
+            f"authors, {self.repeated:,} repeated and {self.refused:,} empty ones"
         )
 
 

@@ -20,7 +20,7 @@ from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import DataConfig
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.data.corpus.corpus_files import CorpusWriter, building_place
+from sentiment.data.corpus.corpus_files import CorpusWriter, Prepared, RowArrays, building_place
 from sentiment.data.corpus.corpus_report import Tally
 from sentiment.data.tables.rows import Row
 from sentiment.data.vocabulary import Vocabulary
@@ -122,11 +122,13 @@ def open_large_corpus(results: Results, rows: int) -> None:
             token_ids = rng.zipf(1.2, BATCH * TOKENS_PER_TWEET) % len(types)
             labels, parts = (numbers % 2).astype(np.int8), (numbers // 2 % 10 % 3).astype(np.int8)
             lengths = np.full(BATCH, TOKENS_PER_TWEET)
-            writer.add([Row("", None, 0, "", 0)] * BATCH, labels, parts, lengths, token_ids.astype(np.int32))
+            arrays = RowArrays(labels, parts, lengths, numbers, numbers)
+            writer.add([Row("", None, 0, "", 0)] * BATCH, arrays, token_ids.astype(np.int32))
             for label, part in zip(labels.tolist(), parts.tolist(), strict=True):
                 tally.keep(part, label, TOKENS_PER_TWEET)
         tally.read = tally.kept
-        writer.finish(types, tally.report("generated", None, len(types)), "0" * 64)
+        report = tally.report("generated", None, len(types))
+        writer.finish(Prepared(types, np.zeros(0, np.int64), report), "0" * 64)
     measure_opening(place)
 
 

@@ -104,13 +104,20 @@ def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, resul
     assert "  Same @ann  THING http://a.b" in sides(corpus)
 
 
-def test_tweets_of_the_second_test_set_are_used_nowhere_else(tmp_path: Path, results: Results) -> None:
+def test_tweets_of_the_second_test_set_are_not_trained_on(tmp_path: Path, results: Results) -> None:
     rows = tweets(300)
     second = write_table(tmp_path / "second.csv", [*rows[:4], ("neutral", "left out"), ("positive", "new")])
-    corpus = prepare(write_table(tmp_path / "t.csv", rows), results, second_test=str(second))
-    assert (corpus.report.read, corpus.report.kept, corpus.report.reserved, corpus.report.ignored) == (306, 301, 4, 1)
-    table = sides(corpus)
-    assert [text for text in table if table[text] == "second_test"] == [*(text for _, text in rows[:4]), "new"]
+    main = write_table(tmp_path / "t.csv", rows)
+    before = sides(prepare(main, results))
+    trained = sum(before[text] == "train" for _, text in rows[:4])
+    corpus = prepare(main, results, second_test=str(second))
+    report = corpus.report
+    assert (report.read, report.kept, report.ignored) == (306, 305 - trained, 1)
+    assert (report.reserved, report.tested_twice) == (trained, 4 - trained)
+    assert 0 < trained < 4
+    said = "\n".join(report.render_lines())
+    assert f"{trained} dropped from training since the second test set holds their text or author" in said
+    assert f"{4 - trained} tweets of validation or test are in the second test set as well" in said
     assert corpus.rows("second_test").tolist() == [0, 1, 2, 3, 4]
 
 

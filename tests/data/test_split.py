@@ -1,50 +1,94 @@
-"""Which texts are the same tweet, and that the split and the sample depend on nothing but the tweet."""
+"""Which texts are the same tweet, which names the same author, and that a part depends on nothing but the tweet."""
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentiment.config import TextConfig
 from sentiment.data.corpus.split import (
     TEST,
     TRAIN,
+    UNKNOWN,
     VALIDATION,
+    TweetForms,
+    author_form,
+    author_key,
     folded_part_code,
-    identify,
-    normalise,
+    key_of,
     part_code,
     stable_unit,
+    thinning_of,
 )
+from sentiment.data.text.tokenizer import Tokenizer
+from tests.data.near_copies import COPIES, SPELLINGS, tweet_text
 
-TEXTS = st.text(max_size=40)
-USERS = st.none() | st.sampled_from(["ann", "bob", "cleo"])
-
-
-@given(text=TEXTS, blanks=st.sampled_from(["  ", "\t", "\n "]))
-def test_texts_that_differ_only_in_case_blanks_or_escapes_are_the_same_tweet(text: str, blanks: str) -> None:
-    original = f"{text} @ann http://a.b/c Fish & Chips"
-    disguised = f"{text}{blanks}@robert https://x.yz fish &amp; CHIPS  "
-    if text.isascii() and "&" not in text and not text.endswith(("@", "/")):
-        assert identify(normalise(original)) == identify(normalise(disguised))
-
-
-def test_other_words_make_another_tweet() -> None:
-    assert identify(normalise("so good")) != identify(normalise("so bad"))
+ANY = st.text(st.characters(exclude_categories=()), max_size=60)
+TWEETISH = st.lists(
+    st.sampled_from(
+        ["RT", "@bob", "@bob:", "#win", "#", "good", "GOOD", "ﬁne", "!!", "…", "“", ":)", ":D", "&amp;lt;3"]
+    )
+    | st.text(max_size=6)
+).map(" ".join)
+USERS = st.sampled_from(["", "ann", "bob", "cleo"])
+FORMS = TweetForms()
 
 
-@given(text=TEXTS, user=USERS, texts=st.lists(TEXTS))
-def test_the_part_of_a_row_does_not_depend_on_the_other_rows(text: str, user: str | None, texts: list[str]) -> None:
-    before = part_code(user, text, 0.1, 0.2)
-    for other in texts:
-        part_code(user, other, 0.1, 0.2)
-    assert part_code(user, text, 0.1, 0.2) == before
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copy_is_the_same_tweet(copy: str) -> None:
+    assert FORMS.of(COPIES[copy](tweet_text(7))) == FORMS.of(tweet_text(7)) != FORMS.of(tweet_text(8))
 
 
-@given(user=st.text(min_size=1, max_size=15), texts=st.lists(TEXTS, min_size=2))
-def test_all_tweets_of_a_user_are_in_one_part(user: str, texts: list[str]) -> None:
-    assert len({part_code(user, text, 0.3, 0.3) for text in texts}) == 1
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("so good", "so bad"),
+        ("day 1", "day 2"),
+        ("I am here :)", "I am here :("),
+        ("I am here", "I am not here"),
+        ("love it \U0001f44d", "love it \U0001f44e"),
+        ("@ann thanks", "thanks"),
+        ("off you go", "of you go"),
+        ("#monday is fine", "#friday is fine"),
+    ],
+)
+def test_what_may_mean_something_else_is_another_tweet(one: str, other: str) -> None:
+    assert FORMS.of(one) != FORMS.of(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [("http://a.b/c !!", ""), ("#only #tags", "only"), ("RT @bob", "rt <user>"), ("#a is #b @x", "a is b <user>")],
+)
+def test_of_a_tweet_of_marks_alone_something_is_left(text: str, form: str) -> None:
+    assert FORMS.of(text) == form
+
+
+@given(text=TWEETISH)
+@pytest.mark.parametrize("options", [{}, {"lowercase": False}, {"hashtags": "remove", "stop_words": "all"}])
+def test_a_form_does_not_depend_on_how_a_run_cleans(options: dict[str, object], text: str) -> None:
+    tokenizer = Tokenizer(TextConfig.model_validate(options))
+    assert TweetForms(beside=tokenizer).of(text, tokenizer(text)) == FORMS.of(text)
+
+
+@pytest.mark.parametrize("spelled", SPELLINGS)
+def test_an_author_is_the_same_however_the_name_is_spelled(spelled: object) -> None:
+    assert callable(spelled)
+    assert author_key(author_form(spelled("bob"))) == author_key("bob") != author_key("bobby")
+
+
+@pytest.mark.parametrize("user", [None, "", " ", "@", " @ "])
+def test_no_name_is_no_author(user: str | None) -> None:
+    assert author_key(author_form(user)) == UNKNOWN
+
+
+@given(author=st.text(min_size=1, max_size=15), forms=st.lists(ANY, min_size=2))
+def test_all_tweets_of_an_author_are_in_one_part(author: str, forms: list[str]) -> None:
+    assert len({part_code(author, form, 0.3, 0.3) for form in forms}) == 1
 
 
 def test_the_fractions_are_about_those_asked_for() -> None:
-    codes = [part_code(None, f"tweet {number}", 0.1, 0.2) for number in range(10_000)]
+    codes = [part_code("", f"tweet {number}", 0.1, 0.2) for number in range(10_000)]
     assert abs(codes.count(TEST) - 2_000) < 200
     assert abs(codes.count(VALIDATION) - 1_000) < 150
     assert codes.count(TRAIN) + codes.count(TEST) + codes.count(VALIDATION) == 10_000
@@ -52,7 +96,7 @@ def test_the_fractions_are_about_those_asked_for() -> None:
 
 def test_each_fold_draws_a_validation_part_of_its_own() -> None:
     """With one draw for all folds, the same tweets would choose the best epoch in each of them."""
-    codes = [[folded_part_code(None, f"tweet {n}", 5, fold, 0.2) for n in range(10_000)] for fold in (1, 2)]
+    codes = [[folded_part_code("", f"tweet {n}", 5, fold, 0.2) for n in range(10_000)] for fold in (1, 2)]
     assert all(abs(of_fold.count(VALIDATION) - 2_000) < 150 for of_fold in codes)
     assert all(abs(of_fold.count(TEST) - 2_000) < 150 for of_fold in codes)
     pairs = [pair for pair in zip(*codes, strict=True) if TEST not in pair]
@@ -61,18 +105,21 @@ def test_each_fold_draws_a_validation_part_of_its_own() -> None:
 
 
 def test_thinning_does_not_depend_on_the_side() -> None:
-    texts = [f"tweet {number}" for number in range(10_000)]
-    kept = [part_code(None, text, 0.1, 0.5) for text in texts if identify(text).thinning < 0.2]
+    forms = [f"tweet {number}" for number in range(10_000)]
+    thinning = thinning_of(np.array([key_of(form) for form in forms]))
+    kept = [part_code("", form, 0.1, 0.5) for form, unit in zip(forms, thinning, strict=True) if unit < 0.2]
     assert abs(len(kept) - 2_000) < 200
     assert abs(kept.count(TEST) / len(kept) - 0.5) < 0.05
+    assert 0 <= thinning.min() < thinning.max() < 1
 
 
 def test_hashes_are_the_same_on_every_machine() -> None:
     assert stable_unit("ann", "user") == 0.9544092964670345
-    assert identify("so good").key == 1999043695568673213
+    assert key_of("so good") == -1864960767074102053
 
 
-@given(text=st.text(st.characters(exclude_categories=()), max_size=30))
-def test_any_text_can_be_hashed(text: str) -> None:
-    assert 0 <= stable_unit(text, "x") < 1
-    assert 0 <= identify(normalise(text)).thinning < 1
+@given(text=ANY, author=USERS)
+def test_any_text_can_be_hashed(text: str, author: str) -> None:
+    assert part_code(author, FORMS.of(text), 0.1, 0.2) in (TRAIN, VALIDATION, TEST)
+    assert -(2**63) <= key_of(FORMS.of(text)) < 2**63
+    assert author_form(text) == author_form(author_form(text))

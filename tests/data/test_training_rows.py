@@ -90,7 +90,9 @@ def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
     assert (counted.read, counted.kept, counted.held_out_texts) == (430, 30, held_out)
     assert corpus.report.held_out == held_out
     assert corpus.report.duplicates == 400 - held_out
+    assert counted.unknown_authors == counted.kept
     said = "\n".join(corpus.report.render_lines())
+    assert "of 30 of them nobody knows whether an author of validation or test wrote them" in said
     assert f"{held_out} of data.extra_train dropped since validation or test hold their text or author" in said
     assert f"30 of 430 rows kept for training; of validation or test have {held_out} the text and 0 the author" in said
 
@@ -110,7 +112,7 @@ def test_no_further_tweet_is_by_an_author_of_validation_or_test(results: Results
         assert (text in parts) == (user not in held_out), user
     (counted,) = corpus.report.extra_train
     assert counted.held_out_authors == sum(user in held_out for _, _, user in further)
-    assert counted.held_out_texts == 0
+    assert (counted.held_out_texts, counted.unknown_authors) == (0, 0)
 
 
 def test_further_tweets_are_not_of_the_second_test_set(table: Path, results: Results, tmp_path: Path) -> None:

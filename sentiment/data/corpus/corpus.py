@@ -21,12 +21,10 @@ from sentiment.data.registry import open_source
 from sentiment.errors import DataError
 from sentiment.lock import patient_lock
 from sentiment.records import PARTS, Part
-from sentiment.run_dir import TWEETS_FILE, Results
+from sentiment.run_dir import Results
 
 if TYPE_CHECKING:
     from sentiment.data.corpus.preparation import Preparation
-
-_LATER_FIELDS = ("train_rows", "folds", "fold")
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +42,9 @@ class Corpus:
     offsets: npt.NDArray[np.int64]  # (rows + 1,), where each tweet begins and the last one ends
     labels: npt.NDArray[np.int8]  # (rows,), 0 negative, 1 positive
     parts: npt.NDArray[np.int8]  # (rows,), index into PARTS
+    keys: npt.NDArray[np.int64]  # (rows,), equal for the same tweet, see `split`
+    authors: npt.NDArray[np.int64]  # (rows,), equal for the same author; split.UNKNOWN where none is known
+    withheld: npt.NDArray[np.int64]  # (n,), keys of tweets that are in no part since their text or author is held out
     report: CorpusReport
     dataset: str | None = None
     """The name of the data set that the tweets belong to; None for a corpus that was opened by its path."""
@@ -96,8 +97,7 @@ def prepare_corpus(
                     corpus_files.discard(final)
             with corpus_files.building_place(final) as folder, corpus_files.CorpusWriter(folder) as writer:
                 preparation = _new_preparation(config, source, results, writer, progress)
-                types, report = preparation.run(workers)
-                writer.finish(types, report, fingerprint)
+                writer.finish(preparation.run(workers), fingerprint)
     except OSError as error:
         raise DataError(f"{final}: the corpus cannot be written: {error}") from error
     return _open_from(final, source)
@@ -145,6 +145,9 @@ def open_corpus(path: Path) -> Corpus:
         offsets=arrays[corpus_files.OFFSETS],
         labels=arrays[corpus_files.LABELS],
         parts=arrays[corpus_files.PARTS_FILE],
+        keys=arrays[corpus_files.KEYS],
+        authors=arrays[corpus_files.AUTHORS],
+        withheld=arrays[corpus_files.WITHHELD],
         report=report,
     )
 
@@ -155,10 +158,10 @@ def _check_numbers(arrays: dict[str, npt.NDArray[Any]], types: int) -> None:
     Raises:
         ValueError: says what is wrong.
     """
-    token_ids, offsets, labels, parts = (arrays[name] for name in corpus_files.ARRAYS)
+    token_ids, offsets, labels, parts, keys, authors, _ = (arrays[name] for name in corpus_files.ARRAYS)
     if any(array.ndim != 1 or array.dtype.kind != "i" for array in arrays.values()):
         raise ValueError("an array has not one dimension of whole numbers")
-    if not len(offsets) - 1 == len(labels) == len(parts) > 0:
+    if not len(offsets) - 1 == len(labels) == len(parts) == len(keys) == len(authors) > 0:
         raise ValueError("the arrays have different lengths")
     if offsets[0] != 0 or offsets[-1] != len(token_ids) or not (np.diff(offsets) > 0).all():
         raise ValueError(f"{corpus_files.OFFSETS} does not rise from 0 to {len(token_ids):,}")
@@ -190,19 +193,16 @@ def _open_if_whole(path: Path, source: OpenedSource) -> Corpus | None:
 
 
 def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
-    values = config.model_dump(mode="json", exclude={"source", "second_test", "vocabulary", "extra_train"})
-    identity: dict[str, Any] = {
+    identity = {
         "format_version": corpus_files.FORMAT_VERSION,
         "nltk": metadata.version("nltk"),
-        # Corpora of earlier versions had none of these three.
-        "config": {name: value for name, value in values.items() if value is not None or name not in _LATER_FIELDS},
+        "config": config.model_dump(mode="json", exclude={"source", "second_test", "vocabulary", "extra_train"}),
         "sources": source.identity(),
-    }
-    if config.extra_train:
-        identity["extra_train"] = [
+        "extra_train": [
             [file.form, file.sha256, table.model_dump(mode="json", exclude={"path"})]
             for file, table in zip(source.extra_train, config.extra_train, strict=True)
-        ]
+        ],
+    }
     return files.fingerprint(identity)
 
 
@@ -220,10 +220,7 @@ def _new_preparation(
 
 def _bound_of(corpus: Corpus, train_rows: int) -> float:
     """The thinning number below which that many training rows are; smaller numbers give rows of larger ones."""
-    import pyarrow.parquet as pq
+    from sentiment.data.corpus.split import thinning_of
 
-    from sentiment.data.corpus.split import identify, normalise
-
-    texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"]).column("text").take(corpus.rows("train"))
-    numbers = sorted(identify(normalise(text)).thinning for text in texts.to_pylist())
-    return numbers[train_rows] if train_rows < len(numbers) else 1.0
+    numbers = np.sort(thinning_of(corpus.keys[corpus.rows("train")]))
+    return float(numbers[train_rows]) if train_rows < len(numbers) else 1.0

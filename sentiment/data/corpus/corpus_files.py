@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +29,40 @@ FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 TYPES = "types.txt"
 TOKEN_IDS, OFFSETS, LABELS, PARTS_FILE = "token_ids.npy", "offsets.npy", "labels.npy", "parts.npy"
-ARRAYS = (TOKEN_IDS, OFFSETS, LABELS, PARTS_FILE)
+KEYS, AUTHORS, WITHHELD = "keys.npy", "authors.npy", "withheld.npy"
+ARRAYS = (TOKEN_IDS, OFFSETS, LABELS, PARTS_FILE, KEYS, AUTHORS, WITHHELD)
 FILES = (*ARRAYS, TYPES, TWEETS_FILE)
 
 _STALE_SECONDS = 24 * 3600
 
 
+class RowArrays(NamedTuple):
+    """What is known of rows, each array of shape (rows,)."""
+
+    labels: npt.NDArray[np.int8]
+    """0 or 1."""
+    parts: npt.NDArray[np.int8]
+    """Indices into PARTS."""
+    lengths: npt.NDArray[np.int64]
+    """Tokens."""
+    keys: npt.NDArray[np.int64]
+    """Equal for the same tweet, see `split`."""
+    authors: npt.NDArray[np.int64]
+    """Equal for the same author."""
+
+
+class Prepared(NamedTuple):
+    """What a corpus has besides its rows."""
+
+    types: Sequence[str]
+    """The distinct tokens, in the order of their numbers."""
+    withheld: npt.NDArray[np.int64]
+    """Keys of tweets that are in no part since their text or author is held out."""
+    report: CorpusReport
+
+
 class CorpusWriter:
-    """Writes rows into a folder as they come; only labels, parts and lengths stay in memory.
+    """Writes rows into a folder as they come; only their `RowArrays` stay in memory.
 
     As a context manager, it closes all files on leaving.
     """
@@ -53,9 +79,7 @@ class CorpusWriter:
         self._tweets = pq.ParquetWriter(folder / TWEETS_FILE, self._schema, compression="zstd")
         self._token_ids = open(folder / TOKEN_IDS, "wb")  # noqa: SIM115
         _write_header(self._token_ids, 0)
-        self._lengths: list[npt.NDArray[np.int64]] = []
-        self._labels: list[npt.NDArray[np.int8]] = []
-        self._parts: list[npt.NDArray[np.int8]] = []
+        self._arrays: list[RowArrays] = []
         self._rows = self._tokens = 0
 
     def __enter__(self) -> Self:
@@ -67,21 +91,10 @@ class CorpusWriter:
         self._tweets.close()
         self._token_ids.close()
 
-    def add(
-        self,
-        rows: Sequence[Row],
-        labels: npt.NDArray[np.int8],
-        parts: npt.NDArray[np.int8],
-        lengths: npt.NDArray[np.int64],
-        token_ids: npt.NDArray[np.int32],
-    ) -> None:
+    def add(self, rows: Sequence[Row], arrays: RowArrays, token_ids: npt.NDArray[np.int32]) -> None:
         """Append rows.
 
         Args:
-            rows: the tweets.
-            labels: (rows,) 0 or 1.
-            parts: (rows,) indices into PARTS.
-            lengths: (rows,) tokens of each row.
             token_ids: (sum of lengths,) the token numbers of all rows, one after another.
         """
         import pyarrow as pa
@@ -89,39 +102,36 @@ class CorpusWriter:
         columns = [
             pa.array(np.arange(self._rows, self._rows + len(rows))),
             pa.array([row.id for row in rows], pa.string()),
-            pa.DictionaryArray.from_arrays(pa.array(parts), self._part_names),
-            pa.array(labels),
+            pa.DictionaryArray.from_arrays(pa.array(arrays.parts), self._part_names),
+            pa.array(arrays.labels),
             pa.array([row.text for row in rows], pa.string()),
-            pa.array(lengths.astype(np.int32)),
+            pa.array(arrays.lengths.astype(np.int32)),
         ]
         self._tweets.write_table(pa.Table.from_arrays(columns, schema=self._schema))
         self._token_ids.write(token_ids.astype(np.int32, copy=False).tobytes())
-        self._labels.append(labels)
-        self._parts.append(parts)
-        self._lengths.append(lengths)
+        self._arrays.append(arrays)
         self._rows += len(rows)
         self._tokens += len(token_ids)
 
-    def finish(self, types: Sequence[str], report: CorpusReport, fingerprint: str) -> None:
+    def finish(self, prepared: Prepared, fingerprint: str) -> None:
         """Write the remaining files, the manifest last, and make all of them durable.
 
         Args:
-            types: the distinct tokens, in the order of their numbers.
-            report: stored in the manifest.
             fingerprint: of the corpus; stored in the manifest.
         """
         self._tweets.close()
         self._token_ids.seek(0)
         _write_header(self._token_ids, self._tokens)
         self._token_ids.close()
-        np.save(self._folder / OFFSETS, np.concatenate([[0], np.cumsum(np.concatenate(self._lengths))]))
-        np.save(self._folder / LABELS, np.concatenate(self._labels))
-        np.save(self._folder / PARTS_FILE, np.concatenate(self._parts))
-        (self._folder / TYPES).write_bytes("".join(f"{token}\n" for token in types).encode())
+        labels, parts, lengths, keys, authors = map(np.concatenate, zip(*self._arrays, strict=True))
+        named = {OFFSETS: np.concatenate([[0], np.cumsum(lengths)]), LABELS: labels, PARTS_FILE: parts}
+        for name, array in (named | {KEYS: keys, AUTHORS: authors, WITHHELD: prepared.withheld}).items():
+            np.save(self._folder / name, array)
+        (self._folder / TYPES).write_bytes("".join(f"{token}\n" for token in prepared.types).encode())
         manifest = {
             "format_version": FORMAT_VERSION,
             "fingerprint": fingerprint,
-            "report": report.model_dump(mode="json"),
+            "report": prepared.report.model_dump(mode="json"),
             "files": {name: _describe(self._folder / name) for name in FILES},
         }
         write_json(self._folder / MANIFEST, manifest)

@@ -27,9 +27,11 @@ class ExtraCount(Record):
     read: int
     kept: int
     held_out_texts: int
-    """Left out since the validation part or a test part has the same normalised text."""
+    """Left out since the validation part or a test part has the same tweet."""
     held_out_authors: int
     """Left out since the validation part or a test part has another tweet of the author."""
+    unknown_authors: int
+    """Kept, although an author of validation or test may have written them: one of both authors is not known."""
 
 
 class CorpusReport(Record):
@@ -42,11 +44,13 @@ class CorpusReport(Record):
     """Rows of the source, of the second test set and of tables for training alone."""
     kept: int
     duplicates: int
-    """Rows whose normalised text occurred in an earlier row."""
+    """Rows that are the same tweet as an earlier row."""
     contradictory: int
     """Duplicates whose label differs from that of the row that was kept."""
     reserved: int
-    """Rows whose text is in the second test set."""
+    """Training rows whose text or author is in the second test set."""
+    tested_twice: int = 0
+    """Validation and test rows that the second test set has as well."""
     ignored: int
     """Rows with a label or a rating that the configuration leaves out."""
     thinned: int
@@ -59,7 +63,7 @@ class CorpusReport(Record):
     refused: dict[str, CountedLines]
     """By reason."""
     spanning: CountedLines = CountedLines(count=0, lines=[])
-    """Rows that span several lines, whatever became of them; none in corpora of earlier versions."""
+    """Rows that span several lines, whatever became of them."""
     parts: dict[Part, PartCount]
     tokens: int
     types: int
@@ -74,8 +78,15 @@ class CorpusReport(Record):
         for extra in self.extra_train:
             lines.append(
                 f"  {extra.name}: {extra.kept:,} of {extra.read:,} rows kept for training; of validation or test have "
-                f"{extra.held_out_texts:,} the text and {extra.held_out_authors:,} the author"
+                f"{extra.held_out_texts:,} the text and {extra.held_out_authors:,} the author, and left out"
             )
+            if extra.unknown_authors:
+                lines.append(
+                    f"    of {extra.unknown_authors:,} of them nobody knows whether an author of validation or test "
+                    "wrote them: one of the tables does not name authors (columns.user)"
+                )
+        if self.tested_twice:
+            lines.append(f"  {self.tested_twice:,} tweets of validation or test are in the second test set as well")
         for part in (part for part in PARTS if part in self.parts):
             count = self.parts[part]
             share = count.positive / count.rows
@@ -85,7 +96,7 @@ class CorpusReport(Record):
 
     def _losses(self) -> Iterable[tuple[int, str]]:
         yield self.duplicates, f"duplicates dropped, {self.contradictory:,} of them with the other label"
-        yield self.reserved, "dropped since the second test set holds them"
+        yield self.reserved, "dropped from training since the second test set holds their text or author"
         yield self.ignored, "left out: neutral or ignored label"
         yield self.thinned, "left out by data.max_rows"
         yield self.held_out, "of data.extra_train dropped since validation or test hold their text or author"
@@ -97,7 +108,7 @@ class ExtraTally:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.read = self.kept = self.held_out_texts = self.held_out_authors = 0
+        self.read = self.kept = self.held_out_texts = self.held_out_authors = self.unknown_authors = 0
 
     def counted(self) -> ExtraCount:
         """The counts as a part of the report."""
@@ -107,6 +118,7 @@ class ExtraTally:
             kept=self.kept,
             held_out_texts=self.held_out_texts,
             held_out_authors=self.held_out_authors,
+            unknown_authors=self.unknown_authors,
         )
 
 
@@ -115,7 +127,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.read = self.kept = self.duplicates = self.contradictory = 0
-        self.reserved = self.ignored = self.thinned = self.surplus = self.tokens = 0
+        self.reserved = self.ignored = self.thinned = self.surplus = self.tested_twice = self.tokens = 0
         self.extra_train: list[ExtraTally] = []
         self._refused, self._spanning = RowCounter(), RowCounter()
         self._rows = [0] * len(PARTS)
@@ -159,6 +171,7 @@ class Tally:
             duplicates=self.duplicates,
             contradictory=self.contradictory,
             reserved=self.reserved,
+            tested_twice=self.tested_twice,
             ignored=self.ignored,
             thinned=self.thinned,
             held_out=sum(extra.held_out_texts + extra.held_out_authors for extra in self.extra_train),

@@ -8,7 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import DataConfig
-from sentiment.data.corpus.split import SECOND_TEST, TRAIN, folded_part_code, identify, normalise, part_code
+from sentiment.data.corpus.split import (
+    SECOND_TEST,
+    TRAIN,
+    TweetForms,
+    author_form,
+    author_key,
+    folded_part_code,
+    key_of,
+    part_code,
+    thinning_of,
+)
 from sentiment.data.text.tokenizer import Tokenizer
 
 Role = Literal["tweets", "second test set", "further training tweets"]
@@ -24,7 +34,7 @@ class DigestRequest(NamedTuple):
     users: Sequence[str | None]
     role: Role
     bound: float
-    """Rows whose thinning number (see `split.Identity`) is not below this are left out."""
+    """Rows whose thinning number (see `split.thinning_of`) is not below this are left out."""
     train_bound: float
     """The same for rows of the training part."""
 
@@ -34,8 +44,11 @@ class Digest:
     """A batch of rows as compact arrays, in the order of the rows."""
 
     keys: npt.NDArray[np.int64]  # (rows,), equal for the same tweet
+    authors: npt.NDArray[np.int64]  # (rows,), equal for the same author, or split.UNKNOWN
     parts: npt.NDArray[np.int8]  # (rows,)
-    limits: npt.NDArray[np.int8]  # (rows,), ALL_KEPT or the limit by which a row is left out; such rows have no tokens
+    limits: npt.NDArray[
+        np.int8
+    ]  # (rows,), ALL_KEPT or the limit by which a row is left out; `token_ids` has none of such rows
     lengths: npt.NDArray[np.int64]  # (rows,)
     token_ids: npt.NDArray[np.int32]  # (tokens,), index into `types`
     types: list[str]  # of this batch
@@ -47,43 +60,42 @@ class Digester:
     def __init__(self, config: DataConfig) -> None:
         self._config = config
         self._tokenizer = Tokenizer(config.text)
+        self._forms = TweetForms(beside=self._tokenizer)
 
     def __call__(self, job: DigestRequest) -> Digest:
-        """Hash each row, assign it to a part, and tokenise it."""
-        size = len(job.texts)
-        keys, limits = [0] * size, [ALL_KEPT] * size
-        parts = [TRAIN if job.role == "further training tweets" else SECOND_TEST] * size
-        lengths = [0] * size
+        """Tokenise each row, hash it, and assign it to a part."""
+        tokens = list(map(self._tokenizer, job.texts))
+        forms = list(map(self._forms.of, job.texts, tokens))
+        authors = list(map(author_form, job.users))
+        keys = np.array(list(map(key_of, forms)), np.int64)
+        parts, thinning = self._parts(job.role, authors, forms), thinning_of(keys)
+        limits = np.where((parts == TRAIN) & (thinning >= job.train_bound), TRAIN_LIMIT, ALL_KEPT)
+        limits[thinning >= job.bound] = ROW_LIMIT
         token_ids: list[int] = []
         index: dict[str, int] = {}
-        for number, (text, user) in enumerate(zip(job.texts, job.users, strict=True)):
-            normalised = normalise(text)
-            keys[number], thinning = identify(normalised)
-            if thinning >= job.bound:
-                limits[number] = ROW_LIMIT
-                continue
-            if job.role == "tweets":
-                parts[number] = self._part_code(user, normalised)
-            if parts[number] == TRAIN and thinning >= job.train_bound:
-                limits[number] = TRAIN_LIMIT
-                continue
-            tokens = self._tokenizer(text)
-            lengths[number] = len(tokens)
-            token_ids += [index.setdefault(token, len(index)) for token in tokens]
+        for number in np.flatnonzero(limits == ALL_KEPT).tolist():
+            token_ids += [index.setdefault(token, len(index)) for token in tokens[number]]
         return Digest(
-            keys=np.array(keys, np.int64),
-            parts=np.array(parts, np.int8),
-            limits=np.array(limits, np.int8),
-            lengths=np.array(lengths, np.int64),
+            keys=keys,
+            authors=np.array(list(map(author_key, authors)), np.int64),
+            parts=parts,
+            limits=limits.astype(np.int8),
+            lengths=np.array(list(map(len, tokens)), np.int64),
             token_ids=np.array(token_ids, np.int32),
             types=list(index),
         )
 
-    def _part_code(self, user: str | None, normalised: str) -> int:
+    def _parts(self, role: Role, authors: Sequence[str], forms: Sequence[str]) -> npt.NDArray[np.int8]:
         config = self._config
+        if role != "tweets":
+            return np.full(len(forms), TRAIN if role == "further training tweets" else SECOND_TEST, np.int8)
         if config.folds is not None and config.fold is not None:
-            return folded_part_code(user, normalised, config.folds, config.fold, config.validation_fraction)
-        return part_code(user, normalised, config.validation_fraction, config.test_fraction)
+            sizes = config.folds, config.fold, config.validation_fraction
+            codes = [folded_part_code(*whose, *sizes) for whose in zip(authors, forms, strict=True)]
+        else:
+            fractions = config.validation_fraction, config.test_fraction
+            codes = [part_code(*whose, *fractions) for whose in zip(authors, forms, strict=True)]
+        return np.array(codes, np.int8)
 
 
 _digester: Digester | None = None

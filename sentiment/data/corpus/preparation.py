@@ -10,8 +10,8 @@ import numpy as np
 from sentiment.allocation import available_cores
 from sentiment.config import DataConfig
 from sentiment.console import Progress
-from sentiment.data.corpus.corpus_files import CorpusWriter
-from sentiment.data.corpus.corpus_report import NO_TOKEN, CorpusReport, ExtraTally, Tally
+from sentiment.data.corpus.corpus_files import CorpusWriter, Prepared, RowArrays
+from sentiment.data.corpus.corpus_report import NO_TOKEN, ExtraTally, Tally
 from sentiment.data.corpus.digester import (
     ROW_LIMIT,
     TRAIN_LIMIT,
@@ -22,7 +22,7 @@ from sentiment.data.corpus.digester import (
     digest_in_worker,
     start_worker,
 )
-from sentiment.data.corpus.split import TRAIN
+from sentiment.data.corpus.split import TRAIN, UNKNOWN
 from sentiment.data.data_source import OpenedSource, TweetFile
 from sentiment.data.tables.rows import Refusal, Row
 from sentiment.worker_processes import WorkerProcesses, in_order
@@ -82,21 +82,23 @@ class Preparation:
         self._progress = progress
         self._train_bound = train_bound
         self._tally = Tally()
-        self._reserved: set[int] = set()
-        self._held_out_keys: set[int] = set()  # these two only where tables for training alone are read
-        self._held_out_users: set[str] = set()
-        self._seen: dict[int, int] = {}  # label of each tweet that was kept, by its key
+        # What nothing that is trained on may have: keys of tweets and of authors. Those of validation and test are only
+        # needed where further tables are read: within one table the split itself keeps authors and copies apart.
+        self._held_out: set[int] = set()
+        self._held_out_authors: set[int] = set()
+        self._held_out_by_unknown = False
+        self._withheld: set[int] = set()
+        # Labels of the tweets that were read, by their keys: of the second test set, and of all others.
+        self._seen_there: dict[int, int] = {}
+        self._seen: dict[int, int] = {}
         self._index: dict[str, int] = {}  # number of each type
 
-    def run(self, workers: int | None = None) -> tuple[list[str], CorpusReport]:
+    def run(self, workers: int | None = None) -> Prepared:
         """Read, digest and write all rows.
 
         Args:
             workers: number of processes; None takes the cores that this process may use. The result does not depend on
                 it.
-
-        Returns:
-            The types in the order of their numbers, and the report.
 
         Raises:
             DataError: a file cannot be used.
@@ -104,16 +106,16 @@ class Preparation:
         """
         for batch, digest in self._digested(self._batches(), workers or min(_MOST_WORKERS, available_cores())):
             self._take(batch, digest)
-        types = list(self._index)
         second_test = None if self._second_test is None else self._second_test.name
-        return types, self._tally.report(self._main.name, second_test, len(types))
+        report = self._tally.report(self._main.name, second_test, len(self._index))
+        return Prepared(list(self._index), np.array(sorted(self._withheld), np.int64), report)
 
     def _batches(self) -> Iterator[RowBatch]:
-        # The second test set is read first, because its tweets must not be used elsewhere.
+        # First, because nothing of it may be trained on.
         if self._second_test is not None:
             yield from self._labelled(self._second_test, "second test set", 1.0)
         yield from self._labelled(self._main, "tweets", self._bound())
-        # Last, when it is known which texts and authors are held out.
+        # Last, when all is known that is held out.
         for file in self._extra:
             yield from self._labelled(file, "further training tweets", 1.0)
 
@@ -170,55 +172,68 @@ class Preparation:
         rows = [row for row, stays in zip(batch.rows, keep.tolist(), strict=True) if stays]
         if not rows:
             return
-        of_tokens = np.repeat(keep, digest.lengths)
+        of_tokens = np.repeat(keep, np.where(digest.limits, 0, digest.lengths))
         used, token_ids = _renumbered(digest.token_ids[of_tokens], len(digest.types))
         numbers = [self._index.setdefault(digest.types[local], len(self._index)) for local in used.tolist()]
         labels = np.array([row.label for row in rows], np.int8)
-        self._writer.add(rows, labels, digest.parts[keep], digest.lengths[keep], np.array(numbers, np.int32)[token_ids])
+        of_rows = RowArrays(labels, digest.parts[keep], digest.lengths[keep], digest.keys[keep], digest.authors[keep])
+        self._writer.add(rows, of_rows, np.array(numbers, np.int32)[token_ids])
 
     def _decide(self, batch: RowBatch, digest: Digest) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-        tally, seen = self._tally, self._seen
+        """Which rows are kept. Which of main are in validation and test depends on nothing but its rows before them."""
+        tally = self._tally
+        seen = self._seen_there if batch.role == "second test set" else self._seen
         keep = np.zeros(len(batch.rows), np.bool_)
-        columns = (digest.keys.tolist(), digest.parts.tolist(), digest.limits.tolist(), digest.lengths.tolist())
-        for number, (row, key, part, limit, length) in enumerate(zip(batch.rows, *columns, strict=True)):
+        names = (digest.keys, digest.authors, digest.parts, digest.limits, digest.lengths)
+        columns = (column.tolist() for column in names)
+        for number, (row, key, author, part, limit, length) in enumerate(zip(batch.rows, *columns, strict=True)):
             label = row.label or 0
-            if limit:
-                tally.thinned += limit == ROW_LIMIT
-                tally.surplus += limit == TRAIN_LIMIT
-            elif not length:
+            if limit == ROW_LIMIT:
+                tally.thinned += 1
+                if part != TRAIN or author in self._held_out_authors:  # of an author whose other tweets are held out
+                    self._withheld.add(key)
+                    seen.setdefault(key, label)
+                continue
+            # Whatever becomes of the row: a copy of it by another author, in another part, must not take its place.
+            is_copy, first = key in seen, seen.setdefault(key, label)
+            if not length:
                 tally.refuse(NO_TOKEN, row.line)
-            elif key in self._reserved and batch.role == "tweets":
-                tally.reserved += 1
-            elif batch.extra and self._is_held_out(key, row.user, batch.extra):
-                pass  # counted
-            elif key in seen:
+            elif is_copy and not (batch.extra and key in self._held_out):
                 tally.duplicates += 1
-                tally.contradictory += seen[key] != label
+                tally.contradictory += first != label
+            elif part == TRAIN and self._is_held_out(key, author, batch.extra):
+                self._withheld.add(key)
+            elif limit == TRAIN_LIMIT:
+                tally.surplus += 1
             else:
                 keep[number] = True
-                seen[key] = label
                 tally.keep(part, label, length)
-                self._remember(row, key, part, batch)
+                self._remember(key, author, part, batch)
         return keep
 
-    def _remember(self, row: Row, key: int, part: int, batch: RowBatch) -> None:
+    def _remember(self, key: int, author: int, part: int, batch: RowBatch) -> None:
         """What later rows depend on of a row that is kept."""
-        if batch.role == "second test set":
-            self._reserved.add(key)
         if batch.extra:
             batch.extra.kept += 1
-        elif self._extra and part != TRAIN:
-            self._held_out_keys.add(key)
-            if row.user:
-                self._held_out_users.add(row.user)
+            batch.extra.unknown_authors += author == UNKNOWN or self._held_out_by_unknown
+            return
+        if batch.role == "tweets" and part != TRAIN and key in self._seen_there:
+            self._tally.tested_twice += 1
+        if batch.role == "second test set" or (self._extra and part != TRAIN):
+            self._held_out.add(key)
+            self._held_out_by_unknown |= author == UNKNOWN
+            if author != UNKNOWN:
+                self._held_out_authors.add(author)
 
-    def _is_held_out(self, key: int, user: str | None, extra: ExtraTally) -> bool:
-        """Whether the validation part or a test part has the text or the author of a row, which is then counted."""
-        if key in self._held_out_keys:
-            extra.held_out_texts += 1
-            return True
-        extra.held_out_authors += user in self._held_out_users
-        return user in self._held_out_users
+    def _is_held_out(self, key: int, author: int, extra: ExtraTally | None) -> bool:
+        """Whether a row that would be trained on has a text or an author that is held out; it is then counted."""
+        by_text, by_author = key in self._held_out, author in self._held_out_authors
+        if extra:
+            extra.held_out_texts += by_text
+            extra.held_out_authors += by_author and not by_text
+        else:
+            self._tally.reserved += by_text or by_author
+        return by_text or by_author
 
 
 def _renumbered(

@@ -70,11 +70,11 @@ class Tokenizer:
     """Makes tokens as a `TextConfig` says; equal texts give equal tokens, and no token holds white space.
 
     A text is split at white space and the tokens of each word are cached, because few words make up most texts. A text
-    in which a token may span white space is given to NLTK as a whole, so the tokens are always those of the whole text.
+    in which a token may span white space is tokenised as a whole, so the tokens are always those of the whole text.
     """
 
     def __init__(self, config: TextConfig) -> None:
-        self._config = config
+        self.config = config
         self._pattern, self._hanging = tweet_patterns()
         self._treatments = {URL: config.urls, USER: config.mentions, HASHTAG: config.hashtags}
         self._removed = frozenset(mask for mask, treatment in self._treatments.items() if treatment == "remove")
@@ -86,14 +86,17 @@ class Tokenizer:
 
     def __call__(self, text: str) -> list[str]:
         """The tokens of `text`, in order; none if nothing is left of it."""
-        text = self.prepare(text)
+        return self.split(self.prepare(text))
+
+    def split(self, text: str) -> list[str]:
+        """The tokens of a prepared text."""
         if _ACROSS_BLANKS.search(text):
             return list(self.tokenize_whole(text))
         return list(chain.from_iterable(map(self._words.__getitem__, text.split())))
 
     def prepare(self, text: str) -> str:
         """Unescape HTML, replace invisible and invalid characters, straighten apostrophes, and cut endless words."""
-        if self._config.unescape_html and "&" in text:
+        if self.config.unescape_html and "&" in text:
             text = html.unescape(text)
         if not (text.isascii() and text.isprintable()):
             text = text.translate(_REPLACEMENTS)
@@ -117,7 +120,7 @@ class Tokenizer:
         return parts
 
     def _shorten(self, text: str) -> str:
-        return _ELONGATION.sub(r"\1\1\1", text) if self._config.shorten_elongations else text
+        return _ELONGATION.sub(r"\1\1\1", text) if self.config.shorten_elongations else text
 
     def _replace_markup(self, match: re.Match[str]) -> str:
         mask = f"<{match.lastgroup}>"
@@ -135,8 +138,8 @@ class Tokenizer:
             if token in self._removed:
                 return ""
             if (mask := emoticon_mask(token)) is not None:
-                return {"keep": token, "mask": mask, "remove": ""}[self._config.emoticons]
+                return {"keep": token, "mask": mask, "remove": ""}[self.config.emoticons]
         lowered = token.lower()
         if lowered in self._stop_words:
             return ""
-        return lowered if self._config.lowercase else token
+        return lowered if self.config.lowercase else token

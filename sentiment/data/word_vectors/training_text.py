@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sentiment.config import ColumnConfig, DataConfig, TextConfig, TextFile
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import Corpus
-from sentiment.data.corpus.split import identify, normalise
+from sentiment.data.corpus.split import TRAIN, UNKNOWN, TweetForms, author_form, author_key, key_of
 from sentiment.data.data_source import TweetFile
 from sentiment.data.tables.lines import CutLine, read_lines
 from sentiment.data.tables.rows import LabelReader, Refusal, Row, Rows
@@ -23,7 +23,7 @@ from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.errors import DataError
 from sentiment.files import named_path
 from sentiment.pretrained_runs import TextCount
-from sentiment.run_dir import TWEETS_FILE, Results
+from sentiment.run_dir import Results
 
 _EVERY = 10_000
 
@@ -82,17 +82,15 @@ def gather_text(corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], 
     """
     rows = corpus.rows("train")
     lengths = [corpus.lengths()[rows]]
-    pieces = [corpus.token_ids[np.repeat(corpus.parts == 0, corpus.lengths())]]
+    pieces = [corpus.token_ids[np.repeat(corpus.parts == TRAIN, corpus.lengths())]]
     index = {token: number for number, token in enumerate(corpus.types)}
     counts: dict[str, TextCount] = {}
     if files:
-        held_out, seen = _keys(corpus)
-        tokenizer = Tokenizer(config)
+        reader = _Reader(corpus, index, config)
         for file in files:
-            reader = _Reader(held_out, seen, index, tokenizer)
-            counts[file.name] = reader.read(file, progress)
-            lengths.append(np.array(reader.lengths, np.int64))
-            pieces.append(np.array(reader.token_ids, np.int32))
+            counts[file.name], more_lengths, token_ids = reader.read(file, progress)
+            lengths.append(np.array(more_lengths, np.int64))
+            pieces.append(np.array(token_ids, np.int32))
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     return TrainingText(list(index), np.concatenate(pieces), offsets, counts)
 
@@ -108,14 +106,30 @@ class _NoLabels(LabelReader):
 
 
 class _Reader:
-    """Reads one file; `held_out` and `seen` are keys of normalised texts, and `seen` grows."""
+    """Reads files one after another.
 
-    def __init__(self, held_out: set[int], seen: set[int], index: dict[str, int], tokenizer: Tokenizer) -> None:
-        self._held_out, self._seen, self._index, self._tokenizer = held_out, seen, index, tokenizer
-        self.lengths: list[int] = []
-        self.token_ids = array("i")  # a list of Python's integers would take ten times as much memory
+    Args:
+        corpus: whose tweets are not read again, and those that are held out not at all, nor others of their authors.
+        index: the number of each type; it grows.
+        config: how the files' tweets are cleaned.
+    """
 
-    def read(self, file: TweetFile, progress: Progress) -> TextCount:
+    def __init__(self, corpus: Corpus, index: dict[str, int], config: TextConfig) -> None:
+        trained = corpus.parts == TRAIN
+        self._held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
+        self._authors = set(corpus.authors[~trained].tolist()) - {UNKNOWN}
+        self._seen = set(corpus.keys[trained].tolist())
+        self._index, self._tokenizer = index, Tokenizer(config)
+        self._forms = TweetForms(beside=self._tokenizer)
+
+    def read(self, file: TweetFile, progress: Progress) -> tuple[TextCount, list[int], "array[int]"]:
+        """What became of the tweets of a file, the lengths of those that are used, and their token numbers.
+
+        Raises:
+            DataError: it cannot be read, or nothing of it can be used.
+        """
+        lengths: list[int] = []
+        token_ids = array("i")  # a list of Python's integers would take ten times as much memory
         read = held_out = repeated = refused = 0
         for read, row in enumerate(file.read(), start=1):
             if read % _EVERY == 0:
@@ -123,35 +137,25 @@ class _Reader:
             if isinstance(row, Refusal):
                 refused += 1
                 continue
-            key = identify(normalise(row.text)).key
-            if key in self._held_out:
+            tokens = self._tokenizer(row.text)
+            key = key_of(self._forms.of(row.text, tokens))
+            if key in self._held_out or author_key(author_form(row.user)) in self._authors:
                 held_out += 1
             elif key in self._seen:
                 repeated += 1
-            elif not (tokens := self._tokenizer(row.text)):
+            elif not tokens:
                 refused += 1
             else:
                 self._seen.add(key)
-                self.lengths.append(len(tokens))
-                self.token_ids.extend([self._index.setdefault(token, len(self._index)) for token in tokens])
-        if not self.lengths:
+                lengths.append(len(tokens))
+                token_ids.extend([self._index.setdefault(token, len(self._index)) for token in tokens])
+        if not lengths:
             raise DataError(
-                f"{file.name}: no text of it can be used: of {read:,} rows {held_out:,} are in the validation or test "
-                f"part, {repeated:,} are repeated and {refused:,} cannot be read"
+                f"{file.name}: no text of it can be used: of {read:,} rows {held_out:,} are of validation or test or "
+                f"of their authors, {repeated:,} are repeated and {refused:,} cannot be read"
             )
-        return TextCount(read=read, used=len(self.lengths), held_out=held_out, repeated=repeated, refused=refused)
-
-
-def _keys(corpus: Corpus) -> tuple[set[int], set[int]]:
-    """The keys of the texts that are held out, and of those in the training part."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])
-    held_out: set[int] = set()
-    training: set[int] = set()
-    for part, text in zip(corpus.parts.tolist(), table.column("text").to_pylist(), strict=True):
-        (held_out if part else training).add(identify(normalise(text)).key)
-    return held_out, training
+        count = TextCount(read=read, used=len(lengths), held_out=held_out, repeated=repeated, refused=refused)
+        return count, lengths, token_ids
 
 
 def _lines(path: Path) -> Rows:
