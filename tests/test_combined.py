@@ -253,7 +253,36 @@ def test_what_cannot_be_combined_is_refused(
     table = write_tweets(tmp_path / "t.csv", invented_tweets(300, seed=3))
     other = experiment(training__epochs=1, data__source=str(table))
     other.complete()
-    assert "was trained on other tweets" in refused(2, "combine", seeds[0].path, other.run_dir.path)
+    assert "has other validation or test tweets than" in refused(2, "combine", seeds[0].path, other.run_dir.path)
+
+
+def test_runs_that_were_trained_on_other_tweets_are_combined_if_they_are_tested_on_the_same(
+    seeds: list[RunDir], tweets_file: Path, tmp_path: Path
+) -> None:
+    """Places in the corpus differ with `train_rows`, and types with further tweets."""
+    extra = write_tweets(tmp_path / "extra.csv", invented_tweets(100, seed=9))
+    changes = ({"data__train_rows": 200}, {"data__extra_train": [{"path": str(extra)}]})
+    results = seeds[0].results
+    others = [small_config(tweets_file, training__epochs=1, **change) for change in changes]
+    runs = [Experiment(config, results, results.run_dir(config.run_id, "grid")) for config in others]
+    for run in runs:
+        run.complete()
+    done = invoke("combine", seeds[0].path, *(run.run_dir.path for run in runs))
+    assert done.exit_code == 0, done.output
+    found = re.search(r"run directory  (\S+)", done.output)
+    assert found is not None
+    path = Path(found[1])
+    parts = _result(RunDir(path)).metrics
+    assert parts["train"].n == 200
+    tables = [pq.read_table(run.predictions_file) for run in (seeds[0], *(run.run_dir for run in runs))]
+    mean = np.mean([table["score"].to_numpy() for table in tables], axis=0)
+    labels = tables[0]["label"].to_numpy() == 1
+    of_test = np.array(tables[0]["part"].cast("string").to_pylist()) == "test"
+    assert parts["test"].accuracy == pytest.approx(((mean >= 0.5) == labels)[of_test].mean(), abs=0.01)
+    cleaned = small_config(tweets_file, training__epochs=1, data__text__urls="remove")
+    other = Experiment(cleaned, results, results.run_dir(cleaned.run_id, "grid"))
+    other.complete()
+    assert "cleans tweets otherwise (data.text)" in refused(2, "combine", seeds[0].path, other.run_dir.path)
 
 
 def test_a_combination_notices_that_a_member_was_trained_anew(combination: RunDir, seeds: list[RunDir]) -> None:

@@ -22,7 +22,7 @@ from sentiment.inference.text_model import TextModel
 from sentiment.models.baseline.lexicon import corpus_texts
 from sentiment.records import PARTS, Attempt, Metrics, Part, Result, RunRecord, timestamp
 from sentiment.run_dir import Results, RunDir
-from sentiment.training.preparing import measured_rows_of
+from sentiment.training.preparing import measured_rows
 from sentiment.training.runs.outcome import recommend
 from sentiment.training.runs.provenance import versions
 from sentiment.training.tasks.metrics import Probabilities, judge_overfit, measure
@@ -35,8 +35,9 @@ _Scores = dict[str, dict[Part, Metrics]]
 def combine_runs(run_dirs: Sequence[RunDir], say: Say) -> RunDir:
     """Write the directory of a combination, with the scores of the mean of the runs' probabilities.
 
-    The runs must have been trained on the same tweets, cleaned alike, and lie in one folder of results; the
-    configuration names them, and nothing of them is copied. The first one's baseline stands beside the combination.
+    The runs must have the same validation and test tweets, cleaned alike, however they were trained, and lie in one
+    folder of results; the configuration names them, and nothing of them is copied. The first one's baseline stands
+    beside the combination.
 
     Raises:
         UsageError: the runs cannot be combined.
@@ -61,7 +62,7 @@ def combine_runs(run_dirs: Sequence[RunDir], say: Say) -> RunDir:
     baseline_file = members[0].run_dir.baseline_file
     target.write(target.baseline_file, lambda file: file.write(baseline_file.read_bytes()))
     target.write_record(_record(config, members[0].record))
-    target.write_result(_result(target, members, _scores(target, members, table, results)))
+    target.write_result(_result(target, members, _scores(target, members, table)))
     return target
 
 
@@ -79,6 +80,18 @@ class _Member:
         self.result, self.record = self.run.result, self.run.record
         self.place = f"{run_dir.grid}/{run_dir.path.resolve().name}"
         self.table = pq.read_table(run_dir.predictions_file)
+        self.corpus = open_corpus(run_dir.results.corpus_dir(self.record.data_fingerprint))
+
+    def tested_as(self, other: "_Member") -> bool:
+        """Whether another run was chosen by and tested on the same tweets, in the same order."""
+        same_rows = np.array_equal(self._keys(), other._keys()) and self._parts() == other._parts()
+        return same_rows and bool(self.table["label"].equals(other.table["label"]))
+
+    def _keys(self) -> Any:
+        return self.corpus.keys[self.table["row"].to_numpy()]
+
+    def _parts(self) -> Any:
+        return self.table["part"].cast(pa.string()).to_pylist()
 
 
 def _common_results(members: list[_Member]) -> Results:
@@ -86,8 +99,10 @@ def _common_results(members: list[_Member]) -> Results:
         raise UsageError("combine takes two runs or more, each of them once")
     first = members[0]
     for member in members[1:]:
-        if member.record.data_fingerprint != first.record.data_fingerprint:
-            raise UsageError(f"{member.run_dir.path}: was trained on other tweets than {first.run_dir.path}")
+        if not member.tested_as(first):
+            raise UsageError(f"{member.run_dir.path}: has other validation or test tweets than {first.run_dir.path}")
+        if member.run.config.data.text != first.run.config.data.text:
+            raise UsageError(f"{member.run_dir.path}: cleans tweets otherwise (data.text) than {first.run_dir.path}")
         if member.run_dir.results != first.run_dir.results:
             raise UsageError(f"{member.run_dir.path}: lies in another folder of results than {first.run_dir.path}")
     return first.run_dir.results
@@ -101,10 +116,13 @@ def _mean_table(members: list[_Member]) -> Any:
     return table.set_column(place, "score", pa.array(mean.astype(np.float32)))
 
 
-def _scores(target: RunDir, members: list[_Member], table: Any, results: Results) -> _Scores:
-    """Metrics of the mean, of the baselines and of the mean with the baseline, by part; `train` on the usual sample."""
-    corpus = open_corpus(results.corpus_dir(members[0].record.data_fingerprint))
-    rows = measured_rows_of(corpus)["train"]
+def _scores(target: RunDir, members: list[_Member], table: Any) -> _Scores:
+    """Metrics of the mean, of the baselines and of the mean with the baseline, by part; `train` on the usual sample of
+    the tweets that all were trained on."""
+    corpus = members[0].corpus
+    of_train = [member.corpus.keys[member.corpus.rows("train")] for member in members]
+    common = np.logical_and.reduce([np.isin(of_train[0], keys) for keys in of_train])
+    rows = measured_rows({part: corpus.rows(part) for part in PARTS} | {"train": corpus.rows("train")[common]})["train"]
     column = corpus_texts(corpus)
     texts = [column[row].as_py() for row in rows]
     models: list[TextModel] = [

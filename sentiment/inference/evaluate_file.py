@@ -1,4 +1,4 @@
-"""The scores of several models on all rows of a labelled file, with their paired differences."""
+"""The scores of several models on those rows of a labelled file that they don't know, with paired differences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,15 @@ import numpy as np
 
 from sentiment.config import DataConfig
 from sentiment.console import Progress
+from sentiment.data.corpus.split import TweetForms, author_form, author_key, key_of
 from sentiment.data.registry import open_source
 from sentiment.data.tables.refusals import RowCounter
-from sentiment.data.tables.rows import Refusal
+from sentiment.data.tables.rows import Refusal, Row
 from sentiment.errors import DataError
+from sentiment.inference.known_tweets import Keys, KnownTweets
 from sentiment.inference.scores import NamedScores
-from sentiment.inference.text_model import TextModel
+from sentiment.inference.text_model import Reading, TextModel
+from sentiment.inference.written_rows import NO_WORDS
 from sentiment.run_dir import Results
 
 _CHUNK = 4096
@@ -24,54 +27,85 @@ class EvaluatedFile:
 
     scores: NamedScores
     left_out: RowCounter
+    guessed: dict[str, int]
+    """Of how many rows that are scored each model knows no word."""
 
     def render_lines(self) -> list[str]:
-        """What is to be told about the rows that are left out."""
-        return [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in self.left_out.counted().items()]
+        """What is to be told about the rows."""
+        lines = [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in self.left_out.counted().items()]
+        return lines + [f"of {n:,} the {name} knows no word, and guesses" for name, n in self.guessed.items() if n]
 
 
-def evaluate_file(
-    models: Sequence[TextModel], config: DataConfig, results: Results, progress: Progress
-) -> EvaluatedFile:
-    """Score models on all labelled rows of a file, duplicates included; rows without label or text are counted.
+class FileEvaluation:
+    """Scores models on labelled files.
 
     Args:
         models: each cleans the text as its run did.
-        config: names the file, its columns and its labels.
-        results: where named data sets are found.
-        progress: told how many rows are read.
-
-    Raises:
-        DataError: the file cannot be read, or has no labelled row.
-        ConfigError: the file lacks a column of the configuration.
+        chosen: the name of the one whose answers count: what it does not answer is not scored.
+        known: what the models know; None if that cannot be told.
     """
-    source = open_source(config.model_copy(update={"second_test": None, "extra_train": ()}), results).main
-    labels: list[int] = []
-    chunks: list[list[np.ndarray]] = [[] for _ in models]
-    texts: list[str] = []
-    left_out = RowCounter()
 
-    def read_texts() -> None:
-        for model, scores in zip(models, chunks, strict=True):
-            scores.append(model.read(texts).probabilities)
-        texts.clear()
+    def __init__(self, models: Sequence[TextModel], chosen: str, known: KnownTweets | None) -> None:
+        self._models, self._chosen, self._known = models, chosen, known
 
-    for row in source.read():
-        if isinstance(row, Refusal):
-            left_out.add(row.reason, row.line)
-            continue
-        if row.label is None:
-            left_out.add("neutral or ignored label", row.line)
-            continue
-        labels.append(row.label)
-        texts.append(row.text)
-        if len(texts) == _CHUNK:
-            read_texts()
-            progress(f"reading {source.name}", len(labels), source.total)
-    if not labels:
-        reasons = f"; left out were {left_out.most_common()}" if left_out.total() else ""
-        raise DataError(f"{source.name}: has no row with a positive or negative label{reasons}")
-    if texts:
-        read_texts()
-    named = {model.name: np.concatenate(scores) for model, scores in zip(models, chunks, strict=True)}
-    return EvaluatedFile(NamedScores(np.array(labels), named), left_out)
+    def of(self, config: DataConfig, results: Results, progress: Progress) -> EvaluatedFile:
+        """Score the models on the rows of a file that the chosen one answers and none was trained on or chosen by.
+
+        All other rows are counted; of rows with the same tweet each is scored.
+
+        Args:
+            config: names the file, its columns and its labels.
+            results: where named data sets are found.
+            progress: told how many rows are read.
+
+        Raises:
+            DataError: the file cannot be read, or has no row to score.
+            ConfigError: the file lacks a column of the configuration.
+        """
+        source = open_source(config.model_copy(update={"second_test": None, "extra_train": ()}), results).main
+        left_out, labels = RowCounter(), list[int]()
+        readings: dict[str, list[Reading]] = {model.name: [] for model in self._models}
+        forms, rows = TweetForms(), list[Row]()
+
+        def take() -> None:
+            """Read the models' answers for the rows so far, and keep those that are scored."""
+            texts = [row.text for row in rows]
+            said = {model.name: model.read(texts) for model in self._models}
+            keys = np.array([key_of(forms.of(text)) for text in texts], np.int64)
+            authors = np.array([author_key(author_form(row.user)) for row in rows], np.int64)
+            reasons = self._reasons(keys, authors, said[self._chosen])
+            for row, reason in zip(rows, reasons, strict=True):
+                if reason:
+                    left_out.add(reason, row.line)
+                else:
+                    labels.append(row.label or 0)
+            scored = np.array([reason is None for reason in reasons], bool)
+            for name, reading in said.items():
+                readings[name].append(Reading(reading.probabilities[scored], reading.usable[scored]))
+            rows.clear()
+
+        for number, row in enumerate(source.read(), start=1):
+            if isinstance(row, Refusal):
+                left_out.add(row.reason, row.line)
+            elif row.label is None:
+                left_out.add("neutral or ignored label", row.line)
+            else:
+                rows.append(row)
+            if len(rows) == _CHUNK:
+                take()
+                progress(f"reading {source.name}", number, source.total)
+        if rows:
+            take()
+        if not labels:
+            reasons = f"; left out were {left_out.most_common()}" if left_out.total() else ""
+            raise DataError(f"{source.name}: has no row with a positive or negative label to score{reasons}")
+        named = {name: np.concatenate([one.probabilities for one in said]) for name, said in readings.items()}
+        guessed = {name: sum(int((~one.usable).sum()) for one in said) for name, said in readings.items()}
+        return EvaluatedFile(NamedScores(np.array(labels), named), left_out, guessed)
+
+    def _reasons(self, keys: Keys, authors: Keys, said: Reading) -> list[str | None]:
+        """Why each row is left out; None if it is scored."""
+        known = self._known.reasons(keys, authors) if self._known else [None] * len(keys)
+        return [
+            reason or (None if usable else NO_WORDS) for reason, usable in zip(known, said.usable.tolist(), strict=True)
+        ]

@@ -1,12 +1,13 @@
 """What `evaluate` shows: a run's models beside its baselines, on its own data or on a labelled file."""
 
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Progress
-from sentiment.errors import UsageError
+from sentiment.errors import DataError, UsageError
 from sentiment.inference.combined import (
     Choice,
     mean_of_seeds,
@@ -14,7 +15,8 @@ from sentiment.inference.combined import (
     recommended,
     seeds_of,
 )
-from sentiment.inference.evaluate_file import evaluate_file
+from sentiment.inference.evaluate_file import FileEvaluation
+from sentiment.inference.known_tweets import KnownTweets
 from sentiment.inference.scores import NamedScores, own_scores_of_seeds
 from sentiment.inference.terminal import difference_lines, reference_lines, result_table, scores_table
 from sentiment.progress_bar import OUT, say
@@ -72,6 +74,8 @@ def evaluate_on_file(
 ) -> dict[str, Any]:
     """Show the scores of a run's models on a labelled file, and how much the chosen one differs from the others.
 
+    Tweets that a model was trained on or chosen by, and others of their authors, are not scored, but counted.
+
     Args:
         choice: None takes the model that the result recommends.
         parameters: values of the section `data`, by dotted name: the file, and where it differs from the run's table.
@@ -79,7 +83,9 @@ def evaluate_on_file(
         progress: told how many rows are read.
 
     Returns:
-        The metrics of the chosen model; those of all models in `models`, and what was chosen in `chosen`.
+        The metrics of the chosen model; those of all models in `models`, what was chosen in `chosen`, the numbers of
+        rows that are not scored, by reason, in `left_out`, and in `knows_training` whether it could be told what the
+        models were trained on.
 
     Raises:
         SentimentError: the run has no such model, or the file cannot be used.
@@ -89,13 +95,24 @@ def evaluate_on_file(
     name = models[-2].name if choice == "seeds" else MODEL_NAMES[choice]
     config = models[0].config
     named = resolve(config.model_dump(), parameters, str(run_dir.config_file))
-    outcome = evaluate_file(models, named.data, results, progress)
+    known, untold = _known(seeds_of(run_dir) if choice == "seeds" else [run_dir])
+    outcome = FileEvaluation(models, name, known).of(named.data, results, progress)
     OUT.print(scores_table(PurePath(named.data.source).name, outcome.scores, name))
-    for line in outcome.render_lines():
+    for line in [*outcome.render_lines(), *untold]:
         say(f"  {line}")
     _say_differences(outcome.scores, name, config)
     metrics = {one: of_model.model_dump() for one, of_model in outcome.scores.metrics().items()}
-    return metrics[name] | {"chosen": name, "models": metrics}
+    left_out = {reason: rows.count for reason, rows in outcome.left_out.counted().items()}
+    told = {"left_out": left_out, "knows_training": known is not None}
+    return metrics[name] | {"chosen": name, "models": metrics} | told
+
+
+def _known(run_dirs: Sequence[RunDir]) -> tuple[KnownTweets | None, list[str]]:
+    """What the models of runs know, and what is to be told if that is not known."""
+    try:
+        return KnownTweets.of(run_dirs), []
+    except DataError as error:
+        return None, [f"warning: which of these tweets the model was trained on cannot be told: {error}"]
 
 
 def _say_differences(scores: NamedScores, name: str, config: RunConfig) -> None:

@@ -111,7 +111,7 @@ class TrainingData:
     @property
     def measured_rows(self) -> dict[Part, Rows]:
         """The rows on which results are measured: the whole of each part, and a fixed sample of the training part."""
-        return _measured_rows(self.rows)
+        return measured_rows(self.rows)
 
     @property
     def train_sample(self) -> Rows:
@@ -121,10 +121,11 @@ class TrainingData:
 
 def measured_rows_of(corpus: Corpus) -> dict[Part, Rows]:
     """The same of a corpus that no run has loaded."""
-    return _measured_rows({part: corpus.rows(part) for part in PARTS})
+    return measured_rows({part: corpus.rows(part) for part in PARTS})
 
 
-def _measured_rows(rows: dict[Part, Rows]) -> dict[Part, Rows]:
+def measured_rows(rows: dict[Part, Rows]) -> dict[Part, Rows]:
+    """The same of any rows."""
     train = rows["train"]
     size = min(len(train), max(len(rows["validation"]), _MIN_TRAIN_SAMPLE))
     return rows | {"train": np.sort(np.random.default_rng(0).permutation(train)[:size])}

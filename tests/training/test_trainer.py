@@ -157,7 +157,7 @@ def _losses(run: Experiment) -> list[float]:
 def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperiment) -> None:
     import pandas as pd
 
-    run = experiment(model__pooling="attention", training__epochs=6, training__learning_rate=0.1)
+    run = experiment(model__pooling="attention", training__epochs=10, training__learning_rate=0.1)
     digest = run.complete()
     result = run.run_dir.read_result()
     assert result is not None
