@@ -89,12 +89,12 @@ class Digester:
         config = self._config
         if role != "tweets":
             return np.full(len(forms), TRAIN if role == "further training tweets" else SECOND_TEST, np.int8)
+        whose, share = zip(authors, forms, strict=True), config.validation_fraction
         if config.folds is not None and config.fold is not None:
-            sizes = config.folds, config.fold, config.validation_fraction
-            codes = [folded_part_code(*whose, *sizes) for whose in zip(authors, forms, strict=True)]
+            folds, fold = config.folds, config.fold
+            codes = [folded_part_code(author, form, folds, fold, share) for author, form in whose]
         else:
-            fractions = config.validation_fraction, config.test_fraction
-            codes = [part_code(*whose, *fractions) for whose in zip(authors, forms, strict=True)]
+            codes = [part_code(author, form, share, config.test_fraction) for author, form in whose]
         return np.array(codes, np.int8)
 
 

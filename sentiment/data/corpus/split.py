@@ -101,7 +101,8 @@ def thinning_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     Args:
         keys: (n,) of the tweets.
     """
-    return (keys.view(np.uint64) >> np.uint64(64 - _MANTISSA)) * 2.0**-_MANTISSA
+    numbers = (keys.view(np.uint64) >> np.uint64(64 - _MANTISSA)).astype(np.float64)
+    return numbers * 2.0**-_MANTISSA
 
 
 def stable_unit(text: str, salt: str) -> float:
