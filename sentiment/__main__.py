@@ -97,7 +97,9 @@ def train(
 @app.command()
 def evaluate(
     run: RunDirectory,
-    data: Annotated[Path | None, typer.Option("--data", help="A labelled table instead of the run's data.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A labelled table instead; what of it the run knows is left out.")
+    ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     positive: PositiveLabels = None,
@@ -128,7 +130,9 @@ def evaluate(
 
 @app.command()
 def combine(
-    runs: Annotated[list[Path], typer.Argument(help="The directories of completed runs on the same tweets.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="The directories of completed runs with the same validation and test tweets.")
+    ],
 ) -> None:
     """Write the mean of several runs as a run of its own, which predicts, and stands in the report with its tests."""
     from sentiment.inference.combining import combine_runs

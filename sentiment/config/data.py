@@ -107,7 +107,8 @@ class DataConfig(Section):
     source: str = "vader"
     """`vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, or the path of a table."""
     second_test: str | None = None
-    """Path of a second test set with the same columns. `sentiment140` has its own, 498 tweets labelled by hand."""
+    """Path of a second test set with the same columns. `sentiment140` has its own, 498 tweets labelled by hand. Nothing
+    of its tweets and authors is trained on; validation and test stay as they are."""
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
     neutral_band: Annotated[float, Field(ge=0)] = 0.5

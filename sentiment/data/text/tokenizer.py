@@ -82,7 +82,7 @@ class Tokenizer:
         self._words = _Words(self.tokenize_whole)
 
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[TextConfig]]:
-        return Tokenizer, (self._config,)  # NLTK's patterns cannot be pickled
+        return Tokenizer, (self.config,)  # NLTK's patterns cannot be pickled
 
     def __call__(self, text: str) -> list[str]:
         """The tokens of `text`, in order; none if nothing is left of it."""
