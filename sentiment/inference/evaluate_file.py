@@ -12,7 +12,7 @@ from sentiment.data.registry import open_source
 from sentiment.data.tables.refusals import RowCounter
 from sentiment.data.tables.rows import Refusal, Row
 from sentiment.errors import DataError
-from sentiment.inference.known_tweets import Keys, KnownTweets
+from sentiment.inference.known_tweets import KnownTweets
 from sentiment.inference.scores import NamedScores
 from sentiment.inference.text_model import Reading, TextModel
 from sentiment.inference.written_rows import NO_WORDS
@@ -37,7 +37,7 @@ class EvaluatedFile:
 
 
 class FileEvaluation:
-    """Scores models on labelled files.
+    """Scores models on a labelled file.
 
     Args:
         models: each cleans the text as its run did.
@@ -47,8 +47,12 @@ class FileEvaluation:
 
     def __init__(self, models: Sequence[TextModel], chosen: str, known: KnownTweets | None) -> None:
         self._models, self._chosen, self._known = models, chosen, known
+        self._forms = TweetForms()
+        self._left_out = RowCounter()
+        self._labels: list[int] = []
+        self._readings: dict[str, list[Reading]] = {model.name: [] for model in models}
 
-    def of(self, config: DataConfig, results: Results, progress: Progress) -> EvaluatedFile:
+    def run(self, config: DataConfig, results: Results, progress: Progress) -> EvaluatedFile:
         """Score the models on the rows of a file that the chosen one answers and none was trained on or chosen by.
 
         All other rows are counted; of rows with the same tweet each is scored.
@@ -63,49 +67,46 @@ class FileEvaluation:
             ConfigError: the file lacks a column of the configuration.
         """
         source = open_source(config.model_copy(update={"second_test": None, "extra_train": ()}), results).main
-        left_out, labels = RowCounter(), list[int]()
-        readings: dict[str, list[Reading]] = {model.name: [] for model in self._models}
-        forms, rows = TweetForms(), list[Row]()
-
-        def take() -> None:
-            """Read the models' answers for the rows so far, and keep those that are scored."""
-            texts = [row.text for row in rows]
-            said = {model.name: model.read(texts) for model in self._models}
-            keys = np.array([key_of(forms.of(text)) for text in texts], np.int64)
-            authors = np.array([author_key(author_form(row.user)) for row in rows], np.int64)
-            reasons = self._reasons(keys, authors, said[self._chosen])
-            for row, reason in zip(rows, reasons, strict=True):
-                if reason:
-                    left_out.add(reason, row.line)
-                else:
-                    labels.append(row.label or 0)
-            scored = np.array([reason is None for reason in reasons], bool)
-            for name, reading in said.items():
-                readings[name].append(Reading(reading.probabilities[scored], reading.usable[scored]))
-            rows.clear()
-
+        rows: list[Row] = []
         for number, row in enumerate(source.read(), start=1):
             if isinstance(row, Refusal):
-                left_out.add(row.reason, row.line)
+                self._left_out.add(row.reason, row.line)
             elif row.label is None:
-                left_out.add("neutral or ignored label", row.line)
+                self._left_out.add("neutral or ignored label", row.line)
             else:
                 rows.append(row)
             if len(rows) == _CHUNK:
-                take()
+                self._take(rows)
+                rows = []
                 progress(f"reading {source.name}", number, source.total)
         if rows:
-            take()
-        if not labels:
-            reasons = f"; left out were {left_out.most_common()}" if left_out.total() else ""
+            self._take(rows)
+        if not self._labels:
+            reasons = f"; left out were {self._left_out.most_common()}" if self._left_out.total() else ""
             raise DataError(f"{source.name}: has no row with a positive or negative label to score{reasons}")
-        named = {name: np.concatenate([one.probabilities for one in said]) for name, said in readings.items()}
-        guessed = {name: sum(int((~one.usable).sum()) for one in said) for name, said in readings.items()}
-        return EvaluatedFile(NamedScores(np.array(labels), named), left_out, guessed)
+        named = {name: np.concatenate([one.probabilities for one in said]) for name, said in self._readings.items()}
+        guessed = {name: sum(int((~one.usable).sum()) for one in said) for name, said in self._readings.items()}
+        return EvaluatedFile(NamedScores(np.array(self._labels), named), self._left_out, guessed)
 
-    def _reasons(self, keys: Keys, authors: Keys, said: Reading) -> list[str | None]:
-        """Why each row is left out; None if it is scored."""
-        known = self._known.reasons(keys, authors) if self._known else [None] * len(keys)
-        return [
-            reason or (None if usable else NO_WORDS) for reason, usable in zip(known, said.usable.tolist(), strict=True)
-        ]
+    def _take(self, rows: Sequence[Row]) -> None:
+        """Keep the labels of the rows that are scored, and the models' answers for them; count the others."""
+        texts = [row.text for row in rows]
+        said = {model.name: model.read(texts) for model in self._models}
+        reasons = self._known_because(rows)
+        for number in np.flatnonzero(~said[self._chosen].usable).tolist():
+            reasons[number] = reasons[number] or NO_WORDS
+        for row, reason in zip(rows, reasons, strict=True):
+            if reason:
+                self._left_out.add(reason, row.line)
+            else:
+                self._labels.append(row.label or 0)
+        scored = np.array([reason is None for reason in reasons], bool)
+        for name, reading in said.items():
+            self._readings[name].append(Reading(reading.probabilities[scored], reading.usable[scored]))
+
+    def _known_because(self, rows: Sequence[Row]) -> list[str | None]:
+        if self._known is None:
+            return [None] * len(rows)
+        keys = np.array([key_of(self._forms.of(row.text)) for row in rows], np.int64)
+        authors = np.array([author_key(author_form(row.user)) for row in rows], np.int64)
+        return self._known.reasons(keys, authors)

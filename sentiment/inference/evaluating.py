@@ -96,7 +96,7 @@ def evaluate_on_file(
     config = models[0].config
     named = resolve(config.model_dump(), parameters, str(run_dir.config_file))
     known, untold = _known(seeds_of(run_dir) if choice == "seeds" else [run_dir])
-    outcome = FileEvaluation(models, name, known).of(named.data, results, progress)
+    outcome = FileEvaluation(models, name, known).run(named.data, results, progress)
     OUT.print(scores_table(PurePath(named.data.source).name, outcome.scores, name))
     for line in [*outcome.render_lines(), *untold]:
         say(f"  {line}")
