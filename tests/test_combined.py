@@ -251,9 +251,13 @@ def test_what_cannot_be_combined_is_refused(
     unfinished.run_dir.create(unfinished.config)
     assert "is not completed yet" in refused(2, "combine", seeds[0].path, unfinished.run_dir.path)
     table = write_tweets(tmp_path / "t.csv", invented_tweets(300, seed=3))
-    other = experiment(training__epochs=1, data__source=str(table))
+    config, results = small_config(table, training__epochs=1), seeds[0].results
+    other = Experiment(config, results, results.run_dir(config.run_id, "other"))
     other.complete()
     assert "has other validation or test tweets than" in refused(2, "combine", seeds[0].path, other.run_dir.path)
+    elsewhere = experiment(training__epochs=1)
+    elsewhere.complete()
+    assert "in another folder of results" in refused(2, "combine", seeds[0].path, elsewhere.run_dir.path)
 
 
 def test_runs_that_were_trained_on_other_tweets_are_combined_if_they_are_tested_on_the_same(

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from sentiment.code_version import environment_hash, running_code
 from sentiment.config import CombinationConfig, RunConfig
 from sentiment.console import Say
-from sentiment.data.corpus.corpus import open_corpus
+from sentiment.data.corpus.corpus import Corpus, open_corpus
 from sentiment.errors import UsageError
 from sentiment.files import fingerprint, sha256_of
 from sentiment.inference.combined import LexiconPredictor, load_baseline, load_network, weights_of_members
@@ -80,7 +81,11 @@ class _Member:
         self.result, self.record = self.run.result, self.run.record
         self.place = f"{run_dir.grid}/{run_dir.path.resolve().name}"
         self.table = pq.read_table(run_dir.predictions_file)
-        self.corpus = open_corpus(run_dir.results.corpus_dir(self.record.data_fingerprint))
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """Its tweets."""
+        return open_corpus(self.run_dir.results.corpus_dir(self.record.data_fingerprint))
 
     def tested_as(self, other: "_Member") -> bool:
         """Whether another run was chosen by and tested on the same tweets, in the same order."""
@@ -99,12 +104,12 @@ def _common_results(members: list[_Member]) -> Results:
         raise UsageError("combine takes two runs or more, each of them once")
     first = members[0]
     for member in members[1:]:
+        if member.run_dir.results != first.run_dir.results:
+            raise UsageError(f"{member.run_dir.path}: lies in another folder of results than {first.run_dir.path}")
         if not member.tested_as(first):
             raise UsageError(f"{member.run_dir.path}: has other validation or test tweets than {first.run_dir.path}")
         if member.run.config.data.text != first.run.config.data.text:
             raise UsageError(f"{member.run_dir.path}: cleans tweets otherwise (data.text) than {first.run_dir.path}")
-        if member.run_dir.results != first.run_dir.results:
-            raise UsageError(f"{member.run_dir.path}: lies in another folder of results than {first.run_dir.path}")
     return first.run_dir.results
 
 
