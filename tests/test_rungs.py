@@ -233,9 +233,9 @@ def test_rankers_that_die_and_rankers_that_race_leave_one_ranking(
 def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> None:
     plan = _plan(2)
     _log(results, 0, [0.6])
+    _fail(results, 1)  # before it was begun again
     from sentiment.lock import ProcessLock
 
-    results.run_dir("run-1", "g").path.mkdir()
     with (
         ProcessLock(results.run_dir("run-1", "g").lock_file),
         pytest.raises(UnfinishedRungError, match="a process trains it"),
@@ -295,6 +295,13 @@ def test_loss_of_a_later_epoch_does_not_decide_between_equals(results: Results) 
     _log(results, 0, [0.6, 0.6], losses=[0.7, 0.1])
     _log(results, 1, [0.6, 0.6], losses=[0.6, 0.9])
     assert _order(_rungs(results, _plan(2)).settle()) == [1, 0]
+
+
+def test_loss_that_decides_between_equals_is_that_of_the_epoch_which_counts(results: Results) -> None:
+    _log(results, 0, [0.8, 0.5], losses=[0.9, 0.1])
+    _log(results, 1, [0.8, 0.6], losses=[0.5, 0.9])
+    plan = _plan(2, epochs=[2], halving=Halving(epochs=[2], eta=2, strict=False))
+    assert _order(_rungs(results, plan).settle()) == [1, 0]
 
 
 def test_nothing_is_decided_where_nothing_got_to_the_end(results: Results) -> None:
