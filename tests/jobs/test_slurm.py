@@ -1,13 +1,14 @@
 """An answer of Slurm is whole, or it is none."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from jobs.slurm import commands
-from jobs.slurm.commands import cancel, read_accounting, read_nodes, read_queue, read_settings, requeue, submit
+from jobs.slurm.commands import cancel, read_accounting, read_nodes, read_queue, read_settings, release, requeue, submit
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 from tests.jobs.fake_slurm import FakeSlurm
 
@@ -119,3 +120,13 @@ def test_requeue_that_slurm_kills_was_accepted(slurm: FakeSlurm) -> None:
     slurm.fail("scontrol", f"echo '{AWAY}' >&2; exit 1")
     with pytest.raises(UnansweredError):
         requeue("7_0")
+
+
+@pytest.mark.parametrize("order", [cancel, release])
+def test_order_whose_command_was_killed_may_not_have_been_heard(
+    slurm: FakeSlurm, order: Callable[[list[str]], None]
+) -> None:
+    for program in ("scancel", "scontrol"):
+        slurm.fail(program, "kill -9 $$")
+    with pytest.raises(UnansweredError, match="was killed by signal 9"):
+        order(["7_0"])

@@ -27,7 +27,7 @@ def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anyt
     stage.write_grid(seed=[1, 2], **SHORT)
     stage.path = _deadly_sbatch(stage.folder / "before", "kill -9 $PPID")
     stage.submit(expect=-9)
-    assert set(stage.states().values()) == {"LOST"}
+    assert set(stage.states().values()) == {"PLANNED"}
     stage.path = _deadly_sbatch(stage.folder / "after", '/usr/bin/sbatch "$@"; kill -9 $PPID')
     stage.submit(expect=-9)
     assert set(stage.states().values()) <= {"PENDING", "RUNNING", "COMPLETED"}
