@@ -99,7 +99,6 @@ MISTAKES = [
     ("sentiment", ("encode", "smoke"), 2, "reads no cached ELMo vectors"),
     # On grids and the report
     ("jobs", ("submit", "vaderr"), 2, "configs/grids/vaderr.yaml: no such file; configs/grids has: attention"),
-    ("jobs", ("submit", "smoke", "--local", "--keep-filling", "--results", "r"), 2, "--keep-filling is for Slurm"),
     ("jobs", ("submit", "smoke", "--set", "model.hiden=3", "--results", "r"), 2, "model.hiden: unknown key"),
     ("jobs", ("status", "smoke", "--results", "r"), 2, "smoke: is no grid in r/runs; there are none yet"),
     ("jobs", ("logs", "some", "--results", "r"), 2, "some: neither a grid nor a run in r/runs; there are no grids yet"),

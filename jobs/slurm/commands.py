@@ -10,7 +10,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -110,13 +110,13 @@ def read_queue() -> list[Job]:
     """
     mark = f"~{secrets.token_hex(8)}~"
     fields = "".join(f"{mark}{field}" for field in _FIELDS) + mark
-    text = _query("squeue", "--me", "--all", "--array", "--states=all", f"--format={fields}")
+    text = query("squeue", "--me", "--all", "--array", "--states=all", f"--format={fields}")
     _, *parts = text.split(mark)  # what comes before is a warning
     width = len(_FIELDS) + 1  # and the line break
     lines = [parts[first : first + width] for first in range(0, len(parts), width)]
     whole = lines and all(len(line) == width and line[-1] == "\n" for line in lines)
     if not whole or any(not _is_job(line) for line in lines[1:]) or _is_job(lines[0]):
-        raise UnansweredError(f"squeue: {_shown(text)} is not the list of jobs that was asked for")
+        raise UnansweredError(f"squeue: {shown(text)} is not the list of jobs that was asked for")
     return [_job(line[:-1]) for line in lines[1:]]
 
 
@@ -127,7 +127,7 @@ def read_accounting(names: Iterable[str], since: datetime) -> list[Job]:
         SlurmError: there is no accounting, or it does not answer.
     """
     header = "JobID|State|NodeList|JobName"
-    text = _query(
+    text = query(
         "sacct",
         "--parsable2",
         "--allocations",
@@ -137,7 +137,7 @@ def read_accounting(names: Iterable[str], since: datetime) -> list[Job]:
     )
     _, found, rows = text.rpartition(f"{header}\n")
     if not found or (rows and not rows.endswith("\n")) or any(row.count("|") != 3 for row in rows.splitlines()):
-        raise UnansweredError(f"sacct: {_shown(text)} is not the list of jobs that was asked for")
+        raise UnansweredError(f"sacct: {shown(text)} is not the list of jobs that was asked for")
     return [_accounted(*row.split("|")) for row in rows.splitlines()]
 
 
@@ -147,43 +147,12 @@ def read_settings() -> dict[str, str]:
     Raises:
         SlurmError: there is no Slurm here, or it does not answer.
     """
-    text = _query("scontrol", "show", "config")
+    text = query("scontrol", "show", "config")
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
     settings = {name.strip(): value.strip() for name, value in pairs}
     if not text.endswith("\n") or not settings.get("ClusterName"):
-        raise UnansweredError(f"scontrol: {_shown(text)} are not the site's settings, which name its cluster")
+        raise UnansweredError(f"scontrol: {shown(text)} are not the site's settings, which name its cluster")
     return settings
-
-
-def read_nodes() -> list[tuple[str, str, int, int]]:
-    """Of each partition, the kinds of its nodes: the partition's name, generic resources, memory in MB, cores.
-
-    Raises:
-        SlurmError: there is no Slurm here, or it does not answer.
-    """
-    text = _query("sinfo", "--all", "--exact", "--format=%R|%G|%m|%c")
-    rows = [line.split("|") for line in text.splitlines() if line.count("|") == 3]
-    try:
-        found = [(name, gres, int(memory.rstrip("+")), int(cpus.rstrip("+"))) for name, gres, memory, cpus in rows[1:]]
-    except ValueError:
-        found = []
-    if not found or not text.endswith("\n"):
-        raise UnansweredError(f"sinfo: {_shown(text)} is not the list of nodes that was asked for")
-    return found
-
-
-def read_partition_settings() -> Iterator[dict[str, str]]:
-    """The settings of each partition, by the names of `scontrol show partition`.
-
-    Raises:
-        SlurmError: there is no Slurm here, or it does not answer.
-    """
-    text = _query("scontrol", "--all", "show", "partition", "--oneliner")
-    lines = [line for line in text.splitlines() if line.startswith("PartitionName=")]
-    if not lines:
-        raise UnansweredError(f"scontrol: {_shown(text)} is not a list of partitions")
-    for line in lines:
-        yield {name: value for name, _, value in (field.partition("=") for field in line.split())}
 
 
 def requeue(job: str) -> None:
@@ -230,7 +199,7 @@ def submit(file: str) -> str:
     text = ask("sbatch", file)
     if found := re.search(r"^Submitted batch job (\d+)( on cluster \S+)?\n\Z", text, re.MULTILINE):
         return found[1]
-    raise UnansweredError(f"sbatch: {_shown(text)} names no job")
+    raise UnansweredError(f"sbatch: {shown(text)} names no job")
 
 
 class _KilledError(UnansweredError):
@@ -267,7 +236,7 @@ def ask(*command: str) -> str:
     return _text(done.stdout)
 
 
-def _query(*command: str) -> str:
+def query(*command: str) -> str:
     """Ask Slurm something; it is asked again for some seconds if there is no answer, as during a restart.
 
     Raises:
@@ -300,7 +269,7 @@ def _text(output: bytes) -> str:
     return output.decode("utf-8", errors="replace")
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """The beginning of an answer, in a line."""
     return repr(text[:60]) if text else "nothing"
 

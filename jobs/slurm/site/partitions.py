@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from jobs.slurm.commands import read_nodes, read_partition_settings
+from jobs.slurm.commands import query, shown
 from jobs.slurm.resources import Gres, Resources, parse_gres
 from jobs.slurm.site.settings import Finding
+from sentiment.errors import UnansweredError
 
 _UNLIMITED = ("UNLIMITED", "INFINITE", "NONE")
 
@@ -98,7 +99,38 @@ def read_partitions() -> list[Partition]:
     kinds: dict[str, list[NodeKind]] = {}
     for name, gres, memory_mb, cpus in read_nodes():
         kinds.setdefault(name, []).append(NodeKind(gres, memory_mb, cpus))
-    return [Partition(one, kinds.get(one["PartitionName"], [])) for one in read_partition_settings()]
+    return [Partition(one, kinds.get(one["PartitionName"], [])) for one in _read_settings()]
+
+
+def read_nodes() -> list[tuple[str, str, int, int]]:
+    """Of each partition, the kinds of its nodes: the partition's name, generic resources, memory in MB, cores.
+
+    Raises:
+        SlurmError: there is no Slurm here, or it does not answer.
+    """
+    text = query("sinfo", "--all", "--exact", "--format=%R|%G|%m|%c")
+    rows = [line.split("|") for line in text.splitlines() if line.count("|") == 3]
+    try:
+        found = [(name, gres, int(memory.rstrip("+")), int(cpus.rstrip("+"))) for name, gres, memory, cpus in rows[1:]]
+    except ValueError:
+        found = []
+    if not found or not text.endswith("\n"):
+        raise UnansweredError(f"sinfo: {shown(text)} is not the list of nodes that was asked for")
+    return found
+
+
+def _read_settings() -> Iterator[dict[str, str]]:
+    """The settings of each partition, by the names of `scontrol show partition`.
+
+    Raises:
+        SlurmError: there is no Slurm here, or it does not answer.
+    """
+    text = query("scontrol", "--all", "show", "partition", "--oneliner")
+    lines = [line for line in text.splitlines() if line.startswith("PartitionName=")]
+    if not lines:
+        raise UnansweredError(f"scontrol: {shown(text)} is not a list of partitions")
+    for line in lines:
+        yield {name: value for name, _, value in (field.partition("=") for field in line.split())}
 
 
 def explain_partitions(partitions: Iterable[Partition]) -> Iterator[Finding]:
