@@ -4,7 +4,7 @@ Knows nothing of runs or of output, so that every package of the report may impo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
@@ -20,10 +20,10 @@ ALPHA = 0.05
 # One truth value for each tweet, of shape (n,).
 Flags = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
-_RESAMPLES = 2000
 # Sums and quotients of equal floating-point values differ by no more than this.
 _ROUNDING = 1e-12
 _ALMOST_ONE = 1 - 1e-12
+_SMALLEST_P = 1e-300
 
 
 @dataclass(frozen=True)
@@ -46,22 +46,33 @@ class Difference(Estimate):
     """A difference, with the p-value of the hypothesis that it is zero; None where that cannot be tested."""
 
     p: float | None = None
-    error: float | None = None
-    """The standard error of a difference that is tested by Student's t; None for others."""
-    freedom: float | None = None
-    """Degrees of freedom of that test."""
+    q: float | None = None
+    """The p-value adjusted for all claims that a reader sees together; None until it is, and then nothing is shown."""
+    parts: tuple[tuple[float, float], ...] = ()
+    """The parts of its variance, each with its degrees of freedom."""
     limit: float | None = None
     """What the difference cannot exceed in either direction: 1 where it is one of shares."""
+    of_these_models: bool = False
+    """Whether it holds for these trained models alone: one seed each says nothing of other seeds."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it counts as shown: the adjusted p-value is below `ALPHA`."""
+        return self.q is not None and self.q < ALPHA
+
+    @property
+    def reversed(self) -> Self:
+        """The second less the first."""
+        low, high = (None if bound is None else -bound for bound in (self.high, self.low))
+        return replace(self, value=-self.value, low=low, high=high)
 
     def at(self, level: float) -> Self:
-        """The same with the interval of another level; as it is where the interval does not come from Student's t."""
-        from scipy import stats
-
-        if self.error is None or self.freedom is None:
+        """The same with the interval of another level; as it is where its variance is not known in parts."""
+        if not self.parts:
             return self
-        low, high = stats.t.interval(level, self.freedom, loc=self.value, scale=self.error)
+        half = math.sqrt(_squared_distance(self.parts, 1 - level))
         most = math.inf if self.limit is None else self.limit
-        return replace(self, low=max(float(low), -most), high=min(float(high), most))
+        return replace(self, low=max(self.value - half, -most), high=min(self.value + half, most))
 
 
 D = TypeVar("D", bound=Difference)
@@ -141,59 +152,170 @@ def false_discovery_control(p_values: Sequence[float]) -> list[float]:
     return [float(q) for q in adjust(p_values)] if p_values else []
 
 
-def corrected(differences: Sequence[D]) -> tuple[list[D], list[float | None]]:
+def corrected(differences: Sequence[D], family: int | None = None) -> list[D]:
     """Differences that are looked at together: with intervals and p-values that never disagree.
 
     The p-values are adjusted by Benjamini and Hochberg (1995), the intervals have the level 1 - R * ALPHA / m, where R
     of m differences are shown (Benjamini and Yekutieli 2005: at most 5 % of the intervals of what is shown miss the
     truth, on average). So an interval excludes zero just where the adjusted p is below ALPHA.
 
-    Returns:
-        The differences with these intervals, and the adjusted p-values; None for those that cannot be tested.
+    Args:
+        family: the number m of differences that might have been looked at; None is those that can be tested. Where one
+            side is the best of k, each of the k * (k - 1) / 2 pairs might have been: seeds that were lucky when they
+            were chosen are lucky on test tweets too.
     """
     tested = [one.p for one in differences if one.p is not None and not math.isnan(one.p)]
-    adjusted = iter(false_discovery_control(tested))
+    m = max(family or 0, len(tested))
+    adjusted = iter(false_discovery_control([*tested, *[1.0] * (m - len(tested))]))
     q_values = [None if one.p is None or math.isnan(one.p) else next(adjusted) for one in differences]
     shown = sum(q is not None and q < ALPHA for q in q_values)
-    level = 1 - max(shown, 1) * ALPHA / max(len(tested), 1)
-    return [one.at(level) for one in differences], q_values
+    level = 1 - max(shown, 1) * ALPHA / max(m, 1)
+    return [replace(one.at(level), q=q) for one, q in zip(differences, q_values, strict=True)]
 
 
-def crossed_difference(first: Values, second: Values) -> Difference:
-    """Mean accuracy of one configuration's seeds less another's, on the same tweets, for other seeds and other tweets.
+def pairs_of(number: int) -> int:
+    """How many pairs there are of so many."""
+    return number * (number - 1) // 2
 
-    Seeds and tweets are both drawn at random, and crossed. The variance of the difference is that over tweets, of the
-    difference between the two means over seeds, and for each side with several seeds that between seeds beyond what
-    tweets explain (analysis of variance with two random factors); degrees of freedom by Satterthwaite (1946). One seed
-    alone says nothing of others: then the interval is for these trained models.
+
+@dataclass(frozen=True)
+class Spread:
+    """How much seeds of one configuration differ: the variance of a score between them, pooled over configurations."""
+
+    variance: float
+    freedom: int
+
+
+def spread_of(configurations: Iterable[Sequence[float]]) -> Spread | None:
+    """The variance between seeds, given the scores of each configuration's seeds; None if none has several."""
+    several = [np.asarray(scores, np.float64) for scores in configurations if len(scores) > 1]
+    freedom = sum(len(scores) - 1 for scores in several)
+    if not freedom:
+        return None
+    return Spread(sum(float(((scores - scores.mean()) ** 2).sum()) for scores in several) / freedom, freedom)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: what it scores is the mean over its configurations of the mean over their seeds."""
+
+    configurations: Sequence[Values | Flags]
+    """Of each configuration whether each seed has each tweet right, or another score; of shape (seeds, tweets)."""
+    is_trained: bool = True
+    """Whether other seeds would say something else: not of a linear baseline."""
+
+    @property
+    def by_tweet(self) -> Values:
+        """Its score on each tweet, of shape (tweets,)."""
+        return np.asarray(np.mean([one.mean(axis=0) for one in self.configurations], axis=0), np.float64)
+
+
+Pair = tuple[Side, Side, Spread | None]
+"""Two sides on the same tweets, and how much seeds of configurations like theirs differ. Where both sides have several
+configurations and no spread is known, the first of one side is matched with the first of the other, and so on."""
+
+
+def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | None = 1.0) -> list[Difference]:
+    """First side less second side of each pair, for other seeds and other tweets: the one test behind every claim.
+
+    Seeds and tweets are both drawn at random, and crossed. The variance of a difference is that between seeds plus that
+    over tweets as far as it is not between seeds already (analysis of variance with two random factors). The variance
+    between seeds is the pooled one, or a configuration's own where that is larger. Each part counts with the quantile
+    of its own degrees of freedom (Banerjee 1960), so that few seeds whose scores are equal by chance don't make a
+    difference sure. Without several seeds of any configuration, that between matched configurations takes its place;
+    without those, two trained models are compared by the exact McNemar test, for these two alone.
 
     Args:
-        first: which tweets each seed has right (1) or not (0), of shape (seeds, tweets).
-        second: the same of the other configuration; shape (1, tweets) for a baseline that knows no seed.
+        pairs: all that a reader sees together.
+        family: as of `corrected`.
+        limit: what a difference cannot exceed; None if it is not one of shares.
     """
-    from scipy import stats
-
-    n = first.shape[1]
-    by_tweet = first.mean(axis=0) - second.mean(axis=0)
-    parts = [(float(by_tweet.var(ddof=1)) / n, n - 1)]
-    parts += [(_between_seeds(side), len(side) - 1) for side in (first, second) if len(side) > 1]
-    variance, value = sum(part for part, _ in parts), float(by_tweet.mean())
-    if variance <= _ROUNDING**2:
-        return Difference(value, None, None, n)
-    freedom = variance**2 / sum(part**2 / of_part for part, of_part in parts)
-    error = math.sqrt(variance)
-    p = float(2 * stats.t.sf(abs(value) / error, freedom))
-    return Difference(value, None, None, n, p, error, freedom, 1.0).at(LEVEL)
+    return corrected([_difference(*pair, limit) for pair in pairs], family)
 
 
-def _between_seeds(right: Values) -> float:
-    """The part of the variance of a mean over seeds (seeds, tweets) that comes from seeds and not from tweets."""
-    seeds, n = right.shape
-    of_seeds, of_tweets = right.mean(axis=1), right.mean(axis=0)
-    between = float(n * of_seeds.var(ddof=1))
-    rest = right - of_seeds[:, None] - of_tweets[None, :] + right.mean()
-    residual = float((rest**2).sum()) / ((seeds - 1) * (n - 1))
-    return float(max(between - residual, 0.0) / (seeds * n))
+def score_of(side: Side, spread: Spread | None) -> Estimate:
+    """The share of tweets that a side has right, with its interval for other seeds and other tweets."""
+    right = side.configurations[0]
+    if not side.is_trained or (spread is None and right.size == right.shape[1]):
+        return wilson(int(right[0].sum()), right.shape[1])
+    nothing = Side([np.zeros((1, right.shape[1]), np.bool_)], is_trained=False)
+    (found,) = compare([(side, nothing, spread)])
+    if found.low is None or found.high is None:
+        return Estimate(found.value, None, None, found.n)
+    return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0), found.n)
+
+
+def _difference(first: Side, second: Side, spread: Spread | None, limit: float | None) -> Difference:
+    trained = [side for side in (first, second) if side.is_trained]
+    if spread is not None and trained:
+        seeds = [_between_seeds(side, spread) for side in trained]
+        of_seeds, shared, freedom = sum(one for one, _ in seeds), sum(rest for _, rest in seeds), spread.freedom
+    elif trained and len(first.configurations) == len(second.configurations) > 1:
+        matched = zip(first.configurations, second.configurations, strict=True)
+        gaps = np.array([one.mean(axis=0) - other.mean(axis=0) for one, other in matched])
+        of_seeds, freedom = float(gaps.mean(axis=1).var(ddof=1)) / len(gaps), len(gaps) - 1
+        shared = _residual(gaps) / gaps.size
+    else:
+        return _of_two_models(first, second, limit)
+    by_tweet = first.by_tweet - second.by_tweet
+    n, value = len(by_tweet), float(by_tweet.mean())
+    of_tweets = max(float(by_tweet.var(ddof=1)) / n - shared, 0.0) if n > 1 else 0.0
+    parts = ((of_seeds, freedom), (of_tweets, n - 1))
+    if of_seeds + of_tweets <= _ROUNDING**2:
+        return Difference(value, None, None, n, limit=limit)
+    return Difference(value, None, None, n, _p_value(value, parts), parts=parts, limit=limit).at(LEVEL)
+
+
+def _of_two_models(first: Side, second: Side, limit: float | None) -> Difference:
+    """What one model has more than another, on other tweets; the exact test where each is right or wrong."""
+    of_these = first.is_trained or second.is_trained
+    one, other = first.configurations[0][0], second.configurations[0][0]
+    if one.dtype == other.dtype == np.bool_:
+        return replace(mcnemar(one, other), of_these_models=of_these)
+    gaps, n = one - other, len(one)
+    parts = ((float(gaps.var(ddof=1)) / n, n - 1.0),) if n > 1 and np.ptp(gaps) > _ROUNDING else ()
+    p = _p_value(float(gaps.mean()), parts) if parts else None
+    return Difference(float(gaps.mean()), None, None, n, p, None, parts, limit, of_these).at(LEVEL)
+
+
+def _between_seeds(side: Side, spread: Spread) -> tuple[float, float]:
+    """The variance of a side's score between seeds, and how much of it is chance on single tweets, of which seeds of
+    one configuration make different mistakes."""
+    variance = chance = 0.0
+    for right in side.configurations:
+        share = 1 / (len(right) * len(side.configurations) ** 2)
+        own = float(right.mean(axis=1).var(ddof=1)) if len(right) > 1 else 0.0
+        variance += max(own, spread.variance) * share
+        chance += _residual(right) * share / right.shape[1]
+    return variance, chance
+
+
+def _residual(right: Values | Flags) -> float:
+    """Mean square of what neither the row nor the column explains; 0 where there is one row or column only."""
+    rows, columns = right.shape
+    if rows < 2 or columns < 2:
+        return 0.0
+    rest = right - right.mean(axis=1)[:, None] - right.mean(axis=0)[None, :] + right.mean()
+    return float(np.square(rest).sum() / ((rows - 1) * (columns - 1)))
+
+
+def _squared_distance(parts: Iterable[tuple[float, float]], alpha: float) -> float:
+    """How far from zero, squared, a difference has to be at this level."""
+    from scipy.special import stdtrit
+
+    return float(sum(stdtrit(freedom, alpha / 2) ** 2 * part for part, freedom in parts if part > 0))
+
+
+def _p_value(value: float, parts: Sequence[tuple[float, float]]) -> float:
+    """The level at which a difference just counts as shown, found by halving its logarithm's interval."""
+    low, high = math.log(_SMALLEST_P), 0.0
+    while high - low > _ROUNDING:
+        middle = (low + high) / 2
+        if _squared_distance(parts, math.exp(middle)) > value**2:
+            low = middle
+        else:
+            high = middle
+    return math.exp(high)
 
 
 def mean_share(values: Sequence[float]) -> Estimate:
@@ -223,35 +345,6 @@ def deviation(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def paired_difference(differences: Sequence[float], limit: float | None = None) -> Difference:
-    """Mean of differences between pairs, with Student's interval and the p-value of the paired t-test.
-
-    Args:
-        limit: what the mean cannot exceed in either direction: 1 for shares.
-    """
-    from scipy import stats
-
-    of_mean = mean(differences)
-    if of_mean.low is None:
-        return Difference(of_mean.value, None, None, of_mean.n)
-    p = float(stats.ttest_1samp(differences, 0.0).pvalue)
-    error = float(stats.sem(differences))
-    return Difference(of_mean.value, None, None, of_mean.n, p, error, of_mean.n - 1, limit).at(LEVEL)
-
-
-def f1_difference(labels: Flags, first: Flags, second: Flags) -> Difference:
-    """F1 of the positive class for two classifiers' answers, first less second, with a percentile bootstrap interval.
-
-    F1 depends only on how many tweets fall into each of the eight cells of label, first and second answer. Drawing
-    tweets with replacement draws these counts from a multinomial distribution, so that this is the same bootstrap, in
-    milliseconds for any number of tweets.
-    """
-    cells = np.bincount(4 * labels.astype(int) + 2 * first.astype(int) + second.astype(int), minlength=8)
-    drawn = np.random.default_rng(0).multinomial(len(labels), cells / len(labels), _RESAMPLES)
-    low, high = np.quantile(_f1_gap(drawn), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Difference(float(_f1_gap(cells[None])[0]), float(low), float(high), len(labels))
-
-
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Correlation:
     """Spearman's rank correlation, with Fisher's interval on the ranks, and its p-value."""
     from scipy.stats import norm, spearmanr
@@ -261,26 +354,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Correlation:
     return Correlation(value, None, None, n, float(2 * norm.sf(distance))).at(LEVEL)
 
 
-def is_shown(difference: Difference, q: float | None = None) -> bool:
-    """Whether a difference counts as shown; `q` is its p-value adjusted for the number of comparisons."""
-    p = difference.p if q is None else q
-    return p is not None and not math.isnan(p) and p < ALPHA
-
-
 def is_logarithmic(values: Sequence[Any]) -> bool:
     """Whether the values are positive numbers that span so much that their ratios matter, as of learning rates."""
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return len(numbers) == len(values) and min(numbers) > 0 and max(numbers) / min(numbers) >= 8
-
-
-def _f1_gap(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """F1 of the first answers less that of the second; `cells` counts (draws, 8) in the order label, first, second."""
-    counts = cells.reshape(-1, 2, 2, 2)
-    return _f1(counts.sum(axis=3)) - _f1(counts.sum(axis=2))
-
-
-def _f1(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """F1 of the positive class; `counts` is (draws, label, answer)."""
-    hits = counts[:, 1, 1]
-    either = 2 * hits + counts[:, 0, 1] + counts[:, 1, 0]
-    return np.asarray(2 * hits / np.maximum(either, 1), np.float64)

@@ -28,7 +28,8 @@ MODEL_NAMES: dict[Recommendation, str] = {"network": NETWORK, "baseline": BASELI
 
 
 def _moment(text: str) -> str:
-    datetime.fromisoformat(text)
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("has no time zone")
     return text
 
 
@@ -207,6 +208,12 @@ class Overfit(Record):
     train_accuracy: float
     validation_accuracy: float
     gap: float
+
+    @property
+    def verdict(self) -> str:
+        """`overfits` or `does not overfit`, with the gap and the rule."""
+        does = "overfits" if self.overfits else "does not overfit"
+        return f"{does}: the gap is {self.gap:.3f}; a run overfits if {self.rule}"
 
 
 class Result(Record):

@@ -4,13 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from report.analysis.comparison.advice import Advice, advise
-from report.analysis.comparison.datasets import Configuration, Dataset, datasets_of
+from report.analysis.comparison.answers import Answers, compared, spread_between
+from report.analysis.comparison.datasets import Configuration, Dataset, best_of, datasets_of
 from report.analysis.comparison.exploring import TweetAnswers, packed_curves, tweet_answers
 from report.analysis.comparison.mistakes import Mistakes, group_mistakes
 from report.analysis.grids import GridFindings, analyse_grid
 from report.analysis.measures.common_tweets import Matcher
 from report.analysis.measures.folds import with_folds_pooled
+from report.analysis.measures.tweet_metrics import has_negation
 from report.analysis.questions.own_elmo import OwnElmoGain, own_elmo_gains
 from report.analysis.search.budgets import BudgetComparison, compare_budgets
 from report.read.curves import LearningCurve, read_curve
@@ -18,7 +22,7 @@ from report.read.load import CompletedRun, Study, read_each
 from report.read.model import read_baseline, read_card
 from report.read.predictions import AttentionSample, Scores, read_attention, read_scores
 from report.read.tweets import Tweets, read_counts, read_tweets
-from report.statistics import McNemar
+from report.statistics import Difference
 from sentiment.console import Progress, silent
 from sentiment.pretrained_runs import OwnModel, read_own_models
 from sentiment.run_dir import Results
@@ -40,6 +44,8 @@ class BestRun:
     """What it has wrong; None without tweets."""
     card: str | None
     """Its model card; None of a combination."""
+    negated: Difference | None
+    """The configuration's accuracy less the baseline's on test tweets with a negating word; None without such."""
 
     @property
     def run(self) -> CompletedRun:
@@ -57,12 +63,12 @@ class AttentionFindings:
 
 @dataclass(frozen=True)
 class ElmoGain:
-    """The best run with ELMo against the best one without."""
+    """The best configuration with ELMo against the best one without, both by validation tweets."""
 
-    with_elmo: CompletedRun
-    without: CompletedRun
-    gap: McNemar | None
-    """Accuracy with ELMo less that without, on the test tweets that both have; None if these cannot be matched."""
+    with_elmo: Configuration
+    without: Configuration
+    gap: Difference | None
+    """Accuracy with ELMo less that without; None if predictions can't be read, or the tweets can't be matched."""
 
 
 @dataclass(frozen=True)
@@ -108,34 +114,36 @@ def analyse(study: Study, progress: Progress = silent) -> Findings:
     study = with_folds_pooled(study)
     completed, steps = study.completed, len(study.grids) + 1
     progress(_COMPARING, 0, steps)
-    datasets, grids = datasets_of(completed), []
+    datasets, grids = datasets_of(completed, study.results), []
+    by_run = {run_id: one for dataset in datasets for run_id, one in dataset.answers.by_run.items()}
+    answers = Answers(by_run, Matcher(study.results))
     for number, grid in enumerate(study.grids, start=1):
         progress(_COMPARING, number, steps)
-        grids.append(analyse_grid(grid, study.results))
+        grids.append(analyse_grid(grid, answers, study.results))
     main = datasets[0] if datasets else None
+    advice = advise(main) if main else None
     best, of_best = _best_run(main, study.results) if main else (None, [])
     attention, of_attention = _attention(main) if main else (None, [])
     corpora = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
     own_models, of_models = read_own_models(study.results)
-    own_gains, of_gains = own_elmo_gains(study.grids)
     parts: Iterable[Dataset | GridFindings] = (*datasets, *grids)
     found = [*study.problems, *(problem for part in parts for problem in part.problems)]
-    found += [*of_best, *of_attention, *of_models, *of_gains]
+    found += [*of_best, *of_attention, *of_models]
     return Findings(
         study=study,
         datasets=datasets,
         grids=grids,
         budgets=compare_budgets([(one.grid, one.halving) for one in grids]),
-        advice=advise(main, study.results) if main else None,
+        advice=advice,
         best=best,
         attention=attention,
-        elmo_gain=_elmo_gain(main, study.results) if main else None,
+        elmo_gain=_elmo_gain(main, advice) if main and advice else None,
         answers=tweet_answers(main, study.results) if main else None,
         learned=packed_curves(completed),
         counts={name: read_counts(run, study.results) for name, run in corpora.items()},
         problems=list(dict.fromkeys(found)),
         own_models=own_models,
-        own_gains=own_gains,
+        own_gains=own_elmo_gains(study.grids, answers),
     )
 
 
@@ -151,8 +159,24 @@ def _best_run(dataset: Dataset, results: Results) -> tuple[BestRun | None, list[
     texts = [str(text) for text in tweets.texts] if tweets else []
     mistakes = group_mistakes(dataset, scores, texts, results) if scores and tweets else None
     cards, of_card = read_each([run], read_card)
-    best = BestRun(dataset.best, curves.get(run.run_id), scores, tweets, mistakes, cards.get(run.run_id))
+    negated = _negated(dataset, dataset.best, texts)
+    best = BestRun(dataset.best, curves.get(run.run_id), scores, tweets, mistakes, cards.get(run.run_id), negated)
     return best, [*of_curve, *of_scores, *of_card]
+
+
+def _negated(dataset: Dataset, best: Configuration, texts: list[str]) -> Difference | None:
+    """Where order matters most.
+
+    Args:
+        texts: of the test tweets of the configuration's chosen run.
+    """
+    chosen = [best.chosen, *(run for run in best.runs if run is not best.chosen)]
+    pair = dataset.answers.with_baseline(chosen, spread_between(one.runs for one in dataset.configurations))
+    negated = np.array([has_negation(text) for text in texts], bool)
+    if pair is None or negated.sum() < 2 or len(pair[0].by_tweet) != len(negated):
+        return None
+    sides = [replace(side, configurations=[one[:, negated] for one in side.configurations]) for side in pair[:2]]
+    return compared([(sides[0], sides[1], pair[2])])[0]
 
 
 def _attention(dataset: Dataset) -> tuple[AttentionFindings | None, list[str]]:
@@ -168,20 +192,14 @@ def _attention(dataset: Dataset) -> tuple[AttentionFindings | None, list[str]]:
     return AttentionFindings(best, found), [*problems, *of_baseline]
 
 
-def _elmo_gain(dataset: Dataset, results: Results) -> ElmoGain | None:
-    usable = [one for one in dataset.configurations if not one.is_random]
-    with_elmo = next((one.chosen for one in usable if one.config.elmo), None)
-    without = next((one.chosen for one in usable if not one.config.elmo), None)
+def _elmo_gain(dataset: Dataset, advice: Advice) -> ElmoGain | None:
+    """One of the two is the recommended configuration, and the other one of its rivals."""
+    with_elmo, without = (
+        best_of(one for one in dataset.configurations if bool(one.config.elmo) == has_elmo)
+        for has_elmo in (True, False)
+    )
     if with_elmo is None or without is None:
         return None
-    return ElmoGain(with_elmo, without, _gap(with_elmo, without, results))
-
-
-def _gap(first: CompletedRun, second: CompletedRun, results: Results) -> McNemar | None:
-    """None if predictions cannot be read (a problem that the data set names) or the tweets cannot be matched."""
-    found, _ = read_each((first, second), lambda run: read_scores(run, "test"))
-    of_first, of_second = found.get(first.run_id), found.get(second.run_id)
-    common = Matcher(results).common(of_first, of_second) if of_first and of_second else None
-    if not (of_first and of_second and common and common.n):
-        return None
-    return common.mcnemar(of_first.right(of_first.model), of_second.right(of_second.model))
+    other = without if with_elmo is advice.configuration else with_elmo
+    gap = next((rival.gap for rival in advice.rivals if rival.configuration is other), None)
+    return ElmoGain(with_elmo, without, gap.reversed if gap and other is with_elmo else gap)

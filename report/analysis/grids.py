@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from report.analysis.comparison.answers import Answers
 from report.analysis.comparison.datasets import Configuration, configurations_of, group_by_tweets
-from report.analysis.questions.cleanings import CleaningComparison, compare_cleanings
+from report.analysis.questions.cleanings import CleaningGap, baseline_gaps
 from report.analysis.questions.effects import Effect, effects_of, varying
 from report.analysis.questions.labels import TRAIN_ROWS, LabelCurve, label_curves
+from report.analysis.questions.speed import Speed, speeds_of
 from report.analysis.search.halving import HalvingFindings, analyse_halving
 from report.analysis.search.trials import Search, analyse_search
 from report.read.curves import LearningCurve, read_curve
@@ -38,8 +40,10 @@ class GridFindings:
     """Its best configurations whose curves are drawn, on the set of tweets with most runs."""
     curves: dict[str, LearningCurve]
     """By run id: of the best configurations' chosen runs, and of all runs of a grid about attention."""
-    cleaning: CleaningComparison | None
-    """Only of a grid about cleaning."""
+    cleaning: list[CleaningGap]
+    """Of the linear baseline, only of a grid about cleaning."""
+    pooling: list[Speed]
+    """Only of a grid about attention."""
     search: Search | None
     """Only of a random search, or one in rungs."""
     halving: HalvingFindings | None
@@ -50,25 +54,25 @@ class GridFindings:
     """What cannot be read, by name."""
 
 
-def analyse_grid(grid: Grid, results: Results) -> GridFindings:
+def analyse_grid(grid: Grid, answers: Answers, results: Results) -> GridFindings:
     """Compare the runs of a grid, as its kind of question demands."""
     kind = kind_of(grid)
     best = [] if kind is Kind.SEARCH else _best_configurations(grid)
     drawn = [one.chosen for one in best]
     curves, problems = read_each(grid.completed if kind is Kind.ATTENTION else drawn, read_curve)
-    cleaning = compare_cleanings(grid, results) if kind is Kind.CLEANING else None
-    by_labels, of_labels = label_curves(grid, results) if kind is Kind.LABELS else ([], [])
+    speeds, of_speeds = speeds_of(grid) if kind is Kind.ATTENTION else ([], [])
     return GridFindings(
         grid=grid,
         kind=kind,
-        effects=[] if kind is Kind.SEARCH else effects_of(grid.completed),
+        effects=[] if kind is Kind.SEARCH else effects_of(grid.completed, answers),
         best=best,
         curves=curves,
-        cleaning=cleaning,
+        cleaning=baseline_gaps(grid, answers) if kind is Kind.CLEANING else [],
+        pooling=speeds,
         search=analyse_search(grid) if kind is Kind.SEARCH else None,
         halving=analyse_halving(grid) if grid.rungs else None,
-        label_curves=by_labels,
-        problems=[*problems, *(cleaning.problems if cleaning else []), *of_labels],
+        label_curves=label_curves(grid, answers, results) if kind is Kind.LABELS else [],
+        problems=[*problems, *of_speeds],
     )
 
 

@@ -111,10 +111,14 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
 
 
 def _of_folds(run: CompletedRun) -> Scores:
-    """A tweet has the same place in the corpora of all folds, unless `data.train_rows` leaves out others in each."""
+    """A tweet has the same place in the corpora of all folds, unless `data.train_rows` leaves out others in each.
+
+    Then no single corpus holds them, and only runs of the very same folds have equal places.
+    """
     folds = [one for fold in run.folds if (one := read_scores(fold, "test"))]
     columns = [[one.rows, one.labels, one.model, one.baseline] for one in folds]
-    corpus = folds[0].corpus if run.config.data.train_rows is None else ""
+    limited = run.config.data.train_rows is not None
+    corpus = f"folds {' '.join(one.corpus for one in folds)}" if limited else folds[0].corpus
     return Scores(corpus, *(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 

@@ -1,12 +1,14 @@
 """How numbers and parameters are written for a reader: per cent, points, intervals, names."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from report.statistics import Difference, Estimate, McNemar
+from report.statistics import Difference, Estimate
 
 MINUS = "\u2212"
 DASH = "\u2013"
+THESE_MODELS = "one seed each, so it holds for these trained models alone"
 
 _PARAMETERS = {
     "seed": "seed",
@@ -69,9 +71,42 @@ _VALUES: dict[str, dict[Any, str]] = {
 }
 
 
-def metric_name(metric: str) -> str:
-    """A metric as W&B names it (`validation/f1`) in words: `validation F1`."""
-    return metric.replace("/", " ").replace(" f1", " F1")
+@dataclass(frozen=True)
+class Score:
+    """What trials are compared by: `validation F1`, or `validation loss after epoch 2`."""
+
+    metric: str
+    """As W&B names it: `validation/f1`."""
+    after: int | None = None
+    """The epoch after which it was measured; None is the one that is kept."""
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        after = "" if self.after is None else f" after epoch {self.after}"
+        return self.metric.replace("/", " ").replace(" f1", " F1") + after
+
+    @property
+    def more_is_better(self) -> bool:
+        """Not of a loss, which is no share either."""
+        return not self.metric.endswith("loss")
+
+    @property
+    def title(self) -> str:
+        """With its unit, if it has one."""
+        return f"{self.name} (%)" if self.more_is_better else self.name
+
+    def drawn(self, value: float) -> float:
+        """Shares in per cent, a loss as it is."""
+        return 100 * value if self.more_is_better else value
+
+    def shown(self, value: float | None) -> str:
+        """`81.2` per cent, or a loss of `0.512`."""
+        return percent(value) if self.more_is_better or value is None else f"{value:.3f}"
+
+    def said(self, value: float) -> str:
+        """With its unit."""
+        return f"{self.shown(value)} %" if self.more_is_better else self.shown(value)
 
 
 def parameter_name(dotted: str) -> str:
@@ -128,9 +163,10 @@ def points_with_interval(gap: Difference) -> str:
     return shown if gap.low is None else f"{shown}, 95 % interval {points(gap.low)} to {points(gap.high)}"
 
 
-def tested(gap: McNemar) -> str:
-    """A difference in points with its interval and its test."""
-    return f"{points_with_interval(gap)}; exact McNemar test, {p_phrase(gap.p)}"
+def claim(gap: Difference) -> str:
+    """A difference in points with its interval and its adjusted p-value, and of what it holds where that is less."""
+    tested = "" if gap.q is None else f", {p_phrase(gap.q, 'adjusted p')}"
+    return f"{points_with_interval(gap)}{tested}{'; ' + THESE_MODELS if gap.of_these_models else ''}"
 
 
 def share(estimate: Estimate) -> str:

@@ -3,7 +3,6 @@
 from pathlib import PurePath
 
 from report.analysis.comparison.datasets import Configuration, Dataset
-from report.analysis.questions.cleanings import Cleaning, ComparedClassifier
 from report.analysis.questions.effects import Level
 from report.read.load import CompletedRun, Run
 from report.render.blocks import Column
@@ -68,19 +67,6 @@ def other_settings(one: Configuration) -> list[str]:
 def configuration_label(run: CompletedRun) -> str:
     """The architecture of one run, with a mark if its scores come from random numbers."""
     return f"{model_name(run.config)}{_SUFFIX if run.is_random else ''}"
-
-
-def classifier_name(classifier: ComparedClassifier) -> str:
-    """A net by its configuration; the baseline by the settings of its data."""
-    if not classifier.is_baseline:
-        return configuration_name(classifier.configuration)
-    settings = classifier.configuration.distinguishing.items()
-    return ", ".join(["linear baseline", *(setting(name, value) for name, value in settings)])
-
-
-def cleaning_name(cleaning: Cleaning) -> str:
-    """A way of cleaning by the settings that vary."""
-    return ", ".join(setting(name, value) for name, value in cleaning)
 
 
 def dataset_name(dataset: Dataset) -> str:

@@ -87,8 +87,7 @@ def _for_people(model: HandedOn) -> Iterator[str]:
     yield "## Scores\n"
     yield from _table(model)
     yield "\nIntervals are Wilson's, 95 %. The epoch, and which model predicts, were chosen on validation tweets."
-    verdict = "It overfits" if result.overfit.overfits else "It does not overfit"
-    yield f"{verdict}: {as_markdown(result.overfit.rule)} (gap {result.overfit.gap:.3f}).\n"
+    yield f"It {as_markdown(result.overfit.verdict)}.\n"
     data, licence, cite = _data(model)
     yield "## Data\n"
     yield f"Data: {as_markdown(data)}; licence: {licence}." + (f" Please cite {cite}." if cite else "")

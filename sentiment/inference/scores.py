@@ -9,7 +9,7 @@ import numpy as np
 from sentiment.errors import RunDirError
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, THRESHOLD, Metrics, Part
 from sentiment.run_dir import RunDir
-from sentiment.training.tasks.metrics import Labels, PairedDifference, Probabilities, measure, paired_difference
+from sentiment.training.tasks.metrics import Labels, PairedDifference, Probabilities, measure, paired_differences
 from sentiment.whole_run import check_file, read_whole
 
 
@@ -28,9 +28,10 @@ class NamedScores:
         return {name: measure(self.labels, probabilities) for name, probabilities in self.models.items()}
 
     def differences_from(self, chosen: str) -> dict[str, PairedDifference]:
-        """The accuracy of one model less that of each of the others."""
+        """The accuracy of one model less that of each of the others, corrected for their number."""
         others = [name for name in self.models if name != chosen]
-        return {name: paired_difference(self.labels, self.models[chosen], self.models[name]) for name in others}
+        gaps = paired_differences(self.labels, self.models[chosen], [self.models[name] for name in others])
+        return dict(zip(others, gaps, strict=True))
 
     def warnings(self, names: tuple[str, str]) -> list[str]:
         """What should be known of models that say the same of all tweets.

@@ -66,10 +66,13 @@ def _add_rows(table: Table, rows: dict[str, Metrics], chosen: str) -> None:
 
 def difference_lines(scores: "NamedScores", chosen: str) -> list[str]:
     """By how much the chosen model is more accurate than each of the others."""
-    lines = [f"{chosen} less the others, on {len(scores.labels):,} tweets: points of accuracy, exact McNemar tests"]
+    lines = [
+        f"{chosen} less the others, on {len(scores.labels):,} tweets: points of accuracy of these trained models, "
+        "exact McNemar tests, corrected for their number"
+    ]
     for name, gap in scores.differences_from(chosen).items():
         interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
-        lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  (95 % interval {interval}, p = {gap.p:.2g})")
+        lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  (95 % interval {interval}, adjusted p = {gap.p:.2g})")
     return lines
 
 
@@ -117,10 +120,9 @@ def show_result(run_dir: RunDir) -> None:
             "told apart;\nto test on all tweets, run folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
         )
     place = quote(str(run_dir.path))
-    verdict = "overfits" if result.overfit.overfits else "does not overfit"
     say(
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
-        f"{result.seconds_trained:.1f} s\n{verdict}: {result.overfit.rule} (gap {result.overfit.gap:.3f})\n"
+        f"{result.seconds_trained:.1f} s\n{result.overfit.verdict}\n"
         f"\nrun directory  {run_dir.path}\n"
         f'use the model  {_python()} -m sentiment predict {place} "{EXAMPLE}"\n'
         f"hand it on     {_python()} -m sentiment export {place} model.zip\n"

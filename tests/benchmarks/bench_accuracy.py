@@ -31,7 +31,7 @@ from sentiment.records import PARTS, THRESHOLD
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
 from sentiment.training.runs.experiment import run_experiment
-from sentiment.training.tasks.metrics import measure, paired_difference
+from sentiment.training.tasks.metrics import measure, paired_differences
 
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"
@@ -139,7 +139,7 @@ def print_comparison(labels: np.ndarray, said: dict[str, np.ndarray]) -> None:
         print(
             f"  {name}: {scores.accuracy:.4f} ({scores.accuracy_low:.4f}-{scores.accuracy_high:.4f}), n = {scores.n:,}"
         )
-    gap = paired_difference(labels, said["linear"], said["lexicon"])
+    (gap,) = paired_differences(labels, said["linear"], [said["lexicon"]])
     print(f"  linear - lexicon: {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), p = {gap.p:.2g}", flush=True)
 
 

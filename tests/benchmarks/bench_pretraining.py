@@ -22,7 +22,7 @@ import numpy as np
 
 from report.read.load import CompletedRun, load_study
 from report.read.predictions import read_scores
-from report.statistics import paired_difference
+from report.statistics import Side, compare, spread_of
 from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.console import Console
 from sentiment.pretrained_runs import pretrained_dirs, read_points
@@ -119,7 +119,8 @@ def show(labels: int, runs: dict[str, list[CompletedRun]]) -> None:
     right: dict[str, np.ndarray] = {}
     for name, of_name in runs.items():
         scores = [one for run in of_name if (one := read_scores(run, "test"))]
-        right[name] = np.mean([one.right(one.model).astype(float) for one in scores], axis=0)
+        right[name] = np.stack([one.right(one.model) for one in scores])
+    spread = spread_of(of_name.mean(axis=1) for of_name in right.values())
     for name, of_name in runs.items():
         parts = []
         for part in ("validation", "test"):
@@ -127,7 +128,7 @@ def show(labels: int, runs: dict[str, list[CompletedRun]]) -> None:
             parts.append(f"{part} {np.mean(values):.4f} ({', '.join(f'{value:.4f}' for value in values)})")
         for other in [NONE, VECTORS]:
             if name not in (other, NONE):
-                gain = paired_difference((right[name] - right[other]).tolist())
+                (gain,) = compare([(Side([right[name]]), Side([right[other]]), spread)])
                 parts.append(f"{gain.value:+.4f} \u00b1 {gain.half_width or 0:.4f} against {other}")
         trained = of_name[0].result.metrics["train"].n
         print(f"{labels:,} labels ({trained:,} measured), {name}: {'; '.join(parts)}", flush=True)

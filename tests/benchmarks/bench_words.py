@@ -17,7 +17,7 @@ import numpy as np
 
 from report.read.load import CompletedRun, load_study
 from report.read.predictions import read_scores
-from report.statistics import Difference, false_discovery_control, paired_difference
+from report.statistics import Difference, Side, compare, spread_of
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console
 from sentiment.records import Part
@@ -43,11 +43,12 @@ def models(tweets: Path) -> dict[str, dict[str, Any]]:
 
 
 def against_plain(right: dict[str, list[Any]]) -> dict[str, Difference]:
-    """Each model's accuracy less that of the plain net, each test tweet by the share of seeds that have it right."""
-    shares = {name: np.mean(of_seeds, axis=0) for name, of_seeds in right.items()}
-    return {
-        name: paired_difference((share - shares[PLAIN]).tolist()) for name, share in shares.items() if name != PLAIN
-    }
+    """Each model's accuracy less that of the plain net, for other seeds and other tweets; corrected together."""
+    spread = spread_of([one.mean() for one in of_seeds] for of_seeds in right.values())
+    others = [name for name in right if name != PLAIN]
+    plain = Side([np.stack(right[PLAIN])])
+    gaps = compare((Side([np.stack(right[name])]), plain, spread) for name in others)
+    return dict(zip(others, gaps, strict=True))
 
 
 def main() -> None:
@@ -108,9 +109,8 @@ def show(runs: dict[str, list[CompletedRun]]) -> None:
     right: dict[str, list[Any]] = {}
     for name, of_name in runs.items():
         scores = [one for run in of_name if (one := read_scores(run, "test"))]
-        right[name] = [one.right(one.model).astype(float) for one in scores]
+        right[name] = [one.right(one.model) for one in scores]
     gains = against_plain(right)
-    adjusted = dict(zip(gains, false_discovery_control([gain.p or 0.0 for gain in gains.values()]), strict=True))
     for name, of_name in runs.items():
         parts = []
         for part in ("validation", "test"):
@@ -119,7 +119,7 @@ def show(runs: dict[str, list[CompletedRun]]) -> None:
         gain = gains.get(name)
         told = ""
         if gain:
-            told = f"; {gain.value:+.4f} \u00b1 {gain.half_width or 0:.4f}, adjusted p {adjusted[name]:.2g}"
+            told = f"; {gain.value:+.4f} \u00b1 {gain.half_width or 0:.4f}, adjusted p {gain.q or 0.0:.2g}"
         print(f"{name}: {'; '.join(parts)}{told}", flush=True)
 
 

@@ -56,7 +56,7 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
         answer.locator(".lead"),
         answer.locator(".command"),
         answer.get_by_text("Against the linear baseline"),
-        answer.get_by_text("can't be told apart from it"),
+        answer.get_by_text("No difference shown to"),
         answer.get_by_text("Cheapest of these"),
         answer.get_by_text("training tweets a second"),
         report.get_by_text("of 76 runs completed"),

@@ -66,19 +66,28 @@ def near(found: list[float], expected: list[float]) -> None:
     assert found == pytest.approx(expected, abs=1e-4)
 
 
-def _interval(values: list[float]) -> tuple[float, float]:
-    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-    return float(low), float(high)
-
-
 def check_answer(_: str, spec: Spec, runs: list[Written]) -> None:
-    """The recommended configuration's mean with its interval on top, and the baseline's accuracy."""
+    """What predicts has the star; the recommended configuration's mean with its interval; the baseline's accuracy."""
     group = recommended(runs)
     rows = rows_with(spec, "name", "value", "low", "high")
-    near([rows[0]["value"]], [float(np.mean([run.accuracy for run in group]))])
-    near([rows[0]["low"], rows[0]["high"]], list(_interval([run.accuracy for run in group])))
+    means = {
+        part: {
+            model: 100 * float(np.mean([(run.result or {})[model][part]["accuracy"] for run in group]))
+            for model in ("metrics", "baseline", "combination")
+        }
+        for part in ("validation", "test")
+    }
+    predicts = max(means["validation"], key=lambda model: means["validation"][model])
+    (starred,) = [row for row in rows if row["name"].startswith("\u2605")]
+    near([starred["value"]], [means["test"][predicts]])
+    near([rows[int(predicts == "combination")]["value"]], [means["test"]["metrics"]])
     result = best_seed(group).result or {}
-    drawn = {row["name"]: row for row in rows}
+    n = result["metrics"]["test"]["n"]
+    for row in rows:
+        wilson = stats.binomtest(round(row["value"] / 100 * n), n).proportion_ci(method="wilson")
+        assert row["low"] < row["value"] < row["high"]
+        assert row["high"] - row["low"] > 0.6 * 100 * (wilson.high - wilson.low)  # for other tweets at least
+    drawn = {row["name"].removeprefix("\u2605 "): row for row in rows}
     for name, part in (("Linear baseline", "baseline"), ("VADER\u2019s lexicon, not trained", "lexicon")):
         test = result[part]["test"]
         expected = [100 * test[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
@@ -86,27 +95,35 @@ def check_answer(_: str, spec: Spec, runs: list[Written]) -> None:
 
 
 def check_question(name: str, spec: Spec, runs: list[Written]) -> None:
-    """Mean differences between runs that differ in nothing else, each in an interval at least as wide as Student's."""
+    """Mean differences between runs that differ in nothing else but their seeds, on the tweets that all have."""
     parameter = name.removeprefix("question-")
     for row in rows_with(spec, "name", "value", "low", "high"):
         title, _, grid = row["name"].removesuffix(")").partition(" (")
         tried = [grid] if grid else sorted({run.grid for run in runs})
         values = {wording.setting(parameter, run.settings.get(parameter)): run.settings.get(parameter) for run in runs}
         first, second = (values[one] for one in title.split(" \u2212 "))
-        by_grid = [found for one in tried if (found := _pairs(completed(runs, one), parameter, first, second))]
-        pairs = next(found for found in by_grid if abs(float(np.mean(found)) - row["value"]) < 1e-4)
+        once = {run.path.name: run for run in reversed(completed(runs))}  # a run of several grids counts once
+        of_grids = [[once[run.path.name] for run in completed(runs, one)] for one in tried]
+        gaps = [_gap(one, parameter, first, second) for one in of_grids]
+        assert any(gap is not None and abs(gap - row["value"]) < 1e-4 for gap in gaps), row
         if row["low"] is not None:
-            low, high = _interval(pairs)
-            assert row["low"] <= low + 1e-6
-            assert row["high"] >= high - 1e-6
+            assert row["low"] + 0.5 < row["value"] < row["high"] - 0.5
 
 
-def _pairs(runs: list[Written], parameter: str, first: Any, second: Any) -> list[float]:
-    sides: dict[Any, dict[str, float]] = defaultdict(dict)
+def _gap(runs: list[Written], parameter: str, first: Any, second: Any) -> float | None:
+    """In points; what cleaning leaves nothing of are the last test tweets."""
+    sides: dict[Any, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        others = {key: value for key, value in run.settings.items() if key not in (parameter, "description")}
-        sides[run.settings.get(parameter)][json.dumps(others, sort_keys=True)] = run.accuracy
-    return [value - sides[second][others] for others, value in sides[first].items() if others in sides[second]]
+        ignored = (parameter, "description", "seed")
+        others = json.dumps({key: value for key, value in run.settings.items() if key not in ignored}, sort_keys=True)
+        labels, scores, _ = run.predictions()
+        sides[run.settings.get(parameter)][others].append((scores >= 0.5) == (labels == 1))
+    both = [(sides[first][others], sides[second][others]) for others in sides[first] if others in sides[second]]
+    if not both:
+        return None
+    n = min(len(one) for pair in both for side in pair for one in side)
+    means = [[np.mean([one[:n].mean() for one in side]) for side in pair] for pair in both]
+    return 100 * float(np.mean([one - other for one, other in means]))
 
 
 def check_curves(name: str, spec: Spec, runs: list[Written]) -> None:

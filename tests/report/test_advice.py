@@ -13,7 +13,9 @@ from report.analysis.comparison.advice import Advice
 from report.analysis.findings import Findings, analyse
 from report.build import build_report
 from report.read.load import load_study
-from report.statistics import Difference
+from report.render.blocks import Table
+from report.sections.models.leaderboard import leaderboard
+from report.statistics import Difference, Side
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
 from tests.report.made_up import BASE, Study, attempt
@@ -55,7 +57,7 @@ def test_labels_of_test_tweets_choose_neither_configuration_nor_seed(tmp_path: P
 def test_mean_over_seeds_is_recommended_and_no_lucky_seed(tmp_path: Path) -> None:
     advice = _advice(tmp_path, {(8, 1): 9.0, (16, 1): 1.5, (16, 2): 1.6, (16, 3): 1.7})
     assert advice.configuration.config.model.hidden_size == 16
-    assert advice.score.n == 3
+    assert (advice.score.half_width or 0) > 0.05  # for other seeds and other tweets
     (lucky,) = advice.rivals
     assert lucky.gap.value < 0
     assert not lucky.is_worse
@@ -81,58 +83,16 @@ def test_a_net_that_loses_against_the_baseline_is_not_praised(tmp_path: Path) ->
         study.complete(resolve(BASE, {"seed": seed}, "base"), skill=0.05)
     build_report(study.results, [], tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "points fewer than the linear baseline" in text
+    assert "points fewer." in text
     assert "Use the linear baseline." in text
     assert "what a lovely day' --with baseline" in text
     assert "**Predicts with**: the linear baseline" in text
-    assert "**Test accuracy of the best net**" in text
-
-
-def _right(rng: np.random.Generator, seeds: int, tweets: Any, skill: float, spread: float) -> Any:
-    return (tweets + skill + spread * rng.normal(size=(seeds, 1)) + rng.normal(size=(seeds, len(tweets))) > 0).astype(
-        float
-    )
-
-
-def test_interval_over_seeds_and_tweets_covers_what_it_promises() -> None:
-    rng = np.random.default_rng(2)
-    covered = []
-    for _ in range(300):
-        tweets = rng.normal(size=200)
-        first, second = (_right(rng, 4, tweets, 0.5, 0.3) for _ in range(2))
-        found = statistics.crossed_difference(first, second)
-        assert found.low is not None
-        assert found.high is not None
-        covered.append(found.low <= 0 <= found.high)
-    assert 0.91 <= np.mean(covered) <= 0.99
-
-
-def test_one_seed_is_compared_over_tweets_alone() -> None:
-    rng = np.random.default_rng(1)
-    first, second = ((rng.random((1, 90)) < share).astype(float) for share in (0.8, 0.7))
-    found, expected = (
-        statistics.crossed_difference(first, second),
-        statistics.paired_difference((first - second)[0].tolist(), 1.0),
-    )
-    assert (found.value, found.low, found.high, found.p) == pytest.approx(
-        (expected.value, expected.low, expected.high, expected.p)
-    )
-
-
-def test_seeds_that_differ_widen_the_interval() -> None:
-    rng = np.random.default_rng(1)
-    tweets = rng.normal(size=400)
-    baseline = _right(rng, 1, tweets, 0.0, 0.0)
-    alike, unlike = (
-        statistics.crossed_difference(_right(rng, 3, tweets, 0.2, spread), baseline) for spread in (0.0, 1.0)
-    )
-    assert (unlike.half_width or 0) > 2 * (alike.half_width or 0)
 
 
 def _difference(of: tuple[str, float, int]) -> Difference:
     kind, value, n = of
     if kind == "student":
-        return Difference(value, None, None, n, _p_of_t(value / 0.1, n), 0.1, n).at(0.95)
+        return Difference(value, None, None, n, _p_of_t(value / 0.1, n), parts=((0.01, n),)).at(0.95)
     if kind == "mcnemar":
         first = np.arange(100) < 50 + round(20 * value)
         return statistics.mcnemar(first, np.arange(100) >= 50 - n)
@@ -153,17 +113,35 @@ def _p_of_t(t: float, freedom: int) -> float:
     )
 )
 def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the_level(of: list[Any]) -> None:
-    for one, q in zip(*statistics.corrected([_difference(one) for one in of]), strict=True):
-        assert q is not None
+    for one in statistics.corrected([_difference(one) for one in of]):
+        assert one.q is not None
         assert one.low is not None
         assert one.high is not None
-        if abs(q - statistics.ALPHA) > 1e-9:
-            assert (one.low > 0 or one.high < 0) == (q < statistics.ALPHA)
+        if abs(one.q - statistics.ALPHA) > 1e-9:
+            assert (one.low > 0 or one.high < 0) == one.is_shown
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=5))
 def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) -> None:
     estimate = statistics.mean_share(values)
     assert estimate.low is None or (estimate.low >= 0 and (estimate.high or 0) <= 1)
-    difference = statistics.paired_difference([2 * value - 1 for value in values], 1.0)
+    right = np.array([[value < share for share in np.linspace(0, 1, 9)] for value in values])
+    nothing = Side([np.zeros((1, 9), bool)], is_trained=False)
+    (difference,) = statistics.compare([(Side([right]), nothing, statistics.Spread(0.1, 2))])
     assert difference.low is None or (difference.low >= -1 and (difference.high or 0) <= 1)
+
+
+@pytest.mark.slow
+def test_recommended_configuration_stands_among_the_first_however_many_single_seeds_stand_before_it(
+    tmp_path: Path,
+) -> None:
+    lucky = {(8 + width, 1): 9.0 - 0.01 * width for width in range(20)}
+    findings = _findings(tmp_path, lucky | {(4, seed): 1.5 for seed in (1, 2, 3)})
+    table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
+    assert table.best is not None
+    assert findings.advice
+    assert findings.advice.predicts == "network"
+    (row,) = [row for row in table.rows if row.get("seeds") == 3]
+    assert row is table.rows[table.best - 1]
+    assert row["rank"] == 21
+    assert row["test_accuracy"] == findings.advice.configuration.mean("test", "accuracy")

@@ -15,7 +15,9 @@ from tests.report.made_up import BASE, Study
 def _dataset(tmp_path: Path, data: dict[str, Any], **record: Any) -> Dataset:
     study = Study(Results(tmp_path / "results"))
     study.complete(resolve(BASE, {f"data.{name}": value for name, value in data.items()}, "base"), **record)
-    (dataset,) = datasets_of(run.completed for run in load_study(study.results, []).runs if run.completed)
+    (dataset,) = datasets_of(
+        (run.completed for run in load_study(study.results, []).runs if run.completed), study.results
+    )
     return dataset
 
 

@@ -3,38 +3,92 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from report.analysis.questions.effects import effects_of, matched_differences, varying
-from report.analysis.questions.effects import test_accuracy as accuracy
+from report.analysis.findings import analyse
+from report.analysis.questions.effects import Effect, matched_runs, varying
 from report.read.load import CompletedRun, load_study
 from sentiment.run_dir import Results
 from tests.report.made_up import Study
 
 
-def _completed(tmp_path: Path, runs: list[dict[str, Any]]) -> list[CompletedRun]:
+def _study(tmp_path: Path, runs: list[dict[str, Any]], skills: list[float] | None = None) -> Study:
     study = Study(Results(tmp_path / "results"))
     for number, config in enumerate(study.write_grid("grid", "Which?", {}, runs)):
-        study.complete(config, "grid", skill=0.5 + 0.3 * number)
-    return load_study(study.results, []).grids[0].completed
+        study.complete(config, "grid", skill=skills[number] if skills else 0.5 + 0.3 * number)
+    return study
 
 
-def test_what_does_nothing_on_one_side_keeps_no_pair_apart(tmp_path: Path) -> None:
+def _completed(tmp_path: Path, runs: list[dict[str, Any]]) -> list[CompletedRun]:
+    return load_study(_study(tmp_path, runs).results, []).grids[0].completed
+
+
+def _effects(study: Study) -> list[Effect]:
+    return analyse(load_study(study.results, [])).grids[0].effects
+
+
+def test_what_does_nothing_on_one_side_keeps_no_runs_apart(tmp_path: Path) -> None:
     alone, beside = {"elmo.model": "small", "elmo.combine": "alone"}, {"elmo.model": "small", "elmo.combine": "beside"}
     runs = _completed(tmp_path, [alone, beside | {"embedding.size": 16}])
     assert varying(runs) == ["elmo.combine"]
-    (difference,) = matched_differences(runs, "elmo.combine", "alone", "beside", accuracy)
-    assert difference == pytest.approx(accuracy(runs[0]) - accuracy(runs[1]))
+    (matched,) = matched_runs(runs, "elmo.combine", "alone", "beside")
+    assert (matched.first, matched.second) == ([runs[0]], [runs[1]])
 
 
-def test_run_that_lacks_a_setting_is_paired_with_the_mean_over_its_values(tmp_path: Path) -> None:
+def test_run_that_lacks_a_setting_is_compared_with_all_of_its_values_together(tmp_path: Path) -> None:
     hops = [{"model.pooling": "attention", "model.attention.r": r} for r in (1, 5)]
     last, one, five = _completed(tmp_path, [{"model.pooling": "last"}, *hops])
-    (difference,) = matched_differences([last, one, five], "model.pooling", "last", "attention", accuracy)
-    assert difference == pytest.approx(accuracy(last) - (accuracy(one) + accuracy(five)) / 2)
+    (matched,) = matched_runs([last, one, five], "model.pooling", "last", "attention")
+    assert (matched.first, matched.second) == ([last], [one, five])
+
+
+def test_seeds_of_one_configuration_stand_together_and_others_apart(tmp_path: Path) -> None:
+    runs = [{"model.cell": cell, "model.hidden_size": size, "seed": seed}
+            for cell in ("lstm", "gru") for size in (8, 16) for seed in (1, 2, 3)]  # fmt: skip
+    matched = matched_runs(_completed(tmp_path, runs), "model.cell", "lstm", "gru")
+    assert [(len(one.first), len(one.second)) for one in matched] == [(3, 3), (3, 3)]
+    for one in matched:
+        assert len({run.config.model.hidden_size for run in (*one.first, *one.second)}) == 1
 
 
 def test_runs_in_which_a_setting_does_nothing_have_no_say_about_it(tmp_path: Path) -> None:
     runs = [{"model.pooling": "last"}, *({"model.pooling": "attention", "model.attention.r": r} for r in (1, 5))]
-    (hops,) = [one for one in effects_of(_completed(tmp_path, runs)) if one.parameter == "model.attention.r"]
+    (hops,) = [one for one in _effects(_study(tmp_path, runs)) if one.parameter == "model.attention.r"]
     assert [(level.value, level.score.n) for level in hops.levels] == [(1, 1), (5, 1)]
+
+
+def test_best_value_is_chosen_on_validation_tweets_whatever_test_tweets_say(tmp_path: Path) -> None:
+    runs = [{"model.cell": cell, "seed": seed} for cell in ("lstm", "gru") for seed in (1, 2)]
+    study = Study(
+        Results(tmp_path / "results"), turned=True
+    )  # the better on validation tweets are worse on test tweets
+    for config in study.write_grid("grid", "Which?", {}, runs):
+        study.complete(config, "grid", skill=2.0 if config.model.cell == "gru" else 0.5)
+    (effect,) = _effects(study)
+    (contrast,) = effect.contrasts
+    assert contrast.best.value == "gru"
+    assert contrast.score
+    assert contrast.score.value < 0
+
+
+def test_effect_counts_tweets_as_well_as_seeds(tmp_path: Path) -> None:
+    runs = [{"model.cell": cell, "seed": seed} for cell in ("lstm", "gru") for seed in (1, 2)]
+    (effect,) = _effects(_study(tmp_path, runs, [0.9, 0.91, 1.3, 1.31]))
+    (contrast,) = effect.contrasts
+    assert contrast.score
+    assert contrast.score.n == 120
+    assert contrast.runs == (2, 2)
+    assert len(contrast.score.parts) == 2
+    accuracies = {one.value: one.score.value for one in effect.levels}
+    assert contrast.score.value == pytest.approx(accuracies["gru"] - accuracies["lstm"])
+    assert not np.isnan(contrast.score.p or 0.0)
+
+
+def test_without_predictions_a_difference_is_not_compared(tmp_path: Path) -> None:
+    study = _study(tmp_path, [{"model.cell": "lstm"}, {"model.cell": "gru"}])
+    for run in load_study(study.results, []).grids[0].completed:
+        if run.config.model.cell == "gru":
+            run.run_dir.predictions_file.unlink()
+    (effect,) = _effects(study)
+    assert [one.score for one in effect.contrasts] == [None]

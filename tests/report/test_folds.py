@@ -44,7 +44,7 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
     assert [len(one.runs) for one in dataset.configurations] == [2, 2]
     for run in dataset.runs:
         test = run.result.metrics["test"]
-        assert test.n == 3 * PARTS["test"] == dataset.comparisons[run.run_id].baseline.n
+        assert test.n == 3 * PARTS["test"] == len(dataset.answers.by_run[run.run_id].rows)
         folds = [fold.result.metrics["test"] for fold in run.folds]
         assert test.accuracy == pytest.approx(np.mean([fold.accuracy for fold in folds]))
         assert test.accuracy_high - test.accuracy_low < 0.7 * (folds[0].accuracy_high - folds[0].accuracy_low)
@@ -101,3 +101,22 @@ def test_report_says_that_all_tweets_were_tested_in_folds_and_lists_every_fold(s
     assert "(12 of 12 runs completed)" in text
     for run in findings.study.runs:
         assert run.run_id in text.replace("\\", "")
+
+
+def test_folds_of_other_training_tweets_are_not_compared_by_the_places_of_their_tweets(tmp_path: Path) -> None:
+    study = Study(Results(tmp_path / "results"))
+    runs: list[dict[str, Any]] = [
+        {"data.train_rows": rows, "seed": seed, "data.folds": 2, "data.fold": fold}
+        for rows in (10, 20)
+        for seed in SEEDS
+        for fold in (1, 2)
+    ]
+    for config in study.write_grid("labels", "What is a label worth?", {"data.train_rows": [10, 20]}, runs):
+        study.complete(config, "labels", skill=float(config.data.train_rows or 0) / 10)
+    findings = _findings(study)
+    corpora = {answered.corpus for answered in findings.datasets[0].answers.by_run.values()}
+    assert len(corpora) == 2
+    assert findings.advice
+    assert findings.advice.rivals == []
+    (curve,) = findings.grids[0].label_curves
+    assert [point.gap is not None and point.gap.n for point in curve.points] == [2 * PARTS["test"]] * 2

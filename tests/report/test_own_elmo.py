@@ -107,7 +107,7 @@ def test_models_are_told_with_their_perplexities_and_all_lives_as_one(study: Stu
 def test_model_is_compared_with_runs_that_differ_in_nothing_else_by_number_of_labels(study: Study) -> None:
     found = analyse(load_study(study.results, []))
     few, every = found.own_gains
-    assert (few.labels, every.labels, few.seeds) == (100, None, 2)
+    assert (few.labels, every.labels, few.runs) == (100, None, 2)
     assert few.gap.value == pytest.approx(few.accuracy - few.without)
     assert few.gap.value > 0.1
     sentences = next(block for block in own_elmo(found).blocks if isinstance(block, Bullets)).items

@@ -46,7 +46,7 @@ def test_single_runs_are_no_grid(results: Results, tmp_path: Path) -> None:
 def test_single_runs_are_ranked_and_accounted_for_with_the_others(results: Results, tmp_path: Path) -> None:
     build_report(results, [], tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "of 4 others can't be told apart from it" in text
+    assert "of 4 other nets" in text
     tables = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out" / "tables").glob("*.json")}
     assert [row["grid"] for row in tables["runs"]] == ["one", None, None, None, None]
     assert [(row["grid"], row["runs"]) for row in tables["usage"]] == [("one", 1), ("single runs", 4), ("all", 5)]

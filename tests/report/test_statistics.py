@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import bootstrap
-from sklearn.metrics import f1_score
+from scipy import stats
 
 from report import statistics
 from report.analysis.search.trials import importances
+from report.statistics import Side, compare, spread_of
 
-# Hours of sleep gained with one drug against the other (Student 1908).
-SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 # Sorted p-values of the example in Benjamini and Hochberg (1995), of which four stay at 5 %.
 FIFTEEN = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.324, 0.4262, 0.5719, 0.6528]
 FIFTEEN += [0.759, 1.0]
@@ -60,35 +58,114 @@ def test_false_discovery_control_keeps_the_four_of_benjamini_and_hochberg() -> N
     assert statistics.false_discovery_control([]) == []
 
 
-def test_paired_difference_is_students() -> None:
-    difference = statistics.paired_difference(SLEEP)
-    assert difference.value == pytest.approx(1.58)
-    assert (difference.low, difference.high) == pytest.approx((0.70, 2.46), abs=0.005)
-    assert difference.p == pytest.approx(0.00283, abs=5e-6)
-    assert statistics.is_shown(difference)
-    assert not statistics.is_shown(difference, q=0.06)
+def _seeds(rng: np.random.Generator, seeds: int, share: float, n: int = 200) -> statistics.Flags:
+    return rng.random((seeds, n)) < share
 
 
-def test_crossed_difference_is_the_analysis_of_variance_worked_out_by_hand() -> None:
-    first = np.array([[1.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]])  # two seeds, four tweets
-    second = np.array([[1.0, 0.0, 1.0, 1.0]])
-    # Tweets: differences of means 0, 1/2, -1/2, -1, whose mean is -1/4 and whose variance is 5/12.
-    of_tweets = 5 / 12 / 4
-    # Seeds: the mean square between them is 4 * 1/8 = 1/2 and the residual one 1/6, over 2 * 4.
-    of_seeds = (1 / 2 - 1 / 6) / 8
-    found = statistics.crossed_difference(first, second)
-    assert found.value == -0.25
-    assert found.error == pytest.approx(math.sqrt(of_tweets + of_seeds))
-    assert found.freedom == pytest.approx(147 / 37)  # Satterthwaite: (7/48)^2 / ((5/48)^2 / 3 + (2/48)^2 / 1)
-    turned = statistics.crossed_difference(second, first)
-    assert (turned.value, turned.error, turned.freedom) == pytest.approx((0.25, found.error, found.freedom))
+def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
+    first = np.array([[1, 1, 1, 0], [1, 0, 0, 0]], bool)  # two seeds, four tweets
+    second = np.array([[1, 0, 1, 1]], bool)
+    spread = spread_of([[0.75, 0.25]])
+    # Seeds: the variance between them is 1/8, over 2. Tweets: differences of means 0, 1/2, -1/2, -1, whose variance is
+    # 5/12, over 4, less the residual mean square 1/6 over 2 * 4, which is in the part of seeds already.
+    parts = [(1 / 16, 1), (5 / 48 - 1 / 48, 3)]
+    for turned in (False, True):
+        sides = [Side([first]), Side([second], is_trained=False)]
+        (found,) = compare([(*(reversed(sides) if turned else sides), spread)])  # type: ignore[list-item]
+        assert found.value == (0.25 if turned else -0.25)
+        half = math.sqrt(sum(stats.t.ppf(0.975, freedom) ** 2 * part for part, freedom in parts))
+        assert found.parts == tuple(map(pytest.approx, parts))
+        assert found.high == min(found.value + half, 1.0)
+        assert found.p is not None
+        squared = sum(stats.t.isf(found.p / 2, freedom) ** 2 * part for part, freedom in parts)
+        assert squared == pytest.approx(0.25**2)
 
 
-@pytest.mark.parametrize("values", [[0.1], [0.1, 0.1, 0.1]], ids=["one value", "equal values"])
-def test_without_spread_there_is_neither_interval_nor_verdict(values: list[float]) -> None:
-    difference = statistics.paired_difference(values)
-    assert (difference.value, difference.low, difference.high, difference.p) == (pytest.approx(0.1), None, None, None)
-    assert not statistics.is_shown(difference)
+def test_seeds_that_are_equal_by_chance_take_the_variance_of_the_others() -> None:
+    rng = np.random.default_rng(0)
+    equal, baseline = np.repeat(_seeds(rng, 1, 0.8), 2, axis=0), Side([_seeds(rng, 1, 0.7)], is_trained=False)
+    spread = spread_of([[0.8, 0.8], [0.7, 0.8], [0.75, 0.85]])
+    assert spread == statistics.Spread(pytest.approx(0.01 / 3), 3)
+    (found,) = compare([(Side([equal]), baseline, spread)])
+    assert found.parts[0] == (pytest.approx(0.01 / 3 / 2), 3)
+
+
+def test_seeds_that_differ_more_than_the_others_keep_their_own_variance() -> None:
+    rng = np.random.default_rng(0)
+    unlike = np.stack([rng.random(200) < 0.9, rng.random(200) < 0.6])
+    own = float(unlike.mean(axis=1).var(ddof=1))
+    (found,) = compare([(Side([unlike]), Side([unlike]), statistics.Spread(own / 9, 6))])
+    assert found.parts[0] == (pytest.approx(own), 6)
+
+
+def test_one_seed_takes_the_variance_of_configurations_that_have_several() -> None:
+    rng = np.random.default_rng(0)
+    sides = Side([_seeds(rng, 1, 0.9)]), Side([_seeds(rng, 1, 0.6)])
+    (known,) = compare([(*sides, statistics.Spread(0.01, 3))])
+    assert known.parts[0] == (pytest.approx(0.02), 3)
+    assert not known.is_shown
+    assert not known.of_these_models
+
+
+def test_single_trained_models_are_compared_exactly_and_for_themselves_alone() -> None:
+    rng = np.random.default_rng(0)
+    first, second = _seeds(rng, 1, 0.9), _seeds(rng, 1, 0.6)
+    (found,) = compare([(Side([first]), Side([second]), None)])
+    assert found.p == statistics.mcnemar(first[0], second[0]).p
+    assert found.is_shown
+    assert found.of_these_models
+    baselines = [Side([one], is_trained=False) for one in (first, second)]
+    assert not compare([(*baselines, None)])[0].of_these_models  # type: ignore[list-item]
+
+
+def test_without_seeds_matched_configurations_take_their_place() -> None:
+    rng = np.random.default_rng(0)
+    firsts, seconds = ([_seeds(rng, 1, share) for _ in range(4)] for share in (0.8, 0.7))
+    (found,) = compare([(Side(firsts), Side(seconds), None)])
+    gaps = [first.mean() - second.mean() for first, second in zip(firsts, seconds, strict=True)]
+    assert found.parts[0] == (pytest.approx(np.var(gaps, ddof=1) / 4), 3)
+    assert found.value == pytest.approx(np.mean(gaps))
+
+
+def test_a_score_without_tweets_is_tested_between_seeds_as_by_student() -> None:
+    first, second = (np.array(values)[:, None] for values in ([3.0, 4.0, 8.0], [5.0, 9.0, 9.0]))
+    spread = spread_of([first[:, 0].tolist(), second[:, 0].tolist()])
+    (found,) = compare([(Side([first]), Side([second]), spread)], limit=None)
+    expected = stats.ttest_ind(first[:, 0], second[:, 0])  # variances 7 and 16/3
+    low, high = expected.confidence_interval()
+    assert found.value == pytest.approx(-8 / 3)
+    assert (found.p, found.low, found.high) != (None, None, None)
+    assert found.parts == ((pytest.approx((7 + (7 + 16 / 3) / 2) / 3), 4), (0.0, 0.0))
+    assert (found.low or 0) < low < high < (found.high or 0)
+
+
+@pytest.mark.parametrize("values", [[[0.1]], [[0.1], [0.1]]], ids=["one value", "equal values"])
+def test_without_spread_there_is_neither_interval_nor_verdict(values: list[list[float]]) -> None:
+    sides = Side([np.array(values)]), Side([np.zeros((1, 1))], is_trained=False)
+    (found,) = compare([(*sides, spread_of([[one for (one,) in values]]))], limit=None)
+    assert (found.value, found.low, found.high, found.p) == (pytest.approx(0.1), None, None, None)
+    assert not found.is_shown
+
+
+def test_a_family_counts_claims_that_might_have_been_made() -> None:
+    rng = np.random.default_rng(0)
+    pairs = [(Side([_seeds(rng, 1, 0.75)]), Side([_seeds(rng, 1, 0.7)]), None) for _ in range(3)]
+    alone, among = compare(pairs), compare(pairs, family=30)
+    for one, other in zip(alone, among, strict=True):
+        assert other.q == pytest.approx(min(10 * (one.q or 0), 1.0))
+        assert (other.half_width or 0) > (one.half_width or 1)
+    assert statistics.pairs_of(4) == 6
+
+
+def test_score_of_one_seed_is_wilsons_and_of_several_is_for_others() -> None:
+    rng = np.random.default_rng(0)
+    one, several = _seeds(rng, 1, 0.8), _seeds(rng, 3, 0.8)
+    assert statistics.score_of(Side([one]), None) == statistics.wilson(int(one.sum()), 200)
+    found = statistics.score_of(Side([several]), statistics.Spread(0.01, 6))
+    assert found.value == pytest.approx(several.mean())
+    assert found.high is not None
+    assert found.high == pytest.approx(min(1.0, found.high))
+    assert (found.half_width or 0) > 0.1
 
 
 def test_rank_correlation_of_intelligence_and_television() -> None:
@@ -99,22 +176,6 @@ def test_rank_correlation_of_intelligence_and_television() -> None:
     assert correlation.p == pytest.approx(0.638434, abs=1e-6)  # by Fisher's transformation, as the interval
     assert correlation.low is not None
     assert correlation.low < -29 / 165 < 0 < (correlation.high or 0)
-
-
-def test_bootstrap_of_f1_from_counts_is_the_bootstrap_of_tweets() -> None:
-    rng = np.random.default_rng(3)
-    labels = rng.random(400) < 0.5
-    first, second = (labels ^ (rng.random(400) < error) for error in (0.15, 0.25))
-
-    def gap(y: statistics.Flags, p: statistics.Flags, q: statistics.Flags) -> float:
-        return float(f1_score(y, p) - f1_score(y, q))
-
-    found = statistics.f1_difference(labels, first, second)
-    slow = bootstrap(
-        (labels, first, second), gap, paired=True, vectorized=False, n_resamples=500, method="percentile", rng=rng
-    ).confidence_interval
-    assert found.value == pytest.approx(gap(labels, first, second))
-    assert (found.low, found.high) == pytest.approx((slow.low, slow.high), abs=0.012)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from report.analysis.findings import analyse
 from report.analysis.measures.usage import usage_of
 from report.build import build_report
 from report.read.load import load_study
@@ -49,3 +50,15 @@ def test_work_done_twice_is_the_steps_between_a_last_and_a_first_one(tmp_path: P
     usage = usage_of(load_study(study.results, []).runs)
     assert usage.lost_seconds == pytest.approx(5 * 2.56 / 40)
     assert (usage.attempts, usage.signals, usage.requeues, usage.silent) == (2, 1, 2, 0)
+
+
+def test_a_time_without_a_zone_is_named_as_damage_and_stops_nothing(tmp_path: Path) -> None:
+    study = Study(Results(tmp_path / "results"))
+    study.complete(resolve(BASE, {"seed": 2}, "base"))
+    run_dir = study.complete(resolve(BASE, {}, "base"))
+    record = json.loads(run_dir.record_file.read_text())
+    record["attempts"][0]["start"] = "2026-01-01T10:00:00"
+    run_dir.record_file.write_text(json.dumps(record))
+    findings = analyse(load_study(study.results, []))
+    assert len(findings.datasets[0].runs) == 1
+    assert any("has no time zone" in problem for problem in findings.problems)

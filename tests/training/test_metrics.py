@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment.training.runs.outcome import _epochs_to_accuracy
-from sentiment.training.tasks.metrics import judge_overfit, measure, paired_difference
+from sentiment.training.tasks.metrics import judge_overfit, measure, paired_differences
 
 
 def test_scores_of_a_small_example_are_those_worked_out_by_hand() -> None:
@@ -50,12 +50,25 @@ def test_scores_are_in_their_ranges_for_any_input(rows: list[tuple[int, float]])
 def test_paired_difference_is_that_of_the_first_and_its_test_is_mcnemars() -> None:
     labels = np.ones(20, int)
     first, second = (np.where(np.arange(20) < right, 0.9, 0.1) for right in (17, 10))  # seven that the first alone has
-    found = paired_difference(labels, first, second)
+    (found,) = paired_differences(labels, first, [second])
     assert found.value == pytest.approx(7 / 20)
     assert found.p == pytest.approx(2 * 0.5**7)
     assert 0 < found.low < found.value <= found.high
-    turned = paired_difference(labels, second, first)
+    (turned,) = paired_differences(labels, second, [first])
     assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
+
+
+def test_paired_differences_are_corrected_for_their_number() -> None:
+    labels = np.ones(40, int)
+    first, second = (np.where(np.arange(40) < right, 0.9, 0.1) for right in (37, 29))
+    (alone,), among = (
+        paired_differences(labels, first, [second]),
+        paired_differences(labels, first, [second, first, first]),
+    )
+    assert among[0].value == alone.value
+    assert among[0].p == pytest.approx(3 * alone.p)
+    assert among[0].high - among[0].low > alone.high - alone.low
+    assert (among[1].low, among[1].high, among[1].p) == (0.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize("label", [0, 1])

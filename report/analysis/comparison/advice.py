@@ -1,17 +1,15 @@
-"""Which model to use: the best by its mean over seeds, which others cannot be told apart from it, and the cheapest."""
+"""Which model to use: the best by its mean over seeds, which others are not shown to be worse, and the cheapest."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from statistics import fmean
 
 from report import statistics
-from report.analysis.comparison.datasets import Answered, Configuration, Dataset
-from report.analysis.measures.common_tweets import Matcher
+from report.analysis.comparison.answers import accuracy_of, compared, spread_between
+from report.analysis.comparison.datasets import Configuration, Dataset
 from report.analysis.measures.usage import Usage, usage_of
 from report.read.load import CompletedRun
-from report.statistics import Difference, Estimate, Values
-from sentiment.run_dir import Results
+from report.statistics import Difference, Estimate
+from sentiment.records import Recommendation
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,12 @@ class Rival:
 
     configuration: Configuration
     gap: Difference
-    """Accuracy of the recommended one less the rival's, over seeds and tweets; corrected for all rivals."""
-    q: float | None
+    """Accuracy of the recommended one's net less that of the rival's, corrected for all pairs of configurations."""
 
     @property
     def is_worse(self) -> bool:
         """Whether it is shown to be worse than the recommended one."""
-        return self.gap.value > 0 and statistics.is_shown(self.gap, self.q)
+        return self.gap.value > 0 and self.gap.is_shown
 
 
 @dataclass(frozen=True)
@@ -43,18 +40,24 @@ class Cost:
 
 @dataclass(frozen=True)
 class Advice:
-    """Which configuration to use, and how sure that is."""
+    """What to use, chosen on validation tweets alone; and how sure that is, measured on test tweets.
+
+    Headline, tiles, figure, leaderboard and command are all written from it.
+    """
 
     configuration: Configuration
     """The best mean F1 over its seeds on validation tweets."""
+    predicts: Recommendation
+    """Which of its net, its linear baseline and the mean of both is most accurate on validation tweets, over seeds."""
     score: Estimate
-    """Test accuracy, mean over seeds with Student's interval; of one seed Wilson's over tweets."""
+    """Test accuracy of what predicts, for other seeds and other tweets."""
     above_baseline: Difference | None
-    """Test accuracy less the linear baseline's, over seeds and tweets; None if predictions cannot be read."""
+    """Test accuracy of what predicts (of the net, where that is the baseline) less the linear baseline's; corrected for
+    all configurations. None if predictions cannot be read."""
     rivals: list[Rival]
     """The best on validation tweets first."""
     cheapest: Configuration
-    """Of those that cannot be told apart, the one whose runs take the least time; the recommended one included."""
+    """Of those that are not shown to be worse, the one whose runs take the least time; the recommended one included."""
 
     @property
     def equals(self) -> list[Rival]:
@@ -67,37 +70,65 @@ class Advice:
         return self.configuration.chosen
 
     @property
+    def to_name(self) -> Recommendation | None:
+        """What has to be asked of the run; None where it is what the run predicts with by itself."""
+        return None if self.predicts == self.run.result.recommended else self.predicts
+
+    @property
     def is_baseline(self) -> bool:
-        """Whether the linear baseline is the answer, since the best net is shown to be worse."""
-        gap = self.above_baseline
-        return gap is not None and statistics.is_shown(gap) and gap.value < 0
+        """Whether the linear baseline is the answer."""
+        return self.predicts == "baseline"
 
 
-def advise(dataset: Dataset, results: Results) -> Advice | None:
+def advise(dataset: Dataset) -> Advice | None:
     """Compare the best configuration with all others; None if there is none but of random numbers."""
     best = dataset.best
     if best is None:
         return None
-    others = [one for one in dataset.configurations if one is not best and not one.is_random]
-    matcher = Matcher(results)
-    compared = [(one, gap) for one in others if (gap := _gap(best, one, dataset, matcher))]
-    gaps, q_values = statistics.corrected([gap for _, gap in compared])
-    rivals = [Rival(one, gap, q) for (one, _), gap, q in zip(compared, gaps, q_values, strict=True)]
+    usable = [one for one in dataset.configurations if not one.is_random]
+    others = [one for one in usable if one is not best]
+    spread = spread_between(one.runs for one in usable)
+    pairs = (dataset.answers.pair([best.runs], [one.runs], spread) for one in others)
+    gaps = compared(pairs, statistics.pairs_of(len(usable)))
+    rivals = [Rival(one, gap) for one, gap in zip(others, gaps, strict=True) if gap]
     equal = [best, *(rival.configuration for rival in rivals if not rival.is_worse)]
+    predicts = predictor_of(best)
     return Advice(
         configuration=best,
-        score=score_of(best),
-        above_baseline=_above_baseline(best, dataset),
+        predicts=predicts,
+        score=score_of(best, dataset, predicts),
+        above_baseline=_above_baseline(dataset, best, predicts),
         rivals=rivals,
         cheapest=min(equal, key=lambda one: cost_of(one).seconds),
     )
 
 
-def score_of(one: Configuration) -> Estimate:
-    """Test accuracy over seeds; of one seed over tweets."""
-    if len(one.runs) == 1:
-        return statistics.measured_accuracy(one.runs[0].result.metrics["test"])
-    return statistics.mean_share(one.values("test", "accuracy"))
+def predictor_of(one: Configuration) -> Recommendation:
+    """What is most accurate on validation tweets over all seeds; of equally accurate ones what has the lower loss."""
+    parts: dict[Recommendation, list[tuple[float, float]]] = {"network": [], "baseline": [], "both": []}
+    for run in one.runs:
+        result = run.result
+        for name, of in (("network", result.metrics), ("baseline", result.baseline), ("both", result.combination)):
+            parts[name].append((of["validation"].accuracy, -of["validation"].loss))  # type: ignore[index]
+    return max(parts, key=lambda name: tuple(fmean(values) for values in zip(*parts[name], strict=True)))
+
+
+def _above_baseline(dataset: Dataset, one: Configuration, predicts: Recommendation) -> Difference | None:
+    place = next(place for place, other in enumerate(dataset.configurations) if other is one)
+    if predicts != "both":
+        return dataset.against_baseline[place]
+    usable = [other.runs for other in dataset.configurations if not other.is_random]
+    pair = dataset.answers.with_baseline(one.runs, spread_between(usable, predicts), predicts)
+    return compared([pair], len(usable))[0]
+
+
+def score_of(one: Configuration, dataset: Dataset, model: Recommendation = "network") -> Estimate:
+    """Test accuracy for other seeds and other tweets; of what can't be read the mean alone."""
+    spread = spread_between((other.runs for other in dataset.configurations), model)
+    pair = dataset.answers.with_baseline(one.runs, spread, model)
+    if pair is None:
+        return Estimate(fmean(accuracy_of(run, model) for run in one.runs), None, None, len(one.runs))
+    return statistics.score_of(pair[0], pair[2])
 
 
 def cost_of(one: Configuration) -> Cost:
@@ -106,29 +137,3 @@ def cost_of(one: Configuration) -> Cost:
     seconds = sum(run.result.seconds_per_epoch for run in one.runs)
     tweets = sum(run.result.metrics["train"].n for run in one.runs)
     return Cost(usage.seconds / len(one.runs), usage, tweets / max(seconds, 1e-9))
-
-
-def _answered(one: Configuration, dataset: Dataset) -> list[Answered]:
-    """Of its seeds on the same tweets; those of the first readable one's corpus."""
-    found = [dataset.comparisons[run.run_id].answered for run in one.runs if run.run_id in dataset.comparisons]
-    return [answered for answered in found if answered.corpus == found[0].corpus]
-
-
-def _matrix(answers: Sequence[Answered]) -> Values:
-    return np.stack([one.right for one in answers]).astype(np.float64)
-
-
-def _above_baseline(one: Configuration, dataset: Dataset) -> Difference | None:
-    answers = _answered(one, dataset)
-    if not answers:
-        return None
-    return statistics.crossed_difference(_matrix(answers), answers[0].baseline[None].astype(np.float64))
-
-
-def _gap(best: Configuration, other: Configuration, dataset: Dataset, matcher: Matcher) -> Difference | None:
-    """None if predictions cannot be read, or the tweets cannot be matched."""
-    of_best, of_other = _answered(best, dataset), _answered(other, dataset)
-    common = matcher.common(of_best[0], of_other[0]) if of_best and of_other else None
-    if common is None or common.n < 2:
-        return None
-    return statistics.crossed_difference(_matrix(of_best)[:, common.first], _matrix(of_other)[:, common.second])

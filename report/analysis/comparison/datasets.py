@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from report import statistics
+from report.analysis.comparison.answers import Answered, Answers, against_baseline, answered
+from report.analysis.measures.common_tweets import Matcher
 from report.analysis.measures.tweet_metrics import calibration_points
 from report.read.load import CompletedRun, read_each
 from report.read.predictions import read_scores
-from report.statistics import Flags, McNemar
+from report.statistics import Difference
 from sentiment.config import RunConfig
 from sentiment.records import THRESHOLD, Part
+from sentiment.run_dir import Results
 
 # How tweets are cleaned, and which are trained on, changes nothing in which tweets a model is tested on.
 _NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows")
@@ -58,37 +60,9 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """Which test tweets a run has right, in an eighth of the memory."""
-
-    corpus: str
-    """The fingerprint of the corpus that holds the tweets."""
-    rows: npt.NDArray[np.int64]
-    """The places of the tweets in the corpus, of shape (n,)."""
-    packed: npt.NDArray[np.uint8]
-    """Of the run, eight tweets a byte."""
-    packed_baseline: npt.NDArray[np.uint8]
-    """Of the linear baseline."""
-
-    @property
-    def right(self) -> Flags:
-        """Which tweets the run has right, of shape (n,)."""
-        return np.unpackbits(self.packed, count=len(self.rows)).astype(bool)
-
-    @property
-    def baseline(self) -> Flags:
-        """Which tweets the baseline has right, of shape (n,)."""
-        return np.unpackbits(self.packed_baseline, count=len(self.rows)).astype(bool)
-
-
-@dataclass(frozen=True)
 class Comparison:
     """A run on its test tweets."""
 
-    baseline: McNemar
-    """The run against the linear baseline; its interval is corrected like the p-value in `adjusted`."""
-    combination: McNemar
-    """The mean of its probabilities and the baseline's, against the run alone."""
     answered: Answered
     confusion: list[int]
     """Numbers of tweets by label and answer: negative called negative, negative called positive, and so on."""
@@ -116,24 +90,35 @@ class Dataset:
     """Best mean validation F1 first; those of random numbers are not among the best, and come last."""
     comparisons: dict[str, Comparison]
     """By run id, for each run whose predictions can be read."""
-    adjusted: dict[str, float]
-    """By run id, the p-value against the baseline, adjusted for the number of runs (Benjamini and Hochberg)."""
+    against_baseline: list[Difference | None]
+    """Of each configuration, in their order, its test accuracy less the linear baseline's, corrected for all of them;
+    None if no predictions can be read."""
+    answers: Answers
+    """What its runs and baselines answer to each test tweet."""
     problems: list[str]
     """Predictions that cannot be read, by name."""
 
     @property
     def best(self) -> Configuration | None:
-        """The configuration with the best mean validation F1, of those with several seeds if there are any.
-
-        A single seed is partly luck, most of all the best of many in a search; random numbers never win.
-        """
-        usable = [one for one in self.configurations if not one.is_random]
-        return next((one for one in usable if len(one.runs) > 1), usable[0] if usable else None)
+        """The configuration that is recommended."""
+        return best_of(self.configurations)
 
 
-def datasets_of(runs: Iterable[CompletedRun]) -> list[Dataset]:
+def best_of(configurations: Iterable[Configuration]) -> Configuration | None:
+    """The configuration with the best mean validation F1, of those with several seeds if there are any.
+
+    A single seed is partly luck, most of all the best of many in a search; random numbers never win.
+
+    Args:
+        configurations: the best mean validation F1 first.
+    """
+    usable = [one for one in configurations if not one.is_random]
+    return next((one for one in usable if len(one.runs) > 1), usable[0] if usable else None)
+
+
+def datasets_of(runs: Iterable[CompletedRun], results: Results) -> list[Dataset]:
     """The sets of tweets that runs were completed on, the one with most runs first."""
-    found = [_dataset(group) for group in group_by_tweets(runs)]
+    found = [_dataset(group, results) for group in group_by_tweets(runs)]
     return sorted(found, key=lambda one: (-len(one.runs), one.source, one.max_rows or 0))
 
 
@@ -163,13 +148,12 @@ def configuration(runs: list[CompletedRun], varying: Iterable[str]) -> Configura
     return Configuration(runs, {name: value for name, value in settings.items() if _says_something(example, name)})
 
 
-def _dataset(runs: list[CompletedRun]) -> Dataset:
+def _dataset(runs: list[CompletedRun], results: Results) -> Dataset:
     data = runs[0].config.data
     comparisons, problems = read_each(runs, _compare)
-    against, q_values = statistics.corrected([one.baseline for one in comparisons.values()])
-    comparisons = {
-        run_id: replace(one, baseline=gap) for (run_id, one), gap in zip(comparisons.items(), against, strict=True)
-    }
+    comparisons = _sharing_rows(comparisons)
+    configurations = configurations_of(runs)
+    answers = Answers({run_id: one.answered for run_id, one in comparisons.items()}, Matcher(results))
     return Dataset(
         source=PurePath(data.source).name,
         max_rows=data.max_rows,
@@ -177,9 +161,10 @@ def _dataset(runs: list[CompletedRun]) -> Dataset:
         is_sentiment140=not data.max_rows and all(run.read_sentiment140 for run in runs),
         from_lexicon_authors=data.source in _LEXICON_AUTHORS and any(run.result.lexicon for run in runs),
         runs=runs,
-        configurations=configurations_of(runs),
-        comparisons=_sharing_rows(comparisons),
-        adjusted={run_id: 1.0 if q is None else q for run_id, q in zip(comparisons, q_values, strict=True)},
+        configurations=configurations,
+        comparisons=comparisons,
+        against_baseline=against_baseline([one.runs for one in configurations], answers),
+        answers=answers,
         problems=problems,
     )
 
@@ -188,12 +173,8 @@ def _compare(run: CompletedRun) -> Comparison | None:
     scores = read_scores(run, "test")
     if scores is None:
         return None
-    right, of_baseline = scores.right(scores.model), scores.right(scores.baseline)
-    answered = Answered(scores.corpus, scores.rows, np.packbits(right), np.packbits(of_baseline))
     return Comparison(
-        baseline=statistics.mcnemar(right, of_baseline),
-        combination=statistics.mcnemar(scores.right(scores.combined), right),
-        answered=answered,
+        answered=answered(scores),
         confusion=np.bincount(2 * scores.labels + (scores.model >= THRESHOLD), minlength=4).tolist(),
         calibration=calibration_points(scores.labels, scores.model),
     )

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from report.analysis.comparison.datasets import Answered, Dataset
+from report.analysis.comparison.answers import Answered
+from report.analysis.comparison.datasets import Dataset
 from report.analysis.measures.common_tweets import Matcher
 from report.read.curves import read_curve
 from report.read.load import CompletedRun, read_each
@@ -76,7 +77,7 @@ def tweet_answers(dataset: Dataset, results: Results) -> TweetAnswers | None:
         if common is None:
             continue
         flags, seen = np.zeros(n, bool), np.zeros(n, bool)
-        flags[common.first], seen[common.first] = one.right[common.second], True
+        flags[common.first], seen[common.first] = one.right()[common.second], True
         right[place], known[place] = flags[chosen], seen[chosen]
     labels, texts = _tweets(first, chosen, right, results)
     return TweetAnswers(list(answered), right, known, labels, texts, n)

@@ -59,6 +59,6 @@ def _share_right(dataset: Dataset, scores: Scores, results: Results) -> Values:
     for comparison in dataset.comparisons.values():
         common = matcher.common(scores, comparison.answered)
         if common:
-            right[common.first] += comparison.answered.right[common.second]
+            right[common.first] += comparison.answered.right()[common.second]
             known[common.first] += 1
     return np.asarray(np.where(known > 0, right / np.maximum(known, 1), np.nan), np.float64)

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from report.read.predictions import Located
 from report.read.tweets import read_identities
-from report.statistics import Flags, McNemar, mcnemar
 from sentiment.run_dir import Results
 
 Places = npt.NDArray[np.int64]
@@ -29,10 +28,6 @@ class CommonTweets:
     def n(self) -> int:
         """How many tweets they have in common."""
         return len(self.first)
-
-    def mcnemar(self, first: Flags, second: Flags) -> McNemar:
-        """Which of two classifiers has more of the common tweets right, given what each has right of all its tweets."""
-        return mcnemar(first[self.first], second[self.second])
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,15 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from report import statistics
+from report.analysis.comparison.answers import Answers, compared, spread_between
 from report.read.load import CompletedRun
 from report.statistics import Difference, Estimate
-
-Measure = Callable[[CompletedRun], float]
 
 
 def test_accuracy(run: CompletedRun) -> float:
@@ -23,11 +23,6 @@ def seconds_per_epoch(run: CompletedRun) -> float:
     return run.result.seconds_per_epoch
 
 
-def overfitting_gap(run: CompletedRun) -> float:
-    """Training accuracy less validation accuracy at the best epoch."""
-    return run.result.overfit.gap
-
-
 @dataclass(frozen=True)
 class Level:
     """One value of a parameter, all others averaged out."""
@@ -35,6 +30,8 @@ class Level:
     value: Any
     is_random: bool
     """Whether all runs with it read random numbers in place of ELMo."""
+    validation_f1: float
+    """Mean over runs: what the best value is chosen by."""
     score: Estimate
     """Test accuracy, with Student's interval over runs."""
     seconds: float
@@ -43,16 +40,17 @@ class Level:
 
 @dataclass(frozen=True)
 class Contrast:
-    """The best value against another, over pairs of runs that differ in nothing else."""
+    """The best value against another, over runs that differ in nothing else but their seeds."""
 
     best: Level
     other: Level
-    score: Difference
-    """Test accuracy with the best value less that with the other."""
-    time_ratio: Difference
+    runs: tuple[int, int]
+    """How many of each are compared."""
+    score: Difference | None
+    """Test accuracy with the best value less that with the other, on the tweets that all these runs have; corrected for
+    all pairs of values in the grid. None if predictions can't be read, or the tweets can't be matched."""
+    time_ratio: float
     """Seconds per epoch, best by other (geometric mean)."""
-    q: float | None = None
-    """p-value of the score, adjusted for the number of contrasts within the grid."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +66,44 @@ class Effect:
 _NO_QUESTIONS = {"seed", "data.folds", "data.fold"}
 
 
-def effects_of(runs: list[CompletedRun]) -> list[Effect]:
+@dataclass(frozen=True)
+class Matched:
+    """The runs that differ in one parameter, and in nothing else but their seeds."""
+
+    first: list[CompletedRun]
+    second: list[CompletedRun]
+
+
+def effects_of(runs: list[CompletedRun], answers: Answers) -> list[Effect]:
     """The effect of every setting that varies among `runs`; those on random numbers are left out."""
     runs = comparable(runs)
-    found = [_effect(runs, parameter) for parameter in varying(runs)]
-    scores, q_values = statistics.corrected([contrast.score for effect in found for contrast in effect.contrasts])
-    both = iter(zip(scores, q_values, strict=True))
-    return [replace(effect, contrasts=[_corrected(one, *next(both)) for one in effect.contrasts]) for effect in found]
+    found = {parameter: levels for parameter in varying(runs) if (levels := _levels(runs, parameter))}
+    contrasts = [
+        (parameter, best, other, matched)
+        for parameter, levels in found.items()
+        for best in [max(levels, key=lambda level: level.validation_f1)]
+        for other in levels
+        if other is not best and (matched := matched_runs(runs, parameter, best.value, other.value))
+    ]
+    spread = spread_between(seeds_together(runs))
+    pairs = (
+        answers.pair([one.first for one in matched], [one.second for one in matched], spread)
+        for _, _, _, matched in contrasts
+    )
+    scores = compared(pairs, sum(statistics.pairs_of(len(levels)) for levels in found.values()))
+    effects: dict[str, list[Contrast]] = {parameter: [] for parameter in found}
+    for (parameter, best, other, matched), score in zip(contrasts, scores, strict=True):
+        many = (sum(len(one.first) for one in matched), sum(len(one.second) for one in matched))
+        effects[parameter].append(Contrast(best, other, many, score, _time_ratio(matched)))
+    return [Effect(parameter, found[parameter], effects[parameter]) for parameter in found]
 
 
-def _corrected(contrast: Contrast, score: Difference, q: float | None) -> Contrast:
-    return replace(contrast, score=score, q=q)
+def seeds_together(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
+    """Runs that differ by their seed alone, together."""
+    groups: dict[str, list[CompletedRun]] = defaultdict(list)
+    for run in runs:
+        groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
+    return list(groups.values())
 
 
 def comparable(runs: list[CompletedRun]) -> list[CompletedRun]:
@@ -100,54 +125,45 @@ def varying(runs: Iterable[CompletedRun]) -> list[str]:
     ]
 
 
-def matched_differences(
-    runs: list[CompletedRun], parameter: str, first: Any, second: Any, measure: Measure
-) -> list[float]:
-    """`measure` with one value of a parameter less `measure` with another, over runs that differ in nothing else.
+def matched_runs(runs: Sequence[CompletedRun], parameter: str, first: Any, second: Any) -> list[Matched]:
+    """The runs with one value of a parameter, and those with another that differ in nothing else but their seeds.
 
-    Settings that do nothing with one of the values can't be equal on both sides: over those the mean is taken.
+    Settings that do nothing with one of the values can't be equal on both sides: runs that differ in those are taken
+    together.
 
     Args:
         parameter: its dotted name.
-        first: the value whose measure counts positively.
-        second: the value whose measure is subtracted.
-
-    Returns:
-        One difference for each pair.
     """
     sides = [[run for run in runs if run.settings.get(parameter) == value] for value in (first, second)]
     ignored = set.union(*(_unused_by_all(side) for side in sides))
-    firsts, seconds = (_means_by_others(side, parameter, ignored, measure) for side in sides)
-    return [value - seconds[others] for others, value in firsts.items() if others in seconds]
+    firsts, seconds = (_by_others(side, parameter, ignored) for side in sides)
+    return [Matched(of_first, seconds[others]) for others, of_first in firsts.items() if others in seconds]
 
 
-def _means_by_others(runs: list[CompletedRun], parameter: str, ignored: set[str], measure: Measure) -> dict[Any, float]:
-    """Mean measure of the runs by their other settings.
+def _by_others(runs: list[CompletedRun], parameter: str, ignored: set[str]) -> dict[Any, list[CompletedRun]]:
+    """Runs by their other settings but the seed.
 
     Args:
         ignored: how the names of settings begin that are no part of the key; nor are those that do nothing in a run.
     """
-    found: dict[Any, list[float]] = defaultdict(list)
+    found: dict[Any, list[CompletedRun]] = defaultdict(list)
     for run in runs:
         unused = (*ignored, *run.config.unused_fields())
-        others = [one for one in run.settings.items() if one[0] != parameter and not one[0].startswith(unused)]
-        found[frozenset(others)].append(measure(run))
-    return {others: sum(values) / len(values) for others, values in found.items()}
+        others = [one for one in run.settings.items() if one[0] not in (parameter, "seed")]
+        found[frozenset(one for one in others if not one[0].startswith(unused))].append(run)
+    return found
 
 
 def _unused_by_all(runs: list[CompletedRun]) -> set[str]:
     return set.intersection(*(set(run.config.unused_fields()) for run in runs)) if runs else set()
 
 
-def _effect(runs: list[CompletedRun], parameter: str) -> Effect:
+def _levels(runs: list[CompletedRun], parameter: str) -> list[Level]:
     groups: dict[Any, list[CompletedRun]] = defaultdict(list)
     for run in runs:
         if not parameter.startswith(run.config.unused_fields()):
             groups[run.settings.get(parameter)].append(run)
-    levels = [_level(value, groups[value]) for value in sorted(groups, key=_order)]
-    best = max(levels, key=lambda level: level.score.value)
-    contrasts = [_contrast(runs, parameter, best, other) for other in levels if other is not best]
-    return Effect(parameter, levels, [contrast for contrast in contrasts if contrast is not None])
+    return [_level(value, groups[value]) for value in sorted(groups, key=_order)]
 
 
 def _order(value: Any) -> tuple[int, float, str]:
@@ -156,21 +172,18 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 
 def _level(value: Any, runs: list[CompletedRun]) -> Level:
-    seconds = sum(seconds_per_epoch(run) for run in runs) / len(runs)
-    score = statistics.mean_share([test_accuracy(run) for run in runs])
-    return Level(value, all(run.is_random for run in runs), score, seconds)
-
-
-def _contrast(runs: list[CompletedRun], parameter: str, best: Level, other: Level) -> Contrast | None:
-    scores = matched_differences(runs, parameter, best.value, other.value, test_accuracy)
-    if not scores:
-        return None
-    logs = matched_differences(
-        runs, parameter, best.value, other.value, lambda run: math.log(max(seconds_per_epoch(run), 1e-9))
+    return Level(
+        value=value,
+        is_random=all(run.is_random for run in runs),
+        validation_f1=fmean(run.result.metrics["validation"].f1 for run in runs),
+        score=statistics.mean_share([test_accuracy(run) for run in runs]),
+        seconds=fmean(seconds_per_epoch(run) for run in runs),
     )
-    return Contrast(best, other, statistics.paired_difference(scores, 1.0), _exponential(statistics.mean(logs)))
 
 
-def _exponential(estimate: Estimate) -> Difference:
-    bounds = [None if bound is None else math.exp(bound) for bound in (estimate.low, estimate.high)]
-    return Difference(math.exp(estimate.value), bounds[0], bounds[1], estimate.n)
+def _time_ratio(matched: list[Matched]) -> float:
+    sides = [
+        [fmean(math.log(max(seconds_per_epoch(run), 1e-9)) for run in side) for side in (one.first, one.second)]
+        for one in matched
+    ]
+    return math.exp(fmean(first - second for first, second in sides))

@@ -1,17 +1,14 @@
 """What a label is worth: scores by the number of labelled tweets, of nets and of the baseline on the same ones."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from report import statistics
+from report.analysis.comparison.answers import Answers, compared, spread_between
 from report.analysis.comparison.datasets import Configuration, configurations_of, group_by_tweets
 from report.analysis.questions.effects import comparable
-from report.read.load import CompletedRun, Grid, read_each
-from report.read.predictions import read_scores
+from report.read.load import CompletedRun, Grid
 from report.read.tweets import read_counts
 from report.statistics import Difference, Estimate
 from sentiment.run_dir import Results
@@ -30,10 +27,8 @@ class LabelPoint:
     baseline: Estimate
     """The linear baseline's on as many labels, with Wilson's interval."""
     gap: Difference | None
-    """The net less the baseline, each test tweet by the share of seeds that have it right, with Student's interval over
-    tweets; None if predictions cannot be read."""
-    q: float | None = None
-    """p-value of the gap, adjusted for all comparisons of the grid (Benjamini-Hochberg)."""
+    """The net less the baseline, for other seeds and other tweets, corrected for all points of the grid; None if
+    predictions cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -46,28 +41,39 @@ class LabelCurve:
     @property
     def pays_from(self) -> LabelPoint | None:
         """The fewest labels from which on the net is shown to beat the baseline at every number; None if from none."""
-        found = None
-        for point in reversed(self.points):
-            if point.gap is None or point.gap.value <= 0 or not statistics.is_shown(point.gap, point.q):
-                break
-            found = point
-        return found
+        place = pays_from([point.gap for point in self.points])
+        return None if place is None else self.points[place]
 
 
-def label_curves(grid: Grid, results: Results) -> tuple[list[LabelCurve], list[str]]:
-    """A curve for each configuration of a grid over numbers of labels, and the predictions that cannot be read."""
+def pays_from(gaps: Sequence[Difference | None]) -> int | None:
+    """From which place on all differences are shown to be positive; None if the last one is not."""
+    found = None
+    for place in reversed(range(len(gaps))):
+        gap = gaps[place]
+        if gap is None or gap.value <= 0 or not gap.is_shown:
+            break
+        found = place
+    return found
+
+
+def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCurve]:
+    """A curve for each configuration of a grid over numbers of labels."""
     groups = sorted(group_by_tweets(comparable(grid.completed)), key=lambda runs: -len(runs))
-    runs = groups[0] if groups else []
-    right, problems = read_each(runs, _right)
-    curves = []
-    for configuration, sizes in _by_size(runs):
-        points = [_point(of_size, right, results) for of_size in sizes]
-        curves.append(LabelCurve(configuration, points))
-    return _adjusted(curves), problems
+    curves = _by_size(groups[0] if groups else [])
+    spreads = {  # seeds differ more, the fewer labels they have
+        size: spread_between(sizes[size] for _, sizes in curves if size in sizes)
+        for size in {size for _, sizes in curves for size in sizes}
+    }
+    points = [(runs, spreads[size]) for _, sizes in curves for size, runs in sorted(sizes.items())]
+    gaps = iter(compared(answers.with_baseline(runs, spread) for runs, spread in points))
+    return [
+        LabelCurve(one, [_point(runs, next(gaps), results) for _, runs in sorted(sizes.items())])
+        for one, sizes in curves
+    ]
 
 
-def _by_size(runs: Sequence[CompletedRun]) -> list[tuple[Configuration, list[list[CompletedRun]]]]:
-    """The runs of each configuration by their number of labels, ascending; all that there are come last."""
+def _by_size(runs: Sequence[CompletedRun]) -> list[tuple[Configuration, dict[int, list[CompletedRun]]]]:
+    """The runs of each configuration by their number of labels; all that there are count as very many."""
     found: dict[str, dict[int, list[CompletedRun]]] = defaultdict(lambda: defaultdict(list))
     names: dict[str, Configuration] = {}
     for configuration in configurations_of(runs):
@@ -79,10 +85,10 @@ def _by_size(runs: Sequence[CompletedRun]) -> list[tuple[Configuration, list[lis
         settings = {name: one for name, one in configuration.distinguishing.items() if name != TRAIN_ROWS}
         names.setdefault(key, Configuration(configuration.runs, settings))
         found[key][data.train_rows or 2**62] += configuration.runs
-    return [(names[key], [sizes[size] for size in sorted(sizes)]) for key, sizes in found.items()]
+    return [(names[key], sizes) for key, sizes in found.items()]
 
 
-def _point(runs: list[CompletedRun], right: dict[str, tuple[Any, Any]], results: Results) -> LabelPoint:
+def _point(runs: list[CompletedRun], gap: Difference | None, results: Results) -> LabelPoint:
     labels = runs[0].config.data.train_rows
     if counts := read_counts(runs[0], results):
         labels = counts["parts"].get("train", {}).get("rows", labels)
@@ -90,33 +96,5 @@ def _point(runs: list[CompletedRun], right: dict[str, tuple[Any, Any]], results:
         labels=labels,
         score=statistics.mean_share([run.result.metrics["test"].accuracy for run in runs]),
         baseline=statistics.measured_accuracy(runs[0].result.baseline["test"]),
-        gap=_gap([right[run.run_id] for run in runs if run.run_id in right]),
+        gap=gap,
     )
-
-
-def _gap(of_seeds: list[tuple[Any, Any]]) -> Difference | None:
-    if not of_seeds:
-        return None
-    nets = np.mean([net for net, _ in of_seeds], axis=0)
-    return statistics.paired_difference((nets - of_seeds[0][1]).tolist(), 1.0)
-
-
-def _right(run: CompletedRun) -> tuple[Any, Any] | None:
-    """Which test tweets the run and its baseline have right."""
-    scores = read_scores(run, "test")
-    if scores is None:
-        return None
-    return scores.right(scores.model).astype(float), scores.right(scores.baseline).astype(float)
-
-
-def _adjusted(curves: list[LabelCurve]) -> list[LabelCurve]:
-    gaps, q_values = statistics.corrected([point.gap for curve in curves for point in curve.points if point.gap])
-    both = iter(zip(gaps, q_values, strict=True))
-    return [replace(curve, points=[_corrected(point, both) for point in curve.points]) for curve in curves]
-
-
-def _corrected(point: LabelPoint, both: Iterator[tuple[Difference, float | None]]) -> LabelPoint:
-    if point.gap is None:
-        return point
-    gap, q = next(both)
-    return replace(point, gap=gap, q=q)

@@ -3,15 +3,16 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean
 
-import numpy as np
-
-from report import statistics
-from report.read.load import CompletedRun, Grid, read_each
-from report.read.predictions import read_scores
+from report.analysis.comparison.answers import Answers, accuracy_of, compared, spread_between
+from report.analysis.questions.effects import seeds_together
+from report.read.load import CompletedRun, Grid
 from report.statistics import Difference
 from sentiment.config import RunConfig
+
+Both = tuple[list[CompletedRun], list[CompletedRun]]
+"""The seeds of one configuration with the model, and those without it."""
 
 
 @dataclass(frozen=True)
@@ -23,58 +24,57 @@ class OwnElmoGain:
     """`data.train_rows`; None where a run trains on all."""
     vectors: str | None
     """What the embedding of both starts from: `embedding.pretrained`."""
-    seeds: int
+    runs: int
+    """With it."""
     accuracy: float
     """With it, the mean over seeds."""
     without: float
     gap: Difference
-    """Each test tweet by the share of seeds that have it right, with Student's interval over tweets."""
+    """Test accuracy with it less that without, for other seeds and other tweets; corrected for all gains."""
 
 
-def own_elmo_gains(grids: Sequence[Grid]) -> tuple[list[OwnElmoGain], list[str]]:
-    """A comparison for each grid and number of labels, the fewest first, and the predictions that cannot be read."""
-    gains: list[OwnElmoGain] = []
-    problems: list[str] = []
-    for grid in grids:
-        pairs = _pairs(grid.completed)
-        runs = {run.run_id: run for both in pairs for run in both}
-        right, unread = read_each(list(runs.values()), _right)
-        problems += unread
-        groups: dict[tuple[int, str], list[tuple[CompletedRun, CompletedRun]]] = defaultdict(list)
-        for one, other in pairs:
-            if one.run_id in right and other.run_id in right and len(right[one.run_id]) == len(right[other.run_id]):
-                rows = one.config.data.train_rows
-                groups[rows or 2**62, one.config.embedding.pretrained or ""].append((one, other))
-        gains += [_gain(grid.name, groups[key], right) for key in sorted(groups)]
-    return gains, problems
+def own_elmo_gains(grids: Sequence[Grid], answers: Answers) -> list[OwnElmoGain]:
+    """A comparison for each grid and number of labels, the fewest first."""
+    found = [(grid.name, pairs) for grid in grids for pairs in _comparisons(grid.completed)]
+    gaps = compared(
+        answers.pair([own for own, _ in pairs], [plain for _, plain in pairs], spread_between(_all(pairs)))
+        for _, pairs in found
+    )
+    return [_gain(grid, pairs, gap) for (grid, pairs), gap in zip(found, gaps, strict=True) if gap]
 
 
-def _gain(grid: str, pairs: list[tuple[CompletedRun, CompletedRun]], right: dict[str, Any]) -> OwnElmoGain:
-    config = pairs[0][0].config
-    shares = [np.mean([right[pair[place].run_id] for pair in pairs], axis=0) for place in range(2)]
+def _all(pairs: list[Both]) -> list[list[CompletedRun]]:
+    return [runs for both in pairs for runs in both]
+
+
+def _gain(grid: str, pairs: list[Both], gap: Difference) -> OwnElmoGain:
+    config = pairs[0][0][0].config
     return OwnElmoGain(
         grid=grid,
         labels=config.data.train_rows,
         vectors=config.embedding.pretrained,
-        seeds=len(pairs),
-        accuracy=float(np.mean([one.result.metrics["test"].accuracy for one, _ in pairs])),
-        without=float(np.mean([other.result.metrics["test"].accuracy for _, other in pairs])),
-        gap=statistics.paired_difference((shares[0] - shares[1]).tolist()),
+        runs=sum(len(own) for own, _ in pairs),
+        accuracy=fmean(accuracy_of(run) for own, _ in pairs for run in own),
+        without=fmean(accuracy_of(run) for _, plain in pairs for run in plain),
+        gap=gap,
     )
 
 
-def _pairs(runs: Sequence[CompletedRun]) -> list[tuple[CompletedRun, CompletedRun]]:
+def _comparisons(runs: Sequence[CompletedRun]) -> list[list[Both]]:
+    """The seeds of each configuration with an own model and those without it, by number of labels and vectors."""
     # Not by their canonical forms: folds that are pooled have none.
-    plain = {run.config.fingerprint(): run for run in runs if run.config.elmo is None}
-    own = [run for run in runs if run.config.elmo and run.config.elmo.pretrained]
-    return [(run, other) for run in own if (other := plain.get(_without(run.config)))]
+    plain = {_without(seeds[0].config): seeds for seeds in seeds_together(runs) if seeds[0].config.elmo is None}
+    own: dict[str, list[CompletedRun]] = defaultdict(list)
+    for run in runs:
+        if run.config.elmo and run.config.elmo.pretrained and _without(run.config) in plain:
+            own[_without(run.config)].append(run)
+    found: dict[tuple[int, str], list[Both]] = defaultdict(list)
+    for key, with_it in own.items():
+        config = with_it[0].config
+        found[config.data.train_rows or 2**62, config.embedding.pretrained or ""].append((with_it, plain[key]))
+    return [found[key] for key in sorted(found)]
 
 
 def _without(config: RunConfig) -> str:
-    """The fingerprint of the same question without ELMo."""
-    return config.model_copy(update={"elmo": None, "pretraining": None}).fingerprint()
-
-
-def _right(run: CompletedRun) -> Any:
-    scores = read_scores(run, "test")
-    return None if scores is None else scores.right(scores.model).astype(float)
+    """The fingerprint of the same question without ELMo, whatever the seed."""
+    return config.model_copy(update={"seed": 0, "elmo": None, "pretraining": None}).fingerprint()

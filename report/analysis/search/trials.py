@@ -1,7 +1,7 @@
 """A random search: its trials, which parameters matter (fANOVA by optuna), and in which direction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,10 @@ class Search:
     trials: list[CompletedTrial]
     compared: Sequence[CompletedTrial | ComparedTrial]
     """Those that parameters are judged by: the completed trials or, of a search in rungs, all of its first rung."""
+    metric: str
+    """What these are judged by, as W&B names it."""
+    after: int | None
+    """The epoch after which that was measured; None is each trial's best one."""
     parameters: list[str]
     """Dotted names of the settings that vary among the trials."""
     importances: dict[str, Estimate]
@@ -55,8 +59,6 @@ class Search:
     correlations: Mapping[str, Difference]
     """The score's rank correlation with each parameter whose values are numbers; empty where importances are. Intervals
     are corrected for their number."""
-    adjusted: dict[str, float | None] = field(default_factory=dict)
-    """p-values of the correlations, adjusted likewise."""
 
     @property
     def best(self) -> CompletedTrial:
@@ -83,18 +85,19 @@ def analyse_search(grid: Grid) -> Search:
         for number, run in enumerate(grid.completed)
     ]
     compared: Sequence[CompletedTrial | ComparedTrial] = trials
+    metric, after = "validation/f1", None
     if grid.rungs and grid.rungs.rankings:
         compared, parameters = _of_first_rung(grid.rungs)
-    search = Search(trials, compared, parameters, {}, {})
+        metric, after = grid.rungs.plan.metric, grid.rungs.rankings[0].epochs
+    search = Search(trials, compared, metric, after, parameters, {}, {})
     if len(compared) < ENOUGH_TRIALS or not parameters or search.all_score_the_same:
         return search
     scores = [trial.score for trial in compared]
     shares = importances([trial.settings for trial in compared], scores)
     ordered = {name: _numbers(compared, name) for name in shares}
     found = {name: statistics.rank_correlation(values, scores) for name, values in ordered.items() if values}
-    widened, q_values = statistics.corrected(list(found.values()))
-    correlations = dict(zip(found, widened, strict=True))
-    return Search(trials, compared, parameters, shares, correlations, dict(zip(found, q_values, strict=True)))
+    correlations = dict(zip(found, statistics.corrected(list(found.values())), strict=True))
+    return replace(search, importances=shares, correlations=correlations)
 
 
 def _of_first_rung(rungs: Rungs) -> tuple[list[ComparedTrial], list[str]]:

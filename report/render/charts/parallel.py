@@ -8,6 +8,7 @@ from typing import Any
 from report.render import drawing, wording
 from report.render.blocks import Figure
 from report.render.drawing import Spec
+from report.render.wording import Score
 from report.statistics import is_logarithmic
 
 _JITTER = 0.018
@@ -31,18 +32,18 @@ class _Axis:
     places: dict[Any, float]
 
 
-def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], score: str) -> Figure:
+def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], score: Score) -> Figure:
     """A line for each trial, the best on top; pointing at one names it.
 
     Args:
         trials: all with the same settings.
-        score: what the score is called.
+        score: what they are compared by.
     """
     axes = [_axis(parameter, trials) for parameter in trials[0].settings]
     low, high = (pick(trial.score for trial in trials) for pick in (min, max))
     width = high - low
     rows: list[dict[str, Any]] = []
-    for trial in sorted(trials, key=lambda one: one.score):
+    for trial in sorted(trials, key=lambda one: one.score, reverse=not score.more_is_better):
         places = [
             axis.places[value] + _jitter(trial.index, place)
             for place, (axis, value) in enumerate(zip(axes, trial.settings.values(), strict=True))
@@ -50,14 +51,14 @@ def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], 
         places.append((trial.score - low) / width if width else 0.5)
         said = _said(trial, score)
         rows += [
-            {"trial": trial.index, "axis": place, "height": height, "score": 100 * trial.score, "said": said}
+            {"trial": trial.index, "axis": place, "height": height, "score": score.drawn(trial.score), "said": said}
             for place, height in enumerate(places)
         ]
     all_axes = [*axes, _score_axis(score, low, width)]
-    return Figure(name, alt, caption, lambda pixels: _spec(pixels, rows, all_axes))
+    return Figure(name, alt, caption, lambda pixels: _spec(pixels, rows, all_axes, score))
 
 
-def _spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Axis]) -> Spec:
+def _spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Axis], score: Score) -> Spec:
     ticks = [
         {"axis": place, "height": height, "label": label}
         for place, axis in enumerate(axes)
@@ -66,7 +67,8 @@ def _spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Axis]) -> Spec
     titles = [{"axis": place, "title": axis.title} for place, axis in enumerate(axes)]
     x = {"field": "axis", "type": "quantitative", "axis": None, "scale": {"domain": [-0.15, len(axes) - 0.55]}}
     y = {"field": "height", "type": "quantitative", "axis": None, "scale": {"domain": [-0.04, 1.04]}}
-    colour = {"field": "score", "type": "quantitative", "scale": {"scheme": "viridis"}, "legend": None}
+    scale = {"scheme": "viridis", "reverse": not score.more_is_better}
+    colour = {"field": "score", "type": "quantitative", "scale": scale, "legend": None}
     line: Spec = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}, "description": drawing.said("said")}
     ends = {"y": {"datum": 0, **{name: value for name, value in y.items() if name != "field"}}, "y2": {"datum": 1}}
     size = 10 if width <= drawing.NARROW else 12
@@ -101,10 +103,9 @@ def _axis(parameter: str, trials: Sequence[Trial]) -> _Axis:
     return _Axis(f"{wording.parameter_name(parameter)}{log}", ticks, places)
 
 
-def _score_axis(score: str, low: float, width: float) -> _Axis:
-    ticks = [(quarter / 4, wording.percent(low + quarter / 4 * width)) for quarter in range(5)]
-    title = f"{score} (%)" if " after" not in score else f"{score.replace(' after', '|after')} (%)"
-    return _Axis(title, ticks, {})
+def _score_axis(score: Score, low: float, width: float) -> _Axis:
+    ticks = [(quarter / 4, score.shown(low + quarter / 4 * width)) for quarter in range(5)]
+    return _Axis(score.title.replace(" after", "|after"), ticks, {})
 
 
 def _jitter(index: int, place: int) -> float:
@@ -112,6 +113,6 @@ def _jitter(index: int, place: int) -> float:
     return _JITTER * (2 * math.modf((index + 1) * (place + 1) * 0.618033988749895)[0] - 1)
 
 
-def _said(trial: Trial, score: str) -> str:
+def _said(trial: Trial, score: Score) -> str:
     settings = ", ".join(wording.setting(name, value) for name, value in trial.settings.items())
-    return f"trial {trial.index}: {settings}; {score} {wording.percent(trial.score)} %"
+    return f"trial {trial.index}: {settings}; {score.name} {score.said(trial.score)}"

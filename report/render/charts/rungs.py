@@ -7,6 +7,7 @@ from typing import Any
 from report.render import drawing
 from report.render.blocks import Figure
 from report.render.drawing import Spec
+from report.render.wording import Score
 
 _STATES = {True: "trained to the end", False: "pruned, or not there yet"}
 
@@ -32,16 +33,16 @@ class BudgetLine:
 
 
 def rung_curves(
-    name: str, alt: str, caption: str, curves: Sequence[RungCurve], ends: Sequence[int], score: str
+    name: str, alt: str, caption: str, curves: Sequence[RungCurve], ends: Sequence[int], score: Score
 ) -> Figure:
     """A line for each trial, which ends where it was pruned; upright lines are the ends of rungs."""
     rows = [
         {
             "trial": curve.index,
             "epoch": epoch,
-            "value": 100 * one,
+            "value": score.drawn(one),
             "state": _STATES[curve.completed],
-            "said": f"{curve.title}; epoch {epoch}: {100 * one:.1f} %",
+            "said": f"{curve.title}; epoch {epoch}: {score.said(one)}",
         }
         for curve in sorted(curves, key=lambda one: one.completed)
         for epoch, one in enumerate(curve.scores, 1)
@@ -49,10 +50,10 @@ def rung_curves(
     return Figure(name, alt, caption, lambda width: _rungs(width, rows, ends, score))
 
 
-def _rungs(width: int, rows: list[dict[str, Any]], ends: Sequence[int], score: str) -> Spec:
+def _rungs(width: int, rows: list[dict[str, Any]], ends: Sequence[int], score: Score) -> Spec:
     axis = {"tickMinStep": 1, "grid": False, "format": "d"}
     x = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": axis, "scale": {"zero": False}}
-    y = {"field": "value", "type": "quantitative", "title": f"{score} (%)", "scale": {"zero": False}}
+    y = {"field": "value", "type": "quantitative", "title": score.title, "scale": {"zero": False}}
     colours = {"domain": list(_STATES.values()), "range": [drawing.BLUE, drawing.ORANGE]}
     colour = {"field": "state", "type": "nominal", "scale": colours}
     encoding = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}}
@@ -66,15 +67,15 @@ def _rungs(width: int, rows: list[dict[str, Any]], ends: Sequence[int], score: s
     return drawing.chart(width, 280, layer=layers)
 
 
-def budget_figure(name: str, alt: str, caption: str, lines: Sequence[BudgetLine], score: str) -> Figure:
+def budget_figure(name: str, alt: str, caption: str, lines: Sequence[BudgetLine], score: Score) -> Figure:
     """A line for each search, over epochs on a logarithmic axis."""
     rows = [
         {
             "line": line.name,
             "epochs": epochs,
-            "value": 100 * one,
+            "value": score.drawn(one),
             "steps": line.in_steps,
-            "said": f"{line.name}, {epochs:,.0f} epochs: {100 * one:.1f} %",
+            "said": f"{line.name}, {epochs:,.0f} epochs: {score.said(one)}",
         }
         for line in lines
         for epochs, one in line.points
@@ -83,12 +84,12 @@ def budget_figure(name: str, alt: str, caption: str, lines: Sequence[BudgetLine]
     return Figure(name, alt, caption, lambda width: _budget(width, rows, order, score))
 
 
-def _budget(width: int, rows: list[dict[str, Any]], order: list[str], score: str) -> Spec:
+def _budget(width: int, rows: list[dict[str, Any]], order: list[str], score: Score) -> Spec:
     title = "epochs spent, of all trials together (log scale)"
     axis = {"format": "~g", "grid": False, "tickCount": 5}
     x: Spec = {"field": "epochs", "type": "quantitative", "title": title, "axis": axis}
     x |= {"scale": {"type": "log", "nice": False, "padding": 10}}
-    y = {"field": "value", "type": "quantitative", "title": f"{score} (%)", "scale": {"zero": False}}
+    y = {"field": "value", "type": "quantitative", "title": score.title, "scale": {"zero": False}}
     legend = {"columns": 1 if width <= drawing.NARROW else 2}
     colour = {"field": "line", "type": "nominal", "scale": {"domain": order}, "legend": legend}
     encoding = {"x": x, "y": y, "color": colour}

@@ -7,7 +7,7 @@ from typing import Any
 from report import statistics
 from report.analysis.findings import AttentionFindings, Findings
 from report.analysis.grids import GridFindings, Kind
-from report.analysis.questions import effects
+from report.analysis.questions.speed import POOLING
 from report.read.load import CompletedRun, Grid
 from report.read.predictions import AttentionSample
 from report.render import blocks, wording
@@ -16,7 +16,6 @@ from report.render.charts.curves import AccuracyCurves, progress_figure
 from report.render.charts.heatmap import Attended, heatmap_figure
 from report.sections.names import configuration_name
 
-_POOLING = "model.pooling"
 _EXAMPLES = 3
 _REASONS = 4
 
@@ -37,7 +36,7 @@ def _speed_blocks(found: GridFindings) -> list[Block]:
     grid = found.grid
     groups: dict[str, list[CompletedRun]] = defaultdict(list)
     for run in sorted(grid.completed, key=lambda run: run.config.model.pooling):
-        groups[wording.parameter_value(_POOLING, run.config.model.pooling)].append(run)
+        groups[wording.parameter_value(POOLING, run.config.model.pooling)].append(run)
     if not groups:
         return []
     content: list[Block] = []
@@ -53,35 +52,25 @@ def _speed_blocks(found: GridFindings) -> list[Block]:
 
 def speed_sentences(found: GridFindings) -> list[str]:
     """Whether self-attention has its best epoch earlier than other poolings, and overfits more; a sentence each."""
-    if found.kind is not Kind.ATTENTION:
-        return []
-    runs = found.grid.completed
-    others = {run.config.model.pooling for run in runs} - {"attention"}
-    compared = []
-    for other in sorted(others):
-        measures = (lambda run: run.result.best_epoch, effects.overfitting_gap)
-        found_of = [effects.matched_differences(runs, _POOLING, "attention", other, measure) for measure in measures]
-        if found_of[0]:
-            compared += [(other, statistics.paired_difference(one)) for one in found_of]
-    gaps, q_values = statistics.corrected([gap for _, gap in compared])
-    said = [(name, gap, q) for (name, _), gap, q in zip(compared, gaps, q_values, strict=True)]
     return [
-        f"Against {wording.parameter_value(_POOLING, name)}, self-attention has its best epoch "
-        f"{_by(sooner, q, ('epochs later', 'epochs earlier', 'no sooner or later'), 1)}, and its overfitting gap is "
-        f"{_by(gap, of_gap, ('points larger', 'points smaller', 'no larger or smaller'), 100)}; {gap.n} pairs."
-        for (name, sooner, q), (_, gap, of_gap) in zip(said[::2], said[1::2], strict=True)
+        f"Against {wording.parameter_value(POOLING, one.other)}, self-attention has its best epoch "
+        f"{_by(one.best_epoch, ('epochs later', 'epochs earlier', 'no sooner or later'), 1)}, and its overfitting gap "
+        f"is {_by(one.gap, ('points larger', 'points smaller', 'no larger or smaller'), 100)}; {one.runs[0]:,} and "
+        f"{one.runs[1]:,} runs."
+        for one in found.pooling
     ]
 
 
-def _by(difference: statistics.Difference, q: float | None, words: tuple[str, str, str], scale: int) -> str:
+def _by(difference: statistics.Difference, words: tuple[str, str, str], scale: int) -> str:
     """The difference in words: more, less or equal, with its interval."""
     more, less, equal = words
     value = scale * difference.value
+    shown = "" if difference.is_shown else "not shown"
     if difference.low is None or difference.high is None:
-        return equal if not value else f"{abs(value):.1f} {more if value > 0 else less}"
+        return f"{abs(value):.1f} {more if value > 0 else less} ({shown})" if value else equal
     interval = f"{wording.signed(scale * difference.low)} to {wording.signed(scale * difference.high)}"
-    shown = "" if statistics.is_shown(difference, q) else ", not shown"
-    return f"{abs(value):.1f} {more if value >= 0 else less} ({interval}{shown})"
+    said = ", ".join(one for one in (interval, shown, wording.THESE_MODELS * difference.of_these_models) if one)
+    return f"{abs(value):.1f} {more if value >= 0 else less} ({said})"
 
 
 def _epochs_table(grid: Grid, groups: dict[str, list[CompletedRun]]) -> Table:

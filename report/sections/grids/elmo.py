@@ -30,22 +30,20 @@ def elmo(findings: Findings) -> ReportSection:
 
 
 def _gain_sentences(gain: ElmoGain) -> str:
-    """The best run with ELMo against the best without, on the same tweets."""
-    with_elmo, without = (usage_of([run]).seconds for run in (gain.with_elmo, gain.without))
+    """The best configuration with ELMo against the best without, on the same tweets."""
+    with_elmo, without = (usage_of(one.runs).seconds / len(one.runs) for one in (gain.with_elmo, gain.without))
+    scores = [one.mean("test", "accuracy") for one in (gain.with_elmo, gain.without)]
     text = (
-        f"With ELMo the best run reaches {_share(gain.with_elmo)}, without it {_share(gain.without)}, by Wilson's 95 % "
-        f"intervals; it took {wording.duration(with_elmo)} against {wording.duration(without)} "
+        f"Of the configurations that are best on validation tweets, the one with ELMo has "
+        f"{wording.percent(scores[0])} % of test tweets right, the one without {wording.percent(scores[1])} %; "
+        f"a run took {wording.duration(with_elmo)} against {wording.duration(without)} "
         f"({with_elmo / max(without, 1e-9):.1f} times as long)."
     )
     gap = gain.gap
     if gap is None:
-        return f"{text} Their tweets can't be matched here, so they are not compared tweet by tweet."
-    verdict = "" if statistics.is_shown(gap) else ", which is not shown to differ from zero"
-    return f"{text} On the n = {gap.n:,} test tweets that both have, that is {wording.tested(gap)}{verdict}."
-
-
-def _share(run: CompletedRun) -> str:
-    return wording.share(statistics.measured_accuracy(run.result.metrics["test"]))
+        return f"{text} Their tweets can't be matched here, so they are not compared."
+    verdict = "" if gap.is_shown else ": not shown to differ from zero"
+    return f"{text} On the n = {gap.n:,} test tweets that both have, that is {wording.claim(gap)}{verdict}."
 
 
 def _cost_blocks(runs: list[CompletedRun]) -> list[Block]:

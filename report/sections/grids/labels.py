@@ -12,7 +12,6 @@ from report.render.blocks import Block, Bullets, Heading, ReportSection, Table, 
 from report.render.charts.labels import LabelLine, label_figure
 from report.render.markdown import emphasis
 from report.sections.names import configuration_name
-from report.statistics import is_shown
 
 
 def labels(findings: Findings) -> ReportSection:
@@ -39,7 +38,7 @@ def label_sentence(curve: LabelCurve) -> str:
     if pays is None:
         last = curve.points[-1]
         gap = f" ({_gap(last)} with {_number(last)})" if last.gap else ""
-        is_worse = last.gap is not None and last.gap.value < 0 and is_shown(last.gap, last.q)
+        is_worse = last.gap is not None and last.gap.value < 0 and last.gap.is_shown
         verdict = "is shown to be worse than" if is_worse else "is not shown to beat"
         return f"{name} {verdict} the linear baseline with the most labels{gap}."
     fewer = f", not with fewer ({_gap(before)} with {_number(before)})" if (before := _before(curve, pays)) else ""
@@ -63,9 +62,7 @@ def _worth(name: str, curve: LabelCurve) -> str | None:
 
 
 def _gap(point: LabelPoint) -> str:
-    if point.gap is None:
-        return wording.DASH
-    return f"{wording.points_with_interval(point.gap)}, {wording.p_phrase(point.q, 'adjusted p')}"
+    return wording.DASH if point.gap is None else wording.claim(point.gap)
 
 
 def _number(point: LabelPoint) -> str:
@@ -93,8 +90,8 @@ def _figure(grid: Grid, curves: list[LabelCurve]) -> blocks.Figure:
 def _table(grid: Grid, curves: list[LabelCurve]) -> Table:
     rows = [_row(curve, point) for curve in curves for point in curve.points]
     caption = (
-        "The same in numbers. Net \u2212 baseline: on the same test tweets, each counted by the share of seeds that "
-        "have it right; interval over tweets and p corrected for all rows."
+        "The same in numbers. Net \u2212 baseline: on the same test tweets, for other seeds and other tweets; interval "
+        "and p corrected for all rows."
     )
     columns = [
         blocks.text("Model", "model"),
@@ -113,4 +110,4 @@ def _row(curve: LabelCurve, point: LabelPoint) -> dict[str, Any]:
     row: dict[str, Any] = {"model": configuration_name(curve.configuration), "labels": point.labels}
     row |= {"seeds": point.score.n, "tweets": point.baseline.n}
     row |= blocks.with_bounds("accuracy", point.score) | blocks.with_bounds("baseline", point.baseline)
-    return row | ((blocks.with_bounds("gap", point.gap) | {"q": point.q}) if point.gap else {})
+    return row | ((blocks.with_bounds("gap", point.gap) | {"q": point.gap.q}) if point.gap else {})

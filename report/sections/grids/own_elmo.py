@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from report import statistics
 from report.analysis.findings import Findings
 from report.analysis.questions.own_elmo import OwnElmoGain
 from report.render import blocks, wording
@@ -76,11 +75,8 @@ def _figure(models: list[OwnModel]) -> Figure:
 def _sentence(gain: OwnElmoGain) -> str:
     labels = "all labels" if gain.labels is None else f"at most {wording.plural(gain.labels, 'label')}"
     beside = f" beside {gain.vectors} vectors" if gain.vectors else ""
-    verdict = "" if statistics.is_shown(gain.gap) else ", which is not shown to differ from zero"
-    return (
-        f"Grid {gain.grid}, {labels}: the own model{beside} brings {wording.points_with_interval(gain.gap)} "
-        f"points{verdict}."
-    )
+    verdict = "" if gain.gap.is_shown else ": not shown to differ from zero"
+    return f"Grid {gain.grid}, {labels}: the own model{beside} brings {wording.claim(gain.gap)}{verdict}."
 
 
 def _gains(gains: list[OwnElmoGain]) -> Table:
@@ -90,23 +86,23 @@ def _gains(gains: list[OwnElmoGain]) -> Table:
             "grid": gain.grid,
             "labels": gain.labels,
             "vectors": gain.vectors or "none",
-            "seeds": gain.seeds,
+            "runs": gain.runs,
         }
-        row |= {"accuracy": gain.accuracy, "without": gain.without, "tweets": gain.gap.n, "p": gain.gap.p}
+        row |= {"accuracy": gain.accuracy, "without": gain.without, "tweets": gain.gap.n, "q": gain.gap.q}
         rows.append(row | blocks.with_bounds("gap", gain.gap))
     caption = (
-        "Runs with the own model against those that differ in nothing else, on the same test tweets, each counted by "
-        "the share of seeds that have it right; Student's 95 % interval over tweets, p not adjusted."
+        "Runs with the own model against those that differ in nothing else but their seeds, on the same test tweets; "
+        "interval and p for other seeds and other tweets, corrected for all rows."
     )
     columns = [
         blocks.text("Grid", "grid"),
         blocks.count("Labels at most", "labels"),
         blocks.text("Vectors of both", "vectors"),
-        blocks.count("Seeds", "seeds"),
+        blocks.count("Runs with it", "runs"),
         blocks.percent("With, %", "accuracy"),
         blocks.percent("Without, %", "without"),
         blocks.difference("Difference, points", "gap"),
         blocks.count("Tweets", "tweets"),
-        blocks.p_value("p", "p"),
+        blocks.p_value("Adjusted p", "q"),
     ]
     return Table("own-elmo-gains", caption, columns, rows)

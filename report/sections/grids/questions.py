@@ -73,9 +73,7 @@ def questions(findings: Findings) -> ReportSection:
     not_run = [joined([*asked, code(command)]) for command, asked in missing.items()]
     if not cards:
         return ReportSection("The questions", [Bullets([*_grids(findings.grids), *not_run])])
-    first = Text(
-        joined(["Best value against each other one, over pairs of runs that differ in nothing else.", METHODS])
-    )
+    first = Text(joined(["The best value on validation tweets against each other one, on test tweets.", METHODS]))
     tables = _tables(findings.grids)
     end: list[Block] = [Heading("Not run yet"), Bullets(not_run)] if not_run else []
     return ReportSection(
@@ -119,7 +117,9 @@ def _answers(grids: Sequence[GridFindings], parameters: tuple[str, ...]) -> list
         for effect in _effects(found):
             if effect.parameter in parameters:
                 sentences.append(joined([_where(found), effect_sentence(effect)]))
-                lines += [(found.grid.name, contrast_name(effect, one), one.score) for one in effect.contrasts]
+                lines += [
+                    (found.grid.name, contrast_name(effect, one), one.score) for one in effect.contrasts if one.score
+                ]
         if found.search:
             said = [direction_sentence(found.search, name) for name in parameters]
             sentences += [joined([_where(found), one]) for one in said if one]
@@ -142,8 +142,8 @@ def _figure(parameter: str, lines: list[Line]) -> Figure:
     alt = f"Differences by {name}"
     is_half = len(lines) <= _FEW
     axis = ValueAxis("difference of test accuracy (points)", marks_zero=True, is_half=is_half)
-    pairs = wording.span([line.estimate.n for line in lines])
-    caption = f"Right of zero: the first is better. n = {pairs} pairs."
+    tweets = wording.span([line.estimate.n for line in lines])
+    caption = f"Right of zero: the first is more accurate. n = {tweets} test tweets."
     return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
 

@@ -8,6 +8,7 @@ from report.analysis.search.halving import HalvingFindings, TrialProgress
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Column, Figure, Heading, Table
 from report.render.charts.rungs import BudgetLine, RungCurve, budget_figure, rung_curves
+from report.render.wording import Score
 from report.sections.names import state_name
 
 _SHOWN = 30
@@ -80,9 +81,9 @@ def _curves(found: HalvingFindings) -> Figure:
         for one in found.trials
         if one.scores
     ]
-    score, ends = wording.metric_name(plan.metric), wording.listing([str(one) for one in rungs.halving.epochs])
+    score, ends = Score(plan.metric), wording.listing([str(one) for one in rungs.halving.epochs])
     caption = (
-        f"Grid {plan.name}, n = {len(curves)} trials: {score} after each epoch. A line ends where its trial was "
+        f"Grid {plan.name}, n = {len(curves)} trials: {score.name} after each epoch. A line ends where its trial was "
         f"pruned; dotted lines are the ends of rungs (epoch {ends}). "
         "Point at a line to see its settings."
     )
@@ -96,18 +97,18 @@ def _title(trial: TrialProgress) -> str:
 
 def _table(found: HalvingFindings) -> Table:
     plan, names = found.rungs.plan, list(found.trials[0].settings) if found.trials else []
-    score = wording.metric_name(plan.metric)
+    score = Score(plan.metric)
     rows = [_row(trial) for trial in found.trials]
     caption = (
-        f"All {len(rows):,} trials of grid {plan.name}: the last rung that each was in, and its rank and {score} at "
-        "the end of that rung. Scores after different numbers of epochs do not compare; ranks are within a rung."
+        f"All {len(rows):,} trials of grid {plan.name}: the last rung that each was in, and its rank and {score.name} "
+        "at the end of that rung. Scores after different numbers of epochs do not compare; ranks are within a rung."
     )
     columns = [
         blocks.count("Trial", "trial"),
         blocks.text("State", "state"),
         blocks.count("Rung", "rung"),
         blocks.count("Rank there", "place"),
-        blocks.percent(f"{wording.capital(score)} there, %", "value"),
+        Column(f"{wording.capital(score.title)} there", "value", lambda row: score.shown(row["value"])),
         blocks.count("Epochs", "epochs"),
         *(Column(wording.capital(wording.parameter_name(name)), name, _show(name)) for name in names),
     ]
@@ -126,14 +127,14 @@ def _show(name: str) -> Any:
 
 def _budget_figure(comparison: BudgetComparison, place: int) -> Figure:
     lines = [BudgetLine(_label(curve), curve.points, not curve.expected) for curve in comparison.curves]
-    score = wording.metric_name(comparison.metric)
+    score = Score(comparison.metric)
     caption = (
-        f"The best {score} by the epochs spent on all runs of a grid together. Smooth lines: expected for as many runs "
-        "as these epochs pay for, drawn with replacement from those that there are (the estimator of Dodge et al. "
-        "2019, \u201cShow Your Work\u201d). Steps: a search in rungs as it happened, by its best trial at each end. "
-        "The best of many owes its score to luck in part."
+        f"The best {score.name} by the epochs spent on all runs of a grid together. Smooth lines: expected for as "
+        "many runs as these epochs pay for, drawn with replacement from those that there are (the estimator of Dodge "
+        "et al. 2019, \u201cShow Your Work\u201d). Steps: a search in rungs as it happened, by its best trial at each "
+        "end. The best of many owes its score to luck in part."
     )
-    return budget_figure(f"budget-{place}", f"Best {score} by epochs spent", caption, lines, score)
+    return budget_figure(f"budget-{place}", f"Best {score.name} by epochs spent", caption, lines, score)
 
 
 def _label(curve: BudgetCurve) -> str:

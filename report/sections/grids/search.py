@@ -13,10 +13,10 @@ from report.render.blocks import Block, Bullets, Column, Figure, Heading, Report
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.charts.parallel import Trial, parallel_figure
 from report.render.markdown import emphasis
+from report.render.wording import Score
 from report.sections.grids.rungs import budget_blocks, rung_blocks
 
 _BEST = 10
-_SCORE = "validation F1"
 
 
 def search(findings: Findings) -> ReportSection:
@@ -45,11 +45,10 @@ def direction_sentence(found: Search, parameter: str) -> str | None:
     one = found.correlations.get(parameter)
     if one is None:
         return None
-    q = found.adjusted[parameter]
     name = wording.parameter_name(parameter)
     verdict = "No monotone effect is shown for"
-    if statistics.is_shown(one, q):
-        verdict = f"{'More' if one.value > 0 else 'Less'} is better for"
+    if one.is_shown:
+        verdict = f"{'More' if (one.value > 0) == _score(found).more_is_better else 'Less'} is better for"
     return (
         f"{verdict} {name}: rank correlation {wording.signed(one.value, 2)} "
         f"({wording.signed(one.low or 0, 2)} to {wording.signed(one.high or 0, 2)}), {one.n} trials."
@@ -62,13 +61,13 @@ def _grid_blocks(grid: Grid, found: Search, halving: HalvingFindings | None) -> 
         content.append(Text(emphasis(grid.plan.description)))
     if halving:
         content += rung_blocks(halving)
-    n, score = len(found.compared), _score_name(halving)
+    n, score = len(found.compared), _score(found)
     if n < 2 or not found.parameters or not found.trials:
         number = wording.plural(len(found.trials), "trial")
         return [*content, Text(f"{number} of {len(grid.runs):,} completed: too few to show.")]
     content.append(_parallel(grid, found.compared, score))
     if n < ENOUGH_TRIALS:
-        which = f"trials with a {score}" if halving else "completed trials"
+        which = f"trials with a {score.name}" if halving else "completed trials"
         why = f"{n} {which} are not enough, it takes {ENOUGH_TRIALS}"
         content.append(Text(f"Importance is not computed: {why}."))
     elif found.all_score_the_same:
@@ -78,29 +77,26 @@ def _grid_blocks(grid: Grid, found: Search, halving: HalvingFindings | None) -> 
     return [*content, _best_table(grid, found.trials)]
 
 
-def _score_name(halving: HalvingFindings | None) -> str:
+def _score(found: Search) -> Score:
     """What parameters are judged by: of a search in rungs, what all trials have in common."""
-    if halving is None or not halving.rungs.rankings:
-        return _SCORE
-    first = halving.rungs.rankings[0]
-    return f"{wording.metric_name(first.metric)} after epoch {first.epochs}"
+    return Score(found.metric, found.after)
 
 
-def _parallel(grid: Grid, compared: Sequence[CompletedTrial | ComparedTrial], score: str) -> Figure:
+def _parallel(grid: Grid, compared: Sequence[CompletedTrial | ComparedTrial], score: Score) -> Figure:
     trials = [Trial(one.index, one.settings, one.score) for one in compared]
     caption = (
-        f"Grid {grid.name}, n = {len(trials)} trials: one line a trial, from its settings to its {score} (right), "
+        f"Grid {grid.name}, n = {len(trials)} trials: one line a trial, from its settings to its {score.name} (right), "
         "which also colours it; the best lie on top. Lines are spread a little, so that equal settings stay visible. "
         "Point at a line to single it out."
     )
     return parallel_figure(f"parallel-{grid.name}", f"All trials of grid {grid.name}", caption, trials, score)
 
 
-def _importance_blocks(grid: Grid, found: Search, score: str) -> list[Block]:
+def _importance_blocks(grid: Grid, found: Search, score: Score) -> list[Block]:
     shares, correlations, n = found.importances, found.correlations, len(found.compared)
     caption = (
-        f"Share of the variance of {score} that each parameter explains, alone or with others (fANOVA, optuna; n = "
-        f"{n} trials). Bars: the middle 90 % over trials drawn anew with replacement."
+        f"Share of the variance of {score.name} that each parameter explains, alone or with others (fANOVA, optuna; "
+        f"n = {n} trials). Bars: the middle 90 % over trials drawn anew with replacement."
     )
     lines = [Line(wording.parameter_name(name), share) for name, share in shares.items()]
     figures: list[Block] = [
@@ -110,8 +106,9 @@ def _importance_blocks(grid: Grid, found: Search, score: str) -> list[Block]:
     ]
     if correlations:
         caption = (
-            f"Spearman's rank correlation of each ordered parameter with {score}, with Fisher's interval on "
-            f"ranks, corrected for their number, n = {n} trials. Right of zero: more is better."
+            f"Spearman's rank correlation of each ordered parameter with {score.name}, with Fisher's interval on "
+            f"ranks, corrected for their number, n = {n} trials. Right of zero: more is "
+            f"{'better' if score.more_is_better else 'worse'}."
         )
         lines = [Line(wording.parameter_name(name), one, drawing.GREEN) for name, one in correlations.items()]
         title, axis = "Rank correlation with the score", ValueAxis("rank correlation", scale=1, marks_zero=True)
@@ -120,13 +117,12 @@ def _importance_blocks(grid: Grid, found: Search, score: str) -> list[Block]:
 
 
 def _importance_sentences(found: Search) -> list[str]:
-    (name, share), *others = found.importances.items()
-    rivals = [wording.parameter_name(other) for other, one in others if (one.high or 0) >= (share.low or 0)]
-    verdict = f"comes first, but can't be told apart from {wording.listing(rivals)}" if rivals else "matters most"
-    sentences = [
-        f"{wording.capital(wording.parameter_name(name))} {verdict}: it explains {wording.percent(share.value)} % "
-        f"of the variance (middle 90 % {wording.percent_range(share.low or 0, share.high or 0)})."
+    listed = [
+        f"{wording.parameter_name(name)} {wording.percent(share.value)} % "
+        f"({wording.percent_range(share.low or 0, share.high or 0)})"
+        for name, share in found.importances.items()
     ]
+    sentences = [f"Of the variance between these trials explains (middle 90 %): {wording.listing(listed)}."]
     return sentences + [sentence for name in found.correlations if (sentence := direction_sentence(found, name))]
 
 

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from typing import Any
 
-from report import statistics
 from report.analysis.grids import GridFindings
 from report.analysis.questions.effects import Contrast, Effect, comparable
 from report.read.curves import LearningCurve
@@ -14,8 +13,9 @@ from report.render.charts.curves import Curves, small_multiples
 from report.sections.names import RANDOM_MARK, configuration_name, level_name, level_value
 
 _BEATS = "beats {}"
-_EQUALS = "can't be told apart from {}"
-_UNSURE = "is ahead of {}, with nothing to judge the uncertainty by"
+_LOSES = "loses to {}"
+_EQUALS = "is not shown to differ from {}"
+_UNSURE = "was not compared with {} on the same tweets"
 
 
 def effect_sentence(effect: Effect) -> str:
@@ -27,12 +27,14 @@ def effect_sentence(effect: Effect) -> str:
     for contrast in effect.contrasts:
         groups[_verdict(contrast)].append(contrast)
     clauses = []
-    for verdict in (_BEATS, _EQUALS, _UNSURE):
+    for verdict in (_BEATS, _LOSES, _EQUALS, _UNSURE):
         if others := groups[verdict]:
             listed = [f"{level_name(effect.parameter, one.other)} ({_gap(one)})" for one in others]
             clauses.append(verdict.format(wording.listing(listed)))
     best = level_name(effect.parameter, effect.contrasts[0].best)
-    return f"{wording.capital(best)} {' and '.join(clauses)}."
+    these = any(one.score and one.score.of_these_models for one in effect.contrasts)
+    alone = f" ({wording.THESE_MODELS.capitalize()}.)" if these else ""
+    return f"{wording.capital(best)}, best on validation tweets, {' and '.join(clauses)}.{alone}"
 
 
 def contrast_name(effect: Effect, contrast: Contrast) -> str:
@@ -58,16 +60,20 @@ def drawn_curve(title: str, curve: LearningCurve) -> Curves:
 
 
 def _verdict(contrast: Contrast) -> str:
-    if contrast.score.p is None:
-        return _UNSURE if contrast.score.value else _EQUALS
-    return _BEATS if statistics.is_shown(contrast.score, contrast.q) else _EQUALS
+    if contrast.score is None:
+        return _UNSURE
+    if not contrast.score.is_shown:
+        return _EQUALS
+    return _BEATS if contrast.score.value > 0 else _LOSES
 
 
 def _gap(contrast: Contrast) -> str:
-    """`+0.1 points, -0.2 to +0.4; 4 pairs`."""
-    gap = contrast.score
+    """`+0.1 points, -0.2 to +0.4; 4 and 4 runs`."""
+    gap, runs = contrast.score, f"{contrast.runs[0]:,} and {contrast.runs[1]:,} runs"
+    if gap is None:
+        return runs
     spread = "" if gap.low is None else f", {wording.points(gap.low)} to {wording.points(gap.high)}"
-    return f"{wording.points(gap.value)} points{spread}; {wording.plural(gap.n, 'pair')}"
+    return f"{wording.points(gap.value)} points{spread}; {runs}"
 
 
 def left_out(grid: Grid) -> list[Block]:
@@ -83,9 +89,9 @@ def effects_table(grid: Grid, effects: list[Effect]) -> Table:
     """The same with differences between matched runs."""
     rows = [row for effect in effects for row in _effect_rows(effect)]
     caption = (
-        f"Grid {grid.name}: each value against the best of its parameter, over pairs of runs that differ in nothing "
-        "else: mean difference of test accuracy, paired t-test, interval and p corrected for all comparisons of the "
-        "grid; and how the seconds per epoch compare (geometric mean)."
+        f"Grid {grid.name}: each value against the one that is best on validation tweets, over runs that differ in "
+        "nothing else but their seeds: mean difference of accuracy on the test tweets that all of them have, interval "
+        "and p corrected for all pairs of values in the grid; and how the seconds per epoch compare (geometric mean)."
     )
     columns = [
         blocks.text("Parameter", "parameter"),
@@ -93,7 +99,7 @@ def effects_table(grid: Grid, effects: list[Effect]) -> Table:
         blocks.count("Runs", "runs"),
         blocks.interval("Test accuracy, %", "accuracy"),
         blocks.difference("Best \u2212 this, points", "behind"),
-        blocks.count("Pairs", "pairs"),
+        blocks.text("Runs compared", "compared"),
         blocks.p_value("Adjusted p", "q"),
         blocks.duration("Per epoch", "seconds"),
         Column("Time, best\u00a0=\u00a01", "time_ratio", lambda row: _ratio(row.get("time_ratio"))),
@@ -109,9 +115,12 @@ def _effect_rows(effect: Effect) -> list[dict[str, Any]]:
         row = {"parameter": name, "value": level_value(effect.parameter, level), "runs": level.score.n}
         row |= blocks.with_bounds("accuracy", level.score) | {"seconds": level.seconds}
         if contrast:
-            gap = contrast.score
-            row |= blocks.with_bounds("behind", gap) | {"pairs": gap.n, "p": gap.p, "q": contrast.q}
-            row["time_ratio"] = 1 / contrast.time_ratio.value
+            row |= {
+                "compared": " and ".join(str(many) for many in contrast.runs),
+                "time_ratio": 1 / contrast.time_ratio,
+            }
+            if gap := contrast.score:
+                row |= blocks.with_bounds("behind", gap) | {"tweets": gap.n, "p": gap.p, "q": gap.q}
         rows.append(row)
     return rows
 

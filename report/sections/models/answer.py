@@ -16,8 +16,7 @@ from report.sections.names import (
     other_settings,
 )
 from report.sections.remarks import METHODS, predict_command, warnings
-from report.statistics import Difference, is_shown, mean_share, measured_accuracy
-from sentiment.records import Recommendation
+from report.statistics import Difference, mean_share, measured_accuracy
 
 _MOST_LINES = 5
 _LONGEST_NAME = 60
@@ -34,7 +33,7 @@ def answer(findings: Findings) -> ReportSection:
     else:
         content = [
             Text(_headline(advice), is_lead=True),
-            Command("To use it", predict_command(advice.run, findings.study.results, _model_to_name(advice))),
+            Command("To use it", predict_command(advice.run, findings.study.results, advice.to_name)),
             Facts(_facts(advice)),
             _figure(advice, dataset),
         ]
@@ -44,35 +43,54 @@ def answer(findings: Findings) -> ReportSection:
 
 
 def _headline(advice: Advice) -> object:
-    """What to use. A net that is not shown to beat the linear baseline is never recommended without it."""
+    """What to use, as validation tweets say, and what test tweets say of it."""
     one, gap = advice.configuration, advice.above_baseline
     name, settings = model_name(one.config), other_settings(one)
+    if advice.predicts == "both":
+        name = f"the mean of {name} and the linear baseline"
     said = f"{wording.capital(', '.join(settings))}. " if settings else ""
-    right = f"It has {wording.percent(score_of(one).value)}\u00a0% of test tweets right"
-    if gap is None:
-        return joined([strong(f"Use {name}."), f"{said}{right}."])
-    points, baseline = wording.percent(abs(gap.value)), advice.run.result.baseline["test"].accuracy
-    beside = f"{wording.percent(baseline)}\u00a0%"
-    if not is_shown(gap):
-        equal = f"no difference from the linear baseline ({beside}) is shown."
-        return joined([strong(f"Use {name}, or the linear baseline."), f"{said}{right}; {equal}"])
+    right = f"has {wording.percent(advice.score.value)}\u00a0% of test tweets right"
     if advice.is_baseline:
-        fewer = f"The best net, {name}, has {points} points fewer than the linear baseline ({beside})."
-        return joined([strong("Use the linear baseline."), fewer])
-    return joined([strong(f"Use {name}."), f"{said}{right}, {points} points more than the linear baseline."])
+        return joined([strong("Use the linear baseline."), f"It {right}. {_behind(advice, name)}"])
+    baseline = f"the linear baseline ({wording.percent(advice.run.result.baseline['test'].accuracy)}\u00a0%)"
+    if gap is None:
+        return joined([strong(f"Use {name}."), f"{said}It {right}."])
+    if not gap.is_shown:
+        equal = f"no difference from {baseline}, which is cheaper, is shown."
+        return joined([strong(f"Use {name}, or the linear baseline."), f"{said}It {right}; {equal}"])
+    points = wording.percent(abs(gap.value))
+    if gap.value < 0:
+        worse = f"It {right}, {points} points fewer than {baseline}: what validation tweets chose does not hold."
+        return joined([strong(f"Don\u2019t use {name}."), worse])
+    return joined([strong(f"Use {name}."), f"{said}It {right}, {points} points more than {baseline}."])
+
+
+def _behind(advice: Advice, name: str) -> str:
+    gap = advice.above_baseline
+    if gap is None or not gap.is_shown:
+        return f"No difference from the best net, {name}, is shown."
+    fewer = "fewer" if gap.value < 0 else "more"
+    return f"The best net, {name}, has {wording.percent(abs(gap.value))} points {fewer}."
 
 
 def _facts(advice: Advice) -> list[tuple[str, object]]:
-    one, score, cost = advice.configuration, advice.score, cost_of(advice.configuration)
-    over = f"mean of {len(one.runs)} seeds" if len(one.runs) > 1 else "one seed, over tweets"
-    whose = " of the best net" if advice.is_baseline else ""
-    facts: list[tuple[str, object]] = [(f"Test accuracy{whose}", f"{wording.share(score)}, {over}")]
+    one, cost = advice.configuration, cost_of(advice.configuration)
+    facts: list[tuple[str, object]] = [
+        ("Predicts with", f"{_USED[advice.predicts]}, by validation tweets"),
+        ("Test accuracy", f"{wording.share(advice.score)}, {_over(one)}"),
+    ]
     if gap := advice.above_baseline:
-        verdict = "" if is_shown(gap) else ": not shown to differ"
-        facts.append(("Against the linear baseline", f"{_points(gap)}{verdict}"))
-    facts += [("Not told apart", _equals(advice)), ("Cheapest of these", _cheapest(advice))]
-    facts += [("It took", _cost(cost)), ("Predicts with", _predicts_with(advice))]
+        whose = "The net against the linear baseline" if advice.is_baseline else "Against the linear baseline"
+        verdict = "" if gap.is_shown else ": no difference shown"
+        these = f"; {wording.THESE_MODELS}" if gap.of_these_models else ""
+        facts.append((whose, f"{_points(gap)}{verdict}{these}"))
+    facts += [("No difference shown to", _equals(advice)), ("Cheapest of these", _cheapest(advice))]
+    facts += [("It took", _cost(cost))]
     return [*facts, *_second_test(advice)]
+
+
+def _over(one: Configuration) -> str:
+    return f"mean of {len(one.runs)} seeds" if len(one.runs) > 1 else "one seed"
 
 
 def _points(gap: Difference) -> str:
@@ -85,16 +103,16 @@ def _equals(advice: Advice) -> str:
     if not others:
         return "nothing else was trained on these tweets"
     if not equals:
-        return f"none: all {others} others are shown to be worse"
-    return f"{len(equals)} of {wording.plural(others, 'other')} can't be told apart from it"
+        return f"none: all {others} other nets are shown to be worse"
+    return f"{len(equals)} of {wording.plural(others, 'other net')}"
 
 
 def _cheapest(advice: Advice) -> str:
-    cheapest = advice.cheapest
-    seconds = wording.duration(cost_of(cheapest).seconds)
-    if cheapest is advice.configuration:
+    seconds = wording.duration(cost_of(advice.cheapest).seconds)
+    if advice.cheapest is advice.configuration:
         return f"itself, {seconds} a run"
-    return f"{configuration_name(cheapest)}: {wording.percent(score_of(cheapest).value)} %, {seconds} a run"
+    accuracy = wording.percent(advice.cheapest.mean("test", "accuracy"))
+    return f"{configuration_name(advice.cheapest)}: {accuracy} %, {seconds} a run"
 
 
 def _cost(cost: Cost) -> str:
@@ -104,17 +122,6 @@ def _cost(cost: Cost) -> str:
         f"{wording.duration(cost.seconds)} a run; {hours} and about {energy:.2g} Wh in all; "
         f"{cost.tweets_per_second:,.0f} training tweets a second"
     )
-
-
-def _model_to_name(advice: Advice) -> Recommendation | None:
-    """What to ask of the run as it is the answer; None: what the run itself recommends, or it saved no baseline."""
-    return "baseline" if advice.is_baseline and advice.run.result.recommended else None
-
-
-def _predicts_with(advice: Advice) -> str:
-    if named := _model_to_name(advice):
-        return f"{_USED[named]}, which the run has saved"
-    return _USED.get(str(advice.run.result.recommended or "network"), "the net") + ", by validation tweets"
 
 
 def _second_test(advice: Advice) -> list[tuple[str, object]]:
@@ -133,24 +140,28 @@ def _figure(advice: Advice, dataset: Dataset) -> Figure:
     if advice.cheapest not in shown:
         shown.append(advice.cheapest)
     lines = [
-        Line(_line_name(one, advice), score_of(one), drawing.BLUE if place == 0 else drawing.SKY)
+        Line(_line_name(one, advice), score_of(one, dataset), drawing.BLUE if place == 0 else drawing.SKY)
         for place, one in enumerate(shown)
     ]
     result = advice.run.result
     baseline = measured_accuracy(result.baseline["test"])
-    lines.append(Line("Linear baseline", baseline, drawing.ORANGE))
+    mark = "\u2605 " if advice.is_baseline else ""
+    if advice.predicts == "both":
+        lines.insert(0, Line("\u2605 Mean of the next and the linear baseline", advice.score))
+    lines.append(Line(f"{mark}Linear baseline", baseline, drawing.ORANGE))
     if result.lexicon:
         lines.append(
             Line("VADER\u2019s lexicon, not trained", measured_accuracy(result.lexicon["test"]), drawing.MUTED)
         )
-    seeds = "over seeds" if any(len(one.runs) > 1 for one in shown) else "over tweets"
     left = len(advice.equals) + 1 - len(shown)
-    more = f" {left:,} more can't be told apart." if left > 1 else " One more can't be told apart." if left else ""
+    more = (
+        f" {left:,} more are not shown to differ." if left > 1 else " One more is not shown to differ." if left else ""
+    )
     remark = f" {LEXICON_REMARK}" if dataset.from_lexicon_authors else ""
     caption = joined(
         [
-            f"Test accuracy with 95 % intervals: nets {seeds}, others over n = {baseline.n:,} tweets of "
-            f"{dataset_name(dataset)}. Light: not told apart from the first.{more}{remark}",
+            f"Test accuracy with 95 % intervals, n = {baseline.n:,} tweets of {dataset_name(dataset)}. Light: nets "
+            f"that are not shown to differ from the best.{more}{remark}",
             METHODS,
         ]
     )
@@ -160,7 +171,7 @@ def _figure(advice: Advice, dataset: Dataset) -> Figure:
 
 def _line_name(one: Configuration, advice: Advice) -> str:
     mark = ""
-    if one is advice.configuration:
+    if one is advice.configuration and advice.predicts == "network":
         mark = "\u2605 "
     elif one is advice.cheapest:
         mark = "cheapest: "

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from report import statistics
 from report.analysis.findings import Findings
 from report.analysis.measures import tweet_metrics
 from report.read.predictions import Scores
@@ -12,6 +11,7 @@ from report.render.blocks import Block, Bullets, ReportSection, Table, Text
 from report.render.charts import quality
 from report.render.charts.quality import Curve, Reliability
 from report.sections.models.mistakes import mistake_blocks
+from report.statistics import Difference
 from sentiment.records import THRESHOLD
 
 _MODEL, _BASELINE = "best model", "linear baseline"
@@ -26,14 +26,14 @@ def errors(findings: Findings) -> ReportSection:
     if scores is None:
         return ReportSection("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
     model = f"the best model (run {run.run_id})"
-    f1, matrices, numbers = _confusion_blocks(model, scores, run.config.data.label_names)
+    matrices, numbers = _confusion_blocks(model, scores, run.config.data.label_names)
     sentences, ranking, reliability = _ranking_blocks(model, scores)
-    content: list[Block] = [f1, sentences, matrices, reliability, ranking, numbers]
+    content: list[Block] = [sentences, matrices, reliability, ranking, numbers]
     if best.tweets is None:
         folder = findings.study.results.corpus_dir(scores.corpus)
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
     else:
-        content += _group_blocks(model, scores, best.tweets)
+        content += [Text(_negation_sentence(best.negated)), *_group_blocks(model, scores, best.tweets)]
         if best.mistakes:
             content += mistake_blocks(best.mistakes, run, scores, best.tweets)
     return ReportSection("Errors and calibration", content)
@@ -52,12 +52,6 @@ def _confusion_blocks(model: str, scores: Scores, names: tuple[str, str]) -> lis
         for name, matrix in counts.items()
         for label, row in zip(names, matrix, strict=True)
     ]
-    gap = statistics.f1_difference(scores.labels, answers["model"], answers["baseline"])
-    is_shown = bool((gap.low or 0) > 0 or (gap.high or 0) < 0)
-    text = (
-        f"The F1 of {model} less the baseline's is {wording.points_with_interval(gap)} (percentiles of a bootstrap "
-        f"over n = {n:,} tweets){'' if is_shown else ', so the two cannot be told apart'}."
-    )
     columns = [
         blocks.text("Model", "model"),
         blocks.text("Label", "label"),
@@ -67,7 +61,6 @@ def _confusion_blocks(model: str, scores: Scores, names: tuple[str, str]) -> lis
     ]
     matrices = [(_MODEL, counts["model"]), (_BASELINE, counts["baseline"])]
     return [
-        Text(text),
         quality.confusion_figure("confusion", "Confusion matrices", caption, matrices, names),
         Table("confusion", "Confusion in numbers.", columns, rows, folded=True),
     ]
@@ -111,7 +104,7 @@ def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
     negations = tweet_metrics.negation_groups([str(text) for text in tweets.texts])
     by_length = {f"{low}\u2013{high}" if high else f"\u2265 {low}": members for (low, high), members in lengths}
     by_negation = {f"{'with' if negated else 'without'} negation": members for negated, members in negations}
-    content: list[Block] = [Text(_negation_sentence(scores, dict(negations)))]
+    content: list[Block] = []
     rows: list[dict[str, Any]] = []
     for kind, groups, what, axis, prefix in (
         ("length", by_length, "by length", "tokens in the tweet", "length "),
@@ -138,18 +131,12 @@ def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
     return [*content, Table("groups", "The same in numbers.", columns, rows, folded=True)]
 
 
-def _negation_sentence(scores: Scores, groups: dict[bool, statistics.Flags]) -> str:
-    """Whether the net is better than the baseline where order matters.
-
-    Args:
-        groups: the tweets with a negating word (True) and without one.
-    """
-    if True not in groups:
+def _negation_sentence(gap: Difference | None) -> str:
+    """Whether the net is better than the baseline where order matters."""
+    if gap is None:
         return "No test tweet has a negating word."
-    right = (scores.right(said)[groups[True]] for said in (scores.model, scores.baseline))
-    gap = statistics.mcnemar(*right)
-    verdict = "" if statistics.is_shown(gap) else ", which can't be told from zero"
+    verdict = "" if gap.is_shown else ": not shown to differ from zero"
     return (
-        f"On the {gap.n:,} test tweets with a negating word, the best model's accuracy less the baseline's is "
-        f"{wording.tested(gap)}{verdict}."
+        f"On the {gap.n:,} test tweets with a negating word, the accuracy of the best net less that of the baseline, "
+        f"over seeds, is {wording.claim(gap)}{verdict}."
     )

@@ -12,9 +12,12 @@ from report.read.published import PUBLISHED
 from report.render import blocks, wording
 from report.render.blocks import Block, Column, Heading, ReportSection, Table
 from report.sections.names import LEXICON_REMARK, configuration_name, dataset_name
+from report.statistics import Difference
 from sentiment.records import Part
 
 _SHOWN = 15
+# In the order of their rows below the configurations.
+_REFERENCES = ("baseline", "both")
 _METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
 _PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
 
@@ -39,8 +42,8 @@ def _of_dataset(dataset: Dataset, number: int, advice: Advice | None) -> list[Bl
     content: list[Block] = [Heading(f"On {dataset_name(dataset)}")] if number > 1 else []
     gaps = {id(rival.configuration): rival for rival in advice.rivals} if advice else {}
     rows = [
-        {"rank": rank, **_configuration_row(one, dataset), **_behind(gaps.get(id(one)))}
-        for rank, one in enumerate(dataset.configurations, 1)
+        {"rank": rank, **_configuration_row(one, gap), **_behind(gaps.get(id(one)))}
+        for rank, (one, gap) in enumerate(zip(dataset.configurations, dataset.against_baseline, strict=True), 1)
     ]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
@@ -54,21 +57,26 @@ def _of_dataset(dataset: Dataset, number: int, advice: Advice | None) -> list[Bl
             "one, by all of their predictions together; as their training tweets overlap, intervals and tests are "
             "approximate."
         )
-    best = dataset.configurations.index(dataset.best) + 1 if dataset.best else None
     references = _reference_rows((dataset.best or dataset.configurations[0]).chosen)
     if dataset.from_lexicon_authors:
         caption += f" {LEXICON_REMARK}"
-    content.append(Table(name, caption, _columns(rows), rows[:_SHOWN] + references, best=best))
-    if len(rows) > _SHOWN:
-        rest = f"The other {len(rows) - _SHOWN} configurations on {dataset_name(dataset)}."
-        content.append(Table(f"{name}-rest", rest, _columns(rows), rows[_SHOWN:], folded=True))
+    place = next((place for place, one in enumerate(dataset.configurations) if one is dataset.best), 0)
+    first = rows[:_SHOWN] if place < _SHOWN else [*rows[: _SHOWN - 1], rows[place]]
+    rest = [row for row in rows if row not in first]
+    best = first.index(rows[place]) if dataset.best else None
+    if advice and advice.predicts in _REFERENCES:
+        best = len(first) + _REFERENCES.index(advice.predicts)
+    content.append(Table(name, caption, _columns(rows), first + references, best=None if best is None else best + 1))
+    if rest:
+        others = f"The other {len(rest)} configurations on {dataset_name(dataset)}."
+        content.append(Table(f"{name}-rest", others, _columns(rows), rest, folded=True))
     further = "Precision, recall and F1, second test set, parameters and attempts of all configurations."
     return [*content, Table(f"{name}-further", further, _further_columns(rows), rows, folded=True)]
 
 
 def _behind(rival: Rival | None) -> dict[str, Any]:
     """How much less accurate a rival is than the recommended configuration."""
-    return blocks.with_bounds("behind", rival.gap) | {"behind_q": rival.q} if rival else {}
+    return blocks.with_bounds("behind", rival.gap) | {"behind_q": rival.gap.q} if rival else {}
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
@@ -101,7 +109,8 @@ def _further_columns(rows: list[dict[str, Any]]) -> list[Column]:
         *(blocks.percent(f"Test {_METRICS[metric]}", f"test_{metric}") for metric in ("precision", "recall", "f1")),
         *(blocks.percent(f"Validation {metric}", f"validation_{metric}") for metric in ("precision", "recall")),
         *(second if has_second else []),
-        blocks.points("Points above the baseline", "above_baseline"),
+        blocks.difference("Less the baseline, points", "above_baseline"),
+        blocks.p_value("Adjusted p", "baseline_q"),
         blocks.count("Parameters", "parameters"),
         blocks.number("Best epoch", "best_epoch", 1),
         blocks.count("Attempts", "attempts"),
@@ -131,18 +140,16 @@ def published_figures(findings: Findings) -> Block:
     return Table("published", f"Published figures: {reason}.", columns, rows, folded=not is_same)
 
 
-def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
+def _configuration_row(one: Configuration, gap: Difference | None) -> dict[str, Any]:
     row: dict[str, Any] = {"model": configuration_name(one), "seeds": len(one.runs)}
     for part in _PARTS:
         for metric in _METRICS:
             values = one.values(part, metric)
             row[f"{part}_{metric}"] = one.mean(part, metric)
             row[f"{part}_{metric}_sd"] = statistics.deviation(values)
-    compared = [run for run in one.runs if run.run_id in dataset.comparisons]
-    gaps = [dataset.comparisons[run.run_id].baseline for run in compared]
-    shown = [dataset.adjusted[run.run_id] < statistics.ALPHA for run in compared]
-    row["above_baseline"] = sum(gap.value for gap in gaps) / len(gaps) if gaps else None
-    row["against_baseline"] = _verdict([(gap.value, is_shown) for gap, is_shown in zip(gaps, shown, strict=True)])
+    row |= {"against_baseline": _verdict(gap), "above_baseline": gap.value if gap else None}
+    if gap:
+        row |= blocks.with_bounds("above_baseline", gap) | {"baseline_q": gap.q}
     overfits = sum(run.result.overfit.overfits for run in one.runs)
     row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
     row["parameters"] = one.runs[0].result.parameters
@@ -154,20 +161,20 @@ def _configuration_row(one: Configuration, dataset: Dataset) -> dict[str, Any]:
     return row
 
 
-def _verdict(gaps: list[tuple[float, bool]]) -> str:
-    """In how many seeds the difference from the baseline is shown, and in which direction."""
-    if not gaps:
+def _verdict(gap: Difference | None) -> str:
+    if gap is None:
         return wording.DASH
-    better = sum(is_shown and value > 0 for value, is_shown in gaps)
-    worse = sum(is_shown and value < 0 for value, is_shown in gaps)
-    found = (("better", better), ("worse", worse))
-    words = [f"{what} in\u00a0{number}\u00a0of\u00a0{len(gaps)}" for what, number in found if number]
-    return ", ".join(words) or "not shown"
+    if not gap.is_shown:
+        return "not shown"
+    return f"{'better' if gap.value > 0 else 'worse'}{', these models' if gap.of_these_models else ''}"
 
 
 def _reference_rows(run: CompletedRun) -> list[dict[str, Any]]:
     """The baselines on the tweets of a run; tweets cleaned in another way would give another linear one."""
-    names = {"linear baseline, tweets cleaned as for the first": run.result.baseline}
+    names = {
+        "linear baseline, tweets cleaned as for the recommended net": run.result.baseline,
+        "mean of the recommended net (its best seed) and the linear baseline": run.result.combination,
+    }
     if run.result.lexicon:
         names["VADER's lexicon, not trained"] = run.result.lexicon
     return [

@@ -35,7 +35,7 @@ def runs(findings: Findings) -> ReportSection:
     shown = [run for run in every if run.run_dir not in left_out]
     rows = [_row(key, run, found) for key, run in enumerate(shown)]
     which = f"{len(rows):,} of {len(every):,} runs" if left_out else f"All {len(rows):,} runs"
-    caption = f"{which}: scores in per cent, accuracies with Wilson's 95 % interval, p against the linear baseline."
+    caption = f"{which}: scores in per cent, accuracies with Wilson's 95 % interval."
     table = Table("runs", caption, _columns(rows), rows)
     content.append(Explorer(_data(shown, rows, findings), [table]))
     return ReportSection("The runs", content)
@@ -81,11 +81,9 @@ def _result_values(run: CompletedRun, found: list[Dataset]) -> dict[str, Any]:
     values["baseline_accuracy"] = result.baseline["test"].accuracy
     values["random_numbers"] = run.is_random
     for dataset in found:
-        if comparison := dataset.comparisons.get(run.run_id):
-            baseline = comparison.baseline
-            values |= {"mcnemar_only_run": baseline.only_first, "mcnemar_only_baseline": baseline.only_second}
-            values |= {"mcnemar_p": baseline.p, "mcnemar_q": dataset.adjusted[run.run_id]}
-            values |= {"above": baseline.value, "data": dataset_name(dataset)}
+        if run.run_id in dataset.comparisons:
+            values |= {"above": result.metrics["test"].accuracy - result.baseline["test"].accuracy}
+            values |= {"data": dataset_name(dataset)}
     return values
 
 
@@ -98,7 +96,6 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
         blocks.percent("Validation F1", "validation_f1"),
         blocks.interval("Test accuracy", "test_accuracy"),
         blocks.points("Above the baseline", "above"),
-        blocks.p_value("Adjusted p", "mcnemar_q"),
         blocks.text("Overfits", "overfits"),
         blocks.count("Best epoch", "best_epoch"),
         blocks.duration("Trained for", "seconds"),
@@ -118,7 +115,6 @@ _MORE = {
     "parameters": ("Parameters", "count"),
     "epochs": ("Epochs", "count"),
     "attempts": ("Attempts", "count"),
-    "mcnemar_p": ("p, not adjusted", "p"),
 }
 """Columns that readers can add, besides the settings in which runs differ."""
 

@@ -1,5 +1,6 @@
 """Metrics of probabilities against labels, with intervals, and the verdict on overfitting."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,28 +41,37 @@ def measure(labels: Labels, probabilities: Probabilities) -> Metrics:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much more accurate one classifier is than another on the same tweets."""
+    """How much more accurate one trained classifier is than another on the same tweets."""
 
     value: float
     low: float
     high: float
-    """The 95 % interval; it follows from Clopper and Pearson's for the tweets that one alone has right."""
+    """The interval; it follows from Clopper and Pearson's for the tweets that one alone has right."""
     p: float
     """Of the exact McNemar test (McNemar 1947)."""
 
 
-def paired_difference(labels: Labels, first: Probabilities, second: Probabilities) -> PairedDifference:
-    """The accuracy of the first probabilities less that of the second; all of shape (n,)."""
-    from scipy.stats import binomtest
+def paired_differences(labels: Labels, first: Probabilities, others: Sequence[Probabilities]) -> list[PairedDifference]:
+    """The accuracy of the first probabilities less that of each of the others, all of shape (n,); corrected together.
 
-    rights = [(probabilities >= THRESHOLD) == (labels == 1) for probabilities in (first, second)]
-    gained, lost = int((rights[0] & ~rights[1]).sum()), int((rights[1] & ~rights[0]).sum())
-    if not (discordant := gained + lost):
-        return PairedDifference(0.0, 0.0, 0.0, 1.0)
-    test = binomtest(gained, discordant)
-    bounds = test.proportion_ci(method="exact")
-    low, high = ((2 * float(bound) - 1) * discordant / len(labels) for bound in (bounds.low, bounds.high))
-    return PairedDifference((gained - lost) / len(labels), low, high, float(test.pvalue))
+    p-values are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005), so that one
+    excludes zero just where the adjusted p is below 0.05.
+    """
+    from scipy.stats import binomtest, false_discovery_control
+
+    rights = [(probabilities >= THRESHOLD) == (labels == 1) for probabilities in (first, *others)]
+    counts = [(int((rights[0] & ~other).sum()), int((other & ~rights[0]).sum())) for other in rights[1:]]
+    tests = [binomtest(gained, gained + lost) if gained + lost else None for gained, lost in counts]
+    adjusted = [float(p) for p in false_discovery_control([test.pvalue if test else 1.0 for test in tests])]
+    level = 1 - 0.05 * max(sum(p < 0.05 for p in adjusted), 1) / len(adjusted)
+    found, n = [], len(labels)
+    for (gained, lost), test, p in zip(counts, tests, adjusted, strict=True):
+        bounds = test.proportion_ci(level, method="exact") if test else None
+        low, high = (
+            (2 * float(at) - 1) * (gained + lost) / n for at in ((bounds.low, bounds.high) if bounds else (0, 0))
+        )
+        found.append(PairedDifference((gained - lost) / n, low, high, p))
+    return found
 
 
 def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap: float) -> Overfit:

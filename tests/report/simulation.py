@@ -1,0 +1,235 @@
+"""Invented worlds, with and without differences, put before the functions that decide what the report claims.
+
+`python -m tests.report.simulation 400` prints how many of so many worlds make each kind of claim.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from report import statistics
+from report.analysis import findings
+from report.analysis.comparison.advice import advise
+from report.analysis.comparison.answers import Answered, Answers, against_baseline
+from report.analysis.comparison.datasets import Dataset, configurations_of
+from report.analysis.measures.common_tweets import Matcher
+from report.analysis.questions import speed
+from report.analysis.questions.cleanings import baseline_gaps
+from report.analysis.questions.effects import effects_of
+from report.analysis.questions.labels import label_curves
+from report.analysis.questions.own_elmo import own_elmo_gains
+from report.read.load import CompletedRun, Grid
+from report.statistics import Difference
+from sentiment.config_file import resolve
+from sentiment.run_dir import Results, RunDir
+from tests.report.made_up import BASE
+
+# Accuracy is 80 %: what a normal deviate exceeds with this probability, and its density there.
+_THRESHOLD, _DENSITY = -0.8416, 0.28
+# Of the variance of an answer: of the tweet, of a configuration on a tweet; chance of a seed on a tweet is the rest.
+_TWEET, _OWN = 0.6, 0.15
+_NOWHERE = Results(Path("/nowhere"))
+
+
+@dataclass(frozen=True)
+class World:
+    """What worlds of one sort have in common."""
+
+    configurations: int
+    seeds: int
+    tweets: int
+    deviation: float
+    """Standard deviation of accuracy between seeds of one configuration."""
+    gain: float = 0.0
+    """By how much the first configuration is more accurate than all others and than the baseline."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.configurations:>2} configurations, {self.seeds} seeds that differ by {100 * self.deviation:.0f} "
+            f"points, {self.tweets:,} tweets"
+        )
+
+
+class Layout:
+    """Runs by configuration and seed, made once; each world gives them other answers."""
+
+    def __init__(self, parameters: Iterable[dict[str, Any]], seeds: int) -> None:
+        self.parameters = list(parameters)
+        self.seeds = seeds
+        self.runs = [self._run(one | {"seed": seed}) for one in self.parameters for seed in range(1, seeds + 1)]
+        self.grid = Grid("grid", None, [], self.runs)
+
+    def _run(self, parameters: dict[str, Any]) -> CompletedRun:
+        config = resolve(BASE, parameters, "a test")
+        result: Any = SimpleNamespace(elmo=None, lexicon={}, seconds_per_epoch=1.0, recommended="network")
+        record: Any = SimpleNamespace(elmo=None, attempts=[], data_fingerprint="corpus")
+        return CompletedRun(RunDir(Path(config.run_id)), parameters, config, record, result)
+
+    def draw(self, world: World, rng: np.random.Generator) -> Answers:
+        """Let all runs answer test tweets and validation tweets."""
+        luck = rng.normal(size=(len(self.parameters), self.seeds)) * world.deviation
+        luck[0] += world.gain
+        test, validation = (_right(luck, world.tweets, rng) for _ in range(2))
+        by_run = {}
+        for place, run in enumerate(self.runs):
+            of_test, of_validation = (part[0][divmod(place, self.seeds)] for part in (test, validation))
+            run.result.metrics = {
+                "test": _metrics(of_test),
+                "validation": _metrics(of_validation),
+                "train": _metrics(of_test),
+            }
+            run.result.baseline = {"test": _metrics(test[1]), "validation": _metrics(validation[1])}
+            run.result.combination = run.result.metrics
+            run.result.best_epoch = int(rng.integers(1, 9))
+            run.result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[divmod(place, self.seeds)])
+            run.result.validation = of_validation
+            packed: Any = {
+                "network": np.packbits(of_test),
+                "both": np.packbits(of_test),
+                "baseline": np.packbits(test[1]),
+            }
+            by_run[run.run_id] = Answered("corpus", np.arange(world.tweets), packed)
+        return Answers(by_run, Matcher(_NOWHERE))
+
+
+def _right(luck: Any, n: int, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Which tweets are right by configuration, seed and tweet, and which the baseline has right."""
+    tweet = rng.normal(size=n) * _TWEET**0.5
+    own = rng.normal(size=(len(luck), 1, n)) * _OWN**0.5
+    chance = rng.normal(size=(*luck.shape, n)) * (1 - _TWEET - _OWN) ** 0.5
+    baseline = tweet + rng.normal(size=n) * (1 - _TWEET) ** 0.5
+    return tweet + own + chance + luck[:, :, None] / _DENSITY > _THRESHOLD, baseline > _THRESHOLD
+
+
+def _metrics(right: Any) -> Any:
+    share = float(right.mean())
+    bounds = {"accuracy_low": share, "accuracy_high": share}
+    return SimpleNamespace(accuracy=share, f1=share, loss=1 - share, n=len(right), **bounds)
+
+
+def _dataset(layout: Layout, answers: Answers) -> Dataset:
+    configurations = configurations_of(layout.runs)
+    against = against_baseline([one.runs for one in configurations], answers)
+    return Dataset("tweets", None, None, False, False, layout.runs, configurations, {}, against, answers, [])
+
+
+def _shown(gaps: Iterable[Difference | None]) -> bool:
+    return any(gap is not None and gap.is_shown for gap in gaps)
+
+
+def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
+    dataset = _dataset(layout, answers)
+    with patch("report.analysis.comparison.advice.cost_of", lambda _one: SimpleNamespace(seconds=1.0)):
+        advice = advise(dataset)
+    assert advice
+    yield "headline and tile: recommended against the baseline", _shown([advice.above_baseline])
+    yield "headline and leaderboard: others are worse", _shown(rival.gap for rival in advice.rivals)
+    yield "leaderboard: better or worse than the baseline", _shown(dataset.against_baseline)
+    yield "ELMo: best with against best without", _shown([advice.rivals[0].gap] if advice.rivals else [])
+    texts = [
+        "not good" if place % 4 == 0 else "good"
+        for place in range(len(dataset.answers.by_run[layout.runs[0].run_id].rows))
+    ]
+    yield "errors: tweets with a negating word", _shown([findings._negated(dataset, advice.configuration, texts)])
+
+
+def _effects(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
+    found = effects_of(layout.runs, answers)
+    yield "a setting: beats, loses to", _shown(one.score for effect in found for one in effect.contrasts)
+
+
+def _crossed(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
+    for _, shown in _effects(layout, answers):
+        yield "a setting, one seed of each configuration", shown
+
+
+def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
+    (curve,) = label_curves(layout.grid, answers, _NOWHERE)
+    yield "labels: better or worse with some number", _shown(point.gap for point in curve.points)
+    yield "labels: pays from", curve.pays_from is not None
+
+
+def _own_elmo(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
+    yield "own ELMo: gain", _shown(gain.gap for gain in own_elmo_gains([layout.grid], answers))
+
+
+def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
+    """The first seed's answers stand for those of a baseline, which differs by cleaning."""
+    for run_id, one in answers.by_run.items():
+        packed: Any = {"baseline": one.packed["network"]}
+        answers.by_run[run_id] = Answered(one.corpus, one.rows, packed)
+    yield "cleaning: the baseline", _shown(one.gap for one in baseline_gaps(layout.grid, answers))
+
+
+def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
+    def read(run: CompletedRun, _part: str) -> Any:
+        right = run.result.validation  # type: ignore[attr-defined]
+        return SimpleNamespace(model=None, right=lambda _model: right)
+
+    with patch.object(speed, "read_scores", read):
+        (found,), _ = speed.speeds_of(layout.grid)
+    yield "attention: sooner, overfits more", _shown([found.best_epoch, found.gap])
+
+
+_Claims = Callable[[Layout, Answers], Iterator[tuple[str, bool]]]
+
+
+def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
+    """What is asked of each grid; some have two or three configurations in every world."""
+    many, seeds = range(world.configurations), world.seeds
+    two: list[dict[str, Any]] = [{"model.pooling": "attention"}, {"model.pooling": "last"}]
+    own: list[dict[str, Any]] = [{"elmo.model": "pretrained/tweet"}, {"elmo.model": "none"}]
+    words: list[dict[str, Any]] = [{"data.text.stop_words": one} for one in ("none", "keep_negations", "all")]
+    widths = [{"model.hidden_size": 8 * (one + 1)} for one in many]
+    crossed = [{"model.cell": cell} | one for cell in ("lstm", "gru") for one in widths]
+    return [
+        (_models, Layout(widths, seeds)),
+        (_effects, Layout(widths, seeds)),
+        (_crossed, Layout(crossed, 1)),
+        (_labels, Layout([{"data.train_rows": 100 * 2**one} for one in many], seeds)),
+        (_own_elmo, Layout(own, seeds)),
+        (_cleaning, Layout(words, 1)),
+        (_speed, Layout(two, seeds)),
+    ]
+
+
+def rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
+    """The share of worlds in which each kind of claim is made."""
+    rng, found = np.random.default_rng(seed), defaultdict(list)
+    for claims, layout in _layouts(world):
+        for _ in range(worlds):
+            of_kind = replace(world, deviation=0.0) if claims is _cleaning else world  # a baseline has no seeds
+            for kind, shown in claims(layout, layout.draw(of_kind, rng)):
+                found[kind].append(shown)
+    for _ in range(worlds):  # validation tweets alone, which a search has for all of its trials
+        values, scores = rng.random((4, 30)), rng.normal(size=30)
+        directions = [statistics.rank_correlation(one.tolist(), scores.tolist()) for one in values]
+        found["search: more or less is better"].append(_shown(statistics.corrected(directions)))
+    return {kind: sum(shown) / worlds for kind, shown in found.items()}
+
+
+def main() -> None:
+    """Print a row for each kind of claim, a column for each sort of world."""
+    worlds = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    sorts = [
+        World(configurations, seeds, tweets, deviation)
+        for tweets in (400, 4000)
+        for deviation in (0.0, 0.01, 0.02)
+        for seeds, configurations in ((2, 2), (2, 10), (3, 6), (5, 3))
+    ]
+    sorts += [World(4, seeds, tweets, 0.01, 0.06) for tweets in (400, 4000) for seeds in (2, 3, 5)]
+    for world in sorts:
+        print(f"{world}{', the first better by 6 points' if world.gain else ''}", flush=True)
+        for kind, share in rates(world, worlds).items():
+            print(f"    {100 * share:5.1f} %  {kind}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Where nothing differs at most one world in twenty makes a claim of a kind; clear differences are found."""
+
+from statistics import fmean
+
+from tests.report.simulation import World, rates
+
+WORLDS = 40
+# Few seeds and many, that differ much and not at all, of few configurations and many.
+ALIKE = (World(2, 2, 400, 0.02), World(6, 2, 1000, 0.02), World(3, 3, 2000, 0.01), World(4, 5, 400, 0.0))
+# A share of 5 % is exceeded by chance in one of a thousand simulations of so many worlds.
+MOST = 0.05 + 3.1 * (0.05 * 0.95 / (WORLDS * len(ALIKE))) ** 0.5
+
+
+def test_worlds_without_a_difference_make_no_more_claims_than_the_level_allows() -> None:
+    found = [rates(world, WORLDS) for world in ALIKE]
+    together = {kind: fmean(one[kind] for one in found) for kind in found[0]}
+    assert {kind: share for kind, share in together.items() if share > MOST} == {}
+    assert len(together) == 13
+
+
+def test_clear_differences_are_found_with_several_seeds() -> None:
+    found = rates(World(4, 5, 2000, 0.005, gain=0.08), 20)
+    of_the_first = {
+        "headline and tile: recommended against the baseline",
+        "headline and leaderboard: others are worse",
+        "leaderboard: better or worse than the baseline",
+        "a setting: beats, loses to",
+        "own ELMo: gain",
+    }
+    assert {kind: found[kind] for kind in of_the_first if found[kind] < 0.9} == {}
