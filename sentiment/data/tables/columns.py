@@ -62,8 +62,8 @@ class Columns:
         if len(fields) != self.width:
             return Refusal(line, "wrong number of fields")
         text = fields[self.text]
-        if reason := why_no_text(text):
-            return Refusal(line, reason)
+        if not isinstance(text, str) or not text.strip():
+            return Refusal(line, why_no_text(text) or "")
         if "\0" in text:
             return Refusal(line, "NUL character")
         if not (label := as_text(fields[self.label])).strip():

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 
 from sentiment.data.tables.lines import CutLine, read_lines
@@ -51,7 +51,7 @@ def delimited_records(read: ReadLines, delimiter: str, name: str) -> Iterator[Re
         if line == 1:  # a program that quotes all texts also quotes their column's name
             literal = delimiter == "\t" and '"' not in block[0]
         if not (literal and any('"' in one for one in block)) and (records := _plain(block, delimiter)):
-            yield from (Record(number, fields) for number, fields in enumerate(records, start=line))
+            yield from map(Record, count(line), records)
             line += len(block)
             continue
         for place, text in enumerate(block):

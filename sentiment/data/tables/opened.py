@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import repeat
+from itertools import dropwhile, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,18 +120,20 @@ def _open_delimited(path: Path, form: str, names_columns: Callable[[Sequence[str
     def read() -> Records:
         return delimited_records(lambda: read_lines(path), delimiter, str(path))
 
-    first = _first(read(), path, lambda record: bool(record.fields))
+    first = next((record for record in read() if isinstance(record, Record) and record.fields), None)
+    if first is None:
+        raise _no_first_row(path, next(read(), None))
     named = names_columns(first.fields)
     names = [field.strip() for field in first.fields] if named else [str(place) for place in range(len(first.fields))]
     single = len(names) == 1  # where a blank line is an empty text
 
     def rows(_places: Collection[int]) -> Records:
-        for record in read():
-            if isinstance(record, Refusal) or record.line > first.line or not named:
-                if isinstance(record, Refusal) or record.fields:
-                    yield record
-                elif single:
-                    yield record._replace(fields=[""])
+        records = dropwhile(lambda record: record.line <= first.line, read()) if named else read()
+        for record in records:
+            if record[1]:
+                yield record
+            elif single:
+                yield Record(record.line, [""])
 
     return Table(form, names, len(names), rows, delimiter)
 
@@ -143,34 +145,29 @@ def _open_json_lines(path: Path) -> Table:
                 found = json_object(text)
                 yield Refusal(line, found) if isinstance(found, str) else Record(line, (), 1, found)
 
-    columns = _first(read(), path, lambda record: bool(record.whole)).whole or {}
+    columns = next((record.whole for record in read() if isinstance(record, Record) and record.whole), None)
+    if columns is None:
+        raise _no_first_row(path, next(read(), None))
     names = [*columns, *_names_within(columns, "")]
 
     def rows(places: Collection[int]) -> Records:
-        wanted = [name if place in places else None for place, name in enumerate(names)]
+        nothing = [None] * len(names)
+        wanted = [(place, names[place]) for place in places]
         for record in read():
             if isinstance(record, Record):
-                record = record._replace(fields=[_field(record.whole, name) for name in wanted])
+                fields = nothing.copy()
+                for place, name in wanted:
+                    fields[place] = _field(record.whole, name)
+                record = Record(record.line, fields, 1, record.whole)
             yield record
 
     return Table("jsonl", names, len(columns), rows)
 
 
-def _first(records: Records, path: Path, fits: Callable[[Record], bool]) -> Record:
-    """The first record that fits.
-
-    Raises:
-        DataError: there is none, or the file cannot be read.
-    """
-    refused: Refusal | None = None
-    for record in records:
-        if isinstance(record, Record) and fits(record):
-            return record
-        if isinstance(record, Refusal) and refused is None:
-            refused = record
-    if refused:
-        raise DataError(f"{path}:{refused.line}: the first row cannot be read: {refused.reason}")
-    raise DataError(f"{path}: holds no rows")
+def _no_first_row(path: Path, found: Record | Refusal | None) -> DataError:
+    if isinstance(found, Refusal):
+        return DataError(f"{path}:{found.line}: the first row cannot be read: {found.reason}")
+    return DataError(f"{path}: holds no rows")
 
 
 def _names_within(value: dict[str, Any], place: str) -> Iterator[str]:
@@ -181,10 +178,10 @@ def _names_within(value: dict[str, Any], place: str) -> Iterator[str]:
             yield from _names_within(inner, f"{place}{name}.")
 
 
-def _field(value: Any, name: str | None) -> Any:
+def _field(value: Any, name: str) -> Any:
     """The field of an object, or one within its fields; None if there is none."""
-    if name is None or name in value:
-        return None if name is None else value[name]
+    if name in value:
+        return value[name]
     outer, _, inner = name.partition(".")
     return _field(value[outer], inner) if inner and isinstance(value.get(outer), dict) else None
 
@@ -237,13 +234,12 @@ def _read_parquet(path: Path, names: list[str], places: Collection[int]) -> Reco
     wanted = {names[place] for place in places}
     if twice := [name for name in wanted if names.count(name) > 1]:
         raise ConfigError(f"{path}: several columns are called {twice[0]!r}, so that it is not clear which is meant")
-    line = 0
+    line = 1
     with opened_parquet(path) as file:
         for batch in file.iter_batches(batch_size=_BATCH, columns=[name for name in names if name in wanted]):
             cells = [_cells(batch.column(name)) if name in wanted else repeat(None, len(batch)) for name in names]
-            for fields in zip(*cells, strict=True):
-                line += 1
-                yield Record(line, fields)
+            yield from map(Record, range(line, line + len(batch)), zip(*cells, strict=True))
+            line += len(batch)
 
 
 def _cells(column: Any) -> list[Any]:
