@@ -168,6 +168,12 @@ def test_score_of_one_seed_is_wilsons_and_of_several_is_for_others() -> None:
     assert (found.half_width or 0) > 0.1
 
 
+def test_interval_of_a_mean_is_students() -> None:
+    slept = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]  # hours more with one drug than the other (Student 1908)
+    found = statistics.mean(slept)
+    assert (found.value, found.low, found.high) == pytest.approx((1.58, 0.70, 2.46), abs=0.005)
+
+
 def test_rank_correlation_of_intelligence_and_television() -> None:
     intelligence = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
     hours = [7, 27, 2, 50, 28, 29, 20, 12, 6, 17]
