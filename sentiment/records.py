@@ -157,8 +157,6 @@ class ElmoRecord(Record):
     """Whether its weights are random, so that scores say nothing about ELMo."""
     products: Literal["torch", "onednn"] = "torch"
     """The library that multiplied the matrices for the vectors, on which their last digits depend."""
-    marks_count: bool = False
-    """Whether the statistics of `elmo.layer_norm` include the marks around tweets; in earlier versions they did not."""
 
 
 class RunRecord(Record):

@@ -65,22 +65,15 @@ class ElmoConfig(Section):
     """Whether the classifier reads ELMo's vectors alone, or concatenated with the learned vectors of `embedding`."""
     dropout: Probability = 0.0
     """Fraction of each ELMo vector's numbers that is set to zero in training."""
-    layer_norm: bool = False
-    """With `mix`: whether each layer is first normalised to mean 0 and variance 1 over all tokens of a batch and the
-    marks before and after each tweet, as allennlp's `do_layer_norm` does it."""
-    state: Literal["zero", "warm", "carry"] = "warm"
-    """The LSTMs' state at the beginning of a tweet: `zero`, with which own models are trained, and their default;
-    `warm`, the state after a fixed text, much closer to the running state that published ones were trained with; or
-    `carry`, the state after the previous batch, as allennlp does it, for comparison only, since vectors then depend on
-    the order of the batches."""
+    state: Literal["zero", "warm"] = "warm"
+    """The LSTMs' state at the beginning of a tweet: `zero`, with which own models are trained, and their default; or
+    `warm`, the state after a fixed text, much closer to the running state that published ones were trained with."""
     backend: Literal["own", "allennlp"] = "own"
     """The implementation that computes the vectors: this project's, or allennlp's, which is slow."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Number format of the encoder's matrix products."""
-    storage: Literal["fp16", "fp32"] = "fp16"
-    """Number format of the cached vectors."""
     cache: Literal["on", "off"] = "on"
-    """`off` computes the vectors again for each batch; with state `carry` or backend `allennlp` that is always done."""
+    """`off` computes the vectors again for each batch; with backend `allennlp` that is always done."""
 
     @model_validator(mode="before")
     @classmethod
@@ -104,7 +97,7 @@ class ElmoConfig(Section):
     @property
     def cached(self) -> bool:
         """Whether the vectors are computed once and stored."""
-        return self.cache == "on" and self.state != "carry" and self.backend == "own"
+        return self.cache == "on" and self.backend == "own"
 
     @model_validator(mode="after")
     def _backend_has_the_precision(self) -> Self:

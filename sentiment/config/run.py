@@ -154,14 +154,10 @@ class RunConfig(Section):
             (data.source_is_path or data.source in _WITHOUT_RATINGS, ("data.neutral_band",)),
         ]
         if elmo is not None:
-            computed_anew = elmo.state == "carry" or elmo.backend == "allennlp"
             cases += [
                 (elmo.combine == "alone", ("embedding.", "vectors.", "data.vocabulary.")),
-                (elmo.layers != "mix", ("elmo.layer_norm",)),
-                # The context-free vectors come from before the LSTM; `carry` still decides whether they are cached.
-                (elmo.layers == "token" and elmo.state != "carry", ("elmo.state",)),
-                (computed_anew, ("elmo.cache",)),
-                (not elmo.cached, ("elmo.storage",)),
+                (elmo.layers == "token", ("elmo.state",)),  # the context-free vectors come from before the LSTM
+                (elmo.backend == "allennlp", ("elmo.cache",)),
             ]
         return tuple(name for applies, names in cases if applies for name in names)
 

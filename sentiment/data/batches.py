@@ -46,18 +46,10 @@ class TweetVectors(Protocol):
     def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
         """The vectors of each layer, zeros after the end of a tweet. Shape (rows, longest, vector), float32.
 
-        With them may come `sums` over whole tweets, by which layers are normalised. Shape (rows, layers, 3), float64.
-
         Args:
             rows: positions of the tweets in their store.
             longest: tokens of the longest of them.
         """
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Recurrent state to checkpoint, on which the vectors of the next batch depend; empty if there is none."""
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned."""
 
 
 class TokenStore:

@@ -1,12 +1,12 @@
 """What computes the vectors of tweets as a configuration asks for: our encoder, or allennlp's ELMo."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 
 from sentiment.config import ElmoConfig
-from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Wanted
+from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Layer
 from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.models import ModelFiles
 
@@ -22,14 +22,8 @@ class Encoder(Protocol):
     def library(self) -> Library:
         """Which one multiplies the matrices; the last digits of vectors depend on it."""
 
-    def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Wanted], batch_tweets: int) -> Encoded:
+    def encode(self, tweets: Sequence[Sequence[str]], layers: Sequence[Layer], batch_tweets: int) -> Encoded:
         """Vectors of tokenised tweets, `batch_tweets` of them at a time."""
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """The recurrent state that the next batch begins with; empty unless it is carried from batch to batch."""
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned."""
 
 
 def build_own_encoder(

@@ -30,27 +30,24 @@ class ElmoOutput(TypedDict):
 class Elmo(nn.Module):
     """Learned mixtures of ELMo's layers (Peters et al. 2018), constructed and called as `Elmo` of allennlp 2.10.1.
 
-    It computes what allennlp computes, to about 1e-6. By default it also keeps the state of the LSTMs as allennlp does:
-    each row of a batch begins with the state that the same row of the previous batch ended with, in training and in
-    evaluation, so that results depend on the order of the calls. Choose `zero` or `warm` to make them independent.
-
-    What differs: the weights of the language model cannot be trained, and they are not part of `state_dict`, which
-    holds the mixtures only.
+    It computes what allennlp computes in its first call, to about 1e-6. What differs: later calls do not begin with the
+    state that the call before has left, so that a sentence's vectors do not depend on the sentences before it; the
+    weights of the language model cannot be trained, and they are not part of `state_dict`, which holds the mixtures
+    only.
 
     Args:
         options_file: path of the model's options; or, with `weight_file`, the URL of a published model, which is kept
             in `results/data/elmo` and fetched if it is not there.
         num_output_representations: number of mixtures, each with weights of its own.
         requires_grad: only False; the language model is frozen.
-        do_layer_norm: normalise each layer over all tokens of a batch before it is mixed.
+        do_layer_norm: only False; with it, vectors would depend on the other sentences of a batch.
         dropout: share of each representation's values that is dropped in training.
         vocab_to_cache: only None; each distinct token of a batch is computed once in any case.
         keep_sentence_boundaries: whether the representations include the marks before and after each sentence.
         scalar_mix_parameters: three weights before the softmax, the context-free layer's first, which are then not
             trained; None: they are trained from zero.
         module: only None; ELMo's own encoder is used.
-        state: `carry` as in allennlp; `zero`: every sentence begins with zeros; `warm`: with the state after a fixed
-            text.
+        state: `zero`: every sentence begins with zeros; `warm`: with the state after a fixed text.
 
     Raises:
         ElmoError: an argument is not supported, or a file is missing, damaged or of another model.
@@ -76,10 +73,11 @@ class Elmo(nn.Module):
         scalar_mix_parameters: Sequence[float] | None = None,
         module: nn.Module | None = None,
         *,
-        state: StateMode = "carry",
+        state: StateMode = "zero",
     ) -> None:
         super().__init__()
-        for name, value in (("requires_grad", requires_grad), ("vocab_to_cache", vocab_to_cache), ("module", module)):
+        unsupported = {"requires_grad": requires_grad, "do_layer_norm": do_layer_norm}
+        for name, value in (unsupported | {"vocab_to_cache": vocab_to_cache, "module": module}).items():
             if value is not None and value is not False:
                 raise ElmoError(f"Elmo: {name} = {value!r}: is not supported here; leave it out")
         if state not in get_args(StateMode):
@@ -90,16 +88,12 @@ class Elmo(nn.Module):
         self._dropout = nn.Dropout(dropout)
         self._mixtures = num_output_representations
         for number in range(num_output_representations):
-            mix = ScalarMix(len(LAYERS), do_layer_norm, scalar_mix_parameters, trainable=scalar_mix_parameters is None)
+            mix = ScalarMix(len(LAYERS), scalar_mix_parameters, trainable=scalar_mix_parameters is None)
             self.add_module(f"scalar_mix_{number}", mix)
 
     def get_output_dim(self) -> int:
         """Values per token."""
         return self._encoder.vector_size
-
-    def reset_states(self) -> None:
-        """With the state `carry`, begin the next batch with zeros."""
-        self._encoder.load_state_dict({})
 
     def forward(self, inputs: torch.Tensor, word_inputs: None = None) -> ElmoOutput:
         """Representations of a batch of sentences.
@@ -116,9 +110,9 @@ class Elmo(nn.Module):
             raise ElmoError("Elmo: word_inputs are not supported here; pass character ids alone")
         _check_ids(inputs)
         if self._encoder.device != inputs.device:
-            self._move_to(inputs.device)
+            self._encoder = self._encoder_on(inputs.device)  # a layout is of one device
         layers, mask = self._encoder.encode_ids(inputs.flatten(0, -3))
-        representations = [self.get_submodule(f"scalar_mix_{number}")(layers, mask) for number in range(self._mixtures)]
+        representations = [self.get_submodule(f"scalar_mix_{number}")(layers) for number in range(self._mixtures)]
         if not self._keep_sentence_boundaries:
             # The second mark stands right after the last token, so the mask is moved by two: by one for each mark.
             mask = mask[:, 2:]
@@ -128,12 +122,6 @@ class Elmo(nn.Module):
             "elmo_representations": [self._dropout(one).view(*shape, one.shape[2]) for one in representations],
             "mask": mask.view(shape),
         }
-
-    def _move_to(self, device: torch.device) -> None:
-        """Lay the weights out anew; a layout is of one device."""
-        before = self._encoder.state_dict()
-        self._encoder = self._encoder_on(device)
-        self._encoder.load_state_dict(before)
 
     def _encoder_on(self, device: torch.device) -> ElmoEncoder:
         options_path, weights_path = self._files

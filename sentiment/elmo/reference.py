@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -18,13 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder.encoder import LAYERS, Encoded, Layer, Wanted
+from sentiment.elmo.encoder.encoder import LAYERS, Encoded, Layer
 from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.encoder.state import WARM_TEXT, StateMode
 from sentiment.errors import ElmoError
-
-# In the order in which allennlp holds both parts of its state.
-_STATE = ("hidden", "cells")
 
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")
 
@@ -37,19 +34,17 @@ class ReferenceElmo:
     """
 
     def __init__(
-        self, options: Path, weights: Path, state: StateMode = "carry", device: torch.device | str = "cpu"
+        self, options: Path, weights: Path, state: StateMode = "zero", device: torch.device | str = "cpu"
     ) -> None:
         self._elmo = allennlp_elmo()
         module = self._elmo.Elmo(str(options), str(weights), num_output_representations=1)
         self._bilm = module.eval().to(device)._elmo_lstm
         self._device = device
         self._initial: tuple[torch.Tensor, ...] | None = None
-        self._carry = True
         if state == "warm":
             for sentence in WARM_TEXT:
                 self.encode([sentence.split()])
-            self._initial = self._lstm._states
-        self._carry = state == "carry"
+                self._initial = self._lstm._states
 
     @property
     def library(self) -> Library:
@@ -61,52 +56,38 @@ class ReferenceElmo:
         """Values per token and layer."""
         return int(self._bilm.get_output_dim())
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """As `ElmoEncoder.state_dict`; copies, since allennlp changes its state in place."""
-        states = self._lstm._states if self._carry else None
-        return {name: part.clone() for name, part in zip(_STATE, states or (), strict=False)}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned; from zeros, if it is empty."""
-        self._lstm._states = tuple(state[name].clone().to(self._device) for name in _STATE) if state else None
-
     @torch.inference_mode(False)  # in evaluation too: allennlp changes its state in place, which is refused later
     @torch.no_grad()
     def encode(
         self,
         tweets: Sequence[Sequence[str]],
-        layers: Collection[Wanted] = LAYERS,
+        layers: Collection[Layer] = LAYERS,
         batch_tweets: int = 256,
         dtype: torch.dtype = torch.float32,
     ) -> Encoded:
         """Vectors of tokenised tweets, in batches that follow their order; all layers are computed in any case."""
-        sums: list[torch.Tensor] = []
         parts: dict[Layer, list[torch.Tensor]] = {layer: [] for layer in LAYERS if layer in layers}
         lengths = [len(tweet) for tweet in tweets]
         for start in range(0, len(tweets), batch_tweets):
             batch = tweets[start : start + batch_tweets]
-            if not self._carry:
-                # Its own switch, `stateful`, fails when a batch is larger than the one before.
-                self._begin(len(batch))
+            # Its own switch, `stateful`, fails when a batch is larger than the one before.
+            self._begin(len(batch))
             activations = self._bilm(self._elmo.batch_to_ids(batch).to(self._device))["activations"]
-            # Rows after a sentence's last mark are zeros.
-            values = [torch.stack([one, one.square()]).sum((2, 3), dtype=torch.float64) for one in activations]
-            sums.append(torch.stack(values).permute(2, 0, 1))
             for layer, part in parts.items():
                 padded = activations[LAYERS.index(layer)]
                 # Without the marks before and after each tweet.
                 part.extend(row[1 : 1 + len(tweet)].to(dtype) for row, tweet in zip(padded, batch, strict=True))
         empty = torch.empty(0, self.vector_size, dtype=dtype, device=self._device)
         found = {layer: torch.cat([empty, *part]) for layer, part in parts.items()}
-        return Encoded(found, np.cumsum([0, *lengths]), torch.cat(sums) if sums and "sums" in layers else None)
+        return Encoded(found, np.cumsum([0, *lengths]))
 
     @property
     def _lstm(self) -> Any:
         return self._bilm._elmo_lstm
 
     def _begin(self, tweets: int) -> None:
-        initial = self._initial
-        self._lstm._states = tuple(part.expand(-1, tweets, -1).contiguous() for part in initial) if initial else None
+        initial = self._initial  # copied, since allennlp changes its state in place
+        self._lstm._states = tuple(part.repeat(1, tweets, 1) for part in initial) if initial else None
 
 
 def reference_is_installed() -> bool:

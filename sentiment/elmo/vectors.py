@@ -1,6 +1,6 @@
 """The vectors of the tweets of a batch, read from a cache or computed for each batch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,8 +11,7 @@ from sentiment.elmo.cache.cache import VectorCache
 from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows, TypeRows
 from sentiment.elmo.cache.placement import Place
 from sentiment.elmo.cache.plan import CachePlan
-from sentiment.elmo.encoder.encoder import LAYERS, Layer, Wanted
-from sentiment.elmo.encoder.sums import SUMS, with_counts
+from sentiment.elmo.encoder.encoder import Layer
 
 
 class CachedVectors:
@@ -21,7 +20,6 @@ class CachedVectors:
     Args:
         device: on which the vectors are wanted.
         ahead: whether it pays to read a batch before it is asked for.
-        sums: (tweets, layers, SUMS) and the values of a vector, if batches are to have sums.
     """
 
     def __init__(
@@ -30,9 +28,8 @@ class CachedVectors:
         layers: dict[Layer, LayerRows],
         device: torch.device,
         ahead: bool,
-        sums: tuple[torch.Tensor, int] | None = None,
     ) -> None:
-        self._plan, self._layers, self._device, self._sums = plan, layers, device, sums
+        self._plan, self._layers, self._device = plan, layers, device
         self.ahead = ahead
         # Vectors go to a GPU as they are stored, which is often in half the bytes.
         self._dtype = torch.float32 if device.type == "cpu" else None
@@ -42,21 +39,10 @@ class CachedVectors:
         tweets = self._plan.tweet_of_row[rows]
         starts = self._plan.offsets[tweets]
         lengths = self._plan.offsets[tweets + 1] - starts
-        found: dict[str, torch.Tensor] = {
+        return {
             name: layer.gather(starts, lengths, longest, self._dtype).to(self._device, non_blocking=True).float()
             for name, layer in self._layers.items()
         }
-        if self._sums is not None:
-            sums, size = self._sums
-            found["sums"] = with_counts(sums[torch.from_numpy(tweets.astype(np.int64))], lengths, size).to(self._device)
-        return found
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Empty: a tweet's vectors do not depend on other tweets."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Nothing to do."""
 
 
 class FreshVectors:
@@ -73,7 +59,7 @@ class FreshVectors:
         self,
         encoder: Encoder,
         tokens_of: Callable[[int], Sequence[str]],
-        layers: Sequence[Wanted],
+        layers: Sequence[Layer],
         device: torch.device,
     ) -> None:
         self._encoder, self._tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
@@ -83,24 +69,13 @@ class FreshVectors:
         tweets = [self._tokens_of(row) for row in rows.tolist()]
         encoded = self._encoder.encode(tweets, self._layers, max(len(tweets), 1))
         starts, lengths = encoded.offsets[:-1], np.diff(encoded.offsets)
-        found: dict[str, torch.Tensor] = {
+        return {
             name: MemoryRows(values).gather(starts, lengths, longest).to(self._device).float()
             for name, values in encoded.layers.items()
         }
-        if encoded.sums is not None:
-            found["sums"] = with_counts(encoded.sums, lengths, self._encoder.vector_size).to(self._device)
-        return found
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """The encoder's recurrent state."""
-        return self._encoder.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned."""
-        self._encoder.load_state_dict(state)
 
 
-def open_vectors(cache: VectorCache, layers: Sequence[Wanted], device: torch.device, place: Place) -> CachedVectors:
+def open_vectors(cache: VectorCache, layers: Sequence[Layer], device: torch.device, place: Place) -> CachedVectors:
     """Open a complete cache; batches are the same from each place.
 
     Args:
@@ -112,18 +87,14 @@ def open_vectors(cache: VectorCache, layers: Sequence[Wanted], device: torch.dev
     """
     home = device if place == "GPU memory" else torch.device("cpu")
     rows: dict[Layer, LayerRows] = {}
-    sums = None
     for layer in layers:
-        if layer == "sums":
-            whole = _in_memory(cache.shards(layer), torch.device("cpu"))
-            sums = whole.view(-1, len(LAYERS), SUMS), cache.vector_size
-        elif layer == "token":
+        if layer == "token":
             rows[layer] = TypeRows(_in_memory(cache.shards("types"), home), cache.plan.token_types)
         elif place == "disk":
             rows[layer] = DiskRows(cache.shards(layer))
         else:
             rows[layer] = MemoryRows(_in_memory(cache.shards(layer), home))
-    return CachedVectors(cache.plan, rows, device, ahead=home != device or place == "disk", sums=sums)
+    return CachedVectors(cache.plan, rows, device, ahead=home != device or place == "disk")
 
 
 def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:

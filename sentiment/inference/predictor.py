@@ -48,19 +48,17 @@ class Predictor:
         model: Classifier,
         encoder: Encoder | None = None,
         device: torch.device = _CPU,
-        marks_count: bool = True,
     ) -> None:
         """Use a trained model.
 
         Args:
             encoder: computes ELMo vectors on the same device, for models that read them.
-            marks_count: as `ElmoRecord.marks_count` of the model's training.
         """
         self.config = config
         self.tokenize = Tokenizer(config.data.text)
         self._vocabulary = vocabulary
         self._model = model.eval().to(device)
-        self._encoder, self._marks_count = encoder, marks_count
+        self._encoder = encoder
         self._device = device
 
     @property
@@ -104,8 +102,7 @@ class Predictor:
     def _vectors(self, rows: TokenRows) -> TweetVectors | None:
         if self._encoder is None or self.config.elmo is None:
             return None
-        layers = layers_of(self.config.elmo, self._marks_count)
-        return FreshVectors(self._encoder, rows.tokens, layers, self._device)
+        return FreshVectors(self._encoder, rows.tokens, layers_of(self.config.elmo), self._device)
 
 
 @dataclass(frozen=True)
@@ -141,8 +138,7 @@ class NetworkParts:
         self._check_shapes(size)
         model = build_classifier(self.config, len(self.vocabulary), elmo_size=size)
         model.load_state_dict(self.weights)
-        marks_count = self.elmo is None or self.elmo.marks_count
-        return Predictor(self.config, self.vocabulary, model, encoder, chosen, marks_count)
+        return Predictor(self.config, self.vocabulary, model, encoder, chosen)
 
     def _check_shapes(self, elmo_size: int | None) -> None:
         """Compare the weights with those that the configuration and the vocabulary ask for, before any are made."""

@@ -68,18 +68,14 @@ class ElmoEmbedding(TokenEmbedding):
         super().__init__()
         self.learned = learned
         self.size = vector_size + (learned.size if learned else 0)
-        self.mix = ScalarMix(len(LAYERS), config.layer_norm) if config.layers == "mix" else None
+        self.mix = ScalarMix(len(LAYERS)) if config.layers == "mix" else None
         self._layer = config.layers
         self.dropout = Dropout(config.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Read the layers from the batch. Shape (batch, time, size)."""
-        if self.mix is None:
-            vectors = batch.layers[self._layer]
-        else:
-            layers = [batch.layers[layer] for layer in LAYERS]
-            vectors = self.mix(layers, batch.mask if batch.padded else None, batch.layers.get("sums"))
-        vectors = self.dropout(vectors)
+        read = [batch.layers[layer] for layer in (LAYERS if self.mix else (self._layer,))]
+        vectors = self.dropout(self.mix(read) if self.mix else read[0])
         return vectors if self.learned is None else torch.cat([vectors, self.learned(batch)], dim=2)
 
     def mixture(self) -> list[float] | None:

@@ -14,7 +14,7 @@ from sentiment.elmo.backends import build_encoder
 from sentiment.elmo.cache.cache import VectorCache, layers_of
 from sentiment.elmo.cache.placement import choose_place
 from sentiment.elmo.cache.requests import CacheRequest, cache_requests
-from sentiment.elmo.encoder.encoder import Wanted
+from sentiment.elmo.encoder.encoder import Layer
 from sentiment.elmo.encoder.products import Library
 from sentiment.elmo.encoder.state import state_record
 from sentiment.elmo.models import ModelFiles
@@ -29,12 +29,11 @@ from sentiment.training.stop import Stop, StoppedError, StopRequest
 _GIGABYTE = 1e9
 
 
-def elmo_record(config: ElmoConfig, model: ModelFiles, library: Library, marks_count: bool) -> ElmoRecord:
+def elmo_record(config: ElmoConfig, model: ModelFiles, library: Library) -> ElmoRecord:
     """What is recorded of a run's ELMo model.
 
     Args:
         library: that multiplied the matrices.
-        marks_count: whether the marks around tweets count where layers are normalised.
     """
     return ElmoRecord(
         model=config.model,
@@ -42,7 +41,6 @@ def elmo_record(config: ElmoConfig, model: ModelFiles, library: Library, marks_c
         state=state_record(config.state),
         random=model.random,
         products=library,
-        marks_count=marks_count,
     )
 
 
@@ -98,7 +96,7 @@ def run_encoding(
 
 
 def fill_cache(
-    config: RunConfig, cache: VectorCache, layers: Sequence[Wanted], progress: Progress, library: Library | None = None
+    config: RunConfig, cache: VectorCache, layers: Sequence[Layer], progress: Progress, library: Library | None = None
 ) -> None:
     """Compute the missing vectors on the device of a run.
 
@@ -141,15 +139,14 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> 
     device, former = choose_device(run.config.runtime.device), run.run_dir.read_record()
     # What the run's first attempt was computed with: another library would give other digits from here on.
     library = former.elmo.products if former and former.elmo else None
-    layers = layers_of(elmo, marks_count=not (former and former.elmo) or former.elmo.marks_count)
-    marks_count = "sums" in layers
+    layers = layers_of(elmo)
     if model.random:
         run.console.say(f"the ELMo model {elmo.model!r} has random weights: scores say nothing about ELMo")
     if not elmo.cached:
         with _memory_errors():
             encoder = build_encoder(elmo, model, device, library)
         vectors = FreshVectors(encoder, corpus.tokens, layers, device)
-        return RunVectors(vectors, elmo_record(elmo, model, encoder.library, marks_count))
+        return RunVectors(vectors, elmo_record(elmo, model, encoder.library))
     cache = VectorCache(corpus, elmo, model, run.results.elmo_caches)
     fill_cache(run.config, cache, layers, run.progress, library)
     run.progress("checking ELMo vectors", 0, None)
@@ -159,11 +156,11 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> 
     _discard_damaged(cache, layers, suspicious_only=place == "disk", console=run.console)
     fill_cache(run.config, cache, layers, run.progress)
     run.console.say(f"ELMo vectors ({', '.join(layers)}: {size / _GIGABYTE:.3g} GB) are read from {place}")
-    record = elmo_record(elmo, model, cache.library or "torch", marks_count)
+    record = elmo_record(elmo, model, cache.library or "torch")
     return RunVectors(open_vectors(cache, layers, device, place), record)
 
 
-def _discard_damaged(cache: VectorCache, layers: Sequence[Wanted], suspicious_only: bool, console: Console) -> None:
+def _discard_damaged(cache: VectorCache, layers: Sequence[Layer], suspicious_only: bool, console: Console) -> None:
     for path in cache.discard_damaged(layers, suspicious_only=suspicious_only):
         console.say(f"{path}: has changed since it was written; it is computed again")
 

@@ -6,7 +6,7 @@ import h5py
 import pytest
 import torch
 
-from tests.elmo.tweets import SHARED_FIXTURES, Model
+from tests.elmo.tweets import SHARED_FIXTURES, Model, running_on
 
 pytestmark = pytest.mark.shared_data
 
@@ -27,20 +27,11 @@ def expected(number: int, sentence: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("number", range(LISTS))
-def test_all_sentences_agree_with_carried_state(
+def test_all_sentences_agree_where_the_state_runs_on(
     trained_tiny: Model, sentences: list[list[list[str]]], number: int
 ) -> None:
-    found = trained_tiny.elmo("carry").encode(sentences[number], ["top"], batch_tweets=1)
-    for sentence in range(10):
-        torch.testing.assert_close(found.of_tweet(sentence, "top"), expected(number, sentence), atol=1e-5, rtol=0)
-
-
-def test_three_rows_at_a_time_agree_too(trained_tiny: Model, sentences: list[list[list[str]]]) -> None:
-    elmo = trained_tiny.elmo("carry")
-    for sentence, batch in enumerate(zip(*sentences, strict=True)):
-        found = elmo.encode(batch, ["top"])
-        for number in range(LISTS):
-            torch.testing.assert_close(found.of_tweet(number, "top"), expected(number, sentence), atol=1e-5, rtol=0)
+    for sentence, found in enumerate(running_on(trained_tiny, sentences[number])):
+        torch.testing.assert_close(found, expected(number, sentence), atol=1e-5, rtol=0)
 
 
 def test_from_zeros_only_the_first_sentences_agree(trained_tiny: Model, sentences: list[list[list[str]]]) -> None:

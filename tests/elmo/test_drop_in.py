@@ -20,15 +20,22 @@ from tests.elmo.oracle import needs_allennlp
 from tests.elmo.tweets import Model, random_tweets
 
 Tweets = list[list[str]]
-# Of growing and of shrinking size, with empty sentences: the state of each row is kept from call to call.
+# Of growing and of shrinking size, with empty sentences.
 BATCHES = [random_tweets(count, seed=count, longest=9) for count in (3, 12, 5, 1)]
+
+
+def from_zeros(elmo: Any) -> Any:
+    """The module, which begins with zeros; allennlp's would begin with what its last call has left."""
+    if not isinstance(elmo, Elmo):
+        elmo._elmo_lstm._elmo_lstm.reset_states()
+    return elmo
 
 
 def representations(library: ModuleType, model: Model, **arguments: Any) -> list[dict[str, Any]]:
     """What a program written for allennlp computes, whichever library it imports from."""
     elmo = library.Elmo(str(model.options), str(model.weights), 2, dropout=0, **arguments)
     assert elmo.get_output_dim() == 32
-    return [elmo(library.batch_to_ids(batch)) for batch in BATCHES]
+    return [from_zeros(elmo)(library.batch_to_ids(batch)) for batch in BATCHES]
 
 
 def losses(library: ModuleType, model: Model, **arguments: Any) -> list[float]:
@@ -41,7 +48,7 @@ def losses(library: ModuleType, model: Model, **arguments: Any) -> list[float]:
     found = []
     # The last batch has no token; allennlp then gives its mixtures no gradient at all instead of one of zero.
     for batch in BATCHES[:3] * 3:
-        output = elmo(library.batch_to_ids(batch))
+        output = from_zeros(elmo)(library.batch_to_ids(batch))
         mask = output["mask"].unsqueeze(-1)
         vectors = torch.cat(output["elmo_representations"], dim=-1)
         means = (vectors * mask).sum(1) / mask.sum(1).clamp(min=1)
@@ -55,8 +62,8 @@ def losses(library: ModuleType, model: Model, **arguments: Any) -> list[float]:
 
 
 ARGUMENTS: list[dict[str, Any]] = [
-    {"keep_sentence_boundaries": keep, "do_layer_norm": norm, "scalar_mix_parameters": weights}
-    for keep, norm, weights in itertools.product([False, True], [False, True], [None, [0.5, -1.0, 2.0]])
+    {"keep_sentence_boundaries": keep, "scalar_mix_parameters": weights}
+    for keep, weights in itertools.product([False, True], [None, [0.5, -1.0, 2.0]])
 ]
 
 
@@ -85,7 +92,7 @@ def test_representations_of_trained_weights_are_those_of_allennlp(trained_tiny: 
 
 @pytest.mark.slow
 @needs_allennlp
-@pytest.mark.parametrize("arguments", [{}, {"dropout": 0.2, "do_layer_norm": True}], ids=str)
+@pytest.mark.parametrize("arguments", [{}, {"dropout": 0.2}], ids=str)
 def test_training_goes_as_with_allennlp(tiny: Model, arguments: dict[str, Any]) -> None:
     wanted, found = (losses(library, tiny, **arguments) for library in (allennlp_elmo(), sentiment.elmo))
     assert found == pytest.approx(wanted, abs=1e-5)
@@ -121,20 +128,15 @@ def test_state_may_be_chosen(tiny: Model) -> None:
     def vectors(elmo: Elmo) -> torch.Tensor:
         return elmo(ids)["elmo_representations"][0]
 
-    carry, zero, warm = (Elmo(tiny.options, tiny.weights, 1, dropout=0, state=one) for one in ("carry", "zero", "warm"))
-    first = vectors(carry)
-    assert not torch.allclose(vectors(carry), first, atol=1e-3)
-    carry.reset_states()
-    assert torch.equal(vectors(carry), first)
-    assert torch.equal(vectors(zero), first)
-    assert torch.equal(vectors(zero), first)
-    assert not torch.allclose(vectors(warm), first, atol=1e-3)
+    zero, warm = (Elmo(tiny.options, tiny.weights, 1, dropout=0, state=one) for one in ("zero", "warm"))
+    assert torch.equal(vectors(zero), vectors(zero))
     assert torch.equal(vectors(warm), vectors(warm))
+    assert not torch.allclose(vectors(warm), vectors(zero), atol=1e-3)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-def test_after_a_move_to_a_gpu_it_goes_on_in_the_same_state(tiny: Model) -> None:
+def test_after_a_move_to_a_gpu_it_computes_the_same(tiny: Model) -> None:
     stays, moves = (Elmo(tiny.options, tiny.weights, 1, dropout=0) for _ in range(2))
     for device in ("cpu", "cuda", "cpu"):
         ids = batch_to_ids(random_tweets(8, longest=9))
@@ -147,9 +149,10 @@ def test_after_a_move_to_a_gpu_it_goes_on_in_the_same_state(tiny: Model) -> None
     ("arguments", "message"),
     [
         ({"requires_grad": True}, "requires_grad = True: is not supported here; leave it out"),
+        ({"do_layer_norm": True}, "do_layer_norm = True: is not supported here; leave it out"),
         ({"vocab_to_cache": ["a"]}, r"vocab_to_cache = \['a'\]: is not supported"),
         ({"module": torch.nn.Identity()}, r"module = Identity\(\): is not supported"),
-        ({"state": "cold"}, "state = 'cold': zero, warm, carry are valid"),
+        ({"state": "cold"}, "state = 'cold': zero, warm are valid"),
         ({"scalar_mix_parameters": [1.0]}, r"scalar_mix_parameters = \[1.0\]: 3 numbers are needed"),
     ],
     ids=str,

@@ -11,7 +11,7 @@ from sentiment.elmo.encoder.state import WARM_TEXT, state_record
 from sentiment.elmo.options import read_options
 from sentiment.elmo.weights import read_weights
 from sentiment.errors import ElmoError
-from tests.elmo.tweets import Model, batches, random_tweets
+from tests.elmo.tweets import Model, batches, random_tweets, running_on
 
 Tweets = list[list[str]]
 
@@ -91,11 +91,11 @@ def test_a_long_token_is_its_first_48_bytes(elmo: ElmoEncoder) -> None:
 
 
 def test_warm_state_is_what_the_fixed_text_leaves(tiny: Model) -> None:
-    carry, warm, zero = (tiny.elmo(state) for state in ("carry", "warm", "zero"))
+    warm, zero = tiny.elmo("warm"), tiny.elmo("zero")
     tweet = ["what", "a", "day"]
-    carried = carry.encode([*(sentence.split() for sentence in WARM_TEXT), tweet], ["top"], batch_tweets=1)
+    *_, after = running_on(tiny, [*(sentence.split() for sentence in WARM_TEXT), tweet])
     found = warm.encode([tweet], ["top"]).layers["top"]
-    assert_same(found, carried.of_tweet(len(WARM_TEXT), "top"))
+    assert_same(found, after)
     assert not torch.allclose(found, zero.encode([tweet], ["top"]).layers["top"], atol=1e-3)
     assert state_record("zero") == {"state": "zero"}
     assert set(state_record("warm")) == {"state", "text_sha256"}
@@ -106,15 +106,6 @@ def test_the_initial_state_is_not_used_up(tiny: Model) -> None:
         elmo = tiny.elmo(state)
         first, second = (elmo.encode([["one", "tweet"]]).layers["top"] for _ in range(2))
         assert torch.equal(first, second)
-
-
-def test_carried_state_continues_where_the_row_ended_and_can_be_reset(tiny: Model) -> None:
-    elmo = tiny.elmo("carry")
-    tweets = [["one"], ["two", "words"], ["and", "three", "words"]]
-    first = elmo.encode(tweets, ["top"]).layers["top"]
-    assert not torch.allclose(elmo.encode(tweets, ["top"]).layers["top"], first, atol=1e-3)
-    elmo.load_state_dict({})
-    assert torch.equal(elmo.encode(tweets, ["top"]).layers["top"], first)
 
 
 @pytest.mark.slow
@@ -134,9 +125,8 @@ def test_results_can_be_stored_smaller(elmo: ElmoEncoder) -> None:
         assert torch.equal(small.layers[layer], vectors.half())
 
 
-def test_nothing_is_trained_or_saved(elmo: ElmoEncoder) -> None:
+def test_nothing_is_trained(elmo: ElmoEncoder) -> None:
     assert not any(vectors.requires_grad for vectors in elmo.encode([["a"]]).layers.values())
-    assert elmo.state_dict() == {}
 
 
 def test_another_number_of_layers_is_refused(tiny: Model) -> None:

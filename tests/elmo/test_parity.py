@@ -76,20 +76,3 @@ def test_any_batch_agrees(elmo: ElmoEncoder, reference: ReferenceElmo, batch: Tw
     wanted, found = reference.encode(batch), elmo.encode(batch)
     for layer in LAYERS:
         torch.testing.assert_close(found.layers[layer], wanted.layers[layer], atol=1e-5, rtol=0)
-
-
-def test_carried_states_agree_over_batches_of_changing_size(tiny: Model, library: Library) -> None:
-    reference, elmo = ReferenceElmo(tiny.options, tiny.weights), tiny.elmo("carry", library=library)
-    tweets = random_tweets(80, longest=20)
-    carried = []
-    for start, end in [(0, 5), (5, 6), (6, 20), (20, 32), (32, 33), (33, 60), (60, 80)]:
-        batch = tweets[start:end]
-        wanted, found = reference.encode(batch), elmo.encode(batch, ["top"] if start == 5 else LAYERS)
-        for layer, vectors in found.layers.items():
-            torch.testing.assert_close(vectors, wanted.layers[layer], atol=1e-5, rtol=0)
-        carried.append(found.layers["top"])
-    assert not torch.allclose(torch.cat(carried), tiny.elmo().encode(tweets).layers["top"], atol=0.01)
-    for encoder in (reference, elmo):
-        encoder.load_state_dict({})
-    both = [encoder.encode(tweets, ["top"], batch_tweets=30).layers["top"] for encoder in (reference, elmo)]
-    torch.testing.assert_close(both[1], both[0], atol=1e-5, rtol=0)

@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from hypothesis import strategies as st
 
 from sentiment.elmo.encoder.encoder import ElmoEncoder, Precision
@@ -69,3 +70,12 @@ def random_tweets(count: int, seed: int = 0, longest: int = 50) -> list[list[str
     lengths = [choose.randint(0, longest) if number > longest else number for number in range(count)]
     choose.shuffle(lengths)
     return [choose.choices(words, k=length) for length in lengths]
+
+
+def running_on(model: Model, sentences: list[list[str]]) -> list[torch.Tensor]:
+    """The top layer of each sentence in the state that the one before has left, as ELMo was trained."""
+    elmo, found = model.elmo(), []
+    for sentence in sentences:
+        found.append(elmo.encode([sentence], ["top"]).layers["top"])
+        elmo._initial = elmo._state_after(sentence, elmo._initial)
+    return found

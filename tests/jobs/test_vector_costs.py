@@ -96,4 +96,4 @@ def test_unprepared_tweets_are_told_with_the_command_that_prepares_them(base: Pa
 def test_runs_that_read_no_cached_vectors_need_none(base: Path, results: Results) -> None:
     without = load_grid(write_grid(base, {"seed": [1, 2]}, name="without"), results)
     assert _told(without, results) == []
-    assert _told(_grid(base, results, state="carry"), results) == []
+    assert _told(_grid(base, results, backend="allennlp"), results) == []

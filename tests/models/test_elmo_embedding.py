@@ -95,15 +95,6 @@ def test_padding_changes_no_logit() -> None:
             torch.testing.assert_close(classifier(_batch([row])).logits[0], together[row])
 
 
-def test_layer_normalisation_of_earlier_versions_counts_tokens_only() -> None:
-    _, embedding = _classifier(layers="mix", layer_norm=True, combine="alone")
-    batch = _batch([0, 1, 2])
-    vectors = embedding(batch)[batch.mask]
-    layers = [layer[batch.mask] for layer in batch.layers.values()]
-    expected = torch.stack([(values - values.mean()) / values.std(correction=0) for values in layers]).mean(0)
-    torch.testing.assert_close(vectors, expected)
-
-
 def test_dropout_zeroes_elmo_in_training_only() -> None:
     _, embedding = _classifier(layers="top", dropout=0.5, combine="alone")
     batch = _batch([0, 1, 2])

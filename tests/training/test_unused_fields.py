@@ -46,13 +46,12 @@ def vectors(tmp_path: Path) -> str:
         (
             ALONE | {"elmo.layers": "top"},
             [
-                *["data.vocabulary.min_count", "data.vocabulary.max_size", "elmo.layer_norm", "embedding.size"],
+                *["data.vocabulary.min_count", "data.vocabulary.max_size", "embedding.size"],
                 *["embedding.initial_std", "embedding.trainable", "embedding.dropout", "embedding.token_dropout"],
             ],
         ),
-        (TOKEN_LAYER, ["elmo.layer_norm", "elmo.state"]),
-        ({"elmo.cache": "off"}, ["elmo.storage"]),
-        ({"elmo.state": "carry"}, ["elmo.storage", "elmo.cache"]),
+        (TOKEN_LAYER, ["elmo.state"]),
+        ({"elmo.backend": "allennlp"}, ["elmo.cache"]),
     ],
     ids=str,
 )

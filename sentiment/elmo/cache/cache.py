@@ -16,31 +16,22 @@ from sentiment.console import Progress, silent
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.elmo.backends import build_own_encoder
 from sentiment.elmo.cache.files import FORMAT_VERSION, PARTS, CacheFolder, CachePart, spans_of
-from sentiment.elmo.cache.filler import CacheFiller
+from sentiment.elmo.cache.filler import STORED, CacheFiller
 from sentiment.elmo.cache.plan import CachePlan, Span, plan_cache
-from sentiment.elmo.encoder.encoder import LAYERS, PRECISIONS, Wanted
+from sentiment.elmo.encoder.encoder import LAYERS, PRECISIONS, Layer
 from sentiment.elmo.encoder.products import Library, Products
 from sentiment.elmo.encoder.state import state_record
-from sentiment.elmo.encoder.sums import SUMS
 from sentiment.elmo.models import ModelFiles
 from sentiment.errors import ElmoError
 from sentiment.files import fingerprint
 
-_STORAGE = {"fp16": torch.float16, "fp32": torch.float32}
+
+def layers_of(config: ElmoConfig) -> tuple[Layer, ...]:
+    """What a classifier reads."""
+    return LAYERS if config.layers == "mix" else (config.layers,)
 
 
-def layers_of(config: ElmoConfig, marks_count: bool = True) -> tuple[Wanted, ...]:
-    """What a classifier reads.
-
-    Args:
-        marks_count: whether the marks around tweets count where layers are normalised (`ElmoRecord.marks_count`).
-    """
-    if config.layers != "mix":
-        return (config.layers,)
-    return (*LAYERS, "sums") if config.layer_norm and marks_count else LAYERS
-
-
-def parts_of(layers: Collection[Wanted]) -> tuple[CachePart, ...]:
+def parts_of(layers: Collection[Layer]) -> tuple[CachePart, ...]:
     """The parts of a cache that these layers require; always the table of types, which the others are computed from."""
     return tuple(part for part in PARTS if part == "types" or part in layers)
 
@@ -74,7 +65,7 @@ class VectorCache:
     """The vectors of one corpus by one model; each part of it may be complete or not.
 
     Args:
-        config: state, precision and storage of it identify the cache, together with corpus and model.
+        config: state and precision of it identify the cache, together with corpus and model.
         caches: the folder that holds a folder for each cache.
     """
 
@@ -86,7 +77,6 @@ class VectorCache:
             "model": model.fingerprint,
             **state_record(config.state),
             "precision": config.precision,
-            "storage": config.storage,
         }
         self.folder = CacheFolder(caches / fingerprint(self._identity)[:16])
 
@@ -126,13 +116,13 @@ class VectorCache:
         """Numbers of the shards of a part that are not complete."""
         return [shard for shard in range(len(spans_of(self.plan, part))) if self.folder.record(part, shard) is None]
 
-    def is_complete(self, layers: Collection[Wanted]) -> bool:
+    def is_complete(self, layers: Collection[Layer]) -> bool:
         """Whether nothing of these layers is missing."""
         return not any(self.missing(part) for part in parts_of(layers))
 
     def fill(
         self,
-        layers: Collection[Wanted],
+        layers: Collection[Layer],
         device: torch.device,
         progress: Progress = silent,
         library: Library | None = None,
@@ -165,7 +155,7 @@ class VectorCache:
                 self.folder.complete(part, len(spans_of(self.plan, part)))
             self.folder.remove_leftovers()
 
-    def discard_damaged(self, layers: Collection[Wanted], suspicious_only: bool) -> list[Path]:
+    def discard_damaged(self, layers: Collection[Layer], suspicious_only: bool) -> list[Path]:
         """Delete shards whose content has changed since they were written, so that they are computed again.
 
         Args:
@@ -195,15 +185,13 @@ class VectorCache:
         chosen = spans if shards is None else [spans[shard] for shard in shards]
         if part == "types":
             return sum(end - start for start, end in chosen) * self.vector_size // 2 * 4
-        if part == "sums":
-            return sum(end - start for start, end in chosen) * len(LAYERS) * SUMS * 8
-        return self._tokens(chosen) * self.vector_size * _STORAGE[self._config.storage].itemsize
+        return self._tokens(chosen) * self.vector_size * STORED.itemsize
 
-    def bytes_of(self, layers: Collection[Wanted]) -> int:
+    def bytes_of(self, layers: Collection[Layer]) -> int:
         """Bytes of memory that hold these layers."""
         return sum(self.size("types" if layer == "token" else layer) for layer in layers)
 
-    def volume(self, layers: Collection[Wanted]) -> Volume:
+    def volume(self, layers: Collection[Layer]) -> Volume:
         """The size of these layers; nothing is written, and no model is read."""
         missing = {part: self.missing(part) for part in parts_of(layers)}
         spans = self.plan.tweet_spans
@@ -214,7 +202,7 @@ class VectorCache:
             missing_tokens=self._tokens([spans[shard] for shard in sorted(tweets)]),
         )
 
-    def estimate(self, layers: Collection[Wanted], device: torch.device) -> CacheEstimate:
+    def estimate(self, layers: Collection[Layer], device: torch.device) -> CacheEstimate:
         """The size of these layers and the speed of computing them, measured on a sample on this device."""
         rate = self._filler(device, silent).measure([layer for layer in layers if layer != "token"])
         return CacheEstimate(**vars(self.volume(layers)), tokens_per_second=rate)
@@ -235,8 +223,7 @@ class VectorCache:
 
     def _filler(self, device: torch.device, progress: Progress) -> CacheFiller:
         build = partial(build_own_encoder, self._config, self._model, device, self.library)
-        storage = _STORAGE[self._config.storage]
-        return CacheFiller(self.folder, self.plan, self._corpus.types, build, storage, progress)
+        return CacheFiller(self.folder, self.plan, self._corpus.types, build, progress)
 
     def _tokens(self, spans: Sequence[Span]) -> int:
         return sum(end - start for start, end in map(self.plan.token_span, spans))

@@ -1,9 +1,9 @@
 """The files of a cache of ELMo vectors.
 
 A folder has a table of types in shards (`types-00000.npy`: one context-free vector per type, float32) and shards of one
-or both LSTM layers (`first-00000.npy`, `top-00000.npy`: one row per token); for normalised layers also sums over whole
-tweets (`sums-00000.npy`: one row per tweet, float64). A shard is complete when its record
-(`first-00000.json`) has been written; when all shards of a part are, one file (`first.json`) replaces their records.
+or both LSTM layers (`first-00000.npy`, `top-00000.npy`: one row per token, float16). A shard is complete when its
+record (`first-00000.json`) has been written; when all shards of a part are, one file (`first.json`) replaces their
+records.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from sentiment.files import sha256_of, write_atomically, write_json
 # Raise this when the same corpus and model would give other vectors or files.
 FORMAT_VERSION = 1
 
-CachePart = Literal["types", "first", "top", "sums"]
+CachePart = Literal["types", "first", "top"]
 PARTS: tuple[CachePart, ...] = get_args(CachePart)
 
 _PLAN_FILE = "plan.json"

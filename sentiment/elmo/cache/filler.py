@@ -12,7 +12,7 @@ import torch
 from sentiment.console import Progress
 from sentiment.elmo.cache.files import CacheFolder, CachePart, spans_of
 from sentiment.elmo.cache.plan import CachePlan, Span
-from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Wanted
+from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Layer
 from sentiment.elmo.encoder.packing import NumberedTweets
 from sentiment.errors import LockedError
 from sentiment.lock import ProcessLock
@@ -21,6 +21,9 @@ _WAIT_SECONDS = 0.5
 _SAMPLE_TWEETS = 512
 _TYPES_AT_ONCE = 4096
 
+STORED = torch.float16
+"""The type of stored vectors of the LSTM layers: to 2e-4 relative, in half the bytes of float32."""
+
 
 class CacheFiller:
     """Computes shards that are missing.
@@ -28,7 +31,6 @@ class CacheFiller:
     Args:
         types: the distinct tokens of the corpus, to which the plan refers.
         build_encoder: called once, when the first shard has to be computed.
-        storage: type of the stored vectors of the LSTM layers.
         progress: called between batches; what it raises ends the work, and complete shards stay.
     """
 
@@ -38,11 +40,10 @@ class CacheFiller:
         plan: CachePlan,
         types: Sequence[str],
         build_encoder: Callable[[], ElmoEncoder],
-        storage: torch.dtype,
         progress: Progress,
     ) -> None:
         self._folder, self._plan, self._types = folder, plan, types
-        self._build_encoder, self._storage, self._progress = build_encoder, storage, progress
+        self._build_encoder, self._progress = build_encoder, progress
 
     @cached_property
     def _encoder(self) -> ElmoEncoder:
@@ -61,7 +62,7 @@ class CacheFiller:
         if parts:
             self._share(parts, self._write_tweets)
 
-    def measure(self, layers: Sequence[Wanted]) -> float:
+    def measure(self, layers: Sequence[Layer]) -> float:
         """Tokens per second on a sample of the corpus, without the table of types."""
         tweets = 0, min(_SAMPLE_TWEETS, len(self._plan.offsets) - 1)
         types, numbered = self._numbered(tweets)
@@ -118,14 +119,12 @@ class CacheFiller:
         tweets = self._plan.tweet_spans[shard]
         types, numbered = self._numbered(tweets)
         vectors = torch.from_numpy(rows_of(self._type_shards, types)).to(self._encoder.device)
-        wanted: list[Wanted] = [part for part in parts if part != "types"]
+        wanted: list[Layer] = [part for part in parts if part != "types"]
         encoded = self._encode(numbered, vectors, wanted, tweets)
         for layer, values in encoded.layers.items():
             if layer != "token":
                 notes = _saturation(values, self._encoder.options.lstm.proj_clip)
                 self._folder.write_shard(layer, shard, values.cpu().numpy(), notes)
-        if encoded.sums is not None:
-            self._folder.write_shard("sums", shard, encoded.sums.flatten(1).cpu().numpy(), {})
 
     def _numbered(self, tweets: Span) -> tuple[np.ndarray, NumberedTweets]:
         """The indices of the types in some tweets, ascending, and the tweets as numbers of these types."""
@@ -134,12 +133,12 @@ class CacheFiller:
         return types, NumberedTweets(numbers.astype(np.int64), self._plan.offsets[tweets[0] : tweets[1] + 1] - first)
 
     def _encode(
-        self, numbered: NumberedTweets, vectors: torch.Tensor, layers: Sequence[Wanted], tweets: Span
+        self, numbered: NumberedTweets, vectors: torch.Tensor, layers: Sequence[Layer], tweets: Span
     ) -> Encoded:
         def check() -> None:
             self._progress("ELMo", tweets[0], len(self._plan.offsets) - 1)
 
-        return self._encoder.encode_numbered(numbered, vectors, layers, dtype=self._storage, check=check)
+        return self._encoder.encode_numbered(numbered, vectors, layers, dtype=STORED, check=check)
 
 
 def rows_of(shards: Sequence[np.ndarray], numbers: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from functools import cache
 from sentiment.config import DataConfig, RunConfig
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.encoder.encoder import WANTED, Wanted
+from sentiment.elmo.encoder.encoder import LAYERS, Layer
 from sentiment.elmo.pretrained import ElmoFinder
 from sentiment.run_dir import Results
 
@@ -19,7 +19,7 @@ class CacheRequest:
     config: RunConfig
     """The configuration of the first run that reads it."""
     cache: VectorCache
-    layers: tuple[Wanted, ...]
+    layers: tuple[Layer, ...]
     """All that any run reads."""
 
 
@@ -42,6 +42,6 @@ def cache_requests(
             continue
         vectors = VectorCache(corpus_of(config.data), config.elmo, model, results.elmo_caches)
         request = found.get(vectors.folder.path.name) or CacheRequest(config, vectors, ())
-        layers = sorted({*request.layers, *layers_of(config.elmo)}, key=WANTED.index)
+        layers = sorted({*request.layers, *layers_of(config.elmo)}, key=LAYERS.index)
         found[vectors.folder.path.name] = replace(request, layers=tuple(layers))
     return list(found.values())

@@ -1,6 +1,6 @@
 """The encoder: tokenised tweets in, the vectors of the layers asked for out, equal to allennlp's."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,7 +13,6 @@ from sentiment.elmo.encoder.lstm import LstmStack
 from sentiment.elmo.encoder.packing import NumberedTweets, PackedBatch, batches_by_length, number_tweets, pack
 from sentiment.elmo.encoder.products import Library, Products
 from sentiment.elmo.encoder.state import WARM_TEXT, LstmState, StateMode
-from sentiment.elmo.encoder.sums import SUMS, row_sums, tweet_sums
 from sentiment.elmo.options import DIRECTIONS, ElmoOptions
 from sentiment.elmo.weights import Weights
 from sentiment.errors import ElmoError
@@ -21,10 +20,6 @@ from sentiment.errors import ElmoError
 Layer = Literal["token", "first", "top"]
 """The context-free vector of a token (twice), and the outputs of both LSTM layers."""
 LAYERS: tuple[Layer, ...] = get_args(Layer)
-
-Wanted = Layer | Literal["sums"]
-"""What an encoder is asked for; `sums` are those of all layers over whole tweets (`encoder.sums`)."""
-WANTED: tuple[Wanted, ...] = (*LAYERS, "sums")
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -41,8 +36,6 @@ class Encoded:
     """Each (tokens of all tweets, vector)."""
     offsets: np.ndarray
     """(tweets + 1,): tweet k has the rows from `offsets[k]` to `offsets[k + 1]`."""
-    sums: torch.Tensor | None = None
-    """(tweets, layers, SUMS) of float64, over the tokens and both marks of each tweet; None unless asked for."""
 
     def of_tweet(self, number: int, layer: Layer) -> torch.Tensor:
         """(tokens, vector) of one tweet."""
@@ -52,11 +45,10 @@ class Encoded:
 class ElmoEncoder:
     """The bidirectional language model of Peters et al. (2018) as a frozen encoder.
 
-    The vectors of a tweet depend on the tweet alone, unless the state is `carry`.
+    The vectors of a tweet depend on the tweet alone.
 
     Args:
-        state: in which an LSTM begins a tweet: `zero`; `warm`, that after a fixed text; or `carry`, as in allennlp that
-            after the tweet at the same place of the previous batch.
+        state: in which an LSTM begins a tweet: `zero`; or `warm`, that after a fixed text.
         precision: of the matrix products; cells, sums of gates and results are float32.
         device: for which the weights are laid out; they are not moved later.
         library: of the matrix products; None: the one that a short trial finds to be the fastest.
@@ -88,7 +80,6 @@ class ElmoEncoder:
             for direction in range(DIRECTIONS)
         ]
         self._marks = self.type_vectors([SENTENCE_START, SENTENCE_END])
-        self._carried: LstmState | None = None
         self._initial = LstmState.zeros(options.lstm, 1, self.device)
         if state == "warm":
             for sentence in WARM_TEXT:
@@ -99,14 +90,6 @@ class ElmoEncoder:
         """Values per token and layer."""
         return self.options.vector_size
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """The recurrent state that the next batch begins with; empty before the first one, and unless it is carried."""
-        return dict(vars(self._carried)) if self._carried else {}
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned; from zeros, if it is empty."""
-        self._carried = LstmState(**{name: part.to(self.device) for name, part in state.items()}) if state else None
-
     def type_vectors(self, tokens: Sequence[str]) -> torch.Tensor:
         """(tokens, vector / 2) of float32: context-free vectors; the layer `token` holds each of them twice."""
         return self._characters(character_ids(tokens))
@@ -114,15 +97,14 @@ class ElmoEncoder:
     def encode(
         self,
         tweets: Sequence[Sequence[str]],
-        layers: Collection[Wanted] = LAYERS,
+        layers: Collection[Layer] = LAYERS,
         batch_tweets: int = BATCH_TWEETS,
         dtype: torch.dtype = torch.float32,
     ) -> Encoded:
         """Vectors of tokenised tweets; a tweet may be empty, and a token any string.
 
         Args:
-            batch_tweets: number of tweets that are computed together; without influence on the result unless the state
-                is `carry`, where batches follow the order of the tweets.
+            batch_tweets: number of tweets that are computed together; without influence on the result.
             dtype: of the result.
         """
         types, numbered = number_tweets(tweets)
@@ -133,7 +115,7 @@ class ElmoEncoder:
         self,
         tweets: NumberedTweets,
         type_vectors: torch.Tensor,
-        layers: Collection[Wanted] = LAYERS,
+        layers: Collection[Layer] = LAYERS,
         batch_tweets: int = BATCH_TWEETS,
         dtype: torch.dtype = torch.float32,
         check: Callable[[], None] = lambda: None,
@@ -145,20 +127,18 @@ class ElmoEncoder:
             check: called before each batch; what it raises ends the work.
         """
         shape = len(tweets.numbers), self.vector_size
-        found: dict[Wanted, torch.Tensor] = {
+        found: dict[Layer, torch.Tensor] = {
             layer: torch.empty(shape, dtype=dtype, device=self.device) for layer in LAYERS if layer in layers
         }
-        if "sums" in layers:
-            found["sums"] = torch.zeros(len(tweets), len(LAYERS), SUMS, dtype=torch.float64, device=self.device)
         if "token" in found:
             found["token"][:] = self._token_layer(type_vectors.to(dtype), tweets.numbers)
-        if found.keys() - {"token"} or self.state == "carry":
-            for chosen in self._batches(tweets, batch_tweets):
+        if found.keys() - {"token"}:
+            for chosen in batches_by_length(tweets.lengths, batch_tweets):
                 check()
                 batch = pack(tweets, chosen, len(type_vectors), len(type_vectors) + 1)
                 inside = np.flatnonzero(batch.tokens >= 0)
                 self._encode_batch(batch, type_vectors, found, inside, batch.tokens[inside])
-        return Encoded({layer: found[layer] for layer in LAYERS if layer in found}, tweets.offsets, found.get("sums"))
+        return Encoded(found, tweets.offsets)
 
     @torch.no_grad()
     def encode_ids(self, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -176,7 +156,7 @@ class ElmoEncoder:
         distinct, numbers = np.unique(ids.cpu().numpy()[present], axis=0, return_inverse=True)
         tweets = NumberedTweets(numbers.reshape(-1), np.concatenate([[0], np.cumsum(lengths)]))
         mask = np.arange(ids.shape[1] + 2) < lengths[:, None] + 2
-        found: dict[Wanted, torch.Tensor] = {
+        found: dict[Layer, torch.Tensor] = {
             layer: torch.zeros(mask.size, self.vector_size, device=self.device) for layer in LAYERS
         }
         if len(ids):
@@ -194,16 +174,11 @@ class ElmoEncoder:
         """(numbers, vector): each type's vector for both directions."""
         return type_vectors[torch.from_numpy(numbers).to(self.device)].repeat(1, DIRECTIONS)
 
-    def _batches(self, tweets: NumberedTweets, size: int) -> Iterable[np.ndarray]:
-        if self.state == "carry":
-            return (np.arange(start, min(start + size, len(tweets))) for start in range(0, len(tweets), size))
-        return batches_by_length(tweets.lengths, size)
-
     def _encode_batch(
         self,
         batch: PackedBatch,
         type_vectors: torch.Tensor,
-        found: dict[Wanted, torch.Tensor],
+        found: dict[Layer, torch.Tensor],
         positions: np.ndarray,
         target: np.ndarray,
     ) -> None:
@@ -213,41 +188,15 @@ class ElmoEncoder:
             positions: (vectors,) of int64: which positions of the batch are wanted.
             target: (vectors,) of int64: their rows in the tensors of `found`.
         """
-        tweets, carried = len(batch.tweets), None
-        # The place of each tweet in the batch as it came: a carried state belongs to a place.
-        places = torch.from_numpy(batch.tweets - batch.tweets.min()).to(self.device)
-        if self.state == "carry":
-            carried = (self._carried or LstmState.zeros(self.options.lstm, 0, self.device)).pad(tweets)
-        initial = carried.select(places) if carried else self._initial.expand(tweets)
-        depth = len(LAYERS) - 1 if "top" in found or "sums" in found or carried else 1
+        initial = self._initial.expand(len(batch.tweets))
+        depth = len(LAYERS) - 1 if "top" in found else 1
         rows = torch.from_numpy(target).to(self.device)
-        ends = []
-        for direction, (outputs, *end) in enumerate(self._run(batch, type_vectors, initial, depth)):
+        for direction, (outputs, *_) in enumerate(self._run(batch, type_vectors, initial, depth)):
             sources = torch.from_numpy(batch.rows[direction][positions]).to(self.device)
             for layer, output in zip(LAYERS[1:], outputs, strict=False):
                 if layer in found:
                     half = found[layer].chunk(DIRECTIONS, dim=1)[direction]
                     half[rows] = output.index_select(0, sources).to(half.dtype)
-            if "sums" in found:
-                self._add_sums(batch, type_vectors, outputs, direction, found["sums"])
-            ends.append(end)
-        if carried:
-            self._carried = carried.replace(places, LstmState.of_directions(ends))
-
-    def _add_sums(
-        self,
-        batch: PackedBatch,
-        type_vectors: torch.Tensor,
-        outputs: Sequence[torch.Tensor],
-        direction: int,
-        sums: torch.Tensor,
-    ) -> None:
-        """Add to the sums of all tweets what one direction's half of each layer comes to."""
-        numbers = torch.from_numpy(batch.inputs[direction]).to(self.device)
-        tweets = torch.from_numpy(batch.tweets).to(self.device)
-        of_types = row_sums(torch.cat([type_vectors, self._marks]))
-        for layer, of_rows in enumerate([of_types[numbers], *map(row_sums, outputs)]):
-            sums[tweets, layer] += tweet_sums(of_rows, batch.rows[direction], batch.lengths)
 
     def _run(
         self, batch: PackedBatch, type_vectors: torch.Tensor, initial: LstmState, depth: int

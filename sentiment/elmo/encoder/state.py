@@ -1,16 +1,15 @@
-"""The LSTM state in which a tweet begins: zeros, one fixed state, or the state after the tweet before."""
+"""The LSTM state in which a tweet begins: zeros, or one fixed state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch.nn.functional import pad
 
 from sentiment.elmo.options import DIRECTIONS, Lstm
 from sentiment.files import fingerprint
 
-StateMode = Literal["zero", "warm", "carry"]
+StateMode = Literal["zero", "warm"]
 
 WARM_TEXT = (
     "The weather was fine on Sunday , so we took the train to the coast and walked along the beach until the evening .",
@@ -43,19 +42,6 @@ class LstmState:
     def expand(self, tweets: int) -> "LstmState":
         """One tweet's state, for many."""
         return LstmState(self.hidden.expand(-1, -1, tweets, -1), self.cells.expand(-1, -1, tweets, -1))
-
-    def pad(self, tweets: int) -> "LstmState":
-        """With zeros for further tweets, up to `tweets` in all."""
-        added = (0, 0, 0, max(0, tweets - self.hidden.shape[2]))
-        return LstmState(pad(self.hidden, added), pad(self.cells, added))
-
-    def select(self, places: torch.Tensor) -> "LstmState":
-        """The states of some tweets; places: (tweets,) of int64."""
-        return LstmState(self.hidden.index_select(2, places), self.cells.index_select(2, places))
-
-    def replace(self, places: torch.Tensor, new: "LstmState") -> "LstmState":
-        """With new states for some tweets."""
-        return LstmState(self.hidden.index_copy(2, places, new.hidden), self.cells.index_copy(2, places, new.cells))
 
 
 def state_record(mode: StateMode) -> dict[str, str]:

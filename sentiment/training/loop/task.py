@@ -63,7 +63,7 @@ class Evaluation:
 
 
 class Task(Protocol):
-    """What is trained. Apart from the model's weights and `state_dict` it has no memory, so that a run can resume."""
+    """What is trained. Apart from the model's weights it has no memory, so that a run can resume."""
 
     model: Any
     """A `Trainable` module, on the task's device."""
@@ -86,9 +86,3 @@ class Task(Protocol):
         Raises:
             FloatingPointError: what the model says is not a number; the message says of what.
         """
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """What besides the weights the next batch depends on; empty if there is nothing."""
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned."""

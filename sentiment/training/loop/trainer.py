@@ -24,8 +24,8 @@ class Trainer(Generic[T]):
     """Trains the model of one task.
 
     Its state consists of the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
-    metric log, sums over the steps since the last row of the log, and the task's own state (of a classifier ELMo's
-    recurrent state, if it is carried from batch to batch). The order of the batches is a function of seed and epoch.
+    metric log, and sums over the steps since the last row of the log. The order of the batches is a function of seed
+    and epoch.
     """
 
     def __init__(self, run: RunContext, task: T, identity: dict[str, str | int]) -> None:
@@ -107,7 +107,6 @@ class Trainer(Generic[T]):
             "hardware": self.hardware,
             "loss_sum": self._loss_sum,
             "loss_steps": self._loss_steps,
-            "vectors": self.task.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -122,9 +121,6 @@ class Trainer(Generic[T]):
         self.hardware = kinds_after(state.get("hardware", []), self.hardware[-1])  # earlier versions didn't save it
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_steps = state["loss_steps"]
-        # Versions before this one saved the two parts as a pair named "carried", and earlier ones nothing.
-        former = dict(zip(("hidden", "cells"), state.get("carried", ()), strict=False))
-        self.task.load_state_dict(state.get("vectors", former))
 
     def save(self, last_chance: bool = False) -> None:
         """Write a checkpoint and the metric log. If the disk is full, say so; the next save tries again.
@@ -157,11 +153,10 @@ class Trainer(Generic[T]):
         start, first_batch = time.monotonic(), self.batch
         if stop := self._train_batches(plan):
             return stop
-        trained, task_state = time.monotonic(), self.task.state_dict()
+        trained = time.monotonic()
         try:
             self._evaluate_epoch()
         except StoppedError as stopped:
-            self.task.load_state_dict(task_state)
             return stopped.stop
         now = time.monotonic()
         seconds = {"train_seconds": round(trained - start, 4), "evaluate_seconds": round(now - trained, 4)}

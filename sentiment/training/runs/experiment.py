@@ -109,7 +109,7 @@ def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
             "move it away to train anew"
         )
     former, elmo = record.elmo if record else None, run.config.elmo
-    if former and elmo and elmo_model and former != elmo_record(elmo, elmo_model, former.products, former.marks_count):
+    if former and elmo and elmo_model and former != elmo_record(elmo, elmo_model, former.products):
         raise RunDirError(
             f"{run.run_dir.path}: was completed with other ELMo weights than are here now; move it away to train anew"
         )

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 
 from sentiment.config import RunConfig
@@ -51,16 +50,6 @@ class ClassifierTask:
             f"train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   "
             f"validation loss {validation.loss:.4f} accuracy {validation.accuracy:.3f} F1 {validation.f1:.3f}",
         )
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Recurrent state of ELMo, on which the vectors of the next batch depend; empty if there is none."""
-        vectors = self.data.store.vectors
-        return vectors.state_dict() if vectors else {}
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from what `state_dict` returned."""
-        if vectors := self.data.store.vectors:
-            vectors.load_state_dict(state)
 
     def _measure(self, rows: Rows, check: Callable[[], None]) -> Metrics:
         labels = self.data.store.labels_of(rows)

@@ -160,10 +160,3 @@ class LanguageTask:
                 forward += surprise.forward.double().sum().item()
                 backward += surprise.backward.double().sum().item()
         return HeldOutLoss(words, forward / words, backward / words)
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Nothing: every tweet begins with zeros."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Nothing to do."""
