@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sentiment.config.section import PositiveFloat, PositiveInt, Probability, Section, Size
+from sentiment.config.section import PositiveFloat, PositiveInt, Probability, Section
 from sentiment.config.vectors import TextFile
 
 PRETRAINED = "pretrained/"
@@ -16,28 +16,14 @@ PRETRAINED_SIZES = ("tiny", "tweet", "small", "medium", "original")
 PRETRAINED_MODELS = tuple(f"{PRETRAINED}{size}" for size in PRETRAINED_SIZES)
 
 
-Filters = Annotated[tuple[PositiveInt, Size], Field(strict=False)]
-"""Width in characters, and number."""
-
-
 class PretrainingConfig(Section):
     """A bidirectional language model (Peters et al. 2018) of a run's training text and of unlabelled text."""
 
     unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
     """Further text, besides that of the training part. What stands in the validation or test part is left out of it."""
     init: str | None = None
-    """A published model whose weights it begins with, as in `elmo.model`: a name, or a path; of the same sizes. None
+    """A published model whose weights it begins with, as in `elmo.model`: a name, or a path; of the same size. None
     begins with random ones."""
-    cells: Size | None = None
-    """Of each LSTM; this and the next four are those of the size in `elmo.model` where they are None."""
-    projection: Size | None = None
-    """Numbers of an LSTM's output; the vectors have twice as many."""
-    filters: Annotated[tuple[Filters, ...] | None, Field(strict=False)] = None
-    """Of the character network: width in characters and number, for each width."""
-    highways: Annotated[int, Field(ge=0, le=64)] | None = None
-    """Highway layers of the character network."""
-    character_size: Size | None = None
-    """Numbers of a character's vector."""
     min_count: PositiveInt = 3
     """A token that occurs less often is predicted as unknown; it is read by its characters all the same."""
     max_words: Annotated[int, Field(ge=10)] = 100_000

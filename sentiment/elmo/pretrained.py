@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from sentiment.config import PRETRAINED, PretrainingConfig, RunConfig
 from sentiment.data.corpus.corpus import corpus_fingerprint
 from sentiment.data.data_source import TweetFile
@@ -12,7 +10,7 @@ from sentiment.data.word_vectors.training_text import open_text, whole_training_
 from sentiment.elmo.models import ModelFiles, check_model, find_elmo
 from sentiment.elmo.options import ElmoOptions
 from sentiment.elmo.random_weights import SIZES
-from sentiment.errors import ConfigError, ElmoError, RunDirError
+from sentiment.errors import ElmoError, RunDirError
 from sentiment.files import fingerprint
 from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs
 from sentiment.run_dir import Results
@@ -66,18 +64,17 @@ def pretraining_request(config: RunConfig, results: Results) -> PretrainingReque
     Raises:
         DataError: the tweets, or an unlabelled file, cannot be read.
         ElmoError: the model to begin with is missing or has other sizes.
-        ConfigError: the sizes are those of no model.
     """
     if config.elmo is None or not config.elmo.pretrained:
         return None
     settings = config.pretraining or PretrainingConfig()
-    options = model_options(config.elmo.model, settings)
+    options = SIZES[config.elmo.model.removeprefix(PRETRAINED)]
     init = find_elmo(settings.init, results.elmo_models) if settings.init else None
     # In files of training runs the number of characters counts otherwise.
     if init and init.options.datasets() != options.datasets():
         raise ElmoError(
-            f"pretraining.init = {settings.init!r}: has other sizes than {config.elmo.model} with this section; "
-            f"its LSTMs have {init.options.lstm.dim} cells and vectors of {init.options.lstm.projection_dim} numbers"
+            f"pretraining.init = {settings.init!r}: has other sizes than {config.elmo.model}; its "
+            f"LSTMs have {init.options.lstm.dim} cells and vectors of {init.options.lstm.projection_dim} numbers"
         )
     return PretrainingRequest(
         model=config.elmo.model,
@@ -87,26 +84,6 @@ def pretraining_request(config: RunConfig, results: Results) -> PretrainingReque
         files=[open_text(file, results, "pretraining.unlabelled") for file in settings.unlabelled],
         init=init,
     )
-
-
-def model_options(model: str, settings: PretrainingConfig) -> ElmoOptions:
-    """The sizes of a model: those of its name, with what the settings change.
-
-    Raises:
-        ConfigError: they are those of no model.
-    """
-    values: dict[str, Any] = SIZES[model.removeprefix(PRETRAINED)].model_dump()
-    lstm = {"dim": settings.cells, "projection_dim": settings.projection}
-    network = {"filters": settings.filters, "n_highway": settings.highways}
-    if settings.character_size is not None:
-        network["embedding"] = {"dim": settings.character_size}  # type: ignore[assignment]
-    values["lstm"] |= {name: value for name, value in lstm.items() if value is not None}
-    values["char_cnn"] |= {name: value for name, value in network.items() if value is not None}
-    try:
-        return ElmoOptions.model_validate(values)
-    except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ConfigError(f"pretraining: these are no sizes of an ELMo model: {mistakes}") from None
 
 
 def has_pretrained(config: RunConfig, results: Results) -> bool:

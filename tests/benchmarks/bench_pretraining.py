@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--unlabelled", type=int, help="further rows of text; default all")
     parser.add_argument("--labels", type=int, nargs="+", default=[1000, 5000, 2_000_000])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--set", action="append", default=[], help="cells=256 and the like, of the language model")
+    parser.add_argument("--set", action="append", default=[], help="epochs=2 and the like, of the language model")
     options = parser.parse_args()
     if not options.tweets.is_dir():
         print(f"pretraining: no real tweets at {options.tweets}; name their folder with --tweets")

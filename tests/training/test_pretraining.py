@@ -295,7 +295,7 @@ def test_text_of_validation_and_test_tweets_is_never_read(
 def test_labels_number_of_labels_and_seed_of_a_run_change_nothing_in_its_model(table: Path, results: Results) -> None:
     config = _config(table)
     same = [_config(table, seed=2), _config(table, data__train_rows=50), _config(table, elmo__layers="top")]
-    other = [_config(table, pretraining__seed=2), _config(table, pretraining__cells=32)]
+    other = [_config(table, pretraining__seed=2), _config(table, elmo__model="pretrained/tweet")]
     prints = [_dir(one, results) for one in (config, *same, *other)]
     assert set(prints[: 1 + len(same)]) == {prints[0]}
     assert len(set(prints)) == 1 + len(other)
@@ -317,8 +317,8 @@ def test_tuning_begins_with_the_weights_of_another_model(table: Path, results: R
 
 def test_tuning_refuses_a_model_of_other_sizes(table: Path, results: Results, tmp_path: Path) -> None:
     write_random_model(tmp_path / "other", SIZES["tiny"])
-    config = _config(table, pretraining__init=str(tmp_path / "other"), pretraining__cells=32)
-    with pytest.raises(ElmoError, match=r"pretraining\.init = .*: has other sizes than pretrained/tiny"):
+    config = _config(table, pretraining__init=str(tmp_path / "other"), elmo__model="pretrained/tweet")
+    with pytest.raises(ElmoError, match=r"pretraining\.init = .*: has other sizes than pretrained/tweet; its LSTMs"):
         _train(config, results)
 
 
@@ -327,8 +327,6 @@ def test_mistakes_are_told(table: Path, results: Results, tmp_path: Path) -> Non
         _config(table, elmo__model="pretrained/huge")
     with pytest.raises(DataError, match=r"gone\.txt: no such file"):
         _train(_config(table, pretraining__unlabelled=[{"path": str(tmp_path / "gone.txt")}]), results)
-    with pytest.raises(ConfigError, match=r"pretraining: these are no sizes of an ELMo model: char_cnn\.filters"):
-        _train(_config(table, pretraining__filters=[[60, 4]]), results)
     with pytest.raises(DataError, match=r"are too few for a language model.*pretraining\.min_count"):
         _train(_config(table, pretraining__min_count=10_000), results)
 
