@@ -19,7 +19,7 @@ class EarlyStoppingConfig(Section):
 class TrainingConfig(Section):
     """How the weights are optimised; the loss is binary cross-entropy on logits."""
 
-    optimizer: Literal["adam", "adamw", "rmsprop", "adagrad", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     batch_size: PositiveInt = 256
     epochs: PositiveInt = 10

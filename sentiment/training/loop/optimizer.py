@@ -14,14 +14,10 @@ from sentiment.training.loop.task import Trainable
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
-    "rmsprop": torch.optim.RMSprop,
-    "adagrad": torch.optim.Adagrad,
     "sgd": torch.optim.SGD,
 }
 # Of the rate of products: the rest of a step is no faster, and conversions cost.
 _WORTH_HALF = 1.3
-
-_FUSED = {"adam", "adamw", "adagrad", "sgd"}
 
 
 class Updater:
@@ -42,9 +38,7 @@ class Updater:
         # Under autocast cuDNN's recurrent networks compute in fp16 even with bf16, which thus needs scaling as well.
         # On a CPU bf16 is what it says, with the exponents of float32.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is not None and device.type == "cuda")
-        options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.l2}
-        if config.optimizer in _FUSED and not (config.optimizer == "adagrad" and device.type == "cuda"):
-            options["fused"] = True
+        options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.l2, "fused": True}
         self._without_compiler = WithoutCompiler()
         with self._without_compiler:
             self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, **options)
