@@ -55,8 +55,6 @@ class CheckpointConfig(Section):
 
     every_steps: PositiveInt | None = None
     """Save whenever this many steps have been done, instead of at the optimal interval."""
-    mtbf_hours: PositiveFloat = 6.0
-    """Mean time between failures in hours; the optimal interval is sqrt(2 x cost x MTBF)."""
 
 
 class RuntimeConfig(Section):

@@ -8,7 +8,7 @@ from sentiment.training.loop.checkpoint import SaveSchedule
 
 
 def test_first_save_comes_after_half_a_minute_and_then_by_youngs_formula() -> None:
-    schedule = SaveSchedule(every_steps=None, mtbf_hours=6, now=1000)
+    schedule = SaveSchedule(every_steps=None, now=1000)
     assert not schedule.due(1, now=1029.9)
     assert schedule.due(1, now=1030)
     schedule.saved(now=1031, seconds=1)
@@ -19,7 +19,7 @@ def test_first_save_comes_after_half_a_minute_and_then_by_youngs_formula() -> No
 
 
 def test_save_at_an_epochs_end_costs_a_hundredth_at_most() -> None:
-    schedule = SaveSchedule(every_steps=None, mtbf_hours=6, now=0)
+    schedule = SaveSchedule(every_steps=None, now=0)
     assert schedule.due_at_epoch_end(now=1), "the first one shows what a save costs"
     schedule.saved(now=1, seconds=0.5)
     assert not schedule.due_at_epoch_end(now=50)
@@ -29,7 +29,7 @@ def test_save_at_an_epochs_end_costs_a_hundredth_at_most() -> None:
 @pytest.mark.parametrize("slow", range(6))
 def test_one_slow_save_does_not_stretch_the_interval(slow: int) -> None:
     """A file server or a suspension may hold it up for minutes."""
-    schedule = SaveSchedule(every_steps=None, mtbf_hours=6, now=0)
+    schedule = SaveSchedule(every_steps=None, now=0)
     for number in range(6):
         schedule.saved(now=number, seconds=250 if number == slow else 0.2)
         if number > 0:
@@ -38,7 +38,7 @@ def test_one_slow_save_does_not_stretch_the_interval(slow: int) -> None:
 
 
 def test_saves_that_have_become_slow_are_believed_but_half_an_hour_is_the_longest_interval() -> None:
-    schedule = SaveSchedule(every_steps=None, mtbf_hours=6, now=0)
+    schedule = SaveSchedule(every_steps=None, now=0)
     for seconds in (1, 1, 5, 5, 5):
         schedule.saved(now=1, seconds=seconds)
     assert schedule.interval == pytest.approx(math.sqrt(2 * 5 * 6 * 3600))
@@ -48,6 +48,6 @@ def test_saves_that_have_become_slow_are_believed_but_half_an_hour_is_the_longes
 
 
 def test_every_so_many_steps_replaces_the_formula() -> None:
-    schedule = SaveSchedule(every_steps=3, mtbf_hours=6, now=0)
+    schedule = SaveSchedule(every_steps=3, now=0)
     assert [step for step in range(1, 10) if schedule.due(step, now=1e9)] == [3, 6, 9]
     assert not schedule.due_at_epoch_end(now=1e9)

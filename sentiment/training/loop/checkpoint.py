@@ -21,6 +21,7 @@ _KEEP = 2
 _LARGEST_SHARE = 0.01
 _FIRST_SAVE_SECONDS = 30.0
 _LONGEST_INTERVAL_SECONDS = 1800.0
+_SECONDS_BETWEEN_FAILURES = 6 * 3600.0
 _SAVES_TO_LEARN_FROM = 5
 
 
@@ -135,16 +136,15 @@ class Checkpoints:
 class SaveSchedule:
     """Decides when to save: after a fixed number of steps, or at the optimal interval for the measured cost.
 
-    Young (1974): if a save costs C seconds and the mean time between failures is M seconds, the least time is lost by
-    saving every sqrt(2 C M) seconds, or every half hour if that is earlier. The cost is the median of the last saves,
+    Young (1974): if a save costs C seconds and the mean time between failures is M seconds (six hours), the least time is
+    lost by saving every sqrt(2 C M) seconds, or every half hour if that is earlier. The cost is the median of the last saves,
     since one of them may have been held up by a file server or a suspension. At the end of an epoch it saves earlier,
     as long as all saves together take less than 1 % of the time.
     """
 
-    def __init__(self, every_steps: int | None, mtbf_hours: float, now: float) -> None:
+    def __init__(self, every_steps: int | None, now: float) -> None:
         """Args: every_steps: the fixed number of steps, if any; now: seconds of a clock that never goes back."""
         self._every_steps = every_steps
-        self._mtbf = mtbf_hours * 3600
         self._last = now
         self._costs: deque[float] = deque(maxlen=_SAVES_TO_LEARN_FROM)
 
@@ -165,7 +165,7 @@ class SaveSchedule:
         """Seconds between saves."""
         if not self._costs:
             return _FIRST_SAVE_SECONDS
-        return min(math.sqrt(2 * self._cost * self._mtbf), _LONGEST_INTERVAL_SECONDS)
+        return min(math.sqrt(2 * self._cost * _SECONDS_BETWEEN_FAILURES), _LONGEST_INTERVAL_SECONDS)
 
     def saved(self, now: float, seconds: float) -> None:
         """Learn from a save that ended at `now` and took `seconds`."""

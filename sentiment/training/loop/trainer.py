@@ -55,7 +55,7 @@ class Trainer(Generic[T]):
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_steps = 0
         checkpoint = run.config.runtime.checkpoint
-        self._schedule = SaveSchedule(checkpoint.every_steps, checkpoint.mtbf_hours, time.monotonic())
+        self._schedule = SaveSchedule(checkpoint.every_steps, time.monotonic())
         self._clock = time.monotonic()
 
     def begin(self) -> None:
