@@ -244,7 +244,6 @@ class Result(Record):
     elmo: ElmoRecord | None = None
     mixture: list[float] | None = None
     """The learned weight of each ELMo layer, from the context-free one to the top, with sum 1, if they are mixed."""
-    epochs_to_accuracy: dict[str, int | None]
     seconds_per_epoch: Annotated[float, Field(ge=0)]
     seconds_trained: Annotated[float, Field(ge=0)]
     """Over all attempts, without work that was lost and repeated."""

@@ -149,7 +149,7 @@ def test_values_that_contradict_each_other_or_their_type_are_refused(parameters:
 
 
 def test_stored_configuration_reads_back_as_itself() -> None:
-    config = resolve({}, {"training.accuracies": [0.5, 0.6], "data.source": "x.csv", "data.columns.text": 3}, "file")
+    config = resolve({}, {"data.labels.ignored": ["so so"], "data.source": "x.csv", "data.columns.text": 3}, "file")
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
 
 

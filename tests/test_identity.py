@@ -57,7 +57,6 @@ IN_EVERY_RUN: dict[str, Any] = {
     "training.early_stopping.patience": None,
     "training.precision": "bf16",
     "training.log_every": 7,
-    "training.accuracies": (0.5,),
     "training.overfit_gap": 0.5,
     "combination": {"members": ["single/one", "single/other"]},
 }

@@ -33,8 +33,6 @@ class TrainingConfig(Section):
     the processor is faster in it. Evaluation and predictions are computed in fp32."""
     log_every: PositiveInt = 50
     """Steps between two rows of training loss in the metric log; each epoch adds a row with all metrics."""
-    accuracies: Annotated[tuple[Fraction, ...], Field(strict=False)] = (0.7, 0.75, 0.78, 0.8, 0.85)
-    """Validation accuracies; the result says after how many epochs each was first reached."""
     overfit_gap: Fraction = 0.05
     """A run overfits if training accuracy exceeds validation accuracy by more than this at the best epoch."""
 

@@ -178,7 +178,6 @@ def _result(target: RunDir, members: list[_Member], scores: _Scores) -> Result:
         recommended=recommend(*(scores[of]["validation"] for of in ("metrics", "baseline", "combination"))),
         baseline_settings=results[0].baseline_settings,
         overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, gap),
-        epochs_to_accuracy={},
         seconds_per_epoch=sum(result.seconds_trained for result in results) / epochs,
         seconds_trained=sum(result.seconds_trained for result in results),
         checkpoint_seconds=sum(result.checkpoint_seconds for result in results),

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.training.runs.outcome import _epochs_to_accuracy
 from sentiment.training.tasks.metrics import judge_overfit, measure, paired_differences
 
 
@@ -86,14 +85,3 @@ def test_overfit_is_a_gap_larger_than_allowed() -> None:
     assert verdict.gap == pytest.approx(0.1)
     assert verdict.rule == "training accuracy exceeds validation accuracy by more than 0.05 at the best epoch"
     assert not judge_overfit(0.70, 0.80, 0.05).overfits
-
-
-def test_epochs_to_accuracy_counts_from_one_and_knows_what_was_never_reached() -> None:
-    epochs = [{"epoch": n, "validation": {"accuracy": value}} for n, value in enumerate([0.6, 0.75, 0.7, 0.8], 1)]
-    assert _epochs_to_accuracy(epochs, (0.5, 0.7, 0.75, 0.8, 0.85)) == {
-        "0.5": 1,
-        "0.7": 2,
-        "0.75": 2,
-        "0.8": 4,
-        "0.85": None,
-    }

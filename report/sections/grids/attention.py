@@ -32,7 +32,7 @@ def attention(findings: Findings) -> ReportSection:
 
 
 def _speed_blocks(found: GridFindings) -> list[Block]:
-    """Epochs until given accuracies, and the overfitting gap, by how states are pooled."""
+    """The best epoch, and the overfitting gap, by how states are pooled."""
     grid = found.grid
     groups: dict[str, list[CompletedRun]] = defaultdict(list)
     for run in sorted(grid.completed, key=lambda run: run.config.model.pooling):
@@ -74,31 +74,22 @@ def _by(difference: statistics.Difference, words: tuple[str, str, str], scale: i
 
 
 def _epochs_table(grid: Grid, groups: dict[str, list[CompletedRun]]) -> Table:
-    wanted = sorted({name for run in grid.completed for name in run.result.epochs_to_accuracy}, key=float)
-    rows = []
-    for name, runs in groups.items():
-        row: dict[str, Any] = {"pooling": name, "runs": len(runs)}
-        for accuracy in wanted:
-            epochs = [epoch for run in runs if (epoch := run.result.epochs_to_accuracy.get(accuracy)) is not None]
-            row[accuracy] = median(epochs) if epochs else None
-            row[f"{accuracy}_reached"] = len(epochs)
-        rows.append(row | blocks.with_bounds("gap", statistics.mean([run.result.overfit.gap for run in runs])))
-    columns = [blocks.text("Pooling", "pooling"), blocks.count("Runs", "runs")]
-    columns += [Column(f"{wording.percent(float(one))} %", one, _epochs_shower(one)) for one in wanted]
-    columns.append(blocks.difference("Overfitting gap, points", "gap"))
+    rows: list[dict[str, Any]] = [
+        {"pooling": name, "runs": len(runs), "best_epoch": median(run.result.best_epoch for run in runs)}
+        | blocks.with_bounds("gap", statistics.mean([run.result.overfit.gap for run in runs]))
+        for name, runs in groups.items()
+    ]
+    columns = [
+        blocks.text("Pooling", "pooling"),
+        blocks.count("Runs", "runs"),
+        Column("Best epoch", "best_epoch", lambda row: f"{row['best_epoch']:g}"),
+        blocks.difference("Overfitting gap, points", "gap"),
+    ]
     caption = (
-        f"Grid {grid.name}: median epoch in which validation accuracy first reached each value, and in how many runs "
-        "it did; mean gap between training and validation accuracy with Student's 95 % interval over runs."
+        f"Grid {grid.name}: median of the best epochs; mean gap between training and validation accuracy with "
+        "Student's 95 % interval over runs."
     )
     return Table(f"epochs-{grid.name}", caption, columns, rows)
-
-
-def _epochs_shower(accuracy: str) -> Any:
-    def show(row: blocks.Row) -> str:
-        reached = row[f"{accuracy}_reached"]
-        return f"never in {row['runs']}" if not reached else f"{row[accuracy]:g} ({reached} of {row['runs']})"
-
-    return show
 
 
 def _progress(found: GridFindings, groups: dict[str, list[CompletedRun]]) -> Figure | None:

@@ -136,10 +136,10 @@ class Checkpoints:
 class SaveSchedule:
     """Decides when to save: after a fixed number of steps, or at the optimal interval for the measured cost.
 
-    Young (1974): if a save costs C seconds and the mean time between failures is M seconds (six hours), the least time is
-    lost by saving every sqrt(2 C M) seconds, or every half hour if that is earlier. The cost is the median of the last saves,
-    since one of them may have been held up by a file server or a suspension. At the end of an epoch it saves earlier,
-    as long as all saves together take less than 1 % of the time.
+    Young (1974): if a save costs C seconds and the mean time between failures is M seconds, here six hours, the least
+    time is lost by saving every sqrt(2 C M) seconds, or every half hour if that is earlier. The cost is the median of
+    the last saves, since one of them may have been held up by a file server or a suspension. At the end of an epoch it
+    saves earlier, as long as all saves together take less than 1 % of the time.
     """
 
     def __init__(self, every_steps: int | None, now: float) -> None:

@@ -1,7 +1,6 @@
 """What a finished run writes: weights, predictions, samples of attention and, last of all, the result."""
 
 import json
-from typing import Any
 
 import numpy as np
 
@@ -69,7 +68,6 @@ def _result(
         combinations[part] = measure(labels, (scores[part] + probabilities) / 2)
         lexicon[part] = measure(labels, baselines.lexicon[rows].astype(np.float64))
     embedding = trainer.model.embedding
-    epochs = [row for row in trainer.log.rows if row["kind"] == "epoch"]
     return Result(
         run_id=run.config.run_id,
         stopped_by="early stopping" if trainer.early_stopping.should_stop else "all epochs",
@@ -87,7 +85,6 @@ def _result(
         overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, training.overfit_gap),
         elmo=elmo,
         mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
-        epochs_to_accuracy=_epochs_to_accuracy(epochs, training.accuracies),
         seconds_per_epoch=trainer.seconds / trainer.epoch,
         seconds_trained=trainer.seconds,
         checkpoint_seconds=trainer.save_seconds,
@@ -101,14 +98,6 @@ def recommend(network: Metrics, baseline: Metrics, both: Metrics) -> Recommendat
     """What is most accurate on validation tweets; of equally accurate ones what has the lower loss."""
     found: dict[Recommendation, Metrics] = {"network": network, "baseline": baseline, "both": both}
     return max(found, key=lambda name: (found[name].accuracy, -found[name].loss))
-
-
-def _epochs_to_accuracy(epochs: list[dict[str, Any]], accuracies: tuple[float, ...]) -> dict[str, int | None]:
-    """For each accuracy the first epoch that reached it on the validation part; None if none did."""
-    return {
-        f"{wanted:g}": next((row["epoch"] for row in epochs if row["validation"]["accuracy"] >= wanted), None)
-        for wanted in accuracies
-    }
 
 
 def _write_predictions(
