@@ -149,9 +149,7 @@ def pretrain(
 
 @preparing.command()
 def elmo_weights(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="small, medium, original, original-5.5b or credbank.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="small, medium, original or original-5.5b.")] = None,
     mirrors: MirrorsFile = None,
     results: ResultsRoot = Path("results"),
 ) -> None:

@@ -12,7 +12,7 @@ CellName = Literal["lstm", "gru"]
 PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
 POOLING_NAMES = get_args(PoolingName)
 
-ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "credbank", "tiny")
+ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "tiny")
 """Values of `elmo.model` that are names; any other value is the path of a folder."""
 
 
@@ -55,10 +55,10 @@ class ElmoConfig(Section):
     """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read."""
 
     model: str = "small"
-    """`small`, `medium`, `original`, `original-5.5b`, or `credbank`, the original tuned on tweets (`make elmo-weights`
-    downloads them), `tiny` (random weights for tests), the path of a folder or zip with a model in their format, or
-    `pretrained/` with `tweet`, `small`, `medium`, `original` or `tiny`: a model of this size, trained on the run's own
-    text as the section `pretraining` says (`make pretrain`). `none` is no ELMo."""
+    """`small`, `medium`, `original` or `original-5.5b` (`make elmo-weights` downloads them), `tiny` (random weights for
+    tests), the path of a folder or zip with a model in their format, or `pretrained/` with `tweet`, `small`, `medium`,
+    `original` or `tiny`: a model of this size, trained on the run's own text as the section `pretraining` says (`make
+    pretrain`). `none` is no ELMo."""
     layers: Literal["token", "first", "top", "mix"] = "mix"
     """The context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all three."""
     combine: Literal["alone", "beside"] = "beside"

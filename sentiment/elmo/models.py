@@ -27,21 +27,16 @@ SERVERS = (
 TINY = "tiny"
 """Name of a model of random numbers, for tests and demonstrations."""
 
-_CREDBANK_SERVER = "http://staffwww.dcs.shef.ac.uk/people/J.Gao/data/elmo_credbank/"
 _LARGEST_UNPACKED = 10_000_000_000
 
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """A model of Peters et al. (2018), or one that others have tuned."""
+    """A model of Peters et al. (2018)."""
 
     folder: str
     weights_size: int | None = None
     """In bytes; None where it is unknown."""
-    tuned: str | None = None
-    """Name of the file with its weights, if these were tuned from those of another model, whose options it has."""
-    servers: tuple[str, ...] = ()
-    """Addresses of its own."""
 
     @property
     def options_file(self) -> str:
@@ -51,12 +46,12 @@ class PublishedModel:
     @property
     def weights_file(self) -> str:
         """Name of the file with the weights."""
-        return self.tuned or f"elmo_{self.folder}_weights.hdf5"
+        return f"elmo_{self.folder}_weights.hdf5"
 
     @property
     def record_file(self) -> str:
         """Name of the file that records size and SHA-256 of both files when they are first fetched."""
-        return f"{PurePath(self.tuned).stem}_checksums.json" if self.tuned else f"elmo_{self.folder}_checksums.json"
+        return f"elmo_{self.folder}_checksums.json"
 
 
 PUBLISHED = {
@@ -64,14 +59,7 @@ PUBLISHED = {
     "medium": PublishedModel("2x2048_256_2048cnn_1xhighway"),
     "original": PublishedModel("2x4096_512_2048cnn_2xhighway", 374_434_792),
     "original-5.5b": PublishedModel("2x4096_512_2048cnn_2xhighway_5.5B", 374_434_792),
-    "credbank": PublishedModel(
-        "2x4096_512_2048cnn_2xhighway",
-        tuned="elmo_credbank_2x4096_512_2048cnn_2xhighway_weights_12262018.hdf5",
-        servers=(_CREDBANK_SERVER,),
-    ),
 }
-"""`credbank` is the original, tuned on tweets about rumours (University of Sheffield), whose later home is
-https://figshare.shef.ac.uk/articles/11591775: from there its file has to be put into place by hand."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +141,8 @@ def fetch_elmo(
     recorded = _read_record(folder / model.record_file)
     for file in (model.options_file, model.weights_file):
         if not (folder / file).exists():
-            urls = addresses(mirrors, (f"{model.folder}/{file}", file)) + addresses(model.servers, (file,))
-            urls += addresses(servers, (f"{model.folder}/{file}",))
+            place = f"{model.folder}/{file}"
+            urls = addresses(mirrors, (place, file)) + addresses(servers, (place,))
             known = model.weights_size if file == model.weights_file else None
             size, sha256 = recorded.get(file) or (known or size_of(file, urls, folder), "")
             fetched.append(download(Remote(file, urls, size, sha256), folder, progress))

@@ -14,18 +14,17 @@ from tests.elmo.server import Server
 from tests.elmo.tweets import Model
 from tests.serving import serving
 
-SMALL, CREDBANK = PUBLISHED["small"], PUBLISHED["credbank"]
+SMALL = PUBLISHED["small"]
 NOWHERE = ("http://127.0.0.1:1/",)
 
 
 @pytest.fixture
 def served(tiny: Model, tmp_path: Path) -> Path:
-    """A folder with a tiny model under the names of the small one, and of the one tuned on tweets."""
+    """A folder with a tiny model under the names of the small one."""
     folder = tmp_path / "a mirror"
     folder.mkdir()
-    for model in (SMALL, CREDBANK):
-        shutil.copy(tiny.options, folder / model.options_file)
-        shutil.copy(tiny.weights, folder / model.weights_file)
+    shutil.copy(tiny.options, folder / SMALL.options_file)
+    shutil.copy(tiny.weights, folder / SMALL.weights_file)
     return folder
 
 
@@ -57,16 +56,6 @@ def test_mirrors_are_tried_in_their_order_before_the_publishers_and_all_are_name
     message = str(refused.value)
     places = [(tmp_path / "gone").as_uri(), server.url, NOWHERE[0]]
     assert sorted(places, key=message.index) == places
-
-
-def test_the_model_tuned_on_tweets_has_a_name_the_options_of_the_original_and_checksums_of_its_own(
-    served: Path, tmp_path: Path
-) -> None:
-    files = fetch_elmo("credbank", tmp_path / "models", servers=NOWHERE, mirrors=[str(served)])
-    assert files.weights_path.name.endswith("weights_12262018.hdf5")
-    assert files.options_path.name == PUBLISHED["original"].options_file
-    assert CREDBANK.record_file not in {model.record_file for name, model in PUBLISHED.items() if name != "credbank"}
-    assert (tmp_path / "models" / CREDBANK.record_file).exists()
 
 
 def test_the_file_of_mirrors_names_places_and_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
