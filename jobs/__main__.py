@@ -171,9 +171,6 @@ def sync(
     targets: Targets = None,
     watch: Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")] = False,
     every: Annotated[float, typer.Option("--every", min=0, help="With --watch: seconds between two uploads.")] = 60.0,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Delete runs at W&B that were sent other rows, and upload them anew.")
-    ] = False,
     report: Annotated[bool, typer.Option("--report", help="Upload the report as well.")] = False,
     limit: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each run.")] = 300.0,
     results: ResultsRoot = RESULTS,
@@ -189,7 +186,7 @@ def sync(
         running = watch and _any_active(targets or [], results)
         run_dirs = find_runs(targets or [], Results(results))
         failed = False
-        for upload in upload_runs(run_dirs, replace, limit):
+        for upload in upload_runs(run_dirs, limit):
             echo(str(upload))
             failed |= upload.failed
         if not running:

@@ -6,7 +6,7 @@ while they grow. The metric log has every row once, whatever happened, so that a
 any time, and repeating it uploads nothing twice.
 
 W&B can't take back rows that a run computed again with other numbers, after a kill and on other hardware. Such a run is
-reported and left as it is, unless it is to be replaced by a new one.
+reported and left as it is.
 
 Each upload is a process of its own with a time limit, since wandb retries for ever without a network.
 """
@@ -50,16 +50,15 @@ def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
     return [run_dir for run_dir in every if is_meant(run_dir.grid, run_dir.path.name, targets)]
 
 
-def upload_runs(run_dirs: Iterable[RunDir], replace: bool, limit_seconds: float) -> Iterable[Upload]:
+def upload_runs(run_dirs: Iterable[RunDir], limit_seconds: float) -> Iterable[Upload]:
     """Upload what is new of each run, and yield what became of it.
 
     Args:
-        replace: if W&B was sent other rows of a run than its log has now, delete the run there and upload it anew.
         limit_seconds: for each run.
     """
     for run_dir in run_dirs:
         try:
-            yield _upload(run_dir, replace, limit_seconds)
+            yield _upload(run_dir, limit_seconds)
         except (RunDirError, OSError) as error:
             yield Upload(run_dir, str(error), failed=True)
 
@@ -82,16 +81,17 @@ def upload_report(results: Results, run_dirs: Iterable[RunDir], limit_seconds: f
     return f"report: {message}", failed
 
 
-def _upload(run_dir: RunDir, replace: bool, limit_seconds: float) -> Upload:
+def _upload(run_dir: RunDir, limit_seconds: float) -> Upload:
     if run_dir.read_config().tracking.wandb == "disabled":
         return Upload(run_dir, "not uploaded, since its tracking.wandb is disabled")
-    rows, copy = rows_to_copy(run_dir), run_dir.read_wandb()
+    (rows, completed), copy = rows_to_copy(run_dir), run_dir.read_wandb()
     if not rows:
         return Upload(run_dir, "has no rows yet")
-    is_there = copy and copy.confirmed_rows >= len(rows) and copy.pruned == (read_pruned(run_dir) is not None)
-    if copy and is_there and SentRows(run_dir, copy).first_difference(rows) is None:
+    ended = completed or read_pruned(run_dir) is not None
+    is_there = copy and copy.confirmed_rows >= len(rows) and copy.ended == ended
+    if copy and is_there and SentRows(run_dir, copy).first_difference(rows, completed) is None:
         return Upload(run_dir, f"nothing new, {copy.confirmed_rows} rows at W&B")
-    return Upload(run_dir, *_run(["replace" if replace else "upload", str(run_dir.path)], limit_seconds))
+    return Upload(run_dir, *_run(["upload", str(run_dir.path)], limit_seconds))
 
 
 def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:

@@ -23,7 +23,6 @@ _EXTRAS = {
     "jinja2": ("report", "the report"),
     "markdown_it": ("report", "the report"),
     "vl_convert": ("report", "drawing charts"),
-    "matplotlib": ("wandb", "drawing"),
     "h5py": ("elmo", "reading ELMo models"),
     "gensim": ("vectors", "learning word vectors"),
     "wandb": ("wandb", "copying to Weights & Biases"),

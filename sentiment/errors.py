@@ -53,10 +53,6 @@ class TakenOverError(RunDirError):
     """This process gave no sign of life for so long that another one has taken over what it did."""
 
 
-class SupersededError(RunDirError):
-    """W&B was sent rows of a run that the run has since replaced by others."""
-
-
 class CheckpointError(SentimentError):
     """A checkpoint is truncated, altered, or belongs to another configuration or other data."""
 

@@ -194,8 +194,8 @@ class WandbRun(Record):
     """None is the default of the account."""
     confirmed_rows: int = 0
     """Number of rows that the server is known to have."""
-    pruned: bool = False
-    """Whether it was told that a search has pruned the run."""
+    ended: bool = False
+    """Whether it was told that the run is completed, or that a search has pruned it."""
 
 
 class Overfit(Record):

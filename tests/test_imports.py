@@ -253,9 +253,9 @@ def test_only_tracking_imports_wandb() -> None:
 
 @pytest.mark.slow
 def test_training_loads_nothing_of_wandb_and_what_copies_to_it_loads_no_torch() -> None:
-    copying = {"wandb", "matplotlib", "h5py", "pandas", "sklearn"}
+    copying = {"wandb", "h5py", "pandas", "sklearn"}
     assert not _loaded_by("import sentiment.training.runs.experiment") & copying
-    assert not _loaded_by("import sentiment.tracking.process") & {*HEAVY, "wandb", "matplotlib"}
+    assert not _loaded_by("import sentiment.tracking.process") & {*HEAVY, "wandb"}
 
 
 @pytest.mark.slow

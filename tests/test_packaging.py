@@ -21,7 +21,6 @@ EXTRAS = (
     "jinja2",
     "markdown_it",
     "vl_convert",
-    "matplotlib",
     "h5py",
     "gensim",
     "wandb",

@@ -11,8 +11,7 @@ from sentiment.config_file import dotted
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
 from sentiment.run_state import read_pruned
-from sentiment.tracking.media import draw_outcome
-from sentiment.tracking.sent_rows import OUTCOME, Row, SentRows
+from sentiment.tracking.sent_rows import Row, SentRows
 
 _CONFIRM_SECONDS = 5.0
 
@@ -58,6 +57,8 @@ class OpenRun:
         settings = {"x_stats_pid": trainer_pid} if trainer_pid else {"x_disable_stats": True}
         self._run_dir = run_dir
         self._completed = False
+        self.ended = False
+        """Whether W&B was told that the run is completed or pruned, once it is closed."""
         self._sent = SentRows(run_dir, identity) if online else None
         self._run = wandb.init(
             id=identity.id,
@@ -79,21 +80,20 @@ class OpenRun:
         self.rows: int = self._run.starting_step
         """How many it has."""
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[Row], completed: bool) -> None:
         """Add those of `rows`, which are all rows of the run so far, that it does not have.
 
         Raises:
-            SupersededError: it was sent other rows in the place of some of these.
+            RunDirError: it was sent other rows in the place of some of these.
         """
         new = rows[self.rows :]
         if self._sent:
-            self._sent.check(rows)
+            self._sent.check(rows, completed)
             self._sent.note(self.rows, new)
         for row in new:
-            values = dotted(row, "/") if row != OUTCOME else self._pictures() | {"step": rows[self.rows - 1]["step"]}
-            self._run.log(values, step=self.rows, commit=True)
+            self._run.log(dotted(row, "/"), step=self.rows, commit=True)
             self.rows += 1
-        self._completed = rows[-1:] == [OUTCOME]
+        self._completed = completed
 
     def close(self) -> None:
         """Write or upload everything, and say how the run stands.
@@ -109,7 +109,8 @@ class OpenRun:
             self._run.summary.update({"pruned": True, "rung": pruned.rung, "rank": pruned.rank, "of": pruned.trials})
         elif record is None or record.attempts[-1].reason != "failed":
             self._run.mark_preempting()
-        self._run.finish(exit_code=0 if self._completed or pruned else 1)
+        self.ended = self._completed or pruned is not None
+        self._run.finish(exit_code=0 if self.ended else 1)
 
     def confirmed_rows(self) -> int:
         """How many rows the server has, once the run is closed online: wandb does not say when it loses some."""
@@ -120,24 +121,6 @@ class OpenRun:
         while (found := int(stored.lastHistoryStep) + 1) < self.rows and time.monotonic() < end:
             time.sleep(0.5)
         return found
-
-    def _pictures(self) -> dict[str, Any]:
-        import wandb
-
-        drawn = draw_outcome(self._run_dir, self._run_dir.wandb_dir / "media")
-        return {name: wandb.Image(str(path)) for name, path in drawn.items()}
-
-
-def delete_run(identity: WandbRun) -> None:
-    """Delete a run at W&B; nothing happens if it is not there."""
-    import wandb
-    from wandb.apis.public.runs import RunNotFoundError
-
-    try:
-        wandb.Api(overrides={"entity": identity.entity, "project": identity.project}).run(identity.id).delete()
-    except wandb.errors.CommError as error:
-        if not isinstance(error.exc, RunNotFoundError):
-            raise
 
 
 def upload_report(folder: Path, project: str, entity: str) -> int:

@@ -1,10 +1,9 @@
 """Whether a run is copied to Weights & Biases, and which run there is its copy."""
 
 import os
-from typing import Any
 
 from sentiment.allocation import in_slurm
-from sentiment.config import RunConfig, TrackingConfig
+from sentiment.config import TrackingConfig
 from sentiment.files import fingerprint
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
@@ -46,13 +45,5 @@ def identity_of(run_dir: RunDir) -> WandbRun:
     config, record = run_dir.read_config(), run_dir.read_record()
     first = record.attempts[0] if record else None
     origin = [run_dir.grid, config.run_id, *([first.host, first.pid, first.start] if first else [])]
-    return WandbRun(id=_new_id(config, origin), project=config.tracking.project, entity=config.tracking.entity)
-
-
-def successor_of(identity: WandbRun, config: RunConfig) -> WandbRun:
-    """The run that replaces a deleted one. It needs another id, since W&B accepts no deleted id for a week."""
-    return identity.model_copy(update={"id": _new_id(config, [identity.id]), "confirmed_rows": 0})
-
-
-def _new_id(config: RunConfig, origin: list[Any]) -> str:
-    return f"{config.run_id}-{fingerprint(origin)[:6]}"
+    name = f"{config.run_id}-{fingerprint(origin)[:6]}"
+    return WandbRun(id=name, project=config.tracking.project, entity=config.tracking.entity)

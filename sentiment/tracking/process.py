@@ -1,15 +1,14 @@
 """A process of its own that copies a run, or the report, to Weights & Biases.
 
-    python -m sentiment.tracking.process {offline|online|upload|replace} RUN_DIR
+    python -m sentiment.tracking.process {offline|online|upload} RUN_DIR
     python -m sentiment.tracking.process report REPORT_DIR PROJECT ENTITY
 
 It shares nothing with training but the files of the run directory, so that whatever happens to W&B (an import of a
 second, a start that hangs, a dead service, a full disk, a signal) can neither stop training nor slow it down.
 
 `offline` and `online` run beside training and end when standard input is closed: by training at its end, or by the
-system if training dies. `upload` copies the rows that W&B lacks, and ends. `replace` does the same, unless W&B was sent
-other rows than the log has: then it first deletes the run there and chooses a new id. `report` uploads the report; an
-empty PROJECT or ENTITY stands for the account's own.
+system if training dies. `upload` copies the rows that W&B lacks, and ends. `report` uploads the report; an empty
+PROJECT or ENTITY stands for the account's own.
 
 The last line on standard output says what was done or what went wrong (beside training only the latter), and the exit
 code is 1 if something failed. What wandb itself prints is in `process.log`, beside wandb's other files.
@@ -23,14 +22,12 @@ import time
 from contextlib import closing, nullcontext
 from pathlib import Path
 
-from sentiment.errors import LockedError, RunDirError, SentimentError, SupersededError
+from sentiment.errors import LockedError, RunDirError, SentimentError
 from sentiment.files import write_atomically
 from sentiment.lock import PATIENCE_SECONDS, ProcessLock
-from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
-from sentiment.run_state import read_pruned
-from sentiment.tracking.client import OpenRun, delete_run, prepare_environment, upload_report
-from sentiment.tracking.identity import identity_of, successor_of
+from sentiment.tracking.client import OpenRun, prepare_environment, upload_report
+from sentiment.tracking.identity import identity_of
 from sentiment.tracking.sent_rows import SentRows, rows_to_copy
 
 _BESIDE_TRAINING = ("offline", "online")
@@ -71,13 +68,14 @@ def _copy(run_dir: RunDir, action: str) -> str:
     """Copy a run as `action` says; how many rows are there then.
 
     Raises:
-        RunDirError: W&B has fewer rows than it was sent, or the disk is full.
-        SupersededError: W&B was sent other rows than the log has.
+        RunDirError: W&B was sent other rows than the log has, or has fewer than it was sent; or the disk is full.
     """
     online, trainer_pid = action != "offline", os.getppid() if action in _BESIDE_TRAINING else None
     # An offline copy needs no lock, since each attempt writes to a folder of its own.
     with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B", PATIENCE_SECONDS) if online else nullcontext():
-        identity = _identity(run_dir, replace=action == "replace") if online else identity_of(run_dir)
+        identity = identity_of(run_dir)
+        if online:
+            SentRows(run_dir, identity).check(*rows_to_copy(run_dir))
         with closing(OpenRun(run_dir, identity, online, trainer_pid)) as run:
             before = run.rows
             count = _add_rows(run, run_dir, trainer_pid is not None)
@@ -86,29 +84,11 @@ def _copy(run_dir: RunDir, action: str) -> str:
             return f"{count} rows in wandb's files"
         confirmed = run.confirmed_rows()
         if run_dir.read_wandb() in (None, identity):  # else a sweep's agent chose another id for this time
-            told = {"confirmed_rows": confirmed, "pruned": read_pruned(run_dir) is not None}
+            told = {"confirmed_rows": confirmed, "ended": run.ended}
             run_dir.write_wandb(identity.model_copy(update=told))
     if confirmed < count:
         raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {count} rows")
     return f"{count} rows at W&B, {max(count - before, 0)} of them new"
-
-
-def _identity(run_dir: RunDir, replace: bool) -> WandbRun:
-    """The run at W&B, or a new one if it was sent other rows than the log has and is to be replaced.
-
-    Raises:
-        SupersededError: it was sent other rows, and is not to be replaced.
-    """
-    identity = identity_of(run_dir)
-    try:
-        SentRows(run_dir, identity).check(rows_to_copy(run_dir))
-    except SupersededError:
-        if not replace:
-            raise
-        delete_run(identity)
-        identity = successor_of(identity, run_dir.read_config())
-        run_dir.write_wandb(identity)
-    return identity
 
 
 def _add_rows(run: OpenRun, run_dir: RunDir, beside_training: bool) -> int:
@@ -117,9 +97,9 @@ def _add_rows(run: OpenRun, run_dir: RunDir, beside_training: bool) -> int:
     while not ended:
         ended = not beside_training or _training_has_ended(pause)
         begin = time.monotonic()
-        rows = rows_to_copy(run_dir)
+        rows, completed = rows_to_copy(run_dir)
         pause = max(_POLL_SECONDS, (time.monotonic() - begin) / _READING_SHARE)
-        run.add(rows)
+        run.add(rows, completed)
     return len(rows)
 
 

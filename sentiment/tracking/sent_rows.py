@@ -2,7 +2,7 @@
 
 A killed run resumes from its last checkpoint and computes the rows after it again: the same numbers on the same
 hardware, but possibly others elsewhere. If W&B was sent the earlier numbers, its run can no longer become a copy of the
-log, and only a new run at W&B can replace it.
+log.
 """
 
 import json
@@ -11,21 +11,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from sentiment.errors import SupersededError
+from sentiment.errors import RunDirError
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
 
 Row = dict[str, Any]
 
-OUTCOME: Row = {"kind": "outcome"}
-"""Stands for the last row of a completed run, which follows those of the metric log and holds the pictures."""
 _NUMBER = "_step"
 
 
-def rows_to_copy(run_dir: RunDir) -> list[Row]:
-    """The rows of the metric log, and OUTCOME if the run is completed. A row's index is its step at W&B."""
+def rows_to_copy(run_dir: RunDir) -> tuple[list[Row], bool]:
+    """The rows of the metric log, whose indices are their steps at W&B, and whether they are all of a completed run."""
     completed = run_dir.completed  # asked first, since the result is written after the last row
-    return [*run_dir.read_metrics(), *([OUTCOME] if completed else [])]
+    return run_dir.read_metrics(), completed
 
 
 class SentRows:
@@ -35,7 +33,6 @@ class SentRows:
     """
 
     def __init__(self, run_dir: RunDir, identity: WandbRun) -> None:
-        self._run_name = run_dir.path.name
         self._path = run_dir.wandb_dir / f"sent-{identity.id}.jsonl"
         self._rows: dict[int, Row] = {}
         if self._path.exists():
@@ -44,26 +41,25 @@ class SentRows:
                     row = json.loads(line)
                     self._rows[row.pop(_NUMBER)] = row
 
-    def first_difference(self, rows: Sequence[Row]) -> int | None:
+    def first_difference(self, rows: Sequence[Row], completed: bool) -> int | None:
         """The number of the first row that W&B was sent and that is another one in `rows`; None if there is none.
 
         Args:
-            rows: all rows of the run so far. If they end with OUTCOME, W&B may have been sent no more than these.
+            rows: all rows of the run so far.
+            completed: whether no further ones come, so that W&B may have been sent no more than these.
         """
-        complete = rows[-1:] == [OUTCOME]
-        others = [n for n, row in self._rows.items() if (row != rows[n] if n < len(rows) else complete)]
+        others = [n for n, row in self._rows.items() if (row != rows[n] if n < len(rows) else completed)]
         return min(others, default=None)
 
-    def check(self, rows: Sequence[Row]) -> None:
+    def check(self, rows: Sequence[Row], completed: bool) -> None:
         """Compare all rows of the run so far with those that were sent.
 
         Raises:
-            SupersededError: they differ.
+            RunDirError: they differ.
         """
-        if (number := self.first_difference(rows)) is not None:
-            raise SupersededError(
-                f"metrics.jsonl has other rows than W&B was sent, from row {number} on, and W&B takes none back; "
-                f"`python -m jobs sync {self._run_name} --replace` uploads the run anew and deletes the old one there"
+        if (number := self.first_difference(rows, completed)) is not None:
+            raise RunDirError(
+                f"metrics.jsonl has other rows than W&B was sent, from row {number} on, and W&B takes none back"
             )
 
     def note(self, first: int, rows: Sequence[Row]) -> None:

@@ -52,8 +52,6 @@ class StubServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.runs: dict[str, StoredRun] = {}
-        self.deleted: set[str] = set()
-        """Ids that W&B gives to no other run for a week."""
         self.files: dict[str, bytes] = {}
         """Uploaded files by `run id/name`."""
         self.artifacts: dict[str, str] = {}
@@ -94,7 +92,6 @@ class StubServer(ThreadingHTTPServer):
             "RunResumeStatus": self._resume_status,
             "Run": self._run,
             "RunHistoryKeys": self._history_keys,
-            "DeleteRun": self._delete,
             "CreateRunFiles": self._create_files,
             "ArtifactType": lambda variables: {"project": {"artifact": None}},
             "CreateArtifact": self._create_artifact,
@@ -162,12 +159,6 @@ class StubServer(ThreadingHTTPServer):
         keys = {"lastStep": history[-1]["_step"], "keys": {}} if history else None
         return {"project": {"run": {"historyKeys": keys}}}
 
-    def _delete(self, variables: dict[str, Any]) -> dict[str, Any]:
-        run_id = variables["id"].removeprefix("id-")
-        del self.runs[run_id]
-        self.deleted.add(run_id)
-        return {"deleteRun": {"clientMutationId": None}}
-
     def _create_files(self, variables: dict[str, Any]) -> dict[str, Any]:
         run = variables.get("run") or variables.get("runName")
         files = [{"name": name, "uploadUrl": f"{self.url}/put/{run}/{name}"} for name in variables["files"]]
@@ -231,9 +222,6 @@ class _Handler(BaseHTTPRequestHandler):
         if stream := _STREAM.search(self.path):
             self._stream(*stream.groups(), message)
         elif found := _OPERATION.search(message.get("query", "")):
-            if found[1] == "UpsertBucket" and message["variables"]["name"] in self.server.deleted:
-                self._answer(409, {"errors": [{"message": "run was previously created and deleted"}]})
-                return
             self._answer(200, {"data": self.server.reply(found[1], message.get("variables") or {})})
         else:
             self._answer(200, {})

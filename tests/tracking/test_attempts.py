@@ -48,11 +48,11 @@ def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
         replayed.complete_like(trained)
     assert len(replayed.said) == 1
     assert len(replayed.offline_files) == 3
-    assert replayed.offline_rows[:-1] == replayed.rows
+    assert replayed.offline_rows == replayed.rows
     code, output = replayed.sync()
     assert code == 0, output
     (stored,) = server.runs.values()
-    assert stored.rows[:-1] == replayed.rows
+    assert stored.rows == replayed.rows
 
 
 def test_training_that_is_killed_loses_no_row_that_it_had_logged(small_run_file: Path, shared_results: Results) -> None:
@@ -107,7 +107,7 @@ def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(
     code, output = unlucky.sync()
     assert code == 0, output
     (stored,) = server.runs.values()
-    assert stored.rows[:-1] == unlucky.rows
+    assert stored.rows == unlucky.rows
 
 
 def test_disk_that_fills_up_is_told_since_wandb_itself_loses_rows_without_a_word(replayed: ReplayedRun) -> None:

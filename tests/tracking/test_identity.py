@@ -9,7 +9,7 @@ from sentiment.config import TrackingConfig
 from sentiment.config_file import dotted
 from sentiment.run_dir import Results, RunDir
 from sentiment.tracking.identity import identity_of, wandb_mode
-from sentiment.tracking.sent_rows import OUTCOME, rows_to_copy
+from sentiment.tracking.sent_rows import rows_to_copy
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_names_are_those_of_grids() -> None:
 
 def test_row_that_is_still_being_written_is_not_copied_yet(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path)
-    assert rows_to_copy(run_dir) == []
+    assert rows_to_copy(run_dir) == ([], False)
     run_dir.metrics_file.write_text('{"step": 1}\n{"st')
-    assert rows_to_copy(run_dir) == [{"step": 1}]
+    assert rows_to_copy(run_dir) == ([{"step": 1}], False)
     run_dir.metrics_file.write_text('{"step": 1}\n{"step": 2}\n')
-    assert rows_to_copy(run_dir) == [{"step": 1}, {"step": 2}]
+    assert rows_to_copy(run_dir) == ([{"step": 1}, {"step": 2}], False)
     run_dir.result_file.touch()
-    assert rows_to_copy(run_dir) == [{"step": 1}, {"step": 2}, OUTCOME]
+    assert rows_to_copy(run_dir) == ([{"step": 1}, {"step": 2}], True)
 
 
 def test_single_runs_have_a_group_too(tmp_path: Path) -> None:

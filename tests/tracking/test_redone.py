@@ -11,7 +11,7 @@ from sentiment.run_dir import RunDir
 from tests.tracking.conftest import MakeReplayed
 from tests.tracking.replayed_run import ReplayedRun
 from tests.tracking.server import StoredRun, StubServer
-from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, wait_until
+from tests.tracking.tracked_run import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -46,13 +46,12 @@ def test_rows_that_are_redone_with_the_same_digits_are_sent_once(
         killed.log(len(killed.lines))
         killed.complete_like(trained)
     assert killed.said == []
-    assert only(server).rows[:-1] == killed.rows
+    assert only(server).rows == killed.rows
 
 
-def test_other_digits_are_told_and_sync_replaces_the_run_at_wandb_on_request(
+def test_other_digits_are_told_and_leave_the_run_at_wandb_as_it_is(
     killed: ReplayedRun, server: StubServer, trained: RunDir
 ) -> None:
-    (old,) = server.runs
     sent = only(server).rows
     killed.redo_with_other_digits(SAVED)
     with killed.mirrored():
@@ -66,15 +65,8 @@ def test_other_digits_are_told_and_sync_replaces_the_run_at_wandb_on_request(
     asked = server.requests
     code, output = killed.sync()
     assert (code, server.requests) == (1, asked)
-    assert f"`python -m jobs sync {killed.run_dir.path.name} --replace`" in output
-    code, output = killed.sync("--replace")
-    assert code == 0, output
-    assert server.deleted == {old}
-    assert only(server).rows[:-1] == killed.rows
-    assert only(server).exit_code == 0
-    code, output = killed.sync(GRID, "--replace")  # which changes nothing now
-    assert (code, server.deleted) == (0, {old})
-    assert "nothing new" in output
+    assert f"from row {SAVED} on, and W&B takes none back" in output
+    assert only(server).rows == sent
 
 
 def test_run_that_ends_with_fewer_rows_than_wandb_has_is_refused(killed: ReplayedRun, trained: RunDir) -> None:
@@ -99,30 +91,6 @@ def test_run_that_completes_while_sync_reads_its_log_is_uploaded(
         return rows
 
     monkeypatch.setattr(RunDir, "read_metrics", read_just_before_the_end)
-    (upload,) = upload_runs([killed.run_dir], replace=False, limit_seconds=PATIENCE_SECONDS)
+    (upload,) = upload_runs([killed.run_dir], limit_seconds=PATIENCE_SECONDS)
     assert not upload.failed, upload.message
-    assert only(server).rows[:-1] == killed.rows
-
-
-def test_replacement_that_is_interrupted_is_made_good_by_the_next_sync(killed: ReplayedRun, server: StubServer) -> None:
-    killed.redo_with_other_digits(SAVED)
-    killed.log(SENT + 1)
-    server.status = 500
-    assert killed.sync("--replace", "--timeout", "4")[0] == 1
-    server.status = None
-    server.stream_status = 403  # the old run can be deleted, and the new one gets no rows
-    assert killed.sync("--replace", "--timeout", "30")[0] == 1
-    server.stream_status = None
-    code, output = killed.sync()
-    assert code == 0, output
-    assert only(server).rows == killed.rows
-
-
-def test_run_that_was_deleted_at_wandb_can_be_replaced_as_well(killed: ReplayedRun, server: StubServer) -> None:
-    server.deleted = {*server.runs}
-    server.runs.clear()
-    killed.redo_with_other_digits(SAVED)
-    killed.log(SENT + 1)
-    code, output = killed.sync("--replace")
-    assert code == 0, output
     assert only(server).rows == killed.rows

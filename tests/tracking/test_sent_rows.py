@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.errors import SupersededError
+from sentiment.errors import RunDirError
 from sentiment.records import WandbRun
 from sentiment.run_dir import RunDir
-from sentiment.tracking.sent_rows import OUTCOME, SentRows
+from sentiment.tracking.sent_rows import SentRows
 
 ROWS = [{"step": step, "loss": 1 / step} for step in (1, 2, 3)]
 OTHER = {"step": 2, "loss": 0.4999}
@@ -26,25 +26,22 @@ def sent(run_dir: RunDir, name: str = "one") -> SentRows:
 
 
 def test_rows_differ_if_others_were_sent_in_their_place_or_after_the_last(run_dir: RunDir) -> None:
-    sent(run_dir).check([*ROWS, OUTCOME])
+    sent(run_dir).check(ROWS, completed=True)
     sent(run_dir).note(0, ROWS[:2])
-    sent(run_dir).check(ROWS)
-    sent(run_dir).check(ROWS[:1])
-    sent(run_dir).check([*ROWS[:2], OTHER])
-    sent(run_dir, "another").check([ROWS[0], OTHER])
-    with pytest.raises(SupersededError, match=r"from row 1 on, .*`python -m jobs sync run --replace`"):
-        sent(run_dir).check([ROWS[0], OTHER])
-    with pytest.raises(SupersededError, match="from row 1 on"):
-        sent(run_dir).check([ROWS[0], OUTCOME])
-    sent(run_dir).note(2, [OUTCOME])
-    with pytest.raises(SupersededError, match="from row 2 on"):
-        sent(run_dir).check(ROWS)
+    sent(run_dir).check(ROWS, completed=True)
+    sent(run_dir).check(ROWS[:1], completed=False)
+    sent(run_dir).check([*ROWS[:2], OTHER], completed=False)
+    sent(run_dir, "another").check([ROWS[0], OTHER], completed=False)
+    with pytest.raises(RunDirError, match="from row 1 on, and W&B takes none back"):
+        sent(run_dir).check([ROWS[0], OTHER], completed=False)
+    with pytest.raises(RunDirError, match="from row 1 on"):
+        sent(run_dir).check(ROWS[:1], completed=True)
 
 
 def test_row_that_never_arrived_is_sent_again_and_the_newest_counts(run_dir: RunDir) -> None:
     sent(run_dir).note(1, [OTHER])
     sent(run_dir).note(1, ROWS[1:])
-    sent(run_dir).check(ROWS)
+    sent(run_dir).check(ROWS, completed=True)
 
 
 def test_line_that_a_crash_cut_off_spoils_no_other(run_dir: RunDir) -> None:
@@ -52,5 +49,5 @@ def test_line_that_a_crash_cut_off_spoils_no_other(run_dir: RunDir) -> None:
     (file,) = run_dir.wandb_dir.iterdir()
     file.write_bytes(file.read_bytes()[:-4])
     sent(run_dir).note(1, [OTHER])
-    with pytest.raises(SupersededError, match="from row 1 on"):
-        sent(run_dir).check(ROWS)
+    with pytest.raises(RunDirError, match="from row 1 on"):
+        sent(run_dir).check(ROWS, completed=False)

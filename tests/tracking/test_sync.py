@@ -39,7 +39,7 @@ def test_refusal_is_a_failure_and_a_later_sync_makes_it_good(
     server.status = None
     assert waiting.sync(GRID)[0] == 0
     (stored,) = server.runs.values()
-    assert stored.rows[:-1] == waiting.rows
+    assert stored.rows == waiting.rows
 
 
 def test_server_without_an_answer_is_given_up_and_the_other_runs_get_their_turn(
@@ -64,7 +64,7 @@ def test_rows_that_wandb_drops_without_a_word_are_missed(waiting: TrackedRun, se
     server.stream_status = None
     assert waiting.sync(waiting.config.run_id)[0] == 0
     (stored,) = server.runs.values()
-    assert stored.rows[:-1] == waiting.rows
+    assert stored.rows == waiting.rows
 
 
 def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded_as_far_as_it_is(
@@ -82,7 +82,7 @@ def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded
     assert uploaded.rows == waiting.rows
     assert (uploaded.exit_code, uploaded.preempting) == (1, True)
     itself = next(stored for name, stored in server.runs.items() if name.startswith(online.config.run_id))
-    assert itself.rows[:-1] == online.rows
+    assert itself.rows == online.rows
 
 
 def test_run_whose_directory_cannot_be_written_fails_and_the_other_runs_get_their_turn(
@@ -96,9 +96,9 @@ def test_run_whose_directory_cannot_be_written_fails_and_the_other_runs_get_thei
     refused, uploaded = output.splitlines()
     assert code == 1
     assert refused.startswith(f"{GRID}/{waiting.config.run_id}: FAILED: {waiting.run_dir.wandb_dir}: cannot be written")
-    assert uploaded.startswith(f"shapes/other: {len(waiting.rows) + 1} rows at W&B")
+    assert uploaded.startswith(f"shapes/other: {len(waiting.rows)} rows at W&B")
     assert waiting.sync(GRID)[0] == 0
-    assert [stored.rows[:-1] for stored in server.runs.values()] == [waiting.rows] * 2
+    assert [stored.rows for stored in server.runs.values()] == [waiting.rows] * 2
 
 
 def test_unknown_name_is_a_mistake_of_the_command_line(waiting: TrackedRun) -> None:
@@ -168,9 +168,9 @@ def test_watch_goes_on_until_nothing_runs_and_ends_with_all_rows(training: Track
         (training.run_dir.path / LATER).rename(training.run_dir.result_file)
         *_, last = watching.stdout
     assert watching.returncode == 0
-    assert last == f"{name}: {len(lines) + 1} rows at W&B, 1 of them new\n"
+    assert last == f"{name}: {len(lines)} rows at W&B, 0 of them new\n"
     (stored,) = server.runs.values()
-    assert stored.rows[:-1] == training.rows
+    assert stored.rows == training.rows
 
 
 def test_ctrl_c_ends_the_watch_between_two_uploads(training: TrackedRun) -> None:
