@@ -6,7 +6,6 @@ version of a library changes it.
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,23 +22,12 @@ _RANGE = ("min", "max")
 KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Number]]] = {
     "int_uniform": (_RANGE, {}),
     "uniform": (_RANGE, {}),
-    "q_uniform": (_RANGE, {"q": 1}),
-    "log_uniform": (_RANGE, {}),
     "log_uniform_values": (_RANGE, {}),
-    "q_log_uniform": (_RANGE, {"q": 1}),
-    "q_log_uniform_values": (_RANGE, {"q": 1}),
-    "inv_log_uniform": (_RANGE, {}),
-    "inv_log_uniform_values": (_RANGE, {}),
     "normal": ((), {"mu": 0, "sigma": 1}),
-    "q_normal": ((), {"mu": 0, "sigma": 1, "q": 1}),
-    "log_normal": ((), {"mu": 0, "sigma": 1}),
-    "q_log_normal": ((), {"mu": 0, "sigma": 1, "q": 1}),
-    "beta": ((), {"a": 1, "b": 1}),
-    "q_beta": ((), {"a": 1, "b": 1, "q": 1}),
 }
 """By distribution: the required keys, and the optional ones with their defaults."""
 
-NUMBERS = ("min", "max", "mu", "sigma", "q", "a", "b")
+NUMBERS = ("min", "max", "mu", "sigma")
 """All keys that hold a number."""
 
 
@@ -65,14 +53,10 @@ class Distribution:
         if self.name == "int_uniform":
             first, last = int(self.numbers["min"]), int(self.numbers["max"])
             return first + int(share * (last - first + 1))
-        value = _FAMILIES[self.name.removeprefix("q_")](share, self.numbers)
-        step = self.numbers.get("q")
-        if step is not None:
-            value = round(value / step) * step
-            return int(value) if isinstance(step, int) else _rounded(value)
-        if self.name == "uniform" or self.name.endswith("_values"):  # rounding must not lead out of the range
-            return min(max(_rounded(value), self.numbers["min"]), self.numbers["max"])
-        return _rounded(value)
+        value = _rounded(_FAMILIES[self.name](share, self.numbers))
+        if self.name == "normal":
+            return value
+        return min(max(value, self.numbers["min"]), self.numbers["max"])  # rounding must not lead out of the range
 
     def share(self, value: float) -> float:
         """The share of all draws that lie below a number: the inverse of `quantile`."""
@@ -91,13 +75,9 @@ class Distribution:
 
     def listed(self) -> Sequence[Scalar] | None:
         """All values, for a grid that is run in full; None for distributions of which W&B makes no grid either."""
-        if self.name == "int_uniform":
-            return range(int(self.numbers["min"]), int(self.numbers["max"]) + 1)
-        if self.name != "q_uniform":
+        if self.name != "int_uniform":
             return None
-        import numpy as np
-
-        return [_plain(value) for value in np.arange(self.numbers["min"], self.numbers["max"], self.numbers["q"])]
+        return range(int(self.numbers["min"]), int(self.numbers["max"]) + 1)
 
     def __str__(self) -> str:
         if self.values:
@@ -133,26 +113,15 @@ def explain_mistake(name: str, numbers: Mapping[str, Number]) -> str | None:
         return f"min {numbers['min']} is not below max {numbers['max']}"
     if name == "int_uniform" and not all(isinstance(numbers[key], int) for key in _RANGE):
         return "distribution int_uniform takes whole numbers as min and max"
-    if name.endswith("_values") and numbers["min"] <= 0:
+    if name == "log_uniform_values" and numbers["min"] <= 0:
         return f"distribution {name} takes positive numbers, not min {numbers['min']}"
-    positive = [key for key in ("sigma", "q", "a", "b") if key in numbers and numbers[key] <= 0]
-    return f"{positive[0]} must be greater than 0, not {numbers[positive[0]]}" if positive else None
+    return f"sigma must be greater than 0, not {numbers['sigma']}" if numbers.get("sigma", 1) <= 0 else None
 
 
 def _uniform(share: float, of: Mapping[str, Number]) -> float:
     from scipy import stats
 
     return float(stats.uniform.ppf(share, loc=of["min"], scale=of["max"] - of["min"]))
-
-
-def _exponential(share: float, of: Mapping[str, Number]) -> float:
-    """`min` and `max` are exponents of e."""
-    return math.exp(_uniform(share, of))
-
-
-def _inverse_exponential(share: float, of: Mapping[str, Number]) -> float:
-    """The same for the reciprocal value."""
-    return math.exp(-_uniform(1 - share, of))
 
 
 def _log_uniform(share: float, of: Mapping[str, Number]) -> float:
@@ -167,33 +136,12 @@ def _normal(share: float, of: Mapping[str, Number]) -> float:
     return float(stats.norm.ppf(share, loc=of["mu"], scale=of["sigma"]))
 
 
-def _log_normal(share: float, of: Mapping[str, Number]) -> float:
-    return math.exp(_normal(share, of))
-
-
-def _beta(share: float, of: Mapping[str, Number]) -> float:
-    from scipy import stats
-
-    return float(stats.beta.ppf(share, of["a"], of["b"]))
-
-
 _FAMILIES: Mapping[str, Callable[[float, Mapping[str, Number]], float]] = {
     "uniform": _uniform,
-    "log_uniform": _exponential,
     "log_uniform_values": _log_uniform,
-    "inv_log_uniform": _inverse_exponential,
-    "inv_log_uniform_values": _log_uniform,  # between the same bounds it is the same distribution
     "normal": _normal,
-    "log_normal": _log_normal,
-    "beta": _beta,
 }
 
 
 def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
-
-
-def _plain(value: Any) -> Scalar:
-    """Without numpy's type; whole numbers stay whole."""
-    number = value.item()
-    return number if isinstance(number, int) else _rounded(number)

@@ -31,14 +31,9 @@ class Parameter(Section):
     min: Number | None = None
     max: Number | None = None
     mu: Number | None = None
-    """The mean, of log_normal that of the logarithm."""
+    """The mean."""
     sigma: Number | None = None
-    """The standard deviation, likewise."""
-    q: Number | None = None
-    """The step to whose multiples values are rounded."""
-    a: Number | None = None
-    b: Number | None = None
-    """The two parameters of beta."""
+    """The standard deviation."""
     parameters: "dict[str, Parameter] | None" = None
     """Fields of a section, by name."""
 

@@ -153,7 +153,7 @@ class SweepFile(Section):
         if self.method == "grid" and (endless := [name for name, one in drawn.items() if one.listed() is None]):
             raise ValueError(
                 f"method grid cannot run through {drawn[endless[0]].name} of {', '.join(endless)}: as with W&B it "
-                "takes value, values without probabilities, int_uniform and q_uniform"
+                "takes value, values without probabilities and int_uniform"
             )
         return self
 
