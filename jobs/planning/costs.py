@@ -1,4 +1,4 @@
-"""The cost of runs, in seconds and bytes, by runs that are completed here, else by a rule of thumb."""
+"""The cost of runs, in seconds and bytes, by runs that are completed here."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,7 +7,6 @@ from statistics import fmean
 from typing import Any, Literal
 
 from jobs.grids.requirements import TrainingTweets
-from jobs.planning.rule_of_thumb import TIMES, epoch_core_seconds, work
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import files_in
@@ -30,16 +29,15 @@ class Completed:
     """In the training part."""
 
 
-CORES = "core-"
-"""Of what hours are by the rule of thumb; those by completed runs are "GPU-" hours, or just hours of a machine."""
+_ELMO_SIZE = 1024  # numbers of a token's vector in the published models, but for the small one's 256
 
 # Runs on fewer tweets by more than this tell little of a run's time: they mostly begin and end.
 _FEWER = 10
 
 _MINUTE, _HOUR = 60.0, 3600.0
 
-Basis = Literal["runs of the same size", "runs on the same tweets", "runs on other tweets", "rule"]
-"""What a run is judged by: completed ones, or the rule of thumb."""
+Basis = Literal["runs of the same size", "runs on the same tweets", "runs on other tweets"]
+"""What a run is judged by."""
 
 
 @dataclass(frozen=True)
@@ -67,33 +65,21 @@ class Costs:
     most: float
     bytes: int
     bases: Counter[Basis]
-    """How many runs are judged by what; the others are in no sum, since the number of their tweets is not known."""
+    """How many runs are judged by what; the others are in no sum."""
     devices: list[str]
     """The devices of the completed runs."""
-    rule_least: float
-    rule_most: float
-    """Seconds on one core, of the runs that are judged by the rule of thumb."""
-
-    @property
-    def measured(self) -> int:
-        """How many runs are judged by completed ones."""
-        return self.bases.total() - self.bases["rule"]
 
 
 def estimate(configs: Sequence[RunConfig], completed: Iterable[Completed], tweets: TrainingTweets) -> Costs:
     """Sum up what `guesses` finds."""
     found = [guess for guess in guesses(configs, completed, tweets) if guess]
-    measured = [guess for guess in found if guess.basis != "rule"]
-    by_rule = [guess for guess in found if guess.basis == "rule"]
     return Costs(
-        seconds=sum(guess.seconds for guess in measured),
-        least=sum(guess.least for guess in measured),
-        most=sum(guess.most for guess in measured),
-        bytes=round(sum(guess.bytes for guess in measured)),
+        seconds=sum(guess.seconds for guess in found),
+        least=sum(guess.least for guess in found),
+        most=sum(guess.most for guess in found),
+        bytes=round(sum(guess.bytes for guess in found)),
         bases=Counter(guess.basis for guess in found),
-        devices=sorted(frozenset[str]().union(*(guess.devices for guess in measured))),
-        rule_least=sum(guess.least for guess in by_rule),
-        rule_most=sum(guess.most for guess in by_rule),
+        devices=sorted(frozenset[str]().union(*(guess.devices for guess in found))),
     )
 
 
@@ -101,10 +87,9 @@ def guesses(configs: Sequence[RunConfig], completed: Iterable[Completed], tweets
     """Judge each run by the first of these that there is; None where there is none.
 
     Completed runs of its size on its tweets: their mean. Others on its tweets: as long as they took, or in proportion
-    to the work of a step, since small nets wait for the GPU and large ones compute. Runs of its size on other tweets,
-    but not on far fewer: in proportion to the number of training tweets; for as many epochs, or for all it may take.
-    The rule of thumb, or, since that knows neither GPUs nor ELMo, runs of other sizes on other tweets. Where there are
-    completed runs on a GPU, only these count.
+    to the work of a step, since small nets wait for the GPU and large ones compute. Runs on other tweets, of its size
+    if there are any, but not on far fewer: in proportion to the number of training tweets; for as many epochs, or for
+    all it may take. Where there are completed runs on a GPU, only these count.
     """
     known = list(completed)
     known = [run for run in known if run.device != "cpu"] or known
@@ -118,26 +103,23 @@ def guesses(configs: Sequence[RunConfig], completed: Iterable[Completed], tweets
             found.append(_by_runs(config, group, "runs on the same tweets"))
         elif (number := tweets(config)) is None:
             found.append(None)
-        elif group := _on_enough_tweets(number, size.get((_elmo(config), _size(config))), _without_rule(config, elmo)):
-            found.append(_by_runs(config, group, "runs on other tweets", number))
         else:
-            found.append(_by_rule(config, number))
+            group = _on_enough_tweets(number, size.get((_elmo(config), _size(config))), elmo.get(_elmo(config)))
+            found.append(_by_runs(config, group, "runs on other tweets", number) if group else None)
     return found
 
 
 def epoch_cost(
     configs: Sequence[RunConfig], completed: Iterable[Completed], tweets: TrainingTweets
 ) -> tuple[float, str] | None:
-    """Mean seconds of an epoch of these runs, and of what: "" of a machine, "GPU-" or "core-" by the rule of thumb.
+    """Mean seconds of an epoch of these runs, and of what: "" of a machine, or "GPU-".
 
-    None if nothing is known of one of them, or if they can't be added up.
+    None if nothing is known of one of them.
     """
     found = guesses(configs, completed, tweets)
     whole = [guess for guess in found if guess]
-    if not whole or len(whole) < len(found) or len({guess.basis == "rule" for guess in whole}) > 1:
+    if not whole or len(whole) < len(found):
         return None
-    if whole[0].basis == "rule":
-        return fmean(guess.epoch for guess in whole), CORES
     on_cpu = any("cpu" in guess.devices for guess in whole)
     return fmean(guess.epoch for guess in whole), "" if on_cpu else "GPU-"
 
@@ -147,12 +129,6 @@ def told_time(seconds: float, kind: str) -> str:
     if seconds >= _HOUR:
         return f"{seconds / _HOUR:,.1f} {kind}hours"
     return f"{seconds / _MINUTE:.1f} {kind}minutes" if seconds >= _MINUTE else f"{seconds:.0f} {kind}seconds"
-
-
-def _without_rule(config: RunConfig, by_elmo: dict[str | None, list[Completed]]) -> list[Completed]:
-    """Runs of any size, where the rule of thumb does not help: with ELMo, and on GPUs."""
-    group = by_elmo.get(_elmo(config), [])
-    return group if config.elmo or any(run.device != "cpu" for run in group) else []
 
 
 def _on_enough_tweets(tweets: int, *groups: Sequence[Completed] | None) -> list[Completed]:
@@ -166,7 +142,7 @@ def _by_runs(config: RunConfig, group: Sequence[Completed], basis: Basis, tweets
     least, most = [], []
     shares = [tweets / run.tweets if tweets else 1.0 for run in group]
     for run, share in zip(group, shares, strict=True):
-        ratio = 1.0 if basis == "runs of the same size" else work(config) / work(run.config)
+        ratio = 1.0 if basis == "runs of the same size" else _work(config) / _work(run.config)
         longer = max(config.training.epochs / run.epochs, 1) if tweets else 1.0
         least.append(run.seconds * share * min(ratio, 1))
         most.append(run.seconds * share * max(ratio, 1) * longer)
@@ -180,16 +156,6 @@ def _by_runs(config: RunConfig, group: Sequence[Completed], basis: Basis, tweets
         bytes=fmean(run.bytes for run in group),
         devices=frozenset(run.device for run in group),
     )
-
-
-def _by_rule(config: RunConfig, tweets: int) -> Guess | None:
-    """By the rule of thumb, which is for word vectors: from early stopping as soon as possible to all epochs."""
-    if config.elmo:
-        return None
-    epoch, training = epoch_core_seconds(config, tweets), config.training
-    fewest = min((training.early_stopping.patience or training.epochs) + 1, training.epochs)
-    most = epoch * training.epochs
-    return Guess("rule", most, epoch * fewest / TIMES, most * TIMES, epoch, bytes=0)
 
 
 def read_completed(results: Results) -> Iterator[Completed]:
@@ -225,3 +191,13 @@ def _size(config: RunConfig) -> tuple[Any, ...]:
     model = config.model
     size = model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling
     return *size, config.training.batch_size
+
+
+def _work(config: RunConfig) -> int:
+    """Multiplications of the network for each token, about."""
+    model, inputs = config.model, _ELMO_SIZE if config.elmo else config.embedding.size
+    if model.kind == "feed_forward":
+        return inputs * model.hidden_size + (model.layers - 1) * model.hidden_size**2
+    directions, gates = 2 if model.bidirectional else 1, 4 if model.cell == "lstm" else 3
+    sizes = [inputs, *[directions * model.hidden_size] * (model.layers - 1)]
+    return sum(directions * gates * model.hidden_size * (size + model.hidden_size) for size in sizes)

@@ -10,7 +10,7 @@ from jobs.grids.grid import ExpandedGrid
 from jobs.grids.requirements import missing_for, training_tweets
 from jobs.grids.reuse import completed_elsewhere
 from jobs.later_rungs import LaterRungs, later_rungs, with_pauses
-from jobs.planning.costs import CORES, Basis, estimate, read_completed, told_time
+from jobs.planning.costs import Basis, estimate, read_completed, told_time
 from jobs.planning.search_costs import show_search
 from jobs.planning.vector_costs import show_vectors
 from jobs.slurm.chain import describe
@@ -117,18 +117,13 @@ def _show_runs(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[str]:
 def _show_costs(configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
     costs = estimate(configs, read_completed(results), training_tweets(results))
     free = f"{shutil.disk_usage(_existing(results.root)).free / _GIGABYTE:,.0f} GB of disk are free"
-    if costs.measured:
+    if costs.bases:
         kind = "" if "cpu" in costs.devices else "GPU-"
         yield f"costs: about {told_time(costs.seconds, kind)}{_range(costs.least, costs.most, kind)}"
         yield f"  on disk {costs.bytes / _GIGABYTE:.2g} GB; {free}"
         told = [f"{what} for {costs.bases[what]} of {len(configs)} runs" for what in _MEASURED if costs.bases[what]]
         yield f"  by completed runs on {', '.join(costs.devices)}: {', '.join(told)}"
         yield from (f"  {line}" for what, line in _RANGES.items() if costs.bases[what])
-    if by_rule := costs.bases["rule"]:
-        least, most = (told_time(seconds, CORES) for seconds in (costs.rule_least, costs.rule_most))
-        yield f"costs{' besides' if costs.measured else ''}: from {least} to {most} on CPUs; {free}"
-        yield f"  by a rule of thumb for {by_rule} of {len(configs)} runs, since none like them is completed here"
-        yield "  the range: early stopping at once or never, and other processors; a GPU's time is known after a run"
     if unknown := len(configs) - costs.bases.total():
         yield f"costs of {unknown} of {len(configs)} runs: unknown, {_why_unknown(configs, results)}; {free}"
 
@@ -137,7 +132,7 @@ def _why_unknown(configs: Sequence[RunConfig], results: Results) -> str:
     tweets = training_tweets(results)
     if any(tweets(config) is None for config in configs):
         return "since the number of their tweets can't be known before they are here and prepared"
-    return "since no run with this ELMo model is completed here"
+    return "since no run like these is completed here"
 
 
 def _range(least: float, most: float, kind: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.requirements import training_tweets
-from jobs.planning.costs import CORES, epoch_cost, read_completed, told_time
+from jobs.planning.costs import epoch_cost, read_completed, told_time
 from sentiment.config import RunConfig
 from sentiment.run_dir import Results
 from sentiment.rungs import Rungs, read_rungs
@@ -68,12 +68,12 @@ def _show_rounds(rounds: Rounds, configs: Sequence[RunConfig], epoch: Epoch | No
 
 
 def _show_rungs(rungs: Rungs, configs: Sequence[RunConfig], epoch: Epoch | None) -> Iterator[str]:
-    budgets, by_rule = rung_budgets(rungs, configs), epoch is not None and epoch[1] == CORES  # which is told once
+    budgets = rung_budgets(rungs, configs)
     for one in budgets:
         decided = ", decided" if one.rung < rungs.current else ""
         yield (
             f"rung {one.rung}: {one.trials:,} trials to epoch {one.to_epoch}, {one.epochs:,} epochs"
-            f"{_hours(one.epochs, None if by_rule else epoch)}{decided}"
+            f"{_hours(one.epochs, epoch)}{decided}"
         )
     spent, full = sum(one.epochs for one in budgets), sum(config.training.epochs for config in configs)
     yield (
@@ -86,4 +86,4 @@ def _hours(epochs: int, epoch: Epoch | None) -> str:
     if epoch is None:
         return ""
     seconds, kind = epoch
-    return f", about {told_time(epochs * seconds, kind)}" + (" by a rule of thumb for CPUs" if kind == CORES else "")
+    return f", about {told_time(epochs * seconds, kind)}"

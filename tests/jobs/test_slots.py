@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -381,11 +380,10 @@ def test_dry_run_says_what_each_rung_takes(results: Results, grid: ExpandedGrid)
     text = "\n".join(show_plan(results, grid, GRIDS.parent / "cluster.yaml"))
     assert "rung 0: 4 trials to epoch 1, 4 epochs\nrung 1: 2 trials to epoch 2, 2 epochs" in text
     assert "rung 2: 1 trials to epoch 4, 2 epochs\nrung 3: 1 trials to epoch 5, 1 epochs" in text
-    assert re.search(
-        r"together 9 of the 20 epochs that all trials would take to their end \(45%\), "
-        r"about \d core-seconds by a rule of thumb for CPUs",
-        text,
-    )
+    assert (
+        "together 9 of the 20 epochs that all trials would take to their end (45%); how many hours is unknown, "
+        "since no run like these is completed here"
+    ) in text
     assert "train of rung 1: 2 tasks" in text
     assert "afterany" not in text  # what waits for what is known when it is submitted
 
