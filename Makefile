@@ -97,7 +97,7 @@ submit submit-rnn submit-sweep submit-attention submit-elmo submit-all:
 status: $(VENV)/installed ## show all runs, or those of GRID
 	@set -f; $(BIN)/python -m jobs status $$GRID --results "$$RESULTS" || test $$? -eq 3
 
-logs: $(VENV)/installed ## show what the newest attempt of the run GRID has printed
+logs: $(VENV)/installed ## show what the run GRID has printed
 	@$(BIN)/python -m jobs logs "$$GRID" --results "$$RESULTS"
 
 rerun: $(VENV)/installed ## submit again what failed, all or GRID (RERUN=--oom)

@@ -1,17 +1,16 @@
-"""What `jobs logs` shows: what the attempts of a run, or another job of the grid, have printed or are printing."""
+"""What `jobs logs` shows: what a run, or another job of the grid, has printed or is printing."""
 
 import codecs
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from jobs.job_kinds import service_kinds
 from jobs.local.queue import LocalQueue
-from jobs.log_sections import LogSection, read_sections
 from jobs.slurm.grid_jobs import GridJobs, read_jobs
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import planned_grids, read_plan, read_run_status
@@ -38,15 +37,8 @@ class LogSource(Protocol):
     def name(self) -> str:
         """For messages."""
 
-    def newest(self) -> LogSection | None:
-        """What the newest attempt has printed; None if there is nothing yet."""
-
-    def attempt(self, number: int) -> LogSection:
-        """What an attempt has printed; they are counted from 1, as in `jobs status`.
-
-        Raises:
-            UsageError: there is no such attempt, or it left nothing.
-        """
+    def newest(self) -> Path | None:
+        """The file that was written to last; None if there is none yet."""
 
     def state(self) -> tuple[str, bool]:
         """Its state, and whether it waits or runs, and will end by itself."""
@@ -64,23 +56,9 @@ class RunOutput:
     _jobs: GridJobs = field(default_factory=lambda: GridJobs((), None), init=False)
     _progress: RunProgress | None = field(default=None, init=False)
 
-    def newest(self) -> LogSection | None:
-        """That of the file which was written to last."""
-        files = [file for file in self._files() if file.exists()]
-        return read_sections(max(files, key=lambda file: file.stat().st_mtime_ns))[-1] if files else None
-
-    def attempt(self, number: int) -> LogSection:
-        """The part of a log that begins with the attempt's process."""
-        record = self.results.run_dir(self.name, self.plan.name).read_record()
-        attempts = record.attempts if record else []
-        if not 1 <= number <= len(attempts):
-            there = f"has {len(attempts)} attempts" if attempts else "has not begun to train"
-            raise UsageError(f"--attempt {number}: run {self.name} {there}")
-        wanted = (attempts[number - 1].host, attempts[number - 1].pid)
-        sections = (section for file in self._files() if file.exists() for section in read_sections(file))
-        if found := next((section for section in sections if section.process == wanted), None):
-            return found
-        raise UsageError(f"--attempt {number}: what it printed is not in the logs of run {self.name} any more")
+    def newest(self) -> Path | None:
+        """As `LogSource.newest`; attempts of one task print into one file."""
+        return _newest(self._files())
 
     def state(self) -> tuple[str, bool]:
         """As `jobs status` says it; Slurm is not asked each time."""
@@ -120,18 +98,13 @@ class ServiceOutput:
         """As a user names it."""
         return f"{self.grid}/{self.kind}"
 
-    def newest(self) -> LogSection | None:
+    def newest(self) -> Path | None:
         """Of all its tasks, that which was written to last; or what the process of a local grid printed."""
         files = [LocalQueue.of(self.results, self.grid).log_file(self.kind)]
         for folder in read_submissions(self.results, self.grid):
             if folder.submission.kind == self.kind:
                 files += [log for task in range(len(folder.submission.tasks)) if (log := folder.log_file(task))]
-        there = [file for file in files if file.exists()]
-        return read_sections(max(there, key=lambda file: file.stat().st_mtime_ns))[-1] if there else None
-
-    def attempt(self, number: int) -> LogSection:
-        """Only runs count their attempts."""
-        raise UsageError(f"--attempt {number}: attempts are those of runs; {self.name} is another job")
+        return _newest(files)
 
     def state(self) -> tuple[str, bool]:
         """In Slurm's words."""
@@ -142,6 +115,11 @@ class ServiceOutput:
             self._asked = time.monotonic()
             self._state = jobs.service_states().get(self.kind, "not in the queue"), not there.isdisjoint(folders[-1:])
         return self._state
+
+
+def _newest(files: Iterable[Path]) -> Path | None:
+    there = [file for file in files if file.exists()]
+    return max(there, key=lambda file: file.stat().st_mtime_ns) if there else None
 
 
 def find_output(name: str, results: Results) -> LogSource:
@@ -171,11 +149,10 @@ def find_output(name: str, results: Results) -> LogSource:
     return RunOutput(results, found[0], rest)
 
 
-def show_log(source: LogSource, number: int | None, follow: bool, say: Say) -> bool:
+def show_log(source: LogSource, follow: bool, say: Say) -> bool:
     """Print a log to the standard output.
 
     Args:
-        number: of the attempt; None is the newest.
         follow: whether to go on printing until the run or job has ended, and wait for it to begin.
         say: told which file it is, and how the run or job ended.
 
@@ -183,14 +160,13 @@ def show_log(source: LogSource, number: int | None, follow: bool, say: Say) -> b
         Whether the run is completed; True unless it was followed.
 
     Raises:
-        UsageError: there is no log yet, or no such attempt.
+        UsageError: there is no log yet.
     """
-    section = source.attempt(number) if number else source.newest()
     printer = _Printer(say)
-    if section is None and not follow:
-        raise UsageError(f"{source.name}: has no log yet; it is {source.state()[0]}")
-    if not follow or (section and section.end is not None):
-        printer.show(section)
+    if not follow:
+        if (file := source.newest()) is None:
+            raise UsageError(f"{source.name}: has no log yet; it is {source.state()[0]}")
+        printer.show(file)
         return True
     while True:
         state, active = source.state()
@@ -210,16 +186,16 @@ class _Printer:
     _position: int = 0
     _write: Callable[[bytes], None] = field(default_factory=lambda: _writer())
 
-    def show(self, section: LogSection | None) -> None:
-        """Print what was not printed yet of the section and, if it is the last one, of what follows it."""
-        if section is None:
+    def show(self, path: Path | None) -> None:
+        """Print what was not printed yet of the file."""
+        if path is None:
             return
-        if section.file != self._file:
-            self.say(f"==> {section.file} <==")
-            self._file, self._position = section.file, section.start
-        with open(section.file, "rb") as file:
+        if path != self._file:
+            self.say(f"==> {path} <==")
+            self._file, self._position = path, 0
+        with open(path, "rb") as file:
             file.seek(self._position)
-            text = file.read(-1 if section.end is None else section.end - self._position)
+            text = file.read()
             self._position = file.tell()
         self._write(text)
 

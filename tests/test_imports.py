@@ -55,7 +55,7 @@ LAYERS = [
     {"sentiment.__main__"},
 ]
 JOB_LAYERS = [
-    {"jobs", "jobs.grids", "jobs.log_sections"},
+    {"jobs", "jobs.grids"},
     {"jobs.job_kinds"},
     {"jobs.slurm"},
     {"jobs.local.queue"},

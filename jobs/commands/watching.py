@@ -57,12 +57,9 @@ def status(
 def logs(
     name: Annotated[str, typer.Argument(metavar="RUN", help="A run id; or GRID/RUN, GRID/data and the like.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
-    attempt: Annotated[
-        int | None, typer.Option("--attempt", min=1, help="Which attempt, as counted by status; else the newest.")
-    ] = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Print what the newest attempt of a run has printed, or one of a grid's other jobs.
+    """Print what a run has printed, or one of a grid's other jobs: the file that was written to last.
 
     The file's name and how the run ended go to the standard error. With --follow the command ends with 0 if the run is
     completed then, else with 1.
@@ -70,7 +67,7 @@ def logs(
     from jobs.logs import find_output, show_log
     from sentiment.run_dir import Results
 
-    if not show_log(find_output(name, Results(results)), attempt, follow, partial(typer.echo, err=True)):
+    if not show_log(find_output(name, Results(results)), follow, partial(typer.echo, err=True)):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.log_sections import TASK_BEGINS
 from jobs.slurm.commands import ENDED, HELD_BY_ADMINISTRATOR, NEVER_SATISFIED, Job
 from sentiment.errors import SlurmError
 from sentiment.run_state import (
@@ -42,6 +41,7 @@ DISK_FULL_EXIT_CODE = 28
 _DISK_FULL = re.compile(rf"exit code {DISK_FULL_EXIT_CODE}\b")
 ROOM_ADVICE = "found no room on the disk, or its quota is exhausted: make room (`jobs doctor` says how much there is)"
 _TAIL_BYTES = 1 << 14
+_TASK_BEGINS = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,11 @@ def _release_advice(held: Job) -> str:
     return f"{held.reason}; `jobs rerun` lets it go on (scontrol release {held.address})"
 
 
+def task_begins(title: str, restarts: int, node: str | None) -> str:
+    """The first line that a Slurm task prints, each time that Slurm starts it."""
+    return f"{title}, start {restarts + 1} on {node or 'this machine'}"
+
+
 def read_termination(log: Path | None) -> RunState | None:
     """What Slurm printed about the end of the newest attempt; None if nothing."""
     said = [line for line in _newest_attempt(log) if line.startswith(("slurmstepd", "srun: error", "refused: "))]
@@ -172,5 +177,5 @@ def _newest_attempt(log: Path | None) -> list[str]:
             text = file.read()
     except OSError:
         return []
-    starts = [match.start() for match in TASK_BEGINS.finditer(text)]
+    starts = [match.start() for match in _TASK_BEGINS.finditer(text)]
     return text[starts[-1] if starts else 0 :].decode(errors="replace").splitlines()

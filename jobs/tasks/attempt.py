@@ -1,11 +1,12 @@
 """One attempt of one run of a grid: from its newest checkpoint until it is completed, stopped or fails."""
 
+import os
+import socket
 import time
 import traceback
 from enum import IntEnum
 
 from jobs.job_kinds import steps_saved
-from jobs.log_sections import run_begins
 from jobs.slurm.task_state import DISK_FULL_EXIT_CODE
 from jobs.tasks.failure import NoProgressError, forget_failure, has_run_out, is_disk_full, record_failure
 from sentiment.allocation import slurm_job
@@ -71,7 +72,7 @@ def attempt_run(
         tries: how often in a row it may be begun at the same step.
     """
     run_dir = results.run_dir(config.run_id, grid)
-    print(run_begins(config.run_id))
+    print(f"run {config.run_id}, process {os.getpid()} on {socket.gethostname()}")
     if run_dir.completed:
         print(f"{config.run_id} is completed")
         return Outcome.COMPLETED

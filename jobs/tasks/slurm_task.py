@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     completed run ends with 0 even if one comes while the interpreter shuts down.
     """
     with StopRequest(end_of_time(None, time.time())) as stop:
-        from jobs.log_sections import task_begins
+        from jobs.slurm.task_state import task_begins
         from jobs.tasks.array_task import ArrayTask
 
         task = ArrayTask.read(Path(arguments[0]), slurm_array_task())

@@ -1,10 +1,9 @@
-"""What runs have printed is found by the run's name, attempt by attempt, and can be followed while it is written."""
+"""What runs have printed is found by the run's name, and can be followed while it is written."""
 
 import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,11 @@ from typer.testing import CliRunner
 from jobs.__main__ import app
 from jobs.grids.grid import load_grid
 from jobs.local.queue import LocalQueue
-from jobs.log_sections import read_sections, task_begins
 from jobs.logs import visible
 from jobs.tasks.failure import KilledError, record_failure
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_grid
-from tests.jobs.submitted import attempt_of, write_attempts
 from tests.training.processes import wait_until
 
 
@@ -43,27 +40,18 @@ def _write_log(results: Results, run_id: str, text: str) -> Path:
     return log
 
 
-def _record(results: Results, run_id: str, *processes: int) -> None:
-    attempts = [attempt_of(None, pid=process) for process in processes]
-    write_attempts(results.run_dir(run_id, "some"), *attempts)
-
-
 def _logs(results: Results, *arguments: str) -> tuple[int, str, str]:
     """Exit code, output, and what is said besides."""
     done = CliRunner().invoke(app, ["logs", *arguments, "--results", str(results.root)])
     return done.exit_code, done.stdout, done.stderr
 
 
-def test_newest_attempt_is_shown_and_any_other_when_it_is_named(results: Results, plan: GridPlan) -> None:
+def test_run_is_shown_by_its_name_with_or_without_its_grid(results: Results, plan: GridPlan) -> None:
     run_id = plan.runs[0].run_id
-    first, second = f"{_begins(run_id, 7)}loss 2\n", f"{_begins(run_id, 8)}loss 1\n"
-    log = _write_log(results, run_id, first + second)
-    _record(results, run_id, 7, 8)
-    assert _logs(results, run_id) == (0, second, f"==> {log} <==\n")
-    assert _logs(results, f"some/{run_id}") == (0, second, f"==> {log} <==\n")
-    assert _logs(results, run_id, "--attempt", "1") == (0, first, f"==> {log} <==\n")
-    code, _, said = _logs(results, run_id, "--attempt", "3")
-    assert (code, said) == (2, f"error: --attempt 3: run {run_id} has 2 attempts\n")
+    text = f"{_begins(run_id, 7)}loss 2\n{_begins(run_id, 8)}loss 1\n"
+    log = _write_log(results, run_id, text)
+    assert _logs(results, run_id) == (0, text, f"==> {log} <==\n")
+    assert _logs(results, f"some/{run_id}") == (0, text, f"==> {log} <==\n")
 
 
 def test_what_has_no_log_and_what_does_not_exist_is_said_in_a_line(results: Results, plan: GridPlan) -> None:
@@ -129,25 +117,3 @@ def test_terminal_is_sent_no_control_characters(results: Results, plan: GridPlan
 )
 def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
     assert visible(text) == shown
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Callable[[str], Path]:
-    """Writes a log."""
-
-    def write(text: str) -> Path:
-        (tmp_path / "log").write_text(text)
-        return tmp_path / "log"
-
-    return write
-
-
-def test_task_that_slurm_starts_again_has_a_section_for_each_start(log: Callable[[str], Path]) -> None:
-    starts = [f"{task_begins('task 0 of g-x', number, 'n1')}\n{_begins('r', 7 + number)}step\n" for number in (0, 1)]
-    file = log("module loaded\n" + starts[0] + starts[1] + task_begins("task 0 of g-x", 2, "n1"))
-    preamble, first, second, third = read_sections(file)
-    assert (preamble.process, first.process, second.process, third.process) == (None, ("h", 7), ("h", 8), None)
-    text = file.read_text()
-    assert text[first.start : first.end] == starts[0]
-    assert text[second.start : second.end] == starts[1]
-    assert third.end is None
