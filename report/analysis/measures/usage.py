@@ -1,4 +1,4 @@
-"""What runs took: attempts, hours, work that was lost and redone, and an estimate of the energy.
+"""What runs took: attempts, hours, and work that was lost and redone.
 
 The one place that computes any of it: tables and sentences show what `usage_of` returns.
 """
@@ -10,12 +10,6 @@ from datetime import datetime
 
 from report.read.load import CompletedRun, Run
 from sentiment.records import Attempt, Result, RunRecord
-
-# Rated power of boards in watts, by what the device's name contains.
-_WATTS = {"H200": 700, "H100": 700, "A100": 400, "V100": 300, "P100": 250, "L40": 300, "L4": 72, "A10": 150, "T4": 70}
-OTHER_GPU_WATTS = 300
-"""Rated power that is assumed for a board of another model."""
-CPU_THREAD_WATTS = 10
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,6 @@ class Usage:
     """The same by the device of each attempt."""
     lost_seconds: float
     """Steps that were done twice, since an attempt ended without saving them."""
-    kilowatt_hours: float
 
 
 def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
@@ -52,12 +45,10 @@ def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
     reasons = [attempt.reason for attempt in attempts]
     seconds = {"gpu": 0.0, "cpu": 0.0}
     hours = dict(seconds)
-    energy = 0.0
     for attempt, duration in (one for record, result in written for one in _durations(record, result)):
         device = "cpu" if attempt.device == "cpu" else "gpu"
         seconds[device] += duration
         hours[device] += duration / 3600
-        energy += duration / 3600 * _watts(attempt) / 1000
     return Usage(
         attempts=len(attempts),
         signals=reasons.count("signal"),
@@ -69,7 +60,6 @@ def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
         gpu_hours=hours["gpu"],
         cpu_hours=hours["cpu"],
         lost_seconds=sum(_lost_seconds(record, result) for record, result in written if result),
-        kilowatt_hours=energy,
     )
 
 
@@ -98,9 +88,3 @@ def _lost_seconds(record: RunRecord, result: Result) -> float:
 def _redone_steps(attempts: Sequence[Attempt]) -> int:
     pairs = itertools.pairwise(attempts)
     return sum(max(0, former.last_step - later.first_step) for former, later in pairs if former.last_step is not None)
-
-
-def _watts(attempt: Attempt) -> float:
-    if attempt.device == "cpu":
-        return float(CPU_THREAD_WATTS * attempt.threads)
-    return float(next((watts for name, watts in _WATTS.items() if name in attempt.device), OTHER_GPU_WATTS))

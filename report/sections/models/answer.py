@@ -117,11 +117,8 @@ def _cheapest(advice: Advice) -> str:
 
 def _cost(cost: Cost) -> str:
     hours = f"{cost.usage.gpu_hours:.2g} GPU-hours" if cost.usage.gpu_hours else f"{cost.usage.cpu_hours:.2g} CPU-hours"
-    energy = 1000 * cost.usage.kilowatt_hours
-    return (
-        f"{wording.duration(cost.seconds)} a run; {hours} and about {energy:.2g} Wh in all; "
-        f"{cost.tweets_per_second:,.0f} training tweets a second"
-    )
+    speed = f"{cost.tweets_per_second:,.0f} training tweets a second"
+    return f"{wording.duration(cost.seconds)} a run; {hours} in all; {speed}"
 
 
 def _second_test(advice: Advice) -> list[tuple[str, object]]:

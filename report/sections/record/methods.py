@@ -74,11 +74,6 @@ _METHODS: list[tuple[str, object]] = [
         "Ten groups of equally many tweets; the expected calibration error is their mean distance from the diagonal "
         "(Naeini et al. 2015).",
     ),
-    (
-        "Energy",
-        "Hours times the rated power of the GPU's board, or of each CPU thread, without cooling: an upper bound for "
-        "boards that are not always busy.",
-    ),
 ]
 
 

@@ -117,11 +117,7 @@ def _checklist(findings: Findings) -> list[tuple[str, object]]:
         ("How the best was chosen", "mean validation F1 over seeds; test tweets were read once"),
         ("Seeds", ", ".join(str(one.config.seed) for one in advice.configuration.runs)),
         ("Optimisation", _training(advice.run.config.training.model_dump())),
-        (
-            "Compute",
-            f"{usage.gpu_hours:.2f} GPU-hours, {usage.cpu_hours:.2f} CPU-hours, about "
-            f"{usage.kilowatt_hours:.3f} kWh for all runs",
-        ),
+        ("Compute", f"{usage.gpu_hours:.2f} GPU-hours, {usage.cpu_hours:.2f} CPU-hours for all runs"),
         ("Code", run.record.git_commit or "not from a git checkout"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in run.record.versions.items())),
         ("To repeat", "one command for each run: see How it was made"),

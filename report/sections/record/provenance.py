@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from report.analysis.findings import Findings
-from report.analysis.measures.usage import CPU_THREAD_WATTS, OTHER_GPU_WATTS, usage_of
+from report.analysis.measures.usage import usage_of
 from report.read.load import Run, Study
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Heading, ReportSection, Row, Table, Text
@@ -15,10 +15,6 @@ from sentiment.records import GridPlan, RunRecord
 
 _HASH = 12
 _TRAIN = ("python", "-m", "sentiment", "train")
-_ENERGY = (
-    f"hours times the rated power of the GPU's board ({OTHER_GPU_WATTS} W where the model is not known) or "
-    f"{CPU_THREAD_WATTS} W for each CPU thread, without cooling: an upper bound for boards that are not always busy"
-)
 
 _MOST_PROBLEMS = 200
 
@@ -56,7 +52,6 @@ def _facts(study: Study) -> list[str]:
         f"({wording.shortened(', '.join(hosts), 200)}), {where}.",
         *_continued_elsewhere(study),
         f"As of {latest.replace('T', ' ')}, the newest start or end of an attempt.",
-        f"Energy is estimated: {_ENERGY}.",
     ]
 
 
@@ -120,7 +115,6 @@ def _usage_table(study: Study) -> Table:
         blocks.duration("Work redone", "lost_seconds"),
         blocks.number("GPU-hours", "gpu_hours", 2),
         blocks.number("CPU-hours", "cpu_hours", 2),
-        blocks.number("kWh, estimated", "kilowatt_hours", 3),
     ]
     caption = (
         "What the runs took. Hours are those of attempts whose end is recorded, from start to end (a completed run "
