@@ -204,21 +204,6 @@ def check_reliability(_: str, spec: Spec, runs: list[Written]) -> None:
             near([row["low"], row["high"]], [100 * bounds.low, 100 * bounds.high])
 
 
-def check_ranking(_: str, spec: Spec, runs: list[Written]) -> None:
-    """Each point of the ROC curve is one that some threshold gives."""
-    labels, model, baseline = best_seed(recommended(runs)).predictions()
-    for name, scores in (("best model", model), ("linear baseline", baseline)):
-        drawn = [row for row in rows_with(spec, "name", "x", "y", "place") if row["name"].startswith(name)]
-        possible = {
-            (round(100 * float((said & (labels == 0)).sum() / (labels == 0).sum()), 4),
-             round(100 * float((said & (labels == 1)).sum() / (labels == 1).sum()), 4))
-            for threshold in [*scores, 2.0]
-            for said in [scores >= threshold]
-        }  # fmt: skip
-        assert {(round(row["x"], 4), round(row["y"], 4)) for row in drawn} <= possible
-        assert [row["x"] for row in drawn] == sorted(row["x"] for row in drawn)
-
-
 def check_groups(_: str, spec: Spec, runs: list[Written]) -> None:
     """The accuracies of groups add up to that of all tweets."""
     labels, model, baseline = best_seed(recommended(runs)).predictions()

@@ -31,7 +31,6 @@ CHECKS: dict[str, checks.Check] = {
     "progress-": checks.check_progress,
     "confusion": checks.check_confusion,
     "reliability": checks.check_reliability,
-    "ranking": checks.check_ranking,
     "by-": checks.check_groups,
     "attention-": checks.check_attention,
     "hops-": checks.check_attention,

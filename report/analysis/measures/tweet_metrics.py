@@ -1,4 +1,4 @@
-"""What one run's scores say of single tweets: ranking, calibration, mistakes, groups. Measures are scikit-learn's."""
+"""What one run's scores say of single tweets: calibration, mistakes, groups."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ import numpy.typing as npt
 from report.statistics import Estimate, Flags, wilson
 
 _GROUPS = 10
-_POINTS = 200
 # Bounds of the groups of tweets by length, in tokens.
 _LENGTHS = ((1, 5), (6, 10), (11, 15), (16, 20), (21, 30), (31, None))
 # Negation as it is typed, with and without apostrophe.
@@ -21,20 +20,6 @@ _NEGATION = re.compile(
 )
 
 Values = npt.NDArray[np.float64]
-# x and y of the points of a line, each of shape (points,).
-Points = tuple[Values, Values]
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """How well scores put positive tweets before negative ones."""
-
-    auc: float
-    average_precision: float
-    roc: Points
-    """Rates of false and of true positives."""
-    recall: Points
-    """Recall and precision."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +35,6 @@ class Calibration:
         pairs = zip(self.predicted, self.observed, strict=True)
         distances = [abs(predicted - share.value) for predicted, share in pairs]
         return float(np.average(distances, weights=[share.n for share in self.observed]))
-
-
-def rank(labels: Flags, scores: Values) -> Ranking:
-    """The ROC and precision-recall curves of scores (n,), thinned to what can be seen."""
-    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
-
-    false_positives, true_positives, _ = roc_curve(labels, scores)
-    precision, recall, _ = precision_recall_curve(labels, scores)
-    return Ranking(
-        auc=float(roc_auc_score(labels, scores)),
-        average_precision=float(average_precision_score(labels, scores)),
-        roc=_thinned(false_positives, true_positives),
-        recall=_thinned(recall[::-1], precision[::-1]),
-    )
 
 
 def calibrate(labels: Flags, scores: Values) -> Calibration:
@@ -108,8 +79,3 @@ def negation_groups(texts: Sequence[str]) -> list[tuple[bool, Flags]]:
 def accuracy_by_group(right: Flags, groups: Sequence[Flags]) -> list[Estimate]:
     """The share of each group's tweets that is classified correctly, with Wilson's interval."""
     return [wilson(int(right[members].sum()), int(members.sum())) for members in groups]
-
-
-def _thinned(x: Values, y: Values) -> Points:
-    chosen = np.unique(np.linspace(0, len(x) - 1, _POINTS).round().astype(int))
-    return x[chosen], y[chosen]

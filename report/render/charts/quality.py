@@ -1,4 +1,4 @@
-"""How one run does on single tweets: confusion, ROC and precision-recall, reliability, accuracy by group."""
+"""How one run does on single tweets: confusion, reliability, accuracy by group."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,6 @@ from report.render.drawing import Spec
 from report.statistics import Estimate
 
 _SHARE = {"type": "quantitative", "scale": {"domain": [0, 100]}, "axis": {"tickCount": 5}}
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A line with its name; its points are two arrays of shape (n,)."""
-
-    name: str
-    x: npt.NDArray[np.float64]
-    y: npt.NDArray[np.float64]
 
 
 def confusion_figure(
@@ -63,49 +54,6 @@ def _confusion(width: int, rows: list[dict[str, Any]], labels: list[str]) -> Spe
     models = list(dict.fromkeys(row["model"] for row in rows))
     facet = {"column": {"field": "model", "type": "nominal", "sort": models}}
     return drawing.whole(data={"values": rows}, facet=facet, spacing=16, spec=panel)
-
-
-def ranking_figure(
-    name: str, alt: str, caption: str, roc: Sequence[Curve], recall: Sequence[Curve], positives: float
-) -> Figure:
-    """ROC and precision-recall curves with what chance would give; `positives` is the share of positive tweets."""
-    panels = []
-    for title, curves, chance in (
-        ("ROC", roc, [(0.0, 0.0), (100.0, 100.0)]),
-        ("Precision and recall", recall, [(0.0, 100 * positives), (100.0, 100 * positives)]),
-    ):
-        points = [
-            {"name": curve.name, "place": place, "x": 100 * float(x), "y": 100 * float(y)}
-            for curve in curves
-            for place, (x, y) in enumerate(zip(curve.x, curve.y, strict=True))
-        ]
-        panels.append((title, points, [{"x": x, "y": y} for x, y in chance], [curve.name for curve in curves]))
-    return Figure(name, alt, caption, lambda width: _rankings(width, panels))
-
-
-_Panel = tuple[str, list[dict[str, Any]], list[dict[str, float]], list[str]]
-_AXES = {
-    "ROC": ("false positives (% of negative)", "true positives (% of positive)"),
-    "Precision and recall": ("recall (%)", "precision (%)"),
-}
-
-
-def _rankings(width: int, panels: Sequence[_Panel]) -> Spec:
-    columns = 1 if width <= drawing.NARROW else 2
-    inner = (width - 40 * (columns - 1)) // columns - 64
-    views: list[Spec] = []
-    for title, points, chance, names in panels:
-        x, y = ({"field": field, **_SHARE, "title": of} for field, of in zip("xy", _AXES[title], strict=True))
-        scale = {"domain": names, "range": [drawing.BLUE, drawing.ORANGE]}
-        colour = {"field": "name", "type": "nominal", "scale": scale, "legend": {"columns": 1, "orient": "bottom"}}
-        order = {"field": "place"}
-        dotted: Spec = {"type": "line", "strokeDash": [2, 3], "color": drawing.MUTED}
-        layers: list[Spec] = [
-            {"data": {"values": chance}, "mark": dotted, "encoding": {"x": x, "y": y}},
-            {"data": {"values": points}, "mark": "line", "encoding": {"x": x, "y": y, "color": colour, "order": order}},
-        ]
-        views.append({"title": title, "width": inner, "height": min(inner, 280), "layer": layers})
-    return drawing.whole(concat=views, columns=columns, spacing=40, resolve={"scale": {"color": "independent"}})
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from report.analysis.measures import tweet_metrics
 from report.read.predictions import Scores
 from report.read.tweets import Tweets
 from report.render import blocks, wording
-from report.render.blocks import Block, Bullets, ReportSection, Table, Text
+from report.render.blocks import Block, ReportSection, Table, Text
 from report.render.charts import quality
-from report.render.charts.quality import Curve, Reliability
+from report.render.charts.quality import Reliability
 from report.sections.models.mistakes import mistake_blocks
 from report.statistics import Difference
 from sentiment.records import THRESHOLD
@@ -27,8 +27,7 @@ def errors(findings: Findings) -> ReportSection:
         return ReportSection("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
     model = f"the best model (run {run.run_id})"
     matrices, numbers = _confusion_blocks(model, scores, run.config.data.label_names)
-    sentences, ranking, reliability = _ranking_blocks(model, scores)
-    content: list[Block] = [sentences, matrices, reliability, ranking, numbers]
+    content: list[Block] = [*_calibration_blocks(model, scores), matrices, numbers]
     if best.tweets is None:
         folder = findings.study.results.corpus_dir(scores.corpus)
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
@@ -66,32 +65,21 @@ def _confusion_blocks(model: str, scores: Scores, names: tuple[str, str]) -> lis
     ]
 
 
-def _ranking_blocks(model: str, scores: Scores) -> list[Block]:
-    ranks = {name: tweet_metrics.rank(scores.labels, said) for name, said in _both(scores).items()}
+def _calibration_blocks(model: str, scores: Scores) -> list[Block]:
     calibrations = {name: tweet_metrics.calibrate(scores.labels, said) for name, said in _both(scores).items()}
-    n, positives = len(scores.labels), float(scores.labels.mean())
     caption = (
-        f"{wording.capital(model)} and the linear baseline, n = {n:,} test tweets, {wording.percent(positives)} % of "
-        "them positive. Dotted: what chance would give."
-    )
-    roc = [Curve(f"{name}, area {one.auc:.3f}", *one.roc) for name, one in ranks.items()]
-    recall = [Curve(f"{name}, mean precision {one.average_precision:.3f}", *one.recall) for name, one in ranks.items()]
-    reliability_caption = (
-        f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {n:,}, by what {model} and "
-        "the baseline say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
+        f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {len(scores.labels):,}, by "
+        f"what {model} and the baseline say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
     )
     errors = {name: wording.percent(one.error) for name, one in calibrations.items()}
-    sentences = [
-        f"The area under the ROC curve is {ranks[_MODEL].auc:.3f}, the baseline's {ranks[_BASELINE].auc:.3f}; chance "
-        "gives 0.5.",
+    text = (
         f"Probabilities are off by {errors[_MODEL]} points on average (expected calibration error, ten groups), the "
-        f"baseline's by {errors[_BASELINE]}.",
-    ]
+        f"baseline's by {errors[_BASELINE]}."
+    )
     said = [Reliability(name, one.predicted, one.observed) for name, one in calibrations.items()]
     return [
-        Bullets(sentences),
-        quality.ranking_figure("ranking", "ROC and precision-recall curves", caption, roc, recall, positives),
-        quality.reliability_figure("reliability", "Reliability diagram", reliability_caption, said),
+        Text(text),
+        quality.reliability_figure("reliability", "Reliability diagram", caption, said),
     ]
 
 
