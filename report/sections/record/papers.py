@@ -1,12 +1,8 @@
-"""For papers: files to include, what to cite, and the reproducibility checklist as far as the record fills it."""
+"""For papers: files to include, and what to cite."""
 
 from report.analysis.findings import BestRun, Findings
-from report.analysis.measures.usage import usage_of
-from report.read.published import STUDY_SOURCE
-from report.render import wording
-from report.render.blocks import Block, Command, Document, Facts, Fold, ReportSection, Text
+from report.render.blocks import Block, Command, Document, Fold, ReportSection, Text
 from report.render.markdown import code, joined
-from report.sections.names import configuration_name, dataset_name
 from report.sections.remarks import export_command
 
 _CITED = {
@@ -72,8 +68,6 @@ def papers(findings: Findings) -> ReportSection:
     content: list[Block] = [Text(joined([files, ")."], "")), Fold("What to cite (BibTeX)", [cited])]
     if findings.best and findings.best.card:
         content.append(_card(findings.best, findings.best.card, findings))
-    if checklist := _checklist(findings):
-        content.append(Fold("Reproducibility checklist", [Facts(checklist)]))
     return ReportSection("For papers", content)
 
 
@@ -96,35 +90,3 @@ def _names(findings: Findings) -> list[str]:
         "correction": True,
     }
     return [name for name, is_used in used.items() if is_used]
-
-
-def _checklist(findings: Findings) -> list[tuple[str, object]]:
-    """The questions of machine-learning conferences' checklists that the record answers."""
-    dataset, advice, every = findings.main, findings.advice, findings.study.runs
-    if dataset is None or advice is None:
-        return []
-    run, usage = advice.run, usage_of(every)
-    metrics = run.result.metrics
-    parts = ", ".join(f"{part.replace('_', ' ')} {one.n:,}" for part, one in metrics.items())
-    searched = [found for found in findings.grids if found.search]
-    return [
-        ("Model", configuration_name(advice.configuration)),
-        ("Trainable weights", f"{run.result.parameters:,}; vocabulary {run.result.vocabulary_size:,}"),
-        ("Data and splits", f"{dataset_name(dataset)}: {parts} tweets; split by a hash of author or text, no overlap"),
-        ("Cleaning", ", ".join(f"{name} {value}" for name, value in run.config.data.text.model_dump().items())),
-        ("Configurations tried", f"{len(dataset.configurations):,}, of {wording.plural(len(every), 'run')} in all"),
-        ("Search", ", ".join(f"{one.grid.name}: {len(one.grid.runs):,} trials" for one in searched) or "grids alone"),
-        ("How the best was chosen", "mean validation F1 over seeds; test tweets were read once"),
-        ("Seeds", ", ".join(str(one.config.seed) for one in advice.configuration.runs)),
-        ("Optimisation", _training(advice.run.config.training.model_dump())),
-        ("Compute", f"{usage.gpu_hours:.2f} GPU-hours, {usage.cpu_hours:.2f} CPU-hours for all runs"),
-        ("Code", run.record.git_commit or "not from a git checkout"),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in run.record.versions.items())),
-        ("To repeat", "one command for each run: see How it was made"),
-        ("Repeats", joined(["the design of", STUDY_SOURCE.authors, STUDY_SOURCE.title, STUDY_SOURCE.link])),
-    ]
-
-
-def _training(settings: dict[str, object]) -> str:
-    shown = ("optimizer", "learning_rate", "batch_size", "epochs", "clip", "l2")
-    return ", ".join(f"{name.replace('_', ' ')} {settings[name]}" for name in shown if name in settings)
