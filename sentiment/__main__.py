@@ -76,7 +76,7 @@ def train(
         from sentiment.training.runs.experiment import run_experiment
 
         freeze_code(Results(results))
-        run_dir = Results(results).find_run(run)
+        run_dir = Results(results).run_dir(run.run_id)
         show(f"run {run_dir.path.name}   {run.description}".rstrip())
         try:
             with Terminal() as terminal:

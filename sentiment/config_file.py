@@ -44,16 +44,11 @@ def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: st
     Raises:
         ConfigError: names the dotted path, value and origin of each mistake, and what would be valid.
     """
-    return as_written(values, parameters, origin).canonical()
-
-
-def as_written(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: str) -> RunConfig:
-    """Like `resolve`, but with fields without effect and paths as they are spelled, as earlier versions read them."""
     merged = _deep_copy(values)
     for key, value in parameters.items():
         _set(merged, key, value)
     try:
-        return RunConfig.model_validate(merged)
+        return RunConfig.model_validate(merged).canonical()
     except ValidationError as error:
         raise ConfigError(explain(error, RunConfig, origin, parameters)) from None
 

@@ -212,7 +212,7 @@ def train(
     config = resolve(read_yaml(file), parameters, str(file))
     folder = Results(Path(results))
     freeze_code(folder)
-    run_dir = folder.find_run(config)
+    run_dir = folder.run_dir(config.run_id)
     console = Console(say=print if show_progress else _say_nothing, progress=silent)
     try:
         with StopRequest() as stop:

@@ -18,7 +18,7 @@ class Owner:
     """A process that holds a lock, so described that no other process of any host can be taken for it."""
 
     token: int
-    """Grows with each owner of the lock; 0 in locks of earlier versions."""
+    """Grows with each owner of the lock."""
     host: str
     pid: int
     job: str | None
@@ -44,7 +44,7 @@ class Owner:
         try:
             values = json.loads(content.split(b"\n")[0])
             known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-            owner = cls(**{"token": 0} | known)
+            owner = cls(**known)
         except (ValueError, TypeError, RecursionError):
             return None
         return owner if isinstance(owner.token, int) else None

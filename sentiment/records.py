@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sentiment.config_file import yaml_text
 from sentiment.search_plan import Halving, Rounds
 
 SchemaVersion = Literal[1]
+"""Of records; those of another one are refused."""
 SCHEMA_VERSION: SchemaVersion = 1
 
 NEGATIVE, POSITIVE = 0, 1
@@ -61,7 +62,7 @@ def timestamp() -> str:
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, and strict about unknown fields, so that records of a later version are noticed."""
+    """Base of all records: frozen, and strict about unknown fields, so that records of another version are noticed."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_by_name=True
@@ -93,16 +94,16 @@ class Attempt(Record):
     """Slurm's `<array>_<task>` or job id; None outside Slurm."""
     restart_count: Count
     """How often Slurm had requeued the job before."""
-    code: str | None = None
-    """SHA-256 of the code that can change what a run computes; None in records of earlier versions, as the next two."""
+    code: str
+    """SHA-256 of the code that can change what a run computes."""
     git_commit: str | None = None
     git_dirty: bool | None = None
-    environment: str | None = None
-    """A hash of all installed packages with their versions; None in records of earlier versions."""
+    environment: str
+    """A hash of all installed packages with their versions."""
     device: str
     """The GPU's name, or `cpu`."""
     processor: str | None = None
-    """The processor's model; like the next two None in records of earlier versions."""
+    """The processor's model; like the next two None of a combination, which nobody trains."""
     cpu_capability: str | None = None
     """The vector instructions that torch uses, such as AVX2."""
     compute_capability: str | None = None
@@ -166,20 +167,20 @@ class RunRecord(Record):
     run_id: str
     config_fingerprint: str
     data_fingerprint: str
-    dataset: str | None = None
-    """The data set that was read: the name of a data source, or `table`; None in records of earlier versions."""
+    dataset: str
+    """The data set that was read: the name of a data source, or `table`."""
     elmo: ElmoRecord | None = None
     pretrained_sha256: str | None = None
-    """Of the file that `embedding.pretrained` names; None if none does, and in records of earlier versions."""
+    """Of the file that `embedding.pretrained` names; None if none does."""
     vectors_fingerprint: str | None = None
-    """SHA-256 of what vectors were learned from; None if a run learned none, and in records of earlier versions."""
+    """SHA-256 of what vectors were learned from; None if a run learned none."""
     git_commit: str | None
     git_dirty: bool | None
     versions: dict[str, str]
     command: list[str]
     attempts: list[Attempt]
     vocabulary_sha256: str | None = None
-    """Of `vocabulary.txt`; None in records of earlier versions."""
+    """Of `vocabulary.txt`; None before that is written."""
     hardware: list[str] = []
     """The kinds of hardware that computed the steps, in their order; more than one if it went on on another one."""
 
@@ -229,17 +230,15 @@ class Result(Record):
     vocabulary_size: Count
     metrics: dict[Part, Metrics]
     """Measured with the weights of the best epoch."""
-    baseline: Annotated[dict[Part, Metrics], Field(validation_alias=AliasChoices("baseline", "floor"))]
+    baseline: dict[Part, Metrics]
     """The linear baseline on the same parts."""
     combination: dict[Part, Metrics]
     """The mean of the model's and the baseline's probabilities."""
-    lexicon: dict[Part, Metrics] = {}
-    """VADER's lexicon, which nobody trains here, on the same parts; empty in results of earlier versions."""
-    recommended: Recommendation | None = None
-    """What is most accurate on the validation part; None in results of earlier versions."""
-    baseline_settings: Annotated[
-        dict[str, Any], Field(validation_alias=AliasChoices("baseline_settings", "floor_settings"))
-    ]
+    lexicon: dict[Part, Metrics]
+    """VADER's lexicon, which nobody trains here, on the same parts."""
+    recommended: Recommendation
+    """What is most accurate on the validation part."""
+    baseline_settings: dict[str, Any]
     overfit: Overfit
     elmo: ElmoRecord | None = None
     mixture: list[float] | None = None
@@ -250,8 +249,8 @@ class Result(Record):
     checkpoint_seconds: Annotated[float, Field(ge=0)]
     weights_sha256: str
     metrics_sha256: str
-    files_sha256: dict[str, str] = {}
-    """Of the other files that belong to the result, by name; empty in results of earlier versions."""
+    files_sha256: dict[str, str]
+    """Of the other files that belong to the result, by name."""
 
     @model_validator(mode="after")
     def _is_of_a_run(self) -> Self:

@@ -1,7 +1,6 @@
 """The folder of results and the directory of a run: all names in them, and how records are read and written."""
 
 import contextlib
-import glob
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -90,21 +89,6 @@ class Results:
         """The directory of a run in a grid, or outside of grids."""
         return RunDir(self.runs / grid / run_id)
 
-    def find_run(self, config: RunConfig, grid: str = SINGLE) -> "RunDir":
-        """The directory of a configuration, whichever version of the program made it.
-
-        A directory of an earlier version may have another name, since run ids then depended on fields without effect
-        and on how paths were spelled. If its stored configuration asks the same question, the run continues there; if
-        several do, a completed one is taken, else the one with today's name.
-        """
-        named = self.run_dir(config.run_id, grid)
-        if named.completed:
-            return named
-        files = sorted((self.runs / grid).glob(f"{glob.escape(config.title)}-*/config.json"))
-        question = config.canonical()
-        same = [run for run in (RunDir(file.parent) for file in files) if run.asks(question)]
-        return max(same, key=lambda run: (run.completed, run == named), default=named)
-
     def grid_file(self, grid: str) -> Path:
         """The plan of a grid, beside the directories of its runs."""
         return self.runs / grid / "grid.json"
@@ -160,7 +144,7 @@ class RunDir:
     predictions_file = FolderEntry("predictions.parquet")
     """Columns part, row (of the corpus), label, score, baseline and lexicon; all tweets but the training part."""
     baseline_file = FolderEntry("baseline.safetensors")
-    """The linear baseline that the run was compared with, which predicts as well; earlier versions wrote none."""
+    """The linear baseline that the run was compared with, which predicts as well."""
     attention_file = FolderEntry("attention.jsonl")
     """Sample tweets with the weight of each token in each hop; only of attention models."""
     result_file = FolderEntry("result.json")
@@ -213,16 +197,9 @@ class RunDir:
         except OSError as error:
             raise RunDirError(f"{self.path}: cannot be written: {error}") from None
         found = self.read_config()
-        if found.canonical().fingerprint() != config.canonical().fingerprint():
+        if found.fingerprint() != config.fingerprint():
             raise RunDirError(f"{self.path}: belongs to run {found.run_id}, not to {config.run_id}")
         return found.on_the_machine_of(config)
-
-    def asks(self, question: RunConfig) -> bool:
-        """Whether this run asks the question of a canonical configuration; False if its own cannot be read."""
-        try:
-            return self.read_config().canonical().fingerprint() == question.fingerprint()
-        except RunDirError:
-            return False
 
     def discard_unbegun(self) -> None:
         """Delete the directory if it contains only a configuration, and no process is about to train the run."""

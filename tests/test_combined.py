@@ -47,14 +47,6 @@ def _result(run_dir: RunDir) -> Result:
     return result
 
 
-def _as_of_an_earlier_version(run_dir: RunDir) -> None:
-    """Such a result has no lexicon and recommends nothing, and no baseline was saved."""
-    values = _result(run_dir).model_dump(mode="json")
-    del values["lexicon"], values["recommended"], values["files_sha256"]["baseline.safetensors"]
-    run_dir.result_file.write_text(json.dumps(values))
-    run_dir.baseline_file.unlink()
-
-
 def test_the_mean_is_the_mean_of_its_members(seeds: list[RunDir]) -> None:
     of = {choice: load_model(seeds[0], choice).read(TEXTS).probabilities for choice in ("network", "baseline", "both")}
     np.testing.assert_allclose(of["both"], (of["network"] + of["baseline"]) / 2)
@@ -104,23 +96,6 @@ def test_what_is_most_accurate_on_validation_tweets_is_recommended() -> None:
     assert recommend(metrics(0.7, 0.5), metrics(0.8, 0.9), metrics(0.6, 0.1)) == "baseline"
     assert recommend(metrics(0.8, 0.5), metrics(0.8, 0.6), metrics(0.8, 0.4)) == "both"
     assert recommend(metrics(0.8, 0.4), metrics(0.8, 0.4), metrics(0.8, 0.4)) == "network"
-
-
-def test_a_run_of_an_earlier_version_is_evaluated_and_predicts_by_its_network(
-    experiment: MakeExperiment, tmp_path: Path
-) -> None:
-    run = experiment(training__epochs=1)
-    run.complete()
-    _as_of_an_earlier_version(run.run_dir)
-    done = invoke("predict", run.run_dir.path, "lovely")
-    assert done.exit_code == 0, done.output
-    assert "by the network" in done.output
-    assert invoke("evaluate", run.run_dir.path).exit_code == 0
-    table = write_tweets(tmp_path / "t.csv", invented_tweets(50, seed=3))
-    done = invoke("evaluate", run.run_dir.path, "--data", table, "--results", tmp_path)
-    assert done.exit_code == 0, done.output
-    assert "linear baseline" not in done.output
-    assert "earlier version, which saved no baseline" in refused(2, "predict", run.run_dir.path, "x", "--with", "both")
 
 
 def test_a_baseline_that_is_not_the_results_is_refused(experiment: MakeExperiment) -> None:

@@ -23,6 +23,7 @@ from report.analysis.findings import analyse
 from report.read.load import load_study
 from sentiment.__main__ import app
 from sentiment.errors import SentimentError
+from sentiment.files import sha256_of
 from sentiment.records import GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import judge, read_progress
@@ -317,9 +318,6 @@ def test_checkpoint_with_the_right_checksum_and_other_content_is_refused(
 @pytest.mark.parametrize("change", ["text", "nan", "negative", "dropped", "constant"])
 def test_odd_predictions_are_named_by_the_report(mended: Place, column: str, change: str) -> None:
     run_dir = mended.completed
-    result = json.loads(run_dir.result_file.read_text())
-    del result["files_sha256"]  # as earlier versions wrote it
-    run_dir.result_file.write_text(json.dumps(result))
     table = pq.read_table(run_dir.predictions_file)
     n, place = table.num_rows, table.column_names.index(column)
     values = {"text": ["x"] * n, "nan": [float("nan")] * n, "negative": [-1] * n, "constant": np.full(n, 0.25)}
@@ -328,10 +326,13 @@ def test_odd_predictions_are_named_by_the_report(mended: Place, column: str, cha
     else:
         changed = table.set_column(place, column, pa.array(values[change]))
     pq.write_table(changed, run_dir.predictions_file)
+    result = json.loads(run_dir.result_file.read_text())
+    result["files_sha256"]["predictions.parquet"] = sha256_of(run_dir.predictions_file)
+    run_dir.result_file.write_text(json.dumps(result))
     code, output = _invoke("evaluate", str(run_dir.path))
     assert code == 0 or "predictions.parquet" in output, output
     if (column, change) in (("baseline", "constant"), ("row", "constant")):
-        return  # valid by themselves: results of earlier versions hold no checksum
+        return  # valid by themselves
     findings = analyse(load_study(mended.results, []))
     assert any("predictions.parquet" in problem for problem in findings.problems)
 

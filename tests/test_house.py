@@ -27,8 +27,6 @@ WORDS = {
 }
 # Words that only a part of the system needs: nothing else is called so anywhere.
 LOCAL_WORDS = {"slot": ("jobs/",), "submission": ("jobs/",), "desk": (), "herald": (), "floor": ()}
-# Where results of earlier versions are read, and words of other packages.
-EXCEPTIONS = {("sentiment/records.py", "floor"), ("report/read/predictions.py", "floor")}
 
 # Classes that stand in for those of another library take its parameters, in its order.
 OTHERS_SIGNATURES = {("sentiment/elmo/module.py", "__init__")}
@@ -84,7 +82,7 @@ def test_a_word_with_one_meaning_is_used_for_nothing_else(word: str) -> None:
         for name in _identifiers(tree)
         if word in name.lower().strip("_").split("_") and not file.startswith(LOCAL_WORDS[word])
     }
-    assert {one for one in users if (one[0], word) not in EXCEPTIONS} == set()
+    assert users == set()
 
 
 def test_no_function_takes_more_than_six_parameters() -> None:

@@ -12,7 +12,7 @@ from jobs.grids.requirements import missing_for
 from jobs.grids.rounds import grow, write_space
 from jobs.grids.sweep_file import SweepFile, read_sweep
 from sentiment.config import RunConfig
-from sentiment.config_file import as_written, parse_override, read_yaml, resolve
+from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.errors import ConfigError
 from sentiment.records import GridPlan, PlannedRun
 from sentiment.run_dir import Results
@@ -152,21 +152,19 @@ def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Result
         ConfigError: planned runs are not among those of the file.
     """
     expanded = {config.run_id: config for config in grid.configs}
-    configs = {run.run_id: expanded.get(run.run_id) or _as_planned(run, planned) for run in planned.runs}
-    questions = {run_id: config.canonical().run_id for run_id, config in configs.items() if config}
-    if lost := [run for run in planned.runs if questions.get(run.run_id) not in expanded]:
+    if lost := [run for run in planned.runs if run.run_id not in expanded]:
         raise ConfigError(_explain_change(planned, lost, grid.plan, path, results))
     if results.ranking_file(planned.name, 0).exists():
         _refuse_other_search(planned, grid.plan, path, results)
     now = {run.run_id: run for run in grid.plan.runs}
     # Parameters are those of now, since the base file may be another one than that of an earlier plan.
-    kept = [now.get(run.run_id, run) for run in planned.runs]
-    new = [run for run in grid.plan.runs if run.run_id not in questions.values()]
+    kept = [now.pop(run.run_id) for run in planned.runs]
+    new = now.values()
     runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *new])]
     return replace(
         grid,
         plan=grid.plan.model_copy(update={"runs": runs}),
-        configs=[configs.get(run.run_id) or expanded[run.run_id] for run in runs],
+        configs=[expanded[run.run_id] for run in runs],
     )
 
 
@@ -186,18 +184,6 @@ def _refuse_other_search(planned: GridPlan, now: GridPlan, path: Path, results: 
             f"{path}: {' and '.join(changes)} changed, but {results.ranking_file(planned.name, 0)} is written, and "
             "what was decided stays decided. Undo the change, or give the new search a file and name of its own"
         )
-
-
-def _as_planned(run: PlannedRun, plan: GridPlan) -> RunConfig | None:
-    """The configuration of a run that an earlier version planned, under whose id fields without effect counted.
-
-    None if the base file has changed since in a way that matters.
-    """
-    try:
-        config = as_written(read_yaml(Path(plan.base)), run.parameters, plan.base)
-    except ConfigError:
-        return None
-    return config if config.run_id == run.run_id else None
 
 
 def _explain_change(planned: GridPlan, lost: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:

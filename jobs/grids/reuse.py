@@ -57,7 +57,8 @@ class _Origin:
         """Whether a completed run asks this question, and was trained on what it names now; False if unknown."""
         try:
             record = run_dir.read_record()
-            return record is not None and run_dir.asks(config.canonical()) and self._is_same(record, config)
+            asked = run_dir.read_config().fingerprint()
+            return record is not None and asked == config.fingerprint() and self._is_same(record, config)
         except SentimentError:
             return False
 
@@ -84,7 +85,7 @@ class _Origin:
         if named := vectors_fingerprint(config, self._results):
             return record.vectors_fingerprint == named
         file = pretrained_file(config, self._results)
-        return record.pretrained_sha256 is None or file is None or record.pretrained_sha256 == source_sha256(file)
+        return record.pretrained_sha256 == (source_sha256(file) if file else None)
 
     def _fingerprint_of_data(self, data: DataConfig) -> str:
         from sentiment.data.corpus.corpus import corpus_fingerprint

@@ -19,7 +19,7 @@ from sentiment.code_version import START, start_command
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically, write_json
-from sentiment.records import SCHEMA_VERSION, Failure, Record, timestamp
+from sentiment.records import SCHEMA_VERSION, Failure, Record, SchemaVersion, timestamp
 from sentiment.run_dir import Results
 from sentiment.rungs import read_chosen
 
@@ -31,7 +31,7 @@ _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 class Submission(Record):
     """`submission.json`, the intent: all that any later command needs to know."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     id: str
     """Its number within the grid, its kind, and a random number."""
     grid: str

@@ -53,8 +53,8 @@ class CompletedRun:
 
     @property
     def read_sentiment140(self) -> bool:
-        """Whether it read Sentiment140; records of earlier versions say so only by the source's name."""
-        return (self.record.dataset or self.config.data.source) == _SENTIMENT140
+        """Whether it read Sentiment140."""
+        return self.record.dataset == _SENTIMENT140
 
 
 @dataclass(frozen=True)

@@ -39,15 +39,13 @@ class SavedBaseline:
         return self.model.probabilities(TokenRows.of_tweets(tweets))
 
 
-def read_baseline(run: CompletedRun) -> SavedBaseline | None:
-    """The baseline that was saved with a run; None of one by an earlier version, which saved none.
+def read_baseline(run: CompletedRun) -> SavedBaseline:
+    """The baseline that was saved with a run.
 
     Raises:
         RunDirError: it is missing, damaged, or not the one that belongs to the result.
     """
     path = run.run_dir.baseline_file
-    if path.name not in run.result.files_sha256:
-        return None
     check_file(path, run.result)
     return SavedBaseline(LinearModel.read(path))
 

@@ -18,7 +18,6 @@ from sentiment.whole_run import check_file
 
 _COLUMNS = ("row", "label", "score", "baseline")
 _ROUNDED = 1.5
-_EARLIER_NAMES = {"floor": "baseline"}
 
 
 class Located(Protocol):
@@ -95,7 +94,6 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     check_file(path, run.result)
     try:
         table = pq.ParquetFile(path).read()
-        table = table.rename_columns([_EARLIER_NAMES.get(name, name) for name in table.column_names])
         table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
         types = {"row": pa.int64(), "label": pa.int8(), "score": pa.float64(), "baseline": pa.float64()}
         columns = {name: table[name].cast(types[name]).to_numpy() for name in _COLUMNS}

@@ -24,10 +24,6 @@ from sentiment.files import fingerprint
 OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
 """What does not change a run's weights: why it is trained, where it is logged, and on what machine it is computed."""
 
-_LATER_FIELDS = {"data": ("extra_train", "train_rows", "folds", "fold")}
-"""Of each section those that runs of earlier versions did not have. With their defaults, under which nothing is as they
-say, they are no part of the identity, so that these runs keep their ids."""
-
 # Built-in sources whose tweets carry labels instead of ratings. A source that is not listed counts as rated.
 _WITHOUT_RATINGS = ("sample", "sentiment140")
 
@@ -36,10 +32,7 @@ class RunConfig(Section):
     """One resolved configuration: everything that a run needs to know.
 
     Two configurations ask the same question if their `canonical` forms are equal. `sentiment.config_file.resolve`
-    returns canonical configurations only, so that all spellings of a question get one run id. Configurations that are
-    read back from a run directory, a grid's plan or a submission stay as they were written, and so does their id:
-    earlier versions hashed fields without effect and paths as they were typed, and directories that they made keep
-    their names. `Results.find_run` finds such a directory for a canonical configuration.
+    returns canonical configurations only, so that all spellings of a question get one run id.
     """
 
     description: str = ""
@@ -89,10 +82,6 @@ class RunConfig(Section):
     def identity(self) -> dict[str, Any]:
         """The configuration without operational and absent sections, as plain JSON values."""
         values = self.model_dump(mode="json")
-        for section, names in _LATER_FIELDS.items():
-            for name in names:
-                if not values[section][name]:
-                    del values[section][name]
         absent = {name for name, value in values.items() if value is None}
         return {name: value for name, value in values.items() if name not in {*OPERATIONAL_SECTIONS, *absent}}
 

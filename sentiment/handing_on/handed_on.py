@@ -25,7 +25,7 @@ class HandedOn(Record):
     config: RunConfig
     """Paths are reduced to the names of files."""
     result: Result
-    dataset: str | None
+    dataset: str
     data_fingerprint: str
     git_commit: str | None
     versions: dict[str, str]
@@ -35,7 +35,7 @@ class HandedOn(Record):
     @property
     def recommended(self) -> Recommendation:
         """What predicts unless something else is asked for."""
-        return self.result.recommended or "network"
+        return self.result.recommended
 
 
 def hand_on(run_dir: RunDir) -> HandedOn:

@@ -68,7 +68,7 @@ def _for_machines(model: HandedOn) -> dict[str, Any]:
     results = [
         {
             "task": {"type": "text-classification", "name": "sentiment of tweets"},
-            "dataset": {"type": visible(model.dataset or "table"), "name": visible(data), "split": part},
+            "dataset": {"type": visible(model.dataset), "name": visible(data), "split": part},
             "metrics": [{"type": name, "value": round(getattr(best[part], name), 4)} for name in _SCORES],
         }
         for part in PARTS[1:]
@@ -126,7 +126,7 @@ def _of(model: HandedOn) -> dict[str, dict[Any, Metrics]]:
 def _data(model: HandedOn) -> tuple[str, str, str]:
     """Name and licence of the data, and what to cite."""
     table = (model.config.data.source, "not known; ask who gave you this model", "")
-    return _DATA.get(model.dataset or "", table)
+    return _DATA.get(model.dataset, table)
 
 
 def _sentence(text: str) -> str:

@@ -181,9 +181,9 @@ def mean_of_seeds(seeds: Sequence[RunDir]) -> str:
 
 
 def recommended(run_dir: RunDir) -> Recommendation:
-    """What of a run is best on validation tweets; its network if the run is not completed or of an earlier version."""
+    """What of a run is best on validation tweets; its network if the run is not completed."""
     result = read_whole(run_dir).result
-    return (result.recommended if result else None) or "network"
+    return result.recommended if result else "network"
 
 
 def models_beside(run_dir: RunDir, choice: Choice) -> list[TextModel]:
@@ -207,14 +207,12 @@ def load_baseline(run_dir: RunDir) -> BaselinePredictor:
     """The linear baseline that was saved with a run.
 
     Raises:
-        UsageError: the run has none, as those of earlier versions.
+        UsageError: the run has none yet.
         RunDirError: it is not the one that belongs to the result, or damaged.
     """
     run = read_whole(run_dir)
     if run.result is None:
         raise UsageError(f"{run_dir.path}: is not completed yet, and its baseline is saved at the end")
-    if not has_baseline_model(run_dir):
-        raise UsageError(f"{run_dir.path}: was trained by an earlier version, which saved no baseline")
     check_file(run_dir.baseline_file, run.result)
     return BaselinePredictor(run.config, LinearModel.read(run_dir.baseline_file))
 

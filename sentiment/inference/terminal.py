@@ -36,14 +36,14 @@ def result_table(result: Result, chosen: str | None = None) -> Table:
     Args:
         chosen: the model that is emphasised; None is the one that the result recommends.
     """
-    chosen = chosen or MODEL_NAMES[result.recommended or "network"]
+    chosen = chosen or MODEL_NAMES[result.recommended]
     table = _score_table()
     for part in PARTS:
         if part in result.metrics:
             metrics = result.metrics[part]
             table.add_row(f"{part.replace('_', ' ')}, {metrics.n:,} tweets", style="italic")
             rows = {NETWORK: metrics, BASELINE: result.baseline[part], BOTH: result.combination[part]}
-            rows |= {LEXICON: result.lexicon[part]} if part in result.lexicon else {}
+            rows |= {LEXICON: result.lexicon[part]}
             _add_rows(table, rows, chosen)
     return table
 
@@ -134,7 +134,7 @@ def show_result(run_dir: RunDir) -> None:
 def _sentence(result: Result) -> str:
     """What matters of a result: how often the model that predicts is right, and whether the net was worth it."""
     scores = {NETWORK: result.metrics, BASELINE: result.baseline, BOTH: result.combination}
-    chosen = MODEL_NAMES[result.recommended or "network"]
+    chosen = MODEL_NAMES[result.recommended]
     test = scores[chosen]["test"]
     return (
         f"of {test.n:,} test tweets the {chosen} has {test.accuracy:.1%} right "
@@ -152,14 +152,13 @@ def reference_lines(run_dir: RunDir, result: Result) -> list[str]:
 
     config, validation = run_dir.read_config(), own_scores(run_dir, "validation")
     lines = validation.warnings(config.data.label_names) if validation else []
-    if result.lexicon and config.data.source in _LEXICON_AUTHORS:
+    if config.data.source in _LEXICON_AUTHORS:
         lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
     n = result.metrics["validation"].n
     if n < FEW_TWEETS:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
-    if result.recommended:
-        lines.append(f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[result.recommended]}")
-    return ["", *lines] if lines else []
+    lines.append(f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[result.recommended]}")
+    return ["", *lines]
 
 
 def _report() -> str:

@@ -52,7 +52,7 @@ def tell_other_hardware(run: RunContext, former: Sequence[str], present: str) ->
     """Say that a run goes on on another kind of hardware, if it does.
 
     Args:
-        former: the kinds that computed it so far; none in checkpoints of earlier versions.
+        former: the kinds that computed it so far; none before its first step.
 
     Raises:
         RunDirError: the run is not to.

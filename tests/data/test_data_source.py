@@ -20,7 +20,6 @@ from sentiment.data.registry import find_source
 from sentiment.data.tables import sentiment140
 from sentiment.data.tables.table import TableSource
 from sentiment.errors import DataError
-from sentiment.records import RunRecord
 from sentiment.run_dir import Results, RunDir
 from tests.data.made_up import sentiment140_lines
 from tests.small_runs import Experiment, small_config
@@ -132,12 +131,10 @@ def test_a_name_in_a_path_says_nothing_and_a_part_of_sentiment140_is_a_table(
 
 
 @pytest.mark.slow
-def test_the_record_of_a_run_names_its_data_set_and_older_records_do_not(tmp_path: Path, tweets_file: Path) -> None:
+def test_the_record_of_a_run_names_its_data_set(tmp_path: Path, tweets_file: Path) -> None:
     config = small_config(tweets_file, training__epochs=1)
     run = Experiment(config, Results(tmp_path / "results"), RunDir(tmp_path / "run"))
     run.complete()
     record = run.run_dir.read_record()
     assert record is not None
     assert record.dataset == "table"
-    older = record.model_dump(exclude={"dataset"})
-    assert RunRecord.model_validate(older).dataset is None

@@ -31,7 +31,16 @@ def write_job(
 def attempt_of(job: str | None, **changes: object) -> Attempt:
     """An attempt that a job has begun."""
     begun = Attempt(
-        host="h", pid=1, job=job, restart_count=0, device="cpu", threads=1, first_step=0, start="2026-03-04T11:00:00"
+        host="h",
+        pid=1,
+        job=job,
+        restart_count=0,
+        code="c",
+        environment="e",
+        device="cpu",
+        threads=1,
+        first_step=0,
+        start="2026-03-04T11:00:00",
     )
     return begun.model_copy(update=changes)
 
@@ -44,6 +53,7 @@ def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
             run_id=run_dir.path.name,
             config_fingerprint="",
             data_fingerprint="",
+            dataset="table",
             git_commit=None,
             git_dirty=None,
             versions={},

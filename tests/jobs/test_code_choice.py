@@ -43,7 +43,7 @@ def _keep(results: Results, version: CodeVersion, age: float = 0) -> str:
     return version.id
 
 
-def _begin(results: Results, code: str | None, steps: int = 7) -> None:
+def _begin(results: Results, code: str, steps: int = 7) -> None:
     """A run that has saved steps which some code computed."""
     run_dir = results.run_dir(CONFIG.run_id, GRID)
     run_dir.create(CONFIG)
@@ -53,6 +53,7 @@ def _begin(results: Results, code: str | None, steps: int = 7) -> None:
         job=None,
         restart_count=0,
         code=code,
+        environment="e",
         device="cpu",
         threads=1,
         first_step=0,
@@ -64,6 +65,7 @@ def _begin(results: Results, code: str | None, steps: int = 7) -> None:
             run_id=CONFIG.run_id,
             config_fingerprint="c",
             data_fingerprint="d",
+            dataset="table",
             git_commit=None,
             git_dirty=None,
             versions={},
@@ -106,8 +108,8 @@ def test_run_that_has_begun_goes_on_with_the_code_that_began_it(results: Results
     ]
 
 
-@pytest.mark.parametrize(("code", "steps"), [(OLD.training, 7), (None, 7), (running_code().training, 7)])
-def test_begun_run_whose_code_is_not_kept_gets_that_of_now(results: Results, code: str | None, steps: int) -> None:
+@pytest.mark.parametrize(("code", "steps"), [(OLD.training, 7), (running_code().training, 7)])
+def test_begun_run_whose_code_is_not_kept_gets_that_of_now(results: Results, code: str, steps: int) -> None:
     _begin(results, code, steps)
     run, _ = _chosen(CodeChoice(results))
     assert run.code == running_code().id

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jobs.grids.base_runs import Base
 from jobs.grids.expand import Draw, expand
 from jobs.grids.grid import ExpandedGrid, expand_grid, load_grid
-from sentiment.config_file import as_written, read_yaml
+from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import draw, write_grid, write_yaml
@@ -225,50 +225,6 @@ def test_machine_settings_may_change_under_a_plan(base: Path, results: Results) 
     results.write_grid(load_grid(path, results).plan)
     grid = load_grid(path, results, ["runtime.threads=2"])
     assert {config.runtime.threads for config in grid.configs} == {2}
-
-
-@pytest.fixture
-def old_base(base: Path) -> Path:
-    """A base run with a field that has no effect, since nothing attends."""
-    values = read_yaml(base)
-    return write_yaml(base.with_name("old base.yaml"), values | {"model": values["model"] | {"attention": {"r": 7}}})
-
-
-def _plan_as_earlier_versions(path: Path, base: Path, results: Results) -> list[str]:
-    """Their ids depended on fields without effect, too."""
-    plan = load_grid(path, results).plan
-    written = [as_written(read_yaml(base), run.parameters, "the base run").run_id for run in plan.runs]
-    runs = [run.model_copy(update={"run_id": run_id}) for run, run_id in zip(plan.runs, written, strict=True)]
-    results.write_grid(plan.model_copy(update={"runs": runs}))
-    return written
-
-
-def test_plan_of_an_earlier_version_keeps_its_runs_and_their_ids(old_base: Path, results: Results) -> None:
-    path = write_grid(old_base, {"seed": [1, 2]})
-    old = _plan_as_earlier_versions(path, old_base, results)
-    assert not {*old} & {
-        config.run_id for config in load_grid(write_grid(old_base, {"seed": [1, 2]}, "x"), results).configs
-    }
-    grid = load_grid(path, results)
-    assert _ids(grid) == old
-    assert [config.run_id for config in grid.configs] == old
-
-
-def test_plan_of_an_earlier_version_grows_by_what_is_new_only(old_base: Path, results: Results) -> None:
-    old = _plan_as_earlier_versions(write_grid(old_base, {"seed": [2, 1]}), old_base, results)
-    grid = load_grid(write_grid(old_base, {"seed": [3, 2, 1]}), results)
-    assert _ids(grid)[:2] == old
-    assert [run.parameters for run in grid.plan.runs] == [{"seed": 2}, {"seed": 1}, {"seed": 3}]
-    assert [run.index for run in grid.plan.runs] == [0, 1, 2]
-    assert grid.configs[2].run_id == _ids(grid)[2]
-
-
-def test_plan_of_an_earlier_version_whose_base_has_changed_is_refused(old_base: Path, results: Results) -> None:
-    path = write_grid(old_base, {"seed": [1, 2]})
-    _plan_as_earlier_versions(path, old_base, results)
-    values = read_yaml(old_base)
-    write_yaml(old_base, values | {"embedding": {"size": 9}})
-    assert "no longer contains 2 of the 2 runs" in _refusal(path, results)
 
 
 def test_values_without_effect_and_spellings_of_a_path_make_no_runs(

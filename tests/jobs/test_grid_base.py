@@ -167,18 +167,6 @@ def test_command_of_a_run_that_starts_from_another_grids_run_repeats_it(
         assert resolve(read_yaml(other_file), run.parameters, "the test").run_id == run.run_id == config.run_id
 
 
-def test_plan_of_an_earlier_version_gets_the_parameters_that_its_base_file_needs(
-    base: Path, results: Results, like: Result
-) -> None:
-    _run_first(base, results, like)
-    other_file = write_yaml(base.parent / "other" / "base.yaml", {"data": read_yaml(base)["data"]})
-    path = write_grid(other_file, {"model.dropout": 0.2}, name="second", **starts_from("first", "overfitting"))
-    now = load_grid(path, results)
-    few = [run.model_copy(update={"parameters": {"model.dropout": 0.2}}) for run in now.plan.runs]
-    results.write_grid(now.plan.model_copy(update={"runs": few, "parameters": {"model.dropout": [0.2]}}))
-    assert load_grid(path, results).plan == now.plan
-
-
 def test_grid_that_was_never_run_is_named(base: Path, results: Results) -> None:
     path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", "overfitting"))
     message = _refusal(path, results)

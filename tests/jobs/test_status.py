@@ -48,7 +48,16 @@ def _job(state: str, reason: str = "None") -> Job:
 
 def _attempt(**changes: object) -> Attempt:
     attempt = Attempt(
-        host="h", pid=1, job="7_3", restart_count=0, device="cpu", threads=1, first_step=0, start="2026-03-04T11:00:00"
+        host="h",
+        pid=1,
+        job="7_3",
+        restart_count=0,
+        code="c",
+        environment="e",
+        device="cpu",
+        threads=1,
+        first_step=0,
+        start="2026-03-04T11:00:00",
     )
     return attempt.model_copy(update=changes)
 

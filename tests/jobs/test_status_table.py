@@ -29,7 +29,7 @@ def test_table_shows_what_is_known_and_dashes_for_the_rest() -> None:
 def _long_rows(state: str) -> list[RunStatus]:
     reason = "DivergedError: the loss is nan at step 310; a smaller training.learning_rate or training.clip may help"
     return [
-        a_row(run_id="elmo_small-bilstm512-attention-d0.05-s1-3eb2f75a", score=0.81234, epoch=3, step=12_345),
+        a_row(run_id="elmo_small-bilstm512-attention-d0.05-s1-2686fd7f", score=0.81234, epoch=3, step=12_345),
         a_row(state, run_id="bilstm64-mean_max-s1-0a1b2c3d", reason=reason, seen="2026-03-04T09:00:00+00:00", step=310),
     ]
 
@@ -50,7 +50,7 @@ def test_narrow_table_keeps_a_run_to_a_line_where_that_is_possible() -> None:
     rows = [replace(row, run_id=row.run_id[-13:]) for row in _long_rows("FAILED")]
     assert render([GridStatus("g", "validation/f1", rows, {})], False, NOW, 80).splitlines()[1:] == [
         "  run            state      epoch  step    f1     seen",
-        "  5-s1-3eb2f75a  COMPLETED  3      12,345  0.812  -",
+        "  5-s1-2686fd7f  COMPLETED  3      12,345  0.812  -",
         "  x-s1-0a1b2c3d  FAILED     -      310     -      3 h ago",
         "    DivergedError: the loss is nan at step 310; a smaller training.learning_rate",
         "      or training.clip may help",

@@ -164,7 +164,8 @@ class Study:
 
 def attempt(**changes: Any) -> Attempt:
     """One of a minute that completed the run."""
-    values = {"host": "node-1", "pid": 7, "job": "41_0", "restart_count": 0, "device": "cpu", "threads": 2}
+    values = {"host": "node-1", "pid": 7, "job": "41_0", "restart_count": 0, "code": "c"}
+    values |= {"environment": "e", "device": "cpu", "threads": 2}
     values |= {"first_step": 0, "last_step": 40, "start": "2026-01-01T10:00:00+00:00", "reason": "completed"}
     return Attempt.model_validate(values | {"end": "2026-01-01T10:01:00+00:00"} | changes)
 
@@ -172,6 +173,7 @@ def attempt(**changes: Any) -> Attempt:
 def new_record(config: RunConfig, **changes: Any) -> RunRecord:
     """`run.json` of a run, of an invented commit."""
     values = {"run_id": config.run_id, "config_fingerprint": config.fingerprint(), "data_fingerprint": "0" * 64}
+    values |= {"dataset": "sentiment140" if config.data.source == "sentiment140" else "table"}
     values |= {"schema_version": SCHEMA_VERSION, "git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
     values |= {"versions": _VERSIONS, "command": ["__main__.py", "train", "configs/runs/rnn.yaml"], "attempts": []}
     return RunRecord.model_validate(values | changes)

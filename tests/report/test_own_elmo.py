@@ -21,7 +21,8 @@ from tests.report.chart_checks import axes_ascend, rows_with
 from tests.report.made_up import Study
 
 _MOMENT = "2026-03-04T10:00:00+00:00"
-_HERE: dict[str, Any] = {"host": "node", "pid": 1, "job": "7_0", "restart_count": 0, "device": "cpu", "threads": 1}
+_HERE: dict[str, Any] = {"host": "node", "pid": 1, "job": "7_0", "restart_count": 0}
+_HERE |= {"code": "c", "environment": "e", "device": "cpu", "threads": 1}
 _CARD: dict[str, Any] = {
     "model": "pretrained/tweet",
     "fingerprint": "f",
@@ -58,7 +59,14 @@ def _write_model(results: Results, name: str, epochs: int, completed: bool) -> P
     write_json(run_dir.config_file, config.model_dump(mode="json"))
     lives = [_attempt(0, "deadline"), _attempt(10, "deadline"), *([_attempt(20, "completed")] if completed else [])]
     record: dict[str, Any] = {"run_id": config.run_id, "config_fingerprint": config.fingerprint()}
-    record |= {"data_fingerprint": "d", "git_commit": None, "git_dirty": None, "versions": {}, "command": []}
+    record |= {
+        "data_fingerprint": "d",
+        "dataset": "table",
+        "git_commit": None,
+        "git_dirty": None,
+        "versions": {},
+        "command": [],
+    }
     run_dir.write_record(RunRecord(**record, attempts=lives))
     rows = [
         {"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "tokens": 1_000_000 * epoch}

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,7 +24,6 @@ from sentiment.code_version import (
 from sentiment.errors import CheckpointError
 from sentiment.files import write_json
 from sentiment.run_dir import Results
-from sentiment.training.loop.trainer import Trainer
 from sentiment.training.stop import Stop
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, digest_of
@@ -274,23 +272,6 @@ def test_run_begins_anew_with_other_code_on_request_and_a_stop_does_not_begin_it
     assert record.attempts[1].first_step == 0
     assert record.attempts[2].first_step > 0
     assert digest_of(run.run_dir) == whole
-
-
-def test_checkpoint_of_a_version_that_did_not_know_its_code_is_resumed(
-    program: Path, experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = experiment().complete()
-    state_dict = Trainer.state_dict
-
-    def without_code(trainer: Trainer) -> dict[str, Any]:
-        state = state_dict(trainer)
-        return state | {"identity": {name: value for name, value in state["identity"].items() if name != "code"}}
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "state_dict", without_code)
-        run = _begun(experiment)
-    _edit(program)
-    assert run.complete() == whole
 
 
 @pytest.mark.slow

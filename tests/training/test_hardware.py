@@ -9,7 +9,6 @@ import torch
 
 from sentiment.errors import RunDirError
 from sentiment.records import RunRecord
-from sentiment.training.loop.checkpoint import read_checkpoint, write_checkpoint
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
 from tests.training.processes import RunFile, count_rows, start, train_command, wait_until
@@ -70,17 +69,6 @@ def test_attempt_that_saved_nothing_on_other_hardware_leaves_no_mark(
         with pytest.raises(ZeroDivisionError):
             _stop(run)
         assert len(_record(run).hardware) == 2
-    run.complete()
-    assert len(_record(run).hardware) == 1
-
-
-def test_checkpoint_of_an_earlier_version_does_not_know_its_hardware(experiment: MakeExperiment) -> None:
-    run = experiment(runtime__same_hardware=True)
-    _stop(run)
-    for path in run.run_dir.checkpoints.glob("step-*.ckpt"):
-        state = read_checkpoint(path)
-        del state["hardware"]
-        write_checkpoint(path, state)
     run.complete()
     assert len(_record(run).hardware) == 1
 

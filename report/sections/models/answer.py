@@ -146,10 +146,7 @@ def _figure(advice: Advice, dataset: Dataset) -> Figure:
     if advice.predicts == "both":
         lines.insert(0, Line("\u2605 Mean of the next and the linear baseline", advice.score))
     lines.append(Line(f"{mark}Linear baseline", baseline, drawing.ORANGE))
-    if result.lexicon:
-        lines.append(
-            Line("VADER\u2019s lexicon, not trained", measured_accuracy(result.lexicon["test"]), drawing.MUTED)
-        )
+    lines.append(Line("VADER\u2019s lexicon, not trained", measured_accuracy(result.lexicon["test"]), drawing.MUTED))
     left = len(advice.equals) + 1 - len(shown)
     more = (
         f" {left:,} more are not shown to differ." if left > 1 else " One more is not shown to differ." if left else ""

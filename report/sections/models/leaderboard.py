@@ -174,9 +174,8 @@ def _reference_rows(run: CompletedRun) -> list[dict[str, Any]]:
     names = {
         "linear baseline, tweets cleaned as for the recommended net": run.result.baseline,
         "mean of the recommended net (its best seed) and the linear baseline": run.result.combination,
+        "VADER's lexicon, not trained": run.result.lexicon,
     }
-    if run.result.lexicon:
-        names["VADER's lexicon, not trained"] = run.result.lexicon
     return [
         {"model": name}
         | {f"{part}_{metric}": getattr(of[part], metric) for part in _PARTS if part in of for metric in _METRICS}

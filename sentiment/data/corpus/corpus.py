@@ -46,8 +46,8 @@ class Corpus:
     authors: npt.NDArray[np.int64]  # (rows,), equal for the same author; split.UNKNOWN where none is known
     withheld: npt.NDArray[np.int64]  # (n,), keys of tweets that are in no part since their text or author is held out
     report: CorpusReport
-    dataset: str | None = None
-    """The name of the data set that the tweets belong to; None for a corpus that was opened by its path."""
+    dataset: str = "table"
+    """The name of the data set that the tweets belong to, as far as the source that was asked for tells it."""
 
     def rows(self, part: Part) -> npt.NDArray[np.int64]:
         """The numbers of the rows in a part, in ascending order. Shape (rows in the part,)."""

@@ -99,8 +99,8 @@ class VectorCache:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that the bits of the vectors depend on; of versions that had but one library, without it."""
-        return self._identity | ({} if self.library in (None, "torch") else {"products": self.library})
+        """All that the bits of the vectors depend on."""
+        return self._identity | {"products": self.library}
 
     @property
     def model_name(self) -> str:

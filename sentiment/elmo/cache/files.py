@@ -53,13 +53,9 @@ class CacheFolder:
         return self.path / f"{part}.json"
 
     def library(self) -> Library | None:
-        """Which one multiplies the matrices for all vectors of the cache; None before its first process decided it.
-
-        Caches of versions that had but one were made by `torch`.
-        """
+        """Which one multiplies the matrices for all vectors of the cache; None before its first process decided it."""
         chosen = {path.name for path in self._library_folder.glob("*")}
-        found = next((library for library in LIBRARIES if library in chosen), None)
-        return found or ("torch" if (self.path / _PLAN_FILE).exists() else None)
+        return next((library for library in LIBRARIES if library in chosen), None)
 
     def settle_library(self, library: Library) -> None:
         """Decide which library multiplies the matrices, unless another process has done so.

@@ -118,7 +118,7 @@ class Trainer(Generic[T]):
         restore_random_states(state["random"], self.device)
         self.early_stopping.load_state_dict(state["early_stopping"])
         self.log.restore(state["log"])
-        self.hardware = kinds_after(state.get("hardware", []), self.hardware[-1])  # earlier versions didn't save it
+        self.hardware = kinds_after(state["hardware"], self.hardware[-1])
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_steps = state["loss_steps"]
 

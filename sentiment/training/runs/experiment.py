@@ -124,7 +124,7 @@ def _starts_from_other_vectors(run: RunContext, record: RunRecord) -> bool:
     """Whether a run would start from other vectors now. Named ones need not be there any more."""
     if now := vectors_fingerprint(run.config, run.results):
         return record.vectors_fingerprint != now
-    return record.pretrained_sha256 is not None and record.pretrained_sha256 != pretrained_sha256(run)
+    return record.pretrained_sha256 != pretrained_sha256(run)
 
 
 def _prepare_trainer(

@@ -40,7 +40,7 @@ def resumed_trainer(
     if state:
         chosen = {name: state["identity"][name] for name in chosen}
     device = choose_device(config.runtime.device)
-    tell_other_hardware(run, state.get("hardware", []) if state else [], Hardware.of(device).kind)
+    tell_other_hardware(run, state["hardware"] if state else [], Hardware.of(device).kind)
     make_reproducible(config.runtime, chosen["threads"], config.seed)
     trainer = Trainer(run, build(device, chosen), identity | chosen)
     if state:
@@ -67,7 +67,7 @@ def _newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] |
     if state is None:
         return None
     for name, value in identity.items():
-        found = state["identity"].get(name, value)  # earlier versions did not look at vectors
+        found = state["identity"].get(name, "")
         if name != "code" and found != value:
             raise CheckpointError(
                 f"{folder}: the {name} of this run has changed since its last checkpoint "
@@ -82,9 +82,8 @@ def _suits_code(run: RunContext, state: dict[str, Any]) -> bool:
     Raises:
         CheckpointError: other code has made it, and `runtime.other_code` refuses that.
     """
-    made_by = state["identity"].get("code")  # None in checkpoints of versions that did not know their code
-    choice = run.config.runtime.other_code
-    if made_by in (None, running_code().training):
+    made_by, choice = state["identity"]["code"], run.config.runtime.other_code
+    if made_by == running_code().training:
         return True
     different = describe_other(run.results, made_by)
     if choice == "refuse":
