@@ -26,7 +26,7 @@ PAUSE = Attempt(
     device="cpu",
     threads=1,
     first_step=0,
-    start="2026-03-04T11:00:00",
+    start="2026-03-04T11:00:00+00:00",
     reason="paused",
 )
 

@@ -40,7 +40,7 @@ def attempt_of(job: str | None, **changes: object) -> Attempt:
         device="cpu",
         threads=1,
         first_step=0,
-        start="2026-03-04T11:00:00",
+        start="2026-03-04T11:00:00+00:00",
     )
     return begun.model_copy(update=changes)
 

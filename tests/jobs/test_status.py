@@ -57,7 +57,7 @@ def _attempt(**changes: object) -> Attempt:
         device="cpu",
         threads=1,
         first_step=0,
-        start="2026-03-04T11:00:00",
+        start="2026-03-04T11:00:00+00:00",
     )
     return attempt.model_copy(update=changes)
 
