@@ -45,7 +45,8 @@ class BestRun:
     card: str | None
     """Its model card; None of a combination."""
     negated: Difference | None
-    """The configuration's accuracy less the baseline's on test tweets with a negating word; None without such."""
+    """The configuration's accuracy less the baseline's on test tweets with a negating word; None without two such,
+    or if these tweets can't be matched."""
 
     @property
     def run(self) -> CompletedRun:

@@ -25,12 +25,6 @@ class LearningCurve:
         """One metric of one part, epoch by epoch."""
         return [float(row[part][metric]) for row in self.epochs]
 
-    @property
-    def rises_again(self) -> bool:
-        """Whether validation loss ends higher than it was at its best."""
-        losses = self.values("validation", "loss")
-        return losses[-1] > min(losses)
-
 
 def read_curve(run: CompletedRun) -> LearningCurve:
     """The rows of a run's epochs.

@@ -1,5 +1,6 @@
 """Which model is recommended, and that its intervals and tests never disagree."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from report.analysis.comparison.advice import Advice
 from report.analysis.findings import Findings, analyse
 from report.build import build_report
 from report.read.load import load_study
-from report.render.blocks import Table
+from report.render.blocks import Facts, Table, Text
+from report.sections.models.answer import answer
+from report.sections.models.errors import errors
 from report.sections.models.leaderboard import leaderboard
 from report.statistics import Difference, Side
 from sentiment.config_file import resolve
@@ -145,3 +148,42 @@ def test_recommended_configuration_stands_among_the_first_however_many_single_se
     assert row is table.rows[table.best - 1]
     assert row["rank"] == 21
     assert row["test_accuracy"] == findings.advice.configuration.mean("test", "accuracy")
+
+
+def test_tiles_are_about_what_predicts_and_not_about_the_net_beside_it(tmp_path: Path) -> None:
+    findings = _findings(tmp_path, {(8, seed): 0.05 for seed in (1, 2, 3)})
+    assert findings.advice
+    assert findings.advice.is_baseline
+    tiles = _tiles(findings)
+    of_baseline = findings.advice.run.result.baseline["second_test"]
+    assert tiles["Second test set"].startswith(f"{100 * of_baseline.accuracy:.1f} %")
+    assert tiles["Test accuracy"].endswith("), 120 tweets")  # it knows no seed
+    assert "Cheapest of these" not in tiles  # the nets that it speaks of are not the answer
+
+
+def test_nets_that_are_not_compared_are_counted(tmp_path: Path) -> None:
+    findings = _findings(tmp_path, {(width, seed): 3.0 for width in (4, 8, 16) for seed in (1, 2)})
+    assert findings.advice
+    assert _tiles(findings)["No difference shown to"] == "2 of 2 other nets"
+    for rival, said in zip(findings.advice.rivals, ("1 of 1 other net; 1 not compared", "2 not compared"), strict=True):
+        for run in rival.configuration.runs:
+            run.run_dir.predictions_file.unlink()
+        again = analyse(load_study(findings.study.results, []))
+        assert _tiles(again)["No difference shown to"] == said
+
+
+def test_tweets_with_a_negating_word_that_are_not_compared_are_not_said_to_be_missing(tmp_path: Path) -> None:
+    findings = _findings(tmp_path, {(8, 1): 1.0})
+    assert findings.best
+    assert any("On the 40 test tweets with a negating word" in said for said in _texts(findings))
+    unknown = replace(findings, best=replace(findings.best, negated=None))
+    assert not any("On the" in said or "No test tweet" in said for said in _texts(unknown))
+
+
+def _texts(findings: Findings) -> list[str]:
+    return [str(block.text) for block in errors(findings).blocks if isinstance(block, Text)]
+
+
+def _tiles(findings: Findings) -> dict[str, str]:
+    (facts,) = [block for block in answer(findings).blocks if isinstance(block, Facts)]
+    return {term: str(value) for term, value in facts.items}

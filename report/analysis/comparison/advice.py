@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from statistics import fmean
+from typing import get_args
 
 from report import statistics
-from report.analysis.comparison.answers import accuracy_of, compared, spread_between
+from report.analysis.comparison.answers import accuracy_of, compared, metrics_of, spread_between
 from report.analysis.comparison.datasets import Configuration, Dataset
 from report.analysis.measures.usage import Usage, usage_of
 from report.read.load import CompletedRun
@@ -105,12 +106,12 @@ def advise(dataset: Dataset) -> Advice | None:
 
 def predictor_of(one: Configuration) -> Recommendation:
     """What is most accurate on validation tweets over all seeds; of equally accurate ones what has the lower loss."""
-    parts: dict[Recommendation, list[tuple[float, float]]] = {"network": [], "baseline": [], "both": []}
-    for run in one.runs:
-        result = run.result
-        for name, of in (("network", result.metrics), ("baseline", result.baseline), ("both", result.combination)):
-            parts[name].append((of["validation"].accuracy, -of["validation"].loss))  # type: ignore[index]
-    return max(parts, key=lambda name: tuple(fmean(values) for values in zip(*parts[name], strict=True)))
+
+    def score(model: Recommendation) -> tuple[float, float]:
+        found = [metrics_of(run, model)["validation"] for run in one.runs]
+        return fmean(each.accuracy for each in found), -fmean(each.loss for each in found)
+
+    return max(get_args(Recommendation), key=score)
 
 
 def _above_baseline(dataset: Dataset, one: Configuration, predicts: Recommendation) -> Difference | None:

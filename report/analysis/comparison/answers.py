@@ -12,7 +12,7 @@ from report.analysis.measures.common_tweets import Matcher
 from report.read.load import CompletedRun
 from report.read.predictions import Scores
 from report.statistics import Difference, Flags, Pair, Side, Spread
-from sentiment.records import Recommendation
+from sentiment.records import Metrics, Part, Recommendation
 
 Runs = Sequence[CompletedRun]
 """The seeds of one configuration."""
@@ -126,5 +126,10 @@ def spread_between(configurations: Iterable[Runs], model: Recommendation = "netw
 
 def accuracy_of(run: CompletedRun, model: Recommendation = "network") -> float:
     """The test accuracy of a run's network, of its baseline, or of the mean of both."""
+    return metrics_of(run, model)["test"].accuracy
+
+
+def metrics_of(run: CompletedRun, model: Recommendation) -> dict[Part, Metrics]:
+    """The scores of a run's network, of its baseline, or of the mean of both, by part."""
     result = run.result
-    return {"network": result.metrics, "baseline": result.baseline, "both": result.combination}[model]["test"].accuracy
+    return {"network": result.metrics, "baseline": result.baseline, "both": result.combination}[model]

@@ -41,7 +41,7 @@ def label_sentence(curve: LabelCurve) -> str:
         is_worse = last.gap is not None and last.gap.value < 0 and last.gap.is_shown
         verdict = "is shown to be worse than" if is_worse else "is not shown to beat"
         return f"{name} {verdict} the linear baseline with the most labels{gap}."
-    fewer = f", not with fewer ({_gap(before)} with {_number(before)})" if (before := _before(curve, pays)) else ""
+    fewer = f", not shown with {_number(before)} ({_gap(before)})" if (before := _before(curve, pays)) else ""
     return f"{name} beats the linear baseline from {_number(pays)} on ({_gap(pays)}){fewer}."
 
 

@@ -7,9 +7,9 @@ from report.analysis.findings import Findings
 from report.analysis.grids import GridFindings
 from report.analysis.questions.effects import Effect
 from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Figure, Fold, Heading, ReportSection, Text
+from report.render.blocks import Block, Bullets, Card, Figure, Fold, ReportSection, Text
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
-from report.render.markdown import code, emphasis, joined
+from report.render.markdown import emphasis, joined
 from report.sections.grids.attention import speed_sentences
 from report.sections.grids.labels import label_sentence
 from report.sections.grids.rungs import spent_sentence
@@ -30,22 +30,20 @@ class Question:
     asked: str
     parameters: tuple[str, ...]
     """The settings whose effects answer it, by dotted name."""
-    command: str
-    """What runs the grid that answers it."""
 
 
 QUESTIONS = (
-    Question("GRU or LSTM?", ("model.cell",), "make submit-rnn"),
-    Question("How wide?", ("model.hidden_size",), "make submit-rnn"),
-    Question("One direction or two?", ("model.bidirectional",), "make submit-rnn"),
-    Question("One layer or two?", ("model.layers",), "make submit-rnn"),
-    Question("Does dropout help?", ("model.dropout", "embedding.dropout"), "make submit GRID=regularisation"),
-    Question("Does tighter gradient clipping help?", ("training.clip",), "make submit GRID=regularisation"),
-    Question("Which learning rate?", ("training.learning_rate",), "make submit-sweep"),
-    Question("Last state, mean and maximum, or self-attention?", ("model.pooling",), "make submit-attention"),
-    Question("Small ELMo or 5.5B?", ("elmo.model",), "make submit-elmo"),
-    Question("Which of ELMo\u2019s layers?", ("elmo.layers",), "make submit-elmo"),
-    Question("What do stop words matter?", ("data.text.stop_words",), "make submit GRID=stop_words"),
+    Question("GRU or LSTM?", ("model.cell",)),
+    Question("How wide?", ("model.hidden_size",)),
+    Question("One direction or two?", ("model.bidirectional",)),
+    Question("One layer or two?", ("model.layers",)),
+    Question("Does dropout help?", ("model.dropout", "embedding.dropout")),
+    Question("Does tighter gradient clipping help?", ("training.clip",)),
+    Question("Which learning rate?", ("training.learning_rate",)),
+    Question("Last state, mean and maximum, or self-attention?", ("model.pooling",)),
+    Question("Small ELMo or 5.5B?", ("elmo.model",)),
+    Question("Which of ELMo\u2019s layers?", ("elmo.layers",)),
+    Question("What do stop words matter?", ("data.text.stop_words",)),
 )
 FASTER = "Does self-attention learn faster, and overfit more?"
 LABELS = "What is a label worth?"
@@ -53,36 +51,27 @@ SEARCH = "What does a search find, and what does it cost?"
 
 
 def questions(findings: Findings) -> ReportSection:
-    """A card for each question that runs answer; what has not run yet, and all comparisons, at the end."""
+    """A card for each question that runs answer, and all comparisons at the end."""
     cards: list[Block] = []
-    missing: dict[str, list[str]] = {}
     known = {parameter for one in QUESTIONS for parameter in one.parameters}
     for one in QUESTIONS:
         if blocks := _answers(findings.grids, one.parameters):
             cards.append(Card(one.asked, blocks))
-        else:
-            missing.setdefault(one.command, []).append(one.asked)
     for parameter in _others(findings.grids, known):
         asked = f"{wording.capital(wording.parameter_name(parameter))}: which value?"
         cards.append(Card(asked, _answers(findings.grids, (parameter,))))
-    for asked, sentences, command in _further(findings):
+    for asked, sentences in _further(findings):
         if sentences:
             cards.append(Card(asked, [Text(sentence) for sentence in sentences]))
-        else:
-            missing.setdefault(command, []).append(asked)
-    not_run = [joined([*asked, code(command)]) for command, asked in missing.items()]
     if not cards:
-        return ReportSection("The questions", [Bullets([*_grids(findings.grids), *not_run])])
+        return ReportSection("The questions", [Bullets(_grids(findings.grids))] if findings.grids else [])
     first = Text(joined(["The best value on validation tweets against each other one, on test tweets.", METHODS]))
     tables = _tables(findings.grids)
-    end: list[Block] = [Heading("Not run yet"), Bullets(not_run)] if not_run else []
-    return ReportSection(
-        "The questions", [first, *cards, *end, Fold("The grids and all comparisons in numbers", tables)]
-    )
+    return ReportSection("The questions", [first, *cards, Fold("The grids and all comparisons in numbers", tables)])
 
 
-def _further(findings: Findings) -> list[tuple[str, list[str], str]]:
-    """Questions that no single parameter answers: asked, the sentences and the command."""
+def _further(findings: Findings) -> list[tuple[str, list[str]]]:
+    """Questions that no single parameter answers, each with its sentences."""
     speed = [one for found in findings.grids for one in speed_sentences(found)]
     labels = [label_sentence(curve) for found in findings.grids for curve in found.label_curves]
     search = []
@@ -91,11 +80,7 @@ def _further(findings: Findings) -> list[tuple[str, list[str], str]]:
             search.append(f"{found.grid.name}: {search_sentence(found.search)}")
         if found.halving:
             search.append(f"{found.grid.name}: {spent_sentence(found.halving)}")
-    return [
-        (FASTER, speed, "make submit-attention"),
-        (LABELS, labels, "make submit GRID=labels"),
-        (SEARCH, search, "make submit-sweep"),
-    ]
+    return [(FASTER, speed), (LABELS, labels), (SEARCH, search)]
 
 
 def _others(grids: Sequence[GridFindings], known: set[str]) -> list[str]:

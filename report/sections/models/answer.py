@@ -1,6 +1,7 @@
 """The answer in one screen: which model to use, how sure that is, what it costs, and how to use it."""
 
 from report.analysis.comparison.advice import Advice, Cost, cost_of, score_of
+from report.analysis.comparison.answers import metrics_of
 from report.analysis.comparison.datasets import Configuration, Dataset
 from report.analysis.findings import Findings
 from report.render import drawing, wording
@@ -16,7 +17,7 @@ from report.sections.names import (
     other_settings,
 )
 from report.sections.remarks import METHODS, predict_command, warnings
-from report.statistics import Difference, mean_share, measured_accuracy
+from report.statistics import Difference, measured_accuracy
 
 _MOST_LINES = 5
 _LONGEST_NAME = 60
@@ -34,7 +35,7 @@ def answer(findings: Findings) -> ReportSection:
         content = [
             Text(_headline(advice), is_lead=True),
             Command("To use it", predict_command(advice.run, findings.study.results, advice.to_name)),
-            Facts(_facts(advice)),
+            Facts(_facts(advice, dataset)),
             _figure(advice, dataset),
         ]
     if limits := warnings(findings):
@@ -73,24 +74,30 @@ def _behind(advice: Advice, name: str) -> str:
     return f"The best net, {name}, has {wording.percent(abs(gap.value))} points {fewer}."
 
 
-def _facts(advice: Advice) -> list[tuple[str, object]]:
-    one, cost = advice.configuration, cost_of(advice.configuration)
+def _facts(advice: Advice, dataset: Dataset) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [
         ("Predicts with", f"{_USED[advice.predicts]}, by validation tweets"),
-        ("Test accuracy", f"{wording.share(advice.score)}, {_over(one)}"),
+        ("Test accuracy", f"{wording.share(advice.score)}, {_over(advice)}"),
     ]
     if gap := advice.above_baseline:
         whose = "The net against the linear baseline" if advice.is_baseline else "Against the linear baseline"
         verdict = "" if gap.is_shown else ": no difference shown"
         these = f"; {wording.THESE_MODELS}" if gap.of_these_models else ""
         facts.append((whose, f"{_points(gap)}{verdict}{these}"))
-    facts += [("No difference shown to", _equals(advice)), ("Cheapest of these", _cheapest(advice))]
-    facts += [("It took", _cost(cost))]
-    return [*facts, *_second_test(advice)]
+    if not advice.is_baseline:
+        facts += [("No difference shown to", _equals(advice, dataset)), ("Cheapest of these", _cheapest(advice))]
+        facts += [("It took", _cost(cost_of(advice.configuration)))]
+    if metrics := metrics_of(advice.run, advice.predicts).get("second_test"):
+        share = wording.share(measured_accuracy(metrics))
+        facts.append(("Second test set", f"{share}, by the run to use, {metrics.n:,} tweets"))
+    return facts
 
 
-def _over(one: Configuration) -> str:
-    return f"mean of {len(one.runs)} seeds" if len(one.runs) > 1 else "one seed"
+def _over(advice: Advice) -> str:
+    if advice.is_baseline:
+        return f"{advice.score.n:,} tweets"
+    seeds = len(advice.configuration.runs)
+    return f"mean of {seeds} seeds" if seeds > 1 else "one seed"
 
 
 def _points(gap: Difference) -> str:
@@ -98,13 +105,16 @@ def _points(gap: Difference) -> str:
     return shown if gap.low is None else f"{shown} ({wording.points(gap.low)} to {wording.points(gap.high)})"
 
 
-def _equals(advice: Advice) -> str:
-    equals, others = advice.equals, len(advice.rivals)
-    if not others:
+def _equals(advice: Advice, dataset: Dataset) -> str:
+    equals, rivals = len(advice.equals), len(advice.rivals)
+    if missing := sum(not one.is_random for one in dataset.configurations) - 1 - rivals:
+        left_out = f"{missing:,} not compared"
+        return f"{equals:,} of {wording.plural(rivals, 'other net')}; {left_out}" if rivals else left_out
+    if not rivals:
         return "nothing else was trained on these tweets"
     if not equals:
-        return f"none: all {others} other nets are shown to be worse"
-    return f"{len(equals)} of {wording.plural(others, 'other net')}"
+        return f"none: all {rivals:,} other nets are shown to be worse"
+    return f"{equals:,} of {wording.plural(rivals, 'other net')}"
 
 
 def _cheapest(advice: Advice) -> str:
@@ -119,15 +129,6 @@ def _cost(cost: Cost) -> str:
     hours = f"{cost.usage.gpu_hours:.2g} GPU-hours" if cost.usage.gpu_hours else f"{cost.usage.cpu_hours:.2g} CPU-hours"
     speed = f"{cost.tweets_per_second:,.0f} training tweets a second"
     return f"{wording.duration(cost.seconds)} a run; {hours} in all; {speed}"
-
-
-def _second_test(advice: Advice) -> list[tuple[str, object]]:
-    facts: list[tuple[str, object]] = []
-    if values := advice.configuration.values("second_test", "accuracy"):
-        metrics = advice.run.result.metrics["second_test"]
-        share = mean_share(values) if len(values) > 1 else measured_accuracy(metrics)
-        facts.append(("Second test set", f"{wording.share(share)}, {metrics.n:,} tweets"))
-    return facts
 
 
 def _figure(advice: Advice, dataset: Dataset) -> Figure:

@@ -32,7 +32,8 @@ def errors(findings: Findings) -> ReportSection:
         folder = findings.study.results.corpus_dir(scores.corpus)
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
     else:
-        content += [Text(_negation_sentence(best.negated)), *_group_blocks(model, scores, best.tweets)]
+        content += [Text(_negation_sentence(best.negated))] if best.negated else []
+        content += _group_blocks(model, scores, best.tweets)
         if best.mistakes:
             content += mistake_blocks(best.mistakes, run, scores, best.tweets)
     return ReportSection("Errors and calibration", content)
@@ -119,12 +120,10 @@ def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
     return [*content, Table("groups", "The same in numbers.", columns, rows, folded=True)]
 
 
-def _negation_sentence(gap: Difference | None) -> str:
+def _negation_sentence(gap: Difference) -> str:
     """Whether the net is better than the baseline where order matters."""
-    if gap is None:
-        return "No test tweet has a negating word."
     verdict = "" if gap.is_shown else ": not shown to differ from zero"
     return (
-        f"On the {gap.n:,} test tweets with a negating word, the accuracy of the best net less that of the baseline, "
-        f"over seeds, is {wording.claim(gap)}{verdict}."
+        f"On the {gap.n:,} test tweets with a negating word, the accuracy of the best net less that of the baseline "
+        f"is {wording.claim(gap)}{verdict}."
     )
