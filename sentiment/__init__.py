@@ -7,7 +7,7 @@
 import importlib
 from typing import Any
 
-__version__ = "0.2.0"
+__version__ = "1.0.0.dev0"
 __all__ = ["Model", "__version__", "load", "train"]
 
 

@@ -18,7 +18,7 @@ _SCRUBBED = (
     (re.compile(r"\b[0-9a-f]{12}\b"), "FINGERPRINT"),
     (re.compile(r"<svg.*?</svg>", re.DOTALL), "<svg/>"),
     (re.compile(r"<(style|script)( [^>]*)?>.*?</\1>", re.DOTALL), r"<\1/>"),
-    (re.compile(r"(sentiment-grids )[0-9][^,\s]*"), r"\1VERSION"),
+    (re.compile(r"(sentiment-grids |sentiment_grids-)[0-9][^-,\s]*"), r"\1VERSION"),
     (re.compile(r"sha256-[^']+"), "sha256-HASH"),
 )
 
