@@ -9,7 +9,7 @@ from typing import Any
 
 from sentiment.config import ColumnConfig
 from sentiment.data.tables.opened import DELIMITERS, form_of, open_table
-from sentiment.data.tables.rows import Record, as_text
+from sentiment.data.tables.rows import TableRecord, as_text
 from sentiment.data.tables.sentiment140 import is_sentiment140
 
 SAMPLE_ROWS = 2_000
@@ -96,7 +96,7 @@ def sample_table(path: Path, columns: ColumnConfig) -> TableSample | None:
         return None
     table = open_table(path, lambda _: False)
     found = islice(table.records(range(len(table.names))), SAMPLE_ROWS + 1)
-    rows = [[_shown(value) for value in one.fields] for one in found if isinstance(one, Record)]
+    rows = [[_shown(value) for value in one.fields] for one in found if isinstance(one, TableRecord)]
     keys: list[Any] = table.names
     if form in (*DELIMITERS, "xlsx"):
         first, *others = ([field.strip() for field in fields] for fields in rows if len(fields) == table.width)

@@ -9,9 +9,9 @@ from typing import BinaryIO, NamedTuple
 from sentiment.config import ColumnConfig
 from sentiment.console import Progress
 from sentiment.data.tables.columns import TEXT_NAMES, has_header, why_no_text
-from sentiment.data.tables.opened import Records, Table, open_table
+from sentiment.data.tables.opened import OpenedTable, Records, open_table
 from sentiment.data.tables.refusals import SPANNING, RowCounter
-from sentiment.data.tables.rows import Record, Refusal
+from sentiment.data.tables.rows import Refusal, TableRecord
 from sentiment.data.tables.table import about_rows
 from sentiment.errors import UsageError
 from sentiment.files import write_named
@@ -86,30 +86,30 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
 
 
 class _Row(NamedTuple):
-    record: Record
+    record: TableRecord
     text: str | None
     """None if there is none."""
     refused: str | None
     """Why there can be no prediction; None if there can be one."""
 
 
-def _chunks(table: Table, place: int) -> Iterator[list[_Row]]:
+def _chunks(table: OpenedTable, place: int) -> Iterator[list[_Row]]:
     records: Records = table.records({*range(table.width), place})
     while chunk := [_row(record, table, place) for record in islice(records, CHUNK)]:
         yield chunk
 
 
-def _row(record: Record | Refusal, table: Table, place: int) -> _Row:
+def _row(record: TableRecord | Refusal, table: OpenedTable, place: int) -> _Row:
     if isinstance(record, Refusal):
-        return _Row(Record(record.line, [None] * table.width), None, record.reason)
+        return _Row(TableRecord(record.line, [None] * table.width), None, record.reason)
     line, fields, lines, whole = record
     if len(fields) == len(table.names):
         refused = why_no_text(text := fields[place])
-        row = record if len(fields) == table.width else Record(line, fields[: table.width], lines, whole)
+        row = record if len(fields) == table.width else TableRecord(line, fields[: table.width], lines, whole)
         return _Row(row, None if refused else text, refused)
     last = table.width - 1  # which takes what is too much, so that nothing is lost
     fields = [*fields[:last], table.delimiter.join(fields[last:]), *[None] * (last - len(fields))]
-    return _Row(Record(line, fields, lines), None, "wrong number of fields")
+    return _Row(TableRecord(line, fields, lines), None, "wrong number of fields")
 
 
 def _texts(chunk: Sequence[_Row]) -> list[str]:
@@ -144,7 +144,7 @@ def _names_columns(first: Sequence[str], column: str | None, trained: ColumnConf
     return column is not None or has_header(trained)
 
 
-def _text_place(table: Table, column: str | None, trained: str | int, source: Path) -> int:
+def _text_place(table: OpenedTable, column: str | None, trained: str | int, source: Path) -> int:
     header = table.names
     if column is None and len(header) == 1:
         return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from sentiment.data.tables.opened import DELIMITERS, NO_EXCEL, form_of, has_openpyxl, is_packed
-from sentiment.data.tables.rows import Record
+from sentiment.data.tables.rows import TableRecord
 from sentiment.errors import DataError, UsageError
 
 ADDED = ("label", "probability")
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
     probability: float
 
 
-WriteRow = Callable[[Record, Answer | None], None]
+WriteRow = Callable[[TableRecord, Answer | None], None]
 
 
 def added_names(header: Sequence[str]) -> list[str]:
@@ -123,7 +123,7 @@ class _Table:
 
 
 def _write_object(
-    file: io.TextIOWrapper, target: Path, header: Sequence[str], record: Record, answer: Answer | None
+    file: io.TextIOWrapper, target: Path, header: Sequence[str], record: TableRecord, answer: Answer | None
 ) -> None:
     """Write a JSON object, whose values stay what they were."""
     label, probability = header[-2:]
@@ -150,7 +150,7 @@ def _parquet(file: BinaryIO, header: Sequence[str]) -> Iterator[WriteRow]:
             writer.write_table(pa.table(columns, schema=schema))
             waiting.clear()
 
-        def write(record: Record, answer: Answer | None) -> None:
+        def write(record: TableRecord, answer: Answer | None) -> None:
             share = round(answer.probability, _DIGITS) if answer else None
             waiting.append([*map(_cell, record.fields), answer and answer.label, share])
             if len(waiting) >= _ROWS_OF_A_GROUP:

@@ -19,7 +19,7 @@ from sentiment.config import ColumnConfig, DataConfig, TextFile
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.data.registry import open_source
 from sentiment.data.tables.delimited import delimited_records
-from sentiment.data.tables.rows import Record, Refusal, Row
+from sentiment.data.tables.rows import Refusal, Row, TableRecord
 from sentiment.data.word_vectors.training_text import open_text
 from sentiment.errors import ConfigError, DataError
 from sentiment.run_dir import Results
@@ -137,7 +137,7 @@ def test_each_line_belongs_to_one_record_or_refusal(text: str, delimiter: str) -
     try:
         for record in delimited_records(lambda: iter(lines), delimiter, "t.csv"):
             assert record.line == expected
-            expected += record.lines if isinstance(record, Record) else 1
+            expected += record.lines if isinstance(record, TableRecord) else 1
     except DataError as error:
         assert re.match(r"t\.csv:\d+: a quote opens here", str(error))  # noqa: PT017
     else:

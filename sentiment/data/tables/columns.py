@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sentiment.config import ColumnConfig
-from sentiment.data.tables.rows import LabelReader, Record, Refusal, Row, as_text
+from sentiment.data.tables.rows import LabelReader, Refusal, Row, TableRecord, as_text
 from sentiment.errors import ConfigError
 
 TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
@@ -47,7 +47,7 @@ class Columns:
         """The positions."""
         return {place for place in (self.text, self.label, self.user, self.id) if place is not None}
 
-    def row(self, record: Record | Refusal, labels: LabelReader) -> Row | Refusal:
+    def row(self, record: TableRecord | Refusal, labels: LabelReader) -> Row | Refusal:
         """Pick the fields of a row, or say why the row cannot be used.
 
         Args:

@@ -14,7 +14,7 @@ from itertools import chain, count, islice
 from pathlib import Path
 
 from sentiment.data.tables.lines import CutLine, read_lines
-from sentiment.data.tables.rows import Record, Refusal
+from sentiment.data.tables.rows import Refusal, TableRecord
 from sentiment.errors import DataError
 
 ReadLines = Callable[[], Iterator[str]]
@@ -35,7 +35,7 @@ _LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 _TOO_LONG = "x" * (csv.field_size_limit() + 1)
 
 
-def delimited_records(read: ReadLines, delimiter: str, name: str) -> Iterator[Record | Refusal]:
+def delimited_records(read: ReadLines, delimiter: str, name: str) -> Iterator[TableRecord | Refusal]:
     """The records of a file; a blank line is one without fields, and a line that is too long is refused.
 
     Args:
@@ -51,7 +51,7 @@ def delimited_records(read: ReadLines, delimiter: str, name: str) -> Iterator[Re
         if line == 1:  # a program that quotes all texts also quotes their column's name
             literal = delimiter == "\t" and '"' not in block[0]
         if not (literal and any('"' in one for one in block)) and (records := _plain(block, delimiter)):
-            yield from map(Record, count(line), records)
+            yield from map(TableRecord, count(line), records)
             line += len(block)
             continue
         for place, text in enumerate(block):
@@ -64,7 +64,7 @@ def delimited_records(read: ReadLines, delimiter: str, name: str) -> Iterator[Re
             if isinstance(found, str):
                 yield Refusal(line, found)
             else:
-                yield Record(line, _split(text, delimiter) if found is None else found)
+                yield TableRecord(line, _split(text, delimiter) if found is None else found)
             line += 1
 
 
@@ -113,7 +113,7 @@ def _alone(line: str, delimiter: str, literal: bool) -> list[str] | str | None:
     return _split(line, delimiter) if literal and _needless_quotes(line, delimiter) else fields
 
 
-def _as_csv(lines: Iterable[str], delimiter: str, first: int) -> Iterator[Record | Refusal]:
+def _as_csv(lines: Iterable[str], delimiter: str, first: int) -> Iterator[TableRecord | Refusal]:
     taken: list[str] = []
     reader = csv.reader(_copied(_cut(lines), taken), delimiter=delimiter, strict=True)
     while True:
@@ -122,11 +122,11 @@ def _as_csv(lines: Iterable[str], delimiter: str, first: int) -> Iterator[Record
             fields = next(reader, None)
         except csv.Error:
             found = _alone(taken[0], delimiter, literal=False)
-            yield Refusal(first, found) if isinstance(found, str) else Record(first, found or [])
+            yield Refusal(first, found) if isinstance(found, str) else TableRecord(first, found or [])
         else:
             if fields is None:
                 return
-            yield Record(first, fields, len(taken))
+            yield TableRecord(first, fields, len(taken))
         first += len(taken)
 
 
@@ -149,7 +149,7 @@ def _spans_lines(read: ReadLines, delimiter: str, name: str, literal: bool) -> b
         DataError: they could be rows, and nothing tells.
     """
     rows = _RowLikeness(read, delimiter)
-    like_rows: list[Record] = []
+    like_rows: list[TableRecord] = []
     others = 0
     even, by_program = True, False
     try:
@@ -165,7 +165,7 @@ def _spans_lines(read: ReadLines, delimiter: str, name: str, literal: bool) -> b
                 others += 1
     except csv.Error:
         return False
-    longest = max(like_rows, key=lambda record: record.lines, default=Record(0, [], 0))
+    longest = max(like_rows, key=lambda record: record.lines, default=TableRecord(0, [], 0))
     stray = longest.lines > _COINCIDENCE
     if rows.telling and stray and not others:
         return False
@@ -178,7 +178,7 @@ def _spans_lines(read: ReadLines, delimiter: str, name: str, literal: bool) -> b
     )
 
 
-def _strict_records(read: ReadLines, delimiter: str, literal: bool) -> Iterator[tuple[Record, str]]:
+def _strict_records(read: ReadLines, delimiter: str, literal: bool) -> Iterator[tuple[TableRecord, str]]:
     """The records of a file with their text, without lines that are too long.
 
     Raises:
@@ -200,7 +200,7 @@ def _strict_records(read: ReadLines, delimiter: str, literal: bool) -> Iterator[
         text = "".join(taken)
         if '"' in text and not (strict.fullmatch(text) and not (literal and _needless_quotes(text, delimiter))):
             raise csv.Error("a quote in a field that is not quoted")
-        yield Record(reader.line_num - len(taken) + 1, fields, len(taken)), text
+        yield TableRecord(reader.line_num - len(taken) + 1, fields, len(taken)), text
 
 
 def _copied(lines: Iterable[str], taken: list[str]) -> Iterator[str]:

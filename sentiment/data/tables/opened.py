@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment.data.tables.delimited import delimited_records, delimiter_of
 from sentiment.data.tables.lines import LINE_LIMIT, CutLine, read_lines, translated_errors
-from sentiment.data.tables.rows import Record, Refusal
+from sentiment.data.tables.rows import Refusal, TableRecord
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import open_named
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-Records = Iterator[Record | Refusal]
+Records = Iterator[TableRecord | Refusal]
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _FORMS = {
     ".csv": "csv",
@@ -40,7 +40,7 @@ _BATCH = 8192
 
 
 @dataclass(frozen=True)
-class Table:
+class OpenedTable:
     """A table, whose rows can be read any number of times."""
 
     form: str
@@ -63,7 +63,7 @@ class Table:
         return self.read(range(self.width) if places is None else places)
 
 
-def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool]) -> Table:
+def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool]) -> OpenedTable:
     """Find the columns of a table; rows are read later.
 
     Args:
@@ -81,7 +81,7 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool]) -> Ta
     if form == "parquet":
         with opened_parquet(path) as file:
             names = list(file.schema_arrow.names)
-        return Table(form, names, len(names), lambda places: _read_parquet(path, names, places))
+        return OpenedTable(form, names, len(names), lambda places: _read_parquet(path, names, places))
     if form == "xlsx":
         return _open_sheet(path, names_columns)
     raise DataError(f"{path}: is no table; tables end in .csv, .tsv, .jsonl (each also with .gz), .parquet or .xlsx")
@@ -114,13 +114,13 @@ def has_openpyxl() -> bool:
         return False
 
 
-def _open_delimited(path: Path, form: str, names_columns: Callable[[Sequence[str]], bool]) -> Table:
+def _open_delimited(path: Path, form: str, names_columns: Callable[[Sequence[str]], bool]) -> OpenedTable:
     delimiter = delimiter_of(path)
 
     def read() -> Records:
         return delimited_records(lambda: read_lines(path), delimiter, str(path))
 
-    first = next((record for record in read() if isinstance(record, Record) and record.fields), None)
+    first = next((record for record in read() if isinstance(record, TableRecord) and record.fields), None)
     if first is None:
         raise _no_first_row(path, next(read(), None))
     named = names_columns(first.fields)
@@ -133,19 +133,19 @@ def _open_delimited(path: Path, form: str, names_columns: Callable[[Sequence[str
             if record[1]:
                 yield record
             elif single:
-                yield Record(record.line, [""])
+                yield TableRecord(record.line, [""])
 
-    return Table(form, names, len(names), rows, delimiter)
+    return OpenedTable(form, names, len(names), rows, delimiter)
 
 
-def _open_json_lines(path: Path) -> Table:
+def _open_json_lines(path: Path) -> OpenedTable:
     def read() -> Records:
         for line, text in enumerate(read_lines(path), start=1):
             if text.strip():
                 found = json_object(text)
-                yield Refusal(line, found) if isinstance(found, str) else Record(line, (), 1, found)
+                yield Refusal(line, found) if isinstance(found, str) else TableRecord(line, (), 1, found)
 
-    columns = next((record.whole for record in read() if isinstance(record, Record) and record.whole), None)
+    columns = next((record.whole for record in read() if isinstance(record, TableRecord) and record.whole), None)
     if columns is None:
         raise _no_first_row(path, next(read(), None))
     names = [*columns, *_names_within(columns, "")]
@@ -154,17 +154,17 @@ def _open_json_lines(path: Path) -> Table:
         nothing = [None] * len(names)
         wanted = [(place, names[place]) for place in places]
         for record in read():
-            if isinstance(record, Record):
+            if isinstance(record, TableRecord):
                 fields = nothing.copy()
                 for place, name in wanted:
                     fields[place] = _field(record.whole, name)
-                record = Record(record.line, fields, 1, record.whole)
+                record = TableRecord(record.line, fields, 1, record.whole)
             yield record
 
-    return Table("jsonl", names, len(columns), rows)
+    return OpenedTable("jsonl", names, len(columns), rows)
 
 
-def _no_first_row(path: Path, found: Record | Refusal | None) -> DataError:
+def _no_first_row(path: Path, found: TableRecord | Refusal | None) -> DataError:
     if isinstance(found, Refusal):
         return DataError(f"{path}:{found.line}: the first row cannot be read: {found.reason}")
     return DataError(f"{path}: holds no rows")
@@ -238,7 +238,7 @@ def _read_parquet(path: Path, names: list[str], places: Collection[int]) -> Reco
     with opened_parquet(path) as file:
         for batch in file.iter_batches(batch_size=_BATCH, columns=[name for name in names if name in wanted]):
             cells = [_cells(batch.column(name)) if name in wanted else repeat(None, len(batch)) for name in names]
-            yield from map(Record, range(line, line + len(batch)), zip(*cells, strict=True))
+            yield from map(TableRecord, range(line, line + len(batch)), zip(*cells, strict=True))
             line += len(batch)
 
 
@@ -249,7 +249,7 @@ def _cells(column: Any) -> list[Any]:
         return list(column.cast("string").to_pylist())
 
 
-def _open_sheet(path: Path, names_columns: Callable[[Sequence[str]], bool]) -> Table:
+def _open_sheet(path: Path, names_columns: Callable[[Sequence[str]], bool]) -> OpenedTable:
     """The first sheet of a workbook, which is read as a whole."""
     import pandas as pd
 
@@ -267,5 +267,5 @@ def _open_sheet(path: Path, names_columns: Callable[[Sequence[str]], bool]) -> T
     first = ["" if value is None else str(value) for value in rows[0]]
     named = names_columns(first)
     names = first if named else [str(place) for place in range(len(first))]
-    read = [Record(line, fields) for line, fields in enumerate(rows, start=1)][named:]
-    return Table("xlsx", names, len(names), lambda _places: iter(read))
+    read = [TableRecord(line, fields) for line, fields in enumerate(rows, start=1)][named:]
+    return OpenedTable("xlsx", names, len(names), lambda _places: iter(read))

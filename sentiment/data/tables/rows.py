@@ -8,7 +8,7 @@ from sentiment.errors import DataError
 from sentiment.records import NEGATIVE, POSITIVE
 
 
-class Record(NamedTuple):
+class TableRecord(NamedTuple):
     """A row of a table as it stands there."""
 
     line: int

@@ -10,7 +10,7 @@ from sentiment.data.data_source import OpenedSource, TweetFile
 from sentiment.data.tables.columns import Columns
 from sentiment.data.tables.delimited import ReadLines, delimited_records
 from sentiment.data.tables.lines import decode_lines, read_lines, translated_errors
-from sentiment.data.tables.rows import LabelReader, Record, Rows
+from sentiment.data.tables.rows import LabelReader, Rows, TableRecord
 from sentiment.errors import DataError
 from sentiment.files import open_named
 from sentiment.records import NEGATIVE, POSITIVE
@@ -51,7 +51,7 @@ def is_sentiment140(path: Path) -> bool:
         record = next(delimited_records(partial(read_lines, path), ",", str(path)), None)
     except DataError:
         return False  # reading the rows will say what is wrong
-    if not isinstance(record, Record) or len(record.fields) != _COLUMNS.width:
+    if not isinstance(record, TableRecord) or len(record.fields) != _COLUMNS.width:
         return False
     return record.fields[_COLUMNS.label] in _MEANINGS and record.fields[2].count(":") == 2
 
@@ -95,5 +95,5 @@ def _member_lines(archive: zipfile.ZipFile, member: str, name: str) -> Iterator[
 def _rows(read: ReadLines, name: str) -> Rows:
     labels = LabelReader(_MEANINGS, name, "0 is negative, 2 neutral, 4 positive in Sentiment140")
     for record in delimited_records(read, ",", name):
-        if not isinstance(record, Record) or record.fields:
+        if not isinstance(record, TableRecord) or record.fields:
             yield _COLUMNS.row(record, labels)
