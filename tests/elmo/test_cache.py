@@ -176,20 +176,6 @@ def test_first_process_decides_which_library_multiplies_for_the_whole_cache(
     assert bytes_by_name(others) != bytes_by_name(again)
 
 
-def test_cache_of_a_version_with_one_library_goes_on_with_that_one(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _choosing(monkeypatch, "torch")
-    everything = bytes_by_name(filled(cache))
-    shutil.rmtree(cache.folder.path / "products")
-    cache.folder.discard("top", 0)
-    _choosing(monkeypatch, "onednn")
-    again = filled(_again(cache, corpus, model))
-    assert again.library == "torch"
-    assert bytes_by_name(again) == everything
-    assert "products" not in json.loads((cache.folder.path / "plan.json").read_bytes())
-
-
 def test_second_of_two_that_decide_at_once_takes_the_first_ones_library(
     cache: VectorCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

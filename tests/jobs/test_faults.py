@@ -6,6 +6,7 @@ python -m pytest tests/jobs/test_faults.py -k matrix -s     # prints the matrix
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -31,7 +32,7 @@ FAILURES = {
     "KILL after": "alter='cat; kill -9 $$'",
     "exit 1 after": "alter='cat'; answer \"$@\"; exit 1",
     "empty": "alter='cat >/dev/null'",
-    "late": "exec sleep 5",
+    "late": "exec sleep 30",
     "half a line": "alter='head -c -4'",
     "other columns": "echo 'JOBID PARTITION NAME USER'; echo '101 main grid root'; exit 0",
     "bytes": r"printf '\377\376\000\201\n'; exit 0",
@@ -83,7 +84,6 @@ class Scene:
 
 @pytest.fixture
 def scene(slurm: FakeSlurm, results: Results, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(commands, "_SECONDS", 0.5)
     monkeypatch.setattr(CodeChoice, "present", "a copy of the code")
     monkeypatch.setattr("jobs.session.delete_unneeded_code", lambda *_: None)
     grid = write_grid(base, {"seed": [1, 2, 3, 4]})
@@ -112,8 +112,9 @@ def _called_by(scene: Scene, command: str) -> list[str]:
 def _play(scene: Scene, command: str, program: str, failure: str) -> str:
     """A command under a failure, and once more when Slurm answers again; what became of it, for the matrix."""
     scene.slurm.fail(program, FAILURES[failure])
-    code, lines = scene.call(command)
-    states = scene.states
+    with patch.object(commands, "_SECONDS", 1.0 if failure == "late" else commands._SECONDS):
+        code, lines = scene.call(command)
+        states = scene.states
     case = (command, program, failure, code, lines, states, scene.tasks)
     assert "LOST" not in states, case
     assert max(scene.tasks) <= 1, case

@@ -68,10 +68,10 @@ def test_vectors_are_learned_once_for_all_runs_on_them_by_a_job_between_tweets_a
     assert "vectors" in TRAINING.after
     kind = JOB_KINDS["vectors"]
     assert kind.work is not None
-    assert kind.progress(results, []) == 0
+    assert kind.progress(results) == 0
     said: list[str] = []
     assert kind.work(needed["vectors"], results, StopRequest(), Console(said.append, silent)) is None
-    assert kind.progress(results, []) == 4
+    assert kind.progress(results) == 4
     assert len(said) == 2
     assert "vectors" not in jobs_needed([*runs, fewer, other], results)
 
@@ -90,9 +90,9 @@ def test_a_job_that_learns_vectors_and_is_stopped_goes_on_and_its_epochs_are_its
     reason = kind.work([config], results, stop, Console(lambda _line: None, progress))
     assert reason is not None
     assert reason.reason == "deadline"
-    assert 1 <= kind.progress(results, []) < 3
+    assert 1 <= kind.progress(results) < 3
     assert kind.work([config], results, StopRequest(), Console(lambda _line: None, silent)) is None
-    assert kind.progress(results, []) == 3
+    assert kind.progress(results) == 3
 
 
 def test_a_language_model_is_trained_once_for_all_runs_on_it_by_a_job_before_its_vectors_are_computed(
@@ -110,7 +110,7 @@ def test_a_language_model_is_trained_once_for_all_runs_on_it_by_a_job_before_its
     assert "pretrain" in TRAINING.after
     kind, stop = JOB_KINDS["pretrain"], StopRequest()
     assert kind.work is not None
-    assert kind.progress(results, []) == 0
+    assert kind.progress(results) == 0
 
     def progress(what: str, done: int, _total: int | None) -> None:
         if what.startswith("epoch") and done == 2:
@@ -119,7 +119,7 @@ def test_a_language_model_is_trained_once_for_all_runs_on_it_by_a_job_before_its
     reason = kind.work(needed["pretrain"], results, stop, Console(lambda _line: None, progress))
     assert reason is not None
     assert reason.reason == "deadline"
-    assert kind.progress(results, []) == 2
+    assert kind.progress(results) == 2
     assert kind.work(needed["pretrain"], results, StopRequest(), Console(lambda _line: None, silent)) is None
-    assert kind.progress(results, []) > 2
+    assert kind.progress(results) > 2
     assert "pretrain" not in jobs_needed([*runs, other], results)
