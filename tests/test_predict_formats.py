@@ -17,6 +17,7 @@ from sentiment.data.tables.delimited import delimiter_of
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.predict_file import PredictedFile, predict_file
 from sentiment.inference.predictor import Predictor, load_predictor
+from sentiment.inference.written_rows import sheet_value
 from sentiment.run_dir import RunDir
 
 TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]
@@ -176,6 +177,23 @@ def test_field_that_would_be_overwritten_is_named(predictor: Predictor, tmp_path
     with pytest.raises(DataError, match=r"out\.jsonl: line 2 .* has a field 'label'"):
         _predict(predictor, tmp_path / "in.jsonl", "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_column_that_json_lines_would_lose_is_named(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text,note,note\nawful,1,2\n")
+    with pytest.raises(UsageError, match=r"in\.csv: several columns are called 'note'"):
+        _predict(predictor, tmp_path / "in.csv", "out.jsonl")
+    assert _predict(predictor, tmp_path / "in.csv", "out.csv")[0].read_text().startswith("text,note,note,label,")
+
+
+def test_numbers_that_are_none_are_null_in_json_lines(predictor: Predictor, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["awful"], "weight": [float("nan")]}), tmp_path / "in.parquet")
+    assert '"weight": null' in _predict(predictor, tmp_path / "in.parquet", "out.jsonl")[0].read_text()
+
+
+def test_cell_keeps_each_digit_of_a_tweets_id() -> None:
+    assert sheet_value(1467810369123456789) == "1467810369123456789"
+    assert [sheet_value(value) for value in (7, 0.5, None, True)] == [7, 0.5, None, True]
 
 
 @pytest.mark.parametrize("name", ["out.csv.gz", "out.tsv.gz", "out.jsonl.gz"])

@@ -99,7 +99,8 @@ def sample_table(path: Path, columns: ColumnConfig) -> TableSample | None:
     rows = [[_shown(value) for value in one.fields] for one in found if isinstance(one, TableRecord)]
     keys: list[Any] = table.names
     if form in (*DELIMITERS, "xlsx"):
-        first, *others = ([field.strip() for field in fields] for fields in rows if len(fields) == table.width)
+        whole = [[field.strip() for field in fields] for fields in rows if len(fields) == table.width]
+        first, *others = whole or [[]]  # none if what comes before them is refused
         configured = {one for one in (columns.text, columns.label, columns.user, columns.id) if isinstance(one, str)}
         named = bool(configured & set(first)) or not _looks_like_data(first, others)
         keys, rows = (first, others) if named else (list(range(len(first))), [first, *others])

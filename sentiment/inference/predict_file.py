@@ -67,6 +67,10 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
 
         return PredictedFile(*predict_parquet(model, source, target, place, progress))
     header = table.names[: table.width]
+    if written == "jsonl" and (twice := [name for name in header if header.count(name) > 1]):
+        raise UsageError(
+            f"{source}: several columns are called {twice[0]!r}, of which a JSON object keeps one; write .csv"
+        )
     outcome = PredictedFile(0)
     done, total = 0, about_rows(source)
 

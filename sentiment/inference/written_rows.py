@@ -127,7 +127,9 @@ def _write_object(
 ) -> None:
     """Write a JSON object, whose values stay what they were."""
     label, probability = header[-2:]
-    values = dict(zip(header, record.fields, strict=False)) if record.whole is None else record.whole
+    # NaN, which alone differs from itself, is not JSON.
+    fields = (None if value != value else value for value in record.fields)
+    values = dict(zip(header, fields, strict=False)) if record.whole is None else record.whole
     if label in values or probability in values:
         name = label if label in values else probability
         raise DataError(f"{target}: line {record.line} of the input has a field {name!r}, which the first one lacks")
@@ -160,6 +162,12 @@ def _parquet(file: BinaryIO, header: Sequence[str]) -> Iterator[WriteRow]:
         flush()
 
 
+def sheet_value(value: Any) -> Any:
+    """What a cell holds: a number, unless it is an integer beyond the 15 digits that spreadsheets keep; else text."""
+    exact = value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**15)
+    return value if exact else _cell(value)
+
+
 @contextmanager
 def _workbook(target: Path, file: BinaryIO, header: Sequence[str]) -> Iterator[WriteRow]:
     """One sheet; texts that begin as formulas do stay texts."""
@@ -171,7 +179,7 @@ def _workbook(target: Path, file: BinaryIO, header: Sequence[str]) -> Iterator[W
     number = 0
 
     def cell(value: Any) -> Any:
-        kept = value if isinstance(value, int | float) or value is None else _cell(value)
+        kept = sheet_value(value)
         if isinstance(kept, str) and (len(kept) > _LONGEST_CELL or _NO_CELL.search(kept)):
             raise DataError(f"{target}: row {number} has a text that a workbook cannot hold; write .csv or .parquet")
         made = WriteOnlyCell(sheet, kept)

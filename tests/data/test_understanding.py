@@ -142,6 +142,14 @@ def test_a_column_of_dates_that_python_does_not_know_is_no_hindrance(tmp_path: P
     assert (found.text.key, found.label.key) == ("text", "label")
 
 
+def test_table_without_a_readable_row_at_first_is_left_to_the_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.data.table_sample.SAMPLE_ROWS", 1)
+    path = _table(tmp_path / "t.csv", ["x" * 200_000], [["y" * 200_000], *zip(TWEETS, MOODS, strict=False)])
+    assert understand(DataConfig(source=str(path)), ()) is None
+
+
 def test_preview_shows_rows_and_the_lines_to_keep(tmp_path: Path) -> None:
     path = _table(tmp_path / "a.csv", ["how", "said"], [(MOODS[label], text) for label, text in TWEETS], ";")
     lines = _understood(path).preview()
