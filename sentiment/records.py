@@ -137,7 +137,7 @@ class Failure(Record):
 class Tries(Record):
     """`tries.json`: the attempts in a row at a run of a grid that began at the same step."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     step: Count
     """Optimiser steps that earlier attempts had done and saved."""
     number: Count
@@ -156,7 +156,7 @@ class ElmoRecord(Record):
     """The LSTMs' state at the beginning of a tweet; for `warm` with the hash of the text."""
     random: bool
     """Whether its weights are random, so that scores say nothing about ELMo."""
-    products: Literal["torch", "onednn"] = "torch"
+    products: Literal["torch", "onednn"]
     """The library that multiplied the matrices for the vectors, on which their last digits depend."""
 
 

@@ -120,8 +120,3 @@ def _sha256(path: Path) -> str:
         return sha256_of(path)
     except OSError as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
-
-
-def has_baseline_model(run_dir: RunDir) -> bool:
-    """Whether a run has saved its baseline, which it does at its end."""
-    return read_whole(run_dir).result is not None

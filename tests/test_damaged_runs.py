@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
@@ -301,6 +302,7 @@ def test_record_of_a_later_version_is_named(mended: Place) -> None:
         ({}, "holds no weights"),
         ({"weights": 5}, "holds no weights"),
         ({"weights": {"a": 5}}, "holds no weights"),
+        ({"weights": {"a": torch.tensor(float("nan"))}}, "holds other weights than those of the result"),
         ({"weights": {}}, "holds other weights than those of the result"),
         ([1], "holds no state"),
     ],

@@ -63,7 +63,7 @@ def test_chunks_that_are_computed_side_by_side_come_back_in_order(
 ) -> None:
     texts = [text for _, text in invented_tweets(700)]
     source = _file(tmp_path, "a.csv", "".join(f"{text}\n" for text in ["text", *(f'"{text}"' for text in texts)]))
-    expected = predictor.probabilities(texts)
+    expected = predictor.read(texts).probabilities
     monkeypatch.setattr("sentiment.inference.predict_file.CHUNK", 50)
     monkeypatch.setattr("sentiment.inference.side_by_side.available_cores", lambda: cores)
     waits = iter([0.02, 0.0, 0.01] * 5)
@@ -261,10 +261,10 @@ def test_memory_does_not_grow_with_the_file(
 
 def test_predictions_do_not_depend_on_what_else_is_asked(predictor: Predictor) -> None:
     texts = [text for _, text in invented_tweets(60)]
-    together = predictor.probabilities(texts)
+    together = predictor.read(texts).probabilities
     alone = [predictor.predict(text).probability for text in texts]
     assert together == pytest.approx(alone, abs=1e-6)
-    assert len(predictor.probabilities([])) == 0
+    assert len(predictor.read([]).probabilities) == 0
 
 
 def test_text_without_tokens_has_a_probability_and_no_attention(trained_with_attention: RunDir) -> None:

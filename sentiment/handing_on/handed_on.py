@@ -10,7 +10,7 @@ from typing import Literal
 from sentiment import __version__
 from sentiment.config import RunConfig
 from sentiment.errors import UsageError
-from sentiment.records import SCHEMA_VERSION, Recommendation, Record, Result, SchemaVersion
+from sentiment.records import SCHEMA_VERSION, Record, Result, SchemaVersion
 from sentiment.run_dir import RunDir
 from sentiment.whole_run import read_whole
 
@@ -31,11 +31,6 @@ class HandedOn(Record):
     versions: dict[str, str]
     devices: list[str]
     """What it was trained on."""
-
-    @property
-    def recommended(self) -> Recommendation:
-        """What predicts unless something else is asked for."""
-        return self.result.recommended
 
 
 def hand_on(run_dir: RunDir) -> HandedOn:

@@ -64,7 +64,7 @@ def _for_machines(model: HandedOn) -> dict[str, Any]:
         "tags": ["sentiment-analysis", "tweets", model.config.model.kind],
         "metrics": ["accuracy", "f1"],
     }
-    best = _of(model)[MODEL_NAMES[model.recommended]]
+    best = _of(model)[MODEL_NAMES[model.result.recommended]]
     results = [
         {
             "task": {"type": "text-classification", "name": "sentiment of tweets"},
@@ -83,7 +83,7 @@ def _for_people(model: HandedOn) -> Iterator[str]:
     yield f"# {as_markdown(result.run_id)}\n"
     yield f"{_sentence(model.config.description)}It tells tweets that are {positive} from those that are {negative}.\n"
     install = as_code(f"pip install ./sentiment_grids-{model.version}-py3-none-any.whl")
-    yield _USE.format(install=install, recommended=MODEL_NAMES[model.recommended])
+    yield _USE.format(install=install, recommended=MODEL_NAMES[model.result.recommended])
     yield "## Scores\n"
     yield from _table(model)
     yield "\nIntervals are Wilson's, 95 %. The epoch, and which model predicts, were chosen on validation tweets."
@@ -111,7 +111,7 @@ def _table(model: HandedOn) -> Iterator[str]:
         for name, scores in _of(model).items():
             if part in scores:
                 one = scores[part]
-                bold = "**" if name == MODEL_NAMES[model.recommended] else ""
+                bold = "**" if name == MODEL_NAMES[model.result.recommended] else ""
                 accuracy = f"{one.accuracy:.3f} ({one.accuracy_low:.3f}-{one.accuracy_high:.3f})"
                 what = f"{part.replace('_', ' ')}, {one.n:,}"
                 others = " | ".join(f"{value:.3f}" for value in (one.precision, one.recall, one.f1))

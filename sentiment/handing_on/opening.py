@@ -33,7 +33,7 @@ def open_model(path: Path, choice: Choice | None = None, results: Results | None
 
 
 def _from_archive(archive: OpenedArchive, choice: Choice | None, results: Results) -> TextModel:
-    chosen = choice or archive.model.recommended
+    chosen = choice or archive.model.result.recommended
     if chosen == "seeds":
         raise UsageError(f"{archive.path}: holds one run, and no other seeds; valid are network, baseline and both")
     if chosen == "network":

@@ -17,7 +17,7 @@ from sentiment.models.baseline.lexicon import lexicon_scores
 from sentiment.models.baseline.linear_model import LinearModel
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, Recommendation
 from sentiment.run_dir import RunDir
-from sentiment.whole_run import check_file, has_baseline_model, read_whole
+from sentiment.whole_run import check_file, read_whole
 
 Choice = Recommendation | Literal["seeds"]
 CHOICES: tuple[Choice, ...] = ("network", "baseline", "both", "seeds")
@@ -195,7 +195,7 @@ def models_beside(run_dir: RunDir, choice: Choice) -> list[TextModel]:
     """
     network = load_network(run_dir)
     models: list[TextModel] = [network]
-    if choice in ("baseline", "both") or has_baseline_model(run_dir):
+    if choice in ("baseline", "both") or run_dir.completed:
         baseline = load_baseline(run_dir)
         models += [baseline, MeanPredictor(BOTH, (network, baseline))]
     if choice == "seeds":

@@ -26,7 +26,6 @@ from sentiment.run_dir import Results, RunDir
 from sentiment.training.device import choose_device
 from sentiment.training.loop.checkpoint import Checkpoints, read_checkpoint, weights_sha256
 from sentiment.training.tasks.evaluation import attention_of, predict
-from sentiment.training.tasks.metrics import Probabilities
 from sentiment.whole_run import check_vocabulary, read_whole, refuse_incomplete
 
 _CPU = torch.device("cpu")
@@ -86,10 +85,6 @@ class Predictor:
         most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
         store, known = self._store(rows)
         return Reading(predict(self._model, store, np.arange(rows.size), most_tokens=most_tokens), known)
-
-    def probabilities(self, texts: Sequence[str]) -> Probabilities:
-        """Probability of positive sentiment for each text. Shape (len(texts),)."""
-        return self.read(texts).probabilities
 
     def _store(self, rows: TokenRows) -> tuple[TokenStore, npt.NDArray[np.bool_]]:
         """The tweets, and of which the model knows a token by a vector of its own; ELMo has one for each."""

@@ -182,7 +182,9 @@ def new_record(config: RunConfig, **changes: Any) -> RunRecord:
 def _elmo(config: RunConfig) -> ElmoRecord | None:
     if config.elmo is None:
         return None
-    return ElmoRecord(model=config.elmo.model, fingerprint="e" * 64, state={}, random=config.elmo.model == "tiny")
+    return ElmoRecord(
+        model=config.elmo.model, fingerprint="e" * 64, state={}, random=config.elmo.model == "tiny", products="torch"
+    )
 
 
 def _scores(part: Part, n: int, skill: float, rng: np.random.Generator) -> tuple[Any, Any, Any]:

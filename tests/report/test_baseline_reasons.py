@@ -43,16 +43,6 @@ def test_reasons_are_those_of_explain(run_dir: RunDir) -> None:
         assert [sample.baseline.weights[place] for place in known] == [explained.weights[place] for place in known]
 
 
-def test_run_that_saved_no_baseline_shows_attention_alone(run_dir: RunDir) -> None:
-    assert "happy +1.5" in _drawn(_findings(run_dir))
-    run_dir.baseline_file.unlink()
-    run_dir.write_result(run_dir.read_result().model_copy(update={"files_sha256": {}}))  # type: ignore[union-attr]
-    findings = _findings(run_dir)
-    assert findings.problems == []
-    assert "happy" in _drawn(findings)
-    assert "reason" not in _drawn(findings)
-
-
 def test_damaged_baseline_is_named_and_attention_is_shown(run_dir: RunDir) -> None:
     run_dir.baseline_file.write_bytes(b"nothing")
     findings = _findings(run_dir)

@@ -256,7 +256,7 @@ def test_predictor_agrees_with_the_predictions_of_the_run(tweets_file: Path, tmp
     tweets = pd.read_parquet(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")
     predictions = pd.read_parquet(run.run_dir.predictions_file).head(50)
     predictor = load_predictor(run.run_dir)
-    found = predictor.probabilities(tweets["text"].to_numpy()[predictions["row"]].tolist())
+    found = predictor.read(tweets["text"].to_numpy()[predictions["row"]].tolist()).probabilities
     np.testing.assert_allclose(found, predictions["score"], atol=2e-3)
     assert 0 < predictor.predict("").probability < 1
 

@@ -47,7 +47,7 @@ class Corpus:
     withheld: npt.NDArray[np.int64]  # (n,), keys of tweets that are in no part since their text or author is held out
     report: CorpusReport
     dataset: str = "table"
-    """The name of the data set that the tweets belong to, as far as the source that was asked for tells it."""
+    """The name of the data set that the tweets belong to; of a corpus opened by its path it is not known."""
 
     def rows(self, part: Part) -> npt.NDArray[np.int64]:
         """The numbers of the rows in a part, in ascending order. Shape (rows in the part,)."""

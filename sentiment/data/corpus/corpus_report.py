@@ -31,7 +31,7 @@ class ExtraCount(Record):
     held_out_authors: int
     """Left out since the validation part or a test part has another tweet of the author."""
     unknown_authors: int
-    """Kept, although an author of validation or test may have written them: one of both authors is not known."""
+    """Kept, although an author of validation or test may have written them: one of the two authors is not known."""
 
 
 class CorpusReport(Record):
@@ -49,20 +49,20 @@ class CorpusReport(Record):
     """Duplicates whose label differs from that of the row that was kept."""
     reserved: int
     """Training rows whose text or author is in the second test set."""
-    tested_twice: int = 0
+    tested_twice: int
     """Validation and test rows that the second test set has as well."""
     ignored: int
     """Rows with a label or a rating that the configuration leaves out."""
     thinned: int
     """Rows left out because of `max_rows`."""
-    held_out: int = 0
+    held_out: int
     """Rows for training alone whose text or author is in the validation part or a test part."""
-    surplus: int = 0
+    surplus: int
     """Training rows left out because of `train_rows`."""
-    extra_train: tuple[ExtraCount, ...] = ()
+    extra_train: tuple[ExtraCount, ...]
     refused: dict[str, CountedLines]
     """By reason."""
-    spanning: CountedLines = CountedLines(count=0, lines=[])
+    spanning: CountedLines
     """Rows that span several lines, whatever became of them."""
     parts: dict[Part, PartCount]
     tokens: int
@@ -82,8 +82,8 @@ class CorpusReport(Record):
             )
             if extra.unknown_authors:
                 lines.append(
-                    f"    of {extra.unknown_authors:,} of them nobody knows whether an author of validation or test "
-                    "wrote them: one of the tables does not name authors (columns.user)"
+                    f"    {extra.unknown_authors:,} of the kept rows may be by authors of validation or test: one of "
+                    "the tables does not name authors (columns.user)"
                 )
         if self.tested_twice:
             lines.append(f"  {self.tested_twice:,} tweets of validation or test are in the second test set as well")

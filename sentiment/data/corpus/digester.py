@@ -46,9 +46,7 @@ class Digest:
     keys: npt.NDArray[np.int64]  # (rows,), equal for the same tweet
     authors: npt.NDArray[np.int64]  # (rows,), equal for the same author, or split.UNKNOWN
     parts: npt.NDArray[np.int8]  # (rows,)
-    limits: npt.NDArray[
-        np.int8
-    ]  # (rows,), ALL_KEPT or the limit by which a row is left out; `token_ids` has none of such rows
+    limits: npt.NDArray[np.int8]  # (rows,), ALL_KEPT, or the limit that leaves a row out, with its tokens
     lengths: npt.NDArray[np.int64]  # (rows,)
     token_ids: npt.NDArray[np.int32]  # (tokens,), index into `types`
     types: list[str]  # of this batch

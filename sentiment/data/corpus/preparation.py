@@ -180,7 +180,7 @@ class Preparation:
         self._writer.add(rows, of_rows, np.array(numbers, np.int32)[token_ids])
 
     def _decide(self, batch: RowBatch, digest: Digest) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-        """Which rows are kept. Which of main are in validation and test depends on nothing but its rows before them."""
+        """Which rows are kept. Only earlier rows of the main table decide about its validation and test rows."""
         tally = self._tally
         seen = self._seen_there if batch.role == "second test set" else self._seen
         keep = np.zeros(len(batch.rows), np.bool_)

@@ -49,8 +49,6 @@ class PackedBatch:
 
     tweets: np.ndarray
     """(tweets,) of int64: which tweet stands at which place of a step; the longest first."""
-    lengths: np.ndarray
-    """(tweets,) of int64: positions of each of them."""
     step_sizes: list[int]
     """Rows of each step, never rising."""
     inputs: tuple[np.ndarray, np.ndarray]
@@ -84,4 +82,4 @@ def pack(tweets: NumberedTweets, chosen: np.ndarray, first_mark: int, last_mark:
     inputs = (np.empty_like(numbers), np.empty_like(numbers))
     for direction in range(2):
         inputs[direction][rows[direction]] = numbers
-    return PackedBatch(chosen, lengths, step_sizes.tolist(), inputs, rows, tokens)
+    return PackedBatch(chosen, step_sizes.tolist(), inputs, rows, tokens)

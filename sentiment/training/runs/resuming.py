@@ -89,7 +89,7 @@ def _suits_code(run: RunContext, state: dict[str, Any]) -> bool:
     if choice == "refuse":
         raise CheckpointError(
             f"{run.run_dir.path}: step {state['step']} was computed by another version of this program ({different}). "
-            "`python COPY/sentiment/start_copy.py COPY sentiment train ...` goes on with a copy of code. Or set "
+            "`python FOLDER/sentiment/start_copy.py FOLDER sentiment train ...` runs the code in FOLDER. Or set "
             "runtime.other_code: restart begins the run anew, continue goes on with the code of now, which is recorded "
             "and shown in the report"
         )
