@@ -132,14 +132,14 @@ def mcnemar(first: Flags, second: Flags) -> McNemar:
     """The exact McNemar test (McNemar 1947): a binomial test on the tweets that just one classifier has right.
 
     `first` and `second` are the tweets that each has right. The interval follows from Clopper and Pearson's for the
-    first one's share of the discordant tweets, so that it agrees with the test.
+    first one's share of the discordant tweets, so that it agrees with the test; without such tweets there is none.
     """
     from scipy.stats import binomtest
 
     n, only_first, only_second = len(first), int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
     if not discordant:
-        return McNemar(0.0, 0.0, 0.0, n, 1.0)
+        return McNemar(0.0, None, None, n, 1.0)
     p = float(binomtest(only_first, discordant).pvalue)
     value = (only_first - only_second) / n
     return McNemar(value, None, None, n, p, only_first=only_first, only_second=only_second).at(LEVEL)

@@ -159,6 +159,11 @@ def test_tiles_are_about_what_predicts_and_not_about_the_net_beside_it(tmp_path:
     assert tiles["Second test set"].startswith(f"{100 * of_baseline.accuracy:.1f} %")
     assert tiles["Test accuracy"].endswith("), 120 tweets")  # it knows no seed
     assert "Cheapest of these" not in tiles  # the nets that it speaks of are not the answer
+    for run in findings.advice.configuration.runs:
+        run.run_dir.predictions_file.unlink()
+    unknown = analyse(load_study(findings.study.results, []))
+    assert _tiles(unknown)["Test accuracy"].endswith(" %, 120 tweets")
+    assert "was not compared" in str(answer(unknown).blocks[0])
 
 
 def test_nets_that_are_not_compared_are_counted(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_mcnemar_on_agrestis_approval_ratings() -> None:
 def test_mcnemar_without_any_disagreement_shows_nothing() -> None:
     same = np.array([True, False, True])
     test = statistics.mcnemar(same, same)
-    assert (test.value, test.low, test.high, test.p) == (0.0, 0.0, 0.0, 1.0)
+    assert (test.value, test.low, test.high, test.p) == (0.0, None, None, 1.0)
 
 
 def test_interval_of_mcnemar_excludes_zero_just_where_the_test_rejects() -> None:

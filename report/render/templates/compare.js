@@ -64,7 +64,7 @@ function solved(increasing, target) {
 // The exact test and Clopper and Pearson's 95 % interval, as fractions of the n tweets.
 function mcnemar(onlyFirst, onlySecond, n) {
   const m = onlyFirst + onlySecond;
-  if (!m) return { value: 0, low: 0, high: 0, p: 1 };
+  if (!m) return { value: 0, p: 1 };
   const factorials = logFactorials(m), least = Math.min(onlyFirst, onlySecond);
   const p = Math.min(1, 2 * below(least, m, 0.5, factorials));
   const low = onlyFirst === 0 ? 0 : solved((q) => 1 - below(onlyFirst - 1, m, q, factorials), 0.025);
@@ -90,7 +90,8 @@ async function comparison(data, first, second) {
   const all = await answers(data.answers), found = discordant(all, ...rows);
   const gap = mcnemar(found.first.length, found.second.length, found.n);
   const verdict = gap.p >= 0.05 ? "The two can\u2019t be told apart" : gap.value > 0 ? "This run is better" : "The other run is better";
-  section.append(made("p", `${verdict}: ${signed(gap.value)} points (95 % interval ${signed(gap.low)} to ${signed(gap.high)}).`, "verdict"));
+  const interval = gap.low === undefined ? "" : ` (95 % interval ${signed(gap.low)} to ${signed(gap.high)})`;
+  section.append(made("p", `${verdict}: ${signed(gap.value)} points${interval}.`, "verdict"));
   const part = all.n < all.of ? `a random ${found.n.toLocaleString("en")} of ${all.of.toLocaleString("en")}` : found.n.toLocaleString("en");
   section.append(made("p", `Exact McNemar test, ${shownP(gap.p)}, not corrected for other comparisons; ${found.first.length} of ` +
     `${part} test tweets only this run has right, ${found.second.length} only the other.`));

@@ -54,20 +54,18 @@ def speed_sentences(found: GridFindings) -> list[str]:
     """Whether self-attention has its best epoch earlier than other poolings, and overfits more; a sentence each."""
     return [
         f"Against {wording.parameter_value(POOLING, one.other)}, self-attention has its best epoch "
-        f"{_by(one.best_epoch, ('epochs later', 'epochs earlier', 'no sooner or later'), 1)}, and its overfitting gap "
-        f"is {_by(one.gap, ('points larger', 'points smaller', 'no larger or smaller'), 100)}; {one.runs[0]:,} and "
-        f"{one.runs[1]:,} runs."
+        f"{_by(one.best_epoch, 'epochs later', 'epochs earlier', 1)}, and its overfitting gap is "
+        f"{_by(one.gap, 'points larger', 'points smaller', 100)}; {one.runs[0]:,} and {one.runs[1]:,} runs."
         for one in found.pooling
     ]
 
 
-def _by(difference: statistics.Difference, words: tuple[str, str, str], scale: int) -> str:
-    """The difference in words: more, less or equal, with its interval."""
-    more, less, equal = words
+def _by(difference: statistics.Difference, more: str, less: str, scale: int) -> str:
+    """The difference in words, with its interval."""
     value = scale * difference.value
     shown = "" if difference.is_shown else "not shown"
     if difference.low is None or difference.high is None:
-        return f"{abs(value):.1f} {more if value > 0 else less} ({shown})" if value else equal
+        return f"{abs(value):.1f} {more if value >= 0 else less} ({shown})"
     interval = f"{wording.signed(scale * difference.low)} to {wording.signed(scale * difference.high)}"
     said = ", ".join(one for one in (interval, shown, wording.THESE_MODELS * difference.of_these_models) if one)
     return f"{abs(value):.1f} {more if value >= 0 else less} ({said})"

@@ -68,7 +68,9 @@ def _headline(advice: Advice) -> object:
 
 def _behind(advice: Advice, name: str) -> str:
     gap = advice.above_baseline
-    if gap is None or not gap.is_shown:
+    if gap is None:
+        return f"The best net, {name}, was not compared with it."
+    if not gap.is_shown:
         return f"No difference from the best net, {name}, is shown."
     fewer = "fewer" if gap.value < 0 else "more"
     return f"The best net, {name}, has {wording.percent(abs(gap.value))} points {fewer}."
@@ -95,7 +97,7 @@ def _facts(advice: Advice, dataset: Dataset) -> list[tuple[str, object]]:
 
 def _over(advice: Advice) -> str:
     if advice.is_baseline:
-        return f"{advice.score.n:,} tweets"
+        return f"{advice.run.result.baseline['test'].n:,} tweets"
     seeds = len(advice.configuration.runs)
     return f"mean of {seeds} seeds" if seeds > 1 else "one seed"
 
