@@ -1,6 +1,6 @@
 """What the commands do to a grid: submit what is missing, submit again what failed, cancel."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,8 +80,8 @@ class GridSession:
         late = [row.run_id for row, _ in missing if rungs.is_decided(row.run_id)]
         if late:
             say(
-                f"{len(late)} of {len(rows)} runs had not got to the end of their rung when it was ranked, and what "
-                f"was decided stays; `python -m jobs rerun {self.plan.name}` trains them so far all the same"
+                f"{len(late)} of {len(rows)} runs had not got to the end of their rung when it was ranked, and do "
+                f"not go on; `python -m jobs rerun {self.plan.name}` trains them to that end all the same"
             )
         configs = dict(zip((run.run_id for run in grid.plan.runs), grid.configs, strict=True))
         trials = [(row, configs[row.run_id]) for row in rows if row.run_id in configs]
@@ -142,7 +142,7 @@ class GridSession:
                     self.left_out.append(row.run_id)
             return readable
 
-    def _can_be_trained(self, row: RunStatus, say: Say) -> bool:
+    def can_be_trained(self, row: RunStatus, say: Say) -> bool:
         """Whether the run's own `config.json` can be read, if it has begun; if not, its task could only fail."""
         run_dir = self.results.run_dir(row.run_id, self.plan.name)
         try:
@@ -154,19 +154,13 @@ class GridSession:
             return False
         return True
 
-    def submit_next_part(self, first: Sequence[tuple[RunStatus, RunConfig]], again: set[str], say: Say) -> None:
-        """Submit runs for the first time, and some again.
-
-        Args:
-            first: those that there was no room for before.
-            again: ids of the others.
-        """
+    def submit_next_part(self, run_ids: Set[str], say: Say) -> None:
+        """Submit runs, whatever became of them before, with the later rungs of their search."""
         rungs, rows = read_rungs(self.results, self.plan), self.rows
         planned = {run.run_id for run in self.plan.runs} if rungs else set()
-        trials = [row for row in rows if row.run_id in planned]
-        configs = run_configs(self.results, self.plan, {*again, *planned}, self.jobs.places)
-        others = [(row, configs[row.run_id]) for row in rows if row.run_id in again]
-        self._submit([*first, *others], self.jobs.places, say, [(row, configs[row.run_id]) for row in trials])
+        configs = run_configs(self.results, self.plan, run_ids | planned, self.jobs.places)
+        runs, trials = ([(row, configs[row.run_id]) for row in rows if row.run_id in ids] for ids in (run_ids, planned))
+        self._submit(runs, self.jobs.places, say, trials)
 
     def _submit(
         self,
@@ -180,7 +174,7 @@ class GridSession:
         Args:
             trials: of a search, all of its runs, if the rungs after the current one are to follow.
         """
-        runs = [one for one in runs if self._can_be_trained(one[0], say)]
+        runs = [one for one in runs if self.can_be_trained(one[0], say)]
         wanted, rungs = self.code.choose(runs, self.plan.name, places, say), read_rungs(self.results, self.plan)
         if rungs is None:
             self.launcher.submit(wanted)

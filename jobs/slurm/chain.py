@@ -14,7 +14,7 @@ from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import Submission, SubmissionDir, write_intent
 from sentiment.config import RunConfig
-from sentiment.errors import SlurmError
+from sentiment.errors import SlurmError, UnansweredError
 from sentiment.run_dir import Results
 
 T = TypeVar("T")
@@ -193,12 +193,14 @@ def _accept_if_there(folder: SubmissionDir, error: SlurmError) -> None:
     """Look whether Slurm accepted the job although its answer was lost; if not, withdraw the intent.
 
     Raises:
-        SlurmError: it did not; or it does not say, and the intent stays.
+        UnansweredError: it does not say, and the intent stays.
+        SlurmError: it did not accept the job.
     """
     try:
         found = [job.job_id for job in slurm.read_queue() if job.name == folder.submission.name]
     except SlurmError as silence:
-        raise SlurmError(f"{error}; {silence}; the next command finds out whether the job was accepted") from None
+        why = f"{error}; {silence}; the next command finds out whether the job was accepted"
+        raise UnansweredError(why) from None
     if not found:
         folder.withdraw()
         raise error

@@ -19,11 +19,10 @@ from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import RunStatus
 from jobs.tasks.attempt import Outcome
 from sentiment.allocation import slurm_restarts
-from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError, UnansweredError
 from sentiment.run_dir import Results
-from sentiment.run_state import CANCELLED, COMPLETED, HELD, PAUSED, PRUNED, UNKNOWN
+from sentiment.run_state import CANCELLED, COMPLETED, HELD, PAUSED, PLANNED, PRUNED, UNKNOWN
 
 # In which a run is not begun again: it is done, its user wants that, or it may still be somewhere.
 _LEFT_ALONE = (COMPLETED, PRUNED, CANCELLED, HELD, UNKNOWN)
@@ -43,7 +42,7 @@ def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
 
     Returns:
         None if the grid is over, COMPLETED if another job will end it, LOOK_AGAIN if there is no room for that yet, or
-        if Slurm does not answer.
+        Slurm does not answer, or another command has the grid.
     """
     file = ClusterFile.model_validate(ending.submission.cluster)
     if not _may_go_on(ending):
@@ -69,33 +68,32 @@ def _submit(ending: SubmissionDir, file: ClusterFile, say: Say) -> Outcome | Non
         raise RunDirError(f"{results.grid_file(ending.submission.grid)}: is gone")
     launcher = SlurmLauncher(results, plan, file, say)
     with open_session(results, plan, launcher) as session:
-        rows = session.rows
-        again = _not_ended(results, launcher.jobs, rows)
+        jobs, rows = session.jobs, session.rows
+        again = [row for row in _not_ended(results, jobs, rows) if session.can_be_trained(row, say)]
         for row in again:
             say(f"{row.run_id} has not ended, and is submitted again: {row.state} {row.reason}".rstrip())
-        first: list[tuple[RunStatus, RunConfig]] = []
-        if not again and not _any_goes_on(rows):
-            session, first = _with_next_round(session, say)
-        if not first and not again:
+        run_ids = {row.run_id for row in again}
+        if plan.rounds and not again and not _any_goes_on(rows):
+            session = _with_next_round(session, say)
+            run_ids = {row.run_id for row in session.rows if row.state == PLANNED and row.run_id not in jobs.places}
+        if not run_ids:
             return None
-        earlier = [folder for folder in launcher.jobs.submissions if folder.path != ending.path]
-        launcher.jobs = replace(launcher.jobs, submissions=earlier)  # else it would replace the job that it is
-        session.submit_next_part(first, {row.run_id for row in again}, say)
+        earlier = [folder for folder in jobs.submissions if folder.path != ending.path]
+        launcher.jobs = replace(jobs, submissions=earlier)  # else it would replace the job that it is
+        session.submit_next_part(run_ids, say)
     return Outcome.COMPLETED
 
 
-def _with_next_round(session: GridSession, say: Say) -> tuple[GridSession, list[tuple[RunStatus, RunConfig]]]:
-    """The session of a search whose next round is planned, and that round's runs; none if there is no next round."""
+def _with_next_round(session: GridSession, say: Say) -> GridSession:
+    """The session of a search whose next round is planned, if there is one and it was not planned before."""
     grown = grow(session.plan, session.results)
     if grown is None:
-        return session, []
+        return session
     plan, configs = grown
     say(f"the next round: {len(configs)} trials, suggested by {len(session.plan.runs)}")
     session.results.write_grid(plan)
     session.launcher.plan = plan
-    session = replace(session, plan=plan)
-    rows = {row.run_id: row for row in session.rows}
-    return session, [(rows[config.run_id], config) for config in configs]
+    return replace(session, plan=plan)
 
 
 def _may_go_on(ending: SubmissionDir) -> bool:

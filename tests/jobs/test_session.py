@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from jobs.__main__ import app
 from jobs.code_choice import CodeChoice
 from jobs.commands.watching import verdict
+from jobs.grids.grid import load_grid
 from jobs.slurm import grid_jobs
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.status.grid_status import GridStatus, read_plan, read_status
@@ -15,10 +16,10 @@ from jobs.tasks import next_part
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.next_part import submit_next_part
 from sentiment.lock import ProcessLock
-from sentiment.records import Tries
+from sentiment.records import Result, Tries
 from sentiment.run_dir import Results, RunDir
 from tests.jobs.fake_slurm import FakeSlurm
-from tests.jobs.grid_files import write_grid, write_yaml
+from tests.jobs.grid_files import finish, write_grid, write_yaml
 from tests.jobs.test_status import a_row
 from tests.small_runs import Experiment
 
@@ -200,3 +201,46 @@ def test_job_at_the_end_looks_again_while_slurm_does_not_answer_but_not_for_ever
     assert said == ["squeue: ended with 1"]
     monkeypatch.setenv("SLURM_RESTART_COUNT", "24")
     assert submit_next_part(ending, said.append) is None
+
+
+def test_order_without_an_answer_is_given_again_by_the_job_at_the_end(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(next_part, "_POLL_SECONDS", 0.0)
+    ending = _ended(slurm, base, results)
+    slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
+    slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
+    assert submit_next_part(ending, print) is Outcome.COMPLETED
+    (run,) = read_plan(results, "some").runs
+    assert slurm.tasks(results) == {run.run_id: 1}
+
+
+def test_killed_run_whose_configuration_is_torn_does_not_keep_its_grid_from_ending(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    ending = _ended(slurm, base, results)
+    (run,) = read_plan(results, "some").runs
+    results.run_dir(run.run_id, "some").config_file.write_text('{"seed": 1, "da')
+    said: list[str] = []
+    assert submit_next_part(ending, said.append) is None
+    (line,) = said
+    assert line.startswith(f"left out: {results.run_dir(run.run_id, 'some').config_file}: is not a configuration")
+
+
+def test_round_that_was_planned_and_refused_is_submitted_when_there_is_room(
+    slurm: FakeSlurm, base: Path, results: Results, trained: RunDir
+) -> None:
+    controller = {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}
+    grid = write_grid(base, {"model.hidden_size": {"min": 4, "max": 64}}, method="bayes", controller=controller)
+    assert _call("submit", grid, results, str(grid))[0] == 0
+    result = trained.read_result()
+    assert isinstance(result, Result)
+    finish(results, load_grid(grid, results), result, lambda _run: (0.5, False))
+    (slurm.folder / "jobs").write_text("")
+    *_, ending = read_submissions(results)
+    slurm.fail("sbatch", FULL)
+    assert submit_next_part(ending, print) is Outcome.LOOK_AGAIN
+    slurm.heal()
+    assert submit_next_part(ending, print) is Outcome.COMPLETED
+    *_, third, fourth = (run.run_id for run in read_plan(results, "some").runs)
+    assert slurm.tasks(results) == {third: 1, fourth: 1}
