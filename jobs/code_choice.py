@@ -64,7 +64,13 @@ class CodeChoice:
             return []
         if self.new_code:
             return [WantedRun(row, _beginning_anew(config), self.present) for row, config in runs]
-        wanted = [WantedRun(row, config, self._of(row.run_id, grid, places)) for row, config in runs]
+        given = {row.run_id: places[row.run_id][0].submission.code for row, _ in runs if row.run_id in places}
+        whole = {code for code in {*given.values()} if code and is_whole(self.results.code / code)}
+        kept = {run_id: code for run_id, code in given.items() if code in whole}
+        wanted = [
+            WantedRun(row, config, self._that_began(row.run_id, grid) or kept.get(row.run_id) or self.present)
+            for row, config in runs
+        ]
         older = sorted({one.code for one in wanted if one.code and one.code != self.present})
         for code in older:
             number = sum(one.code == code for one in wanted)
@@ -75,13 +81,6 @@ class CodeChoice:
             )
             say(f"{number} {keep} submitted with, {self.results.code / code}; --new-code takes that of now")
         return wanted
-
-    def _of(self, run_id: str, grid: str, places: Mapping[str, Place]) -> str:
-        began = self._that_began(run_id, grid)
-        if began:
-            return began
-        submitted = places[run_id][0].submission.code if run_id in places else None
-        return submitted if submitted and is_whole(self.results.code / submitted) else self.present
 
     def _that_began(self, run_id: str, grid: str) -> str | None:
         """The copy of the code that computed the steps that a run has saved; None if there is none to keep."""

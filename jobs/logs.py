@@ -183,7 +183,7 @@ class _Printer:
 
     say: Say
     _file: Path | None = None
-    _position: int = 0
+    _positions: dict[Path, int] = field(default_factory=dict)
     _write: Callable[[bytes], None] = field(default_factory=lambda: _writer())
 
     def show(self, path: Path | None) -> None:
@@ -192,11 +192,11 @@ class _Printer:
             return
         if path != self._file:
             self.say(f"==> {path} <==")
-            self._file, self._position = path, 0
+            self._file = path
         with open(path, "rb") as file:
-            file.seek(self._position)
+            file.seek(self._positions.get(path, 0))
             text = file.read()
-            self._position = file.tell()
+            self._positions[path] = file.tell()
         self._write(text)
 
 

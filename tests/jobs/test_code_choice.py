@@ -126,6 +126,16 @@ def test_rerun_of_a_run_that_never_began_keeps_the_code_that_it_was_submitted_wi
     assert _chosen(CodeChoice(results), _submitted(results, old))[0].code == old
 
 
+def test_copy_is_compared_once_for_all_runs_that_were_submitted_with_it(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places, compared = _submitted(results, _keep(results, OLD)), []
+    monkeypatch.setattr("jobs.code_choice.is_whole", lambda folder: compared.append(folder.name) or True)
+    runs = CodeChoice(results).choose([(_row(), CONFIG)] * 9, GRID, places, lambda _line: None)
+    assert {run.code for run in runs} == {OLD.id}
+    assert compared == [OLD.id]
+
+
 @pytest.mark.parametrize("code", [None, "0123456789abcdef"])
 def test_submission_whose_code_is_gone_or_unknown_is_repeated_with_that_of_now(
     results: Results, code: str | None

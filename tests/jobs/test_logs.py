@@ -4,11 +4,13 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from jobs import logs
 from jobs.__main__ import app
 from jobs.grids.grid import load_grid
 from jobs.local.queue import LocalQueue
@@ -96,6 +98,35 @@ def test_log_is_followed_from_before_it_exists_until_the_run_has_ended(
     assert seen.read_text() == f"{_begins(run_id, 7)}loss 1 \x1b[31m\n"
     assert said.decode() == f"==> {log} <==\n{run_id}: FAILED KilledError: no memory\n"
     assert process.returncode == 1
+
+
+def test_tasks_that_print_in_turn_are_shown_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a job that computes ELMo's vectors in several tasks."""
+    files = [tmp_path / "0.out", tmp_path / "1.out"]
+    turns = iter(range(4))
+
+    @dataclass
+    class Turns:
+        name: str = "some/cache"
+        turn: int = 0
+
+        def state(self) -> tuple[str, bool]:
+            self.turn = next(turns)
+            return "RUNNING", self.turn < 3
+
+        def newest(self) -> Path:
+            file = files[self.turn % 2]
+            with open(file, "a") as log:
+                log.write(f"line {self.turn}\n")
+            return file
+
+    monkeypatch.setattr(logs, "_POLL_SECONDS", 0.0)
+    said: list[str] = []
+    logs.show_log(Turns(), True, said.append)
+    assert capfd.readouterr().out == "line 0\nline 1\nline 2\nline 3\n"
+    assert len(said) == 5  # the file at each turn, and the end
 
 
 def test_terminal_is_sent_no_control_characters(results: Results, plan: GridPlan, tmp_path: Path) -> None:
