@@ -33,7 +33,7 @@ class JobKind:
 
     A kind either trains runs, does work that several runs share, or ends a grid. All run in this project's task process
     (`jobs.tasks`), the first two as job arrays: they stop when their time is over, requeue themselves, go on from what
-    they saved, and are given up when `progress` does not grow. What ends a grid simply starts anew.
+    they saved, and are given up when nothing more is saved. What ends a grid simply starts anew.
     """
 
     name: KindName
@@ -53,7 +53,7 @@ class JobKind:
     """Those of the given runs that such a job has to work for; None if no such job is needed."""
     work: SharedWork | None = None
     progress: Callable[[Results], int] = lambda _results: 0
-    """A figure that grows with the work saved, given the directories of a task's runs."""
+    """A figure that grows with the work saved; of what trains runs it is not asked."""
 
     @property
     def is_array(self) -> bool:

@@ -248,7 +248,7 @@ class RunDir:
         return read_record(self.failure_file, Failure)
 
     def own_failure(self) -> str:
-        """Why the run failed by itself, in a line; empty if it did not: killing it, say, is no end of it."""
+        """Why the run failed by itself, in a line; empty if it did not, as when it was killed."""
         if self.tries_file.exists():
             return ""
         with contextlib.suppress(RunDirError):

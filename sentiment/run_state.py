@@ -29,7 +29,7 @@ HELD = "HELD"
 PENDING = "PENDING"
 """In a queue, and begins by itself."""
 UNKNOWN = "UNKNOWN"
-"""It was given to a queue that cannot be asked from here."""
+"""It was given to a queue that does not answer, or that is somebody else's."""
 
 PAUSED = "PAUSED"
 """At the end of a rung of a search, whose ranking decides whether it goes on."""

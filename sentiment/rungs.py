@@ -240,7 +240,7 @@ class Rungs:
         )
 
     def _measure(self, run_dir: RunDir, cancelled: bool) -> RankedTrial | None:
-        """What counts of a trial: the epochs of this rung; of one that has ended earlier the last. None: not ended."""
+        """A trial's value by the epochs of this rung, or by those that it has if it ended earlier; None: not ended."""
         run_id, epochs, why = run_dir.path.name, self.halving.epochs[self.current], ""
         rows: dict[int, dict[str, Any]] = {}
         try:

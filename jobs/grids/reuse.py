@@ -93,19 +93,15 @@ class _Origin:
         return corpus_fingerprint(data, self._results)
 
 
-def reuse_completed(results: Results, grid: ExpandedGrid) -> int:
+def reuse_completed(results: Results, grid: ExpandedGrid) -> None:
     """Copy such runs into this grid, each as a whole or not at all; the caller must hold the grid's lock.
-
-    Returns:
-        How many were copied.
 
     Raises:
         OSError: the disk refuses it.
     """
     for leftover in results.grid_file(grid.plan.name).parent.glob(".*.tmp/"):  # of a copy that was killed
         shutil.rmtree(leftover)
-    elsewhere = completed_elsewhere(results, grid)
-    for run_id, source in elsewhere.items():
+    for run_id, source in completed_elsewhere(results, grid).items():
         target = results.run_dir(run_id, grid.plan.name).path
         made = target.with_name(f".{run_id}.{os.getpid()}.tmp")
         try:
@@ -114,4 +110,3 @@ def reuse_completed(results: Results, grid: ExpandedGrid) -> int:
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
-    return len(elsewhere)

@@ -13,7 +13,7 @@ from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
 from jobs.local.running_grid import RunningGrid
 from jobs.slurm.grid_jobs import GridJobs, read_jobs
-from jobs.slurm.resources import ClusterFile, read_cluster
+from jobs.slurm.resources import read_cluster
 from jobs.status.grid_status import RunStatus, describe_held
 from jobs.tasks.attempt import Outcome
 from sentiment.console import Console
@@ -29,7 +29,7 @@ class LocalLauncher:
     Args:
         at_once: how many runs at a time; None takes one for each GPU, or one.
         stop: a signal, or the end of a Slurm job that this command is part of.
-        file: says what is tried again, and whom to notify.
+        notify: as for `RunningGrid`.
     """
 
     results: Results
@@ -37,7 +37,7 @@ class LocalLauncher:
     at_once: int | None
     stop: StopRequest
     console: Console
-    file: ClusterFile = field(default_factory=ClusterFile)
+    notify: Sequence[str]
     _accepted: list[WantedRun] = field(default_factory=list, init=False)
     _later: LaterRungs | None = field(default=None, init=False)
 
@@ -69,7 +69,7 @@ class LocalLauncher:
             return Outcome.COMPLETED
         gpus = gpus_here()
         lanes = self.at_once or max(len(gpus), 1)
-        grid = RunningGrid(self.results, self.plan, lanes, gpus, self.console, self.file.notify, self._later)
+        grid = RunningGrid(self.results, self.plan, lanes, gpus, self.console, self.notify, self._later)
         return grid.run(self._accepted, self.stop)
 
 
@@ -80,15 +80,15 @@ def local_launcher(
     """A launcher that is the only one to run this grid on this machine, and heeds signals.
 
     Args:
-        cluster: the file that says what is tried again, and whom to notify; it need not exist.
+        cluster: the file that says whom to notify; it need not exist.
 
     Raises:
         ConfigError: the file is invalid.
         LockedError: another process runs this grid.
     """
-    file = read_cluster(cluster) if cluster.is_file() else ClusterFile()
+    notify = read_cluster(cluster).notify if cluster.is_file() else ()
     with StopRequest(end_of_time(None, time.time())) as stop:
-        launcher = LocalLauncher(results, plan, at_once, stop, console, file)
+        launcher = LocalLauncher(results, plan, at_once, stop, console, notify)
         queue = LocalQueue.of(results, plan.name)
         with queue.hold():
             queue.write((), ())

@@ -123,7 +123,7 @@ class Resources(Section):
     sbatch: dict[str, str | int | bool] = Field(default_factory=dict)
     """Other options of sbatch, by name: `reservation: course`, `exclude: node7`."""
     attempts_without_progress: PositiveInt = 3
-    """A task whose time ended this often in a row without progress is given up instead of requeued."""
+    """How often in a row a run may begin at the same step, or the time of another job end without progress."""
     memory_factor: Factor = 2.0
     """A rerun multiplies the memory of a run that had too little by this factor."""
     time_factor: Factor = 2.0

@@ -92,7 +92,7 @@ class SubmissionDir:
 
     @property
     def number(self) -> int:
-        """How many a grid had with it; 0 for a folder of another kind."""
+        """The submission's number within its grid, from 1; 0 for a folder of another kind."""
         match = _NAME.fullmatch(self.path.name)
         return int(match["number"]) if match else 0
 

@@ -186,6 +186,6 @@ def describe_held(grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
 
 
 def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
-    """A line for each queue that runs were given to and that cannot be asked from here: they may still wait there."""
+    """A line for each reason why states are not known: these runs may still wait or run."""
     for reason, number in Counter(row.reason for row in rows if row.state == UNKNOWN).items():
         yield f"{number} run{'' if number == 1 else 's'} UNKNOWN: {reason}"

@@ -19,7 +19,7 @@ from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import read_progress
 from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
 
-# A lock's owner counts as alive for a time after its last sign of life; one that does so for longer than this lives.
+# An owner of the run's lock that still counts as alive after this time is alive.
 _LOCK_PATIENCE_SECONDS = 1.5 * STALE_SECONDS
 _LOCK_POLL_SECONDS = 2.0
 

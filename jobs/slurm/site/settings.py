@@ -10,7 +10,6 @@ _DEFAULTS = {
     "AuthInfo": 120,
     "KillWait": 30,
     "MaxArraySize": 1001,
-    "MaxJobCount": 10_000,
     "MinJobAge": 300,
     "SlurmdTimeout": 300,
 }
