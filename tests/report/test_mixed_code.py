@@ -29,7 +29,6 @@ def _report(tmp_path: Path, *attempts: dict[str, Any]) -> str:
         ([{"code": "a" * 64}, {"code": "a" * 64, "first_step": 20}], True, False),
         ([{"code": "a" * 64}, {"code": "b" * 64, "first_step": 20}], False, True),
         ([{"code": "a" * 64}, {"code": "b" * 64, "first_step": 0}], True, False),  # begun anew
-        ([{"code": None}], False, False),
     ],
 )
 def test_runs_that_went_on_with_other_code_are_named(
