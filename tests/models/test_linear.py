@@ -130,8 +130,8 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     np.testing.assert_allclose(model.features.idf, np.log((1 + len(train)) / (1 + frequencies)) + 1, rtol=1e-5)
     positive, negative = (1.0 + np.asarray(present[labels == label].sum(axis=0)).ravel() for label in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
-    values = model.features.of(counter, rows)
-    both = sparse.hstack([values, values.multiply(ratio)]).tocsr()
+    values = model.features.of(counter, rows)  # what a lexicon says stands there once
+    both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
     fit = LogisticRegression(C=model.settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
     np.testing.assert_allclose(model.probabilities(rows), fit.predict_proba(both)[:, 1], atol=1e-3)
 

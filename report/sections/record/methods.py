@@ -56,8 +56,8 @@ _METHODS: list[tuple[str, object]] = [
     ),
     (
         "The linear baseline",
-        "Logistic regression on TF-IDF of words, word pairs and 2 to 5 characters of a word, weighted by naive Bayes; "
-        "trained on the same tweets as the net.",
+        "Logistic regression on TF-IDF of words, word pairs and 2 to 5 characters of a word, weighted by naive Bayes, "
+        "and on what AFINN's rated words come to with negation; trained on the same tweets as the net.",
     ),
     (
         "Overfitting",

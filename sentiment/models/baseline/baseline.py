@@ -16,7 +16,7 @@ from sentiment.lock import patient_lock
 from sentiment.models.baseline.linear_model import LinearModel
 
 # Raise it when the recipe changes, so that a cached baseline of the old recipe is not used.
-_VERSION = 2
+_VERSION = 4
 
 
 @dataclass(frozen=True)

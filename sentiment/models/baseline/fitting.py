@@ -10,8 +10,9 @@ import numpy.typing as npt
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.text.token_rows import TokenRows
-from sentiment.models.baseline.linear_model import Features, LinearModel, tfidf
+from sentiment.models.baseline.linear_model import Features, LinearModel, beside, tfidf
 from sentiment.models.baseline.ngrams import NGramCounter, first_of_characters
+from sentiment.models.baseline.polarity import polarity
 
 Rows = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float64]
@@ -98,8 +99,9 @@ class _Design:
         idf = (np.log((1 + len(rows)) / (1 + frequencies)) + 1).astype(np.float32)
         self.features = Features(keys, idf)
         self._scale = self._naive_bayes(counts)
-        self._values = tfidf(counts, idf, first_of_characters(keys))
-        self._values.data *= self._scale[self._values.indices]
+        ngrams = tfidf(counts, idf, first_of_characters(keys))
+        ngrams.data *= self._scale[ngrams.indices]
+        self._values = beside(ngrams, polarity(chosen))
 
     def fits(self, strengths: tuple[float, ...]) -> Iterator[_Fit]:
         """A fit for each strength, each begun where the one before ended."""
@@ -108,7 +110,8 @@ class _Design:
         model = LogisticRegression(tol=1e-6, max_iter=_MOST_ITERATIONS, warm_start=True, random_state=0)
         for strength in strengths:
             model.set_params(C=strength).fit(self._values, self._labels)
-            weights = (model.coef_[0] * self._scale).astype(np.float32)
+            weights = model.coef_[0].astype(np.float32)
+            weights[: len(self._scale)] *= self._scale
             yield _Fit(weights, float(model.intercept_[0]))
 
     def scores(self, rows: Rows, until_worse: bool = False) -> list[float]:

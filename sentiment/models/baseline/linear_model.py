@@ -1,4 +1,4 @@
-"""The linear baseline as a model: from a tweet's n-grams to a probability, and from a file and back."""
+"""The linear baseline as a model: from a tweet's n-grams and rated words to a probability, and from a file and back."""
 
 import json
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from sentiment.data.text.token_rows import TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import read_named
 from sentiment.models.baseline.ngrams import Keys, NGramCounter, first_of_characters
+from sentiment.models.baseline.polarity import FEATURES, lexicon_fingerprint, polarity
 from sentiment.record_files import in_a_line
 from sentiment.records import Record
 
@@ -26,7 +27,9 @@ _ROWS = 65_536
 class _Header(Record):
     """What of a model is no array."""
 
-    format: Literal["linear baseline, 2"] = "linear baseline, 2"
+    format: Literal["linear baseline, 3"] = "linear baseline, 3"
+    lexicon: str
+    """Fingerprint of the rated words."""
     intercept: float
     settings: dict[str, Any]
 
@@ -35,20 +38,21 @@ class _Header(Record):
 class Features:
     """The n-grams that a model knows, and how much the mere rarity of each weighs."""
 
-    keys: Keys  # (features,), sorted
-    idf: Numbers  # (features,)
+    keys: Keys  # (n-grams,), sorted
+    idf: Numbers  # (n-grams,)
 
     def of(self, counter: NGramCounter, rows: TokenRows) -> Any:
-        """TF-IDF of tweets with logarithmic counts, see `tfidf`: sparse float32, (rows, features)."""
-        return tfidf(counter.counts(rows, self.keys), self.idf, first_of_characters(self.keys))
+        """TF-IDF of tweets with logarithmic counts, see `tfidf`, then `polarity`: sparse float32, (rows, features)."""
+        ngrams = tfidf(counter.counts(rows, self.keys), self.idf, first_of_characters(self.keys))
+        return beside(ngrams, polarity(rows))
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Logistic regression on the n-grams of a tweet."""
+    """Logistic regression on the n-grams of a tweet, and on the values that a lexicon gives its words."""
 
     features: Features
-    weights: Numbers  # (features,)
+    weights: Numbers  # (features,): those of n-grams, then those of `polarity`
     intercept: float
     settings: dict[str, Any]
     """How it was made, for the record: its penalty and how that was chosen."""
@@ -58,7 +62,7 @@ class LinearModel:
         return self.judge(rows)[0]
 
     def judge(self, rows: TokenRows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """The same, and whether the model knows any n-gram of each tweet."""
+        """The same, and whether the model knows any n-gram of each tweet, or the lexicon any word."""
         from scipy.special import expit
 
         counter = NGramCounter(rows.types)
@@ -74,7 +78,7 @@ class LinearModel:
         """Write it in the format of safetensors: plain numbers, and the settings as JSON in the header."""
         from safetensors.numpy import save
 
-        header = _Header(intercept=self.intercept, settings=self.settings)
+        header = _Header(lexicon=lexicon_fingerprint(), intercept=self.intercept, settings=self.settings)
         arrays: dict[str, npt.NDArray[Any]] = {
             "keys": self.features.keys,
             "idf": self.features.idf,
@@ -120,10 +124,19 @@ class LinearModel:
             raise RunDirError(f"{path}: holds no linear baseline: {visible(str(error))}") from None
         if keys.dtype != np.uint64 or keys.ndim != 1 or not bool((keys[:-1] < keys[1:]).all()):
             raise RunDirError(f"{path}: holds no linear baseline: keys is no row of ascending hashes")
-        for name, values in (("idf", idf), ("weights", weights)):
-            if values.dtype != np.float32 or values.shape != keys.shape or not bool(np.isfinite(values).all()):
-                raise RunDirError(f"{path}: holds no linear baseline: {name} is not {len(keys):,} finite float32")
+        for name, values, n in (("idf", idf, len(keys)), ("weights", weights, len(keys) + len(FEATURES))):
+            if values.dtype != np.float32 or values.shape != (n,) or not bool(np.isfinite(values).all()):
+                raise RunDirError(f"{path}: holds no linear baseline: {name} is not {n:,} finite float32")
+        if header.lexicon != lexicon_fingerprint():
+            raise RunDirError(f"{path}: was fitted with another list of rated words than the package afinn holds here")
         return cls(Features(keys, idf), weights, header.intercept, header.settings)
+
+
+def beside(ngrams: Any, dense: npt.NDArray[np.float32]) -> Any:
+    """Further columns of a sparse matrix, (rows, all columns); zeros in them are not stored."""
+    from scipy import sparse
+
+    return sparse.hstack([ngrams, sparse.csr_matrix(dense)], format="csr")
 
 
 def tfidf(counts: Any, idf: Numbers, words: int) -> Any:

@@ -1,0 +1,74 @@
+"""Features of the linear baseline from a list of rated words."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sentiment.data.text.token_rows import TokenRows
+from sentiment.models.baseline import polarity as module
+from sentiment.models.baseline.polarity import polarity, value_of
+
+
+def _of(*tweets: str) -> list[list[float]]:
+    return polarity(TokenRows.of_tweets([tweet.split() for tweet in tweets])).tolist()
+
+
+def _bounded(total: float) -> float:
+    return pytest.approx(total / math.sqrt(total**2 + 15), abs=1e-6)  # type: ignore[no-any-return]
+
+
+def test_values_of_words_are_summed_by_their_sign() -> None:
+    assert value_of("good") == 3
+    assert value_of("sad") == -2
+    assert _of("a good but sad day", "plain words", "") == [
+        [_bounded(3 / 2 - 2), _bounded(3 / 2), _bounded(-2), 0],  # what stands before `but` counts half
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tweet", "total"),
+    [
+        ("not good", -0.74 * 3),
+        ("it isn't bad", 0.74 * 3),
+        ("not a very good", -0.74 * 3),
+        ("not one of the good", 3),  # out of reach
+        ("no , good", 3),  # another clause
+        ("no but good", 3),
+        ("good not", 3),  # before the negation
+        ("never not good", -0.74 * 3),  # turned once
+    ],
+)
+def test_negation_turns_the_values_that_follow_it_in_its_clause(tweet: str, total: float) -> None:
+    ((found, _, _, negation),) = _of(tweet)
+    assert found == _bounded(total)
+    assert negation == 1
+
+
+def test_negation_does_not_reach_into_the_next_tweet() -> None:
+    assert _of("i do not", "good")[1] == _of("good")[0]
+
+
+def test_tweet_has_the_same_features_whatever_stands_around_it() -> None:
+    tweets = ["not good at all", "bad", "", "so happy , not sad :)", "but good"]
+    assert _of(*tweets) == [_of(tweet)[0] for tweet in tweets]
+
+
+def test_stretched_words_masks_and_emoji_are_rated() -> None:
+    assert value_of("gooood") == value_of("good")
+    assert value_of("haaate") == value_of("hate")
+    assert value_of("<smile>") == value_of(":)") > 0 > value_of("<frown>") == value_of(":(")
+    assert value_of("\N{LOUDLY CRYING FACE}") < 0 < value_of("\N{SMILING FACE WITH HEART-SHAPED EYES}")
+    assert value_of("\N{SNOWMAN}") == 0
+
+
+def test_fingerprint_is_of_the_rated_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = module.lexicon_fingerprint()
+    monkeypatch.setattr(module, "_word_values", lambda: {"good": 1.0})
+    assert module.lexicon_fingerprint() != before
+
+
+def test_no_tweets_have_no_features() -> None:
+    assert polarity(TokenRows([], np.zeros(0, np.int32), np.zeros(1, np.int64))).shape == (0, 4)
