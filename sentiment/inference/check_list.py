@@ -1,0 +1,52 @@
+"""Short sentences of which anybody knows the label, by what they ask of a model, as in CheckList (Ribeiro et al. 2020).
+
+They show what a model can do at all, also where its own test tweets are too much like its training tweets to tell. They
+choose nothing: neither settings nor which model predicts.
+"""
+
+import csv
+from collections import Counter
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from sentiment.inference.text_model import TextModel
+from sentiment.records import THRESHOLD
+
+
+class Check(NamedTuple):
+    """One sentence of the list."""
+
+    capability: str
+    text: str
+    positive: bool
+
+
+class Tally(NamedTuple):
+    """Of how many sentences a model is right."""
+
+    right: int
+    of: int
+
+
+@cache
+def checks() -> tuple[Check, ...]:
+    """All sentences, in the order of the file."""
+    text = files("sentiment.inference").joinpath("check_list.csv").read_text(encoding="utf-8")
+    return tuple(
+        Check(row["capability"], row["text"], row["label"] == "positive") for row in csv.DictReader(text.splitlines())
+    )
+
+
+def check(model: TextModel) -> dict[str, Tally]:
+    """How a model does by capability; a sentence of which it knows no word is not right."""
+    reading = model.read([one.text for one in checks()])
+    said = (reading.probabilities >= THRESHOLD).tolist()
+    found = zip(checks(), said, reading.usable.tolist(), strict=True)
+    right = Counter(one.capability for one, positive, usable in found if usable and positive == one.positive)
+    return {name: Tally(right[name], of) for name, of in Counter(one.capability for one in checks()).items()}
+
+
+def total(tallies: dict[str, Tally]) -> Tally:
+    """That over all capabilities."""
+    return Tally(sum(one.right for one in tallies.values()), sum(one.of for one in tallies.values()))
