@@ -8,7 +8,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sentiment.__main__ import app
+from sentiment.inference.check_list import check, checks, total
+from sentiment.inference.combined import load_model
 from sentiment.inference.terminal import show_result
+from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK
 from sentiment.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets
 
@@ -50,6 +53,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
         "mean of both",
         "best epoch",
         "overfit",
+        f"check list: {total(check(load_model(run_dir))).right} of {len(checks())} short sentences right",
         str(run_dir.path),
         "-m sentiment predict",
     ):
@@ -114,6 +118,13 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert {part: scores[part] for part in network} == chosen
     assert f"{result.metrics['test'].accuracy:.3f}" in done.output
     assert f"used by predict: {scores['chosen']}" in done.output
+    assert scores["check_list"]["linear baseline"] == {
+        name: list(tally) for name, tally in check(load_model(trained, "baseline")).items()
+    }
+    for name in {one.capability for one in checks()}:
+        row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))
+        right = [scores["check_list"][model][name][0] for model in (NETWORK, BASELINE, BOTH, LEXICON)]
+        assert [int(word) for word in re.findall(r"(\d+) of", row)] == right
 
 
 def test_evaluation_of_a_file_counts_each_of_its_rows(trained: RunDir, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Progress
-from sentiment.errors import DataError, UsageError
+from sentiment.errors import CheckpointError, DataError, ElmoError, UsageError
+from sentiment.inference.check_list import Tally, check
 from sentiment.inference.combined import (
     Choice,
     mean_of_seeds,
@@ -18,7 +19,7 @@ from sentiment.inference.combined import (
 from sentiment.inference.evaluate_file import FileEvaluation
 from sentiment.inference.known_tweets import KnownTweets
 from sentiment.inference.scores import NamedScores, own_scores_of_seeds
-from sentiment.inference.terminal import difference_lines, reference_lines, result_table, scores_table
+from sentiment.inference.terminal import check_table, difference_lines, reference_lines, result_table, scores_table
 from sentiment.progress_bar import OUT, say
 from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Part
 from sentiment.run_dir import Results, RunDir
@@ -32,7 +33,8 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
         choice: None takes the model that the result recommends.
 
     Returns:
-        The metrics of the chosen model by part; those of all models in `models`, and what was chosen in `chosen`.
+        The metrics of the chosen model by part; those of all models in `models`, what was chosen in `chosen`, and how
+        many sentences of the check list each model has right by capability in `check_list`.
 
     Raises:
         UsageError: the run is not completed, or has no such model.
@@ -63,10 +65,23 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
             OUT.print(scores_table(part.replace("_", " "), scores, name))
     if test := own["test"]:
         _say_differences(test, name, run.config)
+    checked = _show_check_list(run_dir, choice or recommended(run_dir), name)
     for line in remarks:
         say(line)
     models = {one: {part: of_part.model_dump() for part, of_part in parts.items()} for one, parts in found.items()}
-    return models[name] | {"chosen": name, "models": models}
+    return models[name] | {"chosen": name, "models": models, "check_list": checked}
+
+
+def _show_check_list(run_dir: RunDir, choice: Choice, name: str) -> dict[str, dict[str, Tally]]:
+    """How the run's models do on the check list; nothing where one cannot be loaded, as without ELMo's weights."""
+    try:
+        models = models_beside(run_dir, choice)
+    except (ElmoError, CheckpointError) as error:
+        say(f"check list: left out: {error}")
+        return {}
+    checked = {model.name: check(model) for model in models}
+    OUT.print(check_table(checked, name))
+    return checked
 
 
 def evaluate_on_file(

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sentiment.characters import visible
+from sentiment.inference.check_list import Tally, check, total
 from sentiment.progress_bar import OUT, say
 from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Result
 from sentiment.run_dir import RunDir
@@ -76,6 +77,19 @@ def difference_lines(scores: "NamedScores", chosen: str) -> list[str]:
     return lines
 
 
+def check_table(tallies: dict[str, dict[str, Tally]], chosen: str) -> Table:
+    """The check list by capability: of how many sentences each model is right; the chosen model is emphasised."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("check list: right of all")
+    for name in tallies:
+        table.add_column(name, justify="right", style="bold" if name == chosen else "")
+    for capability in next(iter(tallies.values())):
+        table.add_row(f"  {capability}", *(f"{of[capability].right} of {of[capability].of}" for of in tallies.values()))
+    totals = [total(of) for of in tallies.values()]
+    table.add_row("  all", *(f"{one.right} of {one.of}" for one in totals), style="italic")
+    return table
+
+
 def _score_table() -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
@@ -103,7 +117,13 @@ def weighted_tokens(tokens: list[str], weights: list[float]) -> Text:
 
 
 def show_result(run_dir: RunDir) -> None:
-    """Print the result of a completed run, and how to use its model."""
+    """Print the result of a completed run, and how to use its model.
+
+    Raises:
+        SentimentError: the model cannot be loaded, see `load_model`.
+    """
+    from sentiment.inference.combined import load_model
+
     result = run_dir.read_result()
     if result is None:
         return
@@ -120,6 +140,12 @@ def show_result(run_dir: RunDir) -> None:
             "told apart;\nto test on all tweets, run folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
         )
     place = quote(str(run_dir.path))
+    checked = check(load_model(run_dir))
+    worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
+    say(
+        f"\ncheck list: {total(checked).right} of {total(checked).of} short sentences right, fewest of {worst!r} "
+        f"({checked[worst].right} of {checked[worst].of}); all: {_python()} -m sentiment evaluate {place}"
+    )
     say(
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
         f"{result.seconds_trained:.1f} s\n{result.overfit.verdict}\n"
