@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from sentiment.inference.check_list import Tally, check, checks, total
+from sentiment.inference.check_list import CheckScore, check, checks, total
 from sentiment.inference.text_model import Reading, TextModel
 from sentiment.models.baseline.lexicon import lexicon_scores
 
@@ -23,7 +23,7 @@ class _Says:
         return Reading(found, np.full(len(texts), self.usable))
 
 
-def _check(probability: Any, usable: bool = True) -> dict[str, Tally]:
+def _check(probability: Any, usable: bool = True) -> dict[str, CheckScore]:
     return check(cast(TextModel, _Says(probability, usable)))
 
 

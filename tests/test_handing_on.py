@@ -176,7 +176,8 @@ def _array(name: str, change: Callable[[Any], Any]) -> Callable[[Arrays, dict[st
         (lambda arrays, _: (arrays, "null"), "the record: Input should be an object"),
         (_header(intercept=math.nan), "intercept"),
         (_header(intercept="x"), "intercept"),
-        (_header(format="linear baseline, 3"), "format"),
+        (_header(format="linear baseline, 0"), "format"),
+        (_header(lexicon="0"), "another list of rated words"),
     ],
 )
 def test_a_baseline_that_makes_no_sense_is_refused(

@@ -22,7 +22,7 @@ class Check(NamedTuple):
     positive: bool
 
 
-class Tally(NamedTuple):
+class CheckScore(NamedTuple):
     """Of how many sentences a model is right."""
 
     right: int
@@ -38,15 +38,15 @@ def checks() -> tuple[Check, ...]:
     )
 
 
-def check(model: TextModel) -> dict[str, Tally]:
+def check(model: TextModel) -> dict[str, CheckScore]:
     """How a model does by capability; a sentence of which it knows no word is not right."""
     reading = model.read([one.text for one in checks()])
     said = (reading.probabilities >= THRESHOLD).tolist()
     found = zip(checks(), said, reading.usable.tolist(), strict=True)
     right = Counter(one.capability for one, positive, usable in found if usable and positive == one.positive)
-    return {name: Tally(right[name], of) for name, of in Counter(one.capability for one in checks()).items()}
+    return {name: CheckScore(right[name], of) for name, of in Counter(one.capability for one in checks()).items()}
 
 
-def total(tallies: dict[str, Tally]) -> Tally:
+def total(tallies: dict[str, CheckScore]) -> CheckScore:
     """That over all capabilities."""
-    return Tally(sum(one.right for one in tallies.values()), sum(one.of for one in tallies.values()))
+    return CheckScore(sum(one.right for one in tallies.values()), sum(one.of for one in tallies.values()))

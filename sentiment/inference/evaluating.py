@@ -8,7 +8,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Progress
 from sentiment.errors import CheckpointError, DataError, ElmoError, UsageError
-from sentiment.inference.check_list import Tally, check
+from sentiment.inference.check_list import CheckScore, check
 from sentiment.inference.combined import (
     Choice,
     mean_of_seeds,
@@ -72,7 +72,7 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
     return models[name] | {"chosen": name, "models": models, "check_list": checked}
 
 
-def _show_check_list(run_dir: RunDir, choice: Choice, name: str) -> dict[str, dict[str, Tally]]:
+def _show_check_list(run_dir: RunDir, choice: Choice, name: str) -> dict[str, dict[str, CheckScore]]:
     """How the run's models do on the check list; nothing where one cannot be loaded, as without ELMo's weights."""
     try:
         models = models_beside(run_dir, choice)

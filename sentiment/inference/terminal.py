@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sentiment.characters import visible
-from sentiment.inference.check_list import Tally, check, total
+from sentiment.inference.check_list import CheckScore, check, total
 from sentiment.progress_bar import OUT, say
 from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Result
 from sentiment.run_dir import RunDir
@@ -77,7 +77,7 @@ def difference_lines(scores: "NamedScores", chosen: str) -> list[str]:
     return lines
 
 
-def check_table(tallies: dict[str, dict[str, Tally]], chosen: str) -> Table:
+def check_table(tallies: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
     """The check list by capability: of how many sentences each model is right; the chosen model is emphasised."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("check list: right of all")

@@ -16,6 +16,7 @@ from sentiment.data.text.token_rows import TokenRows
 from sentiment.files import fingerprint, sha256_of, write_json
 from sentiment.models.baseline.linear_model import Features, LinearModel
 from sentiment.models.baseline.ngrams import NGramCounter
+from sentiment.models.baseline.polarity import FEATURES
 from sentiment.records import (
     SCHEMA_VERSION,
     Attempt,
@@ -270,6 +271,6 @@ def _write_baseline(run_dir: RunDir) -> None:
     }
     known = np.array(sorted(keys), np.uint64)
     features = Features(known, np.ones(len(known), np.float32))
-    weights = np.array([keys[int(key)] for key in known], np.float32)
+    weights = np.array([*(keys[int(key)] for key in known), *np.zeros(len(FEATURES))], np.float32)
     with run_dir.baseline_file.open("wb") as file:
         LinearModel(features, weights, BASELINE_INTERCEPT, {}).write(file)
