@@ -80,7 +80,7 @@ def difference_lines(scores: "NamedScores", chosen: str) -> list[str]:
 def check_table(tallies: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
     """The check list by capability: of how many sentences each model is right; the chosen model is emphasised."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("check list: right of all")
+    table.add_column("check list")
     for name in tallies:
         table.add_column(name, justify="right", style="bold" if name == chosen else "")
     for capability in next(iter(tallies.values())):
