@@ -45,3 +45,8 @@ def slurm_node() -> str | None:
 def _number(name: str) -> int | None:
     text = os.environ.get(name, "")
     return int(text) if text.isdecimal() else None
+
+
+def is_of_this_array(job: str | None) -> bool:
+    """Whether a job is a task of the array that this process belongs to; outside Slurm, whether it is outside too."""
+    return (job or "").partition("_")[0] == (slurm_job() or "").partition("_")[0]

@@ -41,12 +41,16 @@ class LockedError(RunDirError):
     Attributes:
         earlier_attempt: whether it is one that Slurm believes to be dead, since it has requeued its job.
         lives: whether it is known to live; if not, that shows within a minute.
+        job: its Slurm job; None outside Slurm, and where it is not known who it is.
     """
 
-    def __init__(self, message: str, earlier_attempt: bool = False, lives: bool = False) -> None:
+    def __init__(
+        self, message: str, earlier_attempt: bool = False, lives: bool = False, job: str | None = None
+    ) -> None:
         super().__init__(message)
         self.earlier_attempt = earlier_attempt
         self.lives = lives
+        self.job = job
 
 
 class TakenOverError(RunDirError):

@@ -167,7 +167,7 @@ class ProcessLock:
                 if quiet < STALE_SECONDS:
                     lives = changed or bool(owner and owner.lives_here)
                     earlier_attempt = bool(owner and owner.is_earlier_attempt)
-                    raise LockedError(self._refusal(owner, quiet), earlier_attempt, lives)
+                    raise LockedError(self._refusal(owner, quiet), earlier_attempt, lives, owner.job if owner else None)
             self._owner = Owner.this_process(newest + 1)
             if not self._claims.put(claim, self._owner):
                 raise LockedError(self._refusal(None, 0))

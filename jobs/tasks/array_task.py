@@ -180,9 +180,9 @@ class ArrayTask:
         return run_dir.completed or config.run_id in self.folder.cancelled or read_progress(run_dir).has_paused(epochs)
 
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
-        submission, patience = self.folder.submission, 0.0 if self.folder.submission.pooled else None
+        submission = self.folder.submission
         tries = submission.resources.attempts_without_progress
-        return attempt_run(config, self._results, submission.grid, stop, patience, tries)
+        return attempt_run(config, self._results, submission.grid, stop, submission.pooled, tries)
 
     def _attempt_with_log(self, config: RunConfig, stop: StopRequest) -> Outcome:
         """In a process of its own: what the run prints goes into its own log."""

@@ -9,7 +9,7 @@ from enum import IntEnum
 from jobs.job_kinds import steps_saved
 from jobs.slurm.task_state import DISK_FULL_EXIT_CODE
 from jobs.tasks.failure import NoProgressError, forget_failure, has_run_out, is_disk_full, record_failure
-from sentiment.allocation import slurm_job
+from sentiment.allocation import is_of_this_array, slurm_job
 from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.errors import LockedError, TakenOverError
@@ -59,7 +59,7 @@ def outcome_of(stop: Stop | None) -> Outcome:
 
 
 def attempt_run(
-    config: RunConfig, results: Results, grid: str, stop: StopRequest, patience: float | None = None, tries: int = TRIES
+    config: RunConfig, results: Results, grid: str, stop: StopRequest, pooled: bool = False, tries: int = TRIES
 ) -> Outcome:
     """Train a run; a failure is written into its directory.
 
@@ -67,8 +67,8 @@ def attempt_run(
     and whoever finds that may begin it again.
 
     Args:
-        patience: seconds to wait for another process that trains the run, by default long enough to see whether it
-            lives; with 0 the run is left to it at once.
+        pooled: whether other tasks of the same array take runs as well: a run that one of them trains is left to it at
+            once. For the process of any other job it waits long enough to see whether that lives.
         tries: how often in a row it may be begun at the same step.
     """
     run_dir = results.run_dir(config.run_id, grid)
@@ -83,14 +83,14 @@ def attempt_run(
     try:
         former = _count_try(run_dir, tries)
         forget_failure(run_dir)
-        reason = _train(config, results, run_dir, stop, _LOCK_PATIENCE_SECONDS if patience is None else patience)
+        reason = _train(config, results, run_dir, stop, pooled)
     except TakenOverError as error:
         print(error)
         return Outcome.COMPLETED
     except LockedError as error:
         print(f"{error}; the run is left to it")
         _note_tries(run_dir, former)
-        if patience == 0:
+        if pooled and is_of_this_array(error.job):
             return Outcome.TAKEN
         return Outcome.LOOK_AGAIN if error.earlier_attempt else Outcome.COMPLETED
     except Exception as error:  # of any kind: later commands show it
@@ -152,7 +152,7 @@ def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
     pass
 
 
-def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest, patience: float) -> Stop | None:
+def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest, pooled: bool) -> Stop | None:
     """Train as soon as no other process gives signs of life that it trains the run.
 
     Raises:
@@ -161,12 +161,12 @@ def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopReque
     from sentiment.training.context import RunContext
     from sentiment.training.runs.experiment import run_experiment
 
-    end = time.monotonic() + patience
+    end = time.monotonic() + _LOCK_PATIENCE_SECONDS
     while True:
         try:
             return run_experiment(RunContext(config, results, run_dir, stop, plain_console(), lock_patience=0))
         except LockedError as error:
-            if time.monotonic() > end:
+            if time.monotonic() > end or (pooled and is_of_this_array(error.job)):
                 raise
             print(f"waits: {error}")
         try:

@@ -8,8 +8,9 @@ from itertools import islice
 
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, outcome_of
-from sentiment.allocation import slurm_job
+from sentiment.allocation import is_of_this_array, slurm_job
 from sentiment.config import RunConfig
+from sentiment.lock import live_owner
 from sentiment.run_dir import Results
 from sentiment.run_state import read_progress
 from sentiment.training.stop import StopRequest
@@ -80,15 +81,11 @@ class PoolTask:
         progress = read_progress(run_dir)
         if progress.has_paused(self.folder.submission.epochs):
             return False
-        attempt, failure = progress.last_attempt, progress.failure
-        if progress.locked or (failure and _array(failure.job) == _array(slurm_job())):
-            return False
-        ours = attempt is not None and _array(attempt.job) == _array(slurm_job())
+        attempt, failure, owner = progress.last_attempt, progress.failure, live_owner(run_dir.lock_file)
+        if (owner and is_of_this_array(owner.job)) or (failure and is_of_this_array(failure.job)):
+            return False  # the process of any other job is gone: the queue was asked when this one was submitted
+        ours = attempt is not None and is_of_this_array(attempt.job)
         return not (attempt and ours and attempt.end is None and attempt.job != slurm_job())
-
-
-def _array(job: str | None) -> str | None:
-    return job.partition("_")[0] if job else None
 
 
 def _preload() -> None:

@@ -14,10 +14,12 @@ from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import read_grid_status
+from jobs.tasks import attempt as attempts
 from jobs.tasks.attempt import Outcome, attempt_run
 from jobs.tasks.failure import KilledError, record_failure
 from jobs.tasks.pool import PoolTask
 from sentiment.config import RunConfig
+from sentiment.errors import LockedError
 from sentiment.lock import ProcessLock
 from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
@@ -25,7 +27,7 @@ from sentiment.training.stop import Stop, StopRequest
 from tests.jobs.submitted import GRID, attempt_of, write_attempts, write_submission
 from tests.small_runs import Experiment, digest_of, small_config
 
-FAILURE = Failure(job="7_0", time="", error="DataError", reason="no tweets", traceback="")
+FAILURE = Failure(job="7_0", time="2026-03-04T12:00:00+00:00", error="DataError", reason="no tweets", traceback="")
 
 Shares = list[list[RunConfig]]
 
@@ -174,8 +176,8 @@ def test_run_is_free_unless_it_is_done_or_somebody_has_it_or_died_of_it(
     locked.path.mkdir(parents=True)
     with ProcessLock(locked.lock_file):
         assert [config.run_id for config in task.free_runs()] == [own.path.name, saved.path.name, other_job.path.name]
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "8")  # as when it is submitted again
-    assert len(list(task.free_runs())) == 6
+        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "8")  # as when it is submitted again: the lock's process is gone
+        assert len(list(task.free_runs())) == 6
 
 
 def test_run_that_another_process_has_taken_is_left_to_it(results: Results, tweets_file: Path) -> None:
@@ -183,9 +185,31 @@ def test_run_that_another_process_has_taken_is_left_to_it(results: Results, twee
     run_dir = results.run_dir(config.run_id, GRID)
     run_dir.create(config)
     with ProcessLock(run_dir.lock_file):
-        assert attempt_run(config, results, GRID, StopRequest(), patience=0.0) is Outcome.TAKEN
+        assert attempt_run(config, results, GRID, StopRequest(), pooled=True) is Outcome.TAKEN
     assert not run_dir.failure_file.exists()
     assert _attempts(run_dir) == []
+
+
+def test_run_of_a_process_that_died_in_another_job_is_waited_for_and_trained(
+    results: Results, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another host a dead process shows as dead only when its lock has not changed for a minute."""
+    config = small_config(tweets_file, seed=233)
+    run_dir = results.run_dir(config.run_id, GRID)
+    run_dir.create(config)
+    refusals = iter([LockedError("process 1 on n3 trains this run", job="75_1")] * 2)
+
+    def train(_run: object) -> None:
+        if refusal := next(refusals, None):
+            raise refusal
+
+    monkeypatch.setattr("sentiment.training.runs.experiment.run_experiment", train)
+    monkeypatch.setattr(attempts, "_LOCK_POLL_SECONDS", 0.0)
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "75")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    assert attempt_run(config, results, GRID, StopRequest(), pooled=True) is Outcome.TAKEN
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "89")
+    assert attempt_run(config, results, GRID, StopRequest(), pooled=True) is Outcome.COMPLETED
 
 
 @pytest.mark.parametrize(("asked", "runs", "shares"), [(2, 5, [3, 2]), (9, 4, [1] * 4), (9, 9, [2, 2, 1, 1, 1, 1, 1])])

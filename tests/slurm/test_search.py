@@ -180,7 +180,7 @@ def test_search_that_loses_nodes_before_and_after_a_ranking_decides_the_same(sta
 
 @scenario
 def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitted(stage: Stage) -> None:
-    _begin(stage)
+    _begin(stage, training__batch_size=[4])  # so many steps that a rung outlasts the command
     first = stage.runs[0]
     first.wait_for_step(10)
     stage.run("cancel", stage.name)
