@@ -67,7 +67,7 @@ def test_task_looks_again_as_long_as_its_earlier_attempt_lives(
     folder = write_submission(shared_results, [[config]], attempts_without_progress=1)
     run_dir = shared_results.run_dir(config.run_id, GRID)
     run_dir.create(config)
-    owner = {"host": "node-elsewhere", "pid": 4242, "job": "7", "restarts": 0}
+    owner = {"token": 1, "host": "node-elsewhere", "pid": 4242, "job": "7", "restarts": 0}
     scontrol = tmp_path / "scontrol"
     scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "asked"}\n')
     scontrol.chmod(0o755)
