@@ -27,13 +27,11 @@ def _dataset(tmp_path: Path, data: dict[str, Any], **record: Any) -> Dataset:
         ("sentiment140", "sentiment140", True),
         ("training.1600000.csv", "sentiment140", True),
         ("my-sentiment140-sample.csv", "table", False),
-        ("sentiment140", None, True),
-        ("my-sentiment140-sample.csv", None, False),
         ("vader", "vader", False),
     ],
 )
 def test_sentiment140_is_known_by_the_record_and_not_by_a_name(
-    tmp_path: Path, source: str, recorded: str | None, expected: bool
+    tmp_path: Path, source: str, recorded: str, expected: bool
 ) -> None:
     assert _dataset(tmp_path, {"source": source}, dataset=recorded).is_sentiment140 == expected
 

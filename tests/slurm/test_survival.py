@@ -30,7 +30,7 @@ def test_run_goes_on_after_slurms_time_limit(stage: Stage) -> None:
 @scenario
 def test_array_cut_several_times_ends_like_uninterrupted_runs(stage: Stage) -> None:
     """The last task carries the array's own id: by it a requeue would restart all tasks, completed ones too."""
-    stage.write_grid(seed=[1, 2, 3, 4])
+    stage.write_grid(seed=[1, 2, 3, 4], **LONG)
     stage.submit()
     assert "nothing to submit" in stage.submit()
     first, *_, last = stage.runs
