@@ -7,7 +7,7 @@ from typing import Any
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Progress
-from sentiment.errors import CheckpointError, DataError, ElmoError, UsageError
+from sentiment.errors import DataError, ElmoError, UsageError
 from sentiment.inference.check_list import CheckScore, check
 from sentiment.inference.combined import (
     Choice,
@@ -57,6 +57,7 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
     found.setdefault(name, {})
     others = [one for one in seeds if one.path.name != run_dir.path.name]
     own = {part: own_scores_of_seeds([run_dir, *others], part, name) for part in PARTS[1:]}
+    checked, unread = _check_list(run_dir, choice or recommended(run_dir))
     remarks = reference_lines(run_dir, result)  # all is read before anything is shown
     OUT.print(result_table(result, name))
     for part, scores in own.items():
@@ -65,23 +66,22 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
             OUT.print(scores_table(part.replace("_", " "), scores, name))
     if test := own["test"]:
         _say_differences(test, name, run.config)
-    checked = _show_check_list(run_dir, choice or recommended(run_dir), name)
+    if checked:
+        OUT.print(check_table(checked, name))
+    for line in unread:
+        say(line)
     for line in remarks:
         say(line)
     models = {one: {part: of_part.model_dump() for part, of_part in parts.items()} for one, parts in found.items()}
     return models[name] | {"chosen": name, "models": models, "check_list": checked}
 
 
-def _show_check_list(run_dir: RunDir, choice: Choice, name: str) -> dict[str, dict[str, CheckScore]]:
-    """How the run's models do on the check list; nothing where one cannot be loaded, as without ELMo's weights."""
+def _check_list(run_dir: RunDir, choice: Choice) -> tuple[dict[str, dict[str, CheckScore]], list[str]]:
+    """How the run's models do on the check list, or why that cannot be told: ELMo's weights may be elsewhere."""
     try:
-        models = models_beside(run_dir, choice)
-    except (ElmoError, CheckpointError) as error:
-        say(f"check list: left out: {error}")
-        return {}
-    checked = {model.name: check(model) for model in models}
-    OUT.print(check_table(checked, name))
-    return checked
+        return {model.name: check(model) for model in models_beside(run_dir, choice)}, []
+    except ElmoError as error:
+        return {}, [f"check list: left out: {error}"]
 
 
 def evaluate_on_file(
