@@ -76,7 +76,7 @@ def other_process(path: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def _write_owner(path: Path, age: float = 0, **changes: Any) -> None:
-    owner = {"host": "node-elsewhere", "pid": 4242, "job": None, "restarts": 0} | changes
+    owner = {"token": 1, "host": "node-elsewhere", "pid": 4242, "job": None, "restarts": 0} | changes
     path.write_text(json.dumps(owner))
     moment = time.time() - age
     os.utime(path, (moment, moment))
