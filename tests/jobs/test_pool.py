@@ -170,7 +170,7 @@ def test_run_is_free_unless_it_is_done_or_somebody_has_it_or_died_of_it(
     died_elsewhere, own, saved, failed, other_job, locked = run_dirs
     write_attempts(died_elsewhere, attempt_of("7_1"))
     write_attempts(own, attempt_of("7_0"))
-    write_attempts(saved, attempt_of("7_1", end="2026-03-04T12:00:00", reason="deadline"))
+    write_attempts(saved, attempt_of("7_1", end="2026-03-04T12:00:00+00:00", reason="deadline"))
     write_attempts(other_job, attempt_of("6_1"))
     record_failure(failed, KilledError("no memory"))
     locked.path.mkdir(parents=True)
@@ -244,7 +244,7 @@ def test_state_of_a_run_is_that_of_the_task_which_has_it(
     running, died, _, failed, cancelled, _ = run_dirs
     write_attempts(running, attempt_of("7_0"))
     write_attempts(died, attempt_of("7_1"))
-    write_attempts(failed, attempt_of("7_0", end="2026-03-04T12:00:00", reason="failed"))
+    write_attempts(failed, attempt_of("7_0", end="2026-03-04T12:00:00+00:00", reason="failed"))
     failed.write_failure(FAILURE)
     folder.cancel([cancelled.path.name])
     name = folder.submission.name
