@@ -185,6 +185,7 @@ def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitte
     first.wait_for_step(10)
     stage.run("cancel", stage.name)
     stage.submit()  # while they are ending: nothing may be ranked without them
+    stage.run("cancel", stage.name)  # on a fast machine they had ended, and were submitted again
     stage.wait(lambda: {*stage.states().values()} <= {"CANCELLED", "PAUSED"}, "the ends")
     assert _rungs(stage).current == 0
     stage.submit()
