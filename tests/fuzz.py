@@ -21,7 +21,7 @@ from jobs.grids.sweep_file import read_sweep
 from sentiment.config import DataConfig
 from sentiment.config_file import load_config
 from sentiment.data.registry import open_source
-from sentiment.elmo.options import read_options
+from sentiment.elmo.files import read_options
 from sentiment.errors import SentimentError
 from sentiment.record_files import check_log_row, read_record, read_rows
 from sentiment.records import GridPlan, Result, RunRecord

@@ -29,7 +29,7 @@ WORDS = {
 LOCAL_WORDS = {"slot": ("jobs/",), "submission": ("jobs/",), "desk": (), "herald": (), "floor": ()}
 
 # Classes that stand in for those of another library take its parameters, in its order.
-OTHERS_SIGNATURES = {("sentiment/elmo/module.py", "__init__")}
+OTHERS_SIGNATURES = {("sentiment/elmo/mix.py", "__init__")}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -86,7 +86,7 @@ def without_pretrained(configs: Sequence[RunConfig], results: Results) -> list[R
     """
     if not any(config.elmo and config.elmo.pretrained for config in configs):
         return []
-    from sentiment.elmo.pretrained import pretraining_request
+    from sentiment.elmo.models import pretraining_request
 
     found = {}
     for config in configs:

@@ -17,7 +17,7 @@ from sentiment.records import RunRecord
 from sentiment.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
-    from sentiment.elmo.pretrained import ElmoFinder
+    from sentiment.elmo.models import ElmoFinder
 
 
 def completed_elsewhere(results: Results, grid: ExpandedGrid) -> dict[str, RunDir]:
@@ -49,7 +49,7 @@ class _Origin:
 
     @cached_property
     def _models(self) -> "ElmoFinder":
-        from sentiment.elmo.pretrained import ElmoFinder
+        from sentiment.elmo.models import ElmoFinder
 
         return ElmoFinder(self._results)
 

@@ -26,7 +26,7 @@ def show_vectors(grid: ExpandedGrid, configs: Sequence[RunConfig], results: Resu
         return
     from sentiment.data.corpus.corpus import find_corpus
     from sentiment.elmo.cache.requests import cache_requests
-    from sentiment.elmo.pretrained import has_pretrained
+    from sentiment.elmo.models import has_pretrained
 
     untrained = [config for config in readers if not has_pretrained(config, results)]
     if untrained:

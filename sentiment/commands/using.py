@@ -117,7 +117,7 @@ def card(model: ModelPlace) -> None:
 def _elmo_of(elmo: "ElmoConfig", fingerprint: str, run_dir: "RunDir") -> str:
     """The ELMo model that a file does not hold, and how who gets the file gets it."""
     from sentiment.config.model import ELMO_MODELS
-    from sentiment.elmo.pretrained import own_model_dir
+    from sentiment.elmo.models import own_model_dir
 
     if elmo.pretrained:
         folder = own_model_dir(fingerprint, elmo.model, run_dir.results).path

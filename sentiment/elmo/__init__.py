@@ -7,11 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sentiment.elmo.encoder.characters import batch_to_ids
-    from sentiment.elmo.module import Elmo
-    from sentiment.elmo.scalar_mix import ScalarMix
+    from sentiment.elmo.files import batch_to_ids
+    from sentiment.elmo.mix import Elmo, ScalarMix
 else:
-    _MODULES = {"Elmo": "module", "ScalarMix": "scalar_mix", "batch_to_ids": "encoder.characters"}
+    _MODULES = {"Elmo": "mix", "ScalarMix": "mix", "batch_to_ids": "files"}
 
     def __getattr__(name):
         """Load torch only for those who use it: looking for a model's files does not."""

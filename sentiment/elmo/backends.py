@@ -6,9 +6,9 @@ from typing import Protocol
 import torch
 
 from sentiment.config import ElmoConfig
-from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Layer
-from sentiment.elmo.encoder.products import Library
+from sentiment.elmo.encoder import ElmoEncoder, Encoded, Layer
 from sentiment.elmo.models import ModelFiles
+from sentiment.elmo.products import Library
 
 
 class Encoder(Protocol):

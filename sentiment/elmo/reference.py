@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder.encoder import LAYERS, Encoded, Layer
-from sentiment.elmo.encoder.products import Library
-from sentiment.elmo.encoder.state import WARM_TEXT, StateMode
+from sentiment.elmo.encoder import LAYERS, Encoded, Layer
+from sentiment.elmo.lstm import WARM_TEXT, StateMode
+from sentiment.elmo.products import Library
 from sentiment.errors import ElmoError
 
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")

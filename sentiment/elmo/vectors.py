@@ -11,7 +11,7 @@ from sentiment.elmo.cache.cache import VectorCache
 from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows, TypeRows
 from sentiment.elmo.cache.placement import Place
 from sentiment.elmo.cache.plan import CachePlan
-from sentiment.elmo.encoder.encoder import Layer
+from sentiment.elmo.encoder import Layer
 
 
 class CachedVectors:

@@ -16,7 +16,7 @@ from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
 from sentiment.elmo.backends import Encoder, build_encoder
 from sentiment.elmo.cache.cache import layers_of
-from sentiment.elmo.pretrained import find_elmo_of
+from sentiment.elmo.models import find_elmo_of
 from sentiment.elmo.vectors import FreshVectors
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.inference.text_model import Prediction, Reading

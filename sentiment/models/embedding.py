@@ -8,8 +8,8 @@ from torch import nn
 from sentiment.config import ElmoConfig, EmbeddingConfig
 from sentiment.data.batches import Batch
 from sentiment.data.vocabulary import PADDING, UNKNOWN
-from sentiment.elmo.encoder.encoder import LAYERS
-from sentiment.elmo.scalar_mix import ScalarMix
+from sentiment.elmo.encoder import LAYERS
+from sentiment.elmo.mix import ScalarMix
 from sentiment.models.dropout import Dropout
 
 

@@ -14,10 +14,10 @@ from sentiment.elmo.backends import build_encoder
 from sentiment.elmo.cache.cache import VectorCache, layers_of
 from sentiment.elmo.cache.placement import choose_place
 from sentiment.elmo.cache.requests import CacheRequest, cache_requests
-from sentiment.elmo.encoder.encoder import Layer
-from sentiment.elmo.encoder.products import Library
-from sentiment.elmo.encoder.state import state_record
+from sentiment.elmo.encoder import Layer
+from sentiment.elmo.lstm import state_record
 from sentiment.elmo.models import ModelFiles
+from sentiment.elmo.products import Library
 from sentiment.elmo.vectors import FreshVectors, open_vectors
 from sentiment.errors import MemoryExhaustedError
 from sentiment.records import ElmoRecord

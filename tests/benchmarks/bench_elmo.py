@@ -18,13 +18,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder.encoder import BATCH_TWEETS, LAYERS, PRECISIONS, ElmoEncoder, Layer, Precision
-from sentiment.elmo.encoder.packing import NumberedTweets, batches_by_length, number_tweets, pack
-from sentiment.elmo.encoder.products import FixedWeights, Library, available_libraries
-from sentiment.elmo.options import ElmoOptions, read_options
-from sentiment.elmo.random_weights import SIZES, write_random_model
+from sentiment.elmo.encoder import (
+    BATCH_TWEETS,
+    LAYERS,
+    PRECISIONS,
+    ElmoEncoder,
+    Layer,
+    NumberedTweets,
+    Precision,
+    batches_by_length,
+    number_tweets,
+    pack,
+)
+from sentiment.elmo.files import SIZES, ElmoOptions, read_options, read_weights, write_random_model
+from sentiment.elmo.products import FixedWeights, Library, available_libraries
 from sentiment.elmo.reference import ReferenceElmo, reference_is_installed
-from sentiment.elmo.weights import read_weights
 from tests.benchmarks.timing import announce
 
 USUAL_BATCH = 256

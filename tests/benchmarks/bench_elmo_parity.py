@@ -12,11 +12,9 @@ from pathlib import Path
 
 import torch
 
-from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
-from sentiment.elmo.options import read_options
-from sentiment.elmo.random_weights import SIZES, write_random_model
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder
+from sentiment.elmo.files import SIZES, read_options, read_weights, write_random_model
 from sentiment.elmo.reference import ReferenceElmo
-from sentiment.elmo.weights import read_weights
 from tests.elmo.tweets import random_tweets
 
 _STRENGTHS = (1, 2, 4, 8)

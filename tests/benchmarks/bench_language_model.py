@@ -15,12 +15,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder.products import Library
-from sentiment.elmo.language_model import characters, model, softmax
-from sentiment.elmo.language_model.model import LanguageModel
-from sentiment.elmo.language_model.text import DirectedTweets
-from sentiment.elmo.options import GATES, Lstm
-from sentiment.elmo.random_weights import SIZES
+from sentiment.elmo import language_model
+from sentiment.elmo.files import GATES, SIZES, Lstm
+from sentiment.elmo.language_model import DirectedTweets, LanguageModel
+from sentiment.elmo.products import Library
 from tests.benchmarks.timing import announce
 
 TYPES, TWEETS, MEAN_LENGTH = 30_000, 6_000, 15
@@ -76,9 +74,8 @@ class Way:
         text = tweets.epoch(np.arange(TWEETS), batch_size, 1, 0)[number]
         with ExitStack() as stack:
             if self._plain:
-                stack.enter_context(patch.object(model, "run_lstm", plain_lstm))
-                for module in (model, characters, softmax):
-                    stack.enter_context(patch.object(module, "product", plain_product))
+                stack.enter_context(patch.object(language_model, "run_lstm", plain_lstm))
+                stack.enter_context(patch.object(language_model, "product", plain_product))
             loss = self.model(text).mean
             self._optimizer.zero_grad()
             loss.backward()

@@ -1,10 +1,8 @@
 import pytest
 import torch
 
-from sentiment.elmo.encoder.encoder import ElmoEncoder
-from sentiment.elmo.options import read_options
-from sentiment.elmo.random_weights import SIZES, write_random_model
-from sentiment.elmo.weights import read_weights
+from sentiment.elmo.encoder import ElmoEncoder
+from sentiment.elmo.files import SIZES, read_options, read_weights, write_random_model
 from tests.elmo.tweets import SHARED_FIXTURES, Model
 
 

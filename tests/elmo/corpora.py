@@ -11,7 +11,7 @@ from sentiment.config_file import resolve
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.elmo.cache.cache import VectorCache, layers_of
 from sentiment.elmo.cache.placement import Place
-from sentiment.elmo.encoder.encoder import LAYERS, Layer
+from sentiment.elmo.encoder import LAYERS, Layer
 from sentiment.elmo.models import ModelFiles, find_elmo
 from sentiment.elmo.vectors import CachedVectors, open_vectors
 from sentiment.run_dir import Results

@@ -21,9 +21,9 @@ from sentiment.elmo.cache.cache import VectorCache, layers_of, parts_of
 from sentiment.elmo.cache.files import CacheFolder
 from sentiment.elmo.cache.placement import Place
 from sentiment.elmo.cache.plan import plan_cache
-from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
-from sentiment.elmo.encoder.products import Library, available_libraries
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder
 from sentiment.elmo.models import ModelFiles
+from sentiment.elmo.products import Library, available_libraries
 from sentiment.errors import ElmoError
 from sentiment.lock import ProcessLock
 from sentiment.training.stop import Stop, StoppedError
@@ -153,7 +153,7 @@ def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, mode
 
 
 def _choosing(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
-    monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: library)
+    monkeypatch.setattr("sentiment.elmo.products.fastest_library", lambda precision: library)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from sentiment.elmo.encoder.characters import batch_to_ids, character_ids
+from sentiment.elmo.files import batch_to_ids, character_ids
 from sentiment.elmo.reference import allennlp_elmo
 from tests.elmo.oracle import needs_allennlp
 from tests.elmo.tweets import batches

@@ -4,12 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.elmo.encoder.characters import batch_to_ids
-from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder, Layer
-from sentiment.elmo.encoder.packing import batches_by_length, number_tweets, pack
-from sentiment.elmo.encoder.state import WARM_TEXT, state_record
-from sentiment.elmo.options import read_options
-from sentiment.elmo.weights import read_weights
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Layer, batches_by_length, number_tweets, pack
+from sentiment.elmo.files import batch_to_ids, read_options, read_weights
+from sentiment.elmo.lstm import WARM_TEXT, state_record
 from sentiment.errors import ElmoError
 from tests.elmo.tweets import Model, batches, random_tweets, running_on
 

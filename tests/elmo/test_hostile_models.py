@@ -12,9 +12,8 @@ import pytest
 
 from sentiment.data import download as download_module
 from sentiment.elmo import models as models_module
+from sentiment.elmo.files import RANDOM_SEED, read_options
 from sentiment.elmo.models import find_elmo
-from sentiment.elmo.options import read_options
-from sentiment.elmo.weights import RANDOM_SEED
 from sentiment.errors import DownloadError, ElmoError
 from tests.elmo.tweets import Model
 

@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
-from sentiment.elmo.encoder.products import Library, available_libraries
-from sentiment.elmo.language_model.files import load_weights, options_bytes, weights_bytes
-from sentiment.elmo.language_model.lstm import run_lstm
-from sentiment.elmo.language_model.model import LanguageModel
-from sentiment.elmo.language_model.text import DirectedText, DirectedTweets
-from sentiment.elmo.options import ElmoOptions, Lstm, read_options
-from sentiment.elmo.random_weights import SIZES
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder
+from sentiment.elmo.files import SIZES, ElmoOptions, Lstm, read_options, read_weights
+from sentiment.elmo.language_model import (
+    DirectedText,
+    DirectedTweets,
+    LanguageModel,
+    load_weights,
+    options_bytes,
+    run_lstm,
+    weights_bytes,
+)
+from sentiment.elmo.products import Library, available_libraries
 from sentiment.elmo.reference import ReferenceElmo
-from sentiment.elmo.weights import read_weights
 from tests.elmo.oracle import needs_allennlp
 from tests.elmo.tweets import ODD_TOKENS, Model, random_tweets
 

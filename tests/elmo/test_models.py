@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.elmo.encoder.encoder import ElmoEncoder
+from sentiment.elmo.encoder import ElmoEncoder
 from sentiment.elmo.models import PUBLISHED, ModelFiles, fetch_elmo, find_elmo
 from sentiment.errors import DownloadError, ElmoError
 from tests.elmo.server import Server

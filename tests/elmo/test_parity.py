@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
-from sentiment.elmo.encoder.products import Library, available_libraries
-from sentiment.elmo.random_weights import SIZES, write_random_model
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder
+from sentiment.elmo.files import SIZES, write_random_model
+from sentiment.elmo.products import Library, available_libraries
 from sentiment.elmo.reference import ReferenceElmo
 from tests.elmo.oracle import needs_allennlp
 from tests.elmo.tweets import Model, batches, random_tweets

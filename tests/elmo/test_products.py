@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sentiment.elmo.encoder import products
-from sentiment.elmo.encoder.products import (
+from sentiment.elmo import products
+from sentiment.elmo.products import (
     FixedWeights,
     Library,
     Products,

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 import sentiment.elmo
+from sentiment.elmo.mix import ScalarMix
 from sentiment.elmo.reference import allennlp_elmo
-from sentiment.elmo.scalar_mix import ScalarMix
 from tests.elmo.oracle import needs_allennlp
 
 

@@ -8,9 +8,15 @@ import h5py
 import numpy as np
 import pytest
 
-from sentiment.elmo.options import ElmoOptions, read_options
-from sentiment.elmo.random_weights import SIZES, write_random_model
-from sentiment.elmo.weights import check_weights, random_seed, read_weights
+from sentiment.elmo.files import (
+    SIZES,
+    ElmoOptions,
+    check_weights,
+    random_seed,
+    read_options,
+    read_weights,
+    write_random_model,
+)
 from sentiment.errors import ElmoError
 from tests.elmo.tweets import Model
 

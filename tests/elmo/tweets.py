@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 from hypothesis import strategies as st
 
-from sentiment.elmo.encoder.encoder import ElmoEncoder, Precision
-from sentiment.elmo.encoder.products import Library
-from sentiment.elmo.encoder.state import StateMode
-from sentiment.elmo.options import read_options
-from sentiment.elmo.weights import read_weights
+from sentiment.elmo.encoder import ElmoEncoder, Precision
+from sentiment.elmo.files import read_options, read_weights
+from sentiment.elmo.lstm import StateMode
+from sentiment.elmo.products import Library
 
 SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"
 

@@ -17,7 +17,7 @@ from jobs.slurm.grid_jobs import newest_tasks
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
-from sentiment.elmo.pretrained import pretraining_request
+from sentiment.elmo.models import pretraining_request
 from sentiment.pretrained_runs import PretrainedDir
 from sentiment.records import Attempt
 from sentiment.run_dir import Results, RunDir

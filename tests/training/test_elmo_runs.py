@@ -14,9 +14,9 @@ import torch
 from sentiment.console import Console, silent
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.encoder.products import Library, available_libraries
+from sentiment.elmo.files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.models import find_elmo
-from sentiment.elmo.random_weights import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
+from sentiment.elmo.products import Library, available_libraries
 from sentiment.elmo.reference import reference_is_installed
 from sentiment.errors import CheckpointError, ElmoError, RunDirError
 from sentiment.inference.predictor import load_predictor
@@ -81,7 +81,7 @@ def test_library_of_the_first_attempt_stays_that_of_the_run(
     elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch, cached: str
 ) -> None:
     def choosing(library: Library) -> None:
-        monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: library)
+        monkeypatch.setattr("sentiment.elmo.products.fastest_library", lambda precision: library)
 
     choosing("onednn")
     changes = {"elmo__cache": cached, "training__learning_rate": 0.05}
@@ -103,7 +103,7 @@ def test_library_of_the_first_attempt_stays_that_of_the_run(
 def test_cache_that_was_computed_anew_by_another_library_is_refused(
     elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sentiment.elmo.encoder.products.fastest_library", lambda precision: "torch")
+    monkeypatch.setattr("sentiment.elmo.products.fastest_library", lambda precision: "torch")
     run = elmo_run(elmo__state="zero")
     elmo_run(elmo__state="zero").complete()  # which leaves a complete cache
     assert run.attempt(StopWhen(lambda asked: asked >= 10)) is not None

@@ -14,9 +14,8 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.elmo.models import find_elmo
-from sentiment.elmo.pretrained import find_elmo_of, has_pretrained, pretraining_request
-from sentiment.elmo.random_weights import SIZES, write_random_model
+from sentiment.elmo.files import SIZES, write_random_model
+from sentiment.elmo.models import find_elmo, find_elmo_of, has_pretrained, pretraining_request
 from sentiment.elmo.reference import ReferenceElmo
 from sentiment.errors import CheckpointError, ConfigError, DataError, DivergedError, ElmoError
 from sentiment.files import sha256_of
@@ -204,7 +203,7 @@ def test_a_library_that_is_not_here_is_told_of_the_language_model_that_was_begun
 ) -> None:
     config = _config(table)
     monkeypatch.setattr("sentiment.training.runs.pretraining.fastest_library", lambda precision: "onednn")
-    monkeypatch.setattr("sentiment.elmo.encoder.products.available_libraries", lambda precision: ("torch",))
+    monkeypatch.setattr("sentiment.elmo.products.available_libraries", lambda precision: ("torch",))
     model = re.escape(f"the language model in {_dir(config, results).path}")
     with pytest.raises(ElmoError, match=rf"^{model}: begun with matrix products by onednn, which torch .* lacks"):
         _train(config, results)
@@ -361,7 +360,7 @@ def test_a_trained_model_is_computed_alike_by_allennlp(table: Path, results: Res
     run_dir, text = _dir(config, results), list(_texts(table))
     model = find_elmo_of(config, results)
     assert model is not None
-    from sentiment.elmo.encoder.encoder import LAYERS, ElmoEncoder
+    from sentiment.elmo.encoder import LAYERS, ElmoEncoder
 
     found = ElmoEncoder(model.options, model.read_weights()).encode(text)
     wanted = ReferenceElmo(run_dir.options_file, run_dir.weights_file, state="zero").encode(text)

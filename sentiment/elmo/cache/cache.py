@@ -18,10 +18,10 @@ from sentiment.elmo.backends import build_own_encoder
 from sentiment.elmo.cache.files import FORMAT_VERSION, PARTS, CacheFolder, CachePart, spans_of
 from sentiment.elmo.cache.filler import STORED, CacheFiller
 from sentiment.elmo.cache.plan import CachePlan, Span, plan_cache
-from sentiment.elmo.encoder.encoder import LAYERS, PRECISIONS, Layer
-from sentiment.elmo.encoder.products import Library, Products
-from sentiment.elmo.encoder.state import state_record
+from sentiment.elmo.encoder import LAYERS, PRECISIONS, Layer
+from sentiment.elmo.lstm import state_record
 from sentiment.elmo.models import ModelFiles
+from sentiment.elmo.products import Library, Products
 from sentiment.errors import ElmoError
 from sentiment.files import fingerprint
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.elmo.cache.plan import CachePlan, Span
-from sentiment.elmo.encoder.products import LIBRARIES, Library
+from sentiment.elmo.products import LIBRARIES, Library
 from sentiment.errors import ElmoError
 from sentiment.files import sha256_of, write_atomically, write_json
 

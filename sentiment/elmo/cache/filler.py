@@ -12,8 +12,7 @@ import torch
 from sentiment.console import Progress
 from sentiment.elmo.cache.files import CacheFolder, CachePart, spans_of
 from sentiment.elmo.cache.plan import CachePlan, Span
-from sentiment.elmo.encoder.encoder import ElmoEncoder, Encoded, Layer
-from sentiment.elmo.encoder.packing import NumberedTweets
+from sentiment.elmo.encoder import ElmoEncoder, Encoded, Layer, NumberedTweets
 from sentiment.errors import LockedError
 from sentiment.lock import ProcessLock
 

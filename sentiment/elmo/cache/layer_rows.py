@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from sentiment.data.batches import Rows
-from sentiment.elmo.options import DIRECTIONS
+from sentiment.elmo.files import DIRECTIONS
 from sentiment.errors import ElmoError
 
 _CAN_ANNOUNCE = hasattr(os, "posix_fadvise")  # not on macOS

@@ -7,8 +7,8 @@ from functools import cache
 from sentiment.config import DataConfig, RunConfig
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.encoder.encoder import LAYERS, Layer
-from sentiment.elmo.pretrained import ElmoFinder
+from sentiment.elmo.encoder import LAYERS, Layer
+from sentiment.elmo.models import ElmoFinder
 from sentiment.run_dir import Results
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from sentiment.config import TrainingConfig
-from sentiment.elmo.encoder.products import measured_rates
+from sentiment.elmo.products import measured_rates
 from sentiment.errors import ConfigError
 from sentiment.training.loop.compiler import WithoutCompiler
 from sentiment.training.loop.task import Trainable

@@ -12,8 +12,7 @@ from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.data.word_vectors.store import prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.elmo.cache.placement import available_ram
-from sentiment.elmo.models import ModelFiles
-from sentiment.elmo.pretrained import find_elmo_of, has_pretrained
+from sentiment.elmo.models import ModelFiles, find_elmo_of, has_pretrained
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
 from sentiment.lock import ProcessLock

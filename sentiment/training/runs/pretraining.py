@@ -12,10 +12,9 @@ from sentiment.config import EarlyStoppingConfig, ElmoConfig, RunConfig, Trackin
 from sentiment.console import Console
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.word_vectors.training_text import gather_text, whole_training_part
-from sentiment.elmo.encoder.products import Products, fastest_library
-from sentiment.elmo.language_model.files import load_weights, options_bytes, weights_bytes
-from sentiment.elmo.language_model.model import LanguageModel
-from sentiment.elmo.pretrained import PretrainingRequest, pretraining_request
+from sentiment.elmo.language_model import LanguageModel, load_weights, options_bytes, weights_bytes
+from sentiment.elmo.models import PretrainingRequest, pretraining_request
+from sentiment.elmo.products import Products, fastest_library
 from sentiment.files import sha256_of
 from sentiment.lock import patient_lock
 from sentiment.pretrained_runs import Perplexity, PretrainedCard, PretrainedDir, read_points

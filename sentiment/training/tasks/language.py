@@ -12,8 +12,7 @@ from sentiment.config import RunConfig
 from sentiment.data.batches import EVALUATION_TOKENS, Rows
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.word_vectors.training_text import TrainingText
-from sentiment.elmo.language_model.model import LanguageModel
-from sentiment.elmo.language_model.text import DirectedBatches, DirectedText, DirectedTweets
+from sentiment.elmo.language_model import DirectedBatches, DirectedText, DirectedTweets, LanguageModel
 from sentiment.errors import DataError
 from sentiment.pretrained_runs import perplexity
 from sentiment.training.loop.task import Evaluation, StepLoss

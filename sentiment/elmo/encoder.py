@@ -1,4 +1,4 @@
-"""The encoder: tokenised tweets in, the vectors of the layers asked for out, equal to allennlp's."""
+"""The encoder (Peters et al. 2018): tokenised tweets in, the vectors of its layers out, equal to allennlp's."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,173 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder.character_network import CharacterNetwork
-from sentiment.elmo.encoder.characters import SENTENCE_END, SENTENCE_START, character_ids
-from sentiment.elmo.encoder.lstm import LstmStack
-from sentiment.elmo.encoder.packing import NumberedTweets, PackedBatch, batches_by_length, number_tweets, pack
-from sentiment.elmo.encoder.products import Library, Products
-from sentiment.elmo.encoder.state import WARM_TEXT, LstmState, StateMode
-from sentiment.elmo.options import DIRECTIONS, ElmoOptions
-from sentiment.elmo.weights import Weights
+from sentiment.elmo.files import (
+    CHARACTERS,
+    DIRECTIONS,
+    NO_CHARACTER,
+    SENTENCE_END,
+    SENTENCE_START,
+    CharacterCnn,
+    ElmoOptions,
+    Weights,
+    character_ids,
+)
+from sentiment.elmo.lstm import WARM_TEXT, LstmStack, LstmState, StateMode
+from sentiment.elmo.products import FixedWeights, Library, Products
 from sentiment.errors import ElmoError
+
+
+@dataclass(frozen=True)
+class NumberedTweets:
+    """Tweets as numbers of distinct tokens (types)."""
+
+    numbers: np.ndarray
+    """(tokens,) of int64, all tweets one after the other."""
+    offsets: np.ndarray
+    """(tweets + 1,) of int64: tweet k is `numbers[offsets[k]:offsets[k + 1]]`."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(tweets,) of int64: tokens per tweet."""
+        return np.diff(self.offsets)
+
+
+def number_tweets(tweets: Sequence[Sequence[str]]) -> tuple[list[str], NumberedTweets]:
+    """The distinct tokens in the order of their first occurrence, and the tweets as their numbers."""
+    known: dict[str, int] = {}
+    numbers = np.array([known.setdefault(token, len(known)) for tweet in tweets for token in tweet], np.int64)
+    lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
+    return list(known), NumberedTweets(numbers, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def batches_by_length(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Indices of tweets in batches of similar length, the longest first: lack of memory shows at once."""
+    order = np.argsort(-lengths, kind="stable")
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """A batch in the order in which an LSTM takes it: at each step one row of each tweet that has not ended.
+
+    Both directions have steps of the same sizes, since the backward one begins at each tweet's own end. The positions
+    of a tweet are its first mark, its tokens and its last mark.
+    """
+
+    tweets: np.ndarray
+    """(tweets,) of int64: which tweet stands at which place of a step; the longest first."""
+    step_sizes: list[int]
+    """Rows of each step, never rising."""
+    inputs: tuple[np.ndarray, np.ndarray]
+    """Forward and backward, each (rows,): the number of the token or mark in a row."""
+    rows: tuple[np.ndarray, np.ndarray]
+    """Forward and backward, each (positions,): the row of each position, tweet by tweet in the order of `tweets`."""
+    tokens: np.ndarray
+    """(positions,): the index of each token in the numbers of all tweets, -1 for a mark."""
+
+
+def pack(tweets: NumberedTweets, chosen: np.ndarray, first_mark: int, last_mark: int) -> PackedBatch:
+    """Lay out the chosen tweets, each between its two marks.
+
+    Args:
+        chosen: (tweets of the batch,) of int64: their indices.
+        first_mark: number of the mark before each tweet.
+        last_mark: number of the mark after it.
+    """
+    chosen = chosen[np.argsort(-tweets.lengths[chosen], kind="stable")]
+    lengths = tweets.lengths[chosen] + 2
+    step_sizes = len(chosen) - np.cumsum(np.bincount(lengths))[:-1]
+    step_starts = np.cumsum(step_sizes) - step_sizes
+    place = np.repeat(np.arange(len(chosen)), lengths)
+    step = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    last = lengths[place] - 1
+    inside = (step > 0) & (step < last)
+    tokens = np.where(inside, tweets.offsets[chosen][place] + step - 1, -1)
+    numbers = np.where(step == 0, first_mark, last_mark)
+    numbers[inside] = tweets.numbers[tokens[inside]]
+    rows = (step_starts[step] + place, step_starts[last - step] + place)
+    inputs = (np.empty_like(numbers), np.empty_like(numbers))
+    for direction in range(2):
+        inputs[direction][rows[direction]] = numbers
+    return PackedBatch(chosen, step_sizes.tolist(), inputs, rows, tokens)
+
+
+# Tokens at a time: the result of a convolution stays in a core's cache until its maximum is taken. A GPU wants more.
+_CHUNK_CPU, _CHUNK_GPU = 128, 4096
+
+
+class CharacterNetwork:
+    """The context-free part of ELMo (Peters et al. 2018; Kim et al. 2016), frozen.
+
+    Args:
+        products: how matrices are multiplied.
+    """
+
+    def __init__(self, options: CharacterCnn, weights: Weights, products: Products) -> None:
+        def placed(array: np.ndarray) -> torch.Tensor:
+            return products.place(torch.from_numpy(array))
+
+        def multiplied(array: np.ndarray) -> FixedWeights:
+            return products.with_matrix(torch.from_numpy(array))
+
+        self._device = products.device
+        self._activation = torch.relu if options.activation == "relu" else torch.tanh
+        self._characters = placed(weights.characters)
+        self._filters = [
+            (width, multiplied(weight), placed(bias))
+            for (width, _), (weight, bias) in zip(options.filters, weights.filters, strict=True)
+        ]
+        self._highways = [(multiplied(highway.weight), placed(highway.bias)) for highway in weights.highways]
+        self._projection, self._projection_bias = multiplied(weights.projection), placed(weights.projection_bias)
+
+    @torch.no_grad()
+    def __call__(self, ids: np.ndarray) -> torch.Tensor:
+        """Vectors of tokens.
+
+        Args:
+            ids: (tokens, 50) from `character_ids`.
+
+        Returns:
+            (tokens, vector) of float32, on the device of the weights.
+        """
+        vectors = torch.empty(len(ids), self._projection.outputs, device=self._device)
+        for chunk in self._chunks(ids):
+            features = self._features(torch.from_numpy(ids[chunk]).to(self._device))
+            for weight, bias in self._highways:
+                transformed, gate = weight.times(features, bias).chunk(2, dim=1)
+                features = torch.lerp(features, torch.relu(transformed), torch.sigmoid(gate))
+            chosen = torch.from_numpy(chunk).to(self._device)
+            vectors[chosen] = self._projection.times(features, self._projection_bias).float()
+        return vectors
+
+    def _chunks(self, ids: np.ndarray) -> Iterator[np.ndarray]:
+        """Indices of tokens of similar length, so that little is computed beyond their ends."""
+        size = _CHUNK_GPU if self._device.type == "cuda" else _CHUNK_CPU
+        order = np.argsort((ids != NO_CHARACTER).sum(1), kind="stable")
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
+
+    def _features(self, ids: torch.Tensor) -> torch.Tensor:
+        """(tokens, features): the maximum of each filter over all positions."""
+        longest = int((ids != NO_CHARACTER).sum(1).max())
+        # All windows beyond the longest token see only "no character" and have one value: computing one is exact.
+        widest = max(width for width, _, _ in self._filters)
+        characters = self._characters[ids[:, : min(CHARACTERS, longest + widest)]]
+        size, features = characters.shape[2], []
+        for width, weight, bias in self._filters:
+            windows = min(CHARACTERS, longest + width) - width + 1
+            # A window is `width` vectors one after the other, so the convolution is one matrix product.
+            strides = (characters.stride(0), size, 1)
+            seen = characters.as_strided((len(ids), windows, width * size), strides)
+            convolved = weight.times(seen.reshape(-1, width * size))
+            # The bias is the same at each position, so it may follow the maximum.
+            features.append(convolved.view(len(ids), windows, -1).amax(1).add_(bias))
+        return self._activation(torch.cat(features, dim=1))
+
 
 Layer = Literal["token", "first", "top"]
 """The context-free vector of a token (twice), and the outputs of both LSTM layers."""

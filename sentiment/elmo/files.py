@@ -1,0 +1,447 @@
+"""The format of an ELMo model: a token's character ids, `options.json` and `weights.hdf5`."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+
+from sentiment.errors import ElmoError
+from sentiment.files import read_named
+
+if TYPE_CHECKING:  # most runs read no ELMo vectors: they load neither torch for its files nor h5py
+    import h5py
+    import torch
+
+CHARACTERS = 50
+"""Character ids per token; longer tokens are cut, possibly inside a character."""
+
+# All ids are one more than the rows of the weight file, where bytes begin at 0: here 0 means "no token".
+_SENTENCE_START, _SENTENCE_END, _WORD_START, _WORD_END = 257, 258, 259, 260
+NO_CHARACTER = 261
+"""Fills the rest after a token's end. It has a learned vector and takes part in the maximum over positions."""
+CHARACTER_KINDS = 262
+"""Ids are from 0 to 261."""
+
+SENTENCE_START, SENTENCE_END = "<S>", "</S>"
+"""The marks before and after each sentence. Tokens of a text that are spelled like them get the same ids."""
+_BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
+
+
+def character_ids(tokens: Sequence[str]) -> np.ndarray:
+    """The ids of the characters of tokens (Peters et al. 2018), numbered as in bilm-tf and allennlp.
+
+    Any string may be a token, also the empty one. Lone surrogates, which have no UTF-8 form, are left out.
+
+    Returns:
+        (tokens, 50) of int64, each from 1 to 261.
+    """
+    encoded = [token.encode("utf-8", "ignore")[: CHARACTERS - 2] for token in tokens]
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    ids = np.full((len(encoded), CHARACTERS), NO_CHARACTER, np.int64)
+    ids[:, 0] = _WORD_START
+    used = np.arange(CHARACTERS - 2) < lengths[:, None]
+    ids[:, 1:-1][used] = np.frombuffer(b"".join(encoded), np.uint8).astype(np.int64) + 1
+    ids[np.arange(len(encoded)), lengths + 1] = _WORD_END
+    for row, token in enumerate(tokens):
+        if token in _BOUNDARIES:
+            ids[row] = [_WORD_START, _BOUNDARIES[token], _WORD_END] + [NO_CHARACTER] * (CHARACTERS - 3)
+    return ids
+
+
+def batch_to_ids(batch: Sequence[Sequence[str]]) -> "torch.Tensor":
+    """The character ids of a batch of tokenised sentences, as `batch_to_ids` of allennlp returns them.
+
+    Returns:
+        (sentences, tokens of the longest, 50) of int64; zeros after the end of shorter sentences.
+    """
+    import torch  # not at the top: looking for a model's files must not load it
+
+    lengths = np.fromiter(map(len, batch), np.int64, len(batch))
+    ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = character_ids([token for sentence in batch for token in sentence])
+    return torch.from_numpy(ids)
+
+
+Shape = tuple[int, ...]
+
+DIRECTIONS = 2
+"""Forward and backward, in this order."""
+GATES = 4
+_MOST_BYTES = 1_000_000
+
+
+# Far above all published models, so that a wrong number is refused before anything is made of it.
+Size = Annotated[int, Field(ge=1, le=65_536)]
+"""Of a vector."""
+Width = Annotated[int, Field(ge=1, le=CHARACTERS)]
+"""Of a filter, in characters."""
+Depth = Annotated[int, Field(ge=1, le=64)]
+"""Of a stack of layers."""
+
+
+class _Part(BaseModel):
+    # Files of training runs have many more fields, which say nothing about the encoder.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class CharacterEmbedding(_Part):
+    """The learned vector of a byte or mark."""
+
+    dim: Size
+
+
+class CharacterCnn(_Part):
+    """The network that turns the characters of a token into a vector."""
+
+    embedding: CharacterEmbedding
+    filters: Annotated[tuple[tuple[Width, Size], ...], Field(min_length=1, max_length=64)]
+    """Width in characters and number of filters of that width."""
+    n_highway: Annotated[int, Field(ge=0, le=64)]
+    activation: Literal["relu", "tanh"]
+    max_characters_per_token: Annotated[int, Field(ge=CHARACTERS, le=CHARACTERS)]
+    # 261 in options of bilm-tf's training, which do not count the kind for "no token"; 262 in published files.
+    n_characters: Annotated[int, Field(ge=CHARACTER_KINDS - 1, le=CHARACTER_KINDS)]
+
+    @property
+    def features(self) -> int:
+        """Number of filters of all widths."""
+        return sum(count for _, count in self.filters)
+
+
+class Lstm(_Part):
+    """The LSTM layers; all have the same sizes, in both directions."""
+
+    dim: Size
+    """Cells per layer and direction."""
+    projection_dim: Size
+    """Size of the recurrent state of one direction, and of its half of a vector."""
+    n_layers: Depth
+    cell_clip: PositiveFloat | None
+    """Largest absolute value of a cell; None: no limit."""
+    proj_clip: PositiveFloat | None
+    """Largest absolute value of the projected state."""
+    use_skip_connections: Literal[True]
+
+
+class ElmoOptions(_Part):
+    """Sizes of an ELMo model (Peters et al. 2018), named as in the published files."""
+
+    char_cnn: CharacterCnn
+    lstm: Lstm
+
+    @property
+    def vector_size(self) -> int:
+        """Values per token and layer, of both directions."""
+        return DIRECTIONS * self.lstm.projection_dim
+
+    def datasets(self) -> dict[str, Shape]:
+        """Name and shape of each dataset of the weights, in the order of their use."""
+        cnn, features, size = self.char_cnn, self.char_cnn.features, self.lstm.projection_dim
+        shapes: dict[str, Shape] = {"char_embed": (CHARACTER_KINDS - 1, cnn.embedding.dim)}
+        for number, (width, count) in enumerate(cnn.filters):
+            shapes[f"CNN/W_cnn_{number}"] = (1, width, cnn.embedding.dim, count)
+            shapes[f"CNN/b_cnn_{number}"] = (count,)
+        for number in range(cnn.n_highway):
+            for kind in ("transform", "carry"):
+                shapes[f"CNN_high_{number}/W_{kind}"] = (features, features)
+                shapes[f"CNN_high_{number}/b_{kind}"] = (features,)
+        shapes |= {"CNN_proj/W_proj": (features, size), "CNN_proj/b_proj": (size,)}
+        for direction in range(DIRECTIONS):
+            for layer in range(self.lstm.n_layers):
+                cell = cell_group(direction, layer)
+                shapes[f"{cell}/W_0"] = (2 * size, GATES * self.lstm.dim)
+                shapes[f"{cell}/B"] = (GATES * self.lstm.dim,)
+                shapes[f"{cell}/W_P_0"] = (self.lstm.dim, size)
+        return shapes
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(math.prod(shape) for shape in self.datasets().values())
+
+
+def cell_group(direction: int, layer: int) -> str:
+    """The HDF5 group of one layer's weights in one direction."""
+    return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
+
+
+def read_options(path: Path) -> ElmoOptions:
+    """Read and check the options of a model.
+
+    Raises:
+        ElmoError: the file cannot be read, is no JSON, or has values that are not valid; the message lists all of them.
+    """
+    try:
+        return ElmoOptions.model_validate_json(read_named(path, _MOST_BYTES))
+    except OSError as error:
+        raise ElmoError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
+    except ValidationError as error:
+        mistakes = [
+            f"  {'.'.join(map(str, one['loc'])) or 'the file'} = {_shortened(one['input'])}: {one['msg']}"
+            for one in error.errors()
+        ]
+        raise ElmoError("\n".join([f"{path}: not options of an ELMo model:", *mistakes])) from None
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+RANDOM_SEED = "random_seed"
+"""Attribute of files that hold random numbers instead of a trained model."""
+
+_FORGET_BIAS = 1.0
+# Weights hardly shrink when they are compressed; a file that claims more is damaged or made to fill the memory.
+_LARGEST_COMPRESSION = 100
+
+
+@dataclass(frozen=True)
+class CellWeights:
+    """One LSTM layer in one direction; gates in the order input, forget, output, candidate."""
+
+    input: np.ndarray
+    """(vector, gates, cells)"""
+    recurrent: np.ndarray
+    """(vector, gates, cells)"""
+    bias: np.ndarray
+    """(gates, cells), including the constant that TensorFlow adds to the forget gate."""
+    projection: np.ndarray
+    """(cells, vector)"""
+
+
+@dataclass(frozen=True)
+class Highway:
+    """A layer of the character network: y = g * relu(x T) + (1 - g) * x with g = sigmoid(x G); T and G side by side."""
+
+    weight: np.ndarray
+    """(features, 2 * features): T, G."""
+    bias: np.ndarray
+    """(2 * features,)"""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a model, float32 arrays for products of the form `x @ weight`."""
+
+    characters: np.ndarray
+    """(262, character): row 0 is zero, for "no token"."""
+    filters: tuple[tuple[np.ndarray, np.ndarray], ...]
+    """Weight (width * character, filters) and bias (filters,) for each width."""
+    highways: tuple[Highway, ...]
+    projection: np.ndarray
+    """(features, vector)"""
+    projection_bias: np.ndarray
+    """(vector,)"""
+    cells: tuple[tuple[CellWeights, CellWeights], ...]
+    """Forward and backward, for each layer."""
+
+
+def check_weights(path: Path, options: ElmoOptions) -> None:
+    """Compare the structure of a file with the options, without reading its values.
+
+    Raises:
+        ElmoError: the file is missing or damaged, or a dataset is missing or differs; the message names the first one.
+    """
+    with _opened(path) as file:
+        for name, shape in options.datasets().items():
+            _dataset(file, name, shape, path)
+
+
+def random_seed(path: Path) -> int | None:
+    """The seed of a file of random numbers; None for a trained model.
+
+    Raises:
+        ElmoError: the file is missing or damaged.
+    """
+    with _opened(path) as file:
+        try:
+            return int(file.attrs[RANDOM_SEED]) if RANDOM_SEED in file.attrs else None
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            raise ElmoError(f"{path}: attribute {RANDOM_SEED} is no whole number: {error}") from None
+
+
+def read_weights(path: Path, options: ElmoOptions) -> Weights:
+    """Read the weights of a model.
+
+    Raises:
+        ElmoError: the file is missing or damaged, or a dataset is missing, differs in shape from the options or holds
+            values that are not finite; the message names the dataset.
+    """
+    return _own_layout(read_datasets(path, options), options)
+
+
+def read_datasets(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
+    """The same as they stand in the file, by their names.
+
+    Raises:
+        ElmoError: likewise.
+    """
+    arrays = {}
+    with _opened(path) as file:
+        for name, shape in options.datasets().items():
+            dataset = _dataset(file, name, shape, path)
+            try:
+                arrays[name] = np.asarray(dataset[...], np.float32)
+            except (OSError, RuntimeError) as error:
+                raise ElmoError(f"{path}: dataset {name} cannot be read, the file is damaged: {error}") from None
+            if not np.isfinite(arrays[name]).all():
+                raise ElmoError(f"{path}: dataset {name} holds infinities or NaN; the file is damaged")
+    return arrays
+
+
+def _opened(path: Path) -> "h5py.File":
+    import h5py
+
+    if not path.is_file():
+        raise ElmoError(f"{path}: there is no such file of ELMo weights")
+    try:
+        return h5py.File(path, "r")
+    except (OSError, RuntimeError) as error:
+        size = path.stat().st_size
+        raise ElmoError(f"{path}: truncated, damaged or no HDF5 file ({size:,} bytes): {error}") from None
+
+
+def _dataset(file: "h5py.File", name: str, shape: tuple[int, ...], path: Path) -> "h5py.Dataset":
+    import h5py
+
+    wanted = f"the options say {shape}; do options and weights belong together?"
+    try:
+        _refuse_links(file, name, path)
+        dataset = file.get(name)
+    except (KeyError, OSError, RuntimeError) as error:
+        raise ElmoError(f"{path}: dataset {name} cannot be opened, the file is damaged: {error}") from None
+    if not isinstance(dataset, h5py.Dataset):
+        raise ElmoError(f"{path}: dataset {name} is missing, {wanted}")
+    if dataset.shape != shape:
+        raise ElmoError(f"{path}: dataset {name} has shape {dataset.shape}, {wanted}")
+    if dataset.dtype.kind != "f":
+        raise ElmoError(f"{path}: dataset {name} has type {dataset.dtype}, floating point numbers are needed")
+    if dataset.external or dataset.is_virtual:
+        raise ElmoError(f"{path}: dataset {name} stands in another file; only what the file itself holds is read")
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > _LARGEST_COMPRESSION * stored:
+        raise ElmoError(
+            f"{path}: dataset {name} would fill {dataset.nbytes:,} bytes, but the file holds {stored:,} of them"
+        )
+    return dataset
+
+
+def _refuse_links(file: "h5py.File", name: str, path: Path) -> None:
+    """Refuse a dataset that is reached through a link, which can lead into any file of this machine."""
+    import h5py
+
+    parts = name.split("/")
+    for length in range(1, len(parts) + 1):
+        link = file.get("/".join(parts[:length]), getlink=True)
+        if link is None:
+            return
+        if not isinstance(link, h5py.HardLink):
+            raise ElmoError(f"{path}: {'/'.join(parts[:length])} is a link; only what the file itself holds is read")
+
+
+def _own_layout(arrays: Mapping[str, np.ndarray], options: ElmoOptions) -> Weights:
+    cnn = options.char_cnn
+    characters = arrays["char_embed"]
+    return Weights(
+        # The file has no row for "no token", whose id is 0.
+        characters=np.concatenate([np.zeros_like(characters[:1]), characters]),
+        filters=tuple(
+            (arrays[f"CNN/W_cnn_{number}"].reshape(-1, count), arrays[f"CNN/b_cnn_{number}"])
+            for number, (_, count) in enumerate(cnn.filters)
+        ),
+        highways=tuple(
+            # The gate that the file calls "carry" multiplies the transformed value.
+            Highway(
+                np.concatenate([arrays[f"CNN_high_{number}/W_{kind}"] for kind in ("transform", "carry")], axis=1),
+                np.concatenate([arrays[f"CNN_high_{number}/b_{kind}"] for kind in ("transform", "carry")]),
+            )
+            for number in range(cnn.n_highway)
+        ),
+        projection=arrays["CNN_proj/W_proj"],
+        projection_bias=arrays["CNN_proj/b_proj"],
+        cells=tuple(
+            (_cell(arrays, options, 0, layer), _cell(arrays, options, 1, layer))
+            for layer in range(options.lstm.n_layers)
+        ),
+    )
+
+
+def _cell(arrays: Mapping[str, np.ndarray], options: ElmoOptions, direction: int, layer: int) -> CellWeights:
+    group, size, cells = cell_group(direction, layer), options.lstm.projection_dim, options.lstm.dim
+    # TensorFlow has the order input, candidate, forget, output. Here the three with a sigmoid stand together.
+    order = [0, 2, 3, 1]
+    weight = arrays[f"{group}/W_0"].reshape(2 * size, GATES, cells)[:, order]
+    bias = arrays[f"{group}/B"].reshape(GATES, cells)[order]
+    bias[1] += _FORGET_BIAS  # which TensorFlow adds at run time and does not store
+    return CellWeights(weight[:size], weight[size:], bias, arrays[f"{group}/W_P_0"])
+
+
+_PUBLISHED_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
+_TWEET_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 192))
+_TINY_FILTERS = ((1, 4), (2, 8), (3, 16), (4, 32), (5, 64))
+
+OPTIONS_FILE, WEIGHTS_FILE = "options.json", "weights.hdf5"
+
+
+def _options(
+    cells: int, vector: int, highways: int, characters: int, filters: tuple[tuple[int, int], ...]
+) -> ElmoOptions:
+    lstm = {"dim": cells, "projection_dim": vector, "n_layers": 2, "cell_clip": 3, "proj_clip": 3}
+    cnn = {"embedding": {"dim": characters}, "filters": filters, "n_highway": highways, "activation": "relu"}
+    limits = {"max_characters_per_token": 50, "n_characters": 262}
+    return ElmoOptions.model_validate({"lstm": lstm | {"use_skip_connections": True}, "char_cnn": cnn | limits})
+
+
+SIZES = {
+    "tiny": _options(64, 16, 2, 4, _TINY_FILTERS),
+    "tweet": _options(512, 128, 1, 16, _TWEET_FILTERS),
+    "small": _options(1024, 128, 1, 16, _PUBLISHED_FILTERS),
+    "medium": _options(2048, 256, 1, 16, _PUBLISHED_FILTERS),
+    "original": _options(4096, 512, 2, 16, _PUBLISHED_FILTERS),
+}
+"""Sizes of the published models (Peters et al. 2018), of a tiny one that is computed at once,
+and of one that a CPU trains in hours (`tweet`)."""
+
+
+def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0, strength: float = 1.0) -> tuple[Path, Path]:
+    """Write `options.json` and `weights.hdf5` of an untrained model; an attribute of the weights says so.
+
+    Args:
+        folder: made if it is missing.
+        seed: of the random numbers.
+        strength: factor of the weights of an LSTM's inputs and outputs; at 8, gates saturate and values are clipped.
+
+    Returns:
+        The paths of options and weights.
+    """
+    import h5py
+
+    folder.mkdir(parents=True, exist_ok=True)
+    options_path, weights_path = folder / OPTIONS_FILE, folder / WEIGHTS_FILE
+    options_path.write_text(json.dumps(options.model_dump(), indent=2) + "\n", encoding="utf-8")
+    generator = np.random.default_rng(seed)
+    with h5py.File(weights_path, "w") as file:
+        file.attrs[RANDOM_SEED] = seed
+        for name, shape in options.datasets().items():
+            values = _random(generator, name, shape)
+            if name.endswith("W_P_0"):
+                values *= np.float32(strength)
+            elif name.endswith("W_0"):
+                values[: len(values) // 2] *= np.float32(strength)
+                # Weaker feedback makes up for stronger output: else the network is chaotic and amplifies rounding.
+                values[len(values) // 2 :] /= np.float32(strength)
+            file[name] = values
+    return options_path, weights_path
+
+
+def _random(generator: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
+    """Random numbers, scaled so that activations neither vanish nor grow from layer to layer."""
+    summands = {1: 100, 2: shape[0]}.get(len(shape), int(np.prod(shape[:-1])))
+    spread = 1.0 if name == "char_embed" else summands**-0.5
+    return generator.standard_normal(shape, np.float32) * np.float32(spread)
