@@ -99,6 +99,10 @@ class ExtraTable(Section):
     """In any format that `data.source` takes."""
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """How often each of its tweets counts, where one of the source counts once: in the loss of the network, and in what
+    the linear baseline learns from labels. A few tweets that people rated can so hold their own against many that
+    emoticons labelled. What needs no label, as the vocabulary, counts each tweet once."""
 
 
 class DataConfig(Section):

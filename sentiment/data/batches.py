@@ -28,6 +28,7 @@ class Batch:
     lengths: torch.Tensor  # (batch,) int64, at least 1
     labels: torch.Tensor  # (batch,) float32, 0 or 1
     padded: bool  # whether the lengths differ; known on the host, so that the device need not be asked
+    weights: torch.Tensor | None = None  # (batch,) float32, how much each counts in the loss; None: all alike
     layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # with ELMo only: as `TweetVectors.gather`
 
     @property
@@ -60,6 +61,7 @@ class TokenStore:
         offsets: (tweets + 1,) where each tweet starts and the last one ends. An empty tweet is read as one unknown
             token, because a recurrent network needs at least one time step.
         labels: (tweets,) 0 or 1; None if they are not known (all are 0 then).
+        weights: (tweets,) how much each counts in the loss; None: all alike.
         vectors: vectors of the same tweets, for models that read them.
     """
 
@@ -70,6 +72,7 @@ class TokenStore:
         labels: npt.NDArray[np.integer] | None,
         device: torch.device,
         vectors: TweetVectors | None = None,
+        weights: npt.NDArray[np.floating] | None = None,
     ) -> None:
         lengths = np.diff(offsets)
         self.lengths: Rows = np.maximum(lengths, 1)
@@ -83,6 +86,7 @@ class TokenStore:
         values = np.zeros(len(self.lengths)) if labels is None else labels
         self._host_labels = values.astype(np.int8)
         self._labels = torch.from_numpy(values.astype(np.float32)).to(device)
+        self._weights = None if weights is None else torch.from_numpy(weights.astype(np.float32)).to(device)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -148,7 +152,8 @@ class TokenStore:
             token_ids = torch.where(inside, self._token_ids[where], PADDING)
         else:
             token_ids = self._token_ids[where]
-        return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded, layers)
+        weights = None if self._weights is None else self._weights[rows]
+        return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded, weights, layers)
 
     def _row_lengths(self, rows: torch.Tensor) -> torch.Tensor:
         ends = torch.cat([self._starts[1:], self._starts.new_tensor([len(self._token_ids)])])

@@ -104,8 +104,10 @@ class TrainingData:
     ) -> "TrainingData":
         """Put a corpus on the device, with its ELMo vectors where a run reads them."""
         token_ids = vocabulary.from_corpus_ids(corpus)[corpus.token_ids]
-        store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors)
         rows = {part: corpus.rows(part) for part in PARTS}
+        # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
+        weights = corpus.weights / corpus.weights[rows["train"]].mean(dtype=np.float64)
+        store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors, weights)
         return cls(corpus, vocabulary, store, {part: numbers for part, numbers in rows.items() if len(numbers)})
 
     @property

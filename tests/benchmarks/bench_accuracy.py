@@ -109,6 +109,7 @@ def baseline_of_copies(config: RunConfig, results: Results, times: int) -> None:
         offsets=np.concatenate([[0], *(corpus.offsets[1:] + copy * size for copy in range(times))]),
         labels=np.tile(corpus.labels, times),
         parts=np.tile(corpus.parts, times),
+        weights=np.tile(corpus.weights, times),
     )
     start = time.perf_counter()
     fit_linear_model(many, silent)

@@ -122,7 +122,7 @@ def open_large_corpus(results: Results, rows: int) -> None:
             token_ids = rng.zipf(1.2, BATCH * TOKENS_PER_TWEET) % len(types)
             labels, parts = (numbers % 2).astype(np.int8), (numbers // 2 % 10 % 3).astype(np.int8)
             lengths = np.full(BATCH, TOKENS_PER_TWEET)
-            arrays = RowArrays(labels, parts, lengths, numbers, numbers)
+            arrays = RowArrays(labels, parts, lengths, numbers, numbers, np.ones(BATCH, np.float32))
             writer.add([Row("", None, 0, "", 0)] * BATCH, arrays, token_ids.astype(np.int32))
             for label, part in zip(labels.tolist(), parts.tolist(), strict=True):
                 tally.keep(part, label, TOKENS_PER_TWEET)

@@ -389,6 +389,7 @@ def test_the_report_adds_up(
         ("labels", 3, "labels holds a number"),
         ("parts", 7, "parts holds a number"),
         ("offsets", 10**6, "does not rise"),
+        ("weights", 0, "weights.npy does not hold a number above 0"),
     ],
 )
 def test_numbers_that_refer_to_nothing_are_refused_at_opening(

@@ -75,6 +75,21 @@ def test_further_tweets_have_columns_and_labels_of_their_own(table: Path, result
         _prepare(table, results, extra_train=[own])
 
 
+def test_tweets_of_a_weighted_table_count_so_often_and_all_others_once(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    alike = [{"path": str(write_table(tmp_path / "plain.csv", tweets(30, seed=5)))}]
+    rated = [{"path": str(write_table(tmp_path / "rated.csv", tweets(60, seed=6))), "weight": 4}]
+    corpus = _prepare(table, results, extra_train=alike + rated)
+    weights = dict(zip(_parts(corpus), corpus.weights.tolist(), strict=True))
+    new = {text for _, text in tweets(60, seed=6)} - {text for _, text in [*tweets(400), *tweets(30, seed=5)]}
+    assert {text for text, weight in weights.items() if weight == 4} == new
+    assert {*weights.values()} == {1, 4}
+    without = _prepare(table, results, extra_train=[*alike, {"path": rated[0]["path"]}])
+    assert {*without.weights.tolist()} == {1}
+    assert without.fingerprint != corpus.fingerprint
+
+
 def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
     table: Path, results: Results, tmp_path: Path
 ) -> None:
@@ -218,6 +233,7 @@ def test_all_tweets_of_an_author_are_in_one_fold(results: Results, tmp_path: Pat
         ({"folds": 1, "fold": 1}, r"data\.folds = 1 "),
         ({"train_rows": 0}, r"data\.train_rows = 0 "),
         ({"extra_train": [{"file": "x.csv"}]}, r"data\.extra_train\.0\.path: is missing"),
+        ({"extra_train": [{"path": "x.csv", "weight": 0}]}, r"data\.extra_train\.0\.weight = 0 "),
     ],
 )
 def test_what_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
@@ -228,7 +244,10 @@ def test_what_makes_no_sense_is_refused(values: dict[str, Any], message: str) ->
 def test_folds_and_limits_make_other_runs() -> None:
     ids = {
         resolve({"data": values}, {}, "a test").run_id
-        for values in ({}, {"train_rows": 9}, {"folds": 5, "fold": 1}, {"folds": 5, "fold": 2})
+        for values in (
+            *({}, {"train_rows": 9}, {"folds": 5, "fold": 1}, {"folds": 5, "fold": 2}),
+            *({"extra_train": [{"path": "x.csv"} | weight]} for weight in ({}, {"weight": 1}, {"weight": 2})),
+        )
     }
-    assert len(ids) == 4
+    assert len(ids) == 6
     assert RunConfig().run_id in ids

@@ -136,6 +136,27 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     np.testing.assert_allclose(model.probabilities(rows), fit.predict_proba(both)[:, 1], atol=1e-3)
 
 
+def test_a_weight_of_two_is_the_row_twice_in_all_that_labels_teach(corpus: Corpus) -> None:
+    """The n-grams and how rare they are come from the tweets as they are; here all rows have labels of training."""
+    weights = np.where(np.arange(len(corpus.labels)) % 3, 1, 2)
+    plain, weighted = (
+        fitting.fit_linear_model(one, silent) for one in (corpus, replace(corpus, weights=weights.astype(np.float32)))
+    )
+    np.testing.assert_array_equal(weighted.features.idf, plain.features.idf)
+    train = corpus.rows("train")
+    twice = np.repeat(train, weights[train])
+    rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
+    values = weighted.features.of(NGramCounter(corpus.types), rows.take(twice)).tocsc()
+    labels, size = corpus.labels[twice], len(weighted.features.keys)
+    having = [np.asarray((values[labels == label, :size] > 0).sum(axis=0)).ravel() + 1.0 for label in (1, 0)]
+    ratio = np.log(having[0] / having[0].sum()) - np.log(having[1] / having[1].sum())
+    both = sparse.hstack([values, values[:, :size].multiply(ratio)]).tocsr()
+    fit = LogisticRegression(C=weighted.settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
+    expected = fit.predict_proba(both)[:, 1]
+    np.testing.assert_allclose(weighted.probabilities(rows.take(twice)), expected, atol=1e-3)
+    assert np.abs(plain.probabilities(rows.take(twice)) - expected).max() > 1e-2
+
+
 @pytest.mark.parametrize("few", [20_000, 10], ids=["cross-validation", "validation"])
 def test_penalty_is_the_one_that_is_best_on_tweets_which_no_fit_has_seen(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch, few: int

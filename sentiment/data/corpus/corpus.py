@@ -44,6 +44,7 @@ class Corpus:
     parts: npt.NDArray[np.int8]  # (rows,), index into PARTS
     keys: npt.NDArray[np.int64]  # (rows,), equal for the same tweet, see `split`
     authors: npt.NDArray[np.int64]  # (rows,), equal for the same author; split.UNKNOWN where none is known
+    weights: npt.NDArray[np.float32]  # (rows,), how often each counts in training: `extra_train.weight`, else 1
     withheld: npt.NDArray[np.int64]  # (n,), keys of tweets that are in no part since their text or author is held out
     report: CorpusReport
     dataset: str = "table"
@@ -132,9 +133,12 @@ def open_corpus(path: Path) -> Corpus:
     try:
         arrays = {name: np.load(path / name, mmap_mode="r") for name in corpus_files.ARRAYS}
         report = CorpusReport.model_validate(manifest["report"])
+        weights = np.load(path / corpus_files.WEIGHTS, mmap_mode="r")
         types = (path / corpus_files.TYPES).read_bytes().decode().split("\n")[:-1]
         fingerprint = str(manifest["fingerprint"])
         _check_numbers(arrays, len(types))
+        if weights.shape != arrays[corpus_files.LABELS].shape or not ((weights > 0) & np.isfinite(weights)).all():
+            raise ValueError(f"{corpus_files.WEIGHTS} does not hold a number above 0 for each row")
     except (OSError, ValueError, KeyError, ValidationError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it") from None
     return Corpus(
@@ -147,6 +151,7 @@ def open_corpus(path: Path) -> Corpus:
         parts=arrays[corpus_files.PARTS_FILE],
         keys=arrays[corpus_files.KEYS],
         authors=arrays[corpus_files.AUTHORS],
+        weights=weights,
         withheld=arrays[corpus_files.WITHHELD],
         report=report,
     )

@@ -24,14 +24,14 @@ from sentiment.records import PARTS
 from sentiment.run_dir import TWEETS_FILE
 
 # Raise it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 MANIFEST = "manifest.json"
 TYPES = "types.txt"
 TOKEN_IDS, OFFSETS, LABELS, PARTS_FILE = "token_ids.npy", "offsets.npy", "labels.npy", "parts.npy"
-KEYS, AUTHORS, WITHHELD = "keys.npy", "authors.npy", "withheld.npy"
+KEYS, AUTHORS, WITHHELD, WEIGHTS = "keys.npy", "authors.npy", "withheld.npy", "weights.npy"
 ARRAYS = (TOKEN_IDS, OFFSETS, LABELS, PARTS_FILE, KEYS, AUTHORS, WITHHELD)
-FILES = (*ARRAYS, TYPES, TWEETS_FILE)
+FILES = (*ARRAYS, WEIGHTS, TYPES, TWEETS_FILE)
 
 _STALE_SECONDS = 24 * 3600
 
@@ -49,6 +49,8 @@ class RowArrays(NamedTuple):
     """Equal for the same tweet, see `split`."""
     authors: npt.NDArray[np.int64]
     """Equal for the same author."""
+    weights: npt.NDArray[np.float32]
+    """How often each counts in training."""
 
 
 class Prepared(NamedTuple):
@@ -123,9 +125,10 @@ class CorpusWriter:
         self._token_ids.seek(0)
         _write_header(self._token_ids, self._tokens)
         self._token_ids.close()
-        labels, parts, lengths, keys, authors = map(np.concatenate, zip(*self._arrays, strict=True))
+        labels, parts, lengths, keys, authors, weights = map(np.concatenate, zip(*self._arrays, strict=True))
         named = {OFFSETS: np.concatenate([[0], np.cumsum(lengths)]), LABELS: labels, PARTS_FILE: parts}
-        for name, array in (named | {KEYS: keys, AUTHORS: authors, WITHHELD: prepared.withheld}).items():
+        others = {KEYS: keys, AUTHORS: authors, WITHHELD: prepared.withheld, WEIGHTS: weights}
+        for name, array in (named | others).items():
             np.save(self._folder / name, array)
         (self._folder / TYPES).write_bytes("".join(f"{token}\n" for token in prepared.types).encode())
         manifest = {

@@ -45,6 +45,8 @@ class RowBatch(NamedTuple):
     train_bound: float
     extra: ExtraTally | None
     """Counts of the rows' file, if it is for training alone."""
+    weight: float
+    """How often each row counts in training."""
 
     def job(self) -> DigestRequest:
         """What a worker needs to know of these rows."""
@@ -116,8 +118,8 @@ class Preparation:
             yield from self._labelled(self._second_test, "second test set", 1.0)
         yield from self._labelled(self._main, "tweets", self._bound())
         # Last, when all is known that is held out.
-        for file in self._extra:
-            yield from self._labelled(file, "further training tweets", 1.0)
+        for file, table in zip(self._extra, self._config.extra_train, strict=True):
+            yield from self._labelled(file, "further training tweets", 1.0, table.weight)
 
     def _bound(self) -> float:
         if self._config.max_rows is None:
@@ -125,7 +127,7 @@ class Preparation:
         count = sum(isinstance(row, Row) and row.label is not None for row in self._main.read())
         return min(1.0, self._config.max_rows / max(1, count))
 
-    def _labelled(self, file: TweetFile, role: Role, bound: float) -> Iterator[RowBatch]:
+    def _labelled(self, file: TweetFile, role: Role, bound: float, weight: float = 1.0) -> Iterator[RowBatch]:
         """The labelled rows of a file in batches; the other rows are counted."""
         tally, extra = self._tally, None
         if role == "further training tweets":
@@ -146,11 +148,11 @@ class Preparation:
             else:
                 rows.append(row)
             if len(rows) == _BATCH_ROWS:
-                yield RowBatch(rows, role, bound, self._train_bound, extra)
+                yield RowBatch(rows, role, bound, self._train_bound, extra, weight)
                 rows = []
                 self._progress(f"preparing {role}", number, file.total)
         if rows:
-            yield RowBatch(rows, role, bound, self._train_bound, extra)
+            yield RowBatch(rows, role, bound, self._train_bound, extra, weight)
         if extra:
             extra.read = number
         self._progress(f"preparing {role}", number, number)
@@ -176,7 +178,8 @@ class Preparation:
         used, token_ids = _renumbered(digest.token_ids[of_tokens], len(digest.types))
         numbers = [self._index.setdefault(digest.types[local], len(self._index)) for local in used.tolist()]
         labels = np.array([row.label for row in rows], np.int8)
-        of_rows = RowArrays(labels, digest.parts[keep], digest.lengths[keep], digest.keys[keep], digest.authors[keep])
+        kept = (digest.parts[keep], digest.lengths[keep], digest.keys[keep], digest.authors[keep])
+        of_rows = RowArrays(labels, *kept, np.full(len(rows), batch.weight, np.float32))
         self._writer.add(rows, of_rows, np.array(numbers, np.int32)[token_ids])
 
     def _decide(self, batch: RowBatch, digest: Digest) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":

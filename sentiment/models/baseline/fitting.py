@@ -28,17 +28,17 @@ _STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # values of C, the inv
 _STRENGTH_UNSEARCHED = 1.0
 
 
-def _negative_loss(labels: npt.NDArray[Any], probabilities: Probabilities) -> float:
+def _negative_loss(labels: npt.NDArray[Any], probabilities: Probabilities, weights: npt.NDArray[Any]) -> float:
     """It tells penalties apart that differ by a handful of tweets, and suits probabilities that are averaged."""
     right = np.where(labels == 1, probabilities, 1 - probabilities)
-    return float(np.log(np.maximum(right, 1e-12)).mean())
+    return float(np.average(np.log(np.maximum(right, 1e-12)), weights=weights))
 
 
 def fit_linear_model(corpus: Corpus, progress: Progress) -> LinearModel:
     """The linear baseline of a corpus, fitted on its training part alone; the same corpus gives the same numbers.
 
     Its penalty is chosen by cross-validation on the training part where tweets are few, since a few hundred validation
-    tweets cannot tell one from another, else on the validation part.
+    tweets cannot tell one from another, else on the validation part. A row's weight counts wherever its label does.
 
     Args:
         progress: told what is done.
@@ -47,7 +47,7 @@ def fit_linear_model(corpus: Corpus, progress: Progress) -> LinearModel:
 
     train = corpus.rows("train")
     rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-    tweets = _Tweets(NGramCounter(corpus.types), rows, np.asarray(corpus.labels))
+    tweets = _Tweets(NGramCounter(corpus.types), rows, np.asarray(corpus.labels), np.asarray(corpus.weights))
     progress(_WHAT, 0, None)
     with threadpool_limits(1):  # sums in another order have other last digits
         design = _Design(tweets, train)
@@ -70,6 +70,7 @@ class _Tweets:
     counter: NGramCounter
     rows: TokenRows
     labels: npt.NDArray[Any]
+    weights: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class _Design:
 
     def __init__(self, tweets: _Tweets, rows: Rows) -> None:
         self._tweets = tweets
-        self._labels = tweets.labels[rows]
+        self._labels, self._weights = tweets.labels[rows], tweets.weights[rows]
         chosen = tweets.rows.take(rows)
         self._least = 2 if len(rows) >= _TINY else 1
         keys = tweets.counter.frequent(chosen, self._least, _MOST_FEATURES)
@@ -109,7 +110,7 @@ class _Design:
 
         model = LogisticRegression(tol=1e-6, max_iter=_MOST_ITERATIONS, warm_start=True, random_state=0)
         for strength in strengths:
-            model.set_params(C=strength).fit(self._values, self._labels)
+            model.set_params(C=strength).fit(self._values, self._labels, self._weights)
             weights = model.coef_[0].astype(np.float32)
             weights[: len(self._scale)] *= self._scale
             yield _Fit(weights, float(model.intercept_[0]))
@@ -124,10 +125,10 @@ class _Design:
         from scipy.special import expit
 
         values = self.features.of(self._tweets.counter, self._tweets.rows.take(rows))
-        labels = self._tweets.labels[rows]
+        labels, weights = self._tweets.labels[rows], self._tweets.weights[rows]
         scores: list[float] = []
         for fit in self.fits(_STRENGTHS):
-            scores.append(_negative_loss(labels, expit(values @ fit.weights + fit.intercept)))
+            scores.append(_negative_loss(labels, expit(values @ fit.weights + fit.intercept), weights))
             if until_worse and scores[-1] < max(scores):
                 break
         return scores
@@ -138,9 +139,9 @@ class _Design:
 
     def _naive_bayes(self, counts: Any) -> npt.NDArray[np.float32]:
         """sqrt(1 + r^2) of each feature, from the numbers of positive and negative tweets that have it."""
-        positive = np.repeat(self._labels == 1, np.diff(counts.indptr))
-        size = counts.shape[1]
-        having = [np.bincount(counts.indices[of], minlength=size) + 1.0 for of in (positive, ~positive)]
+        lengths, size = np.diff(counts.indptr), counts.shape[1]
+        positive, weights = np.repeat(self._labels == 1, lengths), np.repeat(self._weights, lengths)
+        having = [np.bincount(counts.indices[of], weights[of], size) + 1.0 for of in (positive, ~positive)]
         ratio = np.log(having[0] / having[0].sum()) - np.log(having[1] / having[1].sum())
         scale: npt.NDArray[np.float32] = np.sqrt(1 + ratio**2).astype(np.float32)
         return scale
@@ -161,7 +162,7 @@ def _by_cross_validation(tweets: _Tweets, train: Rows, progress: Progress) -> fl
     for fold in range(number):
         progress(f"{_WHAT}: choosing its penalty", fold, number)
         design = _Design(tweets, train[folds != fold])
-        scores += np.array(design.scores(train[folds == fold])) * (folds == fold).sum()
+        scores += np.array(design.scores(train[folds == fold])) * tweets.weights[train[folds == fold]].sum()
     return _best(scores)
 
 

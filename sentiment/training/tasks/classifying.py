@@ -37,7 +37,7 @@ class ClassifierTask:
     def loss(self, batch: Batch) -> StepLoss:
         """See `Task`."""
         output = self.model(batch)
-        loss = F.binary_cross_entropy_with_logits(output.logits.float(), batch.labels)
+        loss = F.binary_cross_entropy_with_logits(output.logits.float(), batch.labels, batch.weights)
         return StepLoss(loss, output.penalty)
 
     def evaluate(self, check: Callable[[], None]) -> Evaluation:

@@ -1,0 +1,51 @@
+"""The task of classifying tweets: what each tweet counts in the loss."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sentiment.config_file import resolve
+from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.vocabulary import Vocabulary
+from sentiment.models.classifier import build_classifier
+from sentiment.run_dir import Results
+from sentiment.training.preparing import TrainingData
+from sentiment.training.tasks.classifying import ClassifierTask
+from tests.small_runs import SMALL_RUN
+
+
+@pytest.fixture(scope="module")
+def corpus(tweets_file: Path, shared_results: Results) -> Corpus:
+    return prepare_corpus(resolve({}, {"data.source": str(tweets_file)}, "a test").data, shared_results)
+
+
+def _task(corpus: Corpus, weights: np.ndarray) -> ClassifierTask:
+    config = resolve(SMALL_RUN, {}, "a test")
+    corpus = replace(corpus, weights=weights.astype(np.float32))
+    vocabulary = Vocabulary.build(corpus, config.data.vocabulary)
+    torch.manual_seed(0)
+    model = build_classifier(config, len(vocabulary)).eval()
+    return ClassifierTask(config, model, TrainingData.load(corpus, vocabulary, None, torch.device("cpu")))
+
+
+def test_loss_weighs_tweets_so_that_the_mean_weight_of_the_training_part_is_one(corpus: Corpus) -> None:
+    weights = np.where(np.arange(len(corpus.labels)) % 3, 1.0, 12.0)
+    task = _task(corpus, weights)
+    batch = task.batches(0)[0]
+    probabilities = torch.sigmoid(task.model(batch).logits.detach()).double().numpy()
+    rows = batch.rows.numpy()
+    of_label = np.where(corpus.labels[rows] == 1, probabilities, 1 - probabilities)
+    expected = (-np.log(of_label) * weights[rows]).mean() / weights[corpus.rows("train")].mean()
+    assert len({*weights[rows]}) == 2
+    assert task.loss(batch).value.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_loss_is_to_the_bit_the_plain_one_where_all_weights_are_alike(corpus: Corpus) -> None:
+    task = _task(corpus, np.full(len(corpus.labels), 3))
+    batch = task.batches(0)[0]
+    assert batch.weights is not None
+    plain = replace(batch, weights=None)
+    assert torch.equal(task.loss(batch).value, task.loss(plain).value)
