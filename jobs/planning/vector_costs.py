@@ -9,7 +9,7 @@ from sentiment.config import RunConfig
 from sentiment.run_dir import Results
 
 if TYPE_CHECKING:
-    from sentiment.elmo.cache.requests import CacheRequest
+    from sentiment.elmo.vectors import CacheRequest
 
 _GIGABYTE = 1e9
 
@@ -25,8 +25,8 @@ def show_vectors(grid: ExpandedGrid, configs: Sequence[RunConfig], results: Resu
     if not readers:
         return
     from sentiment.data.corpus.corpus import find_corpus
-    from sentiment.elmo.cache.requests import cache_requests
     from sentiment.elmo.models import has_pretrained
+    from sentiment.elmo.vectors import cache_requests
 
     untrained = [config for config in readers if not has_pretrained(config, results)]
     if untrained:
@@ -51,7 +51,8 @@ def _show_known(grid: ExpandedGrid, requests: Sequence["CacheRequest"]) -> Itera
     for request, volume in zip(requests, volumes, strict=True):
         plan = request.cache.plan
         tweets = f"{', '.join(request.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets"
-        yield f"  {request.cache.model_name}: {_parts(volume.bytes, volume.missing_bytes)} ({tweets})"
+        model = request.config.elmo.model if request.config.elmo else ""
+        yield f"  {model}: {_parts(volume.bytes, volume.missing_bytes)} ({tweets})"
         if volume.missing_bytes:
             command = _command(grid, request.config, "encode", "--dry-run", sections=("data.", "elmo."))
             yield f"    how long they take on a machine is tried there by `{command}`"

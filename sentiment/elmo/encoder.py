@@ -1,8 +1,8 @@
 """The encoder (Peters et al. 2018): tokenised tweets in, the vectors of its layers out, equal to allennlp's."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -200,6 +200,28 @@ class Encoded:
         return self.layers[layer][self.offsets[number] : self.offsets[number + 1]]
 
 
+class Encoder(Protocol):
+    """What computes vectors of tweets, each tweet's from the tweet alone."""
+
+    @property
+    def vector_size(self) -> int:
+        """Values per token and layer."""
+
+    @property
+    def library(self) -> Library:
+        """Which one multiplies the matrices; the last digits of vectors depend on it."""
+
+    def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
+        """Take vectors for those of single tokens, which then need not be computed.
+
+        Args:
+            vectors: of the layer `token`, one after another, each (some of the tokens, vector).
+        """
+
+    def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[Layer], batch_tweets: int) -> Encoded:
+        """Vectors of tokenised tweets, `batch_tweets` of them at a time."""
+
+
 class ElmoEncoder:
     """The bidirectional language model of Peters et al. (2018) as a frozen encoder.
 
@@ -237,6 +259,8 @@ class ElmoEncoder:
             LstmStack(options.lstm, [both[direction] for both in weights.cells], products)
             for direction in range(DIRECTIONS)
         ]
+        self._known: dict[str, int] = {}
+        self._table = torch.empty(0, options.lstm.projection_dim, device=self.device)
         self._marks = self.type_vectors([SENTENCE_START, SENTENCE_END])
         self._initial = LstmState.zeros(options.lstm, 1, self.device)
         if state == "warm":
@@ -250,53 +274,39 @@ class ElmoEncoder:
 
     def type_vectors(self, tokens: Sequence[str]) -> torch.Tensor:
         """(tokens, vector / 2) of float32: context-free vectors; the layer `token` holds each of them twice."""
+        if self._known.keys() >= set(tokens):
+            return self._table[[self._known[token] for token in tokens]]
         return self._characters(character_ids(tokens))
 
+    def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
+        """See `Encoder`."""
+        self._known = {token: number for number, token in enumerate(tokens)}
+        halves = [torch.from_numpy(part[:, : self.vector_size // DIRECTIONS].copy()) for part in vectors]
+        self._table = torch.cat([self._table[:0].cpu(), *halves]).to(self.device)
+
+    @torch.no_grad()
     def encode(
-        self,
-        tweets: Sequence[Sequence[str]],
-        layers: Collection[Layer] = LAYERS,
-        batch_tweets: int = BATCH_TWEETS,
-        dtype: torch.dtype = torch.float32,
+        self, tweets: Sequence[Sequence[str]], layers: Collection[Layer] = LAYERS, batch_tweets: int = BATCH_TWEETS
     ) -> Encoded:
         """Vectors of tokenised tweets; a tweet may be empty, and a token any string.
 
         Args:
             batch_tweets: number of tweets that are computed together; without influence on the result.
-            dtype: of the result.
         """
         types, numbered = number_tweets(tweets)
-        return self.encode_numbered(numbered, self.type_vectors(types), layers, batch_tweets, dtype)
-
-    @torch.no_grad()
-    def encode_numbered(
-        self,
-        tweets: NumberedTweets,
-        type_vectors: torch.Tensor,
-        layers: Collection[Layer] = LAYERS,
-        batch_tweets: int = BATCH_TWEETS,
-        dtype: torch.dtype = torch.float32,
-        check: Callable[[], None] = lambda: None,
-    ) -> Encoded:
-        """The same for tweets whose distinct tokens have been through the character network before.
-
-        Args:
-            type_vectors: (types, vector / 2) from `type_vectors`.
-            check: called before each batch; what it raises ends the work.
-        """
-        shape = len(tweets.numbers), self.vector_size
+        type_vectors = self.type_vectors(types)
+        shape = len(numbered.numbers), self.vector_size
         found: dict[Layer, torch.Tensor] = {
-            layer: torch.empty(shape, dtype=dtype, device=self.device) for layer in LAYERS if layer in layers
+            layer: torch.empty(shape, device=self.device) for layer in LAYERS if layer in layers
         }
         if "token" in found:
-            found["token"][:] = self._token_layer(type_vectors.to(dtype), tweets.numbers)
+            found["token"][:] = self._token_layer(type_vectors, numbered.numbers)
         if found.keys() - {"token"}:
-            for chosen in batches_by_length(tweets.lengths, batch_tweets):
-                check()
-                batch = pack(tweets, chosen, len(type_vectors), len(type_vectors) + 1)
+            for chosen in batches_by_length(numbered.lengths, batch_tweets):
+                batch = pack(numbered, chosen, len(types), len(types) + 1)
                 inside = np.flatnonzero(batch.tokens >= 0)
                 self._encode_batch(batch, type_vectors, found, inside, batch.tokens[inside])
-        return Encoded(found, tweets.offsets)
+        return Encoded(found, numbered.offsets)
 
     @torch.no_grad()
     def encode_ids(self, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:

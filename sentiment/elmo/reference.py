@@ -56,6 +56,9 @@ class ReferenceElmo:
         """Values per token and layer."""
         return int(self._bilm.get_output_dim())
 
+    def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
+        """See `Encoder`; allennlp computes all of them in any case."""
+
     @torch.inference_mode(False)  # in evaluation too: allennlp changes its state in place, which is refused later
     @torch.no_grad()
     def encode(

@@ -1,48 +1,99 @@
-"""The vectors of the tweets of a batch, read from a cache or computed for each batch."""
+"""The ELMo vectors that runs read: by which encoder, from which cache, or computed for each batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from sentiment.config import DataConfig, ElmoConfig, RunConfig
 from sentiment.data.batches import Rows
-from sentiment.elmo.backends import Encoder
-from sentiment.elmo.cache.cache import VectorCache
-from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows, TypeRows
-from sentiment.elmo.cache.placement import Place
-from sentiment.elmo.cache.plan import CachePlan
-from sentiment.elmo.encoder import Layer
+from sentiment.data.corpus.corpus import Corpus
+from sentiment.elmo.cache import MemoryRows, VectorCache
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Encoder, Layer
+from sentiment.elmo.lstm import state_record
+from sentiment.elmo.models import ElmoFinder, ModelFiles
+from sentiment.elmo.products import Library
+from sentiment.run_dir import Results
 
 
-class CachedVectors:
-    """Reads the layers of a cache.
+def layers_of(config: ElmoConfig) -> tuple[Layer, ...]:
+    """What a classifier reads."""
+    return LAYERS if config.layers == "mix" else (config.layers,)
+
+
+def build_encoder(
+    config: ElmoConfig, model: ModelFiles, device: torch.device, library: Library | None = None
+) -> Encoder:
+    """The encoder that a configuration asks for: ours, or allennlp's ELMo.
 
     Args:
-        device: on which the vectors are wanted.
-        ahead: whether it pays to read a batch before it is asked for.
+        library: of our encoder's matrix products; None: the fastest one here.
+
+    Raises:
+        ElmoError: a part of the model's file is damaged, torch lacks the library here, or allennlp is asked for and not
+            installed.
     """
+    if config.backend == "own":
+        return ElmoEncoder(
+            model.options,
+            model.read_weights(),
+            state=config.state,
+            precision=config.precision,
+            device=device,
+            library=library,
+        )
+    from sentiment.elmo.reference import ReferenceElmo  # loads allennlp
 
-    def __init__(
-        self,
-        plan: CachePlan,
-        layers: dict[Layer, LayerRows],
-        device: torch.device,
-        ahead: bool,
-    ) -> None:
-        self._plan, self._layers, self._device = plan, layers, device
-        self.ahead = ahead
-        # Vectors go to a GPU as they are stored, which is often in half the bytes.
-        self._dtype = torch.float32 if device.type == "cpu" else None
+    return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
 
-    def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
-        """Each layer of these rows of the corpus, as `TweetVectors.gather`."""
-        tweets = self._plan.tweet_of_row[rows]
-        starts = self._plan.offsets[tweets]
-        lengths = self._plan.offsets[tweets + 1] - starts
-        return {
-            name: layer.gather(starts, lengths, longest, self._dtype).to(self._device, non_blocking=True).float()
-            for name, layer in self._layers.items()
-        }
+
+def elmo_cache(corpus: Corpus, config: ElmoConfig, model: ModelFiles, results: Results) -> VectorCache:
+    """The cache of ELMo's vectors of a corpus.
+
+    Args:
+        config: state and precision of it identify the cache, together with corpus and model.
+    """
+    identity = {"model": model.fingerprint, **state_record(config.state), "precision": config.precision}
+    build = partial(build_encoder, config, model)
+    return VectorCache(corpus, identity, model.options.vector_size, build, results.elmo_caches)
+
+
+@dataclass(frozen=True)
+class CacheRequest:
+    """A cache and the layers that runs read from it."""
+
+    config: RunConfig
+    """The configuration of the first run that reads it."""
+    cache: VectorCache
+    layers: tuple[Layer, ...]
+    """All that any run reads."""
+
+
+def cache_requests(
+    configs: Iterable[RunConfig], results: Results, corpus_of: Callable[[DataConfig], Corpus]
+) -> list[CacheRequest]:
+    """The caches that runs read, each once; runs without ELMo, or without a cache, read none.
+
+    Args:
+        corpus_of: prepares or finds the corpus of a configuration; called once for each.
+
+    Raises:
+        ElmoError: a model is missing or damaged.
+    """
+    models = ElmoFinder(results)
+    corpus_of = cache(corpus_of)
+    found: dict[Path, CacheRequest] = {}
+    for config in configs:
+        if config.elmo is None or not config.elmo.cached or (model := models.of(config)) is None:
+            continue
+        vectors = elmo_cache(corpus_of(config.data), config.elmo, model, results)
+        request = found.get(vectors.folder) or CacheRequest(config, vectors, ())
+        layers = sorted({*request.layers, *layers_of(config.elmo)}, key=LAYERS.index)
+        found[vectors.folder] = replace(request, layers=tuple(layers))
+    return list(found.values())
 
 
 class FreshVectors:
@@ -73,36 +124,3 @@ class FreshVectors:
             name: MemoryRows(values).gather(starts, lengths, longest).to(self._device).float()
             for name, values in encoded.layers.items()
         }
-
-
-def open_vectors(cache: VectorCache, layers: Sequence[Layer], device: torch.device, place: Place) -> CachedVectors:
-    """Open a complete cache; batches are the same from each place.
-
-    Args:
-        device: on which the vectors are wanted.
-        place: where the vectors are held.
-
-    Raises:
-        ElmoError: a file is missing or cannot be read.
-    """
-    home = device if place == "GPU memory" else torch.device("cpu")
-    rows: dict[Layer, LayerRows] = {}
-    for layer in layers:
-        if layer == "token":
-            rows[layer] = TypeRows(_in_memory(cache.shards("types"), home), cache.plan.token_types)
-        elif place == "disk":
-            rows[layer] = DiskRows(cache.shards(layer))
-        else:
-            rows[layer] = MemoryRows(_in_memory(cache.shards(layer), home))
-    return CachedVectors(cache.plan, rows, device, ahead=home != device or place == "disk")
-
-
-def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
-    """All shards one after the other; at most one of them is in memory twice."""
-    dtype = torch.from_numpy(np.empty(0, shards[0].dtype)).dtype
-    whole = torch.empty(sum(map(len, shards)), shards[0].shape[1], dtype=dtype, device=device)
-    start = 0
-    for shard in shards:
-        whole[start : start + len(shard)] = torch.from_numpy(np.array(shard))
-        start += len(shard)
-    return whole

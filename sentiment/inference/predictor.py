@@ -14,10 +14,9 @@ from sentiment.data.batches import EVALUATION_TOKENS, TokenStore, TweetVectors
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
-from sentiment.elmo.backends import Encoder, build_encoder
-from sentiment.elmo.cache.cache import layers_of
+from sentiment.elmo.encoder import Encoder
 from sentiment.elmo.models import find_elmo_of
-from sentiment.elmo.vectors import FreshVectors
+from sentiment.elmo.vectors import FreshVectors, build_encoder, layers_of
 from sentiment.errors import CheckpointError, RunDirError
 from sentiment.inference.text_model import Prediction, Reading
 from sentiment.models.classifier import Classifier, build_classifier, sketch_classifier

@@ -10,20 +10,17 @@ from sentiment.config import ElmoConfig, RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
-from sentiment.elmo.backends import build_encoder
-from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.cache.placement import choose_place
-from sentiment.elmo.cache.requests import CacheRequest, cache_requests
+from sentiment.elmo.cache import VectorCache, open_vectors
 from sentiment.elmo.encoder import Layer
 from sentiment.elmo.lstm import state_record
 from sentiment.elmo.models import ModelFiles
 from sentiment.elmo.products import Library
-from sentiment.elmo.vectors import FreshVectors, open_vectors
+from sentiment.elmo.vectors import CacheRequest, FreshVectors, build_encoder, cache_requests, elmo_cache, layers_of
 from sentiment.errors import MemoryExhaustedError
 from sentiment.records import ElmoRecord
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.device import available_threads, choose_device
+from sentiment.training.device import available_threads, choose_device, choose_place
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
 _GIGABYTE = 1e9
@@ -57,12 +54,12 @@ def estimate_encoding(configs: Sequence[RunConfig], results: Results, console: C
     for request in _requests(configs, results, console.progress):
         torch.set_num_threads(available_threads(request.config.runtime))
         device, plan = choose_device(request.config.runtime.device), request.cache.plan
-        estimate = request.cache.estimate(request.layers, device)
+        volume, rate = request.cache.volume(request.layers), request.cache.tokens_per_second(request.layers, device)
         console.say(
             f"{', '.join(request.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets: "
-            f"{estimate.bytes / _GIGABYTE:.3g} GB, of which {estimate.missing_bytes / _GIGABYTE:.3g} GB are missing\n"
-            f"about {estimate.seconds / 60:,.1f} min on one such machine "
-            f"({device.type}, {torch.get_num_threads()} threads, {estimate.tokens_per_second:,.0f} tokens/s in a trial)"
+            f"{volume.bytes / _GIGABYTE:.3g} GB, of which {volume.missing_bytes / _GIGABYTE:.3g} GB are missing\n"
+            f"about {volume.missing_tokens / rate / 60:,.1f} min on one such machine "
+            f"({device.type}, {torch.get_num_threads()} threads, {rate:,.0f} tokens/s in a trial)"
         )
 
 
@@ -87,7 +84,7 @@ def run_encoding(
             _discard_damaged(request.cache, request.layers, suspicious_only=not verify, console=console)
             fill_cache(request.config, request.cache, request.layers, progress)
             console.say(
-                f"ELMo vectors of {', '.join(request.layers)} are complete in {request.cache.folder.path} "
+                f"ELMo vectors of {', '.join(request.layers)} are complete in {request.cache.folder} "
                 f"(matrix products by {request.cache.library})"
             )
     except StoppedError as stopped:
@@ -147,10 +144,10 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> 
             encoder = build_encoder(elmo, model, device, library)
         vectors = FreshVectors(encoder, corpus.tokens, layers, device)
         return RunVectors(vectors, elmo_record(elmo, model, encoder.library))
-    cache = VectorCache(corpus, elmo, model, run.results.elmo_caches)
+    cache = elmo_cache(corpus, elmo, model, run.results)
     fill_cache(run.config, cache, layers, run.progress, library)
     run.progress("checking ELMo vectors", 0, None)
-    size = cache.bytes_of(layers)
+    size = sum(map(cache.size, layers))
     place = choose_place(size, device)
     # Vectors that go into memory are read completely in any case, so that all of them can be checked.
     _discard_damaged(cache, layers, suspicious_only=place == "disk", console=run.console)

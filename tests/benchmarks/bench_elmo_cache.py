@@ -21,7 +21,7 @@ import torch
 from sentiment.config_file import resolve
 from sentiment.console import Console
 from sentiment.data.batches import Rows
-from sentiment.elmo.cache.layer_rows import DiskRows, LayerRows, MemoryRows
+from sentiment.elmo.cache import DiskRows, LayerRows, MemoryRows
 from sentiment.elmo.files import SIZES, write_random_model
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext

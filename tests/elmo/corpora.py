@@ -9,11 +9,10 @@ import torch
 from sentiment.config import ElmoConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
-from sentiment.elmo.cache.cache import VectorCache, layers_of
-from sentiment.elmo.cache.placement import Place
+from sentiment.elmo.cache import CachedVectors, Place, VectorCache, open_vectors
 from sentiment.elmo.encoder import LAYERS, Layer
 from sentiment.elmo.models import ModelFiles, find_elmo
-from sentiment.elmo.vectors import CachedVectors, open_vectors
+from sentiment.elmo.vectors import elmo_cache, layers_of
 from sentiment.run_dir import Results
 from tests.small_runs import invented_tweets, write_tweets
 
@@ -36,6 +35,11 @@ def tiny_model(folder: Path) -> ModelFiles:
     return find_elmo("tiny", Results(folder).elmo_models)
 
 
+def cache_of(corpus: Corpus, model: ModelFiles, root: Path, **changes: object) -> VectorCache:
+    """The cache of the tiny model's vectors in the results `root`."""
+    return elmo_cache(corpus, config(**changes), model, Results(root))
+
+
 def filled(cache: VectorCache, layers: Sequence[Layer] = LAYERS) -> VectorCache:
     """The same, with these layers complete."""
     cache.fill(layers, CPU)
@@ -49,7 +53,7 @@ def opened(cache: VectorCache, elmo: ElmoConfig, place: Place = "RAM") -> Cached
 
 def bytes_by_name(cache: VectorCache) -> dict[str, bytes]:
     """All arrays of a cache."""
-    return {path.name: path.read_bytes() for path in sorted(cache.folder.path.glob("*.npy"))}
+    return {path.name: path.read_bytes() for path in sorted(cache.folder.glob("*.npy"))}
 
 
 def some_rows(corpus: Corpus, count: int, seed: int = 0) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A corpus' vectors are computed once, are the encoder's, and survive what happens to files."""
 
 import json
-import shutil
+import os
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,20 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.data.corpus.corpus import Corpus
-from sentiment.elmo.cache import cache as cache_module
-from sentiment.elmo.cache import filler as filler_module
-from sentiment.elmo.cache import plan as plan_module
-from sentiment.elmo.cache.cache import VectorCache, layers_of, parts_of
-from sentiment.elmo.cache.files import CacheFolder
-from sentiment.elmo.cache.placement import Place
-from sentiment.elmo.cache.plan import plan_cache
+from sentiment.elmo import cache as cache_module
+from sentiment.elmo import vectors as vectors_module
+from sentiment.elmo.cache import CachePlan, Place, VectorCache
 from sentiment.elmo.encoder import LAYERS, ElmoEncoder
 from sentiment.elmo.models import ModelFiles
 from sentiment.elmo.products import Library, available_libraries
+from sentiment.elmo.vectors import layers_of
 from sentiment.errors import ElmoError
-from sentiment.lock import ProcessLock
 from sentiment.training.stop import Stop, StoppedError
-from tests.elmo.corpora import CPU, bytes_by_name, config, corpus_of, filled, opened, some_rows, tiny_model
+from tests.elmo.corpora import CPU, bytes_by_name, cache_of, config, corpus_of, filled, opened, some_rows, tiny_model
 from tests.small_runs import limited_file_size
 
 needs_onednn = pytest.mark.skipif("onednn" not in available_libraries(torch.float32), reason="torch has no oneDNN here")
@@ -36,8 +32,8 @@ needs_onednn = pytest.mark.skipif("onednn" not in available_libraries(torch.floa
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small corpus has several."""
-    monkeypatch.setattr(plan_module, "_LEAST_TOKENS", 2000)
-    monkeypatch.setattr(plan_module, "_TYPES_PER_SHARD", 40)
+    monkeypatch.setattr(cache_module, "_LEAST_TOKENS", 2000)
+    monkeypatch.setattr(cache_module, "_TYPES_PER_SHARD", 40)
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +48,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
 
 @pytest.fixture
 def cache(corpus: Corpus, model: ModelFiles, tmp_path: Path) -> VectorCache:
-    return VectorCache(corpus, config(), model, tmp_path)
+    return cache_of(corpus, model, tmp_path)
 
 
 def _again(cache: VectorCache, corpus: Corpus, model: ModelFiles) -> VectorCache:
     """The same cache, opened anew."""
-    return VectorCache(corpus, config(), model, cache.folder.path.parent)
+    return cache_of(corpus, model, cache.folder.parents[2])
 
 
 def _made_up_corpus(tweets: list[list[int]]) -> Any:
@@ -69,12 +65,12 @@ def _made_up_corpus(tweets: list[list[int]]) -> Any:
 @given(st.lists(st.lists(st.integers(0, 3), max_size=4), min_size=1, max_size=30), st.integers(1, 9))
 @settings(deadline=None)
 def test_plan_has_each_distinct_tweet_once_and_shards_cut_none(tweets: list[list[int]], shard: int) -> None:
-    plan = plan_cache(_made_up_corpus(tweets))
+    plan = CachePlan.of(_made_up_corpus(tweets))
     distinct = [plan.token_types[start:end].tolist() for start, end in pairwise(plan.offsets)]
     assert [distinct[number] for number in plan.tweet_of_row] == tweets
     assert len({tuple(tweet) for tweet in distinct}) == len(distinct)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_module, "_LEAST_TOKENS", shard)
+        patch.setattr(cache_module, "_LEAST_TOKENS", shard)
         spans = plan.tweet_spans
     covered = [number for start, end in spans for number in range(start, end)]
     assert covered == list(range(len(distinct)))
@@ -87,9 +83,9 @@ def test_cached_vectors_are_those_of_the_encoder(
     corpus: Corpus, model: ModelFiles, tmp_path: Path, place: Place, state: Any
 ) -> None:
     chosen = config(state=state)
-    cache = filled(VectorCache(corpus, chosen, model, tmp_path))
+    cache = filled(cache_of(corpus, model, tmp_path, state=state))
     assert len(cache.plan.tweet_spans) > 2
-    assert len(cache.plan.type_spans) > 1
+    assert len(cache.plan.rows("token")) > 1
     elmo, vectors = ElmoEncoder(model.options, model.read_weights(), state=state), opened(cache, chosen, place)
     rows = some_rows(corpus, 64)
     longest = int(corpus.lengths()[rows].max())
@@ -120,7 +116,7 @@ def test_complete_cache_needs_no_encoder(
     cache: VectorCache, corpus: Corpus, model: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = bytes_by_name(filled(cache))
-    monkeypatch.setattr(cache_module, "build_own_encoder", lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(vectors_module, "ElmoEncoder", lambda *_, **__: pytest.fail("was built"))
     again = _again(cache, corpus, model)
     assert again.is_complete(LAYERS)
     assert bytes_by_name(filled(again)) == before
@@ -133,10 +129,10 @@ def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
     assert cache.is_complete(["first"])
     assert cache.is_complete(["token"])
     assert not cache.is_complete(["top"])
-    written = {path: path.stat().st_mtime_ns for path in cache.folder.path.glob("first-*")}
+    written = {path: path.stat().st_mtime_ns for path in cache.folder.glob("first-*")}
     filled(cache, ["token", "top"])
-    assert {path: path.stat().st_mtime_ns for path in cache.folder.path.glob("first-*")} == written
-    at_once = filled(VectorCache(corpus, config(), model, tmp_path / "other"))
+    assert {path: path.stat().st_mtime_ns for path in cache.folder.glob("first-*")} == written
+    at_once = filled(cache_of(corpus, model, tmp_path / "other"))
     assert bytes_by_name(cache) == bytes_by_name(at_once)
 
 
@@ -146,10 +142,10 @@ def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, mode
         {"state": "zero"},
         {"precision": "bf16"},
     ]
-    folders = {VectorCache(corpus, config(**changes), model, tmp_path).folder for changes in different}
+    folders = {cache_of(corpus, model, tmp_path, **changes).folder for changes in different}
     assert len(folders) == len(different)
     same = [{"layers": "top"}, {"combine": "alone"}, {"dropout": 0.5}]
-    assert {VectorCache(corpus, config(**changes), model, tmp_path).folder for changes in same} <= folders
+    assert {cache_of(corpus, model, tmp_path, **changes).folder for changes in same} <= folders
 
 
 def _choosing(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
@@ -166,144 +162,150 @@ def test_first_process_decides_which_library_multiplies_for_the_whole_cache(
     _choosing(monkeypatch, "torch")
     again = filled(_again(cache, corpus, model))
     assert again.library == "onednn"
-    assert json.loads((cache.folder.path / "plan.json").read_bytes())["products"] == "onednn"
-    at_once = VectorCache(corpus, config(), model, tmp_path / "other")
+    assert json.loads((cache.folder / "cache.json").read_bytes())["products"] == "onednn"
+    at_once = cache_of(corpus, model, tmp_path / "other")
     at_once.fill(LAYERS, CPU, library="onednn")
     assert bytes_by_name(again) == bytes_by_name(at_once)
-    assert again.identity == at_once.identity
-    others = filled(VectorCache(corpus, config(), model, tmp_path / "by torch"))
-    assert others.identity != again.identity
+    others = filled(cache_of(corpus, model, tmp_path / "by torch"))
+    assert others.library == "torch"
     assert bytes_by_name(others) != bytes_by_name(again)
 
 
+@needs_onednn
 def test_second_of_two_that_decide_at_once_takes_the_first_ones_library(
-    cache: VectorCache, monkeypatch: pytest.MonkeyPatch
+    cache: VectorCache, corpus: Corpus, model: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.folder.settle_library("torch")
-    looks = iter([None, "torch"])  # the second process has looked before the first one decided
+    cache.fill(["token"], CPU, library="onednn")
+    second = _again(cache, corpus, model)
+    looks = iter([None])  # it has looked before the first one decided
+    library = VectorCache.library.fget  # type: ignore[attr-defined]
     with monkeypatch.context() as patch:
-        patch.setattr(CacheFolder, "library", lambda folder: next(looks))
-        cache.folder.settle_library("onednn")
-    assert cache.library == "torch"
-    assert not list((cache.folder.path / "claims").iterdir())
+        patch.setattr(VectorCache, "library", property(lambda one: next(looks, library(one))))
+        second.fill(["first"], CPU, library="torch")
+    wanted = cache_of(corpus, model, cache.folder.parents[2] / "other")
+    wanted.fill(["first"], CPU, library="onednn")
+    assert bytes_by_name(second) == bytes_by_name(wanted)
 
 
-def test_shard_without_its_record_is_computed_again(cache: VectorCache, corpus: Corpus, model: ModelFiles) -> None:
-    """As after a kill between the two."""
+def test_shard_that_is_missing_is_computed_again_and_no_other(
+    cache: VectorCache, corpus: Corpus, model: ModelFiles
+) -> None:
     everything = bytes_by_name(filled(cache))
-    cache.folder.part_file("top").unlink()
+    cache.shard_file("top", 1).unlink()
     again = _again(cache, corpus, model)
-    assert again.missing("top") == list(range(len(cache.plan.tweet_spans)))
-    assert not again.is_complete(LAYERS)
+    assert again.missing("top") == [1]
+    assert again.discard_damaged(LAYERS, suspicious_only=False) == []
+    kept = {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}
     assert bytes_by_name(filled(again)) == everything
+    assert kept.items() <= {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}.items()
 
 
-def test_shard_that_is_missing_or_in_work_is_no_damage(cache: VectorCache) -> None:
-    """Another process writes a shard's record after the shard: until then it must be left alone."""
-    cache.fill(("top",), torch.device("cpu"))
-    in_work, missing = cache.folder.shard_file("top", 0), cache.folder.shard_file("top", 1)
-    cache.folder.part_file("top").unlink()
-    missing.unlink()
-    assert cache.discard_damaged(("top",), suspicious_only=True) == []
-    assert in_work.exists()
-
-
-def test_truncated_shard_is_noticed_by_its_size(cache: VectorCache, corpus: Corpus, model: ModelFiles) -> None:
+@pytest.mark.parametrize("length", [-1, 100, 10, 0])
+def test_truncated_shard_is_damaged(cache: VectorCache, corpus: Corpus, model: ModelFiles, length: int) -> None:
     everything = bytes_by_name(filled(cache))
-    victim = cache.folder.shard_file("first", 1)
-    victim.write_bytes(victim.read_bytes()[:-1])
+    victim = cache.shard_file("first", 1)
+    victim.write_bytes(victim.read_bytes()[:length])
     again = _again(cache, corpus, model)
+    assert again.discard_damaged(LAYERS, suspicious_only=True) == [victim]
     assert again.missing("first") == [1]
     assert bytes_by_name(filled(again)) == everything
 
 
-@pytest.mark.parametrize("part", ["types", "first", "top"])
+@pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("suspicious_only", [False, True])
 def test_changed_byte_is_found_and_mended(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, part: Any, suspicious_only: bool
+    cache: VectorCache, corpus: Corpus, model: ModelFiles, layer: Any, suspicious_only: bool
 ) -> None:
     everything = bytes_by_name(filled(cache))
-    victim = cache.folder.shard_file(part, 0)
+    victim = cache.shard_file(layer, 0)
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(content)
     again = _again(cache, corpus, model)
     assert again.discard_damaged(LAYERS, suspicious_only) == [victim]
-    assert again.discard_damaged(LAYERS, suspicious_only) in ([], [victim])
+    assert again.discard_damaged(LAYERS, suspicious_only) == []
     assert bytes_by_name(filled(again)) == everything
     assert again.discard_damaged(LAYERS, suspicious_only=False) == []
 
 
-def test_untouched_files_are_not_read_again_where_only_suspicious_ones_are(
+def test_copied_files_are_read_again_and_untouched_ones_are_not(
     cache: VectorCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(cache)
-    monkeypatch.setattr("sentiment.elmo.cache.files.sha256_of", lambda path: pytest.fail(f"{path} was read"))
-    assert cache.discard_damaged(LAYERS, suspicious_only=True) == []
+    copied, untouched = cache.shard_file("top", 0), cache.shard_file("top", 1)
+    for path in (copied, untouched):
+        content = bytearray(path.read_bytes())
+        content[-100] ^= 1
+        written = path.stat().st_mtime
+        path.write_bytes(content)
+        if path == untouched:  # as a disk that fails leaves it
+            os.utime(path, (written, written))
+    assert cache.discard_damaged(LAYERS, suspicious_only=True) == [copied]
+    assert cache.discard_damaged(LAYERS, suspicious_only=False) == [untouched]
 
 
 def test_full_disk_is_an_error_that_keeps_what_was_complete(
     cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path
 ) -> None:
-    everything = bytes_by_name(filled(VectorCache(corpus, config(), model, tmp_path / "other")))
+    everything = bytes_by_name(filled(cache_of(corpus, model, tmp_path / "other")))
     with limited_file_size(20_000), pytest.raises(ElmoError, match=r"cannot be written: .*too large.*complete shards"):
         filled(cache)
     assert not cache.is_complete(LAYERS)
-    assert not list(cache.folder.path.glob(".*.tmp"))
+    assert not list(cache.folder.glob(".*.tmp"))
     assert bytes_by_name(filled(cache)) == everything
 
 
 def test_lack_of_room_is_said_before_anything_is_computed(cache: VectorCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    monkeypatch.setattr(cache_module, "build_own_encoder", lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(vectors_module, "ElmoEncoder", lambda *_, **__: pytest.fail("was built"))
     with pytest.raises(ElmoError, match=r"needs 0\.\d+ GB, but 1e-06 GB are free"):
         filled(cache)
 
 
-def test_shard_that_another_process_computes_is_waited_for(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_shard_that_another_process_completes_first_stays_as_that_wrote_it(
+    cache: VectorCache, corpus: Corpus, model: ModelFiles
 ) -> None:
-    monkeypatch.setattr(filler_module, "_WAIT_SECONDS", 0)
-    everything = bytes_by_name(filled(VectorCache(corpus, config(), model, tmp_path / "other")))
-    claim_file = cache.folder.claim_file("first", 1)
-    claim_file.parent.mkdir(parents=True)
-    claim = ProcessLock(claim_file)
-    claim.__enter__()
-    waited = []
+    """Both have the same bits on one machine; on two, no run may see vectors change under it."""
+
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_ino for path in cache.folder.iterdir()}
+
+    written: dict[Path, int] = {}
 
     def progress(what: str, done: int, total: int | None) -> None:
-        if "waiting" in what and not waited:
-            waited.append((done, total))
-            assert cache.missing("first") == [1]
-            claim.__exit__()
+        if what == "ELMo vectors" and not written:
+            filled(_again(cache, corpus, model))
+            written.update(files())
 
     cache.fill(LAYERS, CPU, progress)
-    shards = len(cache.plan.tweet_spans)
-    assert waited == [(shards - 1, shards)]
-    assert bytes_by_name(cache) == everything
+    assert files() == written
 
 
 def test_what_stops_the_work_leaves_complete_shards(cache: VectorCache) -> None:
+    half = cache.plan.tokens // 2
+
     def progress(what: str, done: int, total: int | None) -> None:
-        if what == "ELMo shards" and done == 2:
+        if what == "ELMo vectors" and done > half:
             raise StoppedError(Stop("signal", "SIGTERM"))
 
     with pytest.raises(StoppedError):
         cache.fill(LAYERS, CPU, progress)
-    assert len(cache.missing("top")) == len(cache.plan.tweet_spans) - 2
-    assert cache.missing("types") == []
+    assert 0 < len(cache.missing("top")) < len(cache.plan.tweet_spans)
+    assert cache.missing("token") == []
+    assert cache.discard_damaged(LAYERS, suspicious_only=False) == []
 
 
-def test_estimate_counts_the_bytes_that_come(cache: VectorCache) -> None:
-    estimate = cache.estimate(LAYERS, CPU)
-    assert estimate.bytes == estimate.missing_bytes
-    assert estimate.missing_tokens == cache.plan.tokens
-    assert estimate.seconds > 0
-    filled(cache, ["first"])
-    arrays = sum(array.nbytes for part in ("types", "first") for array in cache.shards(part))  # type: ignore[arg-type]
-    assert cache.estimate(["first"], CPU).bytes == arrays
-    assert cache.estimate(["first"], CPU).missing_bytes == 0
-    assert cache.estimate(LAYERS, CPU).missing_bytes == estimate.bytes - arrays
+def test_progress_ends_at_all_tokens(cache: VectorCache) -> None:
+    told: list[int] = []
+    cache.fill(LAYERS, CPU, lambda what, done, total: told.append(done) if what == "ELMo vectors" else None)
+    assert told[0] == 0
+    assert told == sorted(told)
+    assert told[-1] < cache.plan.tokens
+
+
+def test_speed_is_measured_without_writing_anything(cache: VectorCache) -> None:
+    assert cache.tokens_per_second(LAYERS, CPU) > 0
+    assert not cache.folder.exists()
 
 
 def test_volume_is_told_without_writing_anything_and_what_is_there_is_not_missing(
@@ -311,35 +313,32 @@ def test_volume_is_told_without_writing_anything_and_what_is_there_is_not_missin
 ) -> None:
     volume = cache.volume(LAYERS)
     assert volume.missing_bytes == volume.bytes
-    assert not cache.folder.path.exists()
+    assert not cache.folder.exists()
     filled(cache)
-    assert volume.bytes == sum(array.nbytes for part in parts_of(LAYERS) for array in cache.shards(part))
+    assert volume.bytes == sum(array.nbytes for layer in LAYERS for array in cache.shards(layer))
+    assert volume.missing_tokens == cache.plan.tokens
     again = _again(cache, corpus, model).volume(LAYERS)
     assert (again.bytes, again.missing_bytes, again.missing_tokens) == (volume.bytes, 0, 0)
-
-
-def test_records_say_whether_a_model_saturates(cache: VectorCache) -> None:
-    filled(cache)
-    record = cache.folder.record("first", 0)
-    assert record is not None
-    assert record["largest_value"] == float(np.abs(cache.shards("first")[0]).max())
-    assert record["share_at_or_beyond_clip"] == 0
+    cache.shard_file("first", 0).unlink()
+    one = cache.plan.rows("first")[0][1]
+    assert cache.volume(["first"]).missing_tokens == one
+    assert cache.volume(["first"]).missing_bytes == one * cache.vector_size * 2
+    assert cache.volume(["top"]).missing_bytes == 0
 
 
 def test_folder_of_a_complete_cache_holds_nothing_but_it(cache: VectorCache) -> None:
     filled(cache)
-    (cache.folder.path / ".first-00000.npy.1.tmp").write_bytes(b"of a writer that was killed")
+    (cache.folder / ".first-00000.npy.1.tmp").write_bytes(b"of a writer that was killed")
+    cache.shard_file("first", 0).unlink()
     filled(cache)
-    names = {path.name.split("-")[0] for path in cache.folder.path.iterdir() if path.is_file()}
-    plan = {"plan.json", "tweet_of_row.npy", "offsets.npy", "token_types.npy"}
-    assert names == plan | {part + ending for part in ("types", "first", "top") for ending in (".json", "")}
-    assert not list((cache.folder.path / "claims").iterdir())
+    names = {path.name.split("-")[0] for path in cache.folder.iterdir() if path.is_file()}
+    assert names == {"cache.json", *LAYERS}
 
 
 def test_missing_shard_file_is_named(cache: VectorCache) -> None:
     filled(cache)
     vectors = opened(cache, config(layers="top"), "disk")
-    victim = cache.folder.shard_file("top", 0)
+    victim = cache.shard_file("top", 0)
     with open(victim, "r+b") as file:
         file.truncate(200)
     with pytest.raises(ElmoError, match=r"top-00000\.npy: was truncated"):
@@ -349,52 +348,14 @@ def test_missing_shard_file_is_named(cache: VectorCache) -> None:
         opened(cache, config(layers="top"), "disk")
 
 
-def test_damaged_plan_is_an_error_that_says_what_to_do(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000])
+def test_odd_record_is_an_error_that_says_what_to_do(cache: VectorCache, content: str) -> None:
     filled(cache)
-    (cache.folder.path / "offsets.npy").write_bytes(b"nonsense")
-    with pytest.raises(ElmoError, match=r"plan of the cache is damaged.*delete the folder"):
-        _again(cache, corpus, model).is_complete(LAYERS)
-    shutil.rmtree(cache.folder.path)
-    filled(_again(cache, corpus, model))
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("plan.json", "[]"),
-        ("plan.json", "{}"),
-        ("plan.json", '{"types": "x"}'),
-        ("plan.json", '{"types": 1}'),
-        ("top.json", "[]"),
-        ("top.json", '{"0": []}'),
-        ("top.json", '{"0": {"size": "x"}}'),
-        ("top.json", "[" * 100_000),
-    ],
-)
-def test_odd_records_are_damage_like_any_other(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, name: str, content: str
-) -> None:
-    filled(cache)
-    (cache.folder.path / name).write_text(content)
-    with pytest.raises(ElmoError, match="delete") as caught:
-        _again(cache, corpus, model).is_complete(LAYERS)
+    cache.shard_file("top", 0).unlink()
+    (cache.folder / "cache.json").write_text(content)
+    with pytest.raises(ElmoError, match=r"is damaged .*delete its folder") as caught:
+        filled(cache)
     assert len(str(caught.value)) < 400
-
-
-@pytest.mark.parametrize("name", ["tweet_of_row", "offsets", "token_types"])
-@pytest.mark.parametrize("value", [-1, 10**6])
-def test_plan_that_refers_to_what_is_not_there_is_damaged(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, name: str, value: int
-) -> None:
-    filled(cache)
-    path = cache.folder.path / f"{name}.npy"
-    array = np.load(path)
-    array[1] = value
-    np.save(path, array)
-    with pytest.raises(ElmoError, match="plan of the cache is damaged"):
-        _again(cache, corpus, model).is_complete(LAYERS)
 
 
 def test_layers_of_a_configuration() -> None:

@@ -62,12 +62,18 @@ def test_both_halves_of_the_token_layer_are_the_type_vector(elmo: ElmoEncoder) -
     assert_same(elmo.encode(tweets).layers["token"], torch.cat([vectors, vectors], dim=1))
 
 
-def test_ready_type_vectors_give_the_same(elmo: ElmoEncoder) -> None:
-    tweets = random_tweets(20, longest=8)
-    types, numbered = number_tweets(tweets)
-    found = elmo.encode_numbered(numbered, elmo.type_vectors(types))
-    for layer, vectors in elmo.encode(tweets).layers.items():
-        assert torch.equal(found.layers[layer], vectors)
+def test_learnt_vectors_of_tokens_are_read_and_not_computed(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    elmo, tweets = tiny.elmo(), random_tweets(20, longest=8)
+    wanted = elmo.encode(tweets)
+    types = sorted({token for tweet in tweets for token in tweet})
+    vectors = elmo.encode([[token] for token in types], ["token"]).layers["token"].numpy()
+    elmo.learn(types, [vectors[:7], vectors[7:]])
+    with monkeypatch.context() as patch:
+        patch.setattr(elmo, "_characters", lambda ids: pytest.fail("was computed"))
+        found = elmo.encode(tweets)
+    for layer in LAYERS:
+        assert_same(found.layers[layer], wanted.layers[layer])
+    assert elmo.encode([["some", "other"], []]).layers["top"].shape == (2, 32)
 
 
 def test_padded_batches_give_the_same(elmo: ElmoEncoder) -> None:
@@ -113,13 +119,6 @@ def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder, precision: str,
     for layer, vectors in elmo.encode(tweets).layers.items():
         assert found.layers[layer].dtype == torch.float32
         assert 0 < (found.layers[layer] - vectors).abs().max() < near
-
-
-def test_results_can_be_stored_smaller(elmo: ElmoEncoder) -> None:
-    tweets = random_tweets(20, longest=8)
-    small = elmo.encode(tweets, dtype=torch.float16)
-    for layer, vectors in elmo.encode(tweets).layers.items():
-        assert torch.equal(small.layers[layer], vectors.half())
 
 
 def test_nothing_is_trained(elmo: ElmoEncoder) -> None:

@@ -12,9 +12,9 @@ from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.planning.vector_costs import show_vectors
 from sentiment.__main__ import app
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.elmo.cache.requests import cache_requests
 from sentiment.elmo.encoder import LAYERS
 from sentiment.elmo.files import SIZES, write_random_model
+from sentiment.elmo.vectors import cache_requests
 from sentiment.run_dir import Results
 from tests.elmo.corpora import CPU
 from tests.jobs.grid_files import write_grid

@@ -13,11 +13,12 @@ import torch
 
 from sentiment.console import Console, silent
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.elmo.cache.cache import VectorCache, layers_of
+from sentiment.elmo.cache import VectorCache
 from sentiment.elmo.files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.models import find_elmo
 from sentiment.elmo.products import Library, available_libraries
 from sentiment.elmo.reference import reference_is_installed
+from sentiment.elmo.vectors import elmo_cache, layers_of
 from sentiment.errors import CheckpointError, ElmoError, RunDirError
 from sentiment.inference.predictor import load_predictor
 from sentiment.run_dir import Results
@@ -42,7 +43,7 @@ def _validation_losses(run: Experiment) -> list[float]:
 def _cache(run: Experiment) -> VectorCache:
     assert run.config.elmo is not None
     corpus = prepare_corpus(run.config.data, run.results)
-    return VectorCache(corpus, run.config.elmo, find_elmo("tiny", run.results.elmo_models), run.results.elmo_caches)
+    return elmo_cache(corpus, run.config.elmo, find_elmo("tiny", run.results.elmo_models), run.results)
 
 
 def _own_results(tweets_file: Path, root: Path, **changes: Any) -> Experiment:
@@ -89,9 +90,9 @@ def test_library_of_the_first_attempt_stays_that_of_the_run(
     cut = elmo_run(**changes)
     assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
     choosing("torch")
-    shutil.rmtree(_cache(cut).folder.path, ignore_errors=True)  # it is computed again
+    shutil.rmtree(_cache(cut).folder, ignore_errors=True)  # it is computed again
     assert cut.complete() == expected
-    shutil.rmtree(_cache(cut).folder.path, ignore_errors=True)
+    shutil.rmtree(_cache(cut).folder, ignore_errors=True)
     assert elmo_run(**changes).complete() != expected
     record = cut.run_dir.read_record()
     assert record is not None
@@ -121,7 +122,7 @@ def test_encode_reads_shards_again_that_were_touched_and_mends_those_that_change
         assert run_encoding([run.config], run.results, StopRequest(), console) is None
 
     encode()
-    victim = _cache(run).folder.shard_file("top", 0)
+    victim = _cache(run).shard_file("top", 0)
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1
     victim.write_bytes(content)
@@ -229,7 +230,7 @@ def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_pa
 def test_damaged_shard_is_mended_by_the_run_that_finds_it(tweets_file: Path, tmp_path: Path) -> None:
     first = _own_results(tweets_file, tmp_path)
     first.complete()
-    victim = _cache(first).folder.shard_file("top", 0)
+    victim = _cache(first).shard_file("top", 0)
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1
     victim.write_bytes(content)

@@ -11,7 +11,6 @@ from sentiment.code_version import running_code
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.data.word_vectors.store import prepare_vectors, pretrained_file, vectors_fingerprint
-from sentiment.elmo.cache.placement import available_ram
 from sentiment.elmo.models import ModelFiles, find_elmo_of, has_pretrained
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
@@ -20,6 +19,7 @@ from sentiment.models.classifier import Classifier, build_classifier, count_weig
 from sentiment.records import ElmoRecord, RunRecord
 from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.context import RunContext
+from sentiment.training.device import available_ram
 from sentiment.training.encoding import RunVectors, elmo_record, tweet_vectors
 from sentiment.training.loop.checkpoint import Checkpoints
 from sentiment.training.loop.trainer import Trainer

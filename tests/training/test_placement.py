@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentiment.elmo.cache import placement
-from sentiment.elmo.cache.placement import available_ram, choose_place
+from sentiment.training import device
+from sentiment.training.device import available_ram, choose_place
 
 
 def _machine(root: Path, membership: str, files: dict[str, str]) -> tuple[Path, Path]:
@@ -63,6 +63,6 @@ def test_this_machine_has_some() -> None:
 
 
 def test_half_of_the_memory_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "available_ram", lambda: 1000)
+    monkeypatch.setattr(device, "available_ram", lambda: 1000)
     assert choose_place(500, torch.device("cpu")) == "RAM"
     assert choose_place(501, torch.device("cpu")) == "disk"
