@@ -17,6 +17,7 @@ from report.sections.grids.own_elmo import own_elmo
 from report.sections.grids.questions import questions
 from report.sections.grids.search import search
 from report.sections.models.answer import answer
+from report.sections.models.check_list import check_list
 from report.sections.models.errors import errors
 from report.sections.models.leaderboard import leaderboard
 from report.sections.models.learning import learning
@@ -42,6 +43,7 @@ SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
     elmo,
     own_elmo,
     errors,
+    check_list,
     provenance,
     papers,
     methods,

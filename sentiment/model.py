@@ -24,7 +24,7 @@ from sentiment.errors import SentimentError, UsageError
 from sentiment.handing_on.opening import open_model
 from sentiment.inference.combined import CHOICES
 from sentiment.inference.explaining import Explanation, explain
-from sentiment.inference.text_model import Reading, TextModel
+from sentiment.models.text_model import Reading, TextModel
 from sentiment.records import THRESHOLD
 from sentiment.run_dir import Results
 from sentiment.shipped import config_file

@@ -1,7 +1,7 @@
 """What is written down about runs: validated and versioned records of attempts, metrics, results and grids."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -26,6 +26,8 @@ Recommendation = Literal["network", "baseline", "both"]
 NETWORK, BASELINE, BOTH, LEXICON = "network", "linear baseline", "mean of both", "VADER's lexicon"
 MODEL_NAMES: dict[Recommendation, str] = {"network": NETWORK, "baseline": BASELINE, "both": BOTH}
 """What models are called wherever they are shown."""
+MEASURED_MODELS = (NETWORK, BASELINE, BOTH, LEXICON)
+"""What is measured beside each other, in the order of tables."""
 
 
 def _moment(text: str) -> str:
@@ -83,6 +85,13 @@ class Metrics(Record):
     precision: Share
     recall: Share
     f1: Share
+
+
+class CheckScore(NamedTuple):
+    """Of how many sentences of the check list a model is right."""
+
+    right: int
+    of: int
 
 
 class Attempt(Record):
@@ -238,6 +247,8 @@ class Result(Record):
     """VADER's lexicon, which nobody trains here, on the same parts."""
     recommended: Recommendation
     """What is most accurate on the validation part."""
+    check_list: dict[str, dict[str, CheckScore]]
+    """By the names of the four models, then by capability; it chooses nothing."""
     baseline_settings: dict[str, Any]
     overfit: Overfit
     elmo: ElmoRecord | None = None

@@ -13,6 +13,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Console
 from sentiment.files import sha256_of
+from sentiment.records import CheckScore
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
 from sentiment.training.loop.checkpoint import read_checkpoint, weights_sha256
@@ -72,15 +73,17 @@ class Digest:
     best: str
     last: str
     metrics: str
+    check_list: dict[str, dict[str, CheckScore]]
 
 
 def digest_of(run_dir: RunDir) -> Digest:
     """The digest of a completed run."""
-    assert run_dir.completed
+    result = run_dir.read_result()
+    assert result is not None
     best, last = (
         weights_sha256(read_checkpoint(path)["weights"]) for path in (run_dir.best_weights, run_dir.last_weights)
     )
-    return Digest(best, last, sha256_of(run_dir.metrics_file))
+    return Digest(best, last, sha256_of(run_dir.metrics_file), result.check_list)
 
 
 @dataclass

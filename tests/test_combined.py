@@ -16,8 +16,10 @@ import pytest
 from report.analysis.findings import analyse
 from report.read.load import load_study
 from report.sections.models.leaderboard import leaderboard
-from sentiment.inference.combined import BaselinePredictor, MeanPredictor, load_model, seeds_of
+from sentiment.inference.combined import load_model, models_beside, seeds_of
 from sentiment.inference.predictor import load_predictor
+from sentiment.models.check_list import check
+from sentiment.models.text_model import BaselinePredictor, MeanPredictor
 from sentiment.records import Metrics, Result
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.runs.outcome import recommend
@@ -194,6 +196,7 @@ def test_a_combination_predicts_the_mean_and_is_evaluated(
     test = table.filter(pc.equal(table["part"].cast("string"), "test"))
     right = (test["score"].to_numpy() >= 0.5) == (test["label"].to_numpy() == 1)
     assert result.metrics["test"].accuracy == pytest.approx(right.mean())
+    assert result.check_list == {model.name: check(model) for model in models_beside(combination, "both")}
 
 
 def test_a_combination_stands_in_the_report_with_its_test(combination: RunDir) -> None:

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sentiment.__main__ import app
-from sentiment.inference.check_list import check, checks, total
-from sentiment.inference.combined import load_model
+from sentiment.inference.combined import load_model, models_beside
 from sentiment.inference.terminal import show_result
+from sentiment.models.check_list import check, checks, total
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK
 from sentiment.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets
@@ -118,8 +118,9 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert {part: scores[part] for part in network} == chosen
     assert f"{result.metrics['test'].accuracy:.3f}" in done.output
     assert f"used by predict: {scores['chosen']}" in done.output
-    assert scores["check_list"]["linear baseline"] == {
-        name: list(tally) for name, tally in check(load_model(trained, "baseline")).items()
+    assert scores["check_list"] == {
+        model.name: {name: list(tally) for name, tally in check(model).items()}
+        for model in models_beside(trained, "both")
     }
     for name in {one.capability for one in checks()}:
         row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))

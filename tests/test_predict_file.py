@@ -14,7 +14,9 @@ import pytest
 from sentiment.console import silent
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.predict_file import predict_file
-from sentiment.inference.predictor import Predictor, Reading, load_predictor
+from sentiment.inference.predictor import load_predictor
+from sentiment.models.network import Predictor
+from sentiment.models.text_model import Reading
 from sentiment.run_dir import RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen, invented_tweets

@@ -16,8 +16,9 @@ from sentiment.console import silent
 from sentiment.data.tables.delimited import delimiter_of
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.predict_file import PredictedFile, predict_file
-from sentiment.inference.predictor import Predictor, load_predictor
+from sentiment.inference.predictor import load_predictor
 from sentiment.inference.written_rows import sheet_value
+from sentiment.models.network import Predictor
 from sentiment.run_dir import RunDir
 
 TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]

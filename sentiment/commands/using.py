@@ -12,7 +12,7 @@ from sentiment.errors import UsageError
 if TYPE_CHECKING:
     from sentiment.config import ElmoConfig
     from sentiment.inference.combined import Choice
-    from sentiment.inference.text_model import TextModel
+    from sentiment.models.text_model import TextModel
     from sentiment.run_dir import RunDir
 
 using = command_line()

@@ -6,9 +6,9 @@ from typing import Any
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.errors import CheckpointError, UsageError
 from sentiment.handing_on.archive import BASELINE_FILE, NETWORK_FILE, VOCABULARY_FILE, OpenedArchive, open_archive
-from sentiment.inference.combined import BaselinePredictor, Choice, MeanPredictor, load_model
-from sentiment.inference.text_model import TextModel
+from sentiment.inference.combined import Choice, load_model
 from sentiment.models.baseline.linear_model import LinearModel
+from sentiment.models.text_model import BaselinePredictor, MeanPredictor, TextModel
 from sentiment.records import BOTH
 from sentiment.run_dir import Results
 from sentiment.whole_run import trained_run

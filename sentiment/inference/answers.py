@@ -10,8 +10,8 @@ import typer
 
 from sentiment.characters import printable, visible
 from sentiment.inference.terminal import weighted_tokens
-from sentiment.inference.text_model import TextModel
 from sentiment.inference.written_rows import NO_WORDS, answer_fields
+from sentiment.models.text_model import TextModel
 from sentiment.progress_bar import OUT, say
 from sentiment.records import THRESHOLD, predicted_label
 

@@ -1,129 +1,20 @@
 """The models that a run offers: its network, its linear baseline, the mean of both, and the mean over seeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from sentiment.config import RunConfig
-from sentiment.data.text.token_rows import TokenRows
-from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.errors import RunDirError, UsageError
 from sentiment.files import fingerprint
-from sentiment.inference.text_model import Prediction, Reading, TextModel
-from sentiment.models.baseline.lexicon import lexicon_scores
 from sentiment.models.baseline.linear_model import LinearModel
-from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, Recommendation
+from sentiment.models.text_model import BaselinePredictor, LexiconPredictor, MeanPredictor, TextModel, models_of_a_run
+from sentiment.records import BOTH, NETWORK, Recommendation
 from sentiment.run_dir import RunDir
 from sentiment.whole_run import check_file, read_whole
 
 Choice = Recommendation | Literal["seeds"]
 CHOICES: tuple[Choice, ...] = ("network", "baseline", "both", "seeds")
-
-
-class _WithoutAttention:
-    """What classifies one text as it does several, without weights of tokens."""
-
-    sequential = False
-
-    def tokenize(self, text: str) -> list[str]:
-        """The words of a text, as it is."""
-        return text.split()
-
-    def read(self, texts: Sequence[str]) -> Reading:
-        """Classify texts."""
-        raise NotImplementedError
-
-    def read_rows(self, rows: TokenRows) -> Reading:
-        """Classify texts that are tokenised already."""
-        return self.read([" ".join(rows.tokens(row)) for row in range(rows.size)])
-
-    def predict(self, text: str) -> Prediction:
-        """Classify one text."""
-        (probability,), (usable,) = self.read([text])
-        return Prediction([], float(probability), bool(usable), None)
-
-
-class BaselinePredictor(_WithoutAttention):
-    """Classifies texts by the linear baseline of a run."""
-
-    name = BASELINE
-
-    def __init__(self, config: RunConfig, model: LinearModel) -> None:
-        self.config = config
-        self.model = model
-        self._tokenizer = Tokenizer(config.data.text)
-
-    def tokenize(self, text: str) -> list[str]:
-        """The tokens that the run's network reads as well."""
-        return self._tokenizer(text)
-
-    def read(self, texts: Sequence[str]) -> Reading:
-        """Classify texts; one without any known n-gram, of characters too, is not usable."""
-        return self.read_rows(TokenRows.of_tweets(map(self.tokenize, texts)))
-
-    def read_rows(self, rows: TokenRows) -> Reading:
-        """Classify texts that are tokenised already."""
-        return Reading(*self.model.judge(rows))
-
-
-class LexiconPredictor(_WithoutAttention):
-    """Classifies texts by VADER's lexicon, which no run has trained."""
-
-    name = LEXICON
-
-    def __init__(self, config: RunConfig) -> None:
-        """Args: config: of the run that it stands beside."""
-        self.config = config
-
-    def read(self, texts: Sequence[str]) -> Reading:
-        """Classify texts as they are, uncleaned."""
-        return Reading(lexicon_scores(texts), np.array([bool(text.strip()) for text in texts], bool))
-
-
-@dataclass(frozen=True)
-class MeanPredictor:
-    """The mean of several models' probabilities."""
-
-    name: str
-    members: tuple[TextModel, ...]
-
-    @property
-    def config(self) -> RunConfig:
-        """That of the first member."""
-        return self.members[0].config
-
-    @property
-    def sequential(self) -> bool:
-        """Whether any member is."""
-        return any(member.sequential for member in self.members)
-
-    def predict(self, text: str) -> Prediction:
-        """Classify one text; the weights of its tokens are those of the first member that has any."""
-        said = [member.predict(text) for member in self.members]
-        attentive = next((one for one in said if one.attention is not None), said[0])
-        probability = float(np.mean([one.probability for one in said]))
-        return Prediction(attentive.tokens, probability, any(one.usable for one in said), attentive.attention)
-
-    def tokenize(self, text: str) -> list[str]:
-        """The tokens of the first member, whose run cleans as those of the others do."""
-        return self.members[0].tokenize(text)
-
-    def read(self, texts: Sequence[str]) -> Reading:
-        """Classify texts; usable is what any member knows something of."""
-        return self.read_rows(TokenRows.of_tweets(map(self.tokenize, texts)))
-
-    def read_rows(self, rows: TokenRows) -> Reading:
-        """Classify texts that are tokenised already."""
-        return _mean([member.read_rows(rows) for member in self.members])
-
-
-def _mean(readings: Sequence[Reading]) -> Reading:
-    return Reading(
-        np.mean([one.probabilities for one in readings], axis=0), np.any([one.usable for one in readings], axis=0)
-    )
 
 
 def load_model(run_dir: RunDir, choice: Choice | None = None) -> TextModel:
@@ -194,13 +85,10 @@ def models_beside(run_dir: RunDir, choice: Choice) -> list[TextModel]:
         SentimentError: as `load_predictor`.
     """
     network = load_network(run_dir)
-    models: list[TextModel] = [network]
-    if choice in ("baseline", "both") or run_dir.completed:
-        baseline = load_baseline(run_dir)
-        models += [baseline, MeanPredictor(BOTH, (network, baseline))]
-    if choice == "seeds":
-        models.append(load_model(run_dir, "seeds"))
-    return [*models, LexiconPredictor(network.config)]
+    if choice == "network" and not run_dir.completed:
+        return [network, LexiconPredictor(network.config)]
+    *models, lexicon = models_of_a_run(network, load_baseline(run_dir))
+    return [*models, *([load_model(run_dir, "seeds")] if choice == "seeds" else []), lexicon]
 
 
 def load_baseline(run_dir: RunDir) -> BaselinePredictor:

@@ -18,15 +18,16 @@ from sentiment.console import Say
 from sentiment.data.corpus.corpus import Corpus, open_corpus
 from sentiment.errors import UsageError
 from sentiment.files import fingerprint, sha256_of
-from sentiment.inference.combined import LexiconPredictor, load_baseline, load_network, weights_of_members
-from sentiment.inference.text_model import TextModel
+from sentiment.inference.combined import load_baseline, load_network, weights_of_members
 from sentiment.models.baseline.lexicon import corpus_texts
-from sentiment.records import PARTS, Attempt, Metrics, Part, Result, RunRecord, timestamp
+from sentiment.models.check_list import check
+from sentiment.models.text_model import Probabilities, TextModel, models_of_a_run
+from sentiment.records import BOTH, PARTS, Attempt, Metrics, Part, Result, RunRecord, timestamp
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.preparing import measured_rows
 from sentiment.training.runs.outcome import recommend
 from sentiment.training.runs.provenance import versions
-from sentiment.training.tasks.metrics import Probabilities, judge_overfit, measure
+from sentiment.training.tasks.metrics import judge_overfit, measure
 from sentiment.whole_run import check_file, read_whole
 
 _CHUNK = 4096
@@ -63,7 +64,8 @@ def combine_runs(run_dirs: Sequence[RunDir], say: Say) -> RunDir:
     baseline_file = members[0].run_dir.baseline_file
     target.write(target.baseline_file, lambda file: file.write(baseline_file.read_bytes()))
     target.write_record(_record(config, members[0].record))
-    target.write_result(_result(target, members, _scores(target, members, table)))
+    models = models_of_a_run(load_network(target), load_baseline(members[0].run_dir))
+    target.write_result(_result(target, members, _scores(models, members, table), models))
     return target
 
 
@@ -121,7 +123,7 @@ def _mean_table(members: list[_Member]) -> Any:
     return table.set_column(place, "score", pa.array(mean.astype(np.float32)))
 
 
-def _scores(target: RunDir, members: list[_Member], table: Any) -> _Scores:
+def _scores(models: list[TextModel], members: list[_Member], table: Any) -> _Scores:
     """Metrics of the mean, of the baselines and of the mean with the baseline, by part; `train` on the usual sample of
     the tweets that all were trained on."""
     corpus = members[0].corpus
@@ -130,13 +132,10 @@ def _scores(target: RunDir, members: list[_Member], table: Any) -> _Scores:
     rows = measured_rows({part: corpus.rows(part) for part in PARTS} | {"train": corpus.rows("train")[common]})["train"]
     column = corpus_texts(corpus)
     texts = [column[row].as_py() for row in rows]
-    models: list[TextModel] = [
-        load_network(target),
-        load_baseline(members[0].run_dir),
-        LexiconPredictor(members[0].run.config),
-    ]
     labels: dict[Part, Any] = {"train": np.asarray(corpus.labels)[rows]}
-    probabilities: dict[Part, list[Probabilities]] = {"train": [_read(model, texts) for model in models]}
+    probabilities: dict[Part, list[Probabilities]] = {
+        "train": [_read(model, texts) for model in models if model.name != BOTH]
+    }
     of_rows = np.array(table["part"].cast(pa.string()).to_pylist())
     for part in PARTS[1:]:
         if not (of_part := of_rows == part).any():
@@ -157,7 +156,7 @@ def _read(model: TextModel, texts: list[str]) -> Probabilities:
     return np.concatenate([model.read(chunk).probabilities for chunk in chunks])
 
 
-def _result(target: RunDir, members: list[_Member], scores: _Scores) -> Result:
+def _result(target: RunDir, members: list[_Member], scores: _Scores, models: list[TextModel]) -> Result:
     """What is the members' together is summed; of their epochs the largest counts."""
     results, config = [member.result for member in members], members[0].run.config
     metrics = scores["metrics"]
@@ -176,6 +175,7 @@ def _result(target: RunDir, members: list[_Member], scores: _Scores) -> Result:
         combination=scores["combination"],
         lexicon=scores["lexicon"],
         recommended=recommend(*(scores[of]["validation"] for of in ("metrics", "baseline", "combination"))),
+        check_list={model.name: check(model) for model in models},
         baseline_settings=results[0].baseline_settings,
         overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, gap),
         seconds_per_epoch=sum(result.seconds_trained for result in results) / epochs,

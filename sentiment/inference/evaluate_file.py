@@ -14,8 +14,8 @@ from sentiment.data.tables.rows import Refusal, Row
 from sentiment.errors import DataError
 from sentiment.inference.known_tweets import KnownTweets
 from sentiment.inference.scores import NamedScores
-from sentiment.inference.text_model import Reading, TextModel
 from sentiment.inference.written_rows import NO_WORDS
+from sentiment.models.text_model import Reading, TextModel
 from sentiment.run_dir import Results
 
 _CHUNK = 4096

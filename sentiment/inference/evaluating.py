@@ -7,8 +7,7 @@ from typing import Any
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Progress
-from sentiment.errors import DataError, ElmoError, UsageError
-from sentiment.inference.check_list import CheckScore, check
+from sentiment.errors import DataError, UsageError
 from sentiment.inference.combined import (
     Choice,
     mean_of_seeds,
@@ -57,7 +56,6 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
     found.setdefault(name, {})
     others = [one for one in seeds if one.path.name != run_dir.path.name]
     own = {part: own_scores_of_seeds([run_dir, *others], part, name) for part in PARTS[1:]}
-    checked, unread = _check_list(run_dir, choice or recommended(run_dir))
     remarks = reference_lines(run_dir, result)  # all is read before anything is shown
     OUT.print(result_table(result, name))
     for part, scores in own.items():
@@ -66,22 +64,11 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
             OUT.print(scores_table(part.replace("_", " "), scores, name))
     if test := own["test"]:
         _say_differences(test, name, run.config)
-    if checked:
-        OUT.print(check_table(checked, name))
-    for line in unread:
-        say(line)
+    OUT.print(check_table(result.check_list, name))
     for line in remarks:
         say(line)
     models = {one: {part: of_part.model_dump() for part, of_part in parts.items()} for one, parts in found.items()}
-    return models[name] | {"chosen": name, "models": models, "check_list": checked}
-
-
-def _check_list(run_dir: RunDir, choice: Choice) -> tuple[dict[str, dict[str, CheckScore]], list[str]]:
-    """How the run's models do on the check list, or why that cannot be told: ELMo's weights may be elsewhere."""
-    try:
-        return {model.name: check(model) for model in models_beside(run_dir, choice)}, []
-    except ElmoError as error:
-        return {}, [f"check list: left out: {error}"]
+    return models[name] | {"chosen": name, "models": models, "check_list": result.check_list}
 
 
 def evaluate_on_file(

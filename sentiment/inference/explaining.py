@@ -12,7 +12,7 @@ from sentiment.errors import UsageError
 from sentiment.records import predicted_label
 
 if TYPE_CHECKING:
-    from sentiment.inference.text_model import TextModel
+    from sentiment.models.text_model import TextModel
 
 _SMALLEST = 1e-12
 # Leaving out each of n tokens reads n texts of n - 1 tokens; no tweet has as many.

@@ -16,8 +16,8 @@ from sentiment.data.tables.table import about_rows
 from sentiment.errors import UsageError
 from sentiment.files import write_named
 from sentiment.inference.side_by_side import CHUNK, read_side_by_side
-from sentiment.inference.text_model import Reading, TextModel
 from sentiment.inference.written_rows import NO_WORDS, Answer, added_names, row_writer, written_form
+from sentiment.models.text_model import Reading, TextModel
 from sentiment.records import predicted_label
 
 _MORE_FIELDS = "have fields that the first object lacks; these are left out"

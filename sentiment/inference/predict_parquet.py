@@ -14,8 +14,8 @@ from sentiment.data.tables.opened import opened_parquet
 from sentiment.data.tables.refusals import RowCounter
 from sentiment.files import write_named
 from sentiment.inference.side_by_side import CHUNK, read_side_by_side
-from sentiment.inference.text_model import Reading, TextModel
 from sentiment.inference.written_rows import NO_WORDS, added_names
+from sentiment.models.text_model import Reading, TextModel
 from sentiment.records import predicted_label
 
 

@@ -1,102 +1,24 @@
-"""A trained model that turns texts into probabilities."""
+"""The network of a run, from its files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from sentiment.characters import visible
 from sentiment.config import RunConfig
-from sentiment.data.batches import EVALUATION_TOKENS, TokenStore, TweetVectors
-from sentiment.data.text.token_rows import TokenRows
-from sentiment.data.text.tokenizer import Tokenizer
-from sentiment.data.vocabulary import UNKNOWN, Vocabulary
-from sentiment.elmo.encoder import Encoder
-from sentiment.elmo.models import find_elmo_of
-from sentiment.elmo.vectors import FreshVectors, build_encoder, layers_of
+from sentiment.data.vocabulary import Vocabulary
 from sentiment.errors import CheckpointError, RunDirError
-from sentiment.inference.text_model import Prediction, Reading
-from sentiment.models.classifier import Classifier, build_classifier, sketch_classifier
-from sentiment.records import NETWORK, ElmoRecord, Result
+from sentiment.models.classifier import build_classifier, sketch_classifier
+from sentiment.models.network import Predictor, encoder_of
+from sentiment.records import ElmoRecord, Result
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.device import choose_device
 from sentiment.training.loop.checkpoint import Checkpoints, read_checkpoint, weights_sha256
-from sentiment.training.tasks.evaluation import attention_of, predict
 from sentiment.whole_run import check_vocabulary, read_whole, refuse_incomplete
 
-_CPU = torch.device("cpu")
-
-# Of a batch whose states stay in a CPU core's cache; those of evaluation are larger, for GPUs.
-_BATCH_TOKENS = 4096
 _LONGEST_NAME = 100
-
-
-class Predictor:
-    """Cleans, tokenises and classifies texts as the network of a run did."""
-
-    name = NETWORK
-
-    def __init__(
-        self,
-        config: RunConfig,
-        vocabulary: Vocabulary,
-        model: Classifier,
-        encoder: Encoder | None = None,
-        device: torch.device = _CPU,
-    ) -> None:
-        """Use a trained model.
-
-        Args:
-            encoder: computes ELMo vectors on the same device, for models that read them.
-        """
-        self.config = config
-        self.tokenize = Tokenizer(config.data.text)
-        self._vocabulary = vocabulary
-        self._model = model.eval().to(device)
-        self._encoder = encoder
-        self._device = device
-
-    @property
-    def sequential(self) -> bool:
-        """Whether it reads ELMo vectors."""
-        return self._encoder is not None
-
-    def predict(self, text: str) -> Prediction:
-        """Classify one text, and give the attention weights that the model has."""
-        tokens = self.tokenize(text)
-        store, known = self._store(TokenRows.of_tweets([tokens]))
-        probability = float(predict(self._model, store, np.zeros(1, dtype=np.int64))[0])
-        attention = attention_of(self._model, store.in_order_of_length(np.zeros(1, dtype=np.int64))[0])
-        weights = None if attention is None or not tokens else attention[0].mean(0).tolist()
-        return Prediction(tokens, probability, bool(known[0]), weights)
-
-    def read(self, texts: Sequence[str]) -> Reading:
-        """Classify texts."""
-        return self.read_rows(TokenRows.of_tweets(map(self.tokenize, texts)))
-
-    def read_rows(self, rows: TokenRows) -> Reading:
-        """Classify texts that are tokenised already."""
-        if not rows.size:
-            return Reading(np.empty(0), np.empty(0, bool))
-        most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
-        store, known = self._store(rows)
-        return Reading(predict(self._model, store, np.arange(rows.size), most_tokens=most_tokens), known)
-
-    def _store(self, rows: TokenRows) -> tuple[TokenStore, npt.NDArray[np.bool_]]:
-        """The tweets, and of which the model knows a token by a vector of its own; ELMo has one for each."""
-        token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
-        known = np.ones(len(token_ids), bool) if self._encoder is not None else token_ids != UNKNOWN
-        known_before = np.concatenate([[0], np.cumsum(known)])[rows.offsets]
-        store = TokenStore(token_ids, rows.offsets, None, self._device, self._vectors(rows))
-        return store, np.diff(known_before) > 0
-
-    def _vectors(self, rows: TokenRows) -> TweetVectors | None:
-        if self._encoder is None or self.config.elmo is None:
-            return None
-        return FreshVectors(self._encoder, rows.tokens, layers_of(self.config.elmo), self._device)
 
 
 @dataclass(frozen=True)
@@ -127,7 +49,7 @@ class NetworkParts:
             results: where the ELMo model is looked for, if it reads one.
         """
         chosen = device or choose_device("auto")
-        encoder = self._encoder(results, chosen)
+        encoder = encoder_of(self.config, self.elmo, results, chosen)
         size = encoder.vector_size if encoder else None
         self._check_shapes(size)
         model = build_classifier(self.config, len(self.vocabulary), elmo_size=size)
@@ -148,16 +70,6 @@ class NetworkParts:
                     f"{visible(name)[:_LONGEST_NAME]} is {found.get(name, 'missing')}, "
                     f"expected is {wanted.get(name, 'nothing of this name')}"
                 )
-
-    def _encoder(self, results: Results, device: torch.device) -> Encoder | None:
-        """An encoder of the ELMo model that the run was trained with; None if it reads no ELMo vectors."""
-        known = self.elmo.fingerprint if self.elmo else None
-        model = find_elmo_of(self.config, results, known)
-        if self.config.elmo is None or model is None:
-            return None
-        if known is not None and known != model.fingerprint:
-            raise RunDirError(f"{self.place}: was trained with other ELMo weights than {model.weights_path}")
-        return build_encoder(self.config.elmo, model, device)
 
 
 def load_predictor(run_dir: RunDir, device: torch.device | None = None) -> Predictor:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from sentiment.errors import RunDirError
+from sentiment.models.text_model import Probabilities
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, THRESHOLD, Metrics, Part
 from sentiment.run_dir import RunDir
-from sentiment.training.tasks.metrics import Labels, PairedDifference, Probabilities, measure, paired_differences
+from sentiment.training.tasks.metrics import Labels, PairedDifference, measure, paired_differences
 from sentiment.whole_run import check_file, read_whole
 
 

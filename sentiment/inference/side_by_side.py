@@ -10,7 +10,7 @@ from typing import TypeVar
 from sentiment.allocation import available_cores
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.data.text.tokenizing import start_tokenizing, tokenize_in_worker
-from sentiment.inference.text_model import Reading, TextModel
+from sentiment.models.text_model import Reading, TextModel
 from sentiment.worker_processes import WorkerProcesses, in_order
 
 CHUNK = 16_384

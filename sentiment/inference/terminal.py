@@ -10,9 +10,20 @@ from rich.table import Table
 from rich.text import Text
 
 from sentiment.characters import visible
-from sentiment.inference.check_list import CheckScore, check, total
+from sentiment.models.check_list import total
 from sentiment.progress_bar import OUT, say
-from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Result
+from sentiment.records import (
+    BASELINE,
+    BOTH,
+    LEXICON,
+    MEASURED_MODELS,
+    MODEL_NAMES,
+    NETWORK,
+    PARTS,
+    CheckScore,
+    Metrics,
+    Result,
+)
 from sentiment.run_dir import RunDir
 from sentiment.shipped import ROOT, shipped_folder
 
@@ -77,8 +88,13 @@ def difference_lines(scores: "NamedScores", chosen: str) -> list[str]:
     return lines
 
 
-def check_table(tallies: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
-    """The check list by capability: of how many sentences each model is right; the chosen model is emphasised."""
+def check_table(check_list: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
+    """The check list by capability: of how many sentences each model is right; the chosen model is emphasised.
+
+    Args:
+        check_list: as in the result of a run.
+    """
+    tallies = {name: check_list[name] for name in MEASURED_MODELS}
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("check list")
     for name in tallies:
@@ -120,10 +136,8 @@ def show_result(run_dir: RunDir) -> None:
     """Print the result of a completed run, and how to use its model.
 
     Raises:
-        SentimentError: the model cannot be loaded, see `load_model`.
+        RunDirError: a file of it is missing or damaged.
     """
-    from sentiment.inference.combined import load_model
-
     result = run_dir.read_result()
     if result is None:
         return
@@ -140,7 +154,7 @@ def show_result(run_dir: RunDir) -> None:
             "told apart;\nto test on all tweets, run folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
         )
     place = quote(str(run_dir.path))
-    checked = check(load_model(run_dir))
+    checked = result.check_list[MODEL_NAMES[result.recommended]]
     worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
     say(
         f"\ncheck list: {total(checked).right} of {total(checked).of} short sentences right, fewest of {worst!r} "

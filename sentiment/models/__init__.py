@@ -1,1 +1,4 @@
-"""Classifiers from token vectors to one logit, and the linear baseline. Imports `config`, `data` and `elmo`."""
+"""Classifiers from token vectors to one logit, the linear baseline, and what reads texts with either.
+
+May import `config`, `data` and `elmo`.
+"""

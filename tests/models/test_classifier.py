@@ -12,7 +12,7 @@ from sentiment.data.batches import Batch
 from sentiment.data.vocabulary import PADDING
 from sentiment.models.classifier import Classifier, HiddenLayers
 from sentiment.models.embedding import LearnedEmbedding
-from sentiment.training.tasks.evaluation import predict
+from sentiment.models.evaluation import predict
 from tests.models.batches import EVERY_MODEL, VOCABULARY, config, model, name, store
 
 

@@ -18,8 +18,10 @@ from sentiment.models.baseline.linear_model import Features, LinearModel
 from sentiment.models.baseline.ngrams import NGramCounter
 from sentiment.models.baseline.polarity import FEATURES
 from sentiment.records import (
+    MEASURED_MODELS,
     SCHEMA_VERSION,
     Attempt,
+    CheckScore,
     ElmoRecord,
     GridPlan,
     Metrics,
@@ -126,6 +128,7 @@ class Study:
                 combination=both,
                 lexicon=lexicon,
                 recommended="network",
+                check_list=_check_list(skill),
                 baseline_settings={"C": 1.0},
                 overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy, 0.05),
                 elmo=_elmo(config),
@@ -178,6 +181,12 @@ def new_record(config: RunConfig, **changes: Any) -> RunRecord:
     values |= {"schema_version": SCHEMA_VERSION, "git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
     values |= {"versions": _VERSIONS, "command": ["__main__.py", "train", "configs/runs/rnn.yaml"], "attempts": []}
     return RunRecord.model_validate(values | changes)
+
+
+def _check_list(skill: float) -> dict[str, dict[str, CheckScore]]:
+    """The models are right of different numbers of sentences."""
+    right = {name: min(12, place + round(6 * skill)) for place, name in enumerate(MEASURED_MODELS)}
+    return {name: {"but": CheckScore(n, 12), "not good": CheckScore(n // 2, 14)} for name, n in right.items()}
 
 
 def _elmo(config: RunConfig) -> ElmoRecord | None:

@@ -11,6 +11,9 @@ from report.analysis.measures.folds import pool_folds
 from report.build import build_report
 from report.read.load import load_study
 from report.read.predictions import read_scores
+from report.render.blocks import Table
+from report.sections.models.check_list import check_list
+from sentiment.records import MEASURED_MODELS, NETWORK
 from sentiment.run_dir import Results
 from tests.report.made_up import PARTS, Study
 
@@ -54,6 +57,20 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
         assert scores is not None
         assert len(scores.model) == test.n
     assert not findings.problems
+
+
+def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(study: Study) -> None:
+    findings = _findings(study)
+    assert findings.best is not None
+    (table,) = check_list(findings).blocks
+    assert isinstance(table, Table)
+    runs = [fold for run in findings.best.configuration.runs for fold in run.folds]
+    right = [[fold.result.check_list[name]["but"].right for fold in runs] for name in MEASURED_MODELS]
+    assert len({*right[0]}) > 1
+    assert [table.rows[0][name] for name in ("capability", "of")] == ["but", 12]
+    assert [table.rows[0][name] for name in MEASURED_MODELS] == pytest.approx([np.mean(one) for one in right])
+    assert [row["of"] for row in table.rows] == [12, 14, 26]
+    assert table.rows[2][NETWORK] == table.rows[0][NETWORK] + table.rows[1][NETWORK]
 
 
 def test_pooled_precision_and_f1_are_those_of_all_tweets_together(study: Study) -> None:

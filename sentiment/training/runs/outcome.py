@@ -5,7 +5,11 @@ import json
 import numpy as np
 
 from sentiment.files import sha256_of
+from sentiment.models.check_list import check
 from sentiment.models.embedding import ElmoEmbedding
+from sentiment.models.evaluation import attention_of, predict
+from sentiment.models.network import Predictor, encoder_of
+from sentiment.models.text_model import BaselinePredictor, Probabilities, TextModel, models_of_a_run
 from sentiment.records import ElmoRecord, Metrics, Part, Recommendation, Result
 from sentiment.run_dir import RunDir
 from sentiment.training.context import RunContext
@@ -13,8 +17,7 @@ from sentiment.training.loop.checkpoint import weights_sha256, write_checkpoint
 from sentiment.training.loop.trainer import Trainer
 from sentiment.training.preparing import Baselines, TrainingData
 from sentiment.training.tasks.classifying import ClassifierTask
-from sentiment.training.tasks.evaluation import attention_of, predict
-from sentiment.training.tasks.metrics import Probabilities, judge_overfit, measure
+from sentiment.training.tasks.metrics import judge_overfit, measure
 
 _ATTENTION_SAMPLES = 40
 
@@ -81,6 +84,7 @@ def _result(
         combination=combinations,
         lexicon=lexicon,
         recommended=recommend(metrics["validation"], linear["validation"], combinations["validation"]),
+        check_list={model.name: check(model) for model in _models(run, trainer, baselines, elmo)},
         baseline_settings=baselines.linear.settings,
         overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, training.overfit_gap),
         elmo=elmo,
@@ -92,6 +96,15 @@ def _result(
         metrics_sha256=trainer.log.sha256,
         files_sha256={path.name: sha256_of(path) for path in run.run_dir.hashed_files if path.exists()},
     )
+
+
+def _models(
+    run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, elmo: ElmoRecord | None
+) -> list[TextModel]:
+    """The models of the run, as they will read texts when it is completed."""
+    encoder = encoder_of(run.config, elmo, run.results, trainer.device)
+    network = Predictor(run.config, trainer.task.data.vocabulary, trainer.model, encoder, trainer.device)
+    return models_of_a_run(network, BaselinePredictor(run.config, baselines.linear.model))
 
 
 def recommend(network: Metrics, baseline: Metrics, both: Metrics) -> Recommendation:

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from sentiment.config import RunConfig
 from sentiment.data.batches import Batch, EpochPlan, Rows
 from sentiment.models.classifier import Classifier
+from sentiment.models.evaluation import predict
 from sentiment.records import Metrics
 from sentiment.training.loop.task import Evaluation, StepLoss
 from sentiment.training.preparing import TrainingData
-from sentiment.training.tasks.evaluation import predict
 from sentiment.training.tasks.metrics import measure
 
 

@@ -14,9 +14,9 @@ from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.word_vectors.training_text import TrainingText
 from sentiment.elmo.language_model import DirectedBatches, DirectedText, DirectedTweets, LanguageModel
 from sentiment.errors import DataError
+from sentiment.models.evaluation import evaluation_mode
 from sentiment.pretrained_runs import perplexity
 from sentiment.training.loop.task import Evaluation, StepLoss
-from sentiment.training.tasks.evaluation import evaluation_mode
 
 # What is predicted besides words: both marks, and any word that is too rare.
 _SPECIAL = 3

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sentiment.models.text_model import Probabilities
 from sentiment.records import THRESHOLD, Metrics, Overfit
 
-Probabilities = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer[Any]]
 
 

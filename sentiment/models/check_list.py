@@ -10,8 +10,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from sentiment.inference.text_model import TextModel
-from sentiment.records import THRESHOLD
+from sentiment.models.text_model import TextModel
+from sentiment.records import THRESHOLD, CheckScore
 
 
 class Check(NamedTuple):
@@ -22,17 +22,10 @@ class Check(NamedTuple):
     positive: bool
 
 
-class CheckScore(NamedTuple):
-    """Of how many sentences a model is right."""
-
-    right: int
-    of: int
-
-
 @cache
 def checks() -> tuple[Check, ...]:
     """All sentences, in the order of the file."""
-    text = files("sentiment.inference").joinpath("check_list.csv").read_text(encoding="utf-8")
+    text = files("sentiment.models").joinpath("check_list.csv").read_text(encoding="utf-8")
     return tuple(
         Check(row["capability"], row["text"], row["label"] == "positive") for row in csv.DictReader(text.splitlines())
     )

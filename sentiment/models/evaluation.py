@@ -9,7 +9,7 @@ from torch import nn
 
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore
 from sentiment.models.classifier import Classifier
-from sentiment.training.tasks.metrics import Probabilities
+from sentiment.models.text_model import Probabilities
 
 
 def predict(

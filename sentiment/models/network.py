@@ -1,0 +1,111 @@
+"""A network that reads texts: it cleans, tokenises and classifies them as in training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sentiment.config import RunConfig
+from sentiment.data.batches import EVALUATION_TOKENS, TokenStore, TweetVectors
+from sentiment.data.text.token_rows import TokenRows
+from sentiment.data.text.tokenizer import Tokenizer
+from sentiment.data.vocabulary import UNKNOWN, Vocabulary
+from sentiment.elmo.encoder import Encoder
+from sentiment.elmo.models import find_elmo_of
+from sentiment.elmo.vectors import FreshVectors, build_encoder, layers_of
+from sentiment.errors import ElmoError
+from sentiment.models.classifier import Classifier
+from sentiment.models.evaluation import attention_of, predict
+from sentiment.models.text_model import Prediction, Reading
+from sentiment.records import NETWORK, ElmoRecord
+from sentiment.run_dir import Results
+
+_CPU = torch.device("cpu")
+
+# Of a batch whose states stay in a CPU core's cache; those of evaluation are larger, for GPUs.
+_BATCH_TOKENS = 4096
+
+
+class Predictor:
+    """Cleans, tokenises and classifies texts as the network of a run did."""
+
+    name = NETWORK
+
+    def __init__(
+        self,
+        config: RunConfig,
+        vocabulary: Vocabulary,
+        model: Classifier,
+        encoder: Encoder | None = None,
+        device: torch.device = _CPU,
+    ) -> None:
+        """Use a trained model.
+
+        Args:
+            encoder: computes ELMo vectors on the same device, for models that read them.
+        """
+        self.config = config
+        self.tokenize = Tokenizer(config.data.text)
+        self._vocabulary = vocabulary
+        self._model = model.eval().to(device)
+        self._encoder = encoder
+        self._device = device
+
+    @property
+    def sequential(self) -> bool:
+        """Whether it reads ELMo vectors."""
+        return self._encoder is not None
+
+    def predict(self, text: str) -> Prediction:
+        """Classify one text, and give the attention weights that the model has."""
+        tokens = self.tokenize(text)
+        store, known = self._store(TokenRows.of_tweets([tokens]))
+        probability = float(predict(self._model, store, np.zeros(1, dtype=np.int64))[0])
+        attention = attention_of(self._model, store.in_order_of_length(np.zeros(1, dtype=np.int64))[0])
+        weights = None if attention is None or not tokens else attention[0].mean(0).tolist()
+        return Prediction(tokens, probability, bool(known[0]), weights)
+
+    def read(self, texts: Sequence[str]) -> Reading:
+        """Classify texts."""
+        return self.read_rows(TokenRows.of_tweets(map(self.tokenize, texts)))
+
+    def read_rows(self, rows: TokenRows) -> Reading:
+        """Classify texts that are tokenised already."""
+        if not rows.size:
+            return Reading(np.empty(0), np.empty(0, bool))
+        most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
+        store, known = self._store(rows)
+        return Reading(predict(self._model, store, np.arange(rows.size), most_tokens=most_tokens), known)
+
+    def _store(self, rows: TokenRows) -> tuple[TokenStore, npt.NDArray[np.bool_]]:
+        """The tweets, and of which the model knows a token by a vector of its own; ELMo has one for each."""
+        token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
+        known = np.ones(len(token_ids), bool) if self._encoder is not None else token_ids != UNKNOWN
+        known_before = np.concatenate([[0], np.cumsum(known)])[rows.offsets]
+        store = TokenStore(token_ids, rows.offsets, None, self._device, self._vectors(rows))
+        return store, np.diff(known_before) > 0
+
+    def _vectors(self, rows: TokenRows) -> TweetVectors | None:
+        if self._encoder is None or self.config.elmo is None:
+            return None
+        return FreshVectors(self._encoder, rows.tokens, layers_of(self.config.elmo), self._device)
+
+
+def encoder_of(config: RunConfig, elmo: ElmoRecord | None, results: Results, device: torch.device) -> Encoder | None:
+    """An encoder of the ELMo model that a run was trained with; None if it reads no ELMo vectors.
+
+    Args:
+        elmo: what the run records of the model.
+        results: where the model is looked for.
+
+    Raises:
+        ElmoError: it is missing, damaged, or another one.
+    """
+    known = elmo.fingerprint if elmo else None
+    model = find_elmo_of(config, results, known)
+    if config.elmo is None or model is None:
+        return None
+    if known is not None and known != model.fingerprint:
+        raise ElmoError(f"{model.weights_path}: holds other ELMo weights than those that the run was trained with")
+    return build_encoder(config.elmo, model, device)
