@@ -26,6 +26,8 @@ Recommendation = Literal["network", "baseline", "both"]
 NETWORK, BASELINE, BOTH, LEXICON = "network", "linear baseline", "mean of both", "VADER's lexicon"
 MODEL_NAMES: dict[Recommendation, str] = {"network": NETWORK, "baseline": BASELINE, "both": BOTH}
 """What models are called wherever they are shown."""
+PREDICTION_COLUMNS: dict[str, Recommendation] = {"score": "network", "baseline": "baseline", "both": "both"}
+"""What the columns of predictions hold, besides those of the lexicon."""
 MEASURED_MODELS = (NETWORK, BASELINE, BOTH, LEXICON)
 """What is measured beside each other, in the order of tables."""
 
@@ -247,6 +249,8 @@ class Result(Record):
     """VADER's lexicon, which nobody trains here, on the same parts."""
     recommended: Recommendation
     """What is most accurate on the validation part."""
+    temperatures: dict[Recommendation, Annotated[float, Field(gt=0)]]
+    """What the log-odds of each model are divided by, fitted on the validation part; all scores are measured so."""
     check_list: dict[str, dict[str, CheckScore]]
     """By the names of the four models, then by capability; it chooses nothing."""
     baseline_settings: dict[str, Any]

@@ -142,7 +142,8 @@ class RunDir:
     vocabulary_file = FolderEntry("vocabulary.txt")
     """The types of the learned embedding, one on each line."""
     predictions_file = FolderEntry("predictions.parquet")
-    """Columns part, row (of the corpus), label, score, baseline and lexicon; all tweets but the training part."""
+    """Columns part, row (of the corpus), label, and what each model says, calibrated: score (the network), baseline,
+    both and lexicon; all tweets but the training part."""
     baseline_file = FolderEntry("baseline.safetensors")
     """The linear baseline that the run was compared with, which predicts as well."""
     attention_file = FolderEntry("attention.jsonl")

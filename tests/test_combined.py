@@ -18,6 +18,7 @@ from report.read.load import load_study
 from report.sections.models.leaderboard import leaderboard
 from sentiment.inference.combined import load_model, models_beside, seeds_of
 from sentiment.inference.predictor import load_predictor
+from sentiment.models.calibration import calibrated
 from sentiment.models.check_list import check
 from sentiment.models.text_model import BaselinePredictor, MeanPredictor
 from sentiment.records import Metrics, Result
@@ -49,9 +50,11 @@ def _result(run_dir: RunDir) -> Result:
     return result
 
 
-def test_the_mean_is_the_mean_of_its_members(seeds: list[RunDir]) -> None:
+def test_the_mean_is_the_calibrated_mean_of_its_members(seeds: list[RunDir]) -> None:
     of = {choice: load_model(seeds[0], choice).read(TEXTS).probabilities for choice in ("network", "baseline", "both")}
-    np.testing.assert_allclose(of["both"], (of["network"] + of["baseline"]) / 2)
+    temperature = _result(seeds[0]).temperatures["both"]
+    assert temperature != 1
+    np.testing.assert_allclose(of["both"], calibrated((of["network"] + of["baseline"]) / 2, temperature))
     networks = [load_predictor(seed).read(TEXTS).probabilities for seed in seeds[:3]]
     np.testing.assert_allclose(load_model(seeds[1], "seeds").read(TEXTS).probabilities, np.mean(networks, axis=0))
 
@@ -186,7 +189,8 @@ def test_a_combination_predicts_the_mean_and_is_evaluated(
     combination: RunDir, seeds: list[RunDir], tmp_path: Path
 ) -> None:
     networks = [load_predictor(run).read(TEXTS).probabilities for run in (*seeds[:2], seeds[3])]
-    np.testing.assert_allclose(load_model(combination, "network").read(TEXTS).probabilities, np.mean(networks, axis=0))
+    mean = calibrated(np.mean(networks, axis=0), _result(combination).temperatures["network"])
+    np.testing.assert_allclose(load_model(combination, "network").read(TEXTS).probabilities, mean)
     assert invoke("evaluate", combination.path).exit_code == 0
     assert invoke("predict", combination.path, "lovely").exit_code == 0
     result = _result(combination)

@@ -285,6 +285,7 @@ _OF_A_SAVED_MODEL = {
     "sentiment.handing_on.model_card",
     "sentiment.inference.explaining",
     "sentiment.models.baseline.linear_model",
+    "sentiment.models.calibration",
 }
 
 

@@ -12,6 +12,7 @@ from sentiment.handing_on.handed_on import hand_on
 from sentiment.handing_on.model_card import model_card
 from sentiment.inference.explaining import left_out
 from sentiment.models.baseline.linear_model import LinearModel
+from sentiment.models.calibration import calibrated
 from sentiment.whole_run import check_file
 
 
@@ -30,13 +31,15 @@ class SavedBaseline:
     """The linear baseline of a run."""
 
     model: LinearModel
+    temperature: float
+    """By which it is calibrated."""
 
     def explain(self, tokens: list[str]) -> BaselineReasons:
         """What it says of one tweet."""
         return BaselineReasons(float(self._scores([tokens])[0]), left_out(tokens, self._scores))
 
     def _scores(self, tweets: Sequence[list[str]]) -> npt.NDArray[np.float64]:
-        return self.model.probabilities(TokenRows.of_tweets(tweets))
+        return calibrated(self.model.probabilities(TokenRows.of_tweets(tweets)), self.temperature)
 
 
 def read_baseline(run: CompletedRun) -> SavedBaseline:
@@ -47,7 +50,7 @@ def read_baseline(run: CompletedRun) -> SavedBaseline:
     """
     path = run.run_dir.baseline_file
     check_file(path, run.result)
-    return SavedBaseline(LinearModel.read(path))
+    return SavedBaseline(LinearModel.read(path), run.result.temperatures["baseline"])
 
 
 def read_card(run: CompletedRun) -> str | None:

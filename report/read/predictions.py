@@ -13,10 +13,9 @@ from report.read.model import BaselineReasons
 from report.statistics import Flags
 from sentiment.errors import RunDirError
 from sentiment.record_files import read_rows
-from sentiment.records import THRESHOLD, Count, Metrics, Part, Record, Share
+from sentiment.records import PREDICTION_COLUMNS, THRESHOLD, Count, Metrics, Part, Recommendation, Record, Share
 from sentiment.whole_run import check_file
 
-_COLUMNS = ("row", "label", "score", "baseline")
 _ROUNDED = 1.5
 
 
@@ -42,13 +41,26 @@ class Scores:
     """The places of the tweets in the corpus."""
     labels: Flags
     """Whether each tweet is positive."""
-    model: npt.NDArray[np.float64]
-    baseline: npt.NDArray[np.float64]
+    said: dict[Recommendation, npt.NDArray[np.float64]]
+    """By each model, calibrated."""
+    temperatures: dict[Recommendation, npt.NDArray[np.float64]]
+    """By which each was calibrated; of several folds each has its own."""
 
     @property
-    def combined(self) -> npt.NDArray[np.float64]:
-        """The mean of the model's and the baseline's probabilities."""
-        return (self.model + self.baseline) / 2
+    def model(self) -> npt.NDArray[np.float64]:
+        """What the network says."""
+        return self.said["network"]
+
+    @property
+    def baseline(self) -> npt.NDArray[np.float64]:
+        """What the linear baseline says."""
+        return self.said["baseline"]
+
+    def uncalibrated(self, model: Recommendation) -> npt.NDArray[np.float64]:
+        """What a model said before it was calibrated; of the mean, that of calibrated probabilities."""
+        from scipy.special import expit, logit
+
+        return np.asarray(expit(logit(self.said[model]) * self.temperatures[model]))
 
     def right(self, probabilities: npt.NDArray[np.float64]) -> Flags:
         """Which tweets are classified correctly by these probabilities."""
@@ -95,15 +107,17 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     try:
         table = pq.ParquetFile(path).read()
         table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
-        types = {"row": pa.int64(), "label": pa.int8(), "score": pa.float64(), "baseline": pa.float64()}
-        columns = {name: table[name].cast(types[name]).to_numpy() for name in _COLUMNS}
+        types = {"row": pa.int64(), "label": pa.int8()} | dict.fromkeys(PREDICTION_COLUMNS, pa.float64())
+        columns = {name: table[name].cast(of).to_numpy() for name, of in types.items()}
     except (OSError, pa.ArrowException, KeyError) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
     if not table.num_rows:
         if part in run.result.metrics:
             raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
         return None
-    scores = Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, *_both(columns))
+    said = {model: columns[name] for name, model in PREDICTION_COLUMNS.items()}
+    temperatures = {model: np.full(len(columns["row"]), run.result.temperatures[model]) for model in said}
+    scores = Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, said, temperatures)
     _check_scores(scores, columns["label"], path, run.result.metrics.get(part))
     return scores
 
@@ -114,14 +128,14 @@ def _of_folds(run: CompletedRun) -> Scores:
     Then no single corpus holds them, and only runs of the very same folds have equal places.
     """
     folds = [one for fold in run.folds if (one := read_scores(fold, "test"))]
-    columns = [[one.rows, one.labels, one.model, one.baseline] for one in folds]
     limited = run.config.data.train_rows is not None
     corpus = f"folds {' '.join(one.corpus for one in folds)}" if limited else folds[0].corpus
-    return Scores(corpus, *(np.concatenate(column) for column in zip(*columns, strict=True)))
-
-
-def _both(columns: dict[str, Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    return columns["score"], columns["baseline"]
+    said, temperatures = (
+        {model: np.concatenate([getattr(one, name)[model] for one in folds]) for model in folds[0].said}
+        for name in ("said", "temperatures")
+    )
+    rows, labels = (np.concatenate([getattr(one, name) for one in folds]) for name in ("rows", "labels"))
+    return Scores(corpus, rows, labels, said, temperatures)
 
 
 def _check_scores(scores: Scores, labels: npt.NDArray[Any], path: Path, metrics: Metrics | None) -> None:
@@ -130,7 +144,7 @@ def _check_scores(scores: Scores, labels: npt.NDArray[Any], path: Path, metrics:
     Raises:
         RunDirError: says which.
     """
-    for values in (scores.model, scores.baseline):
+    for values in scores.said.values():
         if not ((values >= 0) & (values <= 1)).all():  # false for NaN as well
             raise RunDirError(f"{path}: is damaged: a score is no probability")
     if scores.rows.min() < 0 or not np.isin(labels, (0, 1)).all():

@@ -39,8 +39,11 @@ def _from_archive(archive: OpenedArchive, choice: Choice | None, results: Result
     if chosen == "network":
         return _network(archive, results)
     model = LinearModel.from_bytes(archive.files[BASELINE_FILE], f"{archive.path}:{BASELINE_FILE}")
-    baseline = BaselinePredictor(archive.model.config, model)
-    return baseline if chosen == "baseline" else MeanPredictor(BOTH, (_network(archive, results), baseline))
+    temperatures = archive.model.result.temperatures
+    baseline = BaselinePredictor(archive.model.config, model, temperatures["baseline"])
+    if chosen == "baseline":
+        return baseline
+    return MeanPredictor(BOTH, (_network(archive, results), baseline), temperatures["both"])
 
 
 def _network(archive: OpenedArchive, results: Results) -> TextModel:
@@ -55,4 +58,6 @@ def _network(archive: OpenedArchive, results: Results) -> TextModel:
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{place}: holds no weights: {error}") from None
     vocabulary = Vocabulary.from_bytes(archive.files[VOCABULARY_FILE], f"{archive.path}:{VOCABULARY_FILE}")
-    return NetworkParts(place, archive.model.config, vocabulary, weights, archive.model.result.elmo).predictor(results)
+    result = archive.model.result
+    parts = NetworkParts(place, archive.model.config, vocabulary, weights, result.elmo, result.temperatures["network"])
+    return parts.predictor(results)

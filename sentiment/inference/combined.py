@@ -34,7 +34,8 @@ def load_model(run_dir: RunDir, choice: Choice | None = None) -> TextModel:
     if choice == "baseline":
         return load_baseline(run_dir)
     if choice == "both":
-        return MeanPredictor(BOTH, (load_network(run_dir), load_baseline(run_dir)))
+        baseline = load_baseline(run_dir)
+        return MeanPredictor(BOTH, (load_network(run_dir), baseline), _temperature(run_dir, "both"))
     seeds = seeds_of(run_dir)
     return MeanPredictor(mean_of_seeds(seeds), tuple(load_network(seed) for seed in seeds))
 
@@ -58,7 +59,13 @@ def load_network(run_dir: RunDir) -> TextModel:
         found.append(result.weights_sha256)
     if run.result and run.result.weights_sha256 != weights_of_members(found):
         raise RunDirError(f"{run_dir.path}: was combined of other runs than its members are now; combine them again")
-    return MeanPredictor(NETWORK, tuple(load_predictor(member) for member in members))
+    networks = tuple(load_predictor(member) for member in members)
+    return MeanPredictor(NETWORK, networks, _temperature(run_dir, "network"))
+
+
+def _temperature(run_dir: RunDir, model: Recommendation) -> float:
+    result = read_whole(run_dir).result
+    return result.temperatures[model] if result else 1.0
 
 
 def weights_of_members(weights_sha256: Sequence[str]) -> str:
@@ -87,7 +94,7 @@ def models_beside(run_dir: RunDir, choice: Choice) -> list[TextModel]:
     network = load_network(run_dir)
     if choice == "network" and not run_dir.completed:
         return [network, LexiconPredictor(network.config)]
-    *models, lexicon = models_of_a_run(network, load_baseline(run_dir))
+    *models, lexicon = models_of_a_run(network, load_baseline(run_dir), _temperature(run_dir, "both"))
     return [*models, *([load_model(run_dir, "seeds")] if choice == "seeds" else []), lexicon]
 
 
@@ -102,7 +109,8 @@ def load_baseline(run_dir: RunDir) -> BaselinePredictor:
     if run.result is None:
         raise UsageError(f"{run_dir.path}: is not completed yet, and its baseline is saved at the end")
     check_file(run_dir.baseline_file, run.result)
-    return BaselinePredictor(run.config, LinearModel.read(run_dir.baseline_file))
+    model = LinearModel.read(run_dir.baseline_file)
+    return BaselinePredictor(run.config, model, run.result.temperatures["baseline"])
 
 
 def seeds_of(run_dir: RunDir) -> list[RunDir]:

@@ -20,9 +20,23 @@ from sentiment.errors import UsageError
 from sentiment.files import fingerprint, sha256_of
 from sentiment.inference.combined import load_baseline, load_network, weights_of_members
 from sentiment.models.baseline.lexicon import corpus_texts
+from sentiment.models.calibration import Probabilities, as_used, calibrated, fit_temperatures
 from sentiment.models.check_list import check
-from sentiment.models.text_model import Probabilities, TextModel, models_of_a_run
-from sentiment.records import BOTH, PARTS, Attempt, Metrics, Part, Result, RunRecord, timestamp
+from sentiment.models.text_model import MeanPredictor, TextModel, models_of_a_run
+from sentiment.records import (
+    BOTH,
+    NETWORK,
+    PARTS,
+    PREDICTION_COLUMNS,
+    Attempt,
+    CheckScore,
+    Metrics,
+    Part,
+    Recommendation,
+    Result,
+    RunRecord,
+    timestamp,
+)
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.preparing import measured_rows
 from sentiment.training.runs.outcome import recommend
@@ -59,13 +73,17 @@ def combine_runs(run_dirs: Sequence[RunDir], say: Say) -> RunDir:
         return target
     say(f"mean of {len(members)} runs: {', '.join(member.place for member in members)}")
     target.create(config)
-    table = _mean_table(members)
+    table, temperatures = _mean_table(members)
     target.write(target.predictions_file, lambda file: pq.write_table(table, file))
     baseline_file = members[0].run_dir.baseline_file
     target.write(target.baseline_file, lambda file: file.write(baseline_file.read_bytes()))
     target.write_record(_record(config, members[0].record))
-    models = models_of_a_run(load_network(target), load_baseline(members[0].run_dir))
-    target.write_result(_result(target, members, _scores(models, members, table), models))
+    networks = tuple(load_network(member.run_dir) for member in members)
+    network = MeanPredictor(NETWORK, networks, temperatures["network"])
+    models = models_of_a_run(network, load_baseline(members[0].run_dir), temperatures["both"])
+    scores = _scores(models, temperatures["both"], members, table)
+    checked = {model.name: check(model) for model in models}
+    target.write_result(_result(target, members, scores, temperatures, checked))
     return target
 
 
@@ -115,17 +133,36 @@ def _common_results(members: list[_Member]) -> Results:
     return first.run_dir.results
 
 
-def _mean_table(members: list[_Member]) -> Any:
-    """The predictions of the first member with the mean of all scores."""
+def _mean_table(members: list[_Member]) -> tuple[Any, dict[Recommendation, float]]:
+    """The predictions of the first member with the mean of all scores, calibrated, and the temperatures."""
     table = members[0].table
-    mean = np.mean([member.table["score"].to_numpy().astype(np.float64) for member in members], axis=0)
-    place = table.column_names.index("score")
-    return table.set_column(place, "score", pa.array(mean.astype(np.float32)))
+    mean = np.mean([_column(member.table, "score") for member in members], axis=0)
+    baseline, of_validation = _column(table, "baseline"), _rows_of(table, "validation")
+    labels = table["label"].to_numpy()[of_validation]
+    temperatures = fit_temperatures(labels, mean[of_validation], baseline[of_validation])
+    said = as_used(mean, baseline, temperatures)
+    for column, model in PREDICTION_COLUMNS.items():
+        place = table.column_names.index(column)
+        table = table.set_column(place, column, pa.array(said[model].astype(np.float32)))
+    return table, temperatures | {"baseline": members[0].result.temperatures["baseline"]}
 
 
-def _scores(models: list[TextModel], members: list[_Member], table: Any) -> _Scores:
+def _column(table: Any, name: str) -> Probabilities:
+    values: Probabilities = table[name].to_numpy().astype(np.float64)
+    return values
+
+
+def _rows_of(table: Any, part: Part) -> Any:
+    return np.array(table["part"].cast(pa.string()).to_pylist()) == part
+
+
+def _scores(models: list[TextModel], temperature: float, members: list[_Member], table: Any) -> _Scores:
     """Metrics of the mean, of the baselines and of the mean with the baseline, by part; `train` on the usual sample of
-    the tweets that all were trained on."""
+    the tweets that all were trained on.
+
+    Args:
+        temperature: of the mean with the baseline.
+    """
     corpus = members[0].corpus
     of_train = [member.corpus.keys[member.corpus.rows("train")] for member in members]
     common = np.logical_and.reduce([np.isin(of_train[0], keys) for keys in of_train])
@@ -133,19 +170,16 @@ def _scores(models: list[TextModel], members: list[_Member], table: Any) -> _Sco
     column = corpus_texts(corpus)
     texts = [column[row].as_py() for row in rows]
     labels: dict[Part, Any] = {"train": np.asarray(corpus.labels)[rows]}
-    probabilities: dict[Part, list[Probabilities]] = {
-        "train": [_read(model, texts) for model in models if model.name != BOTH]
-    }
-    of_rows = np.array(table["part"].cast(pa.string()).to_pylist())
+    network, baseline, lexicon = (_read(model, texts) for model in models if model.name != BOTH)
+    both = calibrated((network + baseline) / 2, temperature)
+    probabilities: dict[Part, list[Probabilities]] = {"train": [network, baseline, both, lexicon]}
     for part in PARTS[1:]:
-        if not (of_part := of_rows == part).any():
+        if not (of_part := _rows_of(table, part)).any():
             continue
         labels[part] = table["label"].to_numpy()[of_part]
-        columns = ("score", "baseline", "lexicon")
-        probabilities[part] = [table[name].to_numpy().astype(np.float64)[of_part] for name in columns]
+        probabilities[part] = [_column(table, name)[of_part] for name in (*PREDICTION_COLUMNS, "lexicon")]
     found: _Scores = {name: {} for name in ("metrics", "baseline", "combination", "lexicon")}
-    for part, (network, baseline, lexicon) in probabilities.items():
-        said = (network, baseline, (network + baseline) / 2, lexicon)
+    for part, said in probabilities.items():
         for of, values in zip(found.values(), said, strict=True):
             of[part] = measure(labels[part], values)
     return found
@@ -156,7 +190,13 @@ def _read(model: TextModel, texts: list[str]) -> Probabilities:
     return np.concatenate([model.read(chunk).probabilities for chunk in chunks])
 
 
-def _result(target: RunDir, members: list[_Member], scores: _Scores, models: list[TextModel]) -> Result:
+def _result(
+    target: RunDir,
+    members: list[_Member],
+    scores: _Scores,
+    temperatures: dict[Recommendation, float],
+    checked: dict[str, dict[str, CheckScore]],
+) -> Result:
     """What is the members' together is summed; of their epochs the largest counts."""
     results, config = [member.result for member in members], members[0].run.config
     metrics = scores["metrics"]
@@ -175,7 +215,8 @@ def _result(target: RunDir, members: list[_Member], scores: _Scores, models: lis
         combination=scores["combination"],
         lexicon=scores["lexicon"],
         recommended=recommend(*(scores[of]["validation"] for of in ("metrics", "baseline", "combination"))),
-        check_list={model.name: check(model) for model in models},
+        temperatures=temperatures,
+        check_list=checked,
         baseline_settings=results[0].baseline_settings,
         overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, gap),
         seconds_per_epoch=sum(result.seconds_trained for result in results) / epochs,

@@ -36,6 +36,8 @@ class NetworkParts:
     weights: dict[str, torch.Tensor]
     elmo: ElmoRecord | None
     """The ELMo model that it was trained with."""
+    temperature: float = 1.0
+    """That calibrates what it says; 1 of a run that is not completed."""
 
     def __post_init__(self) -> None:
         for name, tensor in self.weights.items():
@@ -54,7 +56,7 @@ class NetworkParts:
         self._check_shapes(size)
         model = build_classifier(self.config, len(self.vocabulary), elmo_size=size)
         model.load_state_dict(self.weights)
-        return Predictor(self.config, self.vocabulary, model, encoder, chosen)
+        return Predictor(self.config, self.vocabulary, model, encoder, chosen, self.temperature)
 
     def _check_shapes(self, elmo_size: int | None) -> None:
         """Compare the weights with those that the configuration and the vocabulary ask for, before any are made."""
@@ -97,7 +99,9 @@ def network_parts(run_dir: RunDir) -> NetworkParts:
     weights = _best_weights(run_dir, run.result)
     check_vocabulary(run_dir, run.record)
     vocabulary = Vocabulary.read(run_dir.vocabulary_file)
-    return NetworkParts(str(run_dir.path), run.config, vocabulary, weights, run.record.elmo if run.record else None)
+    temperature = run.result.temperatures["network"] if run.result else 1.0
+    elmo = run.record.elmo if run.record else None
+    return NetworkParts(str(run_dir.path), run.config, vocabulary, weights, elmo, temperature)
 
 
 def _best_weights(run_dir: RunDir, result: Result | None) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sentiment.errors import RunDirError
-from sentiment.models.text_model import Probabilities
+from sentiment.models.calibration import Probabilities
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, THRESHOLD, Metrics, Part
 from sentiment.run_dir import RunDir
 from sentiment.training.tasks.metrics import Labels, PairedDifference, measure, paired_differences
@@ -90,16 +90,15 @@ def own_scores(run_dir: RunDir, part: Part) -> NamedScores | None:
         labels = table["label"].cast(pa.int8()).to_numpy().astype(np.int64)
         columns: dict[str, Any] = {
             name: table[name].to_numpy().astype(np.float64)
-            for name in ("score", "baseline", "lexicon")
+            for name in ("score", "baseline", "both", "lexicon")
             if name in table.column_names
         }
-        network, baseline = columns["score"], columns["baseline"]
+        models = {NETWORK: columns["score"], BASELINE: columns["baseline"], BOTH: columns["both"]}
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
     if not len(labels):
         return None
     if not np.isin(labels, (0, 1)).all() or not all(((one >= 0) & (one <= 1)).all() for one in columns.values()):
         raise RunDirError(f"{path}: is damaged: a label or a probability is none")
-    models = {NETWORK: network, BASELINE: baseline, BOTH: (network + baseline) / 2}
     lexicon = {LEXICON: columns["lexicon"]} if "lexicon" in columns else {}
     return NamedScores(labels, models | lexicon, f"{part.replace('_', ' ')} tweets")

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore
+from sentiment.models.calibration import Probabilities
 from sentiment.models.classifier import Classifier
-from sentiment.models.text_model import Probabilities
 
 
 def predict(

@@ -7,14 +7,15 @@ import numpy.typing as npt
 import torch
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import EVALUATION_TOKENS, TokenStore, TweetVectors
+from sentiment.data.batches import EVALUATION_TOKENS, Rows, TokenStore, TweetVectors
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
 from sentiment.elmo.encoder import Encoder
 from sentiment.elmo.models import find_elmo_of
 from sentiment.elmo.vectors import FreshVectors, build_encoder, layers_of
-from sentiment.errors import ElmoError
+from sentiment.errors import RunDirError
+from sentiment.models.calibration import Probabilities, calibrated
 from sentiment.models.classifier import Classifier
 from sentiment.models.evaluation import attention_of, predict
 from sentiment.models.text_model import Prediction, Reading
@@ -39,11 +40,13 @@ class Predictor:
         model: Classifier,
         encoder: Encoder | None = None,
         device: torch.device = _CPU,
+        temperature: float = 1.0,
     ) -> None:
         """Use a trained model.
 
         Args:
             encoder: computes ELMo vectors on the same device, for models that read them.
+            temperature: that calibrates what it says.
         """
         self.config = config
         self.tokenize = Tokenizer(config.data.text)
@@ -51,6 +54,7 @@ class Predictor:
         self._model = model.eval().to(device)
         self._encoder = encoder
         self._device = device
+        self._temperature = temperature
 
     @property
     def sequential(self) -> bool:
@@ -61,10 +65,10 @@ class Predictor:
         """Classify one text, and give the attention weights that the model has."""
         tokens = self.tokenize(text)
         store, known = self._store(TokenRows.of_tweets([tokens]))
-        probability = float(predict(self._model, store, np.zeros(1, dtype=np.int64))[0])
+        probability = self._say(store, np.zeros(1, dtype=np.int64))[0]
         attention = attention_of(self._model, store.in_order_of_length(np.zeros(1, dtype=np.int64))[0])
         weights = None if attention is None or not tokens else attention[0].mean(0).tolist()
-        return Prediction(tokens, probability, bool(known[0]), weights)
+        return Prediction(tokens, float(probability), bool(known[0]), weights)
 
     def read(self, texts: Sequence[str]) -> Reading:
         """Classify texts."""
@@ -74,9 +78,12 @@ class Predictor:
         """Classify texts that are tokenised already."""
         if not rows.size:
             return Reading(np.empty(0), np.empty(0, bool))
-        most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
         store, known = self._store(rows)
-        return Reading(predict(self._model, store, np.arange(rows.size), most_tokens=most_tokens), known)
+        return Reading(self._say(store, np.arange(rows.size)), known)
+
+    def _say(self, store: TokenStore, rows: Rows) -> Probabilities:
+        most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
+        return calibrated(predict(self._model, store, rows, most_tokens=most_tokens), self._temperature)
 
     def _store(self, rows: TokenRows) -> tuple[TokenStore, npt.NDArray[np.bool_]]:
         """The tweets, and of which the model knows a token by a vector of its own; ELMo has one for each."""
@@ -100,12 +107,13 @@ def encoder_of(config: RunConfig, elmo: ElmoRecord | None, results: Results, dev
         results: where the model is looked for.
 
     Raises:
-        ElmoError: it is missing, damaged, or another one.
+        ElmoError: it is missing or damaged.
+        RunDirError: it is another one.
     """
     known = elmo.fingerprint if elmo else None
     model = find_elmo_of(config, results, known)
     if config.elmo is None or model is None:
         return None
     if known is not None and known != model.fingerprint:
-        raise ElmoError(f"{model.weights_path}: holds other ELMo weights than those that the run was trained with")
+        raise RunDirError(f"{config.title}: was trained with other ELMo weights than {model.weights_path}")
     return build_encoder(config.elmo, model, device)

@@ -12,9 +12,8 @@ from sentiment.data.text.token_rows import TokenRows
 from sentiment.data.text.tokenizer import Tokenizer
 from sentiment.models.baseline.lexicon import lexicon_scores
 from sentiment.models.baseline.linear_model import LinearModel
+from sentiment.models.calibration import Probabilities, calibrated
 from sentiment.records import BASELINE, BOTH, LEXICON
-
-Probabilities = npt.NDArray[np.float64]
 
 
 class Reading(NamedTuple):
@@ -93,9 +92,10 @@ class BaselinePredictor(_WithoutAttention):
 
     name = BASELINE
 
-    def __init__(self, config: RunConfig, model: LinearModel) -> None:
+    def __init__(self, config: RunConfig, model: LinearModel, temperature: float) -> None:
+        """Args: temperature: that calibrates what it says."""
         self.config = config
-        self.model = model
+        self._model, self._temperature = model, temperature
         self._tokenizer = Tokenizer(config.data.text)
 
     def tokenize(self, text: str) -> list[str]:
@@ -108,7 +108,8 @@ class BaselinePredictor(_WithoutAttention):
 
     def read_rows(self, rows: TokenRows) -> Reading:
         """Classify texts that are tokenised already."""
-        return Reading(*self.model.judge(rows))
+        probabilities, usable = self._model.judge(rows)
+        return Reading(calibrated(probabilities, self._temperature), usable)
 
 
 class LexiconPredictor(_WithoutAttention):
@@ -127,10 +128,11 @@ class LexiconPredictor(_WithoutAttention):
 
 @dataclass(frozen=True)
 class MeanPredictor:
-    """The mean of several models' probabilities."""
+    """The mean of several models' probabilities, calibrated."""
 
     name: str
     members: tuple[TextModel, ...]
+    temperature: float = 1.0
 
     @property
     def config(self) -> RunConfig:
@@ -146,7 +148,8 @@ class MeanPredictor:
         """Classify one text; the weights of its tokens are those of the first member that has any."""
         said = [member.predict(text) for member in self.members]
         attentive = next((one for one in said if one.attention is not None), said[0])
-        probability = float(np.mean([one.probability for one in said]))
+        mean = np.mean([[one.probability for one in said]], axis=1)
+        probability = float(calibrated(mean, self.temperature)[0])
         return Prediction(attentive.tokens, probability, any(one.usable for one in said), attentive.attention)
 
     def tokenize(self, text: str) -> list[str]:
@@ -159,15 +162,16 @@ class MeanPredictor:
 
     def read_rows(self, rows: TokenRows) -> Reading:
         """Classify texts that are tokenised already."""
-        return _mean([member.read_rows(rows) for member in self.members])
+        readings = [member.read_rows(rows) for member in self.members]
+        mean = np.mean([one.probabilities for one in readings], axis=0)
+        return Reading(calibrated(mean, self.temperature), np.any([one.usable for one in readings], axis=0))
 
 
-def _mean(readings: Sequence[Reading]) -> Reading:
-    return Reading(
-        np.mean([one.probabilities for one in readings], axis=0), np.any([one.usable for one in readings], axis=0)
-    )
+def models_of_a_run(network: TextModel, baseline: TextModel, temperature: float) -> list[TextModel]:
+    """What a run is measured with, in the order of tables: both models, their mean, and the lexicon.
 
-
-def models_of_a_run(network: TextModel, baseline: TextModel) -> list[TextModel]:
-    """What a run is measured with, in the order of tables: both models, their mean, and the lexicon."""
-    return [network, baseline, MeanPredictor(BOTH, (network, baseline)), LexiconPredictor(network.config)]
+    Args:
+        temperature: of the mean.
+    """
+    both = MeanPredictor(BOTH, (network, baseline), temperature)
+    return [network, baseline, both, LexiconPredictor(network.config)]

@@ -17,6 +17,7 @@ from sentiment.files import fingerprint, sha256_of, write_json
 from sentiment.models.baseline.linear_model import Features, LinearModel
 from sentiment.models.baseline.ngrams import NGramCounter
 from sentiment.models.baseline.polarity import FEATURES
+from sentiment.models.calibration import calibrated
 from sentiment.records import (
     MEASURED_MODELS,
     SCHEMA_VERSION,
@@ -27,6 +28,7 @@ from sentiment.records import (
     Metrics,
     Part,
     PlannedRun,
+    Recommendation,
     Result,
     RunRecord,
 )
@@ -42,6 +44,7 @@ _VERSIONS = {"python": "3.12.1", "torch": "2.6.0"}
 # What the linear baseline of runs with attention knows: single words alone, all of them equally rare.
 BASELINE_WEIGHTS = {"so": -0.4, "happy": 2.0, "not": -1.5}
 BASELINE_INTERCEPT = 0.1
+TEMPERATURES: dict[Recommendation, float] = {"network": 1.5, "baseline": 0.9, "both": 0.6}
 # What a test wants to see escaped.
 HOSTILE = [
     "<script>alert('tweet')</script> so sad",
@@ -108,7 +111,7 @@ class Study:
         run_record = {"data_fingerprint": data, "attempts": [attempt()], "elmo": _elmo(config)} | record
         run_dir.write_record(new_record(config, **run_record))
         baseline = {part: _measured(labels, linear) for part, (labels, _, linear) in scores.items()}
-        both = {part: _measured(labels, (model + linear) / 2) for part, (labels, model, linear) in scores.items()}
+        both = {part: _measured(labels, _mean(model, linear)) for part, (labels, model, linear) in scores.items()}
         baseline["train"], both["train"] = (_better(one["validation"], 0.02) for one in (baseline, both))
         lexicon = {part: _measured(labels, linear**2) for part, (labels, _, linear) in scores.items()}
         lexicon["train"] = lexicon["validation"]
@@ -128,6 +131,7 @@ class Study:
                 combination=both,
                 lexicon=lexicon,
                 recommended="network",
+                temperatures=TEMPERATURES,
                 check_list=_check_list(skill),
                 baseline_settings={"C": 1.0},
                 overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy, 0.05),
@@ -181,6 +185,10 @@ def new_record(config: RunConfig, **changes: Any) -> RunRecord:
     values |= {"schema_version": SCHEMA_VERSION, "git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
     values |= {"versions": _VERSIONS, "command": ["__main__.py", "train", "configs/runs/rnn.yaml"], "attempts": []}
     return RunRecord.model_validate(values | changes)
+
+
+def _mean(model: Any, linear: Any) -> Any:
+    return calibrated((model + linear) / 2, TEMPERATURES["both"])
 
 
 def _check_list(skill: float) -> dict[str, dict[str, CheckScore]]:
@@ -239,12 +247,13 @@ def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
 
 
 def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
-    columns: dict[str, list[Any]] = {"part": [], "row": [], "label": [], "score": [], "baseline": []}
+    columns: dict[str, list[Any]] = {"part": [], "row": [], "label": [], "score": [], "baseline": [], "both": []}
     first = 0
     for part, (labels, model, linear) in scores.items():
         columns["part"] += [part] * len(labels)
         columns["row"] += range(first, first + len(labels))
-        for name, values in (("label", labels), ("score", model), ("baseline", linear)):
+        both = _mean(model, linear)
+        for name, values in (("label", labels), ("score", model), ("baseline", linear), ("both", both)):
             columns[name] += values.tolist()
         first += len(labels)
     types = {
@@ -253,6 +262,7 @@ def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, Any, Any]]
         "label": pa.int8(),
         "score": pa.float32(),
         "baseline": pa.float32(),
+        "both": pa.float32(),
     }
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     arrays["part"] = arrays["part"].dictionary_encode()

@@ -55,6 +55,7 @@ def test_labels_of_test_tweets_choose_neither_weights_nor_epoch(runs: tuple[Fini
     assert digest == other_digest
     assert first.best_epoch == turned.best_epoch
     assert first.overfit == turned.overfit
+    assert first.temperatures == turned.temperatures
 
 
 def test_labels_of_test_tweets_do_not_choose_the_baselines_penalty(runs: tuple[Finished, Finished]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sentiment.errors import ConfigError, DivergedError, UsageError
+from sentiment.models.calibration import calibrated
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
 from tests.training.test_exact_resume import complete_with_stops
@@ -167,17 +168,21 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     by_part = [min(epochs, key=lambda row: row[part]["loss"])["epoch"] for part in ("validation", "train")]
     assert by_part[0] == result.best_epoch
     assert by_part[0] not in (by_part[1], len(epochs)), "else it is not seen what the best epoch and its weights are"
-    assert result.metrics["validation"].model_dump() == best["validation"]
-    assert result.metrics["train"].model_dump() == best["train"]
+    for part in ("validation", "train"):
+        measured, logged = result.metrics[part].model_dump(), best[part]
+        assert measured.pop("loss") == pytest.approx(logged.pop("loss"), rel=0.2)  # calibrated, and as it was trained
+        assert measured == logged
     assert result.weights_sha256 == digest.best
     assert result.metrics_sha256 == digest.metrics
     table = pd.read_parquet(run.run_dir.predictions_file)
-    assert list(table.columns) == ["part", "row", "label", "score", "baseline", "lexicon"]
+    assert list(table.columns) == ["part", "row", "label", "score", "baseline", "both", "lexicon"]
     test = table[table.part == "test"]
     assert len(test) == result.metrics["test"].n
     assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)
     scores = {"metrics": test.score, "baseline": test.baseline, "lexicon": test.lexicon}
-    scores["combination"] = (test.score + test.baseline) / 2
+    scores["combination"] = test.both
+    mean = calibrated((test.score + test.baseline).to_numpy(float) / 2, result.temperatures["both"])
+    assert test.both.to_numpy() == pytest.approx(mean, abs=1e-6)
     for name, probabilities in scores.items():
         said = probabilities.where(test.label == 1, 1 - probabilities)
         assert -np.log(said).mean() == pytest.approx(getattr(result, name)["test"].loss, rel=1e-4), name

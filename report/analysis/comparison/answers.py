@@ -37,9 +37,8 @@ class Answered:
 
 def answered(scores: Scores) -> Answered:
     """Which tweets a run has right by its scores."""
-    said = {"network": scores.model, "baseline": scores.baseline, "both": scores.combined}
-    packed = {name: np.packbits(scores.right(one)) for name, one in said.items()}
-    return Answered(scores.corpus, scores.rows, packed)  # type: ignore[arg-type]
+    packed = {name: np.packbits(scores.right(one)) for name, one in scores.said.items()}
+    return Answered(scores.corpus, scores.rows, packed)
 
 
 @dataclass(frozen=True)

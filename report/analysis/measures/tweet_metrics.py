@@ -10,6 +10,7 @@ import numpy.typing as npt
 from report.statistics import Estimate, Flags, wilson
 
 _GROUPS = 10
+_SUREST = 1e-7
 # Bounds of the groups of tweets by length, in tokens.
 _LENGTHS = ((1, 5), (6, 10), (11, 15), (16, 20), (21, 30), (31, None))
 # Negation as it is typed, with and without apostrophe.
@@ -43,6 +44,12 @@ def calibrate(labels: Flags, scores: Values) -> Calibration:
     groups = [group for group in np.array_split(order, _GROUPS) if len(group)]
     predicted = [float(scores[group].mean()) for group in groups]
     return Calibration(predicted, [wilson(int(labels[group].sum()), len(group)) for group in groups])
+
+
+def log_loss(labels: Flags, scores: Values) -> float:
+    """Mean binary cross-entropy in nats; of scores that were stored in 32 bits none is surer than these can tell."""
+    right = np.where(labels, scores, 1 - scores)
+    return float(-np.log(np.maximum(right, _SUREST)).mean())
 
 
 def calibration_points(labels: Flags, scores: Values) -> list[tuple[float, float, int]]:

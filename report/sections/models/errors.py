@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from report.analysis.findings import Findings
 from report.analysis.measures import tweet_metrics
 from report.read.predictions import Scores
@@ -12,7 +14,7 @@ from report.render.charts import quality
 from report.render.charts.quality import Reliability
 from report.sections.models.mistakes import mistake_blocks
 from report.statistics import Difference
-from sentiment.records import THRESHOLD
+from sentiment.records import MODEL_NAMES, THRESHOLD
 
 _MODEL, _BASELINE = "best model", "linear baseline"
 
@@ -72,16 +74,35 @@ def _calibration_blocks(model: str, scores: Scores) -> list[Block]:
         f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {len(scores.labels):,}, by "
         f"what {model} and the baseline say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
     )
-    errors = {name: wording.percent(one.error) for name, one in calibrations.items()}
-    text = (
-        f"Probabilities are off by {errors[_MODEL]} points on average (expected calibration error, ten groups), the "
-        f"baseline's by {errors[_BASELINE]}."
-    )
     said = [Reliability(name, one.predicted, one.observed) for name, one in calibrations.items()]
     return [
-        Text(text),
+        _calibration_table(scores),
         quality.reliability_figure("reliability", "Reliability diagram", caption, said),
     ]
+
+
+def _calibration_table(scores: Scores) -> Table:
+    rows: list[dict[str, Any]] = []
+    for model, name in MODEL_NAMES.items():
+        row: dict[str, Any] = {"model": name, "temperature": float(np.mean(scores.temperatures[model]))}
+        for key, said in (("before", scores.uncalibrated(model)), ("after", scores.said[model])):
+            row[f"error_{key}"] = tweet_metrics.calibrate(scores.labels, said).error
+            row[f"loss_{key}"] = tweet_metrics.log_loss(scores.labels, said)
+        rows.append(row)
+    caption = (
+        f"Calibration on n = {len(scores.labels):,} test tweets: by how many points probabilities are off on average "
+        "(expected calibration error, ten groups), and the log loss (nats), before and after the log-odds were divided "
+        "by a temperature that was fitted on validation tweets. It changes no label."
+    )
+    columns = [
+        blocks.text("Model", "model"),
+        blocks.number("Temperature", "temperature", 2),
+        blocks.percent("Off by, before", "error_before"),
+        blocks.percent("Off by", "error_after"),
+        blocks.number("Log loss, before", "loss_before", 3),
+        blocks.number("Log loss", "loss_after", 3),
+    ]
+    return Table("calibration", caption, columns, rows)
 
 
 def _both(scores: Scores) -> dict[str, tweet_metrics.Values]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.models.text_model import Probabilities
+from sentiment.models.calibration import Probabilities
 from sentiment.records import THRESHOLD, Metrics, Overfit
 
 Labels = npt.NDArray[np.integer[Any]]

@@ -1,0 +1,63 @@
+"""Temperatures: what they are fitted to, and what they leave as it is."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy.special import expit
+
+from sentiment.models.calibration import Probabilities, as_used, calibrated, fit_temperature, fit_temperatures
+from sentiment.records import PREDICTION_COLUMNS
+from sentiment.run_dir import RunDir
+
+LOG_ODDS = np.random.default_rng(1).normal(0.3, 2, 20_000)
+LABELS = (np.random.default_rng(2).random(len(LOG_ODDS)) < expit(LOG_ODDS)).astype(int)
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
+def test_temperature_is_what_log_odds_are_too_large_by(factor: float) -> None:
+    assert fit_temperature(LABELS, expit(factor * LOG_ODDS)) == pytest.approx(factor, rel=0.05)
+
+
+def test_temperature_is_no_limit_where_all_tweets_are_right() -> None:
+    sure = np.where(LABELS[:60] == 1, 0.8, 0.2)
+    assert 0.2 < fit_temperature(LABELS[:60], sure) < 1
+
+
+def test_temperature_is_finite_where_a_model_is_certain_and_wrong() -> None:
+    assert 1 < fit_temperature(np.array([0, 1, 1, 0]), np.array([1.0, 1.0, 0.0, 0.0])) <= 20.01
+
+
+def test_calibration_changes_no_label_and_no_order() -> None:
+    said = np.array([0.0, 1e-9, 0.3, np.float32(0.49999997), 0.5, 0.50000003, 0.9, 1.0])
+    for temperature in (0.1, 0.7, 20.0):
+        after = calibrated(said, temperature)
+        assert ((after >= 0.5) == (said >= 0.5)).all()
+        assert (np.diff(after) >= 0).all()
+        assert calibrated(after, 1 / temperature) == pytest.approx(said)
+
+
+def test_mean_of_two_models_is_calibrated_after_them() -> None:
+    network, baseline = expit(3 * LOG_ODDS), expit(LOG_ODDS)
+    temperatures = fit_temperatures(LABELS, network, baseline)
+    said = as_used(network, baseline, temperatures)
+    assert said["network"] == pytest.approx(calibrated(network, temperatures["network"]))
+    assert said["baseline"] is baseline
+    assert fit_temperature(LABELS, said["both"]) == pytest.approx(1, abs=0.01)
+    assert said["both"] == pytest.approx(calibrated((said["network"] + baseline) / 2, temperatures["both"]))
+
+
+def _validation(run_dir: RunDir) -> tuple[np.ndarray, dict[str, Probabilities]]:
+    table = pq.read_table(run_dir.predictions_file).to_pandas()
+    table = table[table["part"] == "validation"]
+    return table["label"].to_numpy(), {name: table[name].to_numpy().astype(float) for name in PREDICTION_COLUMNS}
+
+
+def test_what_a_run_says_of_validation_tweets_is_calibrated(trained: RunDir) -> None:
+    labels, said = _validation(trained)
+    assert {name: fit_temperature(labels, values) for name, values in said.items()} == pytest.approx(
+        dict.fromkeys(said, 1), abs=0.02
+    )
+    result = trained.read_result()
+    assert result is not None
+    assert result.temperatures.keys() == {*PREDICTION_COLUMNS.values()}
+    assert min(abs(one - 1) for one in result.temperatures.values()) > 0.02
