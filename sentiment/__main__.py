@@ -24,7 +24,7 @@ from sentiment.commands.arguments import (
     understood,
 )
 from sentiment.commands.preparing import preparing
-from sentiment.commands.using import RunDirectory, With, named_choice, using
+from sentiment.commands.using import RunDirectory, Threshold, With, named_choice, using
 from sentiment.console import Console
 from sentiment.errors import SentimentError, TakenOverError, UsageError
 
@@ -107,23 +107,28 @@ def evaluate(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="As in data.columns.text=tweet.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the metrics to this file as well.")] = None,
     choice: With = None,
+    threshold: Threshold = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
     """Print the scores of a trained model beside its baselines, on its own test data or on any labelled table."""
     from sentiment.files import as_json, write_named
     from sentiment.inference.evaluating import evaluate_on_file, evaluate_on_own
     from sentiment.progress_bar import Terminal
+    from sentiment.records import THRESHOLD, checked_threshold
     from sentiment.run_dir import Results
     from sentiment.whole_run import trained_run
 
     run_dir, chosen = trained_run(run), named_choice(choice)
+    positive_from = THRESHOLD if threshold is None else checked_threshold(threshold)
+    if threshold is not None and data is None:
+        raise UsageError("--threshold belongs to --data; the run's own tests are those of its result")
     if data is None:
         metrics = evaluate_on_own(run_dir, chosen)
     else:
         with Terminal() as terminal:
             table = table_parameters(text_column, label_column, positive, negative)
             parameters = _of_table(run_dir, named_parameters(str(data), overrides) | table)
-            metrics = evaluate_on_file(run_dir, chosen, parameters, Results(results), terminal.progress)
+            metrics = evaluate_on_file(run_dir, chosen, parameters, Results(results), terminal.progress, positive_from)
     if json_file:
         write_named(json_file, as_json(metrics))
 

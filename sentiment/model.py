@@ -25,7 +25,7 @@ from sentiment.handing_on.opening import open_model
 from sentiment.inference.combined import CHOICES
 from sentiment.inference.explaining import Explanation, explain
 from sentiment.models.text_model import Reading, TextModel
-from sentiment.records import THRESHOLD
+from sentiment.records import THRESHOLD, checked_threshold
 from sentiment.run_dir import Results
 from sentiment.shipped import config_file
 
@@ -44,11 +44,11 @@ class Labels(np.ndarray[Any, np.dtype[Any]]):
     """Of the label that is predicted, shape (n,)."""
 
     @classmethod
-    def of(cls, reading: Reading, classes: npt.NDArray[Any]) -> Self:
-        """The labels of a reading."""
-        chosen = classes[(reading.probabilities >= THRESHOLD).astype(int)]
-        labels = np.where(reading.usable, chosen, "").view(cls)
-        sure = np.maximum(reading.probabilities, 1 - reading.probabilities)
+    def of(cls, reading: Reading, classes: npt.NDArray[Any], threshold: float) -> Self:
+        """The labels of a reading, positive from a threshold on."""
+        positive = reading.probabilities >= threshold
+        labels = np.where(reading.usable, classes[positive.astype(int)], "").view(cls)
+        sure = np.where(positive, reading.probabilities, 1 - reading.probabilities)
         labels.probabilities = np.where(reading.usable, sure, np.nan)
         return labels
 
@@ -104,16 +104,18 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The configuration of its run."""
         return self.trained.config
 
-    def predict(self, texts: Iterable[str]) -> Labels:
+    def predict(self, texts: Iterable[str], threshold: float = THRESHOLD) -> Labels:
         """The label of each text, with `.probabilities` beside them.
 
         Args:
             texts: a list, a pandas Series, an array or a generator of any length.
+            threshold: the label is positive from this probability on.
 
         Raises:
             TypeError: `texts` is one text, or holds something that is none; names its place.
+            UsageError: the threshold is no probability.
         """
-        return Labels.of(self._read(texts, "predict"), self.classes_)
+        return Labels.of(self._read(texts, "predict"), self.classes_, checked_threshold(threshold))
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float64]:
         """The probability of each label, shape (n, 2), in the order of `classes_`; NaN where no word is known.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sentiment.config_file import yaml_text
+from sentiment.errors import UsageError
 from sentiment.search_plan import Halving, Rounds
 
 SchemaVersion = Literal[1]
@@ -51,13 +52,35 @@ Moment = Annotated[str, AfterValidator(_moment)]
 FolderName = Annotated[str, AfterValidator(_file_name)]
 
 
-def predicted_label(probability: float, names: tuple[str, str]) -> str:
-    """The word for the label that a probability of positive sentiment predicts.
+class Answer(NamedTuple):
+    """What is said of a text."""
+
+    label: str
+    probability: float
+    """Of the label."""
+
+
+def answer(probability: float, names: tuple[str, str], threshold: float = THRESHOLD) -> Answer:
+    """The label that a probability of positive sentiment predicts, and the probability of this label.
 
     Args:
         names: of the negative and the positive label, as `DataConfig.label_names` gives them.
+        threshold: the label is positive from this probability on.
     """
-    return names[POSITIVE if probability >= THRESHOLD else NEGATIVE]
+    if probability >= threshold:
+        return Answer(names[POSITIVE], probability)
+    return Answer(names[NEGATIVE], 1 - probability)
+
+
+def checked_threshold(value: float) -> float:
+    """A threshold that somebody chose.
+
+    Raises:
+        UsageError: it is no probability.
+    """
+    if not 0 <= value <= 1:  # NaN is neither
+        raise UsageError(f"threshold {value}: is compared with probabilities; valid is 0 to 1")
+    return value
 
 
 def timestamp() -> str:
@@ -92,8 +115,8 @@ class Metrics(Record):
 class CheckScore(NamedTuple):
     """Of how many sentences of the check list a model is right."""
 
-    right: int
-    of: int
+    right: Count
+    of: Annotated[int, Field(ge=1)]
 
 
 class Attempt(Record):
@@ -275,6 +298,10 @@ class Result(Record):
         missing |= self.metrics.keys() ^ self.baseline.keys() | self.metrics.keys() ^ self.combination.keys()
         if missing:
             raise ValueError(f"scores of {', '.join(sorted(missing))} are missing in metrics, baseline or combination")
+        if self.temperatures.keys() != MODEL_NAMES.keys():
+            raise ValueError(f"temperatures are not those of {', '.join(MODEL_NAMES)}")
+        if {*self.check_list} != {*MEASURED_MODELS} or len({frozenset(one) for one in self.check_list.values()}) != 1:
+            raise ValueError(f"check_list is not that of {', '.join(MEASURED_MODELS)} on the same capabilities")
         for part, scores in self.metrics.items():
             if not scores.n == self.baseline[part].n == self.combination[part].n:
                 raise ValueError(f"metrics, baseline and combination of {part} are of different numbers of tweets")

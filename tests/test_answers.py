@@ -5,7 +5,9 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -32,6 +34,40 @@ def test_csv_and_json_lines_say_the_same_as_the_text(trained: RunDir) -> None:
         assert float(row["probability"]) == line["probability"] >= 0.5
         assert f"{100 * line['probability']:.1f} %" in shown
     assert text[2].endswith("(no usable words)")
+
+
+def _labelled(run: RunDir, *options: object) -> list[tuple[str, float]]:
+    done = invoke("predict", run.path, *TEXTS[:2], "--format", "csv", *options)
+    return [(row["label"], float(row["probability"])) for row in csv.DictReader(io.StringIO(done.output))]
+
+
+def test_threshold_is_from_where_on_the_label_is_positive(trained: RunDir) -> None:
+    (_, happy), (_, awful) = _labelled(trained)
+    above = _labelled(trained, "--threshold", (1 + happy) / 2)
+    assert above == [("negative", pytest.approx(1 - happy, abs=1e-5)), ("negative", awful)]
+    below = _labelled(trained, "--threshold", (1 - awful) / 2)
+    assert below == [("positive", happy), ("positive", pytest.approx(1 - awful, abs=1e-5))]
+    done = invoke("predict", trained.path, *TEXTS[:2], "--threshold", (1 + happy) / 2)
+    assert "; positive from " in done.output.splitlines()[0]
+    assert [line.split()[0] for line in done.output.splitlines()[2:]] == ["negative", "negative"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_threshold_decides_in_files_too(trained: RunDir, tmp_path: Path, suffix: str) -> None:
+    given, out = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    table = pd.DataFrame({"text": TEXTS[:2]})
+    table.to_parquet(given) if suffix == ".parquet" else table.to_csv(given, index=False)
+    assert invoke("predict", trained.path, "--file", given, "--out", out, "--threshold", 0).exit_code == 0
+    found = pd.read_parquet(out) if suffix == ".parquet" else pd.read_csv(out)
+    assert list(found["label"]) == ["positive", "positive"]
+    assert found["probability"][1] < 0.5 < found["probability"][0]
+
+
+@pytest.mark.parametrize("threshold", ["-0.1", "1.5", "nan"])
+def test_threshold_that_is_no_probability_is_refused(trained: RunDir, threshold: str) -> None:
+    said = f"threshold {threshold}: is compared with probabilities; valid is 0 to 1"
+    assert said in refused(2, "predict", trained.path, "x", f"--threshold={threshold}")
+    assert said in refused(2, "evaluate", trained.path, "--data", "x.csv", f"--threshold={threshold}")
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "jsonl"])

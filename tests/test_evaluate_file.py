@@ -12,7 +12,7 @@ import pytest
 from sentiment.data.corpus.corpus import open_corpus
 from sentiment.handing_on.opening import open_model
 from sentiment.inference.written_rows import NO_WORDS
-from sentiment.records import PARTS
+from sentiment.records import LEXICON, PARTS
 from sentiment.run_dir import RunDir
 from tests.small_runs import Experiment, invented_tweets, small_config
 from tests.test_command_line import invoke, refused
@@ -105,3 +105,22 @@ def test_without_its_corpus_a_run_says_that_it_cannot_tell(run: RunDir, tmp_path
     found, output = _evaluate(moved, _write(tmp_path / "t.csv", [(*one, "x") for one in invented_tweets(50, seed=7)]))
     assert found["knows_training"] is False
     assert "which of these tweets the model was trained on cannot be told" in output.replace("\n", " ")
+
+
+def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: RunDir, tmp_path: Path) -> None:
+    rows = [(label, text, f"new{place}") for place, (label, text) in enumerate(invented_tweets(200, seed=5))]
+    table = _write(tmp_path / "new.csv", rows)
+    usual, _ = _evaluate(run, table)
+    (strict, output), positive = _evaluate(run, table, "--threshold", "1"), sum(label for label, *_ in rows) / len(rows)
+    assert (usual["threshold"], strict["threshold"]) == (0.5, 1)
+    assert strict["accuracy"] == pytest.approx(1 - positive) != usual["accuracy"]
+    assert strict["loss"] == usual["loss"]
+    assert strict["models"]["VADER's lexicon"] == usual["models"]["VADER's lexicon"]
+    assert f"positive from 1 on; {LEXICON} from 0.5 on" in output
+    gap = strict["accuracy"] - strict["models"][LEXICON]["accuracy"]
+    line = next(line for line in output.splitlines() if line.startswith(f"  {LEXICON}") and "p = " in line)
+    assert float(line.split()[2]) == pytest.approx(100 * gap, abs=0.06)
+
+
+def test_threshold_belongs_to_a_file(run: RunDir) -> None:
+    assert "--threshold belongs to --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")

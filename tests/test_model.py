@@ -40,6 +40,17 @@ def test_labels_come_with_their_probabilities(model: Model) -> None:
     assert np.allclose(table.max(1), labels.probabilities)
 
 
+def test_threshold_is_from_where_on_labels_are_positive(model: Model) -> None:
+    texts = [text for _, text in invented_tweets(20, seed=4)]
+    positive = model.predict_proba(texts)[:, 1]
+    threshold = float(np.median(positive))
+    labels = model.predict(texts, threshold=threshold)
+    assert list(labels == "positive") == list(positive >= threshold)
+    assert labels.probabilities == pytest.approx(np.where(positive >= threshold, positive, 1 - positive))
+    with pytest.raises(UsageError, match=r"threshold 2: is compared with probabilities; valid is 0 to 1"):
+        model.predict(texts, threshold=2)
+
+
 @pytest.mark.parametrize(
     "texts",
     [tuple(TEXTS), np.array(TEXTS), pd.Series(TEXTS, index=[7, 5, 3]), iter(TEXTS), dict.fromkeys(TEXTS).keys()],
@@ -52,7 +63,7 @@ def test_texts_come_in_any_iterable(model: Model, texts: Any) -> None:
 def test_many_texts_are_predicted_as_each_alone(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sentiment.model._CHUNK", 2)
     together = model.predict_proba(iter(TEXTS))
-    assert together.tolist() == [model.predict_proba([text])[0].tolist() for text in TEXTS]
+    assert together == pytest.approx(np.array([model.predict_proba([text])[0] for text in TEXTS]), abs=1e-6)
     assert model.predict_proba([]).shape == (0, 2)
 
 

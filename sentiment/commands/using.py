@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 using = command_line()
 
 With = Annotated[str | None, typer.Option("--with", help="network, baseline, both or seeds (the mean over seeds).")]
+Threshold = Annotated[float | None, typer.Option("--threshold", help="Positive from this probability on; else .5.")]
 RunDirectory = Annotated[Path, typer.Argument(help="The directory of a run; `train` prints it.")]
 ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run's directory, or a file of `export`.")]
 STDIN = "-"
@@ -33,6 +34,7 @@ def predict(
     column: Annotated[str | None, typer.Option("--column", help="The column with the tweets.")] = None,
     form: Annotated[str, typer.Option("--format", help="Of answers to tweets: text, csv or jsonl.")] = "text",
     choice: With = None,
+    threshold: Threshold = None,
     results: Annotated[Path, typer.Option("--results", help="Where ELMo models are.")] = Path("results"),
 ) -> None:
     """Print the label of each tweet and how probable it is; for attention models also the weight of each token."""
@@ -47,26 +49,29 @@ def predict(
         raise UsageError("the standard input is closed; - reads tweets from it, one a line")
     chosen = named_choice(choice)
     from sentiment.handing_on.opening import open_model
+    from sentiment.records import THRESHOLD, checked_threshold
     from sentiment.run_dir import Results
 
+    positive_from = THRESHOLD if threshold is None else checked_threshold(threshold)
     opened = open_model(model, chosen, Results(results))
     why = f"--with {chosen}" if chosen else "the most accurate on validation tweets"
+    why += "" if threshold is None else f"; positive from {threshold:g} on"
     if file and out:
-        _predict_file(opened, file, out, column, why)
+        _predict_file(opened, file, out, column, why, positive_from)
         return
     from sentiment.inference.answers import lines_at_once, show_answers
 
     if from_stream and sys.stdin.isatty():
         typer.echo("one tweet a line; Ctrl+D ends", err=True)
-    show_answers(opened, lines_at_once(sys.stdin.buffer) if from_stream else [texts or []], form, why)  # type: ignore[arg-type]
+    show_answers(opened, lines_at_once(sys.stdin.buffer) if from_stream else [texts or []], form, why, positive_from)  # type: ignore[arg-type]
 
 
-def _predict_file(model: "TextModel", file: Path, out: Path, column: str | None, why: str) -> None:
+def _predict_file(model: "TextModel", file: Path, out: Path, column: str | None, why: str, threshold: float) -> None:
     from sentiment.inference.predict_file import predict_file
     from sentiment.progress_bar import ERR, OUT, Terminal, say
 
     with Terminal() as terminal:
-        outcome = predict_file(model, file, out, column, terminal.progress)
+        outcome = predict_file(model, file, out, column, terminal.progress, threshold)
     # An output that is no regular file may be this terminal, or a pipe that holds the table.
     lines = [f"{outcome.rows:,} rows written to {out}, by the {model.name} ({why})", *outcome.render_lines()]
     say("\n  ".join(lines), OUT if out.is_file() else ERR)

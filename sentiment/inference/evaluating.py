@@ -1,6 +1,7 @@
 """What `evaluate` shows: a run's models beside its baselines, on its own data or on a labelled file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -20,7 +21,7 @@ from sentiment.inference.known_tweets import KnownTweets
 from sentiment.inference.scores import NamedScores, own_scores_of_seeds
 from sentiment.inference.terminal import check_table, difference_lines, reference_lines, result_table, scores_table
 from sentiment.progress_bar import OUT, say
-from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics, Part
+from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, THRESHOLD, Metrics, Part
 from sentiment.run_dir import Results, RunDir
 from sentiment.whole_run import read_whole
 
@@ -72,7 +73,12 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
 
 
 def evaluate_on_file(
-    run_dir: RunDir, choice: Choice | None, parameters: dict[str, Any], results: Results, progress: Progress
+    run_dir: RunDir,
+    choice: Choice | None,
+    parameters: dict[str, Any],
+    results: Results,
+    progress: Progress,
+    threshold: float = THRESHOLD,
 ) -> dict[str, Any]:
     """Show the scores of a run's models on a labelled file, and how much the chosen one differs from the others.
 
@@ -83,11 +89,12 @@ def evaluate_on_file(
         parameters: values of the section `data`, by dotted name: the file, and where it differs from the run's table.
         results: where named data sets are found.
         progress: told how many rows are read.
+        threshold: from which probability on the models say positive.
 
     Returns:
         The metrics of the chosen model; those of all models in `models`, what was chosen in `chosen`, the numbers of
         rows that are not scored, by reason, in `left_out`, and in `knows_training` whether it could be told what the
-        models were trained on.
+        models were trained on; and the threshold.
 
     Raises:
         SentimentError: the run has no such model, or the file cannot be used.
@@ -99,13 +106,16 @@ def evaluate_on_file(
     named = resolve(config.model_dump(), parameters, str(run_dir.config_file))
     known, untold = _known(seeds_of(run_dir) if choice == "seeds" else [run_dir])
     outcome = FileEvaluation(models, name, known).run(named.data, results, progress)
-    OUT.print(scores_table(PurePath(named.data.source).name, outcome.scores, name))
+    scores = replace(outcome.scores, threshold=threshold)
+    OUT.print(scores_table(PurePath(named.data.source).name, scores, name))
+    if threshold != THRESHOLD:
+        say(f"  positive from {threshold:g} on; {LEXICON} from {THRESHOLD:g} on")
     for line in [*outcome.render_lines(), *untold]:
         say(f"  {line}")
-    _say_differences(outcome.scores, name, config)
-    metrics = {one: of_model.model_dump() for one, of_model in outcome.scores.metrics().items()}
+    _say_differences(scores, name, config)
+    metrics = {one: of_model.model_dump() for one, of_model in scores.metrics().items()}
     left_out = {reason: rows.count for reason, rows in outcome.left_out.counted().items()}
-    told = {"left_out": left_out, "knows_training": known is not None}
+    told = {"left_out": left_out, "knows_training": known is not None, "threshold": threshold}
     return metrics[name] | {"chosen": name, "models": metrics} | told
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.errors import UsageError
-from sentiment.records import predicted_label
+from sentiment.records import answer
 
 if TYPE_CHECKING:
     from sentiment.models.text_model import TextModel
@@ -49,8 +49,8 @@ def explain(model: "TextModel", text: str) -> Explanation:
         UsageError: the model has no attention, and the text has more than 1,000 tokens.
     """
     said = model.predict(text)
-    label = predicted_label(said.probability, model.config.data.label_names) if said.usable else ""
-    probability = max(said.probability, 1 - said.probability)
+    label, probability = answer(said.probability, model.config.data.label_names)
+    label = label if said.usable else ""
     if said.attention is not None:
         return Explanation(label, probability, said.tokens, said.attention, "attention")
     tokens = model.tokenize(text)

@@ -16,9 +16,9 @@ from sentiment.data.tables.table import about_rows
 from sentiment.errors import UsageError
 from sentiment.files import write_named
 from sentiment.inference.side_by_side import CHUNK, read_side_by_side
-from sentiment.inference.written_rows import NO_WORDS, Answer, added_names, row_writer, written_form
+from sentiment.inference.written_rows import NO_WORDS, added_names, row_writer, written_form
 from sentiment.models.text_model import Reading, TextModel
-from sentiment.records import predicted_label
+from sentiment.records import THRESHOLD, Answer, answer
 
 _MORE_FIELDS = "have fields that the first object lacks; these are left out"
 
@@ -39,7 +39,14 @@ class PredictedFile:
         return lines + [f"{rows.count:,} {what} ({rows})" for what, rows in self.remarks.counted().items()]
 
 
-def predict_file(model: TextModel, source: Path, target: Path, column: str | None, progress: Progress) -> PredictedFile:
+def predict_file(
+    model: TextModel,
+    source: Path,
+    target: Path,
+    column: str | None,
+    progress: Progress,
+    threshold: float = THRESHOLD,
+) -> PredictedFile:
     """Write a file with every row of `source`, the predicted label, and the label's probability.
 
     A row without a readable text, or without a word that the model knows, keeps its place, with both left empty, and is
@@ -52,6 +59,7 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
             Lines and from Parquet to Parquet values keep their types.
         column: the column of the texts; None takes the one that the run was trained on, or the only one.
         progress: told how many rows are written.
+        threshold: the label is positive from this probability on.
 
     Raises:
         DataError: the source cannot be read.
@@ -65,7 +73,7 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
     if table.form == written == "parquet":
         from sentiment.inference.predict_parquet import predict_parquet
 
-        return PredictedFile(*predict_parquet(model, source, target, place, progress))
+        return PredictedFile(*predict_parquet(model, source, target, place, progress, threshold))
     header = table.names[: table.width]
     if written == "jsonl" and (twice := [name for name in header if header.count(name) > 1]):
         raise UsageError(
@@ -79,8 +87,8 @@ def predict_file(model: TextModel, source: Path, target: Path, column: str | Non
         with row_writer(target, file, [*header, *added_names(header)]) as write_row:
             chunks = _chunks(table, place)
             for chunk, reading in read_side_by_side(model, chunks, _texts):
-                for row, answer in _answered(chunk, reading, model.config.data.label_names):
-                    write_row(row.record, answer)
+                for row, said in _answered(chunk, reading, model.config.data.label_names, threshold):
+                    write_row(row.record, said)
                     _count(row, outcome, header if written != "jsonl" else None)
                 done += len(chunk)
                 progress(f"reading {source.name}", done, None if total is None else max(total, done))
@@ -120,13 +128,15 @@ def _texts(chunk: Sequence[_Row]) -> list[str]:
     return [row.text for row in chunk if row.text is not None]
 
 
-def _answered(chunk: Sequence[_Row], reading: Reading, names: tuple[str, str]) -> Iterator[tuple[_Row, Answer | None]]:
+def _answered(
+    chunk: Sequence[_Row], reading: Reading, names: tuple[str, str], threshold: float
+) -> Iterator[tuple[_Row, Answer | None]]:
     """Each row, refused if the model knows none of its words, and the label with its probability."""
     predictions = zip(reading.probabilities.tolist(), reading.usable.tolist(), strict=True)
     for row in chunk:
         score, usable = next(predictions) if row.refused is None else (0.0, False)
         if usable:
-            yield row, Answer(predicted_label(score, names), max(score, 1 - score))
+            yield row, answer(score, names, threshold)
         else:
             yield row._replace(refused=row.refused or NO_WORDS), None
 

@@ -1,6 +1,7 @@
 """Predictions for a Parquet file into another one, whose columns keep their types."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -16,16 +17,17 @@ from sentiment.files import write_named
 from sentiment.inference.side_by_side import CHUNK, read_side_by_side
 from sentiment.inference.written_rows import NO_WORDS, added_names
 from sentiment.models.text_model import Reading, TextModel
-from sentiment.records import predicted_label
+from sentiment.records import Answer, answer
 
 
 def predict_parquet(
-    model: TextModel, source: Path, target: Path, place: int, progress: Progress
+    model: TextModel, source: Path, target: Path, place: int, progress: Progress, threshold: float
 ) -> tuple[int, RowCounter]:
     """Write a Parquet file with all columns of `source`, the predicted label and its probability.
 
     Args:
         place: the position of the column with the texts.
+        threshold: the label is positive from this probability on.
 
     Returns:
         How many rows were written, and those of them without a prediction.
@@ -39,12 +41,12 @@ def predict_parquet(
         nonlocal done
         with opened_parquet(source) as file:
             total = file.metadata.num_rows
-            names = model.config.data.label_names
+            decide = partial(answer, names=model.config.data.label_names, threshold=threshold)
             nothing = Reading(np.empty(0), np.empty(0, bool))
-            schema = _with_answers(_Batch(file.schema_arrow.empty_table(), [], []), nothing, names, refused, 0).schema
+            schema = _with_answers(_Batch(file.schema_arrow.empty_table(), [], []), nothing, decide, refused, 0).schema
             with pq.ParquetWriter(output, schema) as writer:
                 for batch, reading in read_side_by_side(model, _batches(file, place), _Batch.usable_texts):
-                    writer.write_table(_with_answers(batch, reading, names, refused, done))
+                    writer.write_table(_with_answers(batch, reading, decide, refused, done))
                     done += len(batch.texts)
                     progress(f"reading {source.name}", done, total)
 
@@ -70,17 +72,20 @@ def _batches(file: Any, place: int) -> Iterator[_Batch]:
         yield _Batch(pa.Table.from_batches([batch]), texts, [why_no_text(text) for text in texts])
 
 
-def _with_answers(batch: _Batch, reading: Reading, names: tuple[str, str], refused: RowCounter, before: int) -> Any:
+def _with_answers(
+    batch: _Batch, reading: Reading, decide: Callable[[float], Answer], refused: RowCounter, before: int
+) -> Any:
     """The rows with both columns added, which are null where there is no prediction."""
     answers = iter(zip(reading.probabilities.tolist(), reading.usable.tolist(), strict=True))
     labels: list[str | None] = []
     shares: list[float | None] = []
     for row, reason in enumerate(batch.refusals, start=before + 1):
         score, usable = next(answers) if reason is None else (0.0, False)
-        labels.append(predicted_label(score, names) if usable else None)
-        shares.append(max(score, 1 - score) if usable else None)
+        label, share = decide(score) if usable else (None, None)
+        labels.append(label)
+        shares.append(share)
         if not usable:
             refused.add(reason or NO_WORDS, row)
-    label, probability = added_names(batch.table.column_names)
-    table = batch.table.append_column(label, pa.array(labels, pa.string()))
-    return table.append_column(probability, pa.array(shares, pa.float64()))
+    of_label, of_share = added_names(batch.table.column_names)
+    table = batch.table.append_column(of_label, pa.array(labels, pa.string()))
+    return table.append_column(of_share, pa.array(shares, pa.float64()))

@@ -10,7 +10,7 @@ from sentiment.errors import RunDirError
 from sentiment.models.calibration import Probabilities
 from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK, THRESHOLD, Metrics, Part
 from sentiment.run_dir import RunDir
-from sentiment.training.tasks.metrics import Labels, PairedDifference, measure, paired_differences
+from sentiment.training.tasks.metrics import Flags, Labels, PairedDifference, measure, paired_differences
 from sentiment.whole_run import check_file, read_whole
 
 
@@ -23,15 +23,24 @@ class NamedScores:
     """By what the models are called in the output."""
     what: str = "tweets"
     """What the tweets are called in warnings."""
+    threshold: float = THRESHOLD
+    """From which probability on a model says positive; the lexicon's scores are none, and keep the usual one."""
+
+    def _threshold(self, name: str) -> float:
+        return THRESHOLD if name == LEXICON else self.threshold
+
+    def _right(self, name: str) -> Flags:
+        right: Flags = (self.models[name] >= self._threshold(name)) == (self.labels == 1)
+        return right
 
     def metrics(self) -> dict[str, Metrics]:
         """The scores of each model."""
-        return {name: measure(self.labels, probabilities) for name, probabilities in self.models.items()}
+        return {name: measure(self.labels, said, self._threshold(name)) for name, said in self.models.items()}
 
     def differences_from(self, chosen: str) -> dict[str, PairedDifference]:
         """The accuracy of one model less that of each of the others, corrected for their number."""
         others = [name for name in self.models if name != chosen]
-        gaps = paired_differences(self.labels, self.models[chosen], [self.models[name] for name in others])
+        gaps = paired_differences(self._right(chosen), [self._right(name) for name in others])
         return dict(zip(others, gaps, strict=True))
 
     def warnings(self, names: tuple[str, str]) -> list[str]:
@@ -42,7 +51,7 @@ class NamedScores:
         """
         found = []
         for name, probabilities in self.models.items():
-            said = np.unique(probabilities >= THRESHOLD)
+            said = np.unique(probabilities >= self._threshold(name))
             if len(said) == 1 and len(self.labels) > 1:
                 found.append(
                     f"warning: the {name} says {names[int(said[0])]!r} of all {len(self.labels):,} {self.what}"

@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from sentiment.data.tables.opened import DELIMITERS, NO_EXCEL, form_of, has_openpyxl, is_packed
 from sentiment.data.tables.rows import TableRecord
 from sentiment.errors import DataError, UsageError
+from sentiment.records import Answer
 
 ADDED = ("label", "probability")
 """The columns that are added to those of the input, the second of them the label's probability; see `added_names`."""
@@ -27,13 +28,6 @@ _ROWS_OF_A_GROUP = 65_536
 _MOST_ROWS = 1_048_576
 _LONGEST_CELL = 32_767
 _NO_CELL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
-
-
-class Answer(NamedTuple):
-    """What is said of a text."""
-
-    label: str
-    probability: float
 
 
 WriteRow = Callable[[TableRecord, Answer | None], None]

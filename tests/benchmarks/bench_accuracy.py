@@ -140,7 +140,8 @@ def print_comparison(labels: np.ndarray, said: dict[str, np.ndarray]) -> None:
         print(
             f"  {name}: {scores.accuracy:.4f} ({scores.accuracy_low:.4f}-{scores.accuracy_high:.4f}), n = {scores.n:,}"
         )
-    (gap,) = paired_differences(labels, said["linear"], [said["lexicon"]])
+    right = {name: (said[name] >= THRESHOLD) == (labels == 1) for name in ("linear", "lexicon")}
+    (gap,) = paired_differences(right["linear"], [right["lexicon"]])
     print(f"  linear - lexicon: {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}), p = {gap.p:.2g}", flush=True)
 
 

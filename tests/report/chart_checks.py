@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from report.render import wording
-from tests.report.made_up import BASELINE_INTERCEPT, BASELINE_WEIGHTS
+from tests.report.made_up import BASELINE_INTERCEPT, BASELINE_WEIGHTS, TEMPERATURES
 from tests.report.written import (
     Written,
     best_seed,
@@ -246,12 +246,14 @@ def check_attention(name: str, spec: Spec, runs: list[Written]) -> None:
 def _reasons(tokens: list[str]) -> list[str]:
     """What the invented baseline says of a tweet, and by how much its log-odds fall without each word that it knows."""
     known = [BASELINE_WEIGHTS[token] for token in tokens if token in BASELINE_WEIGHTS]
-    odds = sum(known) / len(known) ** 0.5
-    said = f"baseline, positive {100 / (1 + np.exp(-odds - BASELINE_INTERCEPT)):.1f} %:"
+    known = [weight / TEMPERATURES["baseline"] for weight in known]
+    odds, intercept = sum(known) / len(known) ** 0.5, BASELINE_INTERCEPT / TEMPERATURES["baseline"]
+    said = f"baseline, positive {100 / (1 + np.exp(-odds - intercept)):.1f} %:"
     falls = []
     for token in tokens:
         if token in BASELINE_WEIGHTS:
-            fall = odds - (sum(known) - BASELINE_WEIGHTS[token]) / max(len(known) - 1, 1) ** 0.5
+            rest = sum(known) - BASELINE_WEIGHTS[token] / TEMPERATURES["baseline"]
+            fall = odds - rest / max(len(known) - 1, 1) ** 0.5
             falls.append((-abs(fall), f"{token} {wording.signed(fall)}"))
     return [said, *(piece for _, piece in sorted(falls))]
 

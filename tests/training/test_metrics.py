@@ -47,22 +47,20 @@ def test_scores_are_in_their_ranges_for_any_input(rows: list[tuple[int, float]])
 
 
 def test_paired_difference_is_that_of_the_first_and_its_test_is_mcnemars() -> None:
-    labels = np.ones(20, int)
-    first, second = (np.where(np.arange(20) < right, 0.9, 0.1) for right in (17, 10))  # seven that the first alone has
-    (found,) = paired_differences(labels, first, [second])
+    first, second = (np.arange(20) < right for right in (17, 10))  # seven that the first alone has
+    (found,) = paired_differences(first, [second])
     assert found.value == pytest.approx(7 / 20)
     assert found.p == pytest.approx(2 * 0.5**7)
     assert 0 < found.low < found.value <= found.high
-    (turned,) = paired_differences(labels, second, [first])
+    (turned,) = paired_differences(second, [first])
     assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
 
 
 def test_paired_differences_are_corrected_for_their_number() -> None:
-    labels = np.ones(40, int)
-    first, second = (np.where(np.arange(40) < right, 0.9, 0.1) for right in (37, 29))
+    first, second = (np.arange(40) < right for right in (37, 29))
     (alone,), among = (
-        paired_differences(labels, first, [second]),
-        paired_differences(labels, first, [second, first, first]),
+        paired_differences(first, [second]),
+        paired_differences(first, [second, first, first]),
     )
     assert among[0].value == alone.value
     assert among[0].p == pytest.approx(3 * alone.p)

@@ -11,10 +11,11 @@ from sentiment.models.calibration import Probabilities
 from sentiment.records import THRESHOLD, Metrics, Overfit
 
 Labels = npt.NDArray[np.integer[Any]]
+Flags = npt.NDArray[np.bool_]
 
 
-def measure(labels: Labels, probabilities: Probabilities) -> Metrics:
-    """Metrics of probabilities of the positive class at the decision threshold.
+def measure(labels: Labels, probabilities: Probabilities, threshold: float = THRESHOLD) -> Metrics:
+    """Metrics of probabilities of the positive class at a decision threshold.
 
     Args:
         labels: 0 and 1, shape (n,).
@@ -23,7 +24,7 @@ def measure(labels: Labels, probabilities: Probabilities) -> Metrics:
     from scipy.stats import binomtest
     from sklearn.metrics import log_loss, precision_recall_fscore_support
 
-    predicted = probabilities >= THRESHOLD
+    predicted = probabilities >= threshold
     right = int((predicted == (labels == 1)).sum())
     precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="binary", zero_division=0)
     interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
@@ -51,20 +52,19 @@ class PairedDifference:
     """Of the exact McNemar test (McNemar 1947)."""
 
 
-def paired_differences(labels: Labels, first: Probabilities, others: Sequence[Probabilities]) -> list[PairedDifference]:
-    """The accuracy of the first probabilities less that of each of the others, all of shape (n,); corrected together.
+def paired_differences(first: Flags, others: Sequence[Flags]) -> list[PairedDifference]:
+    """The accuracy of the first classifier less that of each of the others; corrected together.
 
     p-values are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005), so that one
     excludes zero just where the adjusted p is below 0.05.
     """
     from scipy.stats import binomtest, false_discovery_control
 
-    rights = [(probabilities >= THRESHOLD) == (labels == 1) for probabilities in (first, *others)]
-    counts = [(int((rights[0] & ~other).sum()), int((other & ~rights[0]).sum())) for other in rights[1:]]
+    counts = [(int((first & ~other).sum()), int((other & ~first).sum())) for other in others]
     tests = [binomtest(gained, gained + lost) if gained + lost else None for gained, lost in counts]
     adjusted = [float(p) for p in false_discovery_control([test.pvalue if test else 1.0 for test in tests])]
     level = 1 - 0.05 * max(sum(p < 0.05 for p in adjusted), 1) / len(adjusted)
-    found, n = [], len(labels)
+    found, n = [], len(first)
     for (gained, lost), test, p in zip(counts, tests, adjusted, strict=True):
         bounds = test.proportion_ci(level, method="exact") if test else None
         low, high = (
