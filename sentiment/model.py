@@ -2,7 +2,7 @@
 
     model = load("results/runs/single/RUN_ID")     # or a file that `sentiment export` wrote
     model.predict(["what a lovely day"])           # array(['positive'])
-    model.predict_proba(["what a lovely day"])     # array([[0.011, 0.989]])
+    model.predict_proba(["what a lovely day"])     # array([[0.005, 0.995]])
     model.explain("what a lovely day")             # a weight for each token
 
 A model follows scikit-learn's conventions: it can be the last step of a pipeline and be scored by its metrics.
