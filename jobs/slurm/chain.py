@@ -146,28 +146,21 @@ def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[Pla
 
 def _arrays(items: Sequence[T], resources: Resources, most_tasks: int) -> list[tuple[list[list[T]], int]]:
     """The items of each task of each array, and how many of the array's tasks may run at a time."""
-    if resources.tasks:
-        shares = deal(items, min(resources.tasks, most_tasks))
+    if resources.shares_tasks:
+        wanted = resources.tasks or math.ceil(len(items) / resources.at_once)
+        shares = deal(items, min(wanted, most_tasks))
         return [(shares, min(resources.parallelism or len(shares), len(shares)))]
-    chunks = list(_pieces(items, resources.runs_per_task * most_tasks))
-    arrays = []
-    for chunk in chunks:
-        tasks = list(_pieces(chunk, resources.runs_per_task))
-        parallelism = (resources.parallelism or len(tasks) * len(chunks)) // len(chunks)
-        arrays.append((tasks, max(parallelism, 1)))
-    return arrays
+    chunks = [items[first : first + most_tasks] for first in range(0, len(items), most_tasks)]
+    return [
+        ([[item] for item in chunk], max((resources.parallelism or len(chunk) * len(chunks)) // len(chunks), 1))
+        for chunk in chunks
+    ]
 
 
 def deal(items: Sequence[T], tasks: int) -> list[list[T]]:
     """Each task's share of what they work off together, such as runs; no more tasks than items."""
     number = min(tasks, len(items))
     return [list(items[task::number]) for task in range(number)]
-
-
-def _pieces(items: Iterable[T], size: int) -> Iterable[list[T]]:
-    iterator = iter(items)
-    while piece := list(islice(iterator, size)):
-        yield piece
 
 
 def _dependency(job: PlannedJob, before: Sequence[SubmissionDir]) -> str | None:

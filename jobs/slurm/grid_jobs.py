@@ -79,8 +79,7 @@ class GridJobs:
             submission=folder.submission.name,
             job=_find(self._jobs, key),
             unseen=self.unseen if self.queue is None else None,
-            cancelled=not _marks(folder, number, run_id).isdisjoint(self._cancelled[folder]),
-            siblings_go_on=pooled or number not in self._cancelled[folder],
+            cancelled=_mark(folder, number, run_id) in self._cancelled[folder],
             pooled=pooled,
             log=lambda: folder.log_file(number),
             accounted=lambda: self._accounted(key),
@@ -269,11 +268,7 @@ def cancelled_runs(results: Results, grid: str) -> set[str]:
     """Ids of the runs of a grid that `jobs cancel` has ended in Slurm, and that were not submitted again since."""
     newest = newest_tasks(read_submissions(results, grid))
     marks = {folder: folder.cancelled for folder, _ in newest.values()}
-    return {
-        run_id
-        for run_id, (folder, task) in newest.items()
-        if not _marks(folder, task, run_id).isdisjoint(marks[folder])
-    }
+    return {run_id for run_id, (folder, task) in newest.items() if _mark(folder, task, run_id) in marks[folder]}
 
 
 def newest_tasks(submissions: Iterable[SubmissionDir]) -> dict[str, Place]:
@@ -286,9 +281,9 @@ def newest_tasks(submissions: Iterable[SubmissionDir]) -> dict[str, Place]:
     }
 
 
-def _marks(folder: SubmissionDir, task: int, run_id: str) -> set[int | str]:
+def _mark(folder: SubmissionDir, task: int, run_id: str) -> int | str:
     """What says of a run that it was cancelled: tasks of a pool work off other runs as well."""
-    return {run_id} if folder.submission.pooled else {task, run_id}
+    return run_id if folder.submission.pooled else task
 
 
 def _find(jobs: dict[tuple[str, int | None], Job], key: tuple[str, int]) -> Job | None:

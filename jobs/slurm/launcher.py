@@ -163,7 +163,7 @@ class SlurmLauncher:
                     whole[folder, task] = job
         self._cancel_tasks(whole)
         for folder, task in tasks:
-            if (folder, task) not in whole or folder.submission.pooled:
+            if folder.submission.pooled:
                 folder.cancel(tasks[folder, task])
         return list(dict.fromkeys(run_id for run_ids in tasks.values() for run_id in run_ids))
 

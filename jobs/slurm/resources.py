@@ -107,11 +107,11 @@ class Resources(Section):
     cpus: PositiveInt = 4
     parallelism: PositiveInt | None = None
     """The largest number of tasks that run at a time (sbatch's `%N`)."""
-    runs_per_task: PositiveInt = 1
-    """How many runs share the GPU of one task at the same time, for small models."""
     tasks: PositiveInt | None = None
     """In how many tasks all runs are worked off, one after another: each takes the next run that nobody has until its
-    time is nearly over, and is then requeued. For many short runs; None is a task for each (or `runs_per_task`)."""
+    time is nearly over, and is then requeued. For many short runs; None is one for each run, or for each `at_once`."""
+    at_once: PositiveInt = 1
+    """How many runs share the GPU of one task at the same time, for small models."""
     signal_seconds: PositiveInt | None = None
     """How long before its end Slurm warns a task; None takes what saving was measured to need."""
     setup: list[str] = Field(default_factory=list)
@@ -144,6 +144,11 @@ class Resources(Section):
     def has_gpu(self) -> bool:
         """Whether a task gets a GPU, or a part of one."""
         return self.gpus > 0 or any(one.on_gpu for one in parse_gres(self.gres or ""))
+
+    @property
+    def shares_tasks(self) -> bool:
+        """Whether tasks work off all runs together, so that any of them may take a run."""
+        return self.tasks is not None or self.at_once > 1
 
     @model_validator(mode="before")
     @classmethod

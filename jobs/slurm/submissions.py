@@ -63,7 +63,7 @@ class Submission(Record):
     @property
     def pooled(self) -> bool:
         """Whether its tasks work off all of its runs together, so that any of them may take a run."""
-        return self.job_kind.trains_runs and self.resources.tasks is not None
+        return self.job_kind.trains_runs and self.resources.shares_tasks
 
     @property
     def name(self) -> str:
@@ -113,7 +113,7 @@ class SubmissionDir:
 
     @property
     def cancelled_file(self) -> Path:
-        """What `jobs cancel` ended and nothing starts again: numbers of tasks, and ids of runs whose siblings go on."""
+        """What `jobs cancel` ended and nothing starts again: numbers of tasks, and ids of runs that share tasks."""
         return self.path / "cancelled.json"
 
     @property

@@ -58,8 +58,6 @@ class SlurmTask:
     """Why the queue is not known; None if it is."""
     cancelled: bool
     """Whether `jobs cancel` ended the task, or this run of it."""
-    siblings_go_on: bool
-    """Whether it ended only this run, and left the other runs of the task alone."""
     log: Callable[[], Path | None]
     accounted: Callable[[], Job | None]
     """As the accounting has it."""
@@ -77,7 +75,7 @@ class SlurmTask:
         job, failure = self.job, progress.failure
         if job is None or not job.active:
             return None
-        if self.cancelled and self.siblings_go_on and not progress.locked:
+        if self.cancelled and self.pooled and not progress.locked:
             return RunState(CANCELLED, BY_COMMAND)
         if failure and failure.job == job.address and job.state == RUNNING:  # the task's other runs go on
             return RunState(FAILED, f"{failure.error}: {failure.reason}")

@@ -3,46 +3,67 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 0.5
 
 
-def side_by_side(
-    works: Sequence[Callable[[], int]], stop: StopRequest, cancelled: Callable[[], set[int]] = set
-) -> list[int]:
-    """Do each work in a process with its share of the cores.
+@dataclass
+class _Child:
+    process: BaseProcess
+    lane: int
+    told: bool = False
+    """Whether it was told to save and end."""
 
-    The processes are forked while nothing heavy is loaded and no thread runs, so that the handlers of `stop` stand
-    in each of them from its first instruction. A signal that reaches only this process is passed on.
+
+@dataclass
+class SideBySide:
+    """Processes that work at the same time, each with its share of the cores.
+
+    They are forked while no thread runs and nothing was computed, so that the handlers of `stop` stand in each of them
+    from its first instruction. A signal that reaches only this process is passed on.
 
     Args:
-        works: each returns its exit code.
-        cancelled: asked again and again for the positions of works that are to end; they get TERM, the others go on.
-
-    Returns:
-        The exit code of each work, negative for the signal that killed it.
+        lanes: how many at a time.
+        cancelled: names of works that are to end; they get TERM, the others go on.
     """
-    context = multiprocessing.get_context("fork")
-    shares = core_shares(len(works))
-    children = [context.Process(target=_perform, args=(work, share)) for work, share in zip(works, shares, strict=True)]
-    for child in children:
-        child.start()
-    told: set[int] = set()
-    while alive := {number: child for number, child in enumerate(children) if child.is_alive()}:
-        reason = stop.reason()
-        if reason and reason.reason == "signal":
-            to_tell, number_of_signal = {*alive} - told, signal.Signals[reason.detail]
-        else:
-            to_tell, number_of_signal = (cancelled() & {*alive}) - told, signal.SIGTERM
-        for number in to_tell:
-            os.kill(children[number].pid or 0, number_of_signal)
-        told |= to_tell
-        wait([child.sentinel for child in alive.values()], timeout=_POLL_SECONDS)
-    return [child.exitcode or 0 for child in children]
+
+    lanes: int
+    stop: StopRequest
+    cancelled: Callable[[], Set[str | int]]
+    _children: dict[str, _Child] = field(default_factory=dict, init=False)
+
+    @property
+    def number(self) -> int:
+        """How many are at work."""
+        return len(self._children)
+
+    def begin(self, name: str, work: Callable[[], int]) -> None:
+        """Begin a work, which returns its exit code; a lane must be free."""
+        lane = min({*range(self.lanes)} - {child.lane for child in self._children.values()})
+        share = core_shares(self.lanes)[lane]
+        process = multiprocessing.get_context("fork").Process(target=_perform, args=(work, share))
+        process.start()
+        self._children[name] = _Child(process, lane)
+
+    def collect(self) -> dict[str, int]:
+        """Wait a moment; exit codes of those that have ended, by name, negative for the signal that killed them."""
+        reason, cancelled = self.stop.reason(), self.cancelled()
+        passed_on = signal.Signals[reason.detail] if reason and reason.reason == "signal" else None
+        for name, child in self._children.items():
+            if not child.told and (passed_on or name in cancelled) and child.process.is_alive():
+                os.kill(child.process.pid or 0, passed_on or signal.SIGTERM)
+                child.told = True
+        wait([child.process.sentinel for child in self._children.values()], timeout=_POLL_SECONDS)
+        ended = {name: child for name, child in self._children.items() if not child.process.is_alive()}
+        for name in ended:
+            del self._children[name]
+        return {name: child.process.exitcode or 0 for name, child in ended.items()}
 
 
 def core_shares(count: int) -> list[set[int]]:

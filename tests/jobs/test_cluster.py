@@ -39,12 +39,12 @@ def test_grid_and_kind_change_what_they_name_and_keep_the_rest(tmp_path: Path) -
         {
             "defaults": {"partition": "gpu", "time_minutes": 60, "sbatch": {"exclude": "n7"}},
             "cache": {"memory_gb": 50},
-            "grids": {"elmo": {"time_minutes": 500, "runs_per_task": 2, "gpus": 0}},
+            "grids": {"elmo": {"time_minutes": 500, "at_once": 2, "gpus": 0}},
         },
     )
     plain, elmo = read_cluster(path).resources("rnn"), read_cluster(path).resources("elmo")
     assert plain == Resources(partition="gpu", time_minutes=60, sbatch={"exclude": "n7"})
-    assert elmo == plain.model_copy(update={"time_minutes": 500, "runs_per_task": 2, "gpus": 0})
+    assert elmo == plain.model_copy(update={"time_minutes": 500, "at_once": 2, "gpus": 0})
     assert read_cluster(path).resources("elmo", "cache") == plain.model_copy(update={"memory_gb": 50})
     report = {"gpus": 0, "cpus": 1, "time_minutes": 30}
     assert read_cluster(path).resources("elmo", "report") == plain.model_copy(update=report)
@@ -70,7 +70,7 @@ def test_example_of_the_readme_gives_no_gpu_to_the_report_nor_to_data_preparatio
         resources = file.resources("rnn", kind)
         assert (resources.gpus, resources.partition, resources.account) == (0, "gpu", "my_project")
     assert file.resources("rnn", "report").time_minutes < file.resources("rnn").time_minutes
-    assert file.resources("smoke").runs_per_task == 4
+    assert file.resources("smoke").at_once == 4
 
 
 @pytest.mark.parametrize(

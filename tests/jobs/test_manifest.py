@@ -24,10 +24,10 @@ def _configs(count: int) -> list[RunConfig]:
     return [resolve({}, {"seed": seed}, "a test") for seed in range(count)]
 
 
-def _write(results: Results, runs_per_task: int = 1, grid: str = "g") -> SubmissionDir:
+def _write(results: Results, runs_of_a_task: int = 1, grid: str = "g") -> SubmissionDir:
     configs = _configs(4)
     run_ids = [config.run_id for config in configs]
-    tasks = [run_ids[first : first + runs_per_task] for first in range(0, 4, runs_per_task)]
+    tasks = [run_ids[first : first + runs_of_a_task] for first in range(0, 4, runs_of_a_task)]
     job = PlannedJob("train", tasks, configs, Resources(), 2)
     return write_intent(new_submission(results, grid, job, 90, None), configs)
 
@@ -45,9 +45,9 @@ def test_intent_holds_all_that_later_commands_need(results: Results) -> None:
     assert found.receipt is None
 
 
-@pytest.mark.parametrize("runs_per_task", [1, 2, 3, 4])
-def test_each_task_reads_the_configurations_of_its_own_runs(results: Results, runs_per_task: int) -> None:
-    folder = _write(results, runs_per_task)
+@pytest.mark.parametrize("runs_of_a_task", [1, 2, 3, 4])
+def test_each_task_reads_the_configurations_of_its_own_runs(results: Results, runs_of_a_task: int) -> None:
+    folder = _write(results, runs_of_a_task)
     for task, run_ids in enumerate(folder.submission.tasks):
         assert [config.run_id for config in folder.read_configs(task)] == run_ids
 

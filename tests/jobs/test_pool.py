@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ from jobs.status.grid_status import read_grid_status
 from jobs.tasks import attempt as attempts
 from jobs.tasks.attempt import Outcome, attempt_run
 from jobs.tasks.failure import KilledError, record_failure
-from jobs.tasks.pool import PoolTask
+from jobs.tasks.parallel import SideBySide
+from jobs.tasks.worker import Worker
 from sentiment.config import RunConfig
 from sentiment.errors import LockedError
 from sentiment.lock import ProcessLock
@@ -100,71 +103,100 @@ def tried() -> list[str]:
     return []
 
 
+@dataclass
+class _Processes(SideBySide):
+    """Processes that are none: the first to begin is the first to end, after some seconds of a clock of its own."""
+
+    tried: list[str] = field(default_factory=list)
+    codes: Iterator[int] = field(default_factory=lambda: repeat(0))
+    seconds: float = 10.0
+    now: float = 1000.0
+    most: int = 0
+    at_work: list[str] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        return len(self.at_work)
+
+    def begin(self, name: str, work: Callable[[], int]) -> None:
+        self.at_work.append(name)
+        self.tried.append(name)
+        self.most = max(self.most, self.number)
+
+    def collect(self) -> dict[str, int]:
+        self.now += self.seconds
+        return {self.at_work.pop(0): next(self.codes)}
+
+
 @pytest.fixture
-def pool(
-    results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., PoolTask]:
+def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worker]:
     """Makes task 0 of array 7, whose attempts take some seconds each by its clock, and end as given."""
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
 
-    def make(seconds: float = 10.0, outcomes: Iterator[Outcome] | None = None, **resources: int) -> PoolTask:
-        now = [1000.0]
-
-        def attempt(configs: list[RunConfig], stop: StopRequest) -> Outcome:
-            tried.extend(config.run_id for config in configs)
-            now[0] += seconds
-            return next(outcomes) if outcomes else Outcome.COMPLETED
-
-        folder = write_submission(results, shares, tasks=2, **resources)
-        return PoolTask(results, folder, 0, attempt, clock=lambda: now[0])
+    def make(seconds: float = 10.0, codes: Iterator[int] | None = None, at_once: int = 1) -> Worker:
+        fake = _Processes(at_once, StopRequest(), set, tried, codes or repeat(0), seconds)
+        folder = write_submission(results, shares, tasks=2, at_once=at_once)
+        return Worker(folder, 0, clock=lambda: fake.now, processes=lambda *_: fake)
 
     return make
 
 
-def test_task_begins_with_its_own_share(pool: Callable[..., PoolTask], shares: Shares, tried: list[str]) -> None:
-    assert pool().work_off(StopRequest()) is Outcome.COMPLETED
+def test_task_begins_with_its_own_share(pool: Callable[..., Worker], shares: Shares, tried: list[str]) -> None:
+    assert pool().work(StopRequest()) is Outcome.COMPLETED
     assert tried == [config.run_id for share in shares for config in share]
 
 
 def test_no_run_is_begun_that_would_not_end_in_time_but_the_first_always(
-    pool: Callable[..., PoolTask], tried: list[str]
+    pool: Callable[..., Worker], tried: list[str]
 ) -> None:
-    assert pool().work_off(StopRequest(end=1025.0, clock=lambda: 0.0)) is Outcome.OUT_OF_TIME
+    assert pool().work(StopRequest(end=1025.0, clock=lambda: 0.0)) is Outcome.OUT_OF_TIME
     assert len(tried) == 2  # after 20 of 25 s a third would not end
     tried.clear()
-    assert pool(seconds=100.0).work_off(StopRequest(end=1025.0, clock=lambda: 0.0)) is Outcome.OUT_OF_TIME
+    assert pool(seconds=100.0).work(StopRequest(end=1025.0, clock=lambda: 0.0)) is Outcome.OUT_OF_TIME
     assert len(tried) == 1
 
 
 @pytest.mark.parametrize("outcome", [Outcome.STOPPED, Outcome.OUT_OF_TIME])
-def test_task_ends_with_a_run_that_was_stopped(
-    pool: Callable[..., PoolTask], tried: list[str], outcome: Outcome
-) -> None:
-    assert pool(outcomes=iter([Outcome.FAILED, outcome])).work_off(StopRequest()) is outcome
+def test_task_ends_with_a_run_that_was_stopped(pool: Callable[..., Worker], tried: list[str], outcome: Outcome) -> None:
+    assert pool(codes=iter([Outcome.FAILED, outcome])).work(StopRequest()) is outcome
     assert len(tried) == 2
 
 
 def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(
-    pool: Callable[..., PoolTask], tried: list[str]
+    pool: Callable[..., Worker], tried: list[str]
 ) -> None:
     stop = StopRequest()
     stop.reason = lambda: Stop("signal", "SIGTERM") if tried else None  # type: ignore[method-assign]
-    assert pool().work_off(stop) is Outcome.STOPPED
+    assert pool().work(stop) is Outcome.STOPPED
     assert len(tried) == 1
 
 
-def test_runs_that_share_a_gpu_are_taken_together(pool: Callable[..., PoolTask], tried: list[str]) -> None:
-    calls: list[int] = []
-    task = pool(runs_per_task=4)
-    attempt = task.attempt
-    task.attempt = lambda configs, stop: (calls.append(len(configs)), attempt(configs, stop))[1]
-    assert task.work_off(StopRequest()) is Outcome.COMPLETED
-    assert calls == [4, 2]
+def test_runs_that_share_a_gpu_are_trained_at_the_same_time_and_each_makes_room_for_the_next(
+    pool: Callable[..., Worker], tried: list[str], shares: Shares
+) -> None:
+    task = pool(at_once=4, codes=iter([Outcome.COMPLETED, Outcome.FAILED, *[Outcome.COMPLETED] * 4]))
+    assert task.work(StopRequest()) is Outcome.FAILED
+    assert task.processes().most == 4
+    assert tried == [config.run_id for share in shares for config in share]
+
+
+@pytest.mark.parametrize(
+    ("codes", "outcome"),
+    [
+        ([0, Outcome.TAKEN, 0, 0, 0, 0], Outcome.COMPLETED),
+        ([Outcome.DISK_FULL, 0, Outcome.FAILED, 0, 0, 0], Outcome.DISK_FULL),
+        ([-9, 0, 0, 0, 0, 0], Outcome.FAILED),
+    ],
+)
+def test_task_ends_with_the_worst_that_happened_to_its_runs(
+    pool: Callable[..., Worker], codes: list[int], outcome: Outcome
+) -> None:
+    assert pool(codes=iter(codes)).work(StopRequest()) is outcome
 
 
 def test_run_is_free_unless_it_is_done_or_somebody_has_it_or_died_of_it(
-    pool: Callable[..., PoolTask], run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., Worker], run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = pool()
     died_elsewhere, own, saved, failed, other_job, locked = run_dirs
@@ -212,12 +244,21 @@ def test_run_of_a_process_that_died_in_another_job_is_waited_for_and_trained(
     assert attempt_run(config, results, GRID, StopRequest(), pooled=True) is Outcome.COMPLETED
 
 
-@pytest.mark.parametrize(("asked", "runs", "shares"), [(2, 5, [3, 2]), (9, 4, [1] * 4), (9, 9, [2, 2, 1, 1, 1, 1, 1])])
+@pytest.mark.parametrize(
+    ("asked", "runs", "shares"),
+    [
+        ({"tasks": 2}, 5, [3, 2]),
+        ({"tasks": 9}, 4, [1] * 4),
+        ({"tasks": 9}, 9, [2, 2, 1, 1, 1, 1, 1]),
+        ({"at_once": 4}, 9, [3, 3, 3]),
+        ({"at_once": 4, "tasks": 2}, 9, [5, 4]),
+    ],
+)
 def test_runs_are_dealt_out_to_no_more_tasks_than_there_are_runs_or_the_site_allows(
-    tweets_file: Path, asked: int, runs: int, shares: list[int]
+    tweets_file: Path, asked: dict[str, int], runs: int, shares: list[int]
 ) -> None:
     configs = [small_config(tweets_file, seed=seed) for seed in range(runs)]
-    group = ResourceGroup(configs, Resources(tasks=asked))
+    group = ResourceGroup(configs, Resources.model_validate(asked))
     training, _ = plan_chain([group], {"report": []}, ClusterFile().service_resources(), most_tasks=7)
     assert [len(share) for share in training.tasks] == shares
     assert [config.run_id for config in training.configs] == [run for share in training.tasks for run in share]

@@ -236,10 +236,10 @@ def test_held_runs_are_cancelled_as_those_that_wait(results: Results, orders: Ca
     assert orders() == ["scancel 7_0 7_1 8_0"]
 
 
-def test_cancelling_one_run_of_a_task_leaves_the_others_alone(
+def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
     results: Results, orders: Callable[[], list[str]]
 ) -> None:
-    job = PlannedJob("train", [["run-0", "run-1"], ["run-2"]], [], Resources(), 1)
+    job = PlannedJob("train", [["run-0", "run-1"], ["run-2"]], [], Resources(at_once=2), 1)
     folder = write_intent(new_submission(results, "g", job, 90, None), [])
     folder.accept("7")
     launcher = _launcher(results, [queued(folder, task, "Priority") for task in (0, 1)], [folder])
@@ -248,9 +248,9 @@ def test_cancelling_one_run_of_a_task_leaves_the_others_alone(
     assert folder.cancelled == {"run-1"}
     launcher.jobs = GridJobs(launcher.jobs.submissions, launcher.jobs.queue)
     assert [(row.state, row.active) for row in _rows(launcher)[:2]] == [("PENDING", True), ("CANCELLED", False)]
-    assert launcher.cancel(_rows(launcher), {"run-0"}) == ["run-0"]  # the last that goes on: now the task is cancelled
-    assert orders() == ["scancel 7_0"]
-    assert folder.cancelled == {0, "run-1"}
+    assert launcher.cancel(_rows(launcher), {"run-0", "run-2"}) == ["run-0", "run-2"]  # the last that go on
+    assert orders() == ["scancel 7_0 7_1"]
+    assert folder.cancelled == {0, 1, "run-0", "run-1", "run-2"}
 
 
 def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(

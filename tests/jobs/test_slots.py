@@ -29,6 +29,7 @@ from jobs.status.grid_status import RunStatus, read_grid_status
 from jobs.tasks.array_task import ArrayTask
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.failure import KilledError, record_failure
+from jobs.tasks.worker import Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.lock import ProcessLock
@@ -101,7 +102,7 @@ def _submitted(results: Results, job: PlannedJob, job_id: str = "9") -> Submissi
 
 
 def _decide(folder: SubmissionDir, task: int) -> Outcome | None:
-    return ArrayTask.read(folder.path, task)._decide_runs(StopRequest())
+    return Worker(folder, task)._decide_runs(StopRequest())
 
 
 def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> PlannedJob:
@@ -174,7 +175,7 @@ def test_chain_has_an_array_of_slots_for_each_later_rung(results: Results, grid:
 
 
 def test_slots_share_tasks_like_runs(results: Results, grid: ExpandedGrid) -> None:
-    assert _slots(results, grid, runs_per_task=2).slots == [[0, 1]]
+    assert _slots(results, grid, at_once=2).slots == [[0, 1]]
     assert _slots(results, grid, tasks=8).slots == [[0], [1]]
 
 
@@ -186,7 +187,7 @@ def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Result
     assert _decide(folder, 1) is None
     best, second = grid.plan.runs[3].run_id, grid.plan.runs[1].run_id
     assert folder.tasks == [[best], [second]]
-    assert [config.run_id for config in ArrayTask.read(folder.path, 1).configs] == [second]
+    assert [config.run_id for config in folder.read_configs(1)] == [second]
     assert {config.run_id for config in folder.read_all_configs()} == {best, second}
     assert GridJobs([folder], ()).places == {best: (folder, 0), second: (folder, 1)}
     _log(results, grid, None, None, 0.9, None)
@@ -202,7 +203,7 @@ def test_slot_that_begins_as_another_one_ranks_takes_its_ranking(
     looked = _rungs(results, grid)  # the other one writes right after this one has looked
     assert _decide(folder, 0) is None
     before = results.ranking_file("some", 0).read_bytes()
-    monkeypatch.setattr("jobs.tasks.array_task.read_rungs", lambda *_: looked)
+    monkeypatch.setattr("jobs.tasks.worker.read_rungs", lambda *_: looked)
     monkeypatch.setattr(SubmissionDir, "waits_for_ranking", property(lambda _: next(asked)))
     asked = iter([True, False])
     assert _decide(folder, 1) is None
@@ -288,14 +289,14 @@ class _World:
             run_dir.result_file.write_text("{}")
         return Stop("paused", "")
 
-    def train_alone(self, task: ArrayTask, configs: list[RunConfig], stop: StopRequest) -> Outcome:
-        """In place of `ArrayTask._attempt_together`."""
+    def train_alone(self, worker: Worker, config: RunConfig, stop: StopRequest) -> Outcome:
+        """In place of `Worker._attempt_alone`."""
         try:
-            return task._attempt(configs[0], stop)
+            return worker._attempt(config, stop)
         except _DiedError as died:
             if died.args[0] == "with its task":
                 raise
-            record_failure(self.results.run_dir(configs[0].run_id, "some"), KilledError("memory may have been short"))
+            record_failure(self.results.run_dir(config.run_id, "some"), KilledError("memory may have been short"))
             return Outcome.FAILED
 
     def search(self, order: Random) -> list[list[tuple[str, float | None]]]:
@@ -326,7 +327,7 @@ def test_same_trials_go_on_whatever_dies_in_any_rung(
         results.write_grid(grid.plan)
         world = _World(results, grid, {where: [*dying] for where, dying in deaths.items()})
         monkeypatch.setattr("jobs.tasks.attempt._train", world.train)
-        monkeypatch.setattr(ArrayTask, "_attempt_together", lambda *given: world.train_alone(*given))
+        monkeypatch.setattr(Worker, "_attempt_alone", lambda *given: world.train_alone(*given))
         with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
             return world.search(order)
 

@@ -60,14 +60,13 @@ def test_tweets_that_are_not_prepared_come_first_and_need_no_gpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("runs", "most", "per_task", "parallelism", "tasks", "each"),
-    [(10, 4, 1, 6, [4, 4, 2], 2), (10, 4, 1, 1, [4, 4, 2], 1), (10, 2, 3, 4, [2, 2], 2), (4, 4, 4, 9, [1], 9)],
+    ("runs", "most", "parallelism", "tasks", "each"), [(10, 4, 6, [4, 4, 2], 2), (10, 4, 1, [4, 4, 2], 1)]
 )
 def test_arrays_above_the_sites_limit_are_split_and_share_the_parallelism(
-    runs: int, most: int, per_task: int, parallelism: int, tasks: list[int], each: int
+    runs: int, most: int, parallelism: int, tasks: list[int], each: int
 ) -> None:
     configs = _configs(runs)
-    *training, _ = _parts(configs, most, runs_per_task=per_task, parallelism=parallelism)
+    *training, _ = _parts(configs, most, parallelism=parallelism)
     assert [len(part.tasks) for part in training] == tasks
     assert {part.parallelism for part in training} == {each}
     assert [run for part in training for task in part.tasks for run in task] == [config.run_id for config in configs]

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from jobs.tasks import attempt
 from jobs.tasks.array_task import ArrayTask
 from jobs.tasks.attempt import Outcome, outcome_of
 from jobs.tasks.failure import NoProgressError
-from jobs.tasks.parallel import core_shares, side_by_side
+from jobs.tasks.parallel import SideBySide, core_shares
 from jobs.tasks.slurm_task import perform
 from sentiment.config import RunConfig
 from sentiment.run_dir import Results
@@ -173,7 +174,7 @@ def test_runs_of_one_task_are_trained_at_once_and_as_well_as_alone(shared_result
     changes = {"training__epochs": 2}
     good = [small_config(tweets_file, seed=seed, **changes) for seed in (107, 108)]
     bad = small_config(tweets_file, seed=107, training__learning_rate=1e38, **changes)
-    code, output = _perform(write_submission(shared_results, [[good[0], bad, good[1]]]))
+    code, output = _perform(write_submission(shared_results, [[good[0], bad, good[1]]], at_once=3))
     assert code == 1, output
     alone = write_submission(shared_results, [[config] for config in good])
     together = [digest_of(shared_results.run_dir(config.run_id, GRID)) for config in good]
@@ -194,7 +195,7 @@ def test_run_of_a_task_that_is_cancelled_saves_and_ends_while_its_sibling_comple
     cancelled = small_config(tweets_file, seed=110, **long)
     skipped = small_config(tweets_file, seed=111, **long)
     goes_on = small_config(tweets_file, seed=112, training__epochs=12, training__early_stopping__patience=12)
-    folder = write_submission(shared_results, [[cancelled, skipped, goes_on]])
+    folder = write_submission(shared_results, [[cancelled, skipped, goes_on]], at_once=3)
     folder.cancel([skipped.run_id])
     run_dirs = {config.run_id: shared_results.run_dir(config.run_id, GRID) for config in (cancelled, skipped, goes_on)}
     process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
@@ -229,8 +230,13 @@ def test_signal_reaches_all_processes_of_a_task_and_exit_codes_come_back(tmp_pat
         return 0
 
     with StopRequest() as stop:
-        works = [lambda: work(0), lambda: work(1), lambda: work(2), signal_when_all_run]
-        assert side_by_side(works, stop) == [10, 11, -signal.SIGKILL, 0]
+        processes, codes = SideBySide(4, stop, set), {}
+        for number in range(3):
+            processes.begin(str(number), partial(work, number))
+        processes.begin("signals", signal_when_all_run)
+        while processes.number:
+            codes |= processes.collect()
+        assert codes == {"0": 10, "1": 11, "2": -signal.SIGKILL, "signals": 0}
 
 
 @pytest.mark.parametrize("count", [1, 2, 1000])

@@ -144,7 +144,7 @@ def test_cancelled_task_does_not_go_on_whatever_starts_it(stage: Stage) -> None:
 
 @scenario
 def test_run_that_shares_a_task_is_cancelled_and_its_siblings_go_on(stage: Stage) -> None:
-    stage.write_cluster(runs_per_task=3)
+    stage.write_cluster(at_once=3)
     stage.write_grid(seed=[1], training__epochs=[200, 100_000, 100_001])
     stage.submit()
     first, second, third = stage.runs

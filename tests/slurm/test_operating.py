@@ -29,7 +29,7 @@ def test_logs_are_shown_attempt_by_attempt_and_followed_to_the_end(stage: Stage)
 
 @scenario
 def test_each_run_of_a_task_has_a_log_of_its_own(stage: Stage) -> None:
-    stage.write_cluster(runs_per_task=2)
+    stage.write_cluster(at_once=2)
     stage.write_grid(seed=[1, 2], **SHORT)
     stage.submit()
     stage.wait_completed(stage.runs)

@@ -152,7 +152,7 @@ def test_warning_while_the_program_starts_does_not_kill_it(stage: Stage) -> None
 
 @scenario
 def test_several_runs_in_one_task_are_cut_and_go_on_together(stage: Stage) -> None:
-    stage.write_cluster(runs_per_task=2)
+    stage.write_cluster(at_once=2)
     stage.write_grid(seed=[1, 2], **LONG)
     assert "1 tasks" in stage.submit()
     first, second = stage.runs

@@ -1,0 +1,228 @@
+"""What a training task does: it takes one free run after another, and trains each until that is done or its time over.
+
+A task has a run of its own or, with `tasks: N` and `at_once: N`, works off the runs of its array together with the
+others. The tasks of a search's later rungs rank the rung before first, which says which runs they train.
+"""
+
+import importlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from jobs.slurm.grid_jobs import cancelled_runs
+from jobs.slurm.submissions import SubmissionDir
+from jobs.tasks.attempt import Outcome, announce, attempt_run, outcome_of
+from jobs.tasks.failure import KilledError, record_failure
+from jobs.tasks.parallel import SideBySide
+from sentiment.allocation import is_of_this_array, slurm_job
+from sentiment.config import RunConfig
+from sentiment.errors import RunDirError, UnfinishedRungError
+from sentiment.lock import live_owner, seems_held
+from sentiment.run_dir import Results, RunDir
+from sentiment.run_state import read_progress
+from sentiment.rungs import Rungs, read_rungs
+from sentiment.training.stop import StopRequest
+
+# What a run imports sooner or later; without them in advance, imports are most of what a short run costs.
+_LIBRARIES = (
+    "sentiment.training.runs.experiment",
+    "scipy.stats",
+    "sklearn.feature_extraction.text",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+)
+
+# The outcome of a task with several runs, by precedence; without any of these it is COMPLETED.
+_PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.DISK_FULL, Outcome.FAILED)
+
+
+@dataclass
+class Worker:
+    """A training task of a submission.
+
+    Whether a run is free is asked when its turn comes; the run's lock decides when two tasks want it at once.
+
+    Args:
+        task: its number. It begins with its own share of the runs, so that tasks seldom want the same one.
+    """
+
+    folder: SubmissionDir
+    task: int
+    clock: Callable[[], float] = time.time
+    processes: Callable[..., SideBySide] = SideBySide
+    _began: dict[str, float] = field(default_factory=dict, init=False)
+    _longest: float = field(default=0.0, init=False)
+    """Seconds that the slowest of the runs that it has worked off took."""
+
+    @property
+    def _results(self) -> Results:
+        return Results(Path(self.folder.submission.results))
+
+    def _run_dir(self, run_id: str) -> RunDir:
+        return self._results.run_dir(run_id, self.folder.submission.grid)
+
+    def work(self, stop: StopRequest) -> Outcome:
+        """Train until no run is free or there is a reason to stop."""
+        if (undecided := self._decide_runs(stop)) is not None:
+            return undecided
+        stop.epochs = self.folder.submission.epochs
+        if self.folder.submission.pooled:
+            return self._work_off(stop)
+        if not (configs := self.folder.read_configs(self.task)):
+            print("fewer trials go on than there are slots: nothing is left for this task")
+            return Outcome.COMPLETED
+        return self._attempt(configs[0], stop)
+
+    def fail(self, error: Exception) -> None:
+        """Write a failure of the whole task down with the runs that it had."""
+        pooled = self.folder.submission.pooled
+        for config in self.folder.read_all_configs() if pooled else self.folder.read_configs(self.task):
+            attempt = read_progress(self._run_dir(config.run_id)).last_attempt
+            had = not pooled or (attempt is not None and attempt.job == slurm_job())
+            if had and not self._is_over(config.run_id):
+                record_failure(self._run_dir(config.run_id), error)
+
+    def free_runs(self) -> Iterator[RunConfig]:
+        """The runs that nobody has when their turn comes: its own share first, then those of the tasks after it."""
+        number = len(self.folder.submission.tasks)
+        for share in ((self.task + offset) % number for offset in range(number)):
+            yield from (one for one in self.folder.read_configs(share) if self._is_free(one.run_id))
+
+    def _work_off(self, stop: StopRequest) -> Outcome:
+        """Take one free run after another; OUT_OF_TIME if others need another start."""
+        _preload()
+        side_by_side = self.processes(self.folder.submission.resources.at_once, stop, lambda: self.folder.cancelled)
+        free, outcomes = self.free_runs(), list[Outcome]()
+        while True:
+            while side_by_side.number < side_by_side.lanes and not self._ends(stop, outcomes):
+                if (config := next(free, None)) is None:
+                    break
+                self._began[config.run_id] = self.clock()
+                side_by_side.begin(config.run_id, partial(self._attempt_with_log, config, stop))
+            if not side_by_side.number:
+                return next((one for one in _PRECEDENCE if one in outcomes), Outcome.COMPLETED)
+            outcomes += self._collect(side_by_side)
+
+    def _ends(self, stop: StopRequest, outcomes: list[Outcome]) -> bool:
+        """Whether the task takes no other run. The first is always begun: if it is too long it goes on in its next
+        start."""
+        if not {Outcome.STOPPED, Outcome.OUT_OF_TIME}.isdisjoint(outcomes):
+            return True
+        if reason := stop.reason():
+            outcomes.append(outcome_of(reason))
+        elif self._longest and stop.end is not None and stop.end - self.clock() <= self._longest:
+            print(f"its time is nearly over: another run may take {self._longest:.0f} s")
+            outcomes.append(Outcome.OUT_OF_TIME)
+        else:
+            return False
+        return True
+
+    def _collect(self, side_by_side: SideBySide) -> Iterator[Outcome]:
+        """The outcomes of runs that have ended; that of a run which `jobs cancel` ended doesn't count for the task."""
+        for run_id, code in side_by_side.collect().items():
+            self._longest = max(self._longest, self.clock() - self._began[run_id])
+            if run_id not in self.folder.cancelled:
+                yield self._outcome(run_id, code)
+
+    def _outcome(self, run_id: str, code: int) -> Outcome:
+        if code < 0:
+            killed = KilledError(f"its process was killed by signal {-code}; memory may have been short")
+            record_failure(self._run_dir(run_id), killed)
+        return Outcome(code) if code in {*Outcome} else Outcome.FAILED
+
+    def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
+        submission = self.folder.submission
+        tries = submission.resources.attempts_without_progress
+        return attempt_run(config, self._results, submission.grid, stop, submission.pooled, tries)
+
+    def _attempt_with_log(self, config: RunConfig, stop: StopRequest) -> Outcome:
+        """In a process of its own: what the run prints goes into its own log."""
+        with open(self.folder.run_log(config.run_id), "ab") as log:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+                os.dup2(log.fileno(), stream.fileno())
+        return self._attempt(config, stop)
+
+    def _attempt_alone(self, config: RunConfig, stop: StopRequest) -> Outcome:
+        """In a process of its own: if memory is short, this one outlives that."""
+        side_by_side = self.processes(1, stop, lambda: self.folder.cancelled)
+        side_by_side.begin(config.run_id, partial(self._attempt_with_log, config, stop))
+        while not (ended := side_by_side.collect()):
+            pass
+        return self._outcome(config.run_id, ended[config.run_id])
+
+    def _is_over(self, run_id: str) -> bool:
+        run_dir, epochs = self._run_dir(run_id), self.folder.submission.epochs
+        return run_dir.completed or run_id in self.folder.cancelled or read_progress(run_dir).has_paused(epochs)
+
+    def _is_free(self, run_id: str) -> bool:
+        """Not if another task of this submission died with it: it would be the end of this one as well."""
+        if self._is_over(run_id):
+            return False
+        progress, owner = read_progress(self._run_dir(run_id)), live_owner(self._run_dir(run_id).lock_file)
+        attempt, failure = progress.last_attempt, progress.failure
+        if (owner and is_of_this_array(owner.job)) or (failure and is_of_this_array(failure.job)):
+            return False  # the process of any other job is gone: the queue was asked when this one was submitted
+        ours = attempt is not None and is_of_this_array(attempt.job)
+        return not (attempt and ours and attempt.end is None and attempt.job != slurm_job())
+
+    def _decide_runs(self, stop: StopRequest) -> Outcome | None:
+        """Bring the rungs before to their ends: their rankings decide which runs the task's slots train.
+
+        Trials that have not ended are trained again first, each by a slot that finds it free. What a slot leaves undone
+        because it is killed itself, other slots do, those of the next rung, or what the job that ends the grid submits.
+
+        Returns:
+            None when it is decided, else what the task ends with.
+        """
+        grid, tries = self.folder.submission.grid, self.folder.submission.resources.attempts_without_progress
+        begun: Counter[str] = Counter()
+        while self.folder.waits_for_ranking:
+            plan, cancelled = self._results.read_grid(grid), cancelled_runs(self._results, grid)
+            if plan is None or (rungs := read_rungs(self._results, plan)) is None:
+                raise RunDirError(f"{self._results.grid_file(grid)}: is gone, or no search in rungs any more")
+            trials = rungs.unfinished(cancelled)
+            held = [one for one in trials if seems_held(one.lock_file)]
+            free = [one for one in trials if one not in held and begun[one.path.name] <= tries]
+            if free:
+                trial = free[self.task % len(free)]
+                begun[trial.path.name] += 1
+                outcome = self._train_again(trial, rungs, stop)
+                if outcome not in (Outcome.COMPLETED, Outcome.FAILED, Outcome.TAKEN):
+                    return outcome
+            elif held:
+                print(f"rung {rungs.current} is not finished: a process trains {held[0].path} right now")
+                return Outcome.LOOK_AGAIN
+            else:
+                try:
+                    print(rungs.settle(cancelled).rankings[-1].describe())
+                except UnfinishedRungError as error:
+                    print(error)
+                    return Outcome.FAILED
+        return None
+
+    def _train_again(self, trial: RunDir, rungs: Rungs, stop: StopRequest) -> Outcome:
+        """Train a trial to the end of its rung."""
+        stop.epochs = rungs.epochs(rungs.current)
+        print(f"rung {rungs.current}: {trial.path.name} has not ended, and is trained again to epoch {stop.epochs}")
+        (config,) = (one for one in self.folder.read_candidates() if one.run_id == trial.path.name)
+        announce(trial)
+        outcome = self._attempt_alone(config, stop)
+        if outcome is Outcome.FAILED and (failure := trial.read_failure()):
+            print(f"{trial.path.name}: {failure.error}: {failure.reason}")
+        return outcome
+
+
+def _preload() -> None:
+    """Import once what each run's process needs.
+
+    The processes are forked from this one. The only threads that these imports start are idle ones of OpenBLAS and
+    Arrow, which care for forks themselves; nothing is computed and no GPU is touched before a fork.
+    """
+    for name in _LIBRARIES:
+        importlib.import_module(name)
