@@ -12,8 +12,6 @@ import typer
 
 from jobs.commands.arguments import (
     CLUSTER,
-    EXIT_FAILED,
-    EXIT_RUNNING,
     NO_GRIDS,
     RESULTS,
     AtOnce,
@@ -26,6 +24,7 @@ from jobs.commands.arguments import (
     Targets,
 )
 from jobs.commands.watching import watching
+from jobs.policy import EXIT_FAILED, EXIT_RUNNING, may_go_on
 from sentiment.command_line import Version, command_line, echo
 from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
 from sentiment.shipped import CONFIGS, as_typed_here, config_file, shipped_file
@@ -226,7 +225,7 @@ def _any_active(targets: list[str], results: Path) -> bool:
     from sentiment.run_dir import Results
 
     rows = (row for grid in read_status(Results(results)) for row in grid.rows)
-    return any(row.may_go_on and is_meant(row.grid, row.run_id, targets) for row in rows)
+    return any(may_go_on(row) and is_meant(row.grid, row.run_id, targets) for row in rows)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from jobs import policy
 from jobs.code_choice import CodeChoice, delete_unneeded_code
 from jobs.grids.grid import ExpandedGrid
 from jobs.grids.reuse import reuse_completed, trained_on_others
@@ -16,7 +17,7 @@ from jobs.slurm.grid_jobs import GridJobs, Place
 from jobs.slurm.launcher import SlurmLauncher
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
-from jobs.status.selection import RERUN_HELD, missing_runs, run_configs, select
+from jobs.status.selection import run_configs
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentError
@@ -72,7 +73,10 @@ class GridSession:
         for line in describe_held(self.plan.name, rows):
             say(line)
         self._leave_unknown(rows, say)
-        missing, rungs = missing_runs(grid.configs, rows), read_rungs(self.results, self.plan)
+        configs = dict(zip((run.run_id for run in grid.plan.runs), grid.configs, strict=True))
+        trials = [(row, configs[row.run_id]) for row in rows if row.run_id in configs]
+        missing = [one for one in trials if policy.submit(one[0]) == "submits"]
+        rungs = read_rungs(self.results, self.plan)
         self._forget_tries(missing)
         if rungs is None:
             self._submit(missing, {}, say)
@@ -83,25 +87,24 @@ class GridSession:
                 f"{len(late)} of {len(rows)} runs had not got to the end of their rung when it was ranked, and do "
                 f"not go on; `python -m jobs rerun {self.plan.name}` trains them to that end all the same"
             )
-        configs = dict(zip((run.run_id for run in grid.plan.runs), grid.configs, strict=True))
-        trials = [(row, configs[row.run_id]) for row in rows if row.run_id in configs]
         self._submit([one for one in missing if one[0].run_id not in late], {}, say, trials)
 
     def rerun(self, causes: Sequence[str], run_ids: set[str], say: Say) -> None:
         """Submit again what ended without a result, and release what is held.
 
         Args:
-            causes: of `jobs.status.selection.CAUSES`; all but `cancelled` if empty.
+            causes: as in `jobs.policy.rerun`.
             run_ids: of the runs meant; all if empty.
         """
         rows = self.rows
-        chosen = select(rows, causes, run_ids)
-        self._leave_unknown([row for row in rows if not run_ids or row.run_id in run_ids], say)
+        meant = [row for row in rows if not run_ids or row.run_id in run_ids]
+        actions = {row.run_id: policy.rerun(row, causes, bool(run_ids)) for row in meant}
+        self._leave_unknown(meant, say)
         try:
-            if not causes or RERUN_HELD in causes:
-                self.launcher.release(chosen)
+            if not causes or "held" in causes:
+                self.launcher.release([row for row in meant if actions[row.run_id] == "releases"])
         finally:  # one that an administrator holds is no reason to leave out the others
-            wanted = self._readable([row for row in chosen if not row.held], say)
+            wanted = self._readable([row for row in meant if actions[row.run_id] == "submits"], say)
             self._forget_tries(wanted)
             rungs = read_rungs(self.results, self.plan)
             # The rungs that follow wait for what is submitted now, unless that is decided without it.
@@ -236,7 +239,7 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
         SlurmError: Slurm does not answer, or there is none although runs were submitted to it.
     """
     queue = LocalQueue.of(results, plan.name)
-    queued = {run_id for run_id, task in queue.read().items() if task.running or task.waiting}
+    queued = {run_id for run_id, task in queue.read().items() if task.in_queue}
     cancelled = sorted(queued & run_ids if run_ids else queued)
     queue.cancel(cancelled)
     if read_submissions(results, plan.name):

@@ -1,13 +1,15 @@
-"""The state of a run, judged in one place for `status`, `rerun`, `cancel` and the report.
+"""The state of a run by what its directory says: its result, its lock, the newest failure, the newest attempt.
 
-While a job of the run is active, its queue decides. Otherwise the run's directory does: its result, the lock of a live
-process outside of Slurm, the newest failure, the newest attempt. Nothing here raises for what it finds in files.
+The report needs no more. Where a run was given to a queue, `jobs.policy` adds what that says. Nothing here raises for
+what it finds in files.
 """
 
+import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic_core import from_json
 
@@ -15,7 +17,7 @@ from sentiment.errors import RunDirError
 from sentiment.files import open_named
 from sentiment.lock import live_owner
 from sentiment.record_files import check_log_row
-from sentiment.records import Attempt, Failure, GridPlan
+from sentiment.records import Attempt, Failure, GridPlan, Tries
 from sentiment.run_dir import RunDir
 from sentiment.rungs import Standing, read_standing
 from sentiment.whole_run import WholeRun, refuse_mixed
@@ -65,8 +67,10 @@ class RunProgress:
     """The last sign of life, in seconds since 1970."""
     locked: bool = False
     """Whether a live process trains it, as its lock says."""
-    in_slurm: bool = False
-    """Whether that process belongs to a job of Slurm, whose queue knows better whether it lives."""
+    owner_job: str | None = None
+    """The job of Slurm that this process belongs to: its queue knows better whether it lives."""
+    tries: Tries | None = None
+    """There if it has begun in a grid and not ended by itself: it was killed, or ran out of something."""
     damage: str | None = None
     """What could not be read, in a line; None if all could."""
 
@@ -77,49 +81,35 @@ class RunProgress:
         return paused and epochs is not None and self.epoch is not None and self.epoch >= epochs
 
 
-class QueuedTask(Protocol):
-    """The task of a queue that a run was last given to."""
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether `jobs cancel` ended it."""
-
-    def active_state(self, progress: RunProgress) -> RunState | None:
-        """The state while the task waits, runs or is held; None once it has ended."""
-
-    def ended_state(self, progress: RunProgress, /) -> RunState:
-        """What became of a task that has ended, if the run's directory does not say so itself."""
-
-
-def judge(progress: RunProgress, task: QueuedTask | None = None, standing: Standing | None = None) -> RunState:
-    """The state of a run.
+def judge(
+    progress: RunProgress,
+    standing: Standing | None = None,
+    cancelled: bool = False,
+    ended: Callable[[], RunState | None] = lambda: None,
+) -> RunState:
+    """The state of a run that waits in no queue and runs in none: what its directory says decides, where it says much.
 
     Args:
-        task: None for a run that was given to no queue, or if no queue is to be asked.
         standing: in its grid's search; None if it is in none.
+        cancelled: whether `jobs cancel` ended it.
+        ended: what the queue that it was given to says of its end; asked only if its directory does not say it.
     """
     paused = standing is not None and progress.has_paused(standing.epochs)
     if progress.completed:
         return RunState(COMPLETED)
-    if task and (active := task.active_state(progress)):
-        return active
-    if progress.locked and not (task and progress.in_slurm):
+    if progress.locked:
         return RunState(RUNNING)
     if progress.damage:
         return RunState(FAILED, progress.damage)
     if standing and paused and standing.decided:
         return RunState(PRUNED, standing.describe())
-    if task and task.cancelled:
+    if cancelled:
         return RunState(CANCELLED, BY_COMMAND)
     if progress.failure:
         return RunState(FAILED, f"{progress.failure.error}: {progress.failure.reason}")
     if standing and paused:
         return RunState(PAUSED, standing.describe())
-    if task:
-        return task.ended_state(progress)
-    if progress.last_attempt:
-        return _after(progress.last_attempt)
-    return RunState(PLANNED)
+    return ended() or (_after(progress.last_attempt) if progress.last_attempt else RunState(PLANNED))
 
 
 def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
@@ -143,8 +133,11 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
         progress = _with_metrics(progress, run_dir.metrics_file, plan)
     except RunDirError as error:
         progress = replace(progress, damage=" ".join(str(error).split()))
+    with contextlib.suppress(RunDirError):  # a damaged count is no reason to begin again
+        progress = replace(progress, tries=run_dir.read_tries())
     owner = live_owner(run_dir.lock_file)
-    return replace(progress, seen=_seen(run_dir), locked=owner is not None, in_slurm=bool(owner and owner.job))
+    job = owner.job if owner else None
+    return replace(progress, seen=_seen(run_dir), locked=owner is not None, owner_job=job)
 
 
 def read_pruned(run_dir: RunDir) -> Standing | None:
@@ -154,7 +147,7 @@ def read_pruned(run_dir: RunDir) -> Standing | None:
         RunDirError: the grid's plan or a ranking cannot be read.
     """
     standing = None if run_dir.completed else read_standing(run_dir)
-    return standing if standing and judge(read_progress(run_dir), None, standing).state == PRUNED else None
+    return standing if standing and judge(read_progress(run_dir), standing).state == PRUNED else None
 
 
 def _with_metrics(progress: RunProgress, path: Path, plan: GridPlan | None) -> RunProgress:

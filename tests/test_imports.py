@@ -55,7 +55,7 @@ LAYERS = [
     {"sentiment.__main__"},
 ]
 JOB_LAYERS = [
-    {"jobs", "jobs.grids"},
+    {"jobs", "jobs.grids", "jobs.policy"},
     {"jobs.job_kinds"},
     {"jobs.slurm"},
     {"jobs.local.queue"},

@@ -10,41 +10,20 @@ from typing import Any
 import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
-from sentiment.records import Attempt, Failure, GridPlan, PlannedRun, Tries
+from sentiment.records import Failure, GridPlan, Tries
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import PAUSED, PLANNED, PRUNED, RunProgress, judge
 from sentiment.rungs import Rungs, Standing, read_rungs, read_standing
 from sentiment.search_plan import Halving
+from tests.jobs.submitted import a_plan, attempt_of
 
-PAUSE = Attempt(
-    host="h",
-    pid=1,
-    job=None,
-    restart_count=0,
-    code="c",
-    environment="e",
-    device="cpu",
-    threads=1,
-    first_step=0,
-    start="2026-03-04T11:00:00+00:00",
-    reason="paused",
-)
+PAUSE = attempt_of(None, reason="paused")
 
 
 def _plan(trials: int, epochs: Sequence[int] = (1, 3), eta: float = 3, **changes: Any) -> GridPlan:
-    runs = [PlannedRun(index=index, run_id=f"run-{index}", parameters={}) for index in range(trials)]
-    plan = GridPlan(
-        name="g",
-        description="?",
-        method="random",
-        metric="validation/accuracy",
-        goal="maximize",
-        base="base.yaml",
-        parameters={},
-        runs=runs,
-        halving=Halving(epochs=list(epochs), eta=eta, strict=True),
-    )
-    return plan.model_copy(update=changes)
+    halving = Halving(epochs=list(epochs), eta=eta, strict=True)
+    by_accuracy = {"method": "random", "metric": "validation/accuracy", "halving": halving}
+    return a_plan((f"run-{index}" for index in range(trials)), **(by_accuracy | changes))
 
 
 @pytest.fixture
@@ -344,11 +323,11 @@ def test_grid_without_rungs_has_none(results: Results) -> None:
     ],
 )
 def test_paused_trial_is_what_its_standing_says(epoch: int, standing: Standing, state: str, reason: str) -> None:
-    verdict = judge(RunProgress(attempts=1, last_attempt=PAUSE, epoch=epoch), None, standing)
+    verdict = judge(RunProgress(attempts=1, last_attempt=PAUSE, epoch=epoch), standing)
     assert verdict.state == state
     assert verdict.reason.startswith(reason)
 
 
 def test_trial_that_went_on_after_it_was_pruned_is_judged_like_any_run() -> None:
     killed = PAUSE.model_copy(update={"reason": None})
-    assert judge(RunProgress(attempts=2, last_attempt=killed, epoch=2), None, Standing(0, 1, 4, 6)).state == "LOST"
+    assert judge(RunProgress(attempts=2, last_attempt=killed, epoch=2), Standing(0, 1, 4, 6)).state == "LOST"

@@ -7,9 +7,6 @@ import typer
 
 from sentiment.shipped import CONFIGS
 
-EXIT_FAILED = 1
-EXIT_RUNNING = 3  # (The other codes: 0 done, 2 usage, 4 no Slurm here.)
-
 GridFile = Annotated[Path, typer.Argument(metavar="GRID", help="A grid's file, or its name in configs/grids.")]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
 ClusterFile = Annotated[Path, typer.Option("--cluster", help="The file that says what jobs may use.")]

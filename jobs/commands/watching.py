@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands.arguments import EXIT_FAILED, EXIT_RUNNING, NO_GRIDS, RESULTS, ResultsRoot
+from jobs import policy
+from jobs.commands.arguments import NO_GRIDS, RESULTS, ResultsRoot
+from jobs.policy import EXIT_FAILED, EXIT_RUNNING
 from sentiment.command_line import command_line, echo
-from sentiment.run_state import CANCELLED, COMPLETED, PRUNED
 
 if TYPE_CHECKING:
     from jobs.status.grid_status import GridStatus
@@ -48,7 +49,7 @@ def status(
             ]
             shown = "\n".join(filter(None, [shown, *models]))
         echo(shown or NO_GRIDS.format(results))
-        if not watch or not any(row.may_go_on for grid in found for row in grid.rows):
+        if not watch or not any(policy.may_go_on(row) for grid in found for row in grid.rows):
             raise typer.Exit(code)
         time.sleep(_WATCH_SECONDS)
 
@@ -74,9 +75,5 @@ def logs(
 def verdict(found: "list[GridStatus]") -> int:
     """The exit code of `status`."""
     counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
-    rows = [row for grid in counted for row in grid.rows]
-    if any(row.may_go_on for row in rows):
-        return EXIT_RUNNING
-    if any(row.failed or row.state == CANCELLED for row in rows) or any(grid.final_failed for grid in found):
-        return EXIT_FAILED
-    return 0 if all(row.state in (COMPLETED, PRUNED) for row in rows) else EXIT_RUNNING
+    code = policy.exit_code([row for grid in counted for row in grid.rows])
+    return EXIT_FAILED if code != EXIT_RUNNING and any(grid.final_failed for grid in found) else code

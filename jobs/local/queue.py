@@ -6,34 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.policy import Queued
 from sentiment.files import write_json
 from sentiment.lock import PATIENCE_SECONDS, ProcessLock, seems_held
 from sentiment.run_dir import Results
-from sentiment.run_state import BY_COMMAND, CANCELLED, PENDING, RUNNING, RunProgress, RunState
-
-
-@dataclass(frozen=True)
-class LocalTask:
-    """A run that a local grid has in its queue, or that was cancelled there (see `sentiment.run_state.QueuedTask`)."""
-
-    running: bool
-    """Whether the grid has started a process for it."""
-    waiting: bool
-    """Whether the grid has still to start it."""
-    cancelled: bool
-    """Whether `jobs cancel` ended it."""
-
-    def active_state(self, progress: RunProgress) -> RunState | None:
-        """The state while the grid has the run in its queue."""
-        if self.running or progress.locked:
-            return RunState(RUNNING)
-        if self.cancelled:
-            return RunState(CANCELLED, BY_COMMAND)
-        return RunState(PENDING, "waits for its turn on this machine")
-
-    def ended_state(self, _progress: RunProgress) -> RunState:
-        """The state of a cancelled run: any other that has ended is in no local queue."""
-        return RunState(CANCELLED, BY_COMMAND)
+from sentiment.run_state import PENDING, RUNNING
 
 
 @dataclass(frozen=True)
@@ -69,17 +46,17 @@ class LocalQueue:
         """Say which runs are running and which have still to start. The caller must hold the lock."""
         write_json(self._file, {"running": sorted(running), "waiting": sorted(waiting)})
 
-    def read(self) -> dict[str, LocalTask]:
+    def read(self) -> dict[str, Queued]:
         """The runs that a live process has in its queue, and those that were cancelled, by run id."""
         queue: dict[str, list[str]] = {"running": [], "waiting": []}
         if seems_held(self.lock_file):
             with contextlib.suppress(FileNotFoundError):  # the process has not written its queue yet
                 queue = json.loads(self._file.read_bytes())
-        running, waiting, cancelled = {*queue["running"]}, {*queue["waiting"]}, self.cancelled()
-        return {
-            run_id: LocalTask(run_id in running, run_id in waiting, run_id in cancelled)
-            for run_id in running | waiting | cancelled
-        }
+        cancelled = self.cancelled()
+        ended = {run_id: Queued(cancelled=True) for run_id in cancelled}
+        waiting = Queued("waits", PENDING, "waits for its turn on this machine")
+        waits = {run_id: waiting for run_id in queue["waiting"] if run_id not in cancelled}
+        return ended | waits | {run_id: Queued("runs", RUNNING) for run_id in queue["running"]}
 
     def cancel(self, run_ids: Iterable[str]) -> None:
         """Ask the process that runs the grid to end runs."""

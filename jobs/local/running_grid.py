@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobs import policy
 from jobs.code_choice import WantedRun
 from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
+from jobs.policy import Queued
 from jobs.tasks.attempt import Outcome, announce
 from jobs.tasks.failure import KilledError, record_failure
 from jobs.tasks.grid_end import GridEnd
@@ -184,8 +186,8 @@ class RunningGrid:
             outcome = _outcome(attempt)
             if outcome is Outcome.FAILED and attempt.run_dir.read_failure() is None:
                 self._record_death(attempt, attempt.process.returncode)
-            has_run_out = attempt.run_dir.tries_file.exists() and not attempt.told
-            if has_run_out and outcome in (Outcome.FAILED, Outcome.OUT_OF_TIME):
+            here = Queued(begun_by=lambda _job: True, cancelled=attempt.told)
+            if policy.end(policy.judge(read_progress(attempt.run_dir), here)):
                 self.console.say(f"{self._describe(attempt, outcome)}; it is tried again")
                 self._waiting.append(attempt.wanted)
             else:

@@ -13,12 +13,12 @@ from jobs.later_rungs import LaterRungs, later_rungs, with_pauses
 from jobs.planning.costs import Basis, estimate, read_completed, told_time
 from jobs.planning.search_costs import show_search
 from jobs.planning.vector_costs import show_vectors
+from jobs.policy import submit
 from jobs.slurm.chain import describe
 from jobs.slurm.grid_jobs import read_jobs
 from jobs.slurm.launcher import plan_jobs
 from jobs.slurm.sbatch import directives
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
-from jobs.status.selection import missing_runs
 from sentiment.code_version import running_code
 from sentiment.config import RunConfig
 from sentiment.config_file import yaml_text
@@ -80,13 +80,13 @@ def _wanted(
     Args:
         elsewhere: ids of runs that would be taken over from other grids.
     """
-    wanted = [(row, config) for row, config in missing_runs(grid.configs, rows) if row.run_id not in elsewhere]
-    missing = [WantedRun(row, config, running_code().id) for row, config in wanted]
+    every = [WantedRun(row, config, running_code().id) for row, config in _paired(grid, rows)]
+    missing = [run for run in every if submit(run.row) == "submits" and run.row.run_id not in elsewhere]
     rungs = read_rungs(results, grid.plan)
     if rungs is None:
         return missing, None
     missing = with_pauses([run for run in missing if not rungs.is_decided(run.row.run_id)], rungs)
-    return missing, later_rungs(rungs, [WantedRun(row, one, running_code().id) for row, one in _paired(grid, rows)])
+    return missing, later_rungs(rungs, every)
 
 
 def _paired(grid: ExpandedGrid, rows: Sequence[RunStatus]) -> Iterator[tuple[RunStatus, RunConfig]]:

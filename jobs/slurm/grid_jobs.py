@@ -6,15 +6,16 @@ from datetime import datetime
 from functools import cached_property
 
 from jobs.job_kinds import JOB_KINDS, KindName
-from jobs.slurm.commands import ENDED, Job, read_accounting, read_queue, read_settings
+from jobs.policy import Queued, Whereabouts
+from jobs.slurm.commands import ENDED, NEVER_SATISFIED, Job, read_accounting, read_queue, read_settings
 from jobs.slurm.resources import Resources
 from jobs.slurm.site.owner import QueueOwner, insist_on_ownership, read_owner
 from jobs.slurm.submissions import SubmissionDir, read_submissions
-from jobs.slurm.task_state import SlurmTask, read_termination
+from jobs.slurm.task_state import ended_state, last_seen, read_termination, release_advice
 from sentiment.errors import NoSlurmError, SentimentError, SlurmError
 from sentiment.records import Attempt
 from sentiment.run_dir import Results
-from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, TIMEOUT, UNKNOWN, RunProgress, RunState
+from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, PENDING, TIMEOUT, UNKNOWN, RunProgress, RunState
 
 # The failure of a task whose time ended again and again: it needs more of it.
 OUT_OF_ATTEMPTS = "NoProgressError"
@@ -58,7 +59,7 @@ class GridJobs:
         """Whether the newest job that ends the grid did not succeed; one that was cancelled is as somebody wants it."""
         return any(JOB_KINDS[kind].final for kind in self.failed_services)
 
-    def task(self, run_id: str, attempt: Attempt | None = None) -> SlurmTask | None:
+    def place(self, run_id: str, attempt: Attempt | None = None) -> Place | None:
         """The task that a run was last given to; None if it was given to none.
 
         Args:
@@ -67,25 +68,56 @@ class GridJobs:
         if run_id not in self.places:
             return None
         folder, number = self.places[run_id]
-        if folder.submission.pooled:
-            number = self._task_of_pool(folder, number, attempt)
-        return self._task(folder, number, run_id)
+        return folder, self._task_of_pool(folder, number, attempt) if folder.submission.pooled else number
 
-    def _task(self, folder: SubmissionDir, number: int, run_id: str = "") -> SlurmTask:
-        pooled = folder.submission.pooled
-        key = (folder.submission.name, number)
-        return SlurmTask(
-            address=folder.job(number) if folder.receipt else None,
-            submission=folder.submission.name,
-            job=_find(self._jobs, key),
-            unseen=self.unseen if self.queue is None else None,
+    def job(self, place: Place) -> Job | None:
+        """A task as the queue has it."""
+        return _find(self._jobs, (place[0].submission.name, place[1]))
+
+    def queued(self, run_id: str, place: Place | None) -> Queued:
+        """What is known in Slurm of the task that a run was last given to."""
+        if place is None:
+            return Queued(lives=self._lives, slots_wait=bool(self.waiting_slots))
+        folder, number = place
+        where, state, reason = self._where(place)
+        return Queued(
+            where,
+            state,
+            reason,
+            job=folder.job(number) if folder.receipt else None,
             cancelled=_mark(folder, number, run_id) in self._cancelled[folder],
-            pooled=pooled,
-            log=lambda: folder.log_file(number),
-            accounted=lambda: self._accounted(key),
-            broken_dependency=lambda: self._failure_before(folder),
-            held_before=lambda: self._held_before(folder),
+            shared=folder.submission.pooled,
+            ended=lambda progress: self._how_it_ended(place, progress),
+            lives=self._lives,
+            begun_by=lambda job: self._numbers.get((job or "").partition("_")[0], -1) >= folder.number,
+            slots_wait=bool(self.waiting_slots),
         )
+
+    def _where(self, place: Place) -> tuple[Whereabouts, str, str]:
+        """Where a task is, and what Slurm calls that and why."""
+        folder, job = place[0], self.job(place)
+        if self.queue is None:
+            return "silent", "", self.unseen
+        if job is None or not job.active:
+            return "intent" if job is None and folder.receipt is None else "gone", "", ""
+        if job.held:
+            return "held", job.state, release_advice(job)
+        if job.reason == "Dependency" and (before := self._held_before(folder)):
+            return "held", job.state, f"waits for job {before.address}, which is held: {release_advice(before)}"
+        if job.held_by_user:
+            return "waits", job.state, f"held by its user; `scontrol release {job.address}` lets it begin"
+        return "waits" if job.state == PENDING else "runs", job.state, "" if job.reason == "None" else job.reason
+
+    def _how_it_ended(self, place: Place, progress: RunProgress) -> RunState:
+        folder, number = place
+        try:
+            job = self.job(place) or self._accounted((folder.submission.name, number))
+        except SlurmError as error:
+            return RunState(UNKNOWN, " ".join(str(error).split()))
+        if job and (job.reason == NEVER_SATISFIED or "Dependency" in job.reason):
+            return RunState(FAILED, self._failure_before(folder))
+        name = f"task {folder.job(number)}" if folder.receipt else folder.submission.name
+        return ended_state(job, folder.log_file(number), last_seen(progress, name))
 
     @cached_property
     def active_tasks(self) -> dict[Place, Job]:
@@ -139,19 +171,31 @@ class GridJobs:
         if self.queue is None or folder.cancelled or not folder.receipt or self._any_active([folder]):
             return None
         for number in range(len(folder.submission.tasks)):
-            task, failure = self._task(folder, number), folder.read_failure(number)
-            if failure:
+            if failure := folder.read_failure(number):
                 reason = f"{failure.error}: {failure.reason}"
                 return RunState(TIMEOUT if failure.error == OUT_OF_ATTEMPTS else FAILED, reason)
             # Of a job without a last word no accounts are asked: most grids have one, which ended well long ago.
-            if (task.job.state != COMPLETED) if task.job else read_termination(task.log()):
-                ended = task.ended_state(RunProgress())
+            job = self.job((folder, number))
+            if (job.state != COMPLETED) if job else read_termination(folder.log_file(number)):
+                ended = self._how_it_ended((folder, number), RunProgress())
                 return None if ended.state == CANCELLED else ended
         return None
 
     @cached_property
     def _jobs(self) -> dict[tuple[str, int | None], Job]:
         return {(job.name, job.task): job for job in self.queue or ()}
+
+    def _lives(self, job: str) -> bool:
+        return self.queue is None or job in self._addresses
+
+    @cached_property
+    def _addresses(self) -> set[str]:
+        return {job.address for job in self.queue or () if job.active}
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """The numbers of submissions, by the ids of their jobs."""
+        return {folder.job_id: folder.number for folder in self.submissions if folder.receipt}
 
     @cached_property
     def _cancelled(self) -> dict[SubmissionDir, set[int | str]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobs import policy
 from jobs.code_choice import WantedRun
 from jobs.job_kinds import jobs_needed
 from jobs.later_rungs import LaterRungs
@@ -22,7 +23,7 @@ from sentiment.console import Say
 from sentiment.errors import NoSlurmError, SlurmError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
-from sentiment.run_state import RUNNING, UNKNOWN
+from sentiment.run_state import RUNNING
 
 
 @dataclass
@@ -117,8 +118,8 @@ class SlurmLauncher:
 
     def _is_dying(self, run_id: str) -> bool:
         """Whether the run was cancelled, and is still in the queue: a ranking must not come before it goes on."""
-        task = self.jobs.task(run_id)
-        return task is not None and task.cancelled and task.job is not None and task.job.active
+        task = self.jobs.queued(run_id, self.jobs.place(run_id))
+        return task.cancelled and task.in_queue
 
     def _take_from_pools(self, run_ids: Iterable[str]) -> None:
         """Tasks that still work off runs together are not to begin again with those that are submitted anew."""
@@ -132,7 +133,7 @@ class SlurmLauncher:
         Raises:
             SlurmError: Slurm refuses any of them; the others go on.
         """
-        places = [self.jobs.places[row.run_id] for row in rows if row.held]
+        places = [self.jobs.places[row.run_id] for row in rows]
         tasks = {(folder.submission.name, task) for folder, task in places}
         whole = {folder.submission.name for folder, _ in places if folder.submission.pooled}
         whole |= {folder.submission.name for folder in self.jobs.services}
@@ -152,7 +153,7 @@ class SlurmLauncher:
             rows: of all runs of the grid.
             chosen: ids of the runs to cancel.
         """
-        going_on = _going_on(rows)
+        going_on = {row.run_id for row in rows if policy.cancel(row)}
         tasks: dict[Place, set[str]] = {}
         whole: dict[Place, Job] = {}
         for (folder, task), job in self.jobs.active_tasks.items():
@@ -176,7 +177,7 @@ class SlurmLauncher:
         tasks = self.jobs.active_tasks
         self._cancel_tasks(tasks)
         cancelled = dict.fromkeys(run_id for folder, task in tasks for run_id in folder.tasks[task])
-        going_on = _going_on(rows)
+        going_on = {row.run_id for row in rows if policy.cancel(row)}
         return [run_id for run_id in cancelled if run_id in going_on]
 
     def _cancel_tasks(self, tasks: Mapping[Place, Job]) -> None:
@@ -190,11 +191,6 @@ class SlurmLauncher:
     def wait(self) -> int:
         """Slurm goes on by itself."""
         return self.code
-
-
-def _going_on(rows: Iterable[RunStatus]) -> set[str]:
-    """Runs that wait or run or, as far as can be seen from here, might do so."""
-    return {row.run_id for row in rows if row.active or row.held or row.state == UNKNOWN}
 
 
 def plan_jobs(

@@ -2,27 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.slurm.commands import ENDED, HELD_BY_ADMINISTRATOR, NEVER_SATISFIED, Job
-from sentiment.errors import SlurmError
-from sentiment.run_state import (
-    BY_COMMAND,
-    CANCELLED,
-    COMPLETED,
-    FAILED,
-    HELD,
-    LOST,
-    PENDING,
-    PLANNED,
-    RUNNING,
-    TIMEOUT,
-    UNKNOWN,
-    RunProgress,
-    RunState,
-)
+from jobs.slurm.commands import ENDED, HELD_BY_ADMINISTRATOR, Job
+from sentiment.run_state import CANCELLED, COMPLETED, FAILED, LOST, TIMEOUT, RunProgress, RunState
 
 # Termination messages of slurmstepd and srun, by the state that they mean; the first match wins. A step whose processes
 # were killed on a node that dies is cancelled afterwards: nobody wished that.
@@ -44,99 +27,35 @@ _TAIL_BYTES = 1 << 14
 _TASK_BEGINS = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class SlurmTask:
-    """The task that a run was last given to; its facts are looked up only when they are needed."""
+def ended_state(job: Job | None, log: Path | None, seen: str) -> RunState:
+    """What became of a task that has ended or that the queue has forgotten.
 
-    address: str | None
-    """As Slurm's commands take it; None while it is not known."""
-    submission: str
-    """The name of the submission that it belongs to."""
-    job: Job | None
-    """As the queue has it."""
-    unseen: str | None
-    """Why the queue is not known; None if it is."""
-    cancelled: bool
-    """Whether `jobs cancel` ended the task, or this run of it."""
-    log: Callable[[], Path | None]
-    accounted: Callable[[], Job | None]
-    """As the accounting has it."""
-    broken_dependency: Callable[[], str]
-    """Why the job that it waited for failed."""
-    held_before: Callable[[], Job | None]
-    """The held job that it waits for, if there is one."""
-    pooled: bool = False
-    """Whether the task works off runs together with others, so that it may have another run at the moment."""
-
-    def active_state(self, progress: RunProgress) -> RunState | None:
-        """The state while the task waits, runs or is held; None once it has ended."""
-        if self.unseen is not None:
-            return self._state_unseen(progress)
-        job, failure = self.job, progress.failure
-        if job is None or not job.active:
-            return None
-        if self.cancelled and self.pooled and not progress.locked:
-            return RunState(CANCELLED, BY_COMMAND)
-        if failure and failure.job == job.address and job.state == RUNNING:  # the task's other runs go on
-            return RunState(FAILED, f"{failure.error}: {failure.reason}")
-        if self.pooled and failure and failure.job and failure.job.partition("_")[0] == job.job_id:
-            return RunState(FAILED, f"{failure.error}: {failure.reason}")
-        if job.held:
-            return RunState(HELD, _release_advice(job))
-        if job.reason == "Dependency" and (before := self.held_before()):
-            return RunState(HELD, f"waits for job {before.address}, which is held: {_release_advice(before)}")
-        if job.held_by_user:
-            return RunState(job.state, f"held by its user; `scontrol release {job.address}` lets it begin")
-        if self.pooled and job.state == RUNNING and not progress.locked:
-            return RunState(PENDING, "waits for its turn")
-        return RunState(job.state, "" if job.reason == "None" else job.reason)
-
-    def ended_state(self, progress: RunProgress) -> RunState:
-        """What became of a task that has ended or that the queue has forgotten."""
-        attempt = progress.last_attempt
-        if attempt and attempt.reason == "paused" and attempt.job == self.address:
-            return RunState(PLANNED, "goes on in the next rung of its search, for which nothing is submitted")
-        try:
-            job = self.job or self.accounted()
-        except SlurmError as error:
-            return RunState(UNKNOWN, " ".join(str(error).split()))
-        if job is None and self.address is None:
-            return RunState(PLANNED, "is being submitted, or that was interrupted: the same command goes on")
-        if job and (job.reason == NEVER_SATISFIED or "Dependency" in job.reason):
-            return RunState(FAILED, self.broken_dependency())
-        if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
-            return RunState(job.state, self._last_seen(progress))
-        terminated = read_termination(self.log())
-        refuted = {CANCELLED, FAILED} if job and job.state == CANCELLED else {CANCELLED} if job else set()
-        if terminated and terminated.state not in refuted:
-            return terminated
-        if job and job.state == CANCELLED:
-            return RunState(CANCELLED, self._last_seen(progress))
-        if job:
-            return RunState(FAILED, last_line(self.log()))
-        return RunState(LOST, f"is not in the queue; {self._last_seen(progress)}")
-
-    def _state_unseen(self, progress: RunProgress) -> RunState:
-        """What the run's directory says for certain of a task whose queue is not known: it may wait there."""
-        failure = progress.failure
-        if progress.locked:
-            return RunState(RUNNING)
-        if self.cancelled:
-            return RunState(CANCELLED, BY_COMMAND)
-        if failure and failure.job == self.address:  # of an earlier job it would say nothing about this one
-            return RunState(FAILED, f"{failure.error}: {failure.reason}")
-        return RunState(UNKNOWN, self.unseen or "")
-
-    def _last_seen(self, progress: RunProgress) -> str:
-        attempt, name = progress.last_attempt, f"task {self.address}" if self.address else self.submission
-        if attempt is None:
-            return f"{name} never began to train"
-        if attempt.end is None:
-            return f"{name} ended without a word"
-        return f"saved at step {attempt.last_step} ({attempt.detail})"
+    Args:
+        job: as the queue or the accounting has it.
+        seen: what is known of it otherwise.
+    """
+    if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
+        return RunState(job.state, seen)
+    terminated = read_termination(log)
+    refuted = {CANCELLED, FAILED} if job and job.state == CANCELLED else {CANCELLED} if job else set()
+    if terminated and terminated.state not in refuted:
+        return terminated
+    if job and job.state == CANCELLED:
+        return RunState(CANCELLED, seen)
+    return RunState(FAILED, last_line(log)) if job else RunState(LOST, f"is not in the queue; {seen}")
 
 
-def _release_advice(held: Job) -> str:
+def last_seen(progress: RunProgress, name: str) -> str:
+    """What its directory says last of a run that a task had."""
+    attempt = progress.last_attempt
+    if attempt is None:
+        return f"{name} never began to train"
+    if attempt.end is None:
+        return f"{name} ended without a word"
+    return f"saved at step {attempt.last_step} ({attempt.detail})"
+
+
+def release_advice(held: Job) -> str:
     """Why a job is held, and who can release it."""
     if held.reason == HELD_BY_ADMINISTRATOR:
         return f"{held.reason}; an administrator has to let it go on (scontrol release {held.address})"

@@ -6,28 +6,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs.local.queue import LocalQueue, LocalTask
+from jobs.local.queue import LocalQueue
+from jobs.policy import Queued, Verdict, judge
+from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs, read_jobs
-from jobs.slurm.task_state import SlurmTask
 from sentiment.errors import UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
-from sentiment.run_state import (
-    CANCELLED,
-    COMPLETED,
-    FAILED,
-    HELD,
-    PAUSED,
-    PENDING,
-    PLANNED,
-    PRUNED,
-    RUNNING,
-    UNKNOWN,
-    RunProgress,
-    RunState,
-    judge,
-    read_progress,
-)
+from sentiment.run_state import HELD, PENDING, RUNNING, UNKNOWN, RunProgress, read_progress
 from sentiment.rungs import Standing, read_rungs
 
 
@@ -53,21 +39,8 @@ class RunStatus:
     """When a waiting task is expected to begin, or when the time of a running one is over (ISO 8601, UTC)."""
     active: bool
     """Whether it waits or runs, and will end by itself."""
-
-    @property
-    def held(self) -> bool:
-        """Whether it is in the queue, but begins only when somebody releases it."""
-        return self.state == HELD
-
-    @property
-    def may_go_on(self) -> bool:
-        """Whether it goes on by itself, as far as is known."""
-        return self.active or self.state == UNKNOWN
-
-    @property
-    def failed(self) -> bool:
-        """Whether it needs somebody: it ended without a result or is held, and not because its user wanted that."""
-        return not self.may_go_on and self.state not in (COMPLETED, CANCELLED, PLANNED, PAUSED, PRUNED)
+    begun: bool = False
+    """Whether it has begun since it was last submitted, and has not ended by itself."""
 
 
 @dataclass(frozen=True)
@@ -137,25 +110,17 @@ def _standings(results: Results, plan: GridPlan) -> dict[str, Standing]:
 
 
 def _read_row(
-    results: Results, plan: GridPlan, jobs: GridJobs, local: LocalTask | None, trial: tuple[str, Standing | None]
+    results: Results, plan: GridPlan, jobs: GridJobs, local: Queued | None, trial: tuple[str, Standing | None]
 ) -> RunStatus:
     run_id, standing = trial
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
-    if progress.completed:
-        return run_status(plan.name, run_id, progress, judge(progress))
-    task = jobs.task(run_id, progress.last_attempt)
-    verdict = judge(progress, local or task, standing)
-    if verdict.state == PAUSED and jobs.waiting_slots:
-        verdict = RunState(PENDING, verdict.reason)
-    return run_status(plan.name, run_id, progress, verdict, task)
+    place = None if progress.completed else jobs.place(run_id, progress.last_attempt)
+    verdict = judge(progress, local or jobs.queued(run_id, place), standing)
+    return run_status(plan.name, run_id, progress, verdict, jobs.job(place) if place else None)
 
 
-def run_status(
-    grid: str, run_id: str, progress: RunProgress, verdict: RunState, task: SlurmTask | None = None
-) -> RunStatus:
+def run_status(grid: str, run_id: str, progress: RunProgress, verdict: Verdict, job: Job | None = None) -> RunStatus:
     """One run, given its progress, the verdict on its state, and the task that it was last given to."""
-    job = task.job if task else None
-    waits = bool(job and job.active and verdict.state not in (FAILED, HELD, CANCELLED))
     present = job if job and job.active and (job.state == verdict.state or verdict.state != PENDING) else None
     expected = (present.end if present.state == RUNNING else present.start) if present else None
     return RunStatus(
@@ -171,7 +136,8 @@ def run_status(
         seen=_iso(datetime.fromtimestamp(progress.seen, UTC)) if progress.seen else None,
         elapsed=present.elapsed if present else None,
         expected=_iso(expected) if expected else None,
-        active=verdict.state in (PENDING, RUNNING) or waits,
+        active=verdict.active,
+        begun=verdict.begun,
     )
 
 
@@ -181,7 +147,7 @@ def _iso(moment: datetime) -> str:
 
 def describe_held(grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
     """A line about runs that are not submitted because they are in the queue, but do not go on by themselves."""
-    if number := sum(row.held for row in rows):
+    if number := sum(row.state == HELD for row in rows):
         yield f"{number} of {len(rows)} runs are held in Slurm's queue; `python -m jobs rerun {grid} --held` frees them"
 
 

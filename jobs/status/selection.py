@@ -4,30 +4,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from jobs.slurm.grid_jobs import Place
-from jobs.status.grid_status import RunStatus, planned_grids, read_plan
+from jobs.status.grid_status import planned_grids, read_plan
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.records import GridPlan
 from sentiment.run_dir import SINGLE, Results
-from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, LOST, PAUSED, PRUNED, TIMEOUT, UNKNOWN
-
-RERUN_HELD = "held"
-
-# States by the options of `rerun`.
-CAUSES = {
-    "timeout": {TIMEOUT, "DEADLINE"},
-    "lost": {LOST, "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED"},
-    "oom": {"OUT_OF_MEMORY"},
-    "failed": {FAILED, "LAUNCH_FAILED"},
-    "cancelled": {CANCELLED},
-    RERUN_HELD: {HELD},
-    "pruned": {PRUNED},
-}
-
-
-# What `submit` does not submit again.
-_LEFT_ALONE = (COMPLETED, HELD, PAUSED, PRUNED, UNKNOWN)
 
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:
@@ -65,31 +47,6 @@ def refuse_unknown(targets: Sequence[str], known: Collection[str], results: Resu
 def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
     """Whether names of grids or run ids include a run; without names all runs are meant."""
     return not targets or grid in targets or run_id in targets
-
-
-def missing_runs(configs: Iterable[RunConfig], rows: Iterable[RunStatus]) -> list[tuple[RunStatus, RunConfig]]:
-    """Those of some runs that are neither completed, paused nor pruned, nor wait (held or not) or run anywhere."""
-    meant = {config.run_id: config for config in configs}
-    return [
-        (row, meant[row.run_id])
-        for row in rows
-        if row.run_id in meant and not row.active and row.state not in _LEFT_ALONE
-    ]
-
-
-def select(rows: Iterable[RunStatus], causes: Sequence[str], run_ids: set[str]) -> list[RunStatus]:
-    """Runs that ended without a result, or are held.
-
-    Args:
-        causes: only runs that ended for one of these. If empty, all are meant; cancelled and pruned ones only if they
-            are named.
-        run_ids: only these runs; all if empty.
-    """
-    wanted = set().union(*(CAUSES[cause] for cause in causes or CAUSES))
-    if not causes and not run_ids:
-        wanted -= {CANCELLED, PRUNED}
-    named = (row for row in rows if not run_ids or row.run_id in run_ids)
-    return [row for row in named if not row.active and row.state in wanted]
 
 
 def run_configs(

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Sequence
 
+from jobs.policy import Queued, judge
 from jobs.status.grid_status import GridStatus, read_status, run_status
 from sentiment.claims import Claims
 from sentiment.console import Say
@@ -11,7 +12,7 @@ from sentiment.errors import UsageError
 from sentiment.owner import Owner
 from sentiment.records import GridPlan
 from sentiment.run_dir import SINGLE, Results, RunDir
-from sentiment.run_state import judge, read_progress
+from sentiment.run_state import read_progress
 
 # What their scores are read by; such runs are no grid, and nothing of this is ever written.
 _PLAN = GridPlan(
@@ -50,7 +51,7 @@ def read_single(results: Results) -> GridStatus | None:
     rows = []
     for run_dir in single_runs(results):
         progress = read_progress(run_dir, _PLAN)
-        rows.append(run_status(SINGLE, run_dir.path.name, progress, judge(progress)))
+        rows.append(run_status(SINGLE, run_dir.path.name, progress, judge(progress, Queued())))
     return GridStatus(SINGLE, _PLAN.metric, rows, {}) if rows else None
 
 

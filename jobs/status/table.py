@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from jobs.policy import helps, needs_somebody
 from jobs.status.grid_status import GridStatus, RunStatus
+from sentiment.run_dir import SINGLE
 from sentiment.run_state import COMPLETED, PAUSED, PENDING, PLANNED, PRUNED
 
 # Of a grid with more rows than this, runs that are completed or wait are only counted.
@@ -32,7 +34,7 @@ def show(
 ) -> str:
     """What to print, in lines of at most `columns`; empty if there are no grids and JSON is not wanted."""
     if only_failed:
-        grids = [replace(grid, rows=[row for row in grid.rows if row.failed]) for grid in grids]
+        grids = [replace(grid, rows=[row for row in grid.rows if needs_somebody(row)]) for grid in grids]
     if as_json:
         return json.dumps([grid.as_json() for grid in grids], indent=2)
     return render(grids, every_row, datetime.now(UTC), columns)
@@ -69,6 +71,9 @@ def _render_grid(grid: GridStatus, every_row: bool, now: datetime, columns: int 
     if len(shown) < len(grid.rows):
         hidden = len(grid.rows) - len(shown)
         yield from wrap(f"  and {hidden:,} that are completed, pruned or wait (--all shows them)", columns)
+    for command, number in Counter(map(helps, grid.rows if grid.name != SINGLE else ())).items():
+        if command:
+            yield from wrap(f"  `python -m jobs {command} {grid.name}` goes on with {number:,}", columns)
     yield ""
 
 

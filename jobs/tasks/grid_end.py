@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from jobs.policy import needs_somebody
 from jobs.slurm.grid_jobs import read_jobs
 from jobs.status.grid_status import read_grid_status
 from sentiment.code_version import start_command
@@ -99,7 +100,7 @@ class GridEnd:
             "GRID_NAME": self.plan.name,
             "GRID_RUNS": str(len(rows)),
             "GRID_COMPLETED": str(sum(row.state == COMPLETED for row in rows)),
-            "GRID_FAILED": str(sum(row.failed for row in rows)),
+            "GRID_FAILED": str(sum(map(needs_somebody, rows))),
             "GRID_PRUNED": str(sum(row.state == PRUNED for row in rows)),
             "GRID_CANCELLED": str(sum(row.state == CANCELLED for row in rows)),
             "GRID_RESULTS": str(self.results.root.resolve()),

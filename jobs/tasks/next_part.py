@@ -4,15 +4,14 @@ That is what has begun and has not ended, with the later rungs of its search: it
 And when all that has ended, the next round of a search that goes in rounds.
 """
 
-import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from jobs import policy
 from jobs.grids.rounds import grow
 from jobs.session import GridSession, open_session
-from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
 from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
@@ -22,10 +21,8 @@ from sentiment.allocation import slurm_restarts
 from sentiment.console import Say
 from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError, UnansweredError
 from sentiment.run_dir import Results
-from sentiment.run_state import CANCELLED, COMPLETED, HELD, PAUSED, PLANNED, PRUNED, UNKNOWN
+from sentiment.run_state import PAUSED, PLANNED
 
-# In which a run is not begun again: it is done, its user wants that, or it may still be somewhere.
-_LEFT_ALONE = (COMPLETED, PRUNED, CANCELLED, HELD, UNKNOWN)
 _PATIENCE_SECONDS = 300.0
 # After so many starts of the job, hours later, the grid is over although Slurm has not answered or has no room.
 _MOST_LOOKS = 24
@@ -69,7 +66,7 @@ def _submit(ending: SubmissionDir, file: ClusterFile, say: Say) -> Outcome | Non
     launcher = SlurmLauncher(results, plan, file, say)
     with open_session(results, plan, launcher) as session:
         jobs, rows = session.jobs, session.rows
-        again = [row for row in _not_ended(results, jobs, rows) if session.can_be_trained(row, say)]
+        again = [row for row in rows if policy.end(row) and session.can_be_trained(row, say)]
         for row in again:
             say(f"{row.run_id} has not ended, and is submitted again: {row.state} {row.reason}".rstrip())
         run_ids = {row.run_id for row in again}
@@ -108,21 +105,3 @@ def _may_go_on(ending: SubmissionDir) -> bool:
 def _any_goes_on(rows: Iterable[RunStatus]) -> bool:
     """Whether any run waits or runs, or has paused without slots for the next rung of its search."""
     return any(row.active or row.state == PAUSED for row in rows)
-
-
-def _not_ended(results: Results, jobs: GridJobs, rows: Iterable[RunStatus]) -> list[RunStatus]:
-    """The runs that have begun since they were last submitted, and neither ended by themselves nor were cancelled.
-
-    Each is begun only so often at the same step (`jobs.tasks.attempt`), so that this comes to an end.
-    """
-    numbers = {folder.job_id: folder.number for folder in jobs.submissions if folder.receipt}
-    found = []
-    for row in rows:
-        if row.active or row.state in _LEFT_ALONE or row.run_id not in jobs.places:
-            continue
-        with contextlib.suppress(RunDirError):  # a damaged count is no reason to begin again
-            tries = results.run_dir(row.run_id, row.grid).read_tries()
-            job = tries.job.partition("_")[0] if tries and tries.job else ""
-            if numbers.get(job, -1) >= jobs.places[row.run_id][0].number:
-                found.append(row)
-    return found

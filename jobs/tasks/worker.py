@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from jobs import policy
+from jobs.policy import Queued
 from jobs.slurm.grid_jobs import cancelled_runs
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, announce, attempt_run, outcome_of
@@ -22,10 +24,10 @@ from jobs.tasks.parallel import SideBySide
 from sentiment.allocation import is_of_this_array, slurm_job
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, UnfinishedRungError
-from sentiment.lock import live_owner, seems_held
+from sentiment.lock import seems_held
 from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import read_progress
-from sentiment.rungs import Rungs, read_rungs
+from sentiment.run_state import RUNNING, read_progress
+from sentiment.rungs import Rungs, Standing, read_rungs
 from sentiment.training.stop import StopRequest
 
 # What a run imports sooner or later; without them in advance, imports are most of what a short run costs.
@@ -161,15 +163,22 @@ class Worker:
         return run_dir.completed or run_id in self.folder.cancelled or read_progress(run_dir).has_paused(epochs)
 
     def _is_free(self, run_id: str) -> bool:
-        """Not if another task of this submission died with it: it would be the end of this one as well."""
-        if self._is_over(run_id):
-            return False
-        progress, owner = read_progress(self._run_dir(run_id)), live_owner(self._run_dir(run_id).lock_file)
-        attempt, failure = progress.last_attempt, progress.failure
-        if (owner and is_of_this_array(owner.job)) or (failure and is_of_this_array(failure.job)):
-            return False  # the process of any other job is gone: the queue was asked when this one was submitted
-        ours = attempt is not None and is_of_this_array(attempt.job)
-        return not (attempt and ours and attempt.end is None and attempt.job != slurm_job())
+        """Not if another task of this array died with it: it would be the end of this one as well.
+
+        The process of a job of no task of this array is gone: the queue was asked when this one was submitted.
+        """
+        progress, submission = read_progress(self._run_dir(run_id)), self.folder.submission
+        attempt = progress.last_attempt
+        died = attempt and attempt.end is None and is_of_this_array(attempt.job) and attempt.job != slurm_job()
+        queued = Queued(
+            "gone" if died else "runs",
+            RUNNING,
+            job=slurm_job(),
+            cancelled=run_id in self.folder.cancelled,
+            shared=True,
+            lives=is_of_this_array,
+        )
+        return policy.work(policy.judge(progress, queued, Standing(submission.rung or 0, submission.epochs))) != ""
 
     def _decide_runs(self, stop: StopRequest) -> Outcome | None:
         """Bring the rungs before to their ends: their rankings decide which runs the task's slots train.

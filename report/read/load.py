@@ -235,7 +235,7 @@ def _load_run(run_dir: RunDir, grid: str | None, planned: PlannedRun | None, sta
             progress = replace(progress, damage=line if str(run_dir.path) in line else f"{run_dir.path}: {line}")
     # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
     progress = replace(progress, completed=completed is not None)
-    return Run(grid, run_dir, judge(progress, None, standing), progress.damage, record, completed, planned)
+    return Run(grid, run_dir, judge(progress, standing), progress.damage, record, completed, planned)
 
 
 def _first_line(error: Exception) -> str:

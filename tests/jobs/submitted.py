@@ -1,16 +1,82 @@
-"""Submissions on disk that no Slurm knows of, and runs that look begun."""
+"""Plans and submissions that no Slurm knows of, runs that look begun, and their rows in `status`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from jobs.job_kinds import KindName
+from jobs.slurm.commands import Job
 from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir, write_intent
+from jobs.status.grid_status import RunStatus
 from sentiment.config import RunConfig
-from sentiment.records import Attempt, RunRecord
+from sentiment.records import Attempt, Failure, GridPlan, PlannedRun, RunRecord
 from sentiment.run_dir import Results, RunDir
 
 GRID = "g"
+LAUNCH_FAILED = "launch failed requeued held"
+"""The reason of a job that waits until somebody releases it."""
+
+
+def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
+    """The plan of a grid with these runs."""
+    runs = [PlannedRun(index=seed, run_id=one, parameters={"seed": seed}) for seed, one in enumerate(run_ids)]
+    plan = GridPlan(
+        name=GRID,
+        description="?",
+        method="grid",
+        metric="validation/f1",
+        goal="maximize",
+        base="b.yaml",
+        parameters={"seed": [run.index for run in runs]},
+        runs=runs,
+    )
+    return plan.model_copy(update=changes)
+
+
+PLAN = a_plan(f"run-{seed}" for seed in range(3))
+
+
+def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
+    """A run as `status` shows it."""
+    row = RunStatus(
+        grid="g",
+        run_id="run-0",
+        state=state,
+        reason="",
+        job=None,
+        attempts=1,
+        epoch=None,
+        step=None,
+        score=None,
+        seen=None,
+        elapsed=None,
+        expected=None,
+        active=active,
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def submitted(
+    results: Results,
+    kind: KindName,
+    job_id: str,
+    runs: Sequence[str] = (),
+    after: str | None = None,
+    grid: str = GRID,
+) -> SubmissionDir:
+    """What a command left that submitted runs, each as a task of its own."""
+    job = PlannedJob(kind, [[run] for run in runs] or [[]], [], Resources(), 1)
+    folder = write_intent(new_submission(results, grid, job, 90, after), [])
+    folder.accept(job_id)
+    return folder
+
+
+def queued(folder: SubmissionDir, task: int | None, reason: str, state: str = "PENDING") -> Job:
+    """A task as squeue shows it."""
+    assert folder.receipt is not None
+    return Job(folder.submission.name, folder.receipt.job_id, task, state, reason)
 
 
 def write_submission(results: Results, tasks: Sequence[Sequence[RunConfig]], /, **resources: object) -> SubmissionDir:
@@ -61,3 +127,8 @@ def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
             attempts=list(attempts),
         )
     )
+
+
+def a_failure(job: str | None = "7_3") -> Failure:
+    """A failure of its own that a run met in a job."""
+    return Failure(job=job, time="", error="DivergedError", reason="the loss is nan", traceback="...")

@@ -13,7 +13,7 @@ from jobs.status.table import render
 from report.build import build_report
 from sentiment.config import RunConfig
 from sentiment.run_dir import Results, RunDir
-from tests.jobs.test_status import queued, submitted
+from tests.jobs.submitted import queued, submitted
 from tests.report.made_up import Study, attempt, new_record
 
 STEP = {"kind": "step", "step": 5, "epoch": 1, "loss": 0.5}

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from jobs import policy
 from jobs.grids.grid import load_grid
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
-from jobs.slurm.planned_job import PlannedJob, new_submission
-from jobs.slurm.resources import ClusterFile, Resources, read_cluster
-from jobs.slurm.submissions import SubmissionDir, write_intent
+from jobs.slurm.resources import ClusterFile, read_cluster
+from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import read_grid_status
 from jobs.tasks.failure import KilledError, record_failure
-from jobs.tasks.next_part import _not_ended, submit_next_part
+from jobs.tasks.next_part import submit_next_part
 from sentiment.records import GridPlan, Tries
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_grid, write_yaml
+from tests.jobs.submitted import submitted
 
 
 @pytest.fixture
@@ -34,19 +35,14 @@ def _begin(results: Results, grid: GridPlan, number: int, job: str) -> None:
 
 
 def _submitted(results: Results, grid: GridPlan, job_id: str, *numbers: int) -> SubmissionDir:
-    tasks = [[grid.runs[number].run_id] for number in numbers]
-    folder = write_intent(
-        new_submission(results, grid.name, PlannedJob("train", tasks, [], Resources(), 1), 90, None), []
-    )
-    folder.accept(job_id)
-    return folder
+    return submitted(results, "train", job_id, [grid.runs[number].run_id for number in numbers], grid=grid.name)
 
 
 def _again(results: Results, grid: GridPlan, *folders: SubmissionDir, queue: Sequence[Job] = ()) -> list[int]:
     """The places in the plan of the runs that are submitted again."""
     jobs = GridJobs(folders, queue)
     order = [run.run_id for run in grid.runs]
-    return [order.index(row.run_id) for row in _not_ended(results, jobs, read_grid_status(results, grid, jobs).rows)]
+    return [order.index(row.run_id) for row in read_grid_status(results, grid, jobs).rows if policy.end(row)]
 
 
 def test_what_has_begun_and_not_ended_is_submitted_again(results: Results, grid: GridPlan) -> None:
@@ -88,8 +84,7 @@ def test_what_is_queued_or_whose_count_is_damaged_is_left(results: Results, grid
 
 def test_nobody_is_asked_where_all_has_ended(results: Results, grid: GridPlan) -> None:
     said: list[str] = []
-    job = PlannedJob("report", [[]], [], Resources(), 1)
-    assert submit_next_part(write_intent(new_submission(results, grid.name, job, 90, None), []), said.append) is None
+    assert submit_next_part(submitted(results, "report", "9", grid=grid.name), said.append) is None
     assert said == []
 
 
@@ -99,9 +94,7 @@ def test_that_nothing_can_be_submitted_is_said(
     monkeypatch.setenv("PATH", str(results.root))
     _begin(results, grid, 0, "7_0")
     said: list[str] = []
-    job = PlannedJob("report", [[]], [], Resources(), 1)
-    ending = write_intent(new_submission(results, grid.name, job, 90, None), [])
-    assert submit_next_part(ending, said.append) is None
+    assert submit_next_part(submitted(results, "report", "9", grid=grid.name), said.append) is None
     assert said[0].startswith("nothing more is submitted: scontrol: not found")
 
 

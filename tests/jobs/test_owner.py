@@ -16,7 +16,7 @@ from sentiment.files import write_json
 from sentiment.records import Failure
 from sentiment.run_dir import Results
 from tests.jobs.fake_slurm import FakeSlurm
-from tests.jobs.test_status import PLAN, submitted
+from tests.jobs.submitted import PLAN, submitted
 
 ANNA = {"user": "anna", "cluster": "big"}
 ASK_THERE = "submitted by anna on cluster big; ask there"

@@ -24,13 +24,11 @@ from jobs.tasks.worker import Worker
 from sentiment.config import RunConfig
 from sentiment.errors import LockedError
 from sentiment.lock import ProcessLock
-from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
+from sentiment.records import Attempt
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import Stop, StopRequest
-from tests.jobs.submitted import GRID, attempt_of, write_attempts, write_submission
+from tests.jobs.submitted import GRID, a_failure, a_plan, attempt_of, write_attempts, write_submission
 from tests.small_runs import Experiment, digest_of, small_config
-
-FAILURE = Failure(job="7_0", time="2026-03-04T12:00:00+00:00", error="DataError", reason="no tweets", traceback="")
 
 Shares = list[list[RunConfig]]
 
@@ -272,21 +270,12 @@ def test_state_of_a_run_is_that_of_the_task_which_has_it(
     """Task 0 runs and has one of its own, task 1 was killed with one of task 0's share."""
     folder = write_submission(results, shares, tasks=2)
     folder.accept("7")
-    plan = GridPlan(
-        name=GRID,
-        description="?",
-        method="grid",
-        metric="validation/f1",
-        goal="maximize",
-        base="b.yaml",
-        parameters={},
-        runs=[PlannedRun(index=n, run_id=one.path.name, parameters={}) for n, one in enumerate(run_dirs)],
-    )
+    plan = a_plan(one.path.name for one in run_dirs)
     running, died, _, failed, cancelled, _ = run_dirs
     write_attempts(running, attempt_of("7_0"))
     write_attempts(died, attempt_of("7_1"))
     write_attempts(failed, attempt_of("7_0", end="2026-03-04T12:00:00+00:00", reason="failed"))
-    failed.write_failure(FAILURE)
+    failed.write_failure(a_failure("7_0"))
     folder.cancel([cancelled.path.name])
     name = folder.submission.name
     queue = [Job(name, "7", 0, "RUNNING", elapsed="5:00"), Job(name, "7", 1, "FAILED", reason="NonZeroExitCode")]
@@ -303,9 +292,5 @@ def test_held_task_of_a_pool_holds_up_no_run_that_another_task_may_take(results:
     name = folder.submission.name
     held = Job(name, "7", 0, "PENDING", reason="launch failed requeued held")
     both = GridJobs([folder], [held, Job(name, "7", 1, "RUNNING")])
-    given = both.task(shares[0][0].run_id)
-    assert given is not None
-    assert (given.job and given.job.task) == 1
-    alone = GridJobs([folder], [held]).task(shares[1][0].run_id)
-    assert alone is not None
-    assert (alone.job and alone.job.task) == 0
+    assert both.place(shares[0][0].run_id) == (folder, 1)
+    assert GridJobs([folder], [held]).place(shares[1][0].run_id) == (folder, 0)

@@ -10,23 +10,23 @@ from jobs.__main__ import app
 from jobs.code_choice import WantedRun
 from jobs.grids.grid import load_grid
 from jobs.launcher import LaunchOptions
+from jobs.policy import rerun
 from jobs.session import cancel_grid, rerun_grid
-from jobs.slurm.commands import ENDED, Job
+from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher, plan_jobs
 from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir, write_intent
 from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
-from jobs.status.selection import CAUSES, find_targets, missing_runs, run_configs, select
+from jobs.status.selection import find_targets, run_configs
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError
 from sentiment.run_dir import Results
-from sentiment.run_state import HELD, LOST, PRUNED
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid, write_yaml
-from tests.jobs.test_status import LAUNCH_FAILED, PLAN, a_row, queued, submitted
+from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_row, queued, submitted
 
 ROWS = [
     a_row(state, run_id=f"{state.lower()}")
@@ -61,19 +61,8 @@ ROWS = [
     ids=str,
 )
 def test_only_what_is_asked_for_is_rerun(causes: list[str], run_ids: list[str], chosen: list[str]) -> None:
-    assert [row.run_id for row in select(ROWS, causes, set(run_ids))] == chosen
-
-
-def test_runs_that_something_may_still_have_are_not_submitted_again() -> None:
-    left_alone = {"COMPLETED", "RUNNING", "PENDING", "HELD", "PAUSED", "PRUNED", "UNKNOWN"}
-    others = {"PLANNED", "FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED"}
-    configs = {state: resolve({}, {"seed": seed}, "a test") for seed, state in enumerate(left_alone | others)}
-    rows = [a_row(state, run_id=one.run_id, active=state in ("RUNNING", "PENDING")) for state, one in configs.items()]
-    assert {row.state for row, _ in missing_runs(configs.values(), rows)} == others
-
-
-def test_every_state_that_needs_somebody_has_a_cause() -> None:
-    assert set().union(*CAUSES.values()) == {*ENDED, LOST, HELD, PRUNED} - {"COMPLETED"}
+    meant = [row for row in ROWS if not run_ids or row.run_id in run_ids]
+    assert [row.run_id for row in meant if rerun(row, causes, bool(run_ids))] == chosen
 
 
 @pytest.fixture
@@ -212,14 +201,14 @@ def test_held_jobs_are_released_and_none_that_their_user_holds(
     results: Results, orders: Callable[[], list[str]]
 ) -> None:
     launcher = _with_held_jobs(results)
-    launcher.release(_rows(launcher))
+    launcher.release([row for row in _rows(launcher) if rerun(row) == "releases"])
     assert orders() == ["scontrol release 6_0 7_0"]
 
 
 def test_nothing_is_released_where_nothing_is_held(results: Results, orders: Callable[[], list[str]]) -> None:
     first = submitted(results, "train", "7", ["run-0", "run-1", "run-2"])
     launcher = _launcher(results, [queued(first, number, "Priority") for number in range(3)], [first])
-    launcher.release(_rows(launcher))
+    launcher.release([row for row in _rows(launcher) if rerun(row) == "releases"])
     assert orders() == []
 
 
@@ -227,7 +216,7 @@ def test_slurms_refusal_to_release_a_job_is_told(results: Results, orders: Calla
     first = submitted(results, "train", "9", ["run-0"])
     launcher = _launcher(results, [queued(first, 0, "JobHeldAdmin")], [first])
     with pytest.raises(SlurmError, match="scontrol: 9_0: Access/permission denied"):
-        launcher.release(_rows(launcher))
+        launcher.release([row for row in _rows(launcher) if rerun(row) == "releases"])
 
 
 def test_held_runs_are_cancelled_as_those_that_wait(results: Results, orders: Callable[[], list[str]]) -> None:
@@ -248,7 +237,7 @@ def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
     assert folder.cancelled == {"run-1"}
     launcher.jobs = GridJobs(launcher.jobs.submissions, launcher.jobs.queue)
     assert [(row.state, row.active) for row in _rows(launcher)[:2]] == [("PENDING", True), ("CANCELLED", False)]
-    assert launcher.cancel(_rows(launcher), {"run-0", "run-2"}) == ["run-0", "run-2"]  # the last that go on
+    assert {*launcher.cancel(_rows(launcher), {"run-0", "run-2"})} == {"run-0", "run-2"}  # the last that go on
     assert orders() == ["scancel 7_0 7_1"]
     assert folder.cancelled == {0, 1, "run-0", "run-1", "run-2"}
 
@@ -269,7 +258,6 @@ def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) 
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
     states = ("HELD", "FAILED", "COMPLETED")
     rows = [a_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
-    assert [row.state for row, _ in missing_runs(grid.configs, rows)] == ["FAILED"]
     told = "1 of 3 runs are held in Slurm's queue; `python -m jobs rerun some --held` frees them"
     assert list(describe_held("some", rows)) == [told]
     assert list(describe_held("some", rows[1:])) == []

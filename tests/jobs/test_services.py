@@ -22,7 +22,7 @@ from sentiment.files import write_json
 from sentiment.records import Failure
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_yaml
-from tests.jobs.test_status import PLAN, a_row, queued, submitted
+from tests.jobs.submitted import PLAN, a_row, queued, submitted
 
 HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
 _NEEDS: dict[KindName, dict[str, object]] = {

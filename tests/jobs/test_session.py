@@ -20,7 +20,7 @@ from sentiment.records import Result, Tries
 from sentiment.run_dir import Results, RunDir
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import finish, write_grid, write_yaml
-from tests.jobs.test_status import a_row
+from tests.jobs.submitted import a_row
 from tests.small_runs import Experiment
 
 FULL = (

@@ -18,6 +18,7 @@ from jobs.grids.sweep_file import read_sweep
 from jobs.job_kinds import steps_saved
 from jobs.later_rungs import later_rungs
 from jobs.planning.dry_run import show_plan
+from jobs.policy import needs_somebody
 from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
@@ -350,7 +351,7 @@ def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: 
 
     def states(*queue: Job) -> list[str]:
         rows = read_grid_status(results, grid.plan, GridJobs([folder], queue)).rows
-        assert not any(row.failed for row in rows)
+        assert not any(needs_somebody(row) for row in rows)
         return [row.state for row in rows]
 
     assert states(waiting) == ["PENDING", "PENDING", "PLANNED", "PENDING"]

@@ -1,43 +1,24 @@
 """What a run's state is, by everything that is known about it; and how the states are shown."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs.job_kinds import KindName
+from jobs.policy import judge
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
-from jobs.slurm.planned_job import PlannedJob, new_submission
-from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import SubmissionDir, write_intent
-from jobs.slurm.task_state import SlurmTask, last_line, read_termination
-from jobs.status.grid_status import RunStatus, read_grid_status
+from jobs.slurm.task_state import last_line, read_termination
+from jobs.status.grid_status import read_grid_status
 from jobs.status.language_models import show_language_models
 from sentiment.files import write_json
-from sentiment.records import Attempt, Failure, GridPlan, PlannedRun
 from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import RunProgress, RunState, judge, read_progress
-
-NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
-PLAN = GridPlan(
-    name="g",
-    description="?",
-    method="grid",
-    metric="validation/f1",
-    goal="maximize",
-    base="b.yaml",
-    parameters={"seed": [0, 1, 2]},
-    runs=[PlannedRun(index=seed, run_id=f"run-{seed}", parameters={"seed": seed}) for seed in range(3)],
-)
-FAILURE = Failure(job="7_3", time="", error="DivergedError", reason="the loss is nan", traceback="...")
+from sentiment.run_state import RunProgress, read_progress
+from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, attempt_of, queued, submitted
 
 NEVER_BEGAN = "task 7_3 never began to train"
-LAUNCH_FAILED = "launch failed requeued held"
 REQUEUED = "job requeued in held state"
 RERUN = "`jobs rerun` lets it go on (scontrol release"
 
@@ -46,135 +27,80 @@ def _job(state: str, reason: str = "None") -> Job:
     return Job(name="g-x", job_id="7", task=3, state=state, reason=reason)
 
 
-def _attempt(**changes: object) -> Attempt:
-    attempt = Attempt(
-        host="h",
-        pid=1,
-        job="7_3",
-        restart_count=0,
-        code="c",
-        environment="e",
-        device="cpu",
-        threads=1,
-        first_step=0,
-        start="2026-03-04T11:00:00+00:00",
-    )
-    return attempt.model_copy(update=changes)
+SAVED = attempt_of("7_3", end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", last_step=40)
 
 
-def _task(
-    job: Job | None = None, log: Path | None = None, accounted: Job | None = None, **changes: object
-) -> SlurmTask:
-    task = SlurmTask(
-        address="7_3",
-        submission="g-x",
-        job=job,
-        unseen=None,
-        cancelled=False,
-        log=lambda: log,
-        accounted=lambda: accounted,
-        broken_dependency=lambda: "its cache job failed",
-        held_before=lambda: None,
-    )
-    return replace(task, **changes)  # type: ignore[arg-type]
-
-
-SAVED = _attempt(end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", last_step=40)
+def _verdict(
+    results: Results,
+    job: Job | None,
+    progress: RunProgress,
+    accounted: Job | None = None,
+    log: str = "",
+    cancelled: bool = False,
+) -> tuple[str, str]:
+    """The state of a run whose task is 7_3, and the reason."""
+    folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])
+    (folder.logs / "7_3_0_log.out").write_text(log)
+    if cancelled:
+        folder.cancel([3])
+    jobs = GridJobs([folder], [replace(job, name=folder.submission.name)] if job else [])
+    jobs.__dict__["_accounting"] = {(folder.submission.name, 3): accounted} if accounted else {}
+    verdict = judge(progress, jobs.queued("run-3", jobs.place("run-3")))
+    return verdict.state, verdict.reason
 
 
 @pytest.mark.parametrize(
-    ("progress", "task", "verdict"),
+    ("job", "progress", "state", "reason"),
     [
-        (RunProgress(), None, RunState("PLANNED")),
-        (RunProgress(completed=True), _task(_job("RUNNING")), RunState("COMPLETED")),
-        (RunProgress(), _task(_job("PENDING", "Priority")), RunState("PENDING", "Priority")),
-        (RunProgress(), _task(_job("RUNNING")), RunState("RUNNING")),
-        (RunProgress(failure=FAILURE), _task(_job("RUNNING")), RunState("FAILED", "DivergedError: the loss is nan")),
-        (RunProgress(failure=FAILURE), _task(_job("PENDING")), RunState("PENDING")),
-        (RunProgress(failure=FAILURE), _task(_job("FAILED")), RunState("FAILED", "DivergedError: the loss is nan")),
-        (RunProgress(failure=FAILURE), _task(None), RunState("FAILED", "DivergedError: the loss is nan")),
-        (RunProgress(), _task(_job("PENDING", LAUNCH_FAILED)), RunState("HELD", f"{LAUNCH_FAILED}; {RERUN} 7_3)")),
+        (_job("PENDING", "Priority"), RunProgress(), "PENDING", "Priority"),
+        (_job("RUNNING"), RunProgress(), "RUNNING", ""),
+        (_job("COMPLETING", REQUEUED), RunProgress(), "COMPLETING", REQUEUED),
+        (_job("PENDING", "Dependency"), RunProgress(), "PENDING", "Dependency"),
+        (_job("PENDING", LAUNCH_FAILED), RunProgress(), "HELD", f"{LAUNCH_FAILED}; {RERUN} 7_3)"),
+        (_job("SPECIAL_EXIT", REQUEUED), RunProgress(), "HELD", f"{REQUEUED}; {RERUN} 7_3)"),
         (
-            RunProgress(failure=FAILURE),
-            _task(_job("SPECIAL_EXIT", REQUEUED)),
-            RunState("HELD", f"{REQUEUED}; {RERUN} 7_3)"),
-        ),
-        (RunProgress(), _task(_job("COMPLETING", REQUEUED)), RunState("COMPLETING", REQUEUED)),
-        (
+            _job("PENDING", "JobHeldAdmin"),
             RunProgress(),
-            _task(_job("PENDING", "JobHeldAdmin")),
-            RunState("HELD", "JobHeldAdmin; an administrator has to let it go on (scontrol release 7_3)"),
+            "HELD",
+            "JobHeldAdmin; an administrator has to let it go on (scontrol release 7_3)",
         ),
         (
+            _job("PENDING", "JobHeldUser"),
             RunProgress(),
-            _task(_job("PENDING", "JobHeldUser")),
-            RunState("PENDING", "held by its user; `scontrol release 7_3` lets it begin"),
+            "PENDING",
+            "held by its user; `scontrol release 7_3` lets it begin",
+        ),
+        (_job("CANCELLED", "JobHeldUser"), RunProgress(), "CANCELLED", NEVER_BEGAN),
+        (_job("TIMEOUT"), RunProgress(last_attempt=SAVED), "TIMEOUT", "saved at step 40 (SIGTERM)"),
+        (_job("NODE_FAIL"), RunProgress(), "NODE_FAIL", NEVER_BEGAN),
+        (
+            _job("NODE_FAIL"),
+            RunProgress(last_attempt=attempt_of("7_3"), locked=True, owner_job="7_3"),
+            "NODE_FAIL",
+            "task 7_3 ended without a word",
         ),
         (
+            _job("PENDING", "DependencyNeverSatisfied"),
             RunProgress(),
-            _task(_job("CANCELLED", "JobHeldUser")),
-            RunState("CANCELLED", NEVER_BEGAN),
-        ),
-        (RunProgress(), _task(_job("PENDING", "Dependency")), RunState("PENDING", "Dependency")),
-        (
-            RunProgress(),
-            _task(_job("PENDING", "Dependency"), held_before=lambda: Job("c", "6", 0, "PENDING", LAUNCH_FAILED)),
-            RunState("HELD", f"waits for job 6_0, which is held: {LAUNCH_FAILED}; {RERUN} 6_0)"),
-        ),
-        (RunProgress(completed=True), _task(_job("PENDING", LAUNCH_FAILED)), RunState("COMPLETED")),
-        (
-            RunProgress(last_attempt=SAVED),
-            _task(_job("RUNNING"), cancelled=True, pooled=True),
-            RunState("CANCELLED", "by `jobs cancel`"),
-        ),
-        (RunProgress(locked=True), _task(_job("RUNNING"), cancelled=True, pooled=True), RunState("RUNNING")),
-        (RunProgress(), _task(_job("COMPLETING"), cancelled=True), RunState("COMPLETING")),
-        (RunProgress(locked=True), None, RunState("RUNNING")),
-        (RunProgress(last_attempt=SAVED), _task(cancelled=True), RunState("CANCELLED", "by `jobs cancel`")),
-        (RunProgress(), _task(_job("PENDING", "DependencyNeverSatisfied")), RunState("FAILED", "its cache job failed")),
-        (RunProgress(last_attempt=SAVED), _task(_job("TIMEOUT")), RunState("TIMEOUT", "saved at step 40 (SIGTERM)")),
-        (RunProgress(), _task(_job("NODE_FAIL")), RunState("NODE_FAIL", NEVER_BEGAN)),
-        (
-            RunProgress(),
-            _task(accounted=_job("OUT_OF_MEMORY")),
-            RunState("OUT_OF_MEMORY", NEVER_BEGAN),
+            "FAILED",
+            "the job that it waited for (None) did not succeed",
         ),
         (
-            RunProgress(last_attempt=_attempt()),
-            _task(None),
-            RunState("LOST", "is not in the queue; task 7_3 ended without a word"),
+            None,
+            RunProgress(last_attempt=attempt_of("7_3")),
+            "LOST",
+            "is not in the queue; task 7_3 ended without a word",
         ),
-        (RunProgress(), _task(None, unseen="squeue: why"), RunState("UNKNOWN", "squeue: why")),
-        (RunProgress(last_attempt=SAVED), _task(None, unseen="squeue: why"), RunState("UNKNOWN", "squeue: why")),
-        (
-            RunProgress(failure=FAILURE),
-            _task(None, unseen="squeue: why"),
-            RunState("FAILED", "DivergedError: the loss is nan"),
-        ),
-        (RunProgress(failure=FAILURE), _task(None, unseen="?", address="8_3"), RunState("UNKNOWN", "?")),
-        (
-            RunProgress(last_attempt=_attempt(), locked=True, in_slurm=True),
-            _task(_job("NODE_FAIL")),
-            RunState("NODE_FAIL", "task 7_3 ended without a word"),
-        ),
-        (RunProgress(locked=True, in_slurm=True), None, RunState("RUNNING")),
-        (RunProgress(locked=True), _task(_job("NODE_FAIL")), RunState("RUNNING")),  # it was started here since
-        (
-            RunProgress(),
-            _task(None, address=None),
-            RunState("PLANNED", "is being submitted, or that was interrupted: the same command goes on"),
-        ),
-        (RunProgress(damage="run.json: is not valid"), _task(None), RunState("FAILED", "run.json: is not valid")),
-        (RunProgress(damage="run.json: is not valid"), _task(_job("RUNNING")), RunState("RUNNING")),
-        (RunProgress(damage="run.json: is not valid"), _task(_job("PENDING")), RunState("PENDING")),
-        (RunProgress(damage="run.json: is not valid", locked=True), None, RunState("RUNNING")),
-        (RunProgress(last_attempt=_attempt()), None, RunState("LOST", "its process on h died without a word")),
-        (RunProgress(last_attempt=SAVED), None, RunState("CANCELLED", "saved and stopped: SIGTERM")),
     ],
-    ids=lambda value: value.state if isinstance(value, RunState) else "",
 )
-def test_state_says_what_became_of_a_run(progress: RunProgress, task: SlurmTask | None, verdict: RunState) -> None:
-    assert judge(progress, task) == verdict
+def test_state_in_the_queue_has_the_queues_reason(
+    results: Results, job: Job | None, progress: RunProgress, state: str, reason: str
+) -> None:
+    assert _verdict(results, job, progress) == (state, reason)
+
+
+def test_accounting_is_asked_how_a_forgotten_task_ended(results: Results) -> None:
+    assert _verdict(results, None, RunProgress(), _job("OUT_OF_MEMORY")) == ("OUT_OF_MEMORY", NEVER_BEGAN)
 
 
 @pytest.mark.parametrize(
@@ -211,15 +137,14 @@ def test_slurms_own_words_in_the_log_are_understood(lines: str, state: str | Non
     ids=["nobody knows", "accounting", "queue", "by command", "queue says otherwise"],
 )
 def test_killed_run_is_cancelled_only_if_somebody_says_so(
-    job: Job | None, changes: dict[str, Any], state: str, tmp_path: Path
+    results: Results, job: Job | None, changes: dict[str, Any], state: str
 ) -> None:
-    log = tmp_path / "log"
-    log.write_text(
+    log = (
         "task 3 of g-x, start 1 on n1\n"
         "slurmstepd-n5: error: *** STEP 25.0 ON n5 CANCELLED AT 2026-03-04T11:00:00 ***\n"
         "srun: error: n5: task 0: Killed\n"
     )
-    assert judge(RunProgress(last_attempt=_attempt()), _task(job, log, **changes)).state == state
+    assert _verdict(results, job, RunProgress(last_attempt=attempt_of("7_3")), log=log, **changes)[0] == state
 
 
 def test_words_about_earlier_attempts_do_not_count(tmp_path: Path) -> None:
@@ -272,64 +197,9 @@ def test_failure_that_a_new_attempt_takes_away_meanwhile_is_none(
     assert read_progress(RunDir(tmp_path / "run"), PLAN) == RunProgress()
 
 
-def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
-    row = RunStatus(
-        grid="g",
-        run_id="run-0",
-        state=state,
-        reason="",
-        job=None,
-        attempts=1,
-        epoch=None,
-        step=None,
-        score=None,
-        seen=None,
-        elapsed=None,
-        expected=None,
-        active=active,
-    )
-    return replace(row, **changes)  # type: ignore[arg-type]
-
-
 def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
     status = read_grid_status(Results(tmp_path), PLAN, GridJobs([], []))
-    assert [(row.run_id, row.state, row.failed) for row in status.rows] == [
-        (run.run_id, "PLANNED", False) for run in PLAN.runs
-    ]
-
-
-@pytest.mark.parametrize(
-    ("row", "failed"),
-    [
-        (a_row("COMPLETED"), False),
-        (a_row("CANCELLED"), False),
-        (a_row("RUNNING", active=True), False),
-        (a_row("PENDING", active=True), False),
-        *[(a_row(state), True) for state in ("FAILED", "LOST", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL")],
-        (a_row("UNKNOWN"), False),
-        (a_row("HELD"), True),
-    ],
-    ids=lambda value: value.state if isinstance(value, RunStatus) else "",
-)
-def test_what_has_ended_or_is_held_without_result_or_wish_needs_somebody(row: RunStatus, failed: bool) -> None:
-    assert row.failed is failed
-
-
-def submitted(
-    results: Results, kind: KindName, job_id: str, runs: Sequence[str], after: str | None = None
-) -> SubmissionDir:
-    """What a command left that submitted runs, each as a task of its own."""
-    tasks = [[run] for run in runs] or [[]]
-    job = PlannedJob(kind, tasks, [], Resources(), 1)
-    folder = write_intent(new_submission(results, "g", job, 90, after), [])
-    folder.accept(job_id)
-    return folder
-
-
-def queued(folder: SubmissionDir, task: int | None, reason: str, state: str = "PENDING") -> Job:
-    """A task as squeue shows it."""
-    assert folder.receipt is not None
-    return Job(folder.submission.name, folder.receipt.job_id, task, state, reason)
+    assert [(row.run_id, row.state) for row in status.rows] == [(run.run_id, "PLANNED") for run in PLAN.runs]
 
 
 def test_held_runs_do_not_go_on_by_themselves_nor_do_those_that_wait_for_a_held_job(results: Results) -> None:
@@ -364,7 +234,7 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
     assert reason() == "the job that it waited for (afterok:6) did not succeed"
     (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
     assert reason().startswith("its data job ended with OUT_OF_MEMORY: Detected 1 oom_kill event")
-    write_json(data.failure_file(0), FAILURE.model_dump(mode="json"))
+    write_json(data.failure_file(0), a_failure().model_dump(mode="json"))
     assert reason() == "its data job failed: DivergedError: the loss is nan"
 
 

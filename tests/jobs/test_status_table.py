@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from jobs.status.grid_status import GridStatus, RunStatus
 from jobs.status.table import render, show
 from sentiment.run_dir import Results
-from tests.jobs.test_status import NOW, PLAN, a_row
+from tests.jobs.submitted import PLAN, a_row
 from tests.terminals import on_terminal
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
 
 def test_table_shows_what_is_known_and_dashes_for_the_rest() -> None:
@@ -23,6 +26,7 @@ def test_table_shows_what_is_known_and_dashes_for_the_rest() -> None:
         "  run    state      attempt  epoch  step    f1     seen     elapsed  expected  reason",
         "  run-a  COMPLETED  1        3      12,345  0.812  -        -        -",
         "  run-b  FAILED     1        -      -       -      3 h ago  -        -         DivergedError: the loss is nan",
+        "  `python -m jobs rerun g` goes on with 1",
     ]
 
 
@@ -54,6 +58,7 @@ def test_narrow_table_keeps_a_run_to_a_line_where_that_is_possible() -> None:
         "  x-s1-0a1b2c3d  FAILED     -      310     -      3 h ago",
         "    DivergedError: the loss is nan at step 310; a smaller training.learning_rate",
         "      or training.clip may help",
+        "  `python -m jobs rerun g` goes on with 1",
     ]
 
 

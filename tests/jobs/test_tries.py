@@ -11,10 +11,10 @@ from jobs.tasks.attempt import Outcome, attempt_run
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import ConfigError, LockedError, MemoryExhaustedError
-from sentiment.records import GridPlan, PlannedRun, Tries
+from sentiment.records import Tries
 from sentiment.run_dir import Results, RunDir
 from sentiment.training.stop import Stop, StopRequest
-from tests.jobs.submitted import GRID, attempt_of, write_attempts
+from tests.jobs.submitted import GRID, a_plan, attempt_of, write_attempts
 from tests.small_runs import small_config
 
 Ending = BaseException | Stop | None
@@ -124,16 +124,7 @@ def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
 ) -> None:
     for _ in range(3):
         attempt(_DiedError())
-    plan = GridPlan(
-        name=GRID,
-        description="?",
-        method="grid",
-        metric="validation/f1",
-        goal="maximize",
-        base="",
-        parameters={},
-        runs=[PlannedRun(index=0, run_id=run_dir.path.name, parameters={})],
-    )
+    plan = a_plan([run_dir.path.name])
     run_dir.create(config)
     write_attempts(run_dir, attempt_of(None))
     console = Console(lambda _line: None, silent)

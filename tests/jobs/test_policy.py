@@ -1,0 +1,273 @@
+"""Every combination of what a run's directory and a queue can say, held against the table and what it promises."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from jobs import policy
+from jobs.policy import CAUSES, Queued, Verdict
+from jobs.slurm.commands import ENDED
+from sentiment.records import Tries
+from sentiment.run_state import RunProgress, RunState
+from sentiment.rungs import Standing
+from tests.jobs.submitted import a_failure, attempt_of
+
+OWN, SIBLING, EARLIER, OTHER = "7_3", "7_2", "4_0", "9_0"
+"""Jobs: the task that a run was last given to, one that shares runs with it, one that has ended, one in the queue."""
+
+_ENDINGS = [
+    {},
+    {"end": "2026-03-04T12:00:00+00:00", "reason": "deadline", "detail": "5 s left"},
+    {"end": "2026-03-04T12:00:00+00:00", "reason": "signal", "detail": "SIGTERM"},
+    {"end": "2026-03-04T12:00:00+00:00", "reason": "signal", "detail": "SIGHUP"},
+    {"end": "2026-03-04T12:00:00+00:00", "reason": "failed", "detail": "why"},
+]
+_PAUSED = {"end": "2026-03-04T12:00:00+00:00", "reason": "paused", "detail": "1 epochs are done"}
+ATTEMPTS = [None, *(attempt_of(OWN, **one) for one in (*_ENDINGS, _PAUSED)), attempt_of(SIBLING, **_PAUSED)]
+LOCKS = [(False, None), (True, None), (True, OTHER), (True, EARLIER)]
+FAILURES = [None, a_failure(OWN), a_failure(SIBLING), a_failure(EARLIER)]
+TRIES = [None, Tries(step=0, number=1, job=OWN)]
+STANDINGS = [None, Standing(0, 1, None, 6), Standing(0, 1, 4, 6), Standing(1, 3, None, 2)]
+WORDS = ["FAILED", "OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "LOST", "CANCELLED", "UNKNOWN"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of a run."""
+
+    progress: RunProgress
+    queued: Queued
+    standing: Standing | None
+
+    @property
+    def paused(self) -> bool:
+        return self.standing is not None and self.progress.has_paused(self.standing.epochs)
+
+    @property
+    def in_queue(self) -> bool:
+        return self.queued.place in ("waits", "held", "runs")
+
+    @property
+    def among_others(self) -> bool:
+        return self.in_queue and self.queued.shared and not self.paused
+
+    @property
+    def trained(self) -> bool:
+        owner = self.progress.owner_job
+        return self.progress.locked and (owner is None or self.queued.lives(owner))
+
+    @property
+    def failed_here(self) -> bool:
+        jobs = (OWN, SIBLING) if self.queued.shared else (OWN,)
+        return self.progress.failure is not None and self.queued.job == OWN and self.progress.failure.job in jobs
+
+    @property
+    def left_rung(self) -> bool:
+        attempt = self.progress.last_attempt
+        paused = attempt is not None and attempt.reason == "paused"
+        return paused and (self.queued.place == "nowhere" or attempt.job == self.queued.job)  # type: ignore[union-attr]
+
+    @property
+    def word(self) -> str:
+        """How its task ended."""
+        ended = self.queued.ended(self.progress)
+        return ended.state if ended else ""
+
+
+# The lines of the table, in its order.
+LINES: list[Callable[[Case], bool]] = [
+    lambda one: one.progress.completed,
+    lambda one: one.queued.place == "silent" and one.progress.locked,
+    lambda one: one.queued.place == "silent" and one.failed_here,
+    lambda one: one.queued.place == "silent",
+    lambda one: one.among_others and one.trained,
+    lambda one: one.among_others and one.queued.cancelled,
+    lambda one: one.among_others and one.failed_here,
+    lambda one: one.queued.place == "held" and (one.among_others or not one.queued.shared),
+    lambda one: one.among_others and one.queued.state == "RUNNING",
+    lambda one: one.in_queue and (one.among_others or not one.queued.shared),
+    lambda one: one.trained,
+    lambda one: one.progress.damage is not None,
+    lambda one: one.paused and one.standing is not None and one.standing.decided,
+    lambda one: one.queued.cancelled,
+    lambda one: one.progress.failure is not None,
+    lambda one: one.paused and one.queued.slots_wait,
+    lambda one: one.paused,
+    lambda one: one.left_rung,
+    lambda one: one.queued.place == "intent",
+    lambda one: one.queued.place == "gone" and one.word == "CANCELLED",
+    lambda one: one.queued.place == "gone" and one.word == "UNKNOWN",
+    lambda one: one.queued.place == "gone",
+    lambda one: one.progress.last_attempt is not None and one.progress.last_attempt.detail == "SIGTERM",
+    lambda one: one.progress.last_attempt is not None,
+    lambda _one: True,
+]
+
+
+def _queues() -> Iterator[Queued]:
+    def lives(job: str) -> bool:
+        return job == OTHER
+
+    def begun_by(job: str | None) -> bool:
+        return job == OWN
+
+    yield from (Queued(cancelled=cancelled) for cancelled in (False, True))
+    yield Queued("intent", lives=lives)
+    inside = [("waits", "PENDING"), ("runs", "RUNNING"), ("runs", "COMPLETING"), ("held", "PENDING"), ("silent", "")]
+    for cancelled, shared in product((False, True), repeat=2):
+        task = Queued(job=OWN, cancelled=cancelled, shared=shared, lives=lives, begun_by=begun_by)
+        for place, state in inside:
+            yield replace(task, place=place, state=state, reason="why")  # type: ignore[arg-type]
+        for word in WORDS:
+            yield replace(task, place="gone", ended=lambda _progress, word=word: RunState(word, "why"))
+
+
+def _progresses() -> Iterator[RunProgress]:
+    yield RunProgress(completed=True)
+    yield RunProgress(completed=True, locked=True)
+    for (locked, owner), damage, failure, attempt, tries in product(
+        LOCKS, (None, "run.json: is damaged"), FAILURES, ATTEMPTS, TRIES
+    ):
+        epoch = None if damage else 1
+        yield RunProgress(
+            last_attempt=attempt,
+            failure=failure,
+            epoch=epoch,
+            locked=locked,
+            owner_job=owner,
+            damage=damage,
+            tries=tries,
+        )
+
+
+@pytest.fixture(scope="module")
+def judged() -> list[tuple[Case, Verdict]]:
+    """Every case, and the verdict on it."""
+    cases = [
+        Case(progress, replace(queued, slots_wait=True) if slots_wait else queued, standing)
+        for progress, queued, standing in product(_progresses(), _queues(), STANDINGS)
+        for slots_wait in ((False, True) if standing else (False,))
+    ]
+    return [(case, policy.judge(case.progress, case.queued, case.standing)) for case in cases]
+
+
+def _table() -> list[list[str]]:
+    """The cells of each line: number, what is known, state, and what is done by each who asks."""
+    lines = [line for line in (policy.__doc__ or "").splitlines() if re.match(r"\| \d", line)]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def _is_said(cell: str, verdict: Verdict, case: Case) -> bool:
+    if cell == "as the queue says":
+        return verdict.state == case.queued.state and verdict.active
+    if cell == "as it ended":
+        return verdict.state in {*ENDED, "LOST"} - {"COMPLETED", "CANCELLED"}
+    return verdict.state == cell
+
+
+@cache
+def _done(state: str, active: bool) -> list[str]:
+    """The cells of a line that say what is done."""
+    verdict = Verdict(state, active=active)
+    assert policy.end(verdict) == ""
+    rerun, named = policy.rerun(verdict), policy.rerun(verdict, named=True)
+    end = "if begun" if policy.end(replace(verdict, begun=True)) else ""
+    return [policy.submit(verdict), rerun if rerun == named else "if named", policy.cancel(verdict), end]
+
+
+def test_table_says_what_is_done_in_every_case(judged: list[tuple[Case, Verdict]]) -> None:
+    table, used = _table(), set()
+    assert len(table) == len(LINES)
+    assert [int(line[0]) for line in table] == [*range(1, len(LINES) + 1)]
+    for case, verdict in judged:
+        number = next(number for number, fits in enumerate(LINES) if fits(case))
+        _, _, state, submit, rerun, cancel, work, end = table[number]
+        assert _is_said(state, verdict, case), (table[number], verdict, case)
+        assert _done(verdict.state, verdict.active) == [submit, rerun, cancel, end], (table[number], verdict, case)
+        if case.in_queue and case.queued.shared and case.queued.state == "RUNNING" and not case.queued.slots_wait:
+            assert policy.work(verdict) == work, (table[number], verdict, case)  # as a task of several runs asks
+        used.add(number)
+    assert used == {*range(len(LINES))}
+
+
+@cache
+def _submits(state: str, active: bool, begun: bool) -> bool:
+    """Whether any command, or the job at the end, submits a run."""
+    verdict = Verdict(state, "", active, begun)
+    asked = [policy.submit(verdict), policy.end(verdict)]
+    asked += [policy.rerun(verdict, causes, named) for causes in ((), (*CAUSES,)) for named in (False, True)]
+    return "submits" in asked
+
+
+def _may_be_trained(case: Case) -> bool:
+    """Whether any process trains the run, or may begin to by itself."""
+    if case.trained or (case.progress.locked and case.queued.place == "silent"):
+        return True
+    if case.queued.place == "silent":
+        return not case.failed_here
+    if not case.in_queue:
+        return (
+            case.queued.place == "gone"
+            and case.word == "UNKNOWN"
+            and not (
+                case.progress.damage or case.progress.failure or case.paused or case.queued.cancelled or case.left_rung
+            )
+        )
+    # A task of several runs takes none that was cancelled, that failed in its array, or that is at the end of its rung.
+    return not case.queued.shared or not (case.queued.cancelled or case.failed_here or case.paused)
+
+
+def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(judged: list[tuple[Case, Verdict]]) -> None:
+    for case, verdict in judged:
+        submits = _submits(verdict.state, verdict.active, verdict.begun)
+        if case.progress.completed:
+            assert (verdict.state, submits, policy.cancel(verdict)) == ("COMPLETED", False, ""), case
+        elif _may_be_trained(case):
+            assert not submits, (verdict, case)
+
+
+def test_whatever_is_not_done_waits_runs_or_has_a_reason_and_a_command_that_helps(
+    judged: list[tuple[Case, Verdict]],
+) -> None:
+    for case, verdict in judged:
+        if verdict.active or verdict.state in ("COMPLETED", "PRUNED"):
+            assert policy.helps(verdict) == ""
+        elif verdict.state == "UNKNOWN":
+            assert verdict.reason, case
+        else:
+            assert verdict.reason or verdict.state == "PLANNED", (verdict, case)
+            command = policy.helps(verdict)
+            assert {"submit": policy.submit, "rerun": policy.rerun}[command](verdict), (verdict, case)
+
+
+def test_every_state_that_needs_somebody_is_meant_by_an_option_of_rerun() -> None:
+    assert set().union(*CAUSES.values()) == {*ENDED, "LOST", "HELD", "PRUNED"} - {"COMPLETED"}
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (["COMPLETED", "PRUNED"], 0),
+        (["COMPLETED", "FAILED", "RUNNING"], 3),
+        (["UNKNOWN", "LOST"], 3),
+        (["PLANNED", "HELD"], 1),
+        (["CANCELLED", "COMPLETED"], 1),
+        (["PAUSED", "COMPLETED"], 3),
+        (["PLANNED"], 3),
+        ([], 0),
+    ],
+)
+def test_exit_code_of_status_is_about_all_runs(states: list[str], code: int) -> None:
+    assert policy.exit_code([Verdict(state, active=state == "RUNNING") for state in states]) == code
+
+
+def test_readme_has_the_table() -> None:
+    start, end = "| | what the run's directory", "*If begun*"
+    text = policy.__doc__ or ""
+    readme = (Path(policy.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert text[text.index(start) : text.index(end)] in readme
