@@ -5,6 +5,7 @@ must not be trained half by one version and half by another without a word. Subm
 `results/code/<id>`, where tasks import them from, and every checkpoint knows the hash of the code that made it.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -133,13 +134,13 @@ def start_command(module: str, copy: Path | None = None, start: Path = START) ->
 def find_code(results: Results, training: str) -> tuple[str, CodeVersion] | None:
     """A copy of code that computes as the given `CodeVersion.training` says: its id and version; None if none is here.
 
-    Raises:
-        RunDirError: what a copy consists of cannot be read.
+    A copy whose record is damaged counts for nothing.
     """
     for file in sorted(results.code.glob(f"*/{_RECORD}"), key=lambda file: file.stat().st_mtime, reverse=True):
-        version = read_record(file, CodeVersion)
-        if version and version.training == training:
-            return file.parent.name, version
+        with contextlib.suppress(RunDirError):
+            version = read_record(file, CodeVersion)
+            if version and version.training == training:
+                return file.parent.name, version
     return None
 
 

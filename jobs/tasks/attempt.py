@@ -5,6 +5,7 @@ import socket
 import time
 import traceback
 from enum import IntEnum
+from functools import cache, partial
 
 from jobs.job_kinds import steps_saved
 from jobs.slurm.task_state import DISK_FULL_EXIT_CODE
@@ -17,6 +18,7 @@ from sentiment.lock import STALE_SECONDS
 from sentiment.records import Tries
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import read_progress
+from sentiment.training.context import RunContext
 from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
 
 # An owner of the run's lock that still counts as alive after this time is alive.
@@ -79,17 +81,15 @@ def attempt_run(
     if read_progress(run_dir).has_paused(stop.epochs):
         print(f"{config.run_id} is at the end of its rung, after epoch {stop.epochs}")
         return Outcome.COMPLETED
-    stop.end, former = end_of_time(config.runtime.time_limit_seconds, time.time()), None
+    stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
+    begin = cache(partial(_begin, run_dir, tries))
     try:
-        former = _count_try(run_dir, tries)
-        forget_failure(run_dir)
-        reason = _train(config, results, run_dir, stop, pooled)
+        reason = _train(RunContext(config, results, run_dir, stop, plain_console(), 0, begin), pooled)
     except TakenOverError as error:
         print(error)
         return Outcome.COMPLETED
     except LockedError as error:
         print(f"{error}; the run is left to it")
-        _note_tries(run_dir, former)
         if pooled and is_of_this_array(error.job):
             return Outcome.TAKEN
         return Outcome.LOOK_AGAIN if error.earlier_attempt else Outcome.COMPLETED
@@ -112,8 +112,8 @@ def announce(run_dir: RunDir) -> None:
         run_dir.write_tries(Tries(step=0, number=0, job=None))
 
 
-def _count_try(run_dir: RunDir, tries: int) -> Tries | None:
-    """Count the attempts in a row that began at the same step; what was noted before.
+def _begin(run_dir: RunDir, tries: int) -> None:
+    """Count the attempts in a row that began at the same step, and forget how the last one failed.
 
     Raises:
         NoProgressError: there were as many as there may be.
@@ -129,7 +129,7 @@ def _count_try(run_dir: RunDir, tries: int) -> Tries | None:
         )
     run_dir.path.mkdir(parents=True, exist_ok=True)
     _note_tries(run_dir, Tries(step=step, number=number, job=slurm_job()))
-    return former
+    forget_failure(run_dir)
 
 
 def _note_tries(run_dir: RunDir, tries: Tries | None) -> None:
@@ -152,25 +152,24 @@ def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
     pass
 
 
-def _train(config: RunConfig, results: Results, run_dir: RunDir, stop: StopRequest, pooled: bool) -> Stop | None:
+def _train(run: RunContext, pooled: bool) -> Stop | None:
     """Train as soon as no other process gives signs of life that it trains the run.
 
     Raises:
         LockedError: the other one lives.
     """
-    from sentiment.training.context import RunContext
     from sentiment.training.runs.experiment import run_experiment
 
     end = time.monotonic() + _LOCK_PATIENCE_SECONDS
     while True:
         try:
-            return run_experiment(RunContext(config, results, run_dir, stop, plain_console(), lock_patience=0))
+            return run_experiment(run)
         except LockedError as error:
             if time.monotonic() > end or (pooled and is_of_this_array(error.job)):
                 raise
             print(f"waits: {error}")
         try:
-            stop.check()
+            run.stop.check()
         except StoppedError as stopped:
             return stopped.stop
         time.sleep(_LOCK_POLL_SECONDS)

@@ -15,13 +15,14 @@ from jobs.slurm.grid_jobs import read_jobs
 from jobs.status.grid_status import read_grid_status
 from sentiment.code_version import start_command
 from sentiment.console import Say
+from sentiment.lock import PATIENCE_SECONDS, seems_held
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 from sentiment.run_state import CANCELLED, COMPLETED, PRUNED
 from sentiment.training.stop import StopRequest
 
 NOTIFY_SECONDS = 60.0
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class GridEnd:
 
         It has a process of its own, since `jobs` does not import `report`; a reason to stop ends it.
         """
+        end = time.monotonic() + PATIENCE_SECONDS
+        while self._any_seems_alive() and not stop.reason() and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
         process = subprocess.Popen(  # noqa: S603
             [*start_command("report"), "build", "--results", str(self.results.root)],
             stdin=subprocess.DEVNULL,
@@ -56,6 +60,11 @@ class GridEnd:
                 process.terminate()
             time.sleep(_POLL_SECONDS)
         return process.returncode
+
+    def _any_seems_alive(self) -> bool:
+        """Whether the lock of a run looks as if a process trained it, as for a minute after it was killed elsewhere."""
+        run_dirs = (self.results.run_dir(run.run_id, self.plan.name) for run in self.plan.runs)
+        return any(seems_held(run_dir.lock_file) for run_dir in run_dirs)
 
     def tell_unless_stopped(self, stop: StopRequest, reported: bool) -> None:
         """Tell somebody, if `notify` says how; `reported` says whether the report was built."""

@@ -1,5 +1,6 @@
 """What a run is executed with, as one value that is handed on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sentiment.config import RunConfig
@@ -23,6 +24,7 @@ class RunContext:
         stop: asked between steps; by default training is never asked to stop.
         console: by default nothing is shown.
         lock_patience: seconds to see whether another process lives that trains the run.
+        begin: called when no other process can train the run, before anything is computed; it may refuse by an error.
     """
 
     config: RunConfig
@@ -31,6 +33,7 @@ class RunContext:
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=_quiet)
     lock_patience: float = PATIENCE_SECONDS
+    begin: Callable[[], None] = lambda: None
 
     @property
     def progress(self) -> Progress:

@@ -115,6 +115,14 @@ def test_begun_run_whose_code_is_not_kept_gets_that_of_now(results: Results, cod
     assert run.code == running_code().id
 
 
+def test_copy_whose_record_is_damaged_does_not_hide_another_one(results: Results) -> None:
+    _begin(results, OLD.training)
+    old, damaged = _keep(results, OLD), results.code / "0123456789abcdef"
+    damaged.mkdir()
+    (damaged / "code.json").write_text("{")
+    assert _chosen(CodeChoice(results))[0].code == old
+
+
 def test_run_without_saved_steps_has_not_begun(results: Results) -> None:
     _begin(results, OLD.training, steps=0)
     _keep(results, OLD)

@@ -34,8 +34,9 @@ from jobs.tasks.worker import Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.lock import ProcessLock
-from sentiment.run_dir import Results, RunDir
+from sentiment.run_dir import Results
 from sentiment.rungs import Rungs, read_rungs
+from sentiment.training.context import RunContext
 from sentiment.training.stop import Stop, StopRequest
 from tests.jobs.grid_files import GRIDS, write_grid
 from tests.jobs.submitted import attempt_of, write_attempts
@@ -264,8 +265,10 @@ class _World:
     deaths: dict[tuple[int, int], list[str]]
     """By the index of the trial and the rung: how its first attempts die, with their task or alone."""
 
-    def train(self, config: RunConfig, _results: Results, run_dir: RunDir, stop: StopRequest, _patience: float) -> Stop:
-        """In place of `jobs.tasks.attempt._train`."""
+    def train(self, run: RunContext) -> Stop:
+        """In place of `run_experiment`."""
+        config, run_dir, stop = run.config, run.run_dir, run.stop
+        run.begin()
         index = next(run.index for run in self.grid.plan.runs if run.run_id == config.run_id)
         rungs, before = _rungs(self.results, self.grid), steps_saved(run_dir)
         rung = rungs.last if stop.epochs is None else rungs.halving.epochs.index(stop.epochs)
@@ -327,7 +330,7 @@ def test_same_trials_go_on_whatever_dies_in_any_rung(
         results = Results(tmp_path_factory.mktemp("search"))
         results.write_grid(grid.plan)
         world = _World(results, grid, {where: [*dying] for where, dying in deaths.items()})
-        monkeypatch.setattr("jobs.tasks.attempt._train", world.train)
+        monkeypatch.setattr("sentiment.training.runs.experiment.run_experiment", world.train)
         monkeypatch.setattr(Worker, "_attempt_alone", lambda *given: world.train_alone(*given))
         with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
             return world.search(order)

@@ -10,11 +10,13 @@ from jobs.session import open_session
 from jobs.tasks.attempt import Outcome, attempt_run
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
-from sentiment.errors import ConfigError, LockedError, MemoryExhaustedError
+from sentiment.errors import ConfigError, MemoryExhaustedError
+from sentiment.lock import ProcessLock
 from sentiment.records import Tries
 from sentiment.run_dir import Results, RunDir
+from sentiment.training.context import RunContext
 from sentiment.training.stop import Stop, StopRequest
-from tests.jobs.submitted import GRID, a_plan, attempt_of, write_attempts
+from tests.jobs.submitted import GRID, a_failure, a_plan, attempt_of, write_attempts
 from tests.small_runs import small_config
 
 Ending = BaseException | Stop | None
@@ -44,12 +46,13 @@ def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch
     """Attempts at a run that end as given; None for one that dies."""
 
     def attempt(ending: Ending) -> Outcome | None:
-        def train(*_given: object) -> Stop | None:
+        def train(run: RunContext) -> Stop | None:
+            run.begin()
             if isinstance(ending, BaseException):
                 raise ending
             return ending
 
-        monkeypatch.setattr("jobs.tasks.attempt._train", train)
+        monkeypatch.setattr("sentiment.training.runs.experiment.run_experiment", train)
         try:
             return attempt_run(config, results, GRID, StopRequest())
         except _DiedError:
@@ -108,15 +111,20 @@ def test_tries_are_counted_anew_after_progress(attempt: Callable[[Ending], Outco
     assert attempt(None) is Outcome.COMPLETED
 
 
-def test_run_that_another_process_trains_loses_no_try(
-    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir
+def test_run_that_another_process_trains_keeps_its_count_and_its_failure(
+    run_dir: RunDir, config: RunConfig, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempt(LockedError("a process trains it"))
-    assert not run_dir.tries_file.exists()
-    attempt(_DiedError())
-    for _ in range(5):
-        attempt(LockedError("a process trains it"))
+    run_dir.create(config)
+    monkeypatch.setattr("jobs.tasks.attempt._LOCK_PATIENCE_SECONDS", 0)
+    with ProcessLock(run_dir.lock_file):
+        assert attempt_run(config, results, GRID, StopRequest()) is Outcome.COMPLETED
+        assert not run_dir.tries_file.exists()
+        run_dir.write_failure(a_failure(None))
+        run_dir.write_tries(Tries(step=0, number=1, job=None))
+        monkeypatch.setattr(RunDir, "write_tries", lambda *_: pytest.fail("only its owner counts"))
+        assert attempt_run(config, results, GRID, StopRequest()) is Outcome.COMPLETED
     assert run_dir.read_tries() == Tries(step=0, number=1, job=None)
+    assert run_dir.read_failure() == a_failure(None)
 
 
 def test_tries_are_counted_anew_when_somebody_submits_the_run_again(

@@ -61,6 +61,7 @@ def run_experiment(run: RunContext) -> Stop | None:
             run.console.say("is completed already; nothing to train")
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
             return None
+        run.begin()
         try:
             corpus, baselines = prepare_data(run.config, run.results, run.progress)
             prepare_vectors(run.config, run.results, run.progress)
@@ -77,6 +78,7 @@ def _train_language_model(run: RunContext) -> Stop | None:
         return None
     from sentiment.training.runs.pretraining import run_pretraining  # few runs need the language model's code
 
+    run.begin()
     return run_pretraining([run.config], run.results, run.stop, run.console)
 
 
