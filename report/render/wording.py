@@ -25,6 +25,7 @@ _PARAMETERS = {
     "embedding.size": "vector size",
     "embedding.dropout": "vector dropout",
     "embedding.token_dropout": "token dropout",
+    "embedding.polarity": "rated words",
     "training.learning_rate": "learning rate",
     "training.batch_size": "batch size",
     "training.clip": "gradient clip",

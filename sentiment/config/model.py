@@ -34,6 +34,9 @@ class EmbeddingConfig(Section):
     """Fraction of each token vector's numbers that is set to zero in training."""
     token_dropout: Probability = 0.0
     """Fraction of the tokens that is read as unknown in training, which reduces overfitting on small corpora."""
+    polarity: bool = False
+    """Whether each vector has one number more: how positive people rated the word, turned after a negation. It stays as
+    it is where the token is read as unknown."""
 
     @field_validator("pretrained", mode="before")
     @classmethod

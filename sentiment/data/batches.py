@@ -29,6 +29,7 @@ class Batch:
     labels: torch.Tensor  # (batch,) float32, 0 or 1
     padded: bool  # whether the lengths differ; known on the host, so that the device need not be asked
     weights: torch.Tensor | None = None  # (batch,) float32, how much each counts in the loss; None: all alike
+    polarity: torch.Tensor | None = None  # (batch, time) float32, of rated words; None where no model reads it
     layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # with ELMo only: as `TweetVectors.gather`
 
     @property
@@ -61,7 +62,7 @@ class TokenStore:
         offsets: (tweets + 1,) where each tweet starts and the last one ends. An empty tweet is read as one unknown
             token, because a recurrent network needs at least one time step.
         labels: (tweets,) 0 or 1; None if they are not known (all are 0 then).
-        weights: (tweets,) how much each counts in the loss; None: all alike.
+        polarity: (tokens,) for models that read it.
         vectors: vectors of the same tweets, for models that read them.
     """
 
@@ -72,24 +73,31 @@ class TokenStore:
         labels: npt.NDArray[np.integer] | None,
         device: torch.device,
         vectors: TweetVectors | None = None,
-        weights: npt.NDArray[np.floating] | None = None,
+        polarity: npt.NDArray[np.float32] | None = None,
     ) -> None:
         lengths = np.diff(offsets)
         self.lengths: Rows = np.maximum(lengths, 1)
         if (lengths == 0).any():
             token_ids = np.insert(token_ids, offsets[:-1][lengths == 0], UNKNOWN)
+            if polarity is not None:
+                polarity = np.insert(polarity, offsets[:-1][lengths == 0], 0)
             offsets = np.concatenate([[0], np.cumsum(self.lengths)])
         self.device = device
         self.vectors = vectors
         self._token_ids = torch.from_numpy(token_ids.astype(np.int32)).to(device)
+        self._polarity = None if polarity is None else torch.from_numpy(polarity).to(device)
         self._starts = torch.from_numpy(offsets[:-1].astype(np.int64)).to(device)
         values = np.zeros(len(self.lengths)) if labels is None else labels
         self._host_labels = values.astype(np.int8)
         self._labels = torch.from_numpy(values.astype(np.float32)).to(device)
-        self._weights = None if weights is None else torch.from_numpy(weights.astype(np.float32)).to(device)
+        self._weights: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def weigh(self, weights: npt.NDArray[np.floating]) -> None:
+        """Let tweets count differently in the loss; without this, all count alike. Shape (tweets,)."""
+        self._weights = torch.from_numpy(weights.astype(np.float32)).to(self.device)
 
     def labels_of(self, rows: Rows) -> npt.NDArray[np.int8]:
         """The label of each of `rows`, 0 or 1. Shape (len(rows),)."""
@@ -153,7 +161,10 @@ class TokenStore:
         else:
             token_ids = self._token_ids[where]
         weights = None if self._weights is None else self._weights[rows]
-        return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded, weights, layers)
+        polarity = None if self._polarity is None else self._polarity[where]
+        if polarity is not None and padded:
+            polarity = torch.where(inside, polarity, 0)
+        return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded, weights, polarity, layers)
 
     def _row_lengths(self, rows: torch.Tensor) -> torch.Tensor:
         ends = torch.cat([self._starts[1:], self._starts.new_tensor([len(self._token_ids)])])

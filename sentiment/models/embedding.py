@@ -35,7 +35,8 @@ class LearnedEmbedding(TokenEmbedding):
     ) -> None:
         """Args: vectors: initial values, (vocabulary_size, config.size); None draws them from a normal distribution."""
         super().__init__()
-        self.size = config.size
+        self.size = config.size + config.polarity
+        self.polarity = config.polarity
         self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING)
         with torch.no_grad():
             if vectors is None:
@@ -54,7 +55,11 @@ class LearnedEmbedding(TokenEmbedding):
             hidden = torch.rand(token_ids.shape, device=token_ids.device) < self.token_dropout
             token_ids = torch.where(hidden & (token_ids != PADDING), UNKNOWN, token_ids)
         vectors: torch.Tensor = self.dropout(self.table(token_ids))
-        return vectors
+        if not self.polarity:
+            return vectors
+        if batch.polarity is None:
+            raise ValueError("the batch does not say how positive its words are rated")
+        return torch.cat([vectors, batch.polarity[:, :, None]], dim=2)
 
 
 class ElmoEmbedding(TokenEmbedding):

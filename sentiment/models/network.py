@@ -15,6 +15,7 @@ from sentiment.elmo.encoder import Encoder
 from sentiment.elmo.models import find_elmo_of
 from sentiment.elmo.vectors import FreshVectors, build_encoder, layers_of
 from sentiment.errors import RunDirError
+from sentiment.models.baseline.polarity import token_polarity
 from sentiment.models.calibration import Probabilities, calibrated
 from sentiment.models.classifier import Classifier
 from sentiment.models.evaluation import attention_of, predict
@@ -90,7 +91,8 @@ class Predictor:
         token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
         known = np.ones(len(token_ids), bool) if self._encoder is not None else token_ids != UNKNOWN
         known_before = np.concatenate([[0], np.cumsum(known)])[rows.offsets]
-        store = TokenStore(token_ids, rows.offsets, None, self._device, self._vectors(rows))
+        polarity = token_polarity(rows) if self.config.embedding.polarity else None
+        store = TokenStore(token_ids, rows.offsets, None, self._device, self._vectors(rows), polarity)
         return store, np.diff(known_before) > 0
 
     def _vectors(self, rows: TokenRows) -> TweetVectors | None:

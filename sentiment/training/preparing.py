@@ -11,10 +11,12 @@ from sentiment.config import RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.batches import Rows, TokenStore, TweetVectors
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.text.token_rows import TokenRows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.data.word_vectors.store import prepare_vectors, pretrained_file
 from sentiment.models.baseline.baseline import Baseline, linear_baseline
 from sentiment.models.baseline.lexicon import corpus_lexicon
+from sentiment.models.baseline.polarity import token_polarity
 from sentiment.records import PARTS, Part
 from sentiment.run_dir import Results
 from sentiment.training.stop import Stop, StoppedError, StopRequest
@@ -100,14 +102,26 @@ class TrainingData:
 
     @classmethod
     def load(
-        cls, corpus: Corpus, vocabulary: Vocabulary, vectors: TweetVectors | None, device: torch.device
+        cls,
+        corpus: Corpus,
+        vocabulary: Vocabulary,
+        vectors: TweetVectors | None,
+        device: torch.device,
+        rated: bool = False,
     ) -> "TrainingData":
-        """Put a corpus on the device, with its ELMo vectors where a run reads them."""
+        """Put a corpus on the device, with its ELMo vectors where a run reads them.
+
+        Args:
+            rated: whether the run reads how positive words are rated.
+        """
         token_ids = vocabulary.from_corpus_ids(corpus)[corpus.token_ids]
         rows = {part: corpus.rows(part) for part in PARTS}
         # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
         weights = corpus.weights / corpus.weights[rows["train"]].mean(dtype=np.float64)
-        store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors, weights)
+        texts = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
+        polarity = token_polarity(texts) if rated else None
+        store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors, polarity)
+        store.weigh(weights)
         return cls(corpus, vocabulary, store, {part: numbers for part, numbers in rows.items() if len(numbers)})
 
     @property

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sentiment.config import EmbeddingConfig
-from sentiment.data.batches import Batch
+from sentiment.data.batches import Batch, TokenStore
 from sentiment.data.vocabulary import PADDING
 from sentiment.models.classifier import Classifier, HiddenLayers
 from sentiment.models.embedding import LearnedEmbedding
@@ -106,6 +106,18 @@ def test_dropout_follows_torchs_generator() -> None:
     first = classifier(together).logits
     torch.set_rng_state(state)
     assert torch.equal(classifier(together).logits, first)
+
+
+def test_vectors_end_with_how_positive_the_words_are_rated_even_of_hidden_ones() -> None:
+    settings = EmbeddingConfig(size=4, polarity=True, dropout=0.9, token_dropout=0.9)
+    embedding = LearnedEmbedding(VOCABULARY, settings).train()
+    offsets = np.array([0, 3, 3, 5])  # the second tweet is empty
+    rated = np.array([1.5, 0, -2, 0.5, -1], np.float32)
+    store = TokenStore(np.arange(5) + 2, offsets, None, torch.device("cpu"), polarity=rated)
+    (batch,) = store.in_order_of_length(np.arange(3))
+    vectors = embedding(batch)
+    assert vectors.shape == (3, 3, embedding.size) == (3, 3, 5)
+    assert vectors[:, :, -1].tolist() == [[0, 0, 0], [0.5, -1, 0], [1.5, 0, -2]]
 
 
 def test_token_dropout_hides_its_share_and_never_padding() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sentiment.data.text.token_rows import TokenRows
 from sentiment.models.baseline import polarity as module
-from sentiment.models.baseline.polarity import polarity, value_of
+from sentiment.models.baseline.polarity import polarity, token_polarity, value_of
 
 
 def _of(*tweets: str) -> list[list[float]]:
@@ -45,6 +45,11 @@ def test_negation_turns_the_values_that_follow_it_in_its_clause(tweet: str, tota
     ((found, _, _, negation),) = _of(tweet)
     assert found == _bounded(total)
     assert negation == 1
+
+
+def test_tokens_have_half_their_value_turned_after_a_negation() -> None:
+    rows = TokenRows.of_tweets([["not", "good"], [], ["good", "but", "sad"]])
+    assert token_polarity(rows).tolist() == pytest.approx([0, -0.74 * 1.5, 0.75, 0, -1])
 
 
 def test_negation_does_not_reach_into_the_next_tweet() -> None:

@@ -4,16 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from sentiment.config_file import resolve
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
+from sentiment.inference.predictor import load_predictor
 from sentiment.models.classifier import build_classifier
 from sentiment.run_dir import Results
 from sentiment.training.preparing import TrainingData
 from sentiment.training.tasks.classifying import ClassifierTask
+from tests.conftest import MakeExperiment
 from tests.small_runs import SMALL_RUN
 
 
@@ -41,6 +44,16 @@ def test_loss_weighs_tweets_so_that_the_mean_weight_of_the_training_part_is_one(
     expected = (-np.log(of_label) * weights[rows]).mean() / weights[corpus.rows("train")].mean()
     assert len({*weights[rows]}) == 2
     assert task.loss(batch).value.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_network_that_reads_polarity_predicts_in_use_as_in_its_run(experiment: MakeExperiment) -> None:
+    run = experiment(embedding__polarity=True, training__epochs=1)
+    run.complete()
+    texts = pq.read_table(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")["text"].to_numpy()
+    predictions = pq.read_table(run.run_dir.predictions_file).to_pandas().head(50)
+    predictor = load_predictor(run.run_dir)
+    said = [predictor.predict(text).probability for text in texts[predictions["row"]]]
+    np.testing.assert_allclose(said, predictions["score"], atol=1e-5)
 
 
 def test_loss_is_to_the_bit_the_plain_one_where_all_weights_are_alike(corpus: Corpus) -> None:

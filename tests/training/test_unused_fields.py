@@ -55,6 +55,7 @@ def vectors(tmp_path: Path) -> str:
             [
                 *["data.vocabulary.min_count", "data.vocabulary.max_size", "embedding.size"],
                 *["embedding.initial_std", "embedding.trainable", "embedding.dropout", "embedding.token_dropout"],
+                "embedding.polarity",
             ],
         ),
         (TOKEN_LAYER, ["elmo.state"]),

@@ -31,6 +31,7 @@ _REACH = 3
 _TURNED = -0.74
 _BEFORE_BUT = 0.5
 _BOUND = 15.0
+_SCALE = 2.0
 _MASKED = {SMILE: 2.0, FROWN: -2.0}  # as AFINN rates :) and :(
 # Besides all that ends in n't.
 _NEGATIONS = frozenset(("not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "nowhere", "without"))
@@ -42,6 +43,20 @@ _STRETCHED = re.compile(r"(.)\1{2,}")
 
 def polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
     """`FEATURES` of each tweet, whatever the tweets around it. Shape (rows, 4)."""
+    values, negates = _in_context(rows)
+    owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+    sums = [np.bincount(owners, part, rows.size) for part in (values, np.maximum(values, 0), np.minimum(values, 0))]
+    columns = [*(one / np.sqrt(one**2 + _BOUND) for one in sums), np.bincount(owners, negates, rows.size) > 0]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def token_polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
+    """How positive each token is in its tweet, mostly from -2 to 2: for networks. Shape (tokens,)."""
+    return (_in_context(rows)[0] / _SCALE).astype(np.float32)
+
+
+def _in_context(rows: TokenRows) -> tuple[Numbers, Flags]:
+    """The value of each token in its tweet, and whether it is a negation; both of shape (tokens,)."""
     ids, owners = np.asarray(rows.token_ids), np.repeat(np.arange(rows.size), np.diff(rows.offsets))
     of_types = np.array([value_of(one) for one in rows.types], np.float64)
     negates = np.array([_is_negation(one) for one in rows.types], bool)[ids]
@@ -52,9 +67,7 @@ def polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
     last = np.full(rows.size, -1)
     last[owners[contrasts]] = np.flatnonzero(contrasts)  # of several in a tweet the last one stays
     values[np.arange(len(ids)) < last[owners]] *= _BEFORE_BUT
-    sums = [np.bincount(owners, part, rows.size) for part in (values, np.maximum(values, 0), np.minimum(values, 0))]
-    columns = [*(one / np.sqrt(one**2 + _BOUND) for one in sums), np.bincount(owners, negates, rows.size) > 0]
-    return np.stack(columns, axis=1).astype(np.float32)
+    return values, negates
 
 
 def lexicon_fingerprint() -> str:

@@ -143,7 +143,7 @@ def _prepare_trainer(
 
     def build(device: torch.device, _choices: Mapping[str, Any]) -> ClassifierTask:
         model = _new_classifier(run, vocabulary, elmo_model).to(device)
-        data = TrainingData.load(corpus, vocabulary, elmo.vectors if elmo else None, device)
+        data = TrainingData.load(corpus, vocabulary, elmo.vectors if elmo else None, device, config.embedding.polarity)
         return ClassifierTask(config, model, data)
 
     return resumed_trainer(run, identity, build)
