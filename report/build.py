@@ -1,21 +1,26 @@
 """From run directories to a report: read, analyse, write."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from report.analysis.findings import Findings, analyse
+from report.questions.attention import attention
+from report.questions.cleaning import cleaning
+from report.questions.elmo import elmo
+from report.questions.labels import labels
+from report.questions.overfitting import overfitting
+from report.questions.own_elmo import own_elmo
+from report.questions.question import Question
+from report.questions.rungs import rungs
+from report.questions.search import search
+from report.questions.settings import settings
 from report.read.load import load_study
 from report.render import wording
-from report.render.blocks import Report, ReportSection
+from report.render.blocks import Block, Bullets, Fold, Report, ReportSection, Text
+from report.render.markdown import emphasis, joined
 from report.render.write import write_pdfs, write_report
-from report.sections.grids.attention import attention
-from report.sections.grids.cleaning import cleaning
-from report.sections.grids.elmo import elmo
-from report.sections.grids.labels import labels
-from report.sections.grids.own_elmo import own_elmo
-from report.sections.grids.questions import questions
-from report.sections.grids.search import search
 from report.sections.models.answer import answer
 from report.sections.models.check_list import check_list
 from report.sections.models.errors import errors
@@ -26,27 +31,32 @@ from report.sections.record.methods import methods
 from report.sections.record.papers import papers
 from report.sections.record.provenance import provenance
 from report.sections.record.runs import runs
+from report.sections.remarks import METHODS
 from sentiment.console import Progress, silent
 from sentiment.run_dir import Results
 
-# In the order in which a reader asks.
-SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
-    answer,
-    questions,
-    leaderboard,
-    runs,
-    learning,
+# In the order in which the page answers them.
+QUESTIONS: Sequence[Callable[[Findings], Question]] = (
+    settings,
+    overfitting,
     cleaning,
     labels,
-    search,
     attention,
     elmo,
     own_elmo,
+    search,
+    rungs,
+)
+# Around the questions, in the order in which a reader asks.
+BEFORE: Sequence[Callable[[Findings], ReportSection]] = (answer,)
+AFTER: Sequence[Callable[[Findings], ReportSection]] = (
+    leaderboard,
+    runs,
+    learning,
     errors,
     check_list,
     provenance,
     papers,
-    methods,
 )
 
 
@@ -63,18 +73,52 @@ def build_report(
         SentimentError: there is nothing to report, or no such grid.
         OSError: the report cannot be written.
     """
-    findings = analyse(load_study(results, grids, progress), progress)
-    report = build_sections(findings)
+    findings, asked = ask(analyse(load_study(results, grids, progress), progress), progress)
+    report = build_sections(findings, asked)
     page = write_report(report, folder, partial(progress, "drawing and writing"))
     if pdf:
         write_pdfs(report, folder)
     return findings, page
 
 
-def build_sections(findings: Findings) -> Report:
+def ask(findings: Findings, progress: Progress = silent) -> tuple[Findings, list[Question]]:
+    """Every question, and the findings with what the questions could not read."""
+    asked = []
+    for number, question in enumerate(QUESTIONS):
+        progress("answering questions", number, len(QUESTIONS))
+        asked.append(question(findings))
+    problems = [*findings.problems, *(problem for one in asked for problem in one.problems)]
+    return replace(findings, problems=list(dict.fromkeys(problems))), asked
+
+
+def build_sections(findings: Findings, asked: Sequence[Question]) -> Report:
     """The report: all sections that have something to say, and what it is about."""
-    sections = [section for section in (build(findings) for build in SECTIONS) if section.blocks]
-    return Report("Which model reads tweets best?", _about(findings), sections)
+    sections = [build(findings) for build in BEFORE]
+    sections.append(_questions(findings, asked))
+    sections += [build(findings) for build in AFTER]
+    sections.append(methods(findings, [method for one in asked for method in one.methods]))
+    shown = [section for section in sections if section.blocks]
+    return Report("Which model reads tweets best?", _about(findings), shown)
+
+
+def _questions(findings: Findings, asked: Sequence[Question]) -> ReportSection:
+    """A card for each question that runs answer; at the end what the grids were made for, and all numbers."""
+    grids = [
+        joined(
+            [
+                emphasis(f"{grid.name}:"),
+                grid.plan.description if grid.plan else "",
+                f"({grid.completed_count:,} of {wording.plural(len(grid.runs), 'run')} completed)",
+            ]
+        )
+        for grid in findings.study.grids
+    ]
+    cards = [card for one in asked for card in one.cards]
+    numbers: list[Block] = [Bullets(grids), *(block for one in asked for block in one.numbers)] if grids else []
+    if not cards:
+        return ReportSection("The questions", numbers)
+    first = Text(joined(["What is best is chosen on validation tweets and measured on test tweets.", METHODS]))
+    return ReportSection("The questions", [first, *cards, Fold("The grids and all comparisons in numbers", numbers)])
 
 
 def _about(findings: Findings) -> list[str]:

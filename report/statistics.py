@@ -22,7 +22,6 @@ Flags = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 # Sums and quotients of equal floating-point values differ by no more than this.
 _ROUNDING = 1e-12
-_ALMOST_ONE = 1 - 1e-12
 _SMALLEST_P = 1e-300
 
 
@@ -98,21 +97,6 @@ class McNemar(Difference):
         bounds = binomtest(self.only_first, discordant).proportion_ci(level, method="exact")
         low, high = ((2 * float(bound) - 1) * discordant / self.n for bound in (bounds.low, bounds.high))
         return replace(self, low=low, high=high)
-
-
-@dataclass(frozen=True)
-class Correlation(Difference):
-    """A correlation, with interval and test by Fisher's transformation, so that they agree."""
-
-    def at(self, level: float) -> Self:
-        """The same with the interval of another level."""
-        from scipy.stats import norm
-
-        if self.n <= 3 or math.isnan(self.value):
-            return self
-        centre = math.atanh(max(min(self.value, _ALMOST_ONE), -_ALMOST_ONE))
-        half = float(norm.ppf((1 + level) / 2)) / math.sqrt(self.n - 3)
-        return replace(self, low=math.tanh(centre - half), high=math.tanh(centre + half))
 
 
 def wilson(right: int, n: int) -> Estimate:
@@ -345,13 +329,11 @@ def deviation(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Correlation:
-    """Spearman's rank correlation, with Fisher's interval on the ranks, and its p-value."""
-    from scipy.stats import norm, spearmanr
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    """Spearman's, which describes these values; NaN where all of either are equal."""
+    from scipy.stats import spearmanr
 
-    value, n = float(spearmanr(x, y).statistic), len(x)
-    distance = abs(math.atanh(max(min(value, _ALMOST_ONE), -_ALMOST_ONE))) * math.sqrt(max(n - 3, 0))
-    return Correlation(value, None, None, n, float(2 * norm.sf(distance))).at(LEVEL)
+    return float(spearmanr(x, y).statistic)
 
 
 def is_logarithmic(values: Sequence[Any]) -> bool:

@@ -21,6 +21,7 @@ from jobs.__main__ import app as jobs_app
 from jobs.local.launcher import LocalLauncher
 from jobs.tasks.attempt import Outcome
 from report.analysis.findings import analyse
+from report.questions.attention import looks_of
 from report.read.load import load_study
 from sentiment.__main__ import app
 from sentiment.errors import SentimentError
@@ -111,8 +112,9 @@ def _ask(place: Place, run_dir: RunDir) -> Answers:
         findings = analyse(load_study(place.results, []))
         of_run = [run.completed for run in findings.study.runs if run.run_dir.path == run_dir.path]
         reported = str(of_run[0].result if of_run and of_run[0] else None)
-        reported += str(findings.attention)
-        problems = "\n".join(findings.problems)
+        looks, of_attention = looks_of(findings)
+        reported += str(looks)
+        problems = "\n".join([*findings.problems, *of_attention])
     except SentimentError as error:
         problems, reported = str(error), "nothing"
     return Answers(

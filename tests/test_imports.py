@@ -310,7 +310,9 @@ _REPORT_MAY_IMPORT = {
     "report.render": _STATISTICS,
     "report.analysis": _STATISTICS | {"report.read"},
     "report.sections": _STATISTICS | {"report.read", "report.render", "report.analysis"},
-    "report.build": _STATISTICS | {"report.read", "report.render", "report.analysis", "report.sections"},
+    "report.questions": _STATISTICS | {"report.read", "report.render", "report.analysis", "report.sections"},
+    "report.build": _STATISTICS
+    | {"report.read", "report.render", "report.analysis", "report.sections", "report.questions"},
     "report.__main__": {"report.build"},
 }
 
@@ -318,12 +320,9 @@ _REPORT_MAY_IMPORT = {
 REPORT_LAYERS = [
     {"report.analysis.measures"},
     {"report.analysis.comparison"},
-    {"report.analysis.questions"},
-    {"report.analysis.search"},
-    {"report.analysis.grids"},
     {"report.analysis", "report.analysis.findings"},
     {"report.sections", "report.sections.names", "report.sections.remarks"},
-    {"report.sections.grids", "report.sections.record"},
+    {"report.sections.record"},
     {"report.sections.models"},
 ]
 

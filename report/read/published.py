@@ -57,4 +57,3 @@ PUBLISHED = (
     PublishedScore("BERT-base", 0.8746, "", "test, 320,000 tweets", _BERT),
     PublishedScore("RoBERTa-base", 0.8911, "", "test, 320,000 tweets", _ROBERTA),
 )
-PLAIN_CEILING = PUBLISHED[0]

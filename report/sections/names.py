@@ -3,7 +3,6 @@
 from pathlib import PurePath
 
 from report.analysis.comparison.datasets import Configuration, Dataset
-from report.analysis.questions.effects import Level
 from report.read.load import CompletedRun, Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
@@ -73,13 +72,3 @@ def dataset_name(dataset: Dataset) -> str:
     """The source of the tweets, with the limit on their number and the folds in which all of them were tested."""
     limit = f", at most {dataset.max_rows:,} rows" if dataset.max_rows else ""
     return dataset.source + limit + (f" in {dataset.folds} folds" if dataset.folds else "")
-
-
-def level_value(parameter: str, level: Level) -> str:
-    """One value of a parameter without the parameter's name, with a mark if all its runs read random numbers."""
-    return parameter_value(parameter, level.value) + (_SUFFIX if level.is_random else "")
-
-
-def level_name(parameter: str, level: Level) -> str:
-    """The same with the parameter's name, where that is needed."""
-    return setting(parameter, level.value) + (_SUFFIX if level.is_random else "")

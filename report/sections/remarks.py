@@ -49,11 +49,13 @@ def warnings(findings: Findings) -> list[str]:
     single = sum(len(one.runs) == 1 for dataset in found for one in dataset.configurations)
     if single:
         many = sum(len(dataset.configurations) for dataset in found)
-        have = "has" if single == 1 else "have"
-        said.append(
-            f"{single:,} of {wording.plural(many, 'configuration')} {have} one seed only. Another seed may do better "
-            "or worse; where any has several, none of these is recommended."
+        which = (
+            f"{single:,} of {wording.plural(many, 'configuration')} {'has' if single == 1 else 'have'} one seed only"
         )
+        if single == many:
+            which = "There is one seed only" + (" of each configuration" if many > 1 else "")
+        rest = "" if single == many else "; none of these is recommended, where others have several"
+        said.append(f"{which}. Another seed may do better or worse{rest}.")
     if len(found) > 1:
         said.append(
             f"There are runs on {len(found)} sets of tweets, which can't be compared with each other; the answer is "

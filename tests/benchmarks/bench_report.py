@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from report.analysis.findings import analyse
-from report.build import build_sections
+from report.build import ask, build_sections
 from report.read.load import load_study
 from report.render.write import write_report
 from sentiment.config_file import resolve
@@ -44,7 +44,7 @@ def _measure(results: Results, folder: Path, runs: int) -> None:
     start, used = time.perf_counter(), time.process_time()
     study = load_study(results, [])
     read = time.perf_counter() - start
-    page = write_report(build_sections(analyse(study)), folder)
+    page = write_report(build_sections(*ask(analyse(study))), folder)
     seconds, used = time.perf_counter() - start, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -27,8 +27,8 @@ from tests.report.written import (
 Spec = dict[str, Any]
 Row = dict[str, Any]
 Check = Callable[[str, Spec, list[Written]], None]
-VALUES = ("value", "height", "accuracy", "weight", "count", "times", "y")
-GROUPS = ("part", "model", "group", "state", "line", "layer", "name")
+VALUES = ("value", "height", "count", "times", "y")
+GROUPS = ("part", "model", "group", "line", "name")
 
 
 def nodes(spec: Any) -> Iterator[dict[str, Any]]:
@@ -156,19 +156,21 @@ def check_progress(name: str, spec: Spec, runs: list[Written]) -> None:
     """Validation accuracy of every run; the mean of all runs of a group at each epoch that all have."""
     drawn: dict[str, list[list[float]]] = defaultdict(list)
     lines: dict[str, list[Row]] = defaultdict(list)
-    for row in rows_with(spec, "group", "epoch", "value", "line"):
+    for row in rows_with(spec, "group", "x", "value", "line"):
         lines[row["line"]].append(row)
     for line in lines.values():
-        drawn[line[0]["group"]].append([row["value"] for row in sorted(line, key=lambda one: one["epoch"])])
+        if line[0]["style"] == "thin":
+            drawn[line[0]["group"]].append([row["value"] for row in sorted(line, key=lambda one: one["x"])])
     expected: dict[str, list[list[float]]] = defaultdict(list)
     for run in completed(runs, name.removeprefix("progress-")):
         group = wording.parameter_value("model.pooling", run.settings["model.pooling"])
         expected[group].append([100 * row["validation"]["accuracy"] for row in run.epochs])
     for group, curves in expected.items():
         np.testing.assert_allclose(sorted(drawn[group]), sorted(curves))
-    thick = [row for node in nodes(spec) for row in _values(node) if str(row.get("line", "")).startswith("mean of ")]
+    thick = [row for row in rows_with(spec, "line", "style") if row["style"] == "thick"]
+    assert {row["line"] for row in thick} == {f"mean of {group}" for group in expected}
     for row in thick:
-        near([row["value"]], [float(np.mean([curve[row["epoch"] - 1] for curve in expected[row["group"]]]))])
+        near([row["value"]], [float(np.mean([curve[row["x"] - 1] for curve in expected[row["group"]]]))])
 
 
 def _values(node: Spec) -> list[Row]:

@@ -84,18 +84,25 @@ class Study:
         return self.results.run_dir(config.run_id, grid)
 
     def complete(
-        self, config: RunConfig, grid: str = "single", skill: float = 1.0, emptied: int = 0, **record: Any
+        self,
+        config: RunConfig,
+        grid: str = "single",
+        skill: float = 1.0,
+        emptied: int = 0,
+        linear: float = 0.9,
+        **record: Any,
     ) -> RunDir:
         """Write all files of a completed run.
 
         Args:
             skill: the distance of the classes in its scores.
+            linear: the same of the linear baseline.
             emptied: of how many test tweets cleaning leaves nothing, the last ones.
         """
         run_dir = self.run_dir(config, grid)
         run_dir.create(config)
         rng = np.random.default_rng(int(fingerprint([config.seed, skill]), 16) % 2**32)
-        scores = {part: _scores(part, n, skill, rng) for part, n in self.parts.items()}
+        scores = {part: _scores(part, n, (skill, linear), rng) for part, n in self.parts.items()}
         scores["test"] = tuple(of_test[: self.parts["test"] - emptied] for of_test in scores["test"])
         if self.turned:
             scores["test"] = (1 - scores["test"][0], *scores["test"][1:])
@@ -205,11 +212,11 @@ def _elmo(config: RunConfig) -> ElmoRecord | None:
     )
 
 
-def _scores(part: Part, n: int, skill: float, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+def _scores(part: Part, n: int, skills: tuple[float, float], rng: np.random.Generator) -> tuple[Any, Any, Any]:
     """Labels, a model's and the baseline's probabilities; the first test tweets are wrong with certainty."""
     labels = (np.arange(n) % 2).astype(np.int8)
-    model = 1 / (1 + np.exp(-(skill * (2 * labels - 1) + rng.normal(size=n))))
-    linear = 1 / (1 + np.exp(-(0.9 * (2 * labels - 1) + np.random.default_rng(5).normal(size=n))))
+    model = 1 / (1 + np.exp(-(skills[0] * (2 * labels - 1) + rng.normal(size=n))))
+    linear = 1 / (1 + np.exp(-(skills[1] * (2 * labels - 1) + np.random.default_rng(5).normal(size=n))))
     if part == "test":
         certain = len(HOSTILE)
         model[:certain] = np.where(labels[:certain] == 1, 0.001, 0.999)

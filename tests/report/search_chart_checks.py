@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from report.render import wording
 from tests.report.chart_checks import Row, Spec, near, rows_with
-from tests.report.written import Written, completed
+from tests.report.written import Written, completed, reads_random_numbers
 
 ALL_LABELS = 400
+STOP_WORDS = "data.text.stop_words"
 LAYERS = ["context-free", "first LSTM layer", "top LSTM layer"]
 
 
@@ -50,16 +50,6 @@ def check_parallel(name: str, spec: Spec, runs: list[Written]) -> None:
             assert max(by_value[less]) < min(by_value[more])
 
 
-def check_correlation(name: str, spec: Spec, runs: list[Written]) -> None:
-    """Spearman's correlation of each setting with the score."""
-    trials = completed(runs, name.removeprefix("correlation-"))
-    scores = [(run.result or {})["metrics"]["validation"]["f1"] for run in trials]
-    for row in rows_with(spec, "name", "value", "low", "high"):
-        parameter = next(one for one in trials[0].settings if wording.parameter_name(one) == row["name"])
-        near([row["value"]], [float(stats.spearmanr([run.settings[parameter] for run in trials], scores).statistic)])
-        assert row["low"] < row["value"] < row["high"]
-
-
 def check_importance(name: str, spec: Spec, runs: list[Written]) -> None:
     """What the score depends on comes first; shares are of one whole."""
     rows = rows_with(spec, "name", "value", "low", "high")
@@ -78,8 +68,8 @@ def check_importance(name: str, spec: Spec, runs: list[Written]) -> None:
 
 def check_cost(_: str, spec: Spec, runs: list[Written]) -> None:
     """Minutes from the attempts of each run, and its test accuracy."""
-    drawn = {(row["group"].split()[0] == "ELMo", round(row["minutes"], 4), round(row["accuracy"], 4)) for row in
-             rows_with(spec, "group", "minutes", "accuracy")}  # fmt: skip
+    drawn = {(row["group"].split()[0] == "ELMo", round(row["x"], 4), round(row["value"], 4)) for row in
+             rows_with(spec, "group", "x", "value")}  # fmt: skip
     once = {run.path.name: run for run in reversed(completed(runs))}.values()
     expected = {(bool(run.config["elmo"]), round(_minutes(run), 4), round(run.accuracy, 4)) for run in once}
     assert drawn == expected
@@ -94,46 +84,40 @@ def _minutes(run: Written) -> float:
 
 
 def check_layers(_: str, spec: Spec, runs: list[Written]) -> None:
-    """The learned weights, as recorded."""
-    recorded = {
-        run.path.name: (run.result or {})["mixture"] for run in completed(runs) if (run.result or {})["mixture"]
-    }
-    for row in rows_with(spec, "run", "layer", "weight"):
-        mixture = recorded[row["run"].split(" [")[0]]
-        near([row["weight"]], [100 * mixture[LAYERS.index(row["layer"])]])
+    """The mean of each layer's learned weights over the runs that mix them."""
+    once = {run.path.name: run for run in completed(runs)}.values()
+    real = [run for run in once if not reads_random_numbers(run)]
+    mixtures = [one for run in real if (one := (run.result or {})["mixture"])]
+    for row in rows_with(spec, "name", "value"):
+        near([row["value"]], [100 * float(np.mean([mixture[LAYERS.index(row["name"])] for mixture in mixtures]))])
 
 
 def check_cleaning(name: str, spec: Spec, runs: list[Written]) -> None:
-    """Nets and baseline under each way of cleaning."""
-    of_grid = completed(runs, name.removeprefix("cleaning-"))
+    """Differences of the baseline's accuracy on the tweets that both ways of cleaning leave: all but the last ones."""
+    found: dict[str, Any] = {}
+    for run in completed(runs, name.removeprefix("cleaning-")):
+        labels, _, scores = run.predictions()
+        found[wording.setting(STOP_WORDS, run.settings[STOP_WORDS])] = (scores >= 0.5) == (labels == 1)
     for row in rows_with(spec, "name", "value", "low", "high"):
-        kind, _, cleaning = row["name"].partition(", ")
-        if kind.startswith("published"):
-            continue
-        group = [
-            run
-            for run in of_grid
-            if wording.parameter_value("data.text.stop_words", run.settings["data.text.stop_words"]) == cleaning
-        ]
-        baseline = (group[0].result or {})["baseline"]["test"]
-        nets = float(np.mean([run.accuracy for run in group]))
-        near([row["value"]], [nets if kind == "networks" else 100 * baseline["accuracy"]])
-        assert row["low"] < row["value"] < row["high"]
+        first, second = (found[one] for one in row["name"].split(" \u2212 "))
+        n = min(len(first), len(second))
+        near([row["value"]], [100 * float(first[:n].mean() - second[:n].mean())])
+        assert row["low"] is None or row["low"] <= row["value"] <= row["high"] != row["low"]
 
 
 def check_labels(name: str, spec: Spec, runs: list[Written]) -> None:
     """Means over seeds by the number of labels, and the baseline's accuracy."""
     of_grid = completed(runs, name.removeprefix("labels-"))
-    for row in rows_with(spec, "model", "labels", "value", "low", "high"):
-        same = [run for run in of_grid if _labels(run) == row["labels"]]
-        if row["model"] == "linear baseline":
+    for row in rows_with(spec, "group", "x", "value", "low", "high"):
+        same = [run for run in of_grid if _labels(run) == row["x"]]
+        if row["group"] == "linear baseline":
             accuracies = {100 * (run.result or {})["baseline"]["test"]["accuracy"] for run in same}
             assert any(row["value"] == pytest.approx(one, abs=1e-4) for one in accuracies)
         else:
-            vectors = "word2vec" in row["model"]
+            vectors = "word2vec" in row["group"]
             seeds = [run.accuracy for run in same if (run.settings["embedding.pretrained"] == "word2vec") == vectors]
             near([row["value"]], [float(np.mean(seeds))])
-        assert row["low"] is None or row["low"] < row["high"]
+        assert row["low"] < row["value"] < row["high"]
 
 
 def _labels(run: Written) -> Any:
@@ -148,27 +132,27 @@ def check_rungs(name: str, spec: Spec, runs: list[Written]) -> None:
         for row in run.epochs
     )
     drawn = sorted(
-        (row["state"] == "trained to the end", row["epoch"], round(row["value"], 4))
-        for row in rows_with(spec, "trial", "epoch", "value", "state")
+        (row["group"] == "trained to the end", row["x"], round(row["value"], 4))
+        for row in rows_with(spec, "group", "x", "value")
     )
     assert drawn == expected
-    for row in rows_with(spec, "trial", "epoch", "value", "state"):
+    for row in rows_with(spec, "group", "x", "value"):
         assert math.isclose(row["value"], float(row["said"].split(": ")[-1].removesuffix(" %")), abs_tol=0.051)
 
 
 def check_budget(_: str, spec: Spec, runs: list[Written]) -> None:
     """A full search ends with all its epochs, and near its best score; one in rungs with its best."""
     lines: dict[str, list[Row]] = defaultdict(list)
-    for row in rows_with(spec, "line", "epochs", "value", "steps"):
+    for row in rows_with(spec, "line", "x", "value", "style"):
         lines[row["line"]].append(row)
     for line, rows in lines.items():
         of_grid = completed(runs, line.split(" (")[0])
         best = max(100 * (run.result or {})["metrics"]["validation"]["accuracy"] for run in of_grid)
-        assert [row["epochs"] for row in rows] == sorted(row["epochs"] for row in rows)
-        if rows[0]["steps"]:
+        assert [row["x"] for row in rows] == sorted(row["x"] for row in rows)
+        if rows[0]["style"] == "steps":
             near([rows[-1]["value"]], [best])
         else:
             values = [row["value"] for row in rows]
             assert values == sorted(values)
             assert best - 2 < values[-1] <= best + 1e-6
-            assert rows[-1]["epochs"] == pytest.approx(sum((run.result or {})["epochs"] for run in of_grid))
+            assert rows[-1]["x"] == pytest.approx(sum((run.result or {})["epochs"] for run in of_grid))

@@ -14,17 +14,16 @@ from unittest.mock import patch
 
 import numpy as np
 
-from report import statistics
 from report.analysis import findings
 from report.analysis.comparison.advice import advise
 from report.analysis.comparison.answers import Answered, Answers, against_baseline
 from report.analysis.comparison.datasets import Dataset, configurations_of
 from report.analysis.measures.common_tweets import Matcher
-from report.analysis.questions import speed
-from report.analysis.questions.cleanings import baseline_gaps
-from report.analysis.questions.effects import effects_of
-from report.analysis.questions.labels import label_curves
-from report.analysis.questions.own_elmo import own_elmo_gains
+from report.questions import attention
+from report.questions.cleaning import baseline_gaps
+from report.questions.labels import label_curves
+from report.questions.own_elmo import own_elmo_gains
+from report.questions.settings import effects_of
 from report.read.load import CompletedRun, Grid
 from report.statistics import Difference
 from sentiment.config_file import resolve
@@ -173,8 +172,8 @@ def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
         right = run.result.validation  # type: ignore[attr-defined]
         return SimpleNamespace(model=None, right=lambda _model: right)
 
-    with patch.object(speed, "read_scores", read):
-        (found,), _ = speed.speeds_of(layout.grid)
+    with patch.object(attention, "read_scores", read):
+        (found,), _ = attention.speeds_of(layout.grid)
     yield "attention: sooner, overfits more", _shown([found.best_epoch, found.gap])
 
 
@@ -208,10 +207,6 @@ def rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
             of_kind = replace(world, deviation=0.0) if claims is _cleaning else world  # a baseline has no seeds
             for kind, shown in claims(layout, layout.draw(of_kind, rng)):
                 found[kind].append(shown)
-    for _ in range(worlds):  # validation tweets alone, which a search has for all of its trials
-        values, scores = rng.random((4, 30)), rng.normal(size=30)
-        directions = [statistics.rank_correlation(one.tolist(), scores.tolist()) for one in values]
-        found["search: more or less is better"].append(_shown(statistics.corrected(directions)))
     return {kind: sum(shown) / worlds for kind, shown in found.items()}
 
 

@@ -56,7 +56,8 @@ def _write_cleaning(study: Study) -> None:
     emptied = {"none": 0, "keep_negations": 2, "all": 5}
     for config in study.write_grid("stop_words", question, parameters, _combinations(parameters)):
         stop_words = config.data.text.stop_words
-        study.complete(config, "stop_words", skill=skills[stop_words], emptied=emptied[stop_words])
+        linear = 0.75 * skills[stop_words]
+        study.complete(config, "stop_words", skill=skills[stop_words], emptied=emptied[stop_words], linear=linear)
 
 
 def _write_search(study: Study, trials: int) -> None:

@@ -14,13 +14,15 @@ from report.analysis.comparison.advice import Advice
 from report.analysis.findings import Findings, analyse
 from report.build import build_report
 from report.read.load import load_study
-from report.render.blocks import Facts, Table, Text
+from report.render.blocks import Command, Facts, Figure, Table, Text
 from report.sections.models.answer import answer
 from report.sections.models.errors import errors
 from report.sections.models.leaderboard import leaderboard
+from report.sections.remarks import warnings
 from report.statistics import Difference, Side
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
+from tests.report.chart_checks import rows_with
 from tests.report.made_up import BASE, Study, attempt
 
 
@@ -96,10 +98,8 @@ def _difference(of: tuple[str, float, int]) -> Difference:
     kind, value, n = of
     if kind == "student":
         return Difference(value, None, None, n, _p_of_t(value / 0.1, n), parts=((0.01, n),)).at(0.95)
-    if kind == "mcnemar":
-        first = np.arange(100) < 50 + round(20 * value)
-        return statistics.mcnemar(first, np.arange(100) >= 50 - n)
-    return statistics.rank_correlation(list(range(n + 4)), np.random.default_rng(n).normal(size=n + 4).tolist())
+    first = np.arange(100) < 50 + round(20 * value)
+    return statistics.mcnemar(first, np.arange(100) >= 50 - n)
 
 
 def _p_of_t(t: float, freedom: int) -> float:
@@ -110,7 +110,7 @@ def _p_of_t(t: float, freedom: int) -> float:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["student", "mcnemar", "rank"]), st.floats(-0.9, 0.9), st.integers(2, 30)),
+        st.tuples(st.sampled_from(["student", "mcnemar"]), st.floats(-0.9, 0.9), st.integers(2, 30)),
         min_size=1,
         max_size=8,
     )
@@ -192,3 +192,32 @@ def _texts(findings: Findings) -> list[str]:
 def _tiles(findings: Findings) -> dict[str, str]:
     (facts,) = [block for block in answer(findings).blocks if isinstance(block, Facts)]
     return {term: str(value) for term, value in facts.items}
+
+
+def test_a_model_not_to_use_has_no_line_to_use_it(tmp_path: Path) -> None:
+    findings = _findings(tmp_path, {(8, seed): 3.0 for seed in (1, 2, 3)})
+    assert findings.advice
+    worse = Difference(-0.1, -0.12, -0.08, 120, 0.001, 0.001)
+    refuted = replace(findings, advice=replace(findings.advice, predicts="network", above_baseline=worse))
+    content = answer(refuted).blocks
+    assert "Don\u2019t use" in str(next(block for block in content if isinstance(block, Text)).text)
+    assert [block.what for block in content if isinstance(block, Command)] == ["To try it all the same"]
+
+
+def test_the_only_net_is_not_called_the_cheapest(tmp_path: Path) -> None:
+    findings = _findings(tmp_path, {(8, seed): 0.05 for seed in (1, 2)})
+    assert findings.advice
+    assert findings.advice.is_baseline
+    figure = next(block for block in answer(findings).blocks if isinstance(block, Figure))
+    assert not [row for row in rows_with(figure.spec, "name") if "cheapest" in row["name"]]
+
+
+@pytest.mark.parametrize(
+    ("widths", "said"),
+    [((8,), "There is one seed only. Another"), ((8, 16), "There is one seed only of each configuration. Another")],
+)
+def test_where_nothing_has_several_seeds_the_warning_counts_nothing(
+    tmp_path: Path, widths: tuple[int, ...], said: str
+) -> None:
+    findings = _findings(tmp_path, {(width, 1): 1.0 for width in widths})
+    assert [warning for warning in warnings(findings) if warning.startswith(said)]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from report.analysis.findings import Findings, analyse
+from report.questions.attention import attention, looks_of
 from report.read.load import load_study
 from report.render.blocks import Figure
-from report.sections.grids.attention import attention
 from sentiment.config_file import resolve
 from sentiment.inference.combined import load_baseline
 from sentiment.inference.explaining import explain
@@ -28,11 +28,13 @@ def _findings(run_dir: RunDir) -> Findings:
 
 
 def _drawn(findings: Findings) -> str:
-    return json.dumps([block.spec for block in attention(findings).blocks if isinstance(block, Figure)])
+    return json.dumps(
+        [block.spec for card in attention(findings).cards for block in card.blocks if isinstance(block, Figure)]
+    )
 
 
 def test_reasons_are_those_of_explain(run_dir: RunDir) -> None:
-    found = _findings(run_dir).attention
+    found, _ = looks_of(_findings(run_dir))
     assert found
     for sample in found.samples:
         assert sample.baseline
@@ -46,6 +48,6 @@ def test_reasons_are_those_of_explain(run_dir: RunDir) -> None:
 def test_damaged_baseline_is_named_and_attention_is_shown(run_dir: RunDir) -> None:
     run_dir.baseline_file.write_bytes(b"nothing")
     findings = _findings(run_dir)
-    assert [problem for problem in findings.problems if run_dir.baseline_file.name in problem]
+    assert [problem for problem in attention(findings).problems if run_dir.baseline_file.name in problem]
     assert "happy" in _drawn(findings)
     assert "reason" not in _drawn(findings)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from report.analysis.findings import analyse
-from report.build import build_sections
+from report.build import ask, build_sections
 from report.read.load import load_study
 from report.render.blocks import Figure
 from report.render.drawing import HALF, NARROW, WIDE
@@ -35,7 +35,6 @@ CHECKS: dict[str, checks.Check] = {
     "attention-": checks.check_attention,
     "hops-": checks.check_attention,
     "parallel-": search.check_parallel,
-    "correlation-": search.check_correlation,
     "importance-": search.check_importance,
     "elmo-cost": search.check_cost,
     "elmo-layers": search.check_layers,
@@ -55,7 +54,7 @@ class Charted:
 
 
 def _charted(results: Results) -> Charted:
-    blocks = build_sections(analyse(load_study(results, []))).blocks
+    blocks = build_sections(*ask(analyse(load_study(results, [])))).blocks
     figures = {block.name: block for block in blocks if isinstance(block, Figure)}
     return Charted(figures, written_runs(results.root))
 

@@ -9,6 +9,8 @@ import pytest
 
 from report.analysis.findings import Findings, analyse
 from report.build import build_report
+from report.questions.cleaning import CleaningGap, baseline_gaps
+from report.questions.settings import effects_of
 from report.read.load import load_study
 from report.statistics import Difference, mcnemar
 from sentiment.config import RunConfig
@@ -38,8 +40,14 @@ def _findings(study: Study) -> Findings:
     return analyse(load_study(study.results, ["words"]))
 
 
+def _baselines(study: Study) -> list[CleaningGap]:
+    findings = _findings(study)
+    return baseline_gaps(findings.study.grids[0], findings.answers)
+
+
 def _net(study: Study) -> Difference | None:
-    (effect,) = _findings(study).grids[0].effects
+    findings = _findings(study)
+    (effect,) = effects_of(findings.study.grids[0].completed, findings.answers)
     (contrast,) = effect.contrasts
     assert (contrast.best.value, contrast.other.value) == ("none", "all")
     return contrast.score
@@ -70,7 +78,7 @@ def test_single_nets_are_compared_exactly_on_the_tweets_that_both_have(study: St
 
 def test_baselines_are_compared_on_the_tweets_that_both_have(study: Study) -> None:
     _write(study, [1, 2])
-    (gap,) = _findings(study).grids[0].cleaning
+    (gap,) = _baselines(study)
     assert (gap.first, gap.second) == ("none", "all")
     assert (gap.gap.value, gap.gap.p, gap.gap.n) == (0.0, 1.0, PARTS["test"] - _EMPTIED)
     assert not gap.gap.of_these_models
@@ -110,7 +118,7 @@ def test_runs_whose_tweets_cannot_be_matched_are_not_compared(study: Study, what
     else:
         _rewrite(tweets, "id", [f"other-{number}" for number in range(pq.read_table(tweets).num_rows)])
     assert _net(study) is None
-    assert _findings(study).grids[0].cleaning == []
+    assert _baselines(study) == []
 
 
 @pytest.mark.slow
@@ -119,4 +127,4 @@ def test_what_is_not_compared_is_told_and_the_rest_is_reported(study: Study, tmp
     _corpus(study, removed).unlink()
     build_report(study.results, [], tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "was not compared with all stop words removed" in text
+    assert "was not compared on the same tweets with all stop words removed" in text

@@ -42,9 +42,10 @@ def test_trained_runs_become_a_report(trained_results: Results, tmp_path: Path) 
         run.completed.result.metrics["validation"].f1 for run in load_study(trained_results, []).runs if run.completed
     )
     assert f"| {100 * best:.1f}" in text.replace("*", "")
-    for heading in ("The answer", "The models", "The runs", "Self-attention", "Errors and calibration"):
+    for heading in ("The answer", "The questions", "The models", "The runs", "Errors and calibration"):
         assert f"\n## {heading}\n" in text
-    assert "\n## ELMo\n" not in text
+    assert "What does self-attention look at?" in text
+    assert "Is ELMo worth what it costs?" not in text
     assert "The texts of the tweets are not here" not in text
     assert re.search(r"python -m sentiment|python -m pytest|--", text)
 

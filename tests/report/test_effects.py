@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from report.analysis.comparison.matching import matched_runs, varying
 from report.analysis.findings import analyse
-from report.analysis.questions.effects import Effect, matched_runs, varying
+from report.questions.settings import Effect, effects_of
 from report.read.load import CompletedRun, load_study
 from sentiment.run_dir import Results
 from tests.report.made_up import Study
@@ -25,7 +26,8 @@ def _completed(tmp_path: Path, runs: list[dict[str, Any]]) -> list[CompletedRun]
 
 
 def _effects(study: Study) -> list[Effect]:
-    return analyse(load_study(study.results, [])).grids[0].effects
+    findings = analyse(load_study(study.results, []))
+    return effects_of(findings.study.grids[0].completed, findings.answers)
 
 
 def test_what_does_nothing_on_one_side_keeps_no_runs_apart(tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_seeds_of_one_configuration_stand_together_and_others_apart(tmp_path: Pa
 def test_runs_in_which_a_setting_does_nothing_have_no_say_about_it(tmp_path: Path) -> None:
     runs = [{"model.pooling": "last"}, *({"model.pooling": "attention", "model.attention.r": r} for r in (1, 5))]
     (hops,) = [one for one in _effects(_study(tmp_path, runs)) if one.parameter == "model.attention.r"]
-    assert [(level.value, level.score.n) for level in hops.levels] == [(1, 1), (5, 1)]
+    assert [(level.value, level.runs) for level in hops.levels] == [(1, 1), (5, 1)]
 
 
 def test_best_value_is_chosen_on_validation_tweets_whatever_test_tweets_say(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_effect_counts_tweets_as_well_as_seeds(tmp_path: Path) -> None:
     assert contrast.score.n == 120
     assert contrast.runs == (2, 2)
     assert len(contrast.score.parts) == 2
-    accuracies = {one.value: one.score.value for one in effect.levels}
+    accuracies = {one.value: one.accuracy for one in effect.levels}
     assert contrast.score.value == pytest.approx(accuracies["gru"] - accuracies["lstm"])
     assert not np.isnan(contrast.score.p or 0.0)
 

@@ -40,7 +40,7 @@ def test_answers_are_those_of_their_run_and_only_of_tweets_that_it_was_tested_on
     explored: tuple[Findings, dict[str, Written]],
 ) -> None:
     findings, runs = explored
-    answers = findings.answers
+    answers = findings.packed
     assert answers
     for run_id, right, known in zip(answers.run_ids, answers.right, answers.known, strict=True):
         labels, scores, _ = runs[run_id].predictions()

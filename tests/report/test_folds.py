@@ -9,6 +9,8 @@ import pytest
 from report.analysis.findings import Findings, analyse
 from report.analysis.measures.folds import pool_folds
 from report.build import build_report
+from report.questions.labels import label_curves
+from report.questions.settings import Effect, effects_of
 from report.read.load import load_study
 from report.read.predictions import read_scores
 from report.render.blocks import Table
@@ -38,6 +40,11 @@ def study(tmp_path: Path) -> Study:
 
 def _findings(study: Study) -> Findings:
     return analyse(load_study(study.results, []))
+
+
+def _effects(study: Study) -> list[Effect]:
+    findings = _findings(study)
+    return effects_of(findings.study.grids[0].completed, findings.answers)
 
 
 def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_tweets(study: Study) -> None:
@@ -84,16 +91,15 @@ def test_pooled_precision_and_f1_are_those_of_all_tweets_together(study: Study) 
 
 
 def test_folds_are_no_setting_whose_effect_is_told(study: Study) -> None:
-    (found,) = _findings(study).grids
-    assert [effect.parameter for effect in found.effects] == ["model.cell"]
-    assert [level.score.n for level in found.effects[0].levels] == [2, 2]
+    (effect,) = _effects(study)
+    assert effect.parameter == "model.cell"
+    assert [level.runs for level in effect.levels] == [2, 2]
 
 
 def test_folds_are_no_question_while_one_of_them_is_missing(study: Study) -> None:
     path = load_study(study.results, []).grids[0].completed[0].run_dir.path
     (path / "result.json").unlink()
-    (found,) = _findings(study).grids
-    assert [effect.parameter for effect in found.effects] == ["model.cell"]
+    assert [effect.parameter for effect in _effects(study)] == ["model.cell"]
 
 
 @pytest.mark.parametrize("what", ["missing", "damaged"])
@@ -135,5 +141,5 @@ def test_folds_of_other_training_tweets_are_not_compared_by_the_places_of_their_
     assert len(corpora) == 2
     assert findings.advice
     assert findings.advice.rivals == []
-    (curve,) = findings.grids[0].label_curves
-    assert [point.gap is not None and point.gap.n for point in curve.points] == [2 * PARTS["test"]] * 2
+    (curve,) = label_curves(findings.study.grids[0], findings.answers, study.results)
+    assert [point.gap.n for point in curve.points] == [2 * PARTS["test"]] * 2

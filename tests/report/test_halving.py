@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from report.analysis.search.budgets import compare_budgets, expected_best
-from report.analysis.search.halving import analyse_halving
 from report.build import build_report
+from report.questions.rungs import analyse_halving, compare_budgets, expected_best
 from report.read.load import Grid, load_study
 from sentiment.run_dir import Results
 from sentiment.rungs import read_rungs

@@ -7,11 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from report.analysis.findings import analyse
-from report.analysis.grids import Kind
-from report.analysis.questions.labels import LabelCurve
 from report.build import build_report
+from report.questions.labels import LabelCurve, label_curves
 from report.read.load import load_study
-from report.sections.grids.labels import label_sentence
 from sentiment.run_dir import Results
 from tests.report.made_up import PARTS, Study
 
@@ -49,9 +47,9 @@ def study(tmp_path: Path) -> Study:
 
 
 def _curves(study: Study) -> dict[str | None, LabelCurve]:
-    (found,) = analyse(load_study(study.results, [])).grids
-    assert found.kind is Kind.LABELS
-    return {curve.configuration.config.embedding.pretrained: curve for curve in found.label_curves}
+    findings = analyse(load_study(study.results, []))
+    curves = label_curves(findings.study.grids[0], findings.answers, study.results)
+    return {"word2vec" if "word2vec" in curve.name else None: curve for curve in curves}
 
 
 def test_a_curve_has_a_point_for_each_number_of_labels_with_the_baseline_on_as_many(study: Study) -> None:
@@ -60,10 +58,9 @@ def test_a_curve_has_a_point_for_each_number_of_labels_with_the_baseline_on_as_m
     for curve in curves.values():
         assert len(curve.points) == 3
         for point in curve.points:
-            assert point.score.n == 2
-            assert point.gap is not None
+            assert point.seeds == 2
             assert point.gap.n == point.baseline.n == PARTS["test"]
-            assert point.gap.value == pytest.approx(point.score.value - point.baseline.value)
+            assert point.gap.value == pytest.approx(point.net.value - point.baseline.value)
             assert point.gap.q is not None
             assert point.gap.q >= (point.gap.p or 0)
 
@@ -71,43 +68,41 @@ def test_a_curve_has_a_point_for_each_number_of_labels_with_the_baseline_on_as_m
 def test_a_net_pays_from_the_number_on_from_which_it_is_shown_to_beat_the_baseline(study: Study) -> None:
     curves = _curves(study)
     assert curves[None].pays_from is None
-    assert curves["word2vec"].pays_from is curves["word2vec"].points[1]
-    assert "is shown to be worse than the linear baseline with the most labels" in label_sentence(curves[None])
-    assert "beats the linear baseline from" in label_sentence(curves["word2vec"])
-    assert "not shown with 20 labels" in label_sentence(curves["word2vec"])
+    assert curves["word2vec"].pays_from == 1
+    assert "is shown to be worse than the linear baseline with 20 labels" in curves[None].sentence
+    assert "beats the linear baseline from" in curves["word2vec"].sentence
+    assert "not shown with 20 labels" in curves["word2vec"].sentence
 
 
 def test_a_net_as_good_as_the_baseline_is_not_called_worse(tmp_path: Path) -> None:
     curve = _curves(_study(tmp_path, dict.fromkeys(((None, rows) for rows in SIZES), 0.9)))[None]
     assert curve.pays_from is None
-    assert "is not shown to beat the linear baseline with the most labels" in label_sentence(curve)
+    assert "is not shown to beat the linear baseline with 20 labels" in curve.sentence
 
 
 def test_a_net_that_is_worse_with_the_most_labels_does_not_pay(tmp_path: Path) -> None:
     study = _study(tmp_path, {(None, rows): skill for rows, skill in zip(SIZES, (4.0, 4.0, 0.1), strict=True)})
     curve = _curves(study)[None]
     assert curve.pays_from is None
-    assert "is shown to be worse than the linear baseline with the most labels" in label_sentence(curve)
+    assert "is shown to be worse than the linear baseline with 20 labels" in curve.sentence
 
 
 @pytest.mark.slow
-def test_report_has_a_section_on_labels_and_names_what_twice_as_many_bring(study: Study, tmp_path: Path) -> None:
+def test_report_has_a_card_on_labels(study: Study, tmp_path: Path) -> None:
     build_report(study.results, [], tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text()
-    assert "## What a label is worth" in text
+    assert "### What is a label worth?" in text
     assert "word2vec vectors" in text
     assert (tmp_path / "report" / "tables" / "labels-labels.csv").exists()
 
 
-def test_predictions_that_cannot_be_read_are_named_and_their_gap_is_left_out(study: Study) -> None:
+def test_predictions_that_cannot_be_read_are_named_and_their_point_is_left_out(study: Study) -> None:
     loaded = load_study(study.results, [])
     for run in loaded.grids[0].completed:
         if run.config.data.train_rows == 100 and run.config.embedding.pretrained is None:
             run.run_dir.predictions_file.unlink()
-    findings = analyse(load_study(study.results, []))
-    (curve,) = [one for one in findings.grids[0].label_curves if one.configuration.config.embedding.pretrained is None]
-    assert [point.gap is None for point in curve.points] == [True, False, False]
-    assert any("predictions.parquet" in problem for problem in findings.problems)
+    assert [len(_curves(study)[vectors].points) for vectors in (None, "word2vec")] == [2, 3]
+    assert any("predictions.parquet" in problem for problem in analyse(load_study(study.results, [])).problems)
 
 
 def test_seeds_that_saw_another_state_of_the_file_are_left_out_where_their_tweets_cannot_be_matched(
@@ -121,6 +116,5 @@ def test_seeds_that_saw_another_state_of_the_file_are_left_out_where_their_tweet
     kept = [place for place, part in enumerate(predictions["part"].to_pylist()) if part != "test" or place % 2]
     pq.write_table(predictions.take(kept), run.run_dir.predictions_file)
     curve = _curves(study)[run.config.embedding.pretrained]
-    assert curve.points[0].score.n == 2
-    assert curve.points[0].gap
+    assert curve.points[0].seeds == 2
     assert curve.points[0].gap.n == PARTS["test"]

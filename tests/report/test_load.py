@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from report.build import build_report
+from report.build import QUESTIONS, build_report
 from report.read.load import load_study
 from sentiment.config_file import load_config, resolve
 from sentiment.errors import RunDirError, UsageError
@@ -42,10 +42,10 @@ def test_report_tells_how_far_it_is(invented: Results, tmp_path: Path) -> None:
         told.setdefault(what, []).append((done, total))
 
     findings, _ = build_report(invented, [], tmp_path / "report", progress=progress)
-    assert [*told] == ["reading runs", "comparing runs", "drawing and writing"]
+    assert [*told] == ["reading runs", "comparing runs", "answering questions", "drawing and writing"]
     begun = sum(run.run_dir.path.is_dir() for run in findings.study.runs)
     assert told["reading runs"][-1] == (begun, begun)
-    assert told["comparing runs"] == [(number, len(findings.grids) + 1) for number in range(len(findings.grids) + 1)]
+    assert told["answering questions"] == [(number, len(QUESTIONS)) for number in range(len(QUESTIONS))]
     written = [done for done, _ in told["drawing and writing"]]
     assert written == list(range(len(written)))
     assert told["drawing and writing"][0][1] == len(written)

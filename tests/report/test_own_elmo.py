@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from report.analysis.findings import analyse
+from report.analysis.findings import Findings, analyse
 from report.build import build_report
+from report.questions.own_elmo import own_elmo, own_elmo_gains
 from report.read.load import load_study
-from report.render.blocks import Bullets, Figure
-from report.sections.grids.own_elmo import own_elmo
+from report.render.blocks import Block, Bullets, Figure
 from sentiment.config_file import resolve
 from sentiment.files import write_json
-from sentiment.pretrained_runs import PretrainedCard, PretrainedDir
+from sentiment.pretrained_runs import PretrainedCard, PretrainedDir, read_own_models
 from sentiment.records import Attempt, RunRecord
 from sentiment.run_dir import Results
 from tests.report.chart_checks import axes_ascend, rows_with
@@ -79,6 +79,11 @@ def _write_model(results: Results, name: str, epochs: int, completed: bool) -> P
     return run_dir
 
 
+def _blocks(findings: Findings) -> list[Block]:
+    (card,) = own_elmo(findings).cards
+    return card.blocks
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     """A grid in which the model helps with few labels only."""
@@ -100,7 +105,7 @@ def study(tmp_path: Path) -> Study:
 def test_models_are_told_with_their_perplexities_and_all_lives_as_one(study: Study) -> None:
     _write_model(study.results, "tweet-a", 3, completed=True)
     _write_model(study.results, "tweet-b", 2, completed=False)
-    first, second = analyse(load_study(study.results, [])).own_models
+    (first, second), _ = read_own_models(study.results)
     assert (first.attempts, first.state.state) == (3, "COMPLETED")
     assert [point.tokens for point in first.points] == [1_000_000, 2_000_000, 3_000_000]
     assert first.points[-1].forward == pytest.approx(22.2, abs=0.01)
@@ -114,26 +119,25 @@ def test_models_are_told_with_their_perplexities_and_all_lives_as_one(study: Stu
 
 def test_model_is_compared_with_runs_that_differ_in_nothing_else_by_number_of_labels(study: Study) -> None:
     found = analyse(load_study(study.results, []))
-    few, every = found.own_gains
+    few, every = own_elmo_gains(found.study.grids, found.answers)
     assert (few.labels, every.labels, few.runs) == (100, None, 2)
     assert few.gap.value == pytest.approx(few.accuracy - few.without)
     assert few.gap.value > 0.1
-    sentences = next(block for block in own_elmo(found).blocks if isinstance(block, Bullets)).items
+    sentences = next(block for block in _blocks(found) if isinstance(block, Bullets)).items
     assert sentences[0].startswith("Grid own, at most 100 labels: the own model brings +")
     assert "is not shown to differ from zero" not in sentences[0]
 
 
-def test_report_without_own_models_has_no_such_section(tmp_path: Path) -> None:
+def test_report_without_own_models_has_no_such_card(tmp_path: Path) -> None:
     study = Study(Results(tmp_path / "results"))
     study.complete(resolve({"data": {"source": "invented.csv"}}, {}, "a test"))
-    assert not own_elmo(analyse(load_study(study.results, []))).blocks
+    assert not own_elmo(analyse(load_study(study.results, []))).cards
 
 
 def test_a_damaged_model_is_a_problem_and_no_end_of_the_report(study: Study) -> None:
     run_dir = _write_model(study.results, "tweet-a", 3, completed=True)
     run_dir.metrics_file.write_text('{"kind": "epoch", "step": 1, "epoch": 1}\n')
-    found = analyse(load_study(study.results, []))
-    assert not found.own_models
+    found = own_elmo(analyse(load_study(study.results, [])))
     assert any("is not the log of a language model" in problem for problem in found.problems)
 
 
@@ -142,17 +146,18 @@ def test_a_card_that_lacks_a_direction_of_the_perplexity_is_a_problem(study: Stu
     card = json.loads(run_dir.card_file.read_text())
     del card["perplexity"]["backward"]
     run_dir.card_file.write_text(json.dumps(card))
-    found = analyse(load_study(study.results, []))
-    assert not found.own_models
+    found = own_elmo(analyse(load_study(study.results, [])))
     assert any("perplexity.backward" in problem for problem in found.problems), found.problems
 
 
 def test_chart_draws_the_perplexities_of_the_logs_and_each_in_its_direction(study: Study) -> None:
     models = [_write_model(study.results, name, 3, completed=True) for name in ("tweet-a", "tweet-b")]
-    blocks = own_elmo(analyse(load_study(study.results, []))).blocks
+    blocks = _blocks(analyse(load_study(study.results, [])))
     (figure,) = (block for block in blocks if isinstance(block, Figure))
     axes_ascend(figure.spec)
-    drawn = sorted((row["tokens"], row["direction"], row["perplexity"]) for row in rows_with(figure.spec, "perplexity"))
+    drawn = sorted(
+        (row["x"], row["line"].rsplit(", ", 1)[1], row["value"]) for row in rows_with(figure.spec, "line", "x", "value")
+    )
     logged = [json.loads(line) for model in models for line in model.metrics_file.read_text().splitlines()]
     expected = sorted(
         (row["tokens"] / 1e6, direction, math.exp(row["held_out"][direction]))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from report import statistics
-from report.analysis.search.trials import importances
+from report.questions.search import importances
 from report.statistics import Side, compare, spread_of
 
 # Sorted p-values of the example in Benjamini and Hochberg (1995), of which four stay at 5 %.
@@ -177,11 +177,7 @@ def test_interval_of_a_mean_is_students() -> None:
 def test_rank_correlation_of_intelligence_and_television() -> None:
     intelligence = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
     hours = [7, 27, 2, 50, 28, 29, 20, 12, 6, 17]
-    correlation = statistics.rank_correlation(intelligence, hours)
-    assert correlation.value == pytest.approx(-29 / 165)
-    assert correlation.p == pytest.approx(0.638434, abs=1e-6)  # by Fisher's transformation, as the interval
-    assert correlation.low is not None
-    assert correlation.low < -29 / 165 < 0 < (correlation.high or 0)
+    assert statistics.rank_correlation(intelligence, hours) == pytest.approx(-29 / 165)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))

@@ -1,4 +1,4 @@
-"""Models on one set of tweets, beside each other: which to use, and what each has wrong.
+"""Runs on one set of tweets, beside each other: which to use, what each has wrong, and which differ in one setting.
 
-May import: `report.analysis.measures` and what lies below. Imported by the questions that grids ask.
+May import: `report.analysis.measures` and what lies below. Imported by questions and sections.
 """

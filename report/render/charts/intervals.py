@@ -21,8 +21,6 @@ class Line:
     name: str
     estimate: Estimate
     colour: str = drawing.BLUE
-    published: bool = False
-    """Drawn hollow: measured by others."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,9 @@ class ValueAxis:
 
     title: str
     """What it measures, with its unit."""
-    scale: float = 100
-    """What values are multiplied by: shares become per cent."""
     marks_zero: bool = False
     reference: float | None = None
-    """A value, in the unit of the estimates, to draw an upright line at."""
+    """A share to draw an upright line at."""
     is_half: bool = False
     """Whether the figure shares its row with another one."""
 
@@ -47,16 +43,14 @@ def interval_figure(name: str, alt: str, caption: str, lines: Sequence[Line], ax
 
 
 def _row(place: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
-    of_line, scale = line.estimate, axis.scale
-    bounds = [None if bound is None else scale * bound for bound in (of_line.low, of_line.high)]
-    digits = 1 if scale == 100 else 2
-    show = wording.signed if axis.marks_zero else lambda value, digits: f"{value:.{digits}f}"
-    shown = show(scale * of_line.value, digits)
-    if bounds[0] is not None and bounds[1] is not None:
+    low, high = (None if bound is None else 100 * bound for bound in (line.estimate.low, line.estimate.high))
+    show = wording.points if axis.marks_zero else wording.percent
+    shown = show(line.estimate.value)
+    if low is not None:
         to = " to " if axis.marks_zero else wording.DASH
-        shown += f" ({show(bounds[0], digits)}{to}{show(bounds[1], digits)})"
-    row = {"place": place, "name": line.name, "value": scale * of_line.value, "low": bounds[0], "high": bounds[1]}
-    return row | {"colour": line.colour, "published": line.published, "shown": shown, "said": f"{line.name}: {shown}"}
+        shown += f" ({show(line.estimate.low)}{to}{show(line.estimate.high)})"
+    row = {"place": place, "name": line.name, "value": 100 * line.estimate.value, "low": low, "high": high}
+    return row | {"colour": line.colour, "shown": shown, "said": f"{line.name}: {shown}"}
 
 
 def _spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
@@ -69,16 +63,15 @@ def _spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
     title = {"title": axis.title, "axis": {"tickCount": 5 if is_narrow else 8}}
     layers: list[Spec] = []
     if axis.marks_zero or axis.reference is not None:
-        at = 0.0 if axis.reference is None else axis.scale * axis.reference
+        at = 0.0 if axis.reference is None else 100 * axis.reference
         rule: Spec = {"type": "rule", "color": drawing.MUTED, "strokeDash": [] if axis.marks_zero else [4, 4]}
         layers.append({"data": {"values": [{"at": at}]}, "mark": rule, "encoding": {"x": {"field": "at", **x}}})
     bar = {"type": "rule", "strokeWidth": 4, "opacity": 0.55, "strokeCap": "round"}
     bounds = {"x": {"field": "low", **x, **title}, "x2": {"field": "high"}, "color": colour}
     layers.append({"mark": bar, "transform": [{"filter": "datum.low !== null"}], "encoding": {"y": y, **bounds}})
     dot: Spec = {"type": "point", "filled": True, "size": 90, "opacity": 1, "strokeWidth": 2}
-    fill = {"condition": {"test": "datum.published", "value": drawing.PAPER}, **colour}
     at_value = {"y": y, "x": {"field": "value", **x, **title}, "description": drawing.said("said")}
-    layers.append({"mark": dot, "encoding": {**at_value, "fill": fill, "stroke": colour}})
+    layers.append({"mark": dot, "encoding": {**at_value, "color": colour}})
     digits: Spec = {"type": "text", "align": "right" if is_narrow else "left", "dx": 0 if is_narrow else 12}
     digits |= {"dy": -15 if is_narrow else 0, "color": drawing.INK}
     right = {"x": {"value": {"expr": "width"}}, "text": {"field": "shown"}}

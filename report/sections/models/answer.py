@@ -34,13 +34,22 @@ def answer(findings: Findings) -> ReportSection:
     else:
         content = [
             Text(_headline(advice), is_lead=True),
-            Command("To use it", predict_command(advice.run, findings.study.results, advice.to_name)),
+            Command(
+                "To try it all the same" if _is_refuted(advice) else "To use it",
+                predict_command(advice.run, findings.study.results, advice.to_name),
+            ),
             Facts(_facts(advice, dataset)),
             _figure(advice, dataset),
         ]
     if limits := warnings(findings):
         content.append(Bullets(limits))
     return ReportSection("The answer", content)
+
+
+def _is_refuted(advice: Advice) -> bool:
+    """Whether test tweets show that what validation tweets chose is worse than the linear baseline."""
+    gap = advice.above_baseline
+    return not advice.is_baseline and gap is not None and gap.is_shown and gap.value < 0
 
 
 def _headline(advice: Advice) -> object:
@@ -60,7 +69,7 @@ def _headline(advice: Advice) -> object:
         equal = f"no difference from {baseline}, which is cheaper, is shown."
         return joined([strong(f"Use {name}, or the linear baseline."), f"{said}It {right}; {equal}"])
     points = wording.percent(abs(gap.value))
-    if gap.value < 0:
+    if _is_refuted(advice):
         worse = f"It {right}, {points} points fewer than {baseline}: what validation tweets chose does not hold."
         return joined([strong(f"Don\u2019t use {name}."), worse])
     return joined([strong(f"Use {name}."), f"{said}It {right}, {points} points more than {baseline}."])
@@ -170,6 +179,6 @@ def _line_name(one: Configuration, advice: Advice) -> str:
     mark = ""
     if one is advice.configuration and advice.predicts == "network":
         mark = "\u2605 "
-    elif one is advice.cheapest:
+    elif one is advice.cheapest and advice.equals:
         mark = "cheapest: "
     return wording.shortened(mark + configuration_name(one), _LONGEST_NAME)

@@ -1,5 +1,6 @@
 """For papers: files to include, and what to cite."""
 
+from report.analysis.comparison.matching import is_search
 from report.analysis.findings import BestRun, Findings
 from report.render.blocks import Block, Command, Document, Fold, ReportSection, Text
 from report.render.markdown import code, joined
@@ -86,7 +87,7 @@ def _names(findings: Findings) -> list[str]:
         "vader": any(run.config.data.source in ("vader", "sample") or run.result.lexicon for run in completed),
         "attention": any(run.config.model.pooling == "attention" for run in completed),
         "elmo": any(run.config.elmo for run in completed),
-        "budget": bool(findings.budgets),
+        "budget": any(is_search(grid) for grid in findings.study.grids),
         "correction": True,
     }
     return [name for name, is_used in used.items() if is_used]

@@ -142,7 +142,7 @@ def _data(shown: list[Run], rows: list[dict[str, Any]], findings: Findings) -> d
         "more": [{"key": key, "title": title, "kind": kind} for key, (title, kind) in _MORE.items()],
         "settings": [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying],
         "curves": {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed},
-        "answers": findings.answers.packed() if findings.answers else None,
+        "answers": findings.packed.packed() if findings.packed else None,
         "overlay": {"wide": _themed(overlay_spec(drawing.WIDE)), "narrow": _themed(overlay_spec(drawing.NARROW))},
         "names": list(next(iter(completed.values())).config.data.label_names) if completed else [],
     }

@@ -1,0 +1,105 @@
+"""Lines over an axis: accuracy by labels, epochs or cost, with intervals where they are known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from report.render import drawing, wording
+from report.render.blocks import Figure
+from report.render.drawing import Spec
+from report.statistics import Estimate
+
+Style = Literal["line", "dashed", "steps", "thin", "thick", "points"]
+
+_MARKS: dict[Style, Spec] = {
+    "line": {"type": "line"},
+    "dashed": {"type": "line", "strokeDash": [5, 3]},
+    "steps": {"type": "line", "interpolate": "step-after"},
+    "thin": {"type": "line", "strokeWidth": 1.3, "opacity": 0.6},
+    "thick": {"type": "line", "strokeWidth": 3.5},
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value, in the units of the axes, and what it says where it is pointed at."""
+
+    x: float
+    value: float
+    said: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points that belong together."""
+
+    name: str
+    points: Sequence[Point]
+    style: Style = "line"
+    group: str | None = None
+    """Lines of a group share a colour, and its name stands for them; None is a line by itself."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What an axis measures, with its unit."""
+
+    title: str
+    is_log: bool = False
+    ticks: Sequence[float] = ()
+    """Where to write numbers; empty is wherever there is room."""
+    uprights: Sequence[float] = ()
+    """Where to draw lines across."""
+
+
+def share_point(x: float, share: Estimate, name: str) -> Point:
+    """A share in per cent, with its interval."""
+    low, high = (None if bound is None else 100 * bound for bound in (share.low, share.high))
+    return Point(x, 100 * share.value, f"{name}: {wording.share(share)}", low, high)
+
+
+def line_figure(name: str, alt: str, caption: str, lines: Sequence[Line], axes: tuple[Axis, Axis]) -> Figure:
+    """All lines over one pair of axes; those that come last lie on top."""
+    rows = [
+        {"group": line.group or line.name, "line": line.name, "style": line.style} | vars(point)
+        for line in lines
+        for point in line.points
+    ]
+    return Figure(name, alt, caption, lambda width: _spec(width, rows, axes))
+
+
+def _spec(width: int, rows: list[dict[str, Any]], axes: tuple[Axis, Axis]) -> Spec:
+    x, y = {"field": "x", **_axis(axes[0], {"grid": False})}, _axis(axes[1], {})
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    legend = {"columns": 1 if width <= drawing.NARROW else 2 if max(map(len, groups)) > 32 else 4}
+    colour = {"field": "group", "type": "nominal", "scale": {"domain": groups}, "legend": legend}
+    at: Spec = {"x": x, "y": {"field": "value", **y}, "color": colour, "detail": {"field": "line"}}
+    bounds = at | {"y": {"field": "low", **y}, "y2": {"field": "high"}}
+    layers: list[Spec] = []
+    if axes[0].uprights:
+        upright = {"type": "rule", "color": drawing.MUTED, "strokeDash": [2, 3]}
+        across = {"values": [{"x": one} for one in axes[0].uprights]}
+        layers.append({"data": across, "mark": upright, "encoding": {"x": x}})
+    if any(row["low"] is not None for row in rows):
+        bar = {"type": "rule", "strokeWidth": 3, "opacity": 0.45}
+        layers.append({"transform": [{"filter": "datum.low !== null"}], "mark": bar, "encoding": bounds})
+    for style in dict.fromkeys(row["style"] for row in rows):
+        if style in _MARKS:
+            layers.append({"transform": [_only(style)], "mark": _MARKS[style], "encoding": at})
+    dots: Spec = {"type": "point", "filled": True, "size": 50, "opacity": 0.9}
+    layers.append({"mark": dots, "encoding": at | {"description": drawing.said("said")}})
+    return drawing.chart(width, 280, data={"values": rows}, layer=layers)
+
+
+def _only(style: Style) -> Spec:
+    return {"filter": f"datum.style === '{style}'"}
+
+
+def _axis(axis: Axis, look: Spec) -> Spec:
+    title = f"{axis.title} (log scale)" if axis.is_log else axis.title
+    ticks = {"values": list(axis.ticks), "format": ",", "labelOverlap": "greedy"} if axis.ticks else {}
+    scale: Spec = {"type": "log", "nice": False, "padding": 20} if axis.is_log else {"zero": False}
+    plain = {"format": "~g", "tickCount": 5} if axis.is_log else {"format": "~r"}
+    return {"type": "quantitative", "title": title, "scale": scale, "axis": plain | look | ticks}
