@@ -163,7 +163,7 @@ def _progress(grid: Grid, curves: Sequence[LearningCurve]) -> Figure:
         f"Grid {grid.name}: validation accuracy by epoch; thin: the {len(curves)} runs; thick: mean of all of them, as "
         "far as all went."
     )
-    axes = Axis("epoch"), Axis("validation accuracy (%)")
+    axes = Axis("epoch", is_whole=True), Axis("validation accuracy (%)")
     return line_figure(f"progress-{grid.name}", f"Accuracy by epoch, grid {grid.name}", caption, lines, axes)
 
 

@@ -62,7 +62,7 @@ class LabelCurve:
         if place is None:
             is_worse = most.gap.is_shown and most.gap.value < 0
             verdict = "is shown to be worse than" if is_worse else "is not shown to beat"
-            return f"{self.name} {verdict} the linear baseline with {most.said}, the most of all."
+            return f"{self.name} {verdict} the linear baseline even with {most.said}."
         fewer = f", not shown with {self.points[place - 1].said}" if place else ""
         return f"{self.name} beats the linear baseline from {self.points[place].said} on{fewer}."
 

@@ -282,7 +282,7 @@ def _curves(found: Halving) -> Figure:
         "Point at a line to see its settings."
     )
     lines = [rung_line(one, score) for one in drawn]
-    axes = Axis("epoch", uprights=ends), Axis(score.title)
+    axes = Axis("epoch", is_whole=True, uprights=ends), Axis(score.title)
     return line_figure(f"rungs-{plan.name}", f"Rungs of grid {plan.name}", caption, lines, axes)
 
 
@@ -313,7 +313,7 @@ def _budget_figure(comparison: BudgetComparison, place: int) -> Figure:
             Point(epochs, score.drawn(one), f"{name}, {epochs:,.0f} epochs: {score.said(one)}")
             for epochs, one in curve.points
         ]
-        lines.append(Line(name, points, "line" if curve.expected else "steps"))
+        lines.append(Line(name, points, "smooth" if curve.expected else "steps"))
     axes = Axis("epochs spent, of all trials together", is_log=True), Axis(score.title)
     return line_figure(f"budget-{place}", f"Best {score.name} by epochs spent", caption, lines, axes)
 

@@ -143,8 +143,8 @@ def check_rungs(name: str, spec: Spec, runs: list[Written]) -> None:
 def check_budget(_: str, spec: Spec, runs: list[Written]) -> None:
     """A full search ends with all its epochs, and near its best score; one in rungs with its best."""
     lines: dict[str, list[Row]] = defaultdict(list)
-    for row in rows_with(spec, "line", "x", "value", "style"):
-        lines[row["line"]].append(row)
+    for row in rows_with(spec, "group", "x", "value", "style"):
+        lines[row["group"]].append(row)
     for line, rows in lines.items():
         of_grid = completed(runs, line.split(" (")[0])
         best = max(100 * (run.result or {})["metrics"]["validation"]["accuracy"] for run in of_grid)

@@ -69,7 +69,7 @@ def test_a_net_pays_from_the_number_on_from_which_it_is_shown_to_beat_the_baseli
     curves = _curves(study)
     assert curves[None].pays_from is None
     assert curves["word2vec"].pays_from == 1
-    assert "is shown to be worse than the linear baseline with 20 labels" in curves[None].sentence
+    assert "is shown to be worse than the linear baseline even with 20 labels" in curves[None].sentence
     assert "beats the linear baseline from" in curves["word2vec"].sentence
     assert "not shown with 20 labels" in curves["word2vec"].sentence
 
@@ -77,14 +77,14 @@ def test_a_net_pays_from_the_number_on_from_which_it_is_shown_to_beat_the_baseli
 def test_a_net_as_good_as_the_baseline_is_not_called_worse(tmp_path: Path) -> None:
     curve = _curves(_study(tmp_path, dict.fromkeys(((None, rows) for rows in SIZES), 0.9)))[None]
     assert curve.pays_from is None
-    assert "is not shown to beat the linear baseline with 20 labels" in curve.sentence
+    assert "is not shown to beat the linear baseline even with 20 labels" in curve.sentence
 
 
 def test_a_net_that_is_worse_with_the_most_labels_does_not_pay(tmp_path: Path) -> None:
     study = _study(tmp_path, {(None, rows): skill for rows, skill in zip(SIZES, (4.0, 4.0, 0.1), strict=True)})
     curve = _curves(study)[None]
     assert curve.pays_from is None
-    assert "is shown to be worse than the linear baseline with 20 labels" in curve.sentence
+    assert "is shown to be worse than the linear baseline even with 20 labels" in curve.sentence
 
 
 @pytest.mark.slow

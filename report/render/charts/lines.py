@@ -9,10 +9,11 @@ from report.render.blocks import Figure
 from report.render.drawing import Spec
 from report.statistics import Estimate
 
-Style = Literal["line", "dashed", "steps", "thin", "thick", "points"]
+Style = Literal["line", "smooth", "dashed", "steps", "thin", "thick", "points"]
 
 _MARKS: dict[Style, Spec] = {
     "line": {"type": "line"},
+    "smooth": {"type": "line"},
     "dashed": {"type": "line", "strokeDash": [5, 3]},
     "steps": {"type": "line", "interpolate": "step-after"},
     "thin": {"type": "line", "strokeWidth": 1.3, "opacity": 0.6},
@@ -48,6 +49,8 @@ class Axis:
 
     title: str
     is_log: bool = False
+    is_whole: bool = False
+    """Whether it counts, so that nothing is written between whole numbers."""
     ticks: Sequence[float] = ()
     """Where to write numbers; empty is wherever there is room."""
     uprights: Sequence[float] = ()
@@ -89,7 +92,8 @@ def _spec(width: int, rows: list[dict[str, Any]], axes: tuple[Axis, Axis]) -> Sp
         if style in _MARKS:
             layers.append({"transform": [_only(style)], "mark": _MARKS[style], "encoding": at})
     dots: Spec = {"type": "point", "filled": True, "size": 50, "opacity": 0.9}
-    layers.append({"mark": dots, "encoding": at | {"description": drawing.said("said")}})
+    pointed_at = at | {"description": drawing.said("said")}
+    layers.append({"transform": [{"filter": "datum.style !== 'smooth'"}], "mark": dots, "encoding": pointed_at})
     return drawing.chart(width, 280, data={"values": rows}, layer=layers)
 
 
@@ -101,5 +105,6 @@ def _axis(axis: Axis, look: Spec) -> Spec:
     title = f"{axis.title} (log scale)" if axis.is_log else axis.title
     ticks = {"values": list(axis.ticks), "format": ",", "labelOverlap": "greedy"} if axis.ticks else {}
     scale: Spec = {"type": "log", "nice": False, "padding": 20} if axis.is_log else {"zero": False}
-    plain = {"format": "~g", "tickCount": 5} if axis.is_log else {"format": "~r"}
+    plain: Spec = {"format": "~g", "tickCount": 5} if axis.is_log else {"format": "~r"}
+    plain |= {"tickMinStep": 1} if axis.is_whole else {}
     return {"type": "quantitative", "title": title, "scale": scale, "axis": plain | look | ticks}
