@@ -18,7 +18,7 @@ from report.read.predictions import AttentionSample, read_attention, read_scores
 from report.render import wording
 from report.render.blocks import Block, Bullets, Card, Figure, Fold, Text
 from report.render.charts.heatmap import Attended, heatmap_figure
-from report.render.charts.lines import Axis, Line, Point, line_figure
+from report.render.charts.lines import Axis, Point, Series, line_figure
 from report.sections.names import configuration_name
 from report.statistics import Difference, Pair, Side, Values
 
@@ -152,13 +152,13 @@ def _progress(grid: Grid, curves: Sequence[LearningCurve]) -> Figure:
         name = wording.parameter_value(POOLING, curve.run.config.model.pooling)
         groups[name].append(curve.values("validation", "accuracy"))
     lines = [
-        Line(f"{name} {place}", _points(f"{name} {place}", values), "thin", name)
+        Series(f"{name} {place}", _points(f"{name} {place}", values), "thin", name)
         for name, runs in groups.items()
         for place, values in enumerate(runs, 1)
     ]
     for name, runs in groups.items():
         means = [sum(of_epoch) / len(runs) for of_epoch in zip(*runs, strict=False)]
-        lines.append(Line(f"mean of {name}", _points(f"mean of {name}", means), "thick", name))
+        lines.append(Series(f"mean of {name}", _points(f"mean of {name}", means), "thick", name))
     caption = (
         f"Grid {grid.name}: validation accuracy by epoch; thin: the {len(curves)} runs; thick: mean of all of them, as "
         "far as all went."

@@ -9,8 +9,8 @@ from report.analysis.comparison.matching import comparable, matched_runs, varied
 from report.analysis.findings import Findings
 from report.questions.question import Question
 from report.read.load import Grid
-from report.render import blocks, drawing, wording
-from report.render.blocks import Block, Bullets, Card, Figure, Table
+from report.render import drawing, wording
+from report.render.blocks import Bullets, Card, Figure
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.statistics import Difference
 
@@ -42,13 +42,11 @@ class CleaningGap:
 def cleaning(findings: Findings) -> Question:
     """A card for each grid that varies which stop words are removed."""
     cards: list[Card] = []
-    tables: list[Block] = []
     for grid in findings.study.grids:
         if gaps := baseline_gaps(grid, findings.answers):
             sentences = Bullets([one.sentence for one in gaps])
             cards.append(Card("Do stop words matter to the linear baseline too?", [sentences, _figure(grid, gaps)]))
-            tables.append(_table(grid, gaps))
-    return Question(cards, tables)
+    return Question(cards)
 
 
 def baseline_gaps(grid: Grid, answers: Answers) -> list[CleaningGap]:
@@ -70,21 +68,3 @@ def _figure(grid: Grid, gaps: list[CleaningGap]) -> Figure:
     lines = [Line(one.name, one.gap, drawing.ORANGE) for one in gaps]
     axis = ValueAxis("difference of test accuracy (points)", marks_zero=True)
     return interval_figure(f"cleaning-{grid.name}", "The baseline by cleaning", caption, lines, axis)
-
-
-def _table(grid: Grid, gaps: list[CleaningGap]) -> Table:
-    rows = [
-        {"first": wording.setting(STOP_WORDS, one.first), "second": wording.setting(STOP_WORDS, one.second)}
-        | blocks.with_bounds("gap", one.gap)
-        | {"p": one.gap.p, "q": one.gap.q, "tweets": one.gap.n}
-        for one in gaps
-    ]
-    columns = [
-        blocks.text("Baseline with", "first"),
-        blocks.text("less that with", "second"),
-        blocks.difference("Difference, points", "gap"),
-        blocks.p_value("Adjusted p", "q"),
-        blocks.count("Tweets", "tweets"),
-    ]
-    caption = f"Grid {grid.name}: the linear baseline under two ways of cleaning each, corrected for all rows."
-    return Table(f"cleaning-{grid.name}", caption, columns, rows)

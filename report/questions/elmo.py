@@ -13,11 +13,10 @@ from report.questions.question import Question
 from report.read.load import CompletedRun
 from report.render import blocks, wording
 from report.render.blocks import Block, Card, Figure, Table, Text
-from report.render.charts.intervals import Line as Interval
-from report.render.charts.intervals import ValueAxis, interval_figure
-from report.render.charts.lines import Axis, Line, Point, line_figure
+from report.render.charts.intervals import Line, ValueAxis, interval_figure
+from report.render.charts.lines import Axis, Point, Series, line_figure
 from report.render.markdown import joined, strong
-from report.sections.names import RANDOM_MARK, run_name
+from report.sections.names import RANDOM_MARK
 
 _LAYERS = ("context-free", "first LSTM layer", "top LSTM layer")
 
@@ -34,11 +33,10 @@ def elmo(findings: Findings) -> Question:
         content.append(Text(joined([strong(f"[{RANDOM_MARK}]"), warning])))
     if gain := _gain(findings):
         content.append(Text(gain))
-    cards, tables = [Card("Is ELMo worth what it costs?", [*content, _cost_figure(runs)])], [_cost_table(runs)]
+    cards = [Card("Is ELMo worth what it costs?", [*content, _cost_figure(runs)])]
     if mixed := [run for run in comparable(with_elmo) if run.result.mixture]:
         cards.append(Card("Which of ELMo\u2019s layers does a net mix?", [_layers_figure(mixed)]))
-        tables.append(_layers_table(mixed))
-    return Question(cards, tables)
+    return Question(cards, [_cost_table(runs)])
 
 
 def _gain(findings: Findings) -> str | None:
@@ -86,7 +84,7 @@ def _unit(runs: list[CompletedRun]) -> str:
 
 def _cost_figure(runs: list[CompletedRun]) -> Figure:
     lines = [
-        Line(
+        Series(
             name,
             [
                 Point(_minutes(run), 100 * accuracy_of(run), f"{name}: {wording.percent(accuracy_of(run))} %")
@@ -122,7 +120,7 @@ def _cost_table(runs: list[CompletedRun]) -> Table:
 
 def _layers_figure(runs: list[CompletedRun]) -> Figure:
     shares = zip(*(run.result.mixture or () for run in runs), strict=False)
-    lines = [Interval(name, statistics.mean_share(of_layer)) for name, of_layer in zip(_LAYERS, shares, strict=False)]
+    lines = [Line(name, statistics.mean_share(of_layer)) for name, of_layer in zip(_LAYERS, shares, strict=False)]
     caption = (
         f"Learned weight of each of ELMo's layers (ScalarMix): mean over n = {len(runs)} runs that mix them, with "
         "Student's 95 % interval over these."
@@ -130,9 +128,3 @@ def _layers_figure(runs: list[CompletedRun]) -> Figure:
     return interval_figure(
         "elmo-layers", "Learned weights of ELMo's layers", caption, lines, ValueAxis("learned weight (%)")
     )
-
-
-def _layers_table(runs: list[CompletedRun]) -> Table:
-    rows = [{"run": run_name(run)} | dict(zip(_LAYERS, run.result.mixture or (), strict=False)) for run in runs]
-    columns = [blocks.text("Run", "run"), *(blocks.percent(f"{wording.capital(one)}, %", one) for one in _LAYERS)]
-    return Table("elmo-layers", "Learned weight of each of ELMo's layers, run by run.", columns, rows)

@@ -13,7 +13,7 @@ from report.read.load import CompletedRun, Grid
 from report.read.tweets import read_counts
 from report.render import blocks, wording
 from report.render.blocks import Bullets, Card, Figure, Row, Table
-from report.render.charts.lines import Axis, Line, line_figure, share_point
+from report.render.charts.lines import Axis, Series, line_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Difference, Estimate
 from sentiment.run_dir import Results
@@ -126,7 +126,7 @@ def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
     )
     ticks = sorted({number for _, number, _ in scores if number})
     axes = Axis("labels", is_log=True, ticks=ticks), Axis("test accuracy (%)")
-    lines = [Line(name, drawn) for name, drawn in points.items()]
+    lines = [Series(name, drawn) for name, drawn in points.items()]
     return line_figure(f"labels-{grid.name}", "Test accuracy by number of labels", caption, lines, axes)
 
 

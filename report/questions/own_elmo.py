@@ -13,7 +13,7 @@ from report.questions.question import Question
 from report.read.load import CompletedRun, Grid
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Card, Figure, Table
-from report.render.charts.lines import Axis, Line, Point, Style, line_figure
+from report.render.charts.lines import Axis, Point, Series, Style, line_figure
 from report.statistics import Difference
 from sentiment.config import RunConfig
 from sentiment.pretrained_runs import OwnModel, read_own_models
@@ -116,7 +116,7 @@ def _figure(models: list[OwnModel]) -> Figure:
             measured = [(point.tokens, getattr(point, direction)) for point in model.points]
             said = f"{name}, {direction}"
             points = [Point(tokens / 1e6, one, f"{said}, {tokens:,} tokens: {one:.4g}") for tokens, one in measured]
-            lines.append(Line(said, points, style, name))
+            lines.append(Series(said, points, style, name))
     caption = (
         "Perplexity of held-out training tweets after each epoch, by the tokens read until then, repeated ones as "
         "often as they were read. Dashed: backward."

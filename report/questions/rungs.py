@@ -14,7 +14,7 @@ from report.questions.search import setting_columns, varying_parameters
 from report.read.load import Grid, Run
 from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Card, Column, Figure, Table
-from report.render.charts.lines import Axis, Line, Point, line_figure
+from report.render.charts.lines import Axis, Point, Series, line_figure
 from report.render.wording import Score
 from report.sections.names import state_name
 from sentiment.errors import RunDirError
@@ -46,7 +46,7 @@ class TrialProgress:
 
 
 @dataclass(frozen=True)
-class Halving:
+class HalvingFindings:
     """What a search in rungs shows."""
 
     rungs: Rungs
@@ -160,7 +160,7 @@ def rungs(findings: Findings) -> Question:
     return Question(cards, tables)
 
 
-def analyse_halving(grid: Grid) -> Halving | None:
+def analyse_halving(grid: Grid) -> HalvingFindings | None:
     """Follow the trials of a search through its rungs; None without rungs, or if no configuration can be read."""
     rungs = grid.rungs
     if rungs is None:
@@ -171,7 +171,7 @@ def analyse_halving(grid: Grid) -> Halving | None:
     if not budgets:
         return None
     usage = usage_of(grid.runs)
-    return Halving(
+    return HalvingFindings(
         rungs=rungs,
         trials=sorted(trials, key=lambda one: (-one.rung, one.rank or 0, one.index)),
         epochs=sum(len(one.scores) for one in trials),
@@ -229,9 +229,9 @@ def expected_best(scores: Sequence[float]) -> list[float]:
     ]
 
 
-def compare_budgets(searches: Sequence[tuple[Grid, Halving | None]]) -> list[BudgetComparison]:
+def compare_budgets(searches: Sequence[tuple[Grid, HalvingFindings | None]]) -> list[BudgetComparison]:
     """Curves of all searches with enough runs, by the tweets that they are trained on."""
-    by_tweets: dict[str, list[tuple[Grid, Halving | None]]] = defaultdict(list)
+    by_tweets: dict[str, list[tuple[Grid, HalvingFindings | None]]] = defaultdict(list)
     for grid, halving in searches:
         for fingerprint in {run.record.data_fingerprint for run in grid.completed}:
             by_tweets[fingerprint].append((grid, halving))
@@ -245,7 +245,7 @@ def compare_budgets(searches: Sequence[tuple[Grid, Halving | None]]) -> list[Bud
     return found
 
 
-def _curve(grid: Grid, halving: Halving | None, metric: str, fingerprint: str) -> BudgetCurve | None:
+def _curve(grid: Grid, halving: HalvingFindings | None, metric: str, fingerprint: str) -> BudgetCurve | None:
     part, _, name = metric.partition("/")
     runs = [run for run in grid.completed if run.record.data_fingerprint == fingerprint]
     scores = [float(getattr(run.result.metrics[part], name)) for run in runs]  # type: ignore[index]
@@ -260,7 +260,7 @@ def _curve(grid: Grid, halving: Halving | None, metric: str, fingerprint: str) -
     return BudgetCurve(grid.name, points, expected=True, runs=len(runs))
 
 
-def _as_it_happened(halving: Halving, scores: Sequence[float]) -> BudgetCurve | None:
+def _as_it_happened(halving: HalvingFindings, scores: Sequence[float]) -> BudgetCurve | None:
     """The best of each rung at its end, and at last that of the completed trials."""
     points, before, spent = [], 0, 0
     for ranking in halving.rungs.rankings:
@@ -273,7 +273,7 @@ def _as_it_happened(halving: Halving, scores: Sequence[float]) -> BudgetCurve | 
     return BudgetCurve(halving.rungs.plan.name, points, False, len(halving.trials)) if points else None
 
 
-def _curves(found: Halving) -> Figure:
+def _curves(found: HalvingFindings) -> Figure:
     plan, ends, score = found.rungs.plan, found.rungs.halving.epochs, Score(found.rungs.plan.metric)
     drawn = sorted((one for one in found.trials if one.scores), key=lambda one: one.run.completed is not None)
     caption = (
@@ -286,7 +286,7 @@ def _curves(found: Halving) -> Figure:
     return line_figure(f"rungs-{plan.name}", f"Rungs of grid {plan.name}", caption, lines, axes)
 
 
-def rung_line(trial: TrialProgress, score: Score) -> Line:
+def rung_line(trial: TrialProgress, score: Score) -> Series:
     """A trial's score after each epoch, as far as it got."""
     settings = ", ".join(wording.setting(name, value) for name, value in trial.settings.items())
     title = f"trial {trial.index}: {settings}"
@@ -295,7 +295,7 @@ def rung_line(trial: TrialProgress, score: Score) -> Line:
         for epoch, one in enumerate(trial.scores, 1)
     ]
     state = "trained to the end" if trial.run.completed else "pruned, or not there yet"
-    return Line(f"trial {trial.index}", points, "thin", state)
+    return Series(f"trial {trial.index}", points, "thin", state)
 
 
 def _budget_figure(comparison: BudgetComparison, place: int) -> Figure:
@@ -313,12 +313,12 @@ def _budget_figure(comparison: BudgetComparison, place: int) -> Figure:
             Point(epochs, score.drawn(one), f"{name}, {epochs:,.0f} epochs: {score.said(one)}")
             for epochs, one in curve.points
         ]
-        lines.append(Line(name, points, "smooth" if curve.expected else "steps"))
+        lines.append(Series(name, points, "smooth" if curve.expected else "steps"))
     axes = Axis("epochs spent, of all trials together", is_log=True), Axis(score.title)
     return line_figure(f"budget-{place}", f"Best {score.name} by epochs spent", caption, lines, axes)
 
 
-def _table(found: Halving) -> Table:
+def _table(found: HalvingFindings) -> Table:
     plan, names = found.rungs.plan, list(found.trials[0].settings) if found.trials else []
     score = Score(plan.metric)
     rows = [_row(trial) for trial in found.trials]

@@ -90,7 +90,7 @@ class Search:
             shown = f"{wording.parameter_name(name)} {wording.percent(share.value)} %"
             listed.append(f"{shown} ({'; '.join(remarks)})")
         return (
-            f"Of the variance of {self.score.name} between these {len(scores)} trials explains (middle 90 %): "
+            f"Shares of the variance of {self.score.name} between these {len(scores)} trials, with their middle 90 %: "
             f"{wording.listing(listed)}."
         )
 

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from report.render.blocks import Block, Figure, Fold, Report, ReportSection, Table, Text, text
 from report.render.charts.heatmap import Attended, heatmap_figure
-from report.render.charts.lines import Axis, Line, line_figure, share_point
+from report.render.charts.lines import Axis, Series, line_figure, share_point
 from report.render.markdown import code, escape, fenced
 from report.render.page import render_page
 from report.render.write import render_markdown, write_report
@@ -143,7 +143,7 @@ def test_nothing_is_left_in_a_text_that_github_makes_a_link_of(link: str) -> Non
 def _about(name: str) -> Figure:
     """A small figure."""
     points = [share_point(x, Estimate(x / 100, 0.4, 0.6, 100), "a") for x in (40, 60)]
-    return line_figure("name", name, "caption", [Line("a", points)], (Axis("x"), Axis("y")))
+    return line_figure("name", name, "caption", [Series("a", points)], (Axis("x"), Axis("y")))
 
 
 @pytest.mark.slow

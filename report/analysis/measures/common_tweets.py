@@ -15,14 +15,12 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CommonTweets:
-    """The tweets that two runs have in common, and how many each of them has alone."""
+    """The tweets that two runs have in common."""
 
     first: Places
     """Their places in the first run's scores, of shape (n,)."""
     second: Places
     """Their places in the second run's scores, in the same order."""
-    only_first: int
-    only_second: int
 
     @property
     def n(self) -> int:
@@ -50,7 +48,7 @@ class Matcher:
 
         if first.corpus == second.corpus:
             everywhere = np.arange(len(first.rows))
-            return CommonTweets(everywhere, everywhere, 0, 0)
+            return CommonTweets(everywhere, everywhere)
         of_first, of_second = self._read(first), self._read(second)
         if of_first is None or of_second is None:
             return None
@@ -59,8 +57,6 @@ class Matcher:
         return CommonTweets(
             places,
             found.drop_null().to_numpy().astype(np.int64),
-            len(first.rows) - len(places),
-            len(second.rows) - len(places),
         )
 
     def _read(self, scores: Located) -> Any:

@@ -33,7 +33,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Line:
+class Series:
     """Points that belong together."""
 
     name: str
@@ -63,7 +63,7 @@ def share_point(x: float, share: Estimate, name: str) -> Point:
     return Point(x, 100 * share.value, f"{name}: {wording.share(share)}", low, high)
 
 
-def line_figure(name: str, alt: str, caption: str, lines: Sequence[Line], axes: tuple[Axis, Axis]) -> Figure:
+def line_figure(name: str, alt: str, caption: str, lines: Sequence[Series], axes: tuple[Axis, Axis]) -> Figure:
     """All lines over one pair of axes; those that come last lie on top."""
     rows = [
         {"group": line.group or line.name, "line": line.name, "style": line.style} | vars(point)
