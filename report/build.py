@@ -23,6 +23,7 @@ from report.render.markdown import emphasis, joined
 from report.render.write import write_pdfs, write_report
 from report.sections.models.answer import answer
 from report.sections.models.check_list import check_list
+from report.sections.models.elsewhere import elsewhere
 from report.sections.models.errors import errors
 from report.sections.models.leaderboard import leaderboard
 from report.sections.models.learning import learning
@@ -51,6 +52,7 @@ QUESTIONS: Sequence[Callable[[Findings], Question]] = (
 BEFORE: Sequence[Callable[[Findings], ReportSection]] = (answer,)
 AFTER: Sequence[Callable[[Findings], ReportSection]] = (
     leaderboard,
+    elsewhere,
     runs,
     learning,
     errors,

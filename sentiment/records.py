@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from sentiment.config import PARTS as PARTS
+from sentiment.config import PartName
 from sentiment.config_file import yaml_text
 from sentiment.errors import UsageError
 from sentiment.search_plan import Halving, Rounds
@@ -17,8 +19,8 @@ NEGATIVE, POSITIVE = 0, 1
 THRESHOLD = 0.5
 """A tweet is classified as positive if its probability is at least this."""
 
-Part = Literal["train", "validation", "test", "second_test"]
-PARTS: tuple[Part, ...] = ("train", "validation", "test", "second_test")
+Part = PartName
+"""One of PARTS, or the name of a further test set (`data.tests`)."""
 Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
 """Why an attempt ended; `paused`: at the end of a rung of a search."""
 Recommendation = Literal["network", "baseline", "both"]
@@ -290,21 +292,27 @@ class Result(Record):
     files_sha256: dict[str, str]
     """Of the other files that belong to the result, by name."""
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Those of the run's own tweets, then further test sets by name."""
+        return (*PARTS, *sorted(self.metrics.keys() - {*PARTS}))
+
     @model_validator(mode="after")
     def _is_of_a_run(self) -> Self:
         if self.best_epoch > self.epochs:
             raise ValueError(f"best_epoch {self.best_epoch} is after the last of {self.epochs} epochs")
-        missing = {"train", "validation", "test"} - self.metrics.keys()
-        missing |= self.metrics.keys() ^ self.baseline.keys() | self.metrics.keys() ^ self.combination.keys()
+        missing = {*PARTS} - self.metrics.keys()
+        others = (self.baseline, self.combination, self.lexicon)
+        missing = missing.union(*(self.metrics.keys() ^ other.keys() for other in others))
         if missing:
-            raise ValueError(f"scores of {', '.join(sorted(missing))} are missing in metrics, baseline or combination")
+            raise ValueError(f"scores of {', '.join(sorted(missing))} are not there of all models")
         if self.temperatures.keys() != MODEL_NAMES.keys():
             raise ValueError(f"temperatures are not those of {', '.join(MODEL_NAMES)}")
         if {*self.check_list} != {*MEASURED_MODELS} or len({frozenset(one) for one in self.check_list.values()}) != 1:
             raise ValueError(f"check_list is not that of {', '.join(MEASURED_MODELS)} on the same capabilities")
         for part, scores in self.metrics.items():
-            if not scores.n == self.baseline[part].n == self.combination[part].n:
-                raise ValueError(f"metrics, baseline and combination of {part} are of different numbers of tweets")
+            if any(other[part].n != scores.n for other in others):
+                raise ValueError(f"scores of {part} are of different numbers of tweets")
         return self
 
 

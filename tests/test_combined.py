@@ -293,3 +293,35 @@ def test_a_trained_model_that_says_the_same_of_all_validation_tweets_is_named(ex
     )
     assert word is not None
     assert word[1] in ("negative", "positive")
+
+
+def test_all_models_are_measured_on_further_test_sets_and_combinations_too(tweets_file: Path, tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    tables = {
+        name: write_tweets(tmp_path / f"{name}.csv", invented_tweets(count, seed=9))
+        for name, count in (("ours", 40), ("theirs", 30))
+    }
+    tests = {name: {"path": str(path)} for name, path in tables.items()}
+    configs = [small_config(tweets_file, seed=seed, training__epochs=1, data__tests=tests) for seed in (1, 2)]
+    runs = [Experiment(config, results, results.run_dir(config.run_id)) for config in configs]
+    for run in runs:
+        run.complete()
+    paths = [run.run_dir.path for run in runs]
+    assert invoke("combine", *paths).exit_code == 0
+    (mean,) = results.runs.glob("single/mean_of_2-*")
+    for path in (*paths, mean):
+        result = _result(RunDir(path))
+        assert result.parts == ("train", "validation", "test", "ours", "theirs")
+        for of_model in (result.metrics, result.baseline, result.combination, result.lexicon):
+            assert (of_model["ours"].n, of_model["theirs"].n) == (40, 30)
+        shown = invoke("evaluate", path).output
+        assert "ours, 40 tweets" in shown
+        assert "theirs, 30 tweets" in shown
+    asked = tmp_path / "scores.json"
+    assert invoke("evaluate", paths[0], "--data", tables["ours"], "--json", asked).exit_code == 0
+    again = json.loads(asked.read_text())["models"]
+    assert again["linear baseline"]["accuracy"] == pytest.approx(_result(RunDir(paths[0])).baseline["ours"].accuracy)
+    assert "split: theirs" in invoke("card", paths[0]).output
+    found = analyse(load_study(results, []))
+    assert {(one.tests.name, one.tests.n) for one in found.elsewhere} == {("ours", 40), ("theirs", 30)}
+    assert found.problems == []

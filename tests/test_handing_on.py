@@ -303,7 +303,7 @@ def test_what_is_no_exported_file_is_refused(tmp_path: Path, content: bytes) -> 
     ("values", "told"),
     [
         ({"data": {"source": "/home/me/vader"}}, "./vader"),
-        ({"data": {"second_test": "/home/me/test.csv"}}, "test.csv"),
+        ({"data": {"tests": {"mine": {"path": "/home/me/vader"}}}}, "./vader"),
         ({"data": {"extra_train": [{"path": "/home/me/more.csv"}]}}, "more.csv"),
         ({"embedding": {"pretrained": "/home/me/none"}}, "./none"),
         ({"embedding": {"pretrained": "/home/me/word2vec"}}, "./word2vec"),

@@ -18,12 +18,13 @@ from sentiment.config import (
 from sentiment.config.model import ELMO_MODELS
 from sentiment.config_file import dotted, resolve
 from sentiment.elmo.models import PUBLISHED, TINY
+from sentiment.errors import ConfigError
 
 # Another value of each field that has an effect in every run.
 IN_EVERY_RUN: dict[str, Any] = {
     "seed": 2,
     "data.source": "sample",
-    "data.second_test": "other.csv",
+    "data.tests": {"other": {"path": "other.csv"}},
     "data.validation_fraction": 0.2,
     "data.max_rows": 500,
     "data.extra_train": [{"path": "extra.csv"}],
@@ -74,16 +75,20 @@ TOKEN_LAYER = {"elmo.layers": "token"}
 # Of each other field: another value, settings under which it has an effect, and settings under which it has none.
 IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "data.columns.text": ("tweet", TABLE, [{}, {"data.source": "sentiment140"}]),
-    "data.columns.label": ("class", {"data.second_test": "other.csv"}, [{}, {"data.source": "sample"}]),
+    "data.columns.label": ("class", TABLE, [{}, {"data.source": "sample"}]),
     "data.columns.user": ("author", TABLE, [{}]),
     "data.columns.id": (0, TABLE, [{}]),
     "data.labels.negative": (("bad",), TABLE, [{}]),
-    "data.labels.positive": (("good",), {"data.second_test": "other.csv"}, [{}]),
+    "data.labels.positive": (("good",), TABLE, [{}]),
     "data.labels.ignored": (("so so",), TABLE, [{}]),
     "data.test_fraction": (0.2, {}, [FIVE_FOLDS]),
     "data.folds": (6, FIVE_FOLDS, []),
     "data.fold": (2, FIVE_FOLDS, []),
-    "data.neutral_band": (0.7, {}, [TABLE, {"data.source": "sample"}, {"data.source": "sentiment140"}]),
+    "data.neutral_band": (
+        0.7,
+        TABLE | {"data.tests": {"v": {"path": "vader"}}},
+        [TABLE, {"data.source": "sample"}, {"data.source": "sentiment140"}],
+    ),
     "data.vocabulary.min_count": (7, {}, [ALONE]),
     "data.vocabulary.max_size": (7, {}, [ALONE]),
     "embedding.size": (7, {}, [ALONE]),
@@ -131,7 +136,7 @@ def test_every_field_of_the_schema_is_classified() -> None:
     """Whoever adds a field says here when it has an effect; if it hasn't always, `unused_fields` must know as well."""
     schema = dotted(RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig(), pretraining=PretrainingConfig()).model_dump())
     questions = {name for name in schema if name.split(".")[0] not in OPERATIONAL_SECTIONS}
-    assert questions == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
+    assert questions | {"data.tests"} == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
     assert not IN_EVERY_RUN.keys() & IN_SOME_RUNS.keys()
 
 
@@ -170,8 +175,8 @@ def test_id_does_not_depend_on_how_a_value_is_written() -> None:
 
 def test_id_is_stable() -> None:
     """Directories of finished runs are named after it: if this fails, every run would be trained again."""
-    assert RunConfig().run_id == "bilstm64-mean_max-s1-e5da32e1"
-    assert resolve({}, {}, "file").run_id == "bilstm64-mean_max-s1-e5da32e1"
+    assert RunConfig().run_id == "bilstm64-mean_max-s1-a6770341"
+    assert resolve({}, {}, "file").run_id == "bilstm64-mean_max-s1-a6770341"
     changed = resolve({}, {"model.kind": "feed_forward", "model.pooling": "mean", "model.layers": 2}, "file")
     assert changed.run_id == f"ff2x64-mean-s1-{changed.fingerprint()[:8]}"
 
@@ -187,13 +192,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "project"
 
 
-PATHS = ["data.source", "data.second_test", "embedding.pretrained", "elmo.model"]
+PATHS = ["data.source", "data.tests.mine.path", "embedding.pretrained", "elmo.model"]
 
 
 def _read_path(field: str, path: str) -> str:
-    section, name = field.split(".")
-    # Beside a table the columns of a second test set mean something; without ELMo's `alone` the vectors do.
-    return str(getattr(getattr(_config({field: path}), section), name))
+    return str(dotted(_config({field: path}).model_dump())[field])
 
 
 @pytest.mark.parametrize("field", PATHS)
@@ -244,6 +247,8 @@ def test_a_file_or_folder_that_is_called_like_something_built_in_is_not_taken_fo
     assert _read_path("data.source", "./vader") == "./vader"
     assert _read_path("data.source", str(project / "vader")) == "./vader"
     assert _read_path("data.source", "vader") == "vader"
+    assert _read_path("data.tests.mine.path", "./sentiment140") == "./sentiment140"
+    assert _read_path("data.tests.mine.path", "sentiment140") == "sentiment140"
     assert _read_path("embedding.pretrained", "./word2vec") == "./word2vec"
     assert _read_path("embedding.pretrained", "word2vec") == "word2vec"
     assert _read_path("elmo.model", "data/../small") == "./small"
@@ -273,6 +278,31 @@ def test_paths_of_further_files_are_spelled_in_one_way(project: Path) -> None:
     assert config.vectors is not None
     assert [table.path for table in config.data.extra_train] == ["x.csv"]
     assert [file.path for file in config.vectors.unlabelled] == ["y.txt"]
+
+
+def test_a_test_set_of_the_runs_own_tweets_has_no_effect(project: Path) -> None:
+    samples = {"data.tests.other.path": "sample"}
+    assert _config(samples) == _config({})
+    assert _config(samples | {"data.source": "sample"}) == _config({"data.source": "sample"})
+    assert _config(samples | {"data.source": "sentiment140"}).data.tests.keys() == {"other"}
+
+
+@pytest.mark.parametrize(
+    ("tests", "message"),
+    [
+        (
+            {"validation": {"path": "x.csv"}},
+            r"data\.tests\.validation.*: 'validation' is a part of the run's own tweets",
+        ),
+        ({"a b": {"path": "x.csv"}}, r"data\.tests\.a b.* = 'a b' \(file\): .*pattern"),
+        ({"mine": {"file": "x.csv"}}, r"data\.tests\.mine\.path: is missing"),
+        ({"mine": {"path": "x.csv", "colums": {}}}, r"data\.tests\.mine\.colums: unknown key.* mean 'columns'"),
+        ("x.csv", r"data\.tests = 'x\.csv' \(file\): "),
+    ],
+)
+def test_mistakes_in_test_sets_are_told(tests: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve({"data": {"tests": tests}}, {}, "file")
 
 
 def test_names_of_elmo_models_are_those_that_can_be_found() -> None:

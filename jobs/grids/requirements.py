@@ -17,12 +17,12 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
 
     Nothing is fetched here: compute nodes often have no network, so everything has to be there before a job starts.
     """
-    sources: set[str] = set()
+    sources: set[tuple[str, str]] = set()
     files: set[tuple[str, str]] = set()
     models: set[tuple[str, str]] = set()
     vectors: dict[str, list[RunConfig]] = {}
     for config in configs:
-        sources.add(config.data.source)
+        sources |= _sources_of(config)
         files |= _files_of(config)
         if config.elmo is not None:
             begins_with = config.pretraining.init if config.pretraining else None
@@ -32,7 +32,7 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
                 models.add(("pretraining.init", begins_with))
         if config.embedding.pretrained in PUBLISHED_VECTORS:
             vectors.setdefault(config.embedding.pretrained, []).append(config)
-    lines = [line for source in sorted(sources) for line in _missing_tweets(source, results)]
+    lines = [line for field, source in sorted(sources) for line in _missing_tweets(field, source, results)]
     for field, file in sorted(files):
         if not named_path(file).is_file():
             lines.append(f"{field} = {file!r}: no such file")
@@ -53,7 +53,7 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
 
     found = []
     for config in {config.data: config for config in configs}.values():
-        if list(_missing_tweets(config.data.source, results)):  # only a dry run gets as far as this without them
+        if _lacks_tweets(config, results):  # only a dry run gets as far as this without them
             found.append(config)
             continue
         corpus = find_corpus(config.data, results)
@@ -72,7 +72,7 @@ def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunC
         return []
     from sentiment.data.word_vectors.store import has_vectors, vectors_fingerprint
 
-    if any(list(_missing_tweets(config.data.source, results)) for config in configs):
+    if any(_lacks_tweets(config, results) for config in configs):
         return [config for config in configs if config.embedding.pretrained in NAMED_VECTORS][:1]
     missing = (config for config in configs if not has_vectors(config, results))
     return list({vectors_fingerprint(config, results): config for config in missing}.values())
@@ -134,7 +134,7 @@ def training_tweets(results: Results) -> TrainingTweets:
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:
     """The files that a run reads besides its tweets, each with the field that names it."""
     pretrained = None if config.embedding.pretrained in NAMED_VECTORS else config.embedding.pretrained
-    named = {("data.second_test", config.data.second_test), ("embedding.pretrained", pretrained)}
+    named = {("embedding.pretrained", pretrained)}
     named |= {("data.extra_train", table.path) for table in config.data.extra_train}
     named |= {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
     further = config.pretraining.unlabelled if config.pretraining else ()
@@ -142,11 +142,21 @@ def _files_of(config: RunConfig) -> set[tuple[str, str]]:
     return {(field, file) for field, file in named if file is not None}
 
 
-def _missing_tweets(source: str, results: Results) -> Iterator[str]:
+def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
+    """Where its tweets come from, with the fields that say so."""
+    tests = config.data.tests.items()
+    return {("data.source", config.data.source), *((f"data.tests.{name}.path", table.path) for name, table in tests)}
+
+
+def _missing_tweets(field: str, source: str, results: Results) -> Iterator[str]:
     from sentiment.data.registry import find_source
 
     if missing := find_source(source).missing(results):
-        yield f"data.source = {source!r}: {missing}"
+        yield f"{field} = {source!r}: {missing}"
+
+
+def _lacks_tweets(config: RunConfig, results: Results) -> bool:
+    return any(line for field, source in _sources_of(config) for line in _missing_tweets(field, source, results))
 
 
 def _missing_vectors(name: str, configs: Sequence[RunConfig], results: Results) -> Iterator[str]:

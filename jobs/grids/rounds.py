@@ -83,7 +83,7 @@ def _planned(index: int, config: RunConfig, parameters: dict[str, Any]) -> Plann
 def _score(plan: GridPlan, run_dir: RunDir) -> float | None:
     result = run_dir.read_result()
     part, _, name = plan.metric.partition("/")
-    return float(getattr(result.metrics[part], name)) if result else None  # type: ignore[index]  # checked by the plan
+    return float(getattr(result.metrics[part], name)) if result else None  # checked by the plan
 
 
 def _suggestions(plan: GridPlan, rounds: Rounds, scores: list[float | None]) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
@@ -15,7 +15,7 @@ from jobs.grids.parameter import Parameter, Values
 from sentiment.config import Section
 from sentiment.config_file import explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
-from sentiment.records import Metrics, Part
+from sentiment.records import PARTS, Metrics, Part
 from sentiment.run_dir import SINGLE
 from sentiment.shipped import shipped_file
 
@@ -36,7 +36,7 @@ class Metric(Section):
     def _is_measured(self) -> Self:
         part, _, score = self.name.partition("/")
         scores = ("loss", "accuracy", "precision", "recall", "f1")
-        if part not in get_args(Part) or score not in scores:
+        if part not in PARTS or score not in scores:
             raise ValueError(f"{self.name!r} is not measured; valid: validation/ and one of {', '.join(scores)}")
         better = "minimize" if score == "loss" else "maximize"
         if self.goal != better:
@@ -46,7 +46,7 @@ class Metric(Section):
     def of(self, metrics: Mapping[Part, Metrics]) -> float:
         """This score in a run's metrics, with its sign changed where lower is better."""
         part, _, score = self.name.partition("/")
-        found = float(getattr(metrics[part], score))  # type: ignore[index]  # checked above
+        found = float(getattr(metrics[part], score))
         return -found if self.goal == "minimize" else found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from report.analysis.comparison.advice import Advice, advise
 from report.analysis.comparison.answers import Answers, compared, spread_between
 from report.analysis.comparison.datasets import Configuration, Dataset, datasets_of
+from report.analysis.comparison.elsewhere import OnTestSet, on_test_sets
 from report.analysis.comparison.exploring import TweetAnswers, packed_curves, tweet_answers
 from report.analysis.comparison.mistakes import Mistakes, group_mistakes
 from report.analysis.measures.common_tweets import Matcher
@@ -58,6 +59,8 @@ class Findings:
     """What all runs and their baselines answer to each test tweet."""
     advice: Advice | None
     """Which model to use; None while no run with readable predictions is completed."""
+    elsewhere: list[OnTestSet]
+    """How the models do on other people's tweets."""
     best: BestRun | None
     packed: TweetAnswers | None
     """Which test tweets each run of the first data set has right."""
@@ -88,14 +91,16 @@ def analyse(study: Study, progress: Progress = silent) -> Findings:
     answers = Answers(by_run, Matcher(study.results))
     main = datasets[0] if datasets else None
     advice = advise(main) if main else None
+    elsewhere, of_elsewhere = on_test_sets(datasets)
     best, of_best = _best_run(main, study.results) if main else (None, [])
     corpora = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
-    found = [*study.problems, *(problem for one in datasets for problem in one.problems), *of_best]
+    found = [*study.problems, *(problem for one in datasets for problem in one.problems), *of_elsewhere, *of_best]
     return Findings(
         study=study,
         datasets=datasets,
         answers=answers,
         advice=advice,
+        elsewhere=elsewhere,
         best=best,
         packed=tweet_answers(main, study.results) if main else None,
         learned=packed_curves(completed),

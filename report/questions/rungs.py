@@ -248,7 +248,7 @@ def compare_budgets(searches: Sequence[tuple[Grid, HalvingFindings | None]]) -> 
 def _curve(grid: Grid, halving: HalvingFindings | None, metric: str, fingerprint: str) -> BudgetCurve | None:
     part, _, name = metric.partition("/")
     runs = [run for run in grid.completed if run.record.data_fingerprint == fingerprint]
-    scores = [float(getattr(run.result.metrics[part], name)) for run in runs]  # type: ignore[index]
+    scores = [float(getattr(run.result.metrics[part], name)) for run in runs]
     if name == "loss":
         return None
     if halving:

@@ -33,7 +33,7 @@ class Located(Protocol):
 
 @dataclass(frozen=True)
 class Scores:
-    """What one run says of one part: probabilities of positive sentiment, each array of shape (n,)."""
+    """What one run, its baseline and the lexicon say of one part, each array of shape (n,)."""
 
     corpus: str
     """The fingerprint of the corpus that holds the tweets."""
@@ -45,6 +45,8 @@ class Scores:
     """By each model, calibrated."""
     temperatures: dict[Recommendation, npt.NDArray[np.float64]]
     """By which each was calibrated; of several folds each has its own."""
+    lexicon: npt.NDArray[np.float64]
+    """What VADER's lexicon says, on the scale of probabilities."""
 
     @property
     def model(self) -> npt.NDArray[np.float64]:
@@ -107,7 +109,7 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     try:
         table = pq.ParquetFile(path).read()
         table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
-        types = {"row": pa.int64(), "label": pa.int8()} | dict.fromkeys(PREDICTION_COLUMNS, pa.float64())
+        types = {"row": pa.int64(), "label": pa.int8()} | dict.fromkeys((*PREDICTION_COLUMNS, "lexicon"), pa.float64())
         columns = {name: table[name].cast(of).to_numpy() for name, of in types.items()}
     except (OSError, pa.ArrowException, KeyError) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
@@ -117,7 +119,8 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
         return None
     said = {model: columns[name] for name, model in PREDICTION_COLUMNS.items()}
     temperatures = {model: np.full(len(columns["row"]), run.result.temperatures[model]) for model in said}
-    scores = Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, said, temperatures)
+    corpus, lexicon = run.record.data_fingerprint, columns["lexicon"]
+    scores = Scores(corpus, columns["row"], columns["label"] == 1, said, temperatures, lexicon)
     _check_scores(scores, columns["label"], path, run.result.metrics.get(part))
     return scores
 
@@ -134,8 +137,10 @@ def _of_folds(run: CompletedRun) -> Scores:
         {model: np.concatenate([getattr(one, name)[model] for one in folds]) for model in folds[0].said}
         for name in ("said", "temperatures")
     )
-    rows, labels = (np.concatenate([getattr(one, name) for one in folds]) for name in ("rows", "labels"))
-    return Scores(corpus, rows, labels, said, temperatures)
+    rows, labels, lexicon = (
+        np.concatenate([getattr(one, name) for one in folds]) for name in ("rows", "labels", "lexicon")
+    )
+    return Scores(corpus, rows, labels, said, temperatures, lexicon)
 
 
 def _check_scores(scores: Scores, labels: npt.NDArray[Any], path: Path, metrics: Metrics | None) -> None:
@@ -144,7 +149,7 @@ def _check_scores(scores: Scores, labels: npt.NDArray[Any], path: Path, metrics:
     Raises:
         RunDirError: says which.
     """
-    for values in scores.said.values():
+    for values in (*scores.said.values(), scores.lexicon):
         if not ((values >= 0) & (values <= 1)).all():  # false for NaN as well
             raise RunDirError(f"{path}: is damaged: a score is no probability")
     if scores.rows.min() < 0 or not np.isin(labels, (0, 1)).all():

@@ -64,7 +64,8 @@ def data(
         show("\n".join([*found.preview(), ""]))
         run = resolve(values, found.guessed | parameters, str(file) if config else "the defaults")
     with Terminal() as terminal:
-        find_source(run.data.source).fetch(Results(results), terminal.progress)
+        for path in (run.data.source, *(table.path for table in run.data.tests.values())):
+            find_source(path).fetch(Results(results), terminal.progress)
         corpus = prepare_corpus(run.data, Results(results), terminal.progress)
     show("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
 

@@ -3,7 +3,17 @@
 Pure pydantic: reading a configuration loads neither torch nor any data.
 """
 
-from sentiment.config.data import ColumnConfig, DataConfig, ExtraTable, LabelConfig, TextConfig, VocabularyConfig
+from sentiment.config.data import (
+    PARTS,
+    ColumnConfig,
+    DataConfig,
+    ExtraTable,
+    LabelConfig,
+    LabelledTable,
+    PartName,
+    TextConfig,
+    VocabularyConfig,
+)
 from sentiment.config.model import (
     AttentionConfig,
     CombinationConfig,
@@ -26,6 +36,7 @@ from sentiment.config.vectors import NAMED_VECTORS, PUBLISHED_VECTORS, TRAINED_V
 __all__ = [
     "NAMED_VECTORS",
     "OPERATIONAL_SECTIONS",
+    "PARTS",
     "PRETRAINED",
     "PRETRAINED_MODELS",
     "PUBLISHED_VECTORS",
@@ -41,7 +52,9 @@ __all__ = [
     "ExtraTable",
     "Fraction",
     "LabelConfig",
+    "LabelledTable",
     "ModelConfig",
+    "PartName",
     "PositiveFloat",
     "PositiveInt",
     "PretrainingConfig",

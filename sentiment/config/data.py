@@ -5,7 +5,7 @@ import re
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from sentiment.config.section import Fraction, PositiveInt, Section
 
@@ -14,6 +14,10 @@ LABELS = ("negative", "positive")
 
 Treatment = Literal["keep", "mask", "remove"]
 _NUMBER = re.compile(r"\s*[-+]?[\d.]*\s*")
+PARTS = ("train", "validation", "test")
+"""Of a run's own tweets."""
+# Of the same people's tweets: `sample` is a part of `vader`.
+_SAME_TWEETS = {"sample": "vader"}
 
 
 def _as_texts(value: object) -> object:
@@ -92,17 +96,37 @@ class VocabularyConfig(Section):
     """The largest number of types; the most frequent ones are kept."""
 
 
-class ExtraTable(Section):
-    """A table of labelled tweets for training alone."""
+def _test_name(name: str) -> str:
+    if name in PARTS:
+        raise ValueError(f"{name!r} is a part of the run's own tweets; give the test set another name")
+    return name
+
+
+PartName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=40)]
+TestName = Annotated[PartName, AfterValidator(_test_name)]
+
+
+class LabelledTable(Section):
+    """A further table of labelled tweets."""
 
     path: str
     """In any format that `data.source` takes."""
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
+
+
+class ExtraTable(LabelledTable):
+    """A table for training alone."""
+
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """How often each of its tweets counts, where one of the source counts once: in the loss of the network, and in what
     the linear baseline learns from labels. A few tweets that people rated can so hold their own against many that
     emoticons labelled. What needs no label, as the vocabulary, counts each tweet once."""
+
+
+def is_path(source: str) -> bool:
+    """Whether a source is a file's, by its ending or a separator; the name of a built-in one has neither."""
+    return bool(PurePath(source).suffix) or source.startswith("~") or os.sep in source
 
 
 class DataConfig(Section):
@@ -110,9 +134,11 @@ class DataConfig(Section):
 
     source: str = "vader"
     """`vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, or the path of a table."""
-    second_test: str | None = None
-    """Path of a second test set with the same columns. `sentiment140` has its own, 498 tweets labelled by hand. Nothing
-    of its tweets and authors is trained on; validation and test stay as they are."""
+    tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}  # noqa: RUF012 - pydantic copies it
+    """Tables to test on alone, by name: `{airline: {path: airline.csv}}`. No tweet of theirs is trained on, nor any of
+    their authors; validation and test stay as they are. `path` may name a built-in source, unless it has the run's own
+    tweets; of `sentiment140` the 498 tweets labelled by hand are taken, which it brings as `manual` where it is the
+    `source`."""
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
     neutral_band: Annotated[float, Field(ge=0)] = 0.5
@@ -148,8 +174,19 @@ class DataConfig(Section):
 
     @property
     def source_is_path(self) -> bool:
-        """Whether `source` names a file, by its ending or a separator; a built-in source has neither."""
-        return bool(PurePath(self.source).suffix) or self.source.startswith("~") or os.sep in self.source
+        """Whether `source` names a file."""
+        return is_path(self.source)
+
+    @property
+    def foreign_tests(self) -> dict[str, LabelledTable]:
+        """The test sets that have an effect: not those of the tweets that the source has itself. Sorted by name."""
+        own = _SAME_TWEETS.get(self.source, self.source)
+        return {
+            name: table for name, table in sorted(self.tests.items()) if _SAME_TWEETS.get(table.path, table.path) != own
+        }
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator
 
-from sentiment.config.data import DataConfig
+from sentiment.config.data import DataConfig, is_path
 from sentiment.config.model import (
     ELMO_MODELS,
     CombinationConfig,
@@ -103,6 +103,7 @@ class RunConfig(Section):
         values["vectors"] = (values["vectors"] or VectorsConfig().model_dump()) if learns else None
         own = self.elmo is not None and self.elmo.pretrained
         values["pretraining"] = (values["pretraining"] or PretrainingConfig().model_dump()) if own else None
+        values["data"]["tests"] = {name: table.model_dump() for name, table in self.data.foreign_tests.items()}
         return type(self).model_validate(values).respelled(_plain_path)
 
     def respelled(self, spell: Callable[[str], str]) -> Self:
@@ -114,11 +115,10 @@ class RunConfig(Section):
         data, vectors, pretraining = values["data"], values["vectors"] or {}, values["pretraining"] or {}
         for file in (*data["extra_train"], *vectors.get("unlabelled", ()), *pretraining.get("unlabelled", ())):
             file["path"] = spell(file["path"])
-        if self.data.source_is_path:
-            path = spell(data["source"])  # which may be called like a built-in source
-            data["source"] = path if DataConfig(source=path).source_is_path else f"./{path}"
-        if data["second_test"] is not None:
-            data["second_test"] = spell(data["second_test"])
+        for named, field in ((data, "source"), *((table, "path") for table in data["tests"].values())):
+            if is_path(named[field]):
+                path = spell(named[field])  # which may be called like a built-in source
+                named[field] = path if is_path(path) else f"./{path}"
         for section, field, named, also in (
             (values["embedding"], "pretrained", NAMED_VECTORS, ("none",)),
             (values["elmo"] or {}, "model", (*ELMO_MODELS, *PRETRAINED_MODELS), ("none",)),
@@ -139,8 +139,11 @@ class RunConfig(Section):
             (embedding.pretrained not in TRAINED_VECTORS, ("vectors.",)),
             (elmo is None or not elmo.pretrained, ("pretraining.",)),
             (data.folds is not None, ("data.test_fraction",)),
-            (not data.source_is_path and data.second_test is None, ("data.columns.", "data.labels.")),
-            (data.source_is_path or data.source in _WITHOUT_RATINGS, ("data.neutral_band",)),
+            (not data.source_is_path, ("data.columns.", "data.labels.")),
+            (
+                not any(map(_is_rated, (data.source, *(table.path for table in data.tests.values())))),
+                ("data.neutral_band",),
+            ),
         ]
         if elmo is not None:
             cases += [
@@ -155,13 +158,17 @@ class RunConfig(Section):
         return self.model_copy(update={name: getattr(other, name) for name in OPERATIONAL_SECTIONS})
 
 
+def _is_rated(source: str) -> bool:
+    return not is_path(source) and source not in _WITHOUT_RATINGS
+
+
 def _with_defaults(
     values: dict[str, Any], defaults: dict[str, Any], unused: tuple[str, ...], prefix: str = ""
 ) -> dict[str, Any]:
     """Nested `values` in which fields whose dotted names begin like one of `unused` are those of `defaults`."""
     changed = {}
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and defaults[name]:
             changed[name] = _with_defaults(value, defaults[name], unused, f"{prefix}{name}.")
         else:
             changed[name] = defaults[name] if f"{prefix}{name}".startswith(unused) else value

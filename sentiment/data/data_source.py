@@ -11,8 +11,8 @@ Every `--help` loads this module, so it imports nothing slow.
 
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sentiment.data import sources
@@ -50,7 +50,8 @@ class OpenedSource:
     dataset: str
     """The name of the data set that the tweets belong to."""
     main: TweetFile
-    second_test: TweetFile | None = None
+    tests: Mapping[str, TweetFile] = field(default_factory=dict)
+    """Test sets besides the split of `main`, by name."""
     extra_train: tuple[TweetFile, ...] = ()
     """Further tweets for training alone."""
     complete_rows: int = 0
@@ -59,10 +60,6 @@ class OpenedSource:
     def dataset_of(self, rows: int) -> str:
         """The name of the data set, given how many rows were read: a part of a data set is a table like any other."""
         return self.dataset if rows >= self.complete_rows else TABLE
-
-    def identity(self) -> list[list[str]]:
-        """What the content of a corpus depends on: form and SHA-256 of each file, but of those for training alone."""
-        return [[file.form, file.sha256] for file in (self.main, self.second_test) if file is not None]
 
 
 class DataSource(ABC):

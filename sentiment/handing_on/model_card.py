@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from sentiment.characters import as_code, as_markdown, visible
 from sentiment.handing_on.handed_on import HandedOn
-from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, Metrics
+from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, Metrics
 
 # Of each data set: its name, licence, and who is to be cited.
 _DATA = {
@@ -71,8 +71,7 @@ def _for_machines(model: HandedOn) -> dict[str, Any]:
             "dataset": {"type": visible(model.dataset), "name": visible(data), "split": part},
             "metrics": [{"type": name, "value": round(getattr(best[part], name), 4)} for name in _SCORES],
         }
-        for part in PARTS[1:]
-        if part in best
+        for part in model.result.parts[1:]
     ]
     return values | {"model-index": [{"name": visible(model.result.run_id), "results": results}]}
 
@@ -107,15 +106,13 @@ def _for_people(model: HandedOn) -> Iterator[str]:
 def _table(model: HandedOn) -> Iterator[str]:
     yield "| tweets | model | accuracy (95 %) | precision | recall | F1 |"
     yield "|---|---|---|---|---|---|"
-    for part in PARTS:
+    for part in model.result.parts:
         for name, scores in _of(model).items():
-            if part in scores:
-                one = scores[part]
-                bold = "**" if name == MODEL_NAMES[model.result.recommended] else ""
-                accuracy = f"{one.accuracy:.3f} ({one.accuracy_low:.3f}-{one.accuracy_high:.3f})"
-                what = f"{part.replace('_', ' ')}, {one.n:,}"
-                others = " | ".join(f"{value:.3f}" for value in (one.precision, one.recall, one.f1))
-                yield f"| {what} | {bold}{name}{bold} | {accuracy} | {others} |"
+            one = scores[part]
+            bold = "**" if name == MODEL_NAMES[model.result.recommended] else ""
+            accuracy = f"{one.accuracy:.3f} ({one.accuracy_low:.3f}-{one.accuracy_high:.3f})"
+            others = " | ".join(f"{value:.3f}" for value in (one.precision, one.recall, one.f1))
+            yield f"| {part}, {one.n:,} | {bold}{name}{bold} | {accuracy} | {others} |"
 
 
 def _of(model: HandedOn) -> dict[str, dict[Any, Metrics]]:

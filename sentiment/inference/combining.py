@@ -26,7 +26,6 @@ from sentiment.models.text_model import MeanPredictor, TextModel, models_of_a_ru
 from sentiment.records import (
     BOTH,
     NETWORK,
-    PARTS,
     PREDICTION_COLUMNS,
     Attempt,
     CheckScore,
@@ -166,16 +165,16 @@ def _scores(models: list[TextModel], temperature: float, members: list[_Member],
     corpus = members[0].corpus
     of_train = [member.corpus.keys[member.corpus.rows("train")] for member in members]
     common = np.logical_and.reduce([np.isin(of_train[0], keys) for keys in of_train])
-    rows = measured_rows({part: corpus.rows(part) for part in PARTS} | {"train": corpus.rows("train")[common]})["train"]
+    own = {"train": corpus.rows("train")[common], "validation": corpus.rows("validation")}
+    rows = measured_rows(own)["train"]
     column = corpus_texts(corpus)
     texts = [column[row].as_py() for row in rows]
     labels: dict[Part, Any] = {"train": np.asarray(corpus.labels)[rows]}
     network, baseline, lexicon = (_read(model, texts) for model in models if model.name != BOTH)
     both = calibrated((network + baseline) / 2, temperature)
     probabilities: dict[Part, list[Probabilities]] = {"train": [network, baseline, both, lexicon]}
-    for part in PARTS[1:]:
-        if not (of_part := _rows_of(table, part)).any():
-            continue
+    for part in corpus.part_names[1:]:
+        of_part = _rows_of(table, part)
         labels[part] = table["label"].to_numpy()[of_part]
         probabilities[part] = [_column(table, name)[of_part] for name in (*PREDICTION_COLUMNS, "lexicon")]
     found: _Scores = {name: {} for name in ("metrics", "baseline", "combination", "lexicon")}

@@ -66,7 +66,7 @@ class FileEvaluation:
             DataError: the file cannot be read, or has no row to score.
             ConfigError: the file lacks a column of the configuration.
         """
-        source = open_source(config.model_copy(update={"second_test": None, "extra_train": ()}), results).main
+        source = open_source(config.model_copy(update={"tests": {}, "extra_train": ()}), results).main
         rows: list[Row] = []
         for number, row in enumerate(source.read(), start=1):
             if isinstance(row, Refusal):

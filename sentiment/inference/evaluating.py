@@ -21,7 +21,7 @@ from sentiment.inference.known_tweets import KnownTweets
 from sentiment.inference.scores import NamedScores, own_scores_of_seeds
 from sentiment.inference.terminal import check_table, difference_lines, reference_lines, result_table, scores_table
 from sentiment.progress_bar import OUT, say
-from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, PARTS, THRESHOLD, Metrics, Part
+from sentiment.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, THRESHOLD, Metrics, Part
 from sentiment.run_dir import Results, RunDir
 from sentiment.whole_run import read_whole
 
@@ -56,13 +56,13 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
     }
     found.setdefault(name, {})
     others = [one for one in seeds if one.path.name != run_dir.path.name]
-    own = {part: own_scores_of_seeds([run_dir, *others], part, name) for part in PARTS[1:]}
+    own = {part: own_scores_of_seeds([run_dir, *others], part, name) for part in result.parts[1:]}
     remarks = reference_lines(run_dir, result)  # all is read before anything is shown
     OUT.print(result_table(result, name))
     for part, scores in own.items():
         if scores is not None and choice == "seeds":
             found[name][part] = scores.metrics()[name]
-            OUT.print(scores_table(part.replace("_", " "), scores, name))
+            OUT.print(scores_table(part, scores, name))
     if test := own["test"]:
         _say_differences(test, name, run.config)
     OUT.print(check_table(result.check_list, name))

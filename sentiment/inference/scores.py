@@ -110,4 +110,4 @@ def own_scores(run_dir: RunDir, part: Part) -> NamedScores | None:
     if not np.isin(labels, (0, 1)).all() or not all(((one >= 0) & (one <= 1)).all() for one in columns.values()):
         raise RunDirError(f"{path}: is damaged: a label or a probability is none")
     lexicon = {LEXICON: columns["lexicon"]} if "lexicon" in columns else {}
-    return NamedScores(labels, models | lexicon, f"{part.replace('_', ' ')} tweets")
+    return NamedScores(labels, models | lexicon, f"{part} tweets")

@@ -19,7 +19,6 @@ from sentiment.records import (
     MEASURED_MODELS,
     MODEL_NAMES,
     NETWORK,
-    PARTS,
     CheckScore,
     Metrics,
     Result,
@@ -50,13 +49,11 @@ def result_table(result: Result, chosen: str | None = None) -> Table:
     """
     chosen = chosen or MODEL_NAMES[result.recommended]
     table = _score_table()
-    for part in PARTS:
-        if part in result.metrics:
-            metrics = result.metrics[part]
-            table.add_row(f"{part.replace('_', ' ')}, {metrics.n:,} tweets", style="italic")
-            rows = {NETWORK: metrics, BASELINE: result.baseline[part], BOTH: result.combination[part]}
-            rows |= {LEXICON: result.lexicon[part]}
-            _add_rows(table, rows, chosen)
+    for part in result.parts:
+        metrics = result.metrics[part]
+        table.add_row(f"{part}, {metrics.n:,} tweets", style="italic")
+        rows = {NETWORK: metrics, BASELINE: result.baseline[part], BOTH: result.combination[part]}
+        _add_rows(table, rows | {LEXICON: result.lexicon[part]}, chosen)
     return table
 
 

@@ -17,7 +17,7 @@ from sentiment.data.word_vectors.store import prepare_vectors, pretrained_file
 from sentiment.models.baseline.baseline import Baseline, linear_baseline
 from sentiment.models.baseline.lexicon import corpus_lexicon
 from sentiment.models.baseline.polarity import token_polarity
-from sentiment.records import PARTS, Part
+from sentiment.records import Part
 from sentiment.run_dir import Results
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
@@ -93,7 +93,7 @@ def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopReques
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Tweets on the device that trains, and the rows of each part that is not empty."""
+    """Tweets on the device that trains, and the rows of each part."""
 
     corpus: Corpus
     vocabulary: Vocabulary
@@ -115,14 +115,14 @@ class TrainingData:
             rated: whether the run reads how positive words are rated.
         """
         token_ids = vocabulary.from_corpus_ids(corpus)[corpus.token_ids]
-        rows = {part: corpus.rows(part) for part in PARTS}
+        rows = {part: corpus.rows(part) for part in corpus.part_names}
         # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
         weights = corpus.weights / corpus.weights[rows["train"]].mean(dtype=np.float64)
         texts = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
         polarity = token_polarity(texts) if rated else None
         store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors, polarity)
         store.weigh(weights)
-        return cls(corpus, vocabulary, store, {part: numbers for part, numbers in rows.items() if len(numbers)})
+        return cls(corpus, vocabulary, store, rows)
 
     @property
     def measured_rows(self) -> dict[Part, Rows]:
@@ -137,7 +137,7 @@ class TrainingData:
 
 def measured_rows_of(corpus: Corpus) -> dict[Part, Rows]:
     """The same of a corpus that no run has loaded."""
-    return measured_rows({part: corpus.rows(part) for part in PARTS})
+    return measured_rows({part: corpus.rows(part) for part in corpus.part_names})
 
 
 def measured_rows(rows: dict[Part, Rows]) -> dict[Part, Rows]:

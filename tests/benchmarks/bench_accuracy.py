@@ -76,7 +76,7 @@ def summary(run_dir: RunDir) -> str:
     result = run_dir.read_result()
     if result is None:
         raise RuntimeError(f"{run_dir.path}: was not completed")
-    test, manual = result.metrics["test"], result.metrics["second_test"]
+    test, manual = result.metrics["test"], result.metrics["manual"]
     return (
         f"{test.accuracy:.4f} ({test.accuracy_low:.4f}-{test.accuracy_high:.4f}), "
         f"baseline {result.baseline['test'].accuracy:.4f} (p = {difference_from_baseline(run_dir):.2g}), "
@@ -163,7 +163,7 @@ def main() -> None:
         source = Path(folder) / "combined.csv"
         combine(options.tweets, source)
         settings = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
-        data = {"data.source": str(source), "data.second_test": str(options.tweets / "sentiment140_test.csv")}
+        data = {"data.source": str(source), "data.tests.manual.path": str(options.tweets / "sentiment140_test.csv")}
         if options.times:
             baseline_of_copies(resolve(settings, data, "sentiment140.yaml"), results, options.times)
             return

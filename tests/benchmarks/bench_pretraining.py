@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace, results: Results) -> None:
     results.root.mkdir(parents=True, exist_ok=True)
     text = write_text(options.tweets, results.root / "text.txt", options.unlabelled)
     data = {"data.source": str(options.tweets / "sentiment140_sample.csv.gz"), "data.max_rows": options.rows}
-    data |= {"data.second_test": str(options.tweets / "sentiment140_test.csv"), "runtime.threads": 1}
+    data |= {"data.tests.manual.path": str(options.tweets / "sentiment140_test.csv"), "runtime.threads": 1}
     base = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
     training = {"training.batch_size": 64, "training.learning_rate": 0.001, "training.epochs": 30}
     console = Console(say=lambda line: print(line, file=sys.stderr, flush=True), progress=lambda *_: None)

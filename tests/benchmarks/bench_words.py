@@ -72,7 +72,7 @@ def measure(tweets: Path, results: Results, seeds: range) -> None:
     if not source.exists():
         combine(tweets, source)
     settings = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
-    data = {"data.source": str(source), "data.second_test": str(tweets / "sentiment140_test.csv")}
+    data = {"data.source": str(source), "data.tests.manual.path": str(tweets / "sentiment140_test.csv")}
     console = Console(say=lambda line: print(line, file=sys.stderr), progress=lambda *_: None)
     wanted: dict[str, list[str]] = {name: [] for name in models(tweets)}
     for seed in seeds:

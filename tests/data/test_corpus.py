@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.config import ColumnConfig, DataConfig, TextConfig, VocabularyConfig
+from sentiment.config import ColumnConfig, DataConfig, LabelledTable, TextConfig, VocabularyConfig
 from sentiment.data.corpus import corpus_files, preparation
 from sentiment.data.corpus.corpus import Corpus, find_corpus, open_corpus, prepare_corpus
 from sentiment.data.text.tokenizer import Tokenizer
@@ -104,21 +104,26 @@ def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, resul
     assert "  Same @ann  THING http://a.b" in sides(corpus)
 
 
-def test_tweets_of_the_second_test_set_are_not_trained_on(tmp_path: Path, results: Results) -> None:
+def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results: Results) -> None:
     rows = tweets(300)
-    second = write_table(tmp_path / "second.csv", [*rows[:4], ("neutral", "left out"), ("positive", "new")])
+    manual = write_table(tmp_path / "manual.csv", [*rows[:4], ("neutral", "left out"), ("positive", "new")])
+    shared = write_table(tmp_path / "shared.csv", [*rows[:2], *rows[:1], ("positive", "new")])
     main = write_table(tmp_path / "t.csv", rows)
     before = sides(prepare(main, results))
     trained = sum(before[text] == "train" for _, text in rows[:4])
-    corpus = prepare(main, results, second_test=str(second))
+    corpus = prepare(main, results, tests={"shared": {"path": str(shared)}, "manual": {"path": str(manual)}})
     report = corpus.report
-    assert (report.read, report.kept, report.ignored) == (306, 305 - trained, 1)
+    assert (report.read, report.kept, report.ignored, report.duplicates) == (310, 308 - trained, 1, 1)
     assert (report.reserved, report.tested_twice) == (trained, 4 - trained)
     assert 0 < trained < 4
     said = "\n".join(report.render_lines())
-    assert f"{trained} dropped from training since the second test set holds their text or author" in said
-    assert f"{4 - trained} tweets of validation or test are in the second test set as well" in said
-    assert corpus.rows("second_test").tolist() == [0, 1, 2, 3, 4]
+    assert f"{trained} dropped from training since a further test set holds their text or author" in said
+    assert f"{4 - trained} tweets of validation or test are in a further test set as well" in said
+    assert f"  manual: 5 tweets of 6 rows of {manual}, " in said
+    assert f"  shared: 3 tweets of 4 rows of {shared}, " in said
+    assert corpus.part_names == ("train", "validation", "test", "manual", "shared")
+    assert (corpus.rows("manual").tolist(), corpus.rows("shared").tolist()) == ([0, 1, 2, 3, 4], [5, 6, 7])
+    assert open_corpus(corpus.path).rows("shared").tolist() == [5, 6, 7]
 
 
 def test_tweets_without_tokens_are_refused_with_their_lines(tmp_path: Path, results: Results) -> None:
@@ -156,10 +161,27 @@ def test_data_that_nothing_can_be_learned_from_is_an_error(
     assert list((results.root / "data" / "corpora").iterdir()) == []
 
 
-def test_an_empty_second_test_set_is_an_error(table: Path, tmp_path: Path, results: Results) -> None:
-    second = write_table(tmp_path / "second.csv", [("neutral", "nothing to see")])
-    with pytest.raises(DataError, match=r"second\.csv: the second test set has no usable row"):
-        prepare(table, results, second_test=str(second))
+def test_an_empty_test_set_is_an_error(table: Path, tmp_path: Path, results: Results) -> None:
+    empty = write_table(tmp_path / "empty.csv", [("neutral", "nothing to see")])
+    with pytest.raises(DataError, match=r"data\.tests\.mine: .*empty\.csv has no usable row"):
+        prepare(table, results, tests={"mine": {"path": str(empty)}})
+
+
+def test_mistakes_in_the_columns_of_a_test_set_are_told_as_its_own(
+    table: Path, tmp_path: Path, results: Results
+) -> None:
+    own = write_table(tmp_path / "own.csv", [("happy", "well done")])
+    with pytest.raises(DataError, match=r"^data\.tests\.mine: .*own\.csv:2: unknown label 'happy'.* labels\.negative"):
+        prepare(table, results, tests={"mine": {"path": str(own)}})
+    corpus = prepare(table, results, tests={"mine": {"path": str(own), "labels": {"positive": ["happy"]}}})
+    assert corpus.labels[corpus.rows("mine")].tolist() == [1]
+
+
+def test_a_test_set_may_be_a_built_in_one(table: Path, results: Results) -> None:
+    corpus = prepare(table, results, tests={"vader": {"path": "sample"}})
+    assert corpus.report.parts["vader"].rows == 970  # of 1,000, some of which are copies
+    assert corpus.report.tests["vader"].read == 1000
+    assert corpus.dataset == "table"
 
 
 def test_thinning_keeps_about_as_many_and_more_rows_include_fewer(tmp_path: Path, results: Results) -> None:
@@ -362,9 +384,9 @@ def test_opening_a_corpus_imports_nothing_slow(table: Path, results: Results) ->
 @pytest.mark.shared_data
 @pytest.mark.skipif(not SHARED.exists(), reason="the real tweets are not here")
 def test_the_manual_test_set_is_kept_whole(results: Results, tmp_path: Path, table: Path) -> None:
-    corpus = prepare(table, results, second_test=str(SHARED / "sentiment140_test.csv"))
-    assert corpus.report.parts["second_test"].rows == 359
-    assert corpus.report.parts["second_test"].positive == 182
+    corpus = prepare(table, results, tests={"manual": {"path": str(SHARED / "sentiment140_test.csv")}})
+    assert corpus.report.parts["manual"].rows == 359
+    assert corpus.report.parts["manual"].positive == 182
 
 
 @pytest.mark.parametrize("progress", [None, print])
@@ -373,7 +395,8 @@ def test_the_report_adds_up(
 ) -> None:
     rows = [*tweets(300), *tweets(10), ("neutral", "so so"), ("positive", ""), ("positive", "\u200b")]
     second = write_table(tmp_path / "second.csv", tweets(20)[10:])
-    config = DataConfig(source=str(write_table(tmp_path / "t.csv", rows)), second_test=str(second), max_rows=200)
+    tests = {"second": LabelledTable(path=str(second))}
+    config = DataConfig(source=str(write_table(tmp_path / "t.csv", rows)), tests=tests, max_rows=200)
     report = prepare_corpus(config, results, progress).report
     refused = sum(refusal.count for refusal in report.refused.values())
     parts = report.kept + report.duplicates + report.reserved + report.ignored + report.thinned + refused

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import defaultdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -23,7 +23,7 @@ TRAINED_ON = st.fixed_dictionaries(
     {},
     optional={
         "train_rows": st.sampled_from([20, 40]),
-        "second_test": st.just("second.csv"),
+        "tests": st.sampled_from([["second.csv"], ["second.csv", "extra.csv"]]),
         "extra_train": st.lists(st.sampled_from(["extra.csv", "nameless.csv", "main.csv"]), min_size=1, unique=True),
     },
 )
@@ -36,9 +36,8 @@ def _config(folder: Path, options: dict[str, Any]) -> DataConfig:
         for name in options.get("extra_train", [])
     ]
     values = {"source": str(folder / "main.csv"), "columns": COLUMNS, "validation_fraction": 0.2, "test_fraction": 0.2}
-    values |= options | {"extra_train": extra}
-    if "second_test" in options:
-        values["second_test"] = str(folder / options["second_test"])
+    tests = {PurePath(name).stem: {"path": str(folder / name), "columns": COLUMNS} for name in options.get("tests", [])}
+    values |= options | {"extra_train": extra, "tests": tests}
     return resolve({"data": values}, {}, "a test").data
 
 
@@ -66,16 +65,17 @@ def test_validation_and_test_stay_the_same_whatever_is_trained_on(
         corpus = prepare_corpus(config, results)
         for part in ("validation", "test"):
             assert _rows(corpus, part) == _rows(plain, part), part
-        held_out = _numbers(corpus, world, "validation", "test", "second_test")
-        assert held_out == _numbers(plain, world, "validation", "test") | (
-            {one.number for one in world.second} if "second_test" in trained_on else set()
+        held_out = _numbers(corpus, world, *corpus.part_names[1:])
+        tested = {"second": world.second, "extra": world.extra}
+        assert held_out == _numbers(plain, world, "validation", "test").union(
+            *({one.number for one in tested[name]} for name in config.tests)
         )
         _check_trained_on(corpus, world, held_out)
         _check_text(config, results, world, held_out)
 
 
 def _authors_held_out(corpus: Corpus, world: World) -> set[str]:
-    return {world.tweets[name].author for name, _ in _rows(corpus, "validation", "test", "second_test")}
+    return {world.tweets[name].author for name, _ in _rows(corpus, *corpus.part_names[1:])}
 
 
 def _check_trained_on(corpus: Corpus, world: World, held_out: set[int]) -> None:

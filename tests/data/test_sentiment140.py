@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.config import DataConfig
+from sentiment.config import DataConfig, LabelledTable
 from sentiment.console import silent
 from sentiment.data.registry import find_source, open_source
 from sentiment.data.sources import sentiment140 as published
@@ -34,7 +34,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def read(source: Path | str, results: Results) -> tuple[list[Row | Refusal], list[Row | Refusal]]:
     opened = open_source(DataConfig(source=str(source)), results)
-    return list(opened.main.read()), list(opened.second_test.read()) if opened.second_test else []
+    return list(opened.main.read()), [row for file in opened.tests.values() for row in file.read()]
 
 
 def test_a_csv_file_is_known_by_its_form(tmp_path: Path, results: Results) -> None:
@@ -67,6 +67,14 @@ def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, resul
     assert [row.label for row in test if isinstance(row, Row)] == [1, None]
     assert not (archive.parents[1] / "evil.csv").exists()
     assert open_source(DataConfig(source=str(archive)), results).dataset_of(50) == "sentiment140"
+
+
+def test_only_the_tweets_labelled_by_hand_are_a_test_set_of_other_tweets(archive: Path, results: Results) -> None:
+    for path in (str(archive), "sentiment140"):
+        (test,) = open_source(DataConfig(tests={"mine": LabelledTable(path=path)}), results).tests.values()
+        assert test.form == f"sentiment140/{sentiment140.MANUAL_TEST}"
+    opened = open_source(DataConfig(source=str(archive), tests={"sample": LabelledTable(path="sample")}), results)
+    assert list(opened.tests) == ["manual", "sample"]
 
 
 def test_the_downloaded_archive_is_used_by_name(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.config import ColumnConfig, DataConfig
+from sentiment.config import ColumnConfig, DataConfig, LabelledTable
 from sentiment.data.registry import open_source
 from sentiment.data.tables.rows import Refusal, Row
 from sentiment.data.tables.table import form_of
@@ -156,7 +156,7 @@ def test_missing_files_and_folders_are_named(tmp_path: Path, results: Results) -
     with pytest.raises(DataError, match="is a directory"):
         open_source(DataConfig(source=str(tmp_path)), results)
     with pytest.raises(DataError, match=r"gone\.csv: no such file"):
-        open_source(DataConfig(second_test=str(tmp_path / "gone.csv")), results)
+        open_source(DataConfig(tests={"gone": LabelledTable(path=str(tmp_path / "gone.csv"))}), results)
 
 
 @pytest.mark.parametrize(("name", "form"), [("a.tab", "tsv"), ("a.NDJSON", "jsonl"), ("a.b.csv.GZ", "csv")])

@@ -130,11 +130,11 @@ def test_no_further_tweet_is_by_an_author_of_validation_or_test(results: Results
     assert (counted.held_out_texts, counted.unknown_authors) == (0, 0)
 
 
-def test_further_tweets_are_not_of_the_second_test_set(table: Path, results: Results, tmp_path: Path) -> None:
+def test_further_tweets_are_not_of_a_further_test_set(table: Path, results: Results, tmp_path: Path) -> None:
     second = write_table(tmp_path / "second.csv", tweets(20, seed=8))
     extra = write_table(tmp_path / "extra.csv", [*tweets(20, seed=8), *tweets(20, seed=9)])
-    corpus = _prepare(table, results, second_test=str(second), extra_train=[{"path": str(extra)}])
-    assert _texts(corpus, "second_test") == {text for _, text in tweets(20, seed=8)}
+    corpus = _prepare(table, results, tests={"second": {"path": str(second)}}, extra_train=[{"path": str(extra)}])
+    assert _texts(corpus, "second") == {text for _, text in tweets(20, seed=8)}
     (counted,) = corpus.report.extra_train
     assert (counted.kept, counted.held_out_texts) == (20, 20)
 

@@ -181,11 +181,16 @@ def test_what_a_language_model_begins_with_is_told_by_its_own_field(base: Path, 
     assert "elmo.model: " not in message
 
 
-def test_vectors_and_a_second_test_set_that_are_missing_are_told(base: Path, results: Results) -> None:
-    parameters = {"embedding.pretrained": "vectors.txt", "data.second_test": "manual.csv"}
+def test_vectors_and_test_sets_that_are_missing_are_told(base: Path, results: Results) -> None:
+    parameters = {
+        "embedding.pretrained": "vectors.txt",
+        "data.tests.mine.path": "mine.csv",
+        "data.tests.manual.path": "sentiment140",
+    }
     message = _refusal(write_grid(base, parameters), results)
     assert "embedding.pretrained = 'vectors.txt': no such file" in message
-    assert "data.second_test = 'manual.csv': no such file" in message
+    assert "data.tests.mine.path = 'mine.csv': no such file" in message
+    assert "data.tests.manual.path = 'sentiment140': its tweets are not in" in message
     assert len(expand_grid(write_grid(base, parameters), results).configs) == 1
 
 

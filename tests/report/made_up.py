@@ -35,9 +35,9 @@ from sentiment.records import (
 from sentiment.run_dir import TWEETS_FILE, Results, RunDir
 from sentiment.training.tasks.metrics import judge_overfit, measure
 
-PARTS: dict[Part, int] = {"validation": 100, "test": 120, "second_test": 60}
+PARTS: dict[Part, int] = {"validation": 100, "test": 120, "manual": 60}
 BASE: dict[str, Any] = {
-    "data": {"source": "invented.csv", "second_test": "more.csv"},
+    "data": {"source": "invented.csv", "tests": {"manual": {"path": "more.csv"}}},
     "training": {"epochs": 4},
 }
 _VERSIONS = {"python": "3.12.1", "torch": "2.6.0"}
@@ -64,6 +64,10 @@ class Study:
     """How many tweets each part has."""
     turned: bool = False
     """Whether the labels of test tweets are turned round."""
+    skills: dict[Part, float] = field(default_factory=dict)
+    """The skill of all runs on some parts, whatever they have elsewhere."""
+    every: dict[Part, int] = field(default_factory=dict)
+    """Of how many tweets of a part one is positive, where it isn't one of two."""
 
     def write_grid(
         self, name: str, description: str, parameters: dict[str, list[Any]], runs: Sequence[dict[str, Any]], **plan: Any
@@ -102,7 +106,10 @@ class Study:
         run_dir = self.run_dir(config, grid)
         run_dir.create(config)
         rng = np.random.default_rng(int(fingerprint([config.seed, skill]), 16) % 2**32)
-        scores = {part: _scores(part, n, (skill, linear), rng) for part, n in self.parts.items()}
+        scores = {
+            part: _scores(part, n, (self.skills.get(part, skill), linear), rng, self.every.get(part, 2))
+            for part, n in self.parts.items()
+        }
         scores["test"] = tuple(of_test[: self.parts["test"] - emptied] for of_test in scores["test"])
         if self.turned:
             scores["test"] = (1 - scores["test"][0], *scores["test"][1:])
@@ -212,9 +219,11 @@ def _elmo(config: RunConfig) -> ElmoRecord | None:
     )
 
 
-def _scores(part: Part, n: int, skills: tuple[float, float], rng: np.random.Generator) -> tuple[Any, Any, Any]:
+def _scores(
+    part: Part, n: int, skills: tuple[float, float], rng: np.random.Generator, every: int
+) -> tuple[Any, Any, Any]:
     """Labels, a model's and the baseline's probabilities; the first test tweets are wrong with certainty."""
-    labels = (np.arange(n) % 2).astype(np.int8)
+    labels = (np.arange(n) % every == every - 1).astype(np.int8)
     model = 1 / (1 + np.exp(-(skills[0] * (2 * labels - 1) + rng.normal(size=n))))
     linear = 1 / (1 + np.exp(-(skills[1] * (2 * labels - 1) + np.random.default_rng(5).normal(size=n))))
     if part == "test":
@@ -254,13 +263,14 @@ def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
 
 
 def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
-    columns: dict[str, list[Any]] = {"part": [], "row": [], "label": [], "score": [], "baseline": [], "both": []}
+    names = ("part", "row", "label", "score", "baseline", "both", "lexicon")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     first = 0
     for part, (labels, model, linear) in scores.items():
         columns["part"] += [part] * len(labels)
         columns["row"] += range(first, first + len(labels))
-        both = _mean(model, linear)
-        for name, values in (("label", labels), ("score", model), ("baseline", linear), ("both", both)):
+        values_of = (labels, model, linear, _mean(model, linear), linear**2)
+        for name, values in zip(names[2:], values_of, strict=True):
             columns[name] += values.tolist()
         first += len(labels)
     types = {
@@ -270,6 +280,7 @@ def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, Any, Any]]
         "score": pa.float32(),
         "baseline": pa.float32(),
         "both": pa.float32(),
+        "lexicon": pa.float32(),
     }
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     arrays["part"] = arrays["part"].dictionary_encode()

@@ -19,11 +19,11 @@ from sentiment.config import RunConfig
 from sentiment.records import THRESHOLD, Part
 from sentiment.run_dir import Results
 
-# How tweets are cleaned, and which are trained on, changes nothing in which tweets a model is tested on.
-_NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows")
+# How tweets are cleaned, which are trained on and which further ones tested on changes nothing in the test part.
+_NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows", "tests")
 
-# Data sets of Hutto & Gilbert (2014).
-_LEXICON_AUTHORS = ("vader", "sample")
+LEXICON_AUTHORS = ("vader", "sample")
+"""Data sets of Hutto & Gilbert (2014)."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _dataset(runs: list[CompletedRun], results: Results) -> Dataset:
         max_rows=data.max_rows,
         folds=len(runs[0].folds) or None,
         is_sentiment140=not data.max_rows and all(run.read_sentiment140 for run in runs),
-        from_lexicon_authors=data.source in _LEXICON_AUTHORS and any(run.result.lexicon for run in runs),
+        from_lexicon_authors=data.source in LEXICON_AUTHORS and any(run.result.lexicon for run in runs),
         runs=runs,
         configurations=configurations,
         comparisons=comparisons,

@@ -1,13 +1,13 @@
 """The answer in one screen: which model to use, how sure that is, what it costs, and how to use it."""
 
 from report.analysis.comparison.advice import Advice, Cost, cost_of, score_of
-from report.analysis.comparison.answers import metrics_of
 from report.analysis.comparison.datasets import Configuration, Dataset
 from report.analysis.findings import Findings
 from report.render import drawing, wording
 from report.render.blocks import Block, Bullets, Command, Facts, Figure, ReportSection, Text
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.markdown import joined, strong
+from report.sections.models.elsewhere import worse_than_the_lexicon
 from report.sections.names import (
     LEXICON_REMARK,
     RANDOM_MARK,
@@ -34,6 +34,7 @@ def answer(findings: Findings) -> ReportSection:
     else:
         content = [
             Text(_headline(advice), is_lead=True),
+            *(Text(strong(sentence)) for sentence in worse_than_the_lexicon(findings)),
             Command(
                 "To try it all the same" if _is_refuted(advice) else "To use it",
                 predict_command(advice.run, findings.study.results, advice.to_name),
@@ -98,9 +99,6 @@ def _facts(advice: Advice, dataset: Dataset) -> list[tuple[str, object]]:
     if not advice.is_baseline:
         facts += [("No difference shown to", _equals(advice, dataset)), ("Cheapest of these", _cheapest(advice))]
         facts += [("It took", _cost(cost_of(advice.configuration)))]
-    if metrics := metrics_of(advice.run, advice.predicts).get("second_test"):
-        share = wording.share(measured_accuracy(metrics))
-        facts.append(("Second test set", f"{share}, by the run to use, {metrics.n:,} tweets"))
     return facts
 
 

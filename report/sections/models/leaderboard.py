@@ -18,8 +18,8 @@ from sentiment.records import Part
 _SHOWN = 15
 # In the order of their rows below the configurations.
 _REFERENCES = ("baseline", "both")
-_METRICS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1"}
-_PARTS: dict[Part, str] = {"validation": "validation", "test": "test", "second_test": "second test"}
+_METRICS = ("accuracy", "precision", "recall", "f1")
+_PARTS: tuple[Part, ...] = ("validation", "test")
 
 
 def leaderboard(findings: Findings) -> ReportSection:
@@ -70,8 +70,8 @@ def _of_dataset(dataset: Dataset, number: int, advice: Advice | None) -> list[Bl
     if rest:
         others = f"The other {len(rest)} configurations on {dataset_name(dataset)}."
         content.append(Table(f"{name}-rest", others, _columns(rows), rest, folded=True))
-    further = "Precision, recall and F1, second test set, parameters and attempts of all configurations."
-    return [*content, Table(f"{name}-further", further, _further_columns(rows), rows, folded=True)]
+    further = "Precision, recall and F1, parameters and attempts of all configurations."
+    return [*content, Table(f"{name}-further", further, _further_columns(), rows, folded=True)]
 
 
 def _behind(rival: Rival | None) -> dict[str, Any]:
@@ -99,16 +99,13 @@ def _rank() -> Column:
     return Column("#", "rank", lambda row: row.get("rank") or wording.DASH)
 
 
-def _further_columns(rows: list[dict[str, Any]]) -> list[Column]:
-    has_second = any(row.get("second_test_accuracy") is not None for row in rows)
-    second = [blocks.percent(f"Second test {_METRICS[metric]}", f"second_test_{metric}") for metric in _METRICS]
+def _further_columns() -> list[Column]:
     return [
         _rank(),
         blocks.text("Model", "model"),
         blocks.percent("Validation accuracy", "validation_accuracy"),
-        *(blocks.percent(f"Test {_METRICS[metric]}", f"test_{metric}") for metric in ("precision", "recall", "f1")),
+        *(blocks.percent(f"Test {title}", f"test_{title.lower()}") for title in ("precision", "recall", "F1")),
         *(blocks.percent(f"Validation {metric}", f"validation_{metric}") for metric in ("precision", "recall")),
-        *(second if has_second else []),
         blocks.difference("Less the baseline, points", "above_baseline"),
         blocks.p_value("Adjusted p", "baseline_q"),
         blocks.count("Parameters", "parameters"),
@@ -177,7 +174,6 @@ def _reference_rows(run: CompletedRun) -> list[dict[str, Any]]:
         "VADER's lexicon, not trained": run.result.lexicon,
     }
     return [
-        {"model": name}
-        | {f"{part}_{metric}": getattr(of[part], metric) for part in _PARTS if part in of for metric in _METRICS}
+        {"model": name} | {f"{part}_{metric}": getattr(of[part], metric) for part in _PARTS for metric in _METRICS}
         for name, of in names.items()
     ]

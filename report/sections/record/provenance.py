@@ -141,7 +141,7 @@ def _data_blocks(findings: Findings) -> list[Block]:
         row: dict[str, Any] = {"source": run.config.data.source, "fingerprint": fingerprint[:_HASH]}
         row |= {"runs": used[fingerprint], "stop_words": run.config.data.text.stop_words}
         row |= {name: counts[name] if counts else None for name in ("read", "kept", "duplicates")}
-        row |= {part: parts.get(part, {}).get("rows") for part in ("train", "validation", "test", "second_test")}
+        row |= {part: parts.get(part, {}).get("rows") for part in ("train", "validation", "test")}
         rows.append(row)
     if not rows:
         return []
@@ -154,7 +154,6 @@ def _data_blocks(findings: Findings) -> list[Block]:
             blocks.count(name.capitalize(), name)
             for name in ("read", "kept", "duplicates", "train", "validation", "test")
         ),
-        blocks.count("Second test", "second_test"),
     ]
     caption = (
         "The corpora, by the fingerprint of source, cleaning and split; counts of tweets where the corpus is here."

@@ -18,7 +18,7 @@ from sentiment.run_state import PRUNED
 # So many runs without a result are named; a page with ten thousand would be slow to open.
 _MOST_UNFINISHED = 500
 _METRICS = ("accuracy", "precision", "recall", "f1")
-_PARTS: tuple[Part, ...] = ("validation", "test", "second_test")
+_PARTS: tuple[Part, ...] = ("validation", "test")
 
 
 def runs(findings: Findings) -> ReportSection:
@@ -71,7 +71,6 @@ def _result_values(run: CompletedRun, found: list[Dataset]) -> dict[str, Any]:
     values |= {
         f"{part}_{name}": getattr(result.metrics[part], name)
         for part in _PARTS
-        if part in result.metrics
         for name in (*_METRICS, "accuracy_low", "accuracy_high")
     }
     values |= {name: getattr(result, name) for name in ("parameters", "epochs", "best_epoch")}
@@ -109,7 +108,6 @@ _MORE = {
     "test_precision": ("Test precision", "percent"),
     "test_recall": ("Test recall", "percent"),
     "test_f1": ("Test F1", "percent"),
-    "second_test_accuracy": ("Second test accuracy", "percent"),
     "combined": ("Mean with the baseline", "percent"),
     "gap": ("Overfitting gap", "percent"),
     "parameters": ("Parameters", "count"),

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from sentiment import files
-from sentiment.config import DataConfig
+from sentiment.config import DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import corpus_files
 from sentiment.data.corpus.corpus_report import CorpusReport
-from sentiment.data.data_source import OpenedSource
+from sentiment.data.data_source import OpenedSource, TweetFile
 from sentiment.data.registry import open_source
 from sentiment.errors import DataError
 from sentiment.lock import patient_lock
@@ -41,7 +41,7 @@ class Corpus:
     token_ids: npt.NDArray[np.int32]  # (tokens,), index into `types`
     offsets: npt.NDArray[np.int64]  # (rows + 1,), where each tweet begins and the last one ends
     labels: npt.NDArray[np.int8]  # (rows,), 0 negative, 1 positive
-    parts: npt.NDArray[np.int8]  # (rows,), index into PARTS
+    parts: npt.NDArray[np.int8]  # (rows,), index into `part_names`
     keys: npt.NDArray[np.int64]  # (rows,), equal for the same tweet, see `split`
     authors: npt.NDArray[np.int64]  # (rows,), equal for the same author; split.UNKNOWN where none is known
     weights: npt.NDArray[np.float32]  # (rows,), how often each counts in training: `extra_train.weight`, else 1
@@ -50,9 +50,14 @@ class Corpus:
     dataset: str = "table"
     """The name of the data set that the tweets belong to; of a corpus opened by its path it is not known."""
 
+    @property
+    def part_names(self) -> tuple[Part, ...]:
+        """Training, validation and test part, then further test sets by their names."""
+        return (*PARTS, *self.report.tests)
+
     def rows(self, part: Part) -> npt.NDArray[np.int64]:
         """The numbers of the rows in a part, in ascending order. Shape (rows in the part,)."""
-        return np.flatnonzero(self.parts == PARTS.index(part)).astype(np.int64)
+        return np.flatnonzero(self.parts == self.part_names.index(part)).astype(np.int64)
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """The number of tokens of each row, at least 1. Shape (rows,)."""
@@ -96,7 +101,10 @@ def prepare_corpus(
                 if final.exists():
                     _log.warning("%s; preparing it again", error)
                     corpus_files.discard(final)
-            with corpus_files.building_place(final) as folder, corpus_files.CorpusWriter(folder) as writer:
+            with (
+                corpus_files.building_place(final) as folder,
+                corpus_files.CorpusWriter(folder, source.tests) as writer,
+            ):
                 preparation = _new_preparation(config, source, results, writer, progress)
                 writer.finish(preparation.run(workers), fingerprint)
     except OSError as error:
@@ -136,7 +144,7 @@ def open_corpus(path: Path) -> Corpus:
         weights = np.load(path / corpus_files.WEIGHTS, mmap_mode="r")
         types = (path / corpus_files.TYPES).read_bytes().decode().split("\n")[:-1]
         fingerprint = str(manifest["fingerprint"])
-        _check_numbers(arrays, len(types))
+        _check_numbers(arrays, len(types), len(PARTS) + len(report.tests))
         if weights.shape != arrays[corpus_files.LABELS].shape or not ((weights > 0) & np.isfinite(weights)).all():
             raise ValueError(f"{corpus_files.WEIGHTS} does not hold a number above 0 for each row")
     except (OSError, ValueError, KeyError, ValidationError) as error:
@@ -157,7 +165,7 @@ def open_corpus(path: Path) -> Corpus:
     )
 
 
-def _check_numbers(arrays: dict[str, npt.NDArray[Any]], types: int) -> None:
+def _check_numbers(arrays: dict[str, npt.NDArray[Any]], types: int, part_count: int) -> None:
     """Refuse arrays with which training would fail or silently read other tweets.
 
     Raises:
@@ -170,7 +178,7 @@ def _check_numbers(arrays: dict[str, npt.NDArray[Any]], types: int) -> None:
         raise ValueError("the arrays have different lengths")
     if offsets[0] != 0 or offsets[-1] != len(token_ids) or not (np.diff(offsets) > 0).all():
         raise ValueError(f"{corpus_files.OFFSETS} does not rise from 0 to {len(token_ids):,}")
-    for name, array, bound in (("labels", labels, 2), ("parts", parts, len(PARTS)), ("token_ids", token_ids, types)):
+    for name, array, bound in (("labels", labels, 2), ("parts", parts, part_count), ("token_ids", token_ids, types)):
         if array.min() < 0 or array.max() >= bound:
             raise ValueError(f"{name} holds a number that is not from 0 to {bound - 1:,}")
 
@@ -181,12 +189,14 @@ def _open_from(path: Path, source: OpenedSource) -> Corpus:
     Those in the manifest are of the first file with this content, since any number of files may have the same.
     """
     corpus = open_corpus(path)
-    second_test = source.second_test.name if source.second_test else None
+    tests = {
+        name: count.model_copy(update={"file": source.tests[name].name}) for name, count in corpus.report.tests.items()
+    }
     pairs = zip(corpus.report.extra_train, source.extra_train, strict=True)
     extra = tuple(count.model_copy(update={"name": file.name}) for count, file in pairs)
-    names = {"source": source.main.name, "second_test": second_test, "extra_train": extra}
+    names = {"source": source.main.name, "tests": tests, "extra_train": extra}
     report = corpus.report.model_copy(update=names)
-    rows = report.read - sum(count.read for count in extra)
+    rows = report.read - sum(count.read for count in extra) - sum(count.read for count in tests.values())
     return replace(corpus, dataset=source.dataset_of(rows), report=report)
 
 
@@ -198,17 +208,21 @@ def _open_if_whole(path: Path, source: OpenedSource) -> Corpus | None:
 
 
 def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
+    tables = config.foreign_tests
     identity = {
         "format_version": corpus_files.FORMAT_VERSION,
         "nltk": metadata.version("nltk"),
-        "config": config.model_dump(mode="json", exclude={"source", "second_test", "vocabulary", "extra_train"}),
-        "sources": source.identity(),
-        "extra_train": [
-            [file.form, file.sha256, table.model_dump(mode="json", exclude={"path"})]
-            for file, table in zip(source.extra_train, config.extra_train, strict=True)
-        ],
+        "config": config.model_dump(mode="json", exclude={"source", "tests", "vocabulary", "extra_train"}),
+        "source": _identity(source.main),
+        "tests": {name: _identity(file, tables.get(name)) for name, file in source.tests.items()},
+        "extra_train": [_identity(*one) for one in zip(source.extra_train, config.extra_train, strict=True)],
     }
     return files.fingerprint(identity)
+
+
+def _identity(file: TweetFile, table: LabelledTable | None = None) -> list[Any]:
+    """What the rows of a file depend on, wherever it lies."""
+    return [file.form, file.sha256, table and table.model_dump(mode="json", exclude={"path"})]
 
 
 def _new_preparation(

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from sentiment.records import PARTS
 from sentiment.run_dir import TWEETS_FILE
 
 # Raise it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 MANIFEST = "manifest.json"
 TYPES = "types.txt"
@@ -42,7 +42,7 @@ class RowArrays(NamedTuple):
     labels: npt.NDArray[np.int8]
     """0 or 1."""
     parts: npt.NDArray[np.int8]
-    """Indices into PARTS."""
+    """Indices into PARTS and, behind these, the further test sets."""
     lengths: npt.NDArray[np.int64]
     """Tokens."""
     keys: npt.NDArray[np.int64]
@@ -67,14 +67,17 @@ class CorpusWriter:
     """Writes rows into a folder as they come; only their `RowArrays` stay in memory.
 
     As a context manager, it closes all files on leaving.
+
+    Args:
+        tests: the names of further test sets.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tests: Iterable[str]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         self._folder = folder
-        self._part_names = pa.array(PARTS)
+        self._part_names = pa.array([*PARTS, *tests])
         fields = [("row", pa.int64()), ("id", pa.string()), ("part", pa.dictionary(pa.int8(), pa.string()))]
         fields += [("label", pa.int8()), ("text", pa.string()), ("tokens", pa.int32())]
         self._schema = pa.schema(fields)

@@ -20,6 +20,15 @@ class PartCount(Record):
     positive: int
 
 
+class TestCount(Record):
+    """A further test set; its tweets that are kept stand among the parts."""
+
+    file: str
+    """The table's name."""
+    read: int
+    """Rows."""
+
+
 class ExtraCount(Record):
     """What became of the rows of one table for training alone; all are in the sums of the report as well."""
 
@@ -39,18 +48,19 @@ class CorpusReport(Record):
     `read`."""
 
     source: str
-    second_test: str | None
+    tests: dict[str, TestCount]
+    """By name."""
     read: int
-    """Rows of the source, of the second test set and of tables for training alone."""
+    """Rows of the source, of further test sets and of tables for training alone."""
     kept: int
     duplicates: int
     """Rows that are the same tweet as an earlier row."""
     contradictory: int
     """Duplicates whose label differs from that of the row that was kept."""
     reserved: int
-    """Training rows whose text or author is in the second test set."""
+    """Training rows whose text or author is in a further test set."""
     tested_twice: int
-    """Validation and test rows that the second test set has as well."""
+    """Validation and test rows that a further test set has as well."""
     ignored: int
     """Rows with a label or a rating that the configuration leaves out."""
     thinned: int
@@ -86,17 +96,16 @@ class CorpusReport(Record):
                     "the tables does not name authors (columns.user)"
                 )
         if self.tested_twice:
-            lines.append(f"  {self.tested_twice:,} tweets of validation or test are in the second test set as well")
-        for part in (part for part in PARTS if part in self.parts):
-            count = self.parts[part]
-            share = count.positive / count.rows
-            lines.append(f"  {part.replace('_', ' ')}: {count.rows:,} tweets, {share:.1%} positive")
+            lines.append(f"  {self.tested_twice:,} tweets of validation or test are in a further test set as well")
+        for part, count in self.parts.items():
+            of = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
+            lines.append(f"  {part}: {count.rows:,} tweets{of}, {count.positive / count.rows:.1%} positive")
         lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
         return lines
 
     def _losses(self) -> Iterable[tuple[int, str]]:
         yield self.duplicates, f"duplicates dropped, {self.contradictory:,} of them with the other label"
-        yield self.reserved, "dropped from training since the second test set holds their text or author"
+        yield self.reserved, "dropped from training since a further test set holds their text or author"
         yield self.ignored, "left out: neutral or ignored label"
         yield self.thinned, "left out by data.max_rows"
         yield self.held_out, "of data.extra_train dropped since validation or test hold their text or author"
@@ -104,10 +113,10 @@ class CorpusReport(Record):
 
 
 class ExtraTally:
-    """Counts of one table for training alone."""
+    """Counts of one table for training alone, whose tweets have a weight there."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, weight: float) -> None:
+        self.name, self.weight = name, weight
         self.read = self.kept = self.held_out_texts = self.held_out_authors = self.unknown_authors = 0
 
     def counted(self) -> ExtraCount:
@@ -123,15 +132,21 @@ class ExtraTally:
 
 
 class Tally:
-    """Counts while a corpus is prepared."""
+    """Counts while a corpus is prepared.
 
-    def __init__(self) -> None:
+    Args:
+        tests: the names of further test sets.
+    """
+
+    def __init__(self, tests: Iterable[str]) -> None:
+        self._parts = (*PARTS, *tests)
+        self.tests: dict[str, TestCount] = {}
         self.read = self.kept = self.duplicates = self.contradictory = 0
         self.reserved = self.ignored = self.thinned = self.surplus = self.tested_twice = self.tokens = 0
         self.extra_train: list[ExtraTally] = []
         self._refused, self._spanning = RowCounter(), RowCounter()
-        self._rows = [0] * len(PARTS)
-        self._positive = [0] * len(PARTS)
+        self._rows = [0] * len(self._parts)
+        self._positive = [0] * len(self._parts)
 
     def refuse(self, reason: str, line: int) -> None:
         """Count a row that cannot be used."""
@@ -148,12 +163,11 @@ class Tally:
         self._rows[part] += 1
         self._positive[part] += label
 
-    def report(self, source: str, second_test: str | None, types: int) -> CorpusReport:
+    def report(self, source: str, types: int) -> CorpusReport:
         """The counts as a report, after checking that the corpus can be used.
 
         Args:
             source: the source's name.
-            second_test: the name of the second test set, if there is one.
             types: number of distinct tokens.
 
         Raises:
@@ -162,10 +176,10 @@ class Tally:
         if not self.read:
             raise DataError(f"{source}: holds no rows")
         self._check_refused(source)
-        self._check_parts(source, second_test)
+        self._check_parts(source)
         return CorpusReport(
             source=source,
-            second_test=second_test,
+            tests=self.tests,
             read=self.read,
             kept=self.kept,
             duplicates=self.duplicates,
@@ -181,8 +195,7 @@ class Tally:
             spanning=self._spanning.counted().get(SPANNING, CountedLines(count=0, lines=[])),
             parts={
                 part: PartCount(rows=rows, positive=positive)
-                for part, rows, positive in zip(PARTS, self._rows, self._positive, strict=True)
-                if rows
+                for part, rows, positive in zip(self._parts, self._rows, self._positive, strict=True)
             },
             tokens=self.tokens,
             types=types,
@@ -196,11 +209,11 @@ class Tally:
                 f"more than {_REFUSED_AT_MOST:.0%}: {self._refused.most_common(apart_from=[NO_TOKEN])}"
             )
 
-    def _check_parts(self, source: str, second_test: str | None) -> None:
-        for part, rows, positive in zip(PARTS, self._rows, self._positive, strict=True):
-            if part == "second_test":
-                if second_test is not None and not rows:
-                    raise DataError(f"{second_test}: the second test set has no usable row")
+    def _check_parts(self, source: str) -> None:
+        for part, rows, positive in zip(self._parts, self._rows, self._positive, strict=True):
+            if part in self.tests:
+                if not rows:
+                    raise DataError(f"data.tests.{part}: {self.tests[part].file} has no usable row")
             elif not 0 < positive < rows:
                 refused = f"; refused were {self._refused.most_common()}" if self._refused.total() else ""
                 raise DataError(

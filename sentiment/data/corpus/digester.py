@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import DataConfig
 from sentiment.data.corpus.split import (
-    SECOND_TEST,
     TRAIN,
     TweetForms,
     author_form,
@@ -21,8 +20,6 @@ from sentiment.data.corpus.split import (
 )
 from sentiment.data.text.tokenizer import Tokenizer
 
-Role = Literal["tweets", "second test set", "further training tweets"]
-"""What a file is read for."""
 ALL_KEPT, ROW_LIMIT, TRAIN_LIMIT = range(3)
 """Whether a row is left out, and by which limit: of all rows, or of the training part."""
 
@@ -32,7 +29,8 @@ class DigestRequest(NamedTuple):
 
     texts: Sequence[str]
     users: Sequence[str | None]
-    role: Role
+    part: int | None
+    """Of all rows; None divides them into parts."""
     bound: float
     """Rows whose thinning number (see `split.thinning_of`) is not below this are left out."""
     train_bound: float
@@ -66,7 +64,7 @@ class Digester:
         forms = list(map(self._forms.of, job.texts, tokens))
         authors = list(map(author_form, job.users))
         keys = np.array(list(map(key_of, forms)), np.int64)
-        parts, thinning = self._parts(job.role, authors, forms), thinning_of(keys)
+        parts, thinning = self._parts(job.part, authors, forms), thinning_of(keys)
         limits = np.where((parts == TRAIN) & (thinning >= job.train_bound), TRAIN_LIMIT, ALL_KEPT)
         limits[thinning >= job.bound] = ROW_LIMIT
         token_ids: list[int] = []
@@ -83,10 +81,10 @@ class Digester:
             types=list(index),
         )
 
-    def _parts(self, role: Role, authors: Sequence[str], forms: Sequence[str]) -> npt.NDArray[np.int8]:
+    def _parts(self, part: int | None, authors: Sequence[str], forms: Sequence[str]) -> npt.NDArray[np.int8]:
         config = self._config
-        if role != "tweets":
-            return np.full(len(forms), TRAIN if role == "further training tweets" else SECOND_TEST, np.int8)
+        if part is not None:
+            return np.full(len(forms), part, np.int8)
         whose, share = zip(authors, forms, strict=True), config.validation_fraction
         if config.folds is not None and config.fold is not None:
             folds, fold = config.folds, config.fold

@@ -1,5 +1,6 @@
 """From source files to a corpus: batches are digested on all cores, and one process writes them in order."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
@@ -11,18 +12,17 @@ from sentiment.allocation import available_cores
 from sentiment.config import DataConfig
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus_files import CorpusWriter, Prepared, RowArrays
-from sentiment.data.corpus.corpus_report import NO_TOKEN, ExtraTally, Tally
+from sentiment.data.corpus.corpus_report import NO_TOKEN, ExtraTally, Tally, TestCount
 from sentiment.data.corpus.digester import (
     ROW_LIMIT,
     TRAIN_LIMIT,
     Digest,
     Digester,
     DigestRequest,
-    Role,
     digest_in_worker,
     start_worker,
 )
-from sentiment.data.corpus.split import TRAIN, UNKNOWN
+from sentiment.data.corpus.split import TEST, TRAIN, UNKNOWN
 from sentiment.data.data_source import OpenedSource, TweetFile
 from sentiment.data.tables.rows import Refusal, Row
 from sentiment.worker_processes import WorkerProcesses, in_order
@@ -37,23 +37,26 @@ _MOST_WORKERS = 8
 
 
 class RowBatch(NamedTuple):
-    """Labelled rows of one file that are digested together; role and bounds are those of `DigestRequest`."""
+    """Labelled rows of one file that are digested together; part and bounds are those of `DigestRequest`."""
 
     rows: list[Row]
-    role: Role
+    part: int | None
     bound: float
     train_bound: float
     extra: ExtraTally | None
     """Counts of the rows' file, if it is for training alone."""
-    weight: float
-    """How often each row counts in training."""
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the file is a further test set."""
+        return self.part is not None and self.part > TEST
 
     def job(self) -> DigestRequest:
         """What a worker needs to know of these rows."""
         return DigestRequest(
             [row.text for row in self.rows],
             [row.user for row in self.rows],
-            self.role,
+            self.part,
             self.bound,
             self.train_bound,
         )
@@ -79,19 +82,19 @@ class Preparation:
         train_bound: float = 1.0,
     ) -> None:
         self._config = config
-        self._main, self._second_test, self._extra = source.main, source.second_test, source.extra_train
+        self._main, self._tests, self._extra = source.main, source.tests, source.extra_train
         self._writer = writer
         self._progress = progress
         self._train_bound = train_bound
-        self._tally = Tally()
+        self._tally = Tally(source.tests)
         # What nothing that is trained on may have: keys of tweets and of authors. Those of validation and test are only
         # needed where further tables are read: within one table the split itself keeps authors and copies apart.
         self._held_out: set[int] = set()
         self._held_out_authors: set[int] = set()
         self._held_out_by_unknown = False
         self._withheld: set[int] = set()
-        # Labels of the tweets that were read, by their keys: of the second test set, and of all others.
-        self._seen_there: dict[int, int] = {}
+        # Labels of the tweets that were read, by their keys: of each further test set, and of all other files.
+        self._seen_there: dict[int | None, dict[int, int]] = defaultdict(dict)
         self._seen: dict[int, int] = {}
         self._index: dict[str, int] = {}  # number of each type
 
@@ -108,18 +111,21 @@ class Preparation:
         """
         for batch, digest in self._digested(self._batches(), workers or min(_MOST_WORKERS, available_cores())):
             self._take(batch, digest)
-        second_test = None if self._second_test is None else self._second_test.name
-        report = self._tally.report(self._main.name, second_test, len(self._index))
+        report = self._tally.report(self._main.name, len(self._index))
         return Prepared(list(self._index), np.array(sorted(self._withheld), np.int64), report)
 
     def _batches(self) -> Iterator[RowBatch]:
-        # First, because nothing of it may be trained on.
-        if self._second_test is not None:
-            yield from self._labelled(self._second_test, "second test set", 1.0)
+        # First, because nothing of them may be trained on.
+        for part, (name, file) in enumerate(self._tests.items(), start=TEST + 1):
+            before = self._tally.read
+            yield from self._labelled(file, name, 1.0, part)
+            self._tally.tests[name] = TestCount(file=file.name, read=self._tally.read - before)
         yield from self._labelled(self._main, "tweets", self._bound())
         # Last, when all is known that is held out.
         for file, table in zip(self._extra, self._config.extra_train, strict=True):
-            yield from self._labelled(file, "further training tweets", 1.0, table.weight)
+            extra = ExtraTally(file.name, table.weight)
+            self._tally.extra_train.append(extra)
+            yield from self._labelled(file, "further training tweets", 1.0, TRAIN, extra)
 
     def _bound(self) -> float:
         if self._config.max_rows is None:
@@ -127,13 +133,11 @@ class Preparation:
         count = sum(isinstance(row, Row) and row.label is not None for row in self._main.read())
         return min(1.0, self._config.max_rows / max(1, count))
 
-    def _labelled(self, file: TweetFile, role: Role, bound: float, weight: float = 1.0) -> Iterator[RowBatch]:
+    def _labelled(
+        self, file: TweetFile, what: str, bound: float, part: int | None = None, extra: ExtraTally | None = None
+    ) -> Iterator[RowBatch]:
         """The labelled rows of a file in batches; the other rows are counted."""
-        tally, extra = self._tally, None
-        if role == "further training tweets":
-            extra = ExtraTally(file.name)
-            tally.extra_train.append(extra)
-        prefix = "" if role == "tweets" else "second test set: " if extra is None else f"{file.name}: "
+        tally, prefix = self._tally, "" if part is None else f"{extra.name if extra else what}: "
         rows: list[Row] = []
         number = 0
         for number, row in enumerate(file.read(), start=1):
@@ -148,14 +152,14 @@ class Preparation:
             else:
                 rows.append(row)
             if len(rows) == _BATCH_ROWS:
-                yield RowBatch(rows, role, bound, self._train_bound, extra, weight)
+                yield RowBatch(rows, part, bound, self._train_bound, extra)
                 rows = []
-                self._progress(f"preparing {role}", number, file.total)
+                self._progress(f"preparing {what}", number, file.total)
         if rows:
-            yield RowBatch(rows, role, bound, self._train_bound, extra, weight)
+            yield RowBatch(rows, part, bound, self._train_bound, extra)
         if extra:
             extra.read = number
-        self._progress(f"preparing {role}", number, number)
+        self._progress(f"preparing {what}", number, number)
 
     def _digested(self, batches: Iterator[RowBatch], workers: int) -> Iterator[tuple[RowBatch, Digest]]:
         head = list(islice(batches, _BATCHES_WORTH_WORKERS))
@@ -179,13 +183,14 @@ class Preparation:
         numbers = [self._index.setdefault(digest.types[local], len(self._index)) for local in used.tolist()]
         labels = np.array([row.label for row in rows], np.int8)
         kept = (digest.parts[keep], digest.lengths[keep], digest.keys[keep], digest.authors[keep])
-        of_rows = RowArrays(labels, *kept, np.full(len(rows), batch.weight, np.float32))
+        weights = np.full(len(rows), batch.extra.weight if batch.extra else 1, np.float32)
+        of_rows = RowArrays(labels, *kept, weights)
         self._writer.add(rows, of_rows, np.array(numbers, np.int32)[token_ids])
 
     def _decide(self, batch: RowBatch, digest: Digest) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         """Which rows are kept. Only earlier rows of the main table decide about its validation and test rows."""
         tally = self._tally
-        seen = self._seen_there if batch.role == "second test set" else self._seen
+        seen = self._seen_there[batch.part] if batch.is_test else self._seen
         keep = np.zeros(len(batch.rows), np.bool_)
         names = (digest.keys, digest.authors, digest.parts, digest.limits, digest.lengths)
         columns = (column.tolist() for column in names)
@@ -220,9 +225,9 @@ class Preparation:
             batch.extra.kept += 1
             batch.extra.unknown_authors += author == UNKNOWN or self._held_out_by_unknown
             return
-        if batch.role == "tweets" and part != TRAIN and key in self._seen_there:
+        if batch.part is None and part != TRAIN and any(key in seen for seen in self._seen_there.values()):
             self._tally.tested_twice += 1
-        if batch.role == "second test set" or (self._extra and part != TRAIN):
+        if batch.is_test or (self._extra and part != TRAIN):
             self._held_out.add(key)
             self._held_out_by_unknown |= author == UNKNOWN
             if author != UNKNOWN:

@@ -16,8 +16,8 @@ from sentiment.data.text.token_classes import emoticon_mask
 from sentiment.data.text.tokenizer import URL, USER, Tokenizer
 from sentiment.records import PARTS
 
-# The codes of a row's part are positions in PARTS.
-TRAIN, VALIDATION, TEST, SECOND_TEST = range(len(PARTS))
+# The codes of a row's part are positions in PARTS; those of further test sets come behind, in the order of their names.
+TRAIN, VALIDATION, TEST = range(len(PARTS))
 
 UNKNOWN = 0
 """The key of an author who is not known."""

@@ -24,7 +24,7 @@ ARCHIVE = Remote(
 
 
 class Sentiment140(DataSource):
-    """The archive of the publishers; the tweets labelled by hand are its second test set."""
+    """The archive of the publishers; the tweets labelled by hand are its test set `manual`."""
 
     archive = ARCHIVE.name
 

@@ -25,18 +25,18 @@ _MEANINGS = {"0": NEGATIVE, "2": None, "4": POSITIVE}
 
 
 def open_archive(name: str, sha256: str, read: Callable[[str], Rows]) -> OpenedSource:
-    """The publishers' archive: its training file, and its tweets labelled by hand as the second test set.
+    """The publishers' archive: its training file, and its tweets labelled by hand as the test set `manual`.
 
     Args:
         name: the archive's name in messages.
         sha256: of the archive.
         read: gives the rows of a file in the archive, by the file's name.
     """
-    main, second_test = (
+    main, manual = (
         TweetFile(f"{name}:{member}", sha256, f"{DATASET}/{member}", partial(read, member), rows)
         for member, rows in MEMBER_ROWS.items()
     )
-    return OpenedSource(DATASET, main, second_test)
+    return OpenedSource(DATASET, main, {"manual": manual})
 
 
 def open_csv(path: Path, sha256: str, read: Callable[[], Rows], total: int | None) -> OpenedSource:
