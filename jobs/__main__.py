@@ -5,25 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands.arguments import (
-    CLUSTER,
-    NO_GRIDS,
-    RESULTS,
-    AtOnce,
-    ClusterFile,
-    GridFile,
-    Local,
-    NewCode,
-    Overrides,
-    ResultsRoot,
-    Targets,
-)
-from jobs.commands.watching import watching
+from jobs import policy
 from jobs.policy import EXIT_FAILED, EXIT_RUNNING, may_go_on
 from sentiment.command_line import Version, command_line, echo
 from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
@@ -31,9 +19,32 @@ from sentiment.shipped import CONFIGS, as_typed_here, config_file, shipped_file
 
 if TYPE_CHECKING:
     from jobs.launcher import LaunchOptions
+    from jobs.status.grid_status import GridStatus
+
+_WATCH_SECONDS = 15.0
+
+
+GridFile = Annotated[Path, typer.Argument(metavar="GRID", help="A grid's file, or its name in configs/grids.")]
+Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
+ClusterFile = Annotated[Path, typer.Option("--cluster", help="The file that says what jobs may use.")]
+ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field of all runs: section.field=value.")]
+Local = Annotated[bool, typer.Option("--local", help="Run them here and now, without Slurm.")]
+AtOnce = Annotated[
+    int | None, typer.Option("--at-once", min=1, help="With --local: how many runs at a time; by default one per GPU.")
+]
+NewCode = Annotated[
+    bool,
+    typer.Option(
+        "--new-code",
+        help="Train runs that other code has begun anew with that of now, instead of going on with theirs.",
+    ),
+]
+CLUSTER = CONFIGS / "cluster.yaml"
+RESULTS = Path("results")
+NO_GRIDS = "{}: no grid was submitted to this folder of results yet; python -m jobs submit GRID, or --results DIR"
 
 app = command_line()
-app.add_typer(watching)
 
 
 @app.callback()
@@ -129,8 +140,7 @@ def rerun(
 def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     """Cancel grids or single runs: they save and end, and go on only when they are submitted again."""
     from jobs.session import cancel_grid
-    from jobs.status.selection import find_targets
-    from jobs.status.single_runs import cancel_single, single_runs
+    from jobs.status.selection import cancel_single, find_targets, single_runs
     from sentiment.run_dir import Results
 
     if not targets:
@@ -198,6 +208,65 @@ def sync(
         echo(message)
         failed |= report_failed
     raise typer.Exit(EXIT_FAILED if failed else 0)
+
+
+@app.command()
+def status(
+    grids: Annotated[list[str] | None, typer.Argument(metavar="[GRID]...", help="All grids if none is named.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or are held.")] = False,
+    all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until nothing runs.")] = False,
+    results: ResultsRoot = RESULTS,
+) -> None:
+    """Show the state of all runs, those outside of grids last, as the grid `single`; then that of language models.
+
+    Ends with 0 when all are completed or pruned; with 3 while any runs, waits or is UNKNOWN; else with 1 if any failed,
+    is held or was cancelled; and with 3 if all others are still to be submitted.
+    """
+    from jobs.status.selection import read_all
+    from jobs.status.table import show, show_language_models, terminal_columns, wrap
+    from sentiment.run_dir import Results
+
+    columns = terminal_columns()
+    while True:
+        found = read_all(Results(results), grids or [])
+        code = verdict(found)
+        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json, columns=columns)
+        if not (grids or failed or as_json):
+            models = [
+                part for line in show_language_models(Results(results)) for part in wrap(line, terminal_columns())
+            ]
+            shown = "\n".join(filter(None, [shown, *models]))
+        echo(shown or NO_GRIDS.format(results))
+        if not watch or not any(policy.may_go_on(row) for grid in found for row in grid.rows):
+            raise typer.Exit(code)
+        time.sleep(_WATCH_SECONDS)
+
+
+@app.command()
+def logs(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run id; or GRID/RUN, GRID/data and the like.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    results: ResultsRoot = RESULTS,
+) -> None:
+    """Print what a run has printed, or one of a grid's other jobs: the file that was written to last.
+
+    The file's name and how the run ended go to the standard error. With --follow the command ends with 0 if the run is
+    completed then, else with 1.
+    """
+    from jobs.logs import find_output, show_log
+    from sentiment.run_dir import Results
+
+    if not show_log(find_output(name, Results(results)), follow, partial(typer.echo, err=True)):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def verdict(found: "list[GridStatus]") -> int:
+    """The exit code of `status`."""
+    counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
+    code = policy.exit_code([row for grid in counted for row in grid.rows])
+    return EXIT_FAILED if code != EXIT_RUNNING and any(grid.final_failed for grid in found) else code
 
 
 def _options(local: bool, at_once: int | None, cluster: Path, new_code: bool) -> "LaunchOptions":

@@ -12,11 +12,10 @@ from pathlib import Path
 from jobs.grids.grid import expand_grid
 from jobs.grids.requirements import missing_for
 from jobs.local.launcher import gpus_here
-from jobs.planning.search_costs import show_search
+from jobs.planning.costs import show_search
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import CONTAINER_PROGRAMS, ClusterFile, Resources, read_cluster
-from jobs.slurm.site.partitions import check_resources, explain_partitions, read_partitions
-from jobs.slurm.site.settings import Finding, explain_settings
+from jobs.slurm.site import Finding, check_resources, explain_partitions, explain_settings, read_partitions
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError
 from sentiment.run_dir import Results
 

@@ -14,8 +14,7 @@ from jobs.local.queue import LocalQueue
 from jobs.slurm.grid_jobs import GridJobs, read_jobs
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import planned_grids, read_plan, read_run_status
-from jobs.status.selection import refuse_unknown
-from jobs.status.single_runs import single_runs
+from jobs.status.selection import refuse_unknown, single_runs
 from sentiment.console import Say
 from sentiment.errors import UsageError
 from sentiment.records import GridPlan

@@ -66,8 +66,6 @@ JOB_LAYERS = [
     {"jobs.session"},
     {"jobs.tasks.next_part", "jobs.tasks.slurm_task"},
     {"jobs.planning", "jobs.doctor", "jobs.logs", "jobs.sync"},
-    {"jobs.commands.arguments"},
-    {"jobs.commands", "jobs.commands.watching"},
     {"jobs.__main__"},
 ]
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "pyarrow", "nltk", "numpy"}
@@ -200,7 +198,7 @@ _LOOKS_FOR_FILES = {
     "jobs.sync": {"sentiment.tracking"},
     "jobs.grids.requirements": {"sentiment.data", "sentiment.elmo", "sentiment.models.baseline"},
     "jobs.grids.reuse": {"sentiment.data", "sentiment.elmo"},
-    "jobs.planning.vector_costs": {"sentiment.data", "sentiment.elmo"},
+    "jobs.planning.costs": {"sentiment.data", "sentiment.elmo"},
 }
 
 

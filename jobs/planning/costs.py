@@ -1,16 +1,23 @@
-"""The cost of runs, in seconds and bytes, by runs that are completed here."""
+"""The cost of runs, of searches and of ELMo's vectors, in seconds and bytes, by runs that are completed here."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.grids.requirements import TrainingTweets
+from jobs.grids.grid import ExpandedGrid
+from jobs.grids.requirements import TrainingTweets, training_tweets
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import files_in
 from sentiment.run_dir import Results, RunDir
+from sentiment.rungs import Rungs, read_rungs
+from sentiment.search_plan import Rounds
+
+if TYPE_CHECKING:
+    from sentiment.elmo.vectors import CacheRequest
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ _ELMO_SIZE = 1024  # numbers of a token's vector in the published models, but fo
 
 # Runs on fewer tweets by more than this tell little of a run's time: they mostly begin and end.
 _FEWER = 10
+_GIGABYTE = 1e9
 
 _MINUTE, _HOUR = 60.0, 3600.0
 
@@ -201,3 +209,136 @@ def _work(config: RunConfig) -> int:
     directions, gates = 2 if model.bidirectional else 1, 4 if model.cell == "lstm" else 3
     sizes = [inputs, *[directions * model.hidden_size] * (model.layers - 1)]
     return sum(directions * gates * model.hidden_size * (size + model.hidden_size) for size in sizes)
+
+
+def show_vectors(grid: ExpandedGrid, configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
+    """Lines to print, none for runs without cached vectors; no tweets are prepared, and no vectors computed.
+
+    Raises:
+        DataError: the tweets cannot be read.
+        ElmoError: a model, or the folder of a cache, is damaged.
+    """
+    readers = [config for config in configs if config.elmo and config.elmo.cached]
+    if not readers:
+        return
+    from sentiment.data.corpus.corpus import find_corpus
+    from sentiment.elmo.models import has_pretrained
+    from sentiment.elmo.vectors import cache_requests
+
+    untrained = [config for config in readers if not has_pretrained(config, results)]
+    if untrained:
+        names = ", ".join(sorted({config.elmo.model for config in untrained if config.elmo}))
+        yield f"ELMo's vectors by {names} come on top; how many bytes is known once that is trained"
+    readers = [config for config in readers if config not in untrained]
+    found = {data: find_corpus(data, results) for data in dict.fromkeys(config.data for config in readers)}
+    corpora = {data: corpus for data, corpus in found.items() if corpus}
+    requests = cache_requests([one for one in readers if one.data in corpora], results, corpora.__getitem__)
+    yield from _show_known(grid, requests)
+    for config in {one.data: one for one in readers if one.data not in corpora}.values():
+        command = _command(grid, config, "data", "--config", sections=("data.",))
+        yield f"ELMo's vectors come on top, once for all runs; how many bytes is known after `{command}`"
+
+
+def _show_known(grid: ExpandedGrid, requests: Sequence["CacheRequest"]) -> Iterator[str]:
+    """The sum, and a line for each cache."""
+    volumes = [request.cache.volume(request.layers) for request in requests]
+    if volumes:
+        size, missing = sum(one.bytes for one in volumes), sum(one.missing_bytes for one in volumes)
+        yield f"ELMo's vectors come on top, once for all runs: {_parts(size, missing)}"
+    for request, volume in zip(requests, volumes, strict=True):
+        plan = request.cache.plan
+        tweets = f"{', '.join(request.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets"
+        model = request.config.elmo.model if request.config.elmo else ""
+        yield f"  {model}: {_parts(volume.bytes, volume.missing_bytes)} ({tweets})"
+        if volume.missing_bytes:
+            command = _command(grid, request.config, "encode", "--dry-run", sections=("data.", "elmo."))
+            yield f"    how long they take on a machine is tried there by `{command}`"
+
+
+def _parts(size: int, missing: int) -> str:
+    there = size - missing
+    return f"{missing / _GIGABYTE:.3g} GB" + (f", and {there / _GIGABYTE:.3g} GB are there" if there else "")
+
+
+def _command(grid: ExpandedGrid, config: RunConfig, *words: str, sections: tuple[str, ...]) -> str:
+    """A command that prepares something for one of the grid's runs; only the sections named matter to it."""
+    run = grid.plan.runs[grid.configs.index(config)]
+    return shlex.join(["python", "-m", "sentiment", *words, grid.plan.base, *run.overrides(*sections)])
+
+
+_UNKNOWN = "; how many hours is unknown, since no run like these is completed here"
+
+Epoch = tuple[float, str]
+"""What an epoch costs; see `epoch_cost`."""
+
+
+@dataclass(frozen=True)
+class RungBudget:
+    """What one rung takes at most: trials that end by themselves take less."""
+
+    rung: int
+    trials: int
+    to_epoch: int
+    epochs: int
+    """Of all its trials together, without those of earlier rungs."""
+
+
+def rung_budgets(rungs: Rungs, configs: Sequence[RunConfig]) -> list[RungBudget]:
+    """The budget of each rung, those that are decided included.
+
+    Args:
+        configs: of all trials.
+    """
+    longest = max(config.training.epochs for config in configs)
+    found, before = [], 0
+    for rung in range(rungs.last + 1):
+        to_epoch = rungs.epochs(rung) or longest
+        found.append(RungBudget(rung, rungs.size(rung), to_epoch, rungs.size(rung) * (to_epoch - before)))
+        before = to_epoch
+    return found
+
+
+def show_search(results: Results, grid: ExpandedGrid) -> Iterator[str]:
+    """Lines to print; none for a grid whose runs are all trained to their end.
+
+    Raises:
+        RunDirError: a ranking cannot be read.
+    """
+    if not grid.plan.halving and not grid.plan.rounds:
+        return
+    epoch = epoch_cost(grid.configs, read_completed(results), training_tweets(results))
+    if rungs := read_rungs(results, grid.plan):
+        yield from _show_rungs(rungs, grid.configs, epoch)
+    if rounds := grid.plan.rounds:
+        yield from _show_rounds(rounds, grid.configs, epoch)
+
+
+def _show_rounds(rounds: Rounds, configs: Sequence[RunConfig], epoch: Epoch | None) -> Iterator[str]:
+    planned, trials = len(configs), rounds.rounds * rounds.per_round
+    epochs = sum(config.training.epochs for config in configs) * trials // planned
+    yield (
+        f"rounds: {-(-planned // rounds.per_round)} of {rounds.rounds} planned, each suggested when the one before has "
+        f"ended; together up to {trials:,} trials, {epochs:,} epochs{_hours(epochs, epoch) or _UNKNOWN}"
+    )
+
+
+def _show_rungs(rungs: Rungs, configs: Sequence[RunConfig], epoch: Epoch | None) -> Iterator[str]:
+    budgets = rung_budgets(rungs, configs)
+    for one in budgets:
+        decided = ", decided" if one.rung < rungs.current else ""
+        yield (
+            f"rung {one.rung}: {one.trials:,} trials to epoch {one.to_epoch}, {one.epochs:,} epochs"
+            f"{_hours(one.epochs, epoch)}{decided}"
+        )
+    spent, full = sum(one.epochs for one in budgets), sum(config.training.epochs for config in configs)
+    yield (
+        f"together {spent:,} of the {full:,} epochs that all trials would take to their end ({spent / full:.0%})"
+        f"{_hours(spent, epoch) or _UNKNOWN}"
+    )
+
+
+def _hours(epochs: int, epoch: Epoch | None) -> str:
+    if epoch is None:
+        return ""
+    seconds, kind = epoch
+    return f", about {told_time(epochs * seconds, kind)}"

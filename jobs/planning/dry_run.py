@@ -10,9 +10,7 @@ from jobs.grids.grid import ExpandedGrid
 from jobs.grids.requirements import missing_for, training_tweets
 from jobs.grids.reuse import completed_elsewhere
 from jobs.later_rungs import LaterRungs, later_rungs, with_pauses
-from jobs.planning.costs import Basis, estimate, read_completed, told_time
-from jobs.planning.search_costs import show_search
-from jobs.planning.vector_costs import show_vectors
+from jobs.planning.costs import Basis, estimate, read_completed, show_search, show_vectors, told_time
 from jobs.policy import submit
 from jobs.slurm.chain import describe
 from jobs.slurm.grid_jobs import read_jobs

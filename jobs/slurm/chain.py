@@ -1,7 +1,7 @@
 """From runs to a chain of jobs (tweets, vectors, training, report), each written down before Slurm is asked."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
@@ -10,9 +10,8 @@ from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm import commands as slurm
 from jobs.slurm import sbatch
 from jobs.slurm.grid_jobs import GridJobs
-from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import Submission, SubmissionDir, write_intent
+from jobs.slurm.submissions import Submission, SubmissionDir, new_submission, write_intent
 from sentiment.config import RunConfig
 from sentiment.errors import SlurmError, UnansweredError
 from sentiment.run_dir import Results
@@ -32,10 +31,10 @@ class ResourceGroup:
     configs: list[RunConfig]
     resources: Resources
     code: str | None = None
-    """As in `PlannedJob`."""
+    """As in `Submission`."""
     rung: int | None = None
     epochs: int | None = None
-    """As in `PlannedJob`, like `rung`."""
+    """As in `Submission`, like `rung`."""
     slots: int = 0
     """How many of the runs are to be trained, where a ranking decides which; 0 trains all."""
 
@@ -46,7 +45,7 @@ def plan_chain(
     resources: Mapping[KindName, Resources],
     most_tasks: int,
     cluster: Mapping[str, Any] | None = None,
-) -> list[PlannedJob]:
+) -> list[Submission]:
     """The jobs for some runs of a grid, in the order in which they are submitted.
 
     Args:
@@ -65,7 +64,17 @@ def plan_chain(
             tasks: list[list[str]] = [[] for _ in range(asked.parallelism or 1 if kind.shareable else 1)]
             code = groups[0].code if groups else None
             given = dict(cluster or {}) if kind.final else {}
-            jobs.append(PlannedJob(kind.name, tasks, needed[kind.name], asked, len(tasks), code, given))
+            jobs.append(
+                Submission(
+                    kind=kind.name,
+                    tasks=tasks,
+                    configs=needed[kind.name],
+                    resources=asked,
+                    parallelism=len(tasks),
+                    code=code,
+                    cluster=given,
+                )
+            )
     return jobs
 
 
@@ -78,7 +87,7 @@ class SubmittedChain:
     """Why the job that ends a grid was refused; training goes on without it."""
 
 
-def submit_chain(results: Results, grid: str, jobs: Sequence[PlannedJob], before: GridJobs) -> SubmittedChain:
+def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs) -> SubmittedChain:
     """Write down and submit each job, with its dependency on the grid's jobs before it: all of it, or nothing.
 
     Training stays without its report, if that alone is refused.
@@ -97,9 +106,9 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[PlannedJob], before
     waiting = [folder for folder in every if folder not in replaced]
     chain = SubmittedChain()
 
-    def submit(job: PlannedJob) -> None:
+    def submit(job: Submission) -> None:
         after = _dependency(job, [*waiting, *chain.accepted])
-        chain.accepted.append(_submit(describe(results, grid, job, after), job.configs))
+        chain.accepted.append(_submit(describe(results, grid, job, after)))
 
     try:
         for job in jobs:
@@ -122,26 +131,29 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[PlannedJob], before
     return chain
 
 
-def describe(results: Results, grid: str, job: PlannedJob, after: str | None) -> Submission:
+def describe(results: Results, grid: str, job: Submission, after: str | None) -> Submission:
     """The job as it would be submitted; `after` is its dependency, as sbatch takes it."""
     return new_submission(results, grid, job, _warning_seconds(results, grid, job.resources), after)
 
 
-def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[PlannedJob]:
+def _training(kind: KindName, group: ResourceGroup, most_tasks: int) -> list[Submission]:
     """One array, or several that together run as many tasks at a time as one would."""
     given: dict[str, Any] = {"code": group.code, "rung": group.rung, "epochs": group.epochs}
-    jobs = []
+    given |= {"kind": kind, "resources": group.resources}
     if group.slots:
-        for slots, parallelism in _arrays(range(group.slots), group.resources, most_tasks):
-            tasks: list[list[str]] = [[] for _ in slots]
-            job = PlannedJob(kind, tasks, group.configs, group.resources, parallelism, slots=slots, **given)
-            jobs.append(job)
-        return jobs
-    for shares, parallelism in _arrays(group.configs, group.resources, most_tasks):
-        tasks = [[config.run_id for config in share] for share in shares]
-        configs = [config for share in shares for config in share]
-        jobs.append(PlannedJob(kind, tasks, configs, group.resources, parallelism, **given))
-    return jobs
+        return [
+            Submission(tasks=[[] for _ in slots], configs=group.configs, parallelism=parallelism, slots=slots, **given)
+            for slots, parallelism in _arrays(range(group.slots), group.resources, most_tasks)
+        ]
+    return [
+        Submission(
+            tasks=[[config.run_id for config in share] for share in shares],
+            configs=[config for share in shares for config in share],
+            parallelism=parallelism,
+            **given,
+        )
+        for shares, parallelism in _arrays(group.configs, group.resources, most_tasks)
+    ]
 
 
 def _arrays(items: Sequence[T], resources: Resources, most_tasks: int) -> list[tuple[list[list[T]], int]]:
@@ -163,7 +175,7 @@ def deal(items: Sequence[T], tasks: int) -> list[list[T]]:
     return [list(items[task::number]) for task in range(number)]
 
 
-def _dependency(job: PlannedJob, before: Sequence[SubmissionDir]) -> str | None:
+def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
     """Slots wait for the end, however it was, of all that trains in the rung before theirs."""
     if job.slots and job.rung:
         earlier = [folder.job_id for folder in before if folder.submission.rung == job.rung - 1]
@@ -173,8 +185,8 @@ def _dependency(job: PlannedJob, before: Sequence[SubmissionDir]) -> str | None:
     return f"{job_kind.condition}:{':'.join(ids)}" if ids else None
 
 
-def _submit(submission: Submission, configs: Iterable[RunConfig]) -> SubmissionDir:
-    folder = write_intent(submission, configs)
+def _submit(submission: Submission) -> SubmissionDir:
+    folder = write_intent(submission)
     try:
         folder.accept(sbatch.send(submission))
     except SlurmError as error:

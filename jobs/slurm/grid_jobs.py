@@ -9,7 +9,7 @@ from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.policy import Queued, Whereabouts
 from jobs.slurm.commands import ENDED, NEVER_SATISFIED, Job, read_accounting, read_queue, read_settings
 from jobs.slurm.resources import Resources
-from jobs.slurm.site.owner import QueueOwner, insist_on_ownership, read_owner
+from jobs.slurm.site import QueueOwner, insist_on_ownership, read_owner
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.slurm.task_state import ended_state, last_seen, read_termination, release_advice
 from sentiment.errors import NoSlurmError, SentimentError, SlurmError

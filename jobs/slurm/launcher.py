@@ -14,10 +14,9 @@ from jobs.slurm import commands as slurm
 from jobs.slurm.chain import ResourceGroup, plan_chain, submit_chain
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs, Place, read_jobs, settle_jobs
-from jobs.slurm.increase import increased
-from jobs.slurm.planned_job import PlannedJob
-from jobs.slurm.resources import ClusterFile, Resources, read_cluster
-from jobs.slurm.site.settings import number_in
+from jobs.slurm.resources import ClusterFile, Resources, increased, read_cluster
+from jobs.slurm.site import number_in
+from jobs.slurm.submissions import Submission
 from jobs.status.grid_status import RunStatus
 from sentiment.console import Say
 from sentiment.errors import NoSlurmError, SlurmError
@@ -200,7 +199,7 @@ def plan_jobs(
     grid: str,
     jobs: GridJobs,
     later: LaterRungs | None = None,
-) -> list[PlannedJob]:
+) -> list[Submission]:
     """The jobs for runs; those that had too little memory or time get more than they had, in an array of their own.
 
     Args:

@@ -1,6 +1,7 @@
 """What jobs may use on a cluster: `configs/cluster.yaml`, checked, and what each job gets according to it."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from jobs.job_kinds import JOB_KINDS, TRAINING, KindName, service_kinds
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import explain, read_yaml
-from sentiment.errors import ConfigError
+from sentiment.errors import ConfigError, UsageError
+from sentiment.run_state import TIMEOUT
 
 Factor = Annotated[float, Field(ge=1)]
 
@@ -258,3 +260,42 @@ def read_cluster(path: Path) -> ClusterFile:
         return ClusterFile.model_validate(values)
     except ValidationError as error:
         raise ConfigError(explain(error, ClusterFile, str(path))) from None
+
+
+def increased(state: str, configured: Resources, had: Resources | None) -> Resources:
+    """Resources for the next attempt at a job.
+
+    Args:
+        state: how the last one ended.
+        configured: what the cluster's file says now.
+        had: what the last one had; None if there was none.
+
+    Raises:
+        UsageError: it had too little memory, and it is not known how much that was.
+    """
+    return _INCREASES.get(state, _as_configured)(configured, had)
+
+
+def _as_configured(configured: Resources, _had: Resources | None) -> Resources:
+    return configured
+
+
+def _more_memory(configured: Resources, had: Resources | None) -> Resources:
+    memory = had.memory_gb if had else None
+    if memory is None:
+        raise UsageError(
+            "a job had too little memory, and its cluster file did not say how much: set memory_gb in the file"
+        )
+    more = max(configured.memory_gb or 0, memory * configured.memory_factor)
+    return configured.model_copy(update={"memory_gb": more})
+
+
+def _more_time(configured: Resources, had: Resources | None) -> Resources:
+    minutes = round(had.time_minutes * configured.time_factor) if had else configured.time_minutes
+    return configured.model_copy(update={"time_minutes": max(configured.time_minutes, minutes)})
+
+
+_INCREASES: dict[str, Callable[[Resources, Resources | None], Resources]] = {
+    "OUT_OF_MEMORY": _more_memory,
+    TIMEOUT: _more_time,
+}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Iterable
@@ -29,31 +30,44 @@ _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
 
 class Submission(Record):
-    """`submission.json`, the intent: all that any later command needs to know."""
+    """`submission.json`, the intent: all that any later command needs to know of an array, or of a single command.
+
+    What makes it one of a grid, and unique, is filled in by `new_submission` when it is submitted.
+    """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
-    id: str
+    id: str = ""
     """Its number within the grid, its kind, and a random number."""
-    grid: str
+    grid: str = ""
     kind: KindName
-    created: str
+    created: str = ""
     """ISO 8601, UTC."""
-    results: str
+    results: str = ""
     """The root of the results, absolute."""
     tasks: list[list[str]]
-    """As in `PlannedJob`."""
+    """The run ids of each task; a task that has no runs of its own has none."""
+    configs: list[RunConfig] = Field(default_factory=list, exclude=True)
+    """Of the tasks' runs, in their order; for tasks without runs, of those that they work for. They are written into a
+    file of their own, which `SubmissionDir.read_configs` reads."""
     resources: Resources
+    """What each task gets."""
     parallelism: int
-    signal_seconds: int
+    """The largest number of tasks at a time."""
+    signal_seconds: int = 0
     """How long before its end a task is warned."""
-    after: str | None
+    after: str | None = None
     """What it waits for, as sbatch's option `--dependency` takes it."""
     code: str | None = None
-    """As in `PlannedJob`, like the next four."""
+    """The id of the copy of the program's code that its tasks import; None imports that of this clone."""
     cluster: dict[str, Any] = Field(default_factory=dict)
+    """For a job that ends a grid: what the cluster's file says (`jobs.slurm.resources.ClusterFile`)."""
     rung: int | None = None
+    """Of a search, in which its runs train; None trains them to their end whatever the search says."""
     epochs: int | None = None
+    """After how many its runs pause; None trains them to their end."""
     slots: list[list[int]] = Field(default_factory=list)
+    """The slots of each task, where it is not known yet which runs they train: slot 0 trains the trial that the ranking
+    of the rung before puts first. Empty for tasks whose runs are known; else `tasks` has none."""
 
     @property
     def job_kind(self) -> JobKind:
@@ -257,12 +271,24 @@ class SubmissionDir:
         write_json(self.cancelled_file, sorted(self.cancelled.union(marks), key=str))
 
 
-def write_intent(submission: Submission, configs: Iterable[RunConfig]) -> SubmissionDir:
+def new_submission(results: Results, grid: str, job: Submission, signal_seconds: int, after: str | None) -> Submission:
+    """A job of a grid as it would be submitted. Whoever writes it down must hold the grid's lock: it has a number."""
+    number = 1 + max((SubmissionDir(path).number for path in (results.slurm / grid).glob("*/")), default=0)
+    identity = {
+        "id": f"{number:05}-{job.kind}-{secrets.token_hex(6)}",
+        "grid": grid,
+        "created": timestamp(),
+        "results": str(results.root.resolve()),
+    }
+    return job.model_copy(update={**identity, "signal_seconds": signal_seconds, "after": after})
+
+
+def write_intent(submission: Submission) -> SubmissionDir:
     """Write an intent down; from then on the job can be found again by its name, whatever happens."""
     folder = submission.folder
     folder.logs.mkdir(parents=True)
     shutil.copyfile(START, folder.start_file)
-    text = "".join(config.model_dump_json() + "\n" for config in configs)
+    text = "".join(config.model_dump_json() + "\n" for config in submission.configs)
     write_atomically(folder.configs_file, lambda file: file.write(text.encode()))
     write_json(folder.submission_file, submission.model_dump(mode="json"))
     return folder

@@ -1,4 +1,4 @@
-"""What `jobs status` prints: a table for people, JSON for programs."""
+"""What `jobs status` prints: a table for people, JSON for programs; and a line for each language model."""
 
 import json
 import shutil
@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 from jobs.policy import helps, needs_somebody
 from jobs.status.grid_status import GridStatus, RunStatus
-from sentiment.run_dir import SINGLE
+from sentiment.pretrained_runs import OwnModel, read_own_models
+from sentiment.run_dir import SINGLE, Results
 from sentiment.run_state import COMPLETED, PAUSED, PENDING, PLANNED, PRUNED
 
 # Of a grid with more rows than this, runs that are completed or wait are only counted.
@@ -132,3 +133,23 @@ def _ago(moment: str | None, now: datetime) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit} ago"
     return f"{seconds:.0f} s ago"
+
+
+def show_language_models(results: Results) -> Iterator[str]:
+    """A line for each, none if there are none; damage is told in a line as well."""
+    models, problems = read_own_models(results)
+    for model in models:
+        yield f"language model {model.name}: {', '.join(_facts(model))}"
+    yield from (f"language model: {problem}" for problem in problems)
+
+
+def _facts(model: OwnModel) -> Iterator[str]:
+    yield model.state.state + (f" ({model.state.reason})" if model.state.reason else "")
+    if model.attempts > 1:
+        yield f"attempt {model.attempts}"
+    if model.step is not None:
+        yield f"step {model.step:,}"
+    if model.points:
+        last = model.points[-1]
+        yield f"epoch {last.epoch}, {last.tokens:,} tokens read"
+        yield f"perplexity {last.forward:.1f} forward and {last.backward:.1f} backward"

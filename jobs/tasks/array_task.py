@@ -11,9 +11,8 @@ from jobs.job_kinds import SharedWork
 from jobs.slurm.commands import requeue
 from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
-from jobs.tasks.attempt import Outcome, outcome_of, plain_console
+from jobs.tasks.attempt import NoProgressError, Outcome, describe, is_disk_full, outcome_of, plain_console
 from jobs.tasks.container import ContainerError, perform_in_container
-from jobs.tasks.failure import NoProgressError, describe, is_disk_full
 from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.worker import Worker
 from sentiment.allocation import slurm_job

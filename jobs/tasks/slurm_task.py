@@ -59,8 +59,7 @@ def _survive_full_disk(arguments: list[str]) -> int:
     try:
         return main(arguments)
     except OSError as error:
-        from jobs.tasks.attempt import Outcome
-        from jobs.tasks.failure import is_disk_full
+        from jobs.tasks.attempt import Outcome, is_disk_full
 
         if not is_disk_full(error):
             raise

@@ -18,8 +18,7 @@ from jobs import policy
 from jobs.policy import Queued
 from jobs.slurm.grid_jobs import cancelled_runs
 from jobs.slurm.submissions import SubmissionDir
-from jobs.tasks.attempt import Outcome, announce, attempt_run, outcome_of
-from jobs.tasks.failure import KilledError, record_failure
+from jobs.tasks.attempt import KilledError, Outcome, announce, attempt_run, outcome_of, record_failure
 from jobs.tasks.parallel import SideBySide
 from sentiment.allocation import is_of_this_array, slurm_job
 from sentiment.config import RunConfig

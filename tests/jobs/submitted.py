@@ -6,9 +6,8 @@ from typing import Any
 
 from jobs.job_kinds import KindName
 from jobs.slurm.commands import Job
-from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import SubmissionDir, write_intent
+from jobs.slurm.submissions import Submission, SubmissionDir, new_submission, write_intent
 from jobs.status.grid_status import RunStatus
 from sentiment.config import RunConfig
 from sentiment.records import Attempt, Failure, GridPlan, PlannedRun, RunRecord
@@ -17,6 +16,18 @@ from sentiment.run_dir import Results, RunDir
 GRID = "g"
 LAUNCH_FAILED = "launch failed requeued held"
 """The reason of a job that waits until somebody releases it."""
+
+
+def a_job(
+    kind: KindName,
+    tasks: list[list[str]],
+    configs: list[RunConfig],
+    resources: Resources,
+    parallelism: int = 1,
+    code: str | None = None,
+) -> Submission:
+    """A job before it is one of a grid."""
+    return Submission(kind=kind, tasks=tasks, configs=configs, resources=resources, parallelism=parallelism, code=code)
 
 
 def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
@@ -67,8 +78,8 @@ def submitted(
     grid: str = GRID,
 ) -> SubmissionDir:
     """What a command left that submitted runs, each as a task of its own."""
-    job = PlannedJob(kind, [[run] for run in runs] or [[]], [], Resources(), 1)
-    folder = write_intent(new_submission(results, grid, job, 90, after), [])
+    job = a_job(kind, [[run] for run in runs] or [[]], [], Resources(), 1)
+    folder = write_intent(new_submission(results, grid, job, 90, after))
     folder.accept(job_id)
     return folder
 
@@ -90,8 +101,8 @@ def write_job(
     results: Results, kind: KindName, tasks: list[list[str]], configs: list[RunConfig], resources: Resources
 ) -> SubmissionDir:
     """Tasks of any kind."""
-    job = PlannedJob(kind, tasks, configs, resources, 1)
-    return write_intent(new_submission(results, GRID, job, 90, None), configs)
+    job = a_job(kind, tasks, configs, resources, 1)
+    return write_intent(new_submission(results, GRID, job, 90, None))
 
 
 def attempt_of(job: str | None, **changes: object) -> Attempt:

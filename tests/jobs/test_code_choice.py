@@ -10,16 +10,16 @@ import pytest
 
 from jobs.code_choice import CodeChoice, WantedRun, delete_unneeded_code
 from jobs.slurm.grid_jobs import Place
-from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
-from jobs.slurm.submissions import write_intent
+from jobs.slurm.submissions import new_submission, write_intent
 from jobs.status.grid_status import RunStatus
 from sentiment.code_version import START, CodeVersion, freeze_code, running_code
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.records import Attempt, RunRecord
 from sentiment.run_dir import Results
+from tests.jobs.submitted import a_job
 
 GRID = "g"
 CONFIG = resolve({}, {}, "a test")
@@ -76,8 +76,8 @@ def _begin(results: Results, code: str, steps: int = 7) -> None:
 
 
 def _submitted(results: Results, code: str | None) -> dict[str, Place]:
-    job = PlannedJob("train", [[CONFIG.run_id]], [CONFIG], Resources(), 1, code)
-    return {CONFIG.run_id: (write_intent(new_submission(results, GRID, job, 90, None), [CONFIG]), 0)}
+    job = a_job("train", [[CONFIG.run_id]], [CONFIG], Resources(), 1, code)
+    return {CONFIG.run_id: (write_intent(new_submission(results, GRID, job, 90, None)), 0)}
 
 
 def _row() -> RunStatus:
@@ -194,8 +194,8 @@ def test_copies_stay_where_it_cannot_be_seen_what_needs_them(results: Results) -
 @pytest.mark.parametrize("kind", ["train", "report"])
 def test_jobs_are_started_from_their_copy(results: Results, kind: str) -> None:
     code = freeze_code(results)
-    job = PlannedJob(kind, [[]], [], Resources(), 1, code)  # type: ignore[arg-type]
-    folder = write_intent(new_submission(results, GRID, job, 90, None), [])
+    job = a_job(kind, [[]], [], Resources(), 1, code)  # type: ignore[arg-type]
+    folder = write_intent(new_submission(results, GRID, job, 90, None))
     words = shlex.split(directives(folder.submission)[-1])
     at = words.index(sys.executable)
     copy = results.code.resolve() / code

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.slurm.task_state import DISK_FULL_EXIT_CODE, read_termination
-from jobs.tasks.attempt import Outcome, attempt_run
-from jobs.tasks.failure import is_disk_full
+from jobs.tasks.attempt import Outcome, attempt_run, is_disk_full
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.run_dir import Results

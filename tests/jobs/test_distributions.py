@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs.grids.distributions import KEYS, Distribution
+from jobs.grids.distributions import KEYS, Distribution, Parameter
 from jobs.grids.grid import load_grid
-from jobs.grids.parameter import Parameter
 from jobs.grids.sweep_file import read_sweep
 from sentiment.errors import ConfigError
 from sentiment.run_dir import Results

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from jobs.grids.grid import load_grid
-from jobs.tasks.failure import KilledError, NoProgressError, forget_failure, record_failure
+from jobs.tasks.attempt import KilledError, NoProgressError, forget_failure, record_failure
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import DataError, DivergedError, MemoryExhaustedError, UsageError
 from sentiment.records import PlannedRun, Result

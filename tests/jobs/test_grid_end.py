@@ -13,7 +13,7 @@ from jobs.__main__ import app
 from jobs.grids.grid import load_grid
 from jobs.local.queue import LocalQueue
 from jobs.slurm.resources import read_cluster
-from jobs.tasks.failure import record_failure
+from jobs.tasks.attempt import record_failure
 from jobs.tasks.grid_end import GridEnd
 from sentiment.errors import ConfigError, DataError
 from sentiment.run_dir import Results

@@ -16,12 +16,11 @@ import pytest
 
 from jobs.code_choice import WantedRun
 from jobs.grids.grid import load_grid
-from jobs.local.launcher import gpus_here
+from jobs.local.launcher import RunningGrid, gpus_here
 from jobs.local.queue import LocalQueue
-from jobs.local.running_grid import RunningGrid
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.status.grid_status import read_grid_status
-from jobs.tasks.failure import record_failure
+from jobs.tasks.attempt import record_failure
 from sentiment.console import Console, silent
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results, RunDir

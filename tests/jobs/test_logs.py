@@ -15,7 +15,7 @@ from jobs.__main__ import app
 from jobs.grids.grid import load_grid
 from jobs.local.queue import LocalQueue
 from jobs.logs import visible
-from jobs.tasks.failure import KilledError, record_failure
+from jobs.tasks.attempt import KilledError, record_failure
 from sentiment.records import GridPlan
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_grid

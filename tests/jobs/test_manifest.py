@@ -6,13 +6,13 @@ import pytest
 
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs, reconcile
-from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import SubmissionDir, read_submissions, write_intent
+from jobs.slurm.submissions import SubmissionDir, new_submission, read_submissions, write_intent
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError
 from sentiment.run_dir import Results
+from tests.jobs.submitted import a_job
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def _write(results: Results, runs_of_a_task: int = 1, grid: str = "g") -> Submis
     configs = _configs(4)
     run_ids = [config.run_id for config in configs]
     tasks = [run_ids[first : first + runs_of_a_task] for first in range(0, 4, runs_of_a_task)]
-    job = PlannedJob("train", tasks, configs, Resources(), 2)
-    return write_intent(new_submission(results, grid, job, 90, None), configs)
+    job = a_job("train", tasks, configs, Resources(), 2)
+    return write_intent(new_submission(results, grid, job, 90, None))
 
 
 def _job(folder: SubmissionDir, job_id: str) -> Job:
@@ -54,8 +54,8 @@ def test_each_task_reads_the_configurations_of_its_own_runs(results: Results, ru
 
 def test_task_without_runs_of_its_own_reads_all(results: Results) -> None:
     configs = _configs(3)
-    job = PlannedJob("cache", [[], []], configs, Resources(), 2)
-    folder = write_intent(new_submission(results, "g", job, 90, None), configs)
+    job = a_job("cache", [[], []], configs, Resources(), 2)
+    folder = write_intent(new_submission(results, "g", job, 90, None))
     assert folder.read_configs(1) == configs
 
 
@@ -102,7 +102,7 @@ def test_submissions_of_one_grid_come_oldest_first_whatever_clocks_say(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hours = iter(range(9, 0, -1))
-    monkeypatch.setattr("jobs.slurm.planned_job.timestamp", lambda: f"2026-01-01T0{next(hours)}:00:00+00:00")
+    monkeypatch.setattr("jobs.slurm.submissions.timestamp", lambda: f"2026-01-01T0{next(hours)}:00:00+00:00")
     written = [_write(results) for _ in range(6)]
     _write(results, grid="other")
     assert read_submissions(results, "g") == written

@@ -12,7 +12,7 @@ from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, read_cluster
 from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import read_grid_status
-from jobs.tasks.failure import KilledError, record_failure
+from jobs.tasks.attempt import KilledError, record_failure
 from jobs.tasks.next_part import submit_next_part
 from sentiment.records import GridPlan, Tries
 from sentiment.run_dir import Results

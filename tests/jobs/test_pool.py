@@ -17,8 +17,7 @@ from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import read_grid_status
 from jobs.tasks import attempt as attempts
-from jobs.tasks.attempt import Outcome, attempt_run
-from jobs.tasks.failure import KilledError, record_failure
+from jobs.tasks.attempt import KilledError, Outcome, attempt_run, record_failure
 from jobs.tasks.parallel import SideBySide
 from jobs.tasks.worker import Worker
 from sentiment.config import RunConfig

@@ -15,9 +15,8 @@ from jobs.session import cancel_grid, rerun_grid
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher, plan_jobs
-from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import SubmissionDir, write_intent
+from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
 from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
 from jobs.status.selection import find_targets, run_configs
 from sentiment.config import RunConfig
@@ -26,7 +25,7 @@ from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError
 from sentiment.run_dir import Results
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid, write_yaml
-from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_row, queued, submitted
+from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_job, a_row, queued, submitted
 
 ROWS = [
     a_row(state, run_id=f"{state.lower()}")
@@ -90,8 +89,8 @@ def _cluster(folder: Path, **defaults: object) -> Path:
 
 
 def _given(results: Results, configs: list[RunConfig], resources: Resources) -> GridJobs:
-    job = PlannedJob("train", [[config.run_id] for config in configs], configs, resources, 1)
-    folder = write_intent(new_submission(results, "g", job, 90, None), configs)
+    job = a_job("train", [[config.run_id] for config in configs], configs, resources, 1)
+    folder = write_intent(new_submission(results, "g", job, 90, None))
     return GridJobs([folder], [])
 
 
@@ -228,8 +227,8 @@ def test_held_runs_are_cancelled_as_those_that_wait(results: Results, orders: Ca
 def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
     results: Results, orders: Callable[[], list[str]]
 ) -> None:
-    job = PlannedJob("train", [["run-0", "run-1"], ["run-2"]], [], Resources(at_once=2), 1)
-    folder = write_intent(new_submission(results, "g", job, 90, None), [])
+    job = a_job("train", [["run-0", "run-1"], ["run-2"]], [], Resources(at_once=2), 1)
+    folder = write_intent(new_submission(results, "g", job, 90, None))
     folder.accept("7")
     launcher = _launcher(results, [queued(folder, task, "Priority") for task in (0, 1)], [folder])
     assert launcher.cancel(_rows(launcher), {"run-1"}) == ["run-1"]

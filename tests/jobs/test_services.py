@@ -12,17 +12,16 @@ from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import plan_jobs
-from jobs.slurm.planned_job import PlannedJob, new_submission
 from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
-from jobs.slurm.submissions import SubmissionDir, write_intent
+from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
 from jobs.status.grid_status import read_grid_status
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.records import Failure
 from sentiment.run_dir import Results
 from tests.jobs.grid_files import write_yaml
-from tests.jobs.submitted import PLAN, a_row, queued, submitted
+from tests.jobs.submitted import PLAN, a_job, a_row, queued, submitted
 
 HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
 _NEEDS: dict[KindName, dict[str, object]] = {
@@ -39,7 +38,7 @@ def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _service(results: Results, kind: KindName) -> SubmissionDir:
-    folder = write_intent(new_submission(results, "g", PlannedJob(kind, [[]], [], HAD, 1), 90, None), [])
+    folder = write_intent(new_submission(results, "g", a_job(kind, [[]], [], HAD, 1), 90, None))
     folder.accept("6")
     return folder
 
@@ -113,7 +112,7 @@ def test_report_is_not_missed_that_a_command_cancelled(results: Results) -> None
 
 def test_warning_does_not_end_the_job_that_writes_the_report(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    job = PlannedJob("report", [[]], [], Resources(), 1)
+    job = a_job("report", [[]], [], Resources(), 1)
     words = shlex.split(directives(describe(results, "g", job, None))[-1])
     guard = words[words.index("sh") : words.index("-u") - 1]
     done = subprocess.run([*guard, "sh", "-c", "kill -USR1 $$; kill -USR2 $$; echo lives"], capture_output=True)
@@ -128,8 +127,8 @@ def test_job_that_lacked_memory_is_shown_so_though_the_queue_calls_it_failed(
     results: Results, states: list[str], shown: str
 ) -> None:
     """Where no cgroup kills it, Slurm knows only that a process was killed."""
-    job = PlannedJob("cache", [[], []], [], HAD, 1)
-    folder = write_intent(new_submission(results, "g", job, 90, None), [])
+    job = a_job("cache", [[], []], [], HAD, 1)
+    folder = write_intent(new_submission(results, "g", job, 90, None))
     folder.accept("6")
     (folder.logs / "6_0_0_log.out").write_text("slurmstepd-n1: error: StepId=6.0 exceeded memory limit (9 > 8)\n")
     queue = [queued(folder, number, "None", state) for number, state in enumerate(states)]

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jobs.__main__ import app
+from jobs.__main__ import app, verdict
 from jobs.code_choice import CodeChoice
-from jobs.commands.watching import verdict
 from jobs.grids.grid import load_grid
 from jobs.slurm import grid_jobs
 from jobs.slurm.submissions import SubmissionDir, read_submissions

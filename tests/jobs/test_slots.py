@@ -23,13 +23,11 @@ from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher, plan_jobs
-from jobs.slurm.planned_job import PlannedJob
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.slurm.submissions import SubmissionDir, write_intent
+from jobs.slurm.submissions import Submission, SubmissionDir, write_intent
 from jobs.status.grid_status import RunStatus, read_grid_status
 from jobs.tasks.array_task import ArrayTask
-from jobs.tasks.attempt import Outcome
-from jobs.tasks.failure import KilledError, record_failure
+from jobs.tasks.attempt import KilledError, Outcome, record_failure
 from jobs.tasks.worker import Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
@@ -88,7 +86,7 @@ def _row(run_id: str, state: str = "PLANNED") -> RunStatus:
     return RunStatus("some", run_id, state, "", None, 0, None, None, None, None, None, None, False)
 
 
-def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[PlannedJob]:
+def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Submission]:
     runs = [WantedRun(_row(config.run_id), config, "code") for config in grid.configs]
     rungs = _rungs(results, grid)
     later = later_rungs(rungs, runs)
@@ -97,8 +95,8 @@ def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Pla
     return plan_jobs(list(later.candidates), results, file, "some", GridJobs((), None), later)
 
 
-def _submitted(results: Results, job: PlannedJob, job_id: str = "9") -> SubmissionDir:
-    folder = write_intent(describe(results, "some", job, None), job.configs)
+def _submitted(results: Results, job: Submission, job_id: str = "9") -> SubmissionDir:
+    folder = write_intent(describe(results, "some", job, None))
     folder.accept(job_id)
     return folder
 
@@ -107,7 +105,7 @@ def _decide(folder: SubmissionDir, task: int) -> Outcome | None:
     return Worker(folder, task)._decide_runs(StopRequest())
 
 
-def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> PlannedJob:
+def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> Submission:
     return next(job for job in _planned(results, grid, **resources) if job.rung == 1)
 
 

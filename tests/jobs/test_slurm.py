@@ -9,7 +9,7 @@ import pytest
 
 from jobs.slurm import commands
 from jobs.slurm.commands import cancel, read_accounting, read_queue, read_settings, release, requeue, submit
-from jobs.slurm.site.partitions import read_nodes
+from jobs.slurm.site import read_nodes
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 from tests.jobs.fake_slurm import FakeSlurm
 

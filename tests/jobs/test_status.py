@@ -12,7 +12,7 @@ from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.task_state import last_line, read_termination
 from jobs.status.grid_status import read_grid_status
-from jobs.status.language_models import show_language_models
+from jobs.status.table import show_language_models
 from sentiment.files import write_json
 from sentiment.run_dir import Results, RunDir
 from sentiment.run_state import RunProgress, read_progress

@@ -9,9 +9,9 @@ import pytest
 
 from jobs.job_kinds import JOB_KINDS, KindName
 from jobs.slurm.chain import ResourceGroup, describe, plan_chain
-from jobs.slurm.planned_job import PlannedJob
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
+from jobs.slurm.submissions import Submission
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.run_dir import Results
@@ -29,7 +29,7 @@ def _parts(
     cache: Resources | None = None,
     unprepared: Sequence[RunConfig] = (),
     **asked: int,
-) -> list[PlannedJob]:
+) -> list[Submission]:
     file = ClusterFile(data=Resources(gpus=0, cpus=7), cache=cache or Resources(), report=Resources(gpus=0))
     needed: dict[KindName, list[RunConfig]] = {"report": []}
     needed |= {"data": list(unprepared)} if unprepared else {}
@@ -73,7 +73,7 @@ def test_arrays_above_the_sites_limit_are_split_and_share_the_parallelism(
     assert [config for part in training for config in part.configs] == configs
 
 
-def _options(results: Results, part: PlannedJob, after: str | None = None) -> tuple[dict[str, str], str]:
+def _options(results: Results, part: Submission, after: str | None = None) -> tuple[dict[str, str], str]:
     """What the file for sbatch asks for, by name, and the command."""
     *lines, _, command = directives(describe(results, "g", part, after))
     pairs = [line.removeprefix("#SBATCH --").partition("=") for line in lines if line.startswith("#SBATCH")]

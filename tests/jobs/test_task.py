@@ -16,8 +16,7 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks import attempt
 from jobs.tasks.array_task import ArrayTask
-from jobs.tasks.attempt import Outcome, outcome_of
-from jobs.tasks.failure import NoProgressError
+from jobs.tasks.attempt import NoProgressError, Outcome, outcome_of
 from jobs.tasks.parallel import SideBySide, core_shares
 from jobs.tasks.slurm_task import perform
 from sentiment.config import RunConfig

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.grids.grid import ExpandedGrid, load_grid
-from jobs.planning.vector_costs import show_vectors
+from jobs.planning.costs import show_vectors
 from sentiment.__main__ import app
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.encoder import LAYERS

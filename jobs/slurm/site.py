@@ -1,12 +1,160 @@
-"""A site's partitions: what their nodes have, and whether they could run what configs/cluster.yaml asks for."""
+"""What a site's Slurm is like: its settings, its partitions, what follows from them, and whose jobs results have."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import pwd
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, Self
 
-from jobs.slurm.commands import query, shown
+from jobs.slurm.commands import query, read_settings, shown
 from jobs.slurm.resources import Gres, Resources, parse_gres
-from jobs.slurm.site.settings import Finding
-from sentiment.errors import UnansweredError
+from sentiment.errors import UnansweredError, UsageError
+from sentiment.files import write_json
+from sentiment.record_files import read_record
+from sentiment.records import Record
+from sentiment.run_dir import Results
+
+# What Slurm assumes where slurm.conf does not say: seconds, and tasks of an array.
+_DEFAULTS = {
+    "AuthInfo": 120,
+    "KillWait": 30,
+    "MaxArraySize": 1001,
+    "MinJobAge": 300,
+    "SlurmdTimeout": 300,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of `jobs doctor`."""
+
+    level: Literal["ok", "note", "problem"]
+    topic: str
+    text: str
+
+
+def explain_settings(settings: Mapping[str, str]) -> Iterator[Finding]:
+    """What follows from the settings of `scontrol show config`, a sentence each."""
+    version, name = settings.get("SLURM_VERSION", "?"), settings.get("ClusterName", "?")
+    yield Finding("ok", "Slurm", f"version {version}, cluster {name}")
+    yield _requeue(settings.get("JobRequeue", "1"))
+    yield _preemption(settings)
+    kill_wait = number_in(settings, "KillWait")
+    yield Finding(
+        "ok" if kill_wait >= 10 else "note",
+        f"KillWait {kill_wait} s",
+        "a task has this long between TERM and KILL to finish its step and save; what it does not save is redone",
+    )
+    most = number_in(settings, "MaxArraySize")
+    yield Finding("ok", f"MaxArraySize {most}", f"a grid of more than {most:,} tasks is submitted as several arrays")
+    yield Finding(
+        "ok",
+        f"MinJobAge {number_in(settings, 'MinJobAge')} s",
+        "squeue remembers ended jobs this long; later their states come from logs and run directories",
+    )
+    yield _accounting(settings.get("AccountingStorageType", ""))
+    delay = number_in(settings, "AuthInfo", r"cred_expire=(\d+)")
+    yield Finding("ok", f"cred_expire {delay} s", "a requeued task waits this long before it can start again")
+    timeout = number_in(settings, "SlurmdTimeout")
+    yield Finding("ok", f"SlurmdTimeout {timeout} s", "after this time a dead node is noticed, its tasks are requeued")
+    if "associations" in settings.get("AccountingStorageEnforce", ""):
+        yield Finding(
+            "note",
+            "accounts",
+            "jobs need one: `sacctmgr show associations user=$USER` lists yours; "
+            "write it as defaults.account into the cluster's file unless you have a default",
+        )
+
+
+def number_in(settings: Mapping[str, str], name: str, pattern: str = r"(\d+)") -> int:
+    """The number in one of a site's settings, in Slurm's unit (`30 sec` is 30); Slurm's default if there is none."""
+    match = re.search(pattern, settings.get(name, ""))
+    return int(match[1]) if match else _DEFAULTS[name]
+
+
+def _requeue(value: str) -> Finding:
+    if value == "0":
+        text = "jobs are not requeued here unless they ask for it, which those of a grid do"
+        return Finding("ok", "JobRequeue 0", text)
+    return Finding("ok", "JobRequeue 1", "tasks that lose their node or are preempted start again by themselves")
+
+
+def _preemption(settings: Mapping[str, str]) -> Finding:
+    kind, mode = settings.get("PreemptType", ""), settings.get("PreemptMode", "OFF")
+    signalled = "send_user_signal" in settings.get("PreemptParameters", "")
+    if kind in ("", "(null)", "preempt/none") or mode == "OFF":
+        return Finding("ok", "preemption off", "no other job takes a task's place")
+    how = "USR2 comes first (send_user_signal), then TERM" if signalled else "TERM comes first"
+    topic = f"PreemptMode {mode}"
+    if "REQUEUE" in mode:
+        return Finding("ok", topic, f"a preempted task saves and is requeued; {how}")
+    if "CANCEL" in mode:
+        return Finding("note", topic, f"a preempted task saves, but is cancelled: `jobs rerun` resumes it; {how}")
+    return Finding("ok", topic, "a preempted task is suspended, keeps its memory and goes on later")
+
+
+def _accounting(kind: str) -> Finding:
+    if "slurmdbd" in kind:
+        return Finding("ok", "accounting", "sacct is asked how jobs ended that squeue has forgotten")
+    return Finding("ok", "no accounting", "sacct knows nothing here, and is not needed: logs and run directories tell")
+
+
+class QueueOwner(Record):
+    """`results/slurm/owner.json`, written when something is submitted for the first time."""
+
+    user: str
+    cluster: str
+    """`ClusterName` of `scontrol show config`."""
+
+    @classmethod
+    def here(cls) -> Self:
+        """This process's user; the environment, which anybody can set, has no say in it.
+
+        Raises:
+            SlurmError: there is no Slurm here, or it does not answer.
+        """
+        return cls(user=_user_name(os.geteuid()), cluster=read_settings()["ClusterName"])
+
+    def describe(self) -> str:
+        """For messages."""
+        return f"submitted by {self.user} on cluster {self.cluster}; ask there"
+
+
+def read_owner(results: Results) -> QueueOwner | None:
+    """Whose jobs they are; None before the first.
+
+    Raises:
+        RunDirError: the file cannot be read.
+    """
+    return read_record(results.slurm / "owner.json", QueueOwner)
+
+
+def insist_on_ownership(results: Results) -> None:
+    """Let only one user on one cluster submit and cancel; the first one to do so.
+
+    Raises:
+        UsageError: it is somebody else.
+        SlurmError: there is no Slurm here, or it does not answer.
+    """
+    here, owner = QueueOwner.here(), read_owner(results)
+    if owner is None:
+        results.slurm.mkdir(parents=True, exist_ok=True)
+        write_json(results.slurm / "owner.json", here.model_dump(mode="json"))
+    elif owner != here:
+        raise UsageError(
+            f"{results.slurm / 'owner.json'}: these are the jobs of {owner.user} on cluster {owner.cluster}, not of "
+            f"{here.user} on {here.cluster}: give this command there, or use another folder (--results DIR)"
+        )
+
+
+def _user_name(number: int) -> str:
+    """A user's name; the number where this machine knows no name for it, as in a container."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
 
 _UNLIMITED = ("UNLIMITED", "INFINITE", "NONE")
 
