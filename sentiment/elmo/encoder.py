@@ -1,11 +1,12 @@
 """The encoder (Peters et al. 2018): tokenised tweets in, the vectors of its layers out, equal to allennlp's."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from sentiment.elmo.files import (
     CHARACTERS,
@@ -15,11 +16,10 @@ from sentiment.elmo.files import (
     SENTENCE_START,
     CharacterCnn,
     ElmoOptions,
-    Weights,
     character_ids,
 )
 from sentiment.elmo.lstm import WARM_TEXT, LstmStack, LstmState, StateMode
-from sentiment.elmo.products import FixedWeights, Library, Products
+from sentiment.elmo.products import Library, Products
 from sentiment.errors import ElmoError
 
 
@@ -102,78 +102,69 @@ def pack(tweets: NumberedTweets, chosen: np.ndarray, first_mark: int, last_mark:
     return PackedBatch(chosen, step_sizes.tolist(), inputs, rows, tokens)
 
 
-# Tokens at a time: the result of a convolution stays in a core's cache until its maximum is taken. A GPU wants more.
-_CHUNK_CPU, _CHUNK_GPU = 128, 4096
+class Multiplies(Protocol):
+    """A matrix that rows are multiplied with: `FixedWeights` or `LearnedWeights`."""
+
+    def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """The product of rows (number, inputs) and the matrix, plus bias (outputs,): (number, outputs)."""
 
 
 class CharacterNetwork:
-    """The context-free part of ELMo (Peters et al. 2018; Kim et al. 2016), frozen.
+    """The context-free part of ELMo (Peters et al. 2018; Kim et al. 2016): from a token's characters to its vector, by
+    convolutions, maximum, highways and projection; with gradients, if the products have them.
 
     Args:
-        products: how matrices are multiplied.
+        weights: by their names in the published files, on the device of the products.
+        product: makes a matrix (inputs, outputs) ready.
     """
 
-    def __init__(self, options: CharacterCnn, weights: Weights, products: Products) -> None:
-        def placed(array: np.ndarray) -> torch.Tensor:
-            return products.place(torch.from_numpy(array))
-
-        def multiplied(array: np.ndarray) -> FixedWeights:
-            return products.with_matrix(torch.from_numpy(array))
-
-        self._device = products.device
+    def __init__(
+        self,
+        options: CharacterCnn,
+        weights: Mapping[str, torch.Tensor],
+        product: Callable[[torch.Tensor], Multiplies],
+    ) -> None:
         self._activation = torch.relu if options.activation == "relu" else torch.tanh
-        self._characters = placed(weights.characters)
+        self._characters = weights["char_embed"]
         self._filters = [
-            (width, multiplied(weight), placed(bias))
-            for (width, _), (weight, bias) in zip(options.filters, weights.filters, strict=True)
+            (width, product(weights[f"CNN/W_cnn_{number}"].reshape(-1, count)), weights[f"CNN/b_cnn_{number}"])
+            for number, (width, count) in enumerate(options.filters)
         ]
-        self._highways = [(multiplied(highway.weight), placed(highway.bias)) for highway in weights.highways]
-        self._projection, self._projection_bias = multiplied(weights.projection), placed(weights.projection_bias)
 
-    @torch.no_grad()
-    def __call__(self, ids: np.ndarray) -> torch.Tensor:
-        """Vectors of tokens.
+        def both(name: str) -> torch.Tensor:
+            # The gate that the files call "carry" multiplies the transformed value.
+            return torch.cat([weights[f"{name}_{kind}"] for kind in ("transform", "carry")], dim=-1)
 
-        Args:
-            ids: (tokens, 50) from `character_ids`.
+        names = [f"CNN_high_{number}" for number in range(options.n_highway)]
+        self._highways = [(product(both(f"{name}/W")), both(f"{name}/b")) for name in names]
+        self._projection, self._projection_bias = product(weights["CNN_proj/W_proj"]), weights["CNN_proj/b_proj"]
 
-        Returns:
-            (tokens, vector) of float32, on the device of the weights.
-        """
-        vectors = torch.empty(len(ids), self._projection.outputs, device=self._device)
-        for chunk in self._chunks(ids):
-            features = self._features(torch.from_numpy(ids[chunk]).to(self._device))
-            for weight, bias in self._highways:
-                transformed, gate = weight.times(features, bias).chunk(2, dim=1)
-                features = torch.lerp(features, torch.relu(transformed), torch.sigmoid(gate))
-            chosen = torch.from_numpy(chunk).to(self._device)
-            vectors[chosen] = self._projection.times(features, self._projection_bias).float()
-        return vectors
+    def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+        """(tokens, vector) of (tokens, 50) from `character_ids`, in the precision of the weights."""
+        features = self._features(ids - 1)  # no row of the files is for 0, "no token", which is never asked for
+        for weight, bias in self._highways:
+            transformed, gate = weight.times(features, bias).chunk(2, dim=1)
+            features = torch.lerp(features, torch.relu(transformed), torch.sigmoid(gate))
+        return self._projection.times(features, self._projection_bias)
 
-    def _chunks(self, ids: np.ndarray) -> Iterator[np.ndarray]:
-        """Indices of tokens of similar length, so that little is computed beyond their ends."""
-        size = _CHUNK_GPU if self._device.type == "cuda" else _CHUNK_CPU
-        order = np.argsort((ids != NO_CHARACTER).sum(1), kind="stable")
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
-
-    def _features(self, ids: torch.Tensor) -> torch.Tensor:
+    def _features(self, rows: torch.Tensor) -> torch.Tensor:
         """(tokens, features): the maximum of each filter over all positions."""
-        longest = int((ids != NO_CHARACTER).sum(1).max())
+        longest = int((rows != NO_CHARACTER - 1).sum(1).max())
         # All windows beyond the longest token see only "no character" and have one value: computing one is exact.
         widest = max(width for width, _, _ in self._filters)
-        characters = self._characters[ids[:, : min(CHARACTERS, longest + widest)]]
-        size, features = characters.shape[2], []
+        characters = F.embedding(rows[:, : min(CHARACTERS, longest + widest)], self._characters)
+        features = []
         for width, weight, bias in self._filters:
-            windows = min(CHARACTERS, longest + width) - width + 1
             # A window is `width` vectors one after the other, so the convolution is one matrix product.
-            strides = (characters.stride(0), size, 1)
-            seen = characters.as_strided((len(ids), windows, width * size), strides)
-            convolved = weight.times(seen.reshape(-1, width * size))
+            seen = characters[:, : min(CHARACTERS, longest + width)].unfold(1, width, 1).transpose(2, 3)
+            convolved = weight.times(seen.reshape(-1, width * characters.shape[2]))
             # The bias is the same at each position, so it may follow the maximum.
-            features.append(convolved.view(len(ids), windows, -1).amax(1).add_(bias))
+            features.append(convolved.view(*seen.shape[:2], -1).amax(1) + bias)
         return self._activation(torch.cat(features, dim=1))
 
+
+# Tokens at a time: the result of a convolution stays in a core's cache until its maximum is taken. A GPU wants more.
+_CHUNK_CPU, _CHUNK_GPU = 128, 4096
 
 Layer = Literal["token", "first", "top"]
 """The context-free vector of a token (twice), and the outputs of both LSTM layers."""
@@ -228,6 +219,7 @@ class ElmoEncoder:
     The vectors of a tweet depend on the tweet alone.
 
     Args:
+        weights: as `read_weights` gives them.
         state: in which an LSTM begins a tweet: `zero`; or `warm`, that after a fixed text.
         precision: of the matrix products; cells, sums of gates and results are float32.
         device: for which the weights are laid out; they are not moved later.
@@ -240,7 +232,7 @@ class ElmoEncoder:
     def __init__(
         self,
         options: ElmoOptions,
-        weights: Weights,
+        weights: Mapping[str, np.ndarray],
         *,
         state: StateMode = "zero",
         precision: Precision = "fp32",
@@ -254,11 +246,10 @@ class ElmoEncoder:
         self.options, self.state, self.precision, self.device = options, state, precision, torch.device(device)
         products = Products.choose(PRECISIONS[precision], self.device, library)
         self.library = products.library
-        self._characters = CharacterNetwork(options.char_cnn, weights, products)
-        self._directions = [
-            LstmStack(options.lstm, [both[direction] for both in weights.cells], products)
-            for direction in range(DIRECTIONS)
-        ]
+        tensors = {name: torch.from_numpy(values) for name, values in weights.items()}
+        placed = {name: products.place(values) for name, values in tensors.items() if not name.startswith("RNN")}
+        self._characters = CharacterNetwork(options.char_cnn, placed, products.with_matrix)
+        self._directions = [LstmStack(options.lstm, tensors, direction, products) for direction in range(DIRECTIONS)]
         self._known: dict[str, int] = {}
         self._table = torch.empty(0, options.lstm.projection_dim, device=self.device)
         self._marks = self.type_vectors([SENTENCE_START, SENTENCE_END])
@@ -276,7 +267,7 @@ class ElmoEncoder:
         """(tokens, vector / 2) of float32: context-free vectors; the layer `token` holds each of them twice."""
         if self._known.keys() >= set(tokens):
             return self._table[[self._known[token] for token in tokens]]
-        return self._characters(character_ids(tokens))
+        return self._context_free(character_ids(tokens))
 
     def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
         """See `Encoder`."""
@@ -328,7 +319,7 @@ class ElmoEncoder:
             layer: torch.zeros(mask.size, self.vector_size, device=self.device) for layer in LAYERS
         }
         if len(ids):
-            type_vectors = self._characters(distinct)
+            type_vectors = self._context_free(distinct)
             batch = pack(tweets, np.arange(len(ids)), len(distinct), len(distinct) + 1)
             # The flat index of each position: a packed batch has them tweet by tweet, the longest tweet first.
             target = np.arange(mask.size).reshape(mask.shape)[batch.tweets][mask[batch.tweets]]
@@ -337,6 +328,18 @@ class ElmoEncoder:
             self._encode_batch(batch, type_vectors, found, np.arange(len(target)), target)
         shape = *mask.shape, self.vector_size
         return [found[layer].view(shape) for layer in LAYERS], torch.from_numpy(mask).to(self.device)
+
+    @torch.no_grad()
+    def _context_free(self, ids: np.ndarray) -> torch.Tensor:
+        """(tokens, vector / 2) of float32; tokens of similar length go together, so that little is computed in vain."""
+        vectors = torch.empty(len(ids), self.vector_size // DIRECTIONS, device=self.device)
+        order = torch.from_numpy(np.argsort((ids != NO_CHARACTER).sum(1), kind="stable"))
+        size = _CHUNK_GPU if self.device.type == "cuda" else _CHUNK_CPU
+        for start in range(0, len(ids), size):
+            chunk = order[start : start + size]
+            of_chunk = self._characters(torch.from_numpy(ids)[chunk].to(self.device))
+            vectors[chunk.to(self.device)] = of_chunk.float()
+        return vectors
 
     def _token_layer(self, type_vectors: torch.Tensor, numbers: np.ndarray) -> torch.Tensor:
         """(numbers, vector): each type's vector for both directions."""

@@ -1,9 +1,9 @@
 """The format of an ELMo model: a token's character ids, `options.json` and `weights.hdf5`."""
 
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -72,6 +72,9 @@ Shape = tuple[int, ...]
 DIRECTIONS = 2
 """Forward and backward, in this order."""
 GATES = 4
+"""Of an LSTM, in the files in the order input, candidate, forget, output."""
+FORGET_BIAS = 1.0
+"""TensorFlow adds it to the forget gate at run time and does not store it."""
 _MOST_BYTES = 1_000_000
 
 
@@ -196,50 +199,8 @@ def _shortened(value: object) -> str:
 RANDOM_SEED = "random_seed"
 """Attribute of files that hold random numbers instead of a trained model."""
 
-_FORGET_BIAS = 1.0
 # Weights hardly shrink when they are compressed; a file that claims more is damaged or made to fill the memory.
 _LARGEST_COMPRESSION = 100
-
-
-@dataclass(frozen=True)
-class CellWeights:
-    """One LSTM layer in one direction; gates in the order input, forget, output, candidate."""
-
-    input: np.ndarray
-    """(vector, gates, cells)"""
-    recurrent: np.ndarray
-    """(vector, gates, cells)"""
-    bias: np.ndarray
-    """(gates, cells), including the constant that TensorFlow adds to the forget gate."""
-    projection: np.ndarray
-    """(cells, vector)"""
-
-
-@dataclass(frozen=True)
-class Highway:
-    """A layer of the character network: y = g * relu(x T) + (1 - g) * x with g = sigmoid(x G); T and G side by side."""
-
-    weight: np.ndarray
-    """(features, 2 * features): T, G."""
-    bias: np.ndarray
-    """(2 * features,)"""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The weights of a model, float32 arrays for products of the form `x @ weight`."""
-
-    characters: np.ndarray
-    """(262, character): row 0 is zero, for "no token"."""
-    filters: tuple[tuple[np.ndarray, np.ndarray], ...]
-    """Weight (width * character, filters) and bias (filters,) for each width."""
-    highways: tuple[Highway, ...]
-    projection: np.ndarray
-    """(features, vector)"""
-    projection_bias: np.ndarray
-    """(vector,)"""
-    cells: tuple[tuple[CellWeights, CellWeights], ...]
-    """Forward and backward, for each layer."""
 
 
 def check_weights(path: Path, options: ElmoOptions) -> None:
@@ -266,21 +227,12 @@ def random_seed(path: Path) -> int | None:
             raise ElmoError(f"{path}: attribute {RANDOM_SEED} is no whole number: {error}") from None
 
 
-def read_weights(path: Path, options: ElmoOptions) -> Weights:
-    """Read the weights of a model.
+def read_weights(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
+    """The weights of a model as they stand in its file, float32, by their names.
 
     Raises:
         ElmoError: the file is missing or damaged, or a dataset is missing, differs in shape from the options or holds
             values that are not finite; the message names the dataset.
-    """
-    return _own_layout(read_datasets(path, options), options)
-
-
-def read_datasets(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
-    """The same as they stand in the file, by their names.
-
-    Raises:
-        ElmoError: likewise.
     """
     arrays = {}
     with _opened(path) as file:
@@ -345,43 +297,6 @@ def _refuse_links(file: "h5py.File", name: str, path: Path) -> None:
             raise ElmoError(f"{path}: {'/'.join(parts[:length])} is a link; only what the file itself holds is read")
 
 
-def _own_layout(arrays: Mapping[str, np.ndarray], options: ElmoOptions) -> Weights:
-    cnn = options.char_cnn
-    characters = arrays["char_embed"]
-    return Weights(
-        # The file has no row for "no token", whose id is 0.
-        characters=np.concatenate([np.zeros_like(characters[:1]), characters]),
-        filters=tuple(
-            (arrays[f"CNN/W_cnn_{number}"].reshape(-1, count), arrays[f"CNN/b_cnn_{number}"])
-            for number, (_, count) in enumerate(cnn.filters)
-        ),
-        highways=tuple(
-            # The gate that the file calls "carry" multiplies the transformed value.
-            Highway(
-                np.concatenate([arrays[f"CNN_high_{number}/W_{kind}"] for kind in ("transform", "carry")], axis=1),
-                np.concatenate([arrays[f"CNN_high_{number}/b_{kind}"] for kind in ("transform", "carry")]),
-            )
-            for number in range(cnn.n_highway)
-        ),
-        projection=arrays["CNN_proj/W_proj"],
-        projection_bias=arrays["CNN_proj/b_proj"],
-        cells=tuple(
-            (_cell(arrays, options, 0, layer), _cell(arrays, options, 1, layer))
-            for layer in range(options.lstm.n_layers)
-        ),
-    )
-
-
-def _cell(arrays: Mapping[str, np.ndarray], options: ElmoOptions, direction: int, layer: int) -> CellWeights:
-    group, size, cells = cell_group(direction, layer), options.lstm.projection_dim, options.lstm.dim
-    # TensorFlow has the order input, candidate, forget, output. Here the three with a sigmoid stand together.
-    order = [0, 2, 3, 1]
-    weight = arrays[f"{group}/W_0"].reshape(2 * size, GATES, cells)[:, order]
-    bias = arrays[f"{group}/B"].reshape(GATES, cells)[order]
-    bias[1] += _FORGET_BIAS  # which TensorFlow adds at run time and does not store
-    return CellWeights(weight[:size], weight[size:], bias, arrays[f"{group}/W_P_0"])
-
-
 _PUBLISHED_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
 _TWEET_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 192))
 _TINY_FILTERS = ((1, 4), (2, 8), (3, 16), (4, 32), (5, 64))
@@ -409,6 +324,28 @@ SIZES = {
 and of one that a CPU trains in hours (`tweet`)."""
 
 
+def options_bytes(options: ElmoOptions) -> bytes:
+    """The content of `options.json`."""
+    return json.dumps(options.model_dump(), indent=2).encode() + b"\n"
+
+
+def weights_bytes(weights: Mapping[str, np.ndarray], attributes: Mapping[str, int] | None = None) -> bytes:
+    """The content of `weights.hdf5`; the same weights give the same bytes.
+
+    Args:
+        weights: float32, by their names, as `read_weights` gives them.
+        attributes: of the file.
+    """
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", track_order=False) as file:
+        file.attrs.update(attributes or {})
+        for name, values in weights.items():
+            file.create_dataset(name, data=values, track_times=False)
+    return buffer.getvalue()
+
+
 def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0, strength: float = 1.0) -> tuple[Path, Path]:
     """Write `options.json` and `weights.hdf5` of an untrained model; an attribute of the weights says so.
 
@@ -420,23 +357,19 @@ def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0, streng
     Returns:
         The paths of options and weights.
     """
-    import h5py
-
     folder.mkdir(parents=True, exist_ok=True)
     options_path, weights_path = folder / OPTIONS_FILE, folder / WEIGHTS_FILE
-    options_path.write_text(json.dumps(options.model_dump(), indent=2) + "\n", encoding="utf-8")
+    options_path.write_bytes(options_bytes(options))
     generator = np.random.default_rng(seed)
-    with h5py.File(weights_path, "w") as file:
-        file.attrs[RANDOM_SEED] = seed
-        for name, shape in options.datasets().items():
-            values = _random(generator, name, shape)
-            if name.endswith("W_P_0"):
-                values *= np.float32(strength)
-            elif name.endswith("W_0"):
-                values[: len(values) // 2] *= np.float32(strength)
-                # Weaker feedback makes up for stronger output: else the network is chaotic and amplifies rounding.
-                values[len(values) // 2 :] /= np.float32(strength)
-            file[name] = values
+    weights = {name: _random(generator, name, shape) for name, shape in options.datasets().items()}
+    for name, values in weights.items():
+        if name.endswith("W_P_0"):
+            values *= np.float32(strength)
+        elif name.endswith("W_0"):
+            values[: len(values) // 2] *= np.float32(strength)
+            # Weaker feedback makes up for stronger output: else the network is chaotic and amplifies rounding.
+            values[len(values) // 2 :] /= np.float32(strength)
+    weights_path.write_bytes(weights_bytes(weights, {RANDOM_SEED: seed}))
     return options_path, weights_path
 
 

@@ -3,13 +3,11 @@
 `sentiment.elmo.encoder` computes the same vectors without gradients, several times as fast; tests hold both together.
 """
 
-import io
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,21 +17,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore
+from sentiment.elmo.encoder import CharacterNetwork
 from sentiment.elmo.files import (
-    CHARACTERS,
     DIRECTIONS,
+    FORGET_BIAS,
     GATES,
-    NO_CHARACTER,
     SENTENCE_END,
     SENTENCE_START,
-    CharacterCnn,
     ElmoOptions,
     Lstm,
     cell_group,
     character_ids,
-    read_datasets,
 )
-from sentiment.elmo.products import FixedWeights, Library, fastest_library, product, weights_gradient
+from sentiment.elmo.products import FixedWeights, LearnedWeights, Library, fastest_library, weights_gradient
 
 # Numbers of tokens in a store, which reserves 0 and 1.
 _FIRST_MARK, _LAST_MARK, _FIRST_TYPE = 2, 3, 4
@@ -127,38 +123,6 @@ class DirectedBatches:
 
     def __iter__(self) -> Iterator[DirectedText]:
         return (self[number] for number in range(len(self)))
-
-
-def word_vectors(
-    ids: torch.Tensor, weights: Mapping[str, torch.Tensor], options: CharacterCnn, library: Library
-) -> torch.Tensor:
-    """The context-free vectors of words (Kim et al. 2016), (words, vector).
-
-    Args:
-        ids: (words, 50) of int64 from `character_ids`.
-        weights: by their names in the published files.
-    """
-    # "No token" (0) is no word of any batch; the files have no row for it.
-    ids = ids - 1
-    # All windows beyond the longest word see only "no character" and have one value: one of them is enough.
-    longest = int((ids != NO_CHARACTER - 1).sum(1).max())
-    widest = max(width for width, _ in options.filters)
-    characters = F.embedding(ids[:, : min(CHARACTERS, longest + widest)], weights["char_embed"]).transpose(1, 2)
-    found = []
-    for number in range(len(options.filters)):
-        filters = weights[f"CNN/W_cnn_{number}"][0].permute(2, 1, 0)
-        found.append(F.conv1d(characters, filters).amax(2) + weights[f"CNN/b_cnn_{number}"])
-    features = torch.cat(found, dim=1)
-    features = torch.relu(features) if options.activation == "relu" else torch.tanh(features)
-    for number in range(options.n_highway):
-        name = f"CNN_high_{number}"
-        # The gate that the files call "carry" multiplies the transformed value.
-        kinds = ("transform", "carry")
-        matrix = torch.cat([weights[f"{name}/W_{kind}"] for kind in kinds], dim=1)
-        bias = torch.cat([weights[f"{name}/b_{kind}"] for kind in kinds])
-        transformed, gate = product(features, matrix, bias, library).chunk(2, dim=1)
-        features = torch.lerp(features, torch.relu(transformed), torch.sigmoid(gate))
-    return product(features, weights["CNN_proj/W_proj"], weights["CNN_proj/b_proj"], library)
 
 
 _Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]
@@ -307,9 +271,7 @@ class NextWord(nn.Module):
         for (start, end), shorter, group in zip(self._groups, self.shorter, self.others, strict=True):
             rows = torch.nonzero((words >= start) & (words < end)).squeeze(1)
             if len(rows):
-                short = product(
-                    vectors.index_select(0, rows), shorter, shorter.new_zeros(shorter.shape[1]), self._library
-                )
+                short = LearnedWeights(shorter, self._library).times(vectors.index_select(0, rows))
                 within = F.cross_entropy(group(short), words[rows] - start, reduction="none")
                 found = found.index_add(0, rows, within)
         return found
@@ -323,10 +285,7 @@ class _Linear(nn.Module):
         self._library = library
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        return product(vectors, self.matrix, self.bias, self._library)
-
-
-_FORGET_BIAS = 1.0
+        return LearnedWeights(self.matrix, self._library).times(vectors, self.bias)
 
 
 @dataclass(frozen=True)
@@ -370,13 +329,19 @@ class LanguageModel(nn.Module):
         self.next_word = NextWord(options.lstm.projection_dim, words, self.library)
         self._dropout = dropout
 
+    def load(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Set the weights of the encoder to those of a file; what predicts words is in no file and stays as it is."""
+        with torch.no_grad():
+            for name, values in weights.items():
+                self.weights[name].copy_(torch.from_numpy(values))
+
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The parameters that the optimiser changes."""
         return list(self.parameters())
 
     def forward(self, text: DirectedText) -> Surprise:
         """How surprising the words of a batch are."""
-        vectors = word_vectors(text.characters, dict(self.weights.items()), self.options.char_cnn, self.library)
+        vectors = self._word_vectors(text)
         found = []
         for direction in range(DIRECTIONS):
             inside = text.inside
@@ -386,9 +351,14 @@ class LanguageModel(nn.Module):
 
     def layers(self, text: DirectedText) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Forward and backward the output of each layer, (time, batch, vector), the context-free one first."""
-        vectors = word_vectors(text.characters, dict(self.weights.items()), self.options.char_cnn, self.library)
+        vectors = self._word_vectors(text)
         forward, backward = (self._layers(F.embedding(text.inputs[one], vectors), one) for one in range(DIRECTIONS))
         return forward, backward
+
+    def _word_vectors(self, text: DirectedText) -> torch.Tensor:
+        """(distinct tokens and marks, vector): the context-free ones."""
+        product = partial(LearnedWeights, library=self.library)
+        return CharacterNetwork(self.options.char_cnn, dict(self.weights.items()), product)(text.characters)
 
     def _layers(self, inputs: torch.Tensor, direction: int) -> list[torch.Tensor]:
         lstm, outputs = self.options.lstm, [inputs]
@@ -398,8 +368,8 @@ class LanguageModel(nn.Module):
             matrix, bias = self.weights[f"{group}/W_0"], self.weights[f"{group}/B"]
             size = lstm.projection_dim
             # TensorFlow adds one to the forget gate, which the files don't hold.
-            constant = F.pad(bias.new_full((lstm.dim,), _FORGET_BIAS), (2 * lstm.dim, lstm.dim))
-            entering = product(seen, matrix[:size], bias + constant, self.library)
+            constant = F.pad(bias.new_full((lstm.dim,), FORGET_BIAS), (2 * lstm.dim, lstm.dim))
+            entering = LearnedWeights(matrix[:size], self.library).times(seen, bias + constant)
             output = run_lstm(entering, matrix[size:], self.weights[f"{group}/W_P_0"], lstm, self.library)
             # Around the layer, not within its recurrence.
             outputs.append(output + seen if layer else output)
@@ -423,33 +393,6 @@ def _initial(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.randn(shape) * spread
 
 
-def load_weights(model: LanguageModel, weights_file: Path) -> None:
-    """Set the weights of the encoder to those of a file; what predicts words is in no file and stays as it is.
-
-    Raises:
-        ElmoError: the file is missing or damaged, or of a model of other sizes.
-    """
-    with torch.no_grad():
-        for name, values in read_datasets(weights_file, model.options).items():
-            model.weights[name].copy_(torch.from_numpy(values))
-
-
-def options_bytes(options: ElmoOptions) -> bytes:
-    """The content of `options.json`."""
-    return json.dumps(options.model_dump(), indent=2).encode() + b"\n"
-
-
-def weights_bytes(weights: dict[str, torch.Tensor], options: ElmoOptions) -> bytes:
-    """The content of `weights.hdf5`; the same weights give the same bytes.
-
-    Args:
-        weights: of a `LanguageModel`, by their names in its `state_dict`.
-    """
-    import h5py
-
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", track_order=False) as file:
-        for name in options.datasets():
-            values = weights[f"weights.{name}"].detach().cpu().numpy().astype(np.float32)
-            file.create_dataset(name, data=values, track_times=False)
-    return buffer.getvalue()
+def encoder_weights(state: Mapping[str, torch.Tensor], options: ElmoOptions) -> dict[str, np.ndarray]:
+    """Those of the encoder, named as in the published files, out of the `state_dict` of a model."""
+    return {name: state[f"weights.{name}"].detach().cpu().numpy() for name in options.datasets()}

@@ -1,13 +1,13 @@
 """LSTM layers of one direction (Peters et al. 2018), frozen, over packed steps, and the state in which they begin."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from sentiment.elmo.files import DIRECTIONS, GATES, CellWeights, Lstm
+from sentiment.elmo.files import DIRECTIONS, FORGET_BIAS, GATES, Lstm, cell_group
 from sentiment.elmo.products import FixedWeights, Products
 from sentiment.files import fingerprint
 
@@ -70,26 +70,31 @@ class LstmLayer:
     With the previous step's c and h: c = clip(f * c + i * tanh(j)), h = clip((o * tanh(c)) P).
 
     Args:
+        weights: `W_0`, `B` and `W_P_0` as in the published files.
         products: how matrices are multiplied.
         numbered_inputs: inputs repeat and are given by number, so each is multiplied with the weights once.
     """
 
-    def __init__(self, options: Lstm, weights: CellWeights, products: Products, numbered_inputs: bool) -> None:
+    def __init__(
+        self, options: Lstm, weights: Mapping[str, torch.Tensor], products: Products, numbered_inputs: bool
+    ) -> None:
         self._cell_clip, self._state_clip = options.cell_clip, options.proj_clip
         blocked = products.device.type == "cpu" and options.dim % _BLOCK_CPU == 0
         self._block = _BLOCK_CPU if blocked else options.dim
 
         def laid_out(array: torch.Tensor) -> torch.Tensor:
-            # Twice the candidate: see `_update`.
-            doubled = array * torch.tensor([1.0, 1.0, 1.0, 2.0])[:, None]
-            return _in_blocks(doubled, self._block)
+            gates = array.view(*array.shape[:-1], GATES, options.dim)
+            # The three with a sigmoid stand together: input, forget, output. Twice the candidate: see `_update`.
+            gates = gates[..., [0, 2, 3, 1], :] * torch.tensor([1.0, 1.0, 1.0, 2.0])[:, None]
+            return _in_blocks(gates, self._block)
 
-        inputs, recurrent = torch.from_numpy(weights.input), torch.from_numpy(weights.recurrent)
-        self._input = products.with_each(laid_out(inputs)) if numbered_inputs else None
+        size, matrix, bias = options.projection_dim, weights["W_0"], weights["B"].clone()
+        bias[2 * options.dim : 3 * options.dim] += FORGET_BIAS
+        self._input = products.with_each(laid_out(matrix[:size])) if numbered_inputs else None
         # Inputs that are not numbered stand before the state, so that one product does for both.
-        self._recurrent = products.with_each(laid_out(recurrent if numbered_inputs else torch.cat([inputs, recurrent])))
-        self._bias = products.place(laid_out(torch.from_numpy(weights.bias)))
-        self._projection = products.with_matrix(torch.from_numpy(weights.projection))
+        self._recurrent = products.with_each(laid_out(matrix[size:] if numbered_inputs else matrix))
+        self._bias = products.place(laid_out(bias))
+        self._projection = products.with_matrix(weights["W_P_0"])
         self._precision = products.precision
 
     @torch.no_grad()
@@ -184,14 +189,17 @@ class LstmStack:
     """All layers of one direction (Peters et al. 2018): the output of each is added to that of the next.
 
     Args:
-        weights: one per layer, the lowest first.
+        weights: those of a whole model, by their names in the published files.
+        direction: 0 forward, 1 backward.
         products: how matrices are multiplied.
     """
 
-    def __init__(self, options: Lstm, weights: Sequence[CellWeights], products: Products) -> None:
-        self._layers = [
-            LstmLayer(options, cell, products, numbered_inputs=number == 0) for number, cell in enumerate(weights)
-        ]
+    def __init__(self, options: Lstm, weights: Mapping[str, torch.Tensor], direction: int, products: Products) -> None:
+        self._layers = []
+        for number in range(options.n_layers):
+            group = cell_group(direction, number)
+            cell = {name: weights[f"{group}/{name}"] for name in ("W_0", "B", "W_P_0")}
+            self._layers.append(LstmLayer(options, cell, products, numbered_inputs=number == 0))
 
     @torch.no_grad()
     def __call__(

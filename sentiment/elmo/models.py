@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+
 from sentiment.config import PRETRAINED, PretrainingConfig, RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import corpus_fingerprint
@@ -22,7 +24,6 @@ from sentiment.elmo.files import (
     SIZES,
     WEIGHTS_FILE,
     ElmoOptions,
-    Weights,
     check_weights,
     random_seed,
     read_options,
@@ -96,7 +97,7 @@ class ModelFiles:
         """Fingerprint of the contents, whatever the names of the files."""
         return fingerprint([self.checksums[path.name] for path in (self.options_path, self.weights_path)])
 
-    def read_weights(self) -> Weights:
+    def read_weights(self) -> dict[str, np.ndarray]:
         """Read the weights.
 
         Raises:

@@ -31,12 +31,13 @@ class FixedWeights:
 
     Args:
         matrix: (inputs, outputs), in the precision of the products and on their device.
+        once: for one product only, for which oneDNN lays a large matrix out in less time than it takes beforehand.
     """
 
-    def __init__(self, matrix: torch.Tensor, library: Library) -> None:
+    def __init__(self, matrix: torch.Tensor, library: Library, once: bool = False) -> None:
         self.inputs, self.outputs = matrix.shape
         self._packed = library == "onednn"
-        self._matrix = _pack(matrix) if self._packed else matrix
+        self._matrix = matrix if not self._packed else matrix.t() if once else _pack(matrix)
 
     def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         """The product of rows (number, inputs) and the matrix, plus bias (outputs,): (number, outputs)."""
@@ -49,15 +50,6 @@ class FixedWeights:
         if self._packed:
             return sums.add_(_multiply(rows, self._matrix, None))
         return sums.addmm_(rows, self._matrix)
-
-
-def multiply_once(
-    rows: torch.Tensor, matrix: torch.Tensor, library: Library, bias: torch.Tensor | None = None
-) -> torch.Tensor:
-    """The product of rows (number, inputs) and a matrix (inputs, outputs) that is used but once, plus a bias."""
-    if library == "onednn":  # which lays a large matrix out itself in less time than it takes to copy it beforehand
-        return _multiply(rows, matrix.t(), bias)
-    return torch.mm(rows, matrix) if bias is None else torch.addmm(bias, rows, matrix)
 
 
 @dataclass(frozen=True)
@@ -170,30 +162,43 @@ def _multiply(rows: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | Non
     return product
 
 
-def product(rows: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor, library: Library) -> torch.Tensor:
-    """The product of rows (..., inputs) and a matrix (inputs, outputs), plus bias (outputs,): (..., outputs)."""
-    flat = rows.reshape(-1, rows.shape[-1])
-    result: torch.Tensor = _Product.apply(flat, matrix, bias, library)  # type: ignore[no-untyped-call]
-    return result.view(*rows.shape[:-1], matrix.shape[1])
+class LearnedWeights:
+    """A matrix (inputs, outputs) that rows are multiplied with, with gradients, by the same libraries."""
+
+    def __init__(self, matrix: torch.Tensor, library: Library) -> None:
+        self._matrix, self._library = matrix, library
+
+    def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """The product of rows (..., inputs) and the matrix, plus bias (outputs,): (..., outputs)."""
+        flat = rows.reshape(-1, rows.shape[-1])
+        result: torch.Tensor = _Product.apply(flat, self._matrix, bias, self._library)  # type: ignore[no-untyped-call]
+        return result.view(*rows.shape[:-1], result.shape[1])
 
 
 def weights_gradient(rows: torch.Tensor, gradient: torch.Tensor, library: Library) -> torch.Tensor:
     """The gradient of a matrix that `rows` were multiplied with, from that of the product."""
-    return multiply_once(rows.t().contiguous(), gradient, library)
+    return FixedWeights(gradient, library, once=True).times(rows.t().contiguous())
 
 
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, rows: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor, library: Library
+        ctx: Any, rows: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor | None, library: Library
     ) -> torch.Tensor:
         ctx.save_for_backward(rows, matrix)
         ctx.library = library
-        return multiply_once(rows, matrix, library, bias)
+        return FixedWeights(matrix, library, once=True).times(rows, bias)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor, None]:
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         rows, matrix = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        of_rows = multiply_once(gradient, matrix.t(), ctx.library) if ctx.needs_input_grad[0] else None
-        return of_rows, weights_gradient(rows, gradient, ctx.library), gradient.sum(0), None
+        of_rows = None
+        if ctx.needs_input_grad[0]:
+            of_rows = FixedWeights(matrix.t(), ctx.library, once=True).times(gradient)
+        return (
+            of_rows,
+            weights_gradient(rows, gradient, ctx.library),
+            gradient.sum(0) if ctx.needs_input_grad[2] else None,
+            None,
+        )

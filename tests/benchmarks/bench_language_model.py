@@ -18,7 +18,7 @@ import torch
 from sentiment.elmo import language_model
 from sentiment.elmo.files import GATES, SIZES, Lstm
 from sentiment.elmo.language_model import DirectedTweets, LanguageModel
-from sentiment.elmo.products import Library
+from sentiment.elmo.products import LearnedWeights, Library
 from tests.benchmarks.timing import announce
 
 TYPES, TWEETS, MEAN_LENGTH = 30_000, 6_000, 15
@@ -43,9 +43,12 @@ def plain_lstm(
     return torch.stack(states)
 
 
-def plain_product(rows: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor, _library: Library) -> torch.Tensor:
-    """As `product`."""
-    return rows @ matrix + bias
+class PlainWeights(LearnedWeights):
+    """As torch multiplies by itself."""
+
+    def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        product = rows @ self._matrix
+        return product if bias is None else product + bias
 
 
 def random_tweets() -> DirectedTweets:
@@ -75,7 +78,7 @@ class Way:
         with ExitStack() as stack:
             if self._plain:
                 stack.enter_context(patch.object(language_model, "run_lstm", plain_lstm))
-                stack.enter_context(patch.object(language_model, "product", plain_product))
+                stack.enter_context(patch.object(language_model, "LearnedWeights", PlainWeights))
             loss = self.model(text).mean
             self._optimizer.zero_grad()
             loss.backward()

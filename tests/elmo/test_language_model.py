@@ -7,15 +7,13 @@ import pytest
 import torch
 
 from sentiment.elmo.encoder import LAYERS, ElmoEncoder
-from sentiment.elmo.files import SIZES, ElmoOptions, Lstm, read_options, read_weights
+from sentiment.elmo.files import SIZES, ElmoOptions, Lstm, options_bytes, read_options, read_weights, weights_bytes
 from sentiment.elmo.language_model import (
     DirectedText,
     DirectedTweets,
     LanguageModel,
-    load_weights,
-    options_bytes,
+    encoder_weights,
     run_lstm,
-    weights_bytes,
 )
 from sentiment.elmo.products import Library, available_libraries
 from sentiment.elmo.reference import ReferenceElmo
@@ -85,10 +83,11 @@ def test_vectors_are_the_encoders_at_any_clip(
         for name, weights in model.weights.items():
             if name.endswith(("W_P_0", "W_0")):
                 weights.mul_(2)  # so that values are clipped
-    (tmp_path / "weights.hdf5").write_bytes(weights_bytes(model.state_dict(), options))
+    (tmp_path / "weights.hdf5").write_bytes(weights_bytes(encoder_weights(model.state_dict(), options)))
     encoder = ElmoEncoder(options, read_weights(tmp_path / "weights.hdf5", options), library=library)
     tweets = _some_tweets()
-    assert _largest_difference(model, tweets, encoder) <= 1e-5
+    # Gates are near saturation here, where rounding alone makes up to 7e-5; a clip that is left out makes 0.1.
+    assert _largest_difference(model, tweets, encoder) <= 1e-3
     if clips[1]:
         top = torch.cat([layers[1].flatten() for layers in _vectors(model, tweets)])
         assert (clips[1] == 3.0) or (top.abs() == clips[1]).float().mean() > 0.01
@@ -101,7 +100,7 @@ def test_what_is_written_is_computed_alike_by_allennlp(tmp_path: Path) -> None:
     model = LanguageModel(options, 10, 0.1)
     files = tmp_path / "options.json", tmp_path / "weights.hdf5"
     files[0].write_bytes(options_bytes(options))
-    files[1].write_bytes(weights_bytes(model.state_dict(), options))
+    files[1].write_bytes(weights_bytes(encoder_weights(model.state_dict(), options)))
     assert _largest_difference(model, _some_tweets(), ReferenceElmo(*files, state="zero")) <= 1e-5
     assert read_options(files[0]) == options
 
@@ -114,7 +113,7 @@ def test_context_free_vectors_that_are_large_agree_with_allennlps_by_as_many_dig
     with torch.no_grad():
         model.weights["CNN_proj/W_proj"].mul_(60)
     files[0].write_bytes(options_bytes(SIZES["tiny"]))
-    files[1].write_bytes(weights_bytes(model.state_dict(), SIZES["tiny"]))
+    files[1].write_bytes(weights_bytes(encoder_weights(model.state_dict(), SIZES["tiny"])))
     tweets = _some_tweets()
     encoded = ReferenceElmo(*files, state="zero").encode(tweets)
     wanted = torch.cat([encoded.of_tweet(row, "token") for row in range(len(tweets))])
@@ -124,13 +123,15 @@ def test_context_free_vectors_that_are_large_agree_with_allennlps_by_as_many_dig
 
 
 @pytest.mark.shared_data
-def test_weights_are_read_and_written_without_a_difference(trained_tiny: Model) -> None:
+def test_weights_are_read_and_written_without_a_difference(trained_tiny: Model, tmp_path: Path) -> None:
     options = read_options(trained_tiny.options)
-    model = LanguageModel(options, 10, 0.1)
-    load_weights(model, trained_tiny.weights)
-    encoder = trained_tiny.elmo("zero")
-    assert _largest_difference(model, _some_tweets(), encoder) <= 1e-5
-    assert weights_bytes(model.state_dict(), options) == weights_bytes(model.state_dict(), options)
+    model, weights = LanguageModel(options, 10, 0.1), read_weights(trained_tiny.weights, options)
+    model.load(weights)
+    assert _largest_difference(model, _some_tweets(), trained_tiny.elmo("zero")) <= 1e-5
+    copy = tmp_path / "weights.hdf5"
+    copy.write_bytes(weights_bytes(encoder_weights(model.state_dict(), options)))
+    for name, values in read_weights(copy, options).items():
+        np.testing.assert_array_equal(values, weights[name])
 
 
 @pytest.mark.parametrize("library", available_libraries(torch.float32))

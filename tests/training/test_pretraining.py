@@ -24,10 +24,10 @@ from sentiment.inference.predictor import load_predictor
 from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs, read_points
 from sentiment.run_dir import Results
 from sentiment.training.context import RunContext
+from sentiment.training.runs import pretraining as pretraining_run
 from sentiment.training.runs.experiment import run_experiment
 from sentiment.training.runs.pretraining import run_pretraining
 from sentiment.training.stop import Stop, StopRequest
-from sentiment.training.tasks import language as language_task
 from tests.data.made_up import tweets, write_table
 from tests.elmo.oracle import needs_allennlp
 from tests.small_runs import StopWhen, digest_of
@@ -184,8 +184,8 @@ def test_perplexities_that_no_number_holds_are_told_as_very_large_ones(
     table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = _config(table)
-    found = language_task.HeldOutLoss(10, forward=2.0, backward=1e6)
-    monkeypatch.setattr(language_task.LanguageTask, "measure", lambda task, check: found)
+    found = pretraining_run.HeldOutLoss(10, forward=2.0, backward=1e6)
+    monkeypatch.setattr(pretraining_run.LanguageTask, "measure", lambda task, check: found)
     assert _train(config, results) is None
     last = read_points(_dir(config, results))[-1]
     assert last.forward == pytest.approx(math.exp(2))
@@ -275,13 +275,13 @@ def test_text_of_validation_and_test_tweets_is_never_read(
     more = tmp_path / "more.txt"
     more.write_text("\n".join([*(f"  {line.upper()} " for line in lines), "a further tweet"]) + "\n")
     read: list[str] = []
-    seen = language_task.LanguageTask.__init__
+    seen = pretraining_run.LanguageTask.__init__
 
-    def look(self: Any, config: Any, model: Any, text: language_task.LanguageText, device: Any) -> None:
+    def look(self: Any, config: Any, model: Any, text: pretraining_run.LanguageText, device: Any) -> None:
         read.extend(" ".join(tokens) for tokens in text.text)
         seen(self, config, model, text, device)
 
-    monkeypatch.setattr(language_task.LanguageTask, "__init__", look)
+    monkeypatch.setattr(pretraining_run.LanguageTask, "__init__", look)
     config = _config(table, pretraining__unlabelled=[{"path": str(more)}])
     _train(config, results)
     card = _dir(config, results).read_card()
@@ -307,8 +307,9 @@ def test_tuning_begins_with_the_weights_of_another_model(table: Path, results: R
     found, init = find_elmo_of(config, results), find_elmo(str(tmp_path / "other"), results.elmo_models)
     assert found is not None
     assert found.fingerprint != init.fingerprint
-    for one, other in zip(found.read_weights().cells[0], init.read_weights().cells[0], strict=True):
-        assert abs(one.recurrent - other.recurrent).max() < 1e-5
+    weights = found.read_weights()
+    for name, values in init.read_weights().items():
+        assert abs(weights[name] - values).max() < 1e-5
     card = _dir(config, results).read_card()
     assert card is not None
     assert card.init_fingerprint == init.fingerprint
