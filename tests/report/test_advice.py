@@ -18,6 +18,7 @@ from report.render.blocks import Command, Facts, Figure, Table, Text
 from report.sections.models.answer import answer
 from report.sections.models.errors import errors
 from report.sections.models.leaderboard import leaderboard
+from report.sections.record.methods import methods
 from report.sections.remarks import warnings
 from report.statistics import Difference, Side
 from sentiment.config_file import resolve
@@ -219,3 +220,11 @@ def test_where_nothing_has_several_seeds_the_warning_counts_nothing(
 ) -> None:
     findings = _findings(tmp_path, {(width, 1): 1.0 for width in widths})
     assert [warning for warning in warnings(findings) if warning.startswith(said)]
+
+
+def test_methods_are_those_that_the_page_uses(tmp_path: Path) -> None:
+    one, two = (_findings(tmp_path / str(n), {(8 * (1 + k), 1): 1.0 for k in range(n)}) for n in (1, 2))
+    named = [[name for block in methods(found, []).blocks if isinstance(block, Facts) for name, _ in block.items]
+             for found in (one, two)]  # fmt: skip
+    assert {*named[1]} - {*named[0]} == {"Several configurations", "Two runs in the page"}
+    assert "Importance in a search" not in named[1]
