@@ -114,9 +114,9 @@ def open_large_corpus(results: Results, rows: int) -> None:
     """Open a corpus of many rows, at most as large as Sentiment140, and build its vocabulary."""
     types = [f"type{number}" for number in range(600_000)]
     rng = np.random.default_rng(1)
-    tally = Tally()
+    tally = Tally(())
     place = results.root / "large"
-    with building_place(place) as folder, CorpusWriter(folder) as writer:
+    with building_place(place) as folder, CorpusWriter(folder, ()) as writer:
         for first in range(0, rows, BATCH):
             numbers = np.arange(first, first + BATCH)
             token_ids = rng.zipf(1.2, BATCH * TOKENS_PER_TWEET) % len(types)
@@ -127,7 +127,7 @@ def open_large_corpus(results: Results, rows: int) -> None:
             for label, part in zip(labels.tolist(), parts.tolist(), strict=True):
                 tally.keep(part, label, TOKENS_PER_TWEET)
         tally.read = tally.kept
-        report = tally.report("generated", None, len(types))
+        report = tally.report("generated", len(types))
         writer.finish(Prepared(types, np.zeros(0, np.int64), report), "0" * 64)
     measure_opening(place)
 
