@@ -75,6 +75,19 @@ def test_each_model_stands_on_each_test_set_with_its_accuracy(tmp_path: Path) ->
     assert sum(one.is_recommended for one in findings.elsewhere) == 2
 
 
+def test_accuracy_with_the_sets_share_of_positives_is_that_of_a_threshold(tmp_path: Path) -> None:
+    study = _study(tmp_path, every={"manual": 5})
+    run_dirs = _write(study, widths=(16,))
+    found, expected = _of(_findings(study), "manual", "baseline").matched, []
+    for run_dir in run_dirs:
+        table = pq.read_table(run_dir.predictions_file).to_pandas()
+        table = table[table["part"] == "manual"].sort_values("baseline")
+        threshold = table["baseline"].iloc[int((table["label"] == 0).sum())]
+        expected.append(((table["baseline"] >= threshold) == (table["label"] == 1)).mean())
+    assert found == pytest.approx(np.mean(expected))
+    assert found != _of(_findings(study), "manual", "baseline").accuracy.value
+
+
 def test_differences_are_those_of_the_one_comparison_corrected_together(tmp_path: Path) -> None:
     study = _study(tmp_path)
     run_dirs = _write(study, widths=(16,))

@@ -10,7 +10,7 @@ from report import statistics
 from report.analysis.comparison.advice import predictor_of
 from report.analysis.comparison.datasets import LEXICON_AUTHORS, Configuration, Dataset
 from report.read.load import read_each
-from report.read.predictions import read_scores
+from report.read.predictions import Scores, read_scores
 from report.statistics import Difference, Estimate, Flags, Side, Spread
 from sentiment.records import PARTS, Part
 
@@ -57,6 +57,8 @@ class OnTestSet:
     """For other seeds, or folds, and other tweets."""
     balanced: float | None
     """The mean of the shares of positive and of negative tweets that are right; None where there is only one kind."""
+    matched: float
+    """Its accuracy if it called as many tweets positive as are: an analysis that uses the labels of the test set."""
     less: dict[Answerer, Difference]
     """Its accuracy less that of others, corrected for all that stands in the table."""
 
@@ -69,6 +71,8 @@ class _Answers:
     labels: Flags
     right: dict[Answerer, Flags]
     """Whether each run's model has each tweet right, of shape (runs, tweets)."""
+    matched: dict[Answerer, float]
+    """As `OnTestSet.matched`, on average over runs."""
 
     def side(self, model: Answerer) -> Side:
         """For comparisons; a baseline that was fitted on several folds differs between them as nets do."""
@@ -120,8 +124,17 @@ def _answers_of(dataset: Dataset, name: Part) -> tuple[list[_Answers], list[str]
             model: np.stack([each.right(each.said[model]) for each in scores]) for model in scores[0].said
         }
         right["lexicon"] = np.stack([each.right(each.lexicon) for each in scores])
-        found.append(_Answers(one, scores[0].labels, right))
+        matched = {model: float(np.mean([_matched(each, model) for each in scores])) for model in right}
+        found.append(_Answers(one, scores[0].labels, right, matched))
     return found, problems
+
+
+def _matched(scores: Scores, model: Answerer) -> float:
+    """The share that is right if as many of the highest scores are called positive as tweets are; ties by place."""
+    said = scores.lexicon if model == "lexicon" else scores.said[model]
+    called = np.zeros(len(said), bool)
+    called[np.argsort(said, kind="stable")[int((~scores.labels).sum()) :]] = True
+    return float((called == scores.labels).mean())
 
 
 def _entries(dataset: Dataset, name: Part, answers: list[_Answers]) -> Iterator[_Entry]:
@@ -151,5 +164,6 @@ def _on(entry: _Entry, less: dict[Answerer, Difference]) -> OnTestSet:
         is_recommended=entry.is_recommended,
         accuracy=statistics.score_of(answers.side(entry.model), entry.spread),
         balanced=float(np.mean([right[:, kind].mean() for kind in (labels, ~labels)])) if both_kinds else None,
+        matched=answers.matched[entry.model],
         less=less,
     )

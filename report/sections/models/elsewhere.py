@@ -36,7 +36,9 @@ def elsewhere(findings: Findings) -> ReportSection:
     rest = [one for one in nets if id(one) not in first]
     caption = (
         "Test sets that no model was trained on or chosen by: per cent, with 95 % intervals. Differences are those of "
-        "accuracy on the same tweets, corrected for all in the table: shown is one whose interval leaves zero out."
+        "accuracy on the same tweets, corrected for all in the table: shown is one whose interval leaves zero out. "
+        "The last column is an analysis that uses the labels of the test set: the accuracy with the threshold from "
+        "which on as many tweets are called positive as are."
     )
     remarks: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in _of_lexicon_authors(found)]
     tables: list[Block] = [_table("elsewhere", joined([caption, METHODS]), rows, findings)]
@@ -80,6 +82,7 @@ def _table(name: str, caption: Any, found: list[OnTestSet], findings: Findings, 
         *([blocks.percent("Balanced accuracy", "balanced")] if any(one.tests.is_unbalanced for one in found) else []),
         blocks.difference("Less the baseline, points", "less_baseline"),
         blocks.difference("Less the lexicon, points", "less_lexicon"),
+        blocks.percent("With the set's share of positives", "matched"),
     ]
     return Table(name, caption, columns, [_row(one) for one in found], folded=folded)
 
@@ -94,6 +97,7 @@ def _row(one: OnTestSet) -> dict[str, Any]:
         "data": dataset_name(one.dataset),
         "model": f"\u2605 {shown}" if one.is_recommended else shown,
         "balanced": one.balanced,
+        "matched": one.matched,
     }
     row |= blocks.with_bounds("accuracy", one.accuracy)
     return (
