@@ -15,7 +15,7 @@ from jobs import policy
 from jobs.policy import EXIT_FAILED, EXIT_RUNNING, may_go_on
 from sentiment.command_line import Version, command_line, echo
 from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
-from sentiment.shipped import CONFIGS, as_typed_here, config_file, shipped_file
+from sentiment.install_paths import CONFIGS, as_typed_here, config_file, shipped_file
 
 if TYPE_CHECKING:
     from jobs.launcher import LaunchOptions
@@ -74,7 +74,7 @@ def submit(
     from jobs.grids.grid import expand_grid, load_grid
     from jobs.planning.dry_run import show_plan
     from jobs.session import submit_grid
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     loaded = (expand_grid if dry_run else load_grid)(config_file(grid, "grids"), Results(results), overrides or [])
     for line in loaded.left_out:
@@ -111,7 +111,7 @@ def rerun(
     """
     from jobs.session import rerun_grid
     from jobs.status.selection import find_targets
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled, "held": held}
     chosen |= {"pruned": pruned}
@@ -141,7 +141,7 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     """Cancel grids or single runs: they save and end, and go on only when they are submitted again."""
     from jobs.session import cancel_grid
     from jobs.status.selection import cancel_single, find_targets, single_runs
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     if not targets:
         raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
@@ -164,7 +164,7 @@ def doctor(
     """
     from jobs.doctor import examine, render
     from jobs.slurm.commands import read_settings
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     findings = list(examine(Results(results), cluster, shipped_file(CONFIGS / "grids")))
     for line in render(findings):
@@ -189,7 +189,7 @@ def sync(
     Ends with 0 when all is there, and with 1 if anything failed. It can be repeated at any time.
     """
     from jobs.sync import find_runs, upload_report, upload_runs
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     while True:
         running = watch and _any_active(targets or [], results)
@@ -226,7 +226,7 @@ def status(
     """
     from jobs.status.selection import read_all
     from jobs.status.table import show, show_language_models, terminal_columns, wrap
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     columns = terminal_columns()
     while True:
@@ -256,7 +256,7 @@ def logs(
     completed then, else with 1.
     """
     from jobs.logs import find_output, show_log
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     if not show_log(find_output(name, Results(results)), follow, partial(typer.echo, err=True)):
         raise typer.Exit(EXIT_FAILED)
@@ -291,7 +291,7 @@ def _shown(options: "LaunchOptions") -> Iterator["LaunchOptions"]:
 def _any_active(targets: list[str], results: Path) -> bool:
     from jobs.status.grid_status import read_status
     from jobs.status.selection import is_meant
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     rows = (row for grid in read_status(Results(results)) for row in grid.rows)
     return any(may_go_on(row) and is_meant(row.grid, row.run_id, targets) for row in rows)

@@ -8,11 +8,11 @@ from jobs.job_kinds import steps_saved
 from jobs.slurm.grid_jobs import Place
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus
-from sentiment.code_version import CodeVersion, find_code, freeze_code, is_whole, remove_code, running_code
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import RunDirError
-from sentiment.run_dir import Results
+from sentiment.runs.code_version import CodeVersion, find_code, freeze_code, is_whole, remove_code, running_code
+from sentiment.runs.run_dir import Results
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from jobs.slurm import commands as slurm
 from jobs.slurm.resources import CONTAINER_PROGRAMS, ClusterFile, Resources, read_cluster
 from jobs.slurm.site import Finding, check_resources, explain_partitions, explain_settings, read_partitions
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 _GIGABYTE = 1e9
 _FEW_GIGABYTES = 10.0

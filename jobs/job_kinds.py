@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from jobs.grids.requirements import epochs_learned, unprepared, without_pretrained, without_vectors
 from sentiment.config import RunConfig
 from sentiment.files import files_in
-from sentiment.pretrained_runs import pretrained_dirs
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.pretrained import pretrained_dirs
+from sentiment.runs.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
     from sentiment.console import Console
@@ -69,19 +69,19 @@ def steps_saved(run_dir: RunDir) -> int:
 
 
 def _prepare(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
-    from sentiment.training.preparing import run_preparation
+    from sentiment.training.context import run_preparation
 
     return run_preparation(configs, results, stop, console)
 
 
 def _learn(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
-    from sentiment.training.preparing import run_vectors
+    from sentiment.training.context import run_vectors
 
     return run_vectors(configs, results, stop, console)
 
 
 def _pretrain(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
-    from sentiment.training.runs.pretraining import run_pretraining
+    from sentiment.training.pretraining import run_pretraining
 
     return run_pretraining(configs, results, stop, console)
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from jobs.code_choice import WantedRun
-from sentiment.run_state import PRUNED
-from sentiment.rungs import RungRanking, Rungs
+from sentiment.runs.rungs import RungRanking, Rungs
+from sentiment.runs.state import PRUNED
 
 
 @dataclass(frozen=True)

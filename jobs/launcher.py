@@ -13,8 +13,8 @@ from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
 from jobs.status.grid_status import RunStatus
 from sentiment.console import Console, Progress, silent
-from sentiment.records import GridPlan
-from sentiment.run_dir import Results
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results
 
 
 class Launcher(Protocol):

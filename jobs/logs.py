@@ -17,9 +17,9 @@ from jobs.status.grid_status import planned_grids, read_plan, read_run_status
 from jobs.status.selection import refuse_unknown, single_runs
 from sentiment.console import Say
 from sentiment.errors import UsageError
-from sentiment.records import GridPlan
-from sentiment.run_dir import Results
-from sentiment.run_state import COMPLETED, RunProgress, read_progress
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results
+from sentiment.runs.state import COMPLETED, RunProgress, read_progress
 
 _POLL_SECONDS = 0.3
 # Slurm is asked when the run's directory says that something has changed, and otherwise not more often than this.

@@ -41,7 +41,8 @@ from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from sentiment.run_state import (
+from sentiment.runs.rungs import Standing
+from sentiment.runs.state import (
     BY_COMMAND,
     CANCELLED,
     COMPLETED,
@@ -58,8 +59,7 @@ from sentiment.run_state import (
     RunProgress,
     RunState,
 )
-from sentiment.run_state import judge as judge_directory
-from sentiment.rungs import Standing
+from sentiment.runs.state import judge as judge_directory
 
 Whereabouts = Literal["nowhere", "silent", "intent", "waits", "held", "runs", "gone"]
 Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]

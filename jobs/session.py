@@ -21,11 +21,11 @@ from jobs.status.selection import run_configs
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentError
-from sentiment.lock import PATIENCE_SECONDS, ProcessLock
-from sentiment.records import GridPlan, Tries
-from sentiment.run_dir import Results
-from sentiment.run_state import UNKNOWN
-from sentiment.rungs import read_rungs
+from sentiment.runs.attempts import PATIENCE_SECONDS, ProcessLock
+from sentiment.runs.records import GridPlan, Tries
+from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import read_rungs
+from sentiment.runs.state import UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jobs.status.selection import is_meant, refuse_unknown
-from sentiment.code_version import start_command
 from sentiment.errors import RunDirError, UsageError
-from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import read_pruned
-from sentiment.tracking.sent_rows import SentRows, rows_to_copy
+from sentiment.runs.code_version import start_command
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import read_pruned
+from sentiment.tracking.client import SentRows, rows_to_copy
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def build(
     """Write report.md, report.html, figures and tables of all runs, whether they are completed or not."""
     from report.build import build_report
     from sentiment.progress_bar import Terminal
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     folder = out or Results(results).report
     with Terminal() as terminal:

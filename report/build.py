@@ -34,7 +34,7 @@ from report.sections.record.provenance import provenance
 from report.sections.record.runs import runs
 from report.sections.remarks import METHODS
 from sentiment.console import Progress, silent
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 # In the order in which the page answers them.
 QUESTIONS: Sequence[Callable[[Findings], Question]] = (

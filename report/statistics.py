@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.records import Metrics
+from sentiment.runs.records import Metrics
 
 LEVEL = 0.95
 # Below this p-value a difference counts as shown.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentiment.command_line import Version, command_line
-from sentiment.commands.arguments import (
+from sentiment.commands import (
     EXIT_UNFINISHED,
     START,
     ConfigFile,
@@ -16,20 +16,24 @@ from sentiment.commands.arguments import (
     Overrides,
     PositiveLabels,
     ResultsRoot,
+    RunDirectory,
     TextColumn,
+    Threshold,
+    With,
     load_run,
+    named_choice,
     named_parameters,
+    preparing,
     show,
     table_parameters,
     understood,
+    using,
 )
-from sentiment.commands.preparing import preparing
-from sentiment.commands.using import RunDirectory, Threshold, With, named_choice, using
 from sentiment.console import Console
 from sentiment.errors import SentimentError, TakenOverError, UsageError
 
 if TYPE_CHECKING:
-    from sentiment.run_dir import RunDir
+    from sentiment.runs.run_dir import RunDir
 
 app = command_line()
 app.add_typer(preparing)
@@ -68,12 +72,12 @@ def train(
         run = load_run(config, data, [*_changes(changes or []), *(overrides or [])], table)
         stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
-        from sentiment.code_version import freeze_code
         from sentiment.inference.terminal import show_result
         from sentiment.progress_bar import Terminal
-        from sentiment.run_dir import Results
+        from sentiment.runs.code_version import freeze_code
+        from sentiment.runs.run_dir import Results
         from sentiment.training.context import RunContext
-        from sentiment.training.runs.experiment import run_experiment
+        from sentiment.training.experiment import run_experiment
 
         freeze_code(Results(results))
         run_dir = Results(results).run_dir(run.run_id)
@@ -112,11 +116,10 @@ def evaluate(
 ) -> None:
     """Print the scores of a trained model beside its baselines, on its own test data or on any labelled table."""
     from sentiment.files import as_json, write_named
-    from sentiment.inference.evaluating import evaluate_on_file, evaluate_on_own
+    from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
     from sentiment.progress_bar import Terminal
-    from sentiment.records import THRESHOLD, checked_threshold
-    from sentiment.run_dir import Results
-    from sentiment.whole_run import trained_run
+    from sentiment.runs.records import THRESHOLD, checked_threshold
+    from sentiment.runs.run_dir import Results, trained_run
 
     run_dir, chosen = trained_run(run), named_choice(choice)
     positive_from = THRESHOLD if threshold is None else checked_threshold(threshold)
@@ -140,10 +143,10 @@ def combine(
     ],
 ) -> None:
     """Write the mean of several runs as a run of its own, which predicts, and stands in the report with its tests."""
-    from sentiment.inference.combining import combine_runs
-    from sentiment.inference.evaluating import evaluate_on_own
+    from sentiment.inference.combine import combine_runs
+    from sentiment.inference.evaluate import evaluate_on_own
     from sentiment.progress_bar import say
-    from sentiment.whole_run import trained_run
+    from sentiment.runs.run_dir import trained_run
 
     run_dir = combine_runs([trained_run(run) for run in runs], say)
     evaluate_on_own(run_dir, "network")
@@ -154,8 +157,8 @@ def combine(
 def digest(run: RunDirectory) -> None:
     """Print the SHA-256 of a run's best weights, last weights and metric log; equal runs have equal digests."""
     from sentiment.files import sha256_of
-    from sentiment.training.loop.checkpoint import read_checkpoint, weights_sha256
-    from sentiment.whole_run import trained_run
+    from sentiment.runs.run_dir import trained_run
+    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 
     run_dir = trained_run(run)
     if not run_dir.completed:

@@ -12,9 +12,9 @@ import typer
 from typer.core import TyperGroup
 
 from sentiment import __version__
-from sentiment.characters import printable
+from sentiment.console import printable
 from sentiment.errors import SentimentError
-from sentiment.shipped import as_typed_here
+from sentiment.install_paths import as_typed_here
 
 # The extra of this program that brings a package, and what it is for.
 _EXTRAS = {

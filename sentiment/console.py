@@ -1,7 +1,63 @@
-"""Where long work says what it does; how a terminal shows it is the command line's own concern."""
+"""What is shown to people: printable text, lines that stay, progress; without deciding how it looks."""
 
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+
+# Marks that reverse, embed or hide text; a reader is shown that they are there.
+_DIRECTION = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# Everything that separates words or lines, except for the no-break space, which is kept.
+_BLANK = re.compile("[ \t\r\n\f\v\x1c-\x1f\x85\u2028\u2029]+")
+_STEERING = ("Cc", "Cs", "Cn")
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~$#!])")
+_BLOCK_START = re.compile(r"^(\d*)([.)+=-])(?=\s|$|[=-]{2})")
+# What GitHub makes a link of without any mark.
+_LINK = re.compile(r"(?<=www)\.|:(?=//)|@", re.IGNORECASE)
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def visible(text: str) -> str:
+    """One line of printable characters: control and direction marks are written out as `U+202E`."""
+    return _written_out(_BLANK.sub(" ", text).strip(" "))
+
+
+def printable(text: str) -> str:
+    """The same for text of several lines, which stay as they are."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "\n".join(_written_out(line) for line in text.split("\n"))
+
+
+def as_markdown(text: str) -> str:
+    """One line of Markdown that shows a text literally: nothing in it is markup of Markdown or HTML."""
+    text = re.sub("[&<>]", lambda found: _ENTITIES[found[0]], visible(text))
+    text = _LINK.sub(lambda found: f"&#{ord(found[0])};", _MARKDOWN.sub(r"\\\1", text))
+    return _BLOCK_START.sub(r"\1\\\2", text)
+
+
+def as_code(text: str) -> str:
+    """A text as typed, in one of Markdown's code spans.
+
+    In a code span nothing can be escaped, so that its fence has to be longer than any row of backticks within.
+    """
+    text = visible(text) or " "
+    longest = max((len(backticks) for backticks in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _written_out(text: str) -> str:
+    text = _DIRECTION.sub(lambda mark: _named(mark[0]), text)
+    return "".join(
+        _named(character) if unicodedata.category(character) in _STEERING else character for character in text
+    )
+
+
+def _named(character: str) -> str:
+    return f"\u27e8U+{ord(character):04X}\u27e9"
+
 
 Say = Callable[[str], None]
 """Prints a line that stays."""

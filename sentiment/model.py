@@ -21,13 +21,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.errors import SentimentError, UsageError
-from sentiment.handing_on.opening import open_model
-from sentiment.inference.combined import CHOICES
-from sentiment.inference.explaining import Explanation, explain
+from sentiment.inference.explain import Explanation, explain
+from sentiment.inference.export import open_model
+from sentiment.inference.models import CHOICES
+from sentiment.install_paths import config_file
 from sentiment.models.text_model import Reading, TextModel
-from sentiment.records import THRESHOLD, checked_threshold
-from sentiment.run_dir import Results
-from sentiment.shipped import config_file
+from sentiment.runs.records import THRESHOLD, checked_threshold
+from sentiment.runs.run_dir import Results
 
 # Rows that are sorted by length together: enough that batches of equal lengths are full.
 _CHUNK = 16_384
@@ -200,9 +200,9 @@ def train(
         SentimentError: the run cannot be trained; the message says what to mend.
         KeyboardInterrupt: Ctrl+C, after everything was saved; the same call goes on.
     """
-    from sentiment.code_version import freeze_code
+    from sentiment.runs.code_version import freeze_code
     from sentiment.training.context import RunContext
-    from sentiment.training.runs.experiment import run_experiment
+    from sentiment.training.experiment import run_experiment
     from sentiment.training.stop import StopRequest
 
     file = config_file(Path(run), "runs")

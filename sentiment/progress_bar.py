@@ -8,7 +8,7 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from sentiment.characters import printable, visible
+from sentiment.console import printable, visible
 
 OUT = RichConsole(highlight=False)
 ERR = RichConsole(stderr=True, highlight=False)

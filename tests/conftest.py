@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 
 from sentiment.config import RunConfig
 from sentiment.console import silent
-from sentiment.run_dir import Results, RunDir
-from sentiment.training.preparing import prepare_data
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.context import prepare_data
 from tests.cluster_lane import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
 from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.no_skips import pytest_addoption as pytest_addoption

@@ -23,9 +23,8 @@ from sentiment.config_file import load_config
 from sentiment.data.registry import open_source
 from sentiment.elmo.files import read_options
 from sentiment.errors import SentimentError
-from sentiment.record_files import check_log_row, read_record, read_rows
-from sentiment.records import GridPlan, Result, RunRecord
-from sentiment.run_dir import Results
+from sentiment.runs.records import GridPlan, Result, RunRecord
+from sentiment.runs.run_dir import Results, check_log_row, read_record, read_rows
 
 _CELLS = st.text('ab01,\t"\n\r\x00é=\u202e ', max_size=20) | st.text(max_size=20)
 _JSON = st.recursive(

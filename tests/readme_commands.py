@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sentiment.shipped import ROOT
+from sentiment.install_paths import ROOT
 
 READMES = sorted(
     path for path in [ROOT / "README.md", *(ROOT / "results").glob("README.md")] if path.exists()

@@ -13,11 +13,11 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Console
 from sentiment.files import sha256_of
-from sentiment.records import CheckScore
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.records import CheckScore
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 from sentiment.training.context import RunContext
-from sentiment.training.loop.checkpoint import read_checkpoint, weights_sha256
-from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import Stop, StopRequest
 
 _GOOD = ("lovely", "great", "happy", "sweet", "brilliant", "thankful", "yay", "awesome")

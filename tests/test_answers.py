@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from sentiment.__main__ import app
-from sentiment.commands.using import predict
+from sentiment.commands import predict
 from sentiment.errors import UsageError
-from sentiment.inference.answers import lines_at_once
-from sentiment.run_dir import RunDir
+from sentiment.inference.terminal import lines_at_once
+from sentiment.runs.run_dir import RunDir
 from tests.test_command_line import invoke, refused
 
 TEXTS = ["such a lovely, happy day", 'awful "broken"', ""]

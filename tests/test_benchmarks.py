@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentiment.training.hardware import Hardware
+from sentiment.training.device import Hardware
 from tests.benchmarks import bench_data
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sentiment.__main__ import app
-from sentiment.characters import printable, visible
-from sentiment.run_dir import RunDir
+from sentiment.console import printable, visible
+from sentiment.runs.run_dir import RunDir
 
 STEERING = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\u200b\r"
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from sentiment.models.baseline.lexicon import lexicon_scores
 from sentiment.models.check_list import CheckScore, check, checks, total
+from sentiment.models.lexicon import lexicon_scores
 from sentiment.models.text_model import Reading, TextModel
 
 POSITIVE = {one.text: one.positive for one in checks()}

@@ -16,14 +16,14 @@ import pytest
 from report.analysis.findings import analyse
 from report.read.load import load_study
 from report.sections.models.leaderboard import leaderboard
-from sentiment.inference.combined import load_model, models_beside, seeds_of
-from sentiment.inference.predictor import load_predictor
+from sentiment.inference.models import load_model, models_beside, seeds_of
+from sentiment.inference.network import load_predictor
 from sentiment.models.calibration import calibrated
 from sentiment.models.check_list import check
 from sentiment.models.text_model import BaselinePredictor, MeanPredictor
-from sentiment.records import Metrics, Result
-from sentiment.run_dir import Results, RunDir
-from sentiment.training.runs.outcome import recommend
+from sentiment.runs.records import Metrics, Result
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.experiment import recommend
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, invented_tweets, small_config, write_tweets
 from tests.test_command_line import invoke, refused
@@ -65,8 +65,8 @@ def test_a_baseline_predicts_texts_and_files_without_torch(seeds: list[RunDir], 
         import sys
         from pathlib import Path
         from sentiment.console import silent
-        from sentiment.handing_on.opening import open_model
-        from sentiment.inference.predict_file import predict_file
+        from sentiment.inference.export import open_model
+        from sentiment.inference.predict import predict_file
         model = open_model(Path({str(seeds[0].path)!r}), "baseline")
         print(model.predict("lovely").usable)
         print(predict_file(model, Path("tweets.csv"), Path("out.csv"), None, silent).rows)

@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sentiment.__main__ import app
-from sentiment.inference.combined import load_model, models_beside
+from sentiment.inference.models import load_model, models_beside
 from sentiment.inference.terminal import show_result
 from sentiment.models.check_list import check, checks, total
-from sentiment.records import BASELINE, BOTH, LEXICON, NETWORK
-from sentiment.run_dir import RunDir
+from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK
+from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets
 
 COMMANDS = ("data", "vectors", "pretrain", "elmo-weights", "train", "evaluate", "predict", "digest")
@@ -63,7 +63,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
     def nothing_to_train(*_: object) -> None:
         raise AssertionError("trains again")
 
-    monkeypatch.setattr("sentiment.training.loop.trainer.Trainer.train", nothing_to_train)
+    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", nothing_to_train)
     second = invoke("train", small_run_file, "--results", results)
     assert second.exit_code == 0, second.output
     assert "is completed already" in second.output

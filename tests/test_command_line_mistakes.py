@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.config_file import load_config
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen, invented_tweets, write_tweets
 from tests.test_command_line import refused

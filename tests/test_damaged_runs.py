@@ -26,10 +26,10 @@ from report.read.load import load_study
 from sentiment.__main__ import app
 from sentiment.errors import SentimentError
 from sentiment.files import sha256_of
-from sentiment.records import GridPlan, PlannedRun
-from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import judge, read_progress
-from sentiment.training.loop.checkpoint import read_checkpoint, write_checkpoint
+from sentiment.runs.records import GridPlan, PlannedRun
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import judge, read_progress
+from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.jobs.grid_files import write_base
 from tests.small_runs import Experiment, StopWhen, small_config
 

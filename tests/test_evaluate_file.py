@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from sentiment.data.corpus.corpus import open_corpus
-from sentiment.handing_on.opening import open_model
-from sentiment.inference.written_rows import NO_WORDS
-from sentiment.records import LEXICON, PARTS
-from sentiment.run_dir import RunDir
+from sentiment.inference.export import open_model
+from sentiment.inference.predict import NO_WORDS
+from sentiment.runs.records import LEXICON, PARTS
+from sentiment.runs.run_dir import RunDir
 from tests.small_runs import Experiment, invented_tweets, small_config
 from tests.test_command_line import invoke, refused
 
@@ -25,7 +25,7 @@ BY_AUTHOR = "the model was trained on other tweets of the author"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A run on a table with authors, which is `tweets.csv` in the folder of the results."""
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     folder = tmp_path_factory.mktemp("evaluated")
     rows = [(label, text, f"user{place % 300}") for place, (label, text) in enumerate(invented_tweets(600))]

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from sentiment.config_file import load_config
-from sentiment.inference.combined import Choice, load_model
+from sentiment.inference.models import Choice, load_model
 from sentiment.inference.terminal import EXAMPLE
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.experiment import run_experiment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -22,11 +22,10 @@ from safetensors.torch import save as save_torch
 
 from sentiment.config import ElmoConfig, RunConfig
 from sentiment.errors import SentimentError, UsageError
-from sentiment.handing_on.archive import BASELINE_FILE, MANIFEST, NETWORK_FILE, open_archive, write_archive
-from sentiment.handing_on.handed_on import hand_on, without_paths
-from sentiment.handing_on.model_card import model_card
+from sentiment.inference.export import BASELINE_FILE, MANIFEST, NETWORK_FILE, open_archive, write_archive
+from sentiment.inference.model_card import hand_on, model_card, without_paths
 from sentiment.model import load
-from sentiment.run_dir import RunDir
+from sentiment.runs.run_dir import RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen
 from tests.test_command_line import invoke, refused

@@ -21,8 +21,8 @@ WORDS = {
     "Batch": "sentiment/data/batches.py",
     "Run": "report/read/",
     "Grid": "report/read/",
-    "Attempt": "sentiment/records.py",
-    "Baseline": "sentiment/models/baseline/",
+    "Attempt": "sentiment/runs/records.py",
+    "Baseline": "sentiment/models/baseline.py",
     "Submission": "jobs/slurm/submissions.py",
 }
 # Words that only a part of the system needs: nothing else is called so anywhere.

@@ -15,7 +15,7 @@ from sentiment.config import (
     RunConfig,
     VectorsConfig,
 )
-from sentiment.config.model import ELMO_MODELS
+from sentiment.config.sections import ELMO_MODELS
 from sentiment.config_file import dotted, resolve
 from sentiment.elmo.models import PUBLISHED, TINY
 from sentiment.errors import ConfigError

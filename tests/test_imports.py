@@ -15,44 +15,25 @@ PACKAGE = Path(__file__).parents[1] / "sentiment"
 LAYERS = [
     {
         "sentiment",
-        "sentiment.allocation",
-        "sentiment.characters",
-        "sentiment.claims",
         "sentiment.console",
         "sentiment.errors",
         "sentiment.files",
-        "sentiment.lock",
-        "sentiment.owner",
-        "sentiment.shipped",
-        "sentiment.worker_processes",
+        "sentiment.install_paths",
+        "sentiment.processes",
     },
     {
-        "sentiment.records",
-        "sentiment.record_files",
-        "sentiment.whole_run",
+        "sentiment.command_line",
         "sentiment.config",
         "sentiment.config_file",
-        "sentiment.pretrained_runs",
-        "sentiment.run_dir",
-        "sentiment.run_state",
-        "sentiment.rungs",
-        "sentiment.search_plan",
-        "sentiment.command_line",
         "sentiment.progress_bar",
-        "sentiment.code_version",
+        "sentiment.runs",
     },
     {"sentiment.data"},
     {"sentiment.elmo"},
-    {"sentiment.models"},
-    {"sentiment.tracking"},
+    {"sentiment.models", "sentiment.tracking"},
     {"sentiment.training"},
-    {"sentiment.training.loop"},
-    {"sentiment.training.tasks"},
-    {"sentiment.training.runs"},
-    {"sentiment.inference"},
-    {"sentiment.handing_on", "sentiment.model"},
-    {"sentiment.commands"},
-    {"sentiment.__main__"},
+    {"sentiment.inference", "sentiment.model"},
+    {"sentiment.commands", "sentiment.__main__"},
 ]
 JOB_LAYERS = [
     {"jobs", "jobs.grids", "jobs.policy"},
@@ -128,7 +109,7 @@ def test_checker_sees_what_it_should(tmp_path: Path) -> None:
     everything = _imports(tmp_path / "some.py")
     assert everything == {"torch.nn", "sentiment.data.batches", "sentiment.errors", "scipy.stats"}
     assert _imports(tmp_path / "some.py", at_import_time=True) == everything - {"scipy.stats"}
-    assert _layer("sentiment.data.batches") < _layer("sentiment.training.loop.trainer") < _layer("sentiment.__main__")
+    assert _layer("sentiment.data.batches") < _layer("sentiment.training.trainer") < _layer("sentiment.__main__")
     with pytest.raises(AssertionError, match="belongs to no layer"):
         _layer("sentiment.unheard_of")
 
@@ -157,8 +138,11 @@ def test_data_layer_does_without_torch_apart_from_batches() -> None:
     assert users == {"sentiment.data.batches"}
 
 
+_BELOW_DATA = {module for module in MODULES if _layer(module) <= 1}
+
+
 def test_lower_layers_import_nothing_heavy() -> None:
-    for name in sorted({*LAYERS[0], *LAYERS[1]}):
+    for name in sorted(_BELOW_DATA):
         heavy = {one for one in _imports(MODULES[name]) if one.split(".")[0] in HEAVY}
         assert heavy == set(), name
 
@@ -184,7 +168,7 @@ def test_help_and_usage_errors_load_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_run_directories_are_read_without_torch() -> None:
-    assert not _loaded_by("import sentiment.run_dir, sentiment.config_file, sentiment.records") & HEAVY
+    assert not _loaded_by("import sentiment.runs.run_dir, sentiment.config_file, sentiment.runs.records") & HEAVY
 
 
 def test_elmo_models_are_found_without_torch() -> None:
@@ -233,7 +217,7 @@ def test_jobs_know_of_runs_only_their_files(module: str) -> None:
     allowed = {"sentiment.training"} if module.startswith(_TRAINS) else _LOOKS_FOR_FILES.get(module, set())
     for imported in _imports(JOBS[module]):
         assert imported.split(".")[0] != "report", f"{module} imports {imported}"
-        if imported in MODULES and imported not in {*LAYERS[0], *LAYERS[1]}:
+        if imported in MODULES and imported not in _BELOW_DATA:
             assert any(imported == name or imported.startswith(f"{name}.") for name in allowed), imported
 
 
@@ -252,13 +236,13 @@ def test_only_tracking_imports_wandb() -> None:
 @pytest.mark.slow
 def test_training_loads_nothing_of_wandb_and_what_copies_to_it_loads_no_torch() -> None:
     copying = {"wandb", "h5py", "pandas", "sklearn"}
-    assert not _loaded_by("import sentiment.training.runs.experiment") & copying
+    assert not _loaded_by("import sentiment.training.experiment") & copying
     assert not _loaded_by("import sentiment.tracking.process") & {*HEAVY, "wandb"}
 
 
 @pytest.mark.slow
 def test_training_without_elmo_loads_nothing_of_the_extra_that_elmo_needs() -> None:
-    script = "import sys, sentiment.training.runs.experiment; print(*sys.modules)"
+    script = "import sys, sentiment.training.experiment; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"h5py", "sentiment.elmo.language_model"} & set(done.stdout.split())
 
@@ -278,18 +262,17 @@ def test_jobs_answer_without_anything_heavy(arguments: list[str]) -> None:
 
 # What can be said of a saved model without torch; a test below loads it.
 _OF_A_SAVED_MODEL = {
-    "sentiment.data.text.token_rows",
-    "sentiment.handing_on.handed_on",
-    "sentiment.handing_on.model_card",
-    "sentiment.inference.explaining",
-    "sentiment.models.baseline.linear_model",
+    "sentiment.data.text",
+    "sentiment.inference.explain",
+    "sentiment.inference.model_card",
+    "sentiment.models.baseline",
     "sentiment.models.calibration",
 }
 
 
 @pytest.mark.parametrize("module", REPORT)
 def test_report_knows_runs_only_by_their_files(module: str) -> None:
-    allowed = {*LAYERS[0], *LAYERS[1], *(_OF_A_SAVED_MODEL if module == "report.read.model" else ())}
+    allowed = {*_BELOW_DATA, *(_OF_A_SAVED_MODEL if module == "report.read.model" else ())}
     for imported in _imports(REPORT[module]):
         assert imported.split(".")[0] not in {"jobs", "torch"}, imported
         if imported in MODULES:
@@ -357,7 +340,7 @@ def test_sections_read_no_file(module: str) -> None:
 
 def test_what_draws_and_writes_the_report_knows_nothing_of_runs() -> None:
     known = {one for name, path in REPORT.items() if _part(name) == "report.render" for one in _imports(path)}
-    assert {one for one in known if one in MODULES} == {"sentiment.characters", "sentiment.files"}
+    assert {one for one in known if one in MODULES} == {"sentiment.console", "sentiment.files"}
 
 
 def test_report_has_no_circles_and_packages_of_at_most_ten_modules() -> None:

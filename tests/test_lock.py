@@ -16,11 +16,10 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from sentiment import lock
-from sentiment.allocation import slurm_job
 from sentiment.errors import LockedError, RunDirError, TakenOverError
-from sentiment.lock import ProcessLock, patient_lock, seems_held
-from sentiment.owner import Owner, process_lives
+from sentiment.processes import slurm_job
+from sentiment.runs import attempts as lock
+from sentiment.runs.attempts import Owner, ProcessLock, patient_lock, process_lives, seems_held
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
@@ -64,7 +63,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
 def other_process(path: Path) -> Iterator["subprocess.Popen[str]"]:
     """Another process that holds the lock until its input ends."""
     code = (
-        "import sys; from pathlib import Path; from sentiment.lock import ProcessLock\n"
+        "import sys; from pathlib import Path; from sentiment.runs.attempts import ProcessLock\n"
         f"with ProcessLock(Path({str(path)!r})): print('held', flush=True); sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", code]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import jobs.__main__
 import report.__main__
 import sentiment.__main__
-from sentiment.run_dir import RunDir
+from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets
 
 APPS = {"sentiment": sentiment.__main__.app, "jobs": jobs.__main__.app, "report": report.__main__.app}

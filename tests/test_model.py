@@ -15,9 +15,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sentiment.errors import ConfigError, UsageError
+from sentiment.install_paths import ROOT
 from sentiment.model import Model, load, train
-from sentiment.run_dir import RunDir
-from sentiment.shipped import ROOT
+from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", "so sweet"]
@@ -184,7 +184,7 @@ with open("starts.txt", "a") as file:
 from sentiment.config import DataConfig
 from sentiment.data.corpus import preparation
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 preparation._BATCHES_WORTH_WORKERS = 1
 corpus = prepare_corpus(DataConfig(source="tweets.csv"), Results(Path("results")), workers=2)

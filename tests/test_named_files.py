@@ -14,7 +14,7 @@ from sentiment.__main__ import app
 from sentiment.config_file import load_config
 from sentiment.errors import ConfigError
 from sentiment.files import named_path, open_named, read_named, write_named
-from sentiment.run_dir import RunDir
+from sentiment.runs.run_dir import RunDir
 
 Make = Callable[[str], Path]
 

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from sentiment import __version__
-from sentiment.shipped import ROOT, as_typed_here, config_file, shipped_file
+from sentiment.install_paths import ROOT, as_typed_here, config_file, shipped_file
 
 EXTRAS = (
     "submitit",
@@ -28,8 +28,8 @@ EXTRAS = (
 )
 PROGRAMS = {
     "sentiment": "sentiment.__main__:app",
-    "jobs": "sentiment.shipped:jobs",
-    "report": "sentiment.shipped:report",
+    "jobs": "sentiment.install_paths:jobs",
+    "report": "sentiment.install_paths:report",
 }
 
 
@@ -116,7 +116,8 @@ def test_lock_file_of_uv_is_that_of_the_packages_that_are_asked_for() -> None:
 def test_missing_extra_is_named_with_what_installs_it(program: str, extra: str, tmp_path: Path) -> None:
     arguments = {"jobs": ["submit", "smoke", "--dry-run"], "report": ["build"]}[program]
     environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": str(ROOT)}
-    script = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r})); from sentiment.shipped import *; {program}()"
+    without = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r}))"
+    script = f"{without}; import sentiment.install_paths as i; i.{program}()"
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
     )

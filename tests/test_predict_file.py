@@ -13,11 +13,11 @@ import pytest
 
 from sentiment.console import silent
 from sentiment.errors import DataError, UsageError
-from sentiment.inference.predict_file import predict_file
-from sentiment.inference.predictor import load_predictor
+from sentiment.inference.network import load_predictor
+from sentiment.inference.predict import predict_file
 from sentiment.models.network import Predictor
 from sentiment.models.text_model import Reading
-from sentiment.run_dir import RunDir
+from sentiment.runs.run_dir import RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen, invented_tweets
 
@@ -66,8 +66,8 @@ def test_chunks_that_are_computed_side_by_side_come_back_in_order(
     texts = [text for _, text in invented_tweets(700)]
     source = _file(tmp_path, "a.csv", "".join(f"{text}\n" for text in ["text", *(f'"{text}"' for text in texts)]))
     expected = predictor.read(texts).probabilities
-    monkeypatch.setattr("sentiment.inference.predict_file.CHUNK", 50)
-    monkeypatch.setattr("sentiment.inference.side_by_side.available_cores", lambda: cores)
+    monkeypatch.setattr("sentiment.inference.predict.CHUNK", 50)
+    monkeypatch.setattr("sentiment.inference.predict.available_cores", lambda: cores)
     waits = iter([0.02, 0.0, 0.01] * 5)
     usual = predictor.read_rows
     monkeypatch.setattr(predictor, "read_rows", lambda rows: (time.sleep(next(waits)), usual(rows))[1])
@@ -80,9 +80,9 @@ def test_a_killed_process_ends_predictions_with_an_error_and_no_file(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = _file(tmp_path, "a.csv", "text\n" + "lovely\n" * 50)
-    monkeypatch.setattr("sentiment.inference.predict_file.CHUNK", 10)
-    monkeypatch.setattr("sentiment.inference.side_by_side.available_cores", lambda: 2)
-    monkeypatch.setattr("sentiment.inference.side_by_side.start_tokenizing", os._exit)
+    monkeypatch.setattr("sentiment.inference.predict.CHUNK", 10)
+    monkeypatch.setattr("sentiment.inference.predict.available_cores", lambda: 2)
+    monkeypatch.setattr("sentiment.inference.predict.start_tokenizing", os._exit)
     with pytest.raises(DataError, match="a worker process was killed while texts were tokenised; is there enough mem"):
         _predict(predictor, source)
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
@@ -255,7 +255,7 @@ def test_memory_does_not_grow_with_the_file(
     """The network is left out: it sees a chunk at a time, and would only make this slow."""
     known = np.ones(1024, bool)
     monkeypatch.setattr(predictor, "read_rows", lambda rows: Reading(0.75 * known[: rows.size], known[: rows.size]))
-    monkeypatch.setattr("sentiment.inference.predict_file.CHUNK", 1024)
+    monkeypatch.setattr("sentiment.inference.predict.CHUNK", 1024)
     small = _peak_of(predictor, tmp_path, 10_000)
     large = _peak_of(predictor, tmp_path, 60_000)
     assert large < 1.5 * small

@@ -13,13 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.console import silent
-from sentiment.data.tables.delimited import delimiter_of
+from sentiment.data.tables.opened import delimiter_of
 from sentiment.errors import DataError, UsageError
-from sentiment.inference.predict_file import PredictedFile, predict_file
-from sentiment.inference.predictor import load_predictor
-from sentiment.inference.written_rows import sheet_value
+from sentiment.inference.network import load_predictor
+from sentiment.inference.predict import PredictedFile, predict_file, sheet_value
 from sentiment.models.network import Predictor
-from sentiment.run_dir import RunDir
+from sentiment.runs.run_dir import RunDir
 
 TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]
 LABELS = ["positive", "negative", None, None, "positive"]
@@ -50,7 +49,7 @@ def _predict(predictor: Predictor, source: Path, name: str) -> tuple[Path, Predi
 def test_parquet_to_parquet_keeps_types_and_order(
     predictor: Predictor, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sentiment.inference.predict_parquet.CHUNK", 2)
+    monkeypatch.setattr("sentiment.inference.predict.CHUNK", 2)
     target, outcome = _predict(predictor, table, "out.parquet")
     before, after = pq.read_table(table), pq.read_table(target)
     assert after.select(before.column_names).equals(before)
@@ -85,7 +84,7 @@ def test_parquet_to_text_has_a_row_for_each(predictor: Predictor, table: Path, n
 def test_csv_to_parquet_has_text_and_a_number(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sentiment.inference.written_rows._ROWS_OF_A_GROUP", 2)
+    monkeypatch.setattr("sentiment.inference.predict._ROWS_OF_A_GROUP", 2)
     (tmp_path / "in.csv").write_text("n,text\n1,a lovely day\n2,\n3,awful\n", encoding="utf-8")
     target, _ = _predict(predictor, tmp_path / "in.csv", "out.parquet")
     found = pq.read_table(target)

@@ -16,9 +16,9 @@ import jobs.__main__
 import report.__main__
 import sentiment.__main__
 from sentiment.config_file import load_config
+from sentiment.install_paths import ROOT
 from sentiment.model import load
-from sentiment.run_dir import RunDir
-from sentiment.shipped import ROOT
+from sentiment.runs.run_dir import RunDir
 from tests.readme_commands import READMES, ReadmeCommand, python_blocks, readme_commands
 from tests.small_runs import invented_tweets
 

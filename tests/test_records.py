@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sentiment.errors import RunDirError
-from sentiment.record_files import read_record, read_rows
-from sentiment.records import Failure, timestamp
+from sentiment.runs.records import Failure, timestamp
+from sentiment.runs.run_dir import read_record, read_rows
 
 FAILURE = Failure(job=None, time=timestamp(), error="DataError", reason="no tweets", traceback="…")
 

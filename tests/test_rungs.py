@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
-from sentiment.records import Failure, GridPlan, Tries
-from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import PAUSED, PLANNED, PRUNED, RunProgress, judge
-from sentiment.rungs import Rungs, Standing, read_rungs, read_standing
-from sentiment.search_plan import Halving
+from sentiment.runs.records import Failure, GridPlan, Halving, Tries
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.rungs import Rungs, Standing, read_rungs, read_standing
+from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RunProgress, judge
 from tests.jobs.submitted import a_plan, attempt_of
 
 PAUSE = attempt_of(None, reason="paused")
@@ -164,8 +163,8 @@ _RANKERS = """
 import os, sys
 from pathlib import Path
 from sentiment import files
-from sentiment.run_dir import Results
-from sentiment.rungs import read_rungs
+from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import read_rungs
 
 results = Results(Path(sys.argv[1]))
 rungs = read_rungs(results, results.read_grid("g"))
@@ -215,7 +214,7 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
     plan = _plan(2)
     _log(results, 0, [0.6])
     _fail(results, 1)  # before it was begun again
-    from sentiment.lock import ProcessLock
+    from sentiment.runs.attempts import ProcessLock
 
     with (
         ProcessLock(results.run_dir("run-1", "g").lock_file),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from sentiment.worker_processes import in_order
+from sentiment.processes import in_order
 
 
 def test_results_come_in_order_and_the_work_is_not_taken_far_ahead() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from jobs.grids.sweep_file import BaseRuns, Metric, SweepFile
 from sentiment.config_file import read_yaml
 from sentiment.errors import DivergedError, UsageError
-from sentiment.records import Failure, GridPlan, PlannedRun, Result
-from sentiment.run_dir import Results, RunDir
-from sentiment.rungs import read_rungs
+from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.rungs import read_rungs
 
 # Errors that follow from the configuration alone, so that every attempt meets them. All others may go away without
 # changing the run: with more memory or time, on another node, after a file was put back.

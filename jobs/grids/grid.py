@@ -14,9 +14,8 @@ from jobs.grids.sweep_file import SweepFile, read_sweep
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.errors import ConfigError
-from sentiment.records import GridPlan, PlannedRun
-from sentiment.run_dir import Results
-from sentiment.search_plan import Halving, Rounds
+from sentiment.runs.records import GridPlan, Halving, PlannedRun, Rounds
+from sentiment.runs.run_dir import Results
 
 
 @dataclass(frozen=True)

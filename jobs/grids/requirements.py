@@ -6,7 +6,7 @@ from functools import cache
 from sentiment.config import NAMED_VECTORS, PUBLISHED_VECTORS, DataConfig, RunConfig
 from sentiment.errors import DataError, ElmoError, SentimentError
 from sentiment.files import named_path
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 TrainingTweets = Callable[[RunConfig], int | None]
 """On how many tweets a run would train; None where that cannot be known."""
@@ -49,7 +49,7 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
         SentimentError: the source of the tweets cannot be used.
     """
     from sentiment.data.corpus.corpus import find_corpus
-    from sentiment.models.baseline.baseline import has_baseline
+    from sentiment.models.baseline import has_baseline
 
     found = []
     for config in {config.data: config for config in configs}.values():
@@ -70,7 +70,7 @@ def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunC
     """
     if not any(config.embedding.pretrained in NAMED_VECTORS for config in configs):
         return []
-    from sentiment.data.word_vectors.store import has_vectors, vectors_fingerprint
+    from sentiment.data.word_vectors import has_vectors, vectors_fingerprint
 
     if any(_lacks_tweets(config, results) for config in configs):
         return [config for config in configs if config.embedding.pretrained in NAMED_VECTORS][:1]
@@ -98,7 +98,7 @@ def without_pretrained(configs: Sequence[RunConfig], results: Results) -> list[R
 
 def epochs_learned(results: Results) -> int:
     """How many epochs of all word vectors are done and saved."""
-    from sentiment.data.word_vectors.store import saved_epochs_of_all
+    from sentiment.data.word_vectors import saved_epochs_of_all
 
     return saved_epochs_of_all(results)
 
@@ -160,7 +160,7 @@ def _lacks_tweets(config: RunConfig, results: Results) -> bool:
 
 
 def _missing_vectors(name: str, configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
-    from sentiment.data.word_vectors.published import archive_path
+    from sentiment.data.vector_files import archive_path
 
     archive = archive_path(results)
     try:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from jobs.grids.grid import ExpandedGrid
 from sentiment.config import DataConfig, RunConfig
 from sentiment.errors import SentimentError
-from sentiment.records import RunRecord
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.records import RunRecord
+from sentiment.runs.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
     from sentiment.elmo.models import ElmoFinder
@@ -71,8 +71,8 @@ class _Origin:
             return False
 
     def _is_same(self, record: RunRecord, config: RunConfig, without_model: bool = False) -> bool:
-        from sentiment.data.tables.source_hash import source_sha256
-        from sentiment.data.word_vectors.store import pretrained_file, vectors_fingerprint
+        from sentiment.data.tables.table import source_sha256
+        from sentiment.data.word_vectors import pretrained_file, vectors_fingerprint
 
         if record.data_fingerprint != self._data(config.data):
             return False

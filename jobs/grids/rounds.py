@@ -15,9 +15,8 @@ from jobs.grids.distributions import Distribution, Parameter
 from jobs.grids.expand import Choices
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.records import GridPlan, PlannedRun
-from sentiment.run_dir import Results, RunDir
-from sentiment.search_plan import Rounds
+from sentiment.runs.records import GridPlan, PlannedRun, Rounds
+from sentiment.runs.run_dir import Results, RunDir
 
 # A suggestion may be a run that there is already: after so many for each trial of a round it has fewer trials.
 _TRIES = 20

@@ -13,10 +13,9 @@ from jobs.grids.distributions import Distribution, Parameter, Values
 from sentiment.config import Section
 from sentiment.config_file import explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
-from sentiment.records import PARTS, Metrics, Part
-from sentiment.run_dir import SINGLE
-from sentiment.search_plan import Halving
-from sentiment.shipped import shipped_file
+from sentiment.install_paths import shipped_file
+from sentiment.runs.records import PARTS, Halving, Metrics, Part
+from sentiment.runs.run_dir import SINGLE
 
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 

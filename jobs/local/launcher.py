@@ -20,12 +20,12 @@ from jobs.slurm.resources import read_cluster
 from jobs.status.grid_status import RunStatus, describe_held
 from jobs.tasks.attempt import KilledError, Outcome, announce, record_failure
 from jobs.tasks.grid_end import GridEnd
-from sentiment.code_version import start_command
 from sentiment.console import Console
 from sentiment.errors import SentimentError
-from sentiment.records import GridPlan
-from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import PAUSED, read_progress
+from sentiment.runs.code_version import start_command
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import PAUSED, read_progress
 from sentiment.training.stop import StopRequest, end_of_time
 
 _POLL_SECONDS = 0.1

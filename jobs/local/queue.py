@@ -8,9 +8,9 @@ from pathlib import Path
 
 from jobs.policy import Queued
 from sentiment.files import write_json
-from sentiment.lock import PATIENCE_SECONDS, ProcessLock, seems_held
-from sentiment.run_dir import Results
-from sentiment.run_state import PENDING, RUNNING
+from sentiment.runs.attempts import PATIENCE_SECONDS, ProcessLock, seems_held
+from sentiment.runs.run_dir import Results
+from sentiment.runs.state import PENDING, RUNNING
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from jobs.grids.requirements import TrainingTweets, training_tweets
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import files_in
-from sentiment.run_dir import Results, RunDir
-from sentiment.rungs import Rungs, read_rungs
-from sentiment.search_plan import Rounds
+from sentiment.runs.records import Rounds
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.rungs import Rungs, read_rungs
 
 if TYPE_CHECKING:
     from sentiment.elmo.vectors import CacheRequest

@@ -17,12 +17,12 @@ from jobs.slurm.grid_jobs import read_jobs
 from jobs.slurm.launcher import plan_jobs
 from jobs.slurm.sbatch import directives
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
-from sentiment.code_version import running_code
 from sentiment.config import RunConfig
 from sentiment.config_file import yaml_text
-from sentiment.records import PlannedRun
-from sentiment.run_dir import Results
-from sentiment.rungs import read_rungs
+from sentiment.runs.code_version import running_code
+from sentiment.runs.records import PlannedRun
+from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import read_rungs
 
 _GIGABYTE = 1e9
 _WORTH_A_RANGE = 1.1

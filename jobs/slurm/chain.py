@@ -14,7 +14,7 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import Submission, SubmissionDir, new_submission, write_intent
 from sentiment.config import RunConfig
 from sentiment.errors import SlurmError, UnansweredError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from jobs.slurm.site import QueueOwner, insist_on_ownership, read_owner
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.slurm.task_state import ended_state, last_seen, read_termination, release_advice
 from sentiment.errors import NoSlurmError, SentimentError, SlurmError
-from sentiment.records import Attempt
-from sentiment.run_dir import Results
-from sentiment.run_state import CANCELLED, COMPLETED, FAILED, HELD, PENDING, TIMEOUT, UNKNOWN, RunProgress, RunState
+from sentiment.runs.records import Attempt
+from sentiment.runs.run_dir import Results
+from sentiment.runs.state import CANCELLED, COMPLETED, FAILED, HELD, PENDING, TIMEOUT, UNKNOWN, RunProgress, RunState
 
 # The failure of a task whose time ended again and again: it needs more of it.
 OUT_OF_ATTEMPTS = "NoProgressError"

@@ -20,9 +20,9 @@ from jobs.slurm.submissions import Submission
 from jobs.status.grid_status import RunStatus
 from sentiment.console import Say
 from sentiment.errors import NoSlurmError, SlurmError
-from sentiment.records import GridPlan
-from sentiment.run_dir import Results
-from sentiment.run_state import RUNNING
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results
+from sentiment.runs.state import RUNNING
 
 
 @dataclass

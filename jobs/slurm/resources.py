@@ -12,7 +12,7 @@ from jobs.job_kinds import JOB_KINDS, TRAINING, KindName, service_kinds
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import explain, read_yaml
 from sentiment.errors import ConfigError, UsageError
-from sentiment.run_state import TIMEOUT
+from sentiment.runs.state import TIMEOUT
 
 Factor = Annotated[float, Field(ge=1)]
 

@@ -11,9 +11,8 @@ from jobs.slurm.commands import query, read_settings, shown
 from jobs.slurm.resources import Gres, Resources, parse_gres
 from sentiment.errors import UnansweredError, UsageError
 from sentiment.files import write_json
-from sentiment.record_files import read_record
-from sentiment.records import Record
-from sentiment.run_dir import Results
+from sentiment.runs.records import Record
+from sentiment.runs.run_dir import Results, read_record
 
 # What Slurm assumes where slurm.conf does not say: seconds, and tasks of an array.
 _DEFAULTS = {

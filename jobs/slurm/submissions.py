@@ -16,13 +16,13 @@ from pydantic import Field, ValidationError
 
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName
 from jobs.slurm.resources import Resources
-from sentiment.code_version import START, start_command
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically, write_json
-from sentiment.records import SCHEMA_VERSION, Failure, Record, SchemaVersion, timestamp
-from sentiment.run_dir import Results
-from sentiment.rungs import read_chosen
+from sentiment.runs.code_version import START, start_command
+from sentiment.runs.records import SCHEMA_VERSION, Failure, Record, SchemaVersion, timestamp
+from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import read_chosen
 
 R = TypeVar("R", bound=Record)
 

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 from jobs.slurm.commands import ENDED, HELD_BY_ADMINISTRATOR, Job
-from sentiment.run_state import CANCELLED, COMPLETED, FAILED, LOST, TIMEOUT, RunProgress, RunState
+from sentiment.runs.state import CANCELLED, COMPLETED, FAILED, LOST, TIMEOUT, RunProgress, RunState
 
 # Termination messages of slurmstepd and srun, by the state that they mean; the first match wins. A step whose processes
 # were killed on a node that dies is cancelled afterwards: nobody wished that.
 _TERMINATION_MESSAGES = (
-    (FAILED, re.compile(r"^refused: ")),  # by `sentiment.start_copy`
+    (FAILED, re.compile(r"^refused: ")),  # by `sentiment.runs.start_copy`
     ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
     (TIMEOUT, re.compile(r"DUE TO TIME LIMIT")),
     ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),

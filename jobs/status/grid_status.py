@@ -11,10 +11,10 @@ from jobs.policy import Queued, Verdict, judge
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs, read_jobs
 from sentiment.errors import UsageError
-from sentiment.records import GridPlan
-from sentiment.run_dir import Results
-from sentiment.run_state import HELD, PENDING, RUNNING, UNKNOWN, RunProgress, read_progress
-from sentiment.rungs import Standing, read_rungs
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import Standing, read_rungs
+from sentiment.runs.state import HELD, PENDING, RUNNING, UNKNOWN, RunProgress, read_progress
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,14 @@ from pathlib import Path
 from jobs.policy import Queued, judge
 from jobs.slurm.grid_jobs import Place
 from jobs.status.grid_status import GridStatus, planned_grids, read_plan, read_status, run_status
-from sentiment.claims import Claims
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Say
 from sentiment.errors import RunDirError, UsageError
-from sentiment.owner import Owner
-from sentiment.records import GridPlan
-from sentiment.run_dir import SINGLE, Results, RunDir
-from sentiment.run_state import read_progress
+from sentiment.runs.attempts import Claims, Owner
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import SINGLE, Results, RunDir
+from sentiment.runs.state import read_progress
 
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:

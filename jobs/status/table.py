@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from jobs.policy import helps, needs_somebody
 from jobs.status.grid_status import GridStatus, RunStatus
-from sentiment.pretrained_runs import OwnModel, read_own_models
-from sentiment.run_dir import SINGLE, Results
-from sentiment.run_state import COMPLETED, PAUSED, PENDING, PLANNED, PRUNED
+from sentiment.runs.pretrained import OwnModel, read_own_models
+from sentiment.runs.run_dir import SINGLE, Results
+from sentiment.runs.state import COMPLETED, PAUSED, PENDING, PLANNED, PRUNED
 
 # Of a grid with more rows than this, runs that are completed or wait are only counted.
 _MOST_ROWS = 60

@@ -15,10 +15,10 @@ from jobs.tasks.attempt import NoProgressError, Outcome, describe, is_disk_full,
 from jobs.tasks.container import ContainerError, perform_in_container
 from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.worker import Worker
-from sentiment.allocation import slurm_job
 from sentiment.errors import RunDirError, SentimentError, UnansweredError
 from sentiment.files import write_json
-from sentiment.run_dir import Results
+from sentiment.processes import slurm_job
+from sentiment.runs.run_dir import Results
 from sentiment.training.stop import StopRequest
 
 # How long a task that wants to be requeued waits for a slurmctld that is away, for an update say.

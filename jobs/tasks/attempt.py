@@ -11,14 +11,14 @@ from functools import cache, partial
 
 from jobs.job_kinds import steps_saved
 from jobs.slurm.task_state import DISK_FULL_EXIT_CODE, ROOM_ADVICE
-from sentiment.allocation import is_of_this_array, slurm_job
 from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.errors import LockedError, MemoryExhaustedError, SentimentError, SlurmError, TakenOverError
-from sentiment.lock import STALE_SECONDS
-from sentiment.records import Failure, Tries, timestamp
-from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import read_progress
+from sentiment.processes import is_of_this_array, slurm_job
+from sentiment.runs.attempts import STALE_SECONDS
+from sentiment.runs.records import Failure, Tries, timestamp
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import read_progress
 from sentiment.training.context import RunContext
 from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
 
@@ -208,7 +208,7 @@ def _train(run: RunContext, pooled: bool) -> Stop | None:
     Raises:
         LockedError: the other one lives.
     """
-    from sentiment.training.runs.experiment import run_experiment
+    from sentiment.training.experiment import run_experiment
 
     end = time.monotonic() + _LOCK_PATIENCE_SECONDS
     while True:

@@ -13,12 +13,12 @@ from typing import IO
 from jobs.policy import needs_somebody
 from jobs.slurm.grid_jobs import read_jobs
 from jobs.status.grid_status import read_grid_status
-from sentiment.code_version import start_command
 from sentiment.console import Say
-from sentiment.lock import PATIENCE_SECONDS, seems_held
-from sentiment.records import GridPlan
-from sentiment.run_dir import Results
-from sentiment.run_state import CANCELLED, COMPLETED, PRUNED
+from sentiment.runs.attempts import PATIENCE_SECONDS, seems_held
+from sentiment.runs.code_version import start_command
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results
+from sentiment.runs.state import CANCELLED, COMPLETED, PRUNED
 from sentiment.training.stop import StopRequest
 
 NOTIFY_SECONDS = 60.0

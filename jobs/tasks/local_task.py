@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     with _WhileParentLives(int(arguments[2])) as stop:
         from jobs.tasks.attempt import attempt_run
         from jobs.tasks.parallel import core_shares
-        from sentiment.run_dir import RunDir
+        from sentiment.runs.run_dir import RunDir
 
         run_dir = RunDir(Path(arguments[0]))
         lane, lanes = map(int, arguments[1].split("/"))

@@ -17,11 +17,11 @@ from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import RunStatus
 from jobs.tasks.attempt import Outcome
-from sentiment.allocation import slurm_restarts
 from sentiment.console import Say
 from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError, UnansweredError
-from sentiment.run_dir import Results
-from sentiment.run_state import PAUSED, PLANNED
+from sentiment.processes import slurm_restarts
+from sentiment.runs.run_dir import Results
+from sentiment.runs.state import PAUSED, PLANNED
 
 _PATIENCE_SECONDS = 300.0
 # After so many starts of the job, hours later, the grid is over although Slurm has not answered or has no room.

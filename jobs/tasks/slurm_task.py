@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.allocation import slurm_array_task, slurm_node, slurm_restarts
+from sentiment.processes import slurm_array_task, slurm_node, slurm_restarts
 from sentiment.training.stop import StopRequest, end_of_time
 
 if TYPE_CHECKING:

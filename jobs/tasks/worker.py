@@ -20,18 +20,18 @@ from jobs.slurm.grid_jobs import cancelled_runs
 from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks.attempt import KilledError, Outcome, announce, attempt_run, outcome_of, record_failure
 from jobs.tasks.parallel import SideBySide
-from sentiment.allocation import is_of_this_array, slurm_job
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, UnfinishedRungError
-from sentiment.lock import seems_held
-from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import RUNNING, read_progress
-from sentiment.rungs import Rungs, Standing, read_rungs
+from sentiment.processes import is_of_this_array, slurm_job
+from sentiment.runs.attempts import seems_held
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.rungs import Rungs, Standing, read_rungs
+from sentiment.runs.state import RUNNING, read_progress
 from sentiment.training.stop import StopRequest
 
 # What a run imports sooner or later; without them in advance, imports are most of what a short run costs.
 _LIBRARIES = (
-    "sentiment.training.runs.experiment",
+    "sentiment.training.experiment",
     "scipy.stats",
     "sklearn.feature_extraction.text",
     "sklearn.linear_model",

@@ -21,7 +21,7 @@ from report.read.predictions import Scores, read_scores
 from report.read.tweets import Tweets, read_counts, read_tweets
 from report.statistics import Difference
 from sentiment.console import Progress, silent
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from report.render.blocks import Bullets, Card, Figure, Row, Table
 from report.render.charts.lines import Axis, Series, line_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Difference, Estimate
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 TRAIN_ROWS = "data.train_rows"
 

@@ -16,7 +16,7 @@ from report.render.blocks import Block, Bullets, Card, Figure, Table
 from report.render.charts.lines import Axis, Point, Series, Style, line_figure
 from report.statistics import Difference
 from sentiment.config import RunConfig
-from sentiment.pretrained_runs import OwnModel, read_own_models
+from sentiment.runs.pretrained import OwnModel, read_own_models
 
 _Both = tuple[list[CompletedRun], list[CompletedRun]]
 """The seeds of one configuration with the model, and those without it."""

@@ -18,7 +18,7 @@ from report.render.charts.lines import Axis, Point, Series, line_figure
 from report.render.wording import Score
 from report.sections.names import state_name
 from sentiment.errors import RunDirError
-from sentiment.rungs import Rungs
+from sentiment.runs.rungs import Rungs
 
 ENOUGH_RUNS = 10
 """Fewer completed runs say too little about the best of many."""

@@ -18,8 +18,8 @@ from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.charts.parallel import Trial, parallel_figure
 from report.render.wording import Score
 from report.statistics import Estimate, is_logarithmic
-from sentiment.records import GridPlan
-from sentiment.rungs import Rungs
+from sentiment.runs.records import GridPlan
+from sentiment.runs.rungs import Rungs
 
 # With fewer, a forest over a handful of parameters says more of chance than of them.
 ENOUGH_TRIALS = 30

@@ -6,8 +6,7 @@ from typing import Any
 
 from report.read.load import CompletedRun
 from sentiment.errors import RunDirError
-from sentiment.record_files import check_log_row
-from sentiment.whole_run import check_file
+from sentiment.runs.run_dir import check_file, check_log_row
 
 _PARTS = ("train", "validation")
 _METRICS = ("loss", "accuracy", "precision", "recall", "f1")

@@ -9,11 +9,10 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
-from sentiment.records import GridPlan, PlannedRun, Result, RunRecord
-from sentiment.run_dir import SINGLE, Results, RunDir
-from sentiment.run_state import RunState, judge, read_progress
-from sentiment.rungs import Rungs, Standing, read_rungs
-from sentiment.whole_run import read_whole
+from sentiment.runs.records import GridPlan, PlannedRun, Result, RunRecord
+from sentiment.runs.run_dir import SINGLE, Results, RunDir, read_whole
+from sentiment.runs.rungs import Rungs, Standing, read_rungs
+from sentiment.runs.state import RunState, judge, read_progress
 
 T = TypeVar("T")
 

@@ -7,13 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from report.read.load import CompletedRun
-from sentiment.data.text.token_rows import TokenRows
-from sentiment.handing_on.handed_on import hand_on
-from sentiment.handing_on.model_card import model_card
-from sentiment.inference.explaining import left_out
-from sentiment.models.baseline.linear_model import LinearModel
+from sentiment.data.text import TokenRows
+from sentiment.inference.explain import left_out
+from sentiment.inference.model_card import hand_on, model_card
+from sentiment.models.baseline import LinearModel
 from sentiment.models.calibration import calibrated
-from sentiment.whole_run import check_file
+from sentiment.runs.run_dir import check_file
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from report.read.load import CompletedRun
 from report.read.model import BaselineReasons
 from report.statistics import Flags
 from sentiment.errors import RunDirError
-from sentiment.record_files import read_rows
-from sentiment.records import PREDICTION_COLUMNS, THRESHOLD, Count, Metrics, Part, Recommendation, Record, Share
-from sentiment.whole_run import check_file
+from sentiment.runs.records import PREDICTION_COLUMNS, THRESHOLD, Count, Metrics, Part, Recommendation, Record, Share
+from sentiment.runs.run_dir import check_file, read_rows
 
 _ROUNDED = 1.5
 

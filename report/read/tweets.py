@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from report.read.load import CompletedRun
 from report.read.predictions import Located
-from sentiment.run_dir import TWEETS_FILE, Results
+from sentiment.runs.run_dir import TWEETS_FILE, Results
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from report.render import wording
 from report.render.drawing import HALF, NARROW, WIDE, Spec, draw
 from report.statistics import Estimate
-from sentiment.characters import visible
+from sentiment.console import visible
 
 Row = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 
 from report.render.blocks import Table
 from report.render.markdown import escape as escape_markdown
-from sentiment.characters import visible
+from sentiment.console import visible
 
 _MEANT = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

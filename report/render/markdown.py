@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sentiment.characters import as_code, as_markdown, printable
+from sentiment.console import as_code, as_markdown, printable
 
 
 def escape(value: Any) -> Markup:

@@ -17,7 +17,7 @@ from report.render.blocks import KINDS, Column, Explorer, Figure, Report, Row, T
 from report.render.drawing import THEME
 from report.render.markdown import code
 from report.render.markdown import escape as escape_markdown
-from sentiment.characters import printable, visible
+from sentiment.console import printable, visible
 
 # A text with more characters than these needs a column of some width, and of more.
 _MIDDLE, _LONG = 14, 32

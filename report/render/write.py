@@ -16,7 +16,7 @@ from report.render.drawing import as_pdf
 from report.render.latex import latex
 from report.render.markdown import code, escape, fenced, strong
 from report.render.page import render_page
-from sentiment.characters import visible
+from sentiment.console import visible
 from sentiment.files import write_atomically
 
 

@@ -7,7 +7,7 @@ from report.read.load import CompletedRun, Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
-from sentiment.run_state import TIMEOUT
+from sentiment.runs.state import TIMEOUT
 
 LEXICON_REMARK = "These tweets were collected and rated by the authors of VADER's lexicon, for it."
 RANDOM_MARK = "random numbers"

@@ -9,8 +9,8 @@ from report.analysis.findings import Findings
 from report.read.load import CompletedRun
 from report.render import wording
 from report.sections.names import dataset_name, state_name
-from sentiment.records import Recommendation
-from sentiment.run_dir import Results
+from sentiment.runs.records import Recommendation
+from sentiment.runs.run_dir import Results
 
 METHODS = Markup("[How it is computed](#methods).")
 """A link to the section that explains intervals and tests, in Markdown."""

@@ -14,24 +14,32 @@ from sentiment.config.data import (
     TextConfig,
     VocabularyConfig,
 )
-from sentiment.config.model import (
+from sentiment.config.run import OPERATIONAL_SECTIONS, RunConfig
+from sentiment.config.sections import (
+    NAMED_VECTORS,
+    PRETRAINED,
+    PRETRAINED_MODELS,
+    PUBLISHED_VECTORS,
+    TRAINED_VECTORS,
     AttentionConfig,
+    CheckpointConfig,
     CombinationConfig,
+    EarlyStoppingConfig,
     ElmoConfig,
     EmbeddingConfig,
+    Fraction,
     ModelConfig,
-)
-from sentiment.config.pretraining import PRETRAINED, PRETRAINED_MODELS, PretrainingConfig
-from sentiment.config.run import OPERATIONAL_SECTIONS, RunConfig
-from sentiment.config.section import Fraction, PositiveFloat, PositiveInt, Probability, Section
-from sentiment.config.training import (
-    CheckpointConfig,
-    EarlyStoppingConfig,
+    PositiveFloat,
+    PositiveInt,
+    PretrainingConfig,
+    Probability,
     RuntimeConfig,
+    Section,
+    TextFile,
     TrackingConfig,
     TrainingConfig,
+    VectorsConfig,
 )
-from sentiment.config.vectors import NAMED_VECTORS, PUBLISHED_VECTORS, TRAINED_VECTORS, TextFile, VectorsConfig
 
 __all__ = [
     "NAMED_VECTORS",

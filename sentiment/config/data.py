@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from sentiment.config.section import Fraction, PositiveInt, Section
+from sentiment.config.sections import Fraction, PositiveInt, Section
 
 LABELS = ("negative", "positive")
 """The words for the labels 0 and 1, where a table does not say its own."""

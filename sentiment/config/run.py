@@ -8,17 +8,22 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator
 
 from sentiment.config.data import DataConfig, is_path
-from sentiment.config.model import (
+from sentiment.config.sections import (
     ELMO_MODELS,
+    NAMED_VECTORS,
+    PRETRAINED_MODELS,
+    TRAINED_VECTORS,
     CombinationConfig,
     ElmoConfig,
     EmbeddingConfig,
     ModelConfig,
+    PretrainingConfig,
+    RuntimeConfig,
+    Section,
+    TrackingConfig,
+    TrainingConfig,
+    VectorsConfig,
 )
-from sentiment.config.pretraining import PRETRAINED_MODELS, PretrainingConfig
-from sentiment.config.section import Section
-from sentiment.config.training import RuntimeConfig, TrackingConfig, TrainingConfig
-from sentiment.config.vectors import NAMED_VECTORS, TRAINED_VECTORS, VectorsConfig
 from sentiment.files import fingerprint
 
 OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sentiment.config import DataConfig
     from sentiment.console import Progress
     from sentiment.data.tables.rows import Rows
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
 TABLE = "table"
 """The data set of a run on the user's own file."""

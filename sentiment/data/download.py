@@ -1,16 +1,60 @@
-"""Fetches a known file over HTTP: resumes a partial download, and puts only the expected file in place."""
+"""Files fetched from the network, from any of several mirrors: resumed, checked by SHA-256, put in place whole."""
 
 import http.client
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field, ValidationError
+
+from sentiment.config import Section
+from sentiment.config_file import explain, read_yaml
 from sentiment.console import Progress, silent
-from sentiment.errors import DownloadError
-from sentiment.files import sha256_of
+from sentiment.errors import ConfigError, DownloadError
+from sentiment.files import named_path, sha256_of
+from sentiment.install_paths import shipped_file
+
+MIRRORS_FILE = Path("configs/mirrors.yaml")
+Places = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class Mirrors(Section):
+    """Places in the order in which they are tried, before the publishers' own: addresses that begin with `https://`,
+    `http://` or `file://`, and folders of this machine."""
+
+    elmo: Places = ()
+    """Hold the files of ELMo models, each model's in its own folder as the publishers have them, or all in one."""
+    glove: Places = ()
+    """Hold the archive `glove.twitter.27B.zip`."""
+
+
+def read_mirrors(path: Path | None = None) -> Mirrors:
+    """The places that a file names; without a path those of `configs/mirrors.yaml`, or none if that is missing.
+
+    Raises:
+        ConfigError: there is no such file, or it is not valid.
+    """
+    if path is None and not shipped_file(MIRRORS_FILE).exists():
+        return Mirrors()
+    path = path or MIRRORS_FILE
+    try:
+        return Mirrors.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(explain(error, Mirrors, str(path))) from None
+
+
+def addresses(places: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The addresses at which a file may be found: under each of its names in each place."""
+    return [f"{_address(place).rstrip('/')}/{name}" for place in places for name in names]
+
+
+def _address(place: str) -> str:
+    return place if "://" in place else named_path(place).resolve().as_uri()
+
 
 _TIMEOUT_SECONDS = 30
 _ATTEMPTS = 3

@@ -10,7 +10,7 @@ from sentiment.data.data_source import DataSource, OpenedSource, TweetFile, sour
 from sentiment.data.tables.rows import LabelReader
 from sentiment.data.tables.table import TableSource, told_as_of
 from sentiment.files import named_path
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 
 def find_source(source: str) -> DataSource:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sentiment.config import VocabularyConfig
 from sentiment.data.corpus.corpus import Corpus
-from sentiment.data.word_vectors.text_format import read_types, read_vectors
+from sentiment.data.vector_files import read_types, read_vectors
 from sentiment.errors import DataError
 from sentiment.files import WriteFile, read_named, write_atomically
 

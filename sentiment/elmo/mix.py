@@ -12,7 +12,7 @@ from sentiment.elmo.files import CHARACTER_KINDS, CHARACTERS, read_options, read
 from sentiment.elmo.lstm import StateMode
 from sentiment.elmo.models import PUBLISHED, fetch_elmo
 from sentiment.errors import ElmoError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 
 class ScalarMix(nn.Module):

@@ -16,9 +16,8 @@ from sentiment.config import PRETRAINED, PretrainingConfig, RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import corpus_fingerprint
 from sentiment.data.data_source import TweetFile
-from sentiment.data.download import Remote, download, size_of
-from sentiment.data.mirrors import addresses
-from sentiment.data.word_vectors.training_text import open_text, whole_training_part
+from sentiment.data.download import Remote, addresses, download, size_of
+from sentiment.data.word_vectors import open_text, whole_training_part
 from sentiment.elmo.files import (
     OPTIONS_FILE,
     SIZES,
@@ -32,8 +31,8 @@ from sentiment.elmo.files import (
 )
 from sentiment.errors import ElmoError, RunDirError
 from sentiment.files import fingerprint, sha256_of, write_json
-from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs
-from sentiment.run_dir import Results
+from sentiment.runs.pretrained import PretrainedDir, pretrained_dirs
+from sentiment.runs.run_dir import Results
 
 SERVERS = (
     "https://allennlp.s3.amazonaws.com/models/elmo/",
@@ -145,7 +144,7 @@ def fetch_elmo(
     Args:
         folder: where published models are kept.
         servers: tried in this order; each has a folder per model.
-        mirrors: places that are tried before, see `sentiment.data.mirrors`.
+        mirrors: places that are tried before, see `sentiment.data.download`.
 
     Raises:
         DownloadError: no server answers, or what arrives differs from what was first fetched.

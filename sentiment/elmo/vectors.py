@@ -16,7 +16,7 @@ from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Encoder, Layer
 from sentiment.elmo.lstm import state_record
 from sentiment.elmo.models import ElmoFinder, ModelFiles
 from sentiment.elmo.products import Library
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 
 def layers_of(config: ElmoConfig) -> tuple[Layer, ...]:

@@ -1,33 +1,146 @@
-"""What the command line shows of a run: tables of scores, attention, and how to go on."""
+"""What `train`, `predict` and `evaluate` print of a model."""
 
+import csv
+import io
+import json
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import Any
 
+import numpy as np
+import typer
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from sentiment.characters import visible
+from sentiment.console import printable, visible
+from sentiment.errors import RunDirError
+from sentiment.inference.predict import NO_WORDS, answer_fields
+from sentiment.install_paths import ROOT, shipped_folder
+from sentiment.models.calibration import Probabilities
 from sentiment.models.check_list import total
+from sentiment.models.text_model import TextModel
 from sentiment.progress_bar import OUT, say
-from sentiment.records import (
+from sentiment.runs.records import (
     BASELINE,
     BOTH,
     LEXICON,
     MEASURED_MODELS,
     MODEL_NAMES,
     NETWORK,
+    THRESHOLD,
     CheckScore,
     Metrics,
+    Part,
     Result,
+    answer,
 )
-from sentiment.run_dir import RunDir
-from sentiment.shipped import ROOT, shipped_folder
+from sentiment.runs.run_dir import RunDir, check_file, read_whole
+from sentiment.training.classifying import Flags, Labels, PairedDifference, measure, paired_differences
 
-if TYPE_CHECKING:
-    from sentiment.inference.scores import NamedScores
+
+@dataclass(frozen=True)
+class NamedScores:
+    """Labels and each model's probabilities of positive sentiment, all of shape (n,)."""
+
+    labels: Labels
+    models: dict[str, Probabilities]
+    """By what the models are called in the output."""
+    what: str = "tweets"
+    """What the tweets are called in warnings."""
+    threshold: float = THRESHOLD
+    """From which probability on a model says positive; the lexicon's scores are none, and keep the usual one."""
+
+    def _threshold(self, name: str) -> float:
+        return THRESHOLD if name == LEXICON else self.threshold
+
+    def _right(self, name: str) -> Flags:
+        right: Flags = (self.models[name] >= self._threshold(name)) == (self.labels == 1)
+        return right
+
+    def metrics(self) -> dict[str, Metrics]:
+        """The scores of each model."""
+        return {name: measure(self.labels, said, self._threshold(name)) for name, said in self.models.items()}
+
+    def differences_from(self, chosen: str) -> dict[str, PairedDifference]:
+        """The accuracy of one model less that of each of the others, corrected for their number."""
+        others = [name for name in self.models if name != chosen]
+        gaps = paired_differences(self._right(chosen), [self._right(name) for name in others])
+        return dict(zip(others, gaps, strict=True))
+
+    def warnings(self, names: tuple[str, str]) -> list[str]:
+        """What should be known of models that say the same of all tweets.
+
+        Args:
+            names: of the negative and the positive label.
+        """
+        found = []
+        for name, probabilities in self.models.items():
+            said = np.unique(probabilities >= self._threshold(name))
+            if len(said) == 1 and len(self.labels) > 1:
+                found.append(
+                    f"warning: the {name} says {names[int(said[0])]!r} of all {len(self.labels):,} {self.what}"
+                )
+        return found
+
+
+def own_scores_of_seeds(run_dirs: Sequence[RunDir], part: Part, name: str) -> NamedScores | None:
+    """The same of the first of several seeds, with the mean of all their networks beside it.
+
+    Args:
+        name: of the mean.
+
+    Raises:
+        RunDirError: as `own_scores`, or the seeds were not tested on the same tweets.
+    """
+    found = [own_scores(run_dir, part) for run_dir in run_dirs]
+    first = found[0]
+    if first is None:
+        return None
+    networks = []
+    for scores, run_dir in zip(found, run_dirs, strict=True):
+        if scores is None or not np.array_equal(scores.labels, first.labels):
+            raise RunDirError(f"{run_dir.path}: was tested on other tweets than {run_dirs[0].path}")
+        networks.append(scores.models[NETWORK])
+    models = first.models if len(networks) == 1 else first.models | {name: np.mean(networks, axis=0)}
+    return NamedScores(first.labels, models, first.what)
+
+
+def own_scores(run_dir: RunDir, part: Part) -> NamedScores | None:
+    """What a completed run said of a part of its own data, beside its baselines; None if it has no such part.
+
+    Raises:
+        RunDirError: its predictions are missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    path = run_dir.predictions_file
+    check_file(path, read_whole(run_dir).result)
+    try:
+        table = pq.read_table(path)
+        table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
+        labels = table["label"].cast(pa.int8()).to_numpy().astype(np.int64)
+        columns: dict[str, Any] = {
+            name: table[name].to_numpy().astype(np.float64)
+            for name in ("score", "baseline", "both", "lexicon")
+            if name in table.column_names
+        }
+        models = {NETWORK: columns["score"], BASELINE: columns["baseline"], BOTH: columns["both"]}
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+    if not len(labels):
+        return None
+    if not np.isin(labels, (0, 1)).all() or not all(((one >= 0) & (one <= 1)).all() for one in columns.values()):
+        raise RunDirError(f"{path}: is damaged: a label or a probability is none")
+    lexicon = {LEXICON: columns["lexicon"]} if "lexicon" in columns else {}
+    return NamedScores(labels, models | lexicon, f"{part} tweets")
+
 
 EXAMPLE = "what a lovely day"
 """A tweet that is shown how to use a model with; those that `make run` trains have it right."""
@@ -185,7 +298,6 @@ def reference_lines(run_dir: RunDir, result: Result) -> list[str]:
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
-    from sentiment.inference.scores import own_scores
 
     config, validation = run_dir.read_config(), own_scores(run_dir, "validation")
     lines = validation.warnings(config.data.label_names) if validation else []
@@ -207,3 +319,80 @@ def _python() -> str:
     """The path of this interpreter, relative to the working directory if it is inside."""
     python, here = Path(sys.executable), Path.cwd()
     return str(python.relative_to(here) if python.is_relative_to(here) else python)
+
+
+_BLOCK = 1 << 16
+_COLOURS = ("red", "green")
+_Row = tuple[str, float | None, str]
+
+
+def lines_at_once(stream: io.BufferedReader) -> Iterator[list[str]]:
+    """A text for each line: together those that can be read without waiting, so that each is answered at once.
+
+    Blank lines keep their place, and bytes that are no UTF-8 are shown as such.
+    """
+    rest = b""
+    while block := stream.read1(_BLOCK):
+        *lines, rest = (rest + block).split(b"\n")
+        yield [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+    if rest:
+        yield [rest.decode("utf-8", "replace").rstrip("\r")]
+
+
+def show_answers(model: TextModel, chunks: Iterable[list[str]], form: str, why: str, threshold: float) -> None:
+    """Print the label of each text and how probable it is, in their order.
+
+    Args:
+        chunks: texts that are read together.
+        form: `text` is aligned, with the attention weights of tokens if there are any; `csv` and `jsonl` have the
+            columns label, probability and text.
+        why: why this model predicts; only said in `text`.
+        threshold: the label is positive from this probability on.
+    """
+    if form == "text":
+        _show_aligned(model, chain.from_iterable(chunks), why, threshold)
+        return
+    if form == "csv":
+        typer.echo("label,probability,text")
+    write = _as_csv if form == "csv" else _as_json
+    for row in _answers(model, chunks, threshold):
+        typer.echo(write(row))
+
+
+def _answers(model: TextModel, chunks: Iterable[list[str]], threshold: float) -> Iterator[_Row]:
+    """Label (empty if the model knows no word), its probability, and the text."""
+    names = model.config.data.label_names
+    for chunk in chunks:
+        reading = model.read(chunk)
+        for text, score, usable in zip(chunk, reading.probabilities.tolist(), reading.usable.tolist(), strict=True):
+            yield (*answer(score, names, threshold), text) if usable else ("", None, text)
+
+
+def _as_csv(row: _Row) -> str:
+    label, probability, text = row
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([*answer_fields(label, probability), text])
+    return line.getvalue()
+
+
+def _as_json(row: _Row) -> str:
+    label, probability, text = row
+    rounded = None if probability is None else round(probability, 6)
+    return json.dumps({"label": label or None, "probability": rounded, "text": text}, ensure_ascii=False)
+
+
+def _show_aligned(model: TextModel, texts: Iterable[str], why: str, threshold: float) -> None:
+    names = model.config.data.label_names
+    width = max(len("label"), *(len(visible(name)) for name in names))
+    say(f"by the {model.name} ({why})")
+    say(f"{'label':<{width}}  probability  tweet")
+    for text in texts:
+        said = model.predict(text)
+        if not said.usable:
+            say(f"{'-':<{width}}  {'-':>11}  {visible(text)}  ({NO_WORDS})")
+            continue
+        label, share = answer(said.probability, names, threshold)
+        line = f"{visible(label):<{width}}  {100 * share:>9.1f} %  {visible(text)}"
+        OUT.print(printable(line), style=_COLOURS[said.probability >= threshold], markup=False, soft_wrap=True)
+        if said.attention is not None:
+            OUT.print("  ", weighted_tokens(said.tokens, said.attention))

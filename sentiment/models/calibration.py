@@ -11,7 +11,7 @@ it has 95.5 % of VADER's right (five folds, two seeds), and the mean of raw prob
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.records import Recommendation
+from sentiment.runs.records import Recommendation
 
 Probabilities = npt.NDArray[np.float64]
 

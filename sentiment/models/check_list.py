@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from sentiment.models.text_model import TextModel
-from sentiment.records import THRESHOLD, CheckScore
+from sentiment.runs.records import THRESHOLD, CheckScore
 
 
 class Check(NamedTuple):

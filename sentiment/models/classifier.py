@@ -1,5 +1,6 @@
-"""The classifier: token vectors, a recurrent or a feed-forward network around a pooling, and one logit."""
+"""Classifiers from token vectors to one logit: embedding, recurrent layers, pooling."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,304 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from sentiment.config import ModelConfig, RunConfig
+from sentiment.config import ElmoConfig, EmbeddingConfig, ModelConfig, RunConfig
 from sentiment.data.batches import Batch
-from sentiment.models.dropout import Dropout
-from sentiment.models.embedding import ElmoEmbedding, LearnedEmbedding, TokenEmbedding
-from sentiment.models.pooling import POOLINGS
-from sentiment.models.rnn import RecurrentEncoder
+from sentiment.data.vocabulary import PADDING, UNKNOWN
+from sentiment.elmo.encoder import LAYERS
+from sentiment.elmo.mix import ScalarMix
+
+
+class Dropout(nn.Dropout):
+    """`nn.Dropout`, with the same random numbers: values, gradients and the generator's state afterwards are its own.
+
+    torch draws each mask as Bernoulli numbers, for which it takes a double from the generator, one call each. It draws
+    a tensor of doubles from the same numbers twice as fast, and each is below the probability where the Bernoulli
+    number would be 1; a test compares the two.
+    """
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Values of any shape, in training each either zero or divided by the share that is kept."""
+        if not self.training or values.device.type != "cpu" or not 0 < self.p < 1:
+            return super().forward(values)
+        kept = 1 - self.p
+        mask = torch.empty_like(values, dtype=torch.float64).uniform_() < kept
+        return values * mask.to(values.dtype).div_(kept)
+
+
+class TokenEmbedding(nn.Module):
+    """Base of all embeddings: one vector for each token of a batch, which may depend on the whole tweet.
+
+    Attributes:
+        size: numbers per token.
+    """
+
+    size: int
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Vectors of shape (batch, time, size); those at padded positions have no meaning."""
+        raise NotImplementedError
+
+
+class LearnedEmbedding(TokenEmbedding):
+    """One learned vector for each type in the vocabulary."""
+
+    def __init__(
+        self, vocabulary_size: int, config: EmbeddingConfig, vectors: npt.NDArray[np.float32] | None = None
+    ) -> None:
+        """Args: vectors: initial values, (vocabulary_size, config.size); None draws them from a normal distribution."""
+        super().__init__()
+        self.size = config.size + config.polarity
+        self.polarity = config.polarity
+        self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING)
+        with torch.no_grad():
+            if vectors is None:
+                self.table.weight.normal_(std=config.initial_std)
+                self.table.weight[PADDING].zero_()
+            else:
+                self.table.weight.copy_(torch.from_numpy(vectors))
+        self.table.weight.requires_grad_(config.trainable)
+        self.token_dropout = config.token_dropout
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Look up the tokens' vectors. Shape (batch, time, size)."""
+        token_ids = batch.token_ids
+        if self.training and self.token_dropout:
+            hidden = torch.rand(token_ids.shape, device=token_ids.device) < self.token_dropout
+            token_ids = torch.where(hidden & (token_ids != PADDING), UNKNOWN, token_ids)
+        vectors: torch.Tensor = self.dropout(self.table(token_ids))
+        if not self.polarity:
+            return vectors
+        if batch.polarity is None:
+            raise ValueError("the batch does not say how positive its words are rated")
+        return torch.cat([vectors, batch.polarity[:, :, None]], dim=2)
+
+
+class ElmoEmbedding(TokenEmbedding):
+    """ELMo's frozen vectors: one layer or a learned mixture of all, alone or concatenated with learned vectors.
+
+    Peters et al. (2018), https://arxiv.org/abs/1802.05365, equation 1 and the "enhanced" vectors [x; ELMo].
+    """
+
+    def __init__(self, config: ElmoConfig, vector_size: int, learned: TokenEmbedding | None) -> None:
+        """Args: vector_size: numbers per layer; learned: vectors to concatenate with ELMo's, if any."""
+        super().__init__()
+        self.learned = learned
+        self.size = vector_size + (learned.size if learned else 0)
+        self.mix = ScalarMix(len(LAYERS)) if config.layers == "mix" else None
+        self._layer = config.layers
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Read the layers from the batch. Shape (batch, time, size)."""
+        read = [batch.layers[layer] for layer in (LAYERS if self.mix else (self._layer,))]
+        vectors = self.dropout(self.mix(read) if self.mix else read[0])
+        return vectors if self.learned is None else torch.cat([vectors, self.learned(batch)], dim=2)
+
+    def mixture(self) -> list[float] | None:
+        """The weight of each layer, from the context-free one to the top, with sum 1; None without a mixture."""
+        return None if self.mix is None else torch.softmax(self.mix.weights.detach().double(), 0).tolist()
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """One vector per tweet, and what it was made with."""
+
+    vectors: torch.Tensor  # (batch, size)
+    attention: torch.Tensor | None = None  # (batch, r, time), the weights of each hop sum to 1
+    penalty: torch.Tensor | None = None  # (), a term of the loss
+
+
+class Pooling(nn.Module):
+    """Base of all poolings.
+
+    Attributes:
+        size: numbers per vector.
+    """
+
+    def __init__(self, state_size: int, config: ModelConfig, size: int | None = None) -> None:
+        """Args: state_size: numbers per state; config: of the model; size: of the vectors, if not that of a state."""
+        super().__init__()
+        self.config = config
+        self.size = size or state_size
+
+    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
+        """Pool states of shape (batch, time, state_size); those at padded positions have no meaning."""
+        raise NotImplementedError
+
+
+class MeanPooling(Pooling):
+    """The mean of all states."""
+
+    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
+        """Shape (batch, state_size)."""
+        return Pooled(_mean(states, batch))
+
+
+class MaxPooling(Pooling):
+    """The maximum of each number over all states."""
+
+    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
+        """Shape (batch, state_size)."""
+        return Pooled(_max(states, batch))
+
+
+class MeanMaxPooling(Pooling):
+    """Mean and maximum, concatenated."""
+
+    def __init__(self, state_size: int, config: ModelConfig) -> None:
+        super().__init__(state_size, config, size=2 * state_size)
+
+    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
+        """Shape (batch, 2 * state_size)."""
+        return Pooled(torch.cat([_mean(states, batch), _max(states, batch)], dim=1))
+
+
+class LastStatePooling(Pooling):
+    """The last state of each direction: the backward network ends at a tweet's first token."""
+
+    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
+        """Shape (batch, state_size)."""
+        forward_size = states.shape[2] // (2 if self.config.bidirectional else 1)
+        if batch.padded:
+            is_last = torch.arange(states.shape[1], device=states.device) == batch.lengths[:, None] - 1
+            forward = (states[..., :forward_size] * is_last[..., None]).sum(1)
+        else:
+            forward = states[:, -1, :forward_size]
+        return Pooled(torch.cat([forward, states[:, 0, forward_size:]], dim=1))
+
+
+class SelfAttention(Pooling):
+    """Structured self-attention of Lin et al. (2017), https://arxiv.org/abs/1703.03130.
+
+    A = softmax(W2 tanh(W1 H^T)) gives r distributions ("hops") over the tokens; a tweet's vector consists of the r rows
+    of A H, concatenated. The penalty ||A A^T - I||^2 (Frobenius norm, mean over the batch) is small if the hops weight
+    different tokens.
+    """
+
+    def __init__(self, state_size: int, config: ModelConfig) -> None:
+        attention = config.attention
+        super().__init__(state_size, config, size=state_size * attention.r)
+        self.hidden = nn.Linear(state_size, attention.d_a, bias=False)
+        self.hops = nn.Linear(attention.d_a, attention.r, bias=False)
+
+    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
+        """Shape (batch, r * state_size); with the penalty in training, if it has a weight."""
+        scores = self.hops(torch.tanh(self.hidden(states))).transpose(1, 2)  # (batch, r, time)
+        if batch.padded:
+            scores = scores.masked_fill(~batch.mask[:, None], -torch.inf)
+        attention = torch.softmax(scores.float(), dim=2).to(states.dtype)
+        weight = self.config.attention.penalty
+        penalty = weight * hop_overlap(attention) if weight and self.training else None
+        return Pooled((attention @ states).flatten(1), attention, penalty)
+
+
+POOLINGS: Mapping[str, type[Pooling]] = {
+    "last": LastStatePooling,
+    "mean": MeanPooling,
+    "max": MaxPooling,
+    "mean+max": MeanMaxPooling,
+    "attention": SelfAttention,
+}
+"""By the name that a configuration gives them."""
+
+
+def hop_overlap(attention: torch.Tensor) -> torch.Tensor:
+    """||A A^T - I||^2 (Frobenius norm), mean over a batch of attention weights (batch, r, time). A scalar."""
+    overlap = attention @ attention.transpose(1, 2) - torch.eye(attention.shape[1], device=attention.device)
+    return overlap.square().sum((1, 2)).mean()
+
+
+def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    total = states.masked_fill(~batch.mask[..., None], 0).sum(1) if batch.padded else states.sum(1)
+    return total / batch.lengths[:, None]
+
+
+def _max(states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return states.masked_fill(~batch.mask[..., None], -torch.inf).amax(1) if batch.padded else states.amax(1)
+
+
+CELLS: Mapping[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
+"""One-way networks by the name that a configuration gives them.
+
+`cell(input_size, hidden_size, batch_first=True)` maps (batch, time, input_size) to a pair whose first element is
+the states, (batch, time, hidden_size).
+"""
+
+
+class RecurrentEncoder(nn.Module):
+    """Layers of one-way networks; those of the second direction read each tweet from its end.
+
+    `nn.LSTM(bidirectional=True)` would need packed sequences, with which cuDNN and oneDNN do not use their fast
+    kernels, and `nn.LSTM(dropout=...)` has a random state on the GPU that cannot be saved. One-way layers on reversed
+    tweets, with dropout between them, need neither.
+
+    Attributes:
+        size: numbers per state; hidden_size for each direction.
+    """
+
+    def __init__(self, input_size: int, config: ModelConfig) -> None:
+        super().__init__()
+        directions = 2 if config.bidirectional else 1
+        self.size = config.hidden_size * directions
+        sizes = [input_size] + [self.size] * (config.layers - 1)
+        cell = CELLS[config.cell]
+        self.forward_nets = nn.ModuleList(cell(size, config.hidden_size, batch_first=True) for size in sizes)
+        self.backward_nets = nn.ModuleList(
+            cell(size, config.hidden_size, batch_first=True) for size in sizes if config.bidirectional
+        )
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, vectors: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """States of all tokens, the forward half first. Shape (batch, time, size)."""
+        positions = _swapped_positions(batch) if self.backward_nets and batch.padded else None
+        for layer, net in enumerate(self.forward_nets):
+            if layer:
+                vectors = self.dropout(vectors)
+            states, _ = net(vectors)
+            if self.backward_nets:
+                backward, _ = self.backward_nets[layer](turn_around(vectors, positions))
+                states = torch.cat([states, turn_around(backward, positions)], dim=2)
+            vectors = states
+        return vectors
+
+
+def _swapped_positions(batch: Batch) -> torch.Tensor:
+    """For each position of the flattened batch, where its token is after each tweet was reversed. (batch * time,)."""
+    rows, time = batch.token_ids.shape
+    positions = torch.arange(time, device=batch.lengths.device).expand(rows, time)
+    lengths = batch.lengths[:, None]
+    swapped = torch.where(positions < lengths, lengths - 1 - positions, positions)
+    return (swapped + torch.arange(rows, device=swapped.device)[:, None] * time).flatten()
+
+
+def turn_around(states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+    """Reverse each tweet of (batch, time, size).
+
+    Args:
+        positions: `_swapped_positions` of the batch; None if no tweet is padded.
+    """
+    turned: torch.Tensor = _Reverse.apply(states, positions)  # type: ignore[no-untyped-call]
+    return turned
+
+
+class _Reverse(torch.autograd.Function):
+    """Reversal is its own inverse, so that its gradient is a gather as well, which is deterministic on every device."""
+
+    @staticmethod
+    def forward(ctx: Any, states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+        ctx.positions = positions
+        return _reverse(states, positions)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return _reverse(gradients[0], ctx.positions), None
+
+
+def _reverse(states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+    if positions is None:
+        return states.flip(1)
+    return states.flatten(0, 1).index_select(0, positions).view_as(states)
 
 
 @dataclass(frozen=True)

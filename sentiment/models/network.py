@@ -1,27 +1,72 @@
 """A network that reads texts: it cleans, tokenises and classifies them as in training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import EVALUATION_TOKENS, Rows, TokenStore, TweetVectors
-from sentiment.data.text.token_rows import TokenRows
-from sentiment.data.text.tokenizer import Tokenizer
+from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore, TweetVectors
+from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
 from sentiment.elmo.encoder import Encoder
 from sentiment.elmo.models import find_elmo_of
 from sentiment.elmo.vectors import FreshVectors, build_encoder, layers_of
 from sentiment.errors import RunDirError
-from sentiment.models.baseline.polarity import token_polarity
 from sentiment.models.calibration import Probabilities, calibrated
 from sentiment.models.classifier import Classifier
-from sentiment.models.evaluation import attention_of, predict
+from sentiment.models.lexicon import token_polarity
 from sentiment.models.text_model import Prediction, Reading
-from sentiment.records import NETWORK, ElmoRecord
-from sentiment.run_dir import Results
+from sentiment.runs.records import NETWORK, ElmoRecord
+from sentiment.runs.run_dir import Results
+
+
+def predict(
+    model: Classifier,
+    store: TokenStore,
+    rows: Rows,
+    check: Callable[[], None] = lambda: None,
+    most_tokens: int = EVALUATION_TOKENS,
+) -> Probabilities:
+    """Probability of positive sentiment for each of `rows`, in their order. Shape (len(rows),).
+
+    Args:
+        check: called between batches; an error that it raises ends the evaluation, which changes nothing.
+        most_tokens: in a batch.
+    """
+    plan = store.in_order_of_length(rows, most_tokens)
+    logits = []
+    with evaluation_mode(model):
+        for batch in plan:
+            check()
+            logits.append(model(batch).logits)
+    by_length = torch.sigmoid(torch.cat(logits).double()).cpu().numpy()
+    probabilities = np.empty(len(rows))
+    probabilities[np.argsort(store.lengths[rows], kind="stable")] = by_length
+    return probabilities
+
+
+def attention_of(model: Classifier, batch: Batch) -> torch.Tensor | None:
+    """The weight of each token in each hop, (batch, r, time); None for a model without attention."""
+    with evaluation_mode(model):
+        attention: torch.Tensor | None = model(batch).attention
+    return attention
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Turn off dropout and gradients within the context, and restore the former mode afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
+
 
 _CPU = torch.device("cpu")
 

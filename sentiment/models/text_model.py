@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import RunConfig
-from sentiment.data.text.token_rows import TokenRows
-from sentiment.data.text.tokenizer import Tokenizer
-from sentiment.models.baseline.lexicon import lexicon_scores
-from sentiment.models.baseline.linear_model import LinearModel
+from sentiment.data.text import Tokenizer, TokenRows
+from sentiment.models.baseline import LinearModel
 from sentiment.models.calibration import Probabilities, calibrated
-from sentiment.records import BASELINE, BOTH, LEXICON
+from sentiment.models.lexicon import lexicon_scores
+from sentiment.runs.records import BASELINE, BOTH, LEXICON
 
 
 class Reading(NamedTuple):

@@ -2,5 +2,5 @@
 
 Only `client` imports wandb. Training starts the copying through `mirror`, and `jobs.sync` starts uploads; both run
 `process`, a process of its own, so that no fault of W&B reaches them. This package may import what knows run
-directories (`config`, `records`, `run_dir` and below), but neither models nor the training loop.
+directories (`config`, `runs` and below), but neither models nor the training loop.
 """

@@ -24,11 +24,10 @@ from pathlib import Path
 
 from sentiment.errors import LockedError, RunDirError, SentimentError
 from sentiment.files import write_atomically
-from sentiment.lock import PATIENCE_SECONDS, ProcessLock
-from sentiment.run_dir import RunDir
-from sentiment.tracking.client import OpenRun, prepare_environment, upload_report
-from sentiment.tracking.identity import identity_of
-from sentiment.tracking.sent_rows import SentRows, rows_to_copy
+from sentiment.runs.attempts import PATIENCE_SECONDS, ProcessLock
+from sentiment.runs.run_dir import RunDir
+from sentiment.tracking.client import OpenRun, SentRows, prepare_environment, rows_to_copy, upload_report
+from sentiment.tracking.mirror import identity_of
 
 _BESIDE_TRAINING = ("offline", "online")
 _POLL_SECONDS = 1.0

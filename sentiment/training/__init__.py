@@ -1,5 +1,7 @@
 """Training: it resumes exactly, ends in time, and records what it measures.
 
-Here is what all of it needs: when to stop, what computes, and the tweets and vectors that are read. `loop` imports
-this, `tasks` that as well, and `runs` everything; from outside it imports all but `inference` and what is above that.
+- `experiment`: a run from its configuration to its result
+- `context`, `resuming`: what it is executed with, and how it goes on from what an earlier attempt left
+- `trainer`: the loop, for anything that is a `Task`; `checkpoint`, `log`, `stop`: what it saves, writes and asks
+- `classifying`, `pretraining`: the tasks: tweets are classified, language is modelled
 """

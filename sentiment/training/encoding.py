@@ -17,8 +17,8 @@ from sentiment.elmo.models import ModelFiles
 from sentiment.elmo.products import Library
 from sentiment.elmo.vectors import CacheRequest, FreshVectors, build_encoder, cache_requests, elmo_cache, layers_of
 from sentiment.errors import MemoryExhaustedError
-from sentiment.records import ElmoRecord
-from sentiment.run_dir import Results
+from sentiment.runs.records import ElmoRecord
+from sentiment.runs.run_dir import Results
 from sentiment.training.context import RunContext
 from sentiment.training.device import available_threads, choose_device, choose_place
 from sentiment.training.stop import Stop, StoppedError, StopRequest

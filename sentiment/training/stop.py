@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Literal, Self
 
-from sentiment.allocation import slurm_end
 from sentiment.console import Progress
+from sentiment.processes import slurm_end
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 

@@ -24,14 +24,14 @@ from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import silent
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.data.text.token_rows import TokenRows
-from sentiment.models.baseline.fitting import fit_linear_model
-from sentiment.models.baseline.lexicon import corpus_lexicon
-from sentiment.records import PARTS, THRESHOLD
-from sentiment.run_dir import Results, RunDir
+from sentiment.data.text import TokenRows
+from sentiment.models.baseline import fit_linear_model
+from sentiment.models.lexicon import corpus_lexicon
+from sentiment.runs.records import PARTS, THRESHOLD
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.classifying import measure, paired_differences
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
-from sentiment.training.tasks.metrics import measure, paired_differences
+from sentiment.training.experiment import run_experiment
 
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"

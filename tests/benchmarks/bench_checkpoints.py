@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.experiment import run_experiment
 from tests.benchmarks.bench_data import made_up_tweets, write_source
 from tests.benchmarks.timing import announce
 

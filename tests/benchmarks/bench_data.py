@@ -20,11 +20,10 @@ from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import DataConfig
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.data.corpus.corpus_files import CorpusWriter, Prepared, RowArrays, building_place
-from sentiment.data.corpus.corpus_report import Tally
+from sentiment.data.corpus.corpus_files import CorpusWriter, Prepared, RowArrays, Tally, building_place
 from sentiment.data.tables.rows import Row
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.benchmarks.timing import Spent, announce, spent
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

@@ -23,9 +23,9 @@ from sentiment.console import Console
 from sentiment.data.batches import Rows
 from sentiment.elmo.cache import DiskRows, LayerRows, MemoryRows
 from sentiment.elmo.files import SIZES, write_random_model
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.experiment import run_experiment
 from tests.benchmarks.timing import announce
 
 BATCH, SHARDS = 256, 8

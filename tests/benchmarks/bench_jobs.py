@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.config_file import resolve
-from sentiment.records import GridPlan, PlannedRun
-from sentiment.run_dir import Results
+from sentiment.runs.records import GridPlan, PlannedRun
+from sentiment.runs.run_dir import Results
 from tests.slurm.cluster import NODES, Cluster, what_is_missing
 from tests.slurm.stage import BASE, Prepared, Stage, StagedRun
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 
 from sentiment.config_file import read_yaml, resolve
-from sentiment.inference.combined import CHOICES, load_model
-from sentiment.records import THRESHOLD
-from sentiment.run_dir import Results, RunDir
+from sentiment.inference.models import CHOICES, load_model
+from sentiment.runs.records import THRESHOLD
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.experiment import run_experiment
 from tests.benchmarks.bench_accuracy import ROOT
 from tests.benchmarks.bench_data import some_tweets, write_source
 from tests.benchmarks.timing import announce, spent

@@ -25,11 +25,11 @@ from report.read.predictions import read_scores
 from report.statistics import Side, compare, spread_of
 from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.console import Console
-from sentiment.pretrained_runs import pretrained_dirs, read_points
-from sentiment.run_dir import Results
+from sentiment.runs.pretrained import pretrained_dirs, read_points
+from sentiment.runs.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
-from sentiment.training.runs.pretraining import run_pretraining
+from sentiment.training.experiment import run_experiment
+from sentiment.training.pretraining import run_pretraining
 from sentiment.training.stop import StopRequest
 from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT
 

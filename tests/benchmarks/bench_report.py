@@ -11,7 +11,7 @@ from report.build import ask, build_sections
 from report.read.load import load_study
 from report.render.write import write_report
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.benchmarks.timing import announce
 from tests.report.made_up import BASE
 from tests.report.studies import write_study

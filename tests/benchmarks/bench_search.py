@@ -25,10 +25,9 @@ from jobs.grids.grid import expand_grid
 from jobs.slurm.chain import ResourceGroup, plan_chain
 from jobs.slurm.resources import Resources
 from sentiment.config_file import read_yaml
-from sentiment.records import THRESHOLD, GridPlan
-from sentiment.run_dir import Results, RunDir
-from sentiment.rungs import Rungs, read_rungs
-from sentiment.search_plan import Halving
+from sentiment.runs.records import THRESHOLD, GridPlan, Halving
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.rungs import Rungs, read_rungs
 from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT, combine
 
 GRIDS = ROOT / "configs" / "grids"

@@ -20,10 +20,10 @@ from report.read.predictions import read_scores
 from report.statistics import Difference, Side, compare, spread_of
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console
-from sentiment.records import Part
-from sentiment.run_dir import Results
+from sentiment.runs.records import Part
+from sentiment.runs.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.experiment import run_experiment
 from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT, combine
 
 SLICES = "sentiment140_slices_textonly.csv.gz"

@@ -30,20 +30,18 @@ from sentiment.config import DataConfig, RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
-from sentiment.data.text.token_rows import TokenRows
-from sentiment.data.text.tokenizer import Tokenizer
+from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.files import write_atomically
-from sentiment.handing_on.opening import open_model
-from sentiment.models.baseline import fitting, linear_model
-from sentiment.models.baseline.baseline import linear_baseline
-from sentiment.models.baseline.lexicon import corpus_texts, lexicon_scores
-from sentiment.models.baseline.linear_model import LinearModel
-from sentiment.models.baseline.polarity import FEATURES
+from sentiment.inference.export import open_model
+from sentiment.models import baseline as fitting
+from sentiment.models import baseline as linear_model
+from sentiment.models.baseline import LinearModel, linear_baseline
 from sentiment.models.check_list import checks
-from sentiment.records import THRESHOLD, Part
-from sentiment.run_dir import Results
+from sentiment.models.lexicon import FEATURES, corpus_texts, lexicon_scores
+from sentiment.runs.records import THRESHOLD, Part
+from sentiment.runs.run_dir import Results
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.experiment import run_experiment
 from tests.benchmarks.bench_accuracy import FOLDS, REAL_TWEETS, ROOT, combine
 
 SHARE = 0.5  # of the weight of Sentiment140's tweets, which the tweets of `vader` beside them have together

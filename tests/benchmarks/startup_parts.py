@@ -37,13 +37,13 @@ def main(results: Path) -> None:
     import torch  # noqa: F401
 
     lap("import torch")
-    from sentiment.training.runs import experiment
+    from sentiment.training import experiment
 
     lap("import the rest")
     from sentiment.config_file import resolve
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
     from sentiment.training.context import RunContext
-    from sentiment.training.loop.trainer import Trainer
+    from sentiment.training.trainer import Trainer
     from tests.slurm.stage import BASE
 
     lap("(this measurement)")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sentiment.training.hardware import Hardware
+from sentiment.training.device import Hardware
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from report.build import build_report
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.studies import write_study
 
 TRIALS = 48

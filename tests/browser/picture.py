@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from report.build import build_report
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 PICTURE = Path(__file__).parents[2] / "report" / "example.png"
 _WIDTH, _HEIGHT = 1280, 940

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from scipy.stats import binomtest
 
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 pytestmark = pytest.mark.browser
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.data.made_up import tweets, write_table
 
 

@@ -19,10 +19,10 @@ import pytest
 from sentiment.config import ColumnConfig, DataConfig, LabelledTable, TextConfig, VocabularyConfig
 from sentiment.data.corpus import corpus_files, preparation
 from sentiment.data.corpus.corpus import Corpus, find_corpus, open_corpus, prepare_corpus
-from sentiment.data.text.tokenizer import Tokenizer
+from sentiment.data.text import Tokenizer
 from sentiment.errors import DataError
-from sentiment.records import PARTS
-from sentiment.run_dir import Results
+from sentiment.runs.records import PARTS
+from sentiment.runs.run_dir import Results
 from tests.data.made_up import SHARED, tweets, write_table
 
 
@@ -310,7 +310,7 @@ SCRIPT = """
     from sentiment.config import DataConfig
     from sentiment.data.corpus import preparation
     from sentiment.data.corpus.corpus import prepare_corpus
-    from sentiment.run_dir import Results
+    from sentiment.runs.run_dir import Results
 
     # A shell starts what runs in the background with this signal ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

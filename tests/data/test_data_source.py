@@ -20,7 +20,7 @@ from sentiment.data.registry import find_source
 from sentiment.data.tables import sentiment140
 from sentiment.data.tables.table import TableSource
 from sentiment.errors import DataError
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.data.made_up import sentiment140_lines
 from tests.small_runs import Experiment, small_config
 

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from sentiment.config import ColumnConfig, DataConfig, TextFile
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.data.registry import open_source
-from sentiment.data.tables.delimited import delimited_records
+from sentiment.data.tables.opened import delimited_records
 from sentiment.data.tables.rows import Refusal, Row, TableRecord
-from sentiment.data.word_vectors.training_text import open_text
+from sentiment.data.word_vectors import open_text
 from sentiment.errors import ConfigError, DataError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.data.made_up import tweets
 
 # No characters that cannot be encoded, and none that training refuses.

@@ -12,11 +12,10 @@ from sentiment.config import PUBLISHED_VECTORS, RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import silent
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.data.word_vectors.published import ARCHIVE, fetch_archive
-from sentiment.data.word_vectors.store import has_vectors, prepare_vectors, pretrained_file
-from sentiment.data.word_vectors.text_format import read_types, read_vectors
+from sentiment.data.vector_files import ARCHIVE, fetch_archive, read_types, read_vectors
+from sentiment.data.word_vectors import has_vectors, prepare_vectors, pretrained_file
 from sentiment.errors import ConfigError, DataError, DownloadError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.elmo.server import Server
 from tests.serving import serving
 

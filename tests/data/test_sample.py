@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sentiment.config import DataConfig
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 
 def test_the_sample_needs_no_network_and_has_both_classes_on_all_sides(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sentiment.data.sources import sentiment140 as published
 from sentiment.data.tables import sentiment140
 from sentiment.data.tables.rows import Refusal, Row
 from sentiment.errors import DataError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines
 
 TEST_LINES = ['"4","3","Mon May 11 03:17:40 UTC 2009","tea","ann","I love it"\n', '"2","4","a:b:c","x","bob","It is"\n']

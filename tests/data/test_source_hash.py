@@ -7,10 +7,10 @@ import pytest
 
 from sentiment.config import DataConfig
 from sentiment.data.registry import open_source
-from sentiment.data.tables import source_hash
+from sentiment.data.tables import table as source_hash
 from sentiment.errors import DataError
 from sentiment.files import sha256_of
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines
 
 SETTLED = 1_700_000_000

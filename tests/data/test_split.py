@@ -20,7 +20,7 @@ from sentiment.data.corpus.split import (
     stable_unit,
     thinning_of,
 )
-from sentiment.data.text.tokenizer import Tokenizer
+from sentiment.data.text import Tokenizer
 from tests.data.near_copies import COPIES, SPELLINGS, tweet_text
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=60)

@@ -14,7 +14,7 @@ from sentiment.data.registry import open_source
 from sentiment.data.tables.rows import Refusal, Row
 from sentiment.data.tables.table import form_of
 from sentiment.errors import ConfigError, DataError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 Read = Callable[..., list[Row | Refusal]]
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import TextConfig
-from sentiment.data.text.token_classes import emoticon_mask, stop_words
-from sentiment.data.text.tokenizer import Tokenizer
+from sentiment.data.text import Tokenizer, emoticon_mask, stop_words
 from tests.data.made_up import SHARED
 
 PLAIN = TextConfig(unescape_html=False, urls="keep", mentions="keep", shorten_elongations=False, lowercase=False)

@@ -11,7 +11,7 @@ from sentiment.config import DataConfig, RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.errors import ConfigError, DataError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines, tweets, write_table
 
 Rows = list[tuple[str, str, str]]  # label, text, user

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nltk.tokenize import casual
 
-from sentiment.data.text.tweet_patterns import tweet_patterns
+from sentiment.data.text import tweet_patterns
 
 
 def _run(code: str, *first_on_path: Path) -> str:
@@ -20,7 +20,7 @@ def _run(code: str, *first_on_path: Path) -> str:
 def test_the_patterns_are_those_of_nltk() -> None:
     tokens, hanging = tweet_patterns()
     alone = _run("""
-        from sentiment.data.text.tweet_patterns import tweet_patterns
+        from sentiment.data.text import tweet_patterns
         print([(one.pattern, one.flags) for one in tweet_patterns()])
     """)
     assert alone == str([(one.pattern, one.flags) for one in (tokens, hanging)])
@@ -31,7 +31,7 @@ def test_the_patterns_are_those_of_nltk() -> None:
 def test_a_tokenizer_imports_nothing_slow_and_leaves_nltk_to_be_imported_in_full() -> None:
     said = _run("""
         from sentiment.config import TextConfig
-        from sentiment.data.text.tokenizer import Tokenizer
+        from sentiment.data.text import Tokenizer
         before = Tokenizer(TextConfig())("so happy :-) !!!!! 555-123-4567")
         print(sorted({"nltk", "sklearn", "scipy", "pandas", "numpy", "torch"} & set(sys.modules)))
         import nltk
@@ -49,5 +49,5 @@ def test_an_nltk_whose_module_needs_its_package_is_imported_in_full(tmp_path: Pa
     for line in ("from nltk import needed", "import nltk\nneeded = nltk.needed"):
         module.write_text(f"{line}\nHANG_RE = needed\nclass TweetTokenizer:\n    PHONE_WORD_RE = needed\n")
         assert "'a pattern'" in _run(
-            "from sentiment.data.text.tweet_patterns import tweet_patterns; print(tweet_patterns())", tmp_path
+            "from sentiment.data.text import tweet_patterns; print(tweet_patterns())", tmp_path
         )

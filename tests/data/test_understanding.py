@@ -11,11 +11,11 @@ import pytest
 
 from sentiment.config import DataConfig, LabelConfig
 from sentiment.config_file import dotted, parse_yaml, resolve
+from sentiment.data.guess_columns import Understanding, understand
 from sentiment.data.registry import open_source
 from sentiment.data.tables.rows import Row
-from sentiment.data.understanding import Understanding, understand
 from sentiment.errors import ConfigError, UsageError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.small_runs import invented_tweets
 
 TWEETS = invented_tweets(40)
@@ -145,7 +145,7 @@ def test_a_column_of_dates_that_python_does_not_know_is_no_hindrance(tmp_path: P
 def test_table_without_a_readable_row_at_first_is_left_to_the_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sentiment.data.table_sample.SAMPLE_ROWS", 1)
+    monkeypatch.setattr("sentiment.data.guess_columns.SAMPLE_ROWS", 1)
     path = _table(tmp_path / "t.csv", ["x" * 200_000], [["y" * 200_000], *zip(TWEETS, MOODS, strict=False)])
     assert understand(DataConfig(source=str(path)), ()) is None
 

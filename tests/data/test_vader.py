@@ -12,7 +12,7 @@ import pytest
 from sentiment.data.sources import vader
 from sentiment.data.tables.rows import Row
 from sentiment.errors import DataError, DownloadError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 TWEETS = '1\t2.5\tSo "good"\r\n2\t-0.6\tMeh\r\n3\t0.3\tHm\r\n4\t0\tNothing'
 

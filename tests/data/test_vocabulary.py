@@ -10,7 +10,7 @@ from sentiment.config import DataConfig, VocabularyConfig
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary, load_vectors
 from sentiment.errors import ConfigError, DataError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 
 @pytest.fixture

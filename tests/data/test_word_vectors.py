@@ -15,17 +15,11 @@ import pytest
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.data.word_vectors.learning import saved_epochs
-from sentiment.data.word_vectors.store import (
-    has_vectors,
-    prepare_vectors,
-    pretrained_file,
-    vectors_fingerprint,
-)
-from sentiment.data.word_vectors.text_format import read_types, read_vectors
+from sentiment.data.vector_files import read_types, read_vectors
+from sentiment.data.word_vectors import has_vectors, prepare_vectors, pretrained_file, saved_epochs, vectors_fingerprint
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import sha256_of
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.data.made_up import tweets, write_table
 
 
@@ -148,7 +142,7 @@ def test_vectors_that_were_interrupted_in_any_epoch_get_the_same_bits(
     table: Path, results: Results, tmp_path: Path, kind: str, when: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kind == "fasttext":
-        monkeypatch.setattr("sentiment.data.word_vectors.learning._BUCKETS", 100)
+        monkeypatch.setattr("sentiment.data.word_vectors._BUCKETS", 100)
     config = _config(table, embedding__pretrained=kind)
     whole = _file(config, Results(tmp_path / "uninterrupted"))
     seen: list[int] = []

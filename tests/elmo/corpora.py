@@ -13,7 +13,7 @@ from sentiment.elmo.cache import CachedVectors, Place, VectorCache, open_vectors
 from sentiment.elmo.encoder import LAYERS, Layer
 from sentiment.elmo.models import ModelFiles, find_elmo
 from sentiment.elmo.vectors import elmo_cache, layers_of
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.small_runs import invented_tweets, write_tweets
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from sentiment.files import sha256_of
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.small_runs import invented_tweets, write_tweets
 from tests.training.processes import wait_until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data.mirrors import Mirrors, read_mirrors
+from sentiment.data.download import Mirrors, read_mirrors
 from sentiment.elmo.models import PUBLISHED, fetch_elmo, find_elmo
 from sentiment.errors import ConfigError, DownloadError, ElmoError
 from tests.elmo.server import Server

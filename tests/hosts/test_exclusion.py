@@ -15,7 +15,7 @@ CONTEND = f"""
 import sys, time
 from pathlib import Path
 from sentiment.errors import LockedError
-from sentiment.lock import ProcessLock
+from sentiment.runs.attempts import ProcessLock
 
 folder, tokens = Path(sys.argv[1]), []
 sys.stdin.readline()

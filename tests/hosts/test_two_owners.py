@@ -12,10 +12,10 @@ import pytest
 
 from sentiment.config import RunConfig
 from sentiment.config_file import load_config
-from sentiment.records import Result
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.records import Result
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
+from sentiment.training.experiment import run_experiment
 from tests.hosts.hosts import Hosts
 from tests.small_runs import Digest, digest_of
 from tests.training.conftest import run_file as run_file
@@ -31,7 +31,7 @@ from pathlib import Path
 from jobs.tasks import attempt
 from sentiment.config import TrackingConfig
 from sentiment.config_file import load_config
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from sentiment.training.stop import StopRequest
 
 attempt._LOCK_PATIENCE_SECONDS, attempt._LOCK_POLL_SECONDS = 3 * lock.STALE_SECONDS, 0.1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.fake_slurm import slurm
 from tests.jobs.grid_files import write_base
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.slurm.submissions import read_submissions
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 # Fields of a job are separated by this in the file; squeue is told how to separate them.
 _MARK = "@"

@@ -7,8 +7,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from jobs.grids.grid import ExpandedGrid
-from sentiment.records import PlannedRun, Result
-from sentiment.run_dir import Results
+from sentiment.runs.records import PlannedRun, Result
+from sentiment.runs.run_dir import Results
 from tests.small_runs import SMALL_RUN
 
 GRIDS = Path(__file__).parents[2] / "configs" / "grids"

@@ -10,8 +10,8 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import Submission, SubmissionDir, new_submission, write_intent
 from jobs.status.grid_status import RunStatus
 from sentiment.config import RunConfig
-from sentiment.records import Attempt, Failure, GridPlan, PlannedRun, RunRecord
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.records import Attempt, Failure, GridPlan, PlannedRun, RunRecord
+from sentiment.runs.run_dir import Results, RunDir
 
 GRID = "g"
 LAUNCH_FAILED = "launch failed requeued held"

@@ -14,16 +14,16 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
 from jobs.slurm.submissions import new_submission, write_intent
 from jobs.status.grid_status import RunStatus
-from sentiment.code_version import START, CodeVersion, freeze_code, running_code
 from sentiment.config_file import resolve
 from sentiment.files import write_json
-from sentiment.records import Attempt, RunRecord
-from sentiment.run_dir import Results
+from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
+from sentiment.runs.records import Attempt, RunRecord
+from sentiment.runs.run_dir import Results
 from tests.jobs.submitted import a_job
 
 GRID = "g"
 CONFIG = resolve({}, {}, "a test")
-TRAINER = "sentiment/training/loop/trainer.py"
+TRAINER = "sentiment/training/trainer.py"
 TEXTS = {hashlib.sha256(text).hexdigest(): text for text in (b"an older one", b"the first")}
 OLD, OLDER = (CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: digest}) for digest in TEXTS)
 

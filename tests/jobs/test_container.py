@@ -13,7 +13,7 @@ import pytest
 from jobs.doctor import check_container
 from jobs.slurm.resources import Resources, read_cluster
 from jobs.slurm.submissions import SubmissionDir
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import write_yaml
 from tests.jobs.submitted import write_submission
 from tests.small_runs import small_config

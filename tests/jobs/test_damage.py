@@ -12,7 +12,7 @@ from jobs.status.grid_status import read_grid_status
 from jobs.status.table import render
 from report.build import build_report
 from sentiment.config import RunConfig
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.submitted import queued, submitted
 from tests.report.made_up import Study, attempt, new_record
 

@@ -9,8 +9,8 @@ from jobs.slurm.task_state import DISK_FULL_EXIT_CODE, read_termination
 from jobs.tasks.attempt import Outcome, attempt_run, is_disk_full
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
-from sentiment.run_dir import Results
-from sentiment.training.runs import experiment
+from sentiment.runs.run_dir import Results
+from sentiment.training import experiment
 from sentiment.training.stop import StopRequest
 
 

@@ -12,7 +12,7 @@ from jobs.grids.distributions import KEYS, Distribution, Parameter
 from jobs.grids.grid import load_grid
 from jobs.grids.sweep_file import read_sweep
 from sentiment.errors import ConfigError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import draw, write_grid
 from tests.jobs.test_sweep_file import validator as validator
 

@@ -12,7 +12,7 @@ from jobs.__main__ import app
 from jobs.doctor import examine_disk, examine_grids, render
 from jobs.slurm.resources import Resources
 from jobs.slurm.site import Finding, NodeKind, Partition, check_resources, explain_partitions, explain_settings
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import starts_from, write_base, write_grid, write_yaml
 from tests.small_runs import limited_file_size
 

@@ -15,8 +15,8 @@ from jobs.planning.costs import Completed, _work, estimate, read_completed
 from jobs.planning.dry_run import show_plan
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.records import Result
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.records import Result
+from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import GRIDS, finish, write_grid, write_yaml
 from tests.small_runs import invented_tweets, write_tweets
 

@@ -16,7 +16,7 @@ from jobs.code_choice import CodeChoice
 from jobs.slurm import commands
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import read_plan, read_status
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid, write_yaml
 

@@ -12,7 +12,7 @@ from jobs.grids.expand import Draw, expand
 from jobs.grids.grid import ExpandedGrid, expand_grid, load_grid
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import draw, write_grid, write_yaml
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}

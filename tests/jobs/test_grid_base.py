@@ -16,8 +16,8 @@ from jobs.grids.grid import load_grid
 from jobs.tasks.attempt import KilledError, NoProgressError, forget_failure, record_failure
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import DataError, DivergedError, MemoryExhaustedError, UsageError
-from sentiment.records import PlannedRun, Result
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.records import PlannedRun, Result
+from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import draw, finish, starts_from, write_grid, write_yaml
 
 Judge = Callable[[PlannedRun], tuple[float, bool] | None]

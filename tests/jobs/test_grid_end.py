@@ -16,7 +16,7 @@ from jobs.slurm.resources import read_cluster
 from jobs.tasks.attempt import record_failure
 from jobs.tasks.grid_end import GridEnd
 from sentiment.errors import ConfigError, DataError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from sentiment.training.stop import StopRequest
 from tests.jobs.grid_files import write_grid, write_yaml
 

@@ -9,7 +9,7 @@ import pytest
 from jobs.job_kinds import JOB_KINDS, TRAINING, JobKind, KindName, jobs_needed
 from jobs.slurm.resources import ClusterFile, Resources
 from sentiment.console import Console, silent
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from sentiment.training.stop import StopRequest
 from tests.small_runs import small_config
 

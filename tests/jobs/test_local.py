@@ -22,8 +22,8 @@ from jobs.slurm.grid_jobs import GridJobs
 from jobs.status.grid_status import read_grid_status
 from jobs.tasks.attempt import record_failure
 from sentiment.console import Console, silent
-from sentiment.records import GridPlan
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_base, write_grid
 from tests.small_runs import Experiment, digest_of, invented_tweets, write_tweets
 from tests.terminals import on_terminal

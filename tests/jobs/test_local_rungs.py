@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sentiment.run_dir import Results, RunDir
-from sentiment.rungs import read_rungs
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.rungs import read_rungs
 from tests.jobs.test_local import Here, _children, grid_here
 from tests.small_runs import Experiment, digest_of
 from tests.training.processes import wait_until

@@ -16,8 +16,8 @@ from jobs.grids.grid import load_grid
 from jobs.local.queue import LocalQueue
 from jobs.logs import visible
 from jobs.tasks.attempt import KilledError, record_failure
-from sentiment.records import GridPlan
-from sentiment.run_dir import Results
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import write_grid
 from tests.training.processes import wait_until
 

@@ -11,7 +11,7 @@ from jobs.slurm.submissions import SubmissionDir, new_submission, read_submissio
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.submitted import a_job
 
 

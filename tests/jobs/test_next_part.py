@@ -14,8 +14,8 @@ from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import read_grid_status
 from jobs.tasks.attempt import KilledError, record_failure
 from jobs.tasks.next_part import submit_next_part
-from sentiment.records import GridPlan, Tries
-from sentiment.run_dir import Results
+from sentiment.runs.records import GridPlan, Tries
+from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import write_grid, write_yaml
 from tests.jobs.submitted import submitted
 

@@ -13,8 +13,8 @@ from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import read_status
 from sentiment.errors import UsageError
 from sentiment.files import write_json
-from sentiment.records import Failure
-from sentiment.run_dir import Results
+from sentiment.runs.records import Failure
+from sentiment.runs.run_dir import Results
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.submitted import PLAN, submitted
 

@@ -12,9 +12,9 @@ import pytest
 from jobs import policy
 from jobs.policy import CAUSES, Queued, Verdict
 from jobs.slurm.commands import ENDED
-from sentiment.records import Tries
-from sentiment.run_state import RunProgress, RunState
-from sentiment.rungs import Standing
+from sentiment.runs.records import Tries
+from sentiment.runs.rungs import Standing
+from sentiment.runs.state import RunProgress, RunState
 from tests.jobs.submitted import a_failure, attempt_of
 
 OWN, SIBLING, EARLIER, OTHER = "7_3", "7_2", "4_0", "9_0"

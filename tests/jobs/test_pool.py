@@ -22,9 +22,9 @@ from jobs.tasks.parallel import SideBySide
 from jobs.tasks.worker import Worker
 from sentiment.config import RunConfig
 from sentiment.errors import LockedError
-from sentiment.lock import ProcessLock
-from sentiment.records import Attempt
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.records import Attempt
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import Stop, StopRequest
 from tests.jobs.submitted import GRID, a_failure, a_plan, attempt_of, write_attempts, write_submission
 from tests.small_runs import Experiment, digest_of, small_config
@@ -232,7 +232,7 @@ def test_run_of_a_process_that_died_in_another_job_is_waited_for_and_trained(
         if refusal := next(refusals, None):
             raise refusal
 
-    monkeypatch.setattr("sentiment.training.runs.experiment.run_experiment", train)
+    monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
     monkeypatch.setattr(attempts, "_LOCK_POLL_SECONDS", 0.0)
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "75")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")

@@ -6,8 +6,8 @@ from typing import Any
 from jobs.grids.requirements import unprepared
 from sentiment.config import RunConfig
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.models.baseline.baseline import linear_baseline
-from sentiment.run_dir import Results
+from sentiment.models.baseline import linear_baseline
+from sentiment.runs.run_dir import Results
 from tests.small_runs import small_config
 
 

@@ -22,7 +22,7 @@ from jobs.status.selection import find_targets, run_configs
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid, write_yaml
 from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_job, a_row, queued, submitted

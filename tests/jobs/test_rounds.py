@@ -11,8 +11,8 @@ from jobs.grids.rounds import grow
 from jobs.grids.sweep_file import read_sweep
 from jobs.planning.dry_run import show_plan
 from sentiment.errors import ConfigError
-from sentiment.records import Failure, PlannedRun, Result
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.records import Failure, PlannedRun, Result
+from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import GRIDS, finish, write_grid
 from tests.jobs.test_local import grid_here
 

@@ -18,8 +18,8 @@ from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
 from jobs.status.grid_status import read_grid_status
 from sentiment.config_file import resolve
 from sentiment.files import write_json
-from sentiment.records import Failure
-from sentiment.run_dir import Results
+from sentiment.runs.records import Failure
+from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import write_yaml
 from tests.jobs.submitted import PLAN, a_job, a_row, queued, submitted
 

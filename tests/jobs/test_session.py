@@ -14,9 +14,9 @@ from jobs.status.grid_status import GridStatus, read_plan, read_status
 from jobs.tasks import next_part
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.next_part import submit_next_part
-from sentiment.lock import ProcessLock
-from sentiment.records import Result, Tries
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.records import Result, Tries
+from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import finish, write_grid, write_yaml
 from tests.jobs.submitted import a_row

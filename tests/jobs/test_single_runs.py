@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from jobs.__main__ import app
 from sentiment.config_file import load_config
-from sentiment.run_dir import Results, RunDir
-from sentiment.shipped import ROOT
+from sentiment.install_paths import ROOT
+from sentiment.runs.run_dir import Results, RunDir
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_cancel_tells_the_process_that_trains_to_save_and_end(tmp_path: Path) ->
     run_dir = Results(tmp_path).run_dir(config.run_id)
     run_dir.create(config)
     script = (
-        "import signal, sys, time; from pathlib import Path; from sentiment.lock import ProcessLock\n"
+        "import signal, sys, time; from pathlib import Path; from sentiment.runs.attempts import ProcessLock\n"
         "def end(*_): sys.exit(7)\n"
         "signal.signal(signal.SIGTERM, end)\n"
         "with ProcessLock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"

@@ -31,9 +31,9 @@ from jobs.tasks.attempt import KilledError, Outcome, record_failure
 from jobs.tasks.worker import Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
-from sentiment.lock import ProcessLock
-from sentiment.run_dir import Results
-from sentiment.rungs import Rungs, read_rungs
+from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import Rungs, read_rungs
 from sentiment.training.context import RunContext
 from sentiment.training.stop import Stop, StopRequest
 from tests.jobs.grid_files import GRIDS, write_grid
@@ -328,7 +328,7 @@ def test_same_trials_go_on_whatever_dies_in_any_rung(
         results = Results(tmp_path_factory.mktemp("search"))
         results.write_grid(grid.plan)
         world = _World(results, grid, {where: [*dying] for where, dying in deaths.items()})
-        monkeypatch.setattr("sentiment.training.runs.experiment.run_experiment", world.train)
+        monkeypatch.setattr("sentiment.training.experiment.run_experiment", world.train)
         monkeypatch.setattr(Worker, "_attempt_alone", lambda *given: world.train_alone(*given))
         with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
             return world.search(order)

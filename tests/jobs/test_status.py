@@ -14,8 +14,8 @@ from jobs.slurm.task_state import last_line, read_termination
 from jobs.status.grid_status import read_grid_status
 from jobs.status.table import show_language_models
 from sentiment.files import write_json
-from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import RunProgress, read_progress
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import RunProgress, read_progress
 from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, attempt_of, queued, submitted
 
 NEVER_BEGAN = "task 7_3 never began to train"

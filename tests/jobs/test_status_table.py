@@ -8,7 +8,7 @@ import pytest
 
 from jobs.status.grid_status import GridStatus, RunStatus
 from jobs.status.table import render, show
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.submitted import PLAN, a_row
 from tests.terminals import on_terminal
 

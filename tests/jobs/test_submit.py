@@ -14,7 +14,7 @@ from jobs.slurm.sbatch import directives
 from jobs.slurm.submissions import Submission
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 SERVICES = ClusterFile().service_resources()
 

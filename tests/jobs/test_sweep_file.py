@@ -15,7 +15,7 @@ from jobs.grids.grid import expand_grid
 from jobs.grids.sweep_file import read_sweep
 from sentiment.config_file import load_config, read_yaml
 from sentiment.errors import ConfigError, UsageError
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import GRIDS, draw, starts_from, write_base, write_grid, write_yaml
 
 FILES = sorted(GRIDS.glob("*.yaml"))

@@ -20,7 +20,7 @@ from jobs.tasks.attempt import NoProgressError, Outcome, outcome_of
 from jobs.tasks.parallel import SideBySide, core_shares
 from jobs.tasks.slurm_task import perform
 from sentiment.config import RunConfig
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from sentiment.training.stop import Stop, StopRequest
 from tests.jobs.submitted import GRID, write_job, write_submission
 from tests.small_runs import digest_of, small_config

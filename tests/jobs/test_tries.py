@@ -11,9 +11,9 @@ from jobs.tasks.attempt import Outcome, attempt_run
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import ConfigError, MemoryExhaustedError
-from sentiment.lock import ProcessLock
-from sentiment.records import Tries
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.records import Tries
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
 from sentiment.training.stop import Stop, StopRequest
 from tests.jobs.submitted import GRID, a_failure, a_plan, attempt_of, write_attempts
@@ -52,7 +52,7 @@ def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch
                 raise ending
             return ending
 
-        monkeypatch.setattr("sentiment.training.runs.experiment.run_experiment", train)
+        monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
         try:
             return attempt_run(config, results, GRID, StopRequest())
         except _DiedError:

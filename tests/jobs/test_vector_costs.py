@@ -15,7 +15,7 @@ from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.encoder import LAYERS
 from sentiment.elmo.files import SIZES, write_random_model
 from sentiment.elmo.vectors import cache_requests
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.elmo.corpora import CPU
 from tests.jobs.grid_files import write_grid
 

@@ -6,8 +6,8 @@ import pytest
 from scipy.special import expit
 
 from sentiment.models.calibration import Probabilities, as_used, calibrated, fit_temperature, fit_temperatures
-from sentiment.records import PREDICTION_COLUMNS
-from sentiment.run_dir import RunDir
+from sentiment.runs.records import PREDICTION_COLUMNS
+from sentiment.runs.run_dir import RunDir
 
 LOG_ODDS = np.random.default_rng(1).normal(0.3, 2, 20_000)
 LABELS = (np.random.default_rng(2).random(len(LOG_ODDS)) < expit(LOG_ODDS)).astype(int)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sentiment.models.dropout import Dropout
+from sentiment.models.classifier import Dropout
 
 SHAPES = [(0,), (1,), (7,), (15,), (16,), (17,), (33,), (256, 3), (5, 40, 31), (64, 15, 100)]
 

@@ -9,8 +9,7 @@ import torch
 from sentiment.config_file import resolve
 from sentiment.data.batches import Batch, Rows, TokenStore
 from sentiment.elmo.encoder import LAYERS
-from sentiment.models.classifier import Classifier, build_classifier
-from sentiment.models.embedding import ElmoEmbedding
+from sentiment.models.classifier import Classifier, ElmoEmbedding, build_classifier
 
 SIZE = 6
 LENGTHS = (4, 2, 3)

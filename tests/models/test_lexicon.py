@@ -9,9 +9,9 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from sentiment.config import DataConfig
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.errors import DataError
-from sentiment.models.baseline import lexicon
-from sentiment.models.baseline.lexicon import corpus_lexicon, corpus_texts, lexicon_scores
-from sentiment.run_dir import TWEETS_FILE, Results
+from sentiment.models import lexicon
+from sentiment.models.lexicon import corpus_lexicon, corpus_texts, lexicon_scores
+from sentiment.runs.run_dir import TWEETS_FILE, Results
 
 
 @pytest.fixture

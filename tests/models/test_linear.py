@@ -18,20 +18,18 @@ from sklearn.linear_model import LogisticRegression
 from sentiment.config import DataConfig
 from sentiment.console import silent
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
-from sentiment.data.text.token_rows import TokenRows
+from sentiment.data.text import TokenRows
 from sentiment.errors import RunDirError
-from sentiment.models.baseline import fitting
-from sentiment.models.baseline.baseline import linear_baseline
-from sentiment.models.baseline.linear_model import LinearModel, tfidf
-from sentiment.models.baseline.ngrams import NGramCounter, first_of_characters
-from sentiment.run_dir import Results
+from sentiment.models import baseline as fitting
+from sentiment.models.baseline import LinearModel, NGramCounter, first_of_characters, linear_baseline, tfidf
+from sentiment.runs.run_dir import Results
 
 FIT = """
     import sys
     from pathlib import Path
     from sentiment.data.corpus.corpus import open_corpus
     from sentiment.models.baseline import fitting
-    from sentiment.models.baseline.baseline import linear_baseline
+    from sentiment.models.baseline import linear_baseline
 
     said = []
     corpus = open_corpus(Path(sys.argv[1]))

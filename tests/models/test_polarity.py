@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from sentiment.data.text.token_rows import TokenRows
-from sentiment.models.baseline import polarity as module
-from sentiment.models.baseline.polarity import polarity, token_polarity, value_of
+from sentiment.data.text import TokenRows
+from sentiment.models import lexicon as module
+from sentiment.models.lexicon import polarity, token_polarity, value_of
 
 
 def _of(*tweets: str) -> list[list[float]]:

@@ -8,7 +8,7 @@ import torch
 
 from sentiment.config import AttentionConfig, ModelConfig
 from sentiment.data.batches import Batch
-from sentiment.models.pooling import POOLINGS, SelfAttention, hop_overlap
+from sentiment.models.classifier import POOLINGS, SelfAttention, hop_overlap
 from tests.models.batches import store
 
 

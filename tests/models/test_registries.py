@@ -7,11 +7,10 @@ import pytest
 from torch import nn
 
 from sentiment.config import ModelConfig
-from sentiment.config.model import POOLING_NAMES
+from sentiment.config.sections import POOLING_NAMES
 from sentiment.config_file import resolve
 from sentiment.errors import ConfigError
-from sentiment.models.pooling import POOLINGS
-from sentiment.models.rnn import CELLS
+from sentiment.models.classifier import CELLS, POOLINGS
 from tests.models.batches import model
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from sentiment.models.rnn import CELLS, RecurrentEncoder, turn_around
+from sentiment.models.classifier import CELLS, RecurrentEncoder, turn_around
 from tests.models.batches import config, store
 
 SIZE = 6

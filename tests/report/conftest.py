@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from report.build import build_report
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.studies import write_study
 
 

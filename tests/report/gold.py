@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from report.build import build_report
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.studies import write_study
 
 GOLD = Path(__file__).parent / "report.md"

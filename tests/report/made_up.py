@@ -12,13 +12,12 @@ import pyarrow.parquet as pq
 
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.data.text.token_rows import TokenRows
+from sentiment.data.text import TokenRows
 from sentiment.files import fingerprint, sha256_of, write_json
-from sentiment.models.baseline.linear_model import Features, LinearModel
-from sentiment.models.baseline.ngrams import NGramCounter
-from sentiment.models.baseline.polarity import FEATURES
+from sentiment.models.baseline import Features, LinearModel, NGramCounter
 from sentiment.models.calibration import calibrated
-from sentiment.records import (
+from sentiment.models.lexicon import FEATURES
+from sentiment.runs.records import (
     MEASURED_MODELS,
     SCHEMA_VERSION,
     Attempt,
@@ -32,8 +31,8 @@ from sentiment.records import (
     Result,
     RunRecord,
 )
-from sentiment.run_dir import TWEETS_FILE, Results, RunDir
-from sentiment.training.tasks.metrics import judge_overfit, measure
+from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
+from sentiment.training.classifying import judge_overfit, measure
 
 PARTS: dict[Part, int] = {"validation": 100, "test": 120, "manual": 60}
 BASE: dict[str, Any] = {

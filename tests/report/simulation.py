@@ -27,7 +27,7 @@ from report.questions.settings import effects_of
 from report.read.load import CompletedRun, Grid
 from report.statistics import Difference
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import BASE
 
 # Accuracy is 80 %: what a normal deviate exceeds with this probability, and its density there.

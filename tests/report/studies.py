@@ -3,8 +3,8 @@
 from itertools import product
 from typing import Any
 
-from sentiment.records import Failure
-from sentiment.run_dir import Results
+from sentiment.runs.records import Failure
+from sentiment.runs.run_dir import Results
 from tests.report.made_up import PARTS, Study, attempt, new_record
 
 

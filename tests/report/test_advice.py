@@ -22,7 +22,7 @@ from report.sections.record.methods import methods
 from report.sections.remarks import warnings
 from report.statistics import Difference, Side
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.chart_checks import rows_with
 from tests.report.made_up import BASE, Study, attempt
 

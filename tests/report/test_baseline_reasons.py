@@ -10,9 +10,9 @@ from report.questions.attention import attention, looks_of
 from report.read.load import load_study
 from report.render.blocks import Figure
 from sentiment.config_file import resolve
-from sentiment.inference.combined import load_baseline
-from sentiment.inference.explaining import explain
-from sentiment.run_dir import Results, RunDir
+from sentiment.inference.explain import explain
+from sentiment.inference.models import load_baseline
+from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import BASE, Study
 
 

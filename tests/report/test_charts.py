@@ -13,7 +13,7 @@ from report.build import ask, build_sections
 from report.read.load import load_study
 from report.render.blocks import Figure
 from report.render.drawing import HALF, NARROW, WIDE
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report import chart_checks as checks
 from tests.report import search_chart_checks as search
 from tests.report.made_up import Study

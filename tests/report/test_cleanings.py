@@ -14,7 +14,7 @@ from report.questions.settings import effects_of
 from report.read.load import load_study
 from report.statistics import Difference, mcnemar
 from sentiment.config import RunConfig
-from sentiment.run_dir import TWEETS_FILE, Results
+from sentiment.runs.run_dir import TWEETS_FILE, Results
 from tests.report.made_up import PARTS, Study
 
 _EMPTIED = 7

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from report.read.load import load_study
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.small_runs import Experiment, small_config
 
 

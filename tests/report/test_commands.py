@@ -13,7 +13,7 @@ from report.read.load import load_study
 from report.sections.record.provenance import command_of
 from sentiment.config import RunConfig
 from sentiment.config_file import load_config, resolve
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.made_up import BASE, Study
 
 _PARAMETERS: list[dict[str, Any]] = [

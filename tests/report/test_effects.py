@@ -10,7 +10,7 @@ from report.analysis.comparison.matching import matched_runs, varying
 from report.analysis.findings import analyse
 from report.questions.settings import Effect, effects_of
 from report.read.load import CompletedRun, load_study
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.made_up import Study
 
 

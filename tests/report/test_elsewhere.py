@@ -18,8 +18,8 @@ from report.sections.models.answer import answer
 from report.sections.models.elsewhere import worse_than_the_lexicon
 from report.statistics import Side, compare, spread_of
 from sentiment.config_file import resolve
-from sentiment.records import THRESHOLD
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.records import THRESHOLD
+from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study
 
 TWO_SETS = {"manual": {"path": "more.csv"}, "airline": {"path": "sample"}}

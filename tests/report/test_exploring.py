@@ -8,7 +8,7 @@ import pytest
 from report.analysis.findings import Findings, analyse
 from report.read.load import load_study
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.made_up import BASE, Study
 from tests.report.written import Written, completed, written_runs
 

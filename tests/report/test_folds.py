@@ -15,8 +15,8 @@ from report.read.load import load_study
 from report.read.predictions import read_scores
 from report.render.blocks import Table
 from report.sections.models.check_list import check_list
-from sentiment.records import MEASURED_MODELS, NETWORK
-from sentiment.run_dir import Results
+from sentiment.runs.records import MEASURED_MODELS, NETWORK
+from sentiment.runs.run_dir import Results
 from tests.report.made_up import PARTS, Study
 
 FOLDS, SEEDS = [1, 2, 3], [1, 2]

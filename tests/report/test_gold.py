@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from report.build import build_report
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.gold import GOLD, HOW_TO_UPDATE, scrubbed
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import pytest
 from report.build import build_report
 from report.questions.rungs import analyse_halving, compare_budgets, expected_best
 from report.read.load import Grid, load_study
-from sentiment.run_dir import Results
-from sentiment.rungs import read_rungs
+from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import read_rungs
 from tests.report.made_up import Study, attempt, new_record
 
 pytestmark = pytest.mark.slow

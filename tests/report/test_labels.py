@@ -10,7 +10,7 @@ from report.analysis.findings import analyse
 from report.build import build_report
 from report.questions.labels import LabelCurve, label_curves
 from report.read.load import load_study
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.made_up import PARTS, Study
 
 SIZES: list[int | None] = [100, 200, None]

@@ -12,8 +12,8 @@ from report.build import QUESTIONS, build_report
 from report.read.load import load_study
 from sentiment.config_file import load_config, resolve
 from sentiment.errors import RunDirError, UsageError
-from sentiment.run_dir import Results, RunDir
-from sentiment.run_state import RUNNING
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import RUNNING
 from tests.report.made_up import BASE, Study, attempt, new_record
 from tests.small_runs import SMALL_RUN
 from tests.training.processes import count_rows, start, wait_until

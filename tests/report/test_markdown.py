@@ -19,7 +19,7 @@ from report.render.markdown import code, escape, fenced
 from report.render.page import render_page
 from report.render.write import render_markdown, write_report
 from report.statistics import Estimate
-from sentiment.characters import printable, visible
+from sentiment.console import printable, visible
 from tests.report.made_up import HOSTILE
 
 _GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -10,7 +10,7 @@ from report.build import build_report
 from report.read.load import load_study
 from report.read.model import read_card
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.made_up import BASE, Study
 from tests.report.written import best_seed, recommended, written_runs
 from tests.test_command_line import invoke

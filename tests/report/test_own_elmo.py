@@ -14,9 +14,9 @@ from report.read.load import load_study
 from report.render.blocks import Block, Bullets, Figure
 from sentiment.config_file import resolve
 from sentiment.files import write_json
-from sentiment.pretrained_runs import PretrainedCard, PretrainedDir, read_own_models
-from sentiment.records import Attempt, RunRecord
-from sentiment.run_dir import Results
+from sentiment.runs.pretrained import PretrainedCard, PretrainedDir, read_own_models
+from sentiment.runs.records import Attempt, RunRecord
+from sentiment.runs.run_dir import Results
 from tests.report.chart_checks import axes_ascend, rows_with
 from tests.report.made_up import Study
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from report.build import build_report
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.made_up import Study
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from report.build import ask, build_sections
 from report.read.load import load_study
 from report.render.blocks import Report
 from report.render.write import write_report
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.studies import write_study
 
 

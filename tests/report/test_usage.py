@@ -11,7 +11,7 @@ from report.analysis.measures.usage import usage_of
 from report.build import build_report
 from report.read.load import load_study
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.report.made_up import BASE, Study, attempt
 
 _GPU = "NVIDIA H100 80GB HBM3"

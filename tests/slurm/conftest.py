@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sentiment.config_file import resolve
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from tests.slurm.cluster import Cluster, what_is_missing
 from tests.slurm.scenario import Scenario, scenario_of
 from tests.slurm.stage import BASE, Prepared, Stage

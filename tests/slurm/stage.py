@@ -18,12 +18,12 @@ from jobs.slurm.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.elmo.models import pretraining_request
-from sentiment.pretrained_runs import PretrainedDir
-from sentiment.records import Attempt
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.pretrained import PretrainedDir
+from sentiment.runs.records import Attempt
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.context import RunContext
-from sentiment.training.runs.experiment import run_experiment
-from sentiment.training.runs.pretraining import run_pretraining
+from sentiment.training.experiment import run_experiment
+from sentiment.training.pretraining import run_pretraining
 from sentiment.training.stop import StopRequest
 from tests.slurm.cluster import Cluster
 from tests.slurm.processes import processes

@@ -1,6 +1,6 @@
 """A language model that needs several times the time that its job gets: trained in several lives, bit for bit."""
 
-from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs
+from sentiment.runs.pretrained import PretrainedDir, pretrained_dirs
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import Stage
 

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from jobs.slurm.submissions import SubmissionDir, read_submissions
-from sentiment.records import GridPlan
-from sentiment.rungs import RungRanking, Rungs, read_rungs
+from sentiment.runs.records import GridPlan
+from sentiment.runs.rungs import RungRanking, Rungs, read_rungs
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import DIVERGES, Stage, StagedRun
 

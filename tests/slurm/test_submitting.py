@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from jobs.slurm.submissions import read_submissions
-from sentiment.code_version import running_code
-from sentiment.shipped import ROOT
+from sentiment.install_paths import ROOT
+from sentiment.runs.code_version import running_code
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import DIVERGES, SHORT, Stage

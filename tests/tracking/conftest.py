@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.tracking import mirror as tracking_mirror
 from tests.serving import serving
 from tests.small_runs import small_config

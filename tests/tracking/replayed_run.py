@@ -4,7 +4,7 @@ import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from sentiment.run_dir import RunDir
+from sentiment.runs.run_dir import RunDir
 from sentiment.tracking.mirror import mirrored
 from tests.tracking.tracked_run import TrackedRun, wait_until
 

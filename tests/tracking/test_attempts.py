@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from sentiment.console import silent
-from sentiment.models.baseline import fitting
-from sentiment.run_dir import Results, RunDir
-from sentiment.training.preparing import prepare_data
+from sentiment.models import baseline as fitting
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.context import prepare_data
 from tests.small_runs import limited_file_size
 from tests.tracking.conftest import MakeRun
 from tests.tracking.replayed_run import ReplayedRun

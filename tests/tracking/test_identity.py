@@ -7,9 +7,9 @@ import pytest
 
 from sentiment.config import TrackingConfig
 from sentiment.config_file import dotted
-from sentiment.run_dir import Results, RunDir
-from sentiment.tracking.identity import identity_of, wandb_mode
-from sentiment.tracking.sent_rows import rows_to_copy
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.tracking.client import rows_to_copy
+from sentiment.tracking.mirror import identity_of, wandb_mode
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.sync import upload_runs
-from sentiment.run_dir import RunDir
+from sentiment.runs.run_dir import RunDir
 from tests.tracking.conftest import MakeReplayed
 from tests.tracking.replayed_run import ReplayedRun
 from tests.tracking.server import StoredRun, StubServer

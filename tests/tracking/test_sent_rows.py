@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from sentiment.errors import RunDirError
-from sentiment.records import WandbRun
-from sentiment.run_dir import RunDir
-from sentiment.tracking.sent_rows import SentRows
+from sentiment.runs.records import WandbRun
+from sentiment.runs.run_dir import RunDir
+from sentiment.tracking.client import SentRows
 
 ROWS = [{"step": step, "loss": 1 / step} for step in (1, 2, 3)]
 OTHER = {"step": 2, "loss": 0.4999}

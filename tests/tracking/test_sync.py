@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.lock import ProcessLock
-from sentiment.records import GridPlan, PlannedRun, WandbRun
-from sentiment.rungs import read_rungs
-from sentiment.search_plan import Halving
+from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.records import GridPlan, Halving, PlannedRun, WandbRun
+from sentiment.runs.rungs import read_rungs
 from sentiment.tracking.mirror import mirrored
 from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer

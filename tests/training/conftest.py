@@ -8,8 +8,8 @@ from ruamel.yaml import YAML
 
 from sentiment.config_file import load_config
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.models.baseline.baseline import linear_baseline
-from sentiment.run_dir import Results
+from sentiment.models.baseline import linear_baseline
+from sentiment.runs.run_dir import Results
 from tests.small_runs import SMALL_RUN
 from tests.training.processes import RunFile
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir
 
 DEADLINE_SECONDS = 120.0
 

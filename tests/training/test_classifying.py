@@ -11,11 +11,11 @@ import torch
 from sentiment.config_file import resolve
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.inference.predictor import load_predictor
+from sentiment.inference.network import load_predictor
 from sentiment.models.classifier import build_classifier
-from sentiment.run_dir import Results
-from sentiment.training.preparing import TrainingData
-from sentiment.training.tasks.classifying import ClassifierTask
+from sentiment.runs.run_dir import Results
+from sentiment.training.classifying import ClassifierTask
+from sentiment.training.context import TrainingData
 from tests.conftest import MakeExperiment
 from tests.small_runs import SMALL_RUN
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sentiment import code_version
-from sentiment.code_version import (
+from sentiment.errors import CheckpointError
+from sentiment.files import write_json
+from sentiment.runs import code_version
+from sentiment.runs.code_version import (
     _contents,
     _version_of,
     find_code,
@@ -21,16 +23,14 @@ from sentiment.code_version import (
     running_code,
     start_command,
 )
-from sentiment.errors import CheckpointError
-from sentiment.files import write_json
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 from sentiment.training.stop import Stop
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, digest_of
 from tests.training.processes import DEADLINE_SECONDS, RunFile, count_rows, wait_until
 
-TRAINER = "sentiment/training/loop/trainer.py"
-LOSS = "sentiment/training/tasks/classifying.py"
+TRAINER = "sentiment/training/trainer.py"
+LOSS = "sentiment/training/classifying.py"
 
 
 @pytest.fixture
@@ -94,9 +94,9 @@ def test_any_edit_makes_another_copy(program: Path, tmp_path: Path, name: str) -
     ("name", "matters"),
     [
         (TRAINER, True),
-        ("sentiment/data/text/tokenizer.py", True),
+        ("sentiment/data/text.py", True),
         ("sentiment/inference/terminal.py", False),
-        ("sentiment/inference/predictor.py", False),
+        ("sentiment/inference/network.py", False),
         ("sentiment/tracking/process.py", False),
         ("jobs/session.py", False),
         ("report/build.py", False),

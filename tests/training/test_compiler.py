@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from sentiment.training.loop.compiler import WithoutCompiler
+from sentiment.training.trainer import WithoutCompiler
 
 TRAINS_THEN_COMPILES = """
 import sys
@@ -15,7 +15,7 @@ from sentiment.config import RunConfig
 from sentiment.config import RuntimeConfig
 from sentiment.models.classifier import build_classifier, count_weights
 from sentiment.training.device import make_reproducible
-from sentiment.training.loop.optimizer import Updater, OPTIMIZERS
+from sentiment.training.trainer import Updater, OPTIMIZERS
 
 make_reproducible(RuntimeConfig(), 1, 1)
 assert torch.are_deterministic_algorithms_enabled()

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sentiment.code_version import freeze_code
 from sentiment.errors import RunDirError
-from sentiment.run_dir import Results, RunDir
-from sentiment.training.loop.checkpoint import read_checkpoint
-from sentiment.training.loop.metric_log import MetricLog
+from sentiment.runs.code_version import freeze_code
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.checkpoint import read_checkpoint
+from sentiment.training.log import MetricLog
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, limited_file_size
 from tests.training.processes import RunFile, train_command

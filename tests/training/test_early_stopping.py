@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from sentiment.config import EarlyStoppingConfig
-from sentiment.records import Metrics
-from sentiment.training.loop.early_stopping import EarlyStopping
+from sentiment.runs.records import Metrics
+from sentiment.training.trainer import EarlyStopping
 
 
 def _metrics(value: float) -> Metrics:

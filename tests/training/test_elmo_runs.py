@@ -20,8 +20,8 @@ from sentiment.elmo.products import Library, available_libraries
 from sentiment.elmo.reference import reference_is_installed
 from sentiment.elmo.vectors import elmo_cache, layers_of
 from sentiment.errors import CheckpointError, ElmoError, RunDirError
-from sentiment.inference.predictor import load_predictor
-from sentiment.run_dir import Results
+from sentiment.inference.network import load_predictor
+from sentiment.runs.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
 from sentiment.training.stop import StopRequest

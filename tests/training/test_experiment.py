@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError
-from sentiment.run_dir import Results, RunDir
-from sentiment.training.runs import experiment as experiment_module
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training import experiment as experiment_module
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 
@@ -66,7 +66,7 @@ def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypat
     def no_memory(*_: object) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr("sentiment.training.loop.trainer.Trainer.train", no_memory)
+    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", no_memory)
     run = experiment()
     with pytest.raises(MemoryExhaustedError, match=r"a smaller training\.batch_size"):
         run.attempt()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from sentiment.inference.predictor import load_predictor
+from sentiment.inference.network import load_predictor
 from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets
 from tests.training.test_exact_resume import MODELS, complete_with_stops

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sentiment.errors import RunDirError
-from sentiment.records import RunRecord
+from sentiment.runs.records import RunRecord
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
 from tests.training.processes import RunFile, count_rows, start, train_command, wait_until
@@ -65,7 +65,7 @@ def test_attempt_that_saved_nothing_on_other_hardware_leaves_no_mark(
     _stop(run)
     with monkeypatch.context() as patch:
         _on("AVX2", patch)
-        patch.setattr("sentiment.training.loop.trainer.Trainer.save", lambda *_, **__: 1 / 0)
+        patch.setattr("sentiment.training.trainer.Trainer.save", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             _stop(run)
         assert len(_record(run).hardware) == 2
@@ -110,7 +110,7 @@ def test_another_version_of_a_package_is_told_when_a_run_goes_on(
     run = experiment()
     _stop(run)
     assert not any("numbers may differ" in line for line in run.said)
-    monkeypatch.setattr("sentiment.training.runs.provenance.versions", lambda: {"torch": "99.0"})
+    monkeypatch.setattr("sentiment.training.resuming.versions", lambda: {"torch": "99.0"})
     run.complete()
     told = f"torch was {torch.__version__} in this run's last attempt and is 99.0 now: numbers may differ"
     assert told in run.said

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.files import files_in
-from sentiment.run_dir import RunDir
+from sentiment.runs.run_dir import RunDir
 from tests.training.processes import RunFile, count_rows, digest, start, wait_until
 
 pytestmark = pytest.mark.slow

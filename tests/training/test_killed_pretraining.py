@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sentiment.files import sha256_of
-from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs
-from sentiment.run_dir import Results
+from sentiment.runs.pretrained import PretrainedDir, pretrained_dirs
+from sentiment.runs.run_dir import Results
 from tests.data.made_up import tweets, write_table
 
 CHANGES = ("elmo.model=pretrained/tiny", "pretraining.epochs=12", "pretraining.min_count=1", "pretraining.batch_size=8")

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sentiment.data.vector_files import read_vectors
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
-from sentiment.data.word_vectors.store import pretrained_file
-from sentiment.data.word_vectors.text_format import read_vectors
+from sentiment.data.word_vectors import pretrained_file
 from sentiment.errors import RunDirError
-from sentiment.training.loop.checkpoint import read_checkpoint
+from sentiment.training.checkpoint import read_checkpoint
 from tests.conftest import MakeExperiment
 
 WORD2VEC = {"embedding__pretrained": "word2vec", "vectors__epochs": 2, "training__epochs": 1}

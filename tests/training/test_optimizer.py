@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sentiment.config import TrainingConfig
-from sentiment.training.loop.optimizer import Updater
+from sentiment.training.trainer import Updater
 
 Numbers = npt.NDArray[np.float64]
 

@@ -19,14 +19,14 @@ from sentiment.elmo.models import find_elmo, find_elmo_of, has_pretrained, pretr
 from sentiment.elmo.reference import ReferenceElmo
 from sentiment.errors import CheckpointError, ConfigError, DataError, DivergedError, ElmoError
 from sentiment.files import sha256_of
-from sentiment.handing_on.opening import open_model
-from sentiment.inference.predictor import load_predictor
-from sentiment.pretrained_runs import PretrainedDir, pretrained_dirs, read_points
-from sentiment.run_dir import Results
+from sentiment.inference.export import open_model
+from sentiment.inference.network import load_predictor
+from sentiment.runs.pretrained import PretrainedDir, pretrained_dirs, read_points
+from sentiment.runs.run_dir import Results
+from sentiment.training import pretraining as pretraining_run
 from sentiment.training.context import RunContext
-from sentiment.training.runs import pretraining as pretraining_run
-from sentiment.training.runs.experiment import run_experiment
-from sentiment.training.runs.pretraining import run_pretraining
+from sentiment.training.experiment import run_experiment
+from sentiment.training.pretraining import run_pretraining
 from sentiment.training.stop import Stop, StopRequest
 from tests.data.made_up import tweets, write_table
 from tests.elmo.oracle import needs_allennlp
@@ -202,7 +202,7 @@ def test_a_library_that_is_not_here_is_told_of_the_language_model_that_was_begun
     table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = _config(table)
-    monkeypatch.setattr("sentiment.training.runs.pretraining.fastest_library", lambda precision: "onednn")
+    monkeypatch.setattr("sentiment.training.pretraining.fastest_library", lambda precision: "onednn")
     monkeypatch.setattr("sentiment.elmo.products.available_libraries", lambda precision: ("torch",))
     model = re.escape(f"the language model in {_dir(config, results).path}")
     with pytest.raises(ElmoError, match=rf"^{model}: begun with matrix products by onednn, which torch .* lacks"):
@@ -338,8 +338,8 @@ def test_a_checkpoint_of_other_code_is_refused(table: Path, results: Results, mo
     class _Other:
         training, git_commit, git_dirty = "f" * 64, None, None
 
-    monkeypatch.setattr("sentiment.training.runs.pretraining.running_code", lambda: _Other)
-    monkeypatch.setattr("sentiment.training.runs.resuming.running_code", lambda: _Other)
+    monkeypatch.setattr("sentiment.training.pretraining.running_code", lambda: _Other)
+    monkeypatch.setattr("sentiment.training.resuming.running_code", lambda: _Other)
     with pytest.raises(CheckpointError, match="was computed by another version of this program"):
         _train(config, results)
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sentiment.training.loop.checkpoint import SaveSchedule
+from sentiment.training.checkpoint import SaveSchedule
 
 
 def test_first_save_comes_after_half_a_minute_and_then_by_youngs_formula() -> None:

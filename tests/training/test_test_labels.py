@@ -7,11 +7,11 @@ import pytest
 from sentiment.config import RunConfig
 from sentiment.console import silent
 from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.inference.combined import load_model
-from sentiment.models.baseline import fitting
-from sentiment.models.baseline.lexicon import corpus_texts
-from sentiment.records import Part, Result
-from sentiment.run_dir import Results, RunDir
+from sentiment.inference.models import load_model
+from sentiment.models import baseline as fitting
+from sentiment.models.lexicon import corpus_texts
+from sentiment.runs.records import Part, Result
+from sentiment.runs.run_dir import Results, RunDir
 from tests.small_runs import TWEETS, Digest, Experiment, invented_tweets, small_config, write_tweets
 
 Finished = tuple[RunDir, Result, Digest]

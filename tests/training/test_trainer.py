@@ -84,7 +84,7 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_told(
 
 def _multiplying_at(monkeypatch: pytest.MonkeyPatch, bf16: float, fp32: float) -> None:
     rates = {torch.bfloat16: bf16, torch.float32: fp32}
-    monkeypatch.setattr("sentiment.training.loop.optimizer.measured_rates", lambda dtype: {"torch": rates[dtype] * 1e9})
+    monkeypatch.setattr("sentiment.training.trainer.measured_rates", lambda dtype: {"torch": rates[dtype] * 1e9})
 
 
 def test_fp16_is_refused_without_a_gpu(experiment: MakeExperiment) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError
-from sentiment.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.small_runs import SMALL_RUN, Experiment, digest_of
 from tests.test_identity import ALONE, FEED_FORWARD, IN_SOME_RUNS, TABLE, TOKEN_LAYER
 

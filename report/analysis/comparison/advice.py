@@ -10,7 +10,7 @@ from report.analysis.comparison.datasets import Configuration, Dataset
 from report.analysis.measures.usage import Usage, usage_of
 from report.read.load import CompletedRun
 from report.statistics import Difference, Estimate
-from sentiment.records import Recommendation
+from sentiment.runs.records import Recommendation
 
 
 @dataclass(frozen=True)

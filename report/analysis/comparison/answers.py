@@ -12,7 +12,7 @@ from report.analysis.measures.common_tweets import Matcher
 from report.read.load import CompletedRun
 from report.read.predictions import Scores
 from report.statistics import Difference, Flags, Pair, Side, Spread
-from sentiment.records import Metrics, Part, Recommendation
+from sentiment.runs.records import Metrics, Part, Recommendation
 
 Runs = Sequence[CompletedRun]
 """The seeds of one configuration."""

@@ -16,8 +16,8 @@ from report.read.load import CompletedRun, read_each
 from report.read.predictions import read_scores
 from report.statistics import Difference
 from sentiment.config import RunConfig
-from sentiment.records import THRESHOLD, Part
-from sentiment.run_dir import Results
+from sentiment.runs.records import THRESHOLD, Part
+from sentiment.runs.run_dir import Results
 
 # How tweets are cleaned, which are trained on and which further ones tested on changes nothing in the test part.
 _NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows", "tests")

@@ -12,7 +12,7 @@ from report.analysis.comparison.datasets import LEXICON_AUTHORS, Configuration, 
 from report.read.load import read_each
 from report.read.predictions import Scores, read_scores
 from report.statistics import Difference, Estimate, Flags, Side, Spread
-from sentiment.records import PARTS, Part
+from sentiment.runs.records import PARTS, Part
 
 Answerer = Literal["network", "both", "baseline", "lexicon"]
 # What each is compared with.

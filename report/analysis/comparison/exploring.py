@@ -19,7 +19,7 @@ from report.read.curves import read_curve
 from report.read.load import CompletedRun, read_each
 from report.read.predictions import Located
 from report.read.tweets import read_tweets
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 _MOST_BITS = 2_500_000
 """Of all runs and tweets together: 300 kB, and 400 kB as text, so that the page of 1,000 runs stays below 5 MB."""

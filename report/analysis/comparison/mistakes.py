@@ -11,8 +11,8 @@ from report.analysis.measures.common_tweets import Matcher
 from report.analysis.measures.tweet_metrics import has_negation
 from report.read.predictions import Scores
 from report.statistics import Values
-from sentiment.records import THRESHOLD
-from sentiment.run_dir import Results
+from sentiment.runs.records import THRESHOLD
+from sentiment.runs.run_dir import Results
 
 # With fewer runs it means little that all of them are wrong.
 _ENOUGH_RUNS = 4

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from report.read.predictions import Located
 from report.read.tweets import read_identities
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 Places = npt.NDArray[np.int64]
 

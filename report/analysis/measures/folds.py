@@ -10,7 +10,7 @@ from report import statistics
 from report.read.load import CompletedRun, Study
 from report.read.predictions import read_scores
 from sentiment.errors import RunDirError
-from sentiment.records import Metrics, Overfit, Part, Result
+from sentiment.runs.records import Metrics, Overfit, Part, Result
 
 
 def with_folds_pooled(study: Study) -> Study:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from report.read.load import CompletedRun, Run
-from sentiment.records import Attempt, Result, RunRecord
+from sentiment.runs.records import Attempt, Result, RunRecord
 
 
 @dataclass(frozen=True)

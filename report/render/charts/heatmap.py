@@ -9,7 +9,7 @@ from report.render import drawing
 from report.render.blocks import Figure
 from report.render.drawing import Spec
 from report.render.wording import shortened
-from sentiment.characters import visible
+from sentiment.console import visible
 
 # A token with at least this many times the weight of an even distribution has the full colour.
 FULL = 4

@@ -6,7 +6,7 @@ from report.analysis.comparison.datasets import Configuration
 from report.analysis.findings import Findings
 from report.render import blocks, wording
 from report.render.blocks import ReportSection, Row, Table
-from sentiment.records import MEASURED_MODELS
+from sentiment.runs.records import MEASURED_MODELS
 
 
 def check_list(findings: Findings) -> ReportSection:

@@ -14,7 +14,7 @@ from report.render.charts import quality
 from report.render.charts.quality import Reliability
 from report.sections.models.mistakes import mistake_blocks
 from report.statistics import Difference
-from sentiment.records import MODEL_NAMES, THRESHOLD
+from sentiment.runs.records import MODEL_NAMES, THRESHOLD
 
 _MODEL, _BASELINE = "best model", "linear baseline"
 

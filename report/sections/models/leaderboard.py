@@ -13,7 +13,7 @@ from report.render import blocks, wording
 from report.render.blocks import Block, Column, Heading, ReportSection, Table
 from report.sections.names import LEXICON_REMARK, configuration_name, dataset_name
 from report.statistics import Difference
-from sentiment.records import Part
+from sentiment.runs.records import Part
 
 _SHOWN = 15
 # In the order of their rows below the configurations.

@@ -11,7 +11,7 @@ from report.render import blocks, wording
 from report.render.blocks import Block, Bullets, Heading, ReportSection, Row, Table, Text
 from report.render.markdown import code
 from report.sections.names import grid_column, run_name
-from sentiment.records import GridPlan, RunRecord
+from sentiment.runs.records import GridPlan, RunRecord
 
 _HASH = 12
 _TRAIN = ("python", "-m", "sentiment", "train")

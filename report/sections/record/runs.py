@@ -12,8 +12,8 @@ from report.render.blocks import Block, Column, Explorer, ReportSection, Table, 
 from report.render.charts.curves import overlay_spec
 from report.sections.names import configuration_label, dataset_name, grid_column, run_name, state_name
 from report.sections.remarks import predict_command
-from sentiment.records import Attempt, Part
-from sentiment.run_state import PRUNED
+from sentiment.runs.records import Attempt, Part
+from sentiment.runs.state import PRUNED
 
 # So many runs without a result are named; a page with ten thousand would be slow to open.
 _MOST_UNFINISHED = 500

@@ -15,13 +15,13 @@ from sentiment import files
 from sentiment.config import DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import corpus_files
-from sentiment.data.corpus.corpus_report import CorpusReport
+from sentiment.data.corpus.corpus_files import CorpusReport
 from sentiment.data.data_source import OpenedSource, TweetFile
 from sentiment.data.registry import open_source
 from sentiment.errors import DataError
-from sentiment.lock import patient_lock
-from sentiment.records import PARTS, Part
-from sentiment.run_dir import Results
+from sentiment.runs.attempts import patient_lock
+from sentiment.runs.records import PARTS, Part
+from sentiment.runs.run_dir import Results
 
 if TYPE_CHECKING:
     from sentiment.data.corpus.preparation import Preparation

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import TextConfig
-from sentiment.data.text.token_classes import emoticon_mask
-from sentiment.data.text.tokenizer import URL, USER, Tokenizer
-from sentiment.records import PARTS
+from sentiment.data.text import URL, USER, Tokenizer, emoticon_mask
+from sentiment.runs.records import PARTS
 
 # The codes of a row's part are positions in PARTS; those of further test sets come behind, in the order of their names.
 TRAIN, VALIDATION, TEST = range(len(PARTS))

@@ -6,7 +6,7 @@ from pathlib import Path
 from sentiment.config import DataConfig
 from sentiment.data.data_source import DataSource, OpenedSource
 from sentiment.data.tables.table import TableSource
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 _FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
 

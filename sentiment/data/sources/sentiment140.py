@@ -10,7 +10,7 @@ from sentiment.data.tables.rows import Rows
 from sentiment.data.tables.sentiment140 import open_archive, read_member
 from sentiment.errors import DataError
 from sentiment.files import sha256_of
-from sentiment.run_dir import Results
+from sentiment.runs.run_dir import Results
 
 ARCHIVE = Remote(
     name="trainingandtestdata.zip",

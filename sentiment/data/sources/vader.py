@@ -14,8 +14,8 @@ from sentiment.data.data_source import DataSource, OpenedSource, TweetFile
 from sentiment.data.tables.rows import Refusal, Row, Rows
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
-from sentiment.records import NEGATIVE, POSITIVE
-from sentiment.run_dir import Results
+from sentiment.runs.records import NEGATIVE, POSITIVE
+from sentiment.runs.run_dir import Results
 
 REQUIREMENT = "vaderSentiment==3.3.2"
 ARCHIVE = "vaderSentiment-3.3.2.tar.gz"

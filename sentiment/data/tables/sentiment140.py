@@ -7,13 +7,19 @@ from functools import partial
 from pathlib import Path
 
 from sentiment.data.data_source import OpenedSource, TweetFile
-from sentiment.data.tables.columns import Columns
-from sentiment.data.tables.delimited import ReadLines, delimited_records
-from sentiment.data.tables.lines import decode_lines, read_lines, translated_errors
-from sentiment.data.tables.rows import LabelReader, Rows, TableRecord
+from sentiment.data.tables.opened import ReadLines, delimited_records
+from sentiment.data.tables.rows import (
+    Columns,
+    LabelReader,
+    Rows,
+    TableRecord,
+    decode_lines,
+    read_lines,
+    translated_errors,
+)
 from sentiment.errors import DataError
 from sentiment.files import open_named
-from sentiment.records import NEGATIVE, POSITIVE
+from sentiment.runs.records import NEGATIVE, POSITIVE
 
 DATASET = "sentiment140"
 TRAINING = "training.1600000.processed.noemoticon.csv"

@@ -1,5 +1,6 @@
-"""A table of tweets at a path: the name gives its format, and the configuration its columns and labels."""
+"""A table as a source of tweets: how it is read, and its hash by content."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -8,15 +9,67 @@ from pathlib import Path
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.data.data_source import TABLE, DataSource, OpenedSource, TweetFile, source_choices
 from sentiment.data.tables import sentiment140
-from sentiment.data.tables.columns import Columns, has_header
-from sentiment.data.tables.delimited import delimiter_of
-from sentiment.data.tables.lines import translated_errors
-from sentiment.data.tables.opened import DELIMITERS, form_of, is_packed, open_table, opened_parquet
-from sentiment.data.tables.rows import LabelReader, Rows
-from sentiment.data.tables.source_hash import UnchangedFile, source_sha256
+from sentiment.data.tables.opened import DELIMITERS, delimiter_of, form_of, is_packed, open_table, opened_parquet
+from sentiment.data.tables.rows import Columns, LabelReader, Rows, has_header, translated_errors
 from sentiment.errors import ConfigError, DataError
-from sentiment.files import open_named
-from sentiment.run_dir import Results
+from sentiment.files import open_named, sha256_of
+from sentiment.runs.run_dir import Results
+
+# A file that was changed within the clock's last tick could change again without another time.
+_SETTLED_NS = 2_000_000_000
+
+_State = tuple[int, ...]
+_hashes: dict[_State, str] = {}
+"""Those of this process: the runs of a grid read the same files. Hashing takes a second for 1.8 GB, so that nothing
+on disk has to be trusted instead."""
+
+
+def source_sha256(path: Path) -> str:
+    """The SHA-256 of a file, which is read unless this process has read it and it is unchanged.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+    """
+    state = _state_of(path)
+    if state in _hashes:
+        return _hashes[state]
+    with translated_errors(path):
+        found = sha256_of(path)
+    if time.time_ns() - max(state[-2:]) > _SETTLED_NS:
+        _hashes[state] = found
+    return found
+
+
+class UnchangedFile:
+    """A file as it is now, before it is hashed; tells whether rows that are read later belong to the hash.
+
+    Raises:
+        DataError: there is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state = _state_of(path)
+
+    def rows(self, read: Callable[[], Rows]) -> Rows:
+        """The rows that `read` gives.
+
+        Raises:
+            DataError: the file is another one after they are read.
+        """
+        yield from read()
+        if _state_of(self._path) != self._state:
+            raise DataError(
+                f"{self._path}: was changed while it was read; give the same command again when it is whole"
+            )
+
+
+def _state_of(path: Path) -> _State:
+    """What changes with a file's content; unlike the time of modification, nobody can set that of the last change."""
+    with translated_errors(path):
+        found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
 
 _BLOCK = 1 << 20
 

@@ -1,0 +1,318 @@
+"""The sections of a run apart from its data: model, training, vectors, ELMo and what the machine is asked for."""
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Of a vector."""
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and strict about unknown keys, types and ranges."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _texts_can_be_written_down(cls, values: Any) -> Any:
+        """A file name in another encoding reaches Python as a text that no JSON keeps, so that no run would have it."""
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, str) and not value.isascii() and any("\ud800" <= one <= "\udfff" for one in value):
+                raise ValueError(f"{name} = {value!r} is not UTF-8; rename what it names")
+        return values
+
+
+TRAINED_VECTORS = ("word2vec", "fasttext")
+"""Values of `embedding.pretrained` that are learned as this section says."""
+
+PUBLISHED_VECTORS = {f"glove-twitter-{size}": size for size in (25, 50, 100, 200)}
+"""Values of `embedding.pretrained` that are published, with the numbers per token."""
+NAMED_VECTORS = (*TRAINED_VECTORS, *PUBLISHED_VECTORS)
+
+
+class TextFile(Section):
+    """A file of tweets of which only the text is read."""
+
+    path: str
+    """One tweet a line (`.txt`), or a table in any format that `data.source` takes; each also with `.gz`."""
+    column: str | int = "text"
+    """The column of a table that holds the text, by name or by position, counted from 0. Sentiment140's own format
+    needs none."""
+
+
+class VectorsConfig(Section):
+    """Skip-gram with negative sampling (Mikolov et al. 2013), for fastText over the words' n-grams as well."""
+
+    unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
+    """Further text, besides that of the training part. What stands in the validation or test part is left out of it."""
+    window: PositiveInt = 5
+    """Largest distance between two tokens of which one predicts the other."""
+    min_count: PositiveInt = 3
+    """A type must occur at least this often in the text."""
+    negative: PositiveInt = 5
+    """Random types beside each true one."""
+    epochs: PositiveInt = 10
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    """Of the vectors; `seed` of the run changes nothing in them, so that runs with different seeds share them."""
+    vocabulary: Literal["training", "vectors"] = "vectors"
+    """Which types the model knows: those of the labelled training tweets (`data.vocabulary`), or after these also all
+    others that have a vector, up to `data.vocabulary.max_size`."""
+
+
+PRETRAINED = "pretrained/"
+"""What values of `elmo.model` begin with that are trained as this section says."""
+
+PRETRAINED_SIZES = ("tiny", "tweet", "small", "medium", "original")
+"""What follows: `tweet` has 2.9 million weights, for a CPU; three sizes are those of the published models."""
+
+PRETRAINED_MODELS = tuple(f"{PRETRAINED}{size}" for size in PRETRAINED_SIZES)
+
+
+class PretrainingConfig(Section):
+    """A bidirectional language model (Peters et al. 2018) of a run's training text and of unlabelled text."""
+
+    unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
+    """Further text, besides that of the training part. What stands in the validation or test part is left out of it."""
+    init: str | None = None
+    """A published model whose weights it begins with, as in `elmo.model`: a name, or a path; of the same size. None
+    begins with random ones."""
+    min_count: PositiveInt = 3
+    """A token that occurs less often is predicted as unknown; it is read by its characters all the same."""
+    max_words: Annotated[int, Field(ge=10)] = 100_000
+    """How many tokens are predicted at most, the most frequent ones."""
+    held_out: PositiveInt = 2_000
+    """Tweets of the training part that the perplexity is measured on instead, but at most a tenth of them."""
+    dropout: Probability = 0.1
+    """Fraction of the values that is set to zero in training, of each layer's input and of the last output."""
+    learning_rate: PositiveFloat = 2e-3
+    """Of Adam."""
+    batch_size: PositiveInt = 128
+    """Tweets."""
+    epochs: PositiveInt = 10
+    """Times that the text is read; it ends before, once the perplexity has not fallen for `patience` of them."""
+    patience: PositiveInt | None = 2
+    clip: PositiveFloat | None = 1.0
+    """Largest norm of the gradient."""
+    log_every: PositiveInt = 50
+    """Steps between two rows of training loss in the metric log."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    """Of the model; `seed` of the run changes nothing in it, so that runs with different seeds share it."""
+
+
+CellName = Literal["lstm", "gru"]
+PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
+POOLING_NAMES = get_args(PoolingName)
+
+ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "tiny")
+"""Values of `elmo.model` that are names; any other value is the path of a folder."""
+
+
+class EmbeddingConfig(Section):
+    """Token vectors that are learned with the model."""
+
+    size: Size = 100
+    """Numbers per token."""
+    initial_std: PositiveFloat = 0.1
+    """Standard deviation of the initial random vectors; the larger it is, the slower they change relatively."""
+    pretrained: str | None = None
+    """Initial vectors of known tokens, each of `size` numbers: `word2vec` or `fasttext`, learned from text as the
+    section `vectors` says (`make vectors`, or by the first run); `glove-twitter-25`, `-50`, `-100` or `-200`, published
+    (`make vectors` fetches them); or the path of a text file in the format of GloVe or word2vec. None, also written
+    `none`, starts from random ones."""
+    trainable: bool = True
+    """Whether training changes the vectors."""
+    dropout: Probability = 0.0
+    """Fraction of each token vector's numbers that is set to zero in training."""
+    token_dropout: Probability = 0.0
+    """Fraction of the tokens that is read as unknown in training, which reduces overfitting on small corpora."""
+    polarity: bool = False
+    """Whether each vector has one number more: how positive people rated the word, turned after a negation. It stays as
+    it is where the token is read as unknown."""
+
+    @field_validator("pretrained", mode="before")
+    @classmethod
+    def _none_may_be_a_word(cls, value: object) -> object:
+        """W&B's agent writes None as a text; a file of this name is written `./none`."""
+        return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _published_vectors_have_their_size(self) -> Self:
+        size = PUBLISHED_VECTORS.get(self.pretrained or "", self.size)
+        if size != self.size:
+            raise ValueError(
+                f"{self.pretrained} has {size} numbers per token, but size is {self.size}; set it to {size}"
+            )
+        return self
+
+
+class ElmoConfig(Section):
+    """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read."""
+
+    model: str = "small"
+    """`small`, `medium`, `original` or `original-5.5b` (`make elmo-weights` downloads them), `tiny` (random weights for
+    tests), the path of a folder or zip with a model in their format, or `pretrained/` with `tweet`, `small`, `medium`,
+    `original` or `tiny`: a model of this size, trained on the run's own text as the section `pretraining` says (`make
+    pretrain`). `none` is no ELMo."""
+    layers: Literal["token", "first", "top", "mix"] = "mix"
+    """The context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all three."""
+    combine: Literal["alone", "beside"] = "beside"
+    """Whether the classifier reads ELMo's vectors alone, or concatenated with the learned vectors of `embedding`."""
+    dropout: Probability = 0.0
+    """Fraction of each ELMo vector's numbers that is set to zero in training."""
+    state: Literal["zero", "warm"] = "warm"
+    """The LSTMs' state at the beginning of a tweet: `zero`, with which own models are trained, and their default; or
+    `warm`, the state after a fixed text, much closer to the running state that published ones were trained with."""
+    backend: Literal["own", "allennlp"] = "own"
+    """The implementation that computes the vectors: this project's, or allennlp's, which is slow."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Number format of the encoder's matrix products."""
+    cache: Literal["on", "off"] = "on"
+    """`off` computes the vectors again for each batch; with backend `allennlp` that is always done."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_models_begin_with_zeros(cls, values: Any) -> Any:
+        """Unless the configuration says otherwise."""
+        own = isinstance(values, dict) and str(values.get("model", "")).startswith(PRETRAINED)
+        return {"state": "zero", **values} if own else values
+
+    @field_validator("model")
+    @classmethod
+    def _own_model_has_a_known_size(cls, model: str) -> str:
+        if model.startswith(PRETRAINED) and model not in PRETRAINED_MODELS:
+            raise ValueError(f"is no size of an own model; valid: {', '.join(PRETRAINED_MODELS)}")
+        return model
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether it is a model that is trained on the run's own text."""
+        return self.model in PRETRAINED_MODELS
+
+    @property
+    def cached(self) -> bool:
+        """Whether the vectors are computed once and stored."""
+        return self.cache == "on" and self.backend == "own"
+
+    @model_validator(mode="after")
+    def _backend_has_the_precision(self) -> Self:
+        if self.backend == "allennlp" and self.precision != "fp32":
+            raise ValueError(f"backend 'allennlp' does not support precision {self.precision!r}; valid: fp32")
+        return self
+
+
+class AttentionConfig(Section):
+    """Structured self-attention (Lin et al. 2017) on states H: A = softmax(W2 tanh(W1 H^T)) weights r means A H."""
+
+    d_a: Size = 10
+    """Units of its hidden layer."""
+    r: Size = 5
+    """Number of hops, that is, of distributions over the tokens."""
+    penalty: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the mean of ||A A^T - I||^2 (Frobenius norm) in the loss, which makes hops differ."""
+
+
+class ModelConfig(Section):
+    """The classifier: from token vectors to one logit."""
+
+    kind: Literal["feed_forward", "rnn"] = "rnn"
+    """`feed_forward` pools the token vectors themselves; `rnn` pools the states of a recurrent network."""
+    cell: CellName = "lstm"
+    """Of the recurrent network, see `sentiment.models.classifier`."""
+    hidden_size: Size = 64
+    """Units per layer and direction."""
+    layers: Annotated[int, Field(ge=1, le=8)] = 1
+    bidirectional: bool = True
+    pooling: PoolingName = "mean+max"
+    """How all states become one vector, see `sentiment.models.classifier`; `last` takes the last of each direction."""
+    dropout: Probability = 0.0
+    """Between layers, and before the output."""
+    attention: AttentionConfig = AttentionConfig()
+    """Only used with `pooling: attention`."""
+
+    @model_validator(mode="after")
+    def _feed_forward_network_has_no_last_state(self) -> Self:
+        if self.kind == "feed_forward" and self.pooling == "last":
+            valid = ", ".join(name for name in POOLING_NAMES if name != "last")
+            raise ValueError(f"pooling 'last' needs model.kind 'rnn'; valid with 'feed_forward': {valid}")
+        return self
+
+
+class CombinationConfig(Section):
+    """A mean of the networks of completed runs, which `python -m sentiment combine` writes and nobody trains."""
+
+    members: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
+    """Their places in the folder of runs, such as `single/bilstm64-mean_max-s1-a61ddac4`."""
+
+
+class EarlyStoppingConfig(Section):
+    """When training ends before the last epoch, and which epoch's weights are kept as the best."""
+
+    metric: Literal["loss", "accuracy", "f1"] = "loss"
+    """Measured on the validation part; a lower loss is better, and a higher accuracy or F1."""
+    patience: PositiveInt | None = 3
+    """Training ends after this many epochs without improvement; None trains all epochs."""
+
+
+class TrainingConfig(Section):
+    """How the weights are optimised; the loss is binary cross-entropy on logits."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    batch_size: PositiveInt = 256
+    epochs: PositiveInt = 10
+    clip: PositiveFloat | None = 1.0
+    """Largest norm of the gradient, taken over all weights; None does not clip."""
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    """The optimiser's weight decay."""
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """bf16 and fp16: automatic mixed precision, with gradient scaling on CUDA GPUs; on CPUs bf16 only, and only where
+    the processor is faster in it. Evaluation and predictions are computed in fp32."""
+    log_every: PositiveInt = 50
+    """Steps between two rows of training loss in the metric log; each epoch adds a row with all metrics."""
+    overfit_gap: Fraction = 0.05
+    """A run overfits if training accuracy exceeds validation accuracy by more than this at the best epoch."""
+
+
+class TrackingConfig(Section):
+    """Where the metric log is copied to; `metrics.jsonl` itself is always written."""
+
+    wandb: Literal["auto", "offline", "online", "disabled"] = "auto"
+    """Mode of Weights & Biases; `auto` means `offline` in Slurm tasks and `disabled` elsewhere."""
+    project: str = "sentiment"
+    """The project at W&B."""
+    entity: str | None = None
+    """The user or team at W&B; None is the default of the account."""
+
+
+class CheckpointConfig(Section):
+    """How often to save; by default at the optimal interval for the measured cost of saving (Young 1974)."""
+
+    every_steps: PositiveInt | None = None
+    """Save whenever this many steps have been done, instead of at the optimal interval."""
+
+
+class RuntimeConfig(Section):
+    """The machine and its limits; nothing here is part of the run's identity."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """`auto` is the first CUDA GPU, or the CPU if there is none."""
+    threads: PositiveInt | None = None
+    """CPU threads for tensor operations; None is the number of cores that this process may use, at most 8."""
+    deterministic: bool = True
+    """Refuse nondeterministic operations, so that a resumed run equals an uninterrupted one bit for bit."""
+    same_hardware: bool = False
+    """Refuse to resume on another kind of processor or GPU, on which the last digits of results may differ."""
+    time_limit_seconds: PositiveFloat | None = None
+    """Save and stop before this much time has passed, or before Slurm's end of the job if that is earlier."""
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    other_code: Literal["refuse", "restart", "continue"] = "refuse"
+    """What to do if the newest checkpoint was made by another version of the program: refuse it, begin the run anew, or
+    go on all the same, which is recorded and shown in the report."""

@@ -1,0 +1,303 @@
+"""From a tweet's text to its tokens: cleaned as configured, split by NLTK's TweetTokenizer, with a word cache."""
+
+import html
+import importlib
+import importlib.util
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from itertools import chain
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.config import TextConfig
+
+_MODULE = "nltk.tokenize.casual"
+_importing = threading.Lock()
+
+
+class TweetPatterns(NamedTuple):
+    """Patterns as NLTK has compiled them."""
+
+    tokens: Any
+    """What its TweetTokenizer takes for a token, phone numbers included."""
+    hanging: Any
+    """A character, neither letter nor digit, that occurs four times or more in a row."""
+
+
+def tweet_patterns() -> TweetPatterns:
+    """Those of the NLTK that is installed."""
+    with _importing:
+        casual = _alone() if "nltk" not in sys.modules else importlib.import_module(_MODULE)
+    # Not its method `tokenize`, which always unescapes HTML.
+    return TweetPatterns(casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE)
+
+
+def _alone() -> ModuleType:
+    """The module and what it imports, but not its packages, which import scikit-learn, SciPy and pandas."""
+    with _bare_packages():
+        try:
+            return importlib.import_module(_MODULE)
+        except (ImportError, AttributeError):
+            pass  # another NLTK, in which the module needs its packages
+    return importlib.import_module(_MODULE)
+
+
+@contextmanager
+def _bare_packages() -> Iterator[None]:
+    """Within the context the module's packages have no content; afterwards they are as if never imported."""
+    spec = importlib.util.find_spec("nltk")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    try:
+        for name, places in (("nltk", folders), ("nltk.tokenize", [f"{folder}/tokenize" for folder in folders])):
+            sys.modules[name] = ModuleType(name)
+            sys.modules[name].__path__ = places
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "nltk"]:
+            del sys.modules[name]
+
+
+SMILE, FROWN, EMOTICON = "<smile>", "<frown>", "<emoticon>"
+
+# The shapes that NLTK's TweetTokenizer keeps together: a face from either side, or a heart.
+_FACE = re.compile(
+    r"""
+    [<>]? [:;=8] [-o*']? (?P<mouth> [)\](\[dDpP/:}{@|\\] )
+  | (?P<mirrored> [)\](\[dDpP/:}{@|\\] ) [-o*']? [:;=8] [<>]?
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_LONGEST = 4
+_HEARTS = {"<3": SMILE, "</3": FROWN}
+_MOUTHS = dict.fromkeys(")]}dp", SMILE) | dict.fromkeys("([{", FROWN)
+_MIRRORED_MOUTHS = dict.fromkeys("([{", SMILE) | dict.fromkeys(")]}d", FROWN)
+
+
+def emoticon_mask(token: str) -> str | None:
+    """SMILE, FROWN or, for any other face, EMOTICON; None if the token is no emoticon.
+
+    A heart counts as a smile, and a broken heart as a frown.
+    """
+    if len(token) > _LONGEST or token.isalpha():
+        return None
+    if token in _HEARTS:
+        return _HEARTS[token]
+    match = _FACE.fullmatch(token)
+    if match is None:
+        return None
+    if mouth := match["mouth"]:
+        return _MOUTHS.get(mouth.lower(), EMOTICON)
+    return _MIRRORED_MOUTHS.get(match["mirrored"].lower(), EMOTICON)
+
+
+def stop_words(choice: Literal["none", "all", "keep_negations"]) -> frozenset[str]:
+    """The words to leave out, in lower case: NLTK's English list of 2023, which has 179.
+
+    The list is part of this package, because compute nodes often have no network and later releases of NLTK hold other
+    words. It has `don't`, which is one token here, as well as `don` and `t`.
+    """
+    if choice == "none":
+        return frozenset()
+    words = frozenset(files("sentiment.data").joinpath("stop_words.txt").read_text(encoding="utf-8").split())
+    if choice == "all":
+        return words
+    return frozenset(word for word in words if not _is_negation(word, words))
+
+
+def _is_negation(word: str, words: frozenset[str]) -> bool:
+    """Whether a word is no, nor, not, or a form in n't, also one without its ending (`don`, `ain`)."""
+    return word in {"no", "nor", "not", "ain"} or word.endswith("n't") or f"{word}'t" in words
+
+
+URL, USER, HASHTAG = "<url>", "<user>", "<hashtag>"
+_MASKS = frozenset((URL, USER, HASHTAG))
+
+# One regular expression, so that an @ or # inside a link belongs to the link. No alternative matches white space.
+_MARKUP = re.compile(
+    r"""
+    (?P<url> (?: (?:https?://|www\.) | (?<![a-z0-9@.-]) [a-z0-9-]+ (?:\.[a-z0-9-]+)* \.[a-z]{2,13}/ )
+             [^\s<>"]* (?<![.,:;!?)'\]]) )
+  | (?P<user> (?<![\w@]) @+\w+ )
+  | (?P<hashtag> (?<!\#) \#+ (?=[\w'-]*[^\W\d_]) [\w'-]+ )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_HAS_MARKUP = re.compile(r"[@#/]|www\.", re.IGNORECASE)  # each alternative needs one of these
+_ELONGATION = re.compile(r"([^\W\d_])\1{3,}")
+
+# Words of ASCII letters and punctuation in which NLTK's pattern finds no emoticon, link, tag, arrow, name or number,
+# since each of those needs one of 0-9:;=<>@#/ or a dot between letters. For such words the rest of NLTK's pattern is
+# short and fast: words with apostrophes or dashes, words, dots, and any other character.
+_PLAIN = re.compile(r"(?!.*(?:[A-Za-z]\.[A-Za-z]|[Ww]{3}\.))[A-Za-z.,!?\"'()*_\-$%&+\[\]{}^`|~\\]+")
+_PLAIN_PARTS = re.compile(r"[A-Za-z][A-Za-z'\-_]+[A-Za-z]|[A-Za-z_]+|\.{2,}|.")
+_PLAIN_HANGING = re.compile(r"([^A-Za-z])\1{3,}")
+
+# Only phone numbers and spaced ellipses span white space. `#` is included because cleaning may remove it, and the
+# range because NLTK's `regex` may know digits that are newer than this Python.
+_DIGIT = r"[\d\U00010D40-\U0001EFFF]"
+_ACROSS_BLANKS = re.compile(rf"{_DIGIT}[*\-.()#]* [ *\-.()#]*{_DIGIT}|\.[^\S\r\n]+\.")
+
+# No word of a tweet is that long; the limit bounds the time that patterns with lookahead take.
+_LONGEST_WORD = 500
+_TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD}}}")
+_CACHED_WORDS = 1 << 18
+
+_CONTROL = [*range(0x20), *range(0x7F, 0xA0)]
+_INVISIBLE = [0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
+_REPLACEMENTS = (
+    dict.fromkeys(_CONTROL, " ")
+    | dict.fromkeys(_INVISIBLE, "")
+    | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+    | dict.fromkeys((0x2018, 0x2019, 0x02BC), "'")
+)
+
+
+class _Words(dict[str, tuple[str, ...]]):
+    """The tokens of words seen before. It is faster than `lru_cache`; when it is full, it is emptied."""
+
+    def __init__(self, tokenize: Callable[[str], tuple[str, ...]]) -> None:
+        super().__init__()
+        self._tokenize = tokenize
+
+    def __missing__(self, word: str) -> tuple[str, ...]:
+        if len(self) >= _CACHED_WORDS:
+            self.clear()
+        tokens = self[word] = self._tokenize(word)
+        return tokens
+
+
+class Tokenizer:
+    """Makes tokens as a `TextConfig` says; equal texts give equal tokens, and no token holds white space.
+
+    A text is split at white space and the tokens of each word are cached, because few words make up most texts. A text
+    in which a token may span white space is tokenised as a whole, so the tokens are always those of the whole text.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
+        self.config = config
+        self._pattern, self._hanging = tweet_patterns()
+        self._treatments = {URL: config.urls, USER: config.mentions, HASHTAG: config.hashtags}
+        self._removed = frozenset(mask for mask, treatment in self._treatments.items() if treatment == "remove")
+        self._stop_words = stop_words(config.stop_words)
+        self._words = _Words(self.tokenize_whole)
+
+    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[TextConfig]]:
+        return Tokenizer, (self.config,)  # NLTK's patterns cannot be pickled
+
+    def __call__(self, text: str) -> list[str]:
+        """The tokens of `text`, in order; none if nothing is left of it."""
+        return self.split(self.prepare(text))
+
+    def split(self, text: str) -> list[str]:
+        """The tokens of a prepared text."""
+        if _ACROSS_BLANKS.search(text):
+            return list(self.tokenize_whole(text))
+        return list(chain.from_iterable(map(self._words.__getitem__, text.split())))
+
+    def prepare(self, text: str) -> str:
+        """Unescape HTML, replace invisible and invalid characters, straighten apostrophes, and cut endless words."""
+        if self.config.unescape_html and "&" in text:
+            text = html.unescape(text)
+        if not (text.isascii() and text.isprintable()):
+            text = text.translate(_REPLACEMENTS)
+        return _TOO_LONG.sub(r"\g<0> ", text) if len(text) > _LONGEST_WORD else text
+
+    def tokenize_whole(self, text: str) -> tuple[str, ...]:
+        """The tokens of a prepared text, which is not split at white space first."""
+        return tuple(token for part in self._parts(text) if (token := self._finish(part)))
+
+    def _parts(self, text: str) -> list[str]:
+        if text.isascii() and text.isalpha():
+            return [self._shorten(text)]
+        if _PLAIN.fullmatch(text):
+            return _PLAIN_PARTS.findall(_PLAIN_HANGING.sub(r"\1\1\1", self._shorten(text)))
+        if _HAS_MARKUP.search(text):
+            text = _MARKUP.sub(self._replace_markup, text).strip()
+        text = self._shorten(text)
+        if text in _MASKS:
+            return [text]
+        parts: list[str] = self._pattern.findall(self._hanging.sub(r"\1\1\1", text))
+        return parts
+
+    def _shorten(self, text: str) -> str:
+        return _ELONGATION.sub(r"\1\1\1", text) if self.config.shorten_elongations else text
+
+    def _replace_markup(self, match: re.Match[str]) -> str:
+        mask = f"<{match.lastgroup}>"
+        treatment = self._treatments[mask]
+        if treatment == "keep":
+            return match.group()
+        if treatment == "split":
+            return " " + match.group().lstrip("#")
+        return f" {mask} "  # even if removed later, so that dots on both sides do not become an ellipsis
+
+    def _finish(self, token: str) -> str:
+        """A token in its final form; the empty text if it is left out."""
+        if not token.isalpha():
+            token = "".join(token.split())
+            if token in self._removed:
+                return ""
+            if (mask := emoticon_mask(token)) is not None:
+                return {"keep": token, "mask": mask, "remove": ""}[self.config.emoticons]
+        lowered = token.lower()
+        if lowered in self._stop_words:
+            return ""
+        return lowered if self.config.lowercase else token
+
+
+class TokenRows(NamedTuple):
+    """Tweets as rows of token numbers."""
+
+    types: Sequence[str]
+    token_ids: npt.NDArray[np.integer[Any]]  # (tokens,), index into `types`
+    offsets: npt.NDArray[np.int64]  # (rows + 1,)
+
+    @classmethod
+    def of_tweets(cls, tweets: Iterable[Sequence[str]]) -> "TokenRows":
+        """Those of tokenised texts."""
+        index: dict[str, int] = {}
+        token_ids: list[int] = []
+        ends = [0]
+        for tokens in tweets:
+            token_ids += [index.setdefault(token, len(index)) for token in tokens]
+            ends.append(len(token_ids))
+        return cls(list(index), np.array(token_ids, np.int32), np.array(ends, np.int64))
+
+    @property
+    def size(self) -> int:
+        """The number of tweets."""
+        return len(self.offsets) - 1
+
+    def tokens(self, row: int) -> list[str]:
+        """The tokens of one tweet."""
+        return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]].tolist()]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "TokenRows":
+        """The chosen rows, in their order."""
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return TokenRows(self.types, np.asarray(self.token_ids)[places], offsets)
+
+
+_tokenizer: Tokenizer | None = None
+
+
+def start_tokenizing(config: TextConfig) -> None:
+    """Make this process a worker that tokenises as a configuration says."""
+    global _tokenizer
+    _tokenizer = Tokenizer(config)
+
+
+def tokenize_in_worker(texts: Sequence[str]) -> TokenRows:
+    """The tokens of texts, in a process that `start_tokenizing` has prepared."""
+    if _tokenizer is None:
+        raise RuntimeError("start_tokenizing has not been called in this process")
+    return TokenRows.of_tweets(map(_tokenizer, texts))

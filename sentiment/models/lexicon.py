@@ -1,0 +1,188 @@
+"""Lexicons: AFINN's values with negation as features of the baseline, and VADER's as an untrained model."""
+
+import contextlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.console import Progress, silent
+from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.text import FROWN, SMILE, TokenRows
+from sentiment.errors import DataError
+from sentiment.files import fingerprint, write_atomically
+from sentiment.runs.attempts import patient_lock
+from sentiment.runs.run_dir import TWEETS_FILE
+
+Numbers = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+FEATURES = ("all", "positive", "negative", "negation")
+"""Bounded sums of the values of all words, of the positive and of the negative ones; whether there is a negation."""
+
+_LISTS = ("AFINN-en-165.txt", "AFINN-emoticon-8.txt")
+_REACH = 3
+_TURNED = -0.74
+_BEFORE_BUT = 0.5
+_BOUND = 15.0
+_SCALE = 2.0
+_MASKED = {SMILE: 2.0, FROWN: -2.0}  # as AFINN rates :) and :(
+# Besides all that ends in n't.
+_NEGATIONS = frozenset(("not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "nowhere", "without"))
+_NEGATIONS |= {"cannot", "cant", "hardly", "barely", "aint", "dont", "doesnt", "didnt", "isnt", "wasnt", "arent"}
+_NEGATIONS |= {"werent", "hasnt", "havent", "hadnt", "wont", "wouldnt", "couldnt", "shouldnt"}
+_ENDS_CLAUSE = re.compile(r"[.,;:!?]+|but")
+_STRETCHED = re.compile(r"(.)\1{2,}")
+
+
+def polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
+    """`FEATURES` of each tweet, whatever the tweets around it. Shape (rows, 4)."""
+    values, negates = _in_context(rows)
+    owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+    sums = [np.bincount(owners, part, rows.size) for part in (values, np.maximum(values, 0), np.minimum(values, 0))]
+    columns = [*(one / np.sqrt(one**2 + _BOUND) for one in sums), np.bincount(owners, negates, rows.size) > 0]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def token_polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
+    """How positive each token is in its tweet, mostly from -2 to 2: for networks. Shape (tokens,)."""
+    return (_in_context(rows)[0] / _SCALE).astype(np.float32)
+
+
+def _in_context(rows: TokenRows) -> tuple[Numbers, Flags]:
+    """The value of each token in its tweet, and whether it is a negation; both of shape (tokens,)."""
+    ids, owners = np.asarray(rows.token_ids), np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+    of_types = np.array([value_of(one) for one in rows.types], np.float64)
+    negates = np.array([_is_negation(one) for one in rows.types], bool)[ids]
+    ends = np.array([_ENDS_CLAUSE.fullmatch(one) is not None for one in rows.types], bool)[ids]
+    values = np.where(negates, 0.0, of_types[ids])
+    values[_negated(negates, ends, owners)] *= _TURNED
+    contrasts = np.array([one == "but" for one in rows.types], bool)[ids]
+    last = np.full(rows.size, -1)
+    last[owners[contrasts]] = np.flatnonzero(contrasts)  # of several in a tweet the last one stays
+    values[np.arange(len(ids)) < last[owners]] *= _BEFORE_BUT
+    return values, negates
+
+
+def lexicon_fingerprint() -> str:
+    """Of all rated words, since a model means nothing with others."""
+    return fingerprint(_word_values())
+
+
+@cache
+def value_of(token: str) -> float:
+    """How positive a token is, from -5 to 5; 0 if nobody rated it.
+
+    A word that was stretched counts as it is spelt, an emoji as the words of its name in Unicode.
+    """
+    values = _word_values()
+    if token in _MASKED:
+        return _MASKED[token]
+    for spelling in (token, token.lower(), _STRETCHED.sub(r"\1\1", token), _STRETCHED.sub(r"\1", token)):
+        if spelling in values:
+            return values[spelling]
+    if len(token) <= 2 and not token.isascii():  # an emoji may have a sign behind it that says how to draw it
+        return _value_of_name(token, values)
+    return 0.0
+
+
+def _value_of_name(token: str, values: Mapping[str, float]) -> float:
+    words = re.split("[ -]", " ".join(unicodedata.name(one, "").lower() for one in token))
+    return max(-5.0, min(5.0, sum(values.get(word, 0.0) for word in words)))
+
+
+@cache
+def _word_values() -> dict[str, float]:
+    package = distribution("afinn")  # its lists are read, and none of its code is run
+    texts = (Path(str(package.locate_file(f"afinn/data/{name}"))).read_text(encoding="utf-8") for name in _LISTS)
+    pairs = (line.rsplit("\t", 1) for text in texts for line in text.splitlines())
+    return {word: float(value) for word, value in pairs}
+
+
+def _is_negation(token: str) -> bool:
+    return token.lower() in _NEGATIONS or token.lower().endswith("n't")
+
+
+def _negated(negates: Flags, ends: Flags, owners: npt.NDArray[np.int64]) -> Flags:
+    """Which tokens stand within reach of a negation of their tweet, with no end of a clause between them."""
+    found, reached = np.zeros(len(negates), bool), negates
+    for _ in range(_REACH):
+        following = np.zeros(len(negates), bool)
+        following[1:] = reached[:-1] & (owners[1:] == owners[:-1]) & ~ends[1:]
+        found, reached = found | following, following
+    return found
+
+
+_VERSION = 1
+_WHAT = "rating tweets by VADER's lexicon"
+_CHUNK = 1000
+
+
+def lexicon_scores(texts: Iterable[str]) -> npt.NDArray[np.float64]:
+    """The compound score of each text, from [-1, 1] to [0, 1]: at least the threshold where it is not negative.
+
+    They are on the scale of probabilities, but none. Shape (texts,).
+    """
+    analyzer = _analyzer()
+    return np.array([(1 + analyzer.polarity_scores(text)["compound"]) / 2 for text in texts], np.float64)
+
+
+def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
+    """The scores of those rows of a corpus, NaN elsewhere; they are cached in its folder. Shape (rows of the corpus,).
+
+    If several processes ask at once, one computes them and the others wait.
+
+    Raises:
+        DataError: the tweets of the corpus cannot be read.
+    """
+    path = corpus.path / f"lexicon-{_VERSION}.npy"
+    if not np.isnan((scores := _read(path, len(corpus.labels)))[rows]).any():
+        return scores
+    with patient_lock(path.with_suffix(".lock"), "rates the same tweets", lambda who: progress(who, 0, None)):
+        scores = _read(path, len(corpus.labels))
+        if len(missing := rows[np.isnan(scores[rows])]):
+            texts = corpus_texts(corpus)
+            for first in range(0, len(missing), _CHUNK):
+                progress(_WHAT, first, len(missing))
+                some = missing[first : first + _CHUNK]
+                scores[some] = lexicon_scores(texts[row].as_py() for row in some)
+            write_atomically(path, lambda file: np.save(file, scores))
+    return scores
+
+
+def _read(path: Path, rows: int) -> npt.NDArray[np.float32]:
+    """The cached scores; NaN where there are none."""
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        scores: npt.NDArray[np.float32] = np.load(path)
+        if scores.shape == (rows,) and scores.dtype == np.float32:
+            return scores
+    return np.full(rows, np.nan, np.float32)
+
+
+@cache
+def _analyzer() -> Any:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    return SentimentIntensityAnalyzer()
+
+
+def corpus_texts(corpus: Corpus) -> Any:
+    """The texts of a corpus as they were read, a column of an Arrow table.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = corpus.path / TWEETS_FILE
+    try:
+        return pq.read_table(path, columns=["text"])["text"]
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None

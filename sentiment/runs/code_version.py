@@ -1,0 +1,254 @@
+"""The program's own code: which version of it runs, and copies of it that later edits don't reach.
+
+A job that waits in a queue for a day, or is requeued, must compute with the code that it was submitted with, and a run
+must not be trained half by one version and half by another without a word. Submitting therefore copies the packages to
+`results/code/<id>`, where tasks import them from, and every checkpoint knows the hash of the code that made it.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Set
+from functools import cache, partial
+from pathlib import Path
+from typing import BinaryIO
+
+from sentiment.errors import RunDirError
+from sentiment.files import fingerprint, sync_folder, write_atomically, write_json
+from sentiment.install_paths import ROOT, shipped_folder
+from sentiment.runs.attempts import patient_lock
+from sentiment.runs.records import SCHEMA_VERSION, Record, SchemaVersion
+from sentiment.runs.run_dir import Results, read_record
+
+_PACKAGES = ("sentiment", "jobs", "report")
+_RECORD = "code.json"
+_NO_CODE = {".pyc", ".md"}
+
+# Of `sentiment`, what shows and hands out results, but cannot change them.
+_WITHOUT_INFLUENCE = (
+    "sentiment/__main__.py",
+    "sentiment/command_line.py",
+    "sentiment/commands.py",
+    "sentiment/console.py",
+    "sentiment/inference/",
+    "sentiment/model.py",
+    "sentiment/progress_bar.py",
+    "sentiment/install_paths.py",
+    "sentiment/runs/start_copy.py",
+    "sentiment/tracking/",
+)
+
+# A copy that no run needs stays for a day: another command may have made it a moment ago and not used it yet.
+_KEPT_SECONDS = 86_400.0
+
+_NAMED_FILES = 5
+
+START = Path(__file__).with_name("start_copy.py")
+"""The program that starts others from a copy."""
+
+
+class CodeVersion(Record):
+    """`code.json`: what a version of the program consists of."""
+
+    schema_version: SchemaVersion = SCHEMA_VERSION
+    git_commit: str | None
+    git_dirty: bool | None
+    """Whether the files differed from the commit; both are None outside of a git checkout."""
+    files: dict[str, str]
+    """SHA-256 of each file, by its path."""
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits for all files: the name of a copy."""
+        return fingerprint(self.files)[:16]
+
+    @property
+    def training(self) -> str:
+        """SHA-256 of the files that can change what a run computes."""
+        return fingerprint(dict(_with_influence(self.files)))
+
+    def changed_files(self, later: "CodeVersion") -> list[str]:
+        """Paths of the files that can change what a run computes, and differ in another version."""
+        before, after = dict(_with_influence(self.files)), dict(_with_influence(later.files))
+        return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+@cache
+def running_code() -> CodeVersion:
+    """The version that this process was started with."""
+    return _version_at(ROOT)
+
+
+def freeze_code(results: Results) -> str:
+    """Copy the program as it is now to `results/code`, unless the same copy is there whole; what is damaged is mended.
+
+    Returns:
+        The copy's id: its name there.
+
+    Raises:
+        RunDirError: the copy cannot be written.
+    """
+    contents = _contents(ROOT)
+    version = _version_of(ROOT, contents)
+    folder = results.code / version.id
+    try:
+        results.code.mkdir(parents=True, exist_ok=True)
+        with patient_lock(results.code / "lock", "copies the program's code", lambda _owner: None):
+            if is_whole(folder):
+                os.utime(folder)
+            else:
+                _write_copy(folder, version, contents)
+    except OSError as error:
+        raise RunDirError(f"{folder}: cannot be written, so the program's code is not copied: {error}") from None
+    return version.id
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a copy has all of its files as they were copied."""
+    try:
+        version = read_record(folder / _RECORD, CodeVersion)
+        return version is not None and all(
+            hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in version.files.items()
+        )
+    except (OSError, RunDirError):
+        return False
+
+
+def start_command(module: str, copy: Path | None = None, start: Path = START) -> list[str]:
+    """The words that start a module of the program, with its arguments to follow, from one folder and no other.
+
+    Args:
+        copy: is checked first; None takes the folder that this process has its own code from.
+        start: a copy of START.
+    """
+    folder = ["--unchecked", str(ROOT)] if copy is None else [str(copy.resolve())]
+    return [sys.executable, "-u", str(start), *folder, module]
+
+
+def find_code(results: Results, training: str) -> tuple[str, CodeVersion] | None:
+    """A copy of code that computes as the given `CodeVersion.training` says: its id and version; None if none is here.
+
+    A copy whose record is damaged counts for nothing.
+    """
+    for file in sorted(results.code.glob(f"*/{_RECORD}"), key=lambda file: file.stat().st_mtime, reverse=True):
+        with contextlib.suppress(RunDirError):
+            version = read_record(file, CodeVersion)
+            if version and version.training == training:
+                return file.parent.name, version
+    return None
+
+
+def describe_other(results: Results, training: str) -> str:
+    """In what a version that computed something differs from the one that runs now, in a few words.
+
+    Args:
+        training: its `CodeVersion.training`.
+    """
+    found = find_code(results, training)
+    if found is None:
+        return f"{training[:8]}, now {running_code().training[:8]}"
+    code, version = found
+    changed = version.changed_files(running_code())
+    names = ", ".join(changed[:_NAMED_FILES]) + (
+        f" and {len(changed) - _NAMED_FILES} more" if len(changed) > _NAMED_FILES else ""
+    )
+    return f"kept in {results.code / code}; what differs is {names}"
+
+
+def remove_code(results: Results, needed: Callable[[], Set[str]]) -> None:
+    """Delete copies that were not used for a day and that no unfinished run needs.
+
+    Args:
+        needed: returns ids of copies, and `CodeVersion.training` of those that runs go on with; not asked if all
+            copies are younger.
+
+    Raises:
+        RunDirError: what `needed` raised, or a copy's record cannot be read; what may be needed is left.
+    """
+    with patient_lock(results.code / "lock", "deletes copies of code", lambda _owner: None):
+        files = results.code.glob(f"*/{_RECORD}")
+        unused = [file for file in files if time.time() - file.parent.stat().st_mtime > _KEPT_SECONDS]
+        kept = needed() if unused else set()
+        for file in unused:
+            version = read_record(file, CodeVersion)
+            if version and kept.isdisjoint({file.parent.name, version.training}):
+                file.unlink()  # first: what is left of a deletion that is interrupted counts for nothing
+                shutil.rmtree(file.parent, ignore_errors=True)
+
+
+def environment_hash() -> str:
+    """A hash of Python's version and of all installed packages with their versions."""
+    folders = (Path(entry) for entry in sys.path if entry)
+    return fingerprint(
+        [sys.version, sorted({found.name for folder in folders for found in folder.glob("*.dist-info")})]
+    )
+
+
+def _with_influence(files: dict[str, str]) -> Iterator[tuple[str, str]]:
+    return (
+        (name, digest)
+        for name, digest in files.items()
+        if name.startswith("sentiment/") and not name.startswith(_WITHOUT_INFLUENCE)
+    )
+
+
+def _version_at(root: Path) -> CodeVersion:
+    return _version_of(root, _contents(root))
+
+
+def _version_of(root: Path, contents: dict[str, bytes]) -> CodeVersion:
+    """The version that these contents are, with the commit of the checkout that they are in or were copied from."""
+    copied = read_record(root / _RECORD, CodeVersion)
+    commit, dirty = (copied.git_commit, copied.git_dirty) if copied else _git_state(root)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    return CodeVersion(git_commit=commit, git_dirty=dirty, files=files)
+
+
+def _contents(root: Path) -> dict[str, bytes]:
+    """All files of the packages but their documentation, by their paths, in order, whether git knows them or not."""
+    programs = shipped_folder("jobs", root).parent
+    folders = {package: root if package == "sentiment" else programs for package in _PACKAGES}
+    named = {
+        path.relative_to(folder).as_posix(): path
+        for package, folder in folders.items()
+        for path in (folder / package).rglob("*")
+        if path.is_file() and path.suffix not in _NO_CODE
+    }
+    if programs != root:  # an installed wheel, in which they are inside of `sentiment`
+        named = {name: path for name, path in named.items() if not name.startswith("sentiment/programs/")}
+    return {name: named[name].read_bytes() for name in sorted(named)}
+
+
+def _write_copy(folder: Path, version: CodeVersion, contents: dict[str, bytes]) -> None:
+    """Write the files, and last what they are, without which a copy counts as unfinished."""
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / name, partial(_put, content))  # tasks may run from a copy that is mended
+    sync_folder(folder)
+    write_json(folder / _RECORD, version.model_dump(mode="json"))
+
+
+def _put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
+
+
+def _git_state(root: Path) -> tuple[str | None, bool | None]:
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return None, None
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return commit, None if changes is None else bool(changes)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

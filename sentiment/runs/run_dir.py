@@ -1,0 +1,523 @@
+"""The folder of results and the directory of a run: all names in them, and how records are read and written.
+
+Whatever is in a file, it is valid or named as damaged. Each file by itself may be in order and yet be that of another
+run, copied or renamed by hand; what the program says of a run must not mix two of them, so `status`, the report,
+`predict` and `evaluate` read the records of a run by `read_whole`.
+"""
+
+import contextlib
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from pydantic import ValidationError
+
+from sentiment.config import RunConfig
+from sentiment.console import visible
+from sentiment.errors import RunDirError, UsageError
+from sentiment.files import (
+    FolderEntry,
+    as_json,
+    files_in,
+    open_named,
+    read_named,
+    sha256_of,
+    write_atomically,
+    write_json,
+)
+from sentiment.runs.attempts import ProcessLock, seems_held
+from sentiment.runs.records import PARTS, SCHEMA_VERSION, Failure, GridPlan, Record, Result, RunRecord, Tries, WandbRun
+
+R = TypeVar("R", bound=Record)
+
+_MOST_BYTES = 100_000_000
+_MISTAKES = 3
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        RunDirError: it cannot be read.
+    """
+    try:
+        with open_named(path) as file:
+            return file.read().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+
+
+def read_record(path: Path, kind: type[R]) -> R | None:
+    """The record in a JSON file; None if there is no file.
+
+    Raises:
+        RunDirError: it cannot be read, is not a record of this kind, or is one of another version.
+    """
+    try:
+        content = read_named(path, _MOST_BYTES)
+    except FileNotFoundError:  # not asked beforehand, since another process may delete the file at any time
+        return None
+    except OSError as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+    return parse_record(content, kind, str(path))
+
+
+def parse_record(content: bytes, kind: type[R], place: str) -> R:
+    """The record in some JSON.
+
+    Args:
+        place: where it was, for messages.
+
+    Raises:
+        RunDirError: it is not a record of this kind, or is one of another version.
+    """
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        found = _version_in(content)
+        if found not in (None, SCHEMA_VERSION):
+            told = visible(str(found))[:20]
+            raise RunDirError(f"{place}: has schema version {told}, this program reads {SCHEMA_VERSION}") from None
+        raise RunDirError(f"{place}: is not a valid record: {in_a_line(error)}") from None
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a file of JSON rows; none if there is no file.
+
+    Raises:
+        RunDirError: the file cannot be read, or a line is not a JSON object.
+    """
+    lines = read_text(path).split("\n")[:-1] if path.exists() else []
+    try:
+        return [_object(json.loads(line)) for line in lines]
+    except (ValueError, RecursionError) as error:
+        raise RunDirError(f"{path}: has a line that is not JSON: {error}") from None
+
+
+def read_whole_rows(path: Path) -> list[dict[str, Any]]:
+    """The same without lines that are damaged, for what may lose a row."""
+    rows = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError, RecursionError):
+            rows.append(_object(json.loads(line)))
+    return rows
+
+
+def check_log_row(row: Any) -> dict[str, Any]:
+    """A row of the metric log, if it is one: a step or an epoch, with numbers where numbers belong.
+
+    Raises:
+        ValueError: says what is wrong with it.
+    """
+    fields = _object(row)
+    for name in ("step", "epoch"):
+        if type(fields.get(name)) is not int or fields[name] < 0:
+            raise ValueError(f"{name} is {fields.get(name)!r}, not a whole number")
+    for part in PARTS:
+        for name, score in _object(fields.get(part, {})).items():
+            most = math.inf if name in ("n", "loss") else 1
+            if not isinstance(score, int | float) or not 0 <= score <= most or math.isinf(score):
+                raise ValueError(f"{part}.{name} after step {fields['step']} is {score!r}")
+    return fields
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"a row is {str(value)[:40]!r}, not an object")
+    return value
+
+
+def _version_in(content: bytes) -> Any:
+    try:
+        return json.loads(content).get("schema_version")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+
+
+def in_a_line(error: ValidationError) -> str:
+    """The first few mistakes in a record."""
+    found = [f"{'.'.join(map(str, one['loc'])) or 'the record'}: {one['msg']}" for one in error.errors()]
+    return "; ".join(found[:_MISTAKES]) + (f"; and {len(found) - _MISTAKES} more" if len(found) > _MISTAKES else "")
+
+
+SINGLE = "single"
+"""The folder of runs outside of grids; no grid may have this name."""
+TWEETS_FILE = "tweets.parquet"
+
+
+@dataclass(frozen=True)
+class Results:
+    """The only folder that the program writes to."""
+
+    root: Path
+
+    @property
+    def downloads(self) -> Path:
+        """Source files as they were downloaded."""
+        return self.root / "data" / "downloads"
+
+    @property
+    def elmo_models(self) -> Path:
+        """Files of published ELMo models."""
+        return self.root / "data" / "elmo"
+
+    @property
+    def corpora(self) -> Path:
+        """One folder for each prepared corpus."""
+        return self.root / "data" / "corpora"
+
+    def corpus_dir(self, fingerprint: str) -> Path:
+        """The folder of a prepared corpus: `tweets.parquet` (row, id, part, label, text, tokens) and others."""
+        return self.corpora / fingerprint[:16]
+
+    def corpus_lock(self, fingerprint: str) -> Path:
+        """Held by the process that prepares a corpus."""
+        return self.root / "data" / "locks" / fingerprint[:16]
+
+    @property
+    def word_vectors(self) -> Path:
+        """One folder for each set of word vectors that was learned here, with a record of what from."""
+        return self.root / "data" / "word-vectors"
+
+    @property
+    def pretrained(self) -> Path:
+        """One folder for each language model that was trained here: a run directory, with the model's two files."""
+        return self.root / "data" / "pretrained"
+
+    @property
+    def elmo_caches(self) -> Path:
+        """One folder of ELMo vectors for each pair of corpus and model."""
+        return self.root / "data" / "elmo-vectors"
+
+    @property
+    def runs(self) -> Path:
+        """One folder for each grid, and one for the runs outside of grids."""
+        return self.root / "runs"
+
+    @property
+    def slurm(self) -> Path:
+        """What was submitted to Slurm, and what its jobs printed."""
+        return self.root / "slurm"
+
+    @property
+    def code(self) -> Path:
+        """One folder for each copy of the program's code that jobs are executed with."""
+        return self.root / "code"
+
+    @property
+    def report(self) -> Path:
+        """The report with its figures and tables."""
+        return self.root / "report"
+
+    def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
+        """The directory of a run in a grid, or outside of grids."""
+        return RunDir(self.runs / grid / run_id)
+
+    def grid_file(self, grid: str) -> Path:
+        """The plan of a grid, beside the directories of its runs."""
+        return self.runs / grid / "grid.json"
+
+    def ranking_file(self, grid: str, rung: int) -> Path:
+        """The ranking of a search's trials at the end of a rung."""
+        return self.runs / grid / f"rung-{rung}.json"
+
+    def read_grid(self, grid: str) -> GridPlan | None:
+        """The plan of a grid; None if there is none.
+
+        Raises:
+            RunDirError: it cannot be read, is of another version, or that of a grid with another name.
+        """
+        plan = read_record(self.grid_file(grid), GridPlan)
+        if plan is not None and plan.name != grid:  # files are written to the folder of the plan's name
+            raise RunDirError(f"{self.grid_file(grid)}: is the plan of grid {plan.name!r}, not of {grid!r}")
+        return plan
+
+    def write_grid(self, plan: GridPlan) -> None:
+        """Write the plan of a grid."""
+        self.grid_file(plan.name).parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.grid_file(plan.name), plan.model_dump(mode="json"))
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """One run's directory. Records and configurations that cannot be read raise a RunDirError.
+
+    Attributes:
+        owner: the run's lock, in the process that trains it; nothing is written once it is lost (TakenOverError).
+    """
+
+    path: Path
+    owner: ProcessLock | None = field(default=None, compare=False, repr=False)
+
+    config_file = FolderEntry("config.json")
+    """The configuration; written first, and never changed."""
+    record_file = FolderEntry("run.json")
+    """Provenance and attempts."""
+    metrics_file = FolderEntry("metrics.jsonl")
+    """A JSON row for each logged step and each epoch, without times: the source of truth for learning curves."""
+    timings_file = FolderEntry("timings.jsonl")
+    """A JSON row for each epoch and each save of all attempts, with their seconds."""
+    checkpoints = FolderEntry("checkpoints")
+    """During training the newest two states to resume from; afterwards `best` and `last`."""
+    best_weights = FolderEntry("checkpoints", "best.ckpt")
+    """The weights of the best epoch, once training has finished."""
+    last_weights = FolderEntry("checkpoints", "last.ckpt")
+    """The weights of the last epoch, once training has finished."""
+    vocabulary_file = FolderEntry("vocabulary.txt")
+    """The types of the learned embedding, one on each line."""
+    predictions_file = FolderEntry("predictions.parquet")
+    """Columns part, row (of the corpus), label, and what each model says, calibrated: score (the network), baseline,
+    both and lexicon; all tweets but the training part."""
+    baseline_file = FolderEntry("baseline.safetensors")
+    """The linear baseline that the run was compared with, which predicts as well."""
+    attention_file = FolderEntry("attention.jsonl")
+    """Sample tweets with the weight of each token in each hop; only of attention models."""
+    result_file = FolderEntry("result.json")
+    """Written last: the run is completed if and only if it exists."""
+    failure_file = FolderEntry("failure.json")
+    """Why the newest attempt in a grid failed, if it failed."""
+    tries_file = FolderEntry("tries.json")
+    """How often in a row the run was begun at the same step. It is there while a grid trains the run, and stays if that
+    was killed or ran out of something: the run has not ended then. A run that fails by itself has none."""
+    wandb_file = FolderEntry("wandb.json")
+    """The run at Weights & Biases that this one is copied to, if it is."""
+    wandb_dir = FolderEntry("wandb")
+    """Files that wandb itself writes, and what was sent; training does not depend on them."""
+    lock_file = FolderEntry("lock")
+    """Held by the process that trains the run."""
+
+    @property
+    def results(self) -> Results:
+        """The results that the run belongs to."""
+        return Results(self.path.resolve().parents[2])
+
+    @property
+    def grid(self) -> str:
+        """The name of the grid that the run belongs to, or `single`."""
+        return self.path.resolve().parent.name
+
+    @property
+    def hashed_files(self) -> tuple[Path, ...]:
+        """Those whose checksums the result holds, where they exist."""
+        return self.vocabulary_file, self.metrics_file, self.predictions_file, self.attention_file, self.baseline_file
+
+    @property
+    def completed(self) -> bool:
+        """Whether the run has its result."""
+        return self.result_file.exists()
+
+    def create(self, config: RunConfig) -> RunConfig:
+        """Make the directory and write its configuration, unless it exists.
+
+        Returns:
+            The configuration to train with: the stored one, with the operational sections of `config`.
+
+        Raises:
+            RunDirError: the directory belongs to another question, or cannot be written.
+        """
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            if not self.config_file.exists():
+                write_json(self.config_file, config.model_dump(mode="json"))
+        except OSError as error:
+            raise RunDirError(f"{self.path}: cannot be written: {error}") from None
+        found = self.read_config()
+        if found.fingerprint() != config.fingerprint():
+            raise RunDirError(f"{self.path}: belongs to run {found.run_id}, not to {config.run_id}")
+        return found.on_the_machine_of(config)
+
+    def discard_unbegun(self) -> None:
+        """Delete the directory if it contains only a configuration, and no process is about to train the run."""
+        found = {path for path, _ in files_in(self.path)}
+        if found <= {self.config_file, self.lock_file} and not seems_held(self.lock_file):
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """Replace a file of the run atomically.
+
+        Raises:
+            TakenOverError: this process was the run's owner, but is no longer.
+            OSError: the disk is full or fails; `path` is unchanged.
+        """
+        if self.owner:
+            self.owner.write(path, write)
+        else:
+            write_atomically(path, write)
+
+    def read_config(self) -> RunConfig:
+        """The configuration, as it was written."""
+        try:
+            return RunConfig.model_validate_json(read_text(self.config_file))
+        except ValidationError as error:
+            why = in_a_line(error)
+            raise RunDirError(f"{self.config_file}: is not a configuration of this version: {why}") from None
+
+    def read_record(self) -> RunRecord | None:
+        """Provenance and attempts; None before the first attempt."""
+        return read_record(self.record_file, RunRecord)
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replace `run.json`."""
+        self.write(self.record_file, as_json(record.model_dump(mode="json")))
+
+    def read_result(self) -> Result | None:
+        """The result; None unless the run is completed."""
+        return read_record(self.result_file, Result)
+
+    def write_result(self, result: Result) -> None:
+        """Complete the run."""
+        self.write(self.result_file, as_json(result.model_dump(mode="json")))
+
+    def read_failure(self) -> Failure | None:
+        """Why the newest attempt failed; None if it did not."""
+        return read_record(self.failure_file, Failure)
+
+    def own_failure(self) -> str:
+        """Why the run failed by itself, in a line; empty if it did not, as when it was killed."""
+        if self.tries_file.exists():
+            return ""
+        with contextlib.suppress(RunDirError):
+            if failure := self.read_failure():
+                return f"{failure.error}: {failure.reason}"
+        return ""
+
+    def read_tries(self) -> Tries | None:
+        """How often the run was begun at the same step; None if it has ended, or never began in a grid."""
+        return read_record(self.tries_file, Tries)
+
+    def write_tries(self, tries: Tries) -> None:
+        """Replace `tries.json`."""
+        self.write(self.tries_file, as_json(tries.model_dump(mode="json")))
+
+    def write_failure(self, failure: Failure) -> None:
+        """Record that the newest attempt failed."""
+        self.write(self.failure_file, as_json(failure.model_dump(mode="json")))
+
+    def read_wandb(self) -> WandbRun | None:
+        """The run at W&B; None if this one is not copied there."""
+        return read_record(self.wandb_file, WandbRun)
+
+    def write_wandb(self, run: WandbRun) -> None:
+        """Replace `wandb.json`."""
+        self.write(self.wandb_file, as_json(run.model_dump(mode="json")))
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of the metric log; a last line that is still being written is left out."""
+        return read_rows(self.metrics_file)
+
+    def read_timings(self) -> list[dict[str, Any]]:
+        """The rows of `timings.jsonl`, without those that a power cut has damaged: nothing but estimates needs them."""
+        return read_whole_rows(self.timings_file)
+
+
+_ANEW = "move the directory away to train the run anew"
+
+
+@dataclass(frozen=True)
+class WholeRun:
+    """The configuration and records of one run."""
+
+    config: RunConfig
+    record: RunRecord | None
+    """None before the first attempt."""
+    result: Result | None
+    """None unless the run is completed."""
+
+
+def trained_run(path: Path) -> RunDir:
+    """The directory of a run that has begun.
+
+    Raises:
+        UsageError: it is none; says what is there instead.
+    """
+    run_dir = RunDir(path)
+    if run_dir.config_file.exists():
+        return run_dir
+    if not path.exists():
+        raise UsageError(f"{path}: no such directory; `train` prints a run's directory, as results/runs/single/RUN_ID")
+    runs = sorted(file.parent.name for file in path.glob("*/config.json")) if path.is_dir() else []
+    hint = f"; its runs are: {', '.join(runs[:5])}{' ...' if len(runs) > 5 else ''}" if runs else ""
+    raise UsageError(f"{path}: is not a run's directory{hint or '; `train` prints it, such as results/runs/single/…'}")
+
+
+def read_whole(run_dir: RunDir) -> WholeRun:
+    """Read and compare the records of a run.
+
+    Raises:
+        RunDirError: one cannot be read or is missing, or they are those of different runs.
+    """
+    if not run_dir.config_file.exists():
+        raise RunDirError(f"{run_dir.path}: holds no {run_dir.config_file.name}")
+    run = WholeRun(run_dir.read_config(), run_dir.read_record(), run_dir.read_result())
+    refuse_mixed(run_dir, run)
+    return run
+
+
+def refuse_mixed(run_dir: RunDir, run: WholeRun) -> None:
+    """Compare the records of a run that are read already.
+
+    Raises:
+        RunDirError: one is missing, or they are those of different runs.
+    """
+    if run.record is None:
+        if run.result:
+            raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
+        if run_dir.vocabulary_file.exists():  # which is written after it
+            raise RunDirError(
+                f"{run_dir.record_file}: is missing; `train` goes on from the checkpoints and writes it anew"
+            )
+        return
+    if run.record.config_fingerprint != run.config.fingerprint():
+        raise RunDirError(f"{run_dir.path}: config.json is not that of run {run.record.run_id} in run.json; {_ANEW}")
+    if run.result and run.result.run_id != run.record.run_id:
+        raise RunDirError(f"{run_dir.path}: result.json is that of run {run.result.run_id}, not of {run.record.run_id}")
+
+
+def check_file(path: Path, result: Result | None) -> None:
+    """Check that a file is the one that a result names.
+
+    Raises:
+        RunDirError: it is missing, cannot be read, or is another one.
+    """
+    known = result.files_sha256.get(path.name) if result else None
+    if known is not None and _sha256(path) != known:
+        raise RunDirError(f"{path}: is not the file that belongs to this result (its SHA-256 differs); {_ANEW}")
+
+
+def check_vocabulary(run_dir: RunDir, record: RunRecord | None) -> None:
+    """The same for the vocabulary of a run that need not be completed.
+
+    Raises:
+        RunDirError: likewise.
+    """
+    path = run_dir.vocabulary_file
+    if record and record.vocabulary_sha256 is not None and _sha256(path) != record.vocabulary_sha256:
+        raise RunDirError(f"{path}: is not the vocabulary that the run was trained with (its SHA-256 differs); {_ANEW}")
+
+
+def missing_files(run_dir: RunDir) -> list[str]:
+    """Names of the files that a completed run should have and has not."""
+    trained = (run_dir.best_weights, run_dir.last_weights, run_dir.vocabulary_file, run_dir.metrics_file)
+    wanted = () if run_dir.read_config().combination else trained  # whose members have them
+    return [path.name for path in (*wanted, run_dir.predictions_file) if not path.exists()]
+
+
+def refuse_incomplete(run_dir: RunDir) -> None:
+    """Say of a completed run that files are missing, and how that is mended.
+
+    Raises:
+        RunDirError: files are missing.
+    """
+    if missing := missing_files(run_dir):
+        raise RunDirError(f"{run_dir.path}: is completed, but lacks {', '.join(missing)}; bring them back, or {_ANEW}")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None

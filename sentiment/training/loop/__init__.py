@@ -1,1 +1,0 @@
-"""The training loop: steps, saves and logs of anything that is a `Task`. Imports nothing of `tasks` and `runs`."""

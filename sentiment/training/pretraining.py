@@ -1,0 +1,314 @@
+"""Training a language model: its task, and its run from the tweets to the model's files."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sentiment.config import EarlyStoppingConfig, ElmoConfig, RunConfig, TrackingConfig, TrainingConfig
+from sentiment.console import Console
+from sentiment.data.batches import EVALUATION_TOKENS, Rows
+from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.word_vectors import TrainingText, gather_text, whole_training_part
+from sentiment.elmo.files import options_bytes, weights_bytes
+from sentiment.elmo.language_model import DirectedBatches, DirectedText, DirectedTweets, LanguageModel, encoder_weights
+from sentiment.elmo.models import PretrainingRequest, pretraining_request
+from sentiment.elmo.products import Products, fastest_library
+from sentiment.errors import DataError
+from sentiment.files import sha256_of
+from sentiment.models.network import evaluation_mode
+from sentiment.runs.attempts import patient_lock
+from sentiment.runs.code_version import running_code
+from sentiment.runs.pretrained import Perplexity, PretrainedCard, PretrainedDir, perplexity, read_points
+from sentiment.runs.run_dir import Results
+from sentiment.training.checkpoint import Checkpoints
+from sentiment.training.context import RunContext
+from sentiment.training.resuming import AttemptRecord, failure_recorded, remove_leftovers, resumed_trainer
+from sentiment.training.stop import Stop, StoppedError, StopRequest
+from sentiment.training.trainer import Evaluation, StepLoss, Trainer
+
+# What is predicted besides words: both marks, and any word that is too rare.
+_SPECIAL = 3
+_MARKS, _UNKNOWN = (0, 1), 2
+_LARGEST_SHARE = 10
+# The logits of all predicted words are there at once.
+_MOST_TOKENS = EVALUATION_TOKENS // 4
+
+
+@dataclass(frozen=True)
+class LanguageText:
+    """What a language model learns from, and what its perplexity is measured on."""
+
+    text: TrainingText
+    rows: Rows
+    """Tweets to learn from."""
+    held_out: Rows
+    """Others, of the corpus' training part."""
+    words: npt.NDArray[np.int64]
+    """(types,): the number of each in the vocabulary that is predicted; the most frequent ones come first."""
+
+    @classmethod
+    def split(cls, text: TrainingText, corpus: Corpus, config: RunConfig) -> "LanguageText":
+        """Hold some training tweets out, and count the words of the others.
+
+        Raises:
+            DataError: too little is left.
+        """
+        settings = config.pretraining
+        if settings is None:
+            raise ValueError("the configuration asks for no language model")
+        lengths = np.diff(text.offsets)
+        # The corpus' own tweets come first; of other text it is not known how alike it is.
+        own = len(corpus.rows("train"))
+        order = np.random.default_rng(settings.seed).permutation(np.flatnonzero(lengths[:own]))
+        held_out = np.sort(order[: min(settings.held_out, len(order) // _LARGEST_SHARE)])
+        rows = np.setdiff1d(np.flatnonzero(lengths), held_out)
+        counts = np.bincount(text.token_ids[_within(rows, lengths)], minlength=len(text.types))
+        frequent = [number for number in range(len(text.types)) if counts[number] >= settings.min_count]
+        if not len(held_out) or not frequent:
+            raise DataError(
+                f"{corpus.path}: {len(order):,} training tweets are too few for a language model: a tenth of them is "
+                f"held out, and a token has to occur {settings.min_count:,} times in the others (pretraining.min_count)"
+            )
+        frequent.sort(key=lambda number: (-counts[number], text.types[number]))
+        words = np.full(len(text.types), _UNKNOWN, np.int64)
+        kept = frequent[: settings.max_words - _SPECIAL]
+        words[kept] = np.arange(len(kept)) + _SPECIAL
+        return cls(text, rows, held_out, words)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many words are predicted, with both marks and the unknown one."""
+        return max(int(self.words.max()), _UNKNOWN) + 1
+
+    @property
+    def tokens(self) -> int:
+        """That an epoch reads."""
+        return int(np.diff(self.text.offsets)[self.rows].sum())
+
+    @property
+    def unknown(self) -> float:
+        """The share of the held-out tweets' tokens that are predicted as unknown."""
+        lengths = np.diff(self.text.offsets)
+        return float((self.words[self.text.token_ids[_within(self.held_out, lengths)]] == _UNKNOWN).mean())
+
+
+def _within(rows: Rows, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(tokens,): whether they belong to one of the tweets."""
+    chosen = np.zeros(len(lengths), bool)
+    chosen[rows] = True
+    within: npt.NDArray[np.bool_] = np.repeat(chosen, lengths)
+    return within
+
+
+@dataclass(frozen=True)
+class HeldOutLoss:
+    """Mean negative logarithms of the probabilities of words, in nats; perplexities are e to the power of them."""
+
+    words: int
+    forward: float
+    backward: float
+
+    @property
+    def loss(self) -> float:
+        """The mean of both."""
+        return (self.forward + self.backward) / 2
+
+
+class LanguageTask:
+    """A language model and the text that it is trained on."""
+
+    section = "pretraining"
+
+    def __init__(self, config: RunConfig, model: LanguageModel, text: LanguageText, device: torch.device) -> None:
+        """Args: model: on the device."""
+        self.model = model
+        self.text = text
+        self.device = device
+        self._config = config
+        self._tweets = DirectedTweets(
+            text.text.types, text.text.token_ids, text.text.offsets, text.words, _MARKS, device
+        )
+        self._epochs = 0
+
+    def batches(self, epoch: int) -> DirectedBatches:
+        """See `Task`."""
+        self._epochs = epoch
+        return self._tweets.epoch(self.text.rows, self._config.training.batch_size, self._config.seed, epoch)
+
+    def loss(self, batch: DirectedText) -> StepLoss:
+        """See `Task`."""
+        return StepLoss(self.model(batch).mean)
+
+    def evaluate(self, check: Callable[[], None]) -> Evaluation:
+        """See `Task`; called at the end of the epoch that `batches` gave last."""
+        found = self.measure(check)
+        if not math.isfinite(found.loss):
+            raise FloatingPointError("the perplexity of the held-out tweets is not a number")
+        tokens = self.text.tokens * (self._epochs + 1)
+        row = {"n": found.words, "loss": found.loss, "forward": found.forward, "backward": found.backward}
+        forward, backward = perplexity(found.forward), perplexity(found.backward)
+        summary = (
+            f"{tokens:,} tokens read   perplexity of held-out tweets {forward:.1f} forward, {backward:.1f} backward"
+        )
+        return Evaluation({"tokens": tokens, "held_out": row}, found, summary)
+
+    def measure(self, check: Callable[[], None] = lambda: None) -> HeldOutLoss:
+        """How surprising the held-out tweets are, in both directions.
+
+        Args:
+            check: called between batches.
+        """
+        words, forward, backward = 0, 0.0, 0.0
+        with evaluation_mode(self.model):
+            for batch in self._tweets.in_order_of_length(self.text.held_out, _MOST_TOKENS):
+                check()
+                surprise = self.model(batch)
+                words += len(surprise.forward)
+                forward += surprise.forward.double().sum().item()
+                backward += surprise.backward.double().sum().item()
+        return HeldOutLoss(words, forward / words, backward / words)
+
+
+_LIBRARY = "library of matrix products"
+
+
+def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
+    """Train the language models that these runs ask for, each once; complete ones are left as they are.
+
+    Of several processes that ask for the same one trains it, and the others wait.
+
+    Returns:
+        None if all are complete, else the reason to stop; the same call then resumes.
+
+    Raises:
+        SentimentError: anything that a user can mend; everything that was saved before stays valid.
+        OSError: the model cannot be written, on a full disk for example; likewise.
+    """
+    told = set()
+    for config in configs:
+        request = pretraining_request(config, results)
+        if request is None or request.fingerprint in told:
+            continue
+        told.add(request.fingerprint)
+        run = RunContext(_as_run(request, config), results, request.run_dir(results), stop, console)
+        try:
+            with stop.beyond_rungs():
+                reason = _run_one(run, request)
+        except StoppedError as stopped:
+            return stopped.stop
+        if reason:
+            return reason
+        if card := request.run_dir(results).read_card():
+            console.say("\n".join([*card.render_lines(), f"  in {request.run_dir(results).path}"]))
+    return None
+
+
+def _as_run(request: PretrainingRequest, config: RunConfig) -> RunConfig:
+    """The language model's training as a run: what decides its weights, on the machine of the one that asks for it."""
+    settings = request.settings
+    training = TrainingConfig(
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        clip=settings.clip,
+        early_stopping=EarlyStoppingConfig(patience=settings.patience),
+        log_every=settings.log_every,
+    )
+    return RunConfig(
+        description=f"the language model {request.model}",
+        seed=settings.seed,
+        data=whole_training_part(config.data),
+        elmo=ElmoConfig(model=request.model, state="zero"),
+        pretraining=settings,
+        training=training,
+        tracking=TrackingConfig(wandb="disabled"),
+        runtime=config.runtime,
+    ).canonical()
+
+
+def _run_one(run: RunContext, request: PretrainingRequest) -> Stop | None:
+    run_dir = request.run_dir(run.results)
+    if run_dir.completed:
+        return None
+    # The folder is named after all that decides the weights: files may have been moved since it was made.
+    config = run_dir.read_config().on_the_machine_of(run.config) if run_dir.config_file.exists() else run.config
+    run = replace(run, config=run_dir.create(config))
+    with patient_lock(
+        run_dir.lock_file, "trains the same language model", lambda who: run.progress(who, 0, None)
+    ) as owner:
+        run_dir = replace(run_dir, owner=owner)
+        run = replace(run, run_dir=run_dir)
+        if run_dir.completed:
+            return None
+        remove_leftovers(run_dir.path)
+        corpus = prepare_corpus(run.config.data, run.results, run.progress)
+        gathered = gather_text(corpus, run.config.data.text, request.files, run.progress)
+        text = LanguageText.split(gathered, corpus, run.config)
+        with contextlib.closing(_prepare_trainer(run, request, corpus, text)) as trainer:
+            attempt = AttemptRecord(run, trainer, corpus)
+            with failure_recorded(attempt, trainer):
+                reason = trainer.train()
+                if reason is None:
+                    _write_model(run_dir, request, corpus, trainer)
+                attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
+    return reason
+
+
+def _prepare_trainer(
+    run: RunContext, request: PretrainingRequest, corpus: Corpus, text: LanguageText
+) -> Trainer[LanguageTask]:
+    identity = {"config": run.config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
+    identity |= {"text or size of the language model": request.fingerprint}
+
+    def build(device: torch.device, choices: Mapping[str, Any]) -> LanguageTask:
+        begun = f"the language model in {run.run_dir.path}"
+        library = Products.choose(torch.float32, device, choices[_LIBRARY], begun).library
+        model = LanguageModel(request.options, text.vocabulary, request.settings.dropout, library)
+        if request.init:
+            model.load(request.init.read_weights())
+        return LanguageTask(run.config, model.to(device), text, device)
+
+    return resumed_trainer(run, identity, build, {_LIBRARY: fastest_library(torch.float32)})
+
+
+def _write_model(
+    run_dir: PretrainedDir, request: PretrainingRequest, corpus: Corpus, trainer: Trainer[LanguageTask]
+) -> None:
+    """Write the model of the best epoch, the card last."""
+    best, text, options = trainer.early_stopping.best_weights, trainer.task.text, request.options
+    run_dir.write(run_dir.options_file, lambda file: file.write(options_bytes(options)))
+    content = weights_bytes(encoder_weights(best, options))
+    run_dir.write(run_dir.weights_file, lambda file: file.write(content))
+    point = next(point for point in read_points(run_dir) if point.epoch == trainer.early_stopping.best_epoch)
+    card = PretrainedCard(
+        model=request.model,
+        fingerprint=request.fingerprint,
+        settings=request.plain_settings,
+        corpus=corpus.fingerprint,
+        source=corpus.report.source,
+        training_tweets=len(corpus.rows("train")),
+        held_out_tweets=len(text.held_out),
+        unlabelled=text.text.counts,
+        unlabelled_sha256={file.name: file.sha256 for file in request.files},
+        init=request.settings.init,
+        init_fingerprint=request.init.fingerprint if request.init else None,
+        words=text.vocabulary,
+        unknown=text.unknown,
+        parameters=options.parameters,
+        tokens=text.tokens,
+        epochs=trainer.epoch,
+        best_epoch=trainer.early_stopping.best_epoch,
+        steps=trainer.step,
+        perplexity=Perplexity(forward=point.forward, backward=point.backward),
+        seconds_trained=trainer.seconds,
+        options_sha256=sha256_of(run_dir.options_file),
+        weights_sha256=sha256_of(run_dir.weights_file),
+    )
+    run_dir.write_card(card)
+    Checkpoints(run_dir.checkpoints).delete_all()

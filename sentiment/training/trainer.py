@@ -1,0 +1,459 @@
+"""The training loop: steps, saves and logs of anything that is a `Task`."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from types import ModuleType, TracebackType
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import nn
+
+from sentiment.config import EarlyStoppingConfig, TrainingConfig
+from sentiment.elmo.products import measured_rates
+from sentiment.errors import ConfigError, DivergedError, RunDirError
+from sentiment.training.checkpoint import Checkpoints, SaveSchedule
+from sentiment.training.context import RunContext
+from sentiment.training.device import Hardware, kinds_after, random_states, restore_random_states
+from sentiment.training.log import MetricLog, TimingLog
+from sentiment.training.stop import Stop, StoppedError
+
+
+class Trainable(Protocol):
+    """A model with weights, which may include some that are not trained."""
+
+    def trainable_parameters(self) -> list[torch.nn.Parameter]:
+        """The parameters that the optimiser changes."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All weights, by name."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
+        """Set all weights."""
+
+    def train(self, mode: bool = True) -> object:
+        """Turn dropout on."""
+
+
+class Batches(Protocol):
+    """The batches of one epoch, each put together when it is asked for."""
+
+    def __len__(self) -> int:
+        """How many steps the epoch has."""
+
+    def __getitem__(self, number: int, /) -> Any:
+        """A batch, counted from 0; the same one whenever it is asked for."""
+
+
+class Validation(Protocol):
+    """What early stopping looks at; of a classifier also `accuracy` and `f1`."""
+
+    @property
+    def loss(self) -> float:
+        """In nats; the lower the better."""
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """The loss of one batch; gradients flow through both."""
+
+    value: torch.Tensor
+    """(): what is logged."""
+    penalty: torch.Tensor | None = None
+    """(): what is minimised besides."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an epoch's evaluation found."""
+
+    row: dict[str, Any]
+    """For the metric log: scores by part, and whatever else belongs to the epoch."""
+    validation: Validation
+    summary: str
+    """For the terminal, in a few words."""
+
+
+class Task(Protocol):
+    """What is trained. Apart from the model's weights it has no memory, so that a run can resume."""
+
+    model: Any
+    """A `Trainable` module, on the task's device."""
+    device: torch.device
+    section: str
+    """Of the configuration: where a user sets learning rate and batch size; for messages."""
+
+    def batches(self, epoch: int) -> Batches:
+        """The batches of an epoch, counted from 0; a function of the epoch alone."""
+
+    def loss(self, batch: Any) -> StepLoss:
+        """The loss of the model on a batch."""
+
+    def evaluate(self, check: Callable[[], None]) -> Evaluation:
+        """Measure the model.
+
+        Args:
+            check: called between batches; an error that it raises ends the evaluation, which changes no weights.
+
+        Raises:
+            FloatingPointError: what the model says is not a number; the message says of what.
+        """
+
+
+class EarlyStopping:
+    """Follows one validation metric from epoch to epoch."""
+
+    def __init__(self, config: EarlyStoppingConfig) -> None:
+        self._config = config
+        self._best_value = float("-inf")
+        self.best_epoch = 0
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self._epochs_since_best = 0
+
+    def update(self, epoch: int, validation: Validation, model: nn.Module) -> bool:
+        """Learn the metrics of an epoch; True if it is the best so far, whose weights are then kept on the CPU."""
+        metric = self._config.metric
+        value = -validation.loss if metric == "loss" else float(getattr(validation, metric))
+        if value <= self._best_value:
+            self._epochs_since_best += 1
+            return False
+        self._best_value, self.best_epoch, self._epochs_since_best = value, epoch, 0
+        self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        return True
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether there was no improvement for as many epochs as `patience` allows."""
+        patience = self._config.patience
+        return patience is not None and self._epochs_since_best >= patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state, as tensors and plain values."""
+        return {
+            "best_value": self._best_value,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+            "epochs_since_best": self._epochs_since_best,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._best_value = state["best_value"]
+        self.best_epoch = state["best_epoch"]
+        self.best_weights = state["best_weights"]
+        self._epochs_since_best = state["epochs_since_best"]
+
+
+_NAME = "torch._dynamo"
+
+
+class AbsentCompiler(ModuleType):
+    """What is asked of `torch._dynamo` by functions that are not to be compiled."""
+
+    @staticmethod
+    def disable(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
+        """The function as it is, since nothing is compiled; without one, a decorator that returns it as it is."""
+        return function if function is not None else lambda decorated: decorated
+
+    @staticmethod
+    def graph_break(*_: Any, **__: Any) -> None:
+        """Nothing to do: there is no graph."""
+
+
+class WithoutCompiler:
+    """A context in which `import torch._dynamo` finds a stand-in, unless the compiler is loaded already."""
+
+    def __init__(self) -> None:
+        self._absent = AbsentCompiler(_NAME)
+
+    def __enter__(self) -> None:
+        sys.modules.setdefault(_NAME, self._absent)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if sys.modules.get(_NAME) is self._absent:
+            del sys.modules[_NAME]
+
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+# Of the rate of products: the rest of a step is no faster, and conversions cost.
+_WORTH_HALF = 1.3
+
+
+class Updater:
+    """Updates a model's weights by the gradient of a loss."""
+
+    def __init__(self, model: Trainable, config: TrainingConfig, device: torch.device) -> None:
+        """Prepare updates of a model that is on `device`.
+
+        Raises:
+            ConfigError: the device lacks the precision, or would be slower in it.
+        """
+        if device.type == "cpu":
+            _refuse_on_cpu(config.precision)
+        self._device_type = device.type
+        self._parameters = model.trainable_parameters()
+        self._clip = config.clip
+        self._dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
+        # Under autocast cuDNN's recurrent networks compute in fp16 even with bf16, which thus needs scaling as well.
+        # On a CPU bf16 is what it says, with the exponents of float32.
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is not None and device.type == "cuda")
+        options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.l2, "fused": True}
+        self._without_compiler = WithoutCompiler()
+        with self._without_compiler:
+            self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, **options)
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """The context for the forward pass."""
+        return nullcontext() if self._dtype is None else torch.autocast(self._device_type, self._dtype)
+
+    def update(self, loss: torch.Tensor) -> None:
+        """Compute the gradient, clip the norm of all of it, and take one step."""
+        with self._without_compiler:
+            self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self._clip is not None:
+            self._scaler.unscale_(self._optimizer)
+            torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        with self._without_compiler:
+            self._scaler.step(self._optimizer)
+        self._scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of optimiser and gradient scaler, as tensors and plain values."""
+        with self._without_compiler:
+            return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        with self._without_compiler:
+            self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+
+
+def _refuse_on_cpu(precision: str) -> None:
+    if precision == "fp16":
+        raise ConfigError("training.precision = 'fp16' needs a CUDA GPU; valid on this cpu: fp32, bf16")
+    if precision == "bf16":
+        half, single = (max(measured_rates(dtype).values()) / 1e9 for dtype in (torch.bfloat16, torch.float32))
+        if half < _WORTH_HALF * single:
+            raise ConfigError(
+                f"training.precision = 'bf16' would be slower: this processor's core multiplies at {half:.0f} GFLOP/s "
+                f"in bf16 and at {single:.0f} in fp32; valid here: fp32"
+            )
+
+
+T = TypeVar("T", bound=Task)
+
+
+class Trainer(Generic[T]):
+    """Trains the model of one task.
+
+    Its state consists of the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
+    metric log, and sums over the steps since the last row of the log. The order of the batches is a function of seed
+    and epoch.
+    """
+
+    def __init__(self, run: RunContext, task: T, identity: dict[str, str | int]) -> None:
+        """Begin with the weights of the task's model, or go on after `load_state_dict`.
+
+        Args:
+            identity: what a checkpoint must agree with to be resumed from; stored in it.
+        """
+        self.task = task
+        self.model = task.model
+        self.device = task.device
+        self.checkpoints = Checkpoints(run.run_dir.checkpoints, run.run_dir.write)
+        self.early_stopping = EarlyStopping(run.config.training.early_stopping)
+        self.step = 0
+        self.epoch = 0  # epochs completed
+        self.batch = 0  # batches done of the current epoch
+        self.seconds = 0.0  # trained, over all attempts
+        self.save_seconds = 0.0
+        self.hardware = [Hardware.of(self.device).kind]  # that computed the steps, in its order
+        self._config = run.config
+        self._stop = run.stop
+        self._console = run.console
+        self._identity = identity
+        self._updater = Updater(task.model, run.config.training, self.device)
+        self.log = MetricLog(run.run_dir, run.console.say)
+        self._timings = TimingLog(run.run_dir)
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._loss_steps = 0
+        checkpoint = run.config.runtime.checkpoint
+        self._schedule = SaveSchedule(checkpoint.every_steps, time.monotonic())
+        self._clock = time.monotonic()
+
+    def begin(self) -> None:
+        """Begin the metric log anew: rows of an attempt that saved nothing are trained again."""
+        self.log.restore([])
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or early stopping has ended training."""
+        return self.epoch >= self._config.training.epochs or self.early_stopping.should_stop
+
+    def train(self) -> Stop | None:
+        """Train to the end, or save and return the reason to stop.
+
+        Raises:
+            DivergedError: the loss is not a finite number.
+            RunDirError: there is a reason to stop, but the state could not be saved.
+            OSError: training is finished, but the metric log could not be written.
+            TakenOverError: another process has taken the run over.
+        """
+        self._clock = time.monotonic()
+        while not self.finished:
+            if stop := self._stop.after_epoch(self.epoch) or self._train_epoch():
+                self.save(last_chance=True)
+                return stop
+        self.save()
+        self.log.rewrite()
+        return None
+
+    def close(self) -> None:
+        """Close the logs."""
+        self.log.close()
+        self._timings.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that is needed to resume, as tensors and plain values."""
+        return {
+            "identity": self._identity,
+            "step": self.step,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "seconds": self.seconds,
+            "save_seconds": self.save_seconds,
+            "model": self.model.state_dict(),
+            "updater": self._updater.state_dict(),
+            "random": random_states(self.device),
+            "early_stopping": self.early_stopping.state_dict(),
+            "log": self.log.lines,
+            "hardware": self.hardware,
+            "loss_sum": self._loss_sum,
+            "loss_steps": self._loss_steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set everything to a state that `state_dict` returned."""
+        self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
+        self.seconds, self.save_seconds = state["seconds"], state["save_seconds"]
+        self.model.load_state_dict(state["model"])
+        self._updater.load_state_dict(state["updater"])
+        restore_random_states(state["random"], self.device)
+        self.early_stopping.load_state_dict(state["early_stopping"])
+        self.log.restore(state["log"])
+        self.hardware = kinds_after(state["hardware"], self.hardware[-1])
+        self._loss_sum = state["loss_sum"].to(self.device)
+        self._loss_steps = state["loss_steps"]
+
+    def save(self, last_chance: bool = False) -> None:
+        """Write a checkpoint and the metric log. If the disk is full, say so; the next save tries again.
+
+        Args:
+            last_chance: whether there is no next save.
+
+        Raises:
+            RunDirError: the state could not be saved, and there is no next save.
+        """
+        self._count_time()
+        start = time.monotonic()
+        try:
+            self.log.sync()
+            self.checkpoints.save(self.step, self.state_dict())
+        except OSError as error:
+            message = f"the checkpoint at step {self.step} could not be saved: {error}"
+            if last_chance:
+                raise RunDirError(f"{message}; the same command goes on from the one before, if any") from None
+            self._console.say(message)
+        seconds = time.monotonic() - start
+        self.save_seconds += seconds
+        self._stop.learn_save(seconds)
+        self._schedule.saved(time.monotonic(), seconds)
+        self._timings.add(kind="save", step=self.step, seconds=round(seconds, 4))
+
+    def _train_epoch(self) -> Stop | None:
+        """Train to the end of the current epoch, or return a reason to stop."""
+        plan = self.task.batches(self.epoch)
+        start, first_batch = time.monotonic(), self.batch
+        if stop := self._train_batches(plan):
+            return stop
+        trained = time.monotonic()
+        try:
+            self._evaluate_epoch()
+        except StoppedError as stopped:
+            return stopped.stop
+        now = time.monotonic()
+        seconds = {"train_seconds": round(trained - start, 4), "evaluate_seconds": round(now - trained, 4)}
+        self._timings.add(kind="epoch", epoch=self.epoch, steps=len(plan) - first_batch, **seconds)
+        if self._schedule.due_at_epoch_end(now) and not self.finished:
+            self.save()
+        return None
+
+    def _train_batches(self, plan: Batches) -> Stop | None:
+        label = f"epoch {self.epoch + 1}/{self._config.training.epochs}"
+        self.model.train()
+        while self.batch < len(plan):
+            if stop := self._stop.reason():
+                return stop
+            start = time.monotonic()
+            self._take_step(plan[self.batch])
+            self.batch += 1
+            self._stop.learn_step(time.monotonic() - start)
+            self._console.progress(label, self.batch, len(plan))
+            if self._schedule.due(self.step, time.monotonic()):
+                self.save()
+        if self._loss_steps:
+            self._log_loss()
+        return self._stop.reason()
+
+    def _take_step(self, batch: Any) -> None:
+        with self._updater.precision():
+            loss = self.task.loss(batch)
+        self._updater.update(loss.value if loss.penalty is None else loss.value + loss.penalty)
+        self.step += 1
+        self._loss_sum += loss.value.detach()
+        self._loss_steps += 1
+        if self._loss_steps == self._config.training.log_every:
+            self._log_loss()
+
+    def _log_loss(self) -> None:
+        loss = self._loss_sum.item() / max(self._loss_steps, 1)
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss is {loss}")
+        self.log.add({"kind": "step", "step": self.step, "epoch": self.epoch + 1, "loss": loss})
+        self._loss_sum.zero_()
+        self._loss_steps = 0
+
+    def _evaluate_epoch(self) -> None:
+        """Measure and log the epoch, and count it as completed. If it is interrupted, nothing has changed."""
+        try:
+            found = self.task.evaluate(self._stop.check)
+        except FloatingPointError as error:
+            raise self._diverged(str(error)) from None
+        self.epoch += 1
+        self.batch = 0
+        best = self.early_stopping.update(self.epoch, found.validation, self.model)
+        self.log.add({"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best} | found.row)
+        self._count_time()
+        self._console.say(f"epoch {self.epoch:>2}  {found.summary}{'   best so far' if best else ''}")
+
+    def _diverged(self, what: str) -> DivergedError:
+        rate = f"{self.task.section}.learning_rate = {self._config.training.learning_rate:g}"
+        return DivergedError(
+            f"{what} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or clip too loose"
+        )
+
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._clock
+        self._clock = now
