@@ -94,7 +94,7 @@ def _chosen(choice: CodeChoice, places: dict[str, Place] | None = None) -> tuple
 def test_run_that_never_began_is_computed_by_the_code_of_now_which_is_copied(results: Results) -> None:
     run, said = _chosen(CodeChoice(results))
     assert run.code == running_code().id
-    assert (results.code / run.code / "sentiment" / "training" / "loop" / "trainer.py").is_file()
+    assert (results.code / run.code / "sentiment" / "training" / "trainer.py").is_file()
     assert said == []
 
 
