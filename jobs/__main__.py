@@ -71,8 +71,8 @@ def submit(
     With --local it ends when all runs have ended and the report is built: with 0 if all are completed, 1 if any failed,
     and 3 if it was stopped. Everything is saved then, and the same command goes on.
     """
+    from jobs.dry_run import show_plan
     from jobs.grids.grid import expand_grid, load_grid
-    from jobs.planning.dry_run import show_plan
     from jobs.session import submit_grid
     from sentiment.runs.run_dir import Results
 

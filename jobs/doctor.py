@@ -9,10 +9,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jobs.dry_run import show_search
 from jobs.grids.grid import expand_grid
 from jobs.grids.requirements import missing_for
 from jobs.local.launcher import gpus_here
-from jobs.planning.costs import show_search
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import CONTAINER_PROGRAMS, ClusterFile, Resources, read_cluster
 from jobs.slurm.site import Finding, check_resources, explain_partitions, explain_settings, read_partitions

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from jobs.code_choice import CodeChoice, WantedRun
-from jobs.later_rungs import LaterRungs
 from jobs.local.launcher import local_launcher
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.launcher import SlurmLauncher
 from jobs.status.grid_status import RunStatus
+from jobs.wanted import CodeChoice, LaterRungs, WantedRun
 from sentiment.console import Console, Progress, silent
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
@@ -57,7 +56,7 @@ class LaunchOptions:
     say: Callable[[str], None] = print
     """Prints a line."""
     new_code: bool = False
-    """As in `jobs.code_choice.CodeChoice`."""
+    """As in `jobs.wanted.CodeChoice`."""
 
     progress: Progress = silent
     """Shows how far a grid on this machine is."""

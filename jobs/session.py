@@ -6,11 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobs import policy
-from jobs.code_choice import CodeChoice, delete_unneeded_code
-from jobs.grids.grid import ExpandedGrid
-from jobs.grids.reuse import reuse_completed, trained_on_others
+from jobs.grids.grid import ExpandedGrid, reuse_completed, trained_on_others
 from jobs.grids.rounds import grow
-from jobs.later_rungs import later_rungs, with_pauses
 from jobs.launcher import Launcher, LaunchOptions, open_launcher
 from jobs.local.queue import LocalQueue
 from jobs.slurm.grid_jobs import GridJobs, Place
@@ -18,6 +15,7 @@ from jobs.slurm.launcher import SlurmLauncher
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import run_configs
+from jobs.wanted import CodeChoice, delete_unneeded_code, later_rungs, with_pauses
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentError

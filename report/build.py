@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from report.analysis.findings import Findings, analyse
+from report.compare.findings import Findings, analyse
 from report.questions.attention import attention
 from report.questions.cleaning import cleaning
 from report.questions.elmo import elmo
@@ -20,19 +20,14 @@ from report.read.load import load_study
 from report.render import wording
 from report.render.blocks import Block, Bullets, Fold, Report, ReportSection, Text
 from report.render.markdown import emphasis, joined
-from report.render.write import write_pdfs, write_report
-from report.sections.models.answer import answer
-from report.sections.models.check_list import check_list
-from report.sections.models.elsewhere import elsewhere
-from report.sections.models.errors import errors
-from report.sections.models.leaderboard import leaderboard
-from report.sections.models.learning import learning
-from report.sections.names import dataset_name
-from report.sections.record.methods import methods
-from report.sections.record.papers import papers
-from report.sections.record.provenance import provenance
-from report.sections.record.runs import runs
-from report.sections.remarks import METHODS
+from report.render.page import write_pdfs, write_report
+from report.sections.answer import answer
+from report.sections.elsewhere import check_list, elsewhere
+from report.sections.errors import errors, learning
+from report.sections.leaderboard import leaderboard
+from report.sections.names import METHODS, dataset_name
+from report.sections.provenance import methods, papers, provenance
+from report.sections.runs import runs
 from sentiment.console import Progress, silent
 from sentiment.runs.run_dir import Results
 

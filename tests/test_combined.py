@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from report.analysis.findings import analyse
+from report.compare.findings import analyse
 from report.read.load import load_study
-from report.sections.models.leaderboard import leaderboard
+from report.sections.leaderboard import leaderboard
 from sentiment.inference.models import load_model, models_beside, seeds_of
 from sentiment.inference.network import load_predictor
 from sentiment.models.calibration import calibrated

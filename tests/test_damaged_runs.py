@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from jobs.__main__ import app as jobs_app
 from jobs.local.launcher import LocalLauncher
 from jobs.tasks.attempt import Outcome
-from report.analysis.findings import analyse
+from report.compare.findings import analyse
 from report.questions.attention import looks_of
 from report.read.load import load_study
 from sentiment.__main__ import app

@@ -41,12 +41,12 @@ JOB_LAYERS = [
     {"jobs.slurm"},
     {"jobs.local.queue"},
     {"jobs.status", "jobs.tasks"},
-    {"jobs.code_choice", "jobs.later_rungs"},
+    {"jobs.wanted"},
     {"jobs.local", "jobs.slurm.launcher"},
     {"jobs.launcher"},
     {"jobs.session"},
     {"jobs.tasks.next_part", "jobs.tasks.slurm_task"},
-    {"jobs.planning", "jobs.doctor", "jobs.logs", "jobs.sync"},
+    {"jobs.dry_run", "jobs.doctor", "jobs.logs", "jobs.sync"},
     {"jobs.__main__"},
 ]
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "pyarrow", "nltk", "numpy"}
@@ -181,8 +181,8 @@ _TRAINS = ("jobs.tasks", "jobs.local", "jobs.job_kinds")
 _LOOKS_FOR_FILES = {
     "jobs.sync": {"sentiment.tracking"},
     "jobs.grids.requirements": {"sentiment.data", "sentiment.elmo", "sentiment.models.baseline"},
-    "jobs.grids.reuse": {"sentiment.data", "sentiment.elmo"},
-    "jobs.planning.costs": {"sentiment.data", "sentiment.elmo"},
+    "jobs.grids.grid": {"sentiment.data", "sentiment.elmo"},
+    "jobs.dry_run": {"sentiment.data", "sentiment.elmo"},
 }
 
 
@@ -289,22 +289,20 @@ _REPORT_MAY_IMPORT = {
     "report.statistics": set[str](),
     "report.read": _STATISTICS,
     "report.render": _STATISTICS,
-    "report.analysis": _STATISTICS | {"report.read"},
-    "report.sections": _STATISTICS | {"report.read", "report.render", "report.analysis"},
-    "report.questions": _STATISTICS | {"report.read", "report.render", "report.analysis", "report.sections"},
+    "report.compare": _STATISTICS | {"report.read"},
+    "report.sections": _STATISTICS | {"report.read", "report.render", "report.compare"},
+    "report.questions": _STATISTICS | {"report.read", "report.render", "report.compare", "report.sections"},
     "report.build": _STATISTICS
-    | {"report.read", "report.render", "report.analysis", "report.sections", "report.questions"},
+    | {"report.read", "report.render", "report.compare", "report.sections", "report.questions"},
     "report.__main__": {"report.build"},
 }
 
 # Within its packages: from the bottom to the top, as for jobs.
 REPORT_LAYERS = [
-    {"report.analysis.measures"},
-    {"report.analysis.comparison"},
-    {"report.analysis", "report.analysis.findings"},
-    {"report.sections", "report.sections.names", "report.sections.remarks"},
-    {"report.sections.record"},
-    {"report.sections.models"},
+    {"report.compare"},
+    {"report.compare.findings"},
+    {"report.sections.names"},
+    {"report.sections"},
 ]
 
 
@@ -321,11 +319,11 @@ def test_report_is_read_then_analysed_then_written(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [name for name in REPORT if name.startswith(("report.analysis.", "report.sections."))]
+    "module", [name for name in REPORT if name.startswith(("report.compare.", "report.sections."))]
 )
 def test_parts_of_the_report_import_from_their_own_layer_and_those_below(module: str) -> None:
     for imported in _imports(REPORT[module]) & {*REPORT}:
-        if imported.startswith(("report.analysis", "report.sections")):
+        if imported.startswith(("report.compare", "report.sections")):
             allowed = _layer(module, REPORT_LAYERS)
             assert _layer(imported, REPORT_LAYERS) <= allowed, f"{module} imports {imported}"
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.grids.distributions import Distribution, Parameter
 from jobs.grids.expand import Choices
+from jobs.grids.sweep_file import Distribution, Parameter
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.runs.records import GridPlan, PlannedRun, Rounds

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs import policy
-from jobs.code_choice import WantedRun
-from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
 from jobs.policy import Queued
 from jobs.slurm.grid_jobs import GridJobs, read_jobs
@@ -20,6 +18,7 @@ from jobs.slurm.resources import read_cluster
 from jobs.status.grid_status import RunStatus, describe_held
 from jobs.tasks.attempt import KilledError, Outcome, announce, record_failure
 from jobs.tasks.grid_end import GridEnd
+from jobs.wanted import LaterRungs, WantedRun
 from sentiment.console import Console
 from sentiment.errors import SentimentError
 from sentiment.runs.code_version import start_command

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs import policy
-from jobs.code_choice import WantedRun
 from jobs.job_kinds import jobs_needed
-from jobs.later_rungs import LaterRungs
 from jobs.local.queue import LocalQueue
 from jobs.slurm import commands as slurm
 from jobs.slurm.chain import ResourceGroup, plan_chain, submit_chain
@@ -18,6 +16,7 @@ from jobs.slurm.resources import ClusterFile, Resources, increased, read_cluster
 from jobs.slurm.site import number_in
 from jobs.slurm.submissions import Submission
 from jobs.status.grid_status import RunStatus
+from jobs.wanted import LaterRungs, WantedRun
 from sentiment.console import Say
 from sentiment.errors import NoSlurmError, SlurmError
 from sentiment.runs.records import GridPlan

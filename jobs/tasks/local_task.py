@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     """Train the run; the exit code is a `jobs.tasks.attempt.Outcome`."""
     with _WhileParentLives(int(arguments[2])) as stop:
         from jobs.tasks.attempt import attempt_run
-        from jobs.tasks.parallel import core_shares
+        from jobs.tasks.worker import core_shares
         from sentiment.runs.run_dir import RunDir
 
         run_dir = RunDir(Path(arguments[0]))

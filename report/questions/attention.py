@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from report import statistics
-from report.analysis.comparison.datasets import Configuration
-from report.analysis.comparison.matching import is_search, matched_runs, seeds_together
-from report.analysis.findings import Findings
+from report.compare.datasets import Configuration
+from report.compare.findings import Findings
+from report.compare.matching import is_search, matched_runs, seeds_together
 from report.questions.question import Question
-from report.read.curves import LearningCurve, read_curve
-from report.read.load import CompletedRun, Grid, read_each
+from report.read.load import CompletedRun, Grid, LearningCurve, read_curve, read_each
 from report.read.model import read_baseline
 from report.read.predictions import AttentionSample, read_attention, read_scores
 from report.render import wording

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from report.analysis.comparison.answers import Answers, compared
-from report.analysis.comparison.matching import comparable, matched_runs, varied
-from report.analysis.findings import Findings
+from report.compare.answers import Answers, compared
+from report.compare.findings import Findings
+from report.compare.matching import comparable, matched_runs, varied
 from report.questions.question import Question
 from report.read.load import Grid
 from report.render import drawing, wording

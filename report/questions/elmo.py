@@ -4,11 +4,11 @@ from collections import defaultdict
 from statistics import fmean
 
 from report import statistics
-from report.analysis.comparison.answers import accuracy_of
-from report.analysis.comparison.datasets import best_of
-from report.analysis.comparison.matching import comparable
-from report.analysis.findings import Findings
-from report.analysis.measures.usage import usage_of
+from report.compare.answers import accuracy_of
+from report.compare.datasets import best_of
+from report.compare.findings import Findings
+from report.compare.matching import comparable
+from report.compare.usage import usage_of
 from report.questions.question import Question
 from report.read.load import CompletedRun
 from report.render import blocks, wording

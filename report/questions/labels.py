@@ -4,13 +4,13 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from report import statistics
-from report.analysis.comparison.answers import Answers, compared, spread_between
-from report.analysis.comparison.datasets import Configuration, configurations_of, group_by_tweets
-from report.analysis.comparison.matching import comparable, varied
-from report.analysis.findings import Findings
+from report.compare.answers import Answers, compared, spread_between
+from report.compare.datasets import Configuration, configurations_of, group_by_tweets
+from report.compare.findings import Findings
+from report.compare.matching import comparable, varied
 from report.questions.question import Question
 from report.read.load import CompletedRun, Grid
-from report.read.tweets import read_counts
+from report.read.predictions import read_counts
 from report.render import blocks, wording
 from report.render.blocks import Bullets, Card, Figure, Row, Table
 from report.render.charts.lines import Axis, Series, line_figure, share_point

@@ -1,14 +1,13 @@
 """Which runs overfit: how many of each grid, and the loss curves of its best configurations."""
 
-from report.analysis.comparison.datasets import configurations_of, group_by_tweets
-from report.analysis.comparison.matching import is_search
-from report.analysis.findings import Findings
+from report.compare.datasets import configurations_of, group_by_tweets
+from report.compare.findings import Findings
+from report.compare.matching import is_search
 from report.questions.question import Question
-from report.read.curves import read_curve
-from report.read.load import Grid, read_each
+from report.read.load import Grid, read_curve, read_each
 from report.render import wording
 from report.render.blocks import Block, Bullets, Card, Fold, Text
-from report.render.charts.curves import Curves, small_multiples
+from report.render.charts.lines import Curves, small_multiples
 from report.sections.names import configuration_name
 
 _MOST_CURVES = 6

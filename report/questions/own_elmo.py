@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from report.analysis.comparison.answers import Answers, accuracy_of, compared, spread_between
-from report.analysis.comparison.matching import seeds_together
-from report.analysis.findings import Findings
+from report.compare.answers import Answers, accuracy_of, compared, spread_between
+from report.compare.findings import Findings
+from report.compare.matching import seeds_together
 from report.questions.question import Question
 from report.read.load import CompletedRun, Grid
 from report.render import blocks, wording

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from report import statistics
-from report.analysis.comparison.matching import is_search
-from report.analysis.findings import Findings
-from report.analysis.measures.usage import usage_of
+from report.compare.findings import Findings
+from report.compare.matching import is_search
+from report.compare.usage import usage_of
 from report.questions.question import Question
 from report.questions.search import setting_columns, varying_parameters
 from report.read.load import Grid, Run

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from report import statistics
-from report.analysis.comparison.matching import is_search, varying
-from report.analysis.findings import Findings
+from report.compare.findings import Findings
+from report.compare.matching import is_search, varying
 from report.questions.question import Question
 from report.read.load import CompletedRun, Grid
 from report.render import blocks, wording

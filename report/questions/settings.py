@@ -8,17 +8,9 @@ from statistics import fmean
 from typing import Any
 
 from report import statistics
-from report.analysis.comparison.answers import Answers, accuracy_of, compared, spread_between
-from report.analysis.comparison.matching import (
-    Matched,
-    comparable,
-    is_search,
-    matched_runs,
-    seeds_together,
-    varied,
-    varying,
-)
-from report.analysis.findings import Findings
+from report.compare.answers import Answers, accuracy_of, compared, spread_between
+from report.compare.findings import Findings
+from report.compare.matching import Matched, comparable, is_search, matched_runs, seeds_together, varied, varying
 from report.questions.labels import TRAIN_ROWS
 from report.questions.question import Question
 from report.read.load import CompletedRun, Grid

@@ -1,6 +1,6 @@
 """All run directories, in whatever state they are; what cannot be read is named, and stops nothing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -10,9 +10,66 @@ from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import GridPlan, PlannedRun, Result, RunRecord
-from sentiment.runs.run_dir import SINGLE, Results, RunDir, read_whole
+from sentiment.runs.run_dir import SINGLE, Results, RunDir, check_file, check_log_row, read_whole
 from sentiment.runs.rungs import Rungs, Standing, read_rungs
 from sentiment.runs.state import RunState, judge, read_progress
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a figure was published."""
+
+    authors: str
+    title: str
+    link: str
+    data: str
+    """Which tweets, cleaned how."""
+
+
+@dataclass(frozen=True)
+class PublishedScore:
+    """One published accuracy."""
+
+    model: str
+    accuracy: float
+    bound: str
+    """`at most` where the source gives a ceiling only."""
+    part: str
+    """Which tweets it was measured on."""
+    source: Source
+
+
+_STUDY = "Sentiment140, 1.6 million tweets, split at random"
+STUDY_SOURCE = Source(
+    authors="Giannoutsos, A.",
+    title="Twitter Sentiment Analysis with LSTMs, ELMo",
+    link="https://github.com/AGiannoutsos/Twitter-Sentiment-Analysis-with-LSTMs-ELMo",
+    data=f"{_STUDY}, stop words removed",
+)
+"""The study that the grids repeat."""
+_ROBERTA = Source(
+    "heican (Hugging Face)",
+    "sentiment-roberta-base (model card)",
+    "https://huggingface.co/heican/sentiment-roberta-base",
+    _STUDY,
+)
+_BERT = Source(
+    "heican (Hugging Face)",
+    "sentiment-bert-base (model card)",
+    "https://huggingface.co/heican/sentiment-bert-base",
+    _STUDY,
+)
+
+PUBLISHED = (
+    PublishedScore("recurrent nets", 0.78, "at most", "validation", STUDY_SOURCE),
+    PublishedScore("feed-forward net", 0.78, "", "test", STUDY_SOURCE),
+    PublishedScore("self-attention", 0.779, "", "test", STUDY_SOURCE),
+    PublishedScore("ELMo and BiLSTM 512 (peak; overfits after)", 0.85, "", "validation", STUDY_SOURCE),
+    PublishedScore("ELMo and BiLSTM 512 (steady)", 0.81, "", "validation", STUDY_SOURCE),
+    PublishedScore("BERT-base", 0.8746, "", "test, 320,000 tweets", _BERT),
+    PublishedScore("RoBERTa-base", 0.8911, "", "test, 320,000 tweets", _ROBERTA),
+)
+
 
 T = TypeVar("T")
 
@@ -240,3 +297,39 @@ def _load_run(run_dir: RunDir, grid: str | None, planned: PlannedRun | None, sta
 def _first_line(error: Exception) -> str:
     """The line that names the file; pydantic's further lines are for those who mend it."""
     return str(error).splitlines()[0]
+
+
+_PARTS = ("train", "validation")
+_METRICS = ("loss", "accuracy", "precision", "recall", "f1")
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """The metrics of a run on training and validation tweets after each epoch."""
+
+    run: CompletedRun
+    epochs: Sequence[dict[str, Any]]
+    """Rows of the metric log, each with `epoch`, and with loss, accuracy, precision, recall and F1 of either part."""
+
+    def values(self, part: str, metric: str) -> list[float]:
+        """One metric of one part, epoch by epoch."""
+        return [float(row[part][metric]) for row in self.epochs]
+
+
+def read_curve(run: CompletedRun) -> LearningCurve:
+    """The rows of a run's epochs.
+
+    Raises:
+        RunDirError: the metric log cannot be read, is damaged, or holds no epoch.
+    """
+    path = run.run_dir.metrics_file
+    check_file(path, run.result)
+    try:
+        rows = [check_log_row(row) for row in run.run_dir.read_metrics()]
+        curve = LearningCurve(run, [row for row in rows if row.get("kind") == "epoch"])
+        _ = [row[part][name] for row in curve.epochs for part in _PARTS for name in _METRICS]
+    except (ValueError, KeyError) as error:
+        raise RunDirError(f"{path}: is damaged: {error}") from None
+    if not curve.epochs:
+        raise RunDirError(f"{path}: holds no epoch")
+    return curve

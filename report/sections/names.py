@@ -1,12 +1,20 @@
-"""What a reader calls runs, configurations, data sets and the values of a grid's parameters."""
+"""What configurations, runs and grids are called on the page, and what is remarked of them."""
 
+import shlex
+from collections import Counter
 from pathlib import PurePath
 
-from report.analysis.comparison.datasets import Configuration, Dataset
+from markupsafe import Markup
+
+from report.compare.datasets import Configuration, Dataset
+from report.compare.findings import Findings
 from report.read.load import CompletedRun, Run
+from report.render import wording
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
+from sentiment.runs.records import Recommendation
+from sentiment.runs.run_dir import Results
 from sentiment.runs.state import TIMEOUT
 
 LEXICON_REMARK = "These tweets were collected and rated by the authors of VADER's lexicon, for it."
@@ -72,3 +80,55 @@ def dataset_name(dataset: Dataset) -> str:
     """The source of the tweets, with the limit on their number and the folds in which all of them were tested."""
     limit = f", at most {dataset.max_rows:,} rows" if dataset.max_rows else ""
     return dataset.source + limit + (f" in {dataset.folds} folds" if dataset.folds else "")
+
+
+METHODS = Markup("[How it is computed](#methods).")
+"""A link to the section that explains intervals and tests, in Markdown."""
+
+_EXAMPLE = "what a lovely day"
+
+
+def predict_command(run: CompletedRun, results: Results, model: Recommendation | None = None) -> str:
+    """The line that applies a run to a text, by what it recommends or the given model; of several folds the first's."""
+    return _use("predict", run, results, _EXAMPLE, *(["--with", model] if model else []))
+
+
+def export_command(run: CompletedRun, results: Results) -> str:
+    """The line that writes a run's model as one file for others; of several folds the first one's."""
+    return _use("export", run, results, "model.zip")
+
+
+def _use(command: str, run: CompletedRun, results: Results, *arguments: str) -> str:
+    run_dir = (run.folds[0] if run.folds else run).run_dir.path
+    try:
+        shown = run_dir.relative_to(results.root.parent)
+    except ValueError:
+        shown = run_dir
+    return shlex.join(["python", "-m", "sentiment", command, str(shown), *arguments])
+
+
+def warnings(findings: Findings) -> list[str]:
+    """What limits the answer, a sentence each."""
+    found, said = findings.datasets, []
+    runs = findings.study.runs
+    states = Counter(run.state.state for run in runs if not run.completed)
+    if states:
+        listed = wording.listing([f"{number:,} {state_name(state)}" for state, number in states.most_common()])
+        have = "has" if states.total() == 1 else "have"
+        said.append(f"{states.total():,} of {wording.plural(len(runs), 'run')} {have} no result: {listed}.")
+    single = sum(len(one.runs) == 1 for dataset in found for one in dataset.configurations)
+    if single:
+        many = sum(len(dataset.configurations) for dataset in found)
+        which = (
+            f"{single:,} of {wording.plural(many, 'configuration')} {'has' if single == 1 else 'have'} one seed only"
+        )
+        if single == many:
+            which = "There is one seed only" + (" of each configuration" if many > 1 else "")
+        rest = "" if single == many else "; none of these is recommended, where others have several"
+        said.append(f"{which}. Another seed may do better or worse{rest}.")
+    if len(found) > 1:
+        said.append(
+            f"There are runs on {len(found)} sets of tweets, which can't be compared with each other; the answer is "
+            f"about {dataset_name(found[0])}."
+        )
+    return said

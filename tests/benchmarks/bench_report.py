@@ -6,10 +6,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from report.analysis.findings import analyse
 from report.build import ask, build_sections
+from report.compare.findings import analyse
 from report.read.load import load_study
-from report.render.write import write_report
+from report.render.page import write_report
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
 from tests.benchmarks.timing import announce

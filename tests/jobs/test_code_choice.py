@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.code_choice import CodeChoice, WantedRun, delete_unneeded_code
 from jobs.slurm.grid_jobs import Place
 from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
 from jobs.slurm.submissions import new_submission, write_intent
 from jobs.status.grid_status import RunStatus
+from jobs.wanted import CodeChoice, WantedRun, delete_unneeded_code
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
@@ -138,7 +138,7 @@ def test_copy_is_compared_once_for_all_runs_that_were_submitted_with_it(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places, compared = _submitted(results, _keep(results, OLD)), []
-    monkeypatch.setattr("jobs.code_choice.is_whole", lambda folder: compared.append(folder.name) or True)
+    monkeypatch.setattr("jobs.wanted.is_whole", lambda folder: compared.append(folder.name) or True)
     runs = CodeChoice(results).choose([(_row(), CONFIG)] * 9, GRID, places, lambda _line: None)
     assert {run.code for run in runs} == {OLD.id}
     assert compared == [OLD.id]

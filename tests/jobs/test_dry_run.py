@@ -9,10 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
+from jobs.dry_run import Completed, _work, estimate, read_completed, show_plan
 from jobs.grids.grid import load_grid
 from jobs.grids.requirements import training_tweets
-from jobs.planning.costs import Completed, _work, estimate, read_completed
-from jobs.planning.dry_run import show_plan
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.runs.records import Result

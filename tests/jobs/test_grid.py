@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.grids.base_runs import Base
-from jobs.grids.expand import Draw, expand
+from jobs.grids.expand import Base, Draw, expand
 from jobs.grids.grid import ExpandedGrid, expand_grid, load_grid
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError

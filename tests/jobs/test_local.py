@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from jobs.code_choice import WantedRun
 from jobs.grids.grid import load_grid
 from jobs.local.launcher import RunningGrid, gpus_here
 from jobs.local.queue import LocalQueue
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.status.grid_status import read_grid_status
 from jobs.tasks.attempt import record_failure
+from jobs.wanted import WantedRun
 from sentiment.console import Console, silent
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results, RunDir

@@ -18,8 +18,7 @@ from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import read_grid_status
 from jobs.tasks import attempt as attempts
 from jobs.tasks.attempt import KilledError, Outcome, attempt_run, record_failure
-from jobs.tasks.parallel import SideBySide
-from jobs.tasks.worker import Worker
+from jobs.tasks.worker import SideBySide, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import LockedError
 from sentiment.runs.attempts import ProcessLock

@@ -7,7 +7,6 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from jobs.code_choice import WantedRun
 from jobs.grids.grid import load_grid
 from jobs.launcher import LaunchOptions
 from jobs.policy import rerun
@@ -19,6 +18,7 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
 from jobs.status.grid_status import RunStatus, describe_held, read_grid_status
 from jobs.status.selection import find_targets, run_configs
+from jobs.wanted import WantedRun
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from jobs.grids.distributions import Distribution
+from jobs.dry_run import show_plan
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.rounds import grow
-from jobs.grids.sweep_file import read_sweep
-from jobs.planning.dry_run import show_plan
+from jobs.grids.sweep_file import Distribution, read_sweep
 from sentiment.errors import ConfigError
 from sentiment.runs.records import Failure, PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir

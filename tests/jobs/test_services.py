@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from jobs.code_choice import WantedRun
 from jobs.job_kinds import KindName, service_kinds
 from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
@@ -16,6 +15,7 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
 from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
 from jobs.status.grid_status import read_grid_status
+from jobs.wanted import WantedRun
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.runs.records import Failure

@@ -6,7 +6,6 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app, verdict
-from jobs.code_choice import CodeChoice
 from jobs.grids.grid import load_grid
 from jobs.slurm import grid_jobs
 from jobs.slurm.submissions import SubmissionDir, read_submissions
@@ -14,6 +13,7 @@ from jobs.status.grid_status import GridStatus, read_plan, read_status
 from jobs.tasks import next_part
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.next_part import submit_next_part
+from jobs.wanted import CodeChoice
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results, RunDir

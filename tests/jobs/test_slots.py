@@ -12,12 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.code_choice import WantedRun
+from jobs.dry_run import show_plan
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.sweep_file import read_sweep
 from jobs.job_kinds import steps_saved
-from jobs.later_rungs import later_rungs
-from jobs.planning.dry_run import show_plan
 from jobs.policy import needs_somebody
 from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
@@ -29,6 +27,7 @@ from jobs.status.grid_status import RunStatus, read_grid_status
 from jobs.tasks.array_task import ArrayTask
 from jobs.tasks.attempt import KilledError, Outcome, record_failure
 from jobs.tasks.worker import Worker
+from jobs.wanted import WantedRun, later_rungs
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.attempts import ProcessLock

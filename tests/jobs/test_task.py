@@ -17,8 +17,8 @@ from jobs.slurm.submissions import SubmissionDir
 from jobs.tasks import attempt
 from jobs.tasks.array_task import ArrayTask
 from jobs.tasks.attempt import NoProgressError, Outcome, outcome_of
-from jobs.tasks.parallel import SideBySide, core_shares
 from jobs.tasks.slurm_task import perform
+from jobs.tasks.worker import SideBySide, core_shares
 from sentiment.config import RunConfig
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import Stop, StopRequest

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from jobs.dry_run import show_vectors
 from jobs.grids.grid import ExpandedGrid, load_grid
-from jobs.planning.costs import show_vectors
 from sentiment.__main__ import app
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.encoder import LAYERS

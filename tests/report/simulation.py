@@ -14,11 +14,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from report.analysis import findings
-from report.analysis.comparison.advice import advise
-from report.analysis.comparison.answers import Answered, Answers, against_baseline
-from report.analysis.comparison.datasets import Dataset, configurations_of
-from report.analysis.measures.common_tweets import Matcher
+from report.compare import findings
+from report.compare.advice import advise
+from report.compare.answers import Answered, Answers, Matcher, against_baseline
+from report.compare.datasets import Dataset, configurations_of
 from report.questions import attention
 from report.questions.cleaning import baseline_gaps
 from report.questions.labels import label_curves
@@ -125,7 +124,7 @@ def _shown(gaps: Iterable[Difference | None]) -> bool:
 
 def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     dataset = _dataset(layout, answers)
-    with patch("report.analysis.comparison.advice.cost_of", lambda _one: SimpleNamespace(seconds=1.0)):
+    with patch("report.compare.advice.cost_of", lambda _one: SimpleNamespace(seconds=1.0)):
         advice = advise(dataset)
     assert advice
     yield "headline and tile: recommended against the baseline", _shown([advice.above_baseline])

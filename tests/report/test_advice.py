@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report import statistics
-from report.analysis.comparison.advice import Advice
-from report.analysis.findings import Findings, analyse
 from report.build import build_report
+from report.compare.advice import Advice
+from report.compare.findings import Findings, analyse
 from report.read.load import load_study
 from report.render.blocks import Command, Facts, Figure, Table, Text
-from report.sections.models.answer import answer
-from report.sections.models.errors import errors
-from report.sections.models.leaderboard import leaderboard
-from report.sections.record.methods import methods
-from report.sections.remarks import warnings
+from report.sections.answer import answer
+from report.sections.errors import errors
+from report.sections.leaderboard import leaderboard
+from report.sections.names import warnings
+from report.sections.provenance import methods
 from report.statistics import Difference, Side
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from report.analysis.findings import Findings, analyse
+from report.compare.findings import Findings, analyse
 from report.questions.attention import attention, looks_of
 from report.read.load import load_study
 from report.render.blocks import Figure

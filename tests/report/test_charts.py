@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from report.analysis.findings import analyse
 from report.build import ask, build_sections
+from report.compare.findings import analyse
 from report.read.load import load_study
 from report.render.blocks import Figure
 from report.render.drawing import HALF, NARROW, WIDE

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from report.analysis.findings import Findings, analyse
 from report.build import build_report
+from report.compare.findings import Findings, analyse
 from report.questions.cleaning import CleaningGap, baseline_gaps
 from report.questions.settings import effects_of
 from report.read.load import load_study

@@ -10,7 +10,7 @@ import pytest
 
 from report.build import build_report
 from report.read.load import load_study
-from report.sections.record.provenance import command_of
+from report.sections.provenance import command_of
 from sentiment.config import RunConfig
 from sentiment.config_file import load_config, resolve
 from sentiment.runs.run_dir import Results

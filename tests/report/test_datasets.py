@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from report.analysis.comparison.datasets import Dataset, datasets_of
+from report.compare.datasets import Dataset, datasets_of
 from report.read.load import load_study
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results

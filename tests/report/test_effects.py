@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report.analysis.comparison.matching import matched_runs, varying
-from report.analysis.findings import analyse
+from report.compare.findings import analyse
+from report.compare.matching import matched_runs, varying
 from report.questions.settings import Effect, effects_of
 from report.read.load import CompletedRun, load_study
 from sentiment.runs.run_dir import Results

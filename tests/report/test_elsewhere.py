@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from report.analysis.comparison.elsewhere import OnTestSet
-from report.analysis.findings import Findings, analyse
 from report.build import build_report
+from report.compare.elsewhere import OnTestSet
+from report.compare.findings import Findings, analyse
 from report.read.load import load_study
 from report.render.blocks import Text
-from report.sections.models.answer import answer
-from report.sections.models.elsewhere import worse_than_the_lexicon
+from report.sections.answer import answer
+from report.sections.elsewhere import worse_than_the_lexicon
 from report.statistics import Side, compare, spread_of
 from sentiment.config_file import resolve
 from sentiment.runs.records import THRESHOLD

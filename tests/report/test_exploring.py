@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from report.analysis.findings import Findings, analyse
+from report.compare.findings import Findings, analyse
 from report.read.load import load_study
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results

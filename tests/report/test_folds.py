@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report.analysis.findings import Findings, analyse
-from report.analysis.measures.folds import pool_folds
 from report.build import build_report
+from report.compare.findings import Findings, analyse
+from report.compare.folds import pool_folds
 from report.questions.labels import label_curves
 from report.questions.settings import Effect, effects_of
 from report.read.load import load_study
 from report.read.predictions import read_scores
 from report.render.blocks import Table
-from report.sections.models.check_list import check_list
+from report.sections.elsewhere import check_list
 from sentiment.runs.records import MEASURED_MODELS, NETWORK
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import PARTS, Study

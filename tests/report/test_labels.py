@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from report.analysis.findings import analyse
 from report.build import build_report
+from report.compare.findings import analyse
 from report.questions.labels import LabelCurve, label_curves
 from report.read.load import load_study
 from sentiment.runs.run_dir import Results

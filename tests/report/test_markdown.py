@@ -16,8 +16,7 @@ from report.render.blocks import Block, Figure, Fold, Report, ReportSection, Tab
 from report.render.charts.heatmap import Attended, heatmap_figure
 from report.render.charts.lines import Axis, Series, line_figure, share_point
 from report.render.markdown import code, escape, fenced
-from report.render.page import render_page
-from report.render.write import render_markdown, write_report
+from report.render.page import render_markdown, render_page, write_report
 from report.statistics import Estimate
 from sentiment.console import printable, visible
 from tests.report.made_up import HOSTILE

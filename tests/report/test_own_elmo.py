@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from report.analysis.findings import Findings, analyse
 from report.build import build_report
+from report.compare.findings import Findings, analyse
 from report.questions.own_elmo import own_elmo, own_elmo_gains
 from report.read.load import load_study
 from report.render.blocks import Block, Bullets, Figure

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from report.analysis.findings import analyse
 from report.build import ask, build_sections
+from report.compare.findings import analyse
 from report.read.load import load_study
 from report.render.blocks import Report
-from report.render.write import write_report
+from report.render.page import write_report
 from sentiment.runs.run_dir import Results
 from tests.report.studies import write_study
 

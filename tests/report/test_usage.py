@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from report.analysis.findings import analyse
-from report.analysis.measures.usage import usage_of
 from report.build import build_report
+from report.compare.findings import analyse
+from report.compare.usage import usage_of
 from report.read.load import load_study
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results

@@ -3,12 +3,11 @@
 from typing import Any
 
 from report import statistics
-from report.analysis.comparison.advice import Advice, Rival
-from report.analysis.comparison.datasets import Configuration, Dataset
-from report.analysis.findings import Findings
-from report.analysis.measures.usage import usage_of
-from report.read.load import CompletedRun
-from report.read.published import PUBLISHED
+from report.compare.advice import Advice, Rival
+from report.compare.datasets import Configuration, Dataset
+from report.compare.findings import Findings
+from report.compare.usage import usage_of
+from report.read.load import PUBLISHED, CompletedRun
 from report.render import blocks, wording
 from report.render.blocks import Block, Column, Heading, ReportSection, Table
 from report.sections.names import LEXICON_REMARK, configuration_name, dataset_name

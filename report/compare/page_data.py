@@ -12,13 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from report.analysis.comparison.answers import Answered
-from report.analysis.comparison.datasets import Dataset
-from report.analysis.measures.common_tweets import Matcher
-from report.read.curves import read_curve
-from report.read.load import CompletedRun, read_each
-from report.read.predictions import Located
-from report.read.tweets import read_tweets
+from report.compare.answers import Answered, Matcher
+from report.compare.datasets import Dataset
+from report.read.load import CompletedRun, read_curve, read_each
+from report.read.predictions import Located, read_tweets
 from sentiment.runs.run_dir import Results
 
 _MOST_BITS = 2_500_000

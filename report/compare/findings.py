@@ -5,20 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from report.analysis.comparison.advice import Advice, advise
-from report.analysis.comparison.answers import Answers, compared, spread_between
-from report.analysis.comparison.datasets import Configuration, Dataset, datasets_of
-from report.analysis.comparison.elsewhere import OnTestSet, on_test_sets
-from report.analysis.comparison.exploring import TweetAnswers, packed_curves, tweet_answers
-from report.analysis.comparison.mistakes import Mistakes, group_mistakes
-from report.analysis.measures.common_tweets import Matcher
-from report.analysis.measures.folds import with_folds_pooled
-from report.analysis.measures.tweet_metrics import has_negation
-from report.read.curves import LearningCurve, read_curve
-from report.read.load import CompletedRun, Study, read_each
+from report.compare.advice import Advice, advise
+from report.compare.answers import Answers, Matcher, compared, spread_between
+from report.compare.datasets import Configuration, Dataset, datasets_of, has_negation
+from report.compare.elsewhere import OnTestSet, on_test_sets
+from report.compare.folds import with_folds_pooled
+from report.compare.mistakes import Mistakes, group_mistakes
+from report.compare.page_data import TweetAnswers, packed_curves, tweet_answers
+from report.read.load import CompletedRun, LearningCurve, Study, read_curve, read_each
 from report.read.model import read_card
-from report.read.predictions import Scores, read_scores
-from report.read.tweets import Tweets, read_counts, read_tweets
+from report.read.predictions import Scores, Tweets, read_counts, read_scores, read_tweets
 from report.statistics import Difference
 from sentiment.console import Progress, silent
 from sentiment.runs.run_dir import Results

@@ -5,9 +5,9 @@ from statistics import fmean
 from typing import get_args
 
 from report import statistics
-from report.analysis.comparison.answers import accuracy_of, compared, metrics_of, spread_between
-from report.analysis.comparison.datasets import Configuration, Dataset
-from report.analysis.measures.usage import Usage, usage_of
+from report.compare.answers import accuracy_of, compared, metrics_of, spread_between
+from report.compare.datasets import Configuration, Dataset
+from report.compare.usage import Usage, usage_of
 from report.read.load import CompletedRun
 from report.statistics import Difference, Estimate
 from sentiment.runs.records import Recommendation

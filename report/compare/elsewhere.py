@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from report import statistics
-from report.analysis.comparison.advice import predictor_of
-from report.analysis.comparison.datasets import LEXICON_AUTHORS, Configuration, Dataset
+from report.compare.advice import predictor_of
+from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
 from report.read.load import read_each
 from report.read.predictions import Scores, read_scores
 from report.statistics import Difference, Estimate, Flags, Side, Spread

@@ -1,20 +1,91 @@
 """Errors and calibration of the best run, beside the baseline on the same tweets."""
 
+from html import unescape
 from typing import Any
 
 import numpy as np
 
-from report.analysis.findings import Findings
-from report.analysis.measures import tweet_metrics
-from report.read.predictions import Scores
-from report.read.tweets import Tweets
+from report.compare import datasets as tweet_metrics
+from report.compare.findings import BestRun, Findings
+from report.compare.mistakes import Mistakes, Places
+from report.read.load import CompletedRun
+from report.read.predictions import Scores, Tweets
 from report.render import blocks, wording
-from report.render.blocks import Block, ReportSection, Table, Text
+from report.render.blocks import Block, Heading, ReportSection, Table, Text
 from report.render.charts import quality
+from report.render.charts.lines import Curves, full_curves
 from report.render.charts.quality import Reliability
-from report.sections.models.mistakes import mistake_blocks
+from report.sections.names import configuration_name
 from report.statistics import Difference
 from sentiment.runs.records import MODEL_NAMES, THRESHOLD
+
+_SHOWN = 6
+_LONGEST_TWEET = 280
+
+
+def mistake_blocks(found: Mistakes, run: CompletedRun, scores: Scores, tweets: Tweets) -> list[Block]:
+    """A table for each group that has members."""
+    n = sum(len(group) for group in (found.every_run, found.disputed, found.negated, found.others))
+    groups = (
+        (
+            "every-run",
+            f"Wrong in all {found.runs:,} runs: the label may be wrong",
+            "all runs have wrong",
+            found.every_run,
+        ),
+        ("disputed", "Runs disagree: irony, or two feelings at once", "runs disagree about", found.disputed),
+        ("negated", "With a negating word", "have a negating word", found.negated),
+        ("others", "The rest", "are none of these", found.others),
+    )
+    said = [f"{len(group):,} {verb}" for _, _, verb, group in groups if len(group)]
+    if not said:
+        return []
+    text = Text(
+        f"Of {n:,} mistakes on test tweets {wording.listing(said)}. Each group begins with the surest mistakes."
+    )
+    tables = [_table(key, name, group, (found, run, scores, tweets)) for key, name, _, group in groups if len(group)]
+    return [Heading("Mistakes"), text, *tables]
+
+
+def _table(key: str, name: str, group: Places, about: tuple[Mistakes, CompletedRun, Scores, Tweets]) -> Table:
+    found, run, scores, tweets = about
+    rows: list[dict[str, Any]] = [
+        {
+            "tweet": wording.shortened(unescape(str(tweets.texts[place])), _LONGEST_TWEET),
+            "label": run.config.data.label_names[int(scores.labels[place])],
+            "score": float(scores.model[place]),
+            "baseline": float(scores.baseline[place]),
+            "share_right": float(found.share_right[place]),
+        }
+        for place in group[:_SHOWN]
+    ]
+    columns = [
+        blocks.text("Tweet", "tweet"),
+        blocks.text("Label", "label"),
+        blocks.percent("Probability of positive, %", "score"),
+        blocks.percent("Baseline's, %", "baseline"),
+        blocks.percent("Runs right, %", "share_right"),
+    ]
+    caption = f"{name}: {len(rows)} of {len(group):,}."
+    return Table(f"mistakes-{key}", caption, columns, rows, folded=key in ("negated", "others"))
+
+
+def learning(findings: Findings) -> ReportSection:
+    """The three curves that matter; readers can overlay those of any other run."""
+    return ReportSection("How it learned", _best_curve(findings.best) if findings.best else [])
+
+
+def _best_curve(best: BestRun) -> list[Block]:
+    if best.curve is None:
+        return []
+    run, name = best.run, configuration_name(best.configuration)
+    caption = (
+        f"{name}, seed {run.config.seed}, n = 1 run: training and validation tweets after each epoch. Ring: the "
+        f"epoch whose weights are kept, {run.result.best_epoch} of {len(best.curve.epochs)}."
+    )
+    curves = Curves(name, best.curve.epochs, run.result.best_epoch)
+    return [full_curves("curves-best", "Learning curves of the recommended run", caption, curves)]
+
 
 _MODEL, _BASELINE = "best model", "linear baseline"
 

@@ -3,15 +3,14 @@
 from collections import Counter
 from typing import Any
 
-from report.analysis.comparison.datasets import Comparison, Dataset
-from report.analysis.findings import Findings
-from report.analysis.measures.usage import usage_of
+from report.compare.datasets import Comparison, Dataset
+from report.compare.findings import Findings
+from report.compare.usage import usage_of
 from report.read.load import CompletedRun, Run
 from report.render import blocks, drawing, wording
 from report.render.blocks import Block, Column, Explorer, ReportSection, Table, Text
-from report.render.charts.curves import overlay_spec
-from report.sections.names import configuration_label, dataset_name, grid_column, run_name, state_name
-from report.sections.remarks import predict_command
+from report.render.charts.lines import overlay_spec
+from report.sections.names import configuration_label, dataset_name, grid_column, predict_command, run_name, state_name
 from sentiment.runs.records import Attempt, Part
 from sentiment.runs.state import PRUNED
 

@@ -2,16 +2,197 @@
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from report.analysis.findings import Findings
-from report.analysis.measures.usage import usage_of
+from report.compare.findings import BestRun, Findings
+from report.compare.matching import is_search
+from report.compare.usage import usage_of
 from report.read.load import Run, Study
 from report.render import blocks, wording
-from report.render.blocks import Block, Bullets, Heading, ReportSection, Row, Table, Text
-from report.render.markdown import code
-from report.sections.names import grid_column, run_name
+from report.render.blocks import (
+    Block,
+    Bullets,
+    Command,
+    Document,
+    Facts,
+    Fold,
+    Heading,
+    ReportSection,
+    Row,
+    Table,
+    Text,
+)
+from report.render.markdown import code, joined
+from report.sections.names import export_command, grid_column, run_name
 from sentiment.runs.records import GridPlan, RunRecord
+
+_CITED = {
+    "sentiment140": """@techreport{go2009twitter,
+  author = {Go, Alec and Bhayani, Richa and Huang, Lei},
+  title = {Twitter Sentiment Classification using Distant Supervision},
+  institution = {Stanford University},
+  year = {2009}
+}""",
+    "vader": """@inproceedings{hutto2014vader,
+  author = {Hutto, C. J. and Gilbert, Eric},
+  title = {{VADER}: A Parsimonious Rule-Based Model for Sentiment Analysis of Social Media Text},
+  booktitle = {International AAAI Conference on Web and Social Media},
+  year = {2014}
+}""",
+    "attention": """@inproceedings{lin2017structured,
+  author = {Lin, Zhouhan and Feng, Minwei and dos Santos, Cicero Nogueira and Yu, Mo and Xiang, Bing and Zhou, Bowen
+            and Bengio, Yoshua},
+  title = {A Structured Self-Attentive Sentence Embedding},
+  booktitle = {International Conference on Learning Representations},
+  year = {2017}
+}""",
+    "elmo": """@inproceedings{peters2018deep,
+  author = {Peters, Matthew E. and Neumann, Mark and Iyyer, Mohit and Gardner, Matt and Clark, Christopher and
+            Lee, Kenton and Zettlemoyer, Luke},
+  title = {Deep Contextualized Word Representations},
+  booktitle = {NAACL-HLT},
+  year = {2018}
+}""",
+    "budget": """@inproceedings{dodge2019show,
+  author = {Dodge, Jesse and Gururangan, Suchin and Card, Dallas and Schwartz, Roy and Smith, Noah A.},
+  title = {Show Your Work: Improved Reporting of Experimental Results},
+  booktitle = {EMNLP-IJCNLP},
+  year = {2019}
+}""",
+    "correction": """@article{benjamini1995controlling,
+  author = {Benjamini, Yoav and Hochberg, Yosef},
+  title = {Controlling the False Discovery Rate: A Practical and Powerful Approach to Multiple Testing},
+  journal = {Journal of the Royal Statistical Society: Series B},
+  volume = {57}, number = {1}, pages = {289--300},
+  year = {1995}
+}""",
+}
+
+
+def papers(findings: Findings) -> ReportSection:
+    """What a paper needs besides its text."""
+    if not findings.main:
+        return ReportSection("For papers", [])
+    files = joined(
+        [
+            "Beside this page, a report has each table as LaTeX (booktabs), CSV and JSON in",
+            joined([code("tables/"), ","], ""),
+            "what stands below in",
+            code("documents/"),
+            "and each figure as SVG and Vega-Lite specification in",
+            code("figures/"),
+            "(as PDF too with",
+            code("python -m report build --pdf"),
+        ]
+    )
+    cited = Document("references.bib", "\n\n".join(_CITED[name] for name in _names(findings)) + "\n")
+    content: list[Block] = [Text(joined([files, ")."], "")), Fold("What to cite (BibTeX)", [cited])]
+    if findings.best and findings.best.card:
+        content.append(_card(findings.best, findings.best.card, findings))
+    return ReportSection("For papers", content)
+
+
+def _card(best: BestRun, card: str, findings: Findings) -> Fold:
+    """The card of the recommended model, and how to get the file that it describes."""
+    text = Text("It goes with the file that hands the model on; scores are those of this run alone.")
+    write = Command("To write that file", export_command(best.run, findings.study.results))
+    return Fold("Model card of the recommended model", [text, write, Document("model_card.md", card)])
+
+
+def _names(findings: Findings) -> list[str]:
+    """Which data and methods the runs used."""
+    completed = findings.study.completed
+    used = {
+        "sentiment140": any(run.read_sentiment140 or "sentiment140" in run.config.data.source for run in completed),
+        "vader": any(run.config.data.source in ("vader", "sample") or run.result.lexicon for run in completed),
+        "attention": any(run.config.model.pooling == "attention" for run in completed),
+        "elmo": any(run.config.elmo for run in completed),
+        "budget": any(is_search(grid) for grid in findings.study.grids),
+        "correction": True,
+    }
+    return [name for name, is_used in used.items() if is_used]
+
+
+_CHOOSING = (
+    "Choosing",
+    "Everything is chosen on validation tweets: the recommended configuration by its mean F1 over seeds, what of it "
+    "predicts (net, linear baseline or the mean of both) by mean accuracy over seeds, the best value of a setting by "
+    "the mean F1 of its runs. Test tweets choose nothing; they only say how sure that is.",
+)
+_SHOWN = (
+    "Better, worse, beats, shown",
+    "One comparison stands behind every such word: the difference of mean test accuracies on the tweets that both "
+    "sides have, for other seeds and other tweets. Seeds and tweets are two crossed random factors (analysis of "
+    "variance). The variance between seeds is pooled over the configurations beside it, for numbers of labels over "
+    "those with as many; a configuration whose seeds differ more keeps its own. To it comes the variance over tweets "
+    "that is not between seeds already. Each part counts with Student's quantile of its own degrees of freedom "
+    "(Banerjee 1960), which holds the level with two seeds as well. A difference is shown if its adjusted p is below "
+    "0.05: p-values of all claims that stand together are adjusted by Benjamini and Hochberg (1995), and intervals are "
+    "widened with them (Benjamini and Yekutieli 2005), so that an interval excludes zero just where the adjusted p is "
+    "below 0.05.",
+)
+_ONE_SEED = (
+    "One seed each",
+    "Where others have several seeds, their pooled variance is taken for a single seed too. Where none has, the "
+    "variance between matched configurations takes its place; where there is but one of each, the exact McNemar test "
+    "(1947) compares these trained models, and the sentence says that it holds for these alone.",
+)
+_SEVERAL = (
+    "Several configurations",
+    "Corrected together: all of them against the baseline; all pairs of them. Pairs, and not only those with the best, "
+    "since seeds that were lucky when they were chosen are lucky on test tweets too.",
+)
+_ACCURACY = (
+    "Test accuracy of a configuration",
+    "Mean over seeds, with the interval of the same comparison, cut off at 0 and 100 %; of a single trained model "
+    "Wilson's interval over tweets.",
+)
+_TWO_RUNS = (
+    "Two runs in the page",
+    "A single comparison: the exact McNemar test on the tweets that just one has right, with Clopper and Pearson's "
+    "interval; of these two trained models, and not corrected for other pairs that a reader looks at.",
+)
+_BASELINE = (
+    "The linear baseline",
+    "Logistic regression on TF-IDF of words, word pairs and 2 to 5 characters of a word, weighted by naive Bayes, and "
+    "on what AFINN's rated words come to with negation; trained on the same tweets as the net.",
+)
+_OVERFITTING = (
+    "Overfitting",
+    "By the rule of each configuration: training accuracy less validation accuracy at the best epoch above a "
+    "threshold.",
+)
+_CALIBRATION = (
+    "Calibration",
+    "Ten groups of equally many tweets; the expected calibration error is their mean distance from the diagonal "
+    "(Naeini et al. 2015).",
+)
+
+
+def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> ReportSection:
+    """Those that some figure or sentence rests on; none while no run is completed.
+
+    Args:
+        of_questions: what questions add, each by its name.
+    """
+    if findings.main is None:
+        return ReportSection("Methods", [])
+    configurations = findings.main.configurations
+    used = {
+        _CHOOSING: True,
+        _SHOWN: True,
+        _ONE_SEED: any(len(one.runs) == 1 for dataset in findings.datasets for one in dataset.configurations),
+        _SEVERAL: len(configurations) > 1,
+        _ACCURACY: True,
+        _TWO_RUNS: findings.packed is not None and len(findings.packed.run_ids) > 1,
+        _BASELINE: True,
+        _OVERFITTING: True,
+        _CALIBRATION: findings.best is not None and findings.best.scores is not None,
+    }
+    chosen = [method for method, is_used in used.items() if is_used]
+    return ReportSection("Methods", [Facts([*chosen, *dict.fromkeys(of_questions)])])
+
 
 _HASH = 12
 _TRAIN = ("python", "-m", "sentiment", "train")

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from report.analysis.comparison.datasets import Dataset
-from report.analysis.measures.common_tweets import Matcher
-from report.analysis.measures.tweet_metrics import has_negation
+from report.compare.answers import Matcher
+from report.compare.datasets import Dataset, has_negation
 from report.read.predictions import Scores
 from report.statistics import Values
 from sentiment.runs.records import THRESHOLD

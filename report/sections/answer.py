@@ -1,22 +1,24 @@
 """The answer in one screen: which model to use, how sure that is, what it costs, and how to use it."""
 
-from report.analysis.comparison.advice import Advice, Cost, cost_of, score_of
-from report.analysis.comparison.datasets import Configuration, Dataset
-from report.analysis.findings import Findings
+from report.compare.advice import Advice, Cost, cost_of, score_of
+from report.compare.datasets import Configuration, Dataset
+from report.compare.findings import Findings
 from report.render import drawing, wording
 from report.render.blocks import Block, Bullets, Command, Facts, Figure, ReportSection, Text
 from report.render.charts.intervals import Line, ValueAxis, interval_figure
 from report.render.markdown import joined, strong
-from report.sections.models.elsewhere import worse_than_the_lexicon
+from report.sections.elsewhere import worse_than_the_lexicon
 from report.sections.names import (
     LEXICON_REMARK,
+    METHODS,
     RANDOM_MARK,
     configuration_name,
     dataset_name,
     model_name,
     other_settings,
+    predict_command,
+    warnings,
 )
-from report.sections.remarks import METHODS, predict_command, warnings
 from report.statistics import Difference, measured_accuracy
 
 _MOST_LINES = 5
