@@ -69,13 +69,13 @@ def steps_saved(run_dir: RunDir) -> int:
 
 
 def _prepare(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
-    from sentiment.training.context import run_preparation
+    from sentiment.training.preparing import run_preparation
 
     return run_preparation(configs, results, stop, console)
 
 
 def _learn(configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console") -> "Stop | None":
-    from sentiment.training.context import run_vectors
+    from sentiment.training.preparing import run_vectors
 
     return run_vectors(configs, results, stop, console)
 

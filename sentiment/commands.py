@@ -174,7 +174,7 @@ def vectors(
         from sentiment.data.vector_files import fetch_archive
         from sentiment.progress_bar import Terminal
         from sentiment.runs.run_dir import Results
-        from sentiment.training.context import run_vectors
+        from sentiment.training.preparing import run_vectors
 
         name = run.embedding.pretrained
         if name not in NAMED_VECTORS:

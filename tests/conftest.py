@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from sentiment.config import RunConfig
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.context import prepare_data
+from sentiment.training.preparing import prepare_data
 from tests.cluster_lane import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
 from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.no_skips import pytest_addoption as pytest_addoption
@@ -21,8 +21,9 @@ from tests.no_skips import pytest_make_collect_report as pytest_make_collect_rep
 from tests.no_skips import pytest_runtest_makereport as pytest_runtest_makereport
 from tests.small_runs import SMALL_RUN, TWEETS, Experiment, invented_tweets, small_config, write_tweets
 
-# How long an example takes depends on what else the machine does.
-settings.register_profile("suite", deadline=None)
+# How long an example takes depends on what else the machine does. The same examples each time, so that a test judges a
+# change by what it changes; `make fuzz` looks for others.
+settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
 # Where a shell started the tests in the background, Ctrl+C would be ignored by every process that they start.

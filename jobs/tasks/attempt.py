@@ -15,7 +15,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.errors import LockedError, MemoryExhaustedError, SentimentError, SlurmError, TakenOverError
 from sentiment.processes import is_of_this_array, slurm_job
-from sentiment.runs.attempts import STALE_SECONDS
+from sentiment.runs.attempts import STALE_SECONDS, seems_held
 from sentiment.runs.records import Failure, Tries, timestamp
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_progress
@@ -134,6 +134,8 @@ def attempt_run(
     stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
     begin = cache(partial(_begin, run_dir, tries))
     try:
+        if not seems_held(run_dir.lock_file):  # before torch is loaded, for which memory may be short already
+            begin()
         reason = _train(RunContext(config, results, run_dir, stop, plain_console(), 0, begin), pooled)
     except TakenOverError as error:
         print(error)

@@ -38,8 +38,8 @@ from sentiment.runs.records import (
 )
 from sentiment.runs.run_dir import Results, RunDir, check_file, read_whole
 from sentiment.training.classifying import judge_overfit, measure
-from sentiment.training.context import measured_rows
 from sentiment.training.experiment import recommend
+from sentiment.training.preparing import measured_rows
 from sentiment.training.resuming import versions
 
 _CHUNK = 4096

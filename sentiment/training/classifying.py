@@ -14,7 +14,7 @@ from sentiment.models.calibration import Probabilities
 from sentiment.models.classifier import Classifier
 from sentiment.models.network import predict
 from sentiment.runs.records import THRESHOLD, Metrics, Overfit
-from sentiment.training.context import TrainingData
+from sentiment.training.preparing import TrainingData
 from sentiment.training.trainer import Evaluation, StepLoss
 
 Labels = npt.NDArray[np.integer[Any]]

@@ -27,9 +27,10 @@ from sentiment.runs.run_dir import RunDir, refuse_incomplete
 from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.classifying import ClassifierTask, judge_overfit, measure
-from sentiment.training.context import Baselines, RunContext, TrainingData, prepare_data
+from sentiment.training.context import RunContext
 from sentiment.training.device import available_ram
 from sentiment.training.encoding import RunVectors, elmo_record, tweet_vectors
+from sentiment.training.preparing import Baselines, TrainingData, prepare_data
 from sentiment.training.resuming import (
     AttemptRecord,
     failure_recorded,

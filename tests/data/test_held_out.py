@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow.parquet as pq
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from sentiment.config import DataConfig, TextFile
@@ -14,6 +14,7 @@ from sentiment.config_file import resolve
 from sentiment.console import silent
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.word_vectors import gather_text, open_text, whole_training_part
+from sentiment.errors import DataError
 from sentiment.runs.run_dir import Results
 from tests.data.near_copies import COLUMNS, Tweet, World, number_in
 
@@ -62,7 +63,11 @@ def test_validation_and_test_stay_the_same_whatever_is_trained_on(
         world.write(folder)
         plain = prepare_corpus(_config(folder, split), results)
         config = _config(folder, split | trained_on)
-        corpus = prepare_corpus(config, results)
+        try:
+            corpus = prepare_corpus(config, results)
+        except DataError as error:
+            assume("but both are needed" not in str(error))  # nearly all was held out
+            raise
         for part in ("validation", "test"):
             assert _rows(corpus, part) == _rows(plain, part), part
         held_out = _numbers(corpus, world, *corpus.part_names[1:])

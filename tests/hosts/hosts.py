@@ -14,7 +14,10 @@ REACHES = ("shared", "local", "none")
 """How far `flock` reaches: to all hosts, to the processes of one host, or it is not supported."""
 
 SECONDS_UNTIL_STALE = 1.5
-_SHORT = f"from sentiment import lock\nlock.HEARTBEAT_SECONDS, lock.STALE_SECONDS = 0.1, {SECONDS_UNTIL_STALE}\n"
+_SHORT = f"""
+from sentiment.runs import attempts
+attempts.HEARTBEAT_SECONDS, attempts.STALE_SECONDS = 0.1, {SECONDS_UNTIL_STALE}
+"""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from sentiment.config_file import load_config
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import StopRequest
 
-attempt._LOCK_PATIENCE_SECONDS, attempt._LOCK_POLL_SECONDS = 3 * lock.STALE_SECONDS, 0.1
+attempt._LOCK_PATIENCE_SECONDS, attempt._LOCK_POLL_SECONDS = 3 * attempts.STALE_SECONDS, 0.1
 config, results, moment = load_config(Path(sys.argv[1])), Results(Path(sys.argv[2])), sys.argv[3]
 config = config.model_copy(update={"tracking": TrackingConfig(wandb="disabled")})
 to_go = [60]

@@ -242,7 +242,7 @@ def test_grid_is_cancelled_from_another_shell_and_stays_so_until_it_is_submitted
 
 def test_one_run_of_a_local_grid_is_cancelled_and_the_others_complete(here: MakeHere) -> None:
     grid = here({"training.epochs": [400, 20, 401], "training.early_stopping.patience": 400})
-    process = grid.start("--at-once", "2")
+    process = grid.start("--at-once", "1")
     assert wait_until(lambda: grid.trains(0), process)
     first, second, third = (run.run_id for run in grid.plan.runs)
     assert grid.jobs("cancel", first, third) == (

@@ -16,7 +16,7 @@ import pytest
 from tests.slurm.cluster import Cluster, free_ports
 
 PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb", "sacctmgr")
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 120.0
 
 
 def missing_for_accounting() -> str | None:

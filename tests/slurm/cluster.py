@@ -21,7 +21,7 @@ from typing import Self
 from tests.slurm.processes import Process, processes
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "scancel")
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 # Partitions by the nodes that belong to them: what a scenario does to its nodes is no other scenario's business.
 PARTITIONS = {

@@ -12,7 +12,7 @@ import pytest
 from sentiment.console import silent
 from sentiment.models import baseline as fitting
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.context import prepare_data
+from sentiment.training.preparing import prepare_data
 from tests.small_runs import limited_file_size
 from tests.tracking.conftest import MakeRun
 from tests.tracking.replayed_run import ReplayedRun

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sentiment.console import silent
 from sentiment.errors import CheckpointError
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, write_checkpoint
-from sentiment.training.context import prepare_data
+from sentiment.training.preparing import prepare_data
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, digest_of, invented_tweets, write_tweets
 

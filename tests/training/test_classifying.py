@@ -15,7 +15,7 @@ from sentiment.inference.network import load_predictor
 from sentiment.models.classifier import build_classifier
 from sentiment.runs.run_dir import Results
 from sentiment.training.classifying import ClassifierTask
-from sentiment.training.context import TrainingData
+from sentiment.training.preparing import TrainingData
 from tests.conftest import MakeExperiment
 from tests.small_runs import SMALL_RUN
 
