@@ -28,7 +28,6 @@ FIT = """
     import sys
     from pathlib import Path
     from sentiment.data.corpus.corpus import open_corpus
-    from sentiment.models.baseline import fitting
     from sentiment.models.baseline import linear_baseline
 
     said = []

@@ -57,6 +57,7 @@ def test_run_whose_node_only_seems_dead_is_left_to_the_process_that_lives(stage:
         _wait_for_the_others(runs, nodes, first)
         stage.wait_completed(runs)
         for run in runs:
-            stage.wait(lambda run=run: run.state == "COMPLETED", "the second task's end")
+            # Slurm forgets a job some minutes after its end, in which a slow machine may still train the other run.
+            stage.wait(lambda run=run: run.state in ("COMPLETED", ""), "the second task's end")
             assert [attempt.reason for attempt in run.attempts] == ["completed"]
             assert run.matches_uninterrupted()

@@ -18,7 +18,7 @@ KILLS = 4
 # The trial that chooses a library of matrix products is decided by the clock, and libraries differ in the last digits.
 PROGRAM = """
 from sentiment.__main__ import app
-from sentiment.training.runs import pretraining
+from sentiment.training import pretraining
 pretraining.fastest_library = lambda precision: "torch"
 app()
 """
