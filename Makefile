@@ -44,7 +44,7 @@ $(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(call from_command_
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run data vectors pretrain elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
-	status logs rerun cancel doctor sync report test test-fast mutants check fuzz bench clean
+	status logs rerun cancel doctor sync report test test-fast test-more mutants check fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,11 +116,14 @@ report: $(VENV)/installed ## say what came out, all or GRID: RESULTS/report
 	@set -f; set --; for grid in $$GRID; do set -- "$$@" --grid "$$grid"; done; \
 		$(BIN)/python -m report build --results "$$RESULTS" "$$@"
 
-test: $(VENV)/installed-dev ## run all tests
-	@set -f; $(BIN)/python -m pytest -n auto $$PYTEST
+test: $(VENV)/installed-dev ## run all tests of what the product does
+	@set -f; $(BIN)/python -m pytest -n auto -m "not more" $$PYTEST
 
 test-fast: $(VENV)/installed-dev ## run the tests that take moments
-	@set -f; $(BIN)/python -m pytest -n auto -m "not slurm and not browser and not index and not slow" $$PYTEST
+	@set -f; $(BIN)/python -m pytest -n auto -m "not slurm and not browser and not slow and not more" $$PYTEST
+
+test-more: $(VENV)/installed-dev ## run what takes long: packaging, many kills
+	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
 mutants: $(VENV)/installed-dev ## plant bugs in a copy: which do no tests notice?
 	@$(BIN)/python -m tests.mutants

@@ -32,7 +32,7 @@ def test_what_needs_real_tweets_says_so_where_there_are_none(
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 @pytest.mark.parametrize(
     ("name", "options"),
     [

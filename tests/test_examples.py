@@ -36,8 +36,7 @@ def run_of_make(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     return run_dir
 
 
-@pytest.mark.slow
-@pytest.mark.index
+@pytest.mark.more
 @pytest.mark.parametrize("choice", [None, "baseline"])
 def test_examples_are_predicted_rightly_by_what_make_run_recommends(run_of_make: RunDir, choice: Choice | None) -> None:
     """The network of so few tweets doesn't know what *not bad* means, or knows it on one kind of processor only."""

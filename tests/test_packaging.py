@@ -64,13 +64,13 @@ def _run(program: str, *arguments: str, site: Path, here: Path, without: tuple[s
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_wheel_takes_no_top_level_name_but_its_own(installed: Path) -> None:
     assert {path.name for path in installed.iterdir()} == {"sentiment", f"sentiment_grids-{__version__}.dist-info"}
     assert _run("sentiment", "--version", site=installed, here=installed.parent) == f"sentiment-grids {__version__}\n"
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text("raise RuntimeError('somebody else has this name')")
     trained = _run("sentiment", "train", "smoke", "--set", "training.epochs=1", site=installed, here=tmp_path)
@@ -85,7 +85,7 @@ def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: P
     assert not (copy.parent / "sentiment" / "programs").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
     def run(*arguments: str) -> str:
         return _run("sentiment", *arguments, site=ROOT, here=tmp_path, without=EXTRAS)

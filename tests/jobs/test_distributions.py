@@ -60,7 +60,7 @@ def test_distribution_has_the_quantiles_that_its_name_promises(name: str) -> Non
         assert distribution.quantile(share) == value
 
 
-@pytest.mark.index
+@pytest.mark.more
 def test_wandb_means_the_same_by_each_distribution(validator: Path) -> None:
     shares = [0.01, 0.2, 0.4, 0.6, 0.97]
     every = {name: _parameter(name) for name in KNOWN} | {"p": {"values": [1, 2], "probabilities": [0.7, 0.3]}}

@@ -78,7 +78,7 @@ def _edit(path: Path, old: str, new: str) -> Path:
     return path
 
 
-@pytest.mark.index
+@pytest.mark.more
 def test_wandb_takes_each_grid_file_as_it_is(validator: Path, base: Path) -> None:
     wrong = _edit(write_grid(base, {"seed": 1}, name="wrong"), "method: grid", "method: gird")
     found = _violations(validator, *FILES, wrong)
