@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, predict, combine, digest, and those of `commands`."""
+"""The command line: train, evaluate, digest, and those of `commands`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -134,23 +134,6 @@ def evaluate(
             metrics = evaluate_on_file(run_dir, chosen, parameters, Results(results), terminal.progress, positive_from)
     if json_file:
         write_named(json_file, as_json(metrics))
-
-
-@app.command()
-def combine(
-    runs: Annotated[
-        list[Path], typer.Argument(help="The directories of completed runs with the same validation and test tweets.")
-    ],
-) -> None:
-    """Write the mean of several runs as a run of its own, which predicts, and stands in the report with its tests."""
-    from sentiment.inference.combine import combine_runs
-    from sentiment.inference.evaluate import evaluate_on_own
-    from sentiment.progress_bar import say
-    from sentiment.runs.run_dir import trained_run
-
-    run_dir = combine_runs([trained_run(run) for run in runs], say)
-    evaluate_on_own(run_dir, "network")
-    say(f"\nrun directory  {run_dir.path}")
 
 
 @app.command()

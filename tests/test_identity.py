@@ -59,7 +59,6 @@ IN_EVERY_RUN: dict[str, Any] = {
     "training.precision": "bf16",
     "training.log_every": 7,
     "training.overfit_gap": 0.5,
-    "combination": {"members": ["single/one", "single/other"]},
 }
 
 FIVE_FOLDS = {"data.folds": 5, "data.fold": 1}

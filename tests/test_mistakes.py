@@ -93,8 +93,6 @@ MISTAKES = [
     ("sentiment", ("predict", "RUN", "--file", "good.csv", "--out", "no/o.csv"), 1, "No such file or directory"),
     ("sentiment", ("evaluate", "RUN", "--data", "words.csv"), 2, "labels whose meaning is not known"),
     ("sentiment", ("export", "RUN", "model.pkl"), 2, "name it model.zip"),
-    ("sentiment", ("combine", "RUN"), 2, "combine takes two runs or more"),
-    ("sentiment", ("combine", "RUN", "RUN"), 2, "each of them once"),
     ("sentiment", ("elmo-weights", "tiny5"), 1, "tiny5"),
     ("sentiment", ("encode", "smoke"), 2, "reads no cached ELMo vectors"),
     # On grids and the report

@@ -33,7 +33,7 @@ class BestRun:
     mistakes: Mistakes | None
     """What it has wrong; None without tweets."""
     card: str | None
-    """Its model card; None of a combination."""
+    """Its model card; None if it cannot be read."""
     negated: Difference | None
     """The configuration's accuracy less the baseline's on test tweets with a negating word; None without two such,
     or if these tweets can't be matched."""
@@ -109,8 +109,7 @@ def _best_run(dataset: Dataset, results: Results) -> tuple[BestRun | None, list[
     if dataset.best is None:
         return None, []
     run = dataset.best.chosen
-    trained = [run] if run.config.combination is None else []  # a combination has no epochs
-    curves, of_curve = read_each(trained, read_curve)
+    curves, of_curve = read_each([run], read_curve)
     found, of_scores = read_each([run], lambda run: read_scores(run, "test"))
     scores = found.get(run.run_id)
     tweets = read_tweets(scores, results) if scores else None

@@ -111,7 +111,7 @@ class _Part:
 
 def packed_curves(runs: Sequence[CompletedRun]) -> dict[str, dict[str, list[float]]]:
     """Learning curves by run id, rounded and thinned to what can be seen; runs without a readable one are left out."""
-    curves, _ = read_each([run for run in runs if not run.folds and run.config.combination is None], read_curve)
+    curves, _ = read_each([run for run in runs if not run.folds], read_curve)
     found = {}
     for run_id, curve in curves.items():
         last = len(curve.epochs) - 1

@@ -45,7 +45,7 @@ def _sentence(grid: Grid) -> str:
 def _curves(grid: Grid) -> tuple[list[Block], list[str]]:
     """Of the best configurations on the tweets that most runs have."""
     best = configurations_of(max(group_by_tweets(grid.completed), key=len))[:_MOST_CURVES]
-    found, problems = read_each([one.chosen for one in best if one.chosen.config.combination is None], read_curve)
+    found, problems = read_each([one.chosen for one in best], read_curve)
     curves = [
         Curves(f"{configuration_name(one)}, seed {curve.run.config.seed}", curve.epochs, curve.run.result.best_epoch)
         for one in best

@@ -52,13 +52,11 @@ def read_baseline(run: CompletedRun) -> SavedBaseline:
     return SavedBaseline(LinearModel.read(path), run.result.temperatures["baseline"])
 
 
-def read_card(run: CompletedRun) -> str | None:
-    """The model card, as `sentiment card` prints it; of several folds the first one's, None of a combination.
+def read_card(run: CompletedRun) -> str:
+    """The model card, as `sentiment card` prints it; of several folds the first one's.
 
     Raises:
         RunDirError: the run's files are damaged.
     """
-    if run.config.combination is not None:
-        return None
     run_dir = run.folds[0].run_dir if run.folds else run.run_dir
     return model_card(hand_on(run_dir))

@@ -44,10 +44,7 @@ def grid_column() -> Column:
 
 
 def model_name(config: RunConfig) -> str:
-    """The architecture in a few words: `BiLSTM 2x64, mean and maximum`; of a combination that of its first member."""
-    if config.combination is not None:
-        first = model_name(config.model_copy(update={"combination": None}))
-        return f"mean of {len(config.combination.members)} runs, the first {first}"
+    """The architecture in a few words: `BiLSTM 2x64, mean and maximum`."""
     model = config.model
     pooling = parameter_value("model.pooling", model.pooling)
     if model.kind == "feed_forward":

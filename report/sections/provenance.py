@@ -375,8 +375,6 @@ def command_of(run: Run, plan: GridPlan | None) -> str | None:
     if run.record is None:
         return None
     typed = run.record.command[1:]
-    if typed[:1] == ["combine"]:
-        return shlex.join(["python", "-m", "sentiment", *typed])
     if typed[:1] == ["train"]:
         return shlex.join([*_TRAIN, *typed[1:]])
     # A task or a program of somebody's has trained it; its stored configuration is a configuration file too.

@@ -13,7 +13,6 @@ from sentiment.config.sections import (
     NAMED_VECTORS,
     PRETRAINED_MODELS,
     TRAINED_VECTORS,
-    CombinationConfig,
     ElmoConfig,
     EmbeddingConfig,
     ModelConfig,
@@ -54,8 +53,6 @@ class RunConfig(Section):
     """Only used where `elmo.model` is `pretrained/NAME`; None is then the same as all defaults."""
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
-    combination: CombinationConfig | None = None
-    """None for a run that is trained; the other sections of a combination are those of its first member."""
     tracking: TrackingConfig = TrackingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
@@ -77,8 +74,7 @@ class RunConfig(Section):
         name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
         depth = f"{model.layers}x" if model.layers > 1 else ""
         elmo = f"elmo_{PurePath(self.elmo.model).name}_{self.elmo.layers}-" if self.elmo else ""
-        mean = f"mean_of_{len(self.combination.members)}-" if self.combination else ""
-        return f"{mean}{elmo}{name}{depth}{model.hidden_size}-{model.pooling.replace('+', '_')}-s{self.seed}"
+        return f"{elmo}{name}{depth}{model.hidden_size}-{model.pooling.replace('+', '_')}-s{self.seed}"
 
     def fingerprint(self) -> str:
         """SHA-256 of the identity."""

@@ -244,13 +244,6 @@ class ModelConfig(Section):
         return self
 
 
-class CombinationConfig(Section):
-    """A mean of the networks of completed runs, which `python -m sentiment combine` writes and nobody trains."""
-
-    members: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
-    """Their places in the folder of runs, such as `single/bilstm64-mean_max-s1-a61ddac4`."""
-
-
 class EarlyStoppingConfig(Section):
     """When training ends before the last epoch, and which epoch's weights are kept as the best."""
 

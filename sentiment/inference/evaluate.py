@@ -1,6 +1,6 @@
 """Scores of a run, and of its model on labelled files that it knows nothing of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -49,16 +49,15 @@ class KnownTweets:
 
     @classmethod
     def of(cls, run_dirs: Sequence[RunDir]) -> "KnownTweets":
-        """Those of all these runs, and of the members of combinations, from their corpora.
+        """Those of all these runs, from their corpora.
 
         Raises:
             DataError: a corpus is no longer there.
             RunDirError: the record of a run is missing or damaged.
         """
-        corpora = [
-            open_corpus(run_dir.results.corpus_dir(fingerprint))
-            for run_dir, fingerprint in set(_fingerprints(run_dirs))
-        ]
+        records = [(run_dir.results, read_whole(run_dir).record) for run_dir in run_dirs]
+        folders = {results.corpus_dir(record.data_fingerprint) for results, record in records if record}
+        corpora = [open_corpus(folder) for folder in sorted(folders)]
         found = []
         for part in (TRAIN, VALIDATION):
             keys = np.concatenate([corpus.keys[corpus.parts == part] for corpus in corpora])
@@ -87,15 +86,6 @@ class KnownTweets:
             for number in np.flatnonzero(np.isin(column, known)).tolist():
                 found[number] = tells
         return found
-
-
-def _fingerprints(run_dirs: Sequence[RunDir]) -> Iterator[tuple[RunDir, str]]:
-    for run_dir in run_dirs:
-        run = read_whole(run_dir)
-        if run.config.combination is not None:
-            yield from _fingerprints([RunDir(run_dir.results.runs / place) for place in run.config.combination.members])
-        elif run.record is not None:
-            yield run_dir, run.record.data_fingerprint
 
 
 _CHUNK = 4096

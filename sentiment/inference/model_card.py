@@ -48,13 +48,10 @@ def hand_on(run_dir: RunDir) -> HandedOn:
     """What is to be said of a completed run.
 
     Raises:
-        UsageError: the run is not completed, or is a combination.
+        UsageError: the run is not completed.
         RunDirError: its files are damaged or of different runs.
     """
     run = read_whole(run_dir)
-    if run.config.combination is not None:
-        members = ", ".join(run.config.combination.members)
-        raise UsageError(f"{run_dir.path}: is a combination of runs; export its members: {members}")
     if run.result is None or run.record is None:
         raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
     result, record, config = run.result, run.record, without_paths(run.config)

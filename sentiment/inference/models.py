@@ -6,10 +6,9 @@ from typing import Literal
 
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, UsageError
-from sentiment.files import fingerprint
 from sentiment.models.baseline import LinearModel
 from sentiment.models.text_model import BaselinePredictor, LexiconPredictor, MeanPredictor, TextModel, models_of_a_run
-from sentiment.runs.records import BOTH, NETWORK, Recommendation
+from sentiment.runs.records import BOTH, Recommendation
 from sentiment.runs.run_dir import RunDir, check_file, read_whole
 
 Choice = Recommendation | Literal["seeds"]
@@ -40,36 +39,19 @@ def load_model(run_dir: RunDir, choice: Choice | None = None) -> TextModel:
 
 
 def load_network(run_dir: RunDir) -> TextModel:
-    """The network of a run; of a combination the mean of its members' networks.
+    """The network of a run.
 
     Raises:
-        SentimentError: as `load_predictor`; or a member is missing, or was trained anew.
+        SentimentError: its files are missing or damaged.
     """
-    from sentiment.inference.network import load_predictor  # loads torch
+    from sentiment.inference import network  # loads torch
 
-    run = read_whole(run_dir)
-    if run.config.combination is None:
-        return load_predictor(run_dir)
-    members = [RunDir(run_dir.results.runs / place) for place in run.config.combination.members]
-    found = []
-    for member in members:
-        if (result := read_whole(member).result) is None:
-            raise RunDirError(f"{member.path}: belongs to the combination {run_dir.path}, but is not completed")
-        found.append(result.weights_sha256)
-    if run.result and run.result.weights_sha256 != weights_of_members(found):
-        raise RunDirError(f"{run_dir.path}: was combined of other runs than its members are now; combine them again")
-    networks = tuple(load_predictor(member) for member in members)
-    return MeanPredictor(NETWORK, networks, _temperature(run_dir, "network"))
+    return network.load_predictor(run_dir)
 
 
 def _temperature(run_dir: RunDir, model: Recommendation) -> float:
     result = read_whole(run_dir).result
     return result.temperatures[model] if result else 1.0
-
-
-def weights_of_members(weights_sha256: Sequence[str]) -> str:
-    """The SHA-256 that stands for the weights of a combination, from those of its members."""
-    return fingerprint(list(weights_sha256))
 
 
 def mean_of_seeds(seeds: Sequence[RunDir]) -> str:

@@ -160,7 +160,7 @@ class Attempt(Record):
     device: str
     """The GPU's name, or `cpu`."""
     processor: str | None = None
-    """The processor's model; like the next two None of a combination, which nobody trains."""
+    """The processor's model."""
     cpu_capability: str | None = None
     """The vector instructions that torch uses, such as AVX2."""
     compute_capability: str | None = None

@@ -501,8 +501,7 @@ def check_vocabulary(run_dir: RunDir, record: RunRecord | None) -> None:
 
 def missing_files(run_dir: RunDir) -> list[str]:
     """Names of the files that a completed run should have and has not."""
-    trained = (run_dir.best_weights, run_dir.last_weights, run_dir.vocabulary_file, run_dir.metrics_file)
-    wanted = () if run_dir.read_config().combination else trained  # whose members have them
+    wanted = (run_dir.best_weights, run_dir.last_weights, run_dir.vocabulary_file, run_dir.metrics_file)
     return [path.name for path in (*wanted, run_dir.predictions_file) if not path.exists()]
 
 

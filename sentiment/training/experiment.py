@@ -13,7 +13,7 @@ from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.data.word_vectors import prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.elmo.models import ModelFiles, find_elmo_of, has_pretrained
-from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
+from sentiment.errors import MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
 from sentiment.models.calibration import Probabilities, as_used, calibrated, fit_temperature, fit_temperatures
 from sentiment.models.check_list import check
@@ -217,8 +217,6 @@ def run_experiment(run: RunContext) -> Stop | None:
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
-    if run.config.combination is not None:
-        raise ConfigError("combination: is not trained; `python -m sentiment combine RUN RUN` writes one")
     if (stop := _train_language_model(run)) is not None:
         return stop
     elmo_model = find_elmo_of(run.config, run.results)

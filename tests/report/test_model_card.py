@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from report.build import build_report
-from report.read.load import load_study
-from report.read.model import read_card
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import BASE, Study
@@ -38,10 +36,3 @@ def test_model_card_is_that_of_the_command_line(study: Study, tmp_path: Path) ->
     assert unescape(copied[1]) == printed.output
     markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert f"export results/runs/single/{best.path.name} model.zip" in markdown
-
-
-def test_combination_has_no_card_of_its_own(study: Study) -> None:
-    members = [f"single/{run.run_id}" for run in load_study(study.results, []).runs]
-    study.complete(resolve(BASE, {"combination": {"members": members}}, "base"))
-    combined = [run for run in load_study(study.results, []).completed if run.config.combination]
-    assert [read_card(run) for run in combined] == [None]

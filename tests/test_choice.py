@@ -9,17 +9,14 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from report.compare.findings import analyse
 from report.read.load import load_study
-from report.sections.leaderboard import leaderboard
-from sentiment.inference.models import load_model, models_beside, seeds_of
+from sentiment.inference.models import load_model, seeds_of
 from sentiment.inference.network import load_predictor
 from sentiment.models.calibration import calibrated
-from sentiment.models.check_list import check
 from sentiment.models.text_model import BaselinePredictor, MeanPredictor
 from sentiment.runs.records import Metrics, Result
 from sentiment.runs.run_dir import Results, RunDir
@@ -175,114 +172,6 @@ def test_few_validation_tweets_are_warned_of(trained: RunDir) -> None:
     assert "validation tweets are too few to choose" in invoke("evaluate", trained.path).output
 
 
-@pytest.fixture(scope="module")
-def combination(seeds: list[RunDir]) -> RunDir:
-    done = invoke("combine", *(run.path for run in (*seeds[:2], seeds[3])))
-    assert done.exit_code == 0, done.output
-    (path,) = (seeds[0].results.runs / "single").glob("mean_of_3-*")
-    assert f"run directory  {path}" in done.output
-    assert "network less the others" in done.output
-    return RunDir(path)
-
-
-def test_a_combination_predicts_the_mean_and_is_evaluated(
-    combination: RunDir, seeds: list[RunDir], tmp_path: Path
-) -> None:
-    networks = [load_predictor(run).read(TEXTS).probabilities for run in (*seeds[:2], seeds[3])]
-    mean = calibrated(np.mean(networks, axis=0), _result(combination).temperatures["network"])
-    np.testing.assert_allclose(load_model(combination, "network").read(TEXTS).probabilities, mean)
-    assert invoke("evaluate", combination.path).exit_code == 0
-    assert invoke("predict", combination.path, "lovely").exit_code == 0
-    result = _result(combination)
-    parameters = [_result(run).parameters for run in (*seeds[:2], seeds[3])]
-    assert result.parameters == sum(parameters)
-    table = pq.read_table(combination.predictions_file)
-    test = table.filter(pc.equal(table["part"].cast("string"), "test"))
-    right = (test["score"].to_numpy() >= 0.5) == (test["label"].to_numpy() == 1)
-    assert result.metrics["test"].accuracy == pytest.approx(right.mean())
-    assert result.check_list == {model.name: check(model) for model in models_beside(combination, "both")}
-
-
-def test_a_combination_stands_in_the_report_with_its_test(combination: RunDir) -> None:
-    findings = analyse(load_study(combination.results, []))
-    (dataset,) = findings.datasets
-    assert combination.path.name in dataset.comparisons
-    assert findings.problems == []
-    page = leaderboard(findings)
-    assert "mean of 3 runs, the first BiLSTM 6" in str(page)
-
-
-def test_combining_again_changes_nothing_and_training_a_combination_is_refused(
-    combination: RunDir, seeds: list[RunDir]
-) -> None:
-    before = combination.result_file.stat().st_mtime_ns
-    done = invoke("combine", *(run.path for run in (*seeds[:2], seeds[3])))
-    assert "is completed already" in done.output
-    assert combination.result_file.stat().st_mtime_ns == before
-    assert "combination: is not trained" in refused(
-        2, "train", combination.config_file, "--results", combination.results.root
-    )
-
-
-def test_what_cannot_be_combined_is_refused(
-    combination: RunDir, seeds: list[RunDir], experiment: MakeExperiment, tmp_path: Path
-) -> None:
-    assert "two runs or more" in refused(2, "combine", seeds[0].path, seeds[0].path)
-    assert "is a combination itself" in refused(2, "combine", seeds[0].path, combination.path)
-    unfinished = experiment()
-    unfinished.run_dir.create(unfinished.config)
-    assert "is not completed yet" in refused(2, "combine", seeds[0].path, unfinished.run_dir.path)
-    table = write_tweets(tmp_path / "t.csv", invented_tweets(300, seed=3))
-    config, results = small_config(table, training__epochs=1), seeds[0].results
-    other = Experiment(config, results, results.run_dir(config.run_id, "other"))
-    other.complete()
-    assert "has other validation or test tweets than" in refused(2, "combine", seeds[0].path, other.run_dir.path)
-    elsewhere = experiment(training__epochs=1)
-    elsewhere.complete()
-    assert "in another folder of results" in refused(2, "combine", seeds[0].path, elsewhere.run_dir.path)
-
-
-def test_runs_that_were_trained_on_other_tweets_are_combined_if_they_are_tested_on_the_same(
-    seeds: list[RunDir], tweets_file: Path, tmp_path: Path
-) -> None:
-    """Places in the corpus differ with `train_rows`, and types with further tweets."""
-    extra = write_tweets(tmp_path / "extra.csv", invented_tweets(100, seed=9))
-    changes = ({"data__train_rows": 200}, {"data__extra_train": [{"path": str(extra)}]})
-    results = seeds[0].results
-    others = [small_config(tweets_file, training__epochs=1, **change) for change in changes]
-    runs = [Experiment(config, results, results.run_dir(config.run_id, "grid")) for config in others]
-    for run in runs:
-        run.complete()
-    done = invoke("combine", seeds[0].path, *(run.run_dir.path for run in runs))
-    assert done.exit_code == 0, done.output
-    found = re.search(r"run directory  (\S+)", done.output)
-    assert found is not None
-    path = Path(found[1])
-    parts = _result(RunDir(path)).metrics
-    assert parts["train"].n == 200
-    tables = [pq.read_table(run.predictions_file) for run in (seeds[0], *(run.run_dir for run in runs))]
-    mean = np.mean([table["score"].to_numpy() for table in tables], axis=0)
-    labels = tables[0]["label"].to_numpy() == 1
-    of_test = np.array(tables[0]["part"].cast("string").to_pylist()) == "test"
-    assert parts["test"].accuracy == pytest.approx(((mean >= 0.5) == labels)[of_test].mean(), abs=0.01)
-    cleaned = small_config(tweets_file, training__epochs=1, data__text__urls="remove")
-    other = Experiment(cleaned, results, results.run_dir(cleaned.run_id, "grid"))
-    other.complete()
-    assert "cleans tweets otherwise (data.text)" in refused(2, "combine", seeds[0].path, other.run_dir.path)
-
-
-def test_a_combination_notices_that_a_member_was_trained_anew(combination: RunDir, seeds: list[RunDir]) -> None:
-    file = seeds[3].result_file
-    before = file.read_text()
-    file.write_text(before.replace(_result(seeds[3]).weights_sha256, "0" * 64))
-    assert "was combined of other runs than its members are now" in refused(
-        1, "predict", combination.path, "x", "--with", "network"
-    )
-    file.unlink()
-    assert "is not completed" in refused(1, "predict", combination.path, "x", "--with", "network")
-    file.write_text(before)
-
-
 def test_a_trained_model_that_says_the_same_of_all_validation_tweets_is_named(experiment: MakeExperiment) -> None:
     run = experiment(training__epochs=1, training__learning_rate=1e-6)
     run.complete()
@@ -295,7 +184,7 @@ def test_a_trained_model_that_says_the_same_of_all_validation_tweets_is_named(ex
     assert word[1] in ("negative", "positive")
 
 
-def test_all_models_are_measured_on_further_test_sets_and_combinations_too(tweets_file: Path, tmp_path: Path) -> None:
+def test_all_models_are_measured_on_further_test_sets(tweets_file: Path, tmp_path: Path) -> None:
     results = Results(tmp_path / "results")
     tables = {
         name: write_tweets(tmp_path / f"{name}.csv", invented_tweets(count, seed=9))
@@ -307,9 +196,7 @@ def test_all_models_are_measured_on_further_test_sets_and_combinations_too(tweet
     for run in runs:
         run.complete()
     paths = [run.run_dir.path for run in runs]
-    assert invoke("combine", *paths).exit_code == 0
-    (mean,) = results.runs.glob("single/mean_of_2-*")
-    for path in (*paths, mean):
+    for path in paths:
         result = _result(RunDir(path))
         assert result.parts == ("train", "validation", "test", "ours", "theirs")
         for of_model in (result.metrics, result.baseline, result.combination, result.lexicon):
