@@ -19,7 +19,7 @@ from jobs.wanted import CodeChoice, delete_unneeded_code, later_rungs, with_paus
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentError
-from sentiment.runs.attempts import PATIENCE_SECONDS, ProcessLock
+from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import GridPlan, Tries
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import read_rungs
@@ -196,7 +196,7 @@ def open_session(
     """
     folder = results.slurm / plan.name
     folder.mkdir(parents=True, exist_ok=True)
-    with ProcessLock(folder / "lock", "submits or cancels", PATIENCE_SECONDS):
+    with ProcessLock(folder / "lock", "submits or cancels"):
         yield GridSession(results, plan, launcher.read_jobs(), launcher, code or CodeChoice(results))
 
 

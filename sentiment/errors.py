@@ -36,25 +36,19 @@ class RunDirError(SentimentError):
 
 
 class LockedError(RunDirError):
-    """Another live process does the same thing at this moment.
+    """Another process does the same thing at this moment.
 
     Attributes:
-        earlier_attempt: whether it is one that Slurm believes to be dead, since it has requeued its job.
-        lives: whether it is known to live; if not, that shows within a minute.
         job: its Slurm job; None outside Slurm, and where it is not known who it is.
     """
 
-    def __init__(
-        self, message: str, earlier_attempt: bool = False, lives: bool = False, job: str | None = None
-    ) -> None:
+    def __init__(self, message: str, job: str | None = None) -> None:
         super().__init__(message)
-        self.earlier_attempt = earlier_attempt
-        self.lives = lives
         self.job = job
 
 
 class TakenOverError(RunDirError):
-    """This process gave no sign of life for so long that another one has taken over what it did."""
+    """Another process has begun a later attempt at the same run."""
 
 
 class CheckpointError(SentimentError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.policy import Queued
 from sentiment.files import write_json
-from sentiment.runs.attempts import PATIENCE_SECONDS, ProcessLock, seems_held
+from sentiment.runs.attempts import ProcessLock, seems_held
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import PENDING, RUNNING
 
@@ -40,7 +40,7 @@ class LocalQueue:
             LockedError: another process runs it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        return ProcessLock(self.lock_file, "runs this grid", PATIENCE_SECONDS)
+        return ProcessLock(self.lock_file, "runs this grid")
 
     def write(self, running: Iterable[str], waiting: Iterable[str]) -> None:
         """Say which runs are running and which have still to start. The caller must hold the lock."""

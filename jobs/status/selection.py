@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Say
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.attempts import Claims, Owner
+from sentiment.runs.attempts import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
 from sentiment.runs.state import read_progress
@@ -141,20 +142,13 @@ def cancel_single(run_dir: RunDir, say: Say) -> None:
     Raises:
         UsageError: the process is on another host, or a task of Slurm.
     """
-    name, owner = run_dir.path.name, _owner(run_dir)
-    if owner is None or not owner.may_live:
+    name, owner = run_dir.path.name, live_owner(run_dir.lock_file)
+    if owner is None:
         say(f"run {name}: no process trains it")
         return
     if owner.job:
         raise UsageError(f"run {name}: is trained by {owner}; `scancel {owner.job}` ends it")
-    if not owner.lives_here:
+    if owner.host != socket.gethostname():
         raise UsageError(f"run {name}: is trained by {owner}; give this command there")
     os.kill(owner.pid, signal.SIGTERM)
     say(f"run {name}: process {owner.pid} was told to save and end; the command that trains it goes on later")
-
-
-def _owner(run_dir: RunDir) -> Owner | None:
-    try:
-        return Claims(run_dir.lock_file).newest()[1]
-    except FileNotFoundError:
-        return None

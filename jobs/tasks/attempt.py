@@ -15,12 +15,12 @@ from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.errors import LockedError, MemoryExhaustedError, SentimentError, SlurmError, TakenOverError
 from sentiment.processes import is_of_this_array, slurm_job
-from sentiment.runs.attempts import STALE_SECONDS, seems_held
+from sentiment.runs.attempts import seems_held
 from sentiment.runs.records import Failure, Tries, timestamp
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_progress
 from sentiment.training.context import RunContext
-from sentiment.training.stop import Stop, StoppedError, StopRequest, end_of_time
+from sentiment.training.stop import Stop, StopRequest, end_of_time
 
 
 class NoProgressError(SentimentError):
@@ -71,10 +71,6 @@ def forget_failure(run_dir: RunDir) -> None:
     run_dir.failure_file.unlink(missing_ok=True)
 
 
-# An owner of the run's lock that still counts as alive after this time is alive.
-_LOCK_PATIENCE_SECONDS = 1.5 * STALE_SECONDS
-_LOCK_POLL_SECONDS = 2.0
-
 # USR1 and USR2 announce the end of the time, or a preemption after which nobody else would start the run again.
 # TERM comes from Slurm: after a preemption it requeues the job itself, and after a cancellation nobody should.
 _SIGNALS_TO_REQUEUE_AFTER = ("SIGUSR1", "SIGUSR2")
@@ -120,7 +116,7 @@ def attempt_run(
 
     Args:
         pooled: whether other tasks of the same array take runs as well: a run that one of them trains is left to it at
-            once. For the process of any other job it waits long enough to see whether that lives.
+            once.
         tries: how often in a row it may be begun at the same step.
     """
     run_dir = results.run_dir(config.run_id, grid)
@@ -136,7 +132,9 @@ def attempt_run(
     try:
         if not seems_held(run_dir.lock_file):  # before torch is loaded, for which memory may be short already
             begin()
-        reason = _train(RunContext(config, results, run_dir, stop, plain_console(), 0, begin), pooled)
+        from sentiment.training.experiment import run_experiment
+
+        reason = run_experiment(RunContext(config, results, run_dir, stop, plain_console(), begin))
     except TakenOverError as error:
         print(error)
         return Outcome.COMPLETED
@@ -144,7 +142,7 @@ def attempt_run(
         print(f"{error}; the run is left to it")
         if pooled and is_of_this_array(error.job):
             return Outcome.TAKEN
-        return Outcome.LOOK_AGAIN if error.earlier_attempt else Outcome.COMPLETED
+        return Outcome.COMPLETED
     except Exception as error:  # of any kind: later commands show it
         record_failure(run_dir, error)
         if not has_run_out(error):
@@ -202,26 +200,3 @@ def plain_console() -> Console:
 
 def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
     pass
-
-
-def _train(run: RunContext, pooled: bool) -> Stop | None:
-    """Train as soon as no other process gives signs of life that it trains the run.
-
-    Raises:
-        LockedError: the other one lives.
-    """
-    from sentiment.training.experiment import run_experiment
-
-    end = time.monotonic() + _LOCK_PATIENCE_SECONDS
-    while True:
-        try:
-            return run_experiment(run)
-        except LockedError as error:
-            if time.monotonic() > end or (pooled and is_of_this_array(error.job)):
-                raise
-            print(f"waits: {error}")
-        try:
-            run.stop.check()
-        except StoppedError as stopped:
-            return stopped.stop
-        time.sleep(_LOCK_POLL_SECONDS)

@@ -14,7 +14,6 @@ from jobs.policy import needs_somebody
 from jobs.slurm.grid_jobs import read_jobs
 from jobs.status.grid_status import read_grid_status
 from sentiment.console import Say
-from sentiment.runs.attempts import PATIENCE_SECONDS, seems_held
 from sentiment.runs.code_version import start_command
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
@@ -46,9 +45,6 @@ class GridEnd:
 
         It has a process of its own, since `jobs` does not import `report`; a reason to stop ends it.
         """
-        end = time.monotonic() + PATIENCE_SECONDS
-        while self._any_seems_alive() and not stop.reason() and time.monotonic() < end:
-            time.sleep(_POLL_SECONDS)
         process = subprocess.Popen(  # noqa: S603
             [*start_command("report"), "build", "--results", str(self.results.root)],
             stdin=subprocess.DEVNULL,
@@ -60,11 +56,6 @@ class GridEnd:
                 process.terminate()
             time.sleep(_POLL_SECONDS)
         return process.returncode
-
-    def _any_seems_alive(self) -> bool:
-        """Whether the lock of a run looks as if a process trained it, as for a minute after it was killed elsewhere."""
-        run_dirs = (self.results.run_dir(run.run_id, self.plan.name) for run in self.plan.runs)
-        return any(seems_held(run_dir.lock_file) for run_dir in run_dirs)
 
     def tell_unless_stopped(self, stop: StopRequest, reported: bool) -> None:
         """Tell somebody, if `notify` says how; `reported` says whether the report was built."""

@@ -29,7 +29,7 @@ from sentiment.files import (
     write_atomically,
     write_json,
 )
-from sentiment.runs.attempts import ProcessLock, seems_held
+from sentiment.runs.attempts import AttemptFolder, seems_held
 from sentiment.runs.records import PARTS, SCHEMA_VERSION, Failure, GridPlan, Record, Result, RunRecord, Tries, WandbRun
 
 R = TypeVar("R", bound=Record)
@@ -247,11 +247,11 @@ class RunDir:
     """One run's directory. Records and configurations that cannot be read raise a RunDirError.
 
     Attributes:
-        owner: the run's lock, in the process that trains it; nothing is written once it is lost (TakenOverError).
+        attempt: what the process that trains the run writes through.
     """
 
     path: Path
-    owner: ProcessLock | None = field(default=None, compare=False, repr=False)
+    attempt: AttemptFolder | None = field(default=None, compare=False, repr=False)
 
     config_file = FolderEntry("config.json")
     """The configuration; written first, and never changed."""
@@ -340,11 +340,11 @@ class RunDir:
         """Replace a file of the run atomically.
 
         Raises:
-            TakenOverError: this process was the run's owner, but is no longer.
+            TakenOverError: a later attempt has begun.
             OSError: the disk is full or fails; `path` is unchanged.
         """
-        if self.owner:
-            self.owner.write(path, write)
+        if self.attempt:
+            self.attempt.write(path, write)
         else:
             write_atomically(path, write)
 

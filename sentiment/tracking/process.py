@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sentiment.errors import LockedError, RunDirError, SentimentError
 from sentiment.files import write_atomically
-from sentiment.runs.attempts import PATIENCE_SECONDS, ProcessLock
+from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.run_dir import RunDir
 from sentiment.tracking.client import OpenRun, SentRows, prepare_environment, rows_to_copy, upload_report
 from sentiment.tracking.mirror import identity_of
@@ -71,7 +71,7 @@ def _copy(run_dir: RunDir, action: str) -> str:
     """
     online, trainer_pid = action != "offline", os.getppid() if action in _BESIDE_TRAINING else None
     # An offline copy needs no lock, since each attempt writes to a folder of its own.
-    with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B", PATIENCE_SECONDS) if online else nullcontext():
+    with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B") if online else nullcontext():
         identity = identity_of(run_dir)
         if online:
             SentRows(run_dir, identity).check(*rows_to_copy(run_dir))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress, silent
-from sentiment.runs.attempts import PATIENCE_SECONDS
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
 
@@ -23,7 +22,6 @@ class RunContext:
         run_dir: holds what this run writes.
         stop: asked between steps; by default training is never asked to stop.
         console: by default nothing is shown.
-        lock_patience: seconds to see whether another process lives that trains the run.
         begin: called when no other process can train the run, before anything is computed; it may refuse by an error.
     """
 
@@ -32,7 +30,6 @@ class RunContext:
     run_dir: RunDir
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default_factory=_quiet)
-    lock_patience: float = PATIENCE_SECONDS
     begin: Callable[[], None] = lambda: None
 
     @property

@@ -20,7 +20,7 @@ from sentiment.models.check_list import check
 from sentiment.models.classifier import Classifier, ElmoEmbedding, build_classifier, count_weights
 from sentiment.models.network import Predictor, attention_of, encoder_of, predict
 from sentiment.models.text_model import BaselinePredictor, TextModel, models_of_a_run
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.attempts import AttemptFolder, ProcessLock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import PREDICTION_COLUMNS, ElmoRecord, Metrics, Part, Recommendation, Result, RunRecord
 from sentiment.runs.run_dir import RunDir, refuse_incomplete
@@ -35,7 +35,6 @@ from sentiment.training.resuming import (
     AttemptRecord,
     failure_recorded,
     pretrained_sha256,
-    remove_leftovers,
     resumed_trainer,
 )
 from sentiment.training.stop import Stop, StoppedError
@@ -213,7 +212,7 @@ def run_experiment(run: RunContext) -> Stop | None:
         None if the run is completed, else the reason why it saved and stopped; the same call then resumes it.
 
     Raises:
-        TakenOverError: this process was suspended for so long that another one trains the run now.
+        TakenOverError: another process has begun a later attempt.
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
@@ -221,9 +220,8 @@ def run_experiment(run: RunContext) -> Stop | None:
         return stop
     elmo_model = find_elmo_of(run.config, run.results)
     run = replace(run, config=run.run_dir.create(run.config))
-    with ProcessLock(run.run_dir.lock_file, patience=run.lock_patience) as owner:
-        run = replace(run, run_dir=replace(run.run_dir, owner=owner))
-        remove_leftovers(run.run_dir.path)
+    with ProcessLock(run.run_dir.lock_file):
+        run = replace(run, run_dir=replace(run.run_dir, attempt=AttemptFolder(run.run_dir.path)))
         if run.run_dir.completed:
             refuse_incomplete(run.run_dir)
             _refuse_other_files(run, elmo_model)

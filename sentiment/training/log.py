@@ -35,7 +35,7 @@ class _OwnFile:
 
         Raises:
             OSError: the disk is full or fails; the former file is unchanged.
-            TakenOverError: this process no longer owns the run; likewise.
+            TakenOverError: a later attempt has begun; likewise.
         """
         self.close()
 
@@ -55,10 +55,7 @@ class _OwnFile:
 
         Raises:
             OSError: the disk is full or fails; the file is closed, and may end in a part of the line.
-            TakenOverError: this process is known to own the run no longer.
         """
-        if self._run_dir.owner:
-            self._run_dir.owner.notice()
         try:
             if os.write(self._descriptor, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))

@@ -22,13 +22,13 @@ from sentiment.elmo.products import Products, fastest_library
 from sentiment.errors import DataError
 from sentiment.files import sha256_of
 from sentiment.models.network import evaluation_mode
-from sentiment.runs.attempts import patient_lock
+from sentiment.runs.attempts import AttemptFolder, patient_lock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.pretrained import Perplexity, PretrainedCard, PretrainedDir, perplexity, read_points
 from sentiment.runs.run_dir import Results
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
-from sentiment.training.resuming import AttemptRecord, failure_recorded, remove_leftovers, resumed_trainer
+from sentiment.training.resuming import AttemptRecord, failure_recorded, resumed_trainer
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 from sentiment.training.trainer import Evaluation, StepLoss, Trainer
 
@@ -239,14 +239,11 @@ def _run_one(run: RunContext, request: PretrainingRequest) -> Stop | None:
     # The folder is named after all that decides the weights: files may have been moved since it was made.
     config = run_dir.read_config().on_the_machine_of(run.config) if run_dir.config_file.exists() else run.config
     run = replace(run, config=run_dir.create(config))
-    with patient_lock(
-        run_dir.lock_file, "trains the same language model", lambda who: run.progress(who, 0, None)
-    ) as owner:
-        run_dir = replace(run_dir, owner=owner)
+    with patient_lock(run_dir.lock_file, "trains the same language model", lambda who: run.progress(who, 0, None)):
+        run_dir = replace(run_dir, attempt=AttemptFolder(run_dir.path))
         run = replace(run, run_dir=run_dir)
         if run_dir.completed:
             return None
-        remove_leftovers(run_dir.path)
         corpus = prepare_corpus(run.config.data, run.results, run.progress)
         gathered = gather_text(corpus, run.config.data.text, request.files, run.progress)
         text = LanguageText.split(gathered, corpus, run.config)

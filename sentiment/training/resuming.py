@@ -229,9 +229,3 @@ def _suits_code(run: RunContext, state: dict[str, Any]) -> bool:
     if choice == "restart":
         Checkpoints(run.run_dir.checkpoints).delete_all()  # they would be newer than those of the run's new beginning
     return choice == "continue"
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of killed writers; whoever holds the lock knows that no writer is alive."""
-    for path in (*folder.glob(".*.tmp"), *folder.glob("checkpoints/.*.tmp")):
-        path.unlink(missing_ok=True)

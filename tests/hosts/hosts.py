@@ -10,14 +10,8 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).with_name("hosts.c")
-REACHES = ("shared", "local", "none")
-"""How far `flock` reaches: to all hosts, to the processes of one host, or it is not supported."""
-
-SECONDS_UNTIL_STALE = 1.5
-_SHORT = f"""
-from sentiment.runs import attempts
-attempts.HEARTBEAT_SECONDS, attempts.STALE_SECONDS = 0.1, {SECONDS_UNTIL_STALE}
-"""
+REACHES = ("shared", "local")
+"""How far `flock` reaches: to all hosts, or to the processes of one host."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +24,7 @@ class Hosts:
     def start(
         self, host: str, code: str, *arguments: str, environ: dict[str, str] | None = None
     ) -> "subprocess.Popen[str]":
-        """Start Python code, for which locks become stale within seconds; its output is one stream."""
+        """Start Python code; its output is one stream."""
         preloaded = {
             "LD_PRELOAD": str(self.library),
             "HOST_NAME": host,
@@ -38,7 +32,7 @@ class Hosts:
             "HOST_FOLDER": str(self.library.parent),
         }
         return subprocess.Popen(
-            [sys.executable, "-u", "-c", _SHORT + code, *arguments],
+            [sys.executable, "-u", "-c", code, *arguments],
             env=os.environ | preloaded | (environ or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -17,7 +17,6 @@ from jobs.tasks.attempt import record_failure
 from jobs.tasks.grid_end import GridEnd
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
-from sentiment.training.stop import StopRequest
 from tests.jobs.grid_files import write_grid, write_yaml
 
 # A command that writes down what it finds in its environment.
@@ -44,18 +43,6 @@ def end(base: Path, results: Results, said: list[str]) -> MakeEnd:
     record_failure(results.run_dir(failed, "some"), DataError("no tweets"))
     LocalQueue.of(results, "some").cancel([cancelled])
     return lambda *notify: GridEnd(results, grid.plan, notify, None, said.append)
-
-
-def test_report_is_written_when_no_process_that_has_gone_looks_alive(
-    end: MakeEnd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It has no queue to ask: a run that was killed just now would be running in it for ever."""
-    looks = iter([True, True, False, False, False])
-    monkeypatch.setattr("jobs.tasks.grid_end.seems_held", lambda _file: next(looks))
-    monkeypatch.setattr("jobs.tasks.grid_end._POLL_SECONDS", 0.0)
-    monkeypatch.setattr("jobs.tasks.grid_end.start_command", lambda _module: ["true"])
-    assert end().report(StopRequest()) == 0
-    assert list(looks) == []
 
 
 def test_command_finds_the_counts_in_its_environment(

@@ -16,11 +16,9 @@ from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.submissions import SubmissionDir
 from jobs.status.grid_status import read_grid_status
-from jobs.tasks import attempt as attempts
 from jobs.tasks.attempt import KilledError, Outcome, attempt_run, record_failure
 from jobs.tasks.worker import SideBySide, Worker
 from sentiment.config import RunConfig
-from sentiment.errors import LockedError
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Attempt
 from sentiment.runs.run_dir import Results, RunDir
@@ -216,28 +214,6 @@ def test_run_that_another_process_has_taken_is_left_to_it(results: Results, twee
         assert attempt_run(config, results, GRID, StopRequest(), pooled=True) is Outcome.TAKEN
     assert not run_dir.failure_file.exists()
     assert _attempts(run_dir) == []
-
-
-def test_run_of_a_process_that_died_in_another_job_is_waited_for_and_trained(
-    results: Results, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On another host a dead process shows as dead only when its lock has not changed for a minute."""
-    config = small_config(tweets_file, seed=233)
-    run_dir = results.run_dir(config.run_id, GRID)
-    run_dir.create(config)
-    refusals = iter([LockedError("process 1 on n3 trains this run", job="75_1")] * 2)
-
-    def train(_run: object) -> None:
-        if refusal := next(refusals, None):
-            raise refusal
-
-    monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
-    monkeypatch.setattr(attempts, "_LOCK_POLL_SECONDS", 0.0)
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "75")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
-    assert attempt_run(config, results, GRID, StopRequest(), pooled=True) is Outcome.TAKEN
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "89")
-    assert attempt_run(config, results, GRID, StopRequest(), pooled=True) is Outcome.COMPLETED
 
 
 @pytest.mark.parametrize(

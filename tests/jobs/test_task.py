@@ -14,10 +14,8 @@ from jobs.grids.requirements import unprepared
 from jobs.job_kinds import steps_saved
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir
-from jobs.tasks import attempt
 from jobs.tasks.array_task import ArrayTask
 from jobs.tasks.attempt import NoProgressError, Outcome, outcome_of
-from jobs.tasks.slurm_task import perform
 from jobs.tasks.worker import SideBySide, core_shares
 from sentiment.config import RunConfig
 from sentiment.runs.run_dir import Results
@@ -57,30 +55,6 @@ def _perform(folder: SubmissionDir, task: int = 0) -> tuple[int, str]:
 )
 def test_only_what_is_about_time_leads_to_a_requeue(stop: Stop | None, outcome: Outcome) -> None:
     assert outcome_of(stop) is outcome
-
-
-def test_task_looks_again_as_long_as_its_earlier_attempt_lives(
-    shared_results: Results, tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Slurm requeues the task when a node seems dead; the process there may go on for hours, and complete the run."""
-    config = small_config(tweets_file, seed=107, training__epochs=1)
-    folder = write_submission(shared_results, [[config]], attempts_without_progress=1)
-    run_dir = shared_results.run_dir(config.run_id, GRID)
-    run_dir.create(config)
-    owner = {"token": 1, "host": "node-elsewhere", "pid": 4242, "job": "7", "restarts": 0}
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "asked"}\n')
-    scontrol.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setattr(attempt, "_LOCK_PATIENCE_SECONDS", 0)
-    for restarts in ("1", "2"):
-        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
-        run_dir.lock_file.write_text(json.dumps(owner))
-        with StopRequest() as stop:
-            assert perform(ArrayTask.read(folder.path, 0), stop) is Outcome.LOOK_AGAIN
-    assert (tmp_path / "asked").read_text().split() == ["requeue", "7"] * 2
-    assert run_dir.read_failure() is None
 
 
 def test_task_trains_the_run_of_its_number(shared_results: Results, tweets_file: Path) -> None:

@@ -115,7 +115,6 @@ def test_run_that_another_process_trains_keeps_its_count_and_its_failure(
     run_dir: RunDir, config: RunConfig, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_dir.create(config)
-    monkeypatch.setattr("jobs.tasks.attempt._LOCK_PATIENCE_SECONDS", 0)
     with ProcessLock(run_dir.lock_file):
         assert attempt_run(config, results, GRID, StopRequest()) is Outcome.COMPLETED
         assert not run_dir.tries_file.exists()

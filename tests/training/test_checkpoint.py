@@ -175,15 +175,10 @@ def test_half_written_files_are_removed(experiment: MakeExperiment) -> None:
     expected = experiment().complete()
     run = experiment()
     newest = _stopped(run)[-1]
-    leftovers = [
-        newest.with_name(f".{newest.name}.4242.tmp"),
-        run.run_dir.path / ".run.json.4242.tmp",
-        run.run_dir.path / ".metrics.jsonl.4242.tmp",
-    ]
-    for path in leftovers:
-        path.write_bytes(newest.read_bytes()[:100])
+    (folder,) = run.run_dir.path.glob(".attempt-*")
+    (folder / f".{newest.name}.4242.tmp").write_bytes(newest.read_bytes()[:100])
     assert run.complete() == expected
-    assert [path for path in run.run_dir.path.rglob("*") if path.name.startswith(".")] == []
+    assert [path for path in run.run_dir.path.rglob(".*") if path.is_file()] == []
 
 
 def test_completed_run_keeps_no_checkpoint_to_resume_from(experiment: MakeExperiment) -> None:
