@@ -358,21 +358,20 @@ def export(
     `sentiment.load` read it; nothing in it is executed.
     """
     from sentiment.inference.export import write_archive
-    from sentiment.inference.model_card import hand_on
+    from sentiment.inference.model_card import result_of
     from sentiment.progress_bar import say
     from sentiment.runs.run_dir import trained_run
 
     if file.suffix.lower() != ".zip":
         raise UsageError(f"{file}: a model is handed on as a zip file; name it {file.with_suffix('.zip')}")
     run_dir = trained_run(run)
-    model = hand_on(run_dir)
-    sizes = write_archive(run_dir, model, file)
+    config, result = run_dir.read_config(), result_of(run_dir)
+    sizes = write_archive(run_dir, file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
-    text = model.config.data.text
-    if text.mentions == "keep":
+    if config.data.text.mentions == "keep":
         say("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
-    if model.result.elmo and model.config.elmo:
-        say(f"it reads {_elmo_of(model.config.elmo, model.result.elmo.fingerprint, run_dir)}")
+    if result.elmo and config.elmo:
+        say(f"it reads {_elmo_of(config.elmo, result.elmo.fingerprint, run_dir)}")
     say(f'use it    sentiment predict {file} "what a lovely day"')
 
 
@@ -380,12 +379,12 @@ def export(
 def card(model: ModelPlace) -> None:
     """Print the model card of a run or of an exported file, in Hugging Face's format."""
     from sentiment.console import printable
-    from sentiment.inference.export import open_archive
-    from sentiment.inference.model_card import hand_on, model_card
+    from sentiment.inference.export import CARD, read_archive
+    from sentiment.inference.model_card import model_card
     from sentiment.runs.run_dir import trained_run
 
-    handed_on = open_archive(model).model if model.is_file() else hand_on(trained_run(model))
-    typer.echo(printable(model_card(handed_on)), nl=False)
+    text = read_archive(model)[CARD].decode("utf-8", "replace") if model.is_file() else model_card(trained_run(model))
+    typer.echo(printable(text), nl=False)
 
 
 def _elmo_of(elmo: "ElmoConfig", fingerprint: str, run_dir: "RunDir") -> str:

@@ -23,19 +23,18 @@ from sentiment.console import Console, silent
 from sentiment.errors import SentimentError, UsageError
 from sentiment.inference.explain import Explanation, explain
 from sentiment.inference.export import open_model
-from sentiment.inference.models import CHOICES
+from sentiment.inference.models import CHOICES, Choice
+from sentiment.inference.predict import CHUNK
 from sentiment.install_paths import config_file
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.records import THRESHOLD, checked_threshold
 from sentiment.runs.run_dir import Results
 
-# Rows that are sorted by length together: enough that batches of equal lengths are full.
-_CHUNK = 16_384
 _LONGEST_QUOTE = 60
 
 
 class Labels(np.ndarray[Any, np.dtype[Any]]):
-    """An array of predicted labels, shape (n,), that also knows how probable each is.
+    """An array of predicted labels, shape (n,), that also knows how probable each is; pieces of it do too.
 
     A text of which the model knows no word has the empty label and the probability NaN.
     """
@@ -58,23 +57,6 @@ class Labels(np.ndarray[Any, np.dtype[Any]]):
             found.probabilities = self.probabilities[key]
         return found
 
-    def copy(self, order: Any = "C") -> Self:
-        """A copy of labels and probabilities."""
-        copied = super().copy(order)
-        if hasattr(self, "probabilities"):
-            copied.probabilities = self.probabilities.copy()
-        return copied
-
-    def __reduce__(self) -> Any:
-        return _labels_again, (np.asarray(self), getattr(self, "probabilities", None))
-
-
-def _labels_again(labels: npt.NDArray[Any], probabilities: npt.NDArray[np.float64] | None) -> Labels:
-    again = labels.view(Labels)
-    if probabilities is not None:
-        again.probabilities = probabilities
-    return again
-
 
 class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A trained classifier of texts.
@@ -88,21 +70,8 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(self, trained: TextModel) -> None:
         """Args: trained: as `load` gives it."""
         self.trained = trained
-
-    @property
-    def classes_(self) -> npt.NDArray[Any]:
-        """The names of the negative and the positive label."""
-        return np.array(self.trained.config.data.label_names)
-
-    @property
-    def name(self) -> str:
-        """What predicts."""
-        return self.trained.name
-
-    @property
-    def config(self) -> Any:
-        """The configuration of its run."""
-        return self.trained.config
+        self.classes_ = np.array(trained.config.data.label_names)
+        self.name, self.config = trained.name, trained.config
 
     def predict(self, texts: Iterable[str], threshold: float = THRESHOLD) -> Labels:
         """The label of each text, with `.probabilities` beside them.
@@ -154,15 +123,13 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _read(self, texts: Iterable[str], method: str) -> Reading:
         checked = _checked(texts, method)
-        readings = []
-        while chunk := list(islice(checked, _CHUNK)):
-            readings.append(self.trained.read(chunk))
-        if not readings:
-            return Reading(np.empty(0), np.empty(0, bool))
-        return Reading(*(np.concatenate(parts) for parts in zip(*readings, strict=True)))
+        readings = [Reading(np.empty(0), np.empty(0, bool))]
+        while chunk := list(islice(checked, CHUNK)):
+            readings.append(self.trained.read_texts(chunk))
+        return Reading(*map(np.concatenate, zip(*readings, strict=True)))
 
 
-def load(path: str | PathLike[str], choice: str | None = None, results: str | PathLike[str] = "results") -> Model:
+def load(path: str | PathLike[str], choice: Choice | None = None, results: str | PathLike[str] = "results") -> Model:
     """A trained model.
 
     Args:
@@ -215,7 +182,7 @@ def train(
     folder = Results(Path(results))
     freeze_code(folder)
     run_dir = folder.run_dir(config.run_id)
-    console = Console(say=print if show_progress else _say_nothing, progress=silent)
+    console = Console(say=print if show_progress else lambda _line: None, progress=silent)
     try:
         with StopRequest() as stop:
             reason = run_experiment(RunContext(config, folder, run_dir, stop, console))
@@ -227,10 +194,6 @@ def train(
     return load(run_dir.path)
 
 
-def _say_nothing(_line: str) -> None:
-    return
-
-
 def _plain(value: Any) -> Any:
     """A value as the configuration takes it: paths as text, numbers of NumPy as Python's."""
     if isinstance(value, PathLike):
@@ -238,21 +201,13 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _checked(texts: Iterable[str], method: str) -> Iterator[str]:
+def _checked(texts: Any, method: str) -> Iterator[str]:
     if isinstance(texts, str):
         raise TypeError(f"{method} takes several texts, not one: put it into a list, {method}([text])")
-    if isinstance(texts, bytes | Mapping) or hasattr(texts, "columns"):
+    if isinstance(texts, bytes | Mapping) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
         hint = "; name its column, as in table['text']" if hasattr(texts, "columns") else ""
         raise TypeError(f"{method} takes a list, a Series or a generator of texts, not {_described(texts)}{hint}")
-    try:
-        iterator = iter(texts.to_pylist() if hasattr(texts, "to_pylist") else texts)  # Arrow's arrays
-    except TypeError:
-        raise TypeError(f"{method} takes a list of texts, not {_described(texts)}") from None
-    return _each(iterator, method)
-
-
-def _each(texts: Iterator[Any], method: str) -> Iterator[str]:
-    for place, text in enumerate(texts):
+    for place, text in enumerate(texts.to_pylist() if hasattr(texts, "to_pylist") else texts):  # Arrow's arrays
         if not isinstance(text, str):
             missing = text is None or text != text  # only NaN differs from itself
             hint = "; leave missing texts out, or put '' in their place" if missing is True else ""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,17 +14,17 @@ from sentiment.models.text_model import Reading, TextModel
 POSITIVE = {one.text: one.positive for one in checks()}
 
 
-class _Says:
+class _Says(TextModel):
     def __init__(self, probability: Any, usable: bool = True) -> None:
         self.probability, self.usable = probability, usable
 
-    def read(self, texts: Sequence[str]) -> Reading:
+    def read_texts(self, texts: Sequence[str]) -> Reading:
         found = np.array([self.probability(text) for text in texts], float)
         return Reading(found, np.full(len(texts), self.usable))
 
 
 def _check(probability: Any, usable: bool = True) -> dict[str, CheckScore]:
-    return check(cast(TextModel, _Says(probability, usable)))
+    return check(_Says(probability, usable))
 
 
 def test_check_list_has_each_sentence_once_and_both_labels_of_what_can_have_both() -> None:

@@ -14,10 +14,10 @@ import pytest
 
 from report.compare.findings import analyse
 from report.read.load import load_study
-from sentiment.inference.models import load_model, seeds_of
-from sentiment.inference.network import load_predictor
+from sentiment.inference.models import load_model, load_network, seeds_of, stored_run
+from sentiment.models.baseline import BaselineModel
 from sentiment.models.calibration import calibrated
-from sentiment.models.text_model import BaselinePredictor, MeanPredictor
+from sentiment.models.text_model import MeanModel
 from sentiment.runs.records import Metrics, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import recommend
@@ -48,12 +48,15 @@ def _result(run_dir: RunDir) -> Result:
 
 
 def test_the_mean_is_the_calibrated_mean_of_its_members(seeds: list[RunDir]) -> None:
-    of = {choice: load_model(seeds[0], choice).read(TEXTS).probabilities for choice in ("network", "baseline", "both")}
+    of = {
+        choice: load_model(seeds[0], choice).read_texts(TEXTS).probabilities
+        for choice in ("network", "baseline", "both")
+    }
     temperature = _result(seeds[0]).temperatures["both"]
     assert temperature != 1
     np.testing.assert_allclose(of["both"], calibrated((of["network"] + of["baseline"]) / 2, temperature))
-    networks = [load_predictor(seed).read(TEXTS).probabilities for seed in seeds[:3]]
-    np.testing.assert_allclose(load_model(seeds[1], "seeds").read(TEXTS).probabilities, np.mean(networks, axis=0))
+    networks = [load_network(seed).read_texts(TEXTS).probabilities for seed in seeds[:3]]
+    np.testing.assert_allclose(load_model(seeds[1], "seeds").read_texts(TEXTS).probabilities, np.mean(networks, axis=0))
 
 
 def test_a_baseline_predicts_texts_and_files_without_torch(seeds: list[RunDir], tmp_path: Path) -> None:
@@ -65,7 +68,7 @@ def test_a_baseline_predicts_texts_and_files_without_torch(seeds: list[RunDir], 
         from sentiment.inference.export import open_model
         from sentiment.inference.predict import predict_file
         model = open_model(Path({str(seeds[0].path)!r}), "baseline")
-        print(model.predict("lovely").usable)
+        print(model.read_texts(["lovely"]).usable[0])
         print(predict_file(model, Path("tweets.csv"), Path("out.csv"), None, silent).rows)
         print(set(sys.modules) & {{"torch", "sklearn", "pandas"}})
     """
@@ -74,7 +77,7 @@ def test_a_baseline_predicts_texts_and_files_without_torch(seeds: list[RunDir], 
 
 
 def test_seeds_are_those_of_the_same_configuration(seeds: list[RunDir]) -> None:
-    assert {one.path.name for one in seeds_of(seeds[1])} == {one.path.name for one in seeds[:3]}
+    assert {one.path.name for one in seeds_of(stored_run(seeds[1]))} == {one.path.name for one in seeds[:3]}
     assert "no other seed of its configuration is completed" in refused(
         2, "predict", seeds[3].path, "lovely", "--with", "seeds"
     )
@@ -84,7 +87,7 @@ def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -
     run = experiment(training__epochs=1)
     run.complete()
     values = _result(run.run_dir).model_dump(mode="json")
-    for recommended, kind in (("baseline", BaselinePredictor), ("both", MeanPredictor)):
+    for recommended, kind in (("baseline", BaselineModel), ("both", MeanModel)):
         run.run_dir.result_file.write_text(json.dumps(values | {"recommended": recommended}))
         assert isinstance(load_model(run.run_dir), kind)
     assert "by the mean of both (the most accurate on validation" in invoke("predict", run.run_dir.path, "x").output

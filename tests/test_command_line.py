@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sentiment.__main__ import app
-from sentiment.inference.models import load_model, models_beside
+from sentiment.inference.models import load_model, models_beside, stored_run
 from sentiment.inference.terminal import show_result
 from sentiment.models.check_list import check, checks, total
 from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK
@@ -120,7 +120,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert f"used by predict: {scores['chosen']}" in done.output
     assert scores["check_list"] == {
         model.name: {name: list(tally) for name, tally in check(model).items()}
-        for model in models_beside(trained, "both")
+        for model in models_beside(stored_run(trained), "both")
     }
     for name in {one.capability for one in checks()}:
         row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))

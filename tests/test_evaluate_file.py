@@ -86,7 +86,9 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     assert found["left_out"] == {TRAINED_ON: 1, CHOSEN_BY: 1, BY_AUTHOR: 1, NO_WORDS: 1}
     assert found["n"] == 30
     network = open_model(run.path, "network")
-    right = (network.read([text for _, text, _ in new]).probabilities >= 0.5) == np.array([one[0] == 1 for one in new])
+    right = (network.read_texts([text for _, text, _ in new]).probabilities >= 0.5) == np.array(
+        [one[0] == 1 for one in new]
+    )
     assert found["accuracy"] == pytest.approx(right.mean())
     assert f"1 left out: {NO_WORDS} (line 5)" in output
 

@@ -15,9 +15,10 @@ import pytest
 from sentiment.console import silent
 from sentiment.data.tables.opened import delimiter_of
 from sentiment.errors import DataError, UsageError
-from sentiment.inference.network import load_predictor
-from sentiment.inference.predict import PredictedFile, predict_file, sheet_value
-from sentiment.models.network import Predictor
+from sentiment.inference.models import load_network
+from sentiment.inference.output import sheet_value
+from sentiment.inference.predict import PredictedFile, predict_file
+from sentiment.models.text_model import TextModel
 from sentiment.runs.run_dir import RunDir
 
 TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]
@@ -25,8 +26,8 @@ LABELS = ["positive", "negative", None, None, "positive"]
 
 
 @pytest.fixture(scope="module")
-def predictor(trained: RunDir) -> Predictor:
-    return load_predictor(trained)
+def predictor(trained: RunDir) -> TextModel:
+    return load_network(trained)
 
 
 @pytest.fixture
@@ -41,13 +42,13 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "in.parquet"
 
 
-def _predict(predictor: Predictor, source: Path, name: str) -> tuple[Path, PredictedFile]:
+def _predict(predictor: TextModel, source: Path, name: str) -> tuple[Path, PredictedFile]:
     target = source.with_name(name)
     return target, predict_file(predictor, source, target, None, silent)
 
 
 def test_parquet_to_parquet_keeps_types_and_order(
-    predictor: Predictor, table: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: TextModel, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 2)
     target, outcome = _predict(predictor, table, "out.parquet")
@@ -60,7 +61,7 @@ def test_parquet_to_parquet_keeps_types_and_order(
     assert outcome.render_lines() == ["2 without a prediction: empty text (line 3, 4)"]
 
 
-def test_empty_parquet_file_comes_back_with_its_columns(predictor: Predictor, tmp_path: Path) -> None:
+def test_empty_parquet_file_comes_back_with_its_columns(predictor: TextModel, tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "in.parquet")
     target, outcome = _predict(predictor, tmp_path / "in.parquet", "out.parquet")
     assert outcome.rows == 0
@@ -68,7 +69,7 @@ def test_empty_parquet_file_comes_back_with_its_columns(predictor: Predictor, tm
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl"])
-def test_parquet_to_text_has_a_row_for_each(predictor: Predictor, table: Path, name: str) -> None:
+def test_parquet_to_text_has_a_row_for_each(predictor: TextModel, table: Path, name: str) -> None:
     target, outcome = _predict(predictor, table, name)
     assert outcome.rows == 5
     if name.endswith("jsonl"):
@@ -82,9 +83,8 @@ def test_parquet_to_text_has_a_row_for_each(predictor: Predictor, table: Path, n
 
 
 def test_csv_to_parquet_has_text_and_a_number(
-    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: TextModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sentiment.inference.predict._ROWS_OF_A_GROUP", 2)
     (tmp_path / "in.csv").write_text("n,text\n1,a lovely day\n2,\n3,awful\n", encoding="utf-8")
     target, _ = _predict(predictor, tmp_path / "in.csv", "out.parquet")
     found = pq.read_table(target)
@@ -93,7 +93,7 @@ def test_csv_to_parquet_has_text_and_a_number(
     assert found["label"].to_pylist() == ["positive", None, "negative"]
 
 
-def test_mistakes_in_parquet_files_are_named(predictor: Predictor, table: Path, tmp_path: Path) -> None:
+def test_mistakes_in_parquet_files_are_named(predictor: TextModel, table: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match=r"bad\.parquet: is not a valid Parquet file"):
         _predict(predictor, tmp_path / "bad.parquet", "out.parquet")
@@ -122,14 +122,14 @@ def test_delimiter_is_judged_by_the_first_lines(tmp_path: Path, text: str, delim
     assert delimiter_of(tmp_path / "some.tsv") == "\t"
 
 
-def test_file_with_semicolons_is_predicted_as_it_was_meant(predictor: Predictor, tmp_path: Path) -> None:
+def test_file_with_semicolons_is_predicted_as_it_was_meant(predictor: TextModel, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("id;text\n1;a lovely day, really\n2;awful\n", encoding="utf-8")
     target, _ = _predict(predictor, tmp_path / "in.csv", "out.csv")
     assert pd.read_csv(target)["label"].tolist() == ["positive", "negative"]
 
 
 @pytest.mark.parametrize("name", ["in.csv", "in.jsonl", "in.parquet", "in.csv.gz"])
-def test_progress_knows_about_how_many_rows_there_are(predictor: Predictor, tmp_path: Path, name: str) -> None:
+def test_progress_knows_about_how_many_rows_there_are(predictor: TextModel, tmp_path: Path, name: str) -> None:
     table = pd.DataFrame({"n": range(300), "text": "a lovely day"})
     if name == "in.parquet":
         table.to_parquet(tmp_path / name)
@@ -146,7 +146,7 @@ def test_progress_knows_about_how_many_rows_there_are(predictor: Predictor, tmp_
     assert total in ((None,) if name.endswith("gz") else (300, 301))
 
 
-def test_json_lines_to_json_lines_leaves_values_what_they_are(predictor: Predictor, tmp_path: Path) -> None:
+def test_json_lines_to_json_lines_leaves_values_what_they_are(predictor: TextModel, tmp_path: Path) -> None:
     objects = [
         {"text": "a lovely day", "yes": True, "none": None, "n": 1, "x": 1.0, "more": {"a": [1, "b"]}, "name": "1"},
         {"text": "awful", "n": 12345678901234567890, "other": [False]},
@@ -164,7 +164,7 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(predictor: Predict
     assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"{""a"": [1, ""b""]}",1,positive,')
 
 
-def test_text_within_an_object_is_found_by_its_path(predictor: Predictor, tmp_path: Path) -> None:
+def test_text_within_an_object_is_found_by_its_path(predictor: TextModel, tmp_path: Path) -> None:
     lines = [json.dumps({"id": n, "data": {"text": text}}) for n, text in enumerate(["so lovely", "awful"])]
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
     predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "data.text", silent)
@@ -172,21 +172,21 @@ def test_text_within_an_object_is_found_by_its_path(predictor: Predictor, tmp_pa
     assert [(one["data"]["text"], one["label"]) for one in found] == [("so lovely", "positive"), ("awful", "negative")]
 
 
-def test_field_that_would_be_overwritten_is_named(predictor: Predictor, tmp_path: Path) -> None:
+def test_field_that_would_be_overwritten_is_named(predictor: TextModel, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "awful"}\n{"text": "awful", "label": "mine"}\n')
     with pytest.raises(DataError, match=r"out\.jsonl: line 2 .* has a field 'label'"):
         _predict(predictor, tmp_path / "in.jsonl", "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_column_that_json_lines_would_lose_is_named(predictor: Predictor, tmp_path: Path) -> None:
+def test_column_that_json_lines_would_lose_is_named(predictor: TextModel, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("text,note,note\nawful,1,2\n")
     with pytest.raises(UsageError, match=r"in\.csv: several columns are called 'note'"):
         _predict(predictor, tmp_path / "in.csv", "out.jsonl")
     assert _predict(predictor, tmp_path / "in.csv", "out.csv")[0].read_text().startswith("text,note,note,label,")
 
 
-def test_numbers_that_are_none_are_null_in_json_lines(predictor: Predictor, tmp_path: Path) -> None:
+def test_numbers_that_are_none_are_null_in_json_lines(predictor: TextModel, tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["awful"], "weight": [float("nan")]}), tmp_path / "in.parquet")
     assert '"weight": null' in _predict(predictor, tmp_path / "in.parquet", "out.jsonl")[0].read_text()
 
@@ -197,7 +197,7 @@ def test_cell_keeps_each_digit_of_a_tweets_id() -> None:
 
 
 @pytest.mark.parametrize("name", ["out.csv.gz", "out.tsv.gz", "out.jsonl.gz"])
-def test_name_that_says_compressed_is_compressed(predictor: Predictor, table: Path, name: str) -> None:
+def test_name_that_says_compressed_is_compressed(predictor: TextModel, table: Path, name: str) -> None:
     packed, _ = _predict(predictor, table, name)
     plain, _ = _predict(predictor, table, name.removesuffix(".gz"))
     assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
@@ -205,7 +205,7 @@ def test_name_that_says_compressed_is_compressed(predictor: Predictor, table: Pa
 
 @pytest.mark.parametrize("name", ["out.zip", "out.txt", "out.json", "out.csv.bz2", "out.parquet.gz", "out.xlsx"])
 def test_name_of_another_form_is_refused_and_nothing_is_written(
-    predictor: Predictor, table: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    predictor: TextModel, table: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     expected = "pip install openpyxl" if name.endswith("xlsx") else "valid endings: .csv, .tsv"
@@ -218,10 +218,10 @@ def test_name_of_another_form_is_refused_and_nothing_is_written(
         _predict(predictor, workbook, "out.csv")
 
 
-def test_quotation_marks_of_tab_separated_tweets_stay(predictor: Predictor, tmp_path: Path) -> None:
+def test_quotation_marks_of_tab_separated_tweets_stay(predictor: TextModel, tmp_path: Path) -> None:
     (tmp_path / "in.tsv").write_text('n\ttext\n1\t"a lovely day"\n2\t"awful" she said\n3\t"so happy\n')
     target, outcome = _predict(predictor, tmp_path / "in.tsv", "out.tsv")
     with open(target, newline="") as file:
-        texts = [row[1] for row in csv.reader(file, delimiter="\t")]
+        texts = [row[1] for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
     assert texts == ["text", '"a lovely day"', '"awful" she said', '"so happy']
     assert outcome.rows == 3

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from report.read.load import CompletedRun
 from sentiment.data.text import TokenRows
 from sentiment.inference.explain import left_out
-from sentiment.inference.model_card import hand_on, model_card
+from sentiment.inference.model_card import model_card
 from sentiment.models.baseline import LinearModel
 from sentiment.models.calibration import calibrated
 from sentiment.runs.run_dir import check_file
@@ -38,7 +38,7 @@ class SavedBaseline:
         return BaselineReasons(float(self._scores([tokens])[0]), left_out(tokens, self._scores))
 
     def _scores(self, tweets: Sequence[list[str]]) -> npt.NDArray[np.float64]:
-        return calibrated(self.model.probabilities(TokenRows.of_tweets(tweets)), self.temperature)
+        return calibrated(self.model.read(TokenRows.of_tweets(tweets)).probabilities, self.temperature)
 
 
 def read_baseline(run: CompletedRun) -> SavedBaseline:
@@ -49,7 +49,7 @@ def read_baseline(run: CompletedRun) -> SavedBaseline:
     """
     path = run.run_dir.baseline_file
     check_file(path, run.result)
-    return SavedBaseline(LinearModel.read(path), run.result.temperatures["baseline"])
+    return SavedBaseline(LinearModel.load(path), run.result.temperatures["baseline"])
 
 
 def read_card(run: CompletedRun) -> str:
@@ -59,4 +59,4 @@ def read_card(run: CompletedRun) -> str:
         RunDirError: the run's files are damaged.
     """
     run_dir = run.folds[0].run_dir if run.folds else run.run_dir
-    return model_card(hand_on(run_dir))
+    return model_card(run_dir)

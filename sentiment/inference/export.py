@@ -3,57 +3,69 @@
 import json
 import zipfile
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from sentiment.config import RunConfig
 from sentiment.console import visible
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_named, write_named
-from sentiment.inference.model_card import HandedOn, model_card
-from sentiment.inference.models import Choice, load_model
+from sentiment.inference.model_card import model_card, result_of, without_paths
+from sentiment.inference.models import Choice, load_model, stored_run
+from sentiment.inference.stored import StoredRun
 from sentiment.models.baseline import LinearModel
-from sentiment.models.text_model import BaselinePredictor, MeanPredictor, TextModel
-from sentiment.runs.records import BOTH
+from sentiment.models.text_model import TextModel
+from sentiment.runs.records import SCHEMA_VERSION, Record, Result, SchemaVersion
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, trained_run
 
-CARD, MANIFEST = "README.md", "model.json"
-NETWORK_FILE, BASELINE_FILE, VOCABULARY_FILE = "network.safetensors", "baseline.safetensors", "vocabulary.txt"
-_NAMES = (CARD, MANIFEST, NETWORK_FILE, BASELINE_FILE, VOCABULARY_FILE)
+if TYPE_CHECKING:
+    import torch
+
+CARD, CONFIG, NETWORK, BASELINE = "README.md", "config.json", "network.safetensors", "baseline.safetensors"
+VOCABULARY = "vocabulary.txt"
+_NAMES = (CARD, BASELINE, CONFIG, NETWORK, VOCABULARY)
 # A zip's first date; with that of the clock equal models would be different files.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _LONGEST_REASON = 200
 _UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
-def write_archive(run_dir: RunDir, model: HandedOn, target: Path) -> dict[str, int]:
-    """Write a run's model to a zip file; equal runs give equal bytes.
+class _Exported(Record):
+    """`config.json`: what belongs to a model besides weights and vocabulary."""
 
-    Args:
-        model: as `hand_on` gives it.
+    schema_version: SchemaVersion = SCHEMA_VERSION
+    config: RunConfig
+    result: Result
+
+
+def write_archive(run_dir: RunDir, target: Path) -> dict[str, int]:
+    """Write the model of a completed run to a zip file; equal runs give equal bytes, and no path is in them.
 
     Returns:
         The size in bytes of each file in it.
 
     Raises:
-        SentimentError: a file of the run is missing or damaged.
+        SentimentError: the run is not completed, or a file of it is missing or damaged.
         OSError: the file cannot be written.
     """
     from safetensors.torch import save
 
-    from sentiment.inference.network import network_parts
-
-    parts = network_parts(run_dir)
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(parts.weights.items())}
-    check_file(run_dir.baseline_file, model.result)
-    manifest = json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+    card, result = model_card(run_dir), result_of(run_dir)
+    run = stored_run(run_dir)
+    vocabulary, weights = run.network()
+    check_file(run_dir.baseline_file, result)
+    config = without_paths(run.config)
+    if result.elmo and config.elmo:
+        result = result.model_copy(update={"elmo": result.elmo.model_copy(update={"model": config.elmo.model})})
+    exported = _Exported(config=config, result=result).model_dump(mode="json")
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(weights.items())}
     files = {
-        CARD: model_card(model).encode(),
-        BASELINE_FILE: run_dir.baseline_file.read_bytes(),
-        MANIFEST: manifest.encode(),
-        NETWORK_FILE: save(plain),
-        VOCABULARY_FILE: "".join(f"{one}\n" for one in parts.vocabulary.types).encode(),
+        CARD: card.encode(),
+        BASELINE: run_dir.baseline_file.read_bytes(),
+        CONFIG: (json.dumps(exported, indent=2, sort_keys=True) + "\n").encode(),
+        NETWORK: save(plain),
+        VOCABULARY: "".join(f"{one}\n" for one in vocabulary.types).encode(),
     }
 
     def write(file: BinaryIO) -> None:
@@ -65,29 +77,19 @@ def write_archive(run_dir: RunDir, model: HandedOn, target: Path) -> dict[str, i
     return {name: len(content) for name, content in files.items()}
 
 
-@dataclass(frozen=True)
-class OpenedArchive:
-    """A model that was handed on."""
-
-    path: Path
-    model: HandedOn
-    files: dict[str, bytes]
-
-
-def open_archive(path: Path) -> OpenedArchive:
-    """Read a file that `write_archive` wrote; nothing is unpacked, so that it takes no more memory than it is large.
+def read_archive(path: Path) -> dict[str, bytes]:
+    """The files in what `write_archive` wrote; nothing is unpacked, so that it takes no more memory than it is large.
 
     Raises:
-        RunDirError: it cannot be read, is no such file, or is damaged.
+        RunDirError: it cannot be read, or holds other files.
     """
     try:
         with open_named(path) as file, zipfile.ZipFile(file) as archive:
             _check_entries(archive.infolist(), path)
-            files = {name: archive.read(name) for name in _NAMES}
+            return {name: archive.read(name) for name in _NAMES}
     except _UNREADABLE as error:
         why = visible(str(error))[:_LONGEST_REASON] or "it ends too early"
         raise RunDirError(f"{path}: cannot be read as a model that was handed on: {why}") from None
-    return OpenedArchive(path, parse_record(files[MANIFEST], HandedOn, f"{path}:{MANIFEST}"), files)
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
@@ -96,14 +98,11 @@ def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
         raise RunDirError(
             f"{path}: lacks {', '.join(missing)}; `sentiment export RUN FILE.zip` writes a model to hand on"
         )
-    if more := [name for name, count in found.items() if name not in _NAMES or count > 1]:
-        raise RunDirError(f"{path}: {visible(more[0])!r} does not belong into it; ask for the file again")
     for entry in entries:
+        if entry.filename not in _NAMES or found[entry.filename] > 1:
+            raise RunDirError(f"{path}: {visible(entry.filename)!r} does not belong into it; ask for the file again")
         if entry.compress_type != zipfile.ZIP_STORED:
-            raise RunDirError(
-                f"{path}: {entry.filename} is compressed, as `sentiment export` writes none; unpack nothing "
-                "and ask for the file again"
-            )
+            raise RunDirError(f"{path}: {entry.filename} is compressed, as in no exported file; ask for it again")
 
 
 def open_model(path: Path, choice: Choice | None = None, results: Results | None = None) -> TextModel:
@@ -111,45 +110,35 @@ def open_model(path: Path, choice: Choice | None = None, results: Results | None
 
     Args:
         choice: which of a run's models; None is the one that was the most accurate on validation tweets.
-        results: where a handed on model's ELMo model is looked for, if it reads one; None is the folder `results`.
+        results: where an exported model's ELMo model is looked for, if it reads one; None is the folder `results`.
 
     Raises:
         UsageError: there is nothing at the path, it is neither of the two, or it has no such model.
         SentimentError: what is there is damaged.
     """
-    if path.is_file() or path.suffix == ".zip":
-        if not path.exists():
-            raise UsageError(f"{path}: no such file; `sentiment export RUN {path}` writes one")
-        return _from_archive(open_archive(path), choice, results or Results(Path("results")))
-    return load_model(trained_run(path), choice)
+    if not path.is_file() and path.suffix != ".zip":
+        return load_model(trained_run(path), choice)
+    if not path.exists():
+        raise UsageError(f"{path}: no such file; `sentiment export RUN {path}` writes one")
+    return load_model(_exported_run(path, results or Results(Path("results"))), choice)
 
 
-def _from_archive(archive: OpenedArchive, choice: Choice | None, results: Results) -> TextModel:
-    chosen = choice or archive.model.result.recommended
-    if chosen == "seeds":
-        raise UsageError(f"{archive.path}: holds one run, and no other seeds; valid are network, baseline and both")
-    if chosen == "network":
-        return _network(archive, results)
-    model = LinearModel.from_bytes(archive.files[BASELINE_FILE], f"{archive.path}:{BASELINE_FILE}")
-    temperatures = archive.model.result.temperatures
-    baseline = BaselinePredictor(archive.model.config, model, temperatures["baseline"])
-    if chosen == "baseline":
-        return baseline
-    return MeanPredictor(BOTH, (_network(archive, results), baseline), temperatures["both"])
+def _exported_run(path: Path, results: Results) -> StoredRun:
+    files = read_archive(path)
+    exported = parse_record(files[CONFIG], _Exported, f"{path}:{CONFIG}")
 
+    def network() -> "tuple[Vocabulary, dict[str, torch.Tensor]]":
+        from safetensors import SafetensorError
+        from safetensors.torch import load
 
-def _network(archive: OpenedArchive, results: Results) -> TextModel:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+        try:
+            weights: dict[str, Any] = load(files[NETWORK])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}:{NETWORK}: holds no weights: {error}") from None
+        return Vocabulary.from_bytes(files[VOCABULARY], f"{path}:{VOCABULARY}"), weights
 
-    from sentiment.inference.network import NetworkParts
+    def baseline() -> LinearModel:
+        return LinearModel.from_bytes(files[BASELINE], f"{path}:{BASELINE}")
 
-    place = f"{archive.path}:{NETWORK_FILE}"
-    try:
-        weights: dict[str, Any] = load(archive.files[NETWORK_FILE])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{place}: holds no weights: {error}") from None
-    vocabulary = Vocabulary.from_bytes(archive.files[VOCABULARY_FILE], f"{archive.path}:{VOCABULARY_FILE}")
-    result = archive.model.result
-    parts = NetworkParts(place, archive.model.config, vocabulary, weights, result.elmo, result.temperatures["network"])
-    return parts.predictor(results)
+    result = exported.result
+    return StoredRun(str(path), exported.config, result, result.elmo, results, network, baseline)

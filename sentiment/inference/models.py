@@ -1,57 +1,105 @@
-"""A trained model in use: network, baseline, lexicon or the mean of the first two, all asked alike."""
+"""The models of a trained run, in its directory or in a file of `export`: all are made in one way, and asked alike."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, UsageError
-from sentiment.models.baseline import LinearModel
-from sentiment.models.text_model import BaselinePredictor, LexiconPredictor, MeanPredictor, TextModel, models_of_a_run
+from sentiment.inference.stored import StoredRun
+from sentiment.models.baseline import BaselineModel, LinearModel
+from sentiment.models.lexicon import LexiconModel
+from sentiment.models.text_model import MeanModel, TextModel
 from sentiment.runs.records import BOTH, Recommendation
 from sentiment.runs.run_dir import RunDir, check_file, read_whole
+
+if TYPE_CHECKING:
+    import torch
+
+    from sentiment.data.vocabulary import Vocabulary
+    from sentiment.models.network import NetworkModel
 
 Choice = Recommendation | Literal["seeds"]
 CHOICES: tuple[Choice, ...] = ("network", "baseline", "both", "seeds")
 
 
-def load_model(run_dir: RunDir, choice: Choice | None = None) -> TextModel:
+def stored_run(run_dir: RunDir) -> StoredRun:
+    """A run in its directory, which need not be completed.
+
+    Raises:
+        RunDirError: its records are damaged, or not all of one run.
+    """
+    run = read_whole(run_dir)
+
+    def network() -> "tuple[Vocabulary, dict[str, Any]]":
+        from sentiment.inference.network import read_network  # loads torch
+
+        return read_network(run_dir)
+
+    def baseline() -> LinearModel:
+        if run.result is None:
+            raise UsageError(f"{run_dir.path}: is not completed yet, and its baseline is saved at the end")
+        check_file(run_dir.baseline_file, run.result)
+        return LinearModel.load(run_dir.baseline_file)
+
+    elmo = run.record.elmo if run.record else None
+    return StoredRun(str(run_dir.path), run.config, run.result, elmo, run_dir.results, network, baseline, run_dir)
+
+
+def load_model(run: StoredRun | RunDir, choice: Choice | None = None) -> TextModel:
     """A model of a run.
 
     Args:
-        choice: which; None takes what the run's result recommends, or the network if it recommends nothing.
+        choice: which; None takes what the run recommends.
 
     Raises:
         UsageError: the run has no such model.
-        SentimentError: as `load_predictor`.
+        SentimentError: what is stored is missing or damaged, or does not belong together.
     """
-    if choice is None:
-        choice = recommended(run_dir)
-    if choice == "network":
-        return load_network(run_dir)
-    if choice == "baseline":
-        return load_baseline(run_dir)
+    run = stored_run(run) if isinstance(run, RunDir) else run
+    choice = choice or run.recommended
+    if choice == "seeds":
+        seeds = seeds_of(run)
+        return MeanModel(mean_of_seeds(seeds), [load_model(seed, "network") for seed in seeds])
     if choice == "both":
-        baseline = load_baseline(run_dir)
-        return MeanPredictor(BOTH, (load_network(run_dir), baseline), _temperature(run_dir, "both"))
-    seeds = seeds_of(run_dir)
-    return MeanPredictor(mean_of_seeds(seeds), tuple(load_network(seed) for seed in seeds))
+        members = [load_model(run, one) for one in ("network", "baseline")]
+        return MeanModel(BOTH, members, run.temperature("both"))
+    if choice == "baseline":
+        return BaselineModel(run.config, run.baseline(), run.temperature("baseline"))
+    return _assembled(run)
 
 
-def load_network(run_dir: RunDir) -> TextModel:
-    """The network of a run.
+def load_network(run_dir: RunDir, device: "torch.device | None" = None) -> "NetworkModel":
+    """The network with the weights of a run's best epoch so far.
+
+    Args:
+        device: that computes; None is a GPU where there is one, else the CPU.
 
     Raises:
-        SentimentError: its files are missing or damaged.
+        SentimentError: as `load_model`.
     """
-    from sentiment.inference import network  # loads torch
-
-    return network.load_predictor(run_dir)
+    return _assembled(stored_run(run_dir), device)
 
 
-def _temperature(run_dir: RunDir, model: Recommendation) -> float:
-    result = read_whole(run_dir).result
-    return result.temperatures[model] if result else 1.0
+def _assembled(run: StoredRun, device: "torch.device | None" = None) -> "NetworkModel":
+    from sentiment.inference.network import assemble  # loads torch
+
+    return assemble(run, device)
+
+
+def models_beside(run: StoredRun, choice: Choice) -> list[TextModel]:
+    """What a run is measured with, in the order of tables: network, baseline, their mean, that of seeds if it is
+    chosen, and the lexicon; of an unfinished run the first and the last.
+
+    Raises:
+        SentimentError: as `load_model`.
+    """
+    network, lexicon = load_model(run, "network"), LexiconModel(run.config)
+    if choice == "network" and run.result is None:
+        return [network, lexicon]
+    baseline = load_model(run, "baseline")
+    both = MeanModel(BOTH, [network, baseline], run.temperature("both"))
+    return [network, baseline, both, *([load_model(run, "seeds")] if choice == "seeds" else []), lexicon]
 
 
 def mean_of_seeds(seeds: Sequence[RunDir]) -> str:
@@ -59,60 +107,25 @@ def mean_of_seeds(seeds: Sequence[RunDir]) -> str:
     return f"mean of {len(seeds)} seeds"
 
 
-def recommended(run_dir: RunDir) -> Recommendation:
-    """What of a run is best on validation tweets; its network if the run is not completed."""
-    result = read_whole(run_dir).result
-    return result.recommended if result else "network"
-
-
-def models_beside(run_dir: RunDir, choice: Choice) -> list[TextModel]:
-    """The chosen model of a run and those that it is compared with, as far as the run has them; each once.
-
-    Raises:
-        UsageError: the run has no such model.
-        SentimentError: as `load_predictor`.
-    """
-    network = load_network(run_dir)
-    if choice == "network" and not run_dir.completed:
-        return [network, LexiconPredictor(network.config)]
-    *models, lexicon = models_of_a_run(network, load_baseline(run_dir), _temperature(run_dir, "both"))
-    return [*models, *([load_model(run_dir, "seeds")] if choice == "seeds" else []), lexicon]
-
-
-def load_baseline(run_dir: RunDir) -> BaselinePredictor:
-    """The linear baseline that was saved with a run.
-
-    Raises:
-        UsageError: the run has none yet.
-        RunDirError: it is not the one that belongs to the result, or damaged.
-    """
-    run = read_whole(run_dir)
-    if run.result is None:
-        raise UsageError(f"{run_dir.path}: is not completed yet, and its baseline is saved at the end")
-    check_file(run_dir.baseline_file, run.result)
-    model = LinearModel.read(run_dir.baseline_file)
-    return BaselinePredictor(run.config, model, run.result.temperatures["baseline"])
-
-
-def seeds_of(run_dir: RunDir) -> list[RunDir]:
+def seeds_of(run: StoredRun) -> list[RunDir]:
     """The completed runs in the same folder that differ from a run by nothing but the seed; it is among them.
 
     Raises:
         UsageError: there is no other one.
     """
-    question = _without_seed(run_dir.read_config())
-    stem = run_dir.read_config().title.rpartition("-s")[0]
-    found = []
-    for config_file in sorted(Path(run_dir.path).resolve().parent.glob(f"{stem}-s*/config.json")):
-        other = RunDir(config_file.parent)
+    if run.run_dir is None:
+        raise UsageError(f"{run.place}: holds one run, and no other seeds; valid are network, baseline and both")
+    found, question = [], _without_seed(run.config)
+    pattern = f"{run.config.title.rpartition('-s')[0]}-s*/config.json"
+    for file in sorted(Path(run.run_dir.path).resolve().parent.glob(pattern)):
+        other = RunDir(file.parent)
         try:
-            same = other.completed and _without_seed(other.read_config()) == question
-        except RunDirError:
+            if other.completed and _without_seed(other.read_config()) == question:
+                found.append(other)
+        except RunDirError:  # which is told where it is asked for
             continue
-        if same:
-            found.append(other)
     if len(found) < 2:
-        raise UsageError(f"{run_dir.path}: no other seed of its configuration is completed in {run_dir.path.parent}")
+        raise UsageError(f"{run.place}: no other seed of its configuration is completed in its folder")
     return found
 
 

@@ -1,6 +1,8 @@
 """The linear baseline: naive Bayes log-count ratios of n-grams and a lexicon's values, into a logistic regression.
 
-Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept beside it.
+Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept beside it. The n-grams of words and
+their pairs, and of characters within words, are counted by their hashes, once for each type of word: scikit-learn's
+vectorizers, which look at each tweet, take seven times as long.
 """
 
 import hashlib
@@ -14,86 +16,74 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
 from sentiment.data.corpus.corpus import Corpus
-from sentiment.data.text import TokenRows
+from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import read_named, sha256_of, write_atomically, write_json
+from sentiment.models.calibration import Probabilities, calibrated
 from sentiment.models.lexicon import FEATURES, lexicon_fingerprint, polarity
+from sentiment.models.text_model import Reading, TextModel, check_arrays
 from sentiment.runs.attempts import patient_lock
-from sentiment.runs.records import Record
+from sentiment.runs.records import BASELINE, Record
 from sentiment.runs.run_dir import in_a_line
 
 Keys = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 # Odd numbers of splitmix64, which mixes well (Steele, Lea & Flood 2014).
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-_ROWS = 16_384
 _CHARACTERS = (2, 5)  # of a token, whose begin and end count as a blank each
+_ROWS_AT_ONCE = 16_384
 
 # The highest bit of a key: words and their pairs come first in sorted keys, then what is made of characters.
 _OF_CHARACTERS = np.uint64(1 << 63)
 
 
 class NGramCounter:
-    """Counts the n-grams of tweets that are made of one set of types."""
+    """Counts the n-grams of tweets that are made of one set of types.
+
+    Args:
+        types: distinct tokens, as the rows to count number them.
+    """
 
     def __init__(self, types: Sequence[str]) -> None:
-        """Prepare the n-grams within each type.
-
-        Args:
-            types: distinct tokens, as the rows to count number them.
-        """
         self._words = _word_keys(types)
         owners, grams = _character_keys(types)
+        # Side by side, each pair says that a type has an n-gram within it.
         self._owners = np.concatenate([np.arange(len(types)), owners])
         self._grams = np.concatenate([self._words, grams])
-        """With the owner beside it, each says that a type has an n-gram within it."""
 
     def frequent(self, rows: TokenRows, least: int, most: int) -> Keys:
         """The n-grams that occur at least `least` times, the `most` most frequent of them; sorted."""
         occurrences = np.bincount(rows.token_ids, minlength=len(self._words))
         within, place = np.unique(self._grams, return_inverse=True)
-        keys, counts = [within], [np.bincount(place, weights=occurrences[self._owners], minlength=len(within))]
-        pairs, number = np.unique(self._pairs(rows)[0], return_counts=True)
-        keys.append(pairs)
-        counts.append(number.astype(np.float64))
-        all_keys, numbers = np.concatenate(keys), np.concatenate(counts)
-        chosen = numbers >= least
-        if chosen.sum() > most:
-            # Of equally frequent ones those with the lowest hash, so that it is the same everywhere.
-            chosen = np.zeros(len(numbers), bool)
-            chosen[np.lexsort((all_keys, -numbers))[:most]] = True
-        return np.unique(all_keys[chosen])
+        pairs, of_pairs = np.unique(self._pairs(rows)[0], return_counts=True)
+        keys = np.concatenate([within, pairs])
+        counts = np.concatenate([np.bincount(place, occurrences[self._owners], len(within)), of_pairs])
+        keys, counts = keys[counts >= least], counts[counts >= least]
+        # Of equally frequent ones those with the lowest hash, so that it is the same everywhere.
+        return np.unique(keys[np.lexsort((keys, -counts))[:most]])
 
     def counts(self, rows: TokenRows, keys: Keys) -> Any:
         """How often each tweet has each n-gram of `keys`: a sparse float32 matrix (rows, keys) with sorted indices."""
         from scipy import sparse
 
-        columns, known = _places(keys, self._grams)
-        of_types = sparse.csr_matrix(
-            (np.ones(known.sum(), np.float32), (self._owners[known], columns[known])),
-            shape=(len(self._words), len(keys)),
-        )
+        of_types = _indicators(self._owners, self._grams, keys, len(self._words))
         blocks = []
-        for first in range(0, max(rows.size, 1), _ROWS):
-            block = rows.take(np.arange(first, min(first + _ROWS, rows.size)))
-            tokens = sparse.csr_matrix(
-                (np.ones(len(block.token_ids), np.float32), block.token_ids, block.offsets),
-                shape=(block.size, len(self._words)),
-            )
-            total = tokens @ of_types
+        for block in _blocks(rows):
+            ones = np.ones(len(block.token_ids), np.float32)
+            tokens = sparse.csr_matrix((ones, block.token_ids, block.offsets), shape=(block.size, len(self._words)))
             pairs, owners = self._pairs(block)
-            columns, known = _places(keys, pairs)
-            total = total + sparse.csr_matrix(
-                (np.ones(known.sum(), np.float32), (owners[known], columns[known])), shape=(block.size, len(keys))
-            )
-            total.sort_indices()
-            blocks.append(total)
+            blocks.append(tokens @ of_types + _indicators(owners, pairs, keys, block.size))
+            blocks[-1].sort_indices()
         return sparse.vstack(blocks, format="csr")
 
-    def _pairs(self, rows: TokenRows) -> tuple[Keys, npt.NDArray[np.int64]]:
+    def _pairs(self, rows: TokenRows) -> tuple[Keys, Rows]:
         """The pairs of neighbouring tokens, and the row of each."""
         keys = self._words[rows.token_ids]
         owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
@@ -101,30 +91,44 @@ class NGramCounter:
         return _mixed(keys[:-1][inside] * _STEP + keys[1:][inside]) & ~_OF_CHARACTERS, owners[1:][inside]
 
 
+def _blocks(rows: TokenRows) -> Iterator[TokenRows]:
+    for first in range(0, max(rows.size, 1), _ROWS_AT_ONCE):
+        yield rows.take(np.arange(first, min(first + _ROWS_AT_ONCE, rows.size)))
+
+
+def _indicators(owners: Rows, grams: Keys, keys: Keys, size: int) -> Any:
+    """How often each of `size` owners has each n-gram of the sorted `keys`; others do not count."""
+    from scipy import sparse
+
+    places = np.searchsorted(keys, grams)
+    known = np.append(keys, np.uint64(0))[places] == grams
+    known &= places < len(keys)
+    return sparse.csr_matrix((np.ones(known.sum(), np.float32), (owners[known], places[known])), (size, len(keys)))
+
+
 def _word_keys(types: Sequence[str]) -> Keys:
     digests = (hashlib.blake2b(one.encode("utf-8", "surrogatepass"), digest_size=8).digest() for one in types)
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64) & ~_OF_CHARACTERS
 
 
-def _character_keys(types: Sequence[str]) -> tuple[npt.NDArray[np.int64], Keys]:
+def _character_keys(types: Sequence[str]) -> tuple[Rows, Keys]:
     """The characters' n-grams in each type, and the number of the type that each is in."""
     text = "".join(f" {one} " for one in types).encode("utf-32-le", "surrogatepass")
     letters = np.frombuffer(text, "<u4").astype(np.uint64)
     lengths = np.array([len(one) + 2 for one in types], np.int64)
     owners = np.repeat(np.arange(len(types)), lengths)
-    ends = np.repeat(np.cumsum(lengths), lengths)
-    places = np.arange(len(letters))
+    remaining = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(letters))
     padded = np.concatenate([letters, np.zeros(_CHARACTERS[1], np.uint64)])
-    found_owners, found_keys = [], []
+    found = []
     rolling = np.zeros(len(letters), np.uint64)
     for order in range(1, _CHARACTERS[1] + 1):
         following = padded[order - 1 : order - 1 + len(letters)]
         rolling = _mixed(rolling * _STEP + following + np.uint64(order))
         if order >= _CHARACTERS[0]:
-            inside = places + order <= ends
-            found_owners.append(owners[inside])
-            found_keys.append(rolling[inside] | _OF_CHARACTERS)
-    return np.concatenate(found_owners), np.concatenate(found_keys)
+            inside = remaining >= order
+            found.append((owners[inside], rolling[inside] | _OF_CHARACTERS))
+    of_types, keys = zip(*found, strict=True)
+    return np.concatenate(of_types), np.concatenate(keys)
 
 
 def _mixed(values: Keys) -> Keys:
@@ -137,136 +141,6 @@ def _mixed(values: Keys) -> Keys:
 def first_of_characters(keys: Keys) -> int:
     """The place in sorted keys from which on n-grams are made of characters; those before are of words."""
     return int(np.searchsorted(keys, _OF_CHARACTERS))
-
-
-def _places(keys: Keys, wanted: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Where each of `wanted` stands in the sorted `keys`, and whether it does."""
-    places = np.searchsorted(keys, wanted)
-    if not len(keys):
-        return places, np.zeros(len(wanted), bool)
-    known: npt.NDArray[np.bool_] = keys[np.minimum(places, len(keys) - 1)] == wanted
-    return places, known
-
-
-Numbers = npt.NDArray[np.float32]
-
-_MOST_BYTES = 1_000_000_000
-_ROWS_AT_ONCE = 65_536
-
-
-class _Header(Record):
-    """What of a model is no array."""
-
-    format: Literal["linear baseline, 3"] = "linear baseline, 3"
-    lexicon: str
-    """Fingerprint of the rated words."""
-    intercept: float
-    settings: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Features:
-    """The n-grams that a model knows, and how much the mere rarity of each weighs."""
-
-    keys: Keys  # (n-grams,), sorted
-    idf: Numbers  # (n-grams,)
-
-    def of(self, counter: NGramCounter, rows: TokenRows) -> Any:
-        """TF-IDF of tweets with logarithmic counts, see `tfidf`, then `polarity`: sparse float32, (rows, features)."""
-        ngrams = tfidf(counter.counts(rows, self.keys), self.idf, first_of_characters(self.keys))
-        return beside(ngrams, polarity(rows))
-
-
-@dataclass(frozen=True)
-class LinearModel:
-    """Logistic regression on the n-grams of a tweet, and on the values that a lexicon gives its words."""
-
-    features: Features
-    weights: Numbers  # (features,): those of n-grams, then those of `polarity`
-    intercept: float
-    settings: dict[str, Any]
-    """How it was made, for the record: its penalty and how that was chosen."""
-
-    def probabilities(self, rows: TokenRows) -> npt.NDArray[np.float64]:
-        """Probability of positive sentiment of each tweet, whatever the tweets around it. Shape (rows,)."""
-        return self.judge(rows)[0]
-
-    def judge(self, rows: TokenRows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """The same, and whether the model knows any n-gram of each tweet, or the lexicon any word."""
-        from scipy.special import expit
-
-        counter = NGramCounter(rows.types)
-        logits, known = [np.empty(0)], [np.empty(0, bool)]
-        for first in range(0, rows.size, _ROWS_AT_ONCE):
-            block = rows.take(np.arange(first, min(first + _ROWS_AT_ONCE, rows.size)))
-            values = self.features.of(counter, block)
-            logits.append(values @ self.weights.astype(np.float64) + self.intercept)
-            known.append(np.diff(values.indptr) > 0)
-        return expit(np.concatenate(logits)), np.concatenate(known)
-
-    def write(self, file: BinaryIO) -> None:
-        """Write it in the format of safetensors: plain numbers, and the settings as JSON in the header."""
-        from safetensors.numpy import save
-
-        header = _Header(lexicon=lexicon_fingerprint(), intercept=self.intercept, settings=self.settings)
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "keys": self.features.keys,
-            "idf": self.features.idf,
-            "weights": self.weights,
-        }
-        # One entry, since several would stand in another order each time.
-        file.write(save(arrays, {"model": header.model_dump_json()}))
-
-    @classmethod
-    def read(cls, path: Path) -> "LinearModel":
-        """The model in a file.
-
-        Raises:
-            RunDirError: it is missing, cannot be read, or is no such model.
-        """
-        try:
-            content = read_named(path, _MOST_BYTES)
-        except OSError as error:
-            raise RunDirError(f"{path}: holds no linear baseline: {error}") from None
-        return cls.from_bytes(content, str(path))
-
-    @classmethod
-    def from_bytes(cls, content: bytes, path: str) -> "LinearModel":
-        """The model that `write` wrote, its content checked: it may have been made by hand.
-
-        Args:
-            path: where it was, for messages.
-
-        Raises:
-            RunDirError: it is no such model.
-        """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
-        try:
-            arrays = load(content)
-            length = int.from_bytes(content[:8], "little")  # of the header, which holds what is no array
-            header = _Header.model_validate_json(json.loads(content[8 : 8 + length])["__metadata__"]["model"])
-            keys, idf, weights = arrays["keys"], arrays["idf"], arrays["weights"]
-        except ValidationError as error:
-            raise RunDirError(f"{path}: holds no linear baseline: {in_a_line(error)}") from None
-        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise RunDirError(f"{path}: holds no linear baseline: {visible(str(error))}") from None
-        if keys.dtype != np.uint64 or keys.ndim != 1 or not bool((keys[:-1] < keys[1:]).all()):
-            raise RunDirError(f"{path}: holds no linear baseline: keys is no row of ascending hashes")
-        for name, values, n in (("idf", idf, len(keys)), ("weights", weights, len(keys) + len(FEATURES))):
-            if values.dtype != np.float32 or values.shape != (n,) or not bool(np.isfinite(values).all()):
-                raise RunDirError(f"{path}: holds no linear baseline: {name} is not {n:,} finite float32")
-        if header.lexicon != lexicon_fingerprint():
-            raise RunDirError(f"{path}: was fitted with another list of rated words than the package afinn holds here")
-        return cls(Features(keys, idf), weights, header.intercept, header.settings)
-
-
-def beside(ngrams: Any, dense: npt.NDArray[np.float32]) -> Any:
-    """Further columns of a sparse matrix, (rows, all columns); zeros in them are not stored."""
-    from scipy import sparse
-
-    return sparse.hstack([ngrams, sparse.csr_matrix(dense)], format="csr")
 
 
 def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
@@ -285,13 +159,131 @@ def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
         logarithms = 1 + np.log(np.arange(1, numbers.max(initial=1) + 1))
         values = logarithms[numbers - 1] * idf[columns]
         vectors = 2 * np.repeat(np.arange(len(ends) - 1), np.diff(ends)) + (columns >= words)
-        lengths = np.sqrt(np.bincount(vectors, values**2))
-        counts.data[block] = values / lengths[vectors]
+        counts.data[block] = values / np.sqrt(np.bincount(vectors, values**2))[vectors]
     return counts
 
 
-Rows = npt.NDArray[np.int64]
-Probabilities = npt.NDArray[np.float64]
+def beside(ngrams: Any, dense: Numbers) -> Any:
+    """Further columns of a sparse matrix, (rows, all columns); zeros in them are not stored."""
+    from scipy import sparse
+
+    return sparse.hstack([ngrams, sparse.csr_matrix(dense)], format="csr")
+
+
+_MOST_BYTES = 1_000_000_000
+
+
+class _Header(Record):
+    """What of a model is no array."""
+
+    format: Literal["linear baseline, 3"] = "linear baseline, 3"
+    lexicon: str
+    """Fingerprint of the rated words."""
+    intercept: float
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Logistic regression on the n-grams of a tweet, and on the values that a lexicon gives its words."""
+
+    keys: Keys  # (n-grams,), sorted
+    idf: Numbers  # (n-grams,), how much the mere rarity of each weighs
+    weights: Numbers  # (features,): those of n-grams, then those of `polarity`
+    intercept: float
+    settings: dict[str, Any]
+    """How it was made, for the record: its penalty and how that was chosen."""
+
+    def features(self, counter: NGramCounter, rows: TokenRows) -> Any:
+        """TF-IDF of tweets with logarithmic counts, see `tfidf`, then `polarity`: sparse float32, (rows, features)."""
+        return _features(self.keys, self.idf, counter, rows)
+
+    def read(self, rows: TokenRows) -> Reading:
+        """Probabilities whatever the tweets around; usable is where it knows an n-gram, or the lexicon a word."""
+        from scipy.special import expit
+
+        counter = NGramCounter(rows.types)
+        found = []
+        for block in _blocks(rows):
+            values = self.features(counter, block)
+            logits = values @ self.weights.astype(np.float64) + self.intercept
+            found.append((expit(logits), np.diff(values.indptr) > 0))
+        return Reading(*map(np.concatenate, zip(*found, strict=True)))
+
+    def write(self, file: BinaryIO) -> None:
+        """Write it in the format of safetensors: plain numbers, and the settings as JSON in the header."""
+        from safetensors.numpy import save
+
+        header = _Header(lexicon=lexicon_fingerprint(), intercept=self.intercept, settings=self.settings)
+        arrays: dict[str, npt.NDArray[Any]] = {"keys": self.keys, "idf": self.idf, "weights": self.weights}
+        # One entry, since several would stand in another order each time.
+        file.write(save(arrays, {"model": header.model_dump_json()}))
+
+    @classmethod
+    def load(cls, path: Path) -> "LinearModel":
+        """The model in a file.
+
+        Raises:
+            RunDirError: it is missing, cannot be read, or is no such model.
+        """
+        try:
+            return cls.from_bytes(read_named(path, _MOST_BYTES), str(path))
+        except OSError as error:
+            raise RunDirError(f"{path}: holds no linear baseline: {error}") from None
+
+    @classmethod
+    def from_bytes(cls, content: bytes, place: str) -> "LinearModel":
+        """The model that `write` wrote, its content checked: it may have been made by hand.
+
+        Args:
+            place: where it was, for messages.
+
+        Raises:
+            RunDirError: it is no such model.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            arrays = load(content)
+            length = int.from_bytes(content[:8], "little")  # of the header, which holds what is no array
+            header = _Header.model_validate_json(json.loads(content[8 : 8 + length])["__metadata__"]["model"])
+        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+            why = in_a_line(error) if isinstance(error, ValidationError) else visible(str(error))
+            raise RunDirError(f"{place}: holds no linear baseline: {why}") from None
+        n = arrays["keys"].size if "keys" in arrays else 0
+        weights = f"float32 ({n + len(FEATURES)},)"
+        check_arrays(place, arrays, {"keys": f"uint64 ({n},)", "idf": f"float32 ({n},)", "weights": weights})
+        if not bool((arrays["keys"][:-1] < arrays["keys"][1:]).all()):
+            raise RunDirError(f"{place}: holds no linear baseline: keys are no ascending hashes")
+        if header.lexicon != lexicon_fingerprint():
+            raise RunDirError(f"{place}: was fitted with another list of rated words than the package afinn holds here")
+        return cls(**arrays, intercept=header.intercept, settings=header.settings)
+
+
+def _features(keys: Keys, idf: Numbers, counter: NGramCounter, rows: TokenRows) -> Any:
+    return beside(tfidf(counter.counts(rows, keys), idf, first_of_characters(keys)), polarity(rows))
+
+
+class BaselineModel(TextModel):
+    """Classifies texts by the linear baseline of a run; one without any known n-gram is unusable."""
+
+    name = BASELINE
+
+    def __init__(self, config: RunConfig, model: LinearModel, temperature: float) -> None:
+        """Args: temperature: that calibrates what it says."""
+        self.config = config
+        self._model, self._temperature, self._tokenizer = model, temperature, Tokenizer(config.data.text)
+
+    def tokenize(self, text: str) -> list[str]:
+        """The tokens that the run's network reads as well."""
+        return self._tokenizer(text)
+
+    def read(self, rows: TokenRows) -> Reading:
+        """See `TextModel`."""
+        probabilities, usable = self._model.read(rows)
+        return Reading(calibrated(probabilities, self._temperature), usable)
+
 
 _WHAT = "fitting the linear baseline"
 _TINY = 100  # with fewer training rows, n-grams that occur only once are features as well
@@ -302,12 +294,6 @@ _MOST_ITERATIONS = 1000
 _MOST_FEATURES = 1 << 20
 _STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # values of C, the inverse L2 penalty
 _STRENGTH_UNSEARCHED = 1.0
-
-
-def _negative_loss(labels: npt.NDArray[Any], probabilities: Probabilities, weights: npt.NDArray[Any]) -> float:
-    """It tells penalties apart that differ by a handful of tweets, and suits probabilities that are averaged."""
-    right = np.where(labels == 1, probabilities, 1 - probabilities)
-    return float(np.average(np.log(np.maximum(right, 1e-12)), weights=weights))
 
 
 def fit_linear_model(corpus: Corpus, progress: Progress) -> LinearModel:
@@ -321,9 +307,7 @@ def fit_linear_model(corpus: Corpus, progress: Progress) -> LinearModel:
     """
     from threadpoolctl import threadpool_limits
 
-    train = corpus.rows("train")
-    rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-    tweets = _Tweets(NGramCounter(corpus.types), rows, np.asarray(corpus.labels), np.asarray(corpus.weights))
+    train, tweets = corpus.rows("train"), _Tweets.of(corpus)
     progress(_WHAT, 0, None)
     with threadpool_limits(1):  # sums in another order have other last digits
         design = _Design(tweets, train)
@@ -332,11 +316,9 @@ def fit_linear_model(corpus: Corpus, progress: Progress) -> LinearModel:
         elif len(train) < _FEW:
             chosen, how = _by_cross_validation(tweets, train, progress), "cross-validation"
         else:
-            scores = design.scores(corpus.rows("validation"), until_worse=True)
-            chosen, how = _best(np.array(scores)), "validation"
-        (fit,) = design.fits((chosen,))
-    settings = {"C": chosen, "C_chosen_by": how, **design.settings()}
-    return LinearModel(design.features, fit.weights, fit.intercept, settings)
+            chosen, how = _best(design.scores(corpus.rows("validation"), until_worse=True)), "validation"
+        (model,) = design.fits((chosen,), {"C": chosen, "C_chosen_by": how})
+    return model
 
 
 @dataclass(frozen=True)
@@ -346,13 +328,12 @@ class _Tweets:
     counter: NGramCounter
     rows: TokenRows
     labels: npt.NDArray[Any]
-    weights: npt.NDArray[np.float32]
+    weights: Numbers
 
-
-@dataclass(frozen=True)
-class _Fit:
-    weights: npt.NDArray[np.float32]
-    intercept: float
+    @classmethod
+    def of(cls, corpus: Corpus) -> "_Tweets":
+        rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
+        return cls(NGramCounter(corpus.types), rows, np.asarray(corpus.labels), np.asarray(corpus.weights))
 
 
 class _Design:
@@ -371,28 +352,29 @@ class _Design:
         keys = tweets.counter.frequent(chosen, self._least, _MOST_FEATURES)
         counts = tweets.counter.counts(chosen, keys)
         frequencies = np.bincount(counts.indices, minlength=len(keys))
-        if not (known := frequencies >= self._least).all():
+        if not (known := frequencies >= self._least).all():  # an n-gram that is twice in one tweet and in no other
             keys, counts, frequencies = keys[known], counts[:, known], frequencies[known]
-        idf = (np.log((1 + len(rows)) / (1 + frequencies)) + 1).astype(np.float32)
-        self.features = Features(keys, idf)
+        self._keys, self._idf = keys, (np.log((1 + len(rows)) / (1 + frequencies)) + 1).astype(np.float32)
         self._scale = self._naive_bayes(counts)
-        ngrams = tfidf(counts, idf, first_of_characters(keys))
+        ngrams = tfidf(counts, self._idf, first_of_characters(keys))
         ngrams.data *= self._scale[ngrams.indices]
         self._values = beside(ngrams, polarity(chosen))
 
-    def fits(self, strengths: tuple[float, ...]) -> Iterator[_Fit]:
+    def fits(self, strengths: tuple[float, ...], settings: dict[str, Any]) -> Iterator[LinearModel]:
         """A fit for each strength, each begun where the one before ended."""
         from sklearn.linear_model import LogisticRegression
 
+        made = settings | {"min_df": self._least, "features": len(self._keys)}
         model = LogisticRegression(tol=1e-6, max_iter=_MOST_ITERATIONS, warm_start=True, random_state=0)
         for strength in strengths:
             model.set_params(C=strength).fit(self._values, self._labels, self._weights)
             weights = model.coef_[0].astype(np.float32)
             weights[: len(self._scale)] *= self._scale
-            yield _Fit(weights, float(model.intercept_[0]))
+            yield LinearModel(self._keys, self._idf, weights, float(model.intercept_[0]), made)
 
     def scores(self, rows: Rows, until_worse: bool = False) -> list[float]:
-        """How good the fit with each of `_STRENGTHS` is on other rows.
+        """How good the fit with each of `_STRENGTHS` is on other rows: the mean log-likelihood of their labels, which
+        tells penalties apart that differ by a handful of tweets, and suits probabilities that are averaged.
 
         Args:
             until_worse: leave out what follows the first that is worse than one before; the weaker the penalty, the
@@ -400,36 +382,34 @@ class _Design:
         """
         from scipy.special import expit
 
-        values = self.features.of(self._tweets.counter, self._tweets.rows.take(rows))
+        values = _features(self._keys, self._idf, self._tweets.counter, self._tweets.rows.take(rows))
         labels, weights = self._tweets.labels[rows], self._tweets.weights[rows]
         scores: list[float] = []
-        for fit in self.fits(_STRENGTHS):
-            scores.append(_negative_loss(labels, expit(values @ fit.weights + fit.intercept), weights))
+        for fit in self.fits(_STRENGTHS, {}):
+            said = expit(values @ fit.weights + fit.intercept)
+            of_label = np.maximum(np.where(labels == 1, said, 1 - said), 1e-12)
+            scores.append(float(np.average(np.log(of_label), weights=weights)))
             if until_worse and scores[-1] < max(scores):
                 break
         return scores
 
-    def settings(self) -> dict[str, Any]:
-        """What it is made of, for the record."""
-        return {"min_df": self._least, "features": len(self.features.keys)}
-
-    def _naive_bayes(self, counts: Any) -> npt.NDArray[np.float32]:
+    def _naive_bayes(self, counts: Any) -> Numbers:
         """sqrt(1 + r^2) of each feature, from the numbers of positive and negative tweets that have it."""
         lengths, size = np.diff(counts.indptr), counts.shape[1]
         positive, weights = np.repeat(self._labels == 1, lengths), np.repeat(self._weights, lengths)
         having = [np.bincount(counts.indices[of], weights[of], size) + 1.0 for of in (positive, ~positive)]
         ratio = np.log(having[0] / having[0].sum()) - np.log(having[1] / having[1].sum())
-        scale: npt.NDArray[np.float32] = np.sqrt(1 + ratio**2).astype(np.float32)
+        scale: Numbers = np.sqrt(1 + ratio**2).astype(np.float32)
         return scale
 
 
 def _by_cross_validation(tweets: _Tweets, train: Rows, progress: Progress) -> float:
     """The strength that is best on folds of the training rows, each predicted by a fit on the others."""
     labels = tweets.labels[train]
-    folds = np.empty(len(train), np.int64)
     number = min(_FOLDS, int(np.bincount(labels, minlength=2).min()))
     if number < 2:
         return _STRENGTH_UNSEARCHED
+    folds = np.empty(len(train), np.int64)
     shuffled = np.random.default_rng(0).permutation(len(train))
     for label in (0, 1):  # each fold has its share of both labels
         of_label = shuffled[labels[shuffled] == label]
@@ -442,7 +422,7 @@ def _by_cross_validation(tweets: _Tweets, train: Rows, progress: Progress) -> fl
     return _best(scores)
 
 
-def _best(scores: npt.NDArray[np.float64]) -> float:
+def _best(scores: Sequence[float] | npt.NDArray[np.float64]) -> float:
     """Of equally good ones the first, which has the strongest penalty."""
     return _STRENGTHS[int(np.argmax(scores))]
 
@@ -455,18 +435,13 @@ _VERSION = 4
 class Baseline:
     """The linear baseline of a corpus: what it says of all rows, and the model itself."""
 
-    probabilities: npt.NDArray[np.float32]  # (rows,) of positive sentiment
+    probabilities: Numbers  # (rows,) of positive sentiment
     model: LinearModel
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """How it was made, for the record."""
-        return self.model.settings
 
 
 def has_baseline(corpus: Corpus) -> bool:
     """Whether the baseline of a corpus has been fitted."""
-    return _Cached(corpus).record.exists()
+    return _cached_as(corpus, "json").exists()
 
 
 def linear_baseline(corpus: Corpus, progress: Progress = silent) -> Baseline:
@@ -474,46 +449,34 @@ def linear_baseline(corpus: Corpus, progress: Progress = silent) -> Baseline:
 
     If several processes ask at once, one fits and the others wait. A damaged one is fitted again.
     """
-    cached = _Cached(corpus)
-    if (baseline := cached.read()) is not None:
+    if (baseline := _cached(corpus)) is not None:
         return baseline
-    with patient_lock(cached.lock, "fits the linear baseline", lambda who: progress(who, 0, None)):
-        return cached.read() or _fit(corpus, cached, progress)
+    with patient_lock(_cached_as(corpus, "lock"), "fits the linear baseline", lambda who: progress(who, 0, None)):
+        return _cached(corpus) or _fit(corpus, progress)
 
 
-class _Cached:
-    """Its files in the folder of the corpus."""
+def _cached_as(corpus: Corpus, ending: str) -> Path:
+    """A file in the folder of the corpus; the JSON, with the checksums of the others, is written last."""
+    return corpus.path / f"baseline-{_VERSION}.{ending}"
 
-    def __init__(self, corpus: Corpus) -> None:
-        name = f"baseline-{_VERSION}"
-        self.lock = corpus.path / f"{name}.lock"
-        self.model = corpus.path / f"{name}.safetensors"
-        self.scores = corpus.path / f"{name}.npy"
-        self.record = corpus.path / f"{name}.json"
-        """Written last: with it, the baseline is complete."""
 
-    def read(self) -> Baseline | None:
-        """The baseline; None if it is not there or damaged."""
-        try:
-            checksums = json.loads(self.record.read_bytes())
-            if any(sha256_of(path) != checksums[path.name] for path in (self.model, self.scores)):
-                return None
-            return Baseline(np.load(self.scores), LinearModel.read(self.model))
-        except (OSError, ValueError, KeyError, TypeError, RunDirError):
+def _cached(corpus: Corpus) -> Baseline | None:
+    """None if it is not there or damaged."""
+    try:
+        checksums = json.loads(_cached_as(corpus, "json").read_bytes())
+        if any(sha256_of(corpus.path / name) != checksum for name, checksum in checksums.items()):
             return None
-
-    def write(self, baseline: Baseline) -> None:
-        """Write all files."""
-        write_atomically(self.model, baseline.model.write)
-        write_atomically(self.scores, lambda file: np.save(file, baseline.probabilities))
-        write_json(self.record, {path.name: sha256_of(path) for path in (self.model, self.scores)})
+        return Baseline(np.load(_cached_as(corpus, "npy")), LinearModel.load(_cached_as(corpus, "safetensors")))
+    except (OSError, ValueError, AttributeError, RunDirError):
+        return None
 
 
-def _fit(corpus: Corpus, cached: _Cached, progress: Progress) -> Baseline:
-
-    progress("fitting the linear baseline", 0, None)
+def _fit(corpus: Corpus, progress: Progress) -> Baseline:
     model = fit_linear_model(corpus, progress)
-    rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-    baseline = Baseline(model.probabilities(rows).astype(np.float32), model)
-    cached.write(baseline)
+    said: Probabilities = model.read(TokenRows(corpus.types, corpus.token_ids, corpus.offsets)).probabilities
+    baseline = Baseline(said.astype(np.float32), model)
+    scores, file = _cached_as(corpus, "npy"), _cached_as(corpus, "safetensors")
+    write_atomically(file, model.write)
+    write_atomically(scores, lambda opened: np.save(opened, baseline.probabilities))
+    write_json(_cached_as(corpus, "json"), {path.name: sha256_of(path) for path in (file, scores)})
     return baseline

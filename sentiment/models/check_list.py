@@ -26,14 +26,13 @@ class Check(NamedTuple):
 def checks() -> tuple[Check, ...]:
     """All sentences, in the order of the file."""
     text = files("sentiment.models").joinpath("check_list.csv").read_text(encoding="utf-8")
-    return tuple(
-        Check(row["capability"], row["text"], row["label"] == "positive") for row in csv.DictReader(text.splitlines())
-    )
+    rows = csv.DictReader(text.splitlines())
+    return tuple(Check(row["capability"], row["text"], row["label"] == "positive") for row in rows)
 
 
 def check(model: TextModel) -> dict[str, CheckScore]:
     """How a model does by capability; a sentence of which it knows no word is not right."""
-    reading = model.read([one.text for one in checks()])
+    reading = model.read_texts([one.text for one in checks()])
     said = (reading.probabilities >= THRESHOLD).tolist()
     found = zip(checks(), said, reading.usable.tolist(), strict=True)
     right = Counter(one.capability for one, positive, usable in found if usable and positive == one.positive)

@@ -1,8 +1,7 @@
 """Classifiers from token vectors to one logit: embedding, recurrent layers, pooling."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,22 +33,12 @@ class Dropout(nn.Dropout):
         return values * mask.to(values.dtype).div_(kept)
 
 
-class TokenEmbedding(nn.Module):
-    """Base of all embeddings: one vector for each token of a batch, which may depend on the whole tweet.
+class LearnedEmbedding(nn.Module):
+    """One learned vector for each type in the vocabulary, and how positive the word is rated if that is asked for.
 
     Attributes:
         size: numbers per token.
     """
-
-    size: int
-
-    def forward(self, batch: Batch) -> torch.Tensor:
-        """Vectors of shape (batch, time, size); those at padded positions have no meaning."""
-        raise NotImplementedError
-
-
-class LearnedEmbedding(TokenEmbedding):
-    """One learned vector for each type in the vocabulary."""
 
     def __init__(
         self, vocabulary_size: int, config: EmbeddingConfig, vectors: npt.NDArray[np.float32] | None = None
@@ -70,7 +59,7 @@ class LearnedEmbedding(TokenEmbedding):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Look up the tokens' vectors. Shape (batch, time, size)."""
+        """Vectors of shape (batch, time, size); those at padded positions have no meaning."""
         token_ids = batch.token_ids
         if self.training and self.token_dropout:
             hidden = torch.rand(token_ids.shape, device=token_ids.device) < self.token_dropout
@@ -83,13 +72,16 @@ class LearnedEmbedding(TokenEmbedding):
         return torch.cat([vectors, batch.polarity[:, :, None]], dim=2)
 
 
-class ElmoEmbedding(TokenEmbedding):
+class ElmoEmbedding(nn.Module):
     """ELMo's frozen vectors: one layer or a learned mixture of all, alone or concatenated with learned vectors.
 
     Peters et al. (2018), https://arxiv.org/abs/1802.05365, equation 1 and the "enhanced" vectors [x; ELMo].
+
+    Attributes:
+        size: numbers per token.
     """
 
-    def __init__(self, config: ElmoConfig, vector_size: int, learned: TokenEmbedding | None) -> None:
+    def __init__(self, config: ElmoConfig, vector_size: int, learned: LearnedEmbedding | None) -> None:
         """Args: vector_size: numbers per layer; learned: vectors to concatenate with ELMo's, if any."""
         super().__init__()
         self.learned = learned
@@ -109,8 +101,7 @@ class ElmoEmbedding(TokenEmbedding):
         return None if self.mix is None else torch.softmax(self.mix.weights.detach().double(), 0).tolist()
 
 
-@dataclass(frozen=True)
-class Pooled:
+class Pooled(NamedTuple):
     """One vector per tweet, and what it was made with."""
 
     vectors: torch.Tensor  # (batch, size)
@@ -118,78 +109,68 @@ class Pooled:
     penalty: torch.Tensor | None = None  # (), a term of the loss
 
 
-class Pooling(nn.Module):
-    """Base of all poolings.
+def _mean(states: torch.Tensor, batch: Batch, _forward_size: int) -> torch.Tensor:
+    total = states.masked_fill(~batch.mask[..., None], 0).sum(1) if batch.padded else states.sum(1)
+    return total / batch.lengths[:, None]
+
+
+def _max(states: torch.Tensor, batch: Batch, _forward_size: int) -> torch.Tensor:
+    return states.masked_fill(~batch.mask[..., None], -torch.inf).amax(1) if batch.padded else states.amax(1)
+
+
+def _last(states: torch.Tensor, batch: Batch, forward_size: int) -> torch.Tensor:
+    """The last state of each direction: the backward network ends at a tweet's first token."""
+    if batch.padded:
+        is_last = torch.arange(states.shape[1], device=states.device) == batch.lengths[:, None] - 1
+        forward = (states[..., :forward_size] * is_last[..., None]).sum(1)
+    else:
+        forward = states[:, -1, :forward_size]
+    return torch.cat([forward, states[:, 0, forward_size:]], dim=1)
+
+
+FIXED_POOLINGS: Mapping[str, tuple[Callable[[torch.Tensor, Batch, int], torch.Tensor], ...]] = {
+    "last": (_last,),
+    "mean": (_mean,),
+    "max": (_max,),
+    "mean+max": (_mean, _max),
+}
+
+
+class FixedPooling(nn.Module):
+    """Means, maxima or last states, concatenated.
 
     Attributes:
         size: numbers per vector.
     """
 
-    def __init__(self, state_size: int, config: ModelConfig, size: int | None = None) -> None:
-        """Args: state_size: numbers per state; config: of the model; size: of the vectors, if not that of a state."""
+    def __init__(self, state_size: int, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
-        self.size = size or state_size
+        self.functions = FIXED_POOLINGS[config.pooling]
+        self.size = state_size * len(self.functions)
+        self._forward_size = state_size // (2 if config.bidirectional else 1)
 
     def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
         """Pool states of shape (batch, time, state_size); those at padded positions have no meaning."""
-        raise NotImplementedError
+        return Pooled(torch.cat([pool(states, batch, self._forward_size) for pool in self.functions], dim=1))
 
 
-class MeanPooling(Pooling):
-    """The mean of all states."""
-
-    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
-        """Shape (batch, state_size)."""
-        return Pooled(_mean(states, batch))
-
-
-class MaxPooling(Pooling):
-    """The maximum of each number over all states."""
-
-    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
-        """Shape (batch, state_size)."""
-        return Pooled(_max(states, batch))
-
-
-class MeanMaxPooling(Pooling):
-    """Mean and maximum, concatenated."""
-
-    def __init__(self, state_size: int, config: ModelConfig) -> None:
-        super().__init__(state_size, config, size=2 * state_size)
-
-    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
-        """Shape (batch, 2 * state_size)."""
-        return Pooled(torch.cat([_mean(states, batch), _max(states, batch)], dim=1))
-
-
-class LastStatePooling(Pooling):
-    """The last state of each direction: the backward network ends at a tweet's first token."""
-
-    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
-        """Shape (batch, state_size)."""
-        forward_size = states.shape[2] // (2 if self.config.bidirectional else 1)
-        if batch.padded:
-            is_last = torch.arange(states.shape[1], device=states.device) == batch.lengths[:, None] - 1
-            forward = (states[..., :forward_size] * is_last[..., None]).sum(1)
-        else:
-            forward = states[:, -1, :forward_size]
-        return Pooled(torch.cat([forward, states[:, 0, forward_size:]], dim=1))
-
-
-class SelfAttention(Pooling):
+class SelfAttention(nn.Module):
     """Structured self-attention of Lin et al. (2017), https://arxiv.org/abs/1703.03130.
 
     A = softmax(W2 tanh(W1 H^T)) gives r distributions ("hops") over the tokens; a tweet's vector consists of the r rows
     of A H, concatenated. The penalty ||A A^T - I||^2 (Frobenius norm, mean over the batch) is small if the hops weight
     different tokens.
+
+    Attributes:
+        size: numbers per vector.
     """
 
     def __init__(self, state_size: int, config: ModelConfig) -> None:
-        attention = config.attention
-        super().__init__(state_size, config, size=state_size * attention.r)
-        self.hidden = nn.Linear(state_size, attention.d_a, bias=False)
-        self.hops = nn.Linear(attention.d_a, attention.r, bias=False)
+        super().__init__()
+        self.config = config.attention
+        self.size = state_size * self.config.r
+        self.hidden = nn.Linear(state_size, self.config.d_a, bias=False)
+        self.hops = nn.Linear(self.config.d_a, self.config.r, bias=False)
 
     def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
         """Shape (batch, r * state_size); with the penalty in training, if it has a weight."""
@@ -197,34 +178,15 @@ class SelfAttention(Pooling):
         if batch.padded:
             scores = scores.masked_fill(~batch.mask[:, None], -torch.inf)
         attention = torch.softmax(scores.float(), dim=2).to(states.dtype)
-        weight = self.config.attention.penalty
+        weight = self.config.penalty
         penalty = weight * hop_overlap(attention) if weight and self.training else None
         return Pooled((attention @ states).flatten(1), attention, penalty)
-
-
-POOLINGS: Mapping[str, type[Pooling]] = {
-    "last": LastStatePooling,
-    "mean": MeanPooling,
-    "max": MaxPooling,
-    "mean+max": MeanMaxPooling,
-    "attention": SelfAttention,
-}
-"""By the name that a configuration gives them."""
 
 
 def hop_overlap(attention: torch.Tensor) -> torch.Tensor:
     """||A A^T - I||^2 (Frobenius norm), mean over a batch of attention weights (batch, r, time). A scalar."""
     overlap = attention @ attention.transpose(1, 2) - torch.eye(attention.shape[1], device=attention.device)
     return overlap.square().sum((1, 2)).mean()
-
-
-def _mean(states: torch.Tensor, batch: Batch) -> torch.Tensor:
-    total = states.masked_fill(~batch.mask[..., None], 0).sum(1) if batch.padded else states.sum(1)
-    return total / batch.lengths[:, None]
-
-
-def _max(states: torch.Tensor, batch: Batch) -> torch.Tensor:
-    return states.masked_fill(~batch.mask[..., None], -torch.inf).amax(1) if batch.padded else states.amax(1)
 
 
 CELLS: Mapping[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -282,11 +244,7 @@ def _swapped_positions(batch: Batch) -> torch.Tensor:
 
 
 def turn_around(states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
-    """Reverse each tweet of (batch, time, size).
-
-    Args:
-        positions: `_swapped_positions` of the batch; None if no tweet is padded.
-    """
+    """Reverse each tweet of (batch, time, size); `positions` are `_swapped_positions`, None if no tweet is padded."""
     turned: torch.Tensor = _Reverse.apply(states, positions)  # type: ignore[no-untyped-call]
     return turned
 
@@ -310,8 +268,7 @@ def _reverse(states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tens
     return states.flatten(0, 1).index_select(0, positions).view_as(states)
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """A classifier's output for a batch."""
 
     logits: torch.Tensor  # (batch,), above 0 for positive sentiment
@@ -343,12 +300,13 @@ class HiddenLayers(nn.Module):
 class Classifier(nn.Module):
     """Classifies tweets from the vectors of any token embedding."""
 
-    def __init__(self, embedding: TokenEmbedding, config: ModelConfig) -> None:
+    def __init__(self, embedding: LearnedEmbedding | ElmoEmbedding, config: ModelConfig) -> None:
         super().__init__()
         self.embedding = embedding
         recurrent = config.kind == "rnn"
         self.encoder = RecurrentEncoder(embedding.size, config) if recurrent else None
-        self.pooling = POOLINGS[config.pooling](self.encoder.size if self.encoder else embedding.size, config)
+        pooling = SelfAttention if config.pooling == "attention" else FixedPooling
+        self.pooling = pooling(self.encoder.size if self.encoder else embedding.size, config)
         self.hidden = None if recurrent else HiddenLayers(self.pooling.size, config)
         self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(self.hidden.size if self.hidden else self.pooling.size, 1)

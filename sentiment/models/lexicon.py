@@ -3,7 +3,7 @@
 import contextlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sentiment.config import RunConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.data.text import FROWN, SMILE, TokenRows
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, write_atomically
+from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.attempts import patient_lock
+from sentiment.runs.records import LEXICON
 from sentiment.runs.run_dir import TWEETS_FILE
 
 Numbers = npt.NDArray[np.float64]
@@ -33,10 +36,11 @@ _BEFORE_BUT = 0.5
 _BOUND = 15.0
 _SCALE = 2.0
 _MASKED = {SMILE: 2.0, FROWN: -2.0}  # as AFINN rates :) and :(
-# Besides all that ends in n't.
-_NEGATIONS = frozenset(("not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "nowhere", "without"))
-_NEGATIONS |= {"cannot", "cant", "hardly", "barely", "aint", "dont", "doesnt", "didnt", "isnt", "wasnt", "arent"}
-_NEGATIONS |= {"werent", "hasnt", "havent", "hadnt", "wont", "wouldnt", "couldnt", "shouldnt"}
+_NEGATION = re.compile(
+    r".*n't|not?|never|none|nobody|nothing|neither|nor|nowhere|without|hardly|barely|can(no)?t|aint|"
+    r"(do|does|did|is|was|are|were|has|have|had|wo|would|could|should)nt",
+    re.IGNORECASE,
+)
 _ENDS_CLAUSE = re.compile(r"[.,;:!?]+|but")
 _STRETCHED = re.compile(r"(.)\1{2,}")
 
@@ -44,7 +48,7 @@ _STRETCHED = re.compile(r"(.)\1{2,}")
 def polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
     """`FEATURES` of each tweet, whatever the tweets around it. Shape (rows, 4)."""
     values, negates = _in_context(rows)
-    owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+    owners = _owners(rows)
     sums = [np.bincount(owners, part, rows.size) for part in (values, np.maximum(values, 0), np.minimum(values, 0))]
     columns = [*(one / np.sqrt(one**2 + _BOUND) for one in sums), np.bincount(owners, negates, rows.size) > 0]
     return np.stack(columns, axis=1).astype(np.float32)
@@ -55,17 +59,28 @@ def token_polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
     return (_in_context(rows)[0] / _SCALE).astype(np.float32)
 
 
+def _owners(rows: TokenRows) -> npt.NDArray[np.int64]:
+    return np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+
+
 def _in_context(rows: TokenRows) -> tuple[Numbers, Flags]:
     """The value of each token in its tweet, and whether it is a negation; both of shape (tokens,)."""
-    ids, owners = np.asarray(rows.token_ids), np.repeat(np.arange(rows.size), np.diff(rows.offsets))
-    of_types = np.array([value_of(one) for one in rows.types], np.float64)
-    negates = np.array([_is_negation(one) for one in rows.types], bool)[ids]
-    ends = np.array([_ENDS_CLAUSE.fullmatch(one) is not None for one in rows.types], bool)[ids]
-    values = np.where(negates, 0.0, of_types[ids])
-    values[_negated(negates, ends, owners)] *= _TURNED
-    contrasts = np.array([one == "but" for one in rows.types], bool)[ids]
+    ids, owners = np.asarray(rows.token_ids), _owners(rows)
+
+    def where(holds: Callable[[str], object]) -> Flags:
+        return np.array([bool(holds(one)) for one in rows.types], bool)[ids]
+
+    negates, ends = where(_NEGATION.fullmatch), where(_ENDS_CLAUSE.fullmatch)
+    values = np.where(negates, 0.0, np.array([value_of(one) for one in rows.types], np.float64)[ids])
+    turned, reached = np.zeros(len(ids), bool), negates
+    for _ in range(_REACH):  # a negation reaches the next token of its tweet, unless that ends the clause
+        following = np.zeros(len(ids), bool)
+        following[1:] = reached[:-1] & (owners[1:] == owners[:-1]) & ~ends[1:]
+        turned, reached = turned | following, following
+    values[turned] *= _TURNED
+    contrasts = np.flatnonzero(where("but".__eq__))
     last = np.full(rows.size, -1)
-    last[owners[contrasts]] = np.flatnonzero(contrasts)  # of several in a tweet the last one stays
+    last[owners[contrasts]] = contrasts  # of several in a tweet the last one stays
     values[np.arange(len(ids)) < last[owners]] *= _BEFORE_BUT
     return values, negates
 
@@ -87,12 +102,8 @@ def value_of(token: str) -> float:
     for spelling in (token, token.lower(), _STRETCHED.sub(r"\1\1", token), _STRETCHED.sub(r"\1", token)):
         if spelling in values:
             return values[spelling]
-    if len(token) <= 2 and not token.isascii():  # an emoji may have a sign behind it that says how to draw it
-        return _value_of_name(token, values)
-    return 0.0
-
-
-def _value_of_name(token: str, values: Mapping[str, float]) -> float:
+    if len(token) > 2 or token.isascii():  # an emoji may have a sign behind it that says how to draw it
+        return 0.0
     words = re.split("[ -]", " ".join(unicodedata.name(one, "").lower() for one in token))
     return max(-5.0, min(5.0, sum(values.get(word, 0.0) for word in words)))
 
@@ -105,32 +116,43 @@ def _word_values() -> dict[str, float]:
     return {word: float(value) for word, value in pairs}
 
 
-def _is_negation(token: str) -> bool:
-    return token.lower() in _NEGATIONS or token.lower().endswith("n't")
-
-
-def _negated(negates: Flags, ends: Flags, owners: npt.NDArray[np.int64]) -> Flags:
-    """Which tokens stand within reach of a negation of their tweet, with no end of a clause between them."""
-    found, reached = np.zeros(len(negates), bool), negates
-    for _ in range(_REACH):
-        following = np.zeros(len(negates), bool)
-        following[1:] = reached[:-1] & (owners[1:] == owners[:-1]) & ~ends[1:]
-        found, reached = found | following, following
-    return found
-
-
 _VERSION = 1
-_WHAT = "rating tweets by VADER's lexicon"
 _CHUNK = 1000
 
 
-def lexicon_scores(texts: Iterable[str]) -> npt.NDArray[np.float64]:
+class LexiconModel(TextModel):
+    """Classifies texts by VADER's lexicon, which no run has trained, as they are, uncleaned."""
+
+    name = LEXICON
+
+    def __init__(self, config: RunConfig) -> None:
+        """Args: config: of the run that it stands beside."""
+        self.config = config
+
+    def tokenize(self, text: str) -> list[str]:
+        """The words of a text."""
+        return text.split()
+
+    def read(self, rows: TokenRows) -> Reading:
+        """See `TextModel`; VADER too splits texts at white space."""
+        texts = [" ".join(rows.tokens(row)) for row in range(rows.size)]
+        return Reading(lexicon_scores(texts), np.array(texts, object) != "")
+
+
+def lexicon_scores(texts: Iterable[str]) -> Numbers:
     """The compound score of each text, from [-1, 1] to [0, 1]: at least the threshold where it is not negative.
 
     They are on the scale of probabilities, but none. Shape (texts,).
     """
     analyzer = _analyzer()
     return np.array([(1 + analyzer.polarity_scores(text)["compound"]) / 2 for text in texts], np.float64)
+
+
+@cache
+def _analyzer() -> Any:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    return SentimentIntensityAnalyzer()
 
 
 def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
@@ -142,34 +164,27 @@ def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progre
         DataError: the tweets of the corpus cannot be read.
     """
     path = corpus.path / f"lexicon-{_VERSION}.npy"
-    if not np.isnan((scores := _read(path, len(corpus.labels)))[rows]).any():
+    if not np.isnan((scores := _cached(path, len(corpus.labels)))[rows]).any():
         return scores
     with patient_lock(path.with_suffix(".lock"), "rates the same tweets", lambda who: progress(who, 0, None)):
-        scores = _read(path, len(corpus.labels))
-        if len(missing := rows[np.isnan(scores[rows])]):
-            texts = corpus_texts(corpus)
-            for first in range(0, len(missing), _CHUNK):
-                progress(_WHAT, first, len(missing))
-                some = missing[first : first + _CHUNK]
-                scores[some] = lexicon_scores(texts[row].as_py() for row in some)
-            write_atomically(path, lambda file: np.save(file, scores))
+        scores = _cached(path, len(corpus.labels))
+        missing = rows[np.isnan(scores[rows])]
+        texts = corpus_texts(corpus)
+        for first in range(0, len(missing), _CHUNK):
+            progress("rating tweets by VADER's lexicon", first, len(missing))
+            some = missing[first : first + _CHUNK]
+            scores[some] = lexicon_scores(texts[row].as_py() for row in some)
+        write_atomically(path, lambda file: np.save(file, scores))
     return scores
 
 
-def _read(path: Path, rows: int) -> npt.NDArray[np.float32]:
-    """The cached scores; NaN where there are none."""
+def _cached(path: Path, rows: int) -> npt.NDArray[np.float32]:
+    """The scores in a file; NaN where there are none."""
     with contextlib.suppress(OSError, ValueError, EOFError):
         scores: npt.NDArray[np.float32] = np.load(path)
         if scores.shape == (rows,) and scores.dtype == np.float32:
             return scores
     return np.full(rows, np.nan, np.float32)
-
-
-@cache
-def _analyzer() -> Any:
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-    return SentimentIntensityAnalyzer()
 
 
 def corpus_texts(corpus: Corpus) -> Any:

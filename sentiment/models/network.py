@@ -1,15 +1,14 @@
 """A network that reads texts: it cleans, tokenises and classifies them as in training."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore, TweetVectors
+from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
 from sentiment.elmo.encoder import Encoder
@@ -19,9 +18,14 @@ from sentiment.errors import RunDirError
 from sentiment.models.calibration import Probabilities, calibrated
 from sentiment.models.classifier import Classifier
 from sentiment.models.lexicon import token_polarity
-from sentiment.models.text_model import Prediction, Reading
+from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.records import NETWORK, ElmoRecord
 from sentiment.runs.run_dir import Results
+
+_CPU = torch.device("cpu")
+
+# Of a batch whose states stay in a CPU core's cache; those of evaluation are larger, for GPUs.
+_BATCH_TOKENS = 4096
 
 
 def predict(
@@ -37,14 +41,13 @@ def predict(
         check: called between batches; an error that it raises ends the evaluation, which changes nothing.
         most_tokens: in a batch.
     """
-    plan = store.in_order_of_length(rows, most_tokens)
     logits = []
     with evaluation_mode(model):
-        for batch in plan:
+        for batch in store.in_order_of_length(rows, most_tokens):
             check()
             logits.append(model(batch).logits)
-    by_length = torch.sigmoid(torch.cat(logits).double()).cpu().numpy()
     probabilities = np.empty(len(rows))
+    by_length = torch.sigmoid(torch.cat(logits).double()).cpu().numpy()
     probabilities[np.argsort(store.lengths[rows], kind="stable")] = by_length
     return probabilities
 
@@ -68,14 +71,8 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-_CPU = torch.device("cpu")
-
-# Of a batch whose states stay in a CPU core's cache; those of evaluation are larger, for GPUs.
-_BATCH_TOKENS = 4096
-
-
-class Predictor:
-    """Cleans, tokenises and classifies texts as the network of a run did."""
+class NetworkModel(TextModel):
+    """Classifies texts by the network of a run."""
 
     name = NETWORK
 
@@ -88,62 +85,48 @@ class Predictor:
         device: torch.device = _CPU,
         temperature: float = 1.0,
     ) -> None:
-        """Use a trained model.
+        """Use a trained network.
 
         Args:
-            encoder: computes ELMo vectors on the same device, for models that read them.
+            encoder: computes ELMo vectors on the same device, for networks that read them.
             temperature: that calibrates what it says.
         """
-        self.config = config
-        self.tokenize = Tokenizer(config.data.text)
-        self._vocabulary = vocabulary
-        self._model = model.eval().to(device)
-        self._encoder = encoder
-        self._device = device
-        self._temperature = temperature
+        self.config, self.sequential = config, encoder is not None
+        self._tokenizer, self._vocabulary = Tokenizer(config.data.text), vocabulary
+        self._model, self._encoder = model.eval().to(device), encoder
+        self._device, self._temperature = device, temperature
 
-    @property
-    def sequential(self) -> bool:
-        """Whether it reads ELMo vectors."""
-        return self._encoder is not None
+    def tokenize(self, text: str) -> list[str]:
+        """As in training."""
+        return self._tokenizer(text)
 
-    def predict(self, text: str) -> Prediction:
-        """Classify one text, and give the attention weights that the model has."""
-        tokens = self.tokenize(text)
-        store, known = self._store(TokenRows.of_tweets([tokens]))
-        probability = self._say(store, np.zeros(1, dtype=np.int64))[0]
-        attention = attention_of(self._model, store.in_order_of_length(np.zeros(1, dtype=np.int64))[0])
-        weights = None if attention is None or not tokens else attention[0].mean(0).tolist()
-        return Prediction(tokens, float(probability), bool(known[0]), weights)
-
-    def read(self, texts: Sequence[str]) -> Reading:
-        """Classify texts."""
-        return self.read_rows(TokenRows.of_tweets(map(self.tokenize, texts)))
-
-    def read_rows(self, rows: TokenRows) -> Reading:
-        """Classify texts that are tokenised already."""
+    def read(self, rows: TokenRows) -> Reading:
+        """See `TextModel`; it knows tokens that have a vector of their own, and with ELMo all of them."""
         if not rows.size:
             return Reading(np.empty(0), np.empty(0, bool))
-        store, known = self._store(rows)
-        return Reading(self._say(store, np.arange(rows.size)), known)
-
-    def _say(self, store: TokenStore, rows: Rows) -> Probabilities:
+        token_ids = self._token_ids(rows)
         most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
-        return calibrated(predict(self._model, store, rows, most_tokens=most_tokens), self._temperature)
+        said = predict(self._model, self._store(rows), np.arange(rows.size), most_tokens=most_tokens)
+        known = np.cumsum((token_ids != UNKNOWN) | (self._encoder is not None))
+        usable = np.diff(np.concatenate([[0], known])[rows.offsets]) > 0
+        return Reading(calibrated(said, self._temperature), usable)
 
-    def _store(self, rows: TokenRows) -> tuple[TokenStore, npt.NDArray[np.bool_]]:
-        """The tweets, and of which the model knows a token by a vector of its own; ELMo has one for each."""
-        token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
-        known = np.ones(len(token_ids), bool) if self._encoder is not None else token_ids != UNKNOWN
-        known_before = np.concatenate([[0], np.cumsum(known)])[rows.offsets]
+    def attention(self, tokens: list[str]) -> list[float] | None:
+        """The mean over all hops; None for a text without tokens too."""
+        (batch,) = self._store(TokenRows.of_tweets([tokens])).in_order_of_length(np.zeros(1, np.int64))
+        hops = attention_of(self._model, batch)
+        return None if hops is None or not tokens else hops[0].mean(0).tolist()
+
+    def _token_ids(self, rows: TokenRows) -> Rows:
+        token_ids: Rows = self._vocabulary.encode(rows.types)[rows.token_ids]
+        return token_ids
+
+    def _store(self, rows: TokenRows) -> TokenStore:
+        vectors = None
+        if self._encoder is not None and self.config.elmo is not None:
+            vectors = FreshVectors(self._encoder, rows.tokens, layers_of(self.config.elmo), self._device)
         polarity = token_polarity(rows) if self.config.embedding.polarity else None
-        store = TokenStore(token_ids, rows.offsets, None, self._device, self._vectors(rows), polarity)
-        return store, np.diff(known_before) > 0
-
-    def _vectors(self, rows: TokenRows) -> TweetVectors | None:
-        if self._encoder is None or self.config.elmo is None:
-            return None
-        return FreshVectors(self._encoder, rows.tokens, layers_of(self.config.elmo), self._device)
+        return TokenStore(self._token_ids(rows), rows.offsets, None, self._device, vectors, polarity)
 
 
 def encoder_of(config: RunConfig, elmo: ElmoRecord | None, results: Results, device: torch.device) -> Encoder | None:

@@ -15,14 +15,25 @@ from sentiment.data.word_vectors import prepare_vectors, pretrained_file, vector
 from sentiment.elmo.models import ModelFiles, find_elmo_of, has_pretrained
 from sentiment.errors import MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
+from sentiment.models.baseline import BaselineModel
 from sentiment.models.calibration import Probabilities, as_used, calibrated, fit_temperature, fit_temperatures
 from sentiment.models.check_list import check
 from sentiment.models.classifier import Classifier, ElmoEmbedding, build_classifier, count_weights
-from sentiment.models.network import Predictor, attention_of, encoder_of, predict
-from sentiment.models.text_model import BaselinePredictor, TextModel, models_of_a_run
+from sentiment.models.lexicon import LexiconModel
+from sentiment.models.network import NetworkModel, attention_of, encoder_of, predict
+from sentiment.models.text_model import MeanModel, TextModel
 from sentiment.runs.attempts import AttemptFolder, ProcessLock
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import PREDICTION_COLUMNS, ElmoRecord, Metrics, Part, Recommendation, Result, RunRecord
+from sentiment.runs.records import (
+    BOTH,
+    PREDICTION_COLUMNS,
+    ElmoRecord,
+    Metrics,
+    Part,
+    Recommendation,
+    Result,
+    RunRecord,
+)
 from sentiment.runs.run_dir import RunDir, refuse_incomplete
 from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
@@ -124,7 +135,7 @@ def _result(
         recommended=recommend(metrics["validation"], linear["validation"], combinations["validation"]),
         temperatures=said.temperatures,
         check_list={model.name: check(model) for model in _models(run, trainer, said.temperatures, baselines, elmo)},
-        baseline_settings=baselines.linear.settings,
+        baseline_settings=baselines.linear.model.settings,
         overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, training.overfit_gap),
         elmo=elmo,
         mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
@@ -147,9 +158,10 @@ def _models(
     """The models of the run, as they will read texts when it is completed."""
     device, vocabulary = trainer.device, trainer.task.data.vocabulary
     encoder = encoder_of(run.config, elmo, run.results, device)
-    network = Predictor(run.config, vocabulary, trainer.model, encoder, device, temperatures["network"])
-    baseline = BaselinePredictor(run.config, baselines.linear.model, temperatures["baseline"])
-    return models_of_a_run(network, baseline, temperatures["both"])
+    network = NetworkModel(run.config, vocabulary, trainer.model, encoder, device, temperatures["network"])
+    baseline = BaselineModel(run.config, baselines.linear.model, temperatures["baseline"])
+    both = MeanModel(BOTH, [network, baseline], temperatures["both"])
+    return [network, baseline, both, LexiconModel(run.config)]
 
 
 def recommend(network: Metrics, baseline: Metrics, both: Metrics) -> Recommendation:

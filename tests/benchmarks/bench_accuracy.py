@@ -94,7 +94,7 @@ def baselines_on_test_tweets(config: RunConfig, results: Results) -> None:
     start = time.perf_counter()
     model = fit_linear_model(corpus, silent)
     seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    said["linear"] = model.probabilities(TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(rows))
+    said["linear"] = model.read(TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(rows)).probabilities
     print(f"linear: {model.settings}, {len(corpus.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB")
     print_comparison(np.asarray(corpus.labels)[rows], said)
 
@@ -129,7 +129,7 @@ def baselines_in_folds(config: RunConfig, results: Results) -> None:
         model = fit_linear_model(replace(corpus, parts=parts), silent)
         tested = rows[slices // 2 == fold]
         tweets = TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(tested)
-        said["linear"][tested] = model.probabilities(tweets)
+        said["linear"][tested] = model.read(tweets).probabilities
     print_comparison(np.asarray(corpus.labels), said)
 
 

@@ -197,7 +197,7 @@ class Trained:
         def say() -> Probabilities:
             run_dir = self._world.results.run_dir(config.run_id)
             run_experiment(RunContext(config, self._world.results, run_dir, console=self._world.console))
-            return open_model(run_dir.path, "network", self._world.results).read(tests.texts).probabilities
+            return open_model(run_dir.path, "network", self._world.results).read_texts(tests.texts).probabilities
 
         return self._kept(f"{config.run_id}-{tests.name}", say)
 
@@ -209,7 +209,7 @@ class Trained:
             model = linear_baseline(corpus).model if rated else self._without_rated_words(corpus)
             self._world.console.say(f"{name}: {model.settings}")
             tokenizer = Tokenizer(DataConfig().text)
-            return model.probabilities(TokenRows.of_tweets([tokenizer(text) for text in tests.texts]))
+            return model.read(TokenRows.of_tweets([tokenizer(text) for text in tests.texts])).probabilities
 
         return self._kept(f"{name}-{tests.name}", say)
 
@@ -219,7 +219,7 @@ class Trained:
             with without_rated_words():
                 model = fitting.fit_linear_model(corpus, silent)
             write_atomically(path, model.write)
-        return LinearModel.read(path)
+        return LinearModel.load(path)
 
     def _kept(self, name: str, say: Callable[[], Probabilities]) -> Probabilities:
         path = self._world.results.root / "said" / f"{name.replace(' ', '_')}.npy"

@@ -65,7 +65,7 @@ def test_of_several_processes_one_fits_and_all_have_the_same_baseline(tweets_fil
 
 def test_the_same_tweets_give_the_same_bits(corpus: Corpus, tweets_file: Path, tmp_path: Path) -> None:
     first, again = linear_baseline(corpus), linear_baseline(_prepare(tweets_file, tmp_path))
-    assert first.settings == again.settings
+    assert first.model.settings == again.model.settings
     np.testing.assert_array_equal(first.probabilities, again.probabilities)
 
 
@@ -122,15 +122,15 @@ def test_only_the_most_frequent_ngrams_are_kept() -> None:
 def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log_ratio(corpus: Corpus) -> None:
     model, train = fitting.fit_linear_model(corpus, silent), corpus.rows("train")
     counter, rows = NGramCounter(corpus.types), TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(train)
-    labels, present = corpus.labels[train], counter.counts(rows, model.features.keys) > 0
+    labels, present = corpus.labels[train], counter.counts(rows, model.keys) > 0
     frequencies = np.asarray(present.sum(axis=0)).ravel()
-    np.testing.assert_allclose(model.features.idf, np.log((1 + len(train)) / (1 + frequencies)) + 1, rtol=1e-5)
+    np.testing.assert_allclose(model.idf, np.log((1 + len(train)) / (1 + frequencies)) + 1, rtol=1e-5)
     positive, negative = (1.0 + np.asarray(present[labels == label].sum(axis=0)).ravel() for label in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
-    values = model.features.of(counter, rows)  # what a lexicon says stands there once
+    values = model.features(counter, rows)  # what a lexicon says stands there once
     both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
     fit = LogisticRegression(C=model.settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
-    np.testing.assert_allclose(model.probabilities(rows), fit.predict_proba(both)[:, 1], atol=1e-3)
+    np.testing.assert_allclose(model.read(rows).probabilities, fit.predict_proba(both)[:, 1], atol=1e-3)
 
 
 def test_a_weight_of_two_is_the_row_twice_in_all_that_labels_teach(corpus: Corpus) -> None:
@@ -139,19 +139,19 @@ def test_a_weight_of_two_is_the_row_twice_in_all_that_labels_teach(corpus: Corpu
     plain, weighted = (
         fitting.fit_linear_model(one, silent) for one in (corpus, replace(corpus, weights=weights.astype(np.float32)))
     )
-    np.testing.assert_array_equal(weighted.features.idf, plain.features.idf)
+    np.testing.assert_array_equal(weighted.idf, plain.idf)
     train = corpus.rows("train")
     twice = np.repeat(train, weights[train])
     rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-    values = weighted.features.of(NGramCounter(corpus.types), rows.take(twice)).tocsc()
-    labels, size = corpus.labels[twice], len(weighted.features.keys)
+    values = weighted.features(NGramCounter(corpus.types), rows.take(twice)).tocsc()
+    labels, size = corpus.labels[twice], len(weighted.keys)
     having = [np.asarray((values[labels == label, :size] > 0).sum(axis=0)).ravel() + 1.0 for label in (1, 0)]
     ratio = np.log(having[0] / having[0].sum()) - np.log(having[1] / having[1].sum())
     both = sparse.hstack([values, values[:, :size].multiply(ratio)]).tocsr()
     fit = LogisticRegression(C=weighted.settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
     expected = fit.predict_proba(both)[:, 1]
-    np.testing.assert_allclose(weighted.probabilities(rows.take(twice)), expected, atol=1e-3)
-    assert np.abs(plain.probabilities(rows.take(twice)) - expected).max() > 1e-2
+    np.testing.assert_allclose(weighted.read(rows.take(twice)).probabilities, expected, atol=1e-3)
+    assert np.abs(plain.read(rows.take(twice)).probabilities - expected).max() > 1e-2
 
 
 @pytest.mark.parametrize("few", [20_000, 10], ids=["cross-validation", "validation"])
@@ -170,13 +170,13 @@ def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus, tmp_pa
     path = tmp_path / "model.safetensors"
     with open(path, "wb") as file:
         baseline.model.write(file)
-    model = LinearModel.read(path)
+    model = LinearModel.load(path)
     assert _written(model) == _written(baseline.model)
     tweets = [corpus.tokens(row) for row in range(50)]
-    alone = [model.probabilities(TokenRows.of_tweets([tweet]))[0] for tweet in tweets]
-    np.testing.assert_array_equal(model.probabilities(TokenRows.of_tweets(tweets)), alone)
+    alone = [model.read(TokenRows.of_tweets([tweet])).probabilities[0] for tweet in tweets]
+    np.testing.assert_array_equal(model.read(TokenRows.of_tweets(tweets)).probabilities, alone)
     np.testing.assert_array_equal(np.float32(alone), baseline.probabilities[:50])
-    assert model.probabilities(TokenRows.of_tweets([[], ["\N{SNOWMAN}"]])).tolist() == [expit(model.intercept)] * 2
+    assert model.read(TokenRows.of_tweets([[], ["\N{SNOWMAN}"]])).probabilities.tolist() == [expit(model.intercept)] * 2
 
 
 def test_file_of_a_model_is_always_the_same(corpus: Corpus) -> None:
@@ -197,10 +197,10 @@ def test_a_damaged_model_is_refused(corpus: Corpus, tmp_path: Path, damage: obje
     assert callable(damage)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(RunDirError, match=r"model\.safetensors: holds no linear baseline"):
-        LinearModel.read(path)
+        LinearModel.load(path)
     path.write_bytes(b"")
     with pytest.raises(RunDirError):
-        LinearModel.read(tmp_path / "nowhere")
+        LinearModel.load(tmp_path / "nowhere")
 
 
 def test_penalty_is_chosen_on_training_tweets_where_there_are_few(

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from sentiment.config import AttentionConfig, ModelConfig
+from sentiment.config_file import resolve
 from sentiment.data.batches import Batch
-from sentiment.models.classifier import POOLINGS, SelfAttention, hop_overlap
+from sentiment.models.classifier import FixedPooling, SelfAttention, hop_overlap
 from tests.models.batches import store
 
 
@@ -33,7 +34,7 @@ STATES = torch.tensor([[[-1.0, 8.0], [9.0, 9.0], [9.0, 9.0]], [[1.0, 2.0], [3.0,
 def test_pooling_of_a_padded_batch_is_as_worked_out_by_hand(
     kind: str, directions: int, expected: list[list[float]]
 ) -> None:
-    pooling = POOLINGS[kind](2, ModelConfig(bidirectional=directions == 2))
+    pooling = FixedPooling(2, resolve({}, {"model.pooling": kind, "model.bidirectional": directions == 2}, "").model)
     pooled = pooling(STATES, _batch((1, 3))).vectors
     torch.testing.assert_close(pooled, torch.tensor(expected, dtype=torch.float32))
     assert pooled.shape[1] == pooling.size

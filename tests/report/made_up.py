@@ -14,7 +14,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.text import TokenRows
 from sentiment.files import fingerprint, sha256_of, write_json
-from sentiment.models.baseline import Features, LinearModel, NGramCounter
+from sentiment.models.baseline import LinearModel, NGramCounter
 from sentiment.models.calibration import calibrated
 from sentiment.models.lexicon import FEATURES
 from sentiment.runs.records import (
@@ -306,7 +306,6 @@ def _write_baseline(run_dir: RunDir) -> None:
         for word, weight in BASELINE_WEIGHTS.items()
     }
     known = np.array(sorted(keys), np.uint64)
-    features = Features(known, np.ones(len(known), np.float32))
     weights = np.array([*(keys[int(key)] for key in known), *np.zeros(len(FEATURES))], np.float32)
     with run_dir.baseline_file.open("wb") as file:
-        LinearModel(features, weights, BASELINE_INTERCEPT, {}).write(file)
+        LinearModel(known, np.ones(len(known), np.float32), weights, BASELINE_INTERCEPT, {}).write(file)

@@ -11,7 +11,7 @@ from report.read.load import load_study
 from report.render.blocks import Figure
 from sentiment.config_file import resolve
 from sentiment.inference.explain import explain
-from sentiment.inference.models import load_baseline
+from sentiment.inference.models import load_model
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import BASE, Study
 
@@ -38,7 +38,7 @@ def test_reasons_are_those_of_explain(run_dir: RunDir) -> None:
     assert found
     for sample in found.samples:
         assert sample.baseline
-        explained = explain(load_baseline(run_dir), " ".join(sample.tokens[:2]))
+        explained = explain(load_model(run_dir, "baseline"), " ".join(sample.tokens[:2]))
         tokens = sample.tokens[: len(explained.tokens)]
         known = [place for place, token in enumerate(tokens) if explained.tokens[place] == token]
         assert known

@@ -11,7 +11,7 @@ import torch
 from sentiment.config_file import resolve
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.inference.network import load_predictor
+from sentiment.inference.models import load_network
 from sentiment.models.classifier import build_classifier
 from sentiment.runs.run_dir import Results
 from sentiment.training.classifying import ClassifierTask
@@ -51,8 +51,8 @@ def test_network_that_reads_polarity_predicts_in_use_as_in_its_run(experiment: M
     run.complete()
     texts = pq.read_table(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")["text"].to_numpy()
     predictions = pq.read_table(run.run_dir.predictions_file).to_pandas().head(50)
-    predictor = load_predictor(run.run_dir)
-    said = [predictor.predict(text).probability for text in texts[predictions["row"]]]
+    predictor = load_network(run.run_dir)
+    said = [predictor.read_texts([text]).probabilities[0] for text in texts[predictions["row"]]]
     np.testing.assert_allclose(said, predictions["score"], atol=1e-5)
 
 

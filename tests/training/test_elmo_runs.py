@@ -20,7 +20,7 @@ from sentiment.elmo.products import Library, available_libraries
 from sentiment.elmo.reference import reference_is_installed
 from sentiment.elmo.vectors import elmo_cache, layers_of
 from sentiment.errors import CheckpointError, ElmoError, RunDirError
-from sentiment.inference.network import load_predictor
+from sentiment.inference.models import load_network
 from sentiment.runs.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
@@ -223,7 +223,7 @@ def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_pa
     with pytest.raises(RunDirError, match="was completed with other ELMo weights"):
         run.attempt()
     with pytest.raises(RunDirError, match="was trained with other ELMo weights"):
-        load_predictor(run.run_dir)
+        load_network(run.run_dir)
 
 
 @pytest.mark.slow
@@ -256,10 +256,10 @@ def test_predictor_agrees_with_the_predictions_of_the_run(tweets_file: Path, tmp
     run.complete()
     tweets = pd.read_parquet(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")
     predictions = pd.read_parquet(run.run_dir.predictions_file).head(50)
-    predictor = load_predictor(run.run_dir)
+    predictor = load_network(run.run_dir)
     found = predictor.read(tweets["text"].to_numpy()[predictions["row"]].tolist()).probabilities
     np.testing.assert_allclose(found, predictions["score"], atol=2e-3)
-    assert 0 < predictor.predict("").probability < 1
+    assert 0 < predictor.read_texts([""]).probabilities[0] < 1
 
 
 def test_runs_encode_once_for_all_of_them(tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from sentiment.elmo.reference import ReferenceElmo
 from sentiment.errors import CheckpointError, ConfigError, DataError, DivergedError, ElmoError
 from sentiment.files import sha256_of
 from sentiment.inference.export import open_model
-from sentiment.inference.network import load_predictor
+from sentiment.inference.models import load_network
 from sentiment.runs.pretrained import PretrainedDir, pretrained_dirs, read_points
 from sentiment.runs.run_dir import Results
 from sentiment.training import pretraining as pretraining_run
@@ -137,9 +137,9 @@ def test_a_run_predicts_with_its_own_model_though_its_text_is_gone(table: Path, 
     _train(config, results)
     run_dir = results.run_dir(config.run_id)
     assert run_experiment(RunContext(config, results, run_dir)) is None
-    before = load_predictor(run_dir).predict("a lovely day").probability
+    before = load_network(run_dir).read_texts(["a lovely day"]).probabilities[0]
     table.unlink()
-    assert load_predictor(run_dir).predict("a lovely day").probability == before
+    assert load_network(run_dir).read_texts(["a lovely day"]).probabilities[0] == before
 
 
 def test_damage_of_one_language_model_is_no_damage_of_runs_with_another(table: Path, results: Results) -> None:
@@ -147,14 +147,14 @@ def test_damage_of_one_language_model_is_no_damage_of_runs_with_another(table: P
     _train(config, results)
     run_dir = results.run_dir(config.run_id)
     assert run_experiment(RunContext(config, results, run_dir)) is None
-    before = load_predictor(run_dir).predict("a lovely day").probability
+    before = load_network(run_dir).read_texts(["a lovely day"]).probabilities[0]
     own = _dir(config, results).path
     for name, damaged in (("a-first", "card.json"), ("b-second", "weights.hdf5")):
         shutil.copytree(own, own.with_name(name))
         (own.with_name(name) / damaged).write_bytes(b"{")
     card = own.with_name("b-second") / "card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"weights_sha256": "0" * 64}))
-    assert load_predictor(run_dir).predict("a lovely day").probability == before
+    assert load_network(run_dir).read_texts(["a lovely day"]).probabilities[0] == before
 
 
 def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_missing(
@@ -173,7 +173,7 @@ def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_miss
         open_model(file, "network", there)
     shutil.copytree(folder, there.pretrained / folder.name)
     texts = ["a lovely day"]
-    wanted = load_predictor(run_dir).read(texts).probabilities
+    wanted = load_network(run_dir).read(texts).probabilities
     assert open_model(file, "network", there).read(texts).probabilities.tolist() == wanted.tolist()
     (there.pretrained / folder.name / "card.json").write_bytes(b"{")
     with pytest.raises(ElmoError, match=r"is not in .*card\.json: is not a valid record"):
