@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.grids.requirements import epochs_learned, unprepared, without_pretrained, without_vectors
+from jobs.grids.requirements import unprepared, without_pretrained, without_vectors
 from sentiment.config import RunConfig
 from sentiment.files import files_in
 from sentiment.runs.pretrained import pretrained_dirs
@@ -133,7 +133,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
             resources={**_NO_GPU, "cpus": 2},  # one thread learns, another one feeds it
             needed_for=_without_their_vectors,
             work=_learn,
-            progress=lambda results: epochs_learned(results),
+            progress=lambda results: len(list(results.word_vectors.glob("*/vectors.txt"))),
         ),
         JobKind(
             name="pretrain",

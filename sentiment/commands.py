@@ -9,7 +9,7 @@ import typer
 
 from sentiment.command_line import command_line
 from sentiment.console import Console
-from sentiment.data.data_source import source_choices
+from sentiment.data import SOURCE_CHOICES
 from sentiment.errors import UsageError
 from sentiment.install_paths import config_file
 
@@ -29,7 +29,7 @@ EXIT_UNFINISHED = 3
 
 ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of a run, or its name in configs/runs.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
-Data = Annotated[str | None, typer.Option("--data", help=f"{source_choices()}.")]
+Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
 
 
@@ -114,7 +114,7 @@ MirrorsFile = Annotated[
 
 @preparing.command()
 def data(
-    source: Annotated[str | None, typer.Argument(help=f"{source_choices()}.")] = None,
+    source: Annotated[str | None, typer.Argument(help=f"{SOURCE_CHOICES}.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Prepare the data as this run needs them.")] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -129,7 +129,7 @@ def data(
     """
     from sentiment.config_file import dotted, read_yaml, resolve
     from sentiment.data.corpus.corpus import prepare_corpus
-    from sentiment.data.registry import find_source
+    from sentiment.data.sources import fetch_tweets
     from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results
 
@@ -142,7 +142,7 @@ def data(
         run = resolve(values, found.guessed | parameters, str(file) if config else "the defaults")
     with Terminal() as terminal:
         for path in (run.data.source, *(table.path for table in run.data.tests.values())):
-            find_source(path).fetch(Results(results), terminal.progress)
+            fetch_tweets(path, Results(results), terminal.progress)
         corpus = prepare_corpus(run.data, Results(results), terminal.progress)
     show("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
 
@@ -152,14 +152,12 @@ def vectors(
     config: ConfigFile,
     data: Data = None,
     overrides: Overrides = None,
-    mirrors: MirrorsFile = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
-    """Make the word vectors that a run starts from: learn them from its training text and unlabelled files, or fetch
-    GloVe's and keep those of its types.
+    """Learn the word vectors that a run starts from, of its training text and unlabelled files.
 
-    A run without embedding.pretrained counts as one with word2vec. Learning ends with 3 when a signal or the time limit
-    stopped it; the same command then goes on after the last epoch. `train` learns them as well if needed.
+    A run without embedding.pretrained counts as one with word2vec. Ends with 3 when a signal or the time limit stopped
+    it; the same command then begins again. `train` learns them as well if needed.
     """
     from sentiment.training.stop import StopRequest, end_of_time
 
@@ -169,23 +167,18 @@ def vectors(
             run = load_run(config, data, [*(overrides or []), "embedding.pretrained=word2vec"])
         stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
-        from sentiment.config import NAMED_VECTORS, PUBLISHED_VECTORS
-        from sentiment.data.download import read_mirrors
-        from sentiment.data.vector_files import fetch_archive
+        from sentiment.config import WORD2VEC
         from sentiment.progress_bar import Terminal
         from sentiment.runs.run_dir import Results
         from sentiment.training.preparing import run_vectors
 
-        name = run.embedding.pretrained
-        if name not in NAMED_VECTORS:
-            raise UsageError(f"embedding.pretrained = {name!r}: is a file; names are {', '.join(NAMED_VECTORS)}")
+        if (name := run.embedding.pretrained) != WORD2VEC:
+            raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")
         with Terminal() as terminal:
             console = Console(say=terminal.say, progress=terminal.progress)
-            if name in PUBLISHED_VECTORS:
-                fetch_archive(Results(results), terminal.progress, read_mirrors(mirrors).glove)
             reason = run_vectors([run], Results(results), stop, console)
     if reason:
-        show(f"stopped ({reason.detail}); whole epochs are kept: the same command goes on")
+        show(f"stopped ({reason.detail}); the same command begins again")
         raise typer.Exit(EXIT_UNFINISHED)
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from jobs.grids.sweep_file import read_sweep
 from sentiment.config import DataConfig
 from sentiment.config_file import load_config
-from sentiment.data.registry import open_source
+from sentiment.data.sources import open_source
 from sentiment.elmo.files import read_options
 from sentiment.errors import SentimentError
 from sentiment.runs.records import GridPlan, Result, RunRecord

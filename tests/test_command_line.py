@@ -253,4 +253,4 @@ def test_vectors_says_what_it_learned_from_and_where_they_are(small_run_file: Pa
     assert file.parent.name in "".join(output.split())
     assert invoke(*arguments).output == output
     message = refused(2, "vectors", small_run_file, "--results", results, "--set", "embedding.pretrained=my.txt")
-    assert "'my.txt': is a file; names are word2vec, fasttext, glove-twitter-25" in message
+    assert "'my.txt': is a file; `word2vec` is learned" in message

@@ -306,7 +306,7 @@ def test_what_is_no_exported_file_is_refused(tmp_path: Path, content: bytes) -> 
         ({"data": {"extra_train": [{"path": "/home/me/more.csv"}]}}, "more.csv"),
         ({"embedding": {"pretrained": "/home/me/none"}}, "./none"),
         ({"embedding": {"pretrained": "/home/me/word2vec"}}, "./word2vec"),
-        ({"embedding": {"pretrained": "fasttext"}, "vectors": {"unlabelled": [{"path": "/home/me/a.txt"}]}}, "a.txt"),
+        ({"embedding": {"pretrained": "word2vec"}, "vectors": {"unlabelled": [{"path": "/home/me/a.txt"}]}}, "a.txt"),
         ({"elmo": {"model": "/home/me/model"}}, "model"),
         ({"elmo": {"model": "/home/me/small"}}, "./small"),
         ({"elmo": {"model": "pretrained/tiny"}, "pretraining": {"unlabelled": [{"path": "/home/me/a.txt"}]}}, "a.txt"),

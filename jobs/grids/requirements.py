@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
-from sentiment.config import NAMED_VECTORS, PUBLISHED_VECTORS, DataConfig, RunConfig
-from sentiment.errors import DataError, ElmoError, SentimentError
+from sentiment.config import WORD2VEC, DataConfig, RunConfig
+from sentiment.errors import ElmoError, SentimentError
 from sentiment.files import named_path
 from sentiment.runs.run_dir import Results
 
@@ -20,7 +20,6 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     sources: set[tuple[str, str]] = set()
     files: set[tuple[str, str]] = set()
     models: set[tuple[str, str]] = set()
-    vectors: dict[str, list[RunConfig]] = {}
     for config in configs:
         sources |= _sources_of(config)
         files |= _files_of(config)
@@ -30,13 +29,10 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
                 models.add(("elmo.model", config.elmo.model))
             elif begins_with:
                 models.add(("pretraining.init", begins_with))
-        if config.embedding.pretrained in PUBLISHED_VECTORS:
-            vectors.setdefault(config.embedding.pretrained, []).append(config)
     lines = [line for field, source in sorted(sources) for line in _missing_tweets(field, source, results)]
     for field, file in sorted(files):
         if not named_path(file).is_file():
             lines.append(f"{field} = {file!r}: no such file")
-    lines += [line for name, of_name in vectors.items() for line in _missing_vectors(name, of_name, results)]
     return lines + [line for field, model in sorted(models) for line in _missing_elmo(field, model, results)]
 
 
@@ -63,17 +59,17 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
 
 
 def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
-    """One run for each set of named word vectors that is to be learned or picked and has not been yet.
+    """One run for each set of named word vectors that is to be learned and has not been yet.
 
     Raises:
         SentimentError: the tweets, or an unlabelled file, cannot be read.
     """
-    if not any(config.embedding.pretrained in NAMED_VECTORS for config in configs):
+    if not any(config.embedding.pretrained == WORD2VEC for config in configs):
         return []
     from sentiment.data.word_vectors import has_vectors, vectors_fingerprint
 
     if any(_lacks_tweets(config, results) for config in configs):
-        return [config for config in configs if config.embedding.pretrained in NAMED_VECTORS][:1]
+        return [config for config in configs if config.embedding.pretrained == WORD2VEC][:1]
     missing = (config for config in configs if not has_vectors(config, results))
     return list({vectors_fingerprint(config, results): config for config in missing}.values())
 
@@ -96,13 +92,6 @@ def without_pretrained(configs: Sequence[RunConfig], results: Results) -> list[R
     return list(found.values())
 
 
-def epochs_learned(results: Results) -> int:
-    """How many epochs of all word vectors are done and saved."""
-    from sentiment.data.word_vectors import saved_epochs_of_all
-
-    return saved_epochs_of_all(results)
-
-
 def training_tweets(results: Results) -> TrainingTweets:
     """Counts the training tweets of runs: those that are prepared, else rows of files, of which some will drop out.
 
@@ -112,7 +101,7 @@ def training_tweets(results: Results) -> TrainingTweets:
     @cache
     def count(data: DataConfig) -> int | None:
         from sentiment.data.corpus.corpus import find_corpus
-        from sentiment.data.registry import open_source
+        from sentiment.data.sources import open_source
 
         try:
             if corpus := find_corpus(data, results):
@@ -133,7 +122,7 @@ def training_tweets(results: Results) -> TrainingTweets:
 
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:
     """The files that a run reads besides its tweets, each with the field that names it."""
-    pretrained = None if config.embedding.pretrained in NAMED_VECTORS else config.embedding.pretrained
+    pretrained = None if config.embedding.pretrained == WORD2VEC else config.embedding.pretrained
     named = {("embedding.pretrained", pretrained)}
     named |= {("data.extra_train", table.path) for table in config.data.extra_train}
     named |= {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
@@ -149,27 +138,14 @@ def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
 
 
 def _missing_tweets(field: str, source: str, results: Results) -> Iterator[str]:
-    from sentiment.data.registry import find_source
+    from sentiment.data.sources import missing_tweets
 
-    if missing := find_source(source).missing(results):
+    if missing := missing_tweets(source, results):
         yield f"{field} = {source!r}: {missing}"
 
 
 def _lacks_tweets(config: RunConfig, results: Results) -> bool:
     return any(line for field, source in _sources_of(config) for line in _missing_tweets(field, source, results))
-
-
-def _missing_vectors(name: str, configs: Sequence[RunConfig], results: Results) -> Iterator[str]:
-    from sentiment.data.vector_files import archive_path
-
-    archive = archive_path(results)
-    try:
-        missing = not archive.exists() and bool(without_vectors(configs, results))
-    except DataError:  # what is wrong with the tweets is another line
-        missing = True
-    if missing:
-        fetch = f'`make vectors SET="embedding.pretrained={name} embedding.size={PUBLISHED_VECTORS[name]}"`'
-        yield f"embedding.pretrained = {name!r}: {archive} is not here; {fetch} fetches it (1.5 GB)"
 
 
 def _missing_elmo(field: str, model: str, results: Results) -> Iterator[str]:

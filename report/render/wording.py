@@ -54,7 +54,6 @@ _VALUES: dict[str, dict[Any, str]] = {
     "model.pooling": {"last": "last state", "attention": "self-attention", "mean+max": "mean and maximum"},
     "embedding.pretrained": {
         "word2vec": "word2vec vectors",
-        "fasttext": "fastText vectors",
         None: "no vectors to start from",
     },
     "data.text.stop_words": {

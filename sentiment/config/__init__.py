@@ -16,11 +16,9 @@ from sentiment.config.data import (
 )
 from sentiment.config.run import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.config.sections import (
-    NAMED_VECTORS,
     PRETRAINED,
     PRETRAINED_MODELS,
-    PUBLISHED_VECTORS,
-    TRAINED_VECTORS,
+    WORD2VEC,
     AttentionConfig,
     CheckpointConfig,
     EarlyStoppingConfig,
@@ -41,13 +39,11 @@ from sentiment.config.sections import (
 )
 
 __all__ = [
-    "NAMED_VECTORS",
     "OPERATIONAL_SECTIONS",
     "PARTS",
     "PRETRAINED",
     "PRETRAINED_MODELS",
-    "PUBLISHED_VECTORS",
-    "TRAINED_VECTORS",
+    "WORD2VEC",
     "AttentionConfig",
     "CheckpointConfig",
     "ColumnConfig",

@@ -10,9 +10,8 @@ from pydantic import Field, field_validator
 from sentiment.config.data import DataConfig, is_path
 from sentiment.config.sections import (
     ELMO_MODELS,
-    NAMED_VECTORS,
     PRETRAINED_MODELS,
-    TRAINED_VECTORS,
+    WORD2VEC,
     ElmoConfig,
     EmbeddingConfig,
     ModelConfig,
@@ -46,7 +45,7 @@ class RunConfig(Section):
     data: DataConfig = DataConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     vectors: VectorsConfig | None = None
-    """Only used where `embedding.pretrained` is `word2vec` or `fasttext`; None is then the same as all defaults."""
+    """Only used where `embedding.pretrained` is `word2vec`; None is then the same as all defaults."""
     elmo: ElmoConfig | None = None
     """None, or `elmo.model: none`, trains without ELMo."""
     pretraining: PretrainingConfig | None = None
@@ -100,7 +99,7 @@ class RunConfig(Section):
             pretraining=self.pretraining and PretrainingConfig(),
         ).model_dump()
         values = _with_defaults(values, defaults, self.unused_fields())
-        learns = values["embedding"]["pretrained"] in TRAINED_VECTORS
+        learns = values["embedding"]["pretrained"] == WORD2VEC
         values["vectors"] = (values["vectors"] or VectorsConfig().model_dump()) if learns else None
         own = self.elmo is not None and self.elmo.pretrained
         values["pretraining"] = (values["pretraining"] or PretrainingConfig().model_dump()) if own else None
@@ -121,7 +120,7 @@ class RunConfig(Section):
                 path = spell(named[field])  # which may be called like a built-in source
                 named[field] = path if is_path(path) else f"./{path}"
         for section, field, named, also in (
-            (values["embedding"], "pretrained", NAMED_VECTORS, ("none",)),
+            (values["embedding"], "pretrained", (WORD2VEC,), ("none",)),
             (values["elmo"] or {}, "model", (*ELMO_MODELS, *PRETRAINED_MODELS), ("none",)),
             (pretraining, "init", ELMO_MODELS, ()),
         ):
@@ -137,7 +136,7 @@ class RunConfig(Section):
             (model.pooling != "attention", ("model.attention.",)),
             (model.kind == "feed_forward", ("model.cell", "model.bidirectional")),
             (embedding.pretrained is not None, ("embedding.initial_std",)),
-            (embedding.pretrained not in TRAINED_VECTORS, ("vectors.",)),
+            (embedding.pretrained != WORD2VEC, ("vectors.",)),
             (elmo is None or not elmo.pretrained, ("pretraining.",)),
             (data.folds is not None, ("data.test_fraction",)),
             (not data.source_is_path, ("data.columns.", "data.labels.")),

@@ -29,12 +29,8 @@ class Section(BaseModel):
         return values
 
 
-TRAINED_VECTORS = ("word2vec", "fasttext")
-"""Values of `embedding.pretrained` that are learned as this section says."""
-
-PUBLISHED_VECTORS = {f"glove-twitter-{size}": size for size in (25, 50, 100, 200)}
-"""Values of `embedding.pretrained` that are published, with the numbers per token."""
-NAMED_VECTORS = (*TRAINED_VECTORS, *PUBLISHED_VECTORS)
+WORD2VEC = "word2vec"
+"""The value of `embedding.pretrained` that is learned as this section says."""
 
 
 class TextFile(Section):
@@ -48,7 +44,7 @@ class TextFile(Section):
 
 
 class VectorsConfig(Section):
-    """Skip-gram with negative sampling (Mikolov et al. 2013), for fastText over the words' n-grams as well."""
+    """Skip-gram with negative sampling (Mikolov et al. 2013)."""
 
     unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
     """Further text, besides that of the training part. What stands in the validation or test part is left out of it."""
@@ -122,10 +118,9 @@ class EmbeddingConfig(Section):
     initial_std: PositiveFloat = 0.1
     """Standard deviation of the initial random vectors; the larger it is, the slower they change relatively."""
     pretrained: str | None = None
-    """Initial vectors of known tokens, each of `size` numbers: `word2vec` or `fasttext`, learned from text as the
-    section `vectors` says (`make vectors`, or by the first run); `glove-twitter-25`, `-50`, `-100` or `-200`, published
-    (`make vectors` fetches them); or the path of a text file in the format of GloVe or word2vec. None, also written
-    `none`, starts from random ones."""
+    """Initial vectors of known tokens, each of `size` numbers: `word2vec`, learned from text as the section `vectors`
+    says (`make vectors`, or by the first run); or the path of a text file in the format of GloVe or word2vec. None,
+    also written `none`, starts from random ones."""
     trainable: bool = True
     """Whether training changes the vectors."""
     dropout: Probability = 0.0
@@ -141,15 +136,6 @@ class EmbeddingConfig(Section):
     def _none_may_be_a_word(cls, value: object) -> object:
         """W&B's agent writes None as a text; a file of this name is written `./none`."""
         return None if value == "none" else value
-
-    @model_validator(mode="after")
-    def _published_vectors_have_their_size(self) -> Self:
-        size = PUBLISHED_VECTORS.get(self.pretrained or "", self.size)
-        if size != self.size:
-            raise ValueError(
-                f"{self.pretrained} has {size} numbers per token, but size is {self.size}; set it to {size}"
-            )
-        return self
 
 
 class ElmoConfig(Section):

@@ -28,8 +28,6 @@ class Mirrors(Section):
 
     elmo: Places = ()
     """Hold the files of ELMo models, each model's in its own folder as the publishers have them, or all in one."""
-    glove: Places = ()
-    """Hold the archive `glove.twitter.27B.zip`."""
 
 
 def read_mirrors(path: Path | None = None) -> Mirrors:

@@ -15,8 +15,8 @@ import numpy as np
 from sentiment.config import PRETRAINED, PretrainingConfig, RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import corpus_fingerprint
-from sentiment.data.data_source import TweetFile
 from sentiment.data.download import Remote, addresses, download, size_of
+from sentiment.data.sources import TweetFile
 from sentiment.data.word_vectors import open_text, whole_training_part
 from sentiment.elmo.files import (
     OPTIONS_FILE,
@@ -342,7 +342,7 @@ def pretraining_request(config: RunConfig, results: Results) -> PretrainingReque
         settings=settings,
         options=init.options if init else options,
         corpus=corpus_fingerprint(whole_training_part(config.data), results),
-        files=[open_text(file, results, "pretraining.unlabelled") for file in settings.unlabelled],
+        files=[open_text(file, "pretraining.unlabelled") for file in settings.unlabelled],
         init=init,
     )
 

@@ -11,9 +11,9 @@ from sentiment.config_file import resolve
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import open_corpus
 from sentiment.data.corpus.split import TRAIN, UNKNOWN, VALIDATION, TweetForms, author_form, author_key, key_of
-from sentiment.data.data_source import TweetFile
-from sentiment.data.registry import open_source
-from sentiment.data.tables.rows import Refusal, Row, RowCounter
+from sentiment.data.rows import Row, RowCounter
+from sentiment.data.sources import TweetFile, open_source
+from sentiment.data.tables import Refusal
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.model_card import result_of, scores_of
 from sentiment.inference.models import Choice, mean_of_seeds, models_beside, seeds_of, stored_run

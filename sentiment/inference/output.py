@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sentiment.config_file import shortened
-from sentiment.data.tables.opened import NO_EXCEL, form_of, has_openpyxl, is_packed
-from sentiment.data.tables.rows import TableRecord
+from sentiment.data.tables import NO_EXCEL, TableRecord, form_of, has_openpyxl, is_packed
 from sentiment.errors import DataError, UsageError
 from sentiment.runs.records import Answer
 

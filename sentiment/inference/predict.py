@@ -11,9 +11,9 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 from sentiment.config import ColumnConfig
 from sentiment.console import Progress
-from sentiment.data.tables.opened import OpenedTable, open_table
-from sentiment.data.tables.rows import TEXT_NAMES, Refusal, RowCounter, TableRecord, has_header, why_no_text
-from sentiment.data.tables.table import about_rows
+from sentiment.data.rows import TEXT_NAMES, RowCounter, has_header, why_no_text
+from sentiment.data.sources import about_rows
+from sentiment.data.tables import OpenedTable, Refusal, TableRecord, open_table
 from sentiment.data.text import TokenRows, start_tokenizing, tokenize_in_worker
 from sentiment.errors import UsageError
 from sentiment.files import write_named
@@ -166,7 +166,7 @@ def predict_file(
 
 
 def _chunks(table: OpenedTable, place: int) -> Iterator[list[_Row]]:
-    records = table.records({*range(table.width), place})
+    records = table.read({*range(table.width), place})
     while chunk := [_row(record, table, place) for record in islice(records, CHUNK)]:
         yield chunk
 
@@ -179,7 +179,8 @@ def _row(record: TableRecord | Refusal, table: OpenedTable, place: int) -> _Row:
         reason = why_no_text(fields[place])
         return _Row(record._replace(fields=fields[: table.width]), fields[place], reason)
     last = table.width - 1  # which takes what is too much, so that nothing is lost
-    fields = [*fields[:last], table.delimiter.join(fields[last:]), *[None] * (last - len(fields))]
+    surplus = " " if table.form == "tsv" else table.delimiter  # a line of TSV could not be written with it
+    fields = [*fields[:last], surplus.join(fields[last:]), *[None] * (last - len(fields))]
     return _Row(record._replace(fields=fields), "", "wrong number of fields")
 
 

@@ -72,19 +72,16 @@ def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopReques
     """Learn the word vectors that these runs start from, each set once.
 
     Returns:
-        None if all are there, else the reason to stop; the same call then goes on after the last whole epoch.
+        None if all are there, else the reason to stop; the same call then begins again.
 
     Raises:
         SentimentError: the data or an unlabelled file cannot be used.
     """
     progress = stop.interrupting(console.progress)
-    told = set()
     try:
         for config in configs:
-            record, file = prepare_vectors(config, results, progress), pretrained_file(config, results)
-            if record and file and file not in told:
-                told.add(file)
-                console.say("\n".join([*record.render_lines(), f"  in {file}"]))
+            learned, file = prepare_vectors(config, results, progress), pretrained_file(config, results)
+            console.say("\n".join(learned or [f"vectors are in {file}"]))
     except StoppedError as stopped:
         return stopped.stop
     return None

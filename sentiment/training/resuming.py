@@ -13,7 +13,7 @@ import torch
 
 from sentiment.console import Say
 from sentiment.data.corpus.corpus import Corpus
-from sentiment.data.tables.table import source_sha256
+from sentiment.data.sources import source_sha256
 from sentiment.data.word_vectors import pretrained_file, vectors_fingerprint
 from sentiment.errors import CheckpointError, MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.processes import slurm_job, slurm_restarts

@@ -14,14 +14,16 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import DataConfig
-from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.data.corpus.corpus_files import CorpusWriter, Prepared, RowArrays, Tally, building_place
-from sentiment.data.tables.rows import Row
+from sentiment.data.corpus.corpus import building_place, prepare_corpus, write_corpus
+from sentiment.data.corpus.corpus_report import CorpusReport, PartCount
+from sentiment.data.rows import CountedLines
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.runs.run_dir import Results
 from tests.benchmarks.timing import Spent, announce, spent
@@ -32,7 +34,6 @@ ALL_ROWS = 1_600_000
 ROUNDS = 5
 ROUND_TWEETS = 4_000
 TOKENS_PER_TWEET = 15
-BATCH = 50_000
 
 
 def main() -> None:
@@ -112,22 +113,25 @@ def seconds_of_plain_loop(texts: list[str], start: int) -> float:
 def open_large_corpus(results: Results, rows: int) -> None:
     """Open a corpus of many rows, at most as large as Sentiment140, and build its vocabulary."""
     types = [f"type{number}" for number in range(600_000)]
-    rng = np.random.default_rng(1)
-    tally = Tally(())
+    numbers, rng = np.arange(rows), np.random.default_rng(1)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "token_ids": (rng.zipf(1.2, rows * TOKENS_PER_TWEET) % len(types)).astype(np.int32),
+        "offsets": np.arange(0, (rows + 1) * TOKENS_PER_TWEET, TOKENS_PER_TWEET),
+        "labels": (numbers % 2).astype(np.int8),
+        "parts": (numbers // 2 % 10 % 3).astype(np.int8),
+        "keys": numbers,
+        "authors": numbers,
+        "weights": np.ones(rows, np.float32),
+        "withheld": np.zeros(0, np.int64),
+    }
+    counts = dict.fromkeys(CorpusReport.model_fields, 0) | {"read": rows, "kept": rows}
+    nothing = {"tests": {}, "extra_train": (), "refused": {}, "spanning": CountedLines(count=0, lines=[])}
+    parts = {part: PartCount(rows=1, positive=1) for part in ("train", "validation", "test")}
+    report = CorpusReport.model_validate(counts | nothing | {"source": "generated", "parts": parts})
     place = results.root / "large"
-    with building_place(place) as folder, CorpusWriter(folder, ()) as writer:
-        for first in range(0, rows, BATCH):
-            numbers = np.arange(first, first + BATCH)
-            token_ids = rng.zipf(1.2, BATCH * TOKENS_PER_TWEET) % len(types)
-            labels, parts = (numbers % 2).astype(np.int8), (numbers // 2 % 10 % 3).astype(np.int8)
-            lengths = np.full(BATCH, TOKENS_PER_TWEET)
-            arrays = RowArrays(labels, parts, lengths, numbers, numbers, np.ones(BATCH, np.float32))
-            writer.add([Row("", None, 0, "", 0)] * BATCH, arrays, token_ids.astype(np.int32))
-            for label, part in zip(labels.tolist(), parts.tolist(), strict=True):
-                tally.keep(part, label, TOKENS_PER_TWEET)
-        tally.read = tally.kept
-        report = tally.report("generated", len(types))
-        writer.finish(Prepared(types, np.zeros(0, np.int64), report), "0" * 64)
+    with building_place(place) as folder:
+        (folder / "tweets.parquet").touch()
+        write_corpus(folder, "0" * 64, arrays, types, report)
     measure_opening(place)
 
 

@@ -96,7 +96,7 @@ def _check_text(config: DataConfig, results: Results, world: World, held_out: se
     """The text of vectors and language models, which reads an unlabelled file besides the training part."""
     corpus = prepare_corpus(whole_training_part(config), results)
     path = Path(config.source).with_name("unlabelled.csv")
-    files = [open_text(TextFile(path=str(path)), results, "vectors.unlabelled")]
+    files = [open_text(TextFile(path=str(path)), "vectors.unlabelled")]
     read = {number_in(tokens) for tokens in gather_text(corpus, config.text, files, silent)}
     assert read > {world.tweets[name].number for name, _ in _rows(corpus, "train")}
     assert not held_out & read

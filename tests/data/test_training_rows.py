@@ -66,11 +66,11 @@ def test_further_tweets_have_columns_and_labels_of_their_own(table: Path, result
     assert labels["a furtherfirst tweet"] == 1
     assert labels["a furthersecond tweet"] == 0
     assert "a third one" not in labels
-    with pytest.raises(ConfigError, match=r"^data\.extra_train: .*extra\.tsv: columns\.text: no column 'text'"):
+    with pytest.raises(ConfigError, match=r"extra\.tsv: data\.extra_train\.0\.columns\.text: no column 'text'"):
         _prepare(table, results, extra_train=[{"path": str(extra)}])
     own["labels"] = {"positive": ["happy"], "negative": ["sad"], "ignored": []}
     with pytest.raises(
-        DataError, match=r"^data\.extra_train: .*extra\.tsv:4: unknown label 'meh'.* to labels\.negative"
+        DataError, match=r"extra\.tsv:4: unknown label 'meh'.* to data\.extra_train\.0\.labels\.negative"
     ):
         _prepare(table, results, extra_train=[own])
 

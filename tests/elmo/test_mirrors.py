@@ -65,7 +65,7 @@ def test_the_file_of_mirrors_names_places_and_may_be_missing(tmp_path: Path, mon
     path.write_text("elmo: [/shared/elmo, 'https://example.org/']\n")
     assert read_mirrors(path) == Mirrors(elmo=("/shared/elmo", "https://example.org/"))
     path.write_text("elmo: /shared/elmo\nglov: []\n")
-    with pytest.raises(ConfigError, match=r"(?s)elmo = '/shared/elmo'.*glov: unknown key .* did you mean 'glove'"):
+    with pytest.raises(ConfigError, match=r"(?s)elmo = '/shared/elmo'.*glov: unknown key .* valid: elmo"):
         read_mirrors(path)
     with pytest.raises(ConfigError, match=r"gone\.yaml: no such file"):
         read_mirrors(tmp_path / "gone.yaml")

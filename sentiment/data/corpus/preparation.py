@@ -1,18 +1,20 @@
-"""Makes a corpus: rows of all files are cleaned, tokenised, rid of duplicates and split, in memory that is bounded."""
+"""Makes a corpus: rows of all files are cleaned, tokenised, rid of duplicates and split; no text stays in memory."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sentiment.config import DataConfig
 from sentiment.console import Progress
-from sentiment.data.corpus.corpus_files import NO_TOKEN, CorpusWriter, ExtraTally, Prepared, RowArrays, Tally, TestCount
+from sentiment.data.corpus.corpus_report import CorpusReport, ExtraCount, PartCount, TestCount
 from sentiment.data.corpus.split import (
     TEST,
     TRAIN,
@@ -25,39 +27,51 @@ from sentiment.data.corpus.split import (
     part_code,
     thinning_of,
 )
-from sentiment.data.data_source import OpenedSource, TweetFile
-from sentiment.data.tables.rows import Refusal, Row
-from sentiment.data.text import Tokenizer
+from sentiment.data.rows import SPANNING, CountedLines, Row, RowCounter
+from sentiment.data.sources import OpenedSource, TweetFile
+from sentiment.data.tables import Refusal
+from sentiment.data.text import Tokenizer, TokenRows
+from sentiment.errors import DataError
 from sentiment.processes import WorkerProcesses, available_cores, in_order
+from sentiment.runs.records import PARTS
 
 ALL_KEPT, ROW_LIMIT, TRAIN_LIMIT = range(3)
 """Whether a row is left out, and by which limit: of all rows, or of the training part."""
 
 
 class DigestRequest(NamedTuple):
-    """A batch of rows to digest, as plain lists, which are sent to another process quickly."""
+    """A batch of rows to digest, as plain lists, which are sent to another process quickly.
+
+    Attributes:
+        part: of all rows; None divides them into parts.
+        bound: rows whose thinning number (see `split.thinning_of`) is not below this are left out.
+        train_bound: the same for rows of the training part.
+    """
 
     texts: Sequence[str]
     users: Sequence[str | None]
     part: int | None
-    """Of all rows; None divides them into parts."""
     bound: float
-    """Rows whose thinning number (see `split.thinning_of`) is not below this are left out."""
     train_bound: float
-    """The same for rows of the training part."""
 
 
-@dataclass(frozen=True)
-class Digest:
-    """A batch of rows as compact arrays, in the order of the rows."""
+class Digest(NamedTuple):
+    """A batch of rows as compact arrays, in the order of the rows.
 
-    keys: npt.NDArray[np.int64]  # (rows,), equal for the same tweet
-    authors: npt.NDArray[np.int64]  # (rows,), equal for the same author, or split.UNKNOWN
-    parts: npt.NDArray[np.int8]  # (rows,)
-    limits: npt.NDArray[np.int8]  # (rows,), ALL_KEPT, or the limit that leaves a row out, with its tokens
-    lengths: npt.NDArray[np.int64]  # (rows,)
-    token_ids: npt.NDArray[np.int32]  # (tokens,), index into `types`
-    types: list[str]  # of this batch
+    Attributes:
+        keys: (rows,) equal for the same tweet.
+        authors: (rows,) equal for the same author, or split.UNKNOWN.
+        limits: (rows,) ALL_KEPT, or the limit that leaves a row out, with its tokens.
+        lengths: (rows,) tokens, also of rows that are left out.
+        tokens: of the rows that no limit leaves out.
+    """
+
+    keys: npt.NDArray[np.int64]
+    authors: npt.NDArray[np.int64]
+    parts: npt.NDArray[np.int8]
+    limits: npt.NDArray[np.int8]
+    lengths: npt.NDArray[np.int64]
+    tokens: TokenRows
 
 
 class Digester:
@@ -77,18 +91,13 @@ class Digester:
         parts, thinning = self._parts(job.part, authors, forms), thinning_of(keys)
         limits = np.where((parts == TRAIN) & (thinning >= job.train_bound), TRAIN_LIMIT, ALL_KEPT)
         limits[thinning >= job.bound] = ROW_LIMIT
-        token_ids: list[int] = []
-        index: dict[str, int] = {}
-        for number in np.flatnonzero(limits == ALL_KEPT).tolist():
-            token_ids += [index.setdefault(token, len(index)) for token in tokens[number]]
         return Digest(
             keys=keys,
             authors=np.array(list(map(author_key, authors)), np.int64),
             parts=parts,
             limits=limits.astype(np.int8),
             lengths=np.array(list(map(len, tokens)), np.int64),
-            token_ids=np.array(token_ids, np.int32),
-            types=list(index),
+            tokens=TokenRows.of_tweets(tokens[number] for number in np.flatnonzero(limits == ALL_KEPT).tolist()),
         )
 
     def _parts(self, part: int | None, authors: Sequence[str], forms: Sequence[str]) -> npt.NDArray[np.int8]:
@@ -127,61 +136,46 @@ _BATCHES_WORTH_WORKERS = 20
 _AHEAD = 4
 # The one process that writes could not keep more workers than this busy.
 _MOST_WORKERS = 8
+NO_TOKEN = "no token left"  # noqa: S105
+_REFUSED_AT_MOST, _ALWAYS_TOLERATED = 0.05, 10
+# With fewer rows, other fractions would not help.
+_FEW = 50
+_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("id", pa.string()),
+        ("part", pa.dictionary(pa.int8(), pa.string())),
+        ("label", pa.int8()),
+        ("text", pa.string()),
+        ("tokens", pa.int32()),
+    ]
+)
 
 
-class RowBatch(NamedTuple):
-    """Labelled rows of one file that are digested together; part and bounds are those of `DigestRequest`."""
+class _RowBatch(NamedTuple):
+    """Labelled rows of one file; `extra` is the number of a table for training alone."""
 
     rows: list[Row]
     part: int | None
     bound: float
-    train_bound: float
-    extra: ExtraTally | None
-    """Counts of the rows' file, if it is for training alone."""
-
-    @property
-    def is_test(self) -> bool:
-        """Whether the file is a further test set."""
-        return self.part is not None and self.part > TEST
-
-    def job(self) -> DigestRequest:
-        """What a worker needs to know of these rows."""
-        return DigestRequest(
-            [row.text for row in self.rows],
-            [row.user for row in self.rows],
-            self.part,
-            self.bound,
-            self.train_bound,
-        )
+    extra: int | None
 
 
 class Preparation:
-    """One pass over the source files; in memory it keeps a hash of each tweet, the types, and a few batches.
+    """Prepares the rows of a source, which are written to `tweets_file` as they come.
 
     Args:
-        config: how tweets are cleaned, split and thinned.
-        source: the files to read.
-        writer: takes the rows that are kept.
-        progress: told how many rows are read.
-        train_bound: as in `DigestRequest`.
+        train_bound: training rows whose thinning number is not below this are left out.
     """
 
     def __init__(
-        self,
-        config: DataConfig,
-        source: OpenedSource,
-        writer: CorpusWriter,
-        progress: Progress,
-        train_bound: float = 1.0,
+        self, config: DataConfig, source: OpenedSource, tweets_file: Path, progress: Progress, train_bound: float
     ) -> None:
-        self._config = config
-        self._main, self._tests, self._extra = source.main, source.tests, source.extra_train
-        self._writer = writer
-        self._progress = progress
-        self._train_bound = train_bound
-        self._tally = Tally(source.tests)
-        # What nothing that is trained on may have: keys of tweets and of authors. Those of validation and test are only
-        # needed where further tables are read: within one table the split itself keeps authors and copies apart.
+        self._config, self._source, self._tweets_file = config, source, tweets_file
+        self._progress, self._train_bound = progress, train_bound
+        self._part_names = (*PARTS, *source.tests)
+        # What later rows depend on. Held out are tweets and authors of further test sets, and of the validation and
+        # test parts if further tables are read: within one table the split itself keeps authors and copies apart.
         self._held_out: set[int] = set()
         self._held_out_authors: set[int] = set()
         self._held_out_by_unknown = False
@@ -190,107 +184,147 @@ class Preparation:
         self._seen_there: dict[int | None, dict[int, int]] = defaultdict(dict)
         self._seen: dict[int, int] = {}
         self._index: dict[str, int] = {}  # number of each type
+        self._pieces: list[tuple[npt.NDArray[Any], ...]] = []
+        self._rows_written = 0
+        self._counts: Counter[str] = Counter()
+        self._of_tests: dict[str, TestCount] = {}
+        self._of_extra: list[Counter[str]] = [Counter() for _ in source.extra_train]
+        self._refused, self._spanning = RowCounter(), RowCounter()
 
-    def run(self, workers: int | None = None) -> Prepared:
+    def run(self, workers: int | None = None) -> tuple[dict[str, npt.NDArray[Any]], list[str], CorpusReport]:
         """Read, digest and write all rows.
 
         Args:
             workers: number of processes; None takes the cores that this process may use. The result does not depend on
                 it.
 
+        Returns:
+            The arrays of the corpus by name, the types in the order of their numbers, and what became of the rows.
+
         Raises:
-            DataError: a file cannot be used.
+            DataError: a file cannot be used, or the rows are not enough.
             ConfigError: a file lacks a configured column.
         """
-        for batch, digest in self._digested(self._batches(), workers or min(_MOST_WORKERS, available_cores())):
-            self._take(batch, digest)
-        report = self._tally.report(self._main.name, len(self._index))
-        return Prepared(list(self._index), np.array(sorted(self._withheld), np.int64), report)
+        with pq.ParquetWriter(self._tweets_file, _SCHEMA, compression="zstd") as writer:
+            for batch, digest in self._digested(self._batches(), workers or min(_MOST_WORKERS, available_cores())):
+                self._take(batch, digest, writer)
+        name, read = self._source.main.name, self._counts["read"]
+        if not read:
+            raise DataError(f"{name}: holds no rows")
+        malformed = self._refused.total(apart_from=[NO_TOKEN])
+        if malformed > max(_ALWAYS_TOLERATED, _REFUSED_AT_MOST * read):
+            raise DataError(
+                f"{name}: {malformed:,} of {read:,} rows are malformed, more than {_REFUSED_AT_MOST:.0%}: "
+                f"{self._refused.most_common(apart_from=[NO_TOKEN])}"
+            )
+        arrays = self._arrays()
+        return arrays, list(self._index), self._report(arrays)
 
-    def _batches(self) -> Iterator[RowBatch]:
+    def _batches(self) -> Iterator[_RowBatch]:
+        config = self._config
         # First, because nothing of them may be trained on.
-        for part, (name, file) in enumerate(self._tests.items(), start=TEST + 1):
-            before = self._tally.read
-            yield from self._labelled(file, name, 1.0, part)
-            self._tally.tests[name] = TestCount(file=file.name, read=self._tally.read - before)
-        yield from self._labelled(self._main, "tweets", self._bound())
+        for part, (name, file) in enumerate(self._source.tests.items(), start=TEST + 1):
+            before = self._counts["read"]
+            yield from self._labelled(file, name, f"{name}: ", part=part)
+            self._of_tests[name] = TestCount(file=file.name, read=self._counts["read"] - before)
+        bound = 1.0
+        if config.max_rows is not None:
+            count = sum(isinstance(row, Row) and row.label is not None for row in self._source.main.read())
+            bound = min(1.0, config.max_rows / max(1, count))
+        yield from self._labelled(self._source.main, "tweets", "", bound)
         # Last, when all is known that is held out.
-        for file, table in zip(self._extra, self._config.extra_train, strict=True):
-            extra = ExtraTally(file.name, table.weight)
-            self._tally.extra_train.append(extra)
-            yield from self._labelled(file, "further training tweets", 1.0, TRAIN, extra)
-
-    def _bound(self) -> float:
-        if self._config.max_rows is None:
-            return 1.0
-        count = sum(isinstance(row, Row) and row.label is not None for row in self._main.read())
-        return min(1.0, self._config.max_rows / max(1, count))
+        for number, file in enumerate(self._source.extra_train):
+            before = self._counts["read"]
+            yield from self._labelled(file, "further training tweets", f"{file.name}: ", part=TRAIN, extra=number)
+            self._of_extra[number]["read"] = self._counts["read"] - before
 
     def _labelled(
-        self, file: TweetFile, what: str, bound: float, part: int | None = None, extra: ExtraTally | None = None
-    ) -> Iterator[RowBatch]:
+        self,
+        file: TweetFile,
+        what: str,
+        prefix: str,
+        bound: float = 1.0,
+        *,
+        part: int | None = None,
+        extra: int | None = None,
+    ) -> Iterator[_RowBatch]:
         """The labelled rows of a file in batches; the other rows are counted."""
-        tally, prefix = self._tally, "" if part is None else f"{extra.name if extra else what}: "
         rows: list[Row] = []
         number = 0
         for number, row in enumerate(file.read(), start=1):
-            tally.read += 1
+            self._counts["read"] += 1
             if isinstance(row, Refusal):
-                tally.refuse(prefix + row.reason, row.line)
+                self._refused.add(prefix + row.reason, row.line)
                 continue
             if row.lines > 1:
-                tally.span(row.line)
+                self._spanning.add(SPANNING, row.line)
             if row.label is None:
-                tally.ignored += 1
+                self._counts["ignored"] += 1
             else:
                 rows.append(row)
             if len(rows) == _BATCH_ROWS:
-                yield RowBatch(rows, part, bound, self._train_bound, extra)
+                yield _RowBatch(rows, part, bound, extra)
                 rows = []
                 self._progress(f"preparing {what}", number, file.total)
         if rows:
-            yield RowBatch(rows, part, bound, self._train_bound, extra)
-        if extra:
-            extra.read = number
+            yield _RowBatch(rows, part, bound, extra)
         self._progress(f"preparing {what}", number, number)
 
-    def _digested(self, batches: Iterator[RowBatch], workers: int) -> Iterator[tuple[RowBatch, Digest]]:
+    def _digested(self, batches: Iterator[_RowBatch], workers: int) -> Iterator[tuple[_RowBatch, Digest]]:
+        def request(batch: _RowBatch) -> DigestRequest:
+            texts, users = [row.text for row in batch.rows], [row.user for row in batch.rows]
+            return DigestRequest(texts, users, batch.part, batch.bound, self._train_bound)
+
         head = list(islice(batches, _BATCHES_WORTH_WORKERS))
         if workers == 1 or len(head) < _BATCHES_WORTH_WORKERS:
             digester = Digester(self._config)
             for batch in chain(head, batches):
-                yield batch, digester(batch.job())
+                yield batch, digester(request(batch))
             return
         with WorkerProcesses(workers, "tweets were prepared", start_worker, self._config) as pool:
             submit = partial(pool.submit, digest_in_worker)
-            yield from in_order(chain(head, batches), lambda batch: submit(batch.job()), _AHEAD * workers)
+            yield from in_order(chain(head, batches), lambda batch: submit(request(batch)), _AHEAD * workers)
 
-    def _take(self, batch: RowBatch, digest: Digest) -> None:
+    def _take(self, batch: _RowBatch, digest: Digest, writer: pq.ParquetWriter) -> None:
         """Decide which rows are kept, and write them."""
         keep = self._decide(batch, digest)
         rows = [row for row, stays in zip(batch.rows, keep.tolist(), strict=True) if stays]
         if not rows:
             return
-        of_tokens = np.repeat(keep, np.where(digest.limits, 0, digest.lengths))
-        used, token_ids = _renumbered(digest.token_ids[of_tokens], len(digest.types))
-        numbers = [self._index.setdefault(digest.types[local], len(self._index)) for local in used.tolist()]
-        labels = np.array([row.label for row in rows], np.int8)
-        kept = (digest.parts[keep], digest.lengths[keep], digest.keys[keep], digest.authors[keep])
-        weights = np.full(len(rows), batch.extra.weight if batch.extra else 1, np.float32)
-        of_rows = RowArrays(labels, *kept, weights)
-        self._writer.add(rows, of_rows, np.array(numbers, np.int32)[token_ids])
+        of_tokens = digest.tokens.take(np.flatnonzero(keep[digest.limits == ALL_KEPT]))
+        used, token_ids = _renumbered(of_tokens.token_ids, len(of_tokens.types))
+        numbers = [self._index.setdefault(of_tokens.types[local], len(self._index)) for local in used.tolist()]
+        labels, parts = np.array([row.label for row in rows], np.int8), digest.parts[keep]
+        weight = 1.0 if batch.extra is None else self._config.extra_train[batch.extra].weight
+        self._pieces.append(
+            (
+                np.array(numbers, np.int32)[token_ids],
+                *(digest.lengths[keep], labels, parts, digest.keys[keep], digest.authors[keep]),
+                np.full(len(rows), weight, np.float32),
+            )
+        )
+        columns = [
+            pa.array(np.arange(self._rows_written, self._rows_written + len(rows))),
+            pa.array([row.id for row in rows], pa.string()),
+            pa.DictionaryArray.from_arrays(pa.array(parts), pa.array(self._part_names)),
+            pa.array(labels),
+            pa.array([row.text for row in rows], pa.string()),
+            pa.array(digest.lengths[keep].astype(np.int32)),
+        ]
+        writer.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA))
+        self._rows_written += len(rows)
 
-    def _decide(self, batch: RowBatch, digest: Digest) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    def _decide(self, batch: _RowBatch, digest: Digest) -> npt.NDArray[np.bool_]:
         """Which rows are kept. Only earlier rows of the main table decide about its validation and test rows."""
-        tally = self._tally
-        seen = self._seen_there[batch.part] if batch.is_test else self._seen
+        counts, is_test = self._counts, batch.part is not None and batch.part > TEST
+        seen = self._seen_there[batch.part] if is_test else self._seen
         keep = np.zeros(len(batch.rows), np.bool_)
-        names = (digest.keys, digest.authors, digest.parts, digest.limits, digest.lengths)
-        columns = (column.tolist() for column in names)
-        for number, (row, key, author, part, limit, length) in enumerate(zip(batch.rows, *columns, strict=True)):
+        columns = (digest.keys, digest.authors, digest.parts, digest.limits, digest.lengths)
+        values = zip(batch.rows, *(column.tolist() for column in columns), strict=True)
+        for number, (row, key, author, part, limit, length) in enumerate(values):
             label = row.label or 0
             if limit == ROW_LIMIT:
-                tally.thinned += 1
+                counts["thinned"] += 1
                 if part != TRAIN or author in self._held_out_authors:  # of an author whose other tweets are held out
                     self._withheld.add(key)
                     seen.setdefault(key, label)
@@ -298,48 +332,107 @@ class Preparation:
             # Whatever becomes of the row: a copy of it by another author, in another part, must not take its place.
             is_copy, first = key in seen, seen.setdefault(key, label)
             if not length:
-                tally.refuse(NO_TOKEN, row.line)
-            elif is_copy and not (batch.extra and key in self._held_out):
-                tally.duplicates += 1
-                tally.contradictory += first != label
+                self._refused.add(NO_TOKEN, row.line)
+            elif is_copy and not (batch.extra is not None and key in self._held_out):
+                counts["duplicates"] += 1
+                counts["contradictory"] += first != label
             elif part == TRAIN and self._is_held_out(key, author, batch.extra):
                 self._withheld.add(key)
             elif limit == TRAIN_LIMIT:
-                tally.surplus += 1
+                counts["surplus"] += 1
             else:
                 keep[number] = True
-                tally.keep(part, label, length)
                 self._remember(key, author, part, batch)
         return keep
 
-    def _remember(self, key: int, author: int, part: int, batch: RowBatch) -> None:
+    def _remember(self, key: int, author: int, part: int, batch: _RowBatch) -> None:
         """What later rows depend on of a row that is kept."""
-        if batch.extra:
-            batch.extra.kept += 1
-            batch.extra.unknown_authors += author == UNKNOWN or self._held_out_by_unknown
+        if batch.extra is not None:
+            self._of_extra[batch.extra]["kept"] += 1
+            self._of_extra[batch.extra]["unknown_authors"] += author == UNKNOWN or self._held_out_by_unknown
             return
         if batch.part is None and part != TRAIN and any(key in seen for seen in self._seen_there.values()):
-            self._tally.tested_twice += 1
-        if batch.is_test or (self._extra and part != TRAIN):
+            self._counts["tested_twice"] += 1
+        if batch.part is not None or (self._of_extra and part != TRAIN):
             self._held_out.add(key)
             self._held_out_by_unknown |= author == UNKNOWN
             if author != UNKNOWN:
                 self._held_out_authors.add(author)
 
-    def _is_held_out(self, key: int, author: int, extra: ExtraTally | None) -> bool:
+    def _is_held_out(self, key: int, author: int, extra: int | None) -> bool:
         """Whether a row that would be trained on has a text or an author that is held out; it is then counted."""
         by_text, by_author = key in self._held_out, author in self._held_out_authors
-        if extra:
-            extra.held_out_texts += by_text
-            extra.held_out_authors += by_author and not by_text
+        if extra is not None:
+            self._of_extra[extra]["held_out_texts"] += by_text
+            self._of_extra[extra]["held_out_authors"] += by_author and not by_text
         else:
-            self._tally.reserved += by_text or by_author
+            self._counts["reserved"] += by_text or by_author
         return by_text or by_author
 
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        names = ("token_ids", "offsets", "labels", "parts", "keys", "authors", "weights")
+        pieces = zip(*self._pieces, strict=True) if self._pieces else [[np.zeros(0, np.int64)] for _ in names]
+        arrays = {name: np.concatenate(list(piece)) for name, piece in zip(names, pieces, strict=True)}
+        arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays["offsets"])])  # of lengths
+        arrays["withheld"] = np.array(sorted(self._withheld), np.int64)
+        return arrays
 
-def _renumbered(
-    numbers: "np.ndarray[tuple[int], np.dtype[np.int32]]", count: int
-) -> "tuple[np.ndarray[tuple[int], np.dtype[np.intp]], np.ndarray[tuple[int], np.dtype[np.intp]]]":
+    def _report(self, arrays: dict[str, npt.NDArray[Any]]) -> CorpusReport:
+        """What became of the rows, after checking that there are enough.
+
+        Raises:
+            DataError: a part lacks positive or negative tweets, or a test set has none.
+        """
+        parts = {}
+        for code, part in enumerate(self._part_names):
+            labels = arrays["labels"][arrays["parts"] == code]
+            parts[part] = PartCount(rows=len(labels), positive=int(labels.sum()))
+            if part in self._of_tests and not len(labels):
+                raise DataError(f"data.tests.{part}: {self._of_tests[part].file} has no usable row")
+            if part in PARTS and not 0 < labels.sum() < len(labels):
+                raise self._too_few(part, parts[part], arrays["labels"])
+        extra = [
+            ExtraCount.model_validate({field: counts[field] for field in ExtraCount.model_fields} | {"name": file.name})
+            for file, counts in zip(self._source.extra_train, self._of_extra, strict=True)
+        ]
+        counted = {name: self._counts[name] for name in CorpusReport.model_fields}
+        found = {
+            "source": self._source.main.name,
+            "tests": self._of_tests,
+            "kept": len(arrays["labels"]),
+            "held_out": sum(one.held_out_texts + one.held_out_authors for one in extra),
+            "extra_train": tuple(extra),
+            "refused": self._refused.counted(),
+            "spanning": self._spanning.counted().get(SPANNING, CountedLines(count=0, lines=[])),
+            "parts": parts,
+            "tokens": len(arrays["token_ids"]),
+            "types": len(self._index),
+        }
+        return CorpusReport.model_validate(counted | found)
+
+    def _too_few(self, part: str, count: PartCount, labels: npt.NDArray[np.int8]) -> DataError:
+        refused = f"; refused were {self._refused.most_common()}" if self._refused.total() else ""
+        advice = "give more data, a larger data.max_rows or data.train_rows, or larger data.validation_fraction and "
+        advice += "data.test_fraction"
+        if len(labels) and len({*labels.tolist()}) == 1:
+            found, lacking = ("positive", "negative") if labels[0] else ("negative", "positive")
+            advice = (
+                f"all of them are {found}. If other values of the label column mean {lacking}, name them: "
+                f"data.labels.{lacking} (--{lacking} VALUE)"
+            )
+        elif len(labels) < _FEW:
+            advice = (
+                "that is too few to train, choose and test on; some hundreds are needed for any conclusion. Tweets can "
+                "also be predicted by a model that was trained on others"
+            )
+        return DataError(
+            f"{self._source.main.name}: the {part} part has {count.positive:,} positive and "
+            f"{count.rows - count.positive:,} negative tweets, but both are needed; {len(labels):,} of "
+            f"{self._counts['read']:,} rows are used{refused}: {advice}"
+        )
+
+
+def _renumbered(numbers: npt.NDArray[Any], count: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """As `np.unique` with `return_inverse`, for numbers below `count`: without sorting them, ten times as fast."""
     occurs = np.zeros(count, np.bool_)
     occurs[numbers] = True

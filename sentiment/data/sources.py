@@ -1,0 +1,391 @@
+"""Where tweets come from: named sources, and tables of the user's own. All are read row by row, also again.
+
+A new source is one entry in `_SOURCES` and its name in `sentiment.data.SOURCES`.
+"""
+
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+from sentiment.config import ColumnConfig, DataConfig, LabelConfig
+from sentiment.console import Progress
+from sentiment.data import SOURCE_CHOICES
+from sentiment.data.download import Remote, download
+from sentiment.data.rows import Row, Rows, has_header, read_rows
+from sentiment.data.tables import (
+    DELIMITERS,
+    Refusal,
+    TableRecord,
+    csv_records,
+    form_of,
+    is_packed,
+    open_table,
+    opened_parquet,
+    read_lines,
+    translated_errors,
+)
+from sentiment.errors import DataError, DownloadError
+from sentiment.files import named_path, open_named, sha256_of
+from sentiment.runs.records import NEGATIVE, POSITIVE
+from sentiment.runs.run_dir import Results
+
+TABLE = "table"
+"""The data set of a run on the user's own file."""
+SENTIMENT140 = "sentiment140"
+TRAINING = "training.1600000.processed.noemoticon.csv"
+MANUAL_TEST = "testdata.manual.2009.06.14.csv"
+MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
+"""The files in the archive of Sentiment140, and how many rows they have."""
+_FORMAT = ColumnConfig(label=0, id=1, user=4, text=5), LabelConfig(negative=("0",), positive=("4",), ignored=("2",))
+_WIDTH, _DATE = 6, 2
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class TweetFile:
+    """A file of tweets that can be read any number of times.
+
+    Attributes:
+        name: what messages call it: its path, or the name in the configuration.
+        sha256: of the bytes that the rows come from.
+        form: how these bytes are read; two forms may read the same bytes differently.
+        read: reads all rows in file order. Raises DataError, or ConfigError if the file lacks a configured column.
+        total: the number of rows, or about, if it is known beforehand; for progress alone.
+    """
+
+    name: str
+    sha256: str
+    form: str
+    read: Callable[[], Rows]
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class OpenedSource:
+    """The files that the tweets of a configuration come from.
+
+    Attributes:
+        dataset: the name of the data set that the tweets belong to.
+        tests: test sets besides the split of `main`, by name.
+        extra_train: further tweets for training alone.
+    """
+
+    dataset: str
+    main: TweetFile
+    tests: Mapping[str, TweetFile] = field(default_factory=dict)
+    extra_train: tuple[TweetFile, ...] = ()
+
+
+def open_source(config: DataConfig, results: Results) -> OpenedSource:
+    """The files that a configuration asks for; its test sets join those that the source brings, or replace them.
+
+    No row is read yet, and nothing is fetched; a file on disk is hashed.
+
+    Raises:
+        DataError: a file is missing, unreadable or of an unknown format.
+    """
+    opened = _open(config, results, "data")
+    tests = dict(opened.tests)
+    for name, table in config.foreign_tests.items():
+        own = config.model_copy(update={"source": table.path, "columns": table.columns, "labels": table.labels})
+        found = _open(own, results, f"data.tests.{name}")
+        # The tweets that its publishers test on, where they say which, else all of it.
+        tests[name] = next(iter(found.tests.values()), found.main)
+    extra = [
+        open_file(named_path(table.path), table.columns, table.labels, f"data.extra_train.{number}")
+        for number, table in enumerate(config.extra_train)
+    ]
+    return replace(opened, tests=dict(sorted(tests.items())), extra_train=tuple(extra))
+
+
+def missing_tweets(source: str, results: Results) -> str | None:
+    """What a run still needs to read a source, with the command that fetches it; None if all is there."""
+    if source not in _SOURCES:
+        return _missing_file(named_path(source))
+    archive = _SOURCES[source].archive
+    if archive is None or (results.downloads / archive).exists():
+        return None
+    return f"its tweets are not in {results.downloads}; fetch them with `make data DATA={source}`"
+
+
+def _missing_file(path: Path) -> str | None:
+    if path.is_dir():
+        return "is a directory; name a file in it"
+    return None if path.exists() else f"no such file; valid: {SOURCE_CHOICES}"
+
+
+def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
+    """Put the archive of a source into the downloads, unless it is there or the source has none.
+
+    Raises:
+        DownloadError: it could not be fetched; the message says what was tried.
+    """
+    if source in _SOURCES:
+        _SOURCES[source].fetch(results, progress)
+
+
+def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, field: str = "data") -> TweetFile:
+    """A table on disk, which is hashed; one in the form of Sentiment140 has its own columns and labels.
+
+    Args:
+        labels: what the values of the label column mean; None leaves all rows without a label.
+        field: of the configuration, which says the columns and labels, for messages.
+
+    Raises:
+        DataError: the file is missing, unreadable or of an unknown format.
+    """
+    if missing := _missing_file(path):
+        raise DataError(f"{path}: {missing}")
+    state, sha256 = _state_of(path), source_sha256(path)
+    form, total = form_of(path), about_rows(path)
+    if form == "csv" and is_sentiment140(path):
+        form, (columns, labels) = SENTIMENT140, _FORMAT
+    table_of = partial(open_table, path, lambda _: has_header(columns))
+    if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
+        form = f"{form} {delimiter}"
+
+    def read() -> Rows:
+        yield from read_rows(table_of(), columns, labels, str(path), field)
+        if _state_of(path) != state:
+            raise DataError(f"{path}: was changed while it was read; give the same command again when it is whole")
+
+    return TweetFile(str(path), sha256, form, read, total)
+
+
+def source_sha256(path: Path) -> str:
+    """The SHA-256 of a file, which is read unless this process has read it and it is unchanged.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+    """
+    return _sha256_of(path, _state_of(path))
+
+
+@lru_cache
+def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
+    """Kept by a process alone: the runs of a grid read the same files, and nothing on disk has to be trusted."""
+    with translated_errors(path):
+        return sha256_of(path)
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
+    """What changes with a file's content; unlike the time of modification, nobody can set that of the last change."""
+    with translated_errors(path):
+        found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def about_rows(path: Path) -> int | None:
+    """The number of a plain file's lines, or of Parquet's rows; None if that would take as long as reading it.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    form = form_of(path)
+    if form == "parquet":
+        with opened_parquet(path) as opened:
+            return int(opened.metadata.num_rows)
+    if is_packed(path) or form in ("xlsx", "zip"):
+        return None
+    with translated_errors(path), open_named(path) as file:
+        return sum(block.count(b"\n") for block in iter(partial(file.read, _BLOCK), b""))
+
+
+def _open(config: DataConfig, results: Results, field: str) -> OpenedSource:
+    """The files of `config.source` alone."""
+    if config.source in _SOURCES:
+        return _SOURCES[config.source].open(config, results)
+    path = named_path(config.source)
+    if path.is_file() and form_of(path) == "zip":
+        return _open_archive(str(path), path, source_sha256(path))
+    main = open_file(path, config.columns, config.labels, field)
+    whole = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
+    return OpenedSource(SENTIMENT140 if whole else TABLE, main)  # a part of a data set is a table like any other
+
+
+_SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
+
+
+def _open_sample(_config: DataConfig, _results: Results) -> OpenedSource:
+    """1,000 of VADER's clearly positive or negative tweets, which come with the program."""
+    main = open_file(_SAMPLE_FILE, ColumnConfig(), LabelConfig())
+    return OpenedSource("sample", replace(main, name="sample"))
+
+
+ARCHIVE = Remote(
+    name="trainingandtestdata.zip",
+    urls=(
+        "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip",
+        "http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip",
+    ),
+    size=81_363_704,
+    sha256="004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57",
+)
+"""Of Sentiment140 (Go, Bhayani & Huang 2009): 1.6 million tweets labelled by emoticons, 498 labelled by hand."""
+
+
+def is_sentiment140(path: Path) -> bool:
+    """Whether a file is CSV in the form of Sentiment140, judged by its first row: six columns without a header.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if form_of(path) != "csv":
+        return False
+    record = next(csv_records(partial(read_lines, path), ",", str(path)), None)
+    if not isinstance(record, TableRecord) or len(record.fields) != _WIDTH:
+        return False
+    return record.fields[0] in ("0", "2", "4") and record.fields[_DATE].count(":") == 2
+
+
+def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
+    """The publishers' archive: its training file, and its tweets labelled by hand as the test set `manual`.
+
+    Args:
+        name: what messages call the archive.
+        sha256: that it has, or must have.
+    """
+
+    def read(member: str) -> Rows:
+        if not path.exists():
+            raise DataError(f"{path}: no such file; `make data DATA={SENTIMENT140}` fetches it")
+        if source_sha256(path) != sha256:
+            raise DataError(f"{path}: is not the expected file; delete it and run `make data DATA={SENTIMENT140}`")
+        count = 0
+        table = open_table(path, lambda _: False, member)
+        for row in read_rows(table, *_FORMAT, f"{path}:{member}"):
+            count += 1
+            yield row
+        if count != MEMBER_ROWS[member]:
+            raise DataError(f"{path}:{member}: has {count:,} rows where {MEMBER_ROWS[member]:,} are expected")
+
+    main, manual = (
+        TweetFile(f"{name}:{member}", sha256, f"{SENTIMENT140}/{member}", partial(read, member), rows)
+        for member, rows in MEMBER_ROWS.items()
+    )
+    return OpenedSource(SENTIMENT140, main, {"manual": manual})
+
+
+def _open_sentiment140(_config: DataConfig, results: Results) -> OpenedSource:
+    return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256)
+
+
+def _fetch_sentiment140(results: Results, progress: Progress) -> None:
+    download(ARCHIVE, results.downloads, progress)
+
+
+VADER_ARCHIVE = "vaderSentiment-3.3.2.tar.gz"
+"""The source archive of PyPI, which holds the 4,200 rated tweets of Hutto & Gilbert (2014)."""
+VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
+VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
+_VADER_TWEETS = 4200
+_INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+_MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
+
+
+def _open_vader(config: DataConfig, results: Results) -> OpenedSource:
+    """Small enough to be fetched when a run first reads it; ratings near zero are left out (`data.neutral_band`)."""
+
+    def read() -> Rows:
+        return read_vader(fetch_vader(results), config.neutral_band)
+
+    return OpenedSource("vader", TweetFile("vader", VADER_TWEETS_SHA256, "vader", read, _VADER_TWEETS))
+
+
+def fetch_vader(results: Results, progress: Progress | None = None) -> Path:
+    """Fetch VADER's archive (2 MB) into the downloads, unless it is there, with this interpreter's pip.
+
+    pip knows the user's index and proxy. It runs the setup script of the archive to prepare metadata, but checks the
+    hash before.
+
+    Raises:
+        DownloadError: pip could not get it; the message says where to put the file by hand.
+    """
+    target = results.downloads / VADER_ARCHIVE
+    if target.exists():
+        return target
+    if progress:
+        progress(f"fetching {VADER_ARCHIVE}", 0, None)
+    try:
+        results.downloads.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=results.downloads, prefix=".pip-") as folder:
+            requirements = Path(folder) / "requirements.txt"
+            requirements.write_text(f"vaderSentiment==3.3.2 --hash=sha256:{VADER_SHA256}\n", encoding="utf-8")
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--no-binary"]
+            command += ["vaderSentiment", "--require-hashes", "--dest", folder, "-r", str(requirements)]
+            pip = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+            if pip.returncode == 0:
+                Path(folder, VADER_ARCHIVE).replace(target)
+                return target
+    except OSError as error:
+        raise DownloadError(f"{target}: cannot be written: {error}") from None
+    complaint = pip.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]
+    raise DownloadError(
+        "\n  ".join([f"{VADER_ARCHIVE} could not be fetched; pip says:", *complaint])
+        + f"\nwhere there is no network, put the file (SHA-256 {VADER_SHA256[:12]}…) at {target}"
+    )
+
+
+def read_vader(archive: Path, neutral_band: float) -> Rows:
+    """VADER's tweets, labelled by the sign of their mean rating; nothing is unpacked on disk.
+
+    Args:
+        archive: the source archive of vaderSentiment.
+        neutral_band: tweets whose rating is zero or nearer to zero than this have no label.
+
+    Raises:
+        DataError: the archive is damaged or not the expected one.
+    """
+    try:
+        with (
+            tarfile.open(archive) as outer,
+            tarfile.open(fileobj=io.BytesIO(_content(outer, _INNER_ARCHIVE))) as inner,
+        ):
+            content = _content(inner, _MEMBER)
+    except (tarfile.TarError, OSError, EOFError, KeyError) as error:
+        raise DataError(f"{archive}: is damaged, delete it: {error}") from None
+    if hashlib.sha256(content).hexdigest() != VADER_TWEETS_SHA256:
+        raise DataError(f"{archive}: its {_MEMBER} is not the expected file; delete the archive")
+    for line, text in enumerate(content.decode().split("\r\n"), start=1):
+        fields = text.split("\t")
+        if len(fields) != 3:
+            yield Refusal(line, "wrong number of fields")
+            continue
+        rating = float(fields[1])
+        label = None if rating == 0 or abs(rating) < neutral_band else POSITIVE if rating > 0 else NEGATIVE
+        yield Row(fields[0], None, label, fields[2], line)
+
+
+def _content(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    if file is None:
+        raise KeyError(f"{name} is no file")
+    with file:
+        return file.read()
+
+
+def _fetch_nothing(_results: Results, _progress: Progress) -> None:
+    """For a source that comes with the program."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A named source; `archive` is the file that `fetch` puts into the downloads."""
+
+    open: Callable[[DataConfig, Results], OpenedSource]
+    archive: str | None = None
+    fetch: Callable[[Results, Progress], object] = _fetch_nothing
+
+
+_SOURCES = {
+    "sample": _Source(_open_sample),
+    SENTIMENT140: _Source(_open_sentiment140, ARCHIVE.name, _fetch_sentiment140),
+    "vader": _Source(_open_vader, VADER_ARCHIVE, fetch_vader),
+}

@@ -1,0 +1,490 @@
+"""The one reader of tables: CSV, TSV, JSON Lines, Parquet and Excel, for training and for predicting.
+
+Every line of a file belongs to a record, is refused with its number, or is blank. CSV is that of RFC 4180: a record
+with wrong quotes is refused. A quoted field may span lines, but a file is refused where the lines that one joins look
+like rows, since a stray quote would have swallowed them. TSV knows no quotes: a line is a row.
+"""
+
+import codecs
+import csv
+import gzip
+import json
+import re
+import zipfile
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from itertools import dropwhile, islice, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+
+from sentiment.errors import ConfigError, DataError
+from sentiment.files import open_named
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+
+class TableRecord(NamedTuple):
+    """A row of a table as it stands there.
+
+    Attributes:
+        line: where it begins, counted from 1; in Parquet and workbooks the number of the row.
+        lines: how many lines it spans.
+        whole: the JSON object that it was.
+    """
+
+    line: int
+    fields: Sequence[Any]
+    lines: int = 1
+    whole: dict[str, Any] | None = None
+
+
+class Refusal(NamedTuple):
+    """A row that cannot be used."""
+
+    line: int
+    reason: str
+
+
+Records = Iterator[TableRecord | Refusal]
+ReadLines = Callable[[], Iterator[str]]
+"""Reads the lines of a file, with their ends, from its beginning."""
+
+LINE_LIMIT = 1 << 20
+"""In bytes; no longer line is kept, so that no file can fill the memory."""
+TOO_LONG = "x" * (csv.field_size_limit() + 1)
+"""Stands for a line that is longer; no form of table takes it for a row."""
+
+
+@contextmanager
+def translated_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system about a file into a DataError that names the file."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a directory; name a file in it") from None
+    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: is truncated, damaged or not compressed as its name says: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+@contextmanager
+def opened_bytes(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
+    """A file opened for reading, unpacked if its name ends in `.gz`.
+
+    Args:
+        member: the file in a zip archive that is meant; the archive is not unpacked.
+
+    Raises:
+        DataError: the file is missing, unreadable or damaged; also later, from within the context.
+    """
+    with translated_errors(path), ExitStack() as stack:
+        file = stack.enter_context(open_named(path))
+        if member is not None:
+            archive = stack.enter_context(zipfile.ZipFile(file))
+            if member not in archive.namelist():
+                raise DataError(f"{path}: holds no {member}")
+            file = cast(BinaryIO, stack.enter_context(archive.open(member)))
+        elif is_packed(path):
+            file = cast(BinaryIO, stack.enter_context(gzip.open(file)))
+        yield file
+
+
+def read_lines(path: Path, member: str | None = None) -> Iterator[str]:
+    """The lines of a text file with their ends, each decoded as UTF-8 if its bytes allow it, otherwise as latin-1.
+
+    Real exports of tweets mix both encodings within one file. A byte order mark is dropped.
+
+    Raises:
+        DataError: the file cannot be read, is empty, in UTF-16, or its lines end in carriage returns alone.
+    """
+    with opened_bytes(path, member) as file:
+        line = file.readline(LINE_LIMIT)
+        if not line:
+            raise DataError(f"{path}: is empty")
+        if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataError(f"{path}: is in UTF-16; save it as UTF-8")
+        if b"\r" in line[:-1] and not line.endswith(b"\n"):
+            raise DataError(f"{path}: its lines end in carriage returns, as on old Macs; save it with line feeds")
+        line = line.removeprefix(codecs.BOM_UTF8)
+        while line:
+            if len(line) < LINE_LIMIT:
+                yield _decoded(line)
+            else:
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(LINE_LIMIT)
+                yield TOO_LONG
+            line = file.readline(LINE_LIMIT)
+
+
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+_WRONG_QUOTES = "a quote that opens in it does not close at the end of a field"
+
+
+class _Lines:
+    """Lines of which those of the current record can be read again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._again: deque[str] = deque()
+        self.of_record: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.of_record.append(line)
+        return line
+
+    def keep_first(self) -> None:
+        """Let all lines of the record but the first be read again."""
+        self._again.extendleft(reversed(self.of_record[1:]))
+        del self.of_record[1:]
+
+
+def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
+    """The records of a CSV file; a blank line is one without fields.
+
+    Args:
+        read: called a second time if a quoted field spans lines.
+        name: the file's name, for messages.
+
+    Raises:
+        DataError: the lines that a quoted field joins look like rows.
+    """
+    lines = _Lines(read())
+    taken = lines.of_record
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    line, width = 1, 0
+    is_like_a_row: Callable[[str], bool] | None = None
+    while True:
+        taken.clear()
+        fields, reason = [], ""
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = f"not a valid line: {error}"
+        if len(taken) > 1 and (reason or len(fields) != (width or len(fields))):
+            lines.keep_first()
+            reason = _WRONG_QUOTES
+        elif len(taken) > 1 and width:
+            is_like_a_row = is_like_a_row or _row_likeness(read, delimiter, width)
+            if _look_like_rows(taken[1:], is_like_a_row):
+                raise DataError(
+                    f"{name}:{line}: a quote opens here and closes in line {line + len(taken) - 1}, but the lines that "
+                    "it joins look like rows; double the quotes that belong to texts, or give the table as JSON Lines "
+                    "or Parquet"
+                )
+        yield Refusal(line, reason) if reason else TableRecord(line, fields, len(taken))
+        width = width or len(fields)
+        line += len(taken)
+
+
+_JUDGED_LINES = 2_000
+_FEW_VALUES = 10
+_MOST, _RARE = 0.9, 0.01
+_LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
+
+
+def _is_number(value: str) -> bool:
+    """Whether a value is a number or numbers, as a date is."""
+    return _LETTER.search(value) is None and _DIGIT.search(value) is not None
+
+
+def _row_likeness(read: ReadLines, delimiter: str, width: int) -> Callable[[str], bool]:
+    """What judges whether a line could be a row, by the columns that have few values or numbers in the first rows."""
+    rows = []
+    for line in islice(read(), 1, _JUDGED_LINES):
+        with suppress(csv.Error):
+            rows += [fields for fields in csv.reader([line], delimiter=delimiter) if len(fields) == width]
+    telling: dict[int, Callable[[str], bool]] = {}
+    for place, values in enumerate(zip(*rows, strict=True)):
+        # What is rare may be a piece of a tweet that spans lines.
+        common = {value for value, count in Counter(values).items() if count > max(1, _RARE * len(values))}
+        for fits in (_is_number, common.__contains__):
+            if len(common) <= _FEW_VALUES and sum(map(fits, values)) >= _MOST * len(values):
+                telling[place] = fits
+
+    def is_like_a_row(line: str) -> bool:
+        fields = [field.strip('"') for field in line.rstrip("\r\n").split(delimiter)]
+        # Counted from either end, since a text with delimiters makes fields of its own.
+        return len(fields) >= width and all(
+            fits(fields[place]) or fits(fields[place - width]) for place, fits in telling.items()
+        )
+
+    return is_like_a_row
+
+
+def _look_like_rows(lines: Sequence[str], is_like_a_row: Callable[[str], bool]) -> bool:
+    filled = [line for line in lines if line.strip()]
+    return 2 * sum(map(is_like_a_row, filled)) > len(filled)
+
+
+def _tsv_records(read: ReadLines) -> Records:
+    for line, text in enumerate(read(), start=1):
+        if text == TOO_LONG:
+            yield Refusal(line, f"longer than {LINE_LIMIT:,} bytes")
+        else:
+            yield TableRecord(line, text.rstrip("\r\n").split("\t") if text.strip("\r\n") else [])
+
+
+_FORMS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".xlsx": "xlsx",
+    ".zip": "zip",
+}
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+NO_EXCEL = (
+    "workbooks are read and written by openpyxl, which is not installed: `pip install openpyxl`, or save it as CSV"
+)
+"""Why a name that ends in `.xlsx` is refused."""
+_HEAD_LINES = 50
+# Tweets hold semicolons and line breaks themselves.
+_EVEN_ROWS = 0.8
+_BATCH = 8192
+
+
+def form_of(path: Path) -> str:
+    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, xlsx or zip.
+
+    Raises:
+        DataError: the name says nothing known.
+    """
+    packed = is_packed(path)
+    form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
+    if form is None or (packed and form not in (*DELIMITERS, "jsonl")):
+        valid = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx, or Sentiment140's .zip"
+        raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
+    return form
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed, by the end of its name."""
+    return path.suffix.lower() == ".gz"
+
+
+def has_openpyxl() -> bool:
+    """Whether workbooks can be read and written."""
+    try:
+        return find_spec("openpyxl") is not None
+    except ValueError:  # a module that is set to None
+        return False
+
+
+def _delimiter_of(path: Path) -> str:
+    """A comma, unless the first line has none but a semicolon, tab or bar, which most of the next lines hold as often.
+
+    Spreadsheets write semicolons in many countries.
+    """
+    with closing(read_lines(path)) as lines:  # type: ignore[type-var]
+        first, *others = [line for line in islice(lines, _HEAD_LINES) if line.strip()] or [""]
+    for delimiter in ",;\t|":
+        count = first.count(delimiter)
+        even = sum(line.count(delimiter) >= count for line in others) >= _EVEN_ROWS * len(others)
+        if count and (even or delimiter == ","):
+            return delimiter
+    return ","
+
+
+@dataclass(frozen=True)
+class OpenedTable:
+    """A table, whose rows can be read any number of times.
+
+    Attributes:
+        form: csv, tsv, jsonl, parquet or xlsx.
+        names: of the columns, then those of fields within JSON objects, as in `user.name`; positions if it has none.
+        width: how many columns it has.
+        read: reads the records, except for the header, with the values at these places; others may be None.
+    """
+
+    form: str
+    names: list[str]
+    width: int
+    read: Callable[[Collection[int]], Records]
+    delimiter: str = ","
+
+
+def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], member: str | None = None) -> OpenedTable:
+    """Find the columns of a table; rows are read later.
+
+    Args:
+        path: its name says the format.
+        names_columns: whether the first record of a delimited file, or row of a sheet, names the columns.
+        member: the CSV file in a zip archive that is meant.
+
+    Raises:
+        DataError: the file cannot be read, is in an unknown format, or holds nothing.
+    """
+    form = "csv" if member else form_of(path)
+    if form == "parquet":
+        with opened_parquet(path) as file:
+            names = list(file.schema_arrow.names)
+        return OpenedTable(form, names, len(names), partial(_read_parquet, path, names))
+    if form == "jsonl":
+        return _open_json_lines(path)
+    if form == "xlsx":
+        return _with_header(path, form, partial(iter, _sheet(path)), names_columns, ",")
+    lines = partial(read_lines, path, member)
+    if form == "tsv":
+        return _with_header(path, form, partial(_tsv_records, lines), names_columns, "\t")
+    if form == "csv":
+        delimiter = "," if member else _delimiter_of(path)
+        return _with_header(path, form, partial(csv_records, lines, delimiter, str(path)), names_columns, delimiter)
+    raise DataError(f"{path}: is no table; tables end in .csv, .tsv, .jsonl (each also with .gz), .parquet or .xlsx")
+
+
+def _with_header(
+    path: Path, form: str, read: Callable[[], Records], names_columns: Callable[[Sequence[str]], bool], delimiter: str
+) -> OpenedTable:
+    first = _first_row(path, read)
+    header = ["" if field is None else str(field).strip() for field in first.fields]
+    named = names_columns(header)
+    names = header if named else [str(place) for place in range(len(header))]
+    blank = [""] if len(names) == 1 else []  # in a single column a blank line is an empty text
+
+    def rows(_places: Collection[int]) -> Records:
+        records = dropwhile(lambda record: record.line <= first.line, read()) if named else read()
+        for record in records:
+            if record[1]:
+                yield record
+            elif blank:
+                yield TableRecord(record.line, blank)
+
+    return OpenedTable(form, names, len(names), rows, delimiter)
+
+
+def _first_row(path: Path, read: Callable[[], Records]) -> TableRecord:
+    refused = None
+    for record in read():
+        if isinstance(record, Refusal):
+            refused = refused or record
+        elif record.fields or record.whole:
+            return record
+    if refused:
+        raise DataError(f"{path}:{refused.line}: the first row cannot be read: {refused.reason}")
+    raise DataError(f"{path}: holds no rows")
+
+
+def _open_json_lines(path: Path) -> OpenedTable:
+    def read() -> Records:
+        for line, text in enumerate(read_lines(path), start=1):
+            if text.strip():
+                found = _json_object(text)
+                yield Refusal(line, found) if isinstance(found, str) else TableRecord(line, (), 1, found)
+
+    columns = _first_row(path, read).whole or {}
+    names = [*columns, *_names_within(columns, "")]
+
+    def rows(places: Collection[int]) -> Records:
+        for record in read():
+            if isinstance(record, TableRecord):
+                fields: list[Any] = [None] * len(names)
+                for place in places:
+                    fields[place] = _field(record.whole, names[place])
+                record = record._replace(fields=fields)
+            yield record
+
+    return OpenedTable("jsonl", names, len(columns), rows)
+
+
+def _names_within(value: dict[str, Any], place: str) -> Iterator[str]:
+    for name, inner in value.items():
+        if place:
+            yield place + name
+        if isinstance(inner, dict):
+            yield from _names_within(inner, f"{place}{name}.")
+
+
+def _field(value: Any, name: str) -> Any:
+    """The field of an object, or one within its fields; None if there is none."""
+    if name in value:
+        return value[name]
+    outer, _, inner = name.partition(".")
+    return _field(value[outer], inner) if inner and isinstance(value.get(outer), dict) else None
+
+
+def _json_object(line: str) -> dict[str, Any] | str:
+    """The JSON object that a line holds; or the reason why it holds none."""
+    if line == TOO_LONG:
+        return f"longer than {LINE_LIMIT:,} bytes"
+    try:
+        value = json.loads(line)
+        if "\\u" in line:  # an escape can bring half a surrogate pair, which cannot be written to a file
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else "not a JSON object"
+
+
+@contextmanager
+def opened_parquet(path: Path) -> "Iterator[pq.ParquetFile]":
+    """A Parquet file, opened.
+
+    Raises:
+        DataError: it cannot be read; also later, from within the context.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with translated_errors(path):
+        try:
+            with open_named(path) as opened, pq.ParquetFile(opened) as file:
+                yield file
+        except (pa.ArrowException, UnicodeDecodeError) as error:  # names and texts are UTF-8 by the format
+            raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
+
+
+def _read_parquet(path: Path, names: list[str], places: Collection[int]) -> Records:
+    wanted = {names[place] for place in places}
+    if twice := [name for name in wanted if names.count(name) > 1]:
+        raise ConfigError(f"{path}: several columns are called {twice[0]!r}, so that it is not clear which is meant")
+    line = 1
+    with opened_parquet(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH, columns=[name for name in names if name in wanted]):
+            cells = [_cells(batch.column(name)) if name in wanted else repeat(None, len(batch)) for name in names]
+            yield from map(TableRecord, range(line, line + len(batch)), zip(*cells, strict=True))
+            line += len(batch)
+
+
+def _cells(column: Any) -> list[Any]:
+    try:
+        return list(column.to_pylist())
+    except OverflowError:  # a date after the year 9999
+        return list(column.cast("string").to_pylist())
+
+
+def _sheet(path: Path) -> list[TableRecord]:
+    """The first sheet of a workbook, which is read as a whole."""
+    import pandas as pd
+
+    if not has_openpyxl():
+        raise DataError(f"{path}: {NO_EXCEL}")
+    with translated_errors(path), open_named(path) as opened:
+        try:
+            sheet = pd.read_excel(opened, header=None, dtype=object, keep_default_na=False, engine="openpyxl")
+        except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path}: is not a valid workbook: {error}") from None
+    rows = enumerate(sheet.itertuples(index=False), start=1)
+    return [TableRecord(line, [None if value == "" else value for value in row]) for line, row in rows]

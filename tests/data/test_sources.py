@@ -1,0 +1,264 @@
+"""Where tweets come from: each source by its name, Sentiment140's file and archive, VADER's, files that change."""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jobs.grids.requirements import missing_for
+from sentiment.config import DataConfig, LabelledTable, RunConfig
+from sentiment.console import silent
+from sentiment.data import SOURCES, sources
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.rows import Row
+from sentiment.data.sources import fetch_tweets, missing_tweets, open_source, source_sha256
+from sentiment.data.tables import Refusal
+from sentiment.errors import DataError, DownloadError
+from sentiment.files import sha256_of
+from sentiment.runs.run_dir import Results
+from tests.data.made_up import sentiment140_lines
+
+TEST_LINES = ['"4","3","Mon May 11 03:17:40 UTC 2009","tea","ann","I love it"\n', '"2","4","a:b:c","x","bob","It is"\n']
+
+
+def read(source: Path | str, results: Results) -> tuple[list[Row | Refusal], list[Row | Refusal]]:
+    opened = open_source(DataConfig(source=str(source)), results)
+    return list(opened.main.read()), [row for file in opened.tests.values() for row in file.read()]
+
+
+def test_each_name_is_a_source_and_says_what_it_lacks(results: Results) -> None:
+    assert {name: open_source(DataConfig(source=name), results).dataset for name in SOURCES} == {
+        name: name for name in SOURCES
+    }
+    lacking = f"its tweets are not in {results.downloads}; fetch them with `make data DATA=vader`"
+    config = RunConfig(data=DataConfig(source="vader"))
+    assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
+    assert missing_tweets("sample", results) is None
+
+
+def test_names_of_sources_are_known_without_importing_anything_slow() -> None:
+    script = "import sys, sentiment.data\nprint(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"torch", "numpy", "pandas", "pyarrow", "nltk", "pydantic"}
+
+
+def test_any_other_name_is_the_path_of_a_table(results: Results, tmp_path: Path) -> None:
+    valid = "no such file; valid: sample, sentiment140, vader or the path of a table"
+    assert missing_tweets("~/vadr", results) == valid
+    with pytest.raises(DataError, match=rf"/vadr: {valid}"):
+        prepare_corpus(DataConfig(source="~/vadr"), results)
+    with pytest.raises(DataError, match="is a directory"):
+        open_source(DataConfig(source=str(tmp_path)), results)
+    with pytest.raises(DataError, match=r"gone\.csv: no such file"):
+        open_source(DataConfig(tests={"gone": LabelledTable(path=str(tmp_path / "gone.csv"))}), results)
+    fetch_tweets("~/vadr", results, silent)
+
+
+def test_the_sample_needs_no_network_whatever_a_users_own_columns_are_called(results: Results) -> None:
+    config = DataConfig.model_validate({"source": "sample", "columns": {"text": "tweet", "label": "class"}})
+    corpus = prepare_corpus(config, results)
+    assert (corpus.report.source, corpus.report.read, corpus.dataset) == ("sample", 1000, "sample")
+    assert all(0 < part.positive < part.rows for part in corpus.report.parts.values())
+    assert not results.downloads.exists()
+
+
+# --- Sentiment140 ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An archive like that of the publishers, with 50 and 2 rows."""
+    path = tmp_path / "trainingandtestdata.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(sources.TRAINING, "".join(sentiment140_lines(50)))
+        file.writestr(sources.MANUAL_TEST, "".join(TEST_LINES))
+        file.writestr("../../evil.csv", "never unpacked")
+    monkeypatch.setattr(sources, "MEMBER_ROWS", {sources.TRAINING: 50, sources.MANUAL_TEST: 2})
+    return path
+
+
+def test_a_csv_file_of_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results) -> None:
+    path = tmp_path / "any.csv"
+    path.write_text("".join([*sentiment140_lines(2), '"4","9"\n']))
+    (first, second, last), test = read(path, results)
+    assert isinstance(first, Row)
+    assert isinstance(second, Row)
+    assert (first.id, first.user, first.line, first.label, second.label) == ("0", "user0", 1, 1, 0)
+    assert last == Refusal(3, "wrong number of fields")
+    assert test == []
+    path.write_text("".join(sentiment140_lines(1)) + '"3","1","a:b:c","q","u","text"\n')
+    with pytest.raises(DataError, match=r"any\.csv:2: unknown label '3'; known are '0', '4', '2'"):
+        read(path, results)
+    path.write_text("label,text,a,b,c,d\n1,so good,,,,\n")
+    assert read(path, results)[0] == [Row("2", None, 1, "so good", 2)]
+
+
+def test_only_all_of_sentiment140_has_its_name(
+    tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, whole = tmp_path / "sentiment140.csv", tmp_path / "any.csv"
+    part.write_text("".join(sentiment140_lines(200)))
+    whole.write_text("".join(sentiment140_lines(300)))
+    monkeypatch.setitem(sources.MEMBER_ROWS, sources.TRAINING, 300)
+    assert prepare_corpus(DataConfig(source=str(part)), results).dataset == "table"
+    assert prepare_corpus(DataConfig(source=str(whole)), results).dataset == "sentiment140"
+
+
+def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, results: Results) -> None:
+    rows, test = read(archive, results)
+    assert len(rows) == 50
+    assert [row.label for row in test if isinstance(row, Row)] == [1, None]
+    assert not (archive.parents[1] / "evil.csv").exists()
+    for path in (str(archive), "sentiment140"):  # of which only the tweets labelled by hand test another run
+        (found,) = open_source(DataConfig(tests={"mine": LabelledTable(path=path)}), results).tests.values()
+        assert found.form == f"sentiment140/{sources.MANUAL_TEST}"
+    opened = open_source(DataConfig(source=str(archive), tests={"sample": LabelledTable(path="sample")}), results)
+    assert (opened.dataset, list(opened.tests)) == ("sentiment140", ["manual", "sample"])
+
+
+def test_the_downloaded_archive_is_used_by_name(
+    archive: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = archive.read_bytes()
+    known = replace(sources.ARCHIVE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(sources, "ARCHIVE", known)
+    with pytest.raises(DataError, match=r"trainingandtestdata\.zip: no such file; `make data DATA=sentiment140`"):
+        read("sentiment140", results)
+    results.downloads.mkdir(parents=True)
+    place = results.downloads / known.name
+    place.write_bytes(content)
+    fetch_tweets("sentiment140", results, silent)
+    assert len(read("sentiment140", results)[0]) == 50
+    place.write_bytes(content[:-1])
+    with pytest.raises(DataError, match="is not the expected file; delete it"):
+        read("sentiment140", results)
+
+
+def test_an_archive_that_is_damaged_or_another_one_is_named(
+    archive: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sources.MEMBER_ROWS, sources.TRAINING, 1_600_000)
+        with pytest.raises(DataError, match="has 50 rows where 1,600,000 are expected"):
+            read(archive, results)
+    content = bytearray(archive.read_bytes())
+    content[200] ^= 255
+    for damaged in (content, b"no zip at all"):
+        archive.write_bytes(damaged)
+        with pytest.raises(DataError, match="truncated, damaged or not compressed"):
+            read(archive, results)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("readme", "hello")
+    with pytest.raises(DataError, match=r"holds no training\.1600000"):
+        read(archive, results)
+
+
+# --- VADER ----------------------------------------------------------------------------------------------------------
+
+RATED = '1\t2.5\tSo "good"\r\n2\t-0.6\tMeh\r\n3\t0.3\tHm\r\n4\t0\tNothing'
+
+
+def packed(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for member, data in (("../../evil", b"never unpacked"), (name, content)):
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def sdist(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """An archive in an archive, as on PyPI, with four tweets."""
+    inner = packed("hutto_ICWSM_2014/tweets_GroundTruth.txt", RATED.encode())
+    monkeypatch.setattr(sources, "VADER_TWEETS_SHA256", hashlib.sha256(RATED.encode()).hexdigest())
+    return packed("vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz", inner)
+
+
+def test_ratings_become_labels_by_sign_and_band(tmp_path: Path, sdist: bytes) -> None:
+    path = tmp_path / "v.tar.gz"
+    path.write_bytes(sdist)
+    rows = list(sources.read_vader(path, 0.5))
+    assert rows[0] == Row("1", None, 1, 'So "good"', 1)
+    assert [row.label for row in rows if isinstance(row, Row)] == [1, 0, None, None]
+    assert [row.label for row in sources.read_vader(path, 0.0) if isinstance(row, Row)] == [1, 0, 1, None]
+    assert not (tmp_path.parent / "evil").exists()
+
+
+def test_pip_is_asked_for_the_archive_with_its_hash_unless_it_is_there(
+    results: Results, sdist: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def run(command: list[str], **options: object) -> "subprocess.CompletedProcess[bytes]":
+        calls.append(command)
+        assert command[:4] == [sys.executable, "-m", "pip", "download"]
+        assert "--require-hashes" in command
+        assert sources.VADER_SHA256 in Path(command[-1]).read_text()
+        (Path(command[command.index("--dest") + 1]) / sources.VADER_ARCHIVE).write_bytes(sdist)
+        return subprocess.CompletedProcess(command, 0, b"", b"")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    for _ in range(2):
+        assert len(read("vader", results)[0]) == 4
+    assert [file.name for file in results.downloads.iterdir()] == [sources.VADER_ARCHIVE]
+    assert len(calls) == 1
+
+
+def test_without_network_the_error_says_what_pip_said_and_where_to_put_the_file(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = subprocess.CompletedProcess([], 1, b"", b"ERROR: no network\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_options: failed)
+    with pytest.raises(DownloadError) as caught:
+        sources.fetch_vader(results)
+    assert "ERROR: no network" in str(caught.value)
+    assert str(results.downloads / sources.VADER_ARCHIVE) in str(caught.value)
+    assert list(results.downloads.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "not an archive", "other tweets"])
+def test_a_damaged_archive_of_vader_is_named(
+    tmp_path: Path, sdist: bytes, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "v.tar.gz"
+    path.write_bytes({"cut": sdist[:-60], "other": packed("x", b"y"), "not an archive": b"hello"}.get(damage, sdist))
+    monkeypatch.setattr(sources, "VADER_TWEETS_SHA256", "0" * 64)
+    with pytest.raises(DataError, match=r"v\.tar\.gz: .*(is damaged, delete it|is not the expected file)"):
+        list(sources.read_vader(path, 0.5))
+
+
+# --- files that change ----------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_once_by_a_process_and_again_when_it_has_changed(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+    monkeypatch.setattr(sources, "sha256_of", lambda path: reads.append(path) or sha256_of(path))
+    first = source_sha256(table)
+    before = table.stat()
+    assert source_sha256(table) == first == sha256_of(table)
+    assert len(reads) == 1
+    table.write_bytes(table.read_bytes()[::-1])
+    os.utime(table, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert source_sha256(table) == sha256_of(table) != first
+
+
+@pytest.mark.parametrize("kind", ["table", "sentiment140"])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, results: Results, kind: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("label,text\n1,a\n0,b\n" if kind == "table" else "".join(sentiment140_lines(200)))
+    rows = open_source(DataConfig(source=str(path)), results).main.read()
+    next(rows)
+    path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[-1])
+    with pytest.raises(DataError, match="was changed while it was read"):
+        list(rows)
