@@ -244,26 +244,22 @@ def show_vectors(grid: ExpandedGrid, configs: Sequence[RunConfig], results: Resu
     found = {data: find_corpus(data, results) for data in dict.fromkeys(config.data for config in readers)}
     corpora = {data: corpus for data, corpus in found.items() if corpus}
     requests = cache_requests([one for one in readers if one.data in corpora], results, corpora.__getitem__)
-    yield from _show_known(grid, requests)
+    yield from _show_known(requests)
     for config in {one.data: one for one in readers if one.data not in corpora}.values():
         command = _command(grid, config, "data", "--config", sections=("data.",))
         yield f"ELMo's vectors come on top, once for all runs; how many bytes is known after `{command}`"
 
 
-def _show_known(grid: ExpandedGrid, requests: Sequence["CacheRequest"]) -> Iterator[str]:
+def _show_known(requests: Sequence["CacheRequest"]) -> Iterator[str]:
     """The sum, and a line for each cache."""
-    volumes = [request.cache.volume(request.layers) for request in requests]
-    if volumes:
-        size, missing = sum(one.bytes for one in volumes), sum(one.missing_bytes for one in volumes)
-        yield f"ELMo's vectors come on top, once for all runs: {_parts(size, missing)}"
-    for request, volume in zip(requests, volumes, strict=True):
+    sizes = [(one.cache.size(one.layers), one.cache.size(one.layers, missing=True)) for one in requests]
+    if sizes:
+        yield f"ELMo's vectors come on top, once for all runs: {_parts(*map(sum, zip(*sizes, strict=True)))}"
+    for request, (size, missing) in zip(requests, sizes, strict=True):
         plan = request.cache.plan
         tweets = f"{', '.join(request.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets"
         model = request.config.elmo.model if request.config.elmo else ""
-        yield f"  {model}: {_parts(volume.bytes, volume.missing_bytes)} ({tweets})"
-        if volume.missing_bytes:
-            command = _command(grid, request.config, "encode", "--dry-run", sections=("data.", "elmo."))
-            yield f"    how long they take on a machine is tried there by `{command}`"
+        yield f"  {model}: {_parts(size, missing)} ({tweets})"
 
 
 def _parts(size: int, missing: int) -> str:

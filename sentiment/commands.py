@@ -243,14 +243,9 @@ def encode(
     data: Data = None,
     overrides: Overrides = None,
     results: ResultsRoot = Path("results"),
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print the size and an estimate of the time.")
-    ] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read all vectors, also untouched ones; replace damaged ones.")
-    ] = False,
 ) -> None:
     """Compute the ELMo vectors that a run reads, for all runs on the same tweets. `train` does it as well if needed.
+    Vectors that are there are checked, and damaged ones computed again.
 
     Several of these commands, on any hosts that share the results, share the work. Ends with 0 when all vectors are
     complete, and with 3 when a signal or the time limit stopped it; the same command then continues.
@@ -265,14 +260,11 @@ def encode(
 
         from sentiment.progress_bar import Terminal
         from sentiment.runs.run_dir import Results
-        from sentiment.training.encoding import estimate_encoding, run_encoding
+        from sentiment.training.encoding import run_encoding
 
         with Terminal() as terminal:
             console = Console(say=terminal.say, progress=terminal.progress)
-            if dry_run:
-                estimate_encoding([run], Results(results), console)
-                return
-            reason = run_encoding([run], Results(results), stop, console, verify=verify)
+            reason = run_encoding([run], Results(results), stop, console)
     if reason:
         show(f"stopped ({reason.detail}); complete shards are kept: the same command goes on")
         raise typer.Exit(EXIT_UNFINISHED)

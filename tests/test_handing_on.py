@@ -331,7 +331,7 @@ def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: P
     run_dir = _copy(trained, tmp_path)
     config = run_dir.read_config().model_copy(update={"elmo": ElmoConfig(model="/home/me/model")})
     run_dir.config_file.write_text(config.model_dump_json())
-    elmo = {"model": "/home/me/model", "fingerprint": "0" * 64, "state": {}, "random": False, "products": "torch"}
+    elmo = {"model": "/home/me/model", "fingerprint": "0" * 64, "random": False, "products": "torch"}
     changed = {"elmo": elmo, "config_fingerprint": config.fingerprint()}
     run_dir.record_file.write_text(json.dumps(json.loads(run_dir.record_file.read_text()) | changed))
     run_dir.result_file.write_text(json.dumps(json.loads(run_dir.result_file.read_text()) | {"elmo": elmo}))

@@ -143,7 +143,7 @@ class ElmoConfig(Section):
 
     model: str = "small"
     """`small`, `medium`, `original` or `original-5.5b` (`make elmo-weights` downloads them), `tiny` (random weights for
-    tests), the path of a folder or zip with a model in their format, or `pretrained/` with `tweet`, `small`, `medium`,
+    tests), the path of a folder with a model in their format, or `pretrained/` with `tweet`, `small`, `medium`,
     `original` or `tiny`: a model of this size, trained on the run's own text as the section `pretraining` says (`make
     pretrain`). `none` is no ELMo."""
     layers: Literal["token", "first", "top", "mix"] = "mix"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
@@ -18,38 +19,40 @@ from sentiment.elmo.files import (
     ElmoOptions,
     character_ids,
 )
-from sentiment.elmo.lstm import WARM_TEXT, LstmStack, LstmState, StateMode
-from sentiment.elmo.products import Library, Products
+from sentiment.elmo.lstm import LstmStack, State
+from sentiment.elmo.products import FixedWeights, LearnedWeights, Library, Products, choose_library
 from sentiment.errors import ElmoError
 
+Indices = npt.NDArray[np.int64]
 
-@dataclass(frozen=True)
-class NumberedTweets:
-    """Tweets as numbers of distinct tokens (types)."""
 
-    numbers: np.ndarray
-    """(tokens,) of int64, all tweets one after the other."""
-    offsets: np.ndarray
-    """(tweets + 1,) of int64: tweet k is `numbers[offsets[k]:offsets[k + 1]]`."""
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
+class Encoder(Protocol):
+    """What computes vectors of tweets, each tweet's from the tweet alone."""
 
     @property
-    def lengths(self) -> np.ndarray:
-        """(tweets,) of int64: tokens per tweet."""
-        return np.diff(self.offsets)
+    def vector_size(self) -> int:
+        """Values of a vector."""
+
+    def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str]) -> Mapping[str, torch.Tensor]:
+        """The layers asked for, each (tokens of all tweets, vector) of float32, of tokenised tweets."""
+
+    def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
+        """Take vectors for those of single tokens, which then need not be computed.
+
+        Args:
+            vectors: of the layer `token`, one after another, each (some of the tokens, vector).
+        """
 
 
-def number_tweets(tweets: Sequence[Sequence[str]]) -> tuple[list[str], NumberedTweets]:
-    """The distinct tokens in the order of their first occurrence, and the tweets as their numbers."""
+def number_tweets(tweets: Sequence[Sequence[str]]) -> tuple[list[str], Indices, Indices]:
+    """The distinct tokens (types) in the order of their first occurrence; the type of each token, (tokens,); and the
+    number of tokens of each tweet, (tweets,)."""
     known: dict[str, int] = {}
     numbers = np.array([known.setdefault(token, len(known)) for tweet in tweets for token in tweet], np.int64)
-    lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
-    return list(known), NumberedTweets(numbers, np.concatenate([[0], np.cumsum(lengths)]))
+    return list(known), numbers, np.fromiter(map(len, tweets), np.int64, len(tweets))
 
 
-def batches_by_length(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def batches_by_length(lengths: Indices, size: int) -> Iterator[Indices]:
     """Indices of tweets in batches of similar length, the longest first: lack of memory shows at once."""
     order = np.argsort(-lengths, kind="stable")
     for start in range(0, len(order), size):
@@ -62,51 +65,49 @@ class PackedBatch:
 
     Both directions have steps of the same sizes, since the backward one begins at each tweet's own end. The positions
     of a tweet are its first mark, its tokens and its last mark.
+
+    Attributes:
+        tweets: (tweets,): which tweet stands at which place of a step; the longest first.
+        step_sizes: rows of each step, never rising.
+        inputs: forward and backward, each (rows,): the number of the token or mark in a row.
+        rows: forward and backward, each (positions,): the row of each position, tweet by tweet as in `tweets`.
+        tokens: (positions,): the index of each token among those of all tweets, -1 for a mark.
     """
 
-    tweets: np.ndarray
-    """(tweets,) of int64: which tweet stands at which place of a step; the longest first."""
+    tweets: Indices
     step_sizes: list[int]
-    """Rows of each step, never rising."""
-    inputs: tuple[np.ndarray, np.ndarray]
-    """Forward and backward, each (rows,): the number of the token or mark in a row."""
-    rows: tuple[np.ndarray, np.ndarray]
-    """Forward and backward, each (positions,): the row of each position, tweet by tweet in the order of `tweets`."""
-    tokens: np.ndarray
-    """(positions,): the index of each token in the numbers of all tweets, -1 for a mark."""
+    inputs: tuple[Indices, Indices]
+    rows: tuple[Indices, Indices]
+    tokens: Indices
 
 
-def pack(tweets: NumberedTweets, chosen: np.ndarray, first_mark: int, last_mark: int) -> PackedBatch:
-    """Lay out the chosen tweets, each between its two marks.
+def pack(numbers: Indices, lengths: Indices, chosen: Indices, first_mark: int) -> PackedBatch:
+    """Lay out some tweets, each between its two marks.
 
     Args:
-        chosen: (tweets of the batch,) of int64: their indices.
-        first_mark: number of the mark before each tweet.
-        last_mark: number of the mark after it.
+        numbers: (tokens,): the type of each token, of all tweets one after the other.
+        lengths: (tweets,): tokens of each.
+        chosen: (tweets of the batch,): their indices.
+        first_mark: number of the mark before each tweet; the one after it has the next number.
     """
-    chosen = chosen[np.argsort(-tweets.lengths[chosen], kind="stable")]
-    lengths = tweets.lengths[chosen] + 2
-    step_sizes = len(chosen) - np.cumsum(np.bincount(lengths))[:-1]
+    starts = (np.cumsum(lengths) - lengths)[chosen]
+    order = np.argsort(-lengths[chosen], kind="stable")
+    chosen, starts = chosen[order], starts[order]
+    sizes = lengths[chosen] + 2
+    step_sizes = len(chosen) - np.cumsum(np.bincount(sizes))[:-1]
     step_starts = np.cumsum(step_sizes) - step_sizes
-    place = np.repeat(np.arange(len(chosen)), lengths)
-    step = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    last = lengths[place] - 1
+    place = np.repeat(np.arange(len(chosen)), sizes)
+    step = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    last = sizes[place] - 1
     inside = (step > 0) & (step < last)
-    tokens = np.where(inside, tweets.offsets[chosen][place] + step - 1, -1)
-    numbers = np.where(step == 0, first_mark, last_mark)
-    numbers[inside] = tweets.numbers[tokens[inside]]
+    tokens = np.where(inside, starts[place] + step - 1, -1)
+    found = np.where(step == 0, first_mark, first_mark + 1)
+    found[inside] = numbers[tokens[inside]]
     rows = (step_starts[step] + place, step_starts[last - step] + place)
-    inputs = (np.empty_like(numbers), np.empty_like(numbers))
-    for direction in range(2):
-        inputs[direction][rows[direction]] = numbers
+    inputs = (np.empty_like(found), np.empty_like(found))
+    for direction in range(DIRECTIONS):
+        inputs[direction][rows[direction]] = found
     return PackedBatch(chosen, step_sizes.tolist(), inputs, rows, tokens)
-
-
-class Multiplies(Protocol):
-    """A matrix that rows are multiplied with: `FixedWeights` or `LearnedWeights`."""
-
-    def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        """The product of rows (number, inputs) and the matrix, plus bias (outputs,): (number, outputs)."""
 
 
 class CharacterNetwork:
@@ -122,7 +123,7 @@ class CharacterNetwork:
         self,
         options: CharacterCnn,
         weights: Mapping[str, torch.Tensor],
-        product: Callable[[torch.Tensor], Multiplies],
+        product: Callable[[torch.Tensor], FixedWeights | LearnedWeights],
     ) -> None:
         self._activation = torch.relu if options.activation == "relu" else torch.tanh
         self._characters = weights["char_embed"]
@@ -170,47 +171,19 @@ Layer = Literal["token", "first", "top"]
 """The context-free vector of a token (twice), and the outputs of both LSTM layers."""
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
+StateMode = Literal["zero", "warm"]
+WARM_TEXT = (
+    "The weather was fine on Sunday , so we took the train to the coast and walked along the beach until the evening .",
+    "I had a really good time with my friends , thank you all for coming !",
+    "He said that he could not come because he had to work late again .",
+)
+"""The state after these sentences is `warm`. Tokens stand between spaces; the vectors in caches depend on them."""
+
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 BATCH_TWEETS = 1024
 """Larger batches are no faster: products of 1024 rows run at the processor's limit."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Vectors of tweets, without padding."""
-
-    layers: dict[Layer, torch.Tensor]
-    """Each (tokens of all tweets, vector)."""
-    offsets: np.ndarray
-    """(tweets + 1,): tweet k has the rows from `offsets[k]` to `offsets[k + 1]`."""
-
-    def of_tweet(self, number: int, layer: Layer) -> torch.Tensor:
-        """(tokens, vector) of one tweet."""
-        return self.layers[layer][self.offsets[number] : self.offsets[number + 1]]
-
-
-class Encoder(Protocol):
-    """What computes vectors of tweets, each tweet's from the tweet alone."""
-
-    @property
-    def vector_size(self) -> int:
-        """Values per token and layer."""
-
-    @property
-    def library(self) -> Library:
-        """Which one multiplies the matrices; the last digits of vectors depend on it."""
-
-    def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
-        """Take vectors for those of single tokens, which then need not be computed.
-
-        Args:
-            vectors: of the layer `token`, one after another, each (some of the tokens, vector).
-        """
-
-    def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[Layer], batch_tweets: int) -> Encoded:
-        """Vectors of tokenised tweets, `batch_tweets` of them at a time."""
 
 
 class ElmoEncoder:
@@ -223,7 +196,7 @@ class ElmoEncoder:
         state: in which an LSTM begins a tweet: `zero`; or `warm`, that after a fixed text.
         precision: of the matrix products; cells, sums of gates and results are float32.
         device: for which the weights are laid out; they are not moved later.
-        library: of the matrix products; None: the one that a short trial finds to be the fastest.
+        library: of the matrix products; None: the one that suits this processor.
 
     Raises:
         ElmoError: the model has another number of layers than the published ones, or torch lacks the library here.
@@ -239,29 +212,23 @@ class ElmoEncoder:
         device: torch.device | str = "cpu",
         library: Library | None = None,
     ) -> None:
-        if options.lstm.n_layers != len(LAYERS) - 1:
-            raise ElmoError(
-                f"n_layers = {options.lstm.n_layers} in the options of an ELMo model: {len(LAYERS) - 1} is valid"
-            )
-        self.options, self.state, self.precision, self.device = options, state, precision, torch.device(device)
-        products = Products.choose(PRECISIONS[precision], self.device, library)
-        self.library = products.library
+        lstm, self.vector_size, self.device = options.lstm, options.vector_size, torch.device(device)
+        if lstm.n_layers != len(LAYERS) - 1:
+            raise ElmoError(f"n_layers = {lstm.n_layers} in the options of an ELMo model: {len(LAYERS) - 1} is valid")
+        dtype = PRECISIONS[precision]
+        products = Products(dtype, self.device, choose_library(dtype, self.device, library))
         tensors = {name: torch.from_numpy(values) for name, values in weights.items()}
         placed = {name: products.place(values) for name, values in tensors.items() if not name.startswith("RNN")}
         self._characters = CharacterNetwork(options.char_cnn, placed, products.with_matrix)
-        self._directions = [LstmStack(options.lstm, tensors, direction, products) for direction in range(DIRECTIONS)]
+        self._directions = [LstmStack(lstm, tensors, direction, products) for direction in range(DIRECTIONS)]
         self._known: dict[str, int] = {}
-        self._table = torch.empty(0, options.lstm.projection_dim, device=self.device)
+        self._table = torch.empty(0, lstm.projection_dim, device=self.device)
         self._marks = self.type_vectors([SENTENCE_START, SENTENCE_END])
-        self._initial = LstmState.zeros(options.lstm, 1, self.device)
-        if state == "warm":
-            for sentence in WARM_TEXT:
-                self._initial = self._state_after(sentence.split(), self._initial)
-
-    @property
-    def vector_size(self) -> int:
-        """Values per token and layer."""
-        return self.options.vector_size
+        sizes = lstm.projection_dim, lstm.dim
+        zeros = tuple(torch.zeros(lstm.n_layers, 1, size, device=self.device) for size in sizes)
+        self._initial: list[State] = [(zeros[0], zeros[1])] * DIRECTIONS
+        for sentence in WARM_TEXT if state == "warm" else ():
+            self.run_on(sentence.split())
 
     def type_vectors(self, tokens: Sequence[str]) -> torch.Tensor:
         """(tokens, vector / 2) of float32: context-free vectors; the layer `token` holds each of them twice."""
@@ -276,28 +243,35 @@ class ElmoEncoder:
         self._table = torch.cat([self._table[:0].cpu(), *halves]).to(self.device)
 
     @torch.no_grad()
+    def run_on(self, sentence: Sequence[str]) -> None:
+        """Let the coming tweets begin in the state after this sentence."""
+        types, numbers, lengths = number_tweets([sentence])
+        batch = pack(numbers, lengths, np.zeros(1, np.int64), len(types))
+        self._initial = [end for _, end in self._run(batch, self.type_vectors(types), len(LAYERS) - 1)]
+
+    @torch.no_grad()
     def encode(
-        self, tweets: Sequence[Sequence[str]], layers: Collection[Layer] = LAYERS, batch_tweets: int = BATCH_TWEETS
-    ) -> Encoded:
-        """Vectors of tokenised tweets; a tweet may be empty, and a token any string.
+        self, tweets: Sequence[Sequence[str]], layers: Collection[str] = LAYERS, batch_tweets: int = BATCH_TWEETS
+    ) -> dict[str, torch.Tensor]:
+        """See `Encoder`; a tweet may be empty, and a token any string.
 
         Args:
             batch_tweets: number of tweets that are computed together; without influence on the result.
         """
-        types, numbered = number_tweets(tweets)
+        types, numbers, lengths = number_tweets(tweets)
         type_vectors = self.type_vectors(types)
-        shape = len(numbered.numbers), self.vector_size
-        found: dict[Layer, torch.Tensor] = {
+        shape = len(numbers), self.vector_size
+        found: dict[str, torch.Tensor] = {
             layer: torch.empty(shape, device=self.device) for layer in LAYERS if layer in layers
         }
         if "token" in found:
-            found["token"][:] = self._token_layer(type_vectors, numbered.numbers)
+            found["token"][:] = self._token_layer(type_vectors, numbers)
         if found.keys() - {"token"}:
-            for chosen in batches_by_length(numbered.lengths, batch_tweets):
-                batch = pack(numbered, chosen, len(types), len(types) + 1)
+            for chosen in batches_by_length(lengths, batch_tweets):
+                batch = pack(numbers, lengths, chosen, len(types))
                 inside = np.flatnonzero(batch.tokens >= 0)
                 self._encode_batch(batch, type_vectors, found, inside, batch.tokens[inside])
-        return Encoded(found, numbered.offsets)
+        return found
 
     @torch.no_grad()
     def encode_ids(self, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -313,24 +287,22 @@ class ElmoEncoder:
         present = (ids > 0).any(2).cpu().numpy()
         lengths = present.sum(1)
         distinct, numbers = np.unique(ids.cpu().numpy()[present], axis=0, return_inverse=True)
-        tweets = NumberedTweets(numbers.reshape(-1), np.concatenate([[0], np.cumsum(lengths)]))
         mask = np.arange(ids.shape[1] + 2) < lengths[:, None] + 2
-        found: dict[Layer, torch.Tensor] = {
-            layer: torch.zeros(mask.size, self.vector_size, device=self.device) for layer in LAYERS
-        }
+        shape = mask.size, self.vector_size
+        found: dict[str, torch.Tensor] = {layer: torch.zeros(shape, device=self.device) for layer in LAYERS}
         if len(ids):
             type_vectors = self._context_free(distinct)
-            batch = pack(tweets, np.arange(len(ids)), len(distinct), len(distinct) + 1)
+            batch = pack(numbers.reshape(-1), lengths, np.arange(len(ids)), len(distinct))
             # The flat index of each position: a packed batch has them tweet by tweet, the longest tweet first.
             target = np.arange(mask.size).reshape(mask.shape)[batch.tweets][mask[batch.tweets]]
             vectors = self._token_layer(torch.cat([type_vectors, self._marks]), batch.inputs[0][batch.rows[0]])
             found["token"][torch.from_numpy(target).to(self.device)] = vectors
             self._encode_batch(batch, type_vectors, found, np.arange(len(target)), target)
-        shape = *mask.shape, self.vector_size
-        return [found[layer].view(shape) for layer in LAYERS], torch.from_numpy(mask).to(self.device)
+        layers = [found[layer].view(*mask.shape, self.vector_size) for layer in LAYERS]
+        return layers, torch.from_numpy(mask).to(self.device)
 
     @torch.no_grad()
-    def _context_free(self, ids: np.ndarray) -> torch.Tensor:
+    def _context_free(self, ids: Indices) -> torch.Tensor:
         """(tokens, vector / 2) of float32; tokens of similar length go together, so that little is computed in vain."""
         vectors = torch.empty(len(ids), self.vector_size // DIRECTIONS, device=self.device)
         order = torch.from_numpy(np.argsort((ids != NO_CHARACTER).sum(1), kind="stable"))
@@ -341,7 +313,7 @@ class ElmoEncoder:
             vectors[chunk.to(self.device)] = of_chunk.float()
         return vectors
 
-    def _token_layer(self, type_vectors: torch.Tensor, numbers: np.ndarray) -> torch.Tensor:
+    def _token_layer(self, type_vectors: torch.Tensor, numbers: Indices) -> torch.Tensor:
         """(numbers, vector): each type's vector for both directions."""
         return type_vectors[torch.from_numpy(numbers).to(self.device)].repeat(1, DIRECTIONS)
 
@@ -349,20 +321,18 @@ class ElmoEncoder:
         self,
         batch: PackedBatch,
         type_vectors: torch.Tensor,
-        found: dict[Layer, torch.Tensor],
-        positions: np.ndarray,
-        target: np.ndarray,
+        found: Mapping[str, torch.Tensor],
+        positions: Indices,
+        target: Indices,
     ) -> None:
         """Compute the LSTM layers of a batch and put them into `found`.
 
         Args:
-            positions: (vectors,) of int64: which positions of the batch are wanted.
-            target: (vectors,) of int64: their rows in the tensors of `found`.
+            positions: (vectors,): which positions of the batch are wanted.
+            target: (vectors,): their rows in the tensors of `found`.
         """
-        initial = self._initial.expand(len(batch.tweets))
-        depth = len(LAYERS) - 1 if "top" in found else 1
         rows = torch.from_numpy(target).to(self.device)
-        for direction, (outputs, *_) in enumerate(self._run(batch, type_vectors, initial, depth)):
+        for direction, (outputs, _) in enumerate(self._run(batch, type_vectors, 2 if "top" in found else 1)):
             sources = torch.from_numpy(batch.rows[direction][positions]).to(self.device)
             for layer, output in zip(LAYERS[1:], outputs, strict=False):
                 if layer in found:
@@ -370,22 +340,13 @@ class ElmoEncoder:
                     half[rows] = output.index_select(0, sources).to(half.dtype)
 
     def _run(
-        self, batch: PackedBatch, type_vectors: torch.Tensor, initial: LstmState, depth: int
-    ) -> Iterator[tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]]:
+        self, batch: PackedBatch, type_vectors: torch.Tensor, depth: int
+    ) -> Iterator[tuple[list[torch.Tensor], State]]:
         """For each direction what `LstmStack` returns."""
         # The first layer's product with its weights is computed once for each distinct input of this batch.
         distinct, numbers = np.unique(np.stack(batch.inputs), return_inverse=True)
         numbers = numbers.reshape(DIRECTIONS, -1)
         # The two marks have the highest numbers, and every batch has them.
         inputs = torch.cat([type_vectors[torch.from_numpy(distinct[:-2]).to(self.device)], self._marks])
-        for direction, stack in enumerate(self._directions):
-            numbered = torch.from_numpy(numbers[direction]).to(self.device)
-            hidden, cells = initial.hidden[:, direction], initial.cells[:, direction]
-            yield stack(inputs, numbered, batch.step_sizes, hidden, cells, depth)
-
-    def _state_after(self, sentence: Sequence[str], initial: LstmState) -> LstmState:
-        """The state after one sentence."""
-        types, tweets = number_tweets([sentence])
-        batch = pack(tweets, np.zeros(1, np.int64), len(types), len(types) + 1)
-        ends = [end for _, *end in self._run(batch, self.type_vectors(types), initial, len(LAYERS) - 1)]
-        return LstmState.of_directions(ends)
+        for stack, state, one in zip(self._directions, self._initial, numbers, strict=True):
+            yield stack(inputs, torch.from_numpy(one).to(self.device), batch.step_sizes, state, depth)

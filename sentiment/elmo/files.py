@@ -3,19 +3,20 @@
 import io
 import json
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from sentiment.errors import ElmoError
 from sentiment.files import read_named
 
-if TYPE_CHECKING:  # most runs read no ELMo vectors: they load neither torch for its files nor h5py
+if TYPE_CHECKING:  # most runs read no ELMo vectors: they load no h5py
     import h5py
-    import torch
 
 CHARACTERS = 50
 """Character ids per token; longer tokens are cut, possibly inside a character."""
@@ -32,7 +33,7 @@ SENTENCE_START, SENTENCE_END = "<S>", "</S>"
 _BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
 
 
-def character_ids(tokens: Sequence[str]) -> np.ndarray:
+def character_ids(tokens: Sequence[str]) -> npt.NDArray[np.int64]:
     """The ids of the characters of tokens (Peters et al. 2018), numbered as in bilm-tf and allennlp.
 
     Any string may be a token, also the empty one. Lone surrogates, which have no UTF-8 form, are left out.
@@ -53,20 +54,6 @@ def character_ids(tokens: Sequence[str]) -> np.ndarray:
     return ids
 
 
-def batch_to_ids(batch: Sequence[Sequence[str]]) -> "torch.Tensor":
-    """The character ids of a batch of tokenised sentences, as `batch_to_ids` of allennlp returns them.
-
-    Returns:
-        (sentences, tokens of the longest, 50) of int64; zeros after the end of shorter sentences.
-    """
-    import torch  # not at the top: looking for a model's files must not load it
-
-    lengths = np.fromiter(map(len, batch), np.int64, len(batch))
-    ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)
-    ids[np.arange(ids.shape[1]) < lengths[:, None]] = character_ids([token for sentence in batch for token in sentence])
-    return torch.from_numpy(ids)
-
-
 Shape = tuple[int, ...]
 
 DIRECTIONS = 2
@@ -79,12 +66,9 @@ _MOST_BYTES = 1_000_000
 
 
 # Far above all published models, so that a wrong number is refused before anything is made of it.
-Size = Annotated[int, Field(ge=1, le=65_536)]
-"""Of a vector."""
-Width = Annotated[int, Field(ge=1, le=CHARACTERS)]
-"""Of a filter, in characters."""
-Depth = Annotated[int, Field(ge=1, le=64)]
-"""Of a stack of layers."""
+_Size = Annotated[int, Field(ge=1, le=65_536)]
+_Width = Annotated[int, Field(ge=1, le=CHARACTERS)]
+_Depth = Annotated[int, Field(ge=0, le=64)]
 
 
 class _Part(BaseModel):
@@ -92,42 +76,41 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class CharacterEmbedding(_Part):
-    """The learned vector of a byte or mark."""
-
-    dim: Size
+class _Embedding(_Part):
+    dim: _Size
 
 
 class CharacterCnn(_Part):
-    """The network that turns the characters of a token into a vector."""
+    """The network that turns the characters of a token into a vector.
 
-    embedding: CharacterEmbedding
-    filters: Annotated[tuple[tuple[Width, Size], ...], Field(min_length=1, max_length=64)]
-    """Width in characters and number of filters of that width."""
-    n_highway: Annotated[int, Field(ge=0, le=64)]
+    Attributes:
+        filters: width in characters, and number of filters of that width.
+    """
+
+    embedding: _Embedding
+    filters: Annotated[tuple[tuple[_Width, _Size], ...], Field(min_length=1, max_length=64)]
+    n_highway: _Depth
     activation: Literal["relu", "tanh"]
     max_characters_per_token: Annotated[int, Field(ge=CHARACTERS, le=CHARACTERS)]
     # 261 in options of bilm-tf's training, which do not count the kind for "no token"; 262 in published files.
     n_characters: Annotated[int, Field(ge=CHARACTER_KINDS - 1, le=CHARACTER_KINDS)]
 
-    @property
-    def features(self) -> int:
-        """Number of filters of all widths."""
-        return sum(count for _, count in self.filters)
-
 
 class Lstm(_Part):
-    """The LSTM layers; all have the same sizes, in both directions."""
+    """The LSTM layers; all have the same sizes, in both directions.
 
-    dim: Size
-    """Cells per layer and direction."""
-    projection_dim: Size
-    """Size of the recurrent state of one direction, and of its half of a vector."""
-    n_layers: Depth
+    Attributes:
+        dim: cells per layer and direction.
+        projection_dim: size of the recurrent state of one direction, and of its half of a vector.
+        cell_clip: largest absolute value of a cell; None: no limit.
+        proj_clip: of the projected state.
+    """
+
+    dim: _Size
+    projection_dim: _Size
+    n_layers: Annotated[_Depth, Field(ge=1)]
     cell_clip: PositiveFloat | None
-    """Largest absolute value of a cell; None: no limit."""
     proj_clip: PositiveFloat | None
-    """Largest absolute value of the projected state."""
     use_skip_connections: Literal[True]
 
 
@@ -144,7 +127,8 @@ class ElmoOptions(_Part):
 
     def datasets(self) -> dict[str, Shape]:
         """Name and shape of each dataset of the weights, in the order of their use."""
-        cnn, features, size = self.char_cnn, self.char_cnn.features, self.lstm.projection_dim
+        cnn, size = self.char_cnn, self.lstm.projection_dim
+        features = sum(count for _, count in cnn.filters)
         shapes: dict[str, Shape] = {"char_embed": (CHARACTER_KINDS - 1, cnn.embedding.dim)}
         for number, (width, count) in enumerate(cnn.filters):
             shapes[f"CNN/W_cnn_{number}"] = (1, width, cnn.embedding.dim, count)
@@ -173,6 +157,9 @@ def cell_group(direction: int, layer: int) -> str:
     return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
 
 
+_MOST_BYTES = 1_000_000
+
+
 def read_options(path: Path) -> ElmoOptions:
     """Read and check the options of a model.
 
@@ -185,15 +172,10 @@ def read_options(path: Path) -> ElmoOptions:
         raise ElmoError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
     except ValidationError as error:
         mistakes = [
-            f"  {'.'.join(map(str, one['loc'])) or 'the file'} = {_shortened(one['input'])}: {one['msg']}"
+            f"  {'.'.join(map(str, one['loc'])) or 'the file'} = {reprlib.repr(one['input'])}: {one['msg']}"
             for one in error.errors()
         ]
         raise ElmoError("\n".join([f"{path}: not options of an ELMo model:", *mistakes])) from None
-
-
-def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 RANDOM_SEED = "random_seed"
@@ -203,8 +185,11 @@ RANDOM_SEED = "random_seed"
 _LARGEST_COMPRESSION = 100
 
 
-def check_weights(path: Path, options: ElmoOptions) -> None:
+def check_weights(path: Path, options: ElmoOptions) -> bool:
     """Compare the structure of a file with the options, without reading its values.
+
+    Returns:
+        Whether it holds random numbers instead of a trained model.
 
     Raises:
         ElmoError: the file is missing or damaged, or a dataset is missing or differs; the message names the first one.
@@ -212,34 +197,20 @@ def check_weights(path: Path, options: ElmoOptions) -> None:
     with _opened(path) as file:
         for name, shape in options.datasets().items():
             _dataset(file, name, shape, path)
-
-
-def random_seed(path: Path) -> int | None:
-    """The seed of a file of random numbers; None for a trained model.
-
-    Raises:
-        ElmoError: the file is missing or damaged.
-    """
-    with _opened(path) as file:
-        try:
-            return int(file.attrs[RANDOM_SEED]) if RANDOM_SEED in file.attrs else None
-        except (OSError, RuntimeError, TypeError, ValueError) as error:
-            raise ElmoError(f"{path}: attribute {RANDOM_SEED} is no whole number: {error}") from None
+        return RANDOM_SEED in file.attrs
 
 
 def read_weights(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
     """The weights of a model as they stand in its file, float32, by their names.
 
     Raises:
-        ElmoError: the file is missing or damaged, or a dataset is missing, differs in shape from the options or holds
-            values that are not finite; the message names the dataset.
+        ElmoError: as of `check_weights`, or values are not finite; the message names the dataset.
     """
     arrays = {}
     with _opened(path) as file:
         for name, shape in options.datasets().items():
-            dataset = _dataset(file, name, shape, path)
             try:
-                arrays[name] = np.asarray(dataset[...], np.float32)
+                arrays[name] = np.asarray(_dataset(file, name, shape, path)[...], np.float32)
             except (OSError, RuntimeError) as error:
                 raise ElmoError(f"{path}: dataset {name} cannot be read, the file is damaged: {error}") from None
             if not np.isfinite(arrays[name]).all():
@@ -259,42 +230,33 @@ def _opened(path: Path) -> "h5py.File":
         raise ElmoError(f"{path}: truncated, damaged or no HDF5 file ({size:,} bytes): {error}") from None
 
 
-def _dataset(file: "h5py.File", name: str, shape: tuple[int, ...], path: Path) -> "h5py.Dataset":
+def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Dataset":
+    """A dataset that the file itself holds: links and external storage could lead into any file of this machine."""
     import h5py
 
-    wanted = f"the options say {shape}; do options and weights belong together?"
+    found: Any = file
     try:
-        _refuse_links(file, name, path)
-        dataset = file.get(name)
+        for part in name.split("/"):
+            link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
+            if isinstance(link, (h5py.SoftLink, h5py.ExternalLink)):
+                raise ElmoError(f"{path}: dataset {name}: {part} is a link; only what the file itself holds is read")
+            found = found.get(part) if link else None
     except (KeyError, OSError, RuntimeError) as error:
         raise ElmoError(f"{path}: dataset {name} cannot be opened, the file is damaged: {error}") from None
-    if not isinstance(dataset, h5py.Dataset):
-        raise ElmoError(f"{path}: dataset {name} is missing, {wanted}")
-    if dataset.shape != shape:
-        raise ElmoError(f"{path}: dataset {name} has shape {dataset.shape}, {wanted}")
-    if dataset.dtype.kind != "f":
-        raise ElmoError(f"{path}: dataset {name} has type {dataset.dtype}, floating point numbers are needed")
-    if dataset.external or dataset.is_virtual:
-        raise ElmoError(f"{path}: dataset {name} stands in another file; only what the file itself holds is read")
-    stored = dataset.id.get_storage_size()
-    if dataset.nbytes > _LARGEST_COMPRESSION * stored:
-        raise ElmoError(
-            f"{path}: dataset {name} would fill {dataset.nbytes:,} bytes, but the file holds {stored:,} of them"
-        )
-    return dataset
-
-
-def _refuse_links(file: "h5py.File", name: str, path: Path) -> None:
-    """Refuse a dataset that is reached through a link, which can lead into any file of this machine."""
-    import h5py
-
-    parts = name.split("/")
-    for length in range(1, len(parts) + 1):
-        link = file.get("/".join(parts[:length]), getlink=True)
-        if link is None:
-            return
-        if not isinstance(link, h5py.HardLink):
-            raise ElmoError(f"{path}: {'/'.join(parts[:length])} is a link; only what the file itself holds is read")
+    wanted = f"the options say {shape}; do options and weights belong together?"
+    if not isinstance(found, h5py.Dataset):
+        problem = f"is missing, {wanted}"
+    elif found.shape != shape:
+        problem = f"has shape {found.shape}, {wanted}"
+    elif found.dtype.kind != "f":
+        problem = f"has type {found.dtype}, floating point numbers are needed"
+    elif found.external or found.is_virtual:
+        problem = "stands in another file; only what the file itself holds is read"
+    elif found.nbytes > _LARGEST_COMPRESSION * (stored := found.id.get_storage_size()):
+        problem = f"would fill {found.nbytes:,} bytes, but the file holds {stored:,} of them"
+    else:
+        return found
+    raise ElmoError(f"{path}: dataset {name} {problem}")
 
 
 _PUBLISHED_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore
+from sentiment.data.batches import Batch, TokenStore
 from sentiment.elmo.encoder import CharacterNetwork
 from sentiment.elmo.files import (
     DIRECTIONS,
@@ -29,7 +29,7 @@ from sentiment.elmo.files import (
     cell_group,
     character_ids,
 )
-from sentiment.elmo.products import FixedWeights, LearnedWeights, Library, fastest_library, weights_gradient
+from sentiment.elmo.products import FixedWeights, LearnedWeights, Library, choose_library, weights_gradient
 
 # Numbers of tokens in a store, which reserves 0 and 1.
 _FIRST_MARK, _LAST_MARK, _FIRST_TYPE = 2, 3, 4
@@ -37,25 +37,23 @@ _FIRST_MARK, _LAST_MARK, _FIRST_TYPE = 2, 3, 4
 
 @dataclass(frozen=True)
 class DirectedText:
-    """A batch in both directions, each from its own first step on; step k predicts what stands at step k + 1."""
+    """A batch in both directions, each from its own first step on; step k predicts what stands at step k + 1.
+
+    Attributes:
+        characters: (distinct tokens and marks, 50) of int64.
+        inputs: forward and backward, each (time, batch): which of them stands at a step.
+        targets: forward and backward, each (time, batch): the word of the vocabulary that comes next.
+        inside: (time, batch) of bool: whether something of the tweet comes next.
+    """
 
     characters: torch.Tensor
-    """(distinct tokens and marks, 50) of int64"""
     inputs: tuple[torch.Tensor, torch.Tensor]
-    """Forward and backward, each (time, batch): which of them stands at a step."""
     targets: tuple[torch.Tensor, torch.Tensor]
-    """Forward and backward, each (time, batch): the word of the vocabulary that comes next."""
     inside: torch.Tensor
-    """(time, batch) of bool: whether something of the tweet comes next."""
-
-    @property
-    def words(self) -> int:
-        """That are predicted in one direction: all tokens, and one mark for each tweet."""
-        return int(self.inside.sum())
 
 
 class DirectedTweets:
-    """Many tweets on a device, which gives them out in batches.
+    """Many tweets on a device, in batches of `store`.
 
     Args:
         types: all distinct tokens.
@@ -80,14 +78,6 @@ class DirectedTweets:
         self._characters = torch.from_numpy(characters).to(device)
         self._words = torch.from_numpy(np.concatenate([[0, 0, *marks], words]).astype(np.int64)).to(device)
 
-    def epoch(self, rows: Rows, batch_size: int, seed: int, epoch: int) -> "DirectedBatches":
-        """The batches of one epoch, see `TokenStore.epoch`."""
-        return DirectedBatches(self, self.store.epoch(rows, batch_size, seed, epoch))
-
-    def in_order_of_length(self, rows: Rows, most_tokens: int) -> "DirectedBatches":
-        """Each of `rows` once, see `TokenStore.in_order_of_length`."""
-        return DirectedBatches(self, self.store.in_order_of_length(rows, most_tokens))
-
     def directed(self, batch: Batch) -> DirectedText:
         """A batch in both directions."""
         tweets, longest = batch.token_ids.shape
@@ -107,22 +97,6 @@ class DirectedTweets:
             (words[0, 1:].contiguous(), words[1, 1:].contiguous()),
             inside,
         )
-
-
-class DirectedBatches:
-    """The batches of an epoch, each put together when it is asked for."""
-
-    def __init__(self, tweets: DirectedTweets, plan: EpochPlan) -> None:
-        self._tweets, self._plan = tweets, plan
-
-    def __len__(self) -> int:
-        return len(self._plan)
-
-    def __getitem__(self, number: int) -> DirectedText:
-        return self._tweets.directed(self._plan[number])
-
-    def __iter__(self) -> Iterator[DirectedText]:
-        return (self[number] for number in range(len(self)))
 
 
 _Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]
@@ -288,21 +262,6 @@ class _Linear(nn.Module):
         return LearnedWeights(self.matrix, self._library).times(vectors, self.bias)
 
 
-@dataclass(frozen=True)
-class Surprise:
-    """The negative logarithms of the probabilities of a batch's words, one direction each."""
-
-    forward: torch.Tensor
-    """(words,): each word after those before it, and the mark after the last one."""
-    backward: torch.Tensor
-    """(words,): each word before those after it, and the mark before the first one."""
-
-    @property
-    def mean(self) -> torch.Tensor:
-        """Over both directions."""
-        return (self.forward.mean() + self.backward.mean()) / DIRECTIONS
-
-
 class LanguageModel(nn.Module):
     """Predicts each word of a tweet from those before it, and from those after it.
 
@@ -318,11 +277,11 @@ class LanguageModel(nn.Module):
         Args:
             words: in the vocabulary that is predicted.
             dropout: share of the values that is set to zero in training, of each layer's input and the last output.
-            library: of matrix products on a CPU; None: the fastest one here.
+            library: of matrix products; None: the one that suits this processor.
         """
         super().__init__()
         self.options = options
-        self.library: Library = library or fastest_library(torch.float32)
+        self.library = library or choose_library(torch.float32, torch.device("cpu"))
         self.weights = nn.ParameterDict(
             {name: nn.Parameter(_initial(name, shape)) for name, shape in options.datasets().items()}
         )
@@ -339,21 +298,16 @@ class LanguageModel(nn.Module):
         """The parameters that the optimiser changes."""
         return list(self.parameters())
 
-    def forward(self, text: DirectedText) -> Surprise:
-        """How surprising the words of a batch are."""
+    def forward(self, text: DirectedText) -> tuple[torch.Tensor, torch.Tensor]:
+        """The negative logarithms of the probabilities of a batch's words, each (words,): forward of each word after
+        those before it, and of the mark after the last one; backward likewise."""
         vectors = self._word_vectors(text)
         found = []
         for direction in range(DIRECTIONS):
             inside = text.inside
             top = self._layers(F.embedding(text.inputs[direction], vectors), direction)[-1]
             found.append(self.next_word(self._drop(top[inside]), text.targets[direction][inside]))
-        return Surprise(*found)
-
-    def layers(self, text: DirectedText) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Forward and backward the output of each layer, (time, batch, vector), the context-free one first."""
-        vectors = self._word_vectors(text)
-        forward, backward = (self._layers(F.embedding(text.inputs[one], vectors), one) for one in range(DIRECTIONS))
-        return forward, backward
+        return found[0], found[1]
 
     def _word_vectors(self, text: DirectedText) -> torch.Tensor:
         """(distinct tokens and marks, vector): the context-free ones."""
@@ -361,6 +315,7 @@ class LanguageModel(nn.Module):
         return CharacterNetwork(self.options.char_cnn, dict(self.weights.items()), product)(text.characters)
 
     def _layers(self, inputs: torch.Tensor, direction: int) -> list[torch.Tensor]:
+        """The output of each layer, (time, batch, vector), the context-free one first."""
         lstm, outputs = self.options.lstm, [inputs]
         for layer in range(lstm.n_layers):
             group = cell_group(direction, layer)

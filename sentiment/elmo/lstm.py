@@ -1,67 +1,20 @@
-"""LSTM layers of one direction (Peters et al. 2018), frozen, over packed steps, and the state in which they begin."""
+"""LSTM layers of one direction (Peters et al. 2018), frozen, over packed steps."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
 import torch
 
-from sentiment.elmo.files import DIRECTIONS, FORGET_BIAS, GATES, Lstm, cell_group
-from sentiment.elmo.products import FixedWeights, Products
-from sentiment.files import fingerprint
+from sentiment.elmo.files import FORGET_BIAS, GATES, Lstm, cell_group
+from sentiment.elmo.products import Products
 
-StateMode = Literal["zero", "warm"]
-
-WARM_TEXT = (
-    "The weather was fine on Sunday , so we took the train to the coast and walked along the beach until the evening .",
-    "I had a really good time with my friends , thank you all for coming !",
-    "He said that he could not come because he had to work late again .",
-)
-"""The state after these sentences is `warm`. Tokens stand between spaces; the fingerprints of caches depend on them."""
-
-
-@dataclass(frozen=True)
-class LstmState:
-    """The recurrent state of all layers and both directions, one for each of some tweets."""
-
-    hidden: torch.Tensor
-    """(layers, directions, tweets, vector) of float32"""
-    cells: torch.Tensor
-    """(layers, directions, tweets, cells) of float32"""
-
-    @classmethod
-    def zeros(cls, options: Lstm, tweets: int, device: torch.device) -> "LstmState":
-        """The state of an LSTM that has read nothing."""
-        hidden = torch.zeros(options.n_layers, DIRECTIONS, tweets, options.projection_dim, device=device)
-        return cls(hidden, torch.zeros(options.n_layers, DIRECTIONS, tweets, options.dim, device=device))
-
-    @classmethod
-    def of_directions(cls, parts: Sequence[Sequence[torch.Tensor]]) -> "LstmState":
-        """Forward and backward, each hidden state (layers, tweets, vector) and cells (layers, tweets, cells)."""
-        return cls(*(torch.stack(both, dim=1) for both in zip(*parts, strict=True)))
-
-    def expand(self, tweets: int) -> "LstmState":
-        """One tweet's state, for many."""
-        return LstmState(self.hidden.expand(-1, -1, tweets, -1), self.cells.expand(-1, -1, tweets, -1))
-
-
-def state_record(mode: StateMode) -> dict[str, str]:
-    """What a cache or a run records of the state in which its tweets began."""
-    record: dict[str, str] = {"state": mode}
-    return record | {"text_sha256": fingerprint(WARM_TEXT)} if mode == "warm" else record
-
+State = tuple[torch.Tensor, torch.Tensor]
+"""Of all layers of one direction, for each of some tweets: hidden states (layers, tweets, vector) and cells (layers,
+tweets, cells), float32."""
 
 # Cells whose gates are computed together: on a CPU few enough that they stay in a core's cache between the product and
 # the cell's arithmetic (5 to 8 % faster); on a GPU all of them, since there starting an operation is what costs.
 _BLOCK_CPU = 256
-
-
-def _in_blocks(array: torch.Tensor, block: int) -> torch.Tensor:
-    """(..., gates, cells) to (blocks, ..., gates * block): the gates of a block's cells stand together."""
-    *rows, gates, cells = array.shape
-    blocks = array.reshape(*rows, gates, cells // block, block).movedim(-2, 0)
-    return blocks.reshape(cells // block, *rows, gates * block).contiguous()
 
 
 class LstmLayer:
@@ -83,16 +36,19 @@ class LstmLayer:
         self._block = _BLOCK_CPU if blocked else options.dim
 
         def laid_out(array: torch.Tensor) -> torch.Tensor:
+            """(..., gates * cells) to (blocks, ..., gates * block): the gates of a block's cells stand together."""
             gates = array.view(*array.shape[:-1], GATES, options.dim)
-            # The three with a sigmoid stand together: input, forget, output. Twice the candidate: see `_update`.
+            # The three with a sigmoid first: input, forget, output. Twice the candidate: see `_update`.
             gates = gates[..., [0, 2, 3, 1], :] * torch.tensor([1.0, 1.0, 1.0, 2.0])[:, None]
-            return _in_blocks(gates, self._block)
+            blocks = gates.view(*gates.shape[:-1], -1, self._block).movedim(-2, 0)
+            return blocks.flatten(-2).contiguous()
 
         size, matrix, bias = options.projection_dim, weights["W_0"], weights["B"].clone()
         bias[2 * options.dim : 3 * options.dim] += FORGET_BIAS
-        self._input = products.with_each(laid_out(matrix[:size])) if numbered_inputs else None
         # Inputs that are not numbered stand before the state, so that one product does for both.
-        self._recurrent = products.with_each(laid_out(matrix[size:] if numbered_inputs else matrix))
+        recurrent = matrix[size:] if numbered_inputs else matrix
+        self._input = [products.with_matrix(one) for one in laid_out(matrix[:size])] if numbered_inputs else None
+        self._recurrent = [products.with_matrix(one) for one in laid_out(recurrent)]
         self._bias = products.place(laid_out(bias))
         self._projection = products.with_matrix(weights["W_P_0"])
         self._precision = products.precision
@@ -125,7 +81,10 @@ class LstmLayer:
         # A copy even where the order stays: it is changed in place.
         blocks = cells.reshape(tweets, -1, self._block).transpose(0, 1).clone(memory_format=torch.contiguous_format)
         gated = hidden.new_empty(tweets, cells.shape[1])
-        addends = list(self._bias) if self._input is None else self._added_by(inputs, self._input)
+        addends = list(self._bias)
+        if self._input is not None:
+            given = inputs.to(self._precision)
+            addends = [block.times(given, bias) for block, bias in zip(self._input, addends, strict=True)]
         for end, count in zip(ends, step_sizes, strict=True):
             rows = slice(end - count, end)
             if numbers is None:
@@ -139,15 +98,10 @@ class LstmLayer:
             operand[:count, -size:] = state
         return output, output[_last_rows(step_sizes, output.device)], blocks.transpose(0, 1).reshape(tweets, -1)
 
-    def _added_by(self, inputs: torch.Tensor, weights: Sequence[FixedWeights]) -> list[torch.Tensor]:
-        """For each block, (inputs, gates * block): what each distinct input adds to the gates, bias included."""
-        inputs = inputs.to(self._precision)
-        return [block.times(inputs, bias) for block, bias in zip(weights, self._bias, strict=True)]
-
     def _update(
         self,
         cells: torch.Tensor,
-        addends: Sequence[torch.Tensor],
+        addends: list[torch.Tensor],
         numbers: torch.Tensor | None,
         operand: torch.Tensor,
         gated: torch.Tensor,
@@ -179,8 +133,7 @@ class LstmLayer:
 
 def _last_rows(step_sizes: list[int], device: torch.device) -> torch.Tensor:
     """(tweets,): the row of each tweet's last step."""
-    sizes = torch.tensor(step_sizes)
-    places = torch.arange(step_sizes[0])
+    sizes, places = torch.tensor(step_sizes), torch.arange(step_sizes[0])
     last_step = torch.searchsorted(-sizes, -places, right=False) - 1
     return ((sizes.cumsum(0) - sizes)[last_step] + places).to(device)
 
@@ -201,29 +154,21 @@ class LstmStack:
             cell = {name: weights[f"{group}/{name}"] for name in ("W_0", "B", "W_P_0")}
             self._layers.append(LstmLayer(options, cell, products, numbered_inputs=number == 0))
 
-    @torch.no_grad()
     def __call__(
-        self,
-        inputs: torch.Tensor,
-        numbers: torch.Tensor,
-        step_sizes: list[int],
-        hidden: torch.Tensor,
-        cells: torch.Tensor,
-        depth: int,
-    ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        self, inputs: torch.Tensor, numbers: torch.Tensor, step_sizes: list[int], state: State, depth: int
+    ) -> tuple[list[torch.Tensor], State]:
         """Run the lowest `depth` layers over a packed batch.
 
         Args:
             inputs: (distinct inputs, vector) of float32.
             numbers: (rows,) of int64: the input of each row.
             step_sizes: rows of each step, never rising.
-            hidden, cells: (layers, tweets, vector) and (layers, tweets, cells): state before the first step.
-            depth: number of layers to run.
+            state: with which each tweet begins, as that of one tweet.
 
         Returns:
-            The output of each layer, (rows, vector); and hidden state (depth, tweets, vector) and cells
-            (depth, tweets, cells) after each tweet's last step.
+            The output of each layer, (rows, vector); and the state after each tweet's last step.
         """
+        hidden, cells = (part.expand(-1, step_sizes[0], -1) for part in state)
         outputs: list[torch.Tensor] = []
         ends = []
         for number, layer in enumerate(self._layers[:depth]):
@@ -236,4 +181,4 @@ class LstmStack:
             outputs.append(output)
             ends.append(end)
         end_hidden, end_cells = (torch.stack(part) for part in zip(*ends, strict=True))
-        return outputs, end_hidden, end_cells
+        return outputs, (end_hidden, end_cells)

@@ -2,17 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict, get_args
+from typing import Any, get_args
 
+import numpy as np
 import torch
 from torch import nn
 
-from sentiment.elmo.encoder import LAYERS, ElmoEncoder
-from sentiment.elmo.files import CHARACTER_KINDS, CHARACTERS, read_options, read_weights
-from sentiment.elmo.lstm import StateMode
-from sentiment.elmo.models import PUBLISHED, fetch_elmo
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder, StateMode
+from sentiment.elmo.files import CHARACTER_KINDS, CHARACTERS, character_ids, read_options, read_weights
+from sentiment.elmo.models import PUBLISHED, fetch_elmo, published_files
 from sentiment.errors import ElmoError
 from sentiment.runs.run_dir import Results
+
+
+def batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
+    """The character ids of a batch of tokenised sentences, as `batch_to_ids` of allennlp returns them.
+
+    Returns:
+        (sentences, tokens of the longest, 50) of int64; zeros after the end of shorter sentences.
+    """
+    lengths = np.fromiter(map(len, batch), np.int64, len(batch))
+    ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = character_ids([token for sentence in batch for token in sentence])
+    return torch.from_numpy(ids)
 
 
 class ScalarMix(nn.Module):
@@ -40,19 +52,8 @@ class ScalarMix(nn.Module):
         self.weights = nn.Parameter(torch.tensor(initial, dtype=torch.float32), trainable)
         self.gamma = nn.Parameter(torch.ones(()), trainable)
 
-    @property
-    def scalar_parameters(self) -> tuple[torch.Tensor, ...]:
-        """The weights one by one, each (1,), as allennlp holds them."""
-        return torch.split(self.weights, 1)
-
     def forward(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Mix the layers.
-
-        Args:
-            tensors: the layers, each (..., vector).
-
-        Returns:
-            (..., vector), in the precision of the parameters.
+        """(..., vector), in the precision of the parameters, of the layers, each (..., vector).
 
         Raises:
             ValueError: another number of layers than `mixture_size`.
@@ -65,15 +66,6 @@ class ScalarMix(nn.Module):
         for share, tensor in zip(shares[1:], tensors[1:], strict=True):
             mixed = mixed + share * tensor.to(shares.dtype)
         return self.gamma * mixed
-
-
-class ElmoOutput(TypedDict):
-    """What `Elmo` returns."""
-
-    elmo_representations: list[torch.Tensor]
-    """One per mixture, each (batch, time, vector) of float32; before dropout, zeros where there is no token."""
-    mask: torch.Tensor
-    """(batch, time) of bool: true where there is a token."""
 
 
 class Elmo(nn.Module):
@@ -103,7 +95,7 @@ class Elmo(nn.Module):
         DownloadError: a published model cannot be fetched.
 
     Example:
-        >>> from sentiment.elmo import Elmo, batch_to_ids  # instead of: from allennlp.modules.elmo import ...
+        >>> from sentiment.elmo.mix import Elmo, batch_to_ids  # instead of: from allennlp.modules.elmo import ...
         >>> elmo = Elmo(options_file, weight_file, num_output_representations=1, dropout=0)
         >>> elmo(batch_to_ids([["Good", "morning"], ["Hello"]]))["elmo_representations"][0].shape
         torch.Size([2, 2, 1024])
@@ -131,20 +123,21 @@ class Elmo(nn.Module):
                 raise ElmoError(f"Elmo: {name} = {value!r}: is not supported here; leave it out")
         if state not in get_args(StateMode):
             raise ElmoError(f"Elmo: state = {state!r}: {', '.join(get_args(StateMode))} are valid")
-        self._state, self._files = state, _local_files(options_file, weight_file)
+        self._state, self._files = state, _local_files(str(options_file), str(weight_file))
         self._encoder = self._encoder_on(torch.device("cpu"))
         self._keep_sentence_boundaries = keep_sentence_boundaries
         self._dropout = nn.Dropout(dropout)
-        self._mixtures = num_output_representations
+        self._mixtures = []
         for number in range(num_output_representations):
             mix = ScalarMix(len(LAYERS), scalar_mix_parameters, trainable=scalar_mix_parameters is None)
             self.add_module(f"scalar_mix_{number}", mix)
+            self._mixtures.append(mix)
 
     def get_output_dim(self) -> int:
         """Values per token."""
         return self._encoder.vector_size
 
-    def forward(self, inputs: torch.Tensor, word_inputs: None = None) -> ElmoOutput:
+    def forward(self, inputs: torch.Tensor, word_inputs: None = None) -> dict[str, Any]:
         """Representations of a batch of sentences.
 
         Args:
@@ -152,25 +145,31 @@ class Elmo(nn.Module):
                 module; `time` grows by two where sentence boundaries are kept.
             word_inputs: only None.
 
+        Returns:
+            `elmo_representations`, for each mixture (batch, time, vector), zeros where there is no token; and `mask`,
+            (batch, time) of bool, true where there is one.
+
         Raises:
             ElmoError: the inputs are no character ids.
         """
         if word_inputs is not None:
             raise ElmoError("Elmo: word_inputs are not supported here; pass character ids alone")
-        _check_ids(inputs)
+        if inputs.dim() < 3 or inputs.shape[-1] != CHARACTERS or ((inputs < 0) | (inputs >= CHARACTER_KINDS)).any():
+            raise ElmoError(
+                f"Elmo: inputs of shape {tuple(inputs.shape)} are no character ids: valid are those of batch_to_ids, "
+                f"(batch, time, {CHARACTERS}) from 0 to {CHARACTER_KINDS - 1}"
+            )
         if self._encoder.device != inputs.device:
             self._encoder = self._encoder_on(inputs.device)  # a layout is of one device
         layers, mask = self._encoder.encode_ids(inputs.flatten(0, -3))
-        representations = [self.get_submodule(f"scalar_mix_{number}")(layers) for number in range(self._mixtures)]
+        representations = [mix(layers) for mix in self._mixtures]
         if not self._keep_sentence_boundaries:
             # The second mark stands right after the last token, so the mask is moved by two: by one for each mark.
             mask = mask[:, 2:]
             representations = [one[:, 1:-1].masked_fill(~mask[:, :, None], 0) for one in representations]
         shape = (*inputs.shape[:-2], mask.shape[1])
-        return {
-            "elmo_representations": [self._dropout(one).view(*shape, one.shape[2]) for one in representations],
-            "mask": mask.view(shape),
-        }
+        representations = [self._dropout(one).view(*shape, one.shape[2]) for one in representations]
+        return {"elmo_representations": representations, "mask": mask.view(shape)}
 
     def _encoder_on(self, device: torch.device) -> ElmoEncoder:
         options_path, weights_path = self._files
@@ -178,29 +177,15 @@ class Elmo(nn.Module):
         return ElmoEncoder(options, read_weights(weights_path, options), state=self._state, device=device)
 
 
-def _local_files(options_file: str | Path, weight_file: str | Path) -> tuple[Path, Path]:
+def _local_files(options_file: str, weight_file: str) -> tuple[Path, Path]:
     """Paths of both files; those of a published model, if URLs are given."""
-    urls = [str(file) for file in (options_file, weight_file)]
-    if not any("://" in url for url in urls):
+    if "://" not in options_file + weight_file:
         return Path(options_file), Path(weight_file)
-    for name, model in PUBLISHED.items():
-        if all(
-            url.endswith(f"/{file}") for url, file in zip(urls, (model.options_file, model.weights_file), strict=True)
-        ):
-            files = fetch_elmo(name, Results(Path("results")).elmo_models)
-            return files.options_path, files.weights_path
+    for name in PUBLISHED:
+        if published_files(name) == (options_file.rpartition("/")[2], weight_file.rpartition("/")[2]):
+            found = fetch_elmo(name, Results(Path("results")).elmo_models)
+            return found.options_path, found.weights_path
     raise ElmoError(
-        f"{' and '.join(urls)}: no files of a published model; valid are paths, or both URLs of one of "
+        f"{options_file} and {weight_file}: no files of a published model; valid are paths, or both URLs of one of "
         f"{', '.join(PUBLISHED)}"
     )
-
-
-def _check_ids(inputs: torch.Tensor) -> None:
-    if inputs.dim() < 3 or inputs.shape[-1] != CHARACTERS:
-        raise ElmoError(
-            f"Elmo: inputs have the shape {tuple(inputs.shape)}: (batch, time, {CHARACTERS}) is valid, "
-            "as batch_to_ids returns it"
-        )
-    for found in (int(inputs.min()), int(inputs.max())) if inputs.numel() else ():
-        if not 0 <= found < CHARACTER_KINDS:
-            raise ElmoError(f"Elmo: inputs hold the character id {found}: 0 to {CHARACTER_KINDS - 1} are valid")

@@ -1,16 +1,14 @@
 """ELMo models by name: published ones, a tiny one, folders, and those that are trained on a run's own text."""
 
-import json
-import os
-import shutil
-import zipfile
-import zlib
+import contextlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from sentiment.config import PRETRAINED, PretrainingConfig, RunConfig
 from sentiment.console import Progress
@@ -24,7 +22,6 @@ from sentiment.elmo.files import (
     WEIGHTS_FILE,
     ElmoOptions,
     check_weights,
-    random_seed,
     read_options,
     read_weights,
     write_random_model,
@@ -40,64 +37,40 @@ SERVERS = (
 )
 """Both serve the same files, for which no checksum was ever published."""
 
+PUBLISHED = {
+    "small": "2x1024_128_2048cnn_1xhighway",
+    "medium": "2x2048_256_2048cnn_1xhighway",
+    "original": "2x4096_512_2048cnn_2xhighway",
+    "original-5.5b": "2x4096_512_2048cnn_2xhighway_5.5B",
+}
+"""The models of Peters et al. (2018): the folder of each on the servers, which is also a part of its files' names."""
+
 TINY = "tiny"
 """Name of a model of random numbers, for tests and demonstrations."""
-
-_LARGEST_UNPACKED = 10_000_000_000
-
-
-@dataclass(frozen=True)
-class PublishedModel:
-    """A model of Peters et al. (2018)."""
-
-    folder: str
-    weights_size: int | None = None
-    """In bytes; None where it is unknown."""
-
-    @property
-    def options_file(self) -> str:
-        """Name of the file with the sizes of the model."""
-        return f"elmo_{self.folder}_options.json"
-
-    @property
-    def weights_file(self) -> str:
-        """Name of the file with the weights."""
-        return f"elmo_{self.folder}_weights.hdf5"
-
-    @property
-    def record_file(self) -> str:
-        """Name of the file that records size and SHA-256 of both files when they are first fetched."""
-        return f"elmo_{self.folder}_checksums.json"
-
-
-PUBLISHED = {
-    "small": PublishedModel("2x1024_128_2048cnn_1xhighway"),
-    "medium": PublishedModel("2x2048_256_2048cnn_1xhighway"),
-    "original": PublishedModel("2x4096_512_2048cnn_2xhighway", 374_434_792),
-    "original-5.5b": PublishedModel("2x4096_512_2048cnn_2xhighway_5.5B", 374_434_792),
-}
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model on this machine whose weights are complete and have the shapes that its options say."""
+    """A model on this machine whose weights are complete and have the shapes that its options say.
 
-    name: str
+    Attributes:
+        sha256: of the options' file and of that of the weights.
+        random: whether the weights are random numbers, so that results say nothing about ELMo.
+    """
+
     options_path: Path
     weights_path: Path
     options: ElmoOptions
-    checksums: dict[str, str]
-    """SHA-256 by file name."""
+    sha256: tuple[str, str]
     random: bool
-    """Whether the weights are random numbers, so that results say nothing about ELMo."""
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the contents, whatever the names of the files."""
-        return fingerprint([self.checksums[path.name] for path in (self.options_path, self.weights_path)])
+        """Of the contents, whatever the names of the files."""
+        return fingerprint(self.sha256)
 
     def read_weights(self) -> dict[str, np.ndarray]:
-        """Read the weights.
+        """The weights, float32, by their names in the file.
 
         Raises:
             ElmoError: a part of the file is damaged.
@@ -105,29 +78,29 @@ class ModelFiles:
         return read_weights(self.weights_path, self.options)
 
 
+def published_files(name: str) -> tuple[str, str]:
+    """The names of a published model's files: options and weights."""
+    return f"elmo_{PUBLISHED[name]}_{OPTIONS_FILE}", f"elmo_{PUBLISHED[name]}_{WEIGHTS_FILE}"
+
+
 def find_elmo(model: str, folder: Path) -> ModelFiles:
     """Find and check a model, without any network.
 
     Args:
-        model: a published name, `tiny`, or the path of a folder or a zip that holds one file whose name ends in
-            `options.json` and one whose name ends in `.hdf5` (of several the one that ends in `weights.hdf5`).
+        model: a published name, `tiny`, or the path of a folder that holds one file whose name ends in `options.json`
+            and one whose name ends in `.hdf5`.
         folder: where published models are kept.
 
     Raises:
         ElmoError: the model is missing or damaged, or differs from what was first fetched.
     """
+    if model == TINY:
+        return _checked(*_tiny(folder / TINY))
     if model in PUBLISHED:
         return _find_published(model, folder)
-    if model == TINY:
-        return check_model(TINY, *_tiny(folder / TINY))
-    path = Path(model)
-    if path.is_file() and zipfile.is_zipfile(path):
-        path = _unpacked(path, folder)
-    if not path.is_dir():
-        raise ElmoError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder or zip")
-    found = [file for file in path.iterdir() if file.name.endswith(WEIGHTS_FILE)]
-    weights = found[0] if len(found) == 1 else _only_file(path, ".hdf5")
-    return check_model(model, _only_file(path, OPTIONS_FILE), weights)
+    if not Path(model).is_dir():
+        raise ElmoError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder")
+    return _checked(_only_file(Path(model), OPTIONS_FILE), _only_file(Path(model), ".hdf5"))
 
 
 def fetch_elmo(
@@ -137,7 +110,7 @@ def fetch_elmo(
     servers: Sequence[str] = SERVERS,
     mirrors: Sequence[str] = (),
 ) -> ModelFiles:
-    """Download the files of a published model that are missing, check them, and record their checksums.
+    """Download the files of a published model that are missing, check them, and record their SHA-256.
 
     The next call continues an interrupted download. Files that a user has put into `folder` are accepted as well.
 
@@ -153,106 +126,70 @@ def fetch_elmo(
     """
     if name not in PUBLISHED:
         raise ElmoError(f"ELMo model {name!r}: published are {', '.join(PUBLISHED)}")
-    model, fetched = PUBLISHED[name], []
-    recorded = _read_record(folder / model.record_file)
-    for file in (model.options_file, model.weights_file):
+    fetched, recorded = [], _recorded(name, folder)
+    for file in published_files(name):
         if not (folder / file).exists():
-            place = f"{model.folder}/{file}"
+            place = f"{PUBLISHED[name]}/{file}"
             urls = addresses(mirrors, (place, file)) + addresses(servers, (place,))
-            known = model.weights_size if file == model.weights_file else None
-            size, sha256 = recorded.get(file) or (known or size_of(file, urls, folder), "")
-            fetched.append(download(Remote(file, urls, size, sha256), folder, progress))
+            remote = Remote(file, urls, size_of(file, urls, folder), recorded.get(file, ""))
+            fetched.append(download(remote, folder, progress))
     try:
-        files = _find_published(name, folder)
+        found = _find_published(name, folder)
     except ElmoError:
         for path in fetched:
             path.unlink()
         raise
     if not recorded:
-        sizes = {path.name: path.stat().st_size for path in (files.options_path, files.weights_path)}
-        record = {file: {"size": size, "sha256": files.checksums[file]} for file, size in sizes.items()}
-        write_json(folder / model.record_file, record)
-    return files
+        write_json(_record(name, folder), dict(zip(published_files(name), found.sha256, strict=True)))
+    return found
 
 
 def _find_published(name: str, folder: Path) -> ModelFiles:
-    model = PUBLISHED[name]
-    paths = folder / model.options_file, folder / model.weights_file
-    for path in paths:
-        if not path.is_file():
+    paths = [folder / file for file in published_files(name)]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise ElmoError(
+            f"ELMo model {name!r} is not here: {missing[0]} is missing. `make elmo-weights MODELS={name}` fetches it, "
+            "on a machine with access to the internet"
+        )
+    found, recorded = _checked(*paths), _recorded(name, folder)
+    for path, sha256 in zip(paths, found.sha256, strict=True):
+        if recorded.get(path.name, sha256) != sha256:
             raise ElmoError(
-                f"ELMo model {name!r} is not here: {path} is missing. `make elmo-weights MODELS={name}` fetches it, "
-                "on a machine with access to the internet"
+                f"{path}: is not the file that was fetched first (its SHA-256 differs); delete it and fetch it again "
+                "with `make elmo-weights`"
             )
-    recorded = _read_record(folder / model.record_file)
-    wanted = {model.weights_file: model.weights_size} | {file: size for file, (size, _) in recorded.items()}
-    for path in paths:
-        size = path.stat().st_size
-        if wanted.get(path.name) not in (None, size):
-            raise ElmoError(f"{path}: has {size:,} bytes where {wanted[path.name]:,} are expected; {_AGAIN}")
-    files = check_model(name, *paths)
-    for file, (_, sha256) in recorded.items():
-        if files.checksums[file] != sha256:
-            raise ElmoError(f"{folder / file}: is not the file that was fetched first (its SHA-256 differs); {_AGAIN}")
-    return files
+    return found
 
 
-_AGAIN = "delete it and fetch it again with `make elmo-weights`"
+def _record(name: str, folder: Path) -> Path:
+    """Where the SHA-256 of a published model's files stand since they were first fetched."""
+    return folder / f"elmo_{PUBLISHED[name]}_sha256.json"
 
 
-def check_model(name: str, options_path: Path, weights_path: Path) -> ModelFiles:
-    """A model of two files whose weights have the shapes that the options say.
+def _recorded(name: str, folder: Path) -> dict[str, str]:
+    """SHA-256 by file name; empty before the first fetch."""
+    path = _record(name, folder)
+    try:
+        return TypeAdapter(dict[str, str]).validate_json(path.read_bytes()) if path.exists() else {}
+    except ValidationError:
+        raise ElmoError(f"{path}: is damaged; delete it, and what is here is recorded anew") from None
 
-    Raises:
-        ElmoError: a file is missing or damaged, or they do not belong together.
-    """
+
+def _checked(options_path: Path, weights_path: Path) -> ModelFiles:
     options = read_options(options_path)
-    check_weights(weights_path, options)
-    checksums = {path.name: sha256_of(path) for path in (options_path, weights_path)}
-    random = random_seed(weights_path) is not None
-    return ModelFiles(name, options_path, weights_path, options, checksums, random)
+    random = check_weights(weights_path, options)
+    return ModelFiles(options_path, weights_path, options, (sha256_of(options_path), sha256_of(weights_path)), random)
 
 
 def _tiny(folder: Path) -> tuple[Path, Path]:
-    """Write the model unless it is here, into a temporary folder that is renamed when complete; returns both paths."""
+    """Write the model unless it is here; returns both paths."""
     if not folder.is_dir():
-        made = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-        try:
-            write_random_model(made, SIZES[TINY])
-            made.rename(folder)
-        except OSError as error:
-            shutil.rmtree(made, ignore_errors=True)
-            if not folder.is_dir():
-                raise ElmoError(f"{folder}: cannot be written: {error.strerror}") from None
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tiny", dir=folder.parent) as made:
+            write_random_model(Path(made) / TINY, SIZES[TINY])
+            with contextlib.suppress(OSError):  # another process was first
+                (Path(made) / TINY).rename(folder)
     return folder / OPTIONS_FILE, folder / WEIGHTS_FILE
-
-
-def _unpacked(archive: Path, folder: Path) -> Path:
-    """The folder with the model of a zip, unpacked into `folder` unless that is done.
-
-    Raises:
-        ElmoError: it is damaged, too large, or does not hold one model.
-    """
-    target = folder / f"{archive.stem}-{sha256_of(archive)[:16]}"
-    if target.is_dir():
-        return target
-    made = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        made.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(archive) as opened:
-            wanted = [one for one in opened.infolist() if one.filename.endswith((OPTIONS_FILE, ".hdf5"))]
-            if sum(one.file_size for one in wanted) > _LARGEST_UNPACKED:
-                raise ElmoError(f"{archive}: unpacks to more than {_LARGEST_UNPACKED:,} bytes")
-            for one in wanted:  # by their last names alone, so that nothing is written elsewhere
-                with opened.open(one) as source, open(made / PurePath(one.filename).name, "wb") as file:
-                    shutil.copyfileobj(source, file)
-        made.rename(target)
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-        if not target.is_dir():
-            raise ElmoError(f"{archive}: cannot be unpacked into {folder}: {error}") from None
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return target
 
 
 def _only_file(folder: Path, ending: str) -> Path:
@@ -263,55 +200,26 @@ def _only_file(folder: Path, ending: str) -> Path:
     return found[0]
 
 
-def _read_record(path: Path) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 by file name; empty before the first fetch."""
-    if not path.exists():
-        return {}
-    try:
-        record = json.loads(path.read_bytes())
-        return {str(file): (int(known["size"]), str(known["sha256"])) for file, known in record.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
-        raise ElmoError(
-            f"{path}: the recorded checksums cannot be read ({error}); delete it, and they are recorded anew"
-        ) from None
-
-
 # Raise it whenever the same text and settings would give other weights.
 _VERSION = 1
 
 
 @dataclass(frozen=True)
 class PretrainingRequest:
-    """A language model that a run asks for, and all that decides its weights."""
+    """A language model that a run asks for.
+
+    Attributes:
+        files: unlabelled ones.
+        init: the model whose weights it begins with; None: random ones.
+        fingerprint: SHA-256 of all that decides the weights.
+    """
 
     model: str
     settings: PretrainingConfig
     options: ElmoOptions
-    corpus: str
-    """The fingerprint of the corpus whose training part is read."""
     files: list[TweetFile]
-    """Unlabelled ones."""
     init: ModelFiles | None
-
-    @property
-    def plain_settings(self) -> dict[str, Any]:
-        """Those that change the weights; files are known by their content."""
-        return self.settings.model_dump(mode="json", exclude={"unlabelled", "init", "log_every"})
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of all that decides the weights."""
-        columns = [file.column for file in self.settings.unlabelled]
-        return fingerprint(
-            {
-                "version": _VERSION,
-                "options": self.options.model_dump(mode="json"),
-                "settings": self.plain_settings,
-                "corpus": self.corpus,
-                "unlabelled": [[one.form, one.sha256, column] for one, column in zip(self.files, columns, strict=True)],
-                "init": self.init.fingerprint if self.init else None,
-            }
-        )
+    fingerprint: str
 
     def run_dir(self, results: Results) -> PretrainedDir:
         """Where it is trained, and is once it is complete."""
@@ -328,23 +236,29 @@ def pretraining_request(config: RunConfig, results: Results) -> PretrainingReque
     """
     if config.elmo is None or not config.elmo.pretrained:
         return None
-    settings = config.pretraining or PretrainingConfig()
-    options = SIZES[config.elmo.model.removeprefix(PRETRAINED)]
+    model, settings = config.elmo.model, config.pretraining or PretrainingConfig()
+    options = SIZES[model.removeprefix(PRETRAINED)]
     init = find_elmo(settings.init, results.elmo_models) if settings.init else None
-    # In files of training runs the number of characters counts otherwise.
-    if init and init.options.datasets() != options.datasets():
-        raise ElmoError(
-            f"pretraining.init = {settings.init!r}: has other sizes than {config.elmo.model}; its "
-            f"LSTMs have {init.options.lstm.dim} cells and vectors of {init.options.lstm.projection_dim} numbers"
-        )
-    return PretrainingRequest(
-        model=config.elmo.model,
-        settings=settings,
-        options=init.options if init else options,
-        corpus=corpus_fingerprint(whole_training_part(config.data), results),
-        files=[open_text(file, "pretraining.unlabelled") for file in settings.unlabelled],
-        init=init,
-    )
+    if init:
+        # In files of training runs the number of characters counts otherwise.
+        if init.options.datasets() != options.datasets():
+            raise ElmoError(
+                f"pretraining.init = {settings.init!r}: has other sizes than {model}; its LSTMs have "
+                f"{init.options.lstm.dim} cells and vectors of {init.options.lstm.projection_dim} numbers"
+            )
+        options = init.options
+    files = [open_text(file, "pretraining.unlabelled") for file in settings.unlabelled]
+    columns = [file.column for file in settings.unlabelled]
+    identity = {
+        "version": _VERSION,
+        "options": options.model_dump(mode="json"),
+        # Those that change the weights; files are known by their content.
+        "settings": settings.model_dump(mode="json", exclude={"unlabelled", "init", "log_every"}),
+        "corpus": corpus_fingerprint(whole_training_part(config.data), results),
+        "unlabelled": [[one.form, one.sha256, column] for one, column in zip(files, columns, strict=True)],
+        "init": init.fingerprint if init else None,
+    }
+    return PretrainingRequest(model, settings, options, files, init, fingerprint(identity))
 
 
 def has_pretrained(config: RunConfig, results: Results) -> bool:
@@ -373,14 +287,18 @@ def find_elmo_of(config: RunConfig, results: Results, fingerprint: str | None = 
     if not config.elmo.pretrained:
         return find_elmo(config.elmo.model, results.elmo_models)
     if fingerprint:
-        return _own_model(config.elmo.model, own_model_dir(fingerprint, config.elmo.model, results))
-    request = pretraining_request(config, results)
-    if request is None or not (run_dir := request.run_dir(results)).completed:
+        run_dir = own_model_dir(fingerprint, config.elmo.model, results)
+    elif (request := pretraining_request(config, results)) and request.run_dir(results).completed:
+        run_dir = request.run_dir(results)
+    else:
         raise ElmoError(
             f"ELMo model {config.elmo.model!r}: is not trained on the text of these tweets yet; `python -m sentiment "
             "pretrain` with the run's file trains it (`make pretrain`)"
         )
-    return _own_model(config.elmo.model, run_dir)
+    found, card = _checked(run_dir.options_file, run_dir.weights_file), run_dir.read_card()
+    if card is None or found.fingerprint != card.files_fingerprint:
+        raise ElmoError(f"{run_dir.path}: its files are not those of its card; delete it and train it again")
+    return found
 
 
 def own_model_dir(fingerprint: str, name: str, results: Results) -> PretrainedDir:
@@ -396,12 +314,10 @@ def own_model_dir(fingerprint: str, name: str, results: Results) -> PretrainedDi
     damaged = ""
     for run_dir in pretrained_dirs(results):
         try:
-            card = run_dir.read_card()
+            if (card := run_dir.read_card()) and card.files_fingerprint == fingerprint:
+                return run_dir
         except RunDirError as error:  # of another model, as long as this one is found
             damaged += f"; {error}"
-            continue
-        if card and card.files_fingerprint == fingerprint:
-            return run_dir
     raise ElmoError(
         f"ELMo model {name!r} ({fingerprint[:8]}): is not in {results.pretrained}{damaged}; copy its folder there from "
         "where it was trained"
@@ -422,12 +338,3 @@ class ElmoFinder:
         if which not in self._found:
             self._found[which] = find_elmo_of(config, self._results)
         return self._found[which]
-
-
-def _own_model(name: str, run_dir: PretrainedDir) -> ModelFiles:
-    files = check_model(name, run_dir.options_file, run_dir.weights_file)
-    card = run_dir.read_card()
-    wanted = {"options.json": card.options_sha256, "weights.hdf5": card.weights_sha256} if card else {}
-    if files.checksums != wanted:
-        raise ElmoError(f"{run_dir.path}: its files are not those of its card; delete it and train it again")
-    return files

@@ -1,10 +1,9 @@
-"""Matrix products by the fastest library that torch has for this processor, with fixed weights or with gradients."""
+"""Matrix products by the library that suits this processor, with fixed weights or with gradients."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any, Literal, Self, get_args
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
@@ -12,18 +11,9 @@ from sentiment.errors import ElmoError
 
 Library = Literal["torch", "onednn"]
 """`torch`: what `torch.addmm` calls, MKL or another BLAS on a CPU; `onednn`: oneDNN, with weights laid out for it.
+Their results differ in the last digits."""
 
-MKL takes a slow path on some processors, where oneDNN has twice its rate. Their results differ in the last digits.
-"""
-LIBRARIES: tuple[Library, ...] = get_args(Library)
-
-# Rows, inputs and outputs of products like an LSTM step's. They take about a millisecond and are repeated, so that
-# among them are some which nothing else on the machine slowed down.
-_TRIALS = ((256, 256, 1024), (256, 1024, 128))
-_REPEATS = 25
-# With a smaller gain `torch` stays. All encoders built on one machine should choose alike: repeated trials of a busy
-# machine differ by 0.03, and gains found so far are 1.0, 1.11 and 2, by kinds of processors.
-_CLEARLY_FASTER = 1.06
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
 class FixedWeights:
@@ -35,7 +25,7 @@ class FixedWeights:
     """
 
     def __init__(self, matrix: torch.Tensor, library: Library, once: bool = False) -> None:
-        self.inputs, self.outputs = matrix.shape
+        self.inputs = len(matrix)
         self._packed = library == "onednn"
         self._matrix = matrix if not self._packed else matrix.t() if once else _pack(matrix)
 
@@ -60,27 +50,6 @@ class Products:
     device: torch.device
     library: Library
 
-    @classmethod
-    def choose(
-        cls, precision: torch.dtype, device: torch.device, library: Library | None, begun: str = "these ELMo vectors"
-    ) -> Self:
-        """With a library, or with the fastest one here; a GPU has one only.
-
-        Args:
-            begun: what was begun with the library, for messages.
-
-        Raises:
-            ElmoError: torch lacks the library here.
-        """
-        if device.type != "cpu":
-            return cls(precision, device, "torch")
-        if library is not None and library not in available_libraries(precision):
-            raise ElmoError(
-                f"{begun}: begun with matrix products by {library}, which torch {torch.__version__} lacks on this "
-                "processor; go on where that was done, or begin anew"
-            )
-        return cls(precision, device, library or fastest_library(precision))
-
     def place(self, values: torch.Tensor) -> torch.Tensor:
         """Values that take part in the products, on their device and in their precision."""
         return values.to(self.device, self.precision)
@@ -89,65 +58,55 @@ class Products:
         """Products with a matrix (inputs, outputs)."""
         return FixedWeights(self.place(matrix), self.library)
 
-    def with_each(self, matrices: torch.Tensor) -> list[FixedWeights]:
-        """Products with each of some matrices (number, inputs, outputs)."""
-        return [self.with_matrix(matrix) for matrix in matrices]
+
+def choose_library(
+    precision: torch.dtype, device: torch.device, begun: Library | None = None, what: str = "these ELMo vectors"
+) -> Library:
+    """The library that something was begun with, else the faster one on this processor; a GPU has one only.
+
+    MKL takes a slow path for float32 on processors of AMD: oneDNN has up to twice its rate there, and about the same
+    elsewhere. No clock decides, so that all encoders on one kind of processor give the same digits.
+
+    Args:
+        what: was begun, for the message.
+
+    Raises:
+        ElmoError: torch lacks that library here.
+    """
+    if device.type != "cpu":
+        return "torch"
+    if begun == "onednn" and not has_onednn():
+        raise ElmoError(
+            f"{what}: begun with matrix products by onednn, which torch {torch.__version__} lacks on this processor; "
+            "go on where that was done, or begin anew"
+        )
+    slow_mkl = precision == torch.float32 and "AuthenticAMD" in _processor() and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    return begun or ("onednn" if slow_mkl and has_onednn() else "torch")
 
 
-def available_libraries(precision: torch.dtype) -> tuple[Library, ...]:
-    """The libraries that torch has for this processor; that depends on torch's version as well."""
-    return LIBRARIES if _onednn_is_right(precision) else ("torch",)
+def multiplies_bf16() -> bool:
+    """Whether this processor has instructions for bfloat16, without which its products are slower than float32's."""
+    return not _processor().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 @cache
-def fastest_library(precision: torch.dtype) -> Library:
-    """The library with the highest rate on this processor, found once in a process by a trial of 0.2 s."""
-    rates = measured_rates(precision)
-    return "onednn" if rates.get("onednn", 0) > _CLEARLY_FASTER * rates["torch"] else "torch"
-
-
-def measured_rates(precision: torch.dtype) -> dict[Library, float]:
-    """Operations per second and core of each available library, on products that take most of the encoder's time."""
-    # Several threads wait for each other, so that whatever else a machine does would hit the libraries unequally.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _processor() -> frozenset[str]:
+    """All words that Linux says of it, maker and instructions among them."""
     try:
-        return _measured_rates(precision)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _measured_rates(precision: torch.dtype) -> dict[Library, float]:
-    libraries, generator = available_libraries(precision), torch.Generator().manual_seed(0)
-    seconds = dict.fromkeys(libraries, 0.0)
-    operations = 0
-    for rows, inputs, outputs in _TRIALS:
-        left = torch.randn(rows, inputs, generator=generator).to(precision)
-        right = torch.randn(inputs, outputs, generator=generator).to(precision)
-        weights = {library: FixedWeights(right, library) for library in libraries}
-        # In turns, so that what else the machine does hits all of them.
-        taken = [[_seconds(partial(one.times, left)) for one in weights.values()] for _ in range(_REPEATS)]
-        for library, times in zip(libraries, zip(*taken, strict=True), strict=True):
-            seconds[library] += min(times)
-        operations += 2 * rows * inputs * outputs
-    return {library: operations / time for library, time in seconds.items()}
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+        return frozenset(_CPU_INFO.read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return frozenset()
 
 
 @cache
-def _onednn_is_right(precision: torch.dtype) -> bool:
-    """Whether torch has the operators, and they compute what they are to: they are not among its public ones."""
-    rows, matrix, bias = (torch.linspace(-1, 1, 6 * n).view(-1, 6).to(precision) for n in (4, 6, 1))
+def has_onednn() -> bool:
+    """Whether torch has oneDNN's operators, and they compute what they are to: they are not among its public ones."""
+    rows, matrix, bias = (torch.linspace(-1, 1, 6 * n).view(-1, 6) for n in (4, 6, 1))
     try:
         found = FixedWeights(matrix.t(), "onednn").times(rows, bias[0])
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return torch.allclose(found.double(), rows.double() @ matrix.double().t() + bias[0].double(), rtol=0.02)
+    return torch.allclose(found, rows @ matrix.t() + bias[0], atol=1e-4)
 
 
 def _pack(matrix: torch.Tensor) -> torch.Tensor:
@@ -192,13 +151,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         rows, matrix = ctx.saved_tensors
-        gradient = gradients[0].contiguous()
-        of_rows = None
+        gradient, of_rows = gradients[0].contiguous(), None
         if ctx.needs_input_grad[0]:
             of_rows = FixedWeights(matrix.t(), ctx.library, once=True).times(gradient)
-        return (
-            of_rows,
-            weights_gradient(rows, gradient, ctx.library),
-            gradient.sum(0) if ctx.needs_input_grad[2] else None,
-            None,
-        )
+        of_bias = gradient.sum(0) if ctx.needs_input_grad[2] else None
+        return of_rows, weights_gradient(rows, gradient, ctx.library), of_bias, None

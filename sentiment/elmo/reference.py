@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -18,16 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder import LAYERS, Encoded, Layer
-from sentiment.elmo.lstm import WARM_TEXT, StateMode
-from sentiment.elmo.products import Library
+from sentiment.elmo.encoder import LAYERS, WARM_TEXT, StateMode
 from sentiment.errors import ElmoError
 
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")
 
 
 class ReferenceElmo:
-    """allennlp's ELMo with the methods of `ElmoEncoder`, and with the same choice of states.
+    """allennlp's ELMo as an `Encoder`, with the same choice of states.
 
     Raises:
         ElmoError: allennlp is not installed.
@@ -36,25 +34,14 @@ class ReferenceElmo:
     def __init__(
         self, options: Path, weights: Path, state: StateMode = "zero", device: torch.device | str = "cpu"
     ) -> None:
-        self._elmo = allennlp_elmo()
+        self._elmo, self._device = allennlp_elmo(), device
         module = self._elmo.Elmo(str(options), str(weights), num_output_representations=1)
         self._bilm = module.eval().to(device)._elmo_lstm
-        self._device = device
-        self._initial: tuple[torch.Tensor, ...] | None = None
-        if state == "warm":
-            for sentence in WARM_TEXT:
-                self.encode([sentence.split()])
-                self._initial = self._lstm._states
-
-    @property
-    def library(self) -> Library:
-        """As `Encoder.library`."""
-        return "torch"
-
-    @property
-    def vector_size(self) -> int:
-        """Values per token and layer."""
-        return int(self._bilm.get_output_dim())
+        self.vector_size = int(self._bilm.get_output_dim())
+        self._initial: tuple[torch.Tensor, ...] = ()
+        for sentence in WARM_TEXT if state == "warm" else ():
+            self.encode([sentence.split()])
+            self._initial = self._bilm._elmo_lstm._states
 
     def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
         """See `Encoder`; allennlp computes all of them in any case."""
@@ -64,33 +51,25 @@ class ReferenceElmo:
     def encode(
         self,
         tweets: Sequence[Sequence[str]],
-        layers: Collection[Layer] = LAYERS,
+        layers: Collection[str] = LAYERS,
         batch_tweets: int = 256,
         dtype: torch.dtype = torch.float32,
-    ) -> Encoded:
-        """Vectors of tokenised tweets, in batches that follow their order; all layers are computed in any case."""
-        parts: dict[Layer, list[torch.Tensor]] = {layer: [] for layer in LAYERS if layer in layers}
-        lengths = [len(tweet) for tweet in tweets]
+    ) -> dict[str, torch.Tensor]:
+        """See `Encoder`; in batches that follow the order of the tweets. All layers are computed in any case."""
+        empty = torch.empty(0, self.vector_size, dtype=dtype, device=self._device)
+        parts: dict[str, list[torch.Tensor]] = {layer: [empty] for layer in LAYERS if layer in layers}
         for start in range(0, len(tweets), batch_tweets):
             batch = tweets[start : start + batch_tweets]
-            # Its own switch, `stateful`, fails when a batch is larger than the one before.
-            self._begin(len(batch))
+            # Its own switch, `stateful`, fails when a batch is larger than the one before. A copy, since allennlp
+            # changes its state in place.
+            initial = tuple(part.repeat(1, len(batch), 1) for part in self._initial)
+            self._bilm._elmo_lstm._states = initial or None
             activations = self._bilm(self._elmo.batch_to_ids(batch).to(self._device))["activations"]
             for layer, part in parts.items():
                 padded = activations[LAYERS.index(layer)]
                 # Without the marks before and after each tweet.
                 part.extend(row[1 : 1 + len(tweet)].to(dtype) for row, tweet in zip(padded, batch, strict=True))
-        empty = torch.empty(0, self.vector_size, dtype=dtype, device=self._device)
-        found = {layer: torch.cat([empty, *part]) for layer, part in parts.items()}
-        return Encoded(found, np.cumsum([0, *lengths]))
-
-    @property
-    def _lstm(self) -> Any:
-        return self._bilm._elmo_lstm
-
-    def _begin(self, tweets: int) -> None:
-        initial = self._initial  # copied, since allennlp changes its state in place
-        self._lstm._states = tuple(part.repeat(1, tweets, 1) for part in initial) if initial else None
+        return {layer: torch.cat(part) for layer, part in parts.items()}
 
 
 def reference_is_installed() -> bool:
@@ -144,14 +123,11 @@ class _StandIn:
     """Stands for a class that ELMo's files only name, register with or derive from."""
 
     @classmethod
-    def register(cls, *_: Any, **__: Any) -> Callable[[Any], Any]:
+    def register(cls, *_: Any, **__: Any) -> Any:
         return lambda registered: registered
 
 
-def _not_needed(*_: Any) -> Any:
-    raise NotImplementedError("ELMo does not use this part of allennlp")
-
-
+# Only named as well.
 _NOT_NEEDED = ("lazy_groups_of", "pad_sequence_to_length", "int_to_device", "is_distributed", "is_global_primary")
 
 # What ELMo's files import from the rest of allennlp, by module.
@@ -159,7 +135,7 @@ _STAND_INS: dict[str, dict[str, Any]] = {
     "common": {"FromParams": _StandIn, "Registrable": _StandIn},
     "common.checks": {"ConfigurationError": ElmoError},
     "common.file_utils": {"cached_path": lambda path: path},
-    "common.util": dict.fromkeys(_NOT_NEEDED, _not_needed),
+    "common.util": dict.fromkeys(_NOT_NEEDED),
     "data.instance": {"Instance": _StandIn},
     "data.vocabulary": {"Vocabulary": _StandIn},
     "data.batch": {"Batch": _StandIn},

@@ -13,7 +13,6 @@ from sentiment.data.batches import Rows
 from sentiment.data.corpus.corpus import Corpus
 from sentiment.elmo.cache import MemoryRows, VectorCache
 from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Encoder, Layer
-from sentiment.elmo.lstm import state_record
 from sentiment.elmo.models import ElmoFinder, ModelFiles
 from sentiment.elmo.products import Library
 from sentiment.runs.run_dir import Results
@@ -30,21 +29,16 @@ def build_encoder(
     """The encoder that a configuration asks for: ours, or allennlp's ELMo.
 
     Args:
-        library: of our encoder's matrix products; None: the fastest one here.
+        library: of our encoder's matrix products; None: the one that suits this processor.
 
     Raises:
         ElmoError: a part of the model's file is damaged, torch lacks the library here, or allennlp is asked for and not
             installed.
     """
     if config.backend == "own":
-        return ElmoEncoder(
-            model.options,
-            model.read_weights(),
-            state=config.state,
-            precision=config.precision,
-            device=device,
-            library=library,
-        )
+        weights, options = model.read_weights(), model.options
+        precision, state = config.precision, config.state
+        return ElmoEncoder(options, weights, state=state, precision=precision, device=device, library=library)
     from sentiment.elmo.reference import ReferenceElmo  # loads allennlp
 
     return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
@@ -56,20 +50,18 @@ def elmo_cache(corpus: Corpus, config: ElmoConfig, model: ModelFiles, results: R
     Args:
         config: state and precision of it identify the cache, together with corpus and model.
     """
-    identity = {"model": model.fingerprint, **state_record(config.state), "precision": config.precision}
+    identity = {"model": model.fingerprint, "state": config.state, "precision": config.precision}
     build = partial(build_encoder, config, model)
     return VectorCache(corpus, identity, model.options.vector_size, build, results.elmo_caches)
 
 
 @dataclass(frozen=True)
 class CacheRequest:
-    """A cache and the layers that runs read from it."""
+    """A cache and all layers that any run reads from it, with the configuration of the first such run."""
 
     config: RunConfig
-    """The configuration of the first run that reads it."""
     cache: VectorCache
     layers: tuple[Layer, ...]
-    """All that any run reads."""
 
 
 def cache_requests(
@@ -83,8 +75,7 @@ def cache_requests(
     Raises:
         ElmoError: a model is missing or damaged.
     """
-    models = ElmoFinder(results)
-    corpus_of = cache(corpus_of)
+    models, corpus_of = ElmoFinder(results), cache(corpus_of)
     found: dict[Path, CacheRequest] = {}
     for config in configs:
         if config.elmo is None or not config.elmo.cached or (model := models.of(config)) is None:
@@ -110,7 +101,7 @@ class FreshVectors:
         self,
         encoder: Encoder,
         tokens_of: Callable[[int], Sequence[str]],
-        layers: Sequence[Layer],
+        layers: Sequence[str],
         device: torch.device,
     ) -> None:
         self._encoder, self._tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
@@ -118,9 +109,9 @@ class FreshVectors:
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
         """As `CachedVectors.gather`."""
         tweets = [self._tokens_of(row) for row in rows.tolist()]
-        encoded = self._encoder.encode(tweets, self._layers, max(len(tweets), 1))
-        starts, lengths = encoded.offsets[:-1], np.diff(encoded.offsets)
+        lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
+        starts = np.cumsum(lengths) - lengths
         return {
             name: MemoryRows(values).gather(starts, lengths, longest).to(self._device).float()
-            for name, values in encoded.layers.items()
+            for name, values in self._encoder.encode(tweets, self._layers).items()
         }

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from sentiment.errors import RunDirError
-from sentiment.files import FolderEntry, as_json, fingerprint
+from sentiment.files import FolderEntry, as_json
 from sentiment.runs.records import SCHEMA_VERSION, Count, Record, SchemaVersion
 from sentiment.runs.run_dir import Results, RunDir, check_log_row, read_record
 from sentiment.runs.state import COMPLETED, RunState, judge, read_progress
@@ -16,16 +16,19 @@ _LARGEST_LOSS = 100.0
 
 
 class TextCount(Record):
-    """What became of the tweets of one unlabelled file."""
+    """What became of the tweets of one unlabelled file.
+
+    Attributes:
+        held_out: left out since the validation or a test part has the same tweet, or another one of the author.
+        repeated: left out since the training part or an earlier line has it.
+        refused: not readable, or without any token.
+    """
 
     read: Count
     used: Count
     held_out: Count
-    """Left out since the validation or a test part has the same tweet, or another one of the author."""
     repeated: Count
-    """Left out since the training part or an earlier line has it."""
     refused: Count
-    """Not readable, or without any token."""
 
     def render(self) -> str:
         """For a terminal."""
@@ -35,79 +38,65 @@ class TextCount(Record):
         )
 
 
-class Perplexity(Record):
-    """Of the held-out tweets, for each word and the mark at the end."""
-
-    forward: float
-    backward: float
-
-
 class PretrainedCard(Record):
-    """`card.json`: what a language model was trained on and how good it is; written last."""
+    """`card.json`: what a language model was trained on and how good it is; written last.
+
+    Attributes:
+        fingerprint: SHA-256 of all that decides its weights; the folder is named after it.
+        files_fingerprint: that of the model's files, as runs record it (`ModelFiles.fingerprint`).
+        training_tweets: of the corpus' training part, with those that perplexities were measured on.
+        unlabelled: by the path of each further file.
+        init: the model whose weights it began with; None: random ones.
+        words: that are predicted, with both marks and the unknown one.
+        unknown: share of the held-out tweets' words that are predicted as unknown, which makes perplexities lower.
+        parameters: without those that only predict words, which are not kept.
+        tokens: that an epoch reads.
+        forward, backward: perplexity of the held-out tweets, for each word and the mark at the end.
+    """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
     model: str
-    """The value of `elmo.model`."""
     fingerprint: str
-    """SHA-256 of all that decides its weights; the folder is named after it."""
-    settings: dict[str, Any]
-    corpus: str
-    """The fingerprint of the corpus whose training part was read, without its labels."""
+    files_fingerprint: str
     source: str
     training_tweets: Count
-    """Tweets of that part, with those that perplexities were measured on."""
     held_out_tweets: Count
     unlabelled: dict[str, TextCount]
-    """By the path of each further file."""
-    unlabelled_sha256: dict[str, str]
     init: str | None
-    """The model whose weights it began with; None: random ones."""
-    init_fingerprint: str | None
     words: Count
-    """That are predicted, with both marks and the unknown one."""
     unknown: float
-    """Share of the held-out tweets' words that are predicted as unknown, which makes perplexities lower."""
     parameters: Count
-    """Without those that only predict words, which are not kept."""
     tokens: Count
-    """That an epoch reads."""
     epochs: Count
     best_epoch: Count
     steps: Count
-    perplexity: Perplexity
+    forward: float
+    backward: float
     seconds_trained: float
-    options_sha256: str
-    weights_sha256: str
-
-    @property
-    def files_fingerprint(self) -> str:
-        """That of the model's files, as runs record it (`ModelFiles.fingerprint`)."""
-        return fingerprint([self.options_sha256, self.weights_sha256])
 
     def render_lines(self) -> list[str]:
         """For a terminal."""
-        lines = [
+        return [
             f"{self.model}: {self.parameters:,} weights, {self.tokens * self.best_epoch:,} tokens read in "
             f"{self.best_epoch} epochs",
-            f"  perplexity of {self.held_out_tweets:,} training tweets that were held out: "
-            f"{self.perplexity.forward:.1f} forward, {self.perplexity.backward:.1f} backward "
-            f"(vocabulary {self.words:,}, {100 * self.unknown:.1f} % unknown)",
+            f"  perplexity of {self.held_out_tweets:,} training tweets that were held out: {self.forward:.1f} forward, "
+            f"{self.backward:.1f} backward (vocabulary {self.words:,}, {100 * self.unknown:.1f} % unknown)",
             f"  {self.training_tweets:,} training tweets of {self.source}: their text alone",
+            *(f"  {path}: {count.render()}" for path, count in self.unlabelled.items()),
         ]
-        lines += [f"  {path}: {count.render()}" for path, count in self.unlabelled.items()]
-        return lines
 
 
 @dataclass(frozen=True)
 class PretrainedDir(RunDir):
-    """The directory of a language model: that of a run, whose outcome are the two files of an ELMo model."""
+    """The directory of a language model: that of a run, whose outcome are the two files of an ELMo model.
+
+    Attributes:
+        card_file: written last: the model is complete if and only if it exists.
+    """
 
     options_file = FolderEntry("options.json")
-    """The model's sizes, in the published format."""
     weights_file = FolderEntry("weights.hdf5")
-    """Its weights, likewise."""
     card_file = FolderEntry("card.json")
-    """Written last: the model is complete if and only if it exists."""
 
     @property
     def completed(self) -> bool:
@@ -123,13 +112,11 @@ class PretrainedDir(RunDir):
         self.write(self.card_file, as_json(card.model_dump(mode="json")))
 
 
-@dataclass(frozen=True)
-class PerplexityPoint:
-    """What an epoch's evaluation found."""
+class PerplexityPoint(NamedTuple):
+    """What an epoch's evaluation found; tokens are all that were read so far."""
 
     epoch: int
     tokens: int
-    """Read so far, repeated ones as often as they were read."""
     forward: float
     backward: float
 
@@ -140,23 +127,16 @@ def read_points(run_dir: RunDir) -> list[PerplexityPoint]:
     Raises:
         RunDirError: the metric log is not that of a language model.
     """
+    points = []
     try:
-        rows = [check_log_row(row) for row in run_dir.read_metrics() if row.get("kind") == "epoch"]
-        return [
-            PerplexityPoint(row["epoch"], int(row["tokens"]), *(_measured(row, one) for one in _DIRECTIONS))
-            for row in rows
-        ]
+        for row in (check_log_row(row) for row in run_dir.read_metrics() if row.get("kind") == "epoch"):
+            losses = row["held_out"]["forward"], row["held_out"]["backward"]
+            if any(map(math.isnan, losses)):
+                raise ValueError(f"held_out after step {row['step']} is not a number")
+            points.append(PerplexityPoint(row["epoch"], int(row["tokens"]), *map(perplexity, losses)))
     except (KeyError, TypeError, ValueError) as error:
         raise RunDirError(f"{run_dir.metrics_file}: is not the log of a language model: {error}") from None
-
-
-def _measured(row: dict[str, Any], direction: str) -> float:
-    if math.isnan(loss := row["held_out"][direction]):
-        raise ValueError(f"held_out.{direction} after step {row['step']} is not a number")
-    return perplexity(loss)
-
-
-_DIRECTIONS = ("forward", "backward")
+    return points
 
 
 def pretrained_dirs(results: Results) -> Iterator[PretrainedDir]:
@@ -166,19 +146,22 @@ def pretrained_dirs(results: Results) -> Iterator[PretrainedDir]:
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A language model, complete or not."""
+    """A language model, complete or not.
+
+    Attributes:
+        name: of its folder.
+        state: as its directory says, whatever a queue knows.
+        attempts: all lives of the tasks that trained it.
+        points: one for each epoch so far.
+        card: None unless it is complete.
+    """
 
     name: str
-    """Of its folder."""
     state: RunState
-    """As its directory says, whatever a queue knows."""
     attempts: int
-    """All lives of the tasks that trained it."""
     step: int | None
     points: list[PerplexityPoint]
-    """One for each epoch so far."""
     card: PretrainedCard | None
-    """None unless it is complete."""
 
 
 def read_own_models(results: Results) -> tuple[list[OwnModel], list[str]]:
@@ -198,9 +181,6 @@ def read_own_models(results: Results) -> tuple[list[OwnModel], list[str]]:
 
 
 def perplexity(loss: float) -> float:
-    """e to the power of a mean negative logarithm of probabilities; of a model that has run away a very large number.
-
-    Args:
-        loss: in nats.
-    """
+    """e to the power of a mean negative logarithm of probabilities, in nats; of a model that has run away a very large
+    number."""
     return math.exp(min(loss, _LARGEST_LOSS))

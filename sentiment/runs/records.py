@@ -209,8 +209,6 @@ class ElmoRecord(Record):
     model: str
     fingerprint: str
     """SHA-256 of its files."""
-    state: dict[str, str]
-    """The LSTMs' state at the beginning of a tweet; for `warm` with the hash of the text."""
     random: bool
     """Whether its weights are random, so that scores say nothing about ELMo."""
     products: Literal["torch", "onednn"]

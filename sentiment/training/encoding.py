@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import torch
 
 from sentiment.config import ElmoConfig, RunConfig
-from sentiment.console import Console, Progress
+from sentiment.console import Console
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
-from sentiment.elmo.cache import VectorCache, open_vectors
-from sentiment.elmo.encoder import Layer
-from sentiment.elmo.lstm import state_record
+from sentiment.elmo.cache import CachedVectors, VectorCache
+from sentiment.elmo.encoder import PRECISIONS
 from sentiment.elmo.models import ModelFiles
-from sentiment.elmo.products import Library
-from sentiment.elmo.vectors import CacheRequest, FreshVectors, build_encoder, cache_requests, elmo_cache, layers_of
+from sentiment.elmo.products import Library, choose_library
+from sentiment.elmo.vectors import FreshVectors, build_encoder, cache_requests, elmo_cache, layers_of
 from sentiment.errors import MemoryExhaustedError
 from sentiment.runs.records import ElmoRecord
 from sentiment.runs.run_dir import Results
@@ -23,54 +22,23 @@ from sentiment.training.context import RunContext
 from sentiment.training.device import available_threads, choose_device, choose_place
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
-_GIGABYTE = 1e9
-
 
 def elmo_record(config: ElmoConfig, model: ModelFiles, library: Library) -> ElmoRecord:
-    """What is recorded of a run's ELMo model.
-
-    Args:
-        library: that multiplied the matrices.
-    """
-    return ElmoRecord(
-        model=config.model,
-        fingerprint=model.fingerprint,
-        state=state_record(config.state),
-        random=model.random,
-        products=library,
-    )
+    """What is recorded of a run's ELMo model, and of the library that multiplied the matrices."""
+    return ElmoRecord(model=config.model, fingerprint=model.fingerprint, random=model.random, products=library)
 
 
-def _requests(configs: Sequence[RunConfig], results: Results, progress: Progress) -> list[CacheRequest]:
-    return cache_requests(configs, results, lambda data: prepare_corpus(data, results, progress))
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryExhaustedError("the GPU's memory does not hold the ELMo model") from error
 
 
-def estimate_encoding(configs: Sequence[RunConfig], results: Results, console: Console) -> None:
-    """Say how many bytes the vectors of these runs take, and how long the missing ones would take on this machine.
-
-    Raises:
-        SentimentError: the data or a model cannot be used.
-    """
-    for request in _requests(configs, results, console.progress):
-        torch.set_num_threads(available_threads(request.config.runtime))
-        device, plan = choose_device(request.config.runtime.device), request.cache.plan
-        volume, rate = request.cache.volume(request.layers), request.cache.tokens_per_second(request.layers, device)
-        console.say(
-            f"{', '.join(request.layers)} of {plan.tokens:,} tokens in {len(plan.offsets) - 1:,} distinct tweets: "
-            f"{volume.bytes / _GIGABYTE:.3g} GB, of which {volume.missing_bytes / _GIGABYTE:.3g} GB are missing\n"
-            f"about {volume.missing_tokens / rate / 60:,.1f} min on one such machine "
-            f"({device.type}, {torch.get_num_threads()} threads, {rate:,.0f} tokens/s in a trial)"
-        )
-
-
-def run_encoding(
-    configs: Sequence[RunConfig], results: Results, stop: StopRequest, console: Console, verify: bool = False
-) -> Stop | None:
+@_memory_errors()
+def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
     """Compute all cached vectors that these runs will read; processes that do the same share the work.
-
-    Args:
-        verify: first read all vectors that are there, not only those whose size or modification time has changed;
-            those that have changed since they were written are discarded in any case.
 
     Returns:
         None if all are there, else the reason to stop; the same call then continues.
@@ -80,35 +48,15 @@ def run_encoding(
     """
     progress = stop.interrupting(console.progress)
     try:
-        for request in _requests(configs, results, progress):
-            _discard_damaged(request.cache, request.layers, suspicious_only=not verify, console=console)
-            fill_cache(request.config, request.cache, request.layers, progress)
+        for request in cache_requests(configs, results, lambda data: prepare_corpus(data, results, progress)):
+            cache, layers = request.cache, request.layers
+            library = _complete(request.config, cache, layers, Console(console.say, progress))
             console.say(
-                f"ELMo vectors of {', '.join(request.layers)} are complete in {request.cache.folder} "
-                f"(matrix products by {request.cache.library})"
+                f"ELMo vectors of {', '.join(layers)} are complete in {cache.folder} (matrix products by {library})"
             )
     except StoppedError as stopped:
         return stopped.stop
     return None
-
-
-def fill_cache(
-    config: RunConfig, cache: VectorCache, layers: Sequence[Layer], progress: Progress, library: Library | None = None
-) -> None:
-    """Compute the missing vectors on the device of a run.
-
-    Args:
-        library: that multiplies the matrices if there is no vector yet; None: the fastest one here.
-
-    Raises:
-        MemoryExhaustedError: the GPU's memory does not hold the model.
-        ElmoError: the disk is full or fails, or the model's file is damaged.
-    """
-    if cache.is_complete(layers):
-        return
-    torch.set_num_threads(available_threads(config.runtime))
-    with _memory_errors():
-        cache.fill(layers, choose_device(config.runtime.device), progress, library)
 
 
 @dataclass(frozen=True)
@@ -119,6 +67,7 @@ class RunVectors:
     record: ElmoRecord
 
 
+@_memory_errors()
 def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> RunVectors | None:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
@@ -130,41 +79,42 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> 
         ElmoError: the disk is full or fails, or the model's file is damaged.
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """
-    elmo = run.config.elmo
+    elmo, former = run.config.elmo, run.run_dir.read_record()
     if elmo is None or model is None:
         return None
-    device, former = choose_device(run.config.runtime.device), run.run_dir.read_record()
+    device, layers = choose_device(run.config.runtime.device), layers_of(elmo)
     # What the run's first attempt was computed with: another library would give other digits from here on.
-    library = former.elmo.products if former and former.elmo else None
-    layers = layers_of(elmo)
+    begun = former.elmo.products if former and former.elmo else None
     if model.random:
         run.console.say(f"the ELMo model {elmo.model!r} has random weights: scores say nothing about ELMo")
     if not elmo.cached:
-        with _memory_errors():
-            encoder = build_encoder(elmo, model, device, library)
-        vectors = FreshVectors(encoder, corpus.tokens, layers, device)
-        return RunVectors(vectors, elmo_record(elmo, model, encoder.library))
+        library = begun or _library(elmo, device)
+        fresh = FreshVectors(build_encoder(elmo, model, device, library), corpus.tokens, layers, device)
+        return RunVectors(fresh, elmo_record(elmo, model, library))
     cache = elmo_cache(corpus, elmo, model, run.results)
-    fill_cache(run.config, cache, layers, run.progress, library)
-    run.progress("checking ELMo vectors", 0, None)
-    size = sum(map(cache.size, layers))
+    library = _complete(run.config, cache, layers, Console(run.console.say, run.progress), begun)
+    size = cache.size(layers)
     place = choose_place(size, device)
-    # Vectors that go into memory are read completely in any case, so that all of them can be checked.
-    _discard_damaged(cache, layers, suspicious_only=place == "disk", console=run.console)
-    fill_cache(run.config, cache, layers, run.progress)
-    run.console.say(f"ELMo vectors ({', '.join(layers)}: {size / _GIGABYTE:.3g} GB) are read from {place}")
-    record = elmo_record(elmo, model, cache.library or "torch")
-    return RunVectors(open_vectors(cache, layers, device, place), record)
+    run.console.say(f"ELMo vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {place}")
+    return RunVectors(CachedVectors(cache, layers, device, place), elmo_record(elmo, model, library))
 
 
-def _discard_damaged(cache: VectorCache, layers: Sequence[Layer], suspicious_only: bool, console: Console) -> None:
-    for path in cache.discard_damaged(layers, suspicious_only=suspicious_only):
+def _complete(
+    config: RunConfig, cache: VectorCache, layers: Sequence[str], console: Console, begun: Library | None = None
+) -> Library:
+    """Compute what is missing or has changed since it was written; the library that multiplied the matrices."""
+    for path in cache.discard_damaged(layers, console.progress):
         console.say(f"{path}: has changed since it was written; it is computed again")
+    device = choose_device(config.runtime.device)
+    library = begun or _library(config.elmo, device)
+    if not cache.is_complete(layers):
+        torch.set_num_threads(available_threads(config.runtime))
+        cache.fill(layers, device, console.progress, library)
+    return cache.library or library
 
 
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise MemoryExhaustedError("the GPU's memory does not hold the ELMo model") from error
+def _library(config: ElmoConfig | None, device: torch.device) -> Library:
+    """What multiplies the matrices of a run's vectors unless they were begun otherwise."""
+    if config is None or config.backend != "own":
+        return "torch"
+    return choose_library(PRECISIONS[config.precision], device)

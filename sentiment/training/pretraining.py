@@ -10,21 +10,28 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sentiment.config import EarlyStoppingConfig, ElmoConfig, RunConfig, TrackingConfig, TrainingConfig
+from sentiment.config import (
+    EarlyStoppingConfig,
+    ElmoConfig,
+    PretrainingConfig,
+    RunConfig,
+    TrackingConfig,
+    TrainingConfig,
+)
 from sentiment.console import Console
-from sentiment.data.batches import EVALUATION_TOKENS, Rows
+from sentiment.data.batches import EVALUATION_TOKENS, Batch, EpochPlan
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.data.word_vectors import TrainingText, gather_text, whole_training_part
 from sentiment.elmo.files import options_bytes, weights_bytes
-from sentiment.elmo.language_model import DirectedBatches, DirectedText, DirectedTweets, LanguageModel, encoder_weights
+from sentiment.elmo.language_model import DirectedTweets, LanguageModel, encoder_weights
 from sentiment.elmo.models import PretrainingRequest, pretraining_request
-from sentiment.elmo.products import Products, fastest_library
+from sentiment.elmo.products import choose_library
 from sentiment.errors import DataError
-from sentiment.files import sha256_of
+from sentiment.files import fingerprint, sha256_of
 from sentiment.models.network import evaluation_mode
 from sentiment.runs.attempts import AttemptFolder, patient_lock
 from sentiment.runs.code_version import running_code
-from sentiment.runs.pretrained import Perplexity, PretrainedCard, PretrainedDir, perplexity, read_points
+from sentiment.runs.pretrained import PretrainedCard, PretrainedDir, perplexity, read_points
 from sentiment.runs.run_dir import Results
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
@@ -40,69 +47,49 @@ _LARGEST_SHARE = 10
 _MOST_TOKENS = EVALUATION_TOKENS // 4
 
 
-@dataclass(frozen=True)
 class LanguageText:
-    """What a language model learns from, and what its perplexity is measured on."""
+    """What a language model learns from, and what its perplexity is measured on.
 
-    text: TrainingText
-    rows: Rows
-    """Tweets to learn from."""
-    held_out: Rows
-    """Others, of the corpus' training part."""
-    words: npt.NDArray[np.int64]
-    """(types,): the number of each in the vocabulary that is predicted; the most frequent ones come first."""
+    Attributes:
+        rows: tweets to learn from.
+        held_out: others, of the corpus' training part.
+        words: (types,): the number of each in the vocabulary that is predicted; the most frequent ones come first.
+        vocabulary: how many words are predicted, with both marks and the unknown one.
+        tokens: that an epoch reads.
+        unknown: the share of the held-out tweets' tokens that are predicted as unknown.
 
-    @classmethod
-    def split(cls, text: TrainingText, corpus: Corpus, config: RunConfig) -> "LanguageText":
-        """Hold some training tweets out, and count the words of the others.
+    Raises:
+        DataError: too little is left.
+    """
 
-        Raises:
-            DataError: too little is left.
-        """
-        settings = config.pretraining
-        if settings is None:
-            raise ValueError("the configuration asks for no language model")
+    def __init__(self, text: TrainingText, corpus: Corpus, settings: PretrainingConfig) -> None:
         lengths = np.diff(text.offsets)
         # The corpus' own tweets come first; of other text it is not known how alike it is.
         own = len(corpus.rows("train"))
         order = np.random.default_rng(settings.seed).permutation(np.flatnonzero(lengths[:own]))
-        held_out = np.sort(order[: min(settings.held_out, len(order) // _LARGEST_SHARE)])
-        rows = np.setdiff1d(np.flatnonzero(lengths), held_out)
-        counts = np.bincount(text.token_ids[_within(rows, lengths)], minlength=len(text.types))
+        self.text = text
+        self.held_out = np.sort(order[: min(settings.held_out, len(order) // _LARGEST_SHARE)])
+        self.rows = np.setdiff1d(np.flatnonzero(lengths), self.held_out)
+        counts = np.bincount(text.token_ids[_within(self.rows, lengths)], minlength=len(text.types))
         frequent = [number for number in range(len(text.types)) if counts[number] >= settings.min_count]
-        if not len(held_out) or not frequent:
+        if not len(self.held_out) or not frequent:
             raise DataError(
                 f"{corpus.path}: {len(order):,} training tweets are too few for a language model: a tenth of them is "
                 f"held out, and a token has to occur {settings.min_count:,} times in the others (pretraining.min_count)"
             )
         frequent.sort(key=lambda number: (-counts[number], text.types[number]))
-        words = np.full(len(text.types), _UNKNOWN, np.int64)
         kept = frequent[: settings.max_words - _SPECIAL]
-        words[kept] = np.arange(len(kept)) + _SPECIAL
-        return cls(text, rows, held_out, words)
-
-    @property
-    def vocabulary(self) -> int:
-        """How many words are predicted, with both marks and the unknown one."""
-        return max(int(self.words.max()), _UNKNOWN) + 1
-
-    @property
-    def tokens(self) -> int:
-        """That an epoch reads."""
-        return int(np.diff(self.text.offsets)[self.rows].sum())
-
-    @property
-    def unknown(self) -> float:
-        """The share of the held-out tweets' tokens that are predicted as unknown."""
-        lengths = np.diff(self.text.offsets)
-        return float((self.words[self.text.token_ids[_within(self.held_out, lengths)]] == _UNKNOWN).mean())
+        self.words = np.full(len(text.types), _UNKNOWN, np.int64)
+        self.words[kept] = np.arange(len(kept)) + _SPECIAL
+        self.vocabulary = len(kept) + _SPECIAL
+        self.tokens = int(lengths[self.rows].sum())
+        found = self.words[text.token_ids[_within(self.held_out, lengths)]]
+        self.unknown = float((found == _UNKNOWN).mean())
 
 
-def _within(rows: Rows, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _within(rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """(tokens,): whether they belong to one of the tweets."""
-    chosen = np.zeros(len(lengths), bool)
-    chosen[rows] = True
-    within: npt.NDArray[np.bool_] = np.repeat(chosen, lengths)
+    within: npt.NDArray[np.bool_] = np.repeat(np.isin(np.arange(len(lengths)), rows), lengths)
     return within
 
 
@@ -121,36 +108,30 @@ class HeldOutLoss:
 
 
 class LanguageTask:
-    """A language model and the text that it is trained on."""
+    """A language model, on a device, and the text that it is trained on; see `Task`."""
 
     section = "pretraining"
 
     def __init__(self, config: RunConfig, model: LanguageModel, text: LanguageText, device: torch.device) -> None:
-        """Args: model: on the device."""
-        self.model = model
-        self.text = text
-        self.device = device
-        self._config = config
-        self._tweets = DirectedTweets(
-            text.text.types, text.text.token_ids, text.text.offsets, text.words, _MARKS, device
-        )
-        self._epochs = 0
+        self.model, self.text, self.device, self._config = model, text, device, config
+        whole = text.text
+        self._tweets = DirectedTweets(whole.types, whole.token_ids, whole.offsets, text.words, _MARKS, device)
+        self._epoch = 0
 
-    def batches(self, epoch: int) -> DirectedBatches:
-        """See `Task`."""
-        self._epochs = epoch
-        return self._tweets.epoch(self.text.rows, self._config.training.batch_size, self._config.seed, epoch)
+    def batches(self, epoch: int) -> EpochPlan:
+        self._epoch = epoch
+        return self._tweets.store.epoch(self.text.rows, self._config.training.batch_size, self._config.seed, epoch)
 
-    def loss(self, batch: DirectedText) -> StepLoss:
-        """See `Task`."""
-        return StepLoss(self.model(batch).mean)
+    def loss(self, batch: Batch) -> StepLoss:
+        forward, backward = self.model(self._tweets.directed(batch))
+        return StepLoss((forward.mean() + backward.mean()) / 2)
 
     def evaluate(self, check: Callable[[], None]) -> Evaluation:
-        """See `Task`; called at the end of the epoch that `batches` gave last."""
+        """Called at the end of the epoch that `batches` gave last."""
         found = self.measure(check)
         if not math.isfinite(found.loss):
             raise FloatingPointError("the perplexity of the held-out tweets is not a number")
-        tokens = self.text.tokens * (self._epochs + 1)
+        tokens = self.text.tokens * (self._epoch + 1)
         row = {"n": found.words, "loss": found.loss, "forward": found.forward, "backward": found.backward}
         forward, backward = perplexity(found.forward), perplexity(found.backward)
         summary = (
@@ -158,21 +139,16 @@ class LanguageTask:
         )
         return Evaluation({"tokens": tokens, "held_out": row}, found, summary)
 
-    def measure(self, check: Callable[[], None] = lambda: None) -> HeldOutLoss:
-        """How surprising the held-out tweets are, in both directions.
-
-        Args:
-            check: called between batches.
-        """
-        words, forward, backward = 0, 0.0, 0.0
+    def measure(self, check: Callable[[], None]) -> HeldOutLoss:
+        """How surprising the held-out tweets are, in both directions; `check` is called between batches."""
+        words, sums = 0, [0.0, 0.0]
         with evaluation_mode(self.model):
-            for batch in self._tweets.in_order_of_length(self.text.held_out, _MOST_TOKENS):
+            for batch in self._tweets.store.in_order_of_length(self.text.held_out, _MOST_TOKENS):
                 check()
-                surprise = self.model(batch)
-                words += len(surprise.forward)
-                forward += surprise.forward.double().sum().item()
-                backward += surprise.backward.double().sum().item()
-        return HeldOutLoss(words, forward / words, backward / words)
+                both = self.model(self._tweets.directed(batch))
+                words += len(both[0])
+                sums = [so_far + one.double().sum().item() for so_far, one in zip(sums, both, strict=True)]
+        return HeldOutLoss(words, sums[0] / words, sums[1] / words)
 
 
 _LIBRARY = "library of matrix products"
@@ -246,7 +222,7 @@ def _run_one(run: RunContext, request: PretrainingRequest) -> Stop | None:
             return None
         corpus = prepare_corpus(run.config.data, run.results, run.progress)
         gathered = gather_text(corpus, run.config.data.text, request.files, run.progress)
-        text = LanguageText.split(gathered, corpus, run.config)
+        text = LanguageText(gathered, corpus, request.settings)
         with contextlib.closing(_prepare_trainer(run, request, corpus, text)) as trainer:
             attempt = AttemptRecord(run, trainer, corpus)
             with failure_recorded(attempt, trainer):
@@ -264,14 +240,14 @@ def _prepare_trainer(
     identity |= {"text or size of the language model": request.fingerprint}
 
     def build(device: torch.device, choices: Mapping[str, Any]) -> LanguageTask:
-        begun = f"the language model in {run.run_dir.path}"
-        library = Products.choose(torch.float32, device, choices[_LIBRARY], begun).library
+        what = f"the language model in {run.run_dir.path}"
+        library = choose_library(torch.float32, device, choices[_LIBRARY], what)
         model = LanguageModel(request.options, text.vocabulary, request.settings.dropout, library)
         if request.init:
             model.load(request.init.read_weights())
         return LanguageTask(run.config, model.to(device), text, device)
 
-    return resumed_trainer(run, identity, build, {_LIBRARY: fastest_library(torch.float32)})
+    return resumed_trainer(run, identity, build, {_LIBRARY: choose_library(torch.float32, torch.device("cpu"))})
 
 
 def _write_model(
@@ -286,26 +262,22 @@ def _write_model(
     card = PretrainedCard(
         model=request.model,
         fingerprint=request.fingerprint,
-        settings=request.plain_settings,
-        corpus=corpus.fingerprint,
+        files_fingerprint=fingerprint([sha256_of(file) for file in (run_dir.options_file, run_dir.weights_file)]),
         source=corpus.report.source,
         training_tweets=len(corpus.rows("train")),
         held_out_tweets=len(text.held_out),
         unlabelled=text.text.counts,
-        unlabelled_sha256={file.name: file.sha256 for file in request.files},
         init=request.settings.init,
-        init_fingerprint=request.init.fingerprint if request.init else None,
         words=text.vocabulary,
         unknown=text.unknown,
         parameters=options.parameters,
         tokens=text.tokens,
         epochs=trainer.epoch,
-        best_epoch=trainer.early_stopping.best_epoch,
+        best_epoch=point.epoch,
         steps=trainer.step,
-        perplexity=Perplexity(forward=point.forward, backward=point.backward),
+        forward=point.forward,
+        backward=point.backward,
         seconds_trained=trainer.seconds,
-        options_sha256=sha256_of(run_dir.options_file),
-        weights_sha256=sha256_of(run_dir.weights_file),
     )
     run_dir.write_card(card)
     Checkpoints(run_dir.checkpoints).delete_all()

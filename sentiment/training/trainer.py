@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sentiment.config import EarlyStoppingConfig, TrainingConfig
-from sentiment.elmo.products import measured_rates
+from sentiment.elmo.products import multiplies_bf16
 from sentiment.errors import ConfigError, DivergedError, RunDirError
 from sentiment.training.checkpoint import Checkpoints, SaveSchedule
 from sentiment.training.context import RunContext
@@ -184,8 +184,6 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
 }
-# Of the rate of products: the rest of a step is no faster, and conversions cost.
-_WORTH_HALF = 1.3
 
 
 class Updater:
@@ -242,13 +240,11 @@ class Updater:
 def _refuse_on_cpu(precision: str) -> None:
     if precision == "fp16":
         raise ConfigError("training.precision = 'fp16' needs a CUDA GPU; valid on this cpu: fp32, bf16")
-    if precision == "bf16":
-        half, single = (max(measured_rates(dtype).values()) / 1e9 for dtype in (torch.bfloat16, torch.float32))
-        if half < _WORTH_HALF * single:
-            raise ConfigError(
-                f"training.precision = 'bf16' would be slower: this processor's core multiplies at {half:.0f} GFLOP/s "
-                f"in bf16 and at {single:.0f} in fp32; valid here: fp32"
-            )
+    if precision == "bf16" and not multiplies_bf16():
+        raise ConfigError(
+            "training.precision = 'bf16' would be slower: this processor has no instructions for it (avx512_bf16, "
+            "amx_bf16, bf16 in /proc/cpuinfo); valid here: fp32"
+        )
 
 
 T = TypeVar("T", bound=Task)

@@ -39,11 +39,11 @@ def main() -> None:
 def _show(name: str, options: Path, weights: Path) -> None:
     tweets = random_tweets(_TWEETS, longest=_TWEETS)
     read = read_options(options)
-    found = ElmoEncoder(read, read_weights(weights, read)).encode(tweets).layers
+    found = ElmoEncoder(read, read_weights(weights, read)).encode(tweets)
     reference = ReferenceElmo(options, weights, state="zero")
-    theirs = reference.encode(tweets).layers
+    theirs = reference.encode(tweets)
     reference._bilm.double()
-    exact = reference.encode(tweets, dtype=torch.float64).layers
+    exact = reference.encode(tweets, dtype=torch.float64)
     clip = read.lstm.proj_clip or float("inf")
     away = [max(float((one[layer].double() - exact[layer]).abs().max()) for layer in LAYERS) for one in (found, theirs)]
     apart = max(float((found[layer] - theirs[layer]).abs().max()) for layer in LAYERS)

@@ -9,7 +9,7 @@ import torch
 from sentiment.config import ElmoConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
-from sentiment.elmo.cache import CachedVectors, Place, VectorCache, open_vectors
+from sentiment.elmo.cache import CachedVectors, Place, VectorCache
 from sentiment.elmo.encoder import LAYERS, Layer
 from sentiment.elmo.models import ModelFiles, find_elmo
 from sentiment.elmo.vectors import elmo_cache, layers_of
@@ -48,7 +48,7 @@ def filled(cache: VectorCache, layers: Sequence[Layer] = LAYERS) -> VectorCache:
 
 def opened(cache: VectorCache, elmo: ElmoConfig, place: Place = "RAM") -> CachedVectors:
     """What a run reads."""
-    return open_vectors(cache, layers_of(elmo), CPU, place)
+    return CachedVectors(cache, layers_of(elmo), CPU, place)
 
 
 def bytes_by_name(cache: VectorCache) -> dict[str, bytes]:

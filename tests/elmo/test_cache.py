@@ -1,7 +1,6 @@
 """A corpus' vectors are computed once, are the encoder's, and survive what happens to files."""
 
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,14 +18,12 @@ from sentiment.elmo import vectors as vectors_module
 from sentiment.elmo.cache import CachePlan, Place, VectorCache
 from sentiment.elmo.encoder import LAYERS, ElmoEncoder
 from sentiment.elmo.models import ModelFiles
-from sentiment.elmo.products import Library, available_libraries
-from sentiment.elmo.vectors import layers_of
 from sentiment.errors import ElmoError
 from sentiment.training.stop import Stop, StoppedError
 from tests.elmo.corpora import CPU, bytes_by_name, cache_of, config, corpus_of, filled, opened, some_rows, tiny_model
+from tests.elmo.oracle import needs_onednn
+from tests.elmo.tweets import of_tweet
 from tests.small_runs import limited_file_size
-
-needs_onednn = pytest.mark.skipif("onednn" not in available_libraries(torch.float32), reason="torch has no oneDNN here")
 
 
 @pytest.fixture(autouse=True)
@@ -82,24 +79,20 @@ def test_plan_has_each_distinct_tweet_once_and_shards_cut_none(tweets: list[list
 def test_cached_vectors_are_those_of_the_encoder(
     corpus: Corpus, model: ModelFiles, tmp_path: Path, place: Place, state: Any
 ) -> None:
-    chosen = config(state=state)
     cache = filled(cache_of(corpus, model, tmp_path, state=state))
     assert len(cache.plan.tweet_spans) > 2
     assert len(cache.plan.rows("token")) > 1
-    elmo, vectors = ElmoEncoder(model.options, model.read_weights(), state=state), opened(cache, chosen, place)
+    elmo, vectors = ElmoEncoder(model.options, model.read_weights(), state=state), opened(cache, config(), place)
     rows = some_rows(corpus, 64)
-    longest = int(corpus.lengths()[rows].max())
-    found = vectors.gather(rows, longest)
-    wanted = elmo.encode([corpus.tokens(row) for row in rows])
+    found = vectors.gather(rows, int(corpus.lengths()[rows].max()))
+    tweets = [corpus.tokens(row) for row in rows]
+    encoded = elmo.encode(tweets)
     assert set(found) == set(LAYERS)
-    for layer in LAYERS:
-        assert found[layer].dtype == torch.float32
-        for place_in_batch, row in enumerate(rows):
-            length = int(corpus.lengths()[row])
-            torch.testing.assert_close(
-                found[layer][place_in_batch, :length], wanted.of_tweet(place_in_batch, layer), atol=2e-3, rtol=0
-            )
-            assert not found[layer][place_in_batch, length:].any()
+    for number, tweet in enumerate(tweets):
+        for layer, wanted in of_tweet(encoded, tweets, number).items():
+            padded = found[layer][number]
+            torch.testing.assert_close(padded[: len(tweet)], wanted, atol=2e-3, rtol=0)
+            assert not padded[len(tweet) :].any()
 
 
 def test_memory_and_disk_give_the_same_bits(cache: VectorCache, corpus: Corpus) -> None:
@@ -108,8 +101,7 @@ def test_memory_and_disk_give_the_same_bits(cache: VectorCache, corpus: Corpus) 
         rows = some_rows(corpus, 40, seed=longest)
         rows = rows[corpus.lengths()[rows] <= longest]
         from_ram, from_disk = (opened(cache, config(), place).gather(rows, longest) for place in ("RAM", "disk"))
-        for layer in LAYERS:
-            assert torch.equal(from_ram[layer], from_disk[layer])
+        assert all(torch.equal(from_ram[layer], from_disk[layer]) for layer in LAYERS)
 
 
 def test_complete_cache_needs_no_encoder(
@@ -137,111 +129,56 @@ def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
 
 
 def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, model: ModelFiles, tmp_path: Path) -> None:
-    different = [
-        {},
-        {"state": "zero"},
-        {"precision": "bf16"},
-    ]
+    different: list[dict[str, Any]] = [{}, {"state": "zero"}, {"precision": "bf16"}]
     folders = {cache_of(corpus, model, tmp_path, **changes).folder for changes in different}
     assert len(folders) == len(different)
     same = [{"layers": "top"}, {"combine": "alone"}, {"dropout": 0.5}]
     assert {cache_of(corpus, model, tmp_path, **changes).folder for changes in same} <= folders
 
 
-def _choosing(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
-    monkeypatch.setattr("sentiment.elmo.products.fastest_library", lambda precision: library)
-
-
-@pytest.mark.slow
 @needs_onednn
 def test_first_process_decides_which_library_multiplies_for_the_whole_cache(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path
 ) -> None:
-    _choosing(monkeypatch, "onednn")
-    filled(cache, ["first"])
-    _choosing(monkeypatch, "torch")
-    again = filled(_again(cache, corpus, model))
-    assert again.library == "onednn"
-    assert json.loads((cache.folder / "cache.json").read_bytes())["products"] == "onednn"
-    at_once = cache_of(corpus, model, tmp_path / "other")
-    at_once.fill(LAYERS, CPU, library="onednn")
-    assert bytes_by_name(again) == bytes_by_name(at_once)
-    others = filled(cache_of(corpus, model, tmp_path / "by torch"))
-    assert others.library == "torch"
-    assert bytes_by_name(others) != bytes_by_name(again)
-
-
-@needs_onednn
-def test_second_of_two_that_decide_at_once_takes_the_first_ones_library(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache.fill(["token"], CPU, library="onednn")
-    second = _again(cache, corpus, model)
-    looks = iter([None])  # it has looked before the first one decided
-    library = VectorCache.library.fget  # type: ignore[attr-defined]
-    with monkeypatch.context() as patch:
-        patch.setattr(VectorCache, "library", property(lambda one: next(looks, library(one))))
-        second.fill(["first"], CPU, library="torch")
-    wanted = cache_of(corpus, model, cache.folder.parents[2] / "other")
-    wanted.fill(["first"], CPU, library="onednn")
-    assert bytes_by_name(second) == bytes_by_name(wanted)
+    cache.fill(["first"], CPU, library="onednn")
+    again = _again(cache, corpus, model)
+    again.fill(LAYERS, CPU, library="torch")
+    assert again.library == json.loads((cache.folder / "cache.json").read_bytes())["library"] == "onednn"
+    wanted, others = (cache_of(corpus, model, tmp_path / library) for library in ("onednn", "torch"))
+    wanted.fill(LAYERS, CPU, library="onednn")
+    others.fill(LAYERS, CPU, library="torch")
+    assert bytes_by_name(again) == bytes_by_name(wanted) != bytes_by_name(others)
 
 
 def test_shard_that_is_missing_is_computed_again_and_no_other(
     cache: VectorCache, corpus: Corpus, model: ModelFiles
 ) -> None:
     everything = bytes_by_name(filled(cache))
+    (cache.folder / ".first-00000.npy.1.tmp").write_bytes(b"of a writer that was killed")
     cache.shard_file("top", 1).unlink()
     again = _again(cache, corpus, model)
     assert again.missing("top") == [1]
-    assert again.discard_damaged(LAYERS, suspicious_only=False) == []
+    assert again.discard_damaged(LAYERS) == []
     kept = {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}
     assert bytes_by_name(filled(again)) == everything
     assert kept.items() <= {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}.items()
+    assert {path.name.split("-")[0] for path in cache.folder.iterdir()} == {"cache.json", *LAYERS}
 
 
-@pytest.mark.parametrize("length", [-1, 100, 10, 0])
-def test_truncated_shard_is_damaged(cache: VectorCache, corpus: Corpus, model: ModelFiles, length: int) -> None:
-    everything = bytes_by_name(filled(cache))
-    victim = cache.shard_file("first", 1)
-    victim.write_bytes(victim.read_bytes()[:length])
-    again = _again(cache, corpus, model)
-    assert again.discard_damaged(LAYERS, suspicious_only=True) == [victim]
-    assert again.missing("first") == [1]
-    assert bytes_by_name(filled(again)) == everything
-
-
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("suspicious_only", [False, True])
-def test_changed_byte_is_found_and_mended(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, layer: Any, suspicious_only: bool
+@pytest.mark.parametrize(("layer", "length"), [("token", None), ("top", None), ("top", -1), ("first", 10), ("top", 0)])
+def test_shard_that_was_changed_or_truncated_is_found_and_mended(
+    cache: VectorCache, corpus: Corpus, model: ModelFiles, layer: str, length: int | None
 ) -> None:
     everything = bytes_by_name(filled(cache))
     victim = cache.shard_file(layer, 0)
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
-    victim.write_bytes(content)
+    victim.write_bytes(content if length is None else victim.read_bytes()[:length])
     again = _again(cache, corpus, model)
-    assert again.discard_damaged(LAYERS, suspicious_only) == [victim]
-    assert again.discard_damaged(LAYERS, suspicious_only) == []
+    assert again.discard_damaged(LAYERS) == [victim]
+    assert again.missing(layer) == [0]
     assert bytes_by_name(filled(again)) == everything
-    assert again.discard_damaged(LAYERS, suspicious_only=False) == []
-
-
-def test_copied_files_are_read_again_and_untouched_ones_are_not(
-    cache: VectorCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    filled(cache)
-    copied, untouched = cache.shard_file("top", 0), cache.shard_file("top", 1)
-    for path in (copied, untouched):
-        content = bytearray(path.read_bytes())
-        content[-100] ^= 1
-        written = path.stat().st_mtime
-        path.write_bytes(content)
-        if path == untouched:  # as a disk that fails leaves it
-            os.utime(path, (written, written))
-    assert cache.discard_damaged(LAYERS, suspicious_only=True) == [copied]
-    assert cache.discard_damaged(LAYERS, suspicious_only=False) == [untouched]
+    assert again.discard_damaged(LAYERS) == []
 
 
 def test_full_disk_is_an_error_that_keeps_what_was_complete(
@@ -273,7 +210,7 @@ def test_shard_that_another_process_completes_first_stays_as_that_wrote_it(
     written: dict[Path, int] = {}
 
     def progress(what: str, done: int, total: int | None) -> None:
-        if what == "ELMo vectors" and not written:
+        if what == "vectors of tweets" and not written:
             filled(_again(cache, corpus, model))
             written.update(files())
 
@@ -281,70 +218,50 @@ def test_shard_that_another_process_completes_first_stays_as_that_wrote_it(
     assert files() == written
 
 
-def test_what_stops_the_work_leaves_complete_shards(cache: VectorCache) -> None:
-    half = cache.plan.tokens // 2
+def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cache: VectorCache) -> None:
+    half, told = cache.plan.tokens // 2, [0]
 
     def progress(what: str, done: int, total: int | None) -> None:
-        if what == "ELMo vectors" and done > half:
-            raise StoppedError(Stop("signal", "SIGTERM"))
+        if what == "vectors of tweets":
+            told.append(done)
+            if len(told) == 4:
+                raise StoppedError(Stop("signal", "SIGTERM"))
 
     with pytest.raises(StoppedError):
         cache.fill(LAYERS, CPU, progress)
     assert 0 < len(cache.missing("top")) < len(cache.plan.tweet_spans)
     assert cache.missing("token") == []
-    assert cache.discard_damaged(LAYERS, suspicious_only=False) == []
-
-
-def test_progress_ends_at_all_tokens(cache: VectorCache) -> None:
-    told: list[int] = []
-    cache.fill(LAYERS, CPU, lambda what, done, total: told.append(done) if what == "ELMo vectors" else None)
-    assert told[0] == 0
+    assert cache.discard_damaged(LAYERS) == []
+    cache.fill(LAYERS, CPU, progress)
     assert told == sorted(told)
-    assert told[-1] < cache.plan.tokens
+    assert half < told[-1] < cache.plan.tokens
 
 
-def test_speed_is_measured_without_writing_anything(cache: VectorCache) -> None:
-    assert cache.tokens_per_second(LAYERS, CPU) > 0
-    assert not cache.folder.exists()
-
-
-def test_volume_is_told_without_writing_anything_and_what_is_there_is_not_missing(
+def test_size_is_told_without_writing_anything_and_what_is_there_is_not_missing(
     cache: VectorCache, corpus: Corpus, model: ModelFiles
 ) -> None:
-    volume = cache.volume(LAYERS)
-    assert volume.missing_bytes == volume.bytes
+    size = cache.size(LAYERS)
+    assert cache.size(LAYERS, missing=True) == size
     assert not cache.folder.exists()
     filled(cache)
-    assert volume.bytes == sum(array.nbytes for layer in LAYERS for array in cache.shards(layer))
-    assert volume.missing_tokens == cache.plan.tokens
-    again = _again(cache, corpus, model).volume(LAYERS)
-    assert (again.bytes, again.missing_bytes, again.missing_tokens) == (volume.bytes, 0, 0)
+    assert size == sum(array.nbytes for layer in LAYERS for array in cache.shards(layer))
+    again = _again(cache, corpus, model)
+    assert (again.size(LAYERS), again.size(LAYERS, missing=True)) == (size, 0)
     cache.shard_file("first", 0).unlink()
-    one = cache.plan.rows("first")[0][1]
-    assert cache.volume(["first"]).missing_tokens == one
-    assert cache.volume(["first"]).missing_bytes == one * cache.vector_size * 2
-    assert cache.volume(["top"]).missing_bytes == 0
+    assert cache.size(["first"], missing=True) == cache.plan.rows("first")[0][1] * cache.vector_size * 2
+    assert cache.size(["top"], missing=True) == 0
 
 
-def test_folder_of_a_complete_cache_holds_nothing_but_it(cache: VectorCache) -> None:
-    filled(cache)
-    (cache.folder / ".first-00000.npy.1.tmp").write_bytes(b"of a writer that was killed")
-    cache.shard_file("first", 0).unlink()
-    filled(cache)
-    names = {path.name.split("-")[0] for path in cache.folder.iterdir() if path.is_file()}
-    assert names == {"cache.json", *LAYERS}
-
-
-def test_missing_shard_file_is_named(cache: VectorCache) -> None:
+def test_shard_that_is_truncated_or_vanishes_while_it_is_read_is_an_error(cache: VectorCache) -> None:
     filled(cache)
     vectors = opened(cache, config(layers="top"), "disk")
     victim = cache.shard_file("top", 0)
     with open(victim, "r+b") as file:
         file.truncate(200)
-    with pytest.raises(ElmoError, match=r"top-00000\.npy: was truncated"):
+    with pytest.raises(ElmoError, match="a shard was truncated"):
         vectors.gather(np.arange(10), 25)
     victim.unlink()
-    with pytest.raises(ElmoError, match=r"top-00000\.npy: cannot be read .*the same command computes it again"):
+    with pytest.raises(ElmoError, match=r"cannot be read .*top-00000\.npy.*the same command computes it again"):
         opened(cache, config(layers="top"), "disk")
 
 
@@ -353,11 +270,5 @@ def test_odd_record_is_an_error_that_says_what_to_do(cache: VectorCache, content
     filled(cache)
     cache.shard_file("top", 0).unlink()
     (cache.folder / "cache.json").write_text(content)
-    with pytest.raises(ElmoError, match=r"is damaged .*delete its folder") as caught:
+    with pytest.raises(ElmoError, match=r"is damaged; delete its folder"):
         filled(cache)
-    assert len(str(caught.value)) < 400
-
-
-def test_layers_of_a_configuration() -> None:
-    assert layers_of(config(layers="mix")) == LAYERS
-    assert layers_of(config(layers="token")) == ("token",)

@@ -3,7 +3,8 @@ import pytest
 import torch
 from hypothesis import given
 
-from sentiment.elmo.files import batch_to_ids, character_ids
+from sentiment.elmo.files import character_ids
+from sentiment.elmo.mix import batch_to_ids
 from sentiment.elmo.reference import allennlp_elmo
 from tests.elmo.oracle import needs_allennlp
 from tests.elmo.tweets import batches

@@ -35,13 +35,8 @@ def _finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
     return output
 
 
-def _cache(results: Path) -> Path:
-    (folder,) = Results(results).elmo_caches.iterdir()
-    return folder
-
-
 def _digests(results: Path) -> dict[str, str]:
-    folder = _cache(results)
+    (folder,) = Results(results).elmo_caches.iterdir()
     assert {path.name.split("-")[0] for path in folder.iterdir()} == {"cache.json", "token", "first", "top"}
     return {path.name: sha256_of(path) for path in folder.glob("*.npy")}
 
@@ -78,12 +73,8 @@ def uninterrupted(finished: Path) -> dict[str, str]:
 
 @pytest.fixture
 def results(finished: Path, tmp_path: Path) -> Path:
-    """New results with the prepared corpus, whose matrices the same library multiplies: the trial that chooses one is
-    decided by the clock, where two are about as fast as each other."""
+    """New results with the prepared corpus."""
     shutil.copytree(Results(finished).root / "data" / "corpora", tmp_path / "data" / "corpora")
-    chosen = _cache(finished) / "cache.json"
-    (Results(tmp_path).elmo_caches / chosen.parent.name).mkdir(parents=True)
-    shutil.copy2(chosen, Results(tmp_path).elmo_caches / chosen.parent.name)
     return tmp_path
 
 
@@ -112,21 +103,16 @@ def test_killed_encoders_leave_nothing_wrong_and_the_next_one_goes_on(
     assert _digests(results) == uninterrupted
 
 
-def test_encoders_that_start_together_share_the_work(
+def test_encoders_share_the_work_and_wait_for_none_that_is_suspended(
     config: Path, uninterrupted: dict[str, str], results: Path
 ) -> None:
-    processes = [_start(config, results) for _ in range(3)]
-    for process in processes:
-        _finish(process)
-    assert _digests(results) == uninterrupted
-
-
-def test_encoder_waits_for_none_that_is_suspended(config: Path, uninterrupted: dict[str, str], results: Path) -> None:
     first = _start(config, results)
     assert wait_until(lambda: any(Results(results).elmo_caches.glob("*/.*.tmp")), first)
     first.send_signal(signal.SIGSTOP)
+    others = [_start(config, results) for _ in range(2)]
     try:
-        _finish(_start(config, results))
+        for process in others:
+            _finish(process)
         assert _digests(results) == uninterrupted
     finally:
         first.send_signal(signal.SIGCONT)
@@ -144,12 +130,3 @@ def test_signal_ends_it_with_3_and_the_same_command_goes_on(
     assert "stopped (SIGTERM); complete shards are kept: the same command goes on" in output
     _finish(_start(config, results))
     assert _digests(results) == uninterrupted
-
-
-def test_dry_run_says_how_much_and_writes_nothing_of_the_cache(config: Path, results: Path) -> None:
-    command = [sys.executable, "-m", "sentiment", "encode", str(config), "--results", str(results), "--dry-run"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "GB are missing" in done.stdout + done.stderr
-    assert "min on one such machine (cpu, 1 threads, " in done.stdout + done.stderr
-    assert [path.name for path in _cache(results).iterdir()] == ["cache.json"]

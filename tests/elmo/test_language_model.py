@@ -5,22 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from sentiment.elmo.encoder import LAYERS, ElmoEncoder
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Encoder
 from sentiment.elmo.files import SIZES, ElmoOptions, Lstm, options_bytes, read_options, read_weights, weights_bytes
-from sentiment.elmo.language_model import (
-    DirectedText,
-    DirectedTweets,
-    LanguageModel,
-    encoder_weights,
-    run_lstm,
-)
-from sentiment.elmo.products import Library, available_libraries
+from sentiment.elmo.language_model import DirectedText, DirectedTweets, LanguageModel, encoder_weights, run_lstm
+from sentiment.elmo.products import Library
 from sentiment.elmo.reference import ReferenceElmo
-from tests.elmo.oracle import needs_allennlp
-from tests.elmo.tweets import ODD_TOKENS, Model, random_tweets
-
-Tweets = list[list[str]]
+from tests.elmo.oracle import LIBRARIES, needs_allennlp
+from tests.elmo.tweets import ODD_TOKENS, Model, Tweets, largest_difference, random_tweets
 
 
 def _with_clips(cell_clip: float | None, proj_clip: float | None) -> ElmoOptions:
@@ -39,39 +32,46 @@ def directed(tweets: Tweets) -> tuple[DirectedTweets, list[str]]:
     return DirectedTweets(types, ids, offsets, words, (0, 1), torch.device("cpu")), types
 
 
-def _vectors(model: LanguageModel, tweets: Tweets) -> list[list[torch.Tensor]]:
-    """For each tweet its layers, (tokens, 2 * vector)."""
+def _layers(model: LanguageModel, text: DirectedText) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Forward and backward the output of each layer, (time, batch, vector), the context-free one first."""
+    vectors = model._word_vectors(text)
+    forward, backward = (model._layers(F.embedding(one, vectors), number) for number, one in enumerate(text.inputs))
+    return forward, backward
+
+
+def _vectors(model: LanguageModel, tweets: Tweets) -> dict[str, torch.Tensor]:
+    """As an encoder gives them."""
     store, _ = directed(tweets)
-    plan = store.store.in_order_of_length(np.arange(len(tweets)), 100)
     found: dict[int, list[torch.Tensor]] = {}
     with torch.no_grad():
-        for batch in plan:
-            forward, backward = model.eval().layers(store.directed(batch))
+        for batch in store.store.in_order_of_length(np.arange(len(tweets)), 100):
+            both = _layers(model.eval(), store.directed(batch))
             for place, row in enumerate(batch.rows.tolist()):
-                end = len(tweets[row])
+                inside = slice(1, len(tweets[row]) + 1)
                 # Forward, token k is step k + 1; backward, it is as many steps from the other end.
-                layers = [
-                    torch.cat([one[1 : end + 1, place], other[1 : end + 1, place].flip(0)], dim=1)
-                    for one, other in zip(forward, backward, strict=True)
+                found[row] = [
+                    torch.cat([one[inside, place], other[inside, place].flip(0)], dim=1)
+                    for one, other in zip(*both, strict=True)
                 ]
-                found[row] = layers
-    return [found[row] for row in range(len(tweets))]
+    return {layer: torch.cat([found[row][n] for row in range(len(tweets))]) for n, layer in enumerate(LAYERS)}
 
 
-def _largest_difference(model: LanguageModel, tweets: Tweets, encoder: ElmoEncoder | ReferenceElmo) -> float:
-    encoded = encoder.encode(tweets)
-    return max(
-        float((layers[number] - encoded.of_tweet(row, layer)).abs().max())
-        for row, layers in enumerate(_vectors(model, tweets))
-        for number, layer in enumerate(LAYERS)
-    )
+def _difference(model: LanguageModel, tweets: Tweets, encoder: Encoder) -> float:
+    return largest_difference(_vectors(model, tweets), encoder.encode(tweets, LAYERS))
+
+
+def _write(model: LanguageModel, folder: Path) -> tuple[Path, Path]:
+    files = folder / "options.json", folder / "weights.hdf5"
+    files[0].write_bytes(options_bytes(model.options))
+    files[1].write_bytes(weights_bytes(encoder_weights(model.state_dict(), model.options)))
+    return files
 
 
 def _some_tweets() -> Tweets:
     return [*(tweet for tweet in random_tweets(40) if tweet), ODD_TOKENS, ["a"]]
 
 
-@pytest.mark.parametrize("library", available_libraries(torch.float32))
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("clips", [(3.0, 3.0), (0.5, 0.1), (None, None), (0.2, None), (None, 0.05)])
 def test_vectors_are_the_encoders_at_any_clip(
     tmp_path: Path, library: Library, clips: tuple[float | None, float | None]
@@ -83,41 +83,34 @@ def test_vectors_are_the_encoders_at_any_clip(
         for name, weights in model.weights.items():
             if name.endswith(("W_P_0", "W_0")):
                 weights.mul_(2)  # so that values are clipped
-    (tmp_path / "weights.hdf5").write_bytes(weights_bytes(encoder_weights(model.state_dict(), options)))
-    encoder = ElmoEncoder(options, read_weights(tmp_path / "weights.hdf5", options), library=library)
+    encoder = ElmoEncoder(options, read_weights(_write(model, tmp_path)[1], options), library=library)
     tweets = _some_tweets()
     # Gates are near saturation here, where rounding alone makes up to 7e-5; a clip that is left out makes 0.1.
-    assert _largest_difference(model, tweets, encoder) <= 1e-3
+    assert _difference(model, tweets, encoder) <= 1e-3
     if clips[1]:
-        top = torch.cat([layers[1].flatten() for layers in _vectors(model, tweets)])
-        assert (clips[1] == 3.0) or (top.abs() == clips[1]).float().mean() > 0.01
+        first = _vectors(model, tweets)["first"]
+        assert (clips[1] == 3.0) or (first.abs() == clips[1]).float().mean() > 0.01
 
 
 @needs_allennlp
 def test_what_is_written_is_computed_alike_by_allennlp(tmp_path: Path) -> None:
     torch.manual_seed(2)
-    options = SIZES["tiny"]
-    model = LanguageModel(options, 10, 0.1)
-    files = tmp_path / "options.json", tmp_path / "weights.hdf5"
-    files[0].write_bytes(options_bytes(options))
-    files[1].write_bytes(weights_bytes(encoder_weights(model.state_dict(), options)))
-    assert _largest_difference(model, _some_tweets(), ReferenceElmo(*files, state="zero")) <= 1e-5
-    assert read_options(files[0]) == options
+    model = LanguageModel(SIZES["tiny"], 10, 0.1)
+    files = _write(model, tmp_path)
+    assert _difference(model, _some_tweets(), ReferenceElmo(*files, state="zero")) <= 1e-5
+    assert read_options(files[0]) == model.options
 
 
 @needs_allennlp
 def test_context_free_vectors_that_are_large_agree_with_allennlps_by_as_many_digits(tmp_path: Path) -> None:
     """They are clipped nowhere, and the digits of numbers near 100 end before 1e-5 in float32."""
     torch.manual_seed(2)
-    model, files = LanguageModel(SIZES["tiny"], 10, 0.1), (tmp_path / "options.json", tmp_path / "weights.hdf5")
+    model = LanguageModel(SIZES["tiny"], 10, 0.1)
     with torch.no_grad():
         model.weights["CNN_proj/W_proj"].mul_(60)
-    files[0].write_bytes(options_bytes(SIZES["tiny"]))
-    files[1].write_bytes(weights_bytes(encoder_weights(model.state_dict(), SIZES["tiny"])))
     tweets = _some_tweets()
-    encoded = ReferenceElmo(*files, state="zero").encode(tweets)
-    wanted = torch.cat([encoded.of_tweet(row, "token") for row in range(len(tweets))])
-    found = torch.cat([layers[0] for layers in _vectors(model, tweets)])
+    wanted = ReferenceElmo(*_write(model, tmp_path), state="zero").encode(tweets)["token"]
+    found = _vectors(model, tweets)["token"]
     assert wanted.abs().max() > 50
     assert (found - wanted).abs().max() <= 2e-6 * wanted.abs().max()
 
@@ -127,14 +120,12 @@ def test_weights_are_read_and_written_without_a_difference(trained_tiny: Model, 
     options = read_options(trained_tiny.options)
     model, weights = LanguageModel(options, 10, 0.1), read_weights(trained_tiny.weights, options)
     model.load(weights)
-    assert _largest_difference(model, _some_tweets(), trained_tiny.elmo("zero")) <= 1e-5
-    copy = tmp_path / "weights.hdf5"
-    copy.write_bytes(weights_bytes(encoder_weights(model.state_dict(), options)))
-    for name, values in read_weights(copy, options).items():
+    assert _difference(model, _some_tweets(), trained_tiny.elmo("zero")) <= 1e-5
+    for name, values in read_weights(_write(model, tmp_path)[1], options).items():
         np.testing.assert_array_equal(values, weights[name])
 
 
-@pytest.mark.parametrize("library", available_libraries(torch.float32))
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("clips", [(None, None), (0.3, 0.2), (3.0, 3.0)])
 def test_gradient_through_time_is_that_of_single_operations(
     library: Library, clips: tuple[float | None, float | None]
@@ -178,7 +169,8 @@ def _plainly(entering: torch.Tensor, recurrent: torch.Tensor, projection: torch.
 def test_each_direction_predicts_the_next_word_from_those_it_has_read() -> None:
     tweets = [["a", "b", "c"], ["d"]]
     store, types = directed(tweets)
-    (text,) = store.in_order_of_length(np.array([0, 1]), 1000)
+    (batch,) = store.store.in_order_of_length(np.array([0, 1]), 1000)
+    text = store.directed(batch)
     names = ["<S>", "</S>", *types]
     for direction, wanted in enumerate(
         [([["d", "</S>"], ["a", "b", "c", "</S>"]]), ([["d", "<S>"], ["c", "b", "a", "<S>"]])]
@@ -186,7 +178,7 @@ def test_each_direction_predicts_the_next_word_from_those_it_has_read() -> None:
         for place, words in enumerate(wanted):
             inside = text.inside[:, place]
             assert [names[word] for word in text.targets[direction][inside, place].tolist()] == words
-    assert text.words == 6
+    assert int(text.inside.sum()) == 6
 
 
 def test_what_stands_after_a_tweet_changes_nothing_in_it() -> None:
@@ -194,12 +186,12 @@ def test_what_stands_after_a_tweet_changes_nothing_in_it() -> None:
     model = LanguageModel(SIZES["tiny"], 20, 0.1).eval()
     tweets = [["a", "b"], ["c", "d", "e", "f", "g", "h"]]
     store, _ = directed(tweets)
-    (both,) = store.in_order_of_length(np.array([0, 1]), 1000)
-    (alone,) = store.in_order_of_length(np.array([0]), 1000)
+    batches = [store.store.in_order_of_length(np.arange(count), 1000)[0] for count in (2, 1)]
+    both, alone = map(store.directed, batches)
     place = both.inside[:, 0]
 
     def of_first(text: DirectedText) -> torch.Tensor:
-        forward, backward = model.layers(text)
+        forward, backward = _layers(model, text)
         return torch.stack([forward[-1][:3, 0], backward[-1][:3, 0]])
 
     assert int(place.sum()) == 3
@@ -212,14 +204,12 @@ def test_a_model_learns_a_text_by_heart_in_both_directions() -> None:
     store, types = directed(tweets)
     model = LanguageModel(SIZES["tiny"], len(types) + 2, 0.0)
     optimizer = torch.optim.Adam(model.trainable_parameters(), 0.01)
-    text = store.epoch(np.arange(len(tweets)), 8, 1, 0)[0]
-    first = model(text).mean.item()
+    text = store.directed(store.store.epoch(np.arange(len(tweets)), 8, 1, 0)[0])
+    first = torch.cat(model(text)).mean().item()
     for _ in range(60):
         optimizer.zero_grad()
-        model(text).mean.backward()
+        torch.cat(model(text)).mean().backward()
         optimizer.step()
-    surprise = model(text)
     assert first > 2
     # The first word of a direction cannot be known: one of two, in one of five or four steps.
-    assert surprise.forward.mean().item() < 0.25
-    assert surprise.backward.mean().item() < 0.25
+    assert all(one.mean().item() < 0.25 for one in model(text))

@@ -1,3 +1,5 @@
+"""Models are found by name or folder, fetched from wherever they are, and refused once they have changed."""
+
 import json
 import shutil
 from collections.abc import Iterator
@@ -5,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from sentiment.data.download import Mirrors, read_mirrors
 from sentiment.elmo.encoder import ElmoEncoder
-from sentiment.elmo.models import PUBLISHED, ModelFiles, fetch_elmo, find_elmo
-from sentiment.errors import DownloadError, ElmoError
+from sentiment.elmo.models import PUBLISHED, ModelFiles, fetch_elmo, find_elmo, published_files
+from sentiment.errors import ConfigError, DownloadError, ElmoError
 from tests.elmo.server import Server
 from tests.elmo.tweets import Model
 from tests.serving import serving
 
-SMALL = PUBLISHED["small"]
+OPTIONS, WEIGHTS = published_files("small")
+NOWHERE = ("http://127.0.0.1:1/",)
 
 
 @pytest.fixture
@@ -20,8 +24,8 @@ def server(tiny: Model, tmp_path: Path) -> Iterator[Server]:
     """Gives a tiny model under the names of the small one."""
     folder = tmp_path / "served"
     folder.mkdir()
-    shutil.copy(tiny.options, folder / SMALL.options_file)
-    shutil.copy(tiny.weights, folder / SMALL.weights_file)
+    shutil.copy(tiny.options, folder / OPTIONS)
+    shutil.copy(tiny.weights, folder / WEIGHTS)
     with serving(Server(folder)) as running:
         yield running
 
@@ -35,13 +39,19 @@ def fetch(server: Server, folder: Path) -> ModelFiles:
     return fetch_elmo("small", folder, servers=[server.url])
 
 
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
 def test_a_published_model_arrives_is_remembered_and_found(server: Server, models: Path) -> None:
     seen: list[tuple[str, int, int | None]] = []
     files = fetch_elmo("small", models, lambda *report: seen.append(report), [server.url])
     size = files.weights_path.stat().st_size
-    assert seen[-1] == (f"fetching {SMALL.weights_file}", size, size)
-    record = json.loads((models / SMALL.record_file).read_bytes())
-    assert record[SMALL.weights_file] == {"size": size, "sha256": files.checksums[SMALL.weights_file]}
+    assert seen[-1] == (f"fetching {WEIGHTS}", size, size)
+    (record,) = models.glob("*sha256.json")
+    assert json.loads(record.read_bytes()) == dict(zip((OPTIONS, WEIGHTS), files.sha256, strict=True))
     assert find_elmo("small", models) == files
     assert ElmoEncoder(files.options, files.read_weights()).vector_size == 32
     asked = list(server.asked)
@@ -52,30 +62,19 @@ def test_a_published_model_arrives_is_remembered_and_found(server: Server, model
 def test_an_interrupted_download_is_continued(server: Server, models: Path) -> None:
     server.cut = [10**6, 1000, 5000]
     fetch(server, models)
-    starts = [line.split()[-1] for line in server.asked if line.startswith(f"GET {SMALL.weights_file}")]
+    starts = [line.split()[-1] for line in server.asked if line.startswith(f"GET {WEIGHTS}")]
     assert starts == ["0", "1000", "6000"]
 
 
 def test_the_next_server_is_tried_and_all_are_named(server: Server, models: Path) -> None:
-    fetch_elmo("small", models, servers=["http://127.0.0.1:1/", server.url])
-    (server.folder / SMALL.options_file).unlink()
+    fetch_elmo("small", models, servers=[*NOWHERE, server.url])
+    (server.folder / OPTIONS).unlink()
     with pytest.raises(DownloadError, match=r"(?s)options\.json could not be fetched.*HTTP Error 404.*put the file at"):
         fetch(server, models / "elsewhere")
 
 
-def test_a_known_size_is_insisted_on(server: Server, models: Path) -> None:
-    original = PUBLISHED["original"]
-    for mine, theirs in ((SMALL.options_file, original.options_file), (SMALL.weights_file, original.weights_file)):
-        (server.folder / mine).rename(server.folder / theirs)
-    with pytest.raises(DownloadError, match=r"ended after [\d,]+ of 374,434,792 bytes"):
-        fetch_elmo("original", models, servers=[server.url])
-    shutil.copy(server.folder / original.weights_file, models)
-    with pytest.raises(ElmoError, match=r"has [\d,]+ bytes where 374,434,792 are expected; delete it"):
-        find_elmo("original", models)
-
-
 def test_what_does_not_fit_its_options_is_not_kept(server: Server, models: Path) -> None:
-    (server.folder / SMALL.weights_file).write_bytes(b"<html>" * 100)
+    (server.folder / WEIGHTS).write_bytes(b"<html>" * 100)
     with pytest.raises(ElmoError, match="no HDF5 file"):
         fetch(server, models)
     assert list(models.iterdir()) == []
@@ -83,43 +82,27 @@ def test_what_does_not_fit_its_options_is_not_kept(server: Server, models: Path)
 
 def test_files_of_a_user_are_taken_without_any_network(server: Server, models: Path) -> None:
     shutil.copytree(server.folder, models)
-    files = fetch_elmo("small", models, servers=[])
-    assert (models / SMALL.record_file).exists()
-    assert find_elmo("small", models) == files
+    assert fetch_elmo("small", models, servers=[]) == find_elmo("small", models)
     assert server.asked == []
 
 
-def test_a_file_that_changed_since_is_refused(server: Server, models: Path) -> None:
+def test_a_file_that_changed_since_is_refused_here_and_from_a_server(server: Server, models: Path) -> None:
     path = fetch(server, models).weights_path
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    _flip(path)
     for again in (lambda: find_elmo("small", models), lambda: fetch(server, models)):
         with pytest.raises(ElmoError, match=r"weights\.hdf5: is not the file that was fetched first .* delete it"):
             again()
-    path.write_bytes(content[:-1])
-    with pytest.raises(ElmoError, match=r"has [\d,]+ bytes where [\d,]+ are expected"):
-        find_elmo("small", models)
-
-
-def test_a_server_whose_file_changed_since_is_refused(server: Server, models: Path) -> None:
-    fetch(server, models).weights_path.unlink()
-    served = server.folder / SMALL.weights_file
-    content = bytearray(served.read_bytes())
-    content[-1] ^= 1
-    served.write_bytes(content)
+    path.unlink()
+    _flip(server.folder / WEIGHTS)
     with pytest.raises(DownloadError, match="is not the expected file"):
         fetch(server, models)
 
 
-def test_a_missing_model_names_the_command_that_fetches_it(models: Path) -> None:
-    for name, published in PUBLISHED.items():
+def test_a_missing_or_unknown_model_is_told_with_what_helps(models: Path) -> None:
+    for name in PUBLISHED:
         command = f"`make elmo-weights MODELS={name}`"
-        with pytest.raises(ElmoError, match=rf"'{name}' is not here: .*{published.options_file} .*{command}"):
+        with pytest.raises(ElmoError, match=rf"'{name}' is not here: .*{published_files(name)[0]} .*{command}"):
             find_elmo(name, models)
-
-
-def test_an_unknown_name_is_told_what_there_is(models: Path) -> None:
     with pytest.raises(ElmoError, match=r"'large': published are small, medium, original, original-5\.5b"):
         fetch_elmo("large", models)
     with pytest.raises(ElmoError, match=r"'large': neither one of small, .*, tiny nor a folder"):
@@ -128,25 +111,63 @@ def test_an_unknown_name_is_told_what_there_is(models: Path) -> None:
 
 def test_damaged_record_of_checksums_is_named(server: Server, models: Path) -> None:
     fetch(server, models)
-    (models / SMALL.record_file).write_text("[1]")
-    with pytest.raises(ElmoError, match=r"checksums\.json: the recorded checksums cannot be read"):
+    next(models.glob("*sha256.json")).write_text("[1]")
+    with pytest.raises(ElmoError, match=r"sha256\.json: is damaged; delete it"):
         find_elmo("small", models)
 
 
 def test_tiny_is_made_when_it_is_needed_and_says_that_it_is_random(models: Path) -> None:
-    models.mkdir()
     first, second = (find_elmo("tiny", models) for _ in range(2))
     assert first == second
     assert first.random
     assert [path.name for path in models.iterdir()] == ["tiny"]
 
 
-def test_a_folder_is_a_model_whatever_its_files_are_called(tiny: Model, server: Server, models: Path) -> None:
-    mine, theirs = find_elmo(str(tiny.options.parent), models), find_elmo(str(server.folder), models)
-    assert mine.fingerprint == theirs.fingerprint
-    (server.folder / "options.json").write_text("{}")
-    with pytest.raises(ElmoError, match=r"one file whose name ends in options\.json; there is elmo_.*, options"):
-        find_elmo(str(server.folder), models)
-    models.mkdir()
+def test_a_folder_is_a_model_whatever_its_two_files_are_called(tiny: Model, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
     with pytest.raises(ElmoError, match="there is none"):
-        find_elmo(str(models), models)
+        find_elmo(str(folder), tmp_path)
+    shutil.copy(tiny.options, folder / "some_options.json")
+    shutil.copy(tiny.weights, folder / "model.hdf5")
+    assert find_elmo(str(folder), tmp_path).fingerprint == find_elmo(str(tiny.options.parent), tmp_path).fingerprint
+    shutil.copy(tiny.weights, folder / "another.hdf5")
+    with pytest.raises(ElmoError, match=r"one file whose name ends in \.hdf5; there is another\.hdf5, "):
+        find_elmo(str(folder), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "http", "in the publishers' folders"])
+def test_a_model_comes_from_a_mirror_where_its_publishers_are_gone(
+    server: Server, models: Path, tmp_path: Path, kind: str
+) -> None:
+    served = server.folder
+    place = {"folder": str(served), "file": served.as_uri(), "http": server.url}.get(kind)
+    if place is None:
+        served.rename(tmp_path / PUBLISHED["small"])
+        place = str(tmp_path)
+    assert fetch_elmo("small", models, servers=NOWHERE, mirrors=[place]) == find_elmo("small", models)
+
+
+def test_mirrors_are_tried_in_their_order_before_the_publishers_and_all_are_named(
+    server: Server, models: Path, tmp_path: Path
+) -> None:
+    mirrors = [str(tmp_path / "gone"), server.url]
+    fetch_elmo("small", models, servers=NOWHERE, mirrors=mirrors)
+    with pytest.raises(DownloadError) as refused:
+        fetch_elmo("medium", models, servers=NOWHERE, mirrors=mirrors)
+    places = [(tmp_path / "gone").as_uri(), server.url, NOWHERE[0]]
+    assert sorted(places, key=str(refused.value).index) == places
+
+
+def test_the_file_of_mirrors_names_places_and_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_mirrors(Path(__file__).parents[2] / "configs" / "mirrors.yaml") == Mirrors()
+    monkeypatch.chdir(tmp_path)
+    assert read_mirrors() == Mirrors()
+    path = tmp_path / "mirrors.yaml"
+    path.write_text("elmo: [/shared/elmo, 'https://example.org/']\n")
+    assert read_mirrors(path) == Mirrors(elmo=("/shared/elmo", "https://example.org/"))
+    path.write_text("elmo: /shared/elmo\nelmoo: []\n")
+    with pytest.raises(ConfigError, match=r"(?s)elmo = '/shared/elmo'.*elmoo: unknown key .* did you mean 'elmo'|valid: elmo"):
+        read_mirrors(path)
+    with pytest.raises(ConfigError, match=r"gone\.yaml: no such file"):
+        read_mirrors(tmp_path / "gone.yaml")

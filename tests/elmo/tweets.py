@@ -1,49 +1,28 @@
 """Models and tokens that the tests of ELMo share."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from hypothesis import strategies as st
 
-from sentiment.elmo.encoder import ElmoEncoder, Precision
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Precision, StateMode
 from sentiment.elmo.files import read_options, read_weights
-from sentiment.elmo.lstm import StateMode
 from sentiment.elmo.products import Library
 
 SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"
 
-ODD_TOKENS = [
-    "",
-    "a",
-    "I",
-    "#ELMo",
-    "Café",
-    "e\u0301",
-    "日本語" * 9,
-    "😀👩‍👩‍👧",
-    "مرحبا",
-    "a" * 47,
-    "a" * 48,
-    "a" * 49,
-    "é" * 24,
-    "x" + "é" * 24,
-    "http://t.co/" + "z" * 60,
-    "\x00",
-    "\x7f",
-    " ",
-    "\u00a0",
-    "\ud800x",
-    "<S>",
-    "</S>",
-    "<s>",
-    "0",
-]
+Tweets = list[list[str]]
+Layers = Mapping[str, torch.Tensor]
+
+ODD_TOKENS = ["", "a", "I", "#ELMo", "Café", "e\u0301", "日本語" * 9, "😀👩‍👩‍👧", "مرحبا", "a" * 47, "a" * 48, "a" * 49]
+ODD_TOKENS += ["é" * 24, "x" + "é" * 24, "http://t.co/" + "z" * 60, "\x00", "\x7f", " ", "\u00a0", "\ud800x"]
+ODD_TOKENS += ["<S>", "</S>", "<s>", "0"]
 
 tokens = st.one_of(st.sampled_from(ODD_TOKENS), st.text(max_size=60))
-tweets = st.lists(tokens, max_size=50)
-batches = st.lists(tweets, min_size=1, max_size=8)
+batches = st.lists(st.lists(tokens, max_size=50), min_size=1, max_size=8)
 
 
 @dataclass(frozen=True)
@@ -62,7 +41,7 @@ class Model:
         return ElmoEncoder(options, weights, state=state, precision=precision, library=library)
 
 
-def random_tweets(count: int, seed: int = 0, longest: int = 50) -> list[list[str]]:
+def random_tweets(count: int, seed: int = 0, longest: int = 50) -> Tweets:
     """Tweets of odd and of common tokens, among them one of each length that there may be."""
     choose = random.Random(seed)
     words = [*ODD_TOKENS, *(f"word{number}" for number in range(60))]
@@ -71,10 +50,21 @@ def random_tweets(count: int, seed: int = 0, longest: int = 50) -> list[list[str
     return [choose.choices(words, k=length) for length in lengths]
 
 
-def running_on(model: Model, sentences: list[list[str]]) -> list[torch.Tensor]:
+def of_tweet(layers: Layers, tweets: Tweets, number: int) -> dict[str, torch.Tensor]:
+    """The vectors of one tweet."""
+    start = sum(map(len, tweets[:number]))
+    return {layer: vectors[start : start + len(tweets[number])] for layer, vectors in layers.items()}
+
+
+def largest_difference(found: Layers, wanted: Layers) -> float:
+    """Of any value of any layer."""
+    return max(float((found[layer] - wanted[layer]).abs().max()) for layer in LAYERS)
+
+
+def running_on(model: Model, sentences: Tweets) -> list[torch.Tensor]:
     """The top layer of each sentence in the state that the one before has left, as ELMo was trained."""
     elmo, found = model.elmo(), []
     for sentence in sentences:
-        found.append(elmo.encode([sentence], ["top"]).layers["top"])
-        elmo._initial = elmo._state_after(sentence, elmo._initial)
+        found.append(elmo.encode([sentence], ["top"])["top"])
+        elmo.run_on(sentence)
     return found

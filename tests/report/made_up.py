@@ -214,7 +214,7 @@ def _elmo(config: RunConfig) -> ElmoRecord | None:
     if config.elmo is None:
         return None
     return ElmoRecord(
-        model=config.elmo.model, fingerprint="e" * 64, state={}, random=config.elmo.model == "tiny", products="torch"
+        model=config.elmo.model, fingerprint="e" * 64, random=config.elmo.model == "tiny", products="torch"
     )
 
 

@@ -26,24 +26,20 @@ _HERE |= {"code": "c", "environment": "e", "device": "cpu", "threads": 1}
 _CARD: dict[str, Any] = {
     "model": "pretrained/tweet",
     "fingerprint": "f",
-    "settings": {},
-    "corpus": "c",
     "source": "tweets.csv",
     "training_tweets": 100,
     "held_out_tweets": 10,
     "unlabelled": {},
-    "unlabelled_sha256": {},
     "init": None,
-    "init_fingerprint": None,
     "words": 777,
     "unknown": 0.05,
     "parameters": 2_860_048,
     "tokens": 1_000_000,
     "steps": 30,
-    "perplexity": {"forward": 22.2, "backward": 18.2},
+    "forward": 22.2,
+    "backward": 18.2,
     "seconds_trained": 60,
-    "options_sha256": "o",
-    "weights_sha256": "w",
+    "files_fingerprint": "f",
 }
 
 

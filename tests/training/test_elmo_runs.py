@@ -14,11 +14,12 @@ import torch
 from sentiment.console import Console, silent
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.cache import VectorCache
+from sentiment.elmo.encoder import LAYERS
 from sentiment.elmo.files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.models import find_elmo
-from sentiment.elmo.products import Library, available_libraries
+from sentiment.elmo.products import Library
 from sentiment.elmo.reference import reference_is_installed
-from sentiment.elmo.vectors import elmo_cache, layers_of
+from sentiment.elmo.vectors import elmo_cache
 from sentiment.errors import CheckpointError, ElmoError, RunDirError
 from sentiment.inference.models import load_network
 from sentiment.runs.run_dir import Results
@@ -26,6 +27,7 @@ from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
+from tests.elmo.oracle import needs_onednn
 from tests.small_runs import Experiment, StopWhen, small_config
 
 ELMO: dict[str, Any] = {"elmo__model": "tiny", "data__text__lowercase": False, "training__epochs": 2}
@@ -76,13 +78,13 @@ def _in_validation() -> Callable[[int], bool]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("onednn" not in available_libraries(torch.float32), reason="torch has no oneDNN here")
+@needs_onednn
 @pytest.mark.parametrize("cached", ["on", "off"])
 def test_library_of_the_first_attempt_stays_that_of_the_run(
     elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch, cached: str
 ) -> None:
     def choosing(library: Library) -> None:
-        monkeypatch.setattr("sentiment.elmo.products.fastest_library", lambda precision: library)
+        monkeypatch.setattr(encoding, "choose_library", lambda precision, device: library)
 
     choosing("onednn")
     changes = {"elmo__cache": cached, "training__learning_rate": 0.05}
@@ -104,7 +106,7 @@ def test_library_of_the_first_attempt_stays_that_of_the_run(
 def test_cache_that_was_computed_anew_by_another_library_is_refused(
     elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sentiment.elmo.products.fastest_library", lambda precision: "torch")
+    monkeypatch.setattr(encoding, "choose_library", lambda precision, device: "torch")
     run = elmo_run(elmo__state="zero")
     elmo_run(elmo__state="zero").complete()  # which leaves a complete cache
     assert run.attempt(StopWhen(lambda asked: asked >= 10)) is not None
@@ -113,23 +115,20 @@ def test_cache_that_was_computed_anew_by_another_library_is_refused(
         run.attempt()
 
 
-def test_encode_reads_shards_again_that_were_touched_and_mends_those_that_changed(elmo_run: MakeExperiment) -> None:
+def test_encode_mends_shards_that_changed(elmo_run: MakeExperiment) -> None:
     run = elmo_run()
     said: list[str] = []
-    console = Console(say=said.append, progress=silent)
 
     def encode() -> None:
-        assert run_encoding([run.config], run.results, StopRequest(), console) is None
+        assert run_encoding([run.config], run.results, StopRequest(), Console(said.append, silent)) is None
 
     encode()
     victim = _cache(run).shard_file("top", 0)
-    content = bytearray(victim.read_bytes())
-    content[-1] ^= 1
-    victim.write_bytes(content)
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     encode()
     assert any(line.startswith(f"{victim}: has changed since it was written") for line in said)
-    assert victim.read_bytes() != bytes(content)
-    assert _cache(run).discard_damaged(("top",), suspicious_only=False) == []
+    assert victim.read_bytes() == whole
 
 
 def test_run_is_the_same_from_memory_and_from_disk_even_when_it_changes_in_between(
@@ -237,7 +236,7 @@ def test_damaged_shard_is_mended_by_the_run_that_finds_it(tweets_file: Path, tmp
     second = _own_results(tweets_file, tmp_path, seed=2)
     second.complete()
     assert any("top-00000.npy: has changed since it was written" in line for line in second.said)
-    assert _cache(second).discard_damaged(layers_of(second.config.elmo), suspicious_only=False) == []  # type: ignore[arg-type]
+    assert _cache(second).discard_damaged(LAYERS) == []
 
 
 def test_reason_to_stop_while_vectors_are_computed_ends_the_attempt(tweets_file: Path, tmp_path: Path) -> None:

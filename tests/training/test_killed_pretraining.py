@@ -15,20 +15,13 @@ from tests.data.made_up import tweets, write_table
 CHANGES = ("elmo.model=pretrained/tiny", "pretraining.epochs=12", "pretraining.min_count=1", "pretraining.batch_size=8")
 MACHINE = ("pretraining.log_every=1", "runtime.device=cpu", "runtime.threads=1", "runtime.checkpoint.every_steps=5")
 KILLS = 4
-# The trial that chooses a library of matrix products is decided by the clock, and libraries differ in the last digits.
-PROGRAM = """
-from sentiment.__main__ import app
-from sentiment.training import pretraining
-pretraining.fastest_library = lambda precision: "torch"
-app()
-"""
 
 
 def _command(table: Path, results: Results) -> list[str]:
     options = [word for change in (*CHANGES, *MACHINE, f"data.source={table}") for word in ("--set", change)]
     run = table.parent / "run.yaml"
     run.write_text("description: a test\n")
-    return [sys.executable, "-c", PROGRAM, "pretrain", str(run), "--results", str(results.root), *options]
+    return [sys.executable, "-m", "sentiment", "pretrain", str(run), "--results", str(results.root), *options]
 
 
 def _rows(results: Results) -> int:

@@ -1,9 +1,6 @@
 """Code that was written for allennlp's ELMo gives the same numbers when its import is changed."""
 
 import itertools
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,15 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-import sentiment.elmo
-from sentiment.elmo import Elmo, ScalarMix, batch_to_ids
-from sentiment.elmo.models import PUBLISHED
+import sentiment.elmo.mix
+from sentiment.elmo.mix import Elmo, ScalarMix, batch_to_ids
+from sentiment.elmo.models import PUBLISHED, published_files
 from sentiment.elmo.reference import allennlp_elmo
 from sentiment.errors import ElmoError
 from tests.elmo.oracle import needs_allennlp
 from tests.elmo.tweets import Model, random_tweets
 
-Tweets = list[list[str]]
 # Of growing and of shrinking size, with empty sentences.
 BATCHES = [random_tweets(count, seed=count, longest=9) for count in (3, 12, 5, 1)]
 
@@ -36,6 +32,15 @@ def representations(library: ModuleType, model: Model, **arguments: Any) -> list
     elmo = library.Elmo(str(model.options), str(model.weights), 2, dropout=0, **arguments)
     assert elmo.get_output_dim() == 32
     return [from_zeros(elmo)(library.batch_to_ids(batch)) for batch in BATCHES]
+
+
+def assert_same(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.keys() == theirs.keys()
+        assert mine["mask"].dtype == theirs["mask"].dtype
+        assert torch.equal(mine["mask"], theirs["mask"])
+        for one, other in zip(mine["elmo_representations"], theirs["elmo_representations"], strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
 def losses(library: ModuleType, model: Model, **arguments: Any) -> list[float]:
@@ -70,31 +75,22 @@ ARGUMENTS: list[dict[str, Any]] = [
 @needs_allennlp
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
 def test_representations_and_masks_are_those_of_allennlp(tiny: Model, arguments: dict[str, Any]) -> None:
-    wanted = representations(allennlp_elmo(), tiny, **arguments)
-    found = representations(sentiment.elmo, tiny, **arguments)
-    for mine, theirs in zip(found, wanted, strict=True):
-        assert mine.keys() == theirs.keys()
-        assert mine["mask"].dtype == theirs["mask"].dtype
-        assert torch.equal(mine["mask"], theirs["mask"])
-        assert len(mine["elmo_representations"]) == len(theirs["elmo_representations"]) == 2
-        for one, other in zip(mine["elmo_representations"], theirs["elmo_representations"], strict=True):
-            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    wanted, found = (representations(one, tiny, **arguments) for one in (allennlp_elmo(), sentiment.elmo.mix))
+    assert_same(found, wanted)
 
 
 @needs_allennlp
 @pytest.mark.shared_data
 def test_representations_of_trained_weights_are_those_of_allennlp(trained_tiny: Model) -> None:
-    wanted, found = (representations(library, trained_tiny) for library in (allennlp_elmo(), sentiment.elmo))
-    for mine, theirs in zip(found, wanted, strict=True):
-        for one, other in zip(mine["elmo_representations"], theirs["elmo_representations"], strict=True):
-            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    wanted, found = (representations(library, trained_tiny) for library in (allennlp_elmo(), sentiment.elmo.mix))
+    assert_same(found, wanted)
 
 
 @pytest.mark.slow
 @needs_allennlp
 @pytest.mark.parametrize("arguments", [{}, {"dropout": 0.2}], ids=str)
 def test_training_goes_as_with_allennlp(tiny: Model, arguments: dict[str, Any]) -> None:
-    wanted, found = (losses(library, tiny, **arguments) for library in (allennlp_elmo(), sentiment.elmo))
+    wanted, found = (losses(library, tiny, **arguments) for library in (allennlp_elmo(), sentiment.elmo.mix))
     assert found == pytest.approx(wanted, abs=1e-5)
 
 
@@ -104,9 +100,7 @@ def test_several_fields_of_a_sentence_may_be_given_at_once(tiny: Model) -> None:
         ids = library.batch_to_ids(random_tweets(6, longest=5)).view(3, 2, -1, 50)
         return library.Elmo(tiny.options, tiny.weights, 1, dropout=0)(ids)
 
-    found, wanted = program(sentiment.elmo), program(allennlp_elmo())
-    assert torch.equal(found["mask"], wanted["mask"])
-    torch.testing.assert_close(found["elmo_representations"][0], wanted["elmo_representations"][0], atol=1e-5, rtol=0)
+    assert_same([program(sentiment.elmo.mix)], [program(allennlp_elmo())])
 
 
 def test_only_the_mixtures_are_trained_unless_their_weights_are_given(tiny: Model) -> None:
@@ -124,14 +118,10 @@ def test_only_the_mixtures_are_trained_unless_their_weights_are_given(tiny: Mode
 
 def test_state_may_be_chosen(tiny: Model) -> None:
     ids = batch_to_ids([["Good", "morning"], ["Hello"]])
-
-    def vectors(elmo: Elmo) -> torch.Tensor:
-        return elmo(ids)["elmo_representations"][0]
-
-    zero, warm = (Elmo(tiny.options, tiny.weights, 1, dropout=0, state=one) for one in ("zero", "warm"))
-    assert torch.equal(vectors(zero), vectors(zero))
-    assert torch.equal(vectors(warm), vectors(warm))
-    assert not torch.allclose(vectors(warm), vectors(zero), atol=1e-3)
+    elmos = [Elmo(tiny.options, tiny.weights, 1, dropout=0, state=one) for one in ("zero", "warm", "warm")]
+    zero, warm, again = (elmo(ids)["elmo_representations"][0] for elmo in elmos)
+    assert torch.equal(warm, again)
+    assert not torch.allclose(warm, zero, atol=1e-3)
 
 
 @pytest.mark.gpu
@@ -164,51 +154,58 @@ def test_what_is_not_supported_is_refused_with_what_is_valid(
         Elmo(tiny.options, tiny.weights, 1, **arguments)
 
 
-@pytest.mark.parametrize(
-    ("inputs", "message"),
-    [
-        ((torch.zeros(2, 3, dtype=torch.long),), r"shape \(2, 3\): \(batch, time, 50\) is valid"),
-        ((torch.zeros(2, 3, 40, dtype=torch.long),), r"shape \(2, 3, 40\): \(batch, time, 50\) is valid"),
-        ((torch.full((1, 1, 50), 262),), "character id 262: 0 to 261 are valid"),
-        (
-            (batch_to_ids([["a"]]), torch.ones(1, 1, dtype=torch.long)),
-            "word_inputs are not supported here; pass character ids alone",
-        ),
-    ],
-    ids=["no characters", "too few characters", "unknown character", "words"],
-)
-def test_inputs_that_are_no_character_ids_are_refused(
-    tiny: Model, inputs: tuple[torch.Tensor, ...], message: str
-) -> None:
-    with pytest.raises(ElmoError, match=message):
-        Elmo(tiny.options, tiny.weights, 1)(*inputs)
-
-
-@pytest.mark.parametrize("shape", [(0, 4), (2, 0)])
-def test_empty_batches_are_no_mistake(tiny: Model, shape: tuple[int, int]) -> None:
-    output = Elmo(tiny.options, tiny.weights, 1)(torch.zeros(*shape, 50, dtype=torch.long))
-    assert output["elmo_representations"][0].shape == (*shape, 32)
-    assert output["mask"].shape == shape
+def test_inputs_that_are_no_character_ids_are_refused_and_empty_ones_are_none(tiny: Model) -> None:
+    elmo = Elmo(tiny.options, tiny.weights, 1)
+    for shape, value in (((2, 3), 0), ((2, 3, 40), 0), ((1, 1, 50), 262), ((1, 1, 50), -1)):
+        with pytest.raises(ElmoError, match=r"are no character ids: valid .* \(batch, time, 50\) from 0 to 261"):
+            elmo(torch.full(shape, value))
+    with pytest.raises(ElmoError, match="word_inputs are not supported here; pass character ids alone"):
+        elmo(batch_to_ids([["a"]]), torch.ones(1, 1))
+    for shape in ((0, 4), (2, 0)):
+        output = elmo(torch.zeros(*shape, 50, dtype=torch.long))
+        assert output["elmo_representations"][0].shape == (*shape, 32)
+        assert output["mask"].shape == shape
 
 
 def test_urls_of_a_published_model_stand_for_its_files(
     tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    small, server = PUBLISHED["small"], f"https://nowhere.invalid/{PUBLISHED['small'].folder}/"
+    (options, weights), server = published_files("small"), f"https://nowhere.invalid/{PUBLISHED['small']}/"
     folder = tmp_path / "results" / "data" / "elmo"
     folder.mkdir(parents=True)
-    (folder / small.options_file).write_bytes(tiny.options.read_bytes())
-    (folder / small.weights_file).write_bytes(tiny.weights.read_bytes())
-    assert Elmo(server + small.options_file, server + small.weights_file, 1).get_output_dim() == 32
+    (folder / options).write_bytes(tiny.options.read_bytes())
+    (folder / weights).write_bytes(tiny.weights.read_bytes())
+    assert Elmo(server + options, server + weights, 1).get_output_dim() == 32
     with pytest.raises(ElmoError, match=r"other\.hdf5: no files of a published model; .*small, medium, original"):
-        Elmo(server + small.options_file, server + "other.hdf5", 1)
+        Elmo(server + options, server + "other.hdf5", 1)
 
 
-def test_names_come_from_the_package_which_loads_torch_only_for_them() -> None:
-    script = "import sys, sentiment.elmo as elmo; assert 'torch' not in sys.modules; assert elmo.batch_to_ids"
-    subprocess.run([sys.executable, "-c", script], check=True)
-    names: list[Callable[..., Any]] = [Elmo, ScalarMix, batch_to_ids]
-    assert [name.__name__ for name in names] == sentiment.elmo.__all__
-    with pytest.raises(AttributeError, match=r"'sentiment\.elmo' has no attribute 'ELMo'"):
-        sentiment.elmo.ELMo  # noqa: B018
+def layers() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(4, 7, 6, generator=generator) * (number + 1) + number for number in range(3)]
+
+
+def test_a_mixture_is_the_mean_at_first_in_full_precision() -> None:
+    halves = [layer.half() for layer in layers()]
+    torch.testing.assert_close(ScalarMix(3)(halves), torch.stack([layer.float() for layer in halves]).mean(0))
+    with pytest.raises(ValueError, match="2 layers are given, but 3 are mixed"):
+        ScalarMix(3)(layers()[:2])
+
+
+@needs_allennlp
+def test_values_and_gradients_of_a_mixture_equal_those_of_allennlp() -> None:
+    weights = [0.5, -1.0, 2.0]
+    mix, reference = (
+        library.ScalarMix(3, initial_scalar_parameters=weights) for library in (sentiment.elmo.mix, allennlp_elmo())
+    )
+    with torch.no_grad():
+        mix.gamma.fill_(1.7)
+        reference.gamma.fill_(1.7)
+    found, wanted = mix(layers()), reference(layers())
+    torch.testing.assert_close(found, wanted)
+    found.square().sum().backward()
+    wanted.square().sum().backward()
+    gradients = torch.cat([parameter.grad for parameter in reference.scalar_parameters])
+    torch.testing.assert_close(mix.weights.grad, gradients)
+    torch.testing.assert_close(mix.gamma.grad, reference.gamma.grad[0])

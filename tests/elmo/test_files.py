@@ -1,0 +1,230 @@
+"""Files of ELMo models: read as they are, and refused in one message where they are damaged, odd or hostile."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from sentiment.elmo.files import SIZES, ElmoOptions, check_weights, read_options, read_weights, write_random_model
+from sentiment.errors import ElmoError
+from tests.elmo.tweets import Model
+
+CELL = "RNN_1/RNN/MultiRNNCell/Cell0/LSTMCell"
+PROJECTION = "CNN_proj/W_proj"
+
+
+@pytest.fixture
+def copy(tiny: Model, tmp_path: Path) -> Model:
+    """The tiny model, to be changed."""
+    return Model(*(Path(shutil.copy(path, tmp_path)) for path in (tiny.options, tiny.weights)))
+
+
+@pytest.fixture
+def options(tiny: Model) -> ElmoOptions:
+    return read_options(tiny.options)
+
+
+@pytest.mark.parametrize(
+    ("size", "parameters", "vector"),
+    [("small", 13_593_296, 256), ("medium", 28_027_728, 512), ("original", 93_600_848, 1024)],
+)
+def test_published_sizes_have_the_published_parameters(size: str, parameters: int, vector: int) -> None:
+    assert (SIZES[size].parameters, SIZES[size].vector_size) == (parameters, vector)
+
+
+def test_random_weights_say_so_and_come_again(tiny: Model, options: ElmoOptions, tmp_path: Path) -> None:
+    again = Model(*write_random_model(tmp_path / "again", options, seed=0))
+    other = Model(*write_random_model(tmp_path / "other", options, seed=5))
+    assert check_weights(again.weights, options)
+    first, second, third = (read_weights(model.weights, options)[PROJECTION] for model in (tiny, again, other))
+    assert (first == second).all()
+    assert (first != third).any()
+
+
+@pytest.mark.shared_data
+def test_trained_weights_are_not_called_random(trained_tiny: Model) -> None:
+    assert not check_weights(trained_tiny.weights, read_options(trained_tiny.options))
+
+
+@pytest.mark.parametrize("name", ["char_embed", "CNN/W_cnn_2", "CNN_high_1/b_carry", PROJECTION, f"{CELL}/W_P_0"])
+def test_a_dataset_of_another_shape_is_named_with_both_shapes(copy: Model, options: ElmoOptions, name: str) -> None:
+    wanted = options.datasets()[name]
+    with h5py.File(copy.weights, "r+") as file:
+        del file[name]
+        file[name] = np.zeros((7, *wanted), np.float32)
+    for check in (check_weights, read_weights):
+        with pytest.raises(ElmoError) as caught:
+            check(copy.weights, options)
+        for part in (str(copy.weights), f"dataset {name} ", str((7, *wanted)), str(wanted)):
+            assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["CNN_proj/b_proj", "RNN_0", CELL])
+def test_a_missing_dataset_is_named(copy: Model, options: ElmoOptions, name: str) -> None:
+    with h5py.File(copy.weights, "r+") as file:
+        del file[name]
+    with pytest.raises(ElmoError, match=rf"dataset {name}.* is missing, the options say"):
+        check_weights(copy.weights, options)
+
+
+def _whole_numbers(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    file[PROJECTION] = np.zeros(shape, np.int32)
+
+
+def _group(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    file.create_group(PROJECTION)
+
+
+def _sparse(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    file.create_dataset(PROJECTION, shape, np.float32, chunks=True)
+
+
+def _external_raw(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    (folder / "secret").write_bytes(bytes(4 * int(np.prod(shape))))
+    file.create_dataset(PROJECTION, shape, np.float32, external=[(str(folder / "secret"), 0, h5py.h5f.UNLIMITED)])
+
+
+def _external_link(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    with h5py.File(folder / "other", "w") as other:
+        other["x"] = np.zeros(shape, np.float32)
+    file[PROJECTION] = h5py.ExternalLink(str(folder / "other"), "x")
+
+
+def _soft_link(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    file["elsewhere"] = np.zeros(shape, np.float32)
+    file[PROJECTION] = h5py.SoftLink("/elsewhere")
+
+
+def _group_link(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    with h5py.File(folder / "other", "w") as other:
+        file.copy("CNN_proj", other)
+        other[PROJECTION] = np.zeros(shape, np.float32)
+    del file["CNN_proj"]
+    file["CNN_proj"] = h5py.ExternalLink(str(folder / "other"), "CNN_proj")
+
+
+def _virtual(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    layout = h5py.VirtualLayout(shape, np.float32)
+    with h5py.File(folder / "other", "w") as other:
+        other["x"] = np.zeros(shape, np.float32)
+    layout[:] = h5py.VirtualSource(folder / "other", "x", shape)
+    file.create_virtual_dataset(PROJECTION, layout)
+
+
+def _not_finite(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    file[PROJECTION] = np.full(shape, np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_whole_numbers, "has type int32, floating point"),
+        (_group, "is missing"),
+        (_not_finite, "holds infinities or NaN"),
+        (_sparse, "but the file holds 0 of them"),
+        (_external_raw, "stands in another file"),
+        (_external_link, "W_proj is a link"),
+        (_soft_link, "W_proj is a link"),
+        (_group_link, "CNN_proj is a link"),
+        (_virtual, "stands in another file"),
+    ],
+)
+def test_weights_that_are_none_or_elsewhere_are_refused(
+    copy: Model,
+    options: ElmoOptions,
+    tmp_path: Path,
+    change: Callable[[h5py.File, tuple[int, ...], Path], None],
+    message: str,
+) -> None:
+    with h5py.File(copy.weights, "r+") as file:
+        shape = file[PROJECTION].shape
+        del file[PROJECTION]
+        change(file, shape, tmp_path)
+    with pytest.raises(ElmoError, match=rf"weights\.hdf5: dataset CNN_proj/.*{message}"):
+        read_weights(copy.weights, options)
+
+
+@pytest.mark.parametrize("content", [0.0, 0.3, 0.9999, b"<!DOCTYPE html>" * 1000])
+def test_a_truncated_file_or_one_that_is_no_hdf5_is_called_so(
+    copy: Model, options: ElmoOptions, content: float | bytes
+) -> None:
+    whole = copy.weights.read_bytes()
+    copy.weights.write_bytes(content if isinstance(content, bytes) else whole[: int(len(whole) * content)])
+    with pytest.raises(ElmoError, match=r"truncated, damaged or no HDF5 file \([\d,]+ bytes\)"):
+        check_weights(copy.weights, options)
+
+
+def test_damage_anywhere_gives_an_error_of_ours_or_none(copy: Model, options: ElmoOptions) -> None:
+    content = copy.weights.read_bytes()
+    found = 0
+    for place in range(0, len(content), len(content) // 60):
+        copy.weights.write_bytes(content[:place] + b"\xff" * 300 + content[place + 300 :])
+        for read in (check_weights, read_weights):
+            try:
+                read(copy.weights, options)
+            except ElmoError:
+                found += 1
+    assert found > 30
+
+
+def test_a_missing_file_is_named(tmp_path: Path, options: ElmoOptions) -> None:
+    with pytest.raises(ElmoError, match=r"nowhere\.hdf5: there is no such file"):
+        check_weights(tmp_path / "nowhere.hdf5", options)
+    with pytest.raises(ElmoError, match=r"nowhere\.json: cannot be read"):
+        read_options(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lstm.dim", 0),
+        ("lstm.dim", 10**9),
+        ("lstm.projection_dim", 65_537),
+        ("lstm.n_layers", 10**9),
+        ("lstm.use_skip_connections", False),
+        ("lstm.cell_clip", -1),
+        ("char_cnn.activation", "gelu"),
+        ("char_cnn.max_characters_per_token", 40),
+        ("char_cnn.n_characters", 300),
+        ("char_cnn.n_highway", 10**9),
+        ("char_cnn.embedding", {"dim": 10**9}),
+        ("char_cnn.filters", []),
+        ("char_cnn.filters", [[51, 3]]),
+        ("char_cnn.filters", [[1, 10**9]]),
+        ("char_cnn.filters", [[1, 4]] * 65),
+    ],
+    ids=str,
+)
+def test_options_that_are_not_known_here_are_named(copy: Model, key: str, value: object) -> None:
+    values = json.loads(copy.options.read_bytes())
+    part, name = key.split(".")
+    values[part][name] = value
+    copy.options.write_text(json.dumps(values))
+    with pytest.raises(ElmoError, match=rf"(?s)options\.json: not options of an ELMo model.*{key}") as caught:
+        read_options(copy.options)
+    assert len(str(caught.value)) < 600
+
+
+def test_all_mistakes_in_options_are_told_at_once(copy: Model) -> None:
+    copy.options.write_text('{"lstm": {}, "char_cnn": 3}')
+    with pytest.raises(ElmoError, match=r"(?s)char_cnn = 3.*lstm\.dim.*lstm\.proj_clip"):
+        read_options(copy.options)
+    copy.options.write_text("<html>")
+    with pytest.raises(ElmoError, match=r"the file = .*Invalid JSON"):
+        read_options(copy.options)
+    with open(copy.options, "wb") as file:
+        file.truncate(2**30)
+    with pytest.raises(ElmoError, match="larger than 1,000,000 bytes"):
+        read_options(copy.options)
+
+
+def test_options_of_training_are_understood(copy: Model, options: ElmoOptions) -> None:
+    more: dict[str, Any] = json.loads(copy.options.read_bytes()) | {"dropout": 0.1, "n_train_tokens": 768648884}
+    more["char_cnn"]["n_characters"] = 261
+    copy.options.write_text(json.dumps(more))
+    assert read_options(copy.options).datasets() == options.datasets()
