@@ -1,7 +1,8 @@
-"""The command line: train, evaluate, digest, and those of `commands`."""
+"""The command line: train a model, use it, and what comes before (`commands`)."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,30 +17,32 @@ from sentiment.commands import (
     Overrides,
     PositiveLabels,
     ResultsRoot,
-    RunDirectory,
     TextColumn,
-    Threshold,
-    With,
+    given_parameters,
     load_run,
-    named_choice,
-    named_parameters,
     preparing,
     show,
-    table_parameters,
-    understood,
-    using,
+    with_guesses,
 )
-from sentiment.console import Console
+from sentiment.console import Console, printable
 from sentiment.errors import SentimentError, TakenOverError, UsageError
 
 if TYPE_CHECKING:
+    from sentiment.config import RunConfig
+    from sentiment.inference.models import Choice
+    from sentiment.runs.records import Result
     from sentiment.runs.run_dir import RunDir
 
 app = command_line()
 app.add_typer(preparing)
-app.add_typer(using)
 
 Changes = Annotated[list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="As --set; also --FIELD=VALUE.")]
+With = Annotated[str | None, typer.Option("--with", help="network, baseline, both or seeds (the mean over seeds).")]
+Threshold = Annotated[float | None, typer.Option("--threshold", help="Positive from this probability on; else .5.")]
+RunDirectory = Annotated[Path, typer.Argument(help="The directory of a run; `train` prints it.")]
+ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run's directory, or a file of `export`.")]
+STDIN = "-"
+FORMATS = ("text", "csv", "jsonl")
 
 
 @app.callback()
@@ -65,11 +68,14 @@ def train(
     then, and the same command resumes the run. If the process was suspended, and another one has taken the run over
     meanwhile, it writes nothing more and ends with 0.
     """
+    for change in changes or []:
+        if change.startswith("-") and not (change.startswith("--") and "=" in change):
+            raise UsageError(f"{change}: no such option; `python -m sentiment train --help` lists them")
+    fields = [*(change.removeprefix("--") for change in changes or []), *(overrides or [])]
     from sentiment.training.stop import StopRequest, end_of_time
 
     with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
-        table = table_parameters(text_column, label_column, positive, negative)
-        run = load_run(config, data, [*_changes(changes or []), *(overrides or [])], table)
+        run = load_run(config, given_parameters(data, fields, text_column, label_column, positive, negative))
         stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
         from sentiment.inference.terminal import show_result
@@ -84,7 +90,7 @@ def train(
         show(f"run {run_dir.path.name}   {run.description}".rstrip())
         try:
             with Terminal() as terminal:
-                console = Console(say=terminal.say, progress=terminal.progress)
+                console = Console(terminal.say, terminal.progress)
                 reason = run_experiment(RunContext(run, Results(results), run_dir, stop, console))
         except TakenOverError as error:
             show(str(error))
@@ -121,53 +127,144 @@ def evaluate(
     from sentiment.runs.records import THRESHOLD, checked_threshold
     from sentiment.runs.run_dir import Results, trained_run
 
-    run_dir, chosen = trained_run(run), named_choice(choice)
+    run_dir, chosen = trained_run(run), _named_choice(choice)
     positive_from = THRESHOLD if threshold is None else checked_threshold(threshold)
-    if threshold is not None and data is None:
-        raise UsageError("--threshold belongs to --data; the run's own tests are those of its result")
     if data is None:
+        if threshold is not None:
+            raise UsageError("--threshold belongs to --data; the run's own tests are those of its result")
         metrics = evaluate_on_own(run_dir, chosen)
     else:
+        given = given_parameters(str(data), overrides, text_column, label_column, positive, negative)
+        table = with_guesses(run_dir.read_config().model_dump(), {}, given, str(run_dir.config_file)).data
         with Terminal() as terminal:
-            table = table_parameters(text_column, label_column, positive, negative)
-            parameters = _of_table(run_dir, named_parameters(str(data), overrides) | table)
-            metrics = evaluate_on_file(run_dir, chosen, parameters, Results(results), terminal.progress, positive_from)
+            metrics = evaluate_on_file(run_dir, chosen, table, Results(results), terminal.progress, positive_from)
     if json_file:
         write_named(json_file, as_json(metrics))
+
+
+@app.command()
+def predict(
+    model: ModelPlace,
+    texts: Annotated[list[str] | None, typer.Argument(help="Tweets, each in quotes; - reads a line each.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV, JSONL, Parquet or .xlsx.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="With --file: .csv, .jsonl, .parquet ... to write.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="The column with the tweets.")] = None,
+    form: Annotated[str, typer.Option("--format", help="Of answers to tweets: text, csv or jsonl.")] = "text",
+    choice: With = None,
+    threshold: Threshold = None,
+    results: Annotated[Path, typer.Option("--results", help="Where ELMo models are.")] = Path("results"),
+) -> None:
+    """Print the label of each tweet and how probable it is; for attention models also the weight of each token."""
+    if form not in FORMATS:
+        raise UsageError(f"--format {form}: valid are {', '.join(FORMATS)}; a file's ending says what --out is")
+    if bool(texts) == bool(file) or bool(file) != bool(out):
+        raise UsageError("predict takes either tweets in quotes, or - for one a line, or --file IN with --out OUT")
+    if column and not file:
+        raise UsageError("--column names a column of --file, which is not there")
+    if texts == [STDIN] and sys.stdin is None:
+        raise UsageError("the standard input is closed; - reads tweets from it, one a line")
+    from sentiment.inference.export import open_model
+    from sentiment.inference.predict import predict_file
+    from sentiment.inference.terminal import lines_at_once, show_answers
+    from sentiment.progress_bar import ERR, OUT, Terminal, say
+    from sentiment.runs.records import THRESHOLD, checked_threshold
+    from sentiment.runs.run_dir import Results
+
+    positive_from = THRESHOLD if threshold is None else checked_threshold(threshold)
+    opened = open_model(model, _named_choice(choice), Results(results))
+    why = f"--with {choice}" if choice else "the most accurate on validation tweets"
+    why += "" if threshold is None else f"; positive from {threshold:g} on"
+    if file and out:
+        with Terminal() as terminal:
+            outcome = predict_file(opened, file, out, column, terminal.progress, positive_from)
+        lines = [f"{outcome.rows:,} rows written to {out}, by the {opened.name} ({why})", *outcome.render_lines()]
+        # An output that is no regular file may be this terminal, or a pipe that holds the table.
+        say("\n  ".join(lines), OUT if out.is_file() else ERR)
+        return
+    if texts == [STDIN] and sys.stdin.isatty():
+        typer.echo("one tweet a line; Ctrl+D ends", err=True)
+    chunks = lines_at_once(sys.stdin.buffer) if texts == [STDIN] else [texts or []]  # type: ignore[arg-type]
+    show_answers(opened, chunks, form, why, positive_from)
+
+
+def _named_choice(name: str | None) -> "Choice | None":
+    """The model that `--with` names."""
+    from sentiment.inference.models import CHOICES
+
+    for choice in CHOICES:
+        if name == choice:
+            return choice
+    if name is not None:
+        raise UsageError(f"--with {name}: valid are {', '.join(CHOICES)}")
+    return None
+
+
+@app.command()
+def export(
+    run: RunDirectory,
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
+) -> None:
+    """Write a run's model as one file for others: weights as plain numbers, vocabulary, scores and a model card.
+
+    It predicts without the tweets that it was trained on, and none of them is in it. `predict` and
+    `sentiment.load` read it; nothing in it is executed.
+    """
+    from sentiment.inference.export import write_archive
+    from sentiment.inference.model_card import result_of
+    from sentiment.runs.run_dir import trained_run
+
+    if file.suffix.lower() != ".zip":
+        raise UsageError(f"{file}: a model is handed on as a zip file; name it {file.with_suffix('.zip')}")
+    run_dir = trained_run(run)
+    config, result = run_dir.read_config(), result_of(run_dir)
+    sizes = write_archive(run_dir, file)
+    show(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    if config.data.text.mentions == "keep":
+        show("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
+    show(_elmo_beside(config, result, run_dir))
+    show(f'use it    sentiment predict {file} "what a lovely day"')
+
+
+def _elmo_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") -> str:
+    """The ELMo model that a file does not hold, and where its recipient gets it; nothing without ELMo."""
+    if config.elmo is None or result.elmo is None:
+        return ""
+    from sentiment.config.sections import ELMO_MODELS
+    from sentiment.elmo.models import own_model_dir
+
+    place = "from the folder in which it is used"
+    if config.elmo.pretrained:
+        folder = own_model_dir(result.elmo.fingerprint, config.elmo.model, run_dir.results).path
+        place = f"from {folder}: copy that to results/data/pretrained"
+    elif config.elmo.model in ELMO_MODELS:
+        place = "`sentiment elmo-weights` fetches it"
+    return f"it reads the ELMo model {config.elmo.model!r}, which is not in it; {place}"
+
+
+@app.command()
+def card(model: ModelPlace) -> None:
+    """Print the model card of a run or of an exported file, in Hugging Face's format."""
+    from sentiment.inference.export import CARD, read_archive
+    from sentiment.inference.model_card import model_card
+    from sentiment.runs.run_dir import trained_run
+
+    text = read_archive(model)[CARD].decode("utf-8", "replace") if model.is_file() else model_card(trained_run(model))
+    typer.echo(printable(text), nl=False)
 
 
 @app.command()
 def digest(run: RunDirectory) -> None:
     """Print the SHA-256 of a run's best weights, last weights and metric log; equal runs have equal digests."""
     from sentiment.files import sha256_of
+    from sentiment.inference.model_card import result_of
     from sentiment.runs.run_dir import trained_run
     from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 
     run_dir = trained_run(run)
-    if not run_dir.completed:
-        raise UsageError(f"{run}: is not completed yet; train it to the end first")
+    result_of(run_dir)
     for name, path in (("best", run_dir.best_weights), ("last", run_dir.last_weights)):
         typer.echo(f"{weights_sha256(read_checkpoint(path)['weights'])}  {name} weights")
     typer.echo(f"{sha256_of(run_dir.metrics_file)}  metrics")
-
-
-def _of_table(run_dir: "RunDir", parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that describe a labelled table, with what was not said and could be guessed, which is told."""
-    from sentiment.config_file import resolve
-
-    config = resolve(run_dir.read_config().model_dump(), parameters, str(run_dir.config_file))
-    found = understood(config.data, parameters)
-    for line in found.told() if found else ():
-        show(line)
-    return (found.guessed if found else {}) | parameters
-
-
-def _changes(arguments: list[str]) -> list[str]:
-    """Changes of fields that are given without --set; an unknown option among them is refused."""
-    for argument in arguments:
-        if argument.startswith("-") and not (argument.startswith("--") and "=" in argument):
-            raise UsageError(f"{argument}: no such option; `python -m sentiment train --help` lists them")
-    return [argument.removeprefix("--") for argument in arguments]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import io
 import os
-import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,8 +73,8 @@ def _ending_with_its_reader() -> Iterator[None]:
     """Ends the program without a word when who reads its standard output has closed it, as `head` does."""
     try:
         yield
-    except BrokenPipeError:
-        if _is_read(sys.stdout):  # another pipe is broken, such as that of --out
+    except BrokenPipeError as error:
+        if error.filename:  # another pipe is broken, such as that of --out
             raise
     except SystemExit as end:
         if not isinstance(end.__context__, BrokenPipeError):  # so rich ends the program where it writes
@@ -85,17 +84,6 @@ def _ending_with_its_reader() -> Iterator[None]:
     nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python writes when it ends
     os.dup2(nowhere, sys.stdout.fileno())
     raise typer.Exit(NOBODY_READS)
-
-
-def _is_read(stream: Any) -> bool:
-    """Whether a stream is no pipe, or one that has a reader."""
-    try:
-        descriptor = stream.fileno()
-    except (OSError, ValueError):
-        return True
-    poll = select.poll()
-    poll.register(descriptor, select.POLLERR)
-    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def command_line() -> typer.Typer:

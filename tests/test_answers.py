@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from sentiment.__main__ import app
-from sentiment.commands import predict
+from sentiment.__main__ import app, predict
 from sentiment.errors import UsageError
 from sentiment.inference.terminal import lines_at_once
 from sentiment.runs.run_dir import RunDir

@@ -251,6 +251,6 @@ def test_vectors_says_what_it_learned_from_and_where_they_are(small_run_file: Pa
     assert "training tweets of" in output
     (file,) = results.rglob("vectors.txt")
     assert file.parent.name in "".join(output.split())
-    assert invoke(*arguments).output == output
+    assert "vectors are in" in invoke(*arguments).output  # they are learned once
     message = refused(2, "vectors", small_run_file, "--results", results, "--set", "embedding.pretrained=my.txt")
     assert "'my.txt': is a file; `word2vec` is learned" in message

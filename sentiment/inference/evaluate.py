@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config_file import resolve
+from sentiment.config import DataConfig
 from sentiment.console import Progress
 from sentiment.data.corpus.corpus import open_corpus
 from sentiment.data.corpus.split import TRAIN, UNKNOWN, VALIDATION, TweetForms, author_form, author_key, key_of
@@ -82,7 +82,7 @@ def _with_seeds(scored: Scored, part: str, seeds: Sequence[RunDir]) -> Scored:
 def evaluate_on_file(
     run_dir: RunDir,
     choice: Choice | None,
-    parameters: dict[str, Any],
+    table: DataConfig,
     results: Results,
     progress: Progress,
     threshold: float = THRESHOLD,
@@ -94,7 +94,7 @@ def evaluate_on_file(
 
     Args:
         choice: None takes the model that the result recommends.
-        parameters: values of the section `data`, by dotted name: the file, and where it differs from the run's table.
+        table: the file, its columns and labels; other tables that it names are left out.
         results: where named data sets are found.
         progress: told how many rows are read.
         threshold: from which probability on the models say positive.
@@ -112,12 +112,11 @@ def evaluate_on_file(
     models = models_beside(run, choice)
     seeds = seeds_of(run) if choice == "seeds" else [run_dir]
     name = mean_of_seeds(seeds) if choice == "seeds" else MODEL_NAMES[choice]
-    config = resolve(run.config.model_dump(), parameters, str(run_dir.config_file)).data
-    source = open_source(config.model_copy(update={"tests": {}, "extra_train": ()}), results).main
+    source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), results).main
     known, untold = _known_tweets(seeds)
     said = _read_file(models, name, source, known or [], progress)
     scored = Scored(said.labels, {one: reading.probabilities for one, reading in said.readings.items()}, threshold)
-    OUT.print(score_table({PurePath(config.source).name: scored.metrics()}, name))
+    OUT.print(score_table({PurePath(table.source).name: scored.metrics()}, name))
     lines = [f"positive from {threshold:g} on; {LEXICON} from {THRESHOLD:g} on"] if threshold != THRESHOLD else []
     left_out = said.left_out.counted()
     lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.items()]
