@@ -15,7 +15,7 @@ from jobs.slurm.launcher import SlurmLauncher
 from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.status.selection import run_configs
-from jobs.wanted import CodeChoice, delete_unneeded_code, later_rungs, with_pauses
+from jobs.wanted import CodeChoice, later_rungs, with_pauses
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentError
@@ -122,7 +122,7 @@ class GridSession:
         for row, _ in runs:
             run_dir = self.results.run_dir(row.run_id, self.plan.name)
             if run_dir.tries_file.exists():
-                run_dir.write_tries(Tries(step=0, number=0, job=None))
+                run_dir.write_record(Tries(step=0, number=0, job=None))
 
     def _readable(self, rows: Sequence[RunStatus], say: Say) -> list[tuple[RunStatus, RunConfig]]:
         """Runs with their configurations; those whose own cannot be read are told and left out."""
@@ -206,7 +206,6 @@ def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) ->
         while True:
             with open_session(results, grid.plan, launcher, options.code_choice(results)) as session:
                 session.submit(grid, options.say)
-                delete_unneeded_code(results, options.say)
             code, grown = launcher.wait() or int(bool(session.left_out)), grow(grid.plan, results)
             if not options.local or code not in (0, 1) or grown is None:
                 return code

@@ -6,12 +6,11 @@ from functools import cached_property
 
 from jobs.job_kinds import steps_saved
 from jobs.slurm.grid_jobs import Place
-from jobs.slurm.submissions import read_submissions
 from jobs.status.grid_status import RunStatus
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import RunDirError
-from sentiment.runs.code_version import CodeVersion, find_code, freeze_code, is_whole, remove_code, running_code
+from sentiment.runs.code_version import CodeVersion, find_code, freeze_code, is_whole, running_code
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import RungRanking, Rungs
 from sentiment.runs.state import PRUNED
@@ -98,35 +97,6 @@ class CodeChoice:
             self._found[training] = find_code(self.results, training)
         found = self._found[training]
         return found[0] if found else None
-
-
-def delete_unneeded_code(results: Results, say: Say) -> None:
-    """Delete copies of code that no unfinished run was submitted with or has begun with."""
-    try:
-        remove_code(results, lambda: _codes_in_use(results))
-    except RunDirError as error:
-        say(f"old copies of code stay in {results.code}: {error}")
-
-
-def _codes_in_use(results: Results) -> set[str]:
-    """Ids of copies, and hashes of the code of runs that have begun.
-
-    Raises:
-        RunDirError: a submission or a run's record cannot be read.
-    """
-    found = set()
-    for folder in read_submissions(results):
-        submission = folder.submission
-        run_dirs = (results.run_dir(run_id, submission.grid) for task in folder.tasks for run_id in task)
-        is_open = folder.waits_for_ranking or not all(run_dir.completed for run_dir in run_dirs)
-        if submission.code and is_open:
-            found.add(submission.code)
-    for file in results.runs.glob("*/*/run.json"):
-        run_dir = results.run_dir(file.parent.name, file.parent.parent.name)
-        record = None if run_dir.completed else run_dir.read_record()
-        if record and record.attempts and record.attempts[-1].code:
-            found.add(record.attempts[-1].code)
-    return found
 
 
 def _beginning_anew(config: RunConfig) -> RunConfig:

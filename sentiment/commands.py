@@ -208,11 +208,9 @@ def pretrain(
         return run if own else load_run(config, changes | {"elmo.model": "pretrained/tweet"})
 
     def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
-        from sentiment.runs.code_version import freeze_code
         from sentiment.runs.run_dir import Results
         from sentiment.training.pretraining import run_pretraining
 
-        freeze_code(Results(results))
         return run_pretraining([run], Results(results), stop, console)
 
     resumable(load, work, "all is saved: the same command goes on")

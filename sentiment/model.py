@@ -167,7 +167,6 @@ def train(
         SentimentError: the run cannot be trained; the message says what to mend.
         KeyboardInterrupt: Ctrl+C, after everything was saved; the same call goes on.
     """
-    from sentiment.runs.code_version import freeze_code
     from sentiment.training.context import RunContext
     from sentiment.training.experiment import run_experiment
     from sentiment.training.stop import StopRequest
@@ -180,7 +179,6 @@ def train(
         parameters["data.source"] = str(data)
     config = resolve(read_yaml(file), parameters, str(file))
     folder = Results(Path(results))
-    freeze_code(folder)
     run_dir = folder.run_dir(config.run_id)
     console = Console(say=print if show_progress else lambda _line: None, progress=silent)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentiment.training.device import Hardware
+from sentiment.training.device import hardware_kind
 from tests.benchmarks import bench_data
 
 
@@ -52,5 +52,5 @@ def test_benchmark_runs_at_its_smallest_size_and_names_the_processor(
     finally:
         torch.set_num_threads(threads)
     first, *others = capsys.readouterr().out.splitlines()
-    assert Hardware.of(torch.device("cpu")).kind in first
+    assert hardware_kind(torch.device("cpu")) in first
     assert len(others) >= 3

@@ -20,7 +20,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically, write_json
 from sentiment.runs.code_version import START, start_command
-from sentiment.runs.records import SCHEMA_VERSION, Failure, Record, SchemaVersion, timestamp
+from sentiment.runs.records import Failure, FileRecord, Record, timestamp
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import read_chosen
 
@@ -29,13 +29,12 @@ R = TypeVar("R", bound=Record)
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
 
-class Submission(Record):
+class Submission(FileRecord):
     """`submission.json`, the intent: all that any later command needs to know of an array, or of a single command.
 
     What makes it one of a grid, and unique, is filled in by `new_submission` when it is submitted.
     """
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
     id: str = ""
     """Its number within the grid, its kind, and a random number."""
     grid: str = ""

@@ -47,7 +47,7 @@ def record_failure(run_dir: RunDir, error: BaseException) -> None:
     """Write the failure down; a disk that refuses even this is ignored: the traceback is in the log as well."""
     with contextlib.suppress(OSError):
         run_dir.path.mkdir(parents=True, exist_ok=True)
-        run_dir.write_failure(describe(error))
+        run_dir.write_record(describe(error))
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -159,7 +159,7 @@ def announce(run_dir: RunDir) -> None:
     """Note that another process will begin a run: if that is killed before it can count, the run has not ended."""
     if not run_dir.tries_file.exists():
         run_dir.path.mkdir(parents=True, exist_ok=True)
-        run_dir.write_tries(Tries(step=0, number=0, job=None))
+        run_dir.write_record(Tries(step=0, number=0, job=None))
 
 
 def _begin(run_dir: RunDir, tries: int) -> None:
@@ -187,7 +187,7 @@ def _note_tries(run_dir: RunDir, tries: Tries | None) -> None:
         run_dir.tries_file.unlink(missing_ok=True)
         return
     try:
-        run_dir.write_tries(tries)
+        run_dir.write_record(tries)
     except OSError:  # on a full disk: what cannot be counted is not tried again
         run_dir.tries_file.unlink(missing_ok=True)
         raise

@@ -252,8 +252,8 @@ class TrainingConfig(Section):
     """The optimiser's weight decay."""
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """bf16 and fp16: automatic mixed precision, with gradient scaling on CUDA GPUs; on CPUs bf16 only, and only where
-    the processor is faster in it. Evaluation and predictions are computed in fp32."""
+    """bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs alone. Evaluation and predictions
+    are computed in fp32."""
     log_every: PositiveInt = 50
     """Steps between two rows of training loss in the metric log; each epoch adds a row with all metrics."""
     overfit_gap: Fraction = 0.05

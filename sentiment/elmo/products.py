@@ -84,11 +84,6 @@ def choose_library(
     return begun or ("onednn" if slow_mkl and has_onednn() else "torch")
 
 
-def multiplies_bf16() -> bool:
-    """Whether this processor has instructions for bfloat16, without which its products are slower than float32's."""
-    return not _processor().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
-
-
 @cache
 def _processor() -> frozenset[str]:
     """All words that Linux says of it, maker and instructions among them."""

@@ -16,7 +16,7 @@ from sentiment.inference.models import Choice, load_model, stored_run
 from sentiment.inference.stored import StoredRun
 from sentiment.models.baseline import LinearModel
 from sentiment.models.text_model import TextModel
-from sentiment.runs.records import SCHEMA_VERSION, Record, Result, SchemaVersion
+from sentiment.runs.records import FileRecord, Result
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, trained_run
 
 if TYPE_CHECKING:
@@ -31,10 +31,9 @@ _LONGEST_REASON = 200
 _UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
-class _Exported(Record):
+class _Exported(FileRecord):
     """`config.json`: what belongs to a model besides weights and vocabulary."""
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
     config: RunConfig
     result: Result
 

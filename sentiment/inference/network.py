@@ -10,7 +10,7 @@ from sentiment.inference.stored import StoredRun
 from sentiment.models.classifier import build_classifier, sketch_classifier
 from sentiment.models.network import NetworkModel, encoder_of
 from sentiment.models.text_model import check_arrays, described
-from sentiment.runs.run_dir import RunDir, check_vocabulary, refuse_incomplete
+from sentiment.runs.run_dir import RunDir, check_file, refuse_incomplete
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, weights_sha256
 from sentiment.training.device import choose_device
 
@@ -51,7 +51,7 @@ def read_network(run_dir: RunDir) -> tuple[Vocabulary, dict[str, torch.Tensor]]:
     weights = _best_weights(run_dir)
     if result and weights_sha256(weights) != result.weights_sha256:
         raise CheckpointError(f"{run_dir.best_weights}: holds other weights than those of the result")
-    check_vocabulary(run_dir, run_dir.read_record())
+    check_file(run_dir.vocabulary_file, result)
     return Vocabulary.read(run_dir.vocabulary_file), weights
 
 

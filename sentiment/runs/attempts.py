@@ -216,14 +216,3 @@ class AttemptFolder:
                 raise
             by = _read_owner(self._run / "lock") or "another process"
             raise TakenOverError(f"{self._run}: superseded by {by}; nothing more is written here") from None
-
-
-def process_lives(pid: int) -> bool:
-    """Whether a process of this host has this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -7,12 +7,8 @@ must not be trained half by one version and half by another without a word. Subm
 
 import contextlib
 import hashlib
-import os
-import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Set
 from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +17,7 @@ from sentiment.errors import RunDirError
 from sentiment.files import fingerprint, sync_folder, write_atomically, write_json
 from sentiment.install_paths import ROOT, shipped_folder
 from sentiment.runs.attempts import patient_lock
-from sentiment.runs.records import SCHEMA_VERSION, Record, SchemaVersion
+from sentiment.runs.records import FileRecord
 from sentiment.runs.run_dir import Results, read_record
 
 _PACKAGES = ("sentiment", "jobs", "report")
@@ -42,24 +38,21 @@ _WITHOUT_INFLUENCE = (
     "sentiment/tracking/",
 )
 
-# A copy that no run needs stays for a day: another command may have made it a moment ago and not used it yet.
-_KEPT_SECONDS = 86_400.0
-
-_NAMED_FILES = 5
-
+# The program that starts others from a copy.
 START = Path(__file__).with_name("start_copy.py")
-"""The program that starts others from a copy."""
 
 
-class CodeVersion(Record):
-    """`code.json`: what a version of the program consists of."""
+class CodeVersion(FileRecord):
+    """`code.json`: what a version of the program consists of.
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    Attributes:
+        git_dirty: whether the files differed from the commit; both are None outside of a git checkout.
+        files: SHA-256 of each file, by its path.
+    """
+
     git_commit: str | None
     git_dirty: bool | None
-    """Whether the files differed from the commit; both are None outside of a git checkout."""
     files: dict[str, str]
-    """SHA-256 of each file, by its path."""
 
     @property
     def id(self) -> str:
@@ -69,18 +62,14 @@ class CodeVersion(Record):
     @property
     def training(self) -> str:
         """SHA-256 of the files that can change what a run computes."""
-        return fingerprint(dict(_with_influence(self.files)))
-
-    def changed_files(self, later: "CodeVersion") -> list[str]:
-        """Paths of the files that can change what a run computes, and differ in another version."""
-        before, after = dict(_with_influence(self.files)), dict(_with_influence(later.files))
-        return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        counts = {name for name in self.files if name.startswith("sentiment/")}
+        return fingerprint({name: self.files[name] for name in counts if not name.startswith(_WITHOUT_INFLUENCE)})
 
 
 @cache
 def running_code() -> CodeVersion:
     """The version that this process was started with."""
-    return _version_at(ROOT)
+    return _version_at(ROOT, _contents(ROOT))
 
 
 def freeze_code(results: Results) -> str:
@@ -93,14 +82,12 @@ def freeze_code(results: Results) -> str:
         RunDirError: the copy cannot be written.
     """
     contents = _contents(ROOT)
-    version = _version_of(ROOT, contents)
+    version = _version_at(ROOT, contents)
     folder = results.code / version.id
     try:
         results.code.mkdir(parents=True, exist_ok=True)
         with patient_lock(results.code / "lock", "copies the program's code", lambda _owner: None):
-            if is_whole(folder):
-                os.utime(folder)
-            else:
+            if not is_whole(folder):
                 _write_copy(folder, version, contents)
     except OSError as error:
         raise RunDirError(f"{folder}: cannot be written, so the program's code is not copied: {error}") from None
@@ -122,11 +109,10 @@ def start_command(module: str, copy: Path | None = None, start: Path = START) ->
     """The words that start a module of the program, with its arguments to follow, from one folder and no other.
 
     Args:
-        copy: is checked first; None takes the folder that this process has its own code from.
+        copy: None takes the folder that this process has its own code from.
         start: a copy of START.
     """
-    folder = ["--unchecked", str(ROOT)] if copy is None else [str(copy.resolve())]
-    return [sys.executable, "-u", str(start), *folder, module]
+    return [sys.executable, "-u", str(start), str((copy or ROOT).resolve()), module]
 
 
 def find_code(results: Results, training: str) -> tuple[str, CodeVersion] | None:
@@ -134,7 +120,7 @@ def find_code(results: Results, training: str) -> tuple[str, CodeVersion] | None
 
     A copy whose record is damaged counts for nothing.
     """
-    for file in sorted(results.code.glob(f"*/{_RECORD}"), key=lambda file: file.stat().st_mtime, reverse=True):
+    for file in sorted(results.code.glob(f"*/{_RECORD}")):
         with contextlib.suppress(RunDirError):
             version = read_record(file, CodeVersion)
             if version and version.training == training:
@@ -143,41 +129,14 @@ def find_code(results: Results, training: str) -> tuple[str, CodeVersion] | None
 
 
 def describe_other(results: Results, training: str) -> str:
-    """In what a version that computed something differs from the one that runs now, in a few words.
+    """The version that computed something beside the one that runs now, in a few words.
 
     Args:
         training: its `CodeVersion.training`.
     """
     found = find_code(results, training)
-    if found is None:
-        return f"{training[:8]}, now {running_code().training[:8]}"
-    code, version = found
-    changed = version.changed_files(running_code())
-    names = ", ".join(changed[:_NAMED_FILES]) + (
-        f" and {len(changed) - _NAMED_FILES} more" if len(changed) > _NAMED_FILES else ""
-    )
-    return f"kept in {results.code / code}; what differs is {names}"
-
-
-def remove_code(results: Results, needed: Callable[[], Set[str]]) -> None:
-    """Delete copies that were not used for a day and that no unfinished run needs.
-
-    Args:
-        needed: returns ids of copies, and `CodeVersion.training` of those that runs go on with; not asked if all
-            copies are younger.
-
-    Raises:
-        RunDirError: what `needed` raised, or a copy's record cannot be read; what may be needed is left.
-    """
-    with patient_lock(results.code / "lock", "deletes copies of code", lambda _owner: None):
-        files = results.code.glob(f"*/{_RECORD}")
-        unused = [file for file in files if time.time() - file.parent.stat().st_mtime > _KEPT_SECONDS]
-        kept = needed() if unused else set()
-        for file in unused:
-            version = read_record(file, CodeVersion)
-            if version and kept.isdisjoint({file.parent.name, version.training}):
-                file.unlink()  # first: what is left of a deletion that is interrupted counts for nothing
-                shutil.rmtree(file.parent, ignore_errors=True)
+    kept = f" in {results.code / found[0]}" if found else ""
+    return f"{training[:8]}{kept}, now {running_code().training[:8]}"
 
 
 def environment_hash() -> str:
@@ -188,19 +147,7 @@ def environment_hash() -> str:
     )
 
 
-def _with_influence(files: dict[str, str]) -> Iterator[tuple[str, str]]:
-    return (
-        (name, digest)
-        for name, digest in files.items()
-        if name.startswith("sentiment/") and not name.startswith(_WITHOUT_INFLUENCE)
-    )
-
-
-def _version_at(root: Path) -> CodeVersion:
-    return _version_of(root, _contents(root))
-
-
-def _version_of(root: Path, contents: dict[str, bytes]) -> CodeVersion:
+def _version_at(root: Path, contents: dict[str, bytes]) -> CodeVersion:
     """The version that these contents are, with the commit of the checkout that they are in or were copied from."""
     copied = read_record(root / _RECORD, CodeVersion)
     commit, dirty = (copied.git_commit, copied.git_dirty) if copied else _git_state(root)
@@ -237,18 +184,11 @@ def _put(content: bytes, file: BinaryIO) -> None:
 
 
 def _git_state(root: Path) -> tuple[str | None, bool | None]:
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit is None:
-        return None, None
-    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
-    return commit, None if changes is None else bool(changes)
-
-
-def _git(root: Path, *arguments: str) -> str | None:
+    """The commit of a checkout, and whether files that git knows differ from it."""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - fixed
     except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+        return None, None
+    commit, _, dirty = done.stdout.strip().partition("-")
+    return commit, dirty != ""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, as_json
-from sentiment.runs.records import SCHEMA_VERSION, Count, Record, SchemaVersion
-from sentiment.runs.run_dir import Results, RunDir, check_log_row, read_record
+from sentiment.runs.records import Count, FileRecord, Record
+from sentiment.runs.run_dir import Results, RunDir, read_record
 from sentiment.runs.state import COMPLETED, RunState, judge, read_progress
 
 # Logarithms of perplexities beyond this are those of a model that says nothing.
@@ -38,7 +38,7 @@ class TextCount(Record):
         )
 
 
-class PretrainedCard(Record):
+class PretrainedCard(FileRecord):
     """`card.json`: what a language model was trained on and how good it is; written last.
 
     Attributes:
@@ -54,7 +54,6 @@ class PretrainedCard(Record):
         forward, backward: perplexity of the held-out tweets, for each word and the mark at the end.
     """
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
     model: str
     fingerprint: str
     files_fingerprint: str
@@ -127,16 +126,15 @@ def read_points(run_dir: RunDir) -> list[PerplexityPoint]:
     Raises:
         RunDirError: the metric log is not that of a language model.
     """
-    points = []
+    rows, _ = run_dir.read_epochs()
     try:
-        for row in (check_log_row(row) for row in run_dir.read_metrics() if row.get("kind") == "epoch"):
-            losses = row["held_out"]["forward"], row["held_out"]["backward"]
-            if any(map(math.isnan, losses)):
-                raise ValueError(f"held_out after step {row['step']} is not a number")
-            points.append(PerplexityPoint(row["epoch"], int(row["tokens"]), *map(perplexity, losses)))
+        losses = [(row["epoch"], int(row["tokens"]), row["held_out"]) for row in rows]
+        return [
+            PerplexityPoint(epoch, tokens, perplexity(loss["forward"]), perplexity(loss["backward"]))
+            for epoch, tokens, loss in losses
+        ]
     except (KeyError, TypeError, ValueError) as error:
         raise RunDirError(f"{run_dir.metrics_file}: is not the log of a language model: {error}") from None
-    return points
 
 
 def pretrained_dirs(results: Results) -> Iterator[PretrainedDir]:
@@ -144,17 +142,8 @@ def pretrained_dirs(results: Results) -> Iterator[PretrainedDir]:
     return (PretrainedDir(file.parent) for file in sorted(results.pretrained.glob("*/config.json")))
 
 
-@dataclass(frozen=True)
-class OwnModel:
-    """A language model, complete or not.
-
-    Attributes:
-        name: of its folder.
-        state: as its directory says, whatever a queue knows.
-        attempts: all lives of the tasks that trained it.
-        points: one for each epoch so far.
-        card: None unless it is complete.
-    """
+class OwnModel(NamedTuple):
+    """A language model, complete (then it has a card) or not; its state is what its directory says."""
 
     name: str
     state: RunState

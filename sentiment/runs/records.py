@@ -12,48 +12,54 @@ from sentiment.errors import UsageError
 
 
 class Halving(Section):
-    """A search in rungs: after each of them only the best trials go on (`early_terminate` in a grid's file)."""
+    """A search in rungs: after each of them only the best trials go on (`early_terminate` in a grid's file).
+
+    Attributes:
+        epochs: after how many epochs, counted from a trial's first, each rung ends but the last, which ends with the
+            runs.
+        eta: 1/eta of the trials goes on.
+        strict: whether a trial counts by its score at the rung's end, or by its best so far.
+    """
 
     epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
-    """After how many epochs, counted from a trial's first, each rung ends but the last, which ends with the runs."""
     eta: Annotated[float, Field(gt=1)]
-    """One of so many trials goes on."""
     strict: bool
-    """Whether a trial counts by its score at the rung's end, or by its best so far."""
 
 
 class Rounds(Section):
-    """A search in rounds (`method: bayes`)."""
+    """A search in rounds (`method: bayes`).
+
+    Attributes:
+        space: the values that each parameter may take, as in the grid's file.
+    """
 
     rounds: Annotated[int, Field(ge=1)]
     per_round: Annotated[int, Field(ge=1)]
     seed: Annotated[int, Field(ge=0)]
     space: dict[str, Any]
-    """The values that each parameter may take, as in the grid's file."""
 
 
-SchemaVersion = Literal[1]
-"""Of records; those of another one are refused."""
-SCHEMA_VERSION: SchemaVersion = 1
+# Of records; those of another one are refused.
+SCHEMA_VERSION: Literal[1] = 1
 
 NEGATIVE, POSITIVE = 0, 1
+# A tweet is classified as positive if its probability is at least this.
 THRESHOLD = 0.5
-"""A tweet is classified as positive if its probability is at least this."""
 
+# One of PARTS, or the name of a further test set (`data.tests`).
 Part = PartName
-"""One of PARTS, or the name of a further test set (`data.tests`)."""
+# Why an attempt ended; `paused`: at the end of a rung of a search.
 Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
-"""Why an attempt ended; `paused`: at the end of a rung of a search."""
+# What of a run predicts: its network, its linear baseline, or the mean of both probabilities.
 Recommendation = Literal["network", "baseline", "both"]
-"""What of a run predicts: its network, its linear baseline, or the mean of both probabilities."""
 
+# What models are called wherever they are shown.
 NETWORK, BASELINE, BOTH, LEXICON = "network", "linear baseline", "mean of both", "VADER's lexicon"
 MODEL_NAMES: dict[Recommendation, str] = {"network": NETWORK, "baseline": BASELINE, "both": BOTH}
-"""What models are called wherever they are shown."""
+# What the columns of predictions hold, besides those of the lexicon.
 PREDICTION_COLUMNS: dict[str, Recommendation] = {"score": "network", "baseline": "baseline", "both": "both"}
-"""What the columns of predictions hold, besides those of the lexicon."""
+# What is measured beside each other, in the order of tables.
 MEASURED_MODELS = (NETWORK, BASELINE, BOTH, LEXICON)
-"""What is measured beside each other, in the order of tables."""
 
 
 def _moment(text: str) -> str:
@@ -70,17 +76,20 @@ def _file_name(text: str) -> str:
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+# ISO 8601, UTC.
 Moment = Annotated[str, AfterValidator(_moment)]
-"""ISO 8601, UTC."""
 FolderName = Annotated[str, AfterValidator(_file_name)]
 
 
 class Answer(NamedTuple):
-    """What is said of a text."""
+    """What is said of a text.
+
+    Attributes:
+        probability: of the label.
+    """
 
     label: str
     probability: float
-    """Of the label."""
 
 
 def answer(probability: float, names: tuple[str, str], threshold: float = THRESHOLD) -> Answer:
@@ -114,22 +123,29 @@ def timestamp() -> str:
 class Record(BaseModel):
     """Base of all records: frozen, and strict about unknown fields, so that records of another version are noticed."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, validate_by_name=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True)
+
+
+class FileRecord(Record):
+    """Base of those that have a file of their own."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
 
 
 class Metrics(Record):
-    """Scores of a classifier on one part of the data; precision, recall and F1 are those of the positive class."""
+    """Scores of a classifier on one part of the data; precision, recall and F1 are those of the positive class.
+
+    Attributes:
+        n: number of tweets.
+        loss: mean binary cross-entropy in nats.
+        accuracy_high: upper bound of the 95 % interval of the accuracy (Wilson); `accuracy_low` is the lower one.
+    """
 
     n: Annotated[int, Field(ge=1)]
-    """Number of tweets."""
     loss: Annotated[float, Field(ge=0)]
-    """Mean binary cross-entropy in nats."""
     accuracy: Share
     accuracy_low: Share
     accuracy_high: Share
-    """Upper bound of the 95 % interval of the accuracy (Wilson); `accuracy_low` is the lower one."""
     precision: Share
     recall: Share
     f1: Share
@@ -143,115 +159,124 @@ class CheckScore(NamedTuple):
 
 
 class Attempt(Record):
-    """One execution of a run; `end` and `reason` remain None if its process was killed."""
+    """One execution of a run; `end` and `reason` remain None if its process was killed.
+
+    Attributes:
+        job: Slurm's `<array>_<task>` or job id; None outside Slurm.
+        restart_count: how often Slurm had requeued the job before.
+        code: SHA-256 of the code that can change what a run computes.
+        environment: a hash of all installed packages with their versions.
+        device: the GPU's name, or `cpu`.
+        first_step: optimiser steps that earlier attempts had done and saved.
+        detail: the name of the signal, the time that was left, or the error in one line.
+    """
 
     host: str
     pid: int
     job: str | None
-    """Slurm's `<array>_<task>` or job id; None outside Slurm."""
     restart_count: Count
-    """How often Slurm had requeued the job before."""
     code: str
-    """SHA-256 of the code that can change what a run computes."""
     git_commit: str | None = None
     git_dirty: bool | None = None
     environment: str
-    """A hash of all installed packages with their versions."""
     device: str
-    """The GPU's name, or `cpu`."""
-    processor: str | None = None
-    """The processor's model."""
-    cpu_capability: str | None = None
-    """The vector instructions that torch uses, such as AVX2."""
-    compute_capability: str | None = None
-    """Of the GPU, such as 9.0; None on a CPU."""
     threads: Count
     first_step: Count
-    """Optimiser steps that earlier attempts had done and saved."""
     last_step: Count | None = None
     start: Moment
     end: Moment | None = None
     reason: Reason | None = None
     detail: str | None = None
-    """The name of the signal, the time that was left, or the error in one line."""
 
 
-class Failure(Record):
-    """`failure.json`: why the newest attempt of a run in a grid failed; deleted when the next one begins."""
+class Failure(FileRecord):
+    """`failure.json`: why the newest attempt of a run in a grid failed; deleted when the next one begins.
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    Attributes:
+        job: as in `Attempt`.
+        time: ISO 8601, UTC.
+        error: the name of the exception.
+        reason: its message in one line.
+    """
+
     job: str | None
-    """As in `Attempt`."""
     time: str
-    """ISO 8601, UTC."""
     error: str
-    """The name of the exception."""
     reason: str
-    """Its message in one line."""
     traceback: str
 
 
-class Tries(Record):
-    """`tries.json`: the attempts in a row at a run of a grid that began at the same step."""
+class Tries(FileRecord):
+    """`tries.json`: the attempts in a row at a run of a grid that began at the same step.
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    Attributes:
+        step: optimiser steps that earlier attempts had done and saved.
+        number: with the newest one.
+        job: of the newest one, as in `Attempt`.
+    """
+
     step: Count
-    """Optimiser steps that earlier attempts had done and saved."""
     number: Count
-    """With the newest one."""
     job: str | None
-    """Of the newest one, as in `Attempt`."""
 
 
 class ElmoRecord(Record):
-    """The ELMo model whose vectors a run reads."""
+    """The ELMo model whose vectors a run reads.
+
+    Attributes:
+        fingerprint: SHA-256 of its files.
+        random: whether its weights are random, so that scores say nothing about ELMo.
+        products: the library that multiplied the matrices for the vectors, on which their last digits depend.
+    """
 
     model: str
     fingerprint: str
-    """SHA-256 of its files."""
     random: bool
-    """Whether its weights are random, so that scores say nothing about ELMo."""
     products: Literal["torch", "onednn"]
-    """The library that multiplied the matrices for the vectors, on which their last digits depend."""
 
 
-class RunRecord(Record):
-    """`run.json`: the provenance of a run, and its attempts."""
+class RunRecord(FileRecord):
+    """`run.json`: the provenance of a run, and its attempts.
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    Attributes:
+        dataset: the data set that was read: the name of a data source, or `table`.
+        pretrained_sha256: of the file that `embedding.pretrained` names; None if none does.
+        vectors_fingerprint: SHA-256 of what vectors were learned from; None if a run learned none.
+        vocabulary_sha256: of `vocabulary.txt`; None before that is written.
+        hardware: the kinds of hardware that computed the steps, in their order; more than one if it went on on another
+            one.
+    """
+
     run_id: str
     config_fingerprint: str
     data_fingerprint: str
     dataset: str
-    """The data set that was read: the name of a data source, or `table`."""
     elmo: ElmoRecord | None = None
     pretrained_sha256: str | None = None
-    """Of the file that `embedding.pretrained` names; None if none does."""
     vectors_fingerprint: str | None = None
-    """SHA-256 of what vectors were learned from; None if a run learned none."""
     git_commit: str | None
     git_dirty: bool | None
     versions: dict[str, str]
     command: list[str]
     attempts: list[Attempt]
     vocabulary_sha256: str | None = None
-    """Of `vocabulary.txt`; None before that is written."""
     hardware: list[str] = []
-    """The kinds of hardware that computed the steps, in their order; more than one if it went on on another one."""
 
 
-class WandbRun(Record):
-    """`wandb.json`: the run at Weights & Biases that a run is copied to."""
+class WandbRun(FileRecord):
+    """`wandb.json`: the run at Weights & Biases that a run is copied to.
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    Attributes:
+        entity: None is the default of the account.
+        confirmed_rows: number of rows that the server is known to have.
+        ended: whether it was told that the run is completed, or that a search has pruned it.
+    """
+
     id: str
     project: str | None
     entity: str | None
-    """None is the default of the account."""
     confirmed_rows: int = 0
-    """Number of rows that the server is known to have."""
     ended: bool = False
-    """Whether it was told that the run is completed, or that a search has pruned it."""
 
 
 class Overfit(Record):
@@ -270,46 +295,50 @@ class Overfit(Record):
         return f"{does}: the gap is {self.gap:.3f}; a run overfits if {self.rule}"
 
 
-class Result(Record):
-    """`result.json`, written last: the run is completed if and only if it exists."""
+class Result(FileRecord):
+    """`result.json`, written last: the run is completed if and only if it exists.
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    Attributes:
+        best_epoch: counted from 1.
+        parameters: number of trainable weights.
+        metrics: measured with the weights of the best epoch.
+        baseline: the linear baseline on the same parts.
+        combination: the mean of the model's and the baseline's probabilities.
+        lexicon: VADER's lexicon, which nobody trains here, on the same parts.
+        recommended: what is most accurate on the validation part.
+        temperatures: what the log-odds of each model are divided by, fitted on the validation part; all scores are
+            measured so.
+        check_list: by the names of the four models, then by capability; it chooses nothing.
+        mixture: the learned weight of each ELMo layer, from the context-free one to the top, with sum 1, if they are
+            mixed.
+        seconds_trained: over all attempts, without work that was lost and repeated.
+        files_sha256: of the other files that belong to the result, by name.
+    """
+
     run_id: str
     stopped_by: Literal["early stopping", "all epochs"]
     epochs: Annotated[int, Field(ge=1)]
     steps: Count
     best_epoch: Annotated[int, Field(ge=1)]
-    """Counted from 1."""
     parameters: Count
-    """Number of trainable weights."""
     vocabulary_size: Count
     metrics: dict[Part, Metrics]
-    """Measured with the weights of the best epoch."""
     baseline: dict[Part, Metrics]
-    """The linear baseline on the same parts."""
     combination: dict[Part, Metrics]
-    """The mean of the model's and the baseline's probabilities."""
     lexicon: dict[Part, Metrics]
-    """VADER's lexicon, which nobody trains here, on the same parts."""
     recommended: Recommendation
-    """What is most accurate on the validation part."""
     temperatures: dict[Recommendation, Annotated[float, Field(gt=0)]]
-    """What the log-odds of each model are divided by, fitted on the validation part; all scores are measured so."""
     check_list: dict[str, dict[str, CheckScore]]
-    """By the names of the four models, then by capability; it chooses nothing."""
     baseline_settings: dict[str, Any]
     overfit: Overfit
     elmo: ElmoRecord | None = None
     mixture: list[float] | None = None
-    """The learned weight of each ELMo layer, from the context-free one to the top, with sum 1, if they are mixed."""
     seconds_per_epoch: Annotated[float, Field(ge=0)]
     seconds_trained: Annotated[float, Field(ge=0)]
-    """Over all attempts, without work that was lost and repeated."""
     checkpoint_seconds: Annotated[float, Field(ge=0)]
     weights_sha256: str
     metrics_sha256: str
     files_sha256: dict[str, str]
-    """Of the other files that belong to the result, by name."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -336,12 +365,15 @@ class Result(Record):
 
 
 class PlannedRun(Record):
-    """One run of a grid. Its index never changes."""
+    """One run of a grid. Its index never changes.
+
+    Attributes:
+        parameters: in what it differs from the grid's base file: values by dotted name, such as `model.hidden_size`.
+    """
 
     index: Count
     run_id: FolderName
     parameters: dict[str, Any]
-    """In what it differs from the grid's base file: values by dotted name, such as `model.hidden_size`."""
 
     def overrides(self, *sections: str) -> list[str]:
         """The parameters as options of `python -m sentiment`; of some sections only (`data.`), if any is named."""
@@ -349,26 +381,28 @@ class PlannedRun(Record):
         return [word for name, value in chosen for word in ("--set", f"{name}={yaml_text(value)}")]
 
 
-class GridPlan(Record):
-    """`grid.json`: the question of a grid, and its runs; written before the first of them starts."""
+class GridPlan(FileRecord):
+    """`grid.json`: the question of a grid, and its runs; written before the first of them starts.
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    Attributes:
+        description: the question, in a sentence.
+        metric: the metric that the best run is chosen by, as W&B names it, such as `validation/f1`.
+        base: the configuration file that the parameters of all runs are laid over.
+        parameters: the possible values of each parameter, by dotted name; constants have one.
+        halving: None trains all runs to their end.
+        rounds: only with method `bayes`.
+    """
+
     name: str
     description: str
-    """The question, in a sentence."""
     method: Literal["grid", "random", "bayes"]
     metric: str
-    """The metric that the best run is chosen by, as W&B names it, such as `validation/f1`."""
     goal: Literal["maximize", "minimize"]
     base: str
-    """The configuration file that the parameters of all runs are laid over."""
     parameters: dict[str, list[Any]]
-    """The possible values of each parameter, by dotted name; constants have one."""
     runs: list[PlannedRun]
     halving: Halving | None = None
-    """None trains all runs to their end."""
     rounds: Rounds | None = None
-    """Only with method `bayes`."""
 
     @model_validator(mode="after")
     def _has_each_run_once(self) -> Self:

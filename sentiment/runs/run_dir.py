@@ -1,12 +1,11 @@
 """The folder of results and the directory of a run: all names in them, and how records are read and written.
 
-Whatever is in a file, it is valid or named as damaged. Each file by itself may be in order and yet be that of another
-run, copied or renamed by hand; what the program says of a run must not mix two of them, so `status`, the report,
-`predict` and `evaluate` read the records of a run by `read_whole`.
+Whatever is in a file, it is valid or named as damaged (RunDirError). Each file by itself may be in order and yet be
+that of another run, copied or renamed by hand: `status`, the report, `predict` and `evaluate` therefore read the
+records of a run by `read_whole`.
 """
 
 import contextlib
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from sentiment.config import RunConfig
 from sentiment.console import visible
@@ -33,22 +33,11 @@ from sentiment.runs.attempts import AttemptFolder, seems_held
 from sentiment.runs.records import PARTS, SCHEMA_VERSION, Failure, GridPlan, Record, Result, RunRecord, Tries, WandbRun
 
 R = TypeVar("R", bound=Record)
+Row = dict[str, Any]
 
 _MOST_BYTES = 100_000_000
 _MISTAKES = 3
-
-
-def read_text(path: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        RunDirError: it cannot be read.
-    """
-    try:
-        with open_named(path) as file:
-            return file.read().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunDirError(f"{path}: cannot be read: {error}") from None
+_ANEW = "move the directory away to train the run anew"
 
 
 def read_record(path: Path, kind: type[R]) -> R | None:
@@ -78,36 +67,43 @@ def parse_record(content: bytes, kind: type[R], place: str) -> R:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        found = _version_in(content)
-        if found not in (None, SCHEMA_VERSION):
-            told = visible(str(found))[:20]
-            raise RunDirError(f"{place}: has schema version {told}, this program reads {SCHEMA_VERSION}") from None
+        for one in error.errors():
+            if one["loc"] == ("schema_version",):
+                told = visible(str(one["input"]))[:20]
+                raise RunDirError(f"{place}: has schema version {told}, this program reads {SCHEMA_VERSION}") from None
         raise RunDirError(f"{place}: is not a valid record: {in_a_line(error)}") from None
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def in_a_line(error: ValidationError) -> str:
+    """The first few mistakes in a record."""
+    found = [f"{'.'.join(map(str, one['loc'])) or 'the record'}: {one['msg']}" for one in error.errors()]
+    return "; ".join(found[:_MISTAKES]) + (f"; and {len(found) - _MISTAKES} more" if len(found) > _MISTAKES else "")
+
+
+def read_rows(path: Path) -> list[Row]:
     """The complete lines of a file of JSON rows; none if there is no file.
 
     Raises:
         RunDirError: the file cannot be read, or a line is not a JSON object.
     """
-    lines = read_text(path).split("\n")[:-1] if path.exists() else []
     try:
-        return [_object(json.loads(line)) for line in lines]
-    except (ValueError, RecursionError) as error:
+        return [_object(from_json(line)) for line in _lines(path)]
+    except ValueError as error:
         raise RunDirError(f"{path}: has a line that is not JSON: {error}") from None
 
 
-def read_whole_rows(path: Path) -> list[dict[str, Any]]:
-    """The same without lines that are damaged, for what may lose a row."""
-    rows = []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        with contextlib.suppress(ValueError, RecursionError):
-            rows.append(_object(json.loads(line)))
-    return rows
+def _lines(path: Path) -> list[bytes]:
+    """The complete lines of a file; none if there is no file."""
+    try:
+        with open_named(path) as file:
+            return file.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
 
 
-def check_log_row(row: Any) -> dict[str, Any]:
+def check_log_row(row: Any) -> Row:
     """A row of the metric log, if it is one: a step or an epoch, with numbers where numbers belong.
 
     Raises:
@@ -125,50 +121,51 @@ def check_log_row(row: Any) -> dict[str, Any]:
     return fields
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _object(value: Any) -> Row:
     if not isinstance(value, dict):
         raise ValueError(f"a row is {str(value)[:40]!r}, not an object")
     return value
 
 
-def _version_in(content: bytes) -> Any:
-    try:
-        return json.loads(content).get("schema_version")
-    except (ValueError, AttributeError, RecursionError):
-        return None
-
-
-def in_a_line(error: ValidationError) -> str:
-    """The first few mistakes in a record."""
-    found = [f"{'.'.join(map(str, one['loc'])) or 'the record'}: {one['msg']}" for one in error.errors()]
-    return "; ".join(found[:_MISTAKES]) + (f"; and {len(found) - _MISTAKES} more" if len(found) > _MISTAKES else "")
-
-
+# The folder of runs outside of grids; no grid may have this name.
 SINGLE = "single"
-"""The folder of runs outside of grids; no grid may have this name."""
 TWEETS_FILE = "tweets.parquet"
 
 
 @dataclass(frozen=True)
 class Results:
-    """The only folder that the program writes to."""
+    """The only folder that the program writes to.
+
+    Attributes:
+        downloads: source files as they were downloaded.
+        elmo_models: files of published ELMo models.
+        corpora: one folder for each prepared corpus.
+        word_vectors: one folder for each set of word vectors that was learned here, with a record of what from.
+        pretrained: one run directory for each language model that was trained here, with the model's two files.
+        elmo_caches: one folder of ELMo vectors for each pair of corpus and model.
+        runs: one folder for each grid, and one for the runs outside of grids.
+        slurm: what was submitted to Slurm, and what its jobs printed.
+        code: one folder for each copy of the program's code that jobs are executed with.
+        report: the report with its figures and tables.
+    """
 
     root: Path
 
-    @property
-    def downloads(self) -> Path:
-        """Source files as they were downloaded."""
-        return self.root / "data" / "downloads"
+    downloads = FolderEntry("data", "downloads")
+    elmo_models = FolderEntry("data", "elmo")
+    corpora = FolderEntry("data", "corpora")
+    word_vectors = FolderEntry("data", "word-vectors")
+    pretrained = FolderEntry("data", "pretrained")
+    elmo_caches = FolderEntry("data", "elmo-vectors")
+    runs = FolderEntry("runs")
+    slurm = FolderEntry("slurm")
+    code = FolderEntry("code")
+    report = FolderEntry("report")
 
     @property
-    def elmo_models(self) -> Path:
-        """Files of published ELMo models."""
-        return self.root / "data" / "elmo"
-
-    @property
-    def corpora(self) -> Path:
-        """One folder for each prepared corpus."""
-        return self.root / "data" / "corpora"
+    def path(self) -> Path:
+        """The folder itself."""
+        return self.root
 
     def corpus_dir(self, fingerprint: str) -> Path:
         """The folder of a prepared corpus: `tweets.parquet` (row, id, part, label, text, tokens) and others."""
@@ -177,41 +174,6 @@ class Results:
     def corpus_lock(self, fingerprint: str) -> Path:
         """Held by the process that prepares a corpus."""
         return self.root / "data" / "locks" / fingerprint[:16]
-
-    @property
-    def word_vectors(self) -> Path:
-        """One folder for each set of word vectors that was learned here, with a record of what from."""
-        return self.root / "data" / "word-vectors"
-
-    @property
-    def pretrained(self) -> Path:
-        """One folder for each language model that was trained here: a run directory, with the model's two files."""
-        return self.root / "data" / "pretrained"
-
-    @property
-    def elmo_caches(self) -> Path:
-        """One folder of ELMo vectors for each pair of corpus and model."""
-        return self.root / "data" / "elmo-vectors"
-
-    @property
-    def runs(self) -> Path:
-        """One folder for each grid, and one for the runs outside of grids."""
-        return self.root / "runs"
-
-    @property
-    def slurm(self) -> Path:
-        """What was submitted to Slurm, and what its jobs printed."""
-        return self.root / "slurm"
-
-    @property
-    def code(self) -> Path:
-        """One folder for each copy of the program's code that jobs are executed with."""
-        return self.root / "code"
-
-    @property
-    def report(self) -> Path:
-        """The report with its figures and tables."""
-        return self.root / "report"
 
     def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
         """The directory of a run in a grid, or outside of grids."""
@@ -244,51 +206,52 @@ class Results:
 
 @dataclass(frozen=True)
 class RunDir:
-    """One run's directory. Records and configurations that cannot be read raise a RunDirError.
+    """One run's directory. What cannot be read raises a RunDirError.
 
     Attributes:
         attempt: what the process that trains the run writes through.
+        config_file: the configuration; written first, and never changed.
+        record_file: provenance and attempts.
+        metrics_file: a JSON row for each logged step and each epoch, without times: the source of truth for learning
+            curves.
+        timings_file: a JSON row for each epoch and each save of all attempts, with their seconds.
+        checkpoints: during training the newest two states to resume from; afterwards `best` and `last`.
+        best_weights: the weights of the best epoch, once training has finished; `last_weights` those of the last one.
+        vocabulary_file: the types of the learned embedding, one on each line.
+        predictions_file: columns part, row (of the corpus), label, and what each model says, calibrated: score (the
+            network), baseline, both and lexicon; all tweets but the training part.
+        baseline_file: the linear baseline that the run was compared with, which predicts as well.
+        attention_file: sample tweets with the weight of each token in each hop; only of attention models.
+        result_file: written last: the run is completed if and only if it exists.
+        failure_file: why the newest attempt in a grid failed, if it failed.
+        tries_file: how often in a row the run was begun at the same step. It is there while a grid trains the run, and
+            stays if that was killed or ran out of something: the run has not ended then. A run that fails by itself
+            has none.
+        wandb_file: the run at Weights & Biases that this one is copied to, if it is.
+        wandb_dir: files that wandb itself writes, and what was sent; training does not depend on them.
+        lock_file: held by the process that trains the run.
     """
 
     path: Path
     attempt: AttemptFolder | None = field(default=None, compare=False, repr=False)
 
     config_file = FolderEntry("config.json")
-    """The configuration; written first, and never changed."""
     record_file = FolderEntry("run.json")
-    """Provenance and attempts."""
     metrics_file = FolderEntry("metrics.jsonl")
-    """A JSON row for each logged step and each epoch, without times: the source of truth for learning curves."""
     timings_file = FolderEntry("timings.jsonl")
-    """A JSON row for each epoch and each save of all attempts, with their seconds."""
     checkpoints = FolderEntry("checkpoints")
-    """During training the newest two states to resume from; afterwards `best` and `last`."""
     best_weights = FolderEntry("checkpoints", "best.ckpt")
-    """The weights of the best epoch, once training has finished."""
     last_weights = FolderEntry("checkpoints", "last.ckpt")
-    """The weights of the last epoch, once training has finished."""
     vocabulary_file = FolderEntry("vocabulary.txt")
-    """The types of the learned embedding, one on each line."""
     predictions_file = FolderEntry("predictions.parquet")
-    """Columns part, row (of the corpus), label, and what each model says, calibrated: score (the network), baseline,
-    both and lexicon; all tweets but the training part."""
     baseline_file = FolderEntry("baseline.safetensors")
-    """The linear baseline that the run was compared with, which predicts as well."""
     attention_file = FolderEntry("attention.jsonl")
-    """Sample tweets with the weight of each token in each hop; only of attention models."""
     result_file = FolderEntry("result.json")
-    """Written last: the run is completed if and only if it exists."""
     failure_file = FolderEntry("failure.json")
-    """Why the newest attempt in a grid failed, if it failed."""
     tries_file = FolderEntry("tries.json")
-    """How often in a row the run was begun at the same step. It is there while a grid trains the run, and stays if that
-    was killed or ran out of something: the run has not ended then. A run that fails by itself has none."""
     wandb_file = FolderEntry("wandb.json")
-    """The run at Weights & Biases that this one is copied to, if it is."""
     wandb_dir = FolderEntry("wandb")
-    """Files that wandb itself writes, and what was sent; training does not depend on them."""
     lock_file = FolderEntry("lock")
-    """Held by the process that trains the run."""
 
     @property
     def results(self) -> Results:
@@ -299,11 +262,6 @@ class RunDir:
     def grid(self) -> str:
         """The name of the grid that the run belongs to, or `single`."""
         return self.path.resolve().parent.name
-
-    @property
-    def hashed_files(self) -> tuple[Path, ...]:
-        """Those whose checksums the result holds, where they exist."""
-        return self.vocabulary_file, self.metrics_file, self.predictions_file, self.attention_file, self.baseline_file
 
     @property
     def completed(self) -> bool:
@@ -343,34 +301,29 @@ class RunDir:
             TakenOverError: a later attempt has begun.
             OSError: the disk is full or fails; `path` is unchanged.
         """
-        if self.attempt:
-            self.attempt.write(path, write)
-        else:
-            write_atomically(path, write)
+        (self.attempt.write if self.attempt else write_atomically)(path, write)
+
+    def write_record(self, record: Record) -> None:
+        """Replace the file of a record's kind; a result completes the run."""
+        self.write(self.path / _FILES[type(record)], as_json(record.model_dump(mode="json")))
 
     def read_config(self) -> RunConfig:
         """The configuration, as it was written."""
         try:
-            return RunConfig.model_validate_json(read_text(self.config_file))
+            return RunConfig.model_validate_json(read_named(self.config_file, _MOST_BYTES))
         except ValidationError as error:
             why = in_a_line(error)
             raise RunDirError(f"{self.config_file}: is not a configuration of this version: {why}") from None
+        except OSError as error:
+            raise RunDirError(f"{self.config_file}: cannot be read: {error}") from None
 
     def read_record(self) -> RunRecord | None:
         """Provenance and attempts; None before the first attempt."""
         return read_record(self.record_file, RunRecord)
 
-    def write_record(self, record: RunRecord) -> None:
-        """Replace `run.json`."""
-        self.write(self.record_file, as_json(record.model_dump(mode="json")))
-
     def read_result(self) -> Result | None:
         """The result; None unless the run is completed."""
         return read_record(self.result_file, Result)
-
-    def write_result(self, result: Result) -> None:
-        """Complete the run."""
-        self.write(self.result_file, as_json(result.model_dump(mode="json")))
 
     def read_failure(self) -> Failure | None:
         """Why the newest attempt failed; None if it did not."""
@@ -378,10 +331,8 @@ class RunDir:
 
     def own_failure(self) -> str:
         """Why the run failed by itself, in a line; empty if it did not, as when it was killed."""
-        if self.tries_file.exists():
-            return ""
         with contextlib.suppress(RunDirError):
-            if failure := self.read_failure():
+            if not self.tries_file.exists() and (failure := self.read_failure()):
                 return f"{failure.error}: {failure.reason}"
         return ""
 
@@ -389,43 +340,53 @@ class RunDir:
         """How often the run was begun at the same step; None if it has ended, or never began in a grid."""
         return read_record(self.tries_file, Tries)
 
-    def write_tries(self, tries: Tries) -> None:
-        """Replace `tries.json`."""
-        self.write(self.tries_file, as_json(tries.model_dump(mode="json")))
-
-    def write_failure(self, failure: Failure) -> None:
-        """Record that the newest attempt failed."""
-        self.write(self.failure_file, as_json(failure.model_dump(mode="json")))
-
     def read_wandb(self) -> WandbRun | None:
         """The run at W&B; None if this one is not copied there."""
         return read_record(self.wandb_file, WandbRun)
 
-    def write_wandb(self, run: WandbRun) -> None:
-        """Replace `wandb.json`."""
-        self.write(self.wandb_file, as_json(run.model_dump(mode="json")))
-
-    def read_metrics(self) -> list[dict[str, Any]]:
+    def read_metrics(self) -> list[Row]:
         """The rows of the metric log; a last line that is still being written is left out."""
         return read_rows(self.metrics_file)
 
-    def read_timings(self) -> list[dict[str, Any]]:
+    def read_epochs(self) -> tuple[list[Row], Row | None]:
+        """The epochs' rows of the metric log, and the last row of all; checked."""
+        lines = _lines(self.metrics_file)
+        try:
+            epochs = [check_log_row(from_json(line)) for line in lines if b'"kind": "epoch"' in line]
+            return epochs, check_log_row(from_json(lines[-1])) if lines else None
+        except ValueError as error:
+            raise RunDirError(f"{self.metrics_file}: is not a metric log: {error}") from None
+
+    def read_timings(self) -> list[Row]:
         """The rows of `timings.jsonl`, without those that a power cut has damaged: nothing but estimates needs them."""
-        return read_whole_rows(self.timings_file)
+        rows = []
+        for line in _lines(self.timings_file):
+            with contextlib.suppress(ValueError):
+                rows.append(_object(from_json(line)))
+        return rows
 
 
-_ANEW = "move the directory away to train the run anew"
+_FILES: dict[type[Record], str] = {
+    RunRecord: "run.json",
+    Result: "result.json",
+    Failure: "failure.json",
+    Tries: "tries.json",
+    WandbRun: "wandb.json",
+}
 
 
 @dataclass(frozen=True)
 class WholeRun:
-    """The configuration and records of one run."""
+    """The configuration and records of one run.
+
+    Attributes:
+        record: None before the first attempt.
+        result: None unless the run is completed.
+    """
 
     config: RunConfig
     record: RunRecord | None
-    """None before the first attempt."""
     result: Result | None
-    """None unless the run is completed."""
 
 
 def trained_run(path: Path) -> RunDir:
@@ -466,10 +427,6 @@ def refuse_mixed(run_dir: RunDir, run: WholeRun) -> None:
     if run.record is None:
         if run.result:
             raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
-        if run_dir.vocabulary_file.exists():  # which is written after it
-            raise RunDirError(
-                f"{run_dir.record_file}: is missing; `train` goes on from the checkpoints and writes it anew"
-            )
         return
     if run.record.config_fingerprint != run.config.fingerprint():
         raise RunDirError(f"{run_dir.path}: config.json is not that of run {run.record.run_id} in run.json; {_ANEW}")
@@ -484,25 +441,12 @@ def check_file(path: Path, result: Result | None) -> None:
         RunDirError: it is missing, cannot be read, or is another one.
     """
     known = result.files_sha256.get(path.name) if result else None
-    if known is not None and _sha256(path) != known:
-        raise RunDirError(f"{path}: is not the file that belongs to this result (its SHA-256 differs); {_ANEW}")
-
-
-def check_vocabulary(run_dir: RunDir, record: RunRecord | None) -> None:
-    """The same for the vocabulary of a run that need not be completed.
-
-    Raises:
-        RunDirError: likewise.
-    """
-    path = run_dir.vocabulary_file
-    if record and record.vocabulary_sha256 is not None and _sha256(path) != record.vocabulary_sha256:
-        raise RunDirError(f"{path}: is not the vocabulary that the run was trained with (its SHA-256 differs); {_ANEW}")
-
-
-def missing_files(run_dir: RunDir) -> list[str]:
-    """Names of the files that a completed run should have and has not."""
-    wanted = (run_dir.best_weights, run_dir.last_weights, run_dir.vocabulary_file, run_dir.metrics_file)
-    return [path.name for path in (*wanted, run_dir.predictions_file) if not path.exists()]
+    try:
+        if known is None or sha256_of(path) == known:
+            return
+    except OSError as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+    raise RunDirError(f"{path}: is not the file that belongs to this result (its SHA-256 differs); {_ANEW}")
 
 
 def refuse_incomplete(run_dir: RunDir) -> None:
@@ -511,12 +455,12 @@ def refuse_incomplete(run_dir: RunDir) -> None:
     Raises:
         RunDirError: files are missing.
     """
-    if missing := missing_files(run_dir):
+    wanted = (
+        run_dir.best_weights,
+        run_dir.last_weights,
+        run_dir.vocabulary_file,
+        run_dir.metrics_file,
+        run_dir.predictions_file,
+    )
+    if missing := [path.name for path in wanted if not path.exists()]:
         raise RunDirError(f"{run_dir.path}: is completed, but lacks {', '.join(missing)}; bring them back, or {_ANEW}")
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return sha256_of(path)
-    except OSError as error:
-        raise RunDirError(f"{path}: cannot be read: {error}") from None

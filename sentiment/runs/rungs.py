@@ -10,84 +10,66 @@ is trained again before the rung is ranked, so that the same trials go on whatev
 """
 
 import math
-import socket
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.files import as_json, write_once
-from sentiment.processes import slurm_job
 from sentiment.runs.attempts import seems_held
-from sentiment.runs.records import (
-    SCHEMA_VERSION,
-    Count,
-    FolderName,
-    GridPlan,
-    Halving,
-    Moment,
-    Record,
-    SchemaVersion,
-    timestamp,
-)
-from sentiment.runs.run_dir import Results, RunDir, check_log_row, read_record
+from sentiment.runs.records import Count, FileRecord, FolderName, GridPlan, Halving, Record
+from sentiment.runs.run_dir import Results, Row, RunDir, read_record
 
 # So that 9 trials of which a third goes on are 3, whatever the division leaves.
 _TOLERANCE = 1e-9
 
 
 class RankedTrial(Record):
-    """A trial in a ranking."""
+    """A trial in a ranking.
+
+    Attributes:
+        value: of the grid's metric; None if it did not get to the rung's end, which ranks it last.
+        epoch: the last one that counts here.
+        loss: of validation, after the epoch whose value counts: it decides between equal values.
+        why: why it has no value.
+    """
 
     run_id: FolderName
     value: float | None
-    """Of the grid's metric; None if it did not get to the rung's end, which ranks it last."""
     epoch: Count
-    """The last one that counts here."""
     loss: float | None = None
-    """Of validation, after the epoch whose value counts: it decides between equal values."""
     why: str = ""
-    """Why it has no value."""
 
 
-class RungRanking(Record):
-    """`rung-<number>.json`: the trials of a rung at its end, the best first; written once."""
+class RungRanking(FileRecord):
+    """`rung-<number>.json`: the trials of a rung at its end, the best first; written once.
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    Attributes:
+        epochs: after how many the rung ends.
+        promoted: how many trials go on.
+    """
+
     rung: Count
     epochs: Annotated[int, Field(ge=1)]
-    """After how many epochs the rung ends."""
     metric: str
     strict: bool
     promoted: Annotated[int, Field(ge=1)]
-    """How many go on."""
     trials: list[RankedTrial]
-    host: str
-    """Who wrote it."""
-    job: str | None
-    written: Moment
 
     @property
     def chosen(self) -> list[str]:
         """The ids of the trials that go on, the best first."""
         return [trial.run_id for trial in self.trials[: self.promoted]]
 
-    @property
-    def tied(self) -> list[str]:
-        """The ids of trials with the same value of which some go on and others don't; mostly none."""
-        last = self.trials[self.promoted - 1].value
-        equal = [place for place, trial in enumerate(self.trials) if trial.value == last]
-        return [self.trials[place].run_id for place in equal] if equal[-1] >= self.promoted else []
-
     def describe_tie(self) -> str:
         """How many equal trials there were at the place where it was decided, and what decided; empty if none."""
-        if not (tied := {*self.tied}):
+        tied = [trial for trial in self.trials if trial.value == self.trials[self.promoted - 1].value]
+        if all(trial.run_id in self.chosen for trial in tied):
             return ""
-        losses = {trial.loss for trial in self.trials if trial.run_id in tied}
-        how = "by validation loss" if len(losses) > 1 else "as in the plan"
+        how = "by validation loss" if len({trial.loss for trial in tied}) > 1 else "as in the plan"
         return f"{len(tied)} of {len(self.trials)} equal, ordered {how}"
 
     def describe(self) -> str:
@@ -99,19 +81,19 @@ class RungRanking(Record):
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a trial stands: the last rung that it is known to be in."""
+    """Where a trial stands.
+
+    Attributes:
+        rung: the last one that it is known to be in.
+        epochs: after which the rung ends; None is the last one, which trains to the end.
+        rank: at the rung's end, from 1; None if it is not decided yet, or the trial goes on.
+        trials: how many are in the rung.
+    """
 
     rung: int
     epochs: int | None
-    """After which the rung ends; None is the last one, which trains to the end."""
     rank: int | None = None
-    """At the rung's end, from 1; None if it is not decided yet."""
     trials: int = 0
-    """In the rung."""
-    late: bool = False
-    """Whether the ranking was written before the trial got to the rung's end."""
-    tie: str = ""
-    """Among how many equal ones it was decided, and by what; empty if it was not equal to one that goes on."""
 
     @property
     def decided(self) -> bool:
@@ -121,21 +103,21 @@ class Standing:
     def describe(self) -> str:
         """What became of the trial at the rung's end."""
         after = f"after {self.epochs} epoch{'' if self.epochs == 1 else 's'} (rung {self.rung})"
-        if self.late:
-            return f"got there {after}, too late for the ranking, which stays as it is"
-        tie = f"; {self.tie}" if self.tie else ""
-        return f"{self.rank} of {self.trials} {after}{tie}" if self.decided else f"waits for the ranking {after}"
+        return f"{self.rank} of {self.trials} {after}" if self.decided else f"waits for the ranking {after}"
 
 
 @dataclass(frozen=True)
 class Rungs:
-    """The rungs of a planned search, as far as they are decided."""
+    """The rungs of a planned search, as far as they are decided.
+
+    Attributes:
+        rankings: of the rungs that are decided, from the first.
+    """
 
     results: Results
     plan: GridPlan
     halving: Halving
     rankings: Sequence[RungRanking]
-    """Of the rungs that are decided, from the first."""
 
     @property
     def current(self) -> int:
@@ -166,16 +148,11 @@ class Rungs:
     def standings(self) -> dict[str, Standing]:
         """Where each trial stands, by its run id."""
         found: dict[str, Standing] = {}
-        for rung in range(self.current + 1):
-            trials, epochs = self.trials(rung), self.epochs(rung)
-            found |= {run_id: Standing(rung, epochs, None, len(trials)) for run_id in trials}
-            if rung == self.current:
-                break
-            ranking, tied = self.rankings[rung], {*self.rankings[rung].tied}
+        for ranking in self.rankings:
             for rank, trial in enumerate(ranking.trials, 1):
-                tie = ranking.describe_tie() if trial.run_id in tied else ""
-                found[trial.run_id] = Standing(rung, epochs, rank, len(trials), trial.value is None, tie)
-        return found
+                found[trial.run_id] = Standing(ranking.rung, ranking.epochs, rank, len(ranking.trials))
+        there, epochs = self.trials(self.current), self.epochs(self.current)
+        return found | {run_id: Standing(self.current, epochs, None, len(there)) for run_id in there}
 
     def is_decided(self, run_id: str) -> bool:
         """Whether it is written down that a trial does not go on, wherever it is by now."""
@@ -203,8 +180,7 @@ class Rungs:
         """
         file = self.results.ranking_file(self.plan.name, self.current)
         if not file.exists():
-            ranking = self._rank(cancelled)
-            write_once(file, as_json(ranking.model_dump(mode="json")))
+            write_once(file, as_json(self._rank(cancelled).model_dump(mode="json")))
         return _read(self.results, self.plan, self.halving)
 
     def _measured(self, cancelled: Set[str]) -> list[tuple[RunDir, RankedTrial | None]]:
@@ -234,50 +210,40 @@ class Rungs:
             value = math.inf if trial.value is None else sign * trial.value
             return value, math.inf if trial.loss is None else trial.loss
 
-        trials.sort(key=place)  # of trials that are equal in both the first in the plan comes first
         return RungRanking(
             rung=rung,
             epochs=epochs,
             metric=self.plan.metric,
             strict=self.halving.strict,
             promoted=min(_share(len(trials), self.halving.eta), number),
-            trials=trials,
-            host=socket.gethostname(),
-            job=slurm_job(),
-            written=timestamp(),
+            trials=sorted(trials, key=place),  # of trials that are equal in both the first in the plan comes first
         )
 
     def _measure(self, run_dir: RunDir, cancelled: bool) -> RankedTrial | None:
         """A trial's value by the epochs of this rung, or by those that it has if it ended earlier; None: not ended."""
-        run_id, epochs, why = run_dir.path.name, self.halving.epochs[self.current], ""
-        rows: dict[int, dict[str, Any]] = {}
+        run_id, epochs, why = run_dir.path.name, self.halving.epochs[self.current], "has no epoch"
+        rows: dict[int, Row] = {}
         try:
-            rows = self._epoch_rows(run_dir, epochs)
+            rows = {row["epoch"]: row for row in run_dir.read_epochs()[0] if row["epoch"] <= epochs}
             if epochs in rows or (rows and run_dir.completed):
                 value, loss, epoch = self._value(rows)
                 return RankedTrial(run_id=run_id, value=value, epoch=epoch, loss=loss)
-        except (RunDirError, ValueError, LookupError, TypeError) as error:
+        except (RunDirError, LookupError) as error:
             why = " ".join(str(error).split())
         if seems_held(run_dir.lock_file):
             return None
         ended = "cancelled" if cancelled else run_dir.own_failure()
         if run_dir.completed or ended:
-            why = ended or why or "has no epoch"
-            return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=why)
+            return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=ended or why)
         return None
 
-    def _epoch_rows(self, run_dir: RunDir, epochs: int) -> dict[int, dict[str, Any]]:
-        rows = (check_log_row(row) for row in run_dir.read_metrics() if row.get("kind") == "epoch")
-        return {row["epoch"]: row for row in rows if row["epoch"] <= epochs}
-
-    def _value(self, rows: dict[int, dict[str, Any]]) -> tuple[float, float | None, int]:
+    def _value(self, rows: dict[int, Row]) -> tuple[float, float | None, int]:
         """The value that counts, the validation loss beside it, and the last epoch."""
         part, score = self.plan.metric.split("/")
         values, last = {epoch: float(row[part][score]) for epoch, row in rows.items()}, max(rows)
         best = min if self.plan.goal == "minimize" else max
         epoch = last if self.halving.strict else best(values, key=values.__getitem__)
-        loss = rows[epoch].get("validation", {}).get("loss")
-        return values[epoch], None if loss is None else float(loss), last
+        return values[epoch], rows[epoch].get("validation", {}).get("loss"), last
 
 
 def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
@@ -321,5 +287,5 @@ def _read(results: Results, plan: GridPlan, halving: Halving) -> Rungs:
 
 
 def _share(number: int, eta: float) -> int:
-    """One of `eta`, rounded up, so that there is always one that goes on."""
+    """1/eta of a number, rounded up, so that there is always one that goes on."""
     return max(math.ceil(number / eta - _TOLERANCE), 1)

@@ -5,39 +5,27 @@ what it finds in files.
 """
 
 import contextlib
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import from_json
-
 from sentiment.errors import RunDirError
-from sentiment.files import open_named
 from sentiment.runs.attempts import live_owner
 from sentiment.runs.records import Attempt, Failure, GridPlan, Tries
-from sentiment.runs.run_dir import RunDir, WholeRun, check_log_row, refuse_mixed
+from sentiment.runs.run_dir import RunDir, WholeRun, refuse_mixed
 from sentiment.runs.rungs import Standing, read_standing
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
 FAILED, CANCELLED, TIMEOUT = "FAILED", "CANCELLED", "TIMEOUT"
-LOST = "LOST"
-"""Gone without a word, and in no queue."""
-HELD = "HELD"
-"""In a queue, but begins only when somebody releases it."""
-PENDING = "PENDING"
-"""In a queue, and begins by itself."""
-UNKNOWN = "UNKNOWN"
-"""It was given to a queue that does not answer, or that is somebody else's."""
+LOST = "LOST"  # gone without a word, and in no queue
+HELD = "HELD"  # in a queue, but begins only when somebody releases it
+PENDING = "PENDING"  # in a queue, and begins by itself
+UNKNOWN = "UNKNOWN"  # it was given to a queue that does not answer, or that is somebody else's
+PAUSED = "PAUSED"  # at the end of a rung of a search, whose ranking decides whether it goes on
+PRUNED = "PRUNED"  # its rung's ranking has decided that it does not go on; it is whole, and can be continued by name
 
-PAUSED = "PAUSED"
-"""At the end of a rung of a search, whose ranking decides whether it goes on."""
-PRUNED = "PRUNED"
-"""The ranking of its rung has decided that it does not go on; it is whole, and can be continued by its name."""
-
+# The reason of a run that a user cancelled.
 BY_COMMAND = "by `jobs cancel`"
-"""The reason of a run that a user cancelled."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +38,30 @@ class RunState:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is, as its directory says; all defaults where there is none."""
+    """How far a run is, as its directory says; all defaults where there is none.
+
+    Attributes:
+        epoch: epochs completed.
+        score: by the grid's metric: of the best epoch once completed, else the best so far.
+        seen: the last sign of life, in seconds since 1970.
+        locked: whether a live process trains it, as its lock says.
+        owner_job: the job of Slurm that this process belongs to: its queue knows better whether it lives.
+        tries: there if it has begun in a grid and not ended by itself: it was killed, or ran out of something.
+        damage: what could not be read, in a line; None if all could.
+    """
 
     completed: bool = False
     attempts: int = 0
     last_attempt: Attempt | None = None
     failure: Failure | None = None
     epoch: int | None = None
-    """Epochs completed."""
     step: int | None = None
     score: float | None = None
-    """By the grid's metric: of the best epoch once completed, else the best so far."""
     seen: float | None = None
-    """The last sign of life, in seconds since 1970."""
     locked: bool = False
-    """Whether a live process trains it, as its lock says."""
     owner_job: str | None = None
-    """The job of Slurm that this process belongs to: its queue knows better whether it lives."""
     tries: Tries | None = None
-    """There if it has begun in a grid and not ended by itself: it was killed, or ran out of something."""
     damage: str | None = None
-    """What could not be read, in a line; None if all could."""
 
     def has_paused(self, epochs: int | None) -> bool:
         """Whether it has saved and ended after at least so many epochs, as a search told it to."""
@@ -116,26 +107,29 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     Args:
         plan: of the run's grid, whose metric is the score; None leaves the score out.
     """
-    progress = RunProgress()
+    found: dict[str, Any] = {}
     try:
         record, result = run_dir.read_record(), run_dir.read_result()
         if (record or not result) and run_dir.config_file.is_file():
             refuse_mixed(run_dir, WholeRun(run_dir.read_config(), record, result))
         if record and record.attempts:
-            progress = replace(progress, attempts=len(record.attempts), last_attempt=record.attempts[-1])
+            found |= {"attempts": len(record.attempts), "last_attempt": record.attempts[-1]}
         if result:
             scores: dict[str, Any] = {part: metrics.model_dump() for part, metrics in result.metrics.items()}
-            score = _score(plan, scores)
-            return replace(progress, completed=True, epoch=result.epochs, step=result.steps, score=score)
-        progress = replace(progress, failure=run_dir.read_failure())
-        progress = _with_metrics(progress, run_dir.metrics_file, plan)
+            found |= {"completed": True, "epoch": result.epochs, "step": result.steps}
+            return RunProgress(**found, score=_score(plan, scores))
+        found["failure"] = run_dir.read_failure()
+        epochs, last = run_dir.read_epochs()
+        found |= {"epoch": epochs[-1]["epoch"] if epochs else None, "step": last["step"] if last else None}
+        found["score"] = _best(plan, [score for row in epochs if (score := _score(plan, row)) is not None])
     except RunDirError as error:
-        progress = replace(progress, damage=" ".join(str(error).split()))
+        found["damage"] = " ".join(str(error).split())
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to begin again
-        progress = replace(progress, tries=run_dir.read_tries())
+        found["tries"] = run_dir.read_tries()
     owner = live_owner(run_dir.lock_file)
+    seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
     job = owner.job if owner else None
-    return replace(progress, seen=_seen(run_dir), locked=owner is not None, owner_job=job)
+    return RunProgress(**found, seen=max(seen, default=None), locked=owner is not None, owner_job=job)
 
 
 def read_pruned(run_dir: RunDir) -> Standing | None:
@@ -146,19 +140,6 @@ def read_pruned(run_dir: RunDir) -> Standing | None:
     """
     standing = None if run_dir.completed else read_standing(run_dir)
     return standing if standing and judge(read_progress(run_dir), standing).state == PRUNED else None
-
-
-def _with_metrics(progress: RunProgress, path: Path, plan: GridPlan | None) -> RunProgress:
-    try:
-        epochs, last_row = _read_rows(path)
-        return replace(
-            progress,
-            epoch=epochs[-1]["epoch"] if epochs else None,
-            step=None if last_row is None else last_row["step"],
-            score=_best(plan, [score for row in epochs if (score := _score(plan, row)) is not None]),
-        )
-    except (OSError, ValueError) as error:
-        raise RunDirError(f"{path}: is not a metric log: {error}") from None
 
 
 def _after(attempt: Attempt) -> RunState:
@@ -187,27 +168,3 @@ def _score(plan: GridPlan | None, row: dict[str, Any]) -> float | None:
 def _best(plan: GridPlan | None, scores: list[float]) -> float | None:
     choose = min if plan and plan.goal == "minimize" else max
     return choose(scores, default=None)
-
-
-def _seen(run_dir: RunDir) -> float | None:
-    """When anything was last written."""
-    stats = _stat(run_dir.lock_file), _stat(run_dir.metrics_file)
-    return max((stat.st_mtime for stat in stats if stat), default=None)
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except OSError:
-        return None
-
-
-def _read_rows(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The epochs' rows, and the last of all rows; a line that is still being written is left out."""
-    try:
-        with open_named(path) as file:
-            lines = file.read().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return [], None
-    epochs = [check_log_row(from_json(line)) for line in lines if b'"kind": "epoch"' in line]
-    return epochs, check_log_row(from_json(lines[-1])) if lines else None

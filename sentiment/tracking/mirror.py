@@ -108,7 +108,7 @@ def mirror_again(run_dir: RunDir, config: TrackingConfig, say: Say) -> None:
 
 def _start(run_dir: RunDir, mode: str) -> "subprocess.Popen[str]":
     if not run_dir.wandb_file.exists():
-        run_dir.write_wandb(identity_of(run_dir))
+        run_dir.write_record(identity_of(run_dir))
     return subprocess.Popen(  # noqa: S603 - a fixed command
         [*start_command("sentiment.tracking.process"), mode, str(run_dir.path)],
         stdin=subprocess.PIPE,

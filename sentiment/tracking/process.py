@@ -84,7 +84,7 @@ def _copy(run_dir: RunDir, action: str) -> str:
         confirmed = run.confirmed_rows()
         if run_dir.read_wandb() in (None, identity):  # else a sweep's agent chose another id for this time
             told = {"confirmed_rows": confirmed, "ended": run.ended}
-            run_dir.write_wandb(identity.model_copy(update=told))
+            run_dir.write_record(identity.model_copy(update=told))
     if confirmed < count:
         raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {count} rows")
     return f"{count} rows at W&B, {max(count - before, 0)} of them new"

@@ -49,14 +49,17 @@ def measure(labels: Labels, probabilities: Probabilities, threshold: float = THR
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much more accurate one trained classifier is than another on the same tweets."""
+    """How much more accurate one trained classifier is than another on the same tweets.
+
+    Attributes:
+        high: the interval; it follows from Clopper and Pearson's for the tweets that one alone has right.
+        p: of the exact McNemar test (McNemar 1947).
+    """
 
     value: float
     low: float
     high: float
-    """The interval; it follows from Clopper and Pearson's for the tweets that one alone has right."""
     p: float
-    """Of the exact McNemar test (McNemar 1947)."""
 
 
 def paired_differences(first: Flags, others: Sequence[Flags]) -> list[PairedDifference]:

@@ -4,9 +4,7 @@ import os
 import platform
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
 
@@ -97,75 +95,47 @@ def choose_place(needed: int, device: torch.device) -> Place:
 
 
 def available_ram(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that the machine and this process's control groups (Slurm's --mem) leave it; 0 if unknown."""
+    """Bytes that the machine, Slurm's --mem and this process's control groups leave it; 0 if unknown."""
     try:
         lines = (proc / "meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-        return max(0, min([free, *_left_in_groups((proc / "self" / "cgroup").read_text(), groups)]))
+        left = [next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))]
+        own = next((line[3:] for line in (proc / "self" / "cgroup").read_text().splitlines() if line[:3] == "0::"), "/")
+        group = groups / own.lstrip("/")
+        limited = [folder for folder in (group, *group.parents) if (folder / "memory.max").exists()]
+        left += [_left_in_group(folder) for folder in limited if (folder / "memory.max").read_text().strip() != "max"]
     except (OSError, ValueError, StopIteration):
         return 0
+    if (granted := os.environ.get("SLURM_MEM_PER_NODE", "")).isdecimal():  # where control groups are of the first kind
+        left.append(int(granted) << 20)
+    return max(0, min(left))
 
 
-def _left_in_groups(membership: str, root: Path) -> list[int]:
-    """Bytes that each control group of this process leaves; page cache, which is freed on demand, counts as free."""
-    left = []
-    for line in membership.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            base, limit_name, used_name, cache_key = root, "memory.max", "memory.current", "file "
-        elif "memory" in controllers.split(","):
-            base, limit_name = root / "memory", "memory.limit_in_bytes"
-            used_name, cache_key = "memory.usage_in_bytes", "total_cache "
-        else:
-            continue
-        group = base / path.lstrip("/")
-        for folder in (group, *group.parents):
-            if not folder.is_relative_to(base):
-                break
-            limit = folder / limit_name
-            if not limit.exists() or (text := limit.read_text().strip()) == "max":
-                continue
-            statistics = (folder / "memory.stat").read_text().splitlines()
-            cache = next((int(row.split()[1]) for row in statistics if row.startswith(cache_key)), 0)
-            left.append(int(text) - int((folder / used_name).read_text()) + cache)
-    return left
+def _left_in_group(group: Path) -> int:
+    """Bytes that a control group leaves; page cache, which is freed on demand, counts as free."""
+    statistics = (group / "memory.stat").read_text().splitlines()
+    cache = next((int(row.split()[1]) for row in statistics if row.startswith("file ")), 0)
+    return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()) + cache
 
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """The processor of this machine, and the GPU if a run is computed on one."""
-
-    processor: str
-    """The model, as the system names it."""
-    cpu_capability: str
-    """The vector instructions that torch uses, such as AVX2."""
-    gpu: str | None
-    compute_capability: str | None
-    """Of the GPU, such as 9.0."""
-
-    @classmethod
-    def of(cls, device: torch.device) -> Self:
-        """What computes on a device."""
-        capability = torch.backends.cpu.get_cpu_capability()
-        if device.type != "cuda":
-            return cls(_processor(), capability, None, None)
+def hardware_kind(device: torch.device) -> str:
+    """What the digits of results depend on: the GPU with its compute capability, or the processor's vector unit."""
+    if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
-        return cls(_processor(), capability, torch.cuda.get_device_name(device), f"{major}.{minor}")
-
-    @property
-    def kind(self) -> str:
-        """What the digits of results depend on, for messages and for comparing."""
-        if self.gpu:
-            return f"{self.gpu} (compute capability {self.compute_capability})"
-        return f"{self.processor} ({self.cpu_capability})"
+        return f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"
+    return f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})"
 
 
-def kinds_after(former: Sequence[str], present: str) -> list[str]:
-    """The kinds of hardware that computed a run's steps, in their order, once it goes on on the present one."""
-    return [*former] if former and former[-1] == present else [*former, present]
+def _processor() -> str:
+    try:
+        for line in _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def tell_other_hardware(run: RunContext, former: Sequence[str], present: str) -> None:
@@ -189,13 +159,3 @@ def tell_other_hardware(run: RunContext, former: Sequence[str], present: str) ->
         f"goes on on other hardware: {present}, after {former[-1]}; its numbers may differ in their last digits from "
         "those of a run on one kind"
     )
-
-
-def _processor() -> str:
-    try:
-        for line in _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return " ".join(line.partition(":")[2].split())
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,13 @@ from sentiment.runs.attempts import AttemptFolder, ProcessLock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import (
     BOTH,
+    MODEL_NAMES,
     PREDICTION_COLUMNS,
     ElmoRecord,
     Metrics,
     Part,
     Recommendation,
     Result,
-    RunRecord,
 )
 from sentiment.runs.run_dir import RunDir, refuse_incomplete
 from sentiment.tracking.mirror import mirror_again, mirrored
@@ -42,16 +42,13 @@ from sentiment.training.context import RunContext
 from sentiment.training.device import available_ram
 from sentiment.training.encoding import RunVectors, elmo_record, tweet_vectors
 from sentiment.training.preparing import Baselines, TrainingData, prepare_data
-from sentiment.training.resuming import (
-    AttemptRecord,
-    failure_recorded,
-    pretrained_sha256,
-    resumed_trainer,
-)
+from sentiment.training.provenance import begin_attempt, finish_attempt, pretrained_sha256
 from sentiment.training.stop import Stop, StoppedError
-from sentiment.training.trainer import Trainer
+from sentiment.training.trainer import Trainer, resumed_trainer
 
 _ATTENTION_SAMPLES = 40
+
+Scores = dict[Part, dict[Recommendation, Probabilities]]
 
 
 def write_outcome(
@@ -69,83 +66,78 @@ def write_outcome(
     """
     run_dir, data = run.run_dir, trainer.task.data
     last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
-    best = trainer.early_stopping.best_weights
+    best, best_epoch = trainer.early_stopping.best_weights, trainer.early_stopping.best_epoch
     trainer.model.load_state_dict(best)
-    said = _Said.by(trainer, baselines)
-    _write_predictions(run_dir, data, said.scores, baselines)
-    _write_attention(run_dir, trainer, said.temperatures["network"])
-    write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": trainer.early_stopping.best_epoch}, run_dir.write)
+    scores, temperatures = _calibrated_scores(trainer, baselines)
+    _write_predictions(run_dir, data, scores, baselines)
+    _write_attention(run_dir, trainer, temperatures["network"])
+    write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": best_epoch}, run_dir.write)
     write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
     run_dir.write(run_dir.baseline_file, baselines.linear.model.write)
-    run_dir.write_result(_result(run, trainer, said, baselines, elmo))
+    run_dir.write_record(_result(run, trainer, scores, temperatures, baselines, elmo))
     trainer.checkpoints.delete_all()
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What the models of a run say of each part, calibrated."""
-
-    scores: dict[Part, dict[Recommendation, Probabilities]]
-    temperatures: dict[Recommendation, float]
-
-    @classmethod
-    def by(cls, trainer: Trainer[ClassifierTask], baselines: Baselines) -> "_Said":
-        data = trainer.task.data
-        rows, validation = data.measured_rows, data.rows["validation"]
-        labels, linear = data.store.labels_of(validation), baselines.linear.probabilities.astype(np.float64)
-        of_baseline = fit_temperature(labels, linear[validation])
-        linear = calibrated(linear, of_baseline)
-        raw = {part: predict(trainer.model, data.store, of_part) for part, of_part in rows.items()}
-        temperatures = fit_temperatures(labels, raw["validation"], linear[validation])
-        scores = {part: as_used(said, linear[rows[part]], temperatures) for part, said in raw.items()}
-        return cls(scores, temperatures | {"baseline": of_baseline})
 
 
 def _result(
     run: RunContext,
     trainer: Trainer[ClassifierTask],
-    said: _Said,
+    scores: Scores,
+    temperatures: dict[Recommendation, float],
     baselines: Baselines,
     elmo: ElmoRecord | None,
 ) -> Result:
-    training, data = run.config.training, trainer.task.data
-    metrics: dict[Part, Metrics] = {}
-    linear: dict[Part, Metrics] = {}
-    combinations: dict[Part, Metrics] = {}
-    lexicon: dict[Part, Metrics] = {}
-    for part, rows in data.measured_rows.items():
-        labels = data.store.labels_of(rows)
-        metrics[part] = measure(labels, said.scores[part]["network"])
-        linear[part] = measure(labels, said.scores[part]["baseline"])
-        combinations[part] = measure(labels, said.scores[part]["both"])
-        lexicon[part] = measure(labels, baselines.lexicon[rows].astype(np.float64))
-    embedding = trainer.model.embedding
+    run_dir, data, stopping = run.run_dir, trainer.task.data, trainer.early_stopping
+    labels = {part: data.store.labels_of(rows) for part, rows in data.measured_rows.items()}
+    measured = {name: {part: measure(labels[part], scores[part][name]) for part in labels} for name in temperatures}
+    network, embedding = measured["network"], trainer.model.embedding
+    models = _models(run, trainer, temperatures, baselines, elmo)
+    hashed = run_dir.vocabulary_file, run_dir.metrics_file, run_dir.predictions_file, run_dir.baseline_file
     return Result(
         run_id=run.config.run_id,
-        stopped_by="early stopping" if trainer.early_stopping.should_stop else "all epochs",
+        stopped_by="early stopping" if stopping.should_stop else "all epochs",
         epochs=trainer.epoch,
         steps=trainer.step,
-        best_epoch=trainer.early_stopping.best_epoch,
+        best_epoch=stopping.best_epoch,
         parameters=sum(parameter.numel() for parameter in trainer.model.trainable_parameters()),
         vocabulary_size=len(data.vocabulary),
-        metrics=metrics,
-        baseline=linear,
-        combination=combinations,
-        lexicon=lexicon,
-        recommended=recommend(metrics["validation"], linear["validation"], combinations["validation"]),
-        temperatures=said.temperatures,
-        check_list={model.name: check(model) for model in _models(run, trainer, said.temperatures, baselines, elmo)},
+        metrics=network,
+        baseline=measured["baseline"],
+        combination=measured["both"],
+        lexicon={
+            part: measure(labels[part], baselines.lexicon[rows].astype(np.float64))
+            for part, rows in data.measured_rows.items()
+        },
+        recommended=recommend(*(measured[name]["validation"] for name in MODEL_NAMES)),
+        temperatures=temperatures,
+        check_list={model.name: check(model) for model in models},
         baseline_settings=baselines.linear.model.settings,
-        overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy, training.overfit_gap),
+        overfit=judge_overfit(
+            network["train"].accuracy, network["validation"].accuracy, run.config.training.overfit_gap
+        ),
         elmo=elmo,
         mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
         seconds_per_epoch=trainer.seconds / trainer.epoch,
         seconds_trained=trainer.seconds,
         checkpoint_seconds=trainer.save_seconds,
-        weights_sha256=weights_sha256(trainer.early_stopping.best_weights),
+        weights_sha256=weights_sha256(stopping.best_weights),
         metrics_sha256=trainer.log.sha256,
-        files_sha256={path.name: sha256_of(path) for path in run.run_dir.hashed_files if path.exists()},
+        files_sha256={path.name: sha256_of(path) for path in (*hashed, run_dir.attention_file) if path.exists()},
     )
+
+
+def _calibrated_scores(
+    trainer: Trainer[ClassifierTask], baselines: Baselines
+) -> tuple[Scores, dict[Recommendation, float]]:
+    """What each model says of each part, and the temperatures that its log-odds were divided by."""
+    data = trainer.task.data
+    rows, validation = data.measured_rows, data.rows["validation"]
+    labels, linear = data.store.labels_of(validation), baselines.linear.probabilities.astype(np.float64)
+    of_baseline = fit_temperature(labels, linear[validation])
+    linear = calibrated(linear, of_baseline)
+    raw = {part: predict(trainer.model, data.store, of_part) for part, of_part in rows.items()}
+    temperatures = fit_temperatures(labels, raw["validation"], linear[validation])
+    scores = {part: as_used(said, linear[rows[part]], temperatures) for part, said in raw.items()}
+    return scores, temperatures | {"baseline": of_baseline}
 
 
 def _models(
@@ -173,7 +165,7 @@ def recommend(network: Metrics, baseline: Metrics, both: Metrics) -> Recommendat
 def _write_predictions(
     run_dir: RunDir,
     data: TrainingData,
-    scores: dict[Part, dict[Recommendation, Probabilities]],
+    scores: Scores,
     baselines: Baselines,
 ) -> None:
     import pyarrow as pa
@@ -248,7 +240,8 @@ def run_experiment(run: RunContext) -> Stop | None:
             vectors = tweet_vectors(run, corpus, elmo_model)
         except StoppedError as stopped:
             return stopped.stop
-        with contextlib.closing(_prepare_trainer(run, corpus, elmo_model, vectors)) as trainer:
+        trainer = _prepare_trainer(run, corpus, elmo_model, vectors)
+        with contextlib.closing(trainer.log):
             return _train(run, trainer, baselines, vectors.record if vectors else None)
 
 
@@ -266,15 +259,17 @@ def _train(
     run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, elmo: ElmoRecord | None
 ) -> Stop | None:
     """Train to the end and write the outcome, or stop; `run.json` says so."""
-    attempt = AttemptRecord(run, trainer, trainer.task.data.corpus, elmo)
-    with mirrored(run.run_dir, run.config.tracking, run.console.say), failure_recorded(attempt, trainer):
+
+    def work() -> Stop | None:
         trainer.task.data.vocabulary.write(run.run_dir.vocabulary_file, run.run_dir.write)
-        attempt.add_vocabulary(sha256_of(run.run_dir.vocabulary_file))
         reason = trainer.train()
         if reason is None:
             write_outcome(run, trainer, baselines, elmo)
-        attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
-    return reason
+        return reason
+
+    record = begin_attempt(run, trainer, trainer.task.data.corpus, elmo)
+    with mirrored(run.run_dir, run.config.tracking, run.console.say):
+        return finish_attempt(run, record, trainer, work)
 
 
 def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
@@ -283,29 +278,21 @@ def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
     Raises:
         RunDirError: it has changed.
     """
-    record = run.run_dir.read_record()
-    if record and record.data_fingerprint != corpus_fingerprint(run.config.data, run.results):
-        raise RunDirError(
-            f"{run.run_dir.path}: was completed on other data than {run.config.data.source} now holds; "
-            "move it away to train anew"
-        )
-    former, elmo = record.elmo if record else None, run.config.elmo
-    if former and elmo and elmo_model and former != elmo_record(elmo, elmo_model, former.products):
-        raise RunDirError(
-            f"{run.run_dir.path}: was completed with other ELMo weights than are here now; move it away to train anew"
-        )
-    if record and _starts_from_other_vectors(run, record):
-        raise RunDirError(
-            f"{run.run_dir.path}: was completed with other vectors than {run.config.embedding.pretrained} now holds; "
-            "move it away to train anew"
-        )
-
-
-def _starts_from_other_vectors(run: RunContext, record: RunRecord) -> bool:
-    """Whether a run would start from other vectors now. Named ones need not be there any more."""
-    if now := vectors_fingerprint(run.config, run.results):
-        return record.vectors_fingerprint != now
-    return record.pretrained_sha256 != pretrained_sha256(run)
+    record, elmo = run.run_dir.read_record(), run.config.elmo
+    if record is None:
+        return
+    changed = []
+    if record.data_fingerprint != corpus_fingerprint(run.config.data, run.results):
+        changed.append(f"data than {run.config.data.source} now holds")
+    if record.elmo and elmo and elmo_model and record.elmo != elmo_record(elmo, elmo_model, record.elmo.products):
+        changed.append("ELMo weights than are here now")
+    # Named vectors need not be there any more.
+    learned = vectors_fingerprint(run.config, run.results)
+    if record.vectors_fingerprint != learned if learned else record.pretrained_sha256 != pretrained_sha256(run):
+        changed.append(f"vectors than {run.config.embedding.pretrained} now holds")
+    if changed:
+        other = " and with other ".join(changed)
+        raise RunDirError(f"{run.run_dir.path}: was completed with other {other}; move it away to train anew")
 
 
 def _prepare_trainer(

@@ -27,11 +27,14 @@ _MIN_TRAIN_SAMPLE = 10_000
 
 @dataclass(frozen=True)
 class Baselines:
-    """What a run is compared with."""
+    """What a run is compared with.
+
+    Attributes:
+        lexicon: (rows,) as VADER's lexicon sees them; NaN for training rows that are not measured.
+    """
 
     linear: Baseline
     lexicon: npt.NDArray[np.float32]
-    """(rows,) as VADER's lexicon sees them; NaN for training rows that are not measured."""
 
 
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:

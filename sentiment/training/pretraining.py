@@ -35,9 +35,9 @@ from sentiment.runs.pretrained import PretrainedCard, PretrainedDir, perplexity,
 from sentiment.runs.run_dir import Results
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.context import RunContext
-from sentiment.training.resuming import AttemptRecord, failure_recorded, resumed_trainer
+from sentiment.training.provenance import begin_attempt, finish_attempt
 from sentiment.training.stop import Stop, StoppedError, StopRequest
-from sentiment.training.trainer import Evaluation, StepLoss, Trainer
+from sentiment.training.trainer import Evaluation, StepLoss, Trainer, resumed_trainer
 
 # What is predicted besides words: both marks, and any word that is too rare.
 _SPECIAL = 3
@@ -223,14 +223,16 @@ def _run_one(run: RunContext, request: PretrainingRequest) -> Stop | None:
         corpus = prepare_corpus(run.config.data, run.results, run.progress)
         gathered = gather_text(corpus, run.config.data.text, request.files, run.progress)
         text = LanguageText(gathered, corpus, request.settings)
-        with contextlib.closing(_prepare_trainer(run, request, corpus, text)) as trainer:
-            attempt = AttemptRecord(run, trainer, corpus)
-            with failure_recorded(attempt, trainer):
-                reason = trainer.train()
-                if reason is None:
-                    _write_model(run_dir, request, corpus, trainer)
-                attempt.end(reason.reason if reason else "completed", trainer.step, reason.detail if reason else None)
-    return reason
+        trainer = _prepare_trainer(run, request, corpus, text)
+
+        def work() -> Stop | None:
+            reason = trainer.train()
+            if reason is None:
+                _write_model(run_dir, request, corpus, trainer)
+            return reason
+
+        with contextlib.closing(trainer.log):
+            return finish_attempt(run, begin_attempt(run, trainer, corpus), trainer, work)
 
 
 def _prepare_trainer(

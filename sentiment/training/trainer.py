@@ -1,51 +1,33 @@
-"""The training loop: steps, saves and logs of anything that is a `Task`."""
+"""The training loop of anything that is a `Task`: steps, epochs, saves, stops, and how a run is resumed."""
 
 import math
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
 
 from sentiment.config import EarlyStoppingConfig, TrainingConfig
-from sentiment.elmo.products import multiplies_bf16
-from sentiment.errors import ConfigError, DivergedError, RunDirError
+from sentiment.errors import CheckpointError, ConfigError, DivergedError, RunDirError
+from sentiment.runs.code_version import describe_other
 from sentiment.training.checkpoint import Checkpoints, SaveSchedule
 from sentiment.training.context import RunContext
-from sentiment.training.device import Hardware, kinds_after, random_states, restore_random_states
-from sentiment.training.log import MetricLog, TimingLog
+from sentiment.training.device import (
+    available_threads,
+    choose_device,
+    hardware_kind,
+    make_reproducible,
+    random_states,
+    restore_random_states,
+    tell_other_hardware,
+)
+from sentiment.training.log import MetricLog, add_timing
 from sentiment.training.stop import Stop, StoppedError
-
-
-class Trainable(Protocol):
-    """A model with weights, which may include some that are not trained."""
-
-    def trainable_parameters(self) -> list[torch.nn.Parameter]:
-        """The parameters that the optimiser changes."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """All weights, by name."""
-
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
-        """Set all weights."""
-
-    def train(self, mode: bool = True) -> object:
-        """Turn dropout on."""
-
-
-class Batches(Protocol):
-    """The batches of one epoch, each put together when it is asked for."""
-
-    def __len__(self) -> int:
-        """How many steps the epoch has."""
-
-    def __getitem__(self, number: int, /) -> Any:
-        """A batch, counted from 0; the same one whenever it is asked for."""
 
 
 class Validation(Protocol):
@@ -58,33 +40,50 @@ class Validation(Protocol):
 
 @dataclass(frozen=True)
 class StepLoss:
-    """The loss of one batch; gradients flow through both."""
+    """The loss of one batch; gradients flow through both.
+
+    Attributes:
+        value: (): what is logged.
+        penalty: (): what is minimised besides.
+    """
 
     value: torch.Tensor
-    """(): what is logged."""
     penalty: torch.Tensor | None = None
-    """(): what is minimised besides."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an epoch's evaluation found."""
+    """What an epoch's evaluation found.
+
+    Attributes:
+        row: for the metric log: scores by part, and whatever else belongs to the epoch.
+        summary: for the terminal, in a few words.
+    """
 
     row: dict[str, Any]
-    """For the metric log: scores by part, and whatever else belongs to the epoch."""
     validation: Validation
     summary: str
-    """For the terminal, in a few words."""
+
+
+class Batches(Protocol):
+    """The batches of one epoch, each put together when it is asked for, and the same one whenever it is."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Any: ...
 
 
 class Task(Protocol):
-    """What is trained. Apart from the model's weights it has no memory, so that a run can resume."""
+    """What is trained. Apart from the model's weights it has no memory, so that a run can resume.
+
+    Attributes:
+        model: a module on the task's device that names its `trainable_parameters()`.
+        section: of the configuration: where a user sets learning rate and batch size; for messages.
+    """
 
     model: Any
-    """A `Trainable` module, on the task's device."""
     device: torch.device
     section: str
-    """Of the configuration: where a user sets learning rate and batch size; for messages."""
 
     def batches(self, epoch: int) -> Batches:
         """The batches of an epoch, counted from 0; a function of the epoch alone."""
@@ -109,9 +108,9 @@ class EarlyStopping:
     def __init__(self, config: EarlyStoppingConfig) -> None:
         self._config = config
         self._best_value = float("-inf")
+        self._epochs_since_best = 0
         self.best_epoch = 0
         self.best_weights: dict[str, torch.Tensor] = {}
-        self._epochs_since_best = 0
 
     def update(self, epoch: int, validation: Validation, model: nn.Module) -> bool:
         """Learn the metrics of an epoch; True if it is the best so far, whose weights are then kept on the CPU."""
@@ -141,42 +140,29 @@ class EarlyStopping:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self._best_value = state["best_value"]
-        self.best_epoch = state["best_epoch"]
-        self.best_weights = state["best_weights"]
-        self._epochs_since_best = state["epochs_since_best"]
+        self._best_value, self._epochs_since_best = state["best_value"], state["epochs_since_best"]
+        self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
 
 
-_NAME = "torch._dynamo"
+def _as_it_is(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
+    return function if function is not None else _as_it_is
 
 
-class AbsentCompiler(ModuleType):
-    """What is asked of `torch._dynamo` by functions that are not to be compiled."""
+@contextmanager
+def without_compiler() -> Iterator[None]:
+    """Let optimisers find a stand-in for torch's compiler, whose import takes a second, unless it is loaded already.
 
-    @staticmethod
-    def disable(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
-        """The function as it is, since nothing is compiled; without one, a decorator that returns it as it is."""
-        return function if function is not None else lambda decorated: decorated
-
-    @staticmethod
-    def graph_break(*_: Any, **__: Any) -> None:
-        """Nothing to do: there is no graph."""
-
-
-class WithoutCompiler:
-    """A context in which `import torch._dynamo` finds a stand-in, unless the compiler is loaded already."""
-
-    def __init__(self) -> None:
-        self._absent = AbsentCompiler(_NAME)
-
-    def __enter__(self) -> None:
-        sys.modules.setdefault(_NAME, self._absent)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if sys.modules.get(_NAME) is self._absent:
-            del sys.modules[_NAME]
+    They ask it not to compile some functions, and nothing is compiled here.
+    """
+    name = "torch._dynamo"
+    absent = ModuleType(name)
+    vars(absent).update(disable=_as_it_is, graph_break=_as_it_is)
+    sys.modules.setdefault(name, absent)
+    try:
+        yield
+    finally:
+        if sys.modules[name] is absent:
+            del sys.modules[name]
 
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
@@ -189,24 +175,22 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 class Updater:
     """Updates a model's weights by the gradient of a loss."""
 
-    def __init__(self, model: Trainable, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(self, model: Any, config: TrainingConfig, device: torch.device) -> None:
         """Prepare updates of a model that is on `device`.
 
         Raises:
-            ConfigError: the device lacks the precision, or would be slower in it.
+            ConfigError: the device lacks the precision.
         """
-        if device.type == "cpu":
-            _refuse_on_cpu(config.precision)
+        self._dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
+        if self._dtype and device.type == "cpu":
+            raise ConfigError(f"training.precision = {config.precision!r} needs a CUDA GPU; valid on this cpu: fp32")
         self._device_type = device.type
         self._parameters = model.trainable_parameters()
         self._clip = config.clip
-        self._dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
         # Under autocast cuDNN's recurrent networks compute in fp16 even with bf16, which thus needs scaling as well.
-        # On a CPU bf16 is what it says, with the exponents of float32.
-        self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is not None and device.type == "cuda")
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is not None)
         options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.l2, "fused": True}
-        self._without_compiler = WithoutCompiler()
-        with self._without_compiler:
+        with without_compiler():
             self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, **options)
 
     def precision(self) -> AbstractContextManager[Any]:
@@ -215,36 +199,26 @@ class Updater:
 
     def update(self, loss: torch.Tensor) -> None:
         """Compute the gradient, clip the norm of all of it, and take one step."""
-        with self._without_compiler:
+        with without_compiler():
             self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._clip is not None:
             self._scaler.unscale_(self._optimizer)
             torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
-        with self._without_compiler:
+        with without_compiler():
             self._scaler.step(self._optimizer)
         self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
         """The state of optimiser and gradient scaler, as tensors and plain values."""
-        with self._without_compiler:
+        with without_compiler():
             return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        with self._without_compiler:
+        with without_compiler():
             self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
-
-
-def _refuse_on_cpu(precision: str) -> None:
-    if precision == "fp16":
-        raise ConfigError("training.precision = 'fp16' needs a CUDA GPU; valid on this cpu: fp32, bf16")
-    if precision == "bf16" and not multiplies_bf16():
-        raise ConfigError(
-            "training.precision = 'bf16' would be slower: this processor has no instructions for it (avx512_bf16, "
-            "amx_bf16, bf16 in /proc/cpuinfo); valid here: fp32"
-        )
 
 
 T = TypeVar("T", bound=Task)
@@ -274,23 +248,19 @@ class Trainer(Generic[T]):
         self.batch = 0  # batches done of the current epoch
         self.seconds = 0.0  # trained, over all attempts
         self.save_seconds = 0.0
-        self.hardware = [Hardware.of(self.device).kind]  # that computed the steps, in its order
+        self.hardware = [hardware_kind(self.device)]  # that computed the steps, in its order
+        self._run_dir = run.run_dir
         self._config = run.config
         self._stop = run.stop
         self._console = run.console
         self._identity = identity
         self._updater = Updater(task.model, run.config.training, self.device)
         self.log = MetricLog(run.run_dir, run.console.say)
-        self._timings = TimingLog(run.run_dir)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_steps = 0
         checkpoint = run.config.runtime.checkpoint
         self._schedule = SaveSchedule(checkpoint.every_steps, time.monotonic())
         self._clock = time.monotonic()
-
-    def begin(self) -> None:
-        """Begin the metric log anew: rows of an attempt that saved nothing are trained again."""
-        self.log.restore([])
 
     @property
     def finished(self) -> bool:
@@ -314,11 +284,6 @@ class Trainer(Generic[T]):
         self.save()
         self.log.rewrite()
         return None
-
-    def close(self) -> None:
-        """Close the logs."""
-        self.log.close()
-        self._timings.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to resume, as tensors and plain values."""
@@ -348,7 +313,8 @@ class Trainer(Generic[T]):
         restore_random_states(state["random"], self.device)
         self.early_stopping.load_state_dict(state["early_stopping"])
         self.log.restore(state["log"])
-        self.hardware = kinds_after(state["hardware"], self.hardware[-1])
+        present = self.hardware[-1]
+        self.hardware = state["hardware"] if state["hardware"][-1] == present else [*state["hardware"], present]
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_steps = state["loss_steps"]
 
@@ -375,7 +341,7 @@ class Trainer(Generic[T]):
         self.save_seconds += seconds
         self._stop.learn_save(seconds)
         self._schedule.saved(time.monotonic(), seconds)
-        self._timings.add(kind="save", step=self.step, seconds=round(seconds, 4))
+        add_timing(self._run_dir, kind="save", step=self.step, seconds=round(seconds, 4))
 
     def _train_epoch(self) -> Stop | None:
         """Train to the end of the current epoch, or return a reason to stop."""
@@ -390,7 +356,7 @@ class Trainer(Generic[T]):
             return stopped.stop
         now = time.monotonic()
         seconds = {"train_seconds": round(trained - start, 4), "evaluate_seconds": round(now - trained, 4)}
-        self._timings.add(kind="epoch", epoch=self.epoch, steps=len(plan) - first_batch, **seconds)
+        add_timing(self._run_dir, kind="epoch", epoch=self.epoch, steps=len(plan) - first_batch, **seconds)
         if self._schedule.due_at_epoch_end(now) and not self.finished:
             self.save()
         return None
@@ -453,3 +419,69 @@ class Trainer(Generic[T]):
         now = time.monotonic()
         self.seconds += now - self._clock
         self._clock = now
+
+
+def resumed_trainer(
+    run: RunContext,
+    identity: dict[str, str],
+    build: Callable[[torch.device, Mapping[str, Any]], T],
+    choices: Mapping[str, str | int] | None = None,
+) -> Trainer[T]:
+    """A trainer in the state of the newest checkpoint, or at the beginning.
+
+    Args:
+        identity: what a state must have been made from; its names are used in messages.
+        build: makes the task on a device and with the choices, with weights from torch's generator, which is seeded.
+        choices: what digits depend on and a new run may choose; one that goes on keeps the choices of its beginning.
+
+    Raises:
+        CheckpointError: the state was made from another configuration, from other data or vectors, or by other code.
+    """
+    runtime = run.config.runtime
+    state = _newest_state(run, identity)
+    chosen: dict[str, Any] = {"threads": available_threads(runtime), **(choices or {})}
+    if state:
+        chosen = {name: state["identity"][name] for name in chosen}
+    device = choose_device(runtime.device)
+    tell_other_hardware(run, state["hardware"] if state else [], hardware_kind(device))
+    make_reproducible(runtime, chosen["threads"], run.config.seed)
+    trainer = Trainer(run, build(device, chosen), identity | chosen)
+    if state:
+        trainer.load_state_dict(state)
+        run.console.say(f"goes on after step {trainer.step} in epoch {trainer.epoch + 1}")
+    else:
+        trainer.log.restore([])  # rows of an attempt that saved nothing are trained again
+    return trainer
+
+
+def _newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] | None:
+    """The state to resume from, if there is one that suits `identity`."""
+    checkpoints = Checkpoints(run.run_dir.checkpoints)
+    state, damaged = checkpoints.newest()
+    for message in damaged:
+        run.console.say(f"{message}; goes on from {'an older one' if state else 'the beginning'}")
+    if state is None:
+        return None
+    made_from = state["identity"]
+    for name, value in identity.items():
+        if name != "code" and (found := made_from.get(name, "")) != value:
+            raise CheckpointError(
+                f"{run.run_dir.path}: the {name} of this run has changed since its last checkpoint "
+                f"({found[:8]}, now {value[:8]}); move {run.run_dir.path} away to train anew"
+            )
+    if made_from["code"] == identity["code"]:
+        return state
+    by = f"step {state['step']} was computed by another version of this program"
+    different = describe_other(run.results, made_from["code"])
+    if run.config.runtime.other_code == "refuse":
+        raise CheckpointError(
+            f"{run.run_dir.path}: {by} ({different}). Bring that version back ({run.run_dir.record_file.name} names "
+            "its commit), or set runtime.other_code: restart begins the run anew, continue goes on with the code of "
+            "now, which is recorded and shown in the report"
+        )
+    if run.config.runtime.other_code == "continue":
+        run.console.say(f"goes on, although {by} ({different})")
+        return state
+    run.console.say(f"begins anew, since {by} ({different})")
+    checkpoints.delete_all()  # they would be newer than those of the run's new beginning
+    return None

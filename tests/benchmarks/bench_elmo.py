@@ -20,7 +20,6 @@ import torch
 
 from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Precision
 from sentiment.elmo.files import SIZES, read_options, read_weights, write_random_model
-from sentiment.elmo.products import multiplies_bf16
 from sentiment.elmo.reference import ReferenceElmo, reference_is_installed
 from tests.benchmarks.timing import announce
 
@@ -80,7 +79,7 @@ def bench(size: str, folder: Path, count: int) -> None:
     files = write_random_model(folder, SIZES[size])
     options = read_options(files[0])
     weights = read_weights(files[1], options)
-    precisions: tuple[Precision, ...] = ("fp32", "bf16") if multiplies_bf16() else ("fp32",)
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
     ours = {name: ElmoEncoder(options, weights, precision=name) for name in precisions}
     memory = f"{peak_memory(partial(ours['fp32'].encode, usual)) / 1e9:.2f} GB"
     reference = ReferenceElmo(*files) if reference_is_installed() else None

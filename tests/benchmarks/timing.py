@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sentiment.training.device import Hardware
+from sentiment.training.device import hardware_kind
 
 
 @dataclass(frozen=True)
@@ -36,5 +36,5 @@ def spent(work: Callable[[], object]) -> Spent:
 
 def announce(what: str) -> None:
     """Say at once what is measured, and on which processor."""
-    kind = Hardware.of(torch.device("cpu")).kind
+    kind = hardware_kind(torch.device("cpu"))
     print(f"{what}; {kind}, {torch.get_num_threads()} threads", flush=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sentiment.elmo import products
-from sentiment.elmo.products import FixedWeights, Library, choose_library, has_onednn, multiplies_bf16
+from sentiment.elmo.products import FixedWeights, Library, choose_library, has_onednn
 from sentiment.errors import ElmoError
 from tests.elmo.oracle import LIBRARIES
 
@@ -47,12 +47,10 @@ def test_the_processor_decides_and_what_was_begun_goes_on(monkeypatch: pytest.Mo
     assert choose_library(torch.float32, CPU) == "onednn"
     assert choose_library(torch.bfloat16, CPU) == choose_library(torch.float32, CPU, "torch") == "torch"
     assert choose_library(torch.float32, torch.device("cuda")) == "torch"
-    assert multiplies_bf16()
     products._processor.cache_clear()
     _on(monkeypatch, tmp_path, "vendor_id\t: GenuineIntel\nflags\t: fpu fma\n")
     assert choose_library(torch.float32, CPU) == "torch"
     assert choose_library(torch.float32, CPU, "onednn") == "onednn"
-    assert not multiplies_bf16()
 
 
 @pytest.mark.parametrize("operator", ["_pack", "_multiply"])

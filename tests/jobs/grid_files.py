@@ -72,4 +72,4 @@ def finish(
                 "metrics": like.metrics | {"validation": validation},
                 "overfit": like.overfit.model_copy(update={"overfits": overfits}),
             }
-            run_dir.write_result(like.model_copy(update=changes))
+            run_dir.write_record(like.model_copy(update=changes))

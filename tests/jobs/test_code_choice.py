@@ -13,7 +13,7 @@ from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
 from jobs.slurm.submissions import new_submission, write_intent
 from jobs.status.grid_status import RunStatus
-from jobs.wanted import CodeChoice, WantedRun, delete_unneeded_code
+from jobs.wanted import CodeChoice, WantedRun
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
@@ -163,32 +163,6 @@ def test_damaged_record_of_a_run_is_left_to_its_task(results: Results) -> None:
     _begin(results, OLD.training)
     results.run_dir(CONFIG.run_id, GRID).record_file.write_text("{")
     assert _chosen(CodeChoice(results))[0].code == running_code().id
-
-
-def test_only_copies_that_no_unfinished_run_needs_are_deleted(results: Results) -> None:
-    day = 100_000
-    versions = [OLD.model_copy(update={"files": {"sentiment/x.py": str(number)}}) for number in range(4)]
-    begun, submitted, unneeded, young = (
-        _keep(results, version, age) for version, age in zip(versions, (day, day, day, 0), strict=True)
-    )
-    _begin(results, versions[0].training)
-    _submitted(results, submitted)
-    said: list[str] = []
-    delete_unneeded_code(results, said.append)
-    assert {folder.name for folder in results.code.iterdir() if folder.is_dir()} == {begun, submitted, young}
-    assert said == []
-    assert unneeded != young
-
-
-def test_copies_stay_where_it_cannot_be_seen_what_needs_them(results: Results) -> None:
-    code = _keep(results, OLD, age=100_000)
-    _begin(results, OLD.training)
-    results.run_dir(CONFIG.run_id, GRID).record_file.write_text("{")
-    said: list[str] = []
-    delete_unneeded_code(results, said.append)
-    assert (results.code / code).is_dir()
-    assert len(said) == 1
-    assert "run.json" in said[0]
 
 
 @pytest.mark.parametrize("kind", ["train", "report"])

@@ -85,7 +85,6 @@ class Scene:
 @pytest.fixture
 def scene(slurm: FakeSlurm, results: Results, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(CodeChoice, "present", "a copy of the code")
-    monkeypatch.setattr("jobs.session.delete_unneeded_code", lambda *_: None)
     grid = write_grid(base, {"seed": [1, 2, 3, 4]})
     write_yaml(grid.with_name("cluster.yaml"), {"defaults": {"gpus": 0}})
     scene = Scene(results, slurm, grid, tmp_path / "snapshot")

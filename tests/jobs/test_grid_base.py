@@ -118,7 +118,7 @@ def test_best_by_loss_is_the_lowest(base: Path, results: Results, like: Result) 
             if run_dir.read_config().model.hidden_size == size:
                 validation = result.metrics["validation"].model_copy(update={"loss": loss})
                 metrics = result.metrics | {"validation": validation}
-                run_dir.write_result(result.model_copy(update={"metrics": metrics}))
+                run_dir.write_record(result.model_copy(update={"metrics": metrics}))
     by_loss = {"metric": {"name": "validation/loss", "goal": "minimize"}} | starts_from("first", "best")
     grid = load_grid(write_grid(base, {"training.epochs": 9}, name="second", **by_loss), results)
     assert [config.model.hidden_size for config in grid.configs] == [4]

@@ -31,7 +31,7 @@ def _begin(results: Results, grid: GridPlan, number: int, job: str) -> None:
     """Let a run begin in a job and not end."""
     run_dir = results.run_dir(grid.runs[number].run_id, grid.name)
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    run_dir.write_tries(Tries(step=0, number=1, job=job))
+    run_dir.write_record(Tries(step=0, number=1, job=job))
 
 
 def _submitted(results: Results, grid: GridPlan, job_id: str, *numbers: int) -> SubmissionDir:

@@ -47,7 +47,7 @@ def test_failure_that_the_job_itself_wrote_down_is_known_to_everybody(results: R
     _of_anna(results)
     run_dir = results.run_dir("run-1", "g")
     run_dir.path.mkdir(parents=True)
-    run_dir.write_failure(Failure(job="7_1", time="", error="DivergedError", reason="the loss is nan", traceback=""))
+    run_dir.write_record(Failure(job="7_1", time="", error="DivergedError", reason="the loss is nan", traceback=""))
     (grid,) = read_status(results)
     assert [row.state for row in grid.rows] == ["UNKNOWN", "FAILED", "UNKNOWN"]
 

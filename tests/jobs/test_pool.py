@@ -249,7 +249,7 @@ def test_state_of_a_run_is_that_of_the_task_which_has_it(
     write_attempts(running, attempt_of("7_0"))
     write_attempts(died, attempt_of("7_1"))
     write_attempts(failed, attempt_of("7_0", end="2026-03-04T12:00:00+00:00", reason="failed"))
-    failed.write_failure(a_failure("7_0"))
+    failed.write_record(a_failure("7_0"))
     folder.cancel([cancelled.path.name])
     name = folder.submission.name
     queue = [Job(name, "7", 0, "RUNNING", elapsed="5:00"), Job(name, "7", 1, "FAILED", reason="NonZeroExitCode")]

@@ -114,11 +114,11 @@ def test_trials_that_failed_are_left_out_and_a_round_of_failures_is_the_last(
     failing = grid.plan.runs[0].run_id
     finish(results, grid, like, lambda run: None if run.run_id == failing else _good(run))
     assert len(_ids(load_grid(path, results))) == 4
-    results.run_dir(failing, "some").write_failure(FAILURE)
+    results.run_dir(failing, "some").write_record(FAILURE)
     assert len(_ids(load_grid(path, results))) == 8
     for run in grid.plan.runs:
         results.run_dir(run.run_id, "some").result_file.unlink(missing_ok=True)
-        results.run_dir(run.run_id, "some").write_failure(FAILURE)
+        results.run_dir(run.run_id, "some").write_record(FAILURE)
     assert len(_ids(load_grid(path, results))) == 4
 
 

@@ -32,7 +32,6 @@ FULL = (
 def _code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks of these tests never begin, so that they need no copy of the code."""
     monkeypatch.setattr(CodeChoice, "present", "a copy of the code")
-    monkeypatch.setattr("jobs.session.delete_unneeded_code", lambda *_: None)
 
 
 def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, str]:
@@ -171,7 +170,7 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     jobs.write_text(jobs.read_text().replace(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@FAILED@"))
     run_dir = results.run_dir(training.tasks[0][0], "some")
     run_dir.path.mkdir(parents=True)
-    run_dir.write_tries(Tries(step=0, number=1, job=training.job(0)))
+    run_dir.write_record(Tries(step=0, number=1, job=training.job(0)))
     return ending
 
 

@@ -130,7 +130,7 @@ class Study:
         lexicon["train"] = lexicon["validation"]
         for one in (baseline, both, lexicon):
             one["train"] = one["train"].model_copy(update={"n": train.n})
-        run_dir.write_result(
+        run_dir.write_record(
             Result(
                 run_id=config.run_id,
                 stopped_by="all epochs",

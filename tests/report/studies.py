@@ -46,7 +46,7 @@ def _write_rnn(study: Study) -> None:
     failure = Failure(
         job="41_8", time="2026-01-01T10:02:00+00:00", error="DivergedError", reason="the loss ran away", traceback=""
     )
-    study.run_dir(failed, "rnn").write_failure(failure)
+    study.run_dir(failed, "rnn").write_record(failure)
 
 
 def _write_cleaning(study: Study) -> None:

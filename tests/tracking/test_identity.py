@@ -55,7 +55,7 @@ def test_what_was_decided_in_an_earlier_attempt_stays(trained: RunDir, tmp_path:
     shutil.copytree(trained.path, tmp_path / "run")
     run_dir = RunDir(tmp_path / "run")
     decided = identity_of(run_dir).model_copy(update={"project": "another"})
-    run_dir.write_wandb(decided)
+    run_dir.write_record(decided)
     assert identity_of(run_dir) == decided
 
 

@@ -115,7 +115,7 @@ def test_run_with_tracking_disabled_is_not_uploaded_even_when_it_is_named(run: M
 
 
 def test_report_is_uploaded_on_request_to_the_project_of_the_runs(waiting: TrackedRun, server: StubServer) -> None:
-    waiting.run_dir.write_wandb(WandbRun(id="named-by-an-agent", project=None, entity=None))
+    waiting.run_dir.write_record(WandbRun(id="named-by-an-agent", project=None, entity=None))
     report = waiting.run_dir.results.report
     (report / "figures").mkdir(parents=True)
     for name in ("report.html", "report.md", "figures/curve.svg"):

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from sentiment.console import silent
 from sentiment.errors import CheckpointError
+from sentiment.runs.records import Record, Result
+from sentiment.runs.run_dir import RunDir
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, write_checkpoint
 from sentiment.training.preparing import prepare_data
 from tests.conftest import MakeExperiment
@@ -229,11 +231,12 @@ def test_outcome_that_was_half_written_is_written_again(experiment: MakeExperime
     expected = experiment().complete()
     run = experiment()
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+    def killed(_run_dir: RunDir, record: Record) -> None:
+        if isinstance(record, Result):
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(run.run_dir), "write_result", killed)
+        patch.setattr(RunDir, "write_record", killed)
         with pytest.raises(KeyboardInterrupt):
             run.attempt()
     assert run.run_dir.best_weights.exists()

@@ -4,22 +4,17 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sentiment.errors import CheckpointError
-from sentiment.files import write_json
 from sentiment.runs import code_version
 from sentiment.runs.code_version import (
-    _contents,
-    _version_of,
     find_code,
     freeze_code,
     is_whole,
-    remove_code,
     running_code,
     start_command,
 )
@@ -27,7 +22,6 @@ from sentiment.runs.run_dir import Results
 from sentiment.training.stop import Stop
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, digest_of
-from tests.training.processes import DEADLINE_SECONDS, RunFile, count_rows, wait_until
 
 TRAINER = "sentiment/training/trainer.py"
 LOSS = "sentiment/training/classifying.py"
@@ -106,7 +100,6 @@ def test_only_what_can_change_a_number_counts_as_other_training_code(program: Pa
     before = running_code()
     _edit(program, name)
     assert (running_code().training != before.training) is matters
-    assert before.changed_files(running_code()) == ([name] if matters else [])
 
 
 @pytest.mark.parametrize("lost", ["code.json", "sentiment/errors.py", "jobs/__init__.py"])
@@ -157,8 +150,6 @@ def start(copy: Path, tmp_path: Path) -> Start:
     (tmp_path / "here" / "sentiment" / "__init__.py").write_text("raise SystemExit('the wrong one')")
     shown = "import sentiment, jobs, sys; print(sentiment.__file__, jobs.__file__, sys.argv[1:])"
     (copy / "jobs" / "__main__.py").write_text(shown)
-    version = _version_of(copy, _contents(copy))
-    write_json(copy / "code.json", version.model_dump(mode="json"))
 
     def start(**environment: str) -> "subprocess.CompletedProcess[str]":
         environ = os.environ | {"PYTHONPATH": str(tmp_path / "here")} | environment
@@ -166,13 +157,6 @@ def start(copy: Path, tmp_path: Path) -> Start:
         return subprocess.run(command, cwd=tmp_path / "here", env=environ, capture_output=True, text=True)
 
     return start
-
-
-def _assert_refused(done: "subprocess.CompletedProcess[str]", copy: Path, why: str) -> None:
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith(f"refused: the code in {copy.resolve()} was to be run, but {why}")
-    assert "`python -m jobs rerun GRID --new-code`" in done.stderr
 
 
 @pytest.mark.parametrize("safe_path", ["", "1"])
@@ -185,37 +169,14 @@ def test_module_is_imported_from_the_copy_whatever_its_path_and_the_present_fold
     assert done.stdout == f"{sentiment} {jobs} ['an argument']\n"
 
 
-def test_copy_that_was_deleted_is_refused(start: Start, copy: Path) -> None:
-    shutil.rmtree(copy)
-    _assert_refused(start(), copy, "it is not whole: [Errno 2] No such file or directory:")
-
-
-def test_copy_of_which_a_file_was_deleted_or_changed_is_refused(start: Start, copy: Path) -> None:
-    (copy / TRAINER).write_text("EDITED = True")
-    _assert_refused(start(), copy, f"{TRAINER} is not as it was copied")
-    (copy / TRAINER).unlink()
-    _assert_refused(start(), copy, "it is not whole: [Errno 2] No such file or directory:")
-
-
-def test_module_that_was_imported_from_elsewhere_before_is_refused(start: Start, copy: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    (other / "sentiment").mkdir(parents=True)
-    (other / "sentiment" / "__init__.py").touch()
-    (other / "sitecustomize.py").write_text("import sentiment")
-    where = other / "sentiment" / "__init__.py"
-    _assert_refused(start(PYTHONPATH=str(other)), copy, f"sentiment would come from {where}")
-
-
-def test_copies_that_no_run_needs_are_deleted_after_a_day(program: Path, tmp_path: Path) -> None:
-    results = Results(tmp_path / "results")
-    codes = []
-    for _ in range(5):
-        codes.append((freeze_code(results), running_code().training))
-        _edit(program)
-    for code, _ in codes[:4]:
-        os.utime(results.code / code, (0, 0))
-    remove_code(results, lambda: {codes[0][0], codes[1][1]})
-    assert {path.name for path in results.code.iterdir() if path.is_dir()} == {codes[n][0] for n in (0, 1, 4)}
+@pytest.mark.parametrize("lost", ["", "sentiment", "jobs/__init__.py"])
+def test_copy_that_lacks_a_package_is_refused(start: Start, copy: Path, lost: str) -> None:
+    """Python would take the package from elsewhere, in silence."""
+    shutil.move(copy / lost, copy.parent / "away")
+    done = start()
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert done.stderr.startswith(f"refused: the code in {copy.resolve()} was to be run, but ")
+    assert "`python -m jobs rerun GRID --new-code`" in done.stderr
 
 
 def test_run_is_not_continued_by_other_code_in_silence(program: Path, experiment: MakeExperiment) -> None:
@@ -225,18 +186,15 @@ def test_run_is_not_continued_by_other_code_in_silence(program: Path, experiment
         run.attempt()
 
 
-def test_refusal_names_the_copy_and_the_files_that_differ(
-    program: Path, experiment: MakeExperiment, tmp_path: Path
-) -> None:
+def test_refusal_names_the_copy(program: Path, experiment: MakeExperiment, tmp_path: Path) -> None:
     run = _begun(experiment)
     run.results = Results(tmp_path / "results")
     shutil.copytree(experiment().results.root, run.results.root)
     code = freeze_code(run.results)
     _edit(program)
-    _edit(program, "sentiment/inference/terminal.py")
     with pytest.raises(CheckpointError) as refused:
         run.attempt()
-    assert f"kept in {run.results.code / code}; what differs is {TRAINER})" in str(refused.value)
+    assert f" in {run.results.code / code}, now " in str(refused.value)
 
 
 def test_run_goes_on_with_other_code_on_request_and_its_record_says_so(
@@ -272,46 +230,3 @@ def test_run_begins_anew_with_other_code_on_request_and_a_stop_does_not_begin_it
     assert record.attempts[1].first_step == 0
     assert record.attempts[2].first_step > 0
     assert digest_of(run.run_dir) == whole
-
-
-@pytest.mark.slow
-def test_stopped_run_goes_on_with_the_code_that_began_it_though_the_clone_was_edited(
-    program: Path, run_file: RunFile, tmp_path: Path
-) -> None:
-    whole, results = Results(tmp_path / "whole"), Results(tmp_path / "results")
-    for folder in (whole, results):
-        run_file.share_corpus_with(folder.root)
-    run_dir = run_file.run_dir(results.root)
-
-    def train(where: Results, start: Sequence[str] = (sys.executable, "-m", "sentiment")) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [*start, "train", str(run_file.path), "--results", str(where.root)],
-            cwd=program,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
-        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
-        return process.returncode, " ".join(output.split())
-
-    assert end(train(whole))[0] == 0
-    process = train(results)
-    assert wait_until(lambda: count_rows(run_dir) > 9, process)
-    process.terminate()
-    assert end(process)[0] == 3
-    loss = (program / LOSS).read_text()
-    edited = loss.replace("binary_cross_entropy_with_logits(", "mse_loss(")
-    assert edited != loss
-    (program / LOSS).write_text(edited)
-    code, said = end(train(results))
-    assert code == 1
-    assert f"what differs is {LOSS}" in said
-    record = run_dir.read_record()
-    assert record
-    assert record.attempts[0].code
-    kept = find_code(results, record.attempts[0].code)
-    assert kept
-    assert end(train(results, start_command("sentiment", results.code / kept[0])))[0] == 0
-    assert digest_of(run_dir) == digest_of(run_file.run_dir(whole.root))

@@ -17,7 +17,7 @@ def test_completed_run_is_not_taken_for_one_on_data_that_has_changed_since(tmp_p
     run = Experiment(small_config(tweets, training__epochs=1), Results(tmp_path / "results"), RunDir(tmp_path / "run"))
     run.complete()
     write_tweets(tweets, invented_tweets(900, seed=1))
-    with pytest.raises(RunDirError, match=r"was completed on other data than .*tweets\.csv now holds"):
+    with pytest.raises(RunDirError, match=r"was completed with other data than .*tweets\.csv now holds"):
         run.attempt()
 
 

@@ -34,14 +34,10 @@ def test_tightest_control_group_above_counts_with_its_cache(tmp_path: Path) -> N
     assert available_ram(*_machine(tmp_path, "0::/job/step\n", files)) == 250_000
 
 
-def test_first_version_of_control_groups_counts_too(tmp_path: Path) -> None:
-    files = {
-        "memory/slurm/memory.limit_in_bytes": "300000\n",
-        "memory/slurm/memory.usage_in_bytes": "100000\n",
-        "memory/slurm/memory.stat": "cache 5\ntotal_cache 50000\n",
-    }
-    membership = "5:cpuset:/slurm\n4:memory:/slurm\n"
-    assert available_ram(*_machine(tmp_path, membership, files)) == 250_000
+def test_memory_that_slurm_grants_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control groups of the first kind are not read."""
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "0")
+    assert available_ram(*_machine(tmp_path, "4:memory:/slurm\n", {})) == 0
 
 
 def test_group_beyond_its_limit_leaves_nothing(tmp_path: Path) -> None:

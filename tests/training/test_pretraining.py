@@ -339,7 +339,6 @@ def test_a_checkpoint_of_other_code_is_refused(table: Path, results: Results, mo
         training, git_commit, git_dirty = "f" * 64, None, None
 
     monkeypatch.setattr("sentiment.training.pretraining.running_code", lambda: _Other)
-    monkeypatch.setattr("sentiment.training.resuming.running_code", lambda: _Other)
     with pytest.raises(CheckpointError, match="was computed by another version of this program"):
         _train(config, results)
 

@@ -13,7 +13,6 @@ from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.models.calibration import calibrated
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
-from tests.training.test_exact_resume import complete_with_stops
 
 GOLDEN = Path(__file__).with_name("golden") / "loss_curve.json"
 REWRITE = "GOLDEN=rewrite .venv/bin/python -m pytest tests/training/test_trainer.py -k golden"
@@ -82,38 +81,10 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_told(
         run.attempt()
 
 
-def test_fp16_is_refused_without_a_gpu(experiment: MakeExperiment) -> None:
-    with pytest.raises(
-        ConfigError, match=r"training\.precision = 'fp16' needs a CUDA GPU; valid on this cpu: fp32, bf16"
-    ):
-        experiment(training__precision="fp16").attempt()
-
-
-def test_bf16_is_refused_where_the_processor_is_slower_in_it(
-    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sentiment.training.trainer.multiplies_bf16", lambda: False)
-    with pytest.raises(ConfigError, match="'bf16' would be slower: this processor has no instructions for it"):
-        experiment(training__precision="bf16").attempt()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("pooling", ["mean+max", "attention"])
-def test_bf16_on_a_cpu_learns_and_resumes_exactly(
-    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, pooling: str
-) -> None:
-    # On others it is slow, but no less exact.
-    monkeypatch.setattr("sentiment.training.trainer.multiplies_bf16", lambda: True)
-    changes = {"training__precision": "bf16", "model__pooling": pooling}
-    uninterrupted = experiment(**changes)
-    expected = uninterrupted.complete()
-    result = uninterrupted.run_dir.read_result()
-    assert result is not None
-    assert result.metrics["train"].accuracy > 0.7
-    digest, stops = complete_with_stops(experiment(**changes), every=20)
-    assert digest == expected
-    assert stops > 1
-    assert expected != experiment(model__pooling=pooling).complete()
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_mixed_precision_is_refused_without_a_gpu(experiment: MakeExperiment, precision: str) -> None:
+    with pytest.raises(ConfigError, match=rf"training\.precision = '{precision}' needs a CUDA GPU; valid .*: fp32"):
+        experiment(training__precision=precision).attempt()
 
 
 def test_missing_gpu_is_named(experiment: MakeExperiment) -> None:
