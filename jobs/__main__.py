@@ -180,7 +180,6 @@ def sync(
     targets: Targets = None,
     watch: Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")] = False,
     every: Annotated[float, typer.Option("--every", min=0, help="With --watch: seconds between two uploads.")] = 60.0,
-    report: Annotated[bool, typer.Option("--report", help="Upload the report as well.")] = False,
     limit: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each run.")] = 300.0,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -188,7 +187,7 @@ def sync(
 
     Ends with 0 when all is there, and with 1 if anything failed. It can be repeated at any time.
     """
-    from jobs.sync import find_runs, upload_report, upload_runs
+    from jobs.sync import find_runs, upload_runs
     from sentiment.runs.run_dir import Results
 
     while True:
@@ -203,10 +202,6 @@ def sync(
         time.sleep(every)
     if not run_dirs:
         echo("no run was trained with tracking.wandb offline or online; name a grid or a run to upload it")
-    if report:
-        message, report_failed = upload_report(Results(results), run_dirs, limit)
-        echo(message)
-        failed |= report_failed
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
 

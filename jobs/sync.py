@@ -5,8 +5,7 @@ writes beside training where there is no network. Those may be missing or cut of
 while they grow. The metric log has every row once, whatever happened, so that any run is uploaded in the same way, at
 any time, and repeating it uploads nothing twice.
 
-W&B can't take back rows that a run computed again with other numbers, after a kill and on other hardware. Such a run is
-reported and left as it is.
+W&B takes no row back: rows that a run computed again after a kill stay there as they were first sent.
 
 Each upload is a process of its own with a time limit, since wandb retries for ever without a network.
 """
@@ -17,11 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jobs.status.selection import is_meant, refuse_unknown
-from sentiment.errors import RunDirError, UsageError
+from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_pruned
-from sentiment.tracking.client import SentRows, rows_to_copy
 
 
 @dataclass(frozen=True)
@@ -63,33 +61,14 @@ def upload_runs(run_dirs: Iterable[RunDir], limit_seconds: float) -> Iterable[Up
             yield Upload(run_dir, str(error), failed=True)
 
 
-def upload_report(results: Results, run_dirs: Iterable[RunDir], limit_seconds: float) -> tuple[str, bool]:
-    """Upload the report as an artifact, into the project of the first of the runs that is at W&B.
-
-    Returns:
-        What happened, and whether it failed.
-
-    Raises:
-        UsageError: there is no report, or none of the runs was uploaded.
-    """
-    copy = next((copy for run_dir in run_dirs if (copy := run_dir.read_wandb())), None)
-    if copy is None or not (results.report / "report.html").exists():
-        raise UsageError(
-            f"{results.report}: no report of runs at W&B; `make report` writes it, `make sync` uploads runs"
-        )
-    message, failed = _run(["report", str(results.report), copy.project or "", copy.entity or ""], limit_seconds)
-    return f"report: {message}", failed
-
-
 def _upload(run_dir: RunDir, limit_seconds: float) -> Upload:
     if run_dir.read_config().tracking.wandb == "disabled":
         return Upload(run_dir, "not uploaded, since its tracking.wandb is disabled")
-    (rows, completed), copy = rows_to_copy(run_dir), run_dir.read_wandb()
+    completed, rows, copy = run_dir.completed, run_dir.read_metrics(), run_dir.read_wandb()
     if not rows:
         return Upload(run_dir, "has no rows yet")
     ended = completed or read_pruned(run_dir) is not None
-    is_there = copy and copy.confirmed_rows >= len(rows) and copy.ended == ended
-    if copy and is_there and SentRows(run_dir, copy).first_difference(rows, completed) is None:
+    if copy and copy.confirmed_rows >= len(rows) and copy.ended == ended:
         return Upload(run_dir, f"nothing new, {copy.confirmed_rows} rows at W&B")
     return Upload(run_dir, *_run(["upload", str(run_dir.path)], limit_seconds))
 

@@ -230,7 +230,7 @@ def test_only_tracking_imports_wandb() -> None:
     root = PACKAGE.parent
     every = [path for folder in ("sentiment", "jobs", "report") for path in (root / folder).rglob("*.py")]
     users = {path.relative_to(root) for path in every if any(one.split(".")[0] == "wandb" for one in _imports(path))}
-    assert users == {Path("sentiment/tracking/client.py")}, "only sentiment/tracking imports wandb"
+    assert users == {Path("sentiment/tracking/process.py")}, "only sentiment/tracking imports wandb"
 
 
 @pytest.mark.slow

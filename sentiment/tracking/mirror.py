@@ -43,15 +43,11 @@ def identity_of(run_dir: RunDir) -> WandbRun:
         RunDirError: the run directory cannot be read.
     """
     known = run_dir.read_wandb()
-    if in_sweep():
-        chosen = WandbRun(
-            id=os.environ["WANDB_RUN_ID"],
-            project=os.environ.get("WANDB_PROJECT"),
-            entity=os.environ.get("WANDB_ENTITY"),
-        )
-        return known if known and known.id == chosen.id else chosen
-    if known:
+    if known and (not in_sweep() or known.id == os.environ["WANDB_RUN_ID"]):
         return known
+    if in_sweep():
+        project, entity = os.environ.get("WANDB_PROJECT"), os.environ.get("WANDB_ENTITY")
+        return WandbRun(id=os.environ["WANDB_RUN_ID"], project=project, entity=entity)
     config, record = run_dir.read_config(), run_dir.read_record()
     first = record.attempts[0] if record else None
     origin = [run_dir.grid, config.run_id, *([first.host, first.pid, first.start] if first else [])]
@@ -78,14 +74,22 @@ def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None
             told.append(problem)
             say(f"W&B: {problem}; training is not affected, and `python -m jobs sync` uploads what is missing")
 
-    mode = wandb_mode(config)
-    process = None
-    if mode != "disabled":
-        try:
-            process = _start(run_dir, mode)
-        except OSError as error:
-            tell(str(error))
-    if process is None or process.stdin is None:
+    if (mode := wandb_mode(config)) == "disabled":
+        yield
+        return
+    try:
+        if not run_dir.wandb_file.exists():
+            run_dir.write_record(identity_of(run_dir))
+        process = subprocess.Popen(  # noqa: S603 - a fixed command
+            [*start_command("sentiment.tracking.process"), mode, str(run_dir.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # Ctrl+C is for training alone
+        )
+    except OSError as error:
+        tell(str(error))
         yield
         return
     teller = threading.Thread(target=_pass_on, args=(process, tell), name="W&B", daemon=True)
@@ -93,7 +97,8 @@ def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None
     try:
         yield
     finally:
-        process.stdin.close()
+        if process.stdin:
+            process.stdin.close()
         teller.join(SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP)
         if teller.is_alive():
             tell("the last rows are still being copied")
@@ -104,19 +109,6 @@ def mirror_again(run_dir: RunDir, config: TrackingConfig, say: Say) -> None:
     if in_sweep():
         with mirrored(run_dir, config, say):
             pass
-
-
-def _start(run_dir: RunDir, mode: str) -> "subprocess.Popen[str]":
-    if not run_dir.wandb_file.exists():
-        run_dir.write_record(identity_of(run_dir))
-    return subprocess.Popen(  # noqa: S603 - a fixed command
-        [*start_command("sentiment.tracking.process"), mode, str(run_dir.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,  # Ctrl+C is for training alone
-    )
 
 
 def _pass_on(process: "subprocess.Popen[str]", tell: Callable[[str], None]) -> None:

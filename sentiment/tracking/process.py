@@ -1,14 +1,10 @@
-"""A process of its own that copies a run, or the report, to Weights & Biases.
-
-    python -m sentiment.tracking.process {offline|online|upload} RUN_DIR
-    python -m sentiment.tracking.process report REPORT_DIR PROJECT ENTITY
+"""A process of its own that copies a run to Weights & Biases: `... process {offline|online|upload} RUN_DIR`.
 
 It shares nothing with training but the files of the run directory, so that whatever happens to W&B (an import of a
 second, a start that hangs, a dead service, a full disk, a signal) can neither stop training nor slow it down.
 
 `offline` and `online` run beside training and end when standard input is closed: by training at its end, or by the
-system if training dies. `upload` copies the rows that W&B lacks, and ends. `report` uploads the report; an empty
-PROJECT or ENTITY stands for the account's own.
+system if training dies. `upload` copies the rows that W&B lacks, and ends.
 
 The last line on standard output says what was done or what went wrong (beside training only the latter), and the exit
 code is 1 if something failed. What wandb itself prints is in `process.log`, beside wandb's other files.
@@ -19,24 +15,42 @@ import select
 import signal
 import sys
 import time
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
+from sentiment.config import RunConfig
+from sentiment.config_file import dotted
 from sentiment.errors import LockedError, RunDirError, SentimentError
-from sentiment.files import write_atomically
 from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.records import WandbRun
 from sentiment.runs.run_dir import RunDir
-from sentiment.tracking.client import OpenRun, SentRows, prepare_environment, rows_to_copy, upload_report
+from sentiment.runs.state import read_pruned
 from sentiment.tracking.mirror import identity_of
 
-_BESIDE_TRAINING = ("offline", "online")
 _POLL_SECONDS = 1.0
 _READING_SHARE = 0.05  # of one core, at most
+_CONFIRM_SECONDS = 5.0
 _SECONDS_TO_END = 90  # after the end of training, in case W&B hangs
-_PROBE_BYTES = 1 << 20
+# Measured: without the flush interval a kill loses 15 s of rows; many services that start at once need more than the
+# default of 30 s. Home directories have small quotas, so that caches lie in the run's directory.
+_ENVIRONMENT = {
+    "WANDB_ERROR_REPORTING": "false",
+    "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "1",
+    "WANDB__SERVICE_WAIT": "300",
+}
+_CACHES = {"WANDB_CACHE_DIR": "cache", "WANDB_DATA_DIR": "staging", "WANDB_ARTIFACT_DIR": "artifacts"}
+_SETTINGS: dict[str, Any] = {
+    "console": "off",
+    "silent": True,
+    "disable_code": True,
+    "disable_git": True,
+    "finish_timeout": 60.0,
+    "finish_timeout_raises": True,
+}
 
 
-def main(action: str, folder: str, *options: str) -> int:
+def main(action: str, folder: str) -> int:
     """Do what the command line says.
 
     Returns:
@@ -44,18 +58,18 @@ def main(action: str, folder: str, *options: str) -> int:
     """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # they are meant for training or sync, which then ends this process
-    place = Path(folder) / "wandb"
+    run_dir = RunDir(Path(folder))
     try:
-        _check_room(place)
-        with open(place / "process.log", "ab") as log:
+        run_dir.wandb_dir.mkdir(exist_ok=True)
+        with open(run_dir.wandb_dir / "process.log", "ab") as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
-        prepare_environment(place)
-        if action == "report":
-            print(f"{upload_report(Path(folder), *options)} files at W&B")
-        elif action in _BESIDE_TRAINING:
-            _copy(RunDir(Path(folder)), action)
-        else:
-            print(_copy(RunDir(Path(folder)), action))
+        os.environ.update(_ENVIRONMENT | {name: str(run_dir.wandb_dir / place) for name, place in _CACHES.items()})
+        # An offline copy needs no lock, since each attempt writes to a folder of its own.
+        lock = nullcontext() if action == "offline" else ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B")
+        with lock:
+            said = copy(run_dir, identity_of(run_dir), action)
+        if action == "upload":
+            print(said)
     except Exception as error:  # wandb raises exceptions of any kind
         name = "" if isinstance(error, SentimentError) else f"{type(error).__name__}: "
         print(name + " ".join(str(error).split())[:500])
@@ -63,43 +77,101 @@ def main(action: str, folder: str, *options: str) -> int:
     return 0
 
 
-def _copy(run_dir: RunDir, action: str) -> str:
-    """Copy a run as `action` says; how many rows are there then.
+def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
+    """Copy a run; what was done.
+
+    Online, the server says how many rows it has from earlier attempts, and the others follow. Offline, every attempt
+    writes all rows to a new folder: the newest holds the whole run.
 
     Raises:
-        RunDirError: W&B was sent other rows than the log has, or has fewer than it was sent; or the disk is full.
+        RunDirError: W&B has fewer rows than it was sent.
     """
-    online, trainer_pid = action != "offline", os.getppid() if action in _BESIDE_TRAINING else None
-    # An offline copy needs no lock, since each attempt writes to a folder of its own.
-    with ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B") if online else nullcontext():
-        identity = identity_of(run_dir)
-        if online:
-            SentRows(run_dir, identity).check(*rows_to_copy(run_dir))
-        with closing(OpenRun(run_dir, identity, online, trainer_pid)) as run:
-            before = run.rows
-            count = _add_rows(run, run_dir, trainer_pid is not None)
-        if not online:
-            _check_room(run_dir.wandb_dir)  # wandb does not say when a full disk makes it lose rows
-            return f"{count} rows in wandb's files"
-        confirmed = run.confirmed_rows()
-        if run_dir.read_wandb() in (None, identity):  # else a sweep's agent chose another id for this time
-            told = {"confirmed_rows": confirmed, "ended": run.ended}
-            run_dir.write_record(identity.model_copy(update=told))
-    if confirmed < count:
-        raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {count} rows")
-    return f"{count} rows at W&B, {max(count - before, 0)} of them new"
-
-
-def _add_rows(run: OpenRun, run_dir: RunDir, beside_training: bool) -> int:
-    """Add the rows of the log, beside training until it has ended; how many there are then."""
-    pause, ended = _POLL_SECONDS, False
-    while not ended:
-        ended = not beside_training or _training_has_ended(pause)
+    run = _open(run_dir, identity, action)
+    before = sent = run.starting_step
+    pause, training = _POLL_SECONDS, action != "upload"
+    while True:
+        training = training and not _training_has_ended(pause)
+        completed = run_dir.completed  # asked first, since the result is written after the last row
         begin = time.monotonic()
-        rows, completed = rows_to_copy(run_dir)
+        rows = run_dir.read_metrics()
         pause = max(_POLL_SECONDS, (time.monotonic() - begin) / _READING_SHARE)
-        run.add(rows, completed)
-    return len(rows)
+        for number, row in enumerate(rows[sent:], start=sent):
+            run.log(dotted(row, "/"), step=number, commit=True)
+        sent = max(sent, len(rows))
+        if not training:
+            break
+    ended = _close(run, run_dir, completed)
+    if action == "offline":
+        return f"{sent} rows in wandb's files"
+    confirmed = _confirmed_rows(run, sent)
+    if run_dir.read_wandb() in (None, identity):  # else a sweep's agent chose another id for this time
+        run_dir.write_record(identity.model_copy(update={"confirmed_rows": confirmed, "ended": ended}))
+    if confirmed < sent:
+        raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {sent} rows")
+    return f"{sent} rows at W&B, {sent - before} of them new"
+
+
+def _open(run_dir: RunDir, identity: WandbRun, action: str) -> Any:
+    """The run at W&B; charts have the optimiser's steps on their axis, and the use of CPU is that of training."""
+    import wandb
+
+    config, record = run_dir.read_config(), run_dir.read_record()
+    usage = {"x_disable_stats": True} if action == "upload" else {"x_stats_pid": os.getppid()}
+    run = wandb.init(
+        id=identity.id,
+        project=identity.project,
+        entity=identity.entity,
+        group=run_dir.grid,
+        name=config.run_id,
+        notes=config.description,
+        job_type="train",
+        tags=_tags(config),
+        config=dotted(config.identity()),
+        dir=str(run_dir.path),
+        mode="offline" if action == "offline" else "online",
+        resume="allow",
+        settings=wandb.Settings(**_SETTINGS | usage, git_commit=record.git_commit if record else None),
+    )
+    run.define_metric("step")
+    run.define_metric("*", step_metric="step")
+    return run
+
+
+def _close(run: Any, run_dir: RunDir, completed: bool) -> bool:
+    """Write or upload everything, and say how the run stands; whether it has ended.
+
+    A run that may go on is marked as preempted, since W&B calls a run without an end crashed after five minutes. One
+    that a search has pruned is finished, with its place in the summary.
+    """
+    result, record, pruned = run_dir.read_result(), run_dir.read_record(), read_pruned(run_dir)
+    if completed and result:
+        metrics = result.model_dump(include={"metrics"})["metrics"]
+        run.summary.update(dotted(metrics, "/") | {"best_epoch": result.best_epoch})
+    elif pruned:
+        run.summary.update({"pruned": True, "rung": pruned.rung, "rank": pruned.rank, "of": pruned.trials})
+    elif record is None or record.attempts[-1].reason != "failed":
+        run.mark_preempting()
+    ended = completed or pruned is not None
+    run.finish(exit_code=0 if ended else 1)
+    return ended
+
+
+def _confirmed_rows(run: Any, sent: int) -> int:
+    """How many rows the server has, once the run is closed: wandb does not say when it loses some."""
+    import wandb
+
+    stored = wandb.Api(overrides={"entity": run.entity}).run(run.path)
+    end = time.monotonic() + _CONFIRM_SECONDS
+    while (found := int(stored.lastHistoryStep) + 1) < sent and time.monotonic() < end:
+        time.sleep(0.5)
+    return found
+
+
+def _tags(config: RunConfig) -> list[str]:
+    model = config.model
+    cell = [f"bi{model.cell}" if model.bidirectional else model.cell] if model.kind == "rnn" else []
+    elmo = [f"elmo {Path(config.elmo.model).name}"] if config.elmo else []
+    return [tag[:64] for tag in (model.kind, model.pooling, Path(config.data.source).name, *cell, *elmo)]
 
 
 def _training_has_ended(seconds: float) -> bool:
@@ -108,21 +180,6 @@ def _training_has_ended(seconds: float) -> bool:
         return False
     signal.alarm(_SECONDS_TO_END)
     return True
-
-
-def _check_room(folder: Path) -> None:
-    """Write a file. wandb does not say when the disk is full, and goes elsewhere if its folder is read-only.
-
-    Raises:
-        RunDirError: the folder cannot be written, or the disk is full.
-    """
-    probe = folder / "probe"
-    try:
-        folder.mkdir(exist_ok=True)
-        write_atomically(probe, lambda file: file.write(os.urandom(_PROBE_BYTES)))
-        probe.unlink()
-    except OSError as error:
-        raise RunDirError(f"{folder}: cannot be written: {error}") from None
 
 
 if __name__ == "__main__":

@@ -54,8 +54,6 @@ class StubServer(ThreadingHTTPServer):
         self.runs: dict[str, StoredRun] = {}
         self.files: dict[str, bytes] = {}
         """Uploaded files by `run id/name`."""
-        self.artifacts: dict[str, str] = {}
-        """State of each artifact."""
         self.requests = 0
         self.status: int | None = None
         """Answer everything with this status."""
@@ -93,12 +91,6 @@ class StubServer(ThreadingHTTPServer):
             "Run": self._run,
             "RunHistoryKeys": self._history_keys,
             "CreateRunFiles": self._create_files,
-            "ArtifactType": lambda variables: {"project": {"artifact": None}},
-            "CreateArtifact": self._create_artifact,
-            "CreateArtifactManifest": self._create_manifest,
-            "CreateArtifactFiles": self._create_artifact_files,
-            "CommitArtifact": self._commit_artifact,
-            "ArtifactByID": self._artifact,
         }
         return answers[operation](variables) if operation in answers else {}
 
@@ -163,38 +155,6 @@ class StubServer(ThreadingHTTPServer):
         run = variables.get("run") or variables.get("runName")
         files = [{"name": name, "uploadUrl": f"{self.url}/put/{run}/{name}"} for name in variables["files"]]
         return {"createRunFiles": {"runID": f"id-{run}", "uploadHeaders": [], "files": files}}
-
-    def _create_artifact(self, variables: dict[str, Any]) -> dict[str, Any]:
-        name = variables["input"]["artifactCollectionName"]
-        self.artifacts[name] = "PENDING"
-        sequence = {"id": "s", "latestArtifact": None}
-        return {"createArtifact": {"artifact": {"id": name, "state": "PENDING", "artifactSequence": sequence}}}
-
-    def _create_manifest(self, variables: dict[str, Any]) -> dict[str, Any]:
-        file = self._artifact_file("manifest", variables["artifactID"])
-        return {"createArtifactManifest": {"artifactManifest": {"id": "m", "file": file}}}
-
-    def _create_artifact_files(self, variables: dict[str, Any]) -> dict[str, Any]:
-        wanted = variables["input"]["artifactFiles"]
-        edges = [{"node": self._artifact_file(file["name"], file["artifactID"])} for file in wanted]
-        return {"createArtifactFiles": {"files": {"edges": edges}}}
-
-    def _commit_artifact(self, variables: dict[str, Any]) -> dict[str, Any]:
-        self.artifacts[variables["artifactID"]] = "COMMITTED"
-        return {"commitArtifact": {"artifact": {"id": variables["artifactID"], "digest": "d"}}}
-
-    def _artifact(self, variables: dict[str, Any]) -> dict[str, Any]:
-        sequence = {"id": "s", "name": variables["id"], "project": self._project("tweets")}
-        values: dict[str, Any] = {"id": variables["id"], "state": self.artifacts[variables["id"]], "digest": "d"}
-        values |= {"artifactSequence": sequence, "artifactType": {"name": "report"}, "versionIndex": 0, "tags": []}
-        values |= {"size": 1, "fileCount": 1, "createdAt": "2030-01-01T00:00:00Z", "ttlDurationSeconds": 0}
-        values |= dict.fromkeys(["description", "metadata", "historyStep", "commitHash", "updatedAt"])
-        return {"artifact": values | {"ttlIsInherited": False, "aliases": []}}
-
-    def _artifact_file(self, name: str, artifact: str) -> dict[str, Any]:
-        file: dict[str, Any] = {"id": name, "name": name, "displayName": name, "uploadHeaders": []}
-        file |= {"uploadUrl": f"{self.url}/put/{artifact}/{name}", "storagePath": name, "uploadMultipartUrls": None}
-        return file | {"artifact": {"id": artifact}}
 
     def _project(self, name: str) -> dict[str, Any]:
         return {"id": "p", "internalId": "1", "name": name, "entity": {"id": "e", "name": ENTITY}}

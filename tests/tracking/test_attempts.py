@@ -1,7 +1,6 @@
 """Several attempts of a run without a network: wandb's newest folder holds each row once, whatever ended an attempt."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -9,12 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.console import silent
-from sentiment.models import baseline as fitting
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.preparing import prepare_data
-from tests.small_runs import limited_file_size
-from tests.tracking.conftest import MakeRun
+from tests.tracking.conftest import MakeReplayed
 from tests.tracking.replayed_run import ReplayedRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import TrackedRun, wait_until, wandb_service
@@ -42,7 +37,6 @@ def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
         wait_until(lambda: replayed.said)
     assert len(replayed.said) == 1
     replayed.log(7)
-    replayed.redo_with_other_digits(7)
     with replayed.mirrored():
         replayed.log(rows)
         replayed.complete_like(trained)
@@ -81,47 +75,20 @@ def test_copying_process_that_cannot_be_started_is_told(replayed: ReplayedRun, m
     assert "'/nowhere/python'; training is not affected" in told
 
 
-def test_attempt_after_one_that_was_killed_at_once_copies_all_rows(replayed: ReplayedRun) -> None:
-    for number in range(2):
-        replayed.log(4)
-        with replayed.mirrored():
-            pass
-        if number == 0:
-            (file,) = replayed.offline_files
-            file.write_bytes(file.read_bytes()[:7])  # the header alone, as after an early kill
-    assert replayed.offline_rows == replayed.rows
-
-
-def test_disk_that_is_full_is_told_once_and_sync_uploads_what_wandb_lost(
-    run: MakeRun, server: StubServer, monkeypatch: pytest.MonkeyPatch
+def test_rows_that_are_computed_again_after_a_kill_are_sent_once(
+    begin: MakeReplayed, server: StubServer, trained: RunDir
 ) -> None:
-    monkeypatch.setattr(fitting, "_MOST_FEATURES", 100)  # so that the baseline's file is small
-    unlucky = run(training__log_every=1, data__test_fraction=0.21)  # whose tweets no other test prepares
-    unlucky.run_dir.create(unlucky.config)
-    # Which need more room than the limit leaves.
-    prepare_data(unlucky.config, unlucky.results, silent)
-    with limited_file_size(18_000):
-        unlucky.complete()
-    assert len(unlucky.told) == 1
-    assert unlucky.offline_rows == []
-    code, output = unlucky.sync()
-    assert code == 0, output
-    (stored,) = server.runs.values()
-    assert stored.rows == unlucky.rows
-
-
-def test_disk_that_fills_up_is_told_since_wandb_itself_loses_rows_without_a_word(replayed: ReplayedRun) -> None:
+    """W&B has rows that are newer than the checkpoint from which the run resumes."""
+    replayed = begin(tracking__wandb="online")
     replayed.log(0)
     with replayed.mirrored():
-        replayed.log(5)
-        replayed.wait_for_copy(1)
-        room = {
-            wandb_service(replayed.copying_process): replayed.offline_files[0].stat().st_size + 500,
-            replayed.copying_process: 100_000,
-        }
-        for pid, size in room.items():
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        replayed.log(8)
+        wait_until(lambda: server.runs and len(next(iter(server.runs.values())).history) == 8)
+        os.kill(replayed.copying_process, signal.SIGKILL)
+    replayed.log(3)
+    with replayed.mirrored():
         replayed.log(len(replayed.lines))
-    (told,) = replayed.told
-    assert f"{replayed.run_dir.wandb_dir}: cannot be written: [Errno 27] File too large" in told
-    assert 0 < len(replayed.offline_rows) < len(replayed.rows)
+        replayed.complete_like(trained)
+    assert replayed.said == []
+    (stored,) = server.runs.values()
+    assert stored.rows == replayed.rows

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.config import TrackingConfig
-from sentiment.config_file import dotted
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.tracking.client import rows_to_copy
 from sentiment.tracking.mirror import identity_of, wandb_mode
 
 
@@ -57,23 +55,6 @@ def test_what_was_decided_in_an_earlier_attempt_stays(trained: RunDir, tmp_path:
     decided = identity_of(run_dir).model_copy(update={"project": "another"})
     run_dir.write_record(decided)
     assert identity_of(run_dir) == decided
-
-
-def test_names_are_those_of_grids() -> None:
-    nested = {"seed": 1, "model": {"attention": {"r": 5}}}
-    assert dotted(nested) == {"seed": 1, "model.attention.r": 5}
-    assert dotted(nested, "/") == {"seed": 1, "model/attention/r": 5}
-
-
-def test_row_that_is_still_being_written_is_not_copied_yet(tmp_path: Path) -> None:
-    run_dir = RunDir(tmp_path)
-    assert rows_to_copy(run_dir) == ([], False)
-    run_dir.metrics_file.write_text('{"step": 1}\n{"st')
-    assert rows_to_copy(run_dir) == ([{"step": 1}], False)
-    run_dir.metrics_file.write_text('{"step": 1}\n{"step": 2}\n')
-    assert rows_to_copy(run_dir) == ([{"step": 1}, {"step": 2}], False)
-    run_dir.result_file.touch()
-    assert rows_to_copy(run_dir) == ([{"step": 1}, {"step": 2}], True)
 
 
 def test_single_runs_have_a_group_too(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import GridPlan, Halving, PlannedRun, WandbRun
+from sentiment.runs.records import GridPlan, Halving, PlannedRun
 from sentiment.runs.rungs import read_rungs
 from sentiment.tracking.mirror import mirrored
 from tests.tracking.conftest import MakeRun
@@ -84,22 +84,6 @@ def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded
     assert itself.rows == online.rows
 
 
-def test_run_whose_directory_cannot_be_written_fails_and_the_other_runs_get_their_turn(
-    waiting: TrackedRun, server: StubServer
-) -> None:
-    other = waiting.run_dir.results.run_dir("other", "shapes")
-    shutil.copytree(waiting.run_dir.path, other.path)
-    waiting.run_dir.path.chmod(0o555)
-    code, output = waiting.sync(GRID, "other")
-    waiting.run_dir.path.chmod(0o755)
-    refused, uploaded = output.splitlines()
-    assert code == 1
-    assert refused.startswith(f"{GRID}/{waiting.config.run_id}: FAILED: {waiting.run_dir.wandb_dir}: cannot be written")
-    assert uploaded.startswith(f"shapes/other: {len(waiting.rows)} rows at W&B")
-    assert waiting.sync(GRID)[0] == 0
-    assert [stored.rows for stored in server.runs.values()] == [waiting.rows] * 2
-
-
 def test_unknown_name_is_a_mistake_of_the_command_line(waiting: TrackedRun) -> None:
     code, output = waiting.sync("colors")
     assert code == 2
@@ -112,28 +96,6 @@ def test_run_with_tracking_disabled_is_not_uploaded_even_when_it_is_named(run: M
     code, output = private.sync(GRID)
     assert (code, server.requests) == (0, 0)
     assert "tracking.wandb is disabled" in output
-
-
-def test_report_is_uploaded_on_request_to_the_project_of_the_runs(waiting: TrackedRun, server: StubServer) -> None:
-    waiting.run_dir.write_record(WandbRun(id="named-by-an-agent", project=None, entity=None))
-    report = waiting.run_dir.results.report
-    (report / "figures").mkdir(parents=True)
-    for name in ("report.html", "report.md", "figures/curve.svg"):
-        (report / name).write_text(f"this is {name}")
-    code, output = waiting.sync(GRID, "--report", "--timeout", "60")
-    assert code == 0, output
-    assert "report: 3 files at W&B" in output
-    of_run, of_report = server.runs.values()
-    assert of_run.project == of_report.project != "None"
-    assert {content for content in server.files.values() if content.startswith(b"this is")} == {
-        f"this is {name}".encode() for name in ("report.html", "report.md", "figures/curve.svg")
-    }
-
-
-def test_report_without_one_is_a_mistake(waiting: TrackedRun) -> None:
-    code, output = waiting.sync(GRID, "--report")
-    assert code == 2
-    assert "no report" in output
 
 
 @pytest.fixture
@@ -170,15 +132,6 @@ def test_watch_goes_on_until_nothing_runs_and_ends_with_all_rows(training: Track
     assert last == f"{name}: {len(lines)} rows at W&B, 0 of them new\n"
     (stored,) = server.runs.values()
     assert stored.rows == training.rows
-
-
-def test_ctrl_c_ends_the_watch_between_two_uploads(training: TrackedRun) -> None:
-    with training.start_sync(GRID, "--watch", "--every", "3600") as watching:
-        assert watching.stdout is not None
-        watching.stdout.readline()
-        watching.send_signal(signal.SIGINT)
-        assert watching.stdout.read() == ""
-    assert watching.returncode == 130
 
 
 def test_ctrl_c_ends_an_upload_and_leaves_no_process(waiting: TrackedRun, server: StubServer) -> None:

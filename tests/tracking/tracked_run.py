@@ -1,6 +1,5 @@
 """A run that is copied to W&B: its messages, wandb's files, its upload, and the processes that copy it."""
 
-import ctypes
 import json
 import subprocess
 import sys
@@ -16,10 +15,6 @@ from tests.tracking.server import without_clock
 
 GRID = "colours"
 PATIENCE_SECONDS = 60.0
-
-# The kernel's numbers.
-_DROP_CAPABILITY = 24
-_OVERRIDE_PERMISSIONS = 1
 
 
 @dataclass
@@ -64,7 +59,6 @@ class TrackedRun(Experiment):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=_obey_permissions,
         )
 
 
@@ -80,11 +74,6 @@ def copying_processes(place: Path) -> list[int]:
             if b"sentiment.tracking.process" in command and str(place).encode() in command:
                 found.append(int(folder.name))
     return found
-
-
-def _obey_permissions() -> None:
-    """Drop root's right to write where permissions forbid it, in case root runs the tests."""
-    ctypes.CDLL(None).prctl(_DROP_CAPABILITY, _OVERRIDE_PERMISSIONS, 0, 0, 0)
 
 
 def wandb_service(pid: int) -> int:
