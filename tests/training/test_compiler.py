@@ -2,11 +2,8 @@
 
 import subprocess
 import sys
-from types import ModuleType
 
 import pytest
-
-from sentiment.training.trainer import without_compiler
 
 TRAINS_THEN_COMPILES = """
 import sys
@@ -37,18 +34,3 @@ updater.update(sum(weights.square().sum() for weights in model.parameters()))
 @pytest.mark.slow
 def test_training_imports_no_compiler_and_later_code_may_compile() -> None:
     subprocess.run([sys.executable, "-c", TRAINS_THEN_COMPILES], check=True)
-
-
-def test_a_compiler_that_is_loaded_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = ModuleType("torch._dynamo")
-    monkeypatch.setitem(sys.modules, "torch._dynamo", loaded)
-    with without_compiler():
-        assert sys.modules["torch._dynamo"] is loaded
-    assert sys.modules["torch._dynamo"] is loaded
-
-
-def test_stand_in_is_gone_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
-    with pytest.raises(ZeroDivisionError), without_compiler():
-        print(1 / 0)
-    assert "torch._dynamo" not in sys.modules

@@ -58,14 +58,6 @@ def test_stop_without_room_for_the_last_checkpoint_does_not_claim_that_all_is_sa
     assert run.complete() == expected
 
 
-def test_no_room_for_anything_keeps_the_error_that_came_first(experiment: MakeExperiment) -> None:
-    expected = experiment(**LARGE).complete()
-    run = _stopped(experiment)
-    with limited_file_size(10), pytest.raises(OSError, match=r"too large: .*run\.json"):
-        run.attempt()
-    assert run.complete() == expected
-
-
 def test_metric_log_catches_up_when_there_is_room_again(tmp_path: Path) -> None:
     said: list[str] = []
     log = MetricLog(RunDir(tmp_path), said.append)

@@ -38,14 +38,6 @@ def test_patience_counts_epochs_without_a_better_value_and_an_equal_one_is_none(
     assert stopping.best_epoch == 3
 
 
-def test_without_patience_it_never_stops() -> None:
-    stopping = EarlyStopping(EarlyStoppingConfig(metric="accuracy", patience=None))
-    for epoch in range(1, 50):
-        stopping.update(epoch, _metrics(1 / epoch), nn.Linear(1, 1))
-    assert not stopping.should_stop
-    assert stopping.best_epoch == 1
-
-
 def test_it_goes_on_from_its_state() -> None:
     config = EarlyStoppingConfig(metric="accuracy", patience=2)
     stopping, other = EarlyStopping(config), EarlyStopping(config)

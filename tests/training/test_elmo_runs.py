@@ -14,7 +14,6 @@ import torch
 from sentiment.console import Console, silent
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.cache import VectorCache
-from sentiment.elmo.encoder import LAYERS
 from sentiment.elmo.files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.models import find_elmo
 from sentiment.elmo.products import Library
@@ -162,17 +161,6 @@ def test_allennlp_as_backend_trains_alike(elmo_run: MakeExperiment) -> None:
     np.testing.assert_allclose(_validation_losses(reference), _validation_losses(own), atol=1e-4)
 
 
-def test_elmo_beside_learned_vectors_has_more_weights_than_alone(elmo_run: MakeExperiment) -> None:
-    parameters = {}
-    for combine in ("alone", "beside"):
-        run = elmo_run(elmo__combine=combine, training__epochs=1)
-        run.complete()
-        result = run.run_dir.read_result()
-        assert result is not None
-        parameters[combine] = result.parameters
-    assert parameters["beside"] > parameters["alone"]
-
-
 def test_result_holds_the_mixture_and_says_that_weights_are_random(elmo_run: MakeExperiment) -> None:
     mixed, single = elmo_run(training__learning_rate=0.05), elmo_run(elmo__layers="first")
     mixed.complete()
@@ -223,20 +211,6 @@ def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_pa
         run.attempt()
     with pytest.raises(RunDirError, match="was trained with other ELMo weights"):
         load_network(run.run_dir)
-
-
-@pytest.mark.slow
-def test_damaged_shard_is_mended_by_the_run_that_finds_it(tweets_file: Path, tmp_path: Path) -> None:
-    first = _own_results(tweets_file, tmp_path)
-    first.complete()
-    victim = _cache(first).shard_file("top", 0)
-    content = bytearray(victim.read_bytes())
-    content[-1] ^= 1
-    victim.write_bytes(content)
-    second = _own_results(tweets_file, tmp_path, seed=2)
-    second.complete()
-    assert any("top-00000.npy: has changed since it was written" in line for line in second.said)
-    assert _cache(second).discard_damaged(LAYERS) == []
 
 
 def test_reason_to_stop_while_vectors_are_computed_ends_the_attempt(tweets_file: Path, tmp_path: Path) -> None:

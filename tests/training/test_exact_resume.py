@@ -53,38 +53,6 @@ def test_every_single_place_to_stop_is_a_good_one(experiment: MakeExperiment) ->
         assert run.complete() == expected, f"stopped at question {place}"
 
 
-def test_run_that_is_stopped_before_its_first_step_still_completes(experiment: MakeExperiment) -> None:
-    expected = experiment().complete()
-    run = experiment()
-    assert run.attempt(StopWhen(lambda question: True)) is not None
-    assert run.attempt(StopWhen(lambda question: True)) is not None
-    assert run.complete() == expected
-
-
-@pytest.mark.slow
-def test_early_stopping_counts_on_where_it_was(experiment: MakeExperiment) -> None:
-    changes = {
-        "training__epochs": 30,
-        "training__learning_rate": 0.1,
-        "training__batch_size": 200,
-        "training__early_stopping__patience": 3,
-    }
-    uninterrupted = experiment(**changes)
-    expected = uninterrupted.complete()
-    result = uninterrupted.run_dir.read_result()
-    assert result is not None
-    assert result.stopped_by == "early stopping"
-    assert result.epochs == result.best_epoch + 3
-    assert result.epochs < 30
-    run = experiment(**changes)
-    digest, stops = complete_with_stops(run, every=5)
-    assert digest == expected
-    assert stops > result.epochs / 2
-    resumed = run.run_dir.read_result()
-    assert resumed is not None
-    assert (resumed.best_epoch, resumed.epochs) == (result.best_epoch, result.epochs)
-
-
 @pytest.mark.slow
 def test_how_often_it_saves_and_logs_time_changes_nothing(experiment: MakeExperiment) -> None:
     expected = experiment().complete()

@@ -1,9 +1,5 @@
 """A run that goes on on another kind of processor says so, or refuses, and its record names both."""
 
-import signal
-import subprocess
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -11,7 +7,6 @@ from sentiment.errors import RunDirError
 from sentiment.runs.records import RunRecord
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
-from tests.training.processes import RunFile, count_rows, start, train_command, wait_until
 
 
 def _stop(run: Experiment) -> None:
@@ -46,22 +41,6 @@ def test_run_that_goes_on_on_other_hardware_says_so_once_and_is_marked(
     assert [kind.rpartition(" ")[2] for kind in _record(run).hardware] == ["(AVX512)", "(AVX2)"]
 
 
-def test_attempt_that_saved_nothing_on_other_hardware_leaves_no_mark(
-    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = experiment(runtime__checkpoint__every_steps=1000)
-    _on("AVX512", monkeypatch)
-    _stop(run)
-    with monkeypatch.context() as patch:
-        _on("AVX2", patch)
-        patch.setattr("sentiment.training.trainer.Trainer.save", lambda *_, **__: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            _stop(run)
-        assert len(_record(run).hardware) == 2
-    run.complete()
-    assert len(_record(run).hardware) == 1
-
-
 def test_other_hardware_can_be_refused(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     run = experiment(runtime__same_hardware=True)
     _on("AVX512", monkeypatch)
@@ -73,24 +52,6 @@ def test_other_hardware_can_be_refused(experiment: MakeExperiment, monkeypatch: 
         ):
             run.attempt()
     run.complete()
-
-
-@pytest.mark.slow
-def test_torch_tells_a_lesser_processor_apart(
-    run_file: RunFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
-        pytest.skip("this processor is the least of all already")
-    run_file.share_corpus_with(tmp_path)
-    process = start(run_file.path, tmp_path)
-    assert wait_until(lambda: count_rows(run_file.run_dir(tmp_path)) > 10, process)
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    command = [*train_command(run_file.path, tmp_path), "runtime.same_hardware=true"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "(DEFAULT): runtime.same_hardware = true lets it go on only on" in " ".join(done.stderr.split())
 
 
 def test_another_version_of_a_package_is_told_when_a_run_goes_on(experiment: MakeExperiment) -> None:

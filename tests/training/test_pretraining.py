@@ -1,8 +1,6 @@
 """Language models: never of held-out text, the same weights however often they are stopped, read by later runs."""
 
 import json
-import math
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +16,11 @@ from sentiment.elmo.encoder import ElmoEncoder
 from sentiment.elmo.files import SIZES, write_random_model
 from sentiment.elmo.models import find_elmo, find_elmo_of, has_pretrained, pretraining_request
 from sentiment.elmo.reference import ReferenceElmo
-from sentiment.errors import CheckpointError, ConfigError, DataError, DivergedError, ElmoError
+from sentiment.errors import ConfigError, DataError, DivergedError, ElmoError
 from sentiment.files import sha256_of
 from sentiment.inference.export import open_model
 from sentiment.inference.models import load_network
-from sentiment.runs.pretrained import PretrainedDir, pretrained_dirs, read_points
+from sentiment.runs.pretrained import PretrainedDir, read_points
 from sentiment.runs.run_dir import Results
 from sentiment.training import pretraining as pretraining_run
 from sentiment.training.context import RunContext
@@ -134,16 +132,6 @@ def test_a_run_that_is_told_to_stop_while_its_model_is_trained_goes_on_with_that
     assert has_pretrained(config, results)
 
 
-def test_a_run_predicts_with_its_own_model_though_its_text_is_gone(table: Path, results: Results) -> None:
-    config = _config(table)
-    _train(config, results)
-    run_dir = results.run_dir(config.run_id)
-    assert run_experiment(RunContext(config, results, run_dir)) is None
-    before = load_network(run_dir).read_texts(["a lovely day"]).probabilities[0]
-    table.unlink()
-    assert load_network(run_dir).read_texts(["a lovely day"]).probabilities[0] == before
-
-
 def test_damage_of_one_language_model_is_no_damage_of_runs_with_another(table: Path, results: Results) -> None:
     config = _config(table)
     _train(config, results)
@@ -182,33 +170,9 @@ def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_miss
         open_model(file, "network", there)
 
 
-def test_perplexities_that_no_number_holds_are_told_as_very_large_ones(
-    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = _config(table)
-    found = pretraining_run.HeldOutLoss(10, forward=2.0, backward=1e6)
-    monkeypatch.setattr(pretraining_run.LanguageTask, "measure", lambda task, check: found)
-    assert _train(config, results) is None
-    last = read_points(_dir(config, results))[-1]
-    assert last.forward == pytest.approx(math.exp(2))
-    assert 1e40 < last.backward < math.inf
-
-
 def test_a_model_that_runs_away_is_told_by_the_field_that_a_user_can_change(table: Path, results: Results) -> None:
     config = _config(table, pretraining__learning_rate=1e30, pretraining__clip=None)
     with pytest.raises(DivergedError, match=r"pretraining\.learning_rate = 1e\+30 is too high"):
-        _train(config, results)
-
-
-def test_a_library_that_is_not_here_is_told_of_the_language_model_that_was_begun_with_it(
-    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = _config(table)
-    monkeypatch.setattr("sentiment.elmo.products._processor", lambda: {"AuthenticAMD"})
-    has = iter([True])  # at the first question, and then no more
-    monkeypatch.setattr("sentiment.elmo.products.has_onednn", lambda: next(has, False))
-    model = re.escape(f"the language model in {_dir(config, results).path}")
-    with pytest.raises(ElmoError, match=rf"^{model}: begun with matrix products by onednn, which torch .* lacks"):
         _train(config, results)
 
 
@@ -315,13 +279,6 @@ def test_tuning_begins_with_the_weights_of_another_model(table: Path, results: R
         assert abs(weights[name] - values).max() < 1e-5
 
 
-def test_tuning_refuses_a_model_of_other_sizes(table: Path, results: Results, tmp_path: Path) -> None:
-    write_random_model(tmp_path / "other", SIZES["tiny"])
-    config = _config(table, pretraining__init=str(tmp_path / "other"), elmo__model="pretrained/tweet")
-    with pytest.raises(ElmoError, match=r"pretraining\.init = .*: has other sizes than pretrained/tweet; its LSTMs"):
-        _train(config, results)
-
-
 def test_mistakes_are_told(table: Path, results: Results, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"elmo\.model: is no size of an own model; valid: pretrained/tiny, "):
         _config(table, elmo__model="pretrained/huge")
@@ -329,18 +286,6 @@ def test_mistakes_are_told(table: Path, results: Results, tmp_path: Path) -> Non
         _train(_config(table, pretraining__unlabelled=[{"path": str(tmp_path / "gone.txt")}]), results)
     with pytest.raises(DataError, match=r"are too few for a language model.*pretraining\.min_count"):
         _train(_config(table, pretraining__min_count=10_000), results)
-
-
-def test_a_checkpoint_of_other_code_is_refused(table: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = _config(table)
-    assert _train(config, results, StopWhen(lambda asked: asked >= 5)) is not None
-
-    class _Other:
-        training, git_commit, git_dirty = "f" * 64, None, None
-
-    monkeypatch.setattr("sentiment.training.pretraining.running_code", lambda: _Other)
-    with pytest.raises(CheckpointError, match="was computed by another version of this program"):
-        _train(config, results)
 
 
 def test_a_model_whose_file_was_changed_is_refused(table: Path, results: Results) -> None:
@@ -368,10 +313,3 @@ def test_a_trained_model_is_computed_alike_by_allennlp(table: Path, results: Res
 def _texts(table: Path) -> Iterator[list[str]]:
     for line in table.read_text().splitlines()[1:20]:
         yield line.split(",", 1)[1].split()
-
-
-def test_directories_of_models_are_listed_whatever_their_state(table: Path, results: Results) -> None:
-    _train(_config(table), results)
-    stopped = _config(table, pretraining__seed=2)
-    _train(stopped, results, StopWhen(lambda asked: asked >= 5))
-    assert sorted(run_dir.completed for run_dir in pretrained_dirs(results)) == [False, True]

@@ -44,15 +44,6 @@ def test_second_ctrl_c_interrupts_at_once() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_ctrl_c_after_another_signal_needs_two_as_well() -> None:
-    with StopRequest() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.reason() == Stop("signal", "SIGTERM")
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-
-
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_former_handlers_are_put_back(interrupted: bool) -> None:
     before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -80,13 +71,6 @@ def test_deadline_counts_what_a_step_and_two_saves_cost() -> None:
     assert reason.detail == "25 s left, a step and a save may need 25 s"
 
 
-def test_deadline_in_the_past_leaves_no_second() -> None:
-    clock = FakeClock()
-    reason = StopRequest(end=clock.now - 50, clock=clock).reason()
-    assert reason is not None
-    assert reason.detail.startswith("0 s left")
-
-
 def test_only_recent_steps_count() -> None:
     clock = FakeClock()
     stop = StopRequest(end=clock.now + 30, clock=clock)
@@ -96,10 +80,6 @@ def test_only_recent_steps_count() -> None:
     for _ in range(100):
         stop.learn_step(0.01)
     assert stop.reason() is None
-
-
-def test_without_an_end_there_is_no_deadline() -> None:
-    assert StopRequest(end=None, clock=lambda: float("inf")).reason() is None
 
 
 def test_end_of_time_is_the_earlier_of_slurms_and_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
