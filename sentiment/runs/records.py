@@ -349,18 +349,14 @@ class Result(FileRecord):
     def _is_of_a_run(self) -> Self:
         if self.best_epoch > self.epochs:
             raise ValueError(f"best_epoch {self.best_epoch} is after the last of {self.epochs} epochs")
-        missing = {*PARTS} - self.metrics.keys()
-        others = (self.baseline, self.combination, self.lexicon)
-        missing = missing.union(*(self.metrics.keys() ^ other.keys() for other in others))
-        if missing:
-            raise ValueError(f"scores of {', '.join(sorted(missing))} are not there of all models")
-        if self.temperatures.keys() != MODEL_NAMES.keys():
-            raise ValueError(f"temperatures are not those of {', '.join(MODEL_NAMES)}")
-        if {*self.check_list} != {*MEASURED_MODELS} or len({frozenset(one) for one in self.check_list.values()}) != 1:
-            raise ValueError(f"check_list is not that of {', '.join(MEASURED_MODELS)} on the same capabilities")
-        for part, scores in self.metrics.items():
-            if any(other[part].n != scores.n for other in others):
-                raise ValueError(f"scores of {part} are of different numbers of tweets")
+        scores = (self.metrics, self.baseline, self.combination, self.lexicon)
+        tweets, *others = ({part: one.n for part, one in of_model.items()} for of_model in scores)
+        if not tweets.keys() >= {*PARTS} or any(other != tweets for other in others):
+            raise ValueError("scores are not those of all models on the same tweets")
+        if self.temperatures.keys() != MODEL_NAMES.keys() or self.check_list.keys() != {*MEASURED_MODELS}:
+            raise ValueError(f"temperatures and check_list are not those of {', '.join(MEASURED_MODELS)}")
+        if len({frozenset(one) for one in self.check_list.values()}) != 1:
+            raise ValueError("check_list has not the same capabilities for all models")
         return self
 
 

@@ -111,7 +111,7 @@ class ClassifierTask:
         self.data = data
         self.device = data.store.device
         self._config = config
-        self._train_sample = data.train_sample
+        self._train_sample = data.measured["train"]
 
     def batches(self, epoch: int) -> EpochPlan:
         """See `Task`."""

@@ -87,7 +87,7 @@ def _result(
     elmo: ElmoRecord | None,
 ) -> Result:
     run_dir, data, stopping = run.run_dir, trainer.task.data, trainer.early_stopping
-    labels = {part: data.store.labels_of(rows) for part, rows in data.measured_rows.items()}
+    labels = {part: data.store.labels_of(rows) for part, rows in data.measured.items()}
     measured = {name: {part: measure(labels[part], scores[part][name]) for part in labels} for name in temperatures}
     network, embedding = measured["network"], trainer.model.embedding
     models = _models(run, trainer, temperatures, baselines, elmo)
@@ -105,7 +105,7 @@ def _result(
         combination=measured["both"],
         lexicon={
             part: measure(labels[part], baselines.lexicon[rows].astype(np.float64))
-            for part, rows in data.measured_rows.items()
+            for part, rows in data.measured.items()
         },
         recommended=recommend(*(measured[name]["validation"] for name in MODEL_NAMES)),
         temperatures=temperatures,
@@ -130,7 +130,7 @@ def _calibrated_scores(
 ) -> tuple[Scores, dict[Recommendation, float]]:
     """What each model says of each part, and the temperatures that its log-odds were divided by."""
     data = trainer.task.data
-    rows, validation = data.measured_rows, data.rows["validation"]
+    rows, validation = data.measured, data.rows["validation"]
     labels, linear = data.store.labels_of(validation), baselines.linear.probabilities.astype(np.float64)
     of_baseline = fit_temperature(labels, linear[validation])
     linear = calibrated(linear, of_baseline)

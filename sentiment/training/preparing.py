@@ -46,7 +46,7 @@ def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tup
     """
     corpus = prepare_corpus(config.data, results, progress)
     linear = linear_baseline(corpus, progress)
-    rows = np.concatenate([*measured_rows_of(corpus).values()])
+    rows = np.concatenate([*measured_rows(corpus).values()])
     return corpus, Baselines(linear, corpus_lexicon(corpus, rows, progress))
 
 
@@ -92,12 +92,13 @@ def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopReques
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Tweets on the device that trains, and the rows of each part."""
+    """Tweets on the device that trains, the rows of each part, and those on which results are measured."""
 
     corpus: Corpus
     vocabulary: Vocabulary
     store: TokenStore
     rows: dict[Part, Rows]
+    measured: dict[Part, Rows]
 
     @classmethod
     def load(
@@ -121,26 +122,11 @@ class TrainingData:
         polarity = token_polarity(texts) if rated else None
         store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors, polarity)
         store.weigh(weights)
-        return cls(corpus, vocabulary, store, rows)
-
-    @property
-    def measured_rows(self) -> dict[Part, Rows]:
-        """The rows on which results are measured: the whole of each part, and a fixed sample of the training part."""
-        return measured_rows(self.rows)
-
-    @property
-    def train_sample(self) -> Rows:
-        """The sample of the training rows, on which the same metrics are measured as on validation rows."""
-        return self.measured_rows["train"]
+        return cls(corpus, vocabulary, store, rows, measured_rows(corpus))
 
 
-def measured_rows_of(corpus: Corpus) -> dict[Part, Rows]:
-    """The same of a corpus that no run has loaded."""
-    return measured_rows({part: corpus.rows(part) for part in corpus.part_names})
-
-
-def measured_rows(rows: dict[Part, Rows]) -> dict[Part, Rows]:
-    """The same of any rows."""
-    train = rows["train"]
-    size = min(len(train), max(len(rows["validation"]), _MIN_TRAIN_SAMPLE))
-    return rows | {"train": np.sort(np.random.default_rng(0).permutation(train)[:size])}
+def measured_rows(corpus: Corpus) -> dict[Part, Rows]:
+    """The rows on which results are measured: the whole of each part, and a fixed sample of the training part."""
+    rows = {part: corpus.rows(part) for part in corpus.part_names}
+    size = min(len(rows["train"]), max(len(rows["validation"]), _MIN_TRAIN_SAMPLE))
+    return rows | {"train": np.sort(np.random.default_rng(0).permutation(rows["train"])[:size])}

@@ -173,11 +173,13 @@ def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRe
             continue
         told.add(request.fingerprint)
         run = RunContext(_as_run(request, config), results, request.run_dir(results), stop, console)
+        epochs, stop.epochs = stop.epochs, None  # it is no trial of a search, and ends at no rung
         try:
-            with stop.beyond_rungs():
-                reason = _run_one(run, request)
+            reason = _run_one(run, request)
         except StoppedError as stopped:
             return stopped.stop
+        finally:
+            stop.epochs = epochs
         if reason:
             return reason
         if card := request.run_dir(results).read_card():

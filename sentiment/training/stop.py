@@ -1,11 +1,10 @@
 """Reasons to stop training: a signal, the end of the time that the process has, or the end of a rung."""
 
-import contextlib
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Literal, Self
@@ -53,8 +52,8 @@ class StopRequest:
             clock: returns seconds since 1970.
         """
         self.end = end
+        # After how many epochs a run pauses, to be continued or not; None trains to its end.
         self.epochs: int | None = None
-        """After how many epochs a run pauses, to be continued or not; None trains to its end."""
         self._clock = clock
         self._signal: signal.Signals | None = None
         self._previous: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
@@ -99,15 +98,6 @@ class StopRequest:
         if self.epochs is None or epoch < self.epochs:
             return None
         return Stop("paused", f"{epoch} epochs are done, where its rung ends")
-
-    @contextlib.contextmanager
-    def beyond_rungs(self) -> Iterator[None]:
-        """A context for work that is no trial of a search: it ends at no rung."""
-        epochs, self.epochs = self.epochs, None
-        try:
-            yield
-        finally:
-            self.epochs = epochs
 
     def check(self) -> None:
         """End work that can be repeated if there is a reason to stop.

@@ -30,14 +30,6 @@ from sentiment.training.log import MetricLog, add_timing
 from sentiment.training.stop import Stop, StoppedError
 
 
-class Validation(Protocol):
-    """What early stopping looks at; of a classifier also `accuracy` and `f1`."""
-
-    @property
-    def loss(self) -> float:
-        """In nats; the lower the better."""
-
-
 @dataclass(frozen=True)
 class StepLoss:
     """The loss of one batch; gradients flow through both.
@@ -57,11 +49,12 @@ class Evaluation:
 
     Attributes:
         row: for the metric log: scores by part, and whatever else belongs to the epoch.
+        validation: what early stopping looks at: `loss`, and of a classifier `accuracy` and `f1`.
         summary: for the terminal, in a few words.
     """
 
     row: dict[str, Any]
-    validation: Validation
+    validation: Any
     summary: str
 
 
@@ -112,7 +105,7 @@ class EarlyStopping:
         self.best_epoch = 0
         self.best_weights: dict[str, torch.Tensor] = {}
 
-    def update(self, epoch: int, validation: Validation, model: nn.Module) -> bool:
+    def update(self, epoch: int, validation: Any, model: nn.Module) -> bool:
         """Learn the metrics of an epoch; True if it is the best so far, whose weights are then kept on the CPU."""
         metric = self._config.metric
         value = -validation.loss if metric == "loss" else float(getattr(validation, metric))
