@@ -17,13 +17,16 @@ from sentiment.elmo.files import (
     SENTENCE_START,
     CharacterCnn,
     ElmoOptions,
+    cell_group,
     character_ids,
 )
-from sentiment.elmo.lstm import LstmStack, State
+from sentiment.elmo.lstm import LstmLayer
 from sentiment.elmo.products import FixedWeights, LearnedWeights, Library, Products, choose_library
 from sentiment.errors import ElmoError
 
 Indices = npt.NDArray[np.int64]
+# Of a layer, for each of some tweets: hidden states (tweets, vector) and cells (tweets, cells), float32.
+State = tuple[torch.Tensor, torch.Tensor]
 
 
 class Encoder(Protocol):
@@ -167,23 +170,23 @@ class CharacterNetwork:
 # Tokens at a time: the result of a convolution stays in a core's cache until its maximum is taken. A GPU wants more.
 _CHUNK_CPU, _CHUNK_GPU = 128, 4096
 
+# The context-free vector of a token (twice), and the outputs of both LSTM layers.
 Layer = Literal["token", "first", "top"]
-"""The context-free vector of a token (twice), and the outputs of both LSTM layers."""
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 
 StateMode = Literal["zero", "warm"]
+# The state after these sentences is `warm`. Tokens stand between spaces; the vectors in caches depend on them.
 WARM_TEXT = (
     "The weather was fine on Sunday , so we took the train to the coast and walked along the beach until the evening .",
     "I had a really good time with my friends , thank you all for coming !",
     "He said that he could not come because he had to work late again .",
 )
-"""The state after these sentences is `warm`. Tokens stand between spaces; the vectors in caches depend on them."""
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
+# Larger batches are no faster: products of 1024 rows run at the processor's limit.
 BATCH_TWEETS = 1024
-"""Larger batches are no faster: products of 1024 rows run at the processor's limit."""
 
 
 class ElmoEncoder:
@@ -220,13 +223,18 @@ class ElmoEncoder:
         tensors = {name: torch.from_numpy(values) for name, values in weights.items()}
         placed = {name: products.place(values) for name, values in tensors.items() if not name.startswith("RNN")}
         self._characters = CharacterNetwork(options.char_cnn, placed, products.with_matrix)
-        self._directions = [LstmStack(lstm, tensors, direction, products) for direction in range(DIRECTIONS)]
+        self._layers = [
+            [
+                LstmLayer(lstm, tensors, cell_group(side, n), products, numbered_inputs=n == 0)
+                for n in range(lstm.n_layers)
+            ]
+            for side in range(DIRECTIONS)
+        ]
         self._known: dict[str, int] = {}
         self._table = torch.empty(0, lstm.projection_dim, device=self.device)
         self._marks = self.type_vectors([SENTENCE_START, SENTENCE_END])
-        sizes = lstm.projection_dim, lstm.dim
-        zeros = tuple(torch.zeros(lstm.n_layers, 1, size, device=self.device) for size in sizes)
-        self._initial: list[State] = [(zeros[0], zeros[1])] * DIRECTIONS
+        zeros = (torch.zeros(1, size, device=self.device) for size in (lstm.projection_dim, lstm.dim))
+        self._initial: list[list[State]] = [[(next(zeros), next(zeros))] * lstm.n_layers] * DIRECTIONS
         for sentence in WARM_TEXT if state == "warm" else ():
             self.run_on(sentence.split())
 
@@ -332,7 +340,8 @@ class ElmoEncoder:
             target: (vectors,): their rows in the tensors of `found`.
         """
         rows = torch.from_numpy(target).to(self.device)
-        for direction, (outputs, _) in enumerate(self._run(batch, type_vectors, 2 if "top" in found else 1)):
+        depth = 2 if "top" in found else 1
+        for direction, (outputs, _) in enumerate(self._run(batch, type_vectors, depth)):
             sources = torch.from_numpy(batch.rows[direction][positions]).to(self.device)
             for layer, output in zip(LAYERS[1:], outputs, strict=False):
                 if layer in found:
@@ -341,12 +350,23 @@ class ElmoEncoder:
 
     def _run(
         self, batch: PackedBatch, type_vectors: torch.Tensor, depth: int
-    ) -> Iterator[tuple[list[torch.Tensor], State]]:
-        """For each direction what `LstmStack` returns."""
+    ) -> Iterator[tuple[list[torch.Tensor], list[State]]]:
+        """For each direction the outputs of the lowest `depth` layers, (rows, vector), and the state of each after a
+        tweet's last step."""
         # The first layer's product with its weights is computed once for each distinct input of this batch.
         distinct, numbers = np.unique(np.stack(batch.inputs), return_inverse=True)
-        numbers = numbers.reshape(DIRECTIONS, -1)
         # The two marks have the highest numbers, and every batch has them.
         inputs = torch.cat([type_vectors[torch.from_numpy(distinct[:-2]).to(self.device)], self._marks])
-        for stack, state, one in zip(self._directions, self._initial, numbers, strict=True):
-            yield stack(inputs, torch.from_numpy(one).to(self.device), batch.step_sizes, state, depth)
+        tweets, by_direction = len(batch.tweets), torch.from_numpy(numbers.reshape(DIRECTIONS, -1)).to(self.device)
+        for layers, initial, one in zip(self._layers, self._initial, by_direction, strict=True):
+            outputs: list[torch.Tensor] = []
+            ends = []
+            for layer, state in zip(layers[:depth], initial, strict=False):
+                given, which = (outputs[-1], None) if outputs else (inputs, one)
+                hidden, cells = (part.expand(tweets, -1) for part in state)
+                output, *end = layer(given, which, batch.step_sizes, hidden, cells)
+                if outputs:  # around the layer, not within its recurrence
+                    output += given
+                outputs.append(output)
+                ends.append((end[0], end[1]))
+            yield outputs, ends

@@ -18,18 +18,17 @@ from sentiment.files import read_named
 if TYPE_CHECKING:  # most runs read no ELMo vectors: they load no h5py
     import h5py
 
+# Character ids per token; longer tokens are cut, possibly inside a character.
 CHARACTERS = 50
-"""Character ids per token; longer tokens are cut, possibly inside a character."""
 
 # All ids are one more than the rows of the weight file, where bytes begin at 0: here 0 means "no token".
 _SENTENCE_START, _SENTENCE_END, _WORD_START, _WORD_END = 257, 258, 259, 260
+# Fills the rest after a token's end. It has a learned vector and takes part in the maximum over positions.
 NO_CHARACTER = 261
-"""Fills the rest after a token's end. It has a learned vector and takes part in the maximum over positions."""
 CHARACTER_KINDS = 262
-"""Ids are from 0 to 261."""
 
+# The marks before and after each sentence. Tokens of a text that are spelled like them get the same ids.
 SENTENCE_START, SENTENCE_END = "<S>", "</S>"
-"""The marks before and after each sentence. Tokens of a text that are spelled like them get the same ids."""
 _BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
 
 
@@ -56,12 +55,12 @@ def character_ids(tokens: Sequence[str]) -> npt.NDArray[np.int64]:
 
 Shape = tuple[int, ...]
 
+# Forward and backward, in this order.
 DIRECTIONS = 2
-"""Forward and backward, in this order."""
+# Of an LSTM, in the files in the order input, candidate, forget, output.
 GATES = 4
-"""Of an LSTM, in the files in the order input, candidate, forget, output."""
+# TensorFlow adds it to the forget gate at run time and does not store it.
 FORGET_BIAS = 1.0
-"""TensorFlow adds it to the forget gate at run time and does not store it."""
 _MOST_BYTES = 1_000_000
 
 
@@ -178,8 +177,8 @@ def read_options(path: Path) -> ElmoOptions:
         raise ElmoError("\n".join([f"{path}: not options of an ELMo model:", *mistakes])) from None
 
 
-RANDOM_SEED = "random_seed"
-"""Attribute of files that hold random numbers instead of a trained model."""
+# Attribute of files that hold random numbers instead of a trained model.
+_RANDOM_SEED = "random_seed"
 
 # Weights hardly shrink when they are compressed; a file that claims more is damaged or made to fill the memory.
 _LARGEST_COMPRESSION = 100
@@ -197,7 +196,7 @@ def check_weights(path: Path, options: ElmoOptions) -> bool:
     with _opened(path) as file:
         for name, shape in options.datasets().items():
             _dataset(file, name, shape, path)
-        return RANDOM_SEED in file.attrs
+        return _RANDOM_SEED in file.attrs
 
 
 def read_weights(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
@@ -275,6 +274,8 @@ def _options(
     return ElmoOptions.model_validate({"lstm": lstm | {"use_skip_connections": True}, "char_cnn": cnn | limits})
 
 
+# Sizes of the published models (Peters et al. 2018), of a tiny one that is computed at once, and of one that a CPU
+# trains in hours (`tweet`).
 SIZES = {
     "tiny": _options(64, 16, 2, 4, _TINY_FILTERS),
     "tweet": _options(512, 128, 1, 16, _TWEET_FILTERS),
@@ -282,8 +283,6 @@ SIZES = {
     "medium": _options(2048, 256, 1, 16, _PUBLISHED_FILTERS),
     "original": _options(4096, 512, 2, 16, _PUBLISHED_FILTERS),
 }
-"""Sizes of the published models (Peters et al. 2018), of a tiny one that is computed at once,
-and of one that a CPU trains in hours (`tweet`)."""
 
 
 def options_bytes(options: ElmoOptions) -> bytes:
@@ -292,12 +291,7 @@ def options_bytes(options: ElmoOptions) -> bytes:
 
 
 def weights_bytes(weights: Mapping[str, np.ndarray], attributes: Mapping[str, int] | None = None) -> bytes:
-    """The content of `weights.hdf5`; the same weights give the same bytes.
-
-    Args:
-        weights: float32, by their names, as `read_weights` gives them.
-        attributes: of the file.
-    """
+    """The content of `weights.hdf5`, of what `read_weights` gives; the same weights give the same bytes."""
     import h5py
 
     buffer = io.BytesIO()
@@ -308,13 +302,11 @@ def weights_bytes(weights: Mapping[str, np.ndarray], attributes: Mapping[str, in
     return buffer.getvalue()
 
 
-def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0, strength: float = 1.0) -> tuple[Path, Path]:
+def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0) -> tuple[Path, Path]:
     """Write `options.json` and `weights.hdf5` of an untrained model; an attribute of the weights says so.
 
     Args:
         folder: made if it is missing.
-        seed: of the random numbers.
-        strength: factor of the weights of an LSTM's inputs and outputs; at 8, gates saturate and values are clipped.
 
     Returns:
         The paths of options and weights.
@@ -324,14 +316,7 @@ def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0, streng
     options_path.write_bytes(options_bytes(options))
     generator = np.random.default_rng(seed)
     weights = {name: _random(generator, name, shape) for name, shape in options.datasets().items()}
-    for name, values in weights.items():
-        if name.endswith("W_P_0"):
-            values *= np.float32(strength)
-        elif name.endswith("W_0"):
-            values[: len(values) // 2] *= np.float32(strength)
-            # Weaker feedback makes up for stronger output: else the network is chaotic and amplifies rounding.
-            values[len(values) // 2 :] /= np.float32(strength)
-    weights_path.write_bytes(weights_bytes(weights, {RANDOM_SEED: seed}))
+    weights_path.write_bytes(weights_bytes(weights, {_RANDOM_SEED: seed}))
     return options_path, weights_path
 
 

@@ -5,12 +5,8 @@ from collections.abc import Mapping
 
 import torch
 
-from sentiment.elmo.files import FORGET_BIAS, GATES, Lstm, cell_group
+from sentiment.elmo.files import FORGET_BIAS, GATES, Lstm
 from sentiment.elmo.products import Products
-
-State = tuple[torch.Tensor, torch.Tensor]
-"""Of all layers of one direction, for each of some tweets: hidden states (layers, tweets, vector) and cells (layers,
-tweets, cells), float32."""
 
 # Cells whose gates are computed together: on a CPU few enough that they stay in a core's cache between the product and
 # the cell's arithmetic (5 to 8 % faster); on a GPU all of them, since there starting an operation is what costs.
@@ -23,13 +19,19 @@ class LstmLayer:
     With the previous step's c and h: c = clip(f * c + i * tanh(j)), h = clip((o * tanh(c)) P).
 
     Args:
-        weights: `W_0`, `B` and `W_P_0` as in the published files.
+        weights: of a whole model, by their names in the published files.
+        group: the layer's, before these names.
         products: how matrices are multiplied.
         numbered_inputs: inputs repeat and are given by number, so each is multiplied with the weights once.
     """
 
     def __init__(
-        self, options: Lstm, weights: Mapping[str, torch.Tensor], products: Products, numbered_inputs: bool
+        self,
+        options: Lstm,
+        weights: Mapping[str, torch.Tensor],
+        group: str,
+        products: Products,
+        numbered_inputs: bool,
     ) -> None:
         self._cell_clip, self._state_clip = options.cell_clip, options.proj_clip
         blocked = products.device.type == "cpu" and options.dim % _BLOCK_CPU == 0
@@ -43,14 +45,14 @@ class LstmLayer:
             blocks = gates.view(*gates.shape[:-1], -1, self._block).movedim(-2, 0)
             return blocks.flatten(-2).contiguous()
 
-        size, matrix, bias = options.projection_dim, weights["W_0"], weights["B"].clone()
+        size, matrix, bias = options.projection_dim, weights[f"{group}/W_0"], weights[f"{group}/B"].clone()
         bias[2 * options.dim : 3 * options.dim] += FORGET_BIAS
         # Inputs that are not numbered stand before the state, so that one product does for both.
         recurrent = matrix[size:] if numbered_inputs else matrix
         self._input = [products.with_matrix(one) for one in laid_out(matrix[:size])] if numbered_inputs else None
         self._recurrent = [products.with_matrix(one) for one in laid_out(recurrent)]
         self._bias = products.place(laid_out(bias))
-        self._projection = products.with_matrix(weights["W_P_0"])
+        self._projection = products.with_matrix(weights[f"{group}/W_P_0"])
         self._precision = products.precision
 
     @torch.no_grad()
@@ -136,49 +138,3 @@ def _last_rows(step_sizes: list[int], device: torch.device) -> torch.Tensor:
     sizes, places = torch.tensor(step_sizes), torch.arange(step_sizes[0])
     last_step = torch.searchsorted(-sizes, -places, right=False) - 1
     return ((sizes.cumsum(0) - sizes)[last_step] + places).to(device)
-
-
-class LstmStack:
-    """All layers of one direction (Peters et al. 2018): the output of each is added to that of the next.
-
-    Args:
-        weights: those of a whole model, by their names in the published files.
-        direction: 0 forward, 1 backward.
-        products: how matrices are multiplied.
-    """
-
-    def __init__(self, options: Lstm, weights: Mapping[str, torch.Tensor], direction: int, products: Products) -> None:
-        self._layers = []
-        for number in range(options.n_layers):
-            group = cell_group(direction, number)
-            cell = {name: weights[f"{group}/{name}"] for name in ("W_0", "B", "W_P_0")}
-            self._layers.append(LstmLayer(options, cell, products, numbered_inputs=number == 0))
-
-    def __call__(
-        self, inputs: torch.Tensor, numbers: torch.Tensor, step_sizes: list[int], state: State, depth: int
-    ) -> tuple[list[torch.Tensor], State]:
-        """Run the lowest `depth` layers over a packed batch.
-
-        Args:
-            inputs: (distinct inputs, vector) of float32.
-            numbers: (rows,) of int64: the input of each row.
-            step_sizes: rows of each step, never rising.
-            state: with which each tweet begins, as that of one tweet.
-
-        Returns:
-            The output of each layer, (rows, vector); and the state after each tweet's last step.
-        """
-        hidden, cells = (part.expand(-1, step_sizes[0], -1) for part in state)
-        outputs: list[torch.Tensor] = []
-        ends = []
-        for number, layer in enumerate(self._layers[:depth]):
-            if number == 0:
-                output, *end = layer(inputs, numbers, step_sizes, hidden[0], cells[0])
-            else:
-                output, *end = layer(outputs[-1], None, step_sizes, hidden[number], cells[number])
-                # Around the layer, not within its recurrence.
-                output += outputs[-1]
-            outputs.append(output)
-            ends.append(end)
-        end_hidden, end_cells = (torch.stack(part) for part in zip(*ends, strict=True))
-        return outputs, (end_hidden, end_cells)

@@ -72,11 +72,6 @@ class ReferenceElmo:
         return {layer: torch.cat(part) for layer, part in parts.items()}
 
 
-def reference_is_installed() -> bool:
-    """Whether allennlp can be found."""
-    return _folder() is not None
-
-
 def allennlp_elmo() -> ModuleType:
     """The module `allennlp.modules.elmo` with `Elmo`, `ScalarMix` and `batch_to_ids`.
 

@@ -20,8 +20,9 @@ import torch
 
 from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Precision
 from sentiment.elmo.files import SIZES, read_options, read_weights, write_random_model
-from sentiment.elmo.reference import ReferenceElmo, reference_is_installed
+from sentiment.elmo.reference import ReferenceElmo
 from tests.benchmarks.timing import announce
+from tests.elmo.oracle import HAS_ALLENNLP
 
 USUAL_BATCH = 256
 TWEETS = {"small": 2048, "original": 768}
@@ -82,7 +83,7 @@ def bench(size: str, folder: Path, count: int) -> None:
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
     ours = {name: ElmoEncoder(options, weights, precision=name) for name in precisions}
     memory = f"{peak_memory(partial(ours['fp32'].encode, usual)) / 1e9:.2f} GB"
-    reference = ReferenceElmo(*files) if reference_is_installed() else None
+    reference = ReferenceElmo(*files) if HAS_ALLENNLP else None
     if reference:
         memory += f" against {peak_memory(partial(reference.encode, usual)) / 1e9:.2f} GB of allennlp"
     theirs, times = [], []

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from sentiment.elmo.encoder import LAYERS, ElmoEncoder
-from sentiment.elmo.files import SIZES, read_options, read_weights, write_random_model
+from sentiment.elmo.files import read_options, read_weights
 from sentiment.elmo.reference import ReferenceElmo
-from tests.elmo.tweets import random_tweets
+from tests.elmo.tweets import random_tweets, strong_model
 
 _STRENGTHS = (1, 2, 4, 8)
 _TWEETS = 24
@@ -30,10 +30,8 @@ def main() -> None:
         return
     for strength in _STRENGTHS:
         with tempfile.TemporaryDirectory() as folder:
-            _show(
-                f"random, {strength} times as strong as usual",
-                *write_random_model(Path(folder), SIZES["small"], strength=strength),
-            )
+            model = strong_model(Path(folder), "small", strength)
+            _show(f"random, {strength} times as strong as usual", model.options, model.weights)
 
 
 def _show(name: str, options: Path, weights: Path) -> None:

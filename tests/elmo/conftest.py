@@ -3,7 +3,7 @@ import torch
 
 from sentiment.elmo.encoder import ElmoEncoder
 from sentiment.elmo.files import SIZES, read_options, read_weights, write_random_model
-from tests.elmo.tweets import SHARED_FIXTURES, Model
+from tests.elmo.tweets import SHARED_FIXTURES, Model, strong_model
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,7 +22,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def saturating(tmp_path_factory: pytest.TempPathFactory) -> Model:
     """Another whose gates saturate and whose clips are reached."""
     folder = tmp_path_factory.mktemp("elmo") / "saturating"
-    return Model(*write_random_model(folder, SIZES["tiny"], seed=1, strength=4))
+    return strong_model(folder, "tiny", strength=4, seed=1)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
 """Where allennlp, the reference, is not installed, tests against it are skipped."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from sentiment.elmo.products import Library, has_onednn
-from sentiment.elmo.reference import reference_is_installed
 
+HAS_ALLENNLP = find_spec("allennlp") is not None
 needs_allennlp = pytest.mark.skipif(
-    not reference_is_installed(), reason="allennlp is not installed, so there is nothing to compare with"
+    not HAS_ALLENNLP, reason="allennlp is not installed, so there is nothing to compare with"
 )
 needs_onednn = pytest.mark.skipif(not has_onednn(), reason="torch has no oneDNN here")
 LIBRARIES: list[Library] = ["torch", "onednn"] if has_onednn() else ["torch"]

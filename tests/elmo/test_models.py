@@ -167,9 +167,7 @@ def test_the_file_of_mirrors_names_places_and_may_be_missing(tmp_path: Path, mon
     path.write_text("elmo: [/shared/elmo, 'https://example.org/']\n")
     assert read_mirrors(path) == Mirrors(elmo=("/shared/elmo", "https://example.org/"))
     path.write_text("elmo: /shared/elmo\nelmoo: []\n")
-    with pytest.raises(
-        ConfigError, match=r"(?s)elmo = '/shared/elmo'.*elmoo: unknown key .* did you mean 'elmo'|valid: elmo"
-    ):
+    with pytest.raises(ConfigError, match=r"(?s)elmo = '/shared/elmo'.*elmoo: unknown key"):
         read_mirrors(path)
     with pytest.raises(ConfigError, match=r"gone\.yaml: no such file"):
         read_mirrors(tmp_path / "gone.yaml")

@@ -7,11 +7,10 @@ import torch
 from hypothesis import given, settings
 
 from sentiment.elmo.encoder import ElmoEncoder
-from sentiment.elmo.files import SIZES, write_random_model
 from sentiment.elmo.products import Library
 from sentiment.elmo.reference import ReferenceElmo
 from tests.elmo.oracle import LIBRARIES, needs_allennlp
-from tests.elmo.tweets import Model, Tweets, batches, largest_difference, random_tweets
+from tests.elmo.tweets import Model, Tweets, batches, largest_difference, random_tweets, strong_model
 
 pytestmark = needs_allennlp
 
@@ -57,7 +56,7 @@ def test_trained_weights_agree(trained_tiny: Model, library: Library) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "tweets"), [("small", 20), ("medium", 8), ("original", 4)])
 def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path, library: Library) -> None:
-    model = Model(*write_random_model(tmp_path, SIZES[size], strength=2))
+    model = strong_model(tmp_path, size, strength=2)
     try:
         assert _difference(model, random_tweets(tweets, longest=tweets), library, batch_tweets=3) <= 1e-4
     finally:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 
 from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Precision, StateMode
-from sentiment.elmo.files import read_options, read_weights
+from sentiment.elmo.files import SIZES, read_options, read_weights, weights_bytes, write_random_model
 from sentiment.elmo.products import Library
 
 SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"
@@ -48,6 +49,22 @@ def random_tweets(count: int, seed: int = 0, longest: int = 50) -> Tweets:
     lengths = [choose.randint(0, longest) if number > longest else number for number in range(count)]
     choose.shuffle(lengths)
     return [choose.choices(words, k=length) for length in lengths]
+
+
+def strong_model(folder: Path, size: str, strength: float, seed: int = 0) -> Model:
+    """Random weights, those of an LSTM's inputs and outputs by a factor larger; at 8, gates saturate and values are
+    clipped."""
+    model = Model(*write_random_model(folder, SIZES[size], seed))
+    weights = read_weights(model.weights, SIZES[size])
+    for name, values in weights.items():
+        if name.endswith("W_P_0"):
+            values *= np.float32(strength)
+        elif name.endswith("W_0"):
+            values[: len(values) // 2] *= np.float32(strength)
+            # Weaker feedback makes up for stronger output: else the network is chaotic and amplifies rounding.
+            values[len(values) // 2 :] /= np.float32(strength)
+    model.weights.write_bytes(weights_bytes(weights))
+    return model
 
 
 def of_tweet(layers: Layers, tweets: Tweets, number: int) -> dict[str, torch.Tensor]:

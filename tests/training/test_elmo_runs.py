@@ -17,7 +17,6 @@ from sentiment.elmo.cache import VectorCache
 from sentiment.elmo.files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.models import find_elmo
 from sentiment.elmo.products import Library
-from sentiment.elmo.reference import reference_is_installed
 from sentiment.elmo.vectors import elmo_cache
 from sentiment.errors import CheckpointError, ElmoError, RunDirError
 from sentiment.inference.models import load_network
@@ -26,7 +25,7 @@ from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
-from tests.elmo.oracle import needs_onednn
+from tests.elmo.oracle import needs_allennlp, needs_onednn
 from tests.small_runs import Experiment, StopWhen, small_config
 
 ELMO: dict[str, Any] = {"elmo__model": "tiny", "data__text__lowercase": False, "training__epochs": 2}
@@ -152,7 +151,7 @@ def test_vectors_computed_for_each_batch_train_alike(elmo_run: MakeExperiment) -
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not reference_is_installed(), reason="allennlp is not installed")
+@needs_allennlp
 def test_allennlp_as_backend_trains_alike(elmo_run: MakeExperiment) -> None:
     own = elmo_run(elmo__cache="off")
     reference = elmo_run(elmo__cache="off", elmo__backend="allennlp")
