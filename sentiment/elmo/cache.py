@@ -38,8 +38,8 @@ from sentiment.files import as_json, fingerprint, write_once
 # Raise this when the same corpus and model would give other vectors or files.
 _FORMAT_VERSION = 3
 
+# The layer with a vector for each type.
 BY_TYPE = "token"
-"""The layer with a vector for each type."""
 
 # No more shards than a process may open files, and none so small that a small corpus has hundreds.
 _MOST_SHARDS = 256
@@ -51,11 +51,11 @@ _TYPES_AT_ONCE = 4096
 _SEAL_BYTES = hashlib.sha256().digest_size
 
 Place = Literal["GPU memory", "RAM", "disk"]
+# First index and last index + 1.
 Span = tuple[int, int]
-"""First index and last index + 1."""
 
+# On a device, with a library of matrix products.
 BuildEncoder = Callable[[torch.device, Library], Encoder]
-"""On a device, with a library of matrix products."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,6 @@ class CachePlan:
 
     @property
     def tokens(self) -> int:
-        """Number of tokens of all distinct tweets."""
         return len(self.token_types)
 
     @cached_property
@@ -132,7 +131,6 @@ class VectorCache:
 
     @cached_property
     def plan(self) -> CachePlan:
-        """Which tweets are encoded, and in which shards."""
         return CachePlan.of(self._corpus)
 
     @property
@@ -151,7 +149,6 @@ class VectorCache:
         return library
 
     def shard_file(self, layer: str, shard: int) -> Path:
-        """The array with the vectors of some types or tokens."""
         return self.folder / f"{layer}-{shard:05d}.npy"
 
     def _shard_files(self, layer: str) -> list[Path]:
@@ -162,7 +159,6 @@ class VectorCache:
         return [shard for shard, path in enumerate(self._shard_files(layer)) if not path.exists()]
 
     def is_complete(self, layers: Collection[str]) -> bool:
-        """Whether nothing of these layers is missing."""
         return not any(map(self.missing, self._needed(layers)))
 
     def size(self, layers: Collection[str], missing: bool = False) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from sentiment.errors import ElmoError
-from sentiment.files import read_named
+from sentiment.files import read_named, write_atomically
 
 if TYPE_CHECKING:  # most runs read no ELMo vectors: they load no h5py
     import h5py
@@ -121,7 +121,6 @@ class ElmoOptions(_Part):
 
     @property
     def vector_size(self) -> int:
-        """Values per token and layer, of both directions."""
         return DIRECTIONS * self.lstm.projection_dim
 
     def datasets(self) -> dict[str, Shape]:
@@ -147,7 +146,6 @@ class ElmoOptions(_Part):
 
     @property
     def parameters(self) -> int:
-        """Number of weights."""
         return sum(math.prod(shape) for shape in self.datasets().values())
 
 
@@ -220,13 +218,12 @@ def read_weights(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
 def _opened(path: Path) -> "h5py.File":
     import h5py
 
-    if not path.is_file():
-        raise ElmoError(f"{path}: there is no such file of ELMo weights")
     try:
         return h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
-        size = path.stat().st_size
-        raise ElmoError(f"{path}: truncated, damaged or no HDF5 file ({size:,} bytes): {error}") from None
+        raise ElmoError(
+            f"{path}: missing, truncated or no HDF5 file ({error}); if it was fetched, delete it and fetch it again"
+        ) from None
 
 
 def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Dataset":
@@ -245,10 +242,8 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
     wanted = f"the options say {shape}; do options and weights belong together?"
     if not isinstance(found, h5py.Dataset):
         problem = f"is missing, {wanted}"
-    elif found.shape != shape:
-        problem = f"has shape {found.shape}, {wanted}"
-    elif found.dtype.kind != "f":
-        problem = f"has type {found.dtype}, floating point numbers are needed"
+    elif found.shape != shape or found.dtype.kind != "f":
+        problem = f"has shape {found.shape} and type {found.dtype}, floating point is needed, and {wanted}"
     elif found.external or found.is_virtual:
         problem = "stands in another file; only what the file itself holds is read"
     elif found.nbytes > _LARGEST_COMPRESSION * (stored := found.id.get_storage_size()):
@@ -313,10 +308,10 @@ def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0) -> tup
     """
     folder.mkdir(parents=True, exist_ok=True)
     options_path, weights_path = folder / OPTIONS_FILE, folder / WEIGHTS_FILE
-    options_path.write_bytes(options_bytes(options))
+    write_atomically(options_path, lambda file: file.write(options_bytes(options)))
     generator = np.random.default_rng(seed)
     weights = {name: _random(generator, name, shape) for name, shape in options.datasets().items()}
-    weights_path.write_bytes(weights_bytes(weights, {_RANDOM_SEED: seed}))
+    write_atomically(weights_path, lambda file: file.write(weights_bytes(weights, {_RANDOM_SEED: seed})))
     return options_path, weights_path
 
 

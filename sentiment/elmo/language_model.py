@@ -118,7 +118,7 @@ class _Steps(torch.autograd.Function):
         options: Lstm,
         library: Library,
     ) -> torch.Tensor:
-        """Gates in the order of the files: input, candidate, forget, output."""
+        # Gates in the order of the files: input, candidate, forget, output.
         time, batch, size = *entering.shape[:2], options.dim
         with_recurrent, with_projection = FixedWeights(recurrent, library), FixedWeights(projection, library)
         gates = entering.clone()
@@ -215,10 +215,12 @@ class NextWord(nn.Module):
 
     Exact, unlike a sampled softmax: its mean is the logarithm of the perplexity. Edouard Grave et al. (2017),
     https://arxiv.org/abs/1609.04309.
+
+    Args:
+        words: of the vocabulary.
     """
 
     def __init__(self, vector_size: int, words: int, library: Library) -> None:
-        """Args: words: of the vocabulary."""
         super().__init__()
         ends = [*(end for end in _GROUPS if end < words), words]
         self._first, self._library = ends[0], library
@@ -267,18 +269,18 @@ class LanguageModel(nn.Module):
 
     Every tweet begins with zeros as the LSTMs' state, so its vectors are those of the encoder's state `zero`.
 
+    It begins with random weights from torch's generator.
+
+    Args:
+        words: in the vocabulary that is predicted.
+        dropout: share of the values that is set to zero in training, of each layer's input and the last output.
+        library: of matrix products; None: the one that suits this processor.
+
     Attributes:
         weights: those of the encoder, named and laid out as in the published files.
     """
 
     def __init__(self, options: ElmoOptions, words: int, dropout: float, library: Library | None = None) -> None:
-        """With random weights from torch's generator.
-
-        Args:
-            words: in the vocabulary that is predicted.
-            dropout: share of the values that is set to zero in training, of each layer's input and the last output.
-            library: of matrix products; None: the one that suits this processor.
-        """
         super().__init__()
         self.options = options
         self.library = library or choose_library(torch.float32, torch.device("cpu"))
@@ -295,7 +297,6 @@ class LanguageModel(nn.Module):
                 self.weights[name].copy_(torch.from_numpy(values))
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """The parameters that the optimiser changes."""
         return list(self.parameters())
 
     def forward(self, text: DirectedText) -> tuple[torch.Tensor, torch.Tensor]:

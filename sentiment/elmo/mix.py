@@ -1,6 +1,7 @@
 """Mixtures of ELMo's layers, and `Elmo` for code that was written for allennlp."""
 
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
 
@@ -62,10 +63,9 @@ class ScalarMix(nn.Module):
             raise ValueError(f"{len(tensors)} layers are given, but {len(self.weights)} are mixed")
         # Stored layers may be of half precision, which is too little to add up and to train in.
         shares = torch.softmax(self.weights, 0)
-        mixed = shares[0] * tensors[0].to(shares.dtype)
-        for share, tensor in zip(shares[1:], tensors[1:], strict=True):
-            mixed = mixed + share * tensor.to(shares.dtype)
-        return self.gamma * mixed
+        weighted = (share * tensor.to(shares.dtype) for share, tensor in zip(shares, tensors, strict=True))
+        mixed: torch.Tensor = self.gamma * reduce(torch.add, weighted)
+        return mixed
 
 
 class Elmo(nn.Module):
@@ -134,7 +134,6 @@ class Elmo(nn.Module):
             self._mixtures.append(mix)
 
     def get_output_dim(self) -> int:
-        """Values per token."""
         return self._encoder.vector_size
 
     def forward(self, inputs: torch.Tensor, word_inputs: None = None) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """ELMo models by name: published ones, a tiny one, folders, and those that are trained on a run's own text."""
 
 import contextlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,22 +30,22 @@ from sentiment.files import fingerprint, sha256_of, write_json
 from sentiment.runs.pretrained import PretrainedDir, pretrained_dirs
 from sentiment.runs.run_dir import Results
 
+# Both serve the same files, for which no checksum was ever published.
 SERVERS = (
     "https://allennlp.s3.amazonaws.com/models/elmo/",
     "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo/",
 )
-"""Both serve the same files, for which no checksum was ever published."""
 
+# The models of Peters et al. (2018): the folder of each on the servers, which is also a part of its files' names.
 PUBLISHED = {
     "small": "2x1024_128_2048cnn_1xhighway",
     "medium": "2x2048_256_2048cnn_1xhighway",
     "original": "2x4096_512_2048cnn_2xhighway",
     "original-5.5b": "2x4096_512_2048cnn_2xhighway_5.5B",
 }
-"""The models of Peters et al. (2018): the folder of each on the servers, which is also a part of its files' names."""
 
+# A model of random numbers, for tests and demonstrations.
 TINY = "tiny"
-"""Name of a model of random numbers, for tests and demonstrations."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,8 @@ def find_elmo(model: str, folder: Path) -> ModelFiles:
         ElmoError: the model is missing or damaged, or differs from what was first fetched.
     """
     if model == TINY:
-        return _checked(*_tiny(folder / TINY))
+        paths = folder / TINY / OPTIONS_FILE, folder / TINY / WEIGHTS_FILE
+        return _checked(*(paths if paths[1].exists() else write_random_model(folder / TINY, SIZES[TINY])))
     if model in PUBLISHED:
         return _find_published(model, folder)
     if not Path(model).is_dir():
@@ -121,24 +121,18 @@ def fetch_elmo(
 
     Raises:
         DownloadError: no server answers, or what arrives differs from what was first fetched.
-        ElmoError: the name is unknown, or the files are no ELMo model whose weights fit its options; files that have
-            just been fetched are then deleted.
+        ElmoError: the name is unknown, or the files are no ELMo model whose weights fit its options.
     """
     if name not in PUBLISHED:
         raise ElmoError(f"ELMo model {name!r}: published are {', '.join(PUBLISHED)}")
-    fetched, recorded = [], _recorded(name, folder)
+    recorded = _recorded(name, folder)
     for file in published_files(name):
         if not (folder / file).exists():
             place = f"{PUBLISHED[name]}/{file}"
             urls = addresses(mirrors, (place, file)) + addresses(servers, (place,))
             remote = Remote(file, urls, size_of(file, urls, folder), recorded.get(file, ""))
-            fetched.append(download(remote, folder, progress))
-    try:
-        found = _find_published(name, folder)
-    except ElmoError:
-        for path in fetched:
-            path.unlink()
-        raise
+            download(remote, folder, progress)
+    found = _find_published(name, folder)
     if not recorded:
         write_json(_record(name, folder), dict(zip(published_files(name), found.sha256, strict=True)))
     return found
@@ -181,17 +175,6 @@ def _checked(options_path: Path, weights_path: Path) -> ModelFiles:
     return ModelFiles(options_path, weights_path, options, (sha256_of(options_path), sha256_of(weights_path)), random)
 
 
-def _tiny(folder: Path) -> tuple[Path, Path]:
-    """Write the model unless it is here; returns both paths."""
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".tiny", dir=folder.parent) as made:
-            write_random_model(Path(made) / TINY, SIZES[TINY])
-            with contextlib.suppress(OSError):  # another process was first
-                (Path(made) / TINY).rename(folder)
-    return folder / OPTIONS_FILE, folder / WEIGHTS_FILE
-
-
 def _only_file(folder: Path, ending: str) -> Path:
     found = sorted(path for path in folder.iterdir() if path.name.endswith(ending))
     if len(found) != 1:
@@ -222,7 +205,6 @@ class PretrainingRequest:
     fingerprint: str
 
     def run_dir(self, results: Results) -> PretrainedDir:
-        """Where it is trained, and is once it is complete."""
         name = self.model.removeprefix(PRETRAINED)
         return PretrainedDir(results.pretrained / f"{name}-{self.fingerprint[:16]}")
 
@@ -311,15 +293,12 @@ def own_model_dir(fingerprint: str, name: str, results: Results) -> PretrainedDi
     Raises:
         ElmoError: it is nowhere.
     """
-    damaged = ""
     for run_dir in pretrained_dirs(results):
-        try:
+        with contextlib.suppress(RunDirError):  # of another model that is damaged
             if (card := run_dir.read_card()) and card.files_fingerprint == fingerprint:
                 return run_dir
-        except RunDirError as error:  # of another model, as long as this one is found
-            damaged += f"; {error}"
     raise ElmoError(
-        f"ELMo model {name!r} ({fingerprint[:8]}): is not in {results.pretrained}{damaged}; copy its folder there from "
+        f"ELMo model {name!r} ({fingerprint[:8]}): is not whole in {results.pretrained}; copy its folder there from "
         "where it was trained"
     )
 
@@ -332,7 +311,6 @@ class ElmoFinder:
         self._found: dict[tuple[Any, ...], ModelFiles | None] = {}
 
     def of(self, config: RunConfig) -> ModelFiles | None:
-        """As `find_elmo_of`."""
         own = config.elmo is not None and config.elmo.pretrained
         which = config.elmo and config.elmo.model, config.pretraining, config.data if own else None
         if which not in self._found:

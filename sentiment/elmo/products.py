@@ -9,9 +9,9 @@ import torch
 
 from sentiment.errors import ElmoError
 
+# `torch`: what `torch.addmm` calls, MKL or another BLAS on a CPU; `onednn`: oneDNN, with weights laid out for it. Their
+# results differ in the last digits.
 Library = Literal["torch", "onednn"]
-"""`torch`: what `torch.addmm` calls, MKL or another BLAS on a CPU; `onednn`: oneDNN, with weights laid out for it.
-Their results differ in the last digits."""
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -55,7 +55,6 @@ class Products:
         return values.to(self.device, self.precision)
 
     def with_matrix(self, matrix: torch.Tensor) -> FixedWeights:
-        """Products with a matrix (inputs, outputs)."""
         return FixedWeights(self.place(matrix), self.library)
 
 
@@ -105,15 +104,13 @@ def has_onednn() -> bool:
 
 
 def _pack(matrix: torch.Tensor) -> torch.Tensor:
-    packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(matrix.t().contiguous())
-    return packed
+    return torch.ops.mkldnn._reorder_linear_weight(matrix.t().contiguous())  # type: ignore[no-any-return]
 
 
 def _multiply(rows: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     # What torch.compile calls for a linear layer on a CPU. The public way, F.linear on `to_mkldnn()` tensors, copies
     # inputs and results: 10 % slower at best, half as fast where they are large.
-    product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")
-    return product
+    return torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
 class LearnedWeights:

@@ -81,14 +81,15 @@ def allennlp_elmo() -> ModuleType:
     Raises:
         ElmoError: allennlp is not installed.
     """
-    folder = _folder()
-    if folder is None:
-        raise ElmoError(
-            "allennlp, the reference for ELMo, is not installed here: `make setup` installs it; "
-            "or choose the default backend, which computes the same"
-        )
     if "allennlp" not in sys.modules:
-        _put_stand_ins(folder)
+        # Looking for a top-level package runs none of its code.
+        spec = importlib.util.find_spec("allennlp")
+        if spec is None or spec.origin is None:
+            raise ElmoError(
+                "allennlp, the reference for ELMo, is not installed here: `make setup` installs it; "
+                "or choose the default backend, which computes the same"
+            )
+        _put_stand_ins(Path(spec.origin).parent)
     with warnings.catch_warnings():
         # Archived files are not mended any more, so a warning about them helps nobody.
         warnings.simplefilter("ignore")
@@ -104,14 +105,6 @@ def _batch_to_ids(mapper: Any, batch: Sequence[Sequence[str]]) -> torch.Tensor:
         for column, token in enumerate(sentence):
             ids[row, column] = torch.tensor(mapper.convert_word_to_char_ids(token))
     return ids
-
-
-def _folder() -> Path | None:
-    if "allennlp" in sys.modules:
-        return Path(sys.modules["allennlp"].__path__[0])
-    # Looking for a top-level package runs none of its code.
-    spec = importlib.util.find_spec("allennlp")
-    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
 
 
 class _StandIn:

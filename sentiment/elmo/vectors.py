@@ -107,7 +107,6 @@ class FreshVectors:
         self._encoder, self._tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
-        """As `CachedVectors.gather`."""
         tweets = [self._tokens_of(row) for row in rows.tolist()]
         lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
         starts = np.cumsum(lengths) - lengths

@@ -1,12 +1,9 @@
 """The real command `encode`: killed and started again, several at once, stopped; always the same vectors."""
 
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,27 +75,18 @@ def results(finished: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_killed_encoders_leave_nothing_wrong_and_the_next_one_goes_on(
+def test_killed_and_stopped_encoders_leave_nothing_wrong_and_the_next_one_goes_on(
     config: Path, uninterrupted: dict[str, str], results: Path
 ) -> None:
-    rng = random.Random(0)
-    moments: list[Callable[[], bool]] = [
-        lambda: any(Results(results).elmo_caches.glob("*/token-*.npy")),
-        lambda: any(Results(results).elmo_caches.glob("*/.*.tmp")),
-        lambda: _shards(results) >= 2,
-        lambda: _shards(results) >= 3,
-    ]
-    kills = 0
-    for moment in moments:
-        process = _start(config, results)
-        if wait_until(moment, process):
-            end = time.perf_counter() + rng.uniform(0, 0.003)
-            while time.perf_counter() < end:
-                pass
-            process.kill()
-        process.communicate()
-        kills += process.returncode == -signal.SIGKILL
-    assert kills >= 3
+    codes = []
+    for ending in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        before, process = _shards(results), _start(config, results)
+        if wait_until(lambda before=before: _shards(results) > before, process):  # type: ignore[misc]
+            process.send_signal(ending)
+        output, _ = process.communicate()
+        codes.append(process.returncode)
+        assert process.returncode != 3 or "complete shards are kept: the same command goes on" in output
+    assert {-signal.SIGKILL, 3} <= {*codes}
     _finish(_start(config, results))
     assert _digests(results) == uninterrupted
 
@@ -117,16 +105,4 @@ def test_encoders_share_the_work_and_wait_for_none_that_is_suspended(
     finally:
         first.send_signal(signal.SIGCONT)
     _finish(first)
-    assert _digests(results) == uninterrupted
-
-
-def test_signal_ends_it_with_3_and_the_same_command_goes_on(
-    config: Path, uninterrupted: dict[str, str], results: Path
-) -> None:
-    process = _start(config, results)
-    assert wait_until(lambda: _shards(results) >= 1, process)
-    process.send_signal(signal.SIGTERM)
-    output = _finish(process, code=3)
-    assert "stopped (SIGTERM); complete shards are kept: the same command goes on" in output
-    _finish(_start(config, results))
     assert _digests(results) == uninterrupted

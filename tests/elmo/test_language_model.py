@@ -11,8 +11,7 @@ from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Encoder
 from sentiment.elmo.files import SIZES, ElmoOptions, Lstm, options_bytes, read_options, read_weights, weights_bytes
 from sentiment.elmo.language_model import DirectedText, DirectedTweets, LanguageModel, encoder_weights, run_lstm
 from sentiment.elmo.products import Library
-from sentiment.elmo.reference import ReferenceElmo
-from tests.elmo.oracle import LIBRARIES, needs_allennlp
+from tests.elmo.oracle import LIBRARIES
 from tests.elmo.tweets import ODD_TOKENS, Model, Tweets, largest_difference, random_tweets
 
 
@@ -92,29 +91,6 @@ def test_vectors_are_the_encoders_at_any_clip(
         assert (clips[1] == 3.0) or (first.abs() == clips[1]).float().mean() > 0.01
 
 
-@needs_allennlp
-def test_what_is_written_is_computed_alike_by_allennlp(tmp_path: Path) -> None:
-    torch.manual_seed(2)
-    model = LanguageModel(SIZES["tiny"], 10, 0.1)
-    files = _write(model, tmp_path)
-    assert _difference(model, _some_tweets(), ReferenceElmo(*files, state="zero")) <= 1e-5
-    assert read_options(files[0]) == model.options
-
-
-@needs_allennlp
-def test_context_free_vectors_that_are_large_agree_with_allennlps_by_as_many_digits(tmp_path: Path) -> None:
-    """They are clipped nowhere, and the digits of numbers near 100 end before 1e-5 in float32."""
-    torch.manual_seed(2)
-    model = LanguageModel(SIZES["tiny"], 10, 0.1)
-    with torch.no_grad():
-        model.weights["CNN_proj/W_proj"].mul_(60)
-    tweets = _some_tweets()
-    wanted = ReferenceElmo(*_write(model, tmp_path), state="zero").encode(tweets)["token"]
-    found = _vectors(model, tweets)["token"]
-    assert wanted.abs().max() > 50
-    assert (found - wanted).abs().max() <= 2e-6 * wanted.abs().max()
-
-
 @pytest.mark.shared_data
 def test_weights_are_read_and_written_without_a_difference(trained_tiny: Model, tmp_path: Path) -> None:
     options = read_options(trained_tiny.options)
@@ -179,23 +155,6 @@ def test_each_direction_predicts_the_next_word_from_those_it_has_read() -> None:
             inside = text.inside[:, place]
             assert [names[word] for word in text.targets[direction][inside, place].tolist()] == words
     assert int(text.inside.sum()) == 6
-
-
-def test_what_stands_after_a_tweet_changes_nothing_in_it() -> None:
-    torch.manual_seed(4)
-    model = LanguageModel(SIZES["tiny"], 20, 0.1).eval()
-    tweets = [["a", "b"], ["c", "d", "e", "f", "g", "h"]]
-    store, _ = directed(tweets)
-    batches = [store.store.in_order_of_length(np.arange(count), 1000)[0] for count in (2, 1)]
-    both, alone = map(store.directed, batches)
-    place = both.inside[:, 0]
-
-    def of_first(text: DirectedText) -> torch.Tensor:
-        forward, backward = _layers(model, text)
-        return torch.stack([forward[-1][:3, 0], backward[-1][:3, 0]])
-
-    assert int(place.sum()) == 3
-    torch.testing.assert_close(of_first(both), of_first(alone), atol=1e-6, rtol=0)
 
 
 def test_a_model_learns_a_text_by_heart_in_both_directions() -> None:

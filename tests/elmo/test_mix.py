@@ -79,13 +79,6 @@ def test_representations_and_masks_are_those_of_allennlp(tiny: Model, arguments:
     assert_same(found, wanted)
 
 
-@needs_allennlp
-@pytest.mark.shared_data
-def test_representations_of_trained_weights_are_those_of_allennlp(trained_tiny: Model) -> None:
-    wanted, found = (representations(library, trained_tiny) for library in (allennlp_elmo(), sentiment.elmo.mix))
-    assert_same(found, wanted)
-
-
 @pytest.mark.slow
 @needs_allennlp
 @pytest.mark.parametrize("arguments", [{}, {"dropout": 0.2}], ids=str)
@@ -114,14 +107,6 @@ def test_only_the_mixtures_are_trained_unless_their_weights_are_given(tiny: Mode
     assert all(one.grad is not None and one.grad.any() for one in elmo.get_submodule("scalar_mix_1").parameters())
     fixed = Elmo(tiny.options, tiny.weights, 1, scalar_mix_parameters=[-9e10, 1, -9e10])
     assert not any(one.requires_grad for one in fixed.parameters())
-
-
-def test_state_may_be_chosen(tiny: Model) -> None:
-    ids = batch_to_ids([["Good", "morning"], ["Hello"]])
-    elmos = [Elmo(tiny.options, tiny.weights, 1, dropout=0, state=one) for one in ("zero", "warm", "warm")]
-    zero, warm, again = (elmo(ids)["elmo_representations"][0] for elmo in elmos)
-    assert torch.equal(warm, again)
-    assert not torch.allclose(warm, zero, atol=1e-3)
 
 
 @pytest.mark.gpu

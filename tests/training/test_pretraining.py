@@ -159,14 +159,14 @@ def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_miss
     assert f"the language model in {folder}, which is not in it" in said
     table.unlink()
     there = Results(tmp_path / "elsewhere")
-    with pytest.raises(ElmoError, match=r"'pretrained/tiny' \([0-9a-f]{8}\): is not in .*elsewhere.*; copy its folder"):
+    with pytest.raises(ElmoError, match=r"'pretrained/tiny' .*: is not whole in .*elsewhere.*; copy its folder"):
         open_model(file, "network", there)
     shutil.copytree(folder, there.pretrained / folder.name)
     texts = ["a lovely day"]
     wanted = load_network(run_dir).read(texts).probabilities
     assert open_model(file, "network", there).read(texts).probabilities.tolist() == wanted.tolist()
     (there.pretrained / folder.name / "card.json").write_bytes(b"{")
-    with pytest.raises(ElmoError, match=r"is not in .*card\.json: is not a valid record"):
+    with pytest.raises(ElmoError, match="is not whole in"):
         open_model(file, "network", there)
 
 
