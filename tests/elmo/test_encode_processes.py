@@ -95,7 +95,7 @@ def test_encoders_share_the_work_and_wait_for_none_that_is_suspended(
     config: Path, uninterrupted: dict[str, str], results: Path
 ) -> None:
     first = _start(config, results)
-    assert wait_until(lambda: any(Results(results).elmo_caches.glob("*/.*.tmp")), first)
+    assert wait_until(lambda: _shards(results) >= 1, first)
     first.send_signal(signal.SIGSTOP)
     others = [_start(config, results) for _ in range(2)]
     try:
