@@ -74,23 +74,15 @@ def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         OSError: names `path`.
     """
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        mode = stat.S_IFREG
-    if stat.S_ISDIR(mode):
+    with contextlib.suppress(FileNotFoundError):
+        path.stat()  # refuses a link to itself
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory; name a file in it", str(path))
-    if stat.S_ISREG(mode):
-        write_atomically(Path(os.path.realpath(path)), write)
+    if target.is_file() or not target.exists():
+        write_atomically(target, write)
         return
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ENXIO and stat.S_ISFIFO(mode):
-            raise OSError(errno.ENXIO, "Is a FIFO that nobody reads", str(path)) from None
-        raise
-    os.set_blocking(descriptor, True)
-    with open(descriptor, "wb") as file:
+    with open(target, "wb") as file:
         write(file)
 
 
@@ -112,8 +104,7 @@ def open_named(path: Path) -> BinaryIO:
     os.close(descriptor)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    kind = "a FIFO" if stat.S_ISFIFO(mode) else "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a socket"
-    raise OSError(f"it is {kind}, not a regular file")
+    raise OSError("it is a device, a FIFO or a socket, not a regular file")
 
 
 def read_named(path: Path, most_bytes: int) -> bytes:
