@@ -79,9 +79,10 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> 
         ElmoError: the disk is full or fails, or the model's file is damaged.
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """
-    elmo, former = run.config.elmo, run.run_dir.read_record()
+    elmo = run.config.elmo
     if elmo is None or model is None:
         return None
+    former = run.run_dir.read_record()
     device, layers = choose_device(run.config.runtime.device), layers_of(elmo)
     # What the run's first attempt was computed with: another library would give other digits from here on.
     begun = former.elmo.products if former and former.elmo else None
