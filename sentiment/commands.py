@@ -31,8 +31,9 @@ TextColumn = Annotated[str | None, typer.Option("--text-column", help="The table
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="The table's column with the labels.")]
 PositiveLabels = Annotated[list[str] | None, typer.Option("--positive", help="A label that means positive.")]
 NegativeLabels = Annotated[list[str] | None, typer.Option("--negative", help="A label that means negative.")]
-MirrorsFile = Annotated[
-    Path | None, typer.Option("--mirrors", help="Further places to fetch from, by default configs/mirrors.yaml.")
+Mirrors = Annotated[
+    list[str] | None,
+    typer.Option("--mirror", help="A folder or address to try before the publishers'; repeatable."),
 ]
 
 
@@ -219,11 +220,10 @@ def pretrain(
 @preparing.command()
 def elmo_weights(
     names: Annotated[list[str] | None, typer.Argument(help="small, medium, original or original-5.5b.")] = None,
-    mirrors: MirrorsFile = None,
+    mirrors: Mirrors = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
     """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
-    from sentiment.data.download import read_mirrors
     from sentiment.elmo.models import fetch_elmo
     from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results
@@ -231,7 +231,7 @@ def elmo_weights(
     for name in names or ["small", "original-5.5b"]:
         with Terminal() as terminal:
             folder = Results(results).elmo_models
-            model = fetch_elmo(name, folder, terminal.progress, mirrors=read_mirrors(mirrors).elmo)
+            model = fetch_elmo(name, folder, terminal.progress, mirrors=mirrors or ())
         show(f"{name}: {model.weights_path}")
 
 

@@ -214,7 +214,7 @@ def test_run_that_was_trained_on_a_file_without_header_reads_one(experiment: Mak
     [
         ("a.csv", "", "is empty"),
         ("a.jsonl", "", "is empty"),
-        ("a.jsonl", "nothing\n", "the first row cannot be read: not a JSON object"),
+        ("a.jsonl", "nothing\n", "holds no rows; line 1 is refused: not a JSON object"),
         ("a.jsonl", "\n\n", "holds no rows"),
         ("a.parquet", "PAR1", "is not a valid Parquet file"),
         ("a.doc", "text\n", "cannot tell the format from the name"),

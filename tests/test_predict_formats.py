@@ -163,14 +163,6 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(predictor: TextMod
     assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"{""a"": [1, ""b""]}",1,positive,')
 
 
-def test_text_within_an_object_is_found_by_its_path(predictor: TextModel, tmp_path: Path) -> None:
-    lines = [json.dumps({"id": n, "data": {"text": text}}) for n, text in enumerate(["so lovely", "awful"])]
-    (tmp_path / "in.jsonl").write_text("\n".join(lines))
-    predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.jsonl", "data.text", silent)
-    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert [(one["data"]["text"], one["label"]) for one in found] == [("so lovely", "positive"), ("awful", "negative")]
-
-
 def test_field_that_would_be_overwritten_is_named(predictor: TextModel, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "awful"}\n{"text": "awful", "label": "mine"}\n')
     with pytest.raises(DataError, match=r"out\.jsonl: line 2 .* has a field 'label'"):

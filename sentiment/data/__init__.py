@@ -3,11 +3,11 @@
 - `sources`: where tweets come from; `tables`: files read row by row; `rows`, `guess_columns`: what their columns mean
 - `text`: from a tweet's text to its tokens
 - `corpus`: tweets cleaned, tokenised, split and kept on disk
-- `vocabulary`, `word_vectors`, `vector_files`, `batches`: what a model reads
+- `vocabulary`, `word_vectors`, `batches`: what a model reads
 
 May import `config`, `runs` and what lies below them; torch in `batches` only.
 """
 
+# Any other value of `data.source` is the path of a table.
 SOURCES = ("sample", "sentiment140", "vader")
-"""The names of data sources; any other value of `data.source` is the path of a table."""
 SOURCE_CHOICES = f"{', '.join(SOURCES)} or the path of a table"

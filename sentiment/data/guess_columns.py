@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -66,7 +66,6 @@ class Understanding:
 
     Attributes:
         form: of the file, in words.
-        named: whether the file names its columns.
         guessed: what nobody had said: values of fields by dotted name.
         reasons: why each was guessed so, a sentence each.
     """
@@ -74,21 +73,11 @@ class Understanding:
     path: Path
     form: str
     columns: list[TableColumn]
-    named: bool
+    text: TableColumn
+    label: TableColumn
     labels: LabelConfig
-    chosen: dict[str, TableColumn] = field(default_factory=dict)
-    guessed: dict[str, Any] = field(default_factory=dict)
-    reasons: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> TableColumn:
-        """The column of the texts."""
-        return self.chosen["text"]
-
-    @property
-    def label(self) -> TableColumn:
-        """The column of the labels."""
-        return self.chosen["label"]
+    guessed: dict[str, Any]
+    reasons: list[str]
 
     def told(self) -> list[str]:
         """Lines that say what was guessed; none if nothing was."""
@@ -130,30 +119,31 @@ def understand(config: DataConfig, given: Collection[str]) -> Understanding | No
     form, columns, named = _first_rows(path, config.columns)
     if not columns or not columns[0].values:
         return None
-    found = Understanding(path, form, columns, named, config.labels)
+    reasons = []
     if not named and not {"data.columns.text", "data.columns.label"} & {*given}:
-        found.reasons.append("the first line is a tweet like the others, so that columns are numbered from 0")
-    for role, usual in (("text", TEXT_NAMES), ("label", _LABEL_NAMES)):
-        configured = getattr(config.columns, role)
-        column = _column(found, role, configured, f"data.columns.{role}" in given, usual)
-        if column is None:
-            return None
-        found.chosen[role] = column
-        if column.key != configured:
-            found.guessed[f"data.columns.{role}"] = column.key
-    if {_NEGATIVE, _POSITIVE} & {*given}:
-        return found
-    return _with_labels(found)
+        reasons.append("the first line is a tweet like the others, so that columns are numbered from 0")
+    text, label = (_column(path, columns, role, config.columns, given, reasons) for role in ("text", "label"))
+    if text is None or label is None:
+        return None
+    found = {"data.columns.text": text.key, "data.columns.label": label.key}
+    usual = {"data.columns.text": config.columns.text, "data.columns.label": config.columns.label}
+    guessed: dict[str, Any] = {name: key for name, key in found.items() if key != usual[name]}
+    labels = config.labels
+    if not {_NEGATIVE, _POSITIVE} & {*given} and _unknown(label, labels):
+        negative, positive = _known_pair(path, label)
+        guessed |= {_NEGATIVE: [negative], _POSITIVE: [positive]}
+        reasons.append(f"label {positive!r} is taken for positive and {negative!r} for negative")
+        labels = labels.model_copy(update={"negative": (negative,), "positive": (positive,)})
+    return Understanding(path, form, columns, text, label, labels, guessed, reasons)
 
 
 def _first_rows(path: Path, configured: ColumnConfig) -> tuple[str, list[TableColumn], bool]:
-    """How a table is written, in words, its columns, and whether it names them."""
     table = open_table(path, lambda _: False)
     found = islice(table.read(range(len(table.names))), SAMPLE_ROWS + 1)
-    rows = [[_shown_value(value) for value in one.fields] for one in found if isinstance(one, TableRecord)]
+    rows = [[as_text(value) for value in one.fields] for one in found if isinstance(one, TableRecord)]
     keys: list[Any] = table.names
     if table.form in (*DELIMITERS, "xlsx"):
-        whole = [[field.strip() for field in fields] for fields in rows if len(fields) == table.width]
+        whole = [[field.strip() for field in fields] for fields in rows if len(fields) == len(keys)]
         first, *others = whole or [[]]  # none if what comes before them is refused
         names = {configured.text, configured.label, configured.user, configured.id}
         named = bool(names & set(first)) or not _looks_like_data(first, others)
@@ -163,65 +153,55 @@ def _first_rows(path: Path, configured: ColumnConfig) -> tuple[str, list[TableCo
     return form, columns, all(isinstance(key, str) for key in keys)
 
 
-def _shown_value(value: Any) -> str:
-    """A value as text; none for what holds other values, whose fields are columns themselves."""
-    return "" if isinstance(value, dict | list) else as_text(value)
-
-
 def _looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
     """Whether the first line is a tweet like the others: it repeats a label of theirs, or is a sentence itself."""
-    for place, name in enumerate(first):
-        values = {fields[place] for fields in rows}
-        if name and name in values and len(values) <= _FEW_VALUES:
-            return True
-        if len(name) > _LONGEST_NAME or len(name.split()) > _MOST_WORDS_OF_A_NAME:
-            return True
-    return False
+    values = [{fields[place] for fields in rows} for place in range(len(first))]
+    repeats = any(name and name in of and len(of) <= _FEW_VALUES for name, of in zip(first, values, strict=True))
+    return repeats or any(len(name) > _LONGEST_NAME or len(name.split()) > _MOST_WORDS_OF_A_NAME for name in first)
 
 
 def _column(
-    table: Understanding, role: str, configured: str | int, is_given: bool, usual: Collection[str]
+    path: Path, columns: list[TableColumn], role: str, config: ColumnConfig, given: Collection[str], reasons: list[str]
 ) -> TableColumn | None:
     """The column of the texts or of the labels; None if a column is configured that is not there."""
+    configured: str | int = getattr(config, role)
     if isinstance(configured, int):
-        return table.columns[configured] if 0 <= configured < len(table.columns) else None
-    called_so = [one for one in table.columns if one.key == configured]
-    if called_so or is_given:
+        return columns[configured] if 0 <= configured < len(columns) else None
+    called_so = [one for one in columns if one.key == configured]
+    if called_so or f"data.columns.{role}" in given:
         return called_so[0] if len(called_so) == 1 else None
-    named = [one for one in table.columns if str(one.key).strip().lower() in usual]
-    fitting = named or [one for one in table.columns if one.can_hold(role)]
-    option = f"--{role}-column"
-    if len(fitting) == 1:
-        why = "by its name" if named else f"the only one that can hold {role}s"
-        table.reasons.append(f"{role}s are taken from column {fitting[0].name} ({why}); {option} names another")
-        return fitting[0]
-    which = "several columns" if fitting else "no column"
-    shown = [f"{one.name} (such as {visible(next(iter(one.counts), '')[:_SHOWN_WIDTH])!r})" for one in table.columns]
-    raise UsageError(f"{table.path}: {which} can hold the {role}s; name it with {option}. Columns: {'; '.join(shown)}")
+    usual = TEXT_NAMES if role == "text" else _LABEL_NAMES
+    named = [one for one in columns if str(one.key).strip().lower() in usual]
+    fitting = named or [one for one in columns if one.can_hold(role)]
+    if len(fitting) != 1:
+        shown = [f"{one.name} (such as {visible(next(iter(one.counts), '')[:_SHOWN_WIDTH])!r})" for one in columns]
+        raise UsageError(
+            f"{path}: {'several columns' if fitting else 'no column'} can hold the {role}s; name it with "
+            f"--{role}-column. Columns: {'; '.join(shown)}"
+        )
+    why = "by its name" if named else f"the only one that can hold {role}s"
+    reasons.append(f"{role}s are taken from column {fitting[0].name} ({why}); --{role}-column names another")
+    return fitting[0]
 
 
-def _with_labels(table: Understanding) -> Understanding:
-    """The same with the meaning of the labels: as configured, unless two words occur that everybody knows."""
-    counts = table.label.counts
-    values = {value.lower(): value for value in counts}
-    if not values.keys() - _meanings(table.labels).keys():
-        return table
-    for pair in _PAIRS:
-        if values.keys() == {*pair}:
-            negative, positive = (values[word] for word in pair)
-            table.guessed.update({_NEGATIVE: [negative], _POSITIVE: [positive]})
-            table.reasons.append(f"label {positive!r} is taken for positive and {negative!r} for negative")
-            labels = table.labels.model_copy(update={"negative": (negative,), "positive": (positive,)})
-            return replace(table, labels=labels)
-    found = ", ".join(f"{visible(value)!r} ({count:,})" for value, count in counts.most_common(_SHOWN_VALUES))
-    more = ", ..." if len(counts) > _SHOWN_VALUES else ""
-    first, second = [*(value for value, _ in counts.most_common(2)), "VALUE"][:2]
+def _unknown(column: TableColumn, labels: LabelConfig) -> set[str]:
+    return {value.lower() for value in column.counts} - _meanings(labels).keys()
+
+
+def _known_pair(path: Path, column: TableColumn) -> tuple[str, str]:
+    """The negative and the positive label, if the two that occur are words that everybody knows."""
+    values = {value.lower(): value for value in column.counts}
+    for negative, positive in _PAIRS:
+        if values.keys() == {negative, positive}:
+            return values[negative], values[positive]
+    found = ", ".join(f"{visible(value)!r} ({count:,})" for value, count in column.counts.most_common(_SHOWN_VALUES))
+    more = ", ..." if len(values) > _SHOWN_VALUES else ""
+    first, second = [*(value for value, _ in column.counts.most_common(2)), "VALUE"][:2]
     say = f"--positive {yaml_text(first)} --negative {yaml_text(second)}, or the other way round"
     if values.keys() >= {"1", "2", "4", "5"}:
         say = "--positive 4 --positive 5 --negative 1 --negative 2 --set data.labels.ignored=3"
     raise UsageError(
-        f"{table.path}: column {table.label.name} has labels whose meaning is not known: {found}{more}. Say which are "
-        f"which: {say}"
+        f"{path}: column {column.name} has labels whose meaning is not known: {found}{more}. Say which are which: {say}"
     )
 
 

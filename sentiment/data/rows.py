@@ -1,6 +1,5 @@
 """Rows of tables as tweets: the columns and labels that a configuration means, and counts of what cannot be used."""
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -29,8 +28,8 @@ class Row(NamedTuple):
 
 Rows = Iterator[Row | Refusal]
 
+# What columns of tweets are called.
 TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
-"""What columns of tweets are called."""
 
 
 def has_header(config: ColumnConfig) -> bool:
@@ -87,16 +86,11 @@ def _position(column: str | int, place: str, header: Sequence[str]) -> int:
         raise ConfigError(f"{place}: no column {column}; there are {len(header)}, counted from 0")
     if header.count(column) == 1:
         return header.index(column)
-    found = ", ".join(map(repr, header))
-    if column in header:
-        raise ConfigError(f"{place}: several columns are called {column!r}; give its position among {found}")
-    close = difflib.get_close_matches(column, header, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ConfigError(f"{place}: no column {column!r}; the file has {found}{hint}")
+    what = f"several columns are called {column!r}; give its position" if column in header else f"no column {column!r}"
+    raise ConfigError(f"{place}: {what}; the file has {', '.join(map(repr, header))}")
 
 
 def _label_reader(config: LabelConfig | None, name: str, field: str) -> Callable[[Any, int], int | None]:
-    """What turns a value into a label; it ignores case and outer blanks, and reads 1.0 as 1."""
     if config is None:
         return lambda _value, _line: None
     groups = ((config.negative, NEGATIVE), (config.positive, POSITIVE), (config.ignored, None))
@@ -134,8 +128,8 @@ def why_no_text(value: object) -> str | None:
 
 
 _EXAMPLES = 5
+# What is said of records with line breaks in quotes, since a quote too many would look the same.
 SPANNING = "span several lines"
-"""What is said of records with line breaks in quotes, since a quote too many would look the same."""
 
 
 class CountedLines(Record):

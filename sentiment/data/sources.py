@@ -1,7 +1,4 @@
-"""Where tweets come from: named sources, and tables of the user's own. All are read row by row, also again.
-
-A new source is one entry in `_SOURCES` and its name in `sentiment.data.SOURCES`.
-"""
+"""Where tweets come from: the sources that are named in `sentiment.data`, and tables of the user's own."""
 
 import hashlib
 import io
@@ -16,12 +13,11 @@ from pathlib import Path
 
 from sentiment.config import ColumnConfig, DataConfig, LabelConfig
 from sentiment.console import Progress
-from sentiment.data import SOURCE_CHOICES
+from sentiment.data import SOURCE_CHOICES, SOURCES
 from sentiment.data.download import Remote, download
 from sentiment.data.rows import Row, Rows, has_header, read_rows
 from sentiment.data.tables import (
     DELIMITERS,
-    Refusal,
     TableRecord,
     csv_records,
     form_of,
@@ -36,13 +32,34 @@ from sentiment.files import named_path, open_named, sha256_of
 from sentiment.runs.records import NEGATIVE, POSITIVE
 from sentiment.runs.run_dir import Results
 
+# The data set of a run on the user's own file.
 TABLE = "table"
-"""The data set of a run on the user's own file."""
+# 1,000 of VADER's clearly positive or negative tweets, which come with the program.
+_SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
+
+# The source archive of PyPI, which holds the 4,200 rated tweets of Hutto & Gilbert (2014).
+VADER, VADER_ARCHIVE = "vader", "vaderSentiment-3.3.2.tar.gz"
+VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
+VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
+_VADER_TWEETS = 4200
+_INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+_MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
+
+# Go, Bhayani & Huang (2009): 1.6 million tweets labelled by their emoticons, 498 labelled by hand.
 SENTIMENT140 = "sentiment140"
+ARCHIVE = Remote(
+    name="trainingandtestdata.zip",
+    urls=(
+        "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip",
+        "http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip",
+    ),
+    size=81_363_704,
+    sha256="004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57",
+)
 TRAINING = "training.1600000.processed.noemoticon.csv"
 MANUAL_TEST = "testdata.manual.2009.06.14.csv"
 MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
-"""The files in the archive of Sentiment140, and how many rows they have."""
+_ARCHIVES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE}
 _FORMAT = ColumnConfig(label=0, id=1, user=4, text=5), LabelConfig(negative=("0",), positive=("4",), ignored=("2",))
 _WIDTH, _DATE = 6, 2
 _BLOCK = 1 << 20
@@ -107,15 +124,11 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
 
 def missing_tweets(source: str, results: Results) -> str | None:
     """What a run still needs to read a source, with the command that fetches it; None if all is there."""
-    if source not in _SOURCES:
-        return _missing_file(named_path(source))
-    archive = _SOURCES[source].archive
-    if archive is None or (results.downloads / archive).exists():
-        return None
-    return f"its tweets are not in {results.downloads}; fetch them with `make data DATA={source}`"
-
-
-def _missing_file(path: Path) -> str | None:
+    if source in SOURCES:
+        if source == "sample" or (results.downloads / _ARCHIVES[source]).exists():
+            return None
+        return f"its tweets are not in {results.downloads}; fetch them with `make data DATA={source}`"
+    path = named_path(source)
     if path.is_dir():
         return "is a directory; name a file in it"
     return None if path.exists() else f"no such file; valid: {SOURCE_CHOICES}"
@@ -127,8 +140,11 @@ def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
     Raises:
         DownloadError: it could not be fetched; the message says what was tried.
     """
-    if source in _SOURCES:
-        _SOURCES[source].fetch(results, progress)
+    if source == SENTIMENT140:
+        download(ARCHIVE, results.downloads, progress)
+    elif source == VADER:
+        progress(f"fetching {VADER_ARCHIVE}", 0, None)
+        fetch_vader(results)
 
 
 def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, field: str = "data") -> TweetFile:
@@ -141,8 +157,8 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
     Raises:
         DataError: the file is missing, unreadable or of an unknown format.
     """
-    if missing := _missing_file(path):
-        raise DataError(f"{path}: {missing}")
+    if not path.exists():
+        raise DataError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
     state, sha256 = _state_of(path), source_sha256(path)
     form, total = form_of(path), about_rows(path)
     if form == "csv" and is_sentiment140(path):
@@ -168,9 +184,8 @@ def source_sha256(path: Path) -> str:
     return _sha256_of(path, _state_of(path))
 
 
-@lru_cache
+@lru_cache  # the runs of a grid read the same files
 def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
-    """Kept by a process alone: the runs of a grid read the same files, and nothing on disk has to be trusted."""
     with translated_errors(path):
         return sha256_of(path)
 
@@ -199,36 +214,22 @@ def about_rows(path: Path) -> int | None:
 
 
 def _open(config: DataConfig, results: Results, field: str) -> OpenedSource:
-    """The files of `config.source` alone."""
-    if config.source in _SOURCES:
-        return _SOURCES[config.source].open(config, results)
+    if config.source == SENTIMENT140:
+        return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256)
+    if config.source == VADER:  # small enough to be fetched when a run first reads it
+
+        def read() -> Rows:
+            return read_vader(fetch_vader(results), config.neutral_band)
+
+        return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read, _VADER_TWEETS))
+    if config.source == "sample":
+        return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), LabelConfig()), name="sample"))
     path = named_path(config.source)
     if path.is_file() and form_of(path) == "zip":
         return _open_archive(str(path), path, source_sha256(path))
     main = open_file(path, config.columns, config.labels, field)
     whole = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
     return OpenedSource(SENTIMENT140 if whole else TABLE, main)  # a part of a data set is a table like any other
-
-
-_SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
-
-
-def _open_sample(_config: DataConfig, _results: Results) -> OpenedSource:
-    """1,000 of VADER's clearly positive or negative tweets, which come with the program."""
-    main = open_file(_SAMPLE_FILE, ColumnConfig(), LabelConfig())
-    return OpenedSource("sample", replace(main, name="sample"))
-
-
-ARCHIVE = Remote(
-    name="trainingandtestdata.zip",
-    urls=(
-        "https://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip",
-        "http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip",
-    ),
-    size=81_363_704,
-    sha256="004a3772c8a7ff9bbfeb875880f47f0679d93fc63e5cf9cff72d54a8a6162e57",
-)
-"""Of Sentiment140 (Go, Bhayani & Huang 2009): 1.6 million tweets labelled by emoticons, 498 labelled by hand."""
 
 
 def is_sentiment140(path: Path) -> bool:
@@ -246,13 +247,6 @@ def is_sentiment140(path: Path) -> bool:
 
 
 def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
-    """The publishers' archive: its training file, and its tweets labelled by hand as the test set `manual`.
-
-    Args:
-        name: what messages call the archive.
-        sha256: that it has, or must have.
-    """
-
     def read(member: str) -> Rows:
         if not path.exists():
             raise DataError(f"{path}: no such file; `make data DATA={SENTIMENT140}` fetches it")
@@ -273,33 +267,7 @@ def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
     return OpenedSource(SENTIMENT140, main, {"manual": manual})
 
 
-def _open_sentiment140(_config: DataConfig, results: Results) -> OpenedSource:
-    return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256)
-
-
-def _fetch_sentiment140(results: Results, progress: Progress) -> None:
-    download(ARCHIVE, results.downloads, progress)
-
-
-VADER_ARCHIVE = "vaderSentiment-3.3.2.tar.gz"
-"""The source archive of PyPI, which holds the 4,200 rated tweets of Hutto & Gilbert (2014)."""
-VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
-VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
-_VADER_TWEETS = 4200
-_INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-_MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
-
-
-def _open_vader(config: DataConfig, results: Results) -> OpenedSource:
-    """Small enough to be fetched when a run first reads it; ratings near zero are left out (`data.neutral_band`)."""
-
-    def read() -> Rows:
-        return read_vader(fetch_vader(results), config.neutral_band)
-
-    return OpenedSource("vader", TweetFile("vader", VADER_TWEETS_SHA256, "vader", read, _VADER_TWEETS))
-
-
-def fetch_vader(results: Results, progress: Progress | None = None) -> Path:
+def fetch_vader(results: Results) -> Path:
     """Fetch VADER's archive (2 MB) into the downloads, unless it is there, with this interpreter's pip.
 
     pip knows the user's index and proxy. It runs the setup script of the archive to prepare metadata, but checks the
@@ -311,8 +279,6 @@ def fetch_vader(results: Results, progress: Progress | None = None) -> Path:
     target = results.downloads / VADER_ARCHIVE
     if target.exists():
         return target
-    if progress:
-        progress(f"fetching {VADER_ARCHIVE}", 0, None)
     try:
         results.downloads.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=results.downloads, prefix=".pip-") as folder:
@@ -353,39 +319,12 @@ def read_vader(archive: Path, neutral_band: float) -> Rows:
         raise DataError(f"{archive}: is damaged, delete it: {error}") from None
     if hashlib.sha256(content).hexdigest() != VADER_TWEETS_SHA256:
         raise DataError(f"{archive}: its {_MEMBER} is not the expected file; delete the archive")
-    for line, text in enumerate(content.decode().split("\r\n"), start=1):
-        fields = text.split("\t")
-        if len(fields) != 3:
-            yield Refusal(line, "wrong number of fields")
-            continue
-        rating = float(fields[1])
+    for line, (number, mean, text) in enumerate((one.split("\t") for one in content.decode().split("\r\n")), start=1):
+        rating = float(mean)
         label = None if rating == 0 or abs(rating) < neutral_band else POSITIVE if rating > 0 else NEGATIVE
-        yield Row(fields[0], None, label, fields[2], line)
+        yield Row(number, None, label, text, line)
 
 
 def _content(archive: tarfile.TarFile, name: str) -> bytes:
-    file = archive.extractfile(name)
-    if file is None:
-        raise KeyError(f"{name} is no file")
-    with file:
+    with archive.extractfile(name) or io.BytesIO() as file:
         return file.read()
-
-
-def _fetch_nothing(_results: Results, _progress: Progress) -> None:
-    """For a source that comes with the program."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A named source; `archive` is the file that `fetch` puts into the downloads."""
-
-    open: Callable[[DataConfig, Results], OpenedSource]
-    archive: str | None = None
-    fetch: Callable[[Results, Progress], object] = _fetch_nothing
-
-
-_SOURCES = {
-    "sample": _Source(_open_sample),
-    SENTIMENT140: _Source(_open_sentiment140, ARCHIVE.name, _fetch_sentiment140),
-    "vader": _Source(_open_vader, VADER_ARCHIVE, fetch_vader),
-}

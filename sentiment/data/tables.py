@@ -52,13 +52,13 @@ class Refusal(NamedTuple):
 
 
 Records = Iterator[TableRecord | Refusal]
+# Reads the lines of a file, with their ends, from its beginning.
 ReadLines = Callable[[], Iterator[str]]
-"""Reads the lines of a file, with their ends, from its beginning."""
 
+# In bytes; no longer line is kept, so that no file can fill the memory.
 LINE_LIMIT = 1 << 20
-"""In bytes; no longer line is kept, so that no file can fill the memory."""
+# Stands for a line that is longer; no form of table takes it for a row.
 TOO_LONG = "x" * (csv.field_size_limit() + 1)
-"""Stands for a line that is longer; no form of table takes it for a row."""
 
 
 @contextmanager
@@ -135,28 +135,6 @@ def _decoded(line: bytes) -> str:
 _WRONG_QUOTES = "a quote that opens in it does not close at the end of a field"
 
 
-class _Lines:
-    """Lines of which those of the current record can be read again."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._again: deque[str] = deque()
-        self.of_record: list[str] = []
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._lines)
-        self.of_record.append(line)
-        return line
-
-    def keep_first(self) -> None:
-        """Let all lines of the record but the first be read again."""
-        self._again.extendleft(reversed(self.of_record[1:]))
-        del self.of_record[1:]
-
-
 def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
     """The records of a CSV file; a blank line is one without fields.
 
@@ -167,9 +145,14 @@ def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
     Raises:
         DataError: the lines that a quoted field joins look like rows.
     """
-    lines = _Lines(read())
-    taken = lines.of_record
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    source, again, taken = read(), deque[str](), list[str]()
+
+    def lines() -> Iterator[str]:
+        while (line := again.popleft() if again else next(source, None)) is not None:
+            taken.append(line)
+            yield line
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     line, width = 1, 0
     is_like_a_row: Callable[[str], bool] | None = None
     while True:
@@ -182,11 +165,13 @@ def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
         except csv.Error as error:
             reason = f"not a valid line: {error}"
         if len(taken) > 1 and (reason or len(fields) != (width or len(fields))):
-            lines.keep_first()
-            reason = _WRONG_QUOTES
+            again.extendleft(reversed(taken[1:]))  # all lines but the first are read again
+            del taken[1:]
+            reader, reason = csv.reader(lines(), delimiter=delimiter, strict=True), _WRONG_QUOTES
         elif len(taken) > 1 and width:
             is_like_a_row = is_like_a_row or _row_likeness(read, delimiter, width)
-            if _look_like_rows(taken[1:], is_like_a_row):
+            joined = [one for one in taken[1:] if one.strip()]
+            if 2 * sum(map(is_like_a_row, joined)) > len(joined):
                 raise DataError(
                     f"{name}:{line}: a quote opens here and closes in line {line + len(taken) - 1}, but the lines that "
                     "it joins look like rows; double the quotes that belong to texts, or give the table as JSON Lines "
@@ -204,7 +189,6 @@ _LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 
 
 def _is_number(value: str) -> bool:
-    """Whether a value is a number or numbers, as a date is."""
     return _LETTER.search(value) is None and _DIGIT.search(value) is not None
 
 
@@ -232,17 +216,12 @@ def _row_likeness(read: ReadLines, delimiter: str, width: int) -> Callable[[str]
     return is_like_a_row
 
 
-def _look_like_rows(lines: Sequence[str], is_like_a_row: Callable[[str], bool]) -> bool:
-    filled = [line for line in lines if line.strip()]
-    return 2 * sum(map(is_like_a_row, filled)) > len(filled)
-
-
-def _tsv_records(read: ReadLines) -> Records:
+def _tsv_records(read: ReadLines, delimiter: str = "\t") -> Records:
     for line, text in enumerate(read(), start=1):
         if text == TOO_LONG:
             yield Refusal(line, f"longer than {LINE_LIMIT:,} bytes")
         else:
-            yield TableRecord(line, text.rstrip("\r\n").split("\t") if text.strip("\r\n") else [])
+            yield TableRecord(line, text.rstrip("\r\n").split(delimiter) if text.strip("\r\n") else [])
 
 
 _FORMS = {
@@ -254,12 +233,13 @@ _FORMS = {
     ".parquet": "parquet",
     ".xlsx": "xlsx",
     ".zip": "zip",
+    ".txt": "txt",
 }
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+# Why a name that ends in `.xlsx` is refused.
 NO_EXCEL = (
     "workbooks are read and written by openpyxl, which is not installed: `pip install openpyxl`, or save it as CSV"
 )
-"""Why a name that ends in `.xlsx` is refused."""
 _HEAD_LINES = 50
 # Tweets hold semicolons and line breaks themselves.
 _EVEN_ROWS = 0.8
@@ -267,14 +247,14 @@ _BATCH = 8192
 
 
 def form_of(path: Path) -> str:
-    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, xlsx or zip.
+    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, xlsx, txt or zip.
 
     Raises:
         DataError: the name says nothing known.
     """
     packed = is_packed(path)
     form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
-    if form is None or (packed and form not in (*DELIMITERS, "jsonl")):
+    if form is None or (packed and form not in (*DELIMITERS, "jsonl", "txt")):
         valid = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx, or Sentiment140's .zip"
         raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
     return form
@@ -314,14 +294,12 @@ class OpenedTable:
 
     Attributes:
         form: csv, tsv, jsonl, parquet or xlsx.
-        names: of the columns, then those of fields within JSON objects, as in `user.name`; positions if it has none.
-        width: how many columns it has.
+        names: of the columns, in JSON Lines of the first object's fields; positions if it has none.
         read: reads the records, except for the header, with the values at these places; others may be None.
     """
 
     form: str
     names: list[str]
-    width: int
     read: Callable[[Collection[int]], Records]
     delimiter: str = ","
 
@@ -341,12 +319,14 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
     if form == "parquet":
         with opened_parquet(path) as file:
             names = list(file.schema_arrow.names)
-        return OpenedTable(form, names, len(names), partial(_read_parquet, path, names))
+        return OpenedTable(form, names, partial(_read_parquet, path, names))
     if form == "jsonl":
         return _open_json_lines(path)
     if form == "xlsx":
         return _with_header(path, form, partial(iter, _sheet(path)), names_columns, ",")
     lines = partial(read_lines, path, member)
+    if form == "txt":  # a line is a tweet
+        return OpenedTable(form, ["text"], lambda _places: _tsv_records(lines, "\n"))
     if form == "tsv":
         return _with_header(path, form, partial(_tsv_records, lines), names_columns, "\t")
     if form == "csv":
@@ -372,7 +352,7 @@ def _with_header(
             elif blank:
                 yield TableRecord(record.line, blank)
 
-    return OpenedTable(form, names, len(names), rows, delimiter)
+    return OpenedTable(form, names, rows, delimiter)
 
 
 def _first_row(path: Path, read: Callable[[], Records]) -> TableRecord:
@@ -382,9 +362,8 @@ def _first_row(path: Path, read: Callable[[], Records]) -> TableRecord:
             refused = refused or record
         elif record.fields or record.whole:
             return record
-    if refused:
-        raise DataError(f"{path}:{refused.line}: the first row cannot be read: {refused.reason}")
-    raise DataError(f"{path}: holds no rows")
+    why = f"; line {refused.line} is refused: {refused.reason}" if refused else ""
+    raise DataError(f"{path}: holds no rows{why}")
 
 
 def _open_json_lines(path: Path) -> OpenedTable:
@@ -394,39 +373,18 @@ def _open_json_lines(path: Path) -> OpenedTable:
                 found = _json_object(text)
                 yield Refusal(line, found) if isinstance(found, str) else TableRecord(line, (), 1, found)
 
-    columns = _first_row(path, read).whole or {}
-    names = [*columns, *_names_within(columns, "")]
+    names = list(_first_row(path, read).whole or ())
 
-    def rows(places: Collection[int]) -> Records:
+    def rows(_places: Collection[int]) -> Records:
         for record in read():
-            if isinstance(record, TableRecord):
-                fields: list[Any] = [None] * len(names)
-                for place in places:
-                    fields[place] = _field(record.whole, names[place])
-                record = record._replace(fields=fields)
+            if isinstance(record, TableRecord) and record.whole is not None:
+                record = record._replace(fields=[record.whole.get(name) for name in names])
             yield record
 
-    return OpenedTable("jsonl", names, len(columns), rows)
-
-
-def _names_within(value: dict[str, Any], place: str) -> Iterator[str]:
-    for name, inner in value.items():
-        if place:
-            yield place + name
-        if isinstance(inner, dict):
-            yield from _names_within(inner, f"{place}{name}.")
-
-
-def _field(value: Any, name: str) -> Any:
-    """The field of an object, or one within its fields; None if there is none."""
-    if name in value:
-        return value[name]
-    outer, _, inner = name.partition(".")
-    return _field(value[outer], inner) if inner and isinstance(value.get(outer), dict) else None
+    return OpenedTable("jsonl", names, rows)
 
 
 def _json_object(line: str) -> dict[str, Any] | str:
-    """The JSON object that a line holds; or the reason why it holds none."""
     if line == TOO_LONG:
         return f"longer than {LINE_LIMIT:,} bytes"
     try:
@@ -452,7 +410,7 @@ def opened_parquet(path: Path) -> "Iterator[pq.ParquetFile]":
         try:
             with open_named(path) as opened, pq.ParquetFile(opened) as file:
                 yield file
-        except (pa.ArrowException, UnicodeDecodeError) as error:  # names and texts are UTF-8 by the format
+        except (pa.ArrowException, UnicodeDecodeError, OverflowError) as error:  # a name or text, or a date
             raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
 
 
@@ -463,20 +421,12 @@ def _read_parquet(path: Path, names: list[str], places: Collection[int]) -> Reco
     line = 1
     with opened_parquet(path) as file:
         for batch in file.iter_batches(batch_size=_BATCH, columns=[name for name in names if name in wanted]):
-            cells = [_cells(batch.column(name)) if name in wanted else repeat(None, len(batch)) for name in names]
+            cells = [batch.column(name).to_pylist() if name in wanted else repeat(None, len(batch)) for name in names]
             yield from map(TableRecord, range(line, line + len(batch)), zip(*cells, strict=True))
             line += len(batch)
 
 
-def _cells(column: Any) -> list[Any]:
-    try:
-        return list(column.to_pylist())
-    except OverflowError:  # a date after the year 9999
-        return list(column.cast("string").to_pylist())
-
-
 def _sheet(path: Path) -> list[TableRecord]:
-    """The first sheet of a workbook, which is read as a whole."""
     import pandas as pd
 
     if not has_openpyxl():

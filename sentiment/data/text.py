@@ -5,13 +5,11 @@ import importlib
 import importlib.util
 import re
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from itertools import chain
 from types import ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,46 +17,26 @@ import numpy.typing as npt
 from sentiment.config import TextConfig
 
 _MODULE = "nltk.tokenize.casual"
-_importing = threading.Lock()
 
 
-class TweetPatterns(NamedTuple):
-    """Patterns as NLTK has compiled them."""
+def tweet_patterns() -> tuple[Any, Any]:
+    """What NLTK's TweetTokenizer takes for a token, and a character that occurs four times or more in a row.
 
-    tokens: Any
-    """What its TweetTokenizer takes for a token, phone numbers included."""
-    hanging: Any
-    """A character, neither letter nor digit, that occurs four times or more in a row."""
-
-
-def tweet_patterns() -> TweetPatterns:
-    """Those of the NLTK that is installed."""
-    with _importing:
-        casual = _alone() if "nltk" not in sys.modules else importlib.import_module(_MODULE)
-    # Not its method `tokenize`, which always unescapes HTML.
-    return TweetPatterns(casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE)
-
-
-def _alone() -> ModuleType:
-    """The module and what it imports, but not its packages, which import scikit-learn, SciPy and pandas."""
-    with _bare_packages():
-        try:
-            return importlib.import_module(_MODULE)
-        except (ImportError, AttributeError):
-            pass  # another NLTK, in which the module needs its packages
-    return importlib.import_module(_MODULE)
-
-
-@contextmanager
-def _bare_packages() -> Iterator[None]:
-    """Within the context the module's packages have no content; afterwards they are as if never imported."""
+    Its module is imported without its packages, which import scikit-learn, SciPy and pandas; afterwards they are as if
+    never imported.
+    """
+    # Not the tokenizer's method `tokenize`, which always unescapes HTML.
+    if "nltk" in sys.modules:
+        casual = importlib.import_module(_MODULE)
+        return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
     spec = importlib.util.find_spec("nltk")
     folders = list(spec.submodule_search_locations or []) if spec else []
     try:
         for name, places in (("nltk", folders), ("nltk.tokenize", [f"{folder}/tokenize" for folder in folders])):
             sys.modules[name] = ModuleType(name)
             sys.modules[name].__path__ = places
-        yield
+        casual = importlib.import_module(_MODULE)
+        return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == "nltk"]:
             del sys.modules[name]
@@ -92,9 +70,8 @@ def emoticon_mask(token: str) -> str | None:
     match = _FACE.fullmatch(token)
     if match is None:
         return None
-    if mouth := match["mouth"]:
-        return _MOUTHS.get(mouth.lower(), EMOTICON)
-    return _MIRRORED_MOUTHS.get(match["mirrored"].lower(), EMOTICON)
+    mouths, mouth = (_MOUTHS, match["mouth"]) if match["mouth"] else (_MIRRORED_MOUTHS, match["mirrored"])
+    return mouths.get(mouth.lower(), EMOTICON)
 
 
 def stop_words(choice: Literal["none", "all", "keep_negations"]) -> frozenset[str]:
@@ -108,12 +85,9 @@ def stop_words(choice: Literal["none", "all", "keep_negations"]) -> frozenset[st
     words = frozenset(files("sentiment.data").joinpath("stop_words.txt").read_text(encoding="utf-8").split())
     if choice == "all":
         return words
-    return frozenset(word for word in words if not _is_negation(word, words))
-
-
-def _is_negation(word: str, words: frozenset[str]) -> bool:
-    """Whether a word is no, nor, not, or a form in n't, also one without its ending (`don`, `ain`)."""
-    return word in {"no", "nor", "not", "ain"} or word.endswith("n't") or f"{word}'t" in words
+    # Also forms in n't, and those without their endings (`don`, `ain`).
+    negations = {word for word in words if word.endswith("n't") or f"{word}'t" in words}
+    return words - negations - {"no", "nor", "not", "ain"}
 
 
 URL, USER, HASHTAG = "<url>", "<user>", "<hashtag>"
@@ -148,6 +122,7 @@ _ACROSS_BLANKS = re.compile(rf"{_DIGIT}[*\-.()#]* [ *\-.()#]*{_DIGIT}|\.[^\S\r\n
 _LONGEST_WORD = 500
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD}}}")
 _CACHED_WORDS = 1 << 18
+T = TypeVar("T")
 
 _CONTROL = [*range(0x20), *range(0x7F, 0xA0)]
 _INVISIBLE = [0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
@@ -159,18 +134,17 @@ _REPLACEMENTS = (
 )
 
 
-class _Words(dict[str, tuple[str, ...]]):
-    """The tokens of words seen before. It is faster than `lru_cache`; when it is full, it is emptied."""
+class WordCache(dict[str, T]):
+    """What a function gives for words seen before. It is faster than `lru_cache`; when it is full, it is emptied."""
 
-    def __init__(self, tokenize: Callable[[str], tuple[str, ...]]) -> None:
-        super().__init__()
-        self._tokenize = tokenize
+    def __init__(self, function: Callable[[str], T]) -> None:
+        self._function = function
 
-    def __missing__(self, word: str) -> tuple[str, ...]:
+    def __missing__(self, word: str) -> T:
         if len(self) >= _CACHED_WORDS:
             self.clear()
-        tokens = self[word] = self._tokenize(word)
-        return tokens
+        found = self[word] = self._function(word)
+        return found
 
 
 class Tokenizer:
@@ -186,10 +160,7 @@ class Tokenizer:
         self._treatments = {URL: config.urls, USER: config.mentions, HASHTAG: config.hashtags}
         self._removed = frozenset(mask for mask, treatment in self._treatments.items() if treatment == "remove")
         self._stop_words = stop_words(config.stop_words)
-        self._words = _Words(self.tokenize_whole)
-
-    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[TextConfig]]:
-        return Tokenizer, (self.config,)  # NLTK's patterns cannot be pickled
+        self._words = WordCache(self.tokenize_whole)
 
     def __call__(self, text: str) -> list[str]:
         """The tokens of `text`, in order; none if nothing is left of it."""
@@ -232,14 +203,12 @@ class Tokenizer:
     def _replace_markup(self, match: re.Match[str]) -> str:
         mask = f"<{match.lastgroup}>"
         treatment = self._treatments[mask]
-        if treatment == "keep":
-            return match.group()
         if treatment == "split":
             return " " + match.group().lstrip("#")
-        return f" {mask} "  # even if removed later, so that dots on both sides do not become an ellipsis
+        # The mask even if it is removed later, so that dots on both sides do not become an ellipsis.
+        return match.group() if treatment == "keep" else f" {mask} "
 
     def _finish(self, token: str) -> str:
-        """A token in its final form; the empty text if it is left out."""
         if not token.isalpha():
             token = "".join(token.split())
             if token in self._removed:
@@ -287,7 +256,7 @@ class TokenRows(NamedTuple):
         return TokenRows(self.types, np.asarray(self.token_ids)[places], offsets)
 
 
-_tokenizer: Tokenizer | None = None
+_tokenizer: Tokenizer
 
 
 def start_tokenizing(config: TextConfig) -> None:
@@ -298,6 +267,4 @@ def start_tokenizing(config: TextConfig) -> None:
 
 def tokenize_in_worker(texts: Sequence[str]) -> TokenRows:
     """The tokens of texts, in a process that `start_tokenizing` has prepared."""
-    if _tokenizer is None:
-        raise RuntimeError("start_tokenizing has not been called in this process")
     return TokenRows.of_tweets(map(_tokenizer, texts))

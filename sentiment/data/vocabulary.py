@@ -1,6 +1,8 @@
 """The token types that have a vector of their own, their indices, and the vectors that they may start from."""
 
-from collections.abc import Sequence
+import codecs
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -10,17 +12,18 @@ import numpy.typing as npt
 
 from sentiment.config import VocabularyConfig
 from sentiment.data.corpus.corpus import Corpus
-from sentiment.data.vector_files import read_types, read_vectors
-from sentiment.errors import DataError
+from sentiment.data.tables import opened_bytes
+from sentiment.errors import ConfigError, DataError
 from sentiment.files import WriteFile, read_named, write_atomically
 
+# The index after the end of a short tweet in a batch.
 PADDING = 0
-"""The index after the end of a short tweet in a batch."""
+# The index of all types that are not in the vocabulary.
 UNKNOWN = 1
-"""The index of all types that are not in the vocabulary."""
 _SPECIAL = 2
 _MOST_BYTES = 1_000_000_000
-
+_LONGEST_LINE = 1 << 25
+_HEADER = re.compile(rb"\s*(\d+)\s+\d+\s*")
 # Standard deviation of the random vectors of types that a file of vectors lacks.
 _SCALE = 0.1
 
@@ -35,8 +38,11 @@ class Vocabulary:
     def __init__(self, types: Sequence[str]) -> None:
         self.types = tuple(types)
         self._index = {token: number for number, token in enumerate(self.types, start=_SPECIAL)}
+        blank = next((token for token in self.types if token.split() != [token]), None)
+        if blank is not None:
+            raise DataError(f"{blank!r} is no token: one without blanks is expected")
         if len(self._index) != len(self.types):
-            raise DataError("a vocabulary holds each type once only")
+            raise DataError("a type stands there twice")
 
     def __len__(self) -> int:
         """The number of vectors in an embedding: the types, padding, and the unknown token."""
@@ -78,10 +84,6 @@ class Vocabulary:
         """The index of each token, UNKNOWN for those not in the vocabulary. Shape (tokens,)."""
         return np.array([self._index.get(token, UNKNOWN) for token in tokens], np.int64)
 
-    def from_corpus_ids(self, corpus: Corpus) -> npt.NDArray[np.int64]:
-        """The index of each type of the corpus, so that `result[corpus.token_ids]` is its text. Shape (types,)."""
-        return self.encode(corpus.types)
-
     def write(self, path: Path, write_file: WriteFile = write_atomically) -> None:
         """Write one type per line, atomically."""
         content = "".join(f"{token}\n" for token in self.types).encode()
@@ -96,8 +98,6 @@ class Vocabulary:
         """
         try:
             content = read_named(path, _MOST_BYTES)
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file; a vocabulary should be there") from None
         except OSError as error:
             raise DataError(f"{path}: cannot be read as a vocabulary: {error}") from None
         return cls.from_bytes(content, str(path))
@@ -113,19 +113,11 @@ class Vocabulary:
             DataError: it is truncated, or not a vocabulary.
         """
         try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: cannot be read as a vocabulary: {error}") from None
-        if not text.endswith("\n"):
-            raise DataError(f"{path}: is truncated: its last line has no end")
-        types = text.split("\n")[:-1]
-        lines: dict[str, int] = {}
-        for line, token in enumerate(types, start=1):
-            if not token or token.split() != [token]:
-                raise DataError(f"{path}:{line}: {token!r} is no token: one without blanks is expected")
-            if (first := lines.setdefault(token, line)) != line:
-                raise DataError(f"{path}:{line}: {token!r} is already in line {first}")
-        return cls(types)
+            if not content.endswith(b"\n"):
+                raise DataError("its last line has no end")
+            return cls(content.decode().split("\n")[:-1])
+        except (UnicodeDecodeError, DataError) as error:
+            raise DataError(f"{path}: is truncated or no vocabulary: {error}") from None
 
 
 def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], int]:
@@ -152,3 +144,81 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
         vectors[number] = vector
         found += 1
     return vectors, found
+
+
+def read_vectors(path: Path, wanted: Mapping[str, int], size: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """The number and the vector of each wanted token in the file, once, in the order of the lines.
+
+    Args:
+        path: the file, which may be compressed (`.gz`); a first line of two counts is skipped.
+        wanted: tokens, and the number to give for each.
+        size: the expected numbers per token.
+
+    Raises:
+        DataError: the file cannot be read or is truncated, or a line is not a token and finite numbers.
+        ConfigError: the vectors do not have the expected width.
+    """
+    left = {token.encode("utf-8", "surrogatepass"): number for token, number in wanted.items()}
+    checked = False
+    for line, content in _vector_lines(path):
+        # As bytes: text would be split at blanks beyond ASCII too, which stand in tokens.
+        fields = content.rsplit(None, size)
+        if not checked and (width := len(content.split()) - 1) != size:
+            raise ConfigError(
+                f"{path}:{line}: has {width} numbers after the token, but embedding.size is {size}; set it to {width}, "
+                "or name a text file whose lines are a token and its numbers"
+            )
+        checked = True
+        if len(fields) == size and content[:1].isspace():  # GloVe has a token that is a blank
+            continue
+        if len(fields) <= size:
+            raise DataError(f"{path}:{line}: a token and {size} numbers are expected; the file may be truncated")
+        number = left.pop(fields[0], None)
+        if number is not None:
+            yield number, _numbers(fields[1:], f"{path}:{line}")
+    if not checked:
+        raise DataError(f"{path}: holds no vectors")
+
+
+def read_types(path: Path) -> Iterator[str]:
+    """The types that a file has vectors of, in the order of the lines.
+
+    Raises:
+        DataError: the file cannot be read, or is truncated.
+    """
+    return (content.split(b" ", 1)[0].decode("utf-8", "replace") for _, content in _vector_lines(path))
+
+
+def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
+    """Write the text format of word2vec; nine digits are enough to read the same float32 back."""
+    lines = [f"{len(types)} {vectors.shape[1]}\n"]
+    for token, vector in zip(types, vectors.tolist(), strict=True):
+        lines.append(" ".join([token, *(f"{value:.9g}" for value in vector)]) + "\n")
+    write_atomically(path, lambda file: file.writelines(line.encode() for line in lines))
+
+
+def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines but the one of counts, with their numbers from 1; as many as that one says, if there is one."""
+    line, expected = 0, None
+    with opened_bytes(path) as file:
+        while content := file.readline(_LONGEST_LINE):
+            line += 1
+            if len(content) == _LONGEST_LINE:
+                raise DataError(f"{path}:{line}: is too long for a token and its numbers")
+            if line == 1 and (counts := _HEADER.fullmatch(content.removeprefix(codecs.BOM_UTF8))):
+                expected = int(counts[1])
+                continue
+            yield line, content.removeprefix(codecs.BOM_UTF8) if line == 1 else content
+    if expected is not None and line - 1 != expected:
+        raise DataError(f"{path}: has {line - 1:,} vectors where its first line says {expected:,}; it may be truncated")
+
+
+def _numbers(fields: list[bytes], place: str) -> npt.NDArray[np.float32]:
+    try:
+        with np.errstate(over="ignore"):
+            values = np.array([float(field.decode("utf-8", "replace")) for field in fields]).astype(np.float32)
+    except ValueError as error:
+        raise DataError(f"{place}: {error}, but a token and {len(fields)} numbers are expected") from None
+    if not np.isfinite(values).all():
+        raise DataError(f"{place}: holds a number that is not finite, or too large for a float32")
+    return values

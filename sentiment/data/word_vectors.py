@@ -3,7 +3,6 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +14,10 @@ from sentiment.config import WORD2VEC, ColumnConfig, DataConfig, RunConfig, Text
 from sentiment.console import Progress, silent
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.corpus.split import TRAIN, UNKNOWN, TweetForms, author_form, author_key, key_of
-from sentiment.data.rows import Row, Rows
-from sentiment.data.sources import TweetFile, open_file, source_sha256
-from sentiment.data.tables import TOO_LONG, Refusal, is_packed, read_lines
+from sentiment.data.sources import TweetFile, open_file
+from sentiment.data.tables import Refusal, form_of
 from sentiment.data.text import Tokenizer
-from sentiment.data.vector_files import write_vectors
+from sentiment.data.vocabulary import write_vectors
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, named_path, write_json
 from sentiment.runs.attempts import patient_lock
@@ -55,12 +53,6 @@ class TrainingText:
         for start, end in pairwise(self.offsets.tolist()):
             yield [types[number] for number in self.token_ids[start:end].tolist()]
 
-    def frequencies(self) -> dict[str, int]:
-        """How often each type occurs; the most frequent first, equally frequent ones in alphabetical order."""
-        counts = np.bincount(self.token_ids, minlength=len(self.types)).tolist()
-        order = sorted(range(len(self.types)), key=lambda number: (-counts[number], self.types[number]))
-        return {self.types[number]: counts[number] for number in order if counts[number]}
-
 
 def whole_training_part(config: DataConfig) -> DataConfig:
     """The data whose training text is learned from: text needs no label, so all of it, whatever `data.train_rows`
@@ -78,17 +70,8 @@ def open_text(file: TextFile, field: str) -> TweetFile:
         DataError: it is missing, unreadable or of an unknown format.
     """
     path = named_path(file.path)
-    if (path.with_suffix("") if is_packed(path) else path).suffix.lower() == ".txt":
-        return TweetFile(str(path), source_sha256(path), "txt", partial(_tweet_lines, path))
-    return open_file(path, ColumnConfig(text=file.column, label=file.column), None, field)
-
-
-def _tweet_lines(path: Path) -> Rows:
-    for line, text in enumerate(read_lines(path), start=1):
-        if text == TOO_LONG:
-            yield Refusal(line, "longer than a line may be")
-        elif text.strip():
-            yield Row(str(line), None, None, text.rstrip("\r\n"), line)
+    column = "text" if form_of(path) == "txt" else file.column
+    return open_file(path, ColumnConfig(text=column, label=column), None, field)
 
 
 def gather_text(corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress) -> TrainingText:
@@ -116,14 +99,6 @@ def gather_text(corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], 
 
 
 class _Reader:
-    """Reads files one after another.
-
-    Args:
-        corpus: whose tweets are not read again, and those that are held out not at all, nor others of their authors.
-        index: the number of each type; it grows.
-        config: how the files' tweets are cleaned.
-    """
-
     def __init__(self, corpus: Corpus, index: dict[str, int], config: TextConfig) -> None:
         trained = corpus.parts == TRAIN
         self._held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
@@ -225,10 +200,9 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
     Raises:
         DataError: the tweets or an unlabelled file cannot be used, or the vectors cannot be written.
     """
-    if has_vectors(config, results):
-        return []
     file = pretrained_file(config, results)
-    assert file is not None  # noqa: S101  # has_vectors has seen that it learns some
+    if config.embedding.pretrained != WORD2VEC or file is None or file.exists():
+        return []
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with patient_lock(file.parent / "lock", "learns the same vectors", lambda who: progress(who, 0, None)):
@@ -286,14 +260,15 @@ def learn_vectors(
             self.done += 1
             progress("learning word2vec vectors", self.done, config.epochs)
 
-    frequencies = text.frequencies()
-    if not any(count >= config.min_count for count in frequencies.values()):
+    counts = np.bincount(text.token_ids, minlength=len(text.types)).tolist()
+    # Types that are equally frequent in alphabetical order; gensim would sort them as the processor's numpy does.
+    frequencies = dict(sorted(zip(text.types, counts, strict=True), key=lambda pair: (-pair[1], pair[0])))
+    if max(counts) < config.min_count:
         raise DataError(
             f"no token occurs {config.min_count:,} times in the {len(text):,} tweets that vectors are to be learned "
             "from; lower vectors.min_count"
         )
     options = {"window": config.window, "min_count": config.min_count, "negative": config.negative}
-    # The types come in a fixed order; gensim would sort those of equal frequency as the processor's numpy does.
     model = Word2Vec(vector_size=size, seed=config.seed, sg=1, workers=1, sorted_vocab=0, **options)
     model.build_vocab_from_freq(frequencies, corpus_count=len(text))
     model.train(text, total_examples=len(text), epochs=config.epochs, callbacks=[Epochs()])

@@ -35,7 +35,7 @@ def written_form(target: Path) -> str:
         form = form_of(target) if target.suffix else "csv"
     except DataError:
         form = "zip"
-    if form == "zip":
+    if form in ("zip", "txt"):
         raise UsageError(f"{target}: {_VALID}")
     if form == "xlsx" and not has_openpyxl():
         raise UsageError(f"{target}: {NO_EXCEL}")

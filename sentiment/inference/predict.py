@@ -145,7 +145,7 @@ def predict_file(
     columns, form = model.config.data.columns, written_form(target)
     table = open_table(source, lambda first: _names_columns(first, column, columns))
     place = _text_place(table, column, columns.text, source)
-    header = table.names[: table.width]
+    header = table.names
     if form not in ("csv", "tsv") and (twice := [name for name in header if header.count(name) > 1]):
         raise UsageError(f"{source}: several columns are called {twice[0]!r}, which only .csv and .tsv can hold")
     outcome, total = PredictedFile(), about_rows(source)
@@ -166,19 +166,19 @@ def predict_file(
 
 
 def _chunks(table: OpenedTable, place: int) -> Iterator[list[_Row]]:
-    records = table.read({*range(table.width), place})
+    records = table.read(range(len(table.names)))
     while chunk := [_row(record, table, place) for record in islice(records, CHUNK)]:
         yield chunk
 
 
 def _row(record: TableRecord | Refusal, table: OpenedTable, place: int) -> _Row:
     if isinstance(record, Refusal):
-        return _Row(TableRecord(record.line, [None] * table.width), "", record.reason)
+        return _Row(TableRecord(record.line, [None] * len(table.names)), "", record.reason)
     fields = record.fields
     if len(fields) == len(table.names):
         reason = why_no_text(fields[place])
-        return _Row(record._replace(fields=fields[: table.width]), fields[place], reason)
-    last = table.width - 1  # which takes what is too much, so that nothing is lost
+        return _Row(record, fields[place], reason)
+    last = len(table.names) - 1  # which takes what is too much, so that nothing is lost
     surplus = " " if table.form == "tsv" else table.delimiter  # a line of TSV could not be written with it
     fields = [*fields[:last], surplus.join(fields[last:]), *[None] * (last - len(fields))]
     return _Row(record._replace(fields=fields), "", "wrong number of fields")
@@ -199,7 +199,7 @@ def _text_place(table: OpenedTable, column: str | None, trained: str | int, sour
     header = table.names
     if column is None and len(header) == 1:
         return 0
-    if column is None and isinstance(trained, int) and trained < table.width:
+    if column is None and isinstance(trained, int) and trained < len(table.names):
         return trained
     wanted = column if column is not None else str(trained)
     if header.count(wanted) == 1:

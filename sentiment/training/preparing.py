@@ -114,7 +114,7 @@ class TrainingData:
         Args:
             rated: whether the run reads how positive words are rated.
         """
-        token_ids = vocabulary.from_corpus_ids(corpus)[corpus.token_ids]
+        token_ids = vocabulary.encode(corpus.types)[corpus.token_ids]
         rows = {part: corpus.rows(part) for part in corpus.part_names}
         # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
         weights = corpus.weights / corpus.weights[rows["train"]].mean(dtype=np.float64)

@@ -146,7 +146,7 @@ def measure_opening(place: Path) -> None:
     built = spent(lambda: Vocabulary.build(corpus, VocabularyConfig()))
     vocabulary = Vocabulary.build(corpus, VocabularyConfig())
     print(f"build its vocabulary of {len(vocabulary):,}: {built}")
-    print(f"translate its tokens: {spent(lambda: vocabulary.from_corpus_ids(corpus)[corpus.token_ids])}")
+    print(f"translate its tokens: {spent(lambda: vocabulary.encode(corpus.types)[corpus.token_ids])}")
 
 
 if __name__ == "__main__":

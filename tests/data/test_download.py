@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data import download as download_module
 from sentiment.data.download import Remote, download
 from sentiment.errors import DownloadError
 from tests.serving import serving
@@ -109,13 +108,6 @@ def test_another_file_is_refused_and_not_kept(server: Server, remote: Make, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_start_is_thrown_away_and_fetched_anew(remote: Make, tmp_path: Path) -> None:
-    (tmp_path / "file.zip.part").write_bytes(b"x" * 500)
-    with pytest.raises(DownloadError, match="not the expected file"):
-        download(remote(), tmp_path)
-    assert download(remote(), tmp_path).read_bytes() == CONTENT
-
-
 def test_the_next_mirror_is_tried_and_all_are_named(server: Server, remote: Make, tmp_path: Path) -> None:
     missing = server.url.replace("file.zip", "gone.zip")
     assert download(remote(missing, server.url), tmp_path / "a").read_bytes() == CONTENT
@@ -123,34 +115,11 @@ def test_the_next_mirror_is_tried_and_all_are_named(server: Server, remote: Make
         download(remote(missing), tmp_path / "b")
 
 
-def test_no_server_is_an_error_that_says_what_was_tried(remote: Make, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"http://127\.0\.0\.1:1/file\.zip: .*refused"):
-        download(remote("http://127.0.0.1:1/file.zip"), tmp_path)
-
-
 def test_a_wrong_file_in_its_place_is_named_and_left_alone(remote: Make, tmp_path: Path) -> None:
     (tmp_path / "file.zip").write_bytes(b"mine")
     with pytest.raises(DownloadError, match=r"file\.zip: is not the expected file .*delete it"):
         download(remote(), tmp_path)
     assert (tmp_path / "file.zip").read_bytes() == b"mine"
-
-
-def test_a_server_that_trickles_is_given_up_and_the_least_rate_is_told(
-    server: Server, remote: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download_module, "_RATE_SECONDS", 0.0)
-    monkeypatch.setattr(download_module, "_LEAST_RATE", 10**12)
-    with pytest.raises(DownloadError, match=r"sent [\d,]+ bytes in 0 s; at least 1,000,000,000,000 a second"):
-        download(remote(), tmp_path)
-
-
-def test_progress_is_told_for_what_has_arrived_and_not_only_for_whole_blocks(
-    server: Server, remote: Make, tmp_path: Path
-) -> None:
-    server.cut = [10]
-    seen: list[int] = []
-    download(remote(), tmp_path, lambda _what, done, _total: seen.append(done))
-    assert seen[0] == 10
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(remote: Make, tmp_path: Path) -> None:

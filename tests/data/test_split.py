@@ -9,7 +9,6 @@ from sentiment.config import TextConfig
 from sentiment.data.corpus.split import (
     TEST,
     TRAIN,
-    UNKNOWN,
     VALIDATION,
     TweetForms,
     author_form,
@@ -75,11 +74,6 @@ def test_a_form_does_not_depend_on_how_a_run_cleans(options: dict[str, object], 
 def test_an_author_is_the_same_however_the_name_is_spelled(spelled: object) -> None:
     assert callable(spelled)
     assert author_key(author_form(spelled("bob"))) == author_key("bob") != author_key("bobby")
-
-
-@pytest.mark.parametrize("user", [None, "", " ", "@", " @ "])
-def test_no_name_is_no_author(user: str | None) -> None:
-    assert author_key(author_form(user)) == UNKNOWN
 
 
 @given(author=st.text(min_size=1, max_size=15), forms=st.lists(ANY, min_size=2))

@@ -1,10 +1,7 @@
 """Tokens: those of NLTK where nothing is cleaned, and each option of cleaning."""
 
-import csv
-import gzip
 import re
 import time
-from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +10,6 @@ from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import TextConfig
 from sentiment.data.text import Tokenizer, emoticon_mask, stop_words
-from tests.data.made_up import SHARED
 
 PLAIN = TextConfig(unescape_html=False, urls="keep", mentions="keep", shorten_elongations=False, lowercase=False)
 CONFIGS = [
@@ -59,20 +55,6 @@ def test_remembered_words_give_the_tokens_of_the_whole_text(text: str) -> None:
 def test_without_cleaning_the_tokens_are_those_of_nltk(text: str) -> None:
     text = text.replace("\u2019", "'").replace("&", "").replace("\t", " ")
     assert TOKENIZERS[0](text) == [re.sub(r"\s", "", token) for token in TweetTokenizer().tokenize(text)]
-
-
-@pytest.mark.slow
-@pytest.mark.shared_data
-@pytest.mark.skipif(not SHARED.exists(), reason="the real tweets are not here")
-def test_real_tweets_get_the_tokens_of_nltk() -> None:
-    plain = TweetTokenizer()
-    with gzip.open(SHARED / "sentiment140_textonly.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        for _, text in islice(csv.reader(file), 1, 6000):
-            for tokenizer in TOKENIZERS:
-                assert tokenizer(text) == without_cache(tokenizer, text)
-            text = text.replace("&", "").replace("\u2019", "'").replace("\u2018", "'")
-            if not re.search(r"[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2060-\u206f\ufeff]", text):
-                assert TOKENIZERS[0](text) == [re.sub(r"\s", "", token) for token in plain.tokenize(text)]
 
 
 def without_cache(tokenizer: Tokenizer, text: str) -> list[str]:

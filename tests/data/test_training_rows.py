@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.config import DataConfig, RunConfig
+from sentiment.config import DataConfig
 from sentiment.config_file import resolve
-from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint, prepare_corpus
+from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines, tweets, write_table
@@ -112,33 +112,6 @@ def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
     assert f"30 of 430 rows kept for training; of validation or test have {held_out} the text and 0 the author" in said
 
 
-def test_no_further_tweet_is_by_an_author_of_validation_or_test(results: Results, tmp_path: Path) -> None:
-    rows = [(label, text, f"user{n % 40}") for n, (label, text) in enumerate(tweets(400))]
-    main = _with_users(tmp_path / "main.csv", rows)
-    further = [(label, text, f"user{n % 50}") for n, (label, text) in enumerate(tweets(200, seed=5))]
-    extra = _with_users(tmp_path / "extra.csv", further)
-    columns = {"text": "text", "label": "label", "user": "user"}
-    own = [{"path": str(extra), "columns": columns}]
-    corpus = _prepare(main, results, columns=columns, extra_train=own)
-    parts = _parts(corpus)
-    held_out = {user for _, text, user in rows if parts[text] != "train"}
-    assert held_out
-    for _, text, user in further:
-        assert (text in parts) == (user not in held_out), user
-    (counted,) = corpus.report.extra_train
-    assert counted.held_out_authors == sum(user in held_out for _, _, user in further)
-    assert (counted.held_out_texts, counted.unknown_authors) == (0, 0)
-
-
-def test_further_tweets_are_not_of_a_further_test_set(table: Path, results: Results, tmp_path: Path) -> None:
-    second = write_table(tmp_path / "second.csv", tweets(20, seed=8))
-    extra = write_table(tmp_path / "extra.csv", [*tweets(20, seed=8), *tweets(20, seed=9)])
-    corpus = _prepare(table, results, tests={"second": {"path": str(second)}}, extra_train=[{"path": str(extra)}])
-    assert _texts(corpus, "second") == {text for _, text in tweets(20, seed=8)}
-    (counted,) = corpus.report.extra_train
-    assert (counted.kept, counted.held_out_texts) == (20, 20)
-
-
 def test_all_rows_are_accounted_for(table: Path, results: Results, tmp_path: Path) -> None:
     extra = tmp_path / "extra.csv"
     lines = [*sentiment140_lines(80, first=7), *sentiment140_lines(10, first=7), '"4","1"\n']
@@ -151,20 +124,6 @@ def test_all_rows_are_accounted_for(table: Path, results: Results, tmp_path: Pat
     assert [reason for reason in report.refused if reason.startswith(f"{extra}: ")]
     assert report.kept == sum(part.rows for part in report.parts.values())
     assert report.parts["train"].rows == 150
-
-
-def test_a_changed_table_for_training_makes_another_corpus_and_another_name_does_not(
-    table: Path, results: Results, tmp_path: Path
-) -> None:
-    extra = write_table(tmp_path / "extra.csv", tweets(30, seed=5))
-    config = _config(table, extra_train=[{"path": str(extra)}])
-    before = prepare_corpus(config, results)
-    moved = extra.rename(tmp_path / "moved.csv")
-    again = prepare_corpus(_config(table, extra_train=[{"path": str(moved)}]), results)
-    assert again.fingerprint == before.fingerprint
-    assert again.report.extra_train[0].name == str(moved)
-    write_table(extra, tweets(31, seed=5))
-    assert corpus_fingerprint(config, results) != before.fingerprint
 
 
 # --- a limited number -----------------------------------------------------------------------------------------------
@@ -184,20 +143,6 @@ def test_a_smaller_training_part_is_inside_of_a_larger_one_and_the_other_parts_s
         assert corpus.report.surplus == len(_texts(whole, "train")) - rows
         assert f"{corpus.report.surplus} left out by data.train_rows" in "\n".join(corpus.report.render_lines())
         former = training
-
-
-def test_the_limited_rows_are_no_others_for_more_processes_or_further_rows_above_them(
-    results: Results, tmp_path: Path
-) -> None:
-    small = write_table(tmp_path / "small.csv", tweets(300))
-    config = _config(small, train_rows=60)
-    one = prepare_corpus(config, results, workers=1)
-    other = prepare_corpus(config, Results(tmp_path / "other"), workers=2)
-    assert _parts(one) == _parts(other)
-
-
-def test_more_rows_than_there_are_change_nothing(table: Path, results: Results) -> None:
-    assert _parts(_prepare(table, results, train_rows=10_000)) == _parts(_prepare(table, results))
 
 
 # --- folds ----------------------------------------------------------------------------------------------------------
@@ -239,15 +184,3 @@ def test_all_tweets_of_an_author_are_in_one_fold(results: Results, tmp_path: Pat
 def test_what_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve({"data": values}, {}, "a test")
-
-
-def test_folds_and_limits_make_other_runs() -> None:
-    ids = {
-        resolve({"data": values}, {}, "a test").run_id
-        for values in (
-            *({}, {"train_rows": 9}, {"folds": 5, "fold": 1}, {"folds": 5, "fold": 2}),
-            *({"extra_train": [{"path": "x.csv"} | weight]} for weight in ({}, {"weight": 1}, {"weight": 2})),
-        )
-    }
-    assert len(ids) == 6
-    assert RunConfig().run_id in ids

@@ -39,15 +39,3 @@ def test_a_tokenizer_imports_nothing_slow_and_leaves_nltk_to_be_imported_in_full
         print(Tokenizer(TextConfig())("so happy :-) !!!!! 555-123-4567") == before)
     """)
     assert said.splitlines() == ["[]", "nltk.tokenize ['x', ':-)']", "True"]
-
-
-def test_an_nltk_whose_module_needs_its_package_is_imported_in_full(tmp_path: Path) -> None:
-    (tmp_path / "nltk" / "tokenize").mkdir(parents=True)
-    (tmp_path / "nltk" / "__init__.py").write_text("needed = 'a pattern'")
-    (tmp_path / "nltk" / "tokenize" / "__init__.py").write_text("")
-    module = tmp_path / "nltk" / "tokenize" / "casual.py"
-    for line in ("from nltk import needed", "import nltk\nneeded = nltk.needed"):
-        module.write_text(f"{line}\nHANG_RE = needed\nclass TweetTokenizer:\n    PHONE_WORD_RE = needed\n")
-        assert "'a pattern'" in _run(
-            "from sentiment.data.text import tweet_patterns; print(tweet_patterns())", tmp_path
-        )

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.config import DataConfig, LabelConfig
+from sentiment.config import DataConfig
 from sentiment.config_file import dotted, parse_yaml, resolve
 from sentiment.data.guess_columns import Understanding, understand
 from sentiment.data.rows import Row
 from sentiment.data.sources import open_source
-from sentiment.errors import ConfigError, UsageError
+from sentiment.errors import UsageError
 from sentiment.runs.run_dir import Results
 from tests.small_runs import invented_tweets
 
@@ -76,12 +76,6 @@ def test_file_without_names_of_columns_is_read_by_position(tmp_path: Path) -> No
     assert "the first line is a tweet like the others" in found.told()[0]
 
 
-def test_index_column_is_neither_text_nor_label(tmp_path: Path) -> None:
-    rows = [(n, label, text) for n, (label, text) in enumerate(TWEETS)]
-    found = _understood(_table(tmp_path / "a.csv", ["", "stance", "said"], rows))
-    assert found.guessed == {"data.columns.text": "said", "data.columns.label": "stance"}
-
-
 def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> None:
     rows = [(text, f"{text} again", label, label) for label, text in TWEETS]
     path = _table(tmp_path / "a.csv", ["a", "b", "c", "d"], rows)
@@ -90,11 +84,6 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     assert f"'a' (such as {TWEETS[0][1][:60]!r})" in message
     message = _refused(path, "data.columns.text", columns={"text": "b"})
     assert "several columns can hold the labels; name it with --label-column" in message
-
-
-def test_no_column_that_fits_is_said(tmp_path: Path) -> None:
-    path = _table(tmp_path / "a.csv", ["n", "words"], [(n, f"word{n}") for n in range(30)])
-    assert "no column can hold the texts" in _refused(path)
 
 
 def test_column_that_somebody_named_wrongly_is_left_to_the_reader(tmp_path: Path) -> None:
@@ -134,22 +123,6 @@ def test_other_forms_are_understood_alike(tmp_path: Path, name: str) -> None:
     assert (found.text.key, found.label.key, found.labels.positive) == ("tweet", "class", ("happy",))
 
 
-def test_a_column_of_dates_that_python_does_not_know_is_no_hindrance(tmp_path: Path) -> None:
-    labels, texts = [MOODS[label] for label, _ in TWEETS], [text for _, text in TWEETS]
-    late = pa.array([10**18] * len(TWEETS), pa.timestamp("us"))
-    pq.write_table(pa.table({"text": texts, "when": late, "label": labels}), tmp_path / "a.parquet")
-    found = _understood(tmp_path / "a.parquet")
-    assert (found.text.key, found.label.key) == ("text", "label")
-
-
-def test_table_without_a_readable_row_at_first_is_left_to_the_reader(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sentiment.data.guess_columns.SAMPLE_ROWS", 1)
-    path = _table(tmp_path / "t.csv", ["x" * 200_000], [["y" * 200_000], *zip(TWEETS, MOODS, strict=False)])
-    assert understand(DataConfig(source=str(path)), ()) is None
-
-
 def test_preview_shows_rows_and_the_lines_to_keep(tmp_path: Path) -> None:
     path = _table(tmp_path / "a.csv", ["how", "said"], [(MOODS[label], text) for label, text in TWEETS], ";")
     lines = _understood(path).preview()
@@ -166,7 +139,7 @@ def test_preview_shows_rows_and_the_lines_to_keep(tmp_path: Path) -> None:
         ("b c.tsv", ["1", "2"], ["x", "y"], {"positive": ["x"], "negative": ["y"]}),
         ("d.csv", ["n", "text"], ["0", "1", "5"], {"positive": ["0"], "negative": ["1"], "ignored": ["5"]}),
         ("e.csv", None, ["neg", "pos", "meh"], {"ignored": ["meh", "no: comment"]}),
-        ("f.jsonl", ["data.label", "data.text"], ["neg", "pos"], {}),
+        ("f.jsonl", ["how", "said"], ["neg", "pos"], {}),
     ],
 )
 def test_lines_to_keep_say_the_same_when_they_are_fed_back(
@@ -175,7 +148,7 @@ def test_lines_to_keep_say_the_same_when_they_are_fed_back(
     rows = [(values[n % len(values)], text) for n, (_, text) in enumerate(TWEETS)]
     path = tmp_path / name
     if name.endswith("jsonl"):
-        path.write_text("".join(json.dumps({"data": {"label": label, "text": text}}) + "\n" for label, text in rows))
+        path.write_text("".join(json.dumps({"how": label, "said": text}) + "\n" for label, text in rows))
     else:
         _table(path, header, rows, "\t" if name.endswith("tsv") else ",")
     given = [f"data.labels.{one}" for one in labels]
@@ -189,10 +162,3 @@ def test_lines_to_keep_say_the_same_when_they_are_fed_back(
     columns = resolve(kept, {}, "kept").data
     read = list(open_source(columns, Results(tmp_path / "results")).main.read())
     assert [row.text for row in read if isinstance(row, Row)] == [text for _, text in rows]
-
-
-def test_label_that_is_given_leaves_the_default_lists() -> None:
-    labels = LabelConfig.model_validate({"positive": ["0", "Neutral"]})
-    assert (labels.negative, labels.ignored) == (("-1", "negative", "neg"), ("2",))
-    with pytest.raises(ConfigError, match=r"data\.labels: .*\['x'\].*\(overrides of data\.labels\.negative, data"):
-        resolve({}, {"data.labels.negative": ["x"], "data.labels.positive": ["x"]}, "rnn.yaml")

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data.download import Mirrors, read_mirrors
 from sentiment.elmo.encoder import ElmoEncoder
 from sentiment.elmo.models import PUBLISHED, ModelFiles, fetch_elmo, find_elmo, published_files
-from sentiment.errors import ConfigError, DownloadError, ElmoError
+from sentiment.errors import DownloadError, ElmoError
 from tests.elmo.server import Server
 from tests.elmo.tweets import Model
 from tests.serving import serving
@@ -157,17 +156,3 @@ def test_mirrors_are_tried_in_their_order_before_the_publishers_and_all_are_name
         fetch_elmo("medium", models, servers=NOWHERE, mirrors=mirrors)
     places = [(tmp_path / "gone").as_uri(), server.url, NOWHERE[0]]
     assert sorted(places, key=str(refused.value).index) == places
-
-
-def test_the_file_of_mirrors_names_places_and_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_mirrors(Path(__file__).parents[2] / "configs" / "mirrors.yaml") == Mirrors()
-    monkeypatch.chdir(tmp_path)
-    assert read_mirrors() == Mirrors()
-    path = tmp_path / "mirrors.yaml"
-    path.write_text("elmo: [/shared/elmo, 'https://example.org/']\n")
-    assert read_mirrors(path) == Mirrors(elmo=("/shared/elmo", "https://example.org/"))
-    path.write_text("elmo: /shared/elmo\nelmoo: []\n")
-    with pytest.raises(ConfigError, match=r"(?s)elmo = '/shared/elmo'.*elmoo: unknown key"):
-        read_mirrors(path)
-    with pytest.raises(ConfigError, match=r"gone\.yaml: no such file"):
-        read_mirrors(tmp_path / "gone.yaml")

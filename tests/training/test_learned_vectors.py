@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sentiment.data.vector_files import read_vectors
-from sentiment.data.vocabulary import UNKNOWN, Vocabulary
+from sentiment.data.vocabulary import UNKNOWN, Vocabulary, read_vectors
 from sentiment.data.word_vectors import pretrained_file
 from sentiment.errors import RunDirError
 from sentiment.training.checkpoint import read_checkpoint

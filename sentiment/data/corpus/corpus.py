@@ -105,39 +105,33 @@ def prepare_corpus(
     known = _fingerprint(config, source)
     final = results.corpus_dir(known)
     progress = progress or silent
-    if not final.exists():
-        try:
-            lock_file = results.corpus_lock(known)
-            lock_file.parent.mkdir(parents=True, exist_ok=True)
-            with patient_lock(lock_file, "prepares the same tweets", lambda who: progress(who, 0, None)):
-                if not final.exists():  # another process may have prepared it meanwhile
-                    _prepare_into(final, known, (config, source, results, progress, workers))
-        except OSError as error:
-            raise DataError(f"{final}: the corpus cannot be written: {error}") from error
+    if final.exists():
+        return _open_from(final, source)
+    try:
+        lock_file = results.corpus_lock(known)
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        with patient_lock(lock_file, "prepares the same tweets", lambda who: progress(who, 0, None)):
+            if not final.exists():  # another process may have prepared it meanwhile
+                from sentiment.data.corpus.preparation import Preparation  # pyarrow and nltk, needed only here
+
+                bound = _train_bound(config, results, progress)
+                with building_place(final) as folder:
+                    made = Preparation(config, source, folder / TWEETS_FILE, progress, bound).run(workers)
+                    write_corpus(folder, known, *made)
+    except OSError as error:
+        raise DataError(f"{final}: the corpus cannot be written: {error}") from error
     return _open_from(final, source)
 
 
-def _prepare_into(
-    final: Path, known: str, what: tuple[DataConfig, OpenedSource, Results, Progress, int | None]
-) -> None:
-    from sentiment.data.corpus.preparation import Preparation  # pyarrow and nltk, which a cached corpus does not need
-
-    config, source, results, progress, workers = what
-    train_bound = 1.0
-    if config.train_rows is not None:
-        whole = prepare_corpus(config.model_copy(update={"train_rows": None}), results, progress)
-        train_bound = _bound_of(whole, config.train_rows)
-    with building_place(final) as folder:
-        arrays, types, report = Preparation(config, source, folder / TWEETS_FILE, progress, train_bound).run(workers)
-        write_corpus(folder, known, arrays, types, report)
-
-
-def _bound_of(corpus: Corpus, train_rows: int) -> float:
-    """The thinning number below which that many training rows are; smaller numbers give rows of larger ones."""
+def _train_bound(config: DataConfig, results: Results, progress: Progress) -> float:
+    """The thinning number below which `train_rows` training rows are; smaller numbers give rows of larger ones."""
     from sentiment.data.corpus.split import thinning_of
 
-    numbers = np.sort(thinning_of(corpus.keys[corpus.rows("train")]))
-    return float(numbers[train_rows]) if train_rows < len(numbers) else 1.0
+    if config.train_rows is None:
+        return 1.0
+    whole = prepare_corpus(config.model_copy(update={"train_rows": None}), results, progress)
+    numbers = np.sort(thinning_of(whole.keys[whole.rows("train")]))
+    return float(numbers[config.train_rows]) if config.train_rows < len(numbers) else 1.0
 
 
 def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
@@ -174,7 +168,6 @@ def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
 
 
 def _identity(file: TweetFile, table: LabelledTable | None = None) -> list[Any]:
-    """What the rows of a file depend on, wherever it lies."""
     return [file.form, file.sha256, table and table.model_dump(mode="json", exclude={"path"})]
 
 

@@ -35,24 +35,22 @@ from sentiment.errors import DataError
 from sentiment.processes import WorkerProcesses, available_cores, in_order
 from sentiment.runs.records import PARTS
 
+# Whether a row is left out, and by which limit: of all rows, or of the training part.
 ALL_KEPT, ROW_LIMIT, TRAIN_LIMIT = range(3)
-"""Whether a row is left out, and by which limit: of all rows, or of the training part."""
 
 
-class DigestRequest(NamedTuple):
-    """A batch of rows to digest, as plain lists, which are sent to another process quickly.
+class RowTexts(NamedTuple):
+    """What a worker needs to know of a batch of rows, as plain lists, which are sent to another process quickly.
 
     Attributes:
         part: of all rows; None divides them into parts.
         bound: rows whose thinning number (see `split.thinning_of`) is not below this are left out.
-        train_bound: the same for rows of the training part.
     """
 
     texts: Sequence[str]
     users: Sequence[str | None]
     part: int | None
     bound: float
-    train_bound: float
 
 
 class Digest(NamedTuple):
@@ -75,21 +73,25 @@ class Digest(NamedTuple):
 
 
 class Digester:
-    """Digests batches as a configuration says; it keeps a cache of words between batches."""
+    """Digests batches as a configuration says; it keeps a cache of words between batches.
 
-    def __init__(self, config: DataConfig) -> None:
-        self._config = config
+    Args:
+        train_bound: training rows whose thinning number is not below this are left out.
+    """
+
+    def __init__(self, config: DataConfig, train_bound: float) -> None:
+        self._config, self._train_bound = config, train_bound
         self._tokenizer = Tokenizer(config.text)
         self._forms = TweetForms(beside=self._tokenizer)
 
-    def __call__(self, job: DigestRequest) -> Digest:
+    def __call__(self, job: RowTexts) -> Digest:
         """Tokenise each row, hash it, and assign it to a part."""
         tokens = list(map(self._tokenizer, job.texts))
         forms = list(map(self._forms.of, job.texts, tokens))
         authors = list(map(author_form, job.users))
         keys = np.array(list(map(key_of, forms)), np.int64)
         parts, thinning = self._parts(job.part, authors, forms), thinning_of(keys)
-        limits = np.where((parts == TRAIN) & (thinning >= job.train_bound), TRAIN_LIMIT, ALL_KEPT)
+        limits = np.where((parts == TRAIN) & (thinning >= self._train_bound), TRAIN_LIMIT, ALL_KEPT)
         limits[thinning >= job.bound] = ROW_LIMIT
         return Digest(
             keys=keys,
@@ -113,19 +115,17 @@ class Digester:
         return np.array(codes, np.int8)
 
 
-_digester: Digester | None = None
+_digester: Digester
 
 
-def start_worker(config: DataConfig) -> None:
-    """Make this process a worker."""
+def start_worker(what: tuple[DataConfig, float]) -> None:
+    """Make this process a worker, with the arguments of its Digester."""
     global _digester
-    _digester = Digester(config)
+    _digester = Digester(*what)
 
 
-def digest_in_worker(job: DigestRequest) -> Digest:
+def digest_in_worker(job: RowTexts) -> Digest:
     """Digest a batch in a process that `start_worker` has prepared."""
-    if _digester is None:
-        raise RuntimeError("start_worker has not been called in this process")
     return _digester(job)
 
 
@@ -138,8 +138,6 @@ _AHEAD = 4
 _MOST_WORKERS = 8
 NO_TOKEN = "no token left"  # noqa: S105
 _REFUSED_AT_MOST, _ALWAYS_TOLERATED = 0.05, 10
-# With fewer rows, other fractions would not help.
-_FEW = 50
 _SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
@@ -159,6 +157,9 @@ class _RowBatch(NamedTuple):
     part: int | None
     bound: float
     extra: int | None
+
+    def texts(self) -> RowTexts:
+        return RowTexts([row.text for row in self.rows], [row.user for row in self.rows], self.part, self.bound)
 
 
 class Preparation:
@@ -248,7 +249,6 @@ class Preparation:
         part: int | None = None,
         extra: int | None = None,
     ) -> Iterator[_RowBatch]:
-        """The labelled rows of a file in batches; the other rows are counted."""
         rows: list[Row] = []
         number = 0
         for number, row in enumerate(file.read(), start=1):
@@ -271,22 +271,17 @@ class Preparation:
         self._progress(f"preparing {what}", number, number)
 
     def _digested(self, batches: Iterator[_RowBatch], workers: int) -> Iterator[tuple[_RowBatch, Digest]]:
-        def request(batch: _RowBatch) -> DigestRequest:
-            texts, users = [row.text for row in batch.rows], [row.user for row in batch.rows]
-            return DigestRequest(texts, users, batch.part, batch.bound, self._train_bound)
-
-        head = list(islice(batches, _BATCHES_WORTH_WORKERS))
+        what, head = (self._config, self._train_bound), list(islice(batches, _BATCHES_WORTH_WORKERS))
         if workers == 1 or len(head) < _BATCHES_WORTH_WORKERS:
-            digester = Digester(self._config)
+            digester = Digester(*what)
             for batch in chain(head, batches):
-                yield batch, digester(request(batch))
+                yield batch, digester(batch.texts())
             return
-        with WorkerProcesses(workers, "tweets were prepared", start_worker, self._config) as pool:
+        with WorkerProcesses(workers, "tweets were prepared", start_worker, what) as pool:
             submit = partial(pool.submit, digest_in_worker)
-            yield from in_order(chain(head, batches), lambda batch: submit(request(batch)), _AHEAD * workers)
+            yield from in_order(chain(head, batches), lambda batch: submit(batch.texts()), _AHEAD * workers)
 
     def _take(self, batch: _RowBatch, digest: Digest, writer: pq.ParquetWriter) -> None:
-        """Decide which rows are kept, and write them."""
         keep = self._decide(batch, digest)
         rows = [row for row, stays in zip(batch.rows, keep.tolist(), strict=True) if stays]
         if not rows:
@@ -346,7 +341,6 @@ class Preparation:
         return keep
 
     def _remember(self, key: int, author: int, part: int, batch: _RowBatch) -> None:
-        """What later rows depend on of a row that is kept."""
         if batch.extra is not None:
             self._of_extra[batch.extra]["kept"] += 1
             self._of_extra[batch.extra]["unknown_authors"] += author == UNKNOWN or self._held_out_by_unknown
@@ -378,11 +372,6 @@ class Preparation:
         return arrays
 
     def _report(self, arrays: dict[str, npt.NDArray[Any]]) -> CorpusReport:
-        """What became of the rows, after checking that there are enough.
-
-        Raises:
-            DataError: a part lacks positive or negative tweets, or a test set has none.
-        """
         parts = {}
         for code, part in enumerate(self._part_names):
             labels = arrays["labels"][arrays["parts"] == code]
@@ -390,7 +379,15 @@ class Preparation:
             if part in self._of_tests and not len(labels):
                 raise DataError(f"data.tests.{part}: {self._of_tests[part].file} has no usable row")
             if part in PARTS and not 0 < labels.sum() < len(labels):
-                raise self._too_few(part, parts[part], arrays["labels"])
+                refused = f"; refused were {self._refused.most_common()}" if self._refused.total() else ""
+                used = f"{len(arrays['labels']):,} of {self._counts['read']:,} rows are used{refused}"
+                raise DataError(
+                    f"{self._source.main.name}: the {part} part has {labels.sum():,} positive and "
+                    f"{len(labels) - labels.sum():,} negative tweets, but both are needed; {used}: name all values of "
+                    "the label column (data.labels.positive, --positive VALUE; the same for negative), or give more "
+                    "tweets (some hundreds are needed for any conclusion), larger fractions for validation and test, "
+                    "or a larger data.max_rows or data.train_rows"
+                )
         extra = [
             ExtraCount.model_validate({field: counts[field] for field in ExtraCount.model_fields} | {"name": file.name})
             for file, counts in zip(self._source.extra_train, self._of_extra, strict=True)
@@ -409,27 +406,6 @@ class Preparation:
             "types": len(self._index),
         }
         return CorpusReport.model_validate(counted | found)
-
-    def _too_few(self, part: str, count: PartCount, labels: npt.NDArray[np.int8]) -> DataError:
-        refused = f"; refused were {self._refused.most_common()}" if self._refused.total() else ""
-        advice = "give more data, a larger data.max_rows or data.train_rows, or larger data.validation_fraction and "
-        advice += "data.test_fraction"
-        if len(labels) and len({*labels.tolist()}) == 1:
-            found, lacking = ("positive", "negative") if labels[0] else ("negative", "positive")
-            advice = (
-                f"all of them are {found}. If other values of the label column mean {lacking}, name them: "
-                f"data.labels.{lacking} (--{lacking} VALUE)"
-            )
-        elif len(labels) < _FEW:
-            advice = (
-                "that is too few to train, choose and test on; some hundreds are needed for any conclusion. Tweets can "
-                "also be predicted by a model that was trained on others"
-            )
-        return DataError(
-            f"{self._source.main.name}: the {part} part has {count.positive:,} positive and "
-            f"{count.rows - count.positive:,} negative tweets, but both are needed; {len(labels):,} of "
-            f"{self._counts['read']:,} rows are used{refused}: {advice}"
-        )
 
 
 def _renumbered(numbers: npt.NDArray[Any], count: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

@@ -12,24 +12,23 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import TextConfig
-from sentiment.data.text import URL, USER, Tokenizer, emoticon_mask
+from sentiment.data.text import URL, USER, Tokenizer, WordCache, emoticon_mask
 from sentiment.runs.records import PARTS
 
 # The codes of a row's part are positions in PARTS; those of further test sets come behind, in the order of their names.
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 
+# The key of an author who is not known.
 UNKNOWN = 0
-"""The key of an author who is not known."""
 
 # Of a longer tweet a copy is recognised although it was cut. Tweets that agree so far are copies or of one template: in
 # 117,152 tweets of Sentiment140 this joins 22 groups more, of which 2 have both labels, both of them true copies.
 _COMPARED_WORDS = 12
 _RETWEET = ["rt", USER]
-_CACHED_TOKENS = 1 << 18
 _MANTISSA = 53
 
 
-class TweetForms(dict[str, str]):
+class TweetForms:
     """The forms of tweets: texts with equal forms are the same tweet, however a run cleans them.
 
     A form is made of the first twelve tokens that a model reads by default (links and user names masked, lower case, no
@@ -37,23 +36,15 @@ class TweetForms(dict[str, str]):
     `RT @user:` at the beginning and hashtags at the end. Other hashtags count as words, and emoticons stay, since they
     may be all that tells praise from blame.
 
-    The dictionary is a cache of what tokens leave in a form; when it is full, it is emptied.
-
     Args:
         beside: a tokenizer that reads the same texts: where its tokens are those of a form, no text is split twice.
     """
 
     def __init__(self, beside: Tokenizer | None = None) -> None:
-        super().__init__()
         usual = TextConfig()
+        self._of_tokens = WordCache(lambda token: token.lower() if _counts(token) else "")
         self._tokenizer = Tokenizer(usual)
         self._shares_tokens = bool(beside and beside.config.model_copy(update={"lowercase": usual.lowercase}) == usual)
-
-    def __missing__(self, token: str) -> str:
-        if len(self) >= _CACHED_TOKENS:
-            self.clear()
-        form = self[token] = token.lower() if _counts(token) else ""
-        return form
 
     def of(self, text: str, tokens: Sequence[str] | None = None) -> str:
         """The form of a text; empty if nothing is left of it.
@@ -66,7 +57,7 @@ class TweetForms(dict[str, str]):
             tokens = self._tokenizer.split(unicodedata.normalize("NFKC", text))
         elif tokens is None or not self._shares_tokens:
             tokens = self._tokenizer.split(text)
-        words = list(filter(None, map(self.__getitem__, tokens)))
+        words = list(filter(None, map(self._of_tokens.__getitem__, tokens)))
         while words[:2] == _RETWEET and len(words) > 2:
             del words[:2]
         while len(words) > 1 and words[-1].startswith("#"):
@@ -141,7 +132,6 @@ def folded_part_code(author: str, form: str, folds: int, fold: int, validation_f
 
 
 def _counts(token: str) -> bool:
-    """Whether a token is part of a form."""
     if token == URL:
         return False
     if token.isalnum():
