@@ -23,16 +23,16 @@ def build(
     ] = None,
     results: Annotated[Path, typer.Option("--results", help="The folder that the runs are in.")] = Path("results"),
     out: Annotated[Path | None, typer.Option("--out", help="Where to write; by default RESULTS/report.")] = None,
-    pdf: Annotated[bool, typer.Option("--pdf", help="Write each figure as PDF too, for papers.")] = False,
+    title: Annotated[str | None, typer.Option("--title", help="What stands at the top of the page.")] = None,
 ) -> None:
     """Write report.md, report.html, figures and tables of all runs, whether they are completed or not."""
-    from report.build import build_report
+    from report.build import TITLE, build_report
     from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results
 
     folder = out or Results(results).report
     with Terminal() as terminal:
-        findings, page = build_report(Results(results), grids or [], folder, pdf, terminal.progress)
+        findings, page = build_report(Results(results), grids or [], folder, title or TITLE, terminal.progress)
     for problem in findings.problems:
         echo(f"left out: {problem}", err=True)
     runs = findings.study.runs

@@ -6,7 +6,7 @@ Knows nothing of runs or of output, so that every package of the report may impo
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,39 +34,37 @@ class Estimate:
     high: float | None
     n: int
 
-    @property
-    def half_width(self) -> float | None:
-        """Half the width of the interval; None without one."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2
-
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """A difference, with the p-value of the hypothesis that it is zero; None where that cannot be tested."""
+    """A difference, with the p-value of the hypothesis that it is zero.
+
+    Attributes:
+        p: None where that cannot be tested.
+        q: the p-value adjusted for all claims that a reader sees together; None until it is, and then nothing is shown.
+        parts: the parts of its variance, each with its degrees of freedom.
+        limit: what the difference cannot exceed in either direction: 1 where it is one of shares.
+        of_these_models: whether it holds for these trained models alone: one seed each says nothing of other seeds.
+        discordant: of two classifiers that are compared exactly, how many tweets just the first has right, and just
+            the second.
+    """
 
     p: float | None = None
     q: float | None = None
-    """The p-value adjusted for all claims that a reader sees together; None until it is, and then nothing is shown."""
     parts: tuple[tuple[float, float], ...] = ()
-    """The parts of its variance, each with its degrees of freedom."""
     limit: float | None = None
-    """What the difference cannot exceed in either direction: 1 where it is one of shares."""
     of_these_models: bool = False
-    """Whether it holds for these trained models alone: one seed each says nothing of other seeds."""
+    discordant: tuple[int, int] = (0, 0)
 
     @property
     def is_shown(self) -> bool:
-        """Whether it counts as shown: the adjusted p-value is below `ALPHA`."""
         return self.q is not None and self.q < ALPHA
 
-    @property
-    def reversed(self) -> Self:
-        """The second less the first."""
-        low, high = (None if bound is None else -bound for bound in (self.high, self.low))
-        return replace(self, value=-self.value, low=low, high=high)
-
     def at(self, level: float) -> Self:
-        """The same with the interval of another level; as it is where its variance is not known in parts."""
+        """The same with the interval of another level; as it is where its variance is not known."""
+        if n := sum(self.discordant):
+            low, high = _clopper_pearson(self.discordant[0], n, level)
+            return replace(self, low=(2 * low - 1) * n / self.n, high=(2 * high - 1) * n / self.n)
         if not self.parts:
             return self
         half = math.sqrt(_squared_distance(self.parts, 1 - level))
@@ -74,29 +72,11 @@ class Difference(Estimate):
         return replace(self, low=max(self.value - half, -most), high=min(self.value + half, most))
 
 
-D = TypeVar("D", bound=Difference)
+def _clopper_pearson(k: int, n: int, level: float) -> tuple[float, float]:
+    from scipy.stats import binomtest
 
-
-@dataclass(frozen=True)
-class McNemar(Difference):
-    """The difference in accuracy of two classifiers on the same `n` tweets.
-
-    `only_first` and `only_second` count the tweets that just one of the two classifies correctly.
-    """
-
-    only_first: int = 0
-    only_second: int = 0
-
-    def at(self, level: float) -> Self:
-        """The same with the interval of another level."""
-        from scipy.stats import binomtest
-
-        discordant = self.only_first + self.only_second
-        if not discordant:
-            return self
-        bounds = binomtest(self.only_first, discordant).proportion_ci(level, method="exact")
-        low, high = ((2 * float(bound) - 1) * discordant / self.n for bound in (bounds.low, bounds.high))
-        return replace(self, low=low, high=high)
+    bounds = binomtest(k, n).proportion_ci(level, method="exact")
+    return float(bounds.low), float(bounds.high)
 
 
 def wilson(right: int, n: int) -> Estimate:
@@ -112,7 +92,7 @@ def measured_accuracy(metrics: Metrics) -> Estimate:
     return Estimate(metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high, metrics.n)
 
 
-def mcnemar(first: Flags, second: Flags) -> McNemar:
+def mcnemar(first: Flags, second: Flags) -> Difference:
     """The exact McNemar test (McNemar 1947): a binomial test on the tweets that just one classifier has right.
 
     `first` and `second` are the tweets that each has right. The interval follows from Clopper and Pearson's for the
@@ -122,21 +102,12 @@ def mcnemar(first: Flags, second: Flags) -> McNemar:
 
     n, only_first, only_second = len(first), int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
-    if not discordant:
-        return McNemar(0.0, None, None, n, 1.0)
-    p = float(binomtest(only_first, discordant).pvalue)
+    p = float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
     value = (only_first - only_second) / n
-    return McNemar(value, None, None, n, p, only_first=only_first, only_second=only_second).at(LEVEL)
+    return Difference(value, None, None, n, p, discordant=(only_first, only_second)).at(LEVEL)
 
 
-def false_discovery_control(p_values: Sequence[float]) -> list[float]:
-    """q-values by Benjamini and Hochberg (1995), in the order of `p_values`."""
-    from scipy.stats import false_discovery_control as adjust
-
-    return [float(q) for q in adjust(p_values)] if p_values else []
-
-
-def corrected(differences: Sequence[D], family: int | None = None) -> list[D]:
+def corrected(differences: Sequence[Difference], family: int | None = None) -> list[Difference]:
     """Differences that are looked at together: with intervals and p-values that never disagree.
 
     The p-values are adjusted by Benjamini and Hochberg (1995), the intervals have the level 1 - R * ALPHA / m, where R
@@ -148,18 +119,15 @@ def corrected(differences: Sequence[D], family: int | None = None) -> list[D]:
             side is the best of k, each of the k * (k - 1) / 2 pairs might have been: seeds that were lucky when they
             were chosen are lucky on test tweets too.
     """
-    tested = [one.p for one in differences if one.p is not None and not math.isnan(one.p)]
-    m = max(family or 0, len(tested))
+    from scipy.stats import false_discovery_control
+
+    tested = [one.p for one in differences if one.p is not None]
+    m = max(family or 0, len(tested), 1)
     adjusted = iter(false_discovery_control([*tested, *[1.0] * (m - len(tested))]))
-    q_values = [None if one.p is None or math.isnan(one.p) else next(adjusted) for one in differences]
+    q_values = [None if one.p is None else float(next(adjusted)) for one in differences]
     shown = sum(q is not None and q < ALPHA for q in q_values)
-    level = 1 - max(shown, 1) * ALPHA / max(m, 1)
+    level = 1 - max(shown, 1) * ALPHA / m
     return [replace(one.at(level), q=q) for one, q in zip(differences, q_values, strict=True)]
-
-
-def pairs_of(number: int) -> int:
-    """How many pairs there are of so many."""
-    return number * (number - 1) // 2
 
 
 @dataclass(frozen=True)
@@ -181,12 +149,16 @@ def spread_of(configurations: Iterable[Sequence[float]]) -> Spread | None:
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: what it scores is the mean over its configurations of the mean over their seeds."""
+    """One side of a comparison: what it scores is the mean over its configurations of the mean over their seeds.
+
+    Attributes:
+        configurations: of each configuration whether each seed has each tweet right, or another score; of shape
+            (seeds, tweets).
+        is_trained: whether other seeds would say something else: not of a linear baseline.
+    """
 
     configurations: Sequence[Values | Flags]
-    """Of each configuration whether each seed has each tweet right, or another score; of shape (seeds, tweets)."""
     is_trained: bool = True
-    """Whether other seeds would say something else: not of a linear baseline."""
 
     @property
     def by_tweet(self) -> Values:
@@ -194,9 +166,9 @@ class Side:
         return np.asarray(np.mean([one.mean(axis=0) for one in self.configurations], axis=0), np.float64)
 
 
+# Two sides on the same tweets, and how much seeds of configurations like theirs differ. Where both sides have several
+# configurations and no spread is known, the first of one side is matched with the first of the other, and so on.
 Pair = tuple[Side, Side, Spread | None]
-"""Two sides on the same tweets, and how much seeds of configurations like theirs differ. Where both sides have several
-configurations and no spread is known, the first of one side is matched with the first of the other, and so on."""
 
 
 def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | None = 1.0) -> list[Difference]:
@@ -300,33 +272,6 @@ def _p_value(value: float, parts: Sequence[tuple[float, float]]) -> float:
         else:
             high = middle
     return math.exp(high)
-
-
-def mean_share(values: Sequence[float]) -> Estimate:
-    """The mean of shares with Student's interval, as far as that lies between 0 and 1."""
-    found = mean(values)
-    if found.low is None or found.high is None:
-        return found
-    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
-
-
-def mean(values: Sequence[float]) -> Estimate:
-    """The mean with Student's interval; without bounds if there is one value only or all values are equal."""
-    from scipy import stats
-
-    centre, n = float(np.mean(values)), len(values)
-    if n < 2:
-        return Estimate(centre, None, None, n)
-    error = float(stats.sem(values))
-    if error <= _ROUNDING:
-        return Estimate(centre, None, None, n)
-    low, high = stats.t.interval(LEVEL, n - 1, loc=centre, scale=error)
-    return Estimate(centre, float(low), float(high), n)
-
-
-def deviation(values: Sequence[float]) -> float | None:
-    """Sample standard deviation; None for a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from report.compare.findings import analyse
-from report.read.load import load_study
+from report.read import load_study
 from sentiment.inference.models import load_model, load_network, seeds_of, stored_run
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.calibration import calibrated

@@ -21,8 +21,9 @@ from jobs.__main__ import app as jobs_app
 from jobs.local.launcher import LocalLauncher
 from jobs.tasks.attempt import Outcome
 from report.compare.findings import analyse
-from report.questions.attention import looks_of
-from report.read.load import load_study
+from report.questions.attention import attention
+from report.read import load_study
+from report.render.blocks import Figure
 from sentiment.__main__ import app
 from sentiment.errors import SentimentError
 from sentiment.files import sha256_of
@@ -112,9 +113,10 @@ def _ask(place: Place, run_dir: RunDir) -> Answers:
         findings = analyse(load_study(place.results, []))
         of_run = [run.completed for run in findings.study.runs if run.run_dir.path == run_dir.path]
         reported = str(of_run[0].result if of_run and of_run[0] else None)
-        looks, of_attention = looks_of(findings)
-        reported += str(looks)
-        problems = "\n".join([*findings.problems, *of_attention])
+        asked = attention(findings)
+        drawn = [block.spec for card in asked.cards for block in card.blocks if isinstance(block, Figure)]
+        reported += str(drawn)
+        problems = "\n".join([*findings.problems, *asked.problems])
     except SentimentError as error:
         problems, reported = str(error), "nothing"
     return Answers(

@@ -260,23 +260,12 @@ def test_jobs_answer_without_anything_heavy(arguments: list[str]) -> None:
     assert not loaded & HEAVY
 
 
-# What can be said of a saved model without torch; a test below loads it.
-_OF_A_SAVED_MODEL = {
-    "sentiment.data.text",
-    "sentiment.inference.explain",
-    "sentiment.inference.model_card",
-    "sentiment.models.baseline",
-    "sentiment.models.calibration",
-}
-
-
 @pytest.mark.parametrize("module", REPORT)
 def test_report_knows_runs_only_by_their_files(module: str) -> None:
-    allowed = {*_BELOW_DATA, *(_OF_A_SAVED_MODEL if module == "report.read.model" else ())}
     for imported in _imports(REPORT[module]):
         assert imported.split(".")[0] not in {"jobs", "torch"}, imported
         if imported in MODULES:
-            assert imported in allowed, imported
+            assert imported in _BELOW_DATA, imported
 
 
 def test_report_loads_no_torch() -> None:

@@ -1,106 +1,95 @@
-"""Which model to use: the best by its mean over seeds, which others are not shown to be worse, and the cheapest."""
+"""What to use: the best configuration by its mean over seeds, what of it predicts, how sure that is, what it costs."""
 
+import math
 from dataclasses import dataclass
 from statistics import fmean
 from typing import get_args
 
 from report import statistics
-from report.compare.answers import accuracy_of, compared, metrics_of, spread_between
-from report.compare.datasets import Configuration, Dataset
-from report.compare.usage import Usage, usage_of
-from report.read.load import CompletedRun
+from report.compare.datasets import Configuration, Dataset, accuracy_of, compared, metrics_of, spread_between
+from report.compare.usage import usage_of
+from report.read import CompletedRun
 from report.statistics import Difference, Estimate
 from sentiment.runs.records import Recommendation
 
 
 @dataclass(frozen=True)
 class Rival:
-    """Another configuration beside the recommended one, on the test tweets that both have."""
+    """Another configuration beside the recommended one, on the test tweets that both have.
+
+    Attributes:
+        gap: accuracy of the recommended one's net less that of the rival's, corrected for all pairs.
+    """
 
     configuration: Configuration
     gap: Difference
-    """Accuracy of the recommended one's net less that of the rival's, corrected for all pairs of configurations."""
 
     @property
     def is_worse(self) -> bool:
-        """Whether it is shown to be worse than the recommended one."""
         return self.gap.value > 0 and self.gap.is_shown
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a configuration takes, a run at a time."""
+class Recommended:
+    """What to use; headline, tiles, figure, star, row and command are all written from it.
 
-    seconds: float
-    """From start to end, preparation included."""
-    usage: Usage
-    """Of all its seeds together."""
-    tweets_per_second: float
-    """That it trains on."""
-
-
-@dataclass(frozen=True)
-class Advice:
-    """What to use, chosen on validation tweets alone; and how sure that is, measured on test tweets.
-
-    Headline, tiles, figure, leaderboard and command are all written from it.
+    Attributes:
+        configuration: the best mean F1 over its seeds on validation tweets.
+        chosen: which of its net, its linear baseline and the mean of both is most accurate on validation tweets.
+        predicts: what to use: that, if its gain over the linear baseline is shown on test tweets; else the baseline,
+            which is cheaper.
+        score: test accuracy of what predicts, for other seeds and other tweets.
+        gain: test accuracy of what was chosen (of the net, where that is the baseline) less the linear baseline's,
+            corrected for all configurations; None if predictions cannot be read.
+        rivals: the other configurations, the best on validation tweets first.
+        cheapest: of those that are not shown to be worse, the one whose runs take the least time; itself included.
     """
 
     configuration: Configuration
-    """The best mean F1 over its seeds on validation tweets."""
+    chosen: Recommendation
     predicts: Recommendation
-    """Which of its net, its linear baseline and the mean of both is most accurate on validation tweets, over seeds."""
     score: Estimate
-    """Test accuracy of what predicts, for other seeds and other tweets."""
-    above_baseline: Difference | None
-    """Test accuracy of what predicts (of the net, where that is the baseline) less the linear baseline's; corrected for
-    all configurations. None if predictions cannot be read."""
+    gain: Difference | None
     rivals: list[Rival]
-    """The best on validation tweets first."""
     cheapest: Configuration
-    """Of those that are not shown to be worse, the one whose runs take the least time; the recommended one included."""
 
     @property
     def equals(self) -> list[Rival]:
-        """Rivals that are not shown to be worse."""
         return [rival for rival in self.rivals if not rival.is_worse]
 
     @property
     def run(self) -> CompletedRun:
         """The one to use: the seed that does best on validation tweets."""
-        return self.configuration.chosen
+        return self.configuration.best_seed
 
     @property
     def to_name(self) -> Recommendation | None:
         """What has to be asked of the run; None where it is what the run predicts with by itself."""
         return None if self.predicts == self.run.result.recommended else self.predicts
 
-    @property
-    def is_baseline(self) -> bool:
-        """Whether the linear baseline is the answer."""
-        return self.predicts == "baseline"
 
-
-def advise(dataset: Dataset) -> Advice | None:
-    """Compare the best configuration with all others; None if there is none but of random numbers."""
+def recommend(dataset: Dataset) -> Recommended | None:
+    """Compare the best configuration with all that compete with it; None if there are none but random numbers."""
     best = dataset.best
     if best is None:
         return None
-    usable = [one for one in dataset.configurations if not one.is_random]
-    others = [one for one in usable if one is not best]
-    spread = spread_between(one.runs for one in usable)
+    others = [one for one in dataset.competing if one is not best]
+    spread = spread_between(one.runs for one in dataset.competing)
     pairs = (dataset.answers.pair([best.runs], [one.runs], spread) for one in others)
-    gaps = compared(pairs, statistics.pairs_of(len(usable)))
+    gaps = compared(pairs, math.comb(len(dataset.competing), 2))
     rivals = [Rival(one, gap) for one, gap in zip(others, gaps, strict=True) if gap]
     equal = [best, *(rival.configuration for rival in rivals if not rival.is_worse)]
-    predicts = predictor_of(best)
-    return Advice(
+    chosen = predictor_of(best)
+    gain = _gain(dataset, best, chosen)
+    predicts = chosen if gain is None or (gain.is_shown and gain.value > 0) else "baseline"
+    return Recommended(
         configuration=best,
+        chosen=chosen,
         predicts=predicts,
         score=score_of(best, dataset, predicts),
-        above_baseline=_above_baseline(dataset, best, predicts),
+        gain=gain,
         rivals=rivals,
-        cheapest=min(equal, key=lambda one: cost_of(one).seconds),
+        cheapest=min(equal, key=seconds_of),
     )
 
 
@@ -114,12 +103,11 @@ def predictor_of(one: Configuration) -> Recommendation:
     return max(get_args(Recommendation), key=score)
 
 
-def _above_baseline(dataset: Dataset, one: Configuration, predicts: Recommendation) -> Difference | None:
-    place = next(place for place, other in enumerate(dataset.configurations) if other is one)
-    if predicts != "both":
-        return dataset.against_baseline[place]
+def _gain(dataset: Dataset, one: Configuration, chosen: Recommendation) -> Difference | None:
+    if chosen != "both":
+        return dataset.against_baseline[dataset.configurations.index(one)]
     usable = [other.runs for other in dataset.configurations if not other.is_random]
-    pair = dataset.answers.with_baseline(one.runs, spread_between(usable, predicts), predicts)
+    pair = dataset.answers.with_baseline(one.runs, spread_between(usable, chosen), chosen)
     return compared([pair], len(usable))[0]
 
 
@@ -132,9 +120,6 @@ def score_of(one: Configuration, dataset: Dataset, model: Recommendation = "netw
     return statistics.score_of(pair[0], pair[2])
 
 
-def cost_of(one: Configuration) -> Cost:
-    """What it took, on average over its seeds."""
-    usage = usage_of(one.runs)
-    seconds = sum(run.result.seconds_per_epoch for run in one.runs)
-    tweets = sum(run.result.metrics["train"].n for run in one.runs)
-    return Cost(usage.seconds / len(one.runs), usage, tweets / max(seconds, 1e-9))
+def seconds_of(one: Configuration) -> float:
+    """What a run of it took from start to end, preparation included, on average over its seeds."""
+    return usage_of(one.runs).seconds / len(one.runs)

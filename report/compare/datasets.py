@@ -1,125 +1,204 @@
-"""Runs on the same tweets, which alone can be compared; and what several seeds of one configuration say together."""
+"""Runs on the same tweets, which alone can be compared, and what each answers to each tweet."""
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from report.compare.answers import Answered, Answers, Matcher, against_baseline, answered
-from report.read.load import CompletedRun, read_each
-from report.read.predictions import read_scores
-from report.statistics import Difference, Estimate, Flags, wilson
+from report import statistics
+from report.read import CompletedRun, Places, Scores, read_each, read_identities, read_scores
+from report.statistics import Difference, Flags, Pair, Side, Spread
 from sentiment.config import RunConfig
-from sentiment.runs.records import THRESHOLD, Part
+from sentiment.runs.records import Metrics, Part, Recommendation
 from sentiment.runs.run_dir import Results
 
-_GROUPS = 10
-_SUREST = 1e-7
-# Bounds of the groups of tweets by length, in tokens.
-_LENGTHS = ((1, 5), (6, 10), (11, 15), (16, 20), (21, 30), (31, None))
-# Negation as it is typed, with and without apostrophe.
-_NEGATION = re.compile(
-    r"\b(no|not|nor|never|none|nobody|nothing|nowhere|neither|without|cannot|\w+n['\u2019]t|(?:ca|wo|do|is|did|does|was|could|"
-    r"would|should|have|has|are|were)nt)\b",
-    re.IGNORECASE,
-)
-
-Values = npt.NDArray[np.float64]
+# The seeds of one configuration.
+Runs = Sequence[CompletedRun]
+# Places of the tweets that two runs have in common in the scores of each, in one order.
+Common = tuple[Places, Places]
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Groups of equally many tweets with similar scores: the mean probability, and the share that is positive."""
+class Matcher:
+    """Finds the tweets of one run among those of another; reads each corpus once, and none if both have the same."""
 
-    predicted: list[float]
-    observed: list[Estimate]
+    results: Results
+    _identities: dict[str, Any] = field(default_factory=dict)
+    _found: dict[tuple[str, str], Common | None] = field(default_factory=dict)
 
-    @property
-    def error(self) -> float:
-        """Expected calibration error: the mean distance of the two, weighted by tweets (Naeini et al. 2015)."""
-        pairs = zip(self.predicted, self.observed, strict=True)
-        distances = [abs(predicted - share.value) for predicted, share in pairs]
-        return float(np.average(distances, weights=[share.n for share in self.observed]))
+    def common(self, first: "Answered | Scores", second: "Answered | Scores") -> Common | None:
+        """The tweets of the same part in both; None where a corpus is not on this machine."""
+        both = (first.corpus, second.corpus)
+        if both not in self._found:
+            self._found[both] = self._match(first, second)
+        return self._found[both]
 
+    def _match(self, first: "Answered | Scores", second: "Answered | Scores") -> Common | None:
+        import pyarrow.compute as pc
 
-def calibrate(labels: Flags, scores: Values) -> Calibration:
-    """Ten groups of tweets by score, with Wilson's interval for the share of positive ones."""
-    order = np.argsort(scores, kind="stable")
-    groups = [group for group in np.array_split(order, _GROUPS) if len(group)]
-    predicted = [float(scores[group].mean()) for group in groups]
-    return Calibration(predicted, [wilson(int(labels[group].sum()), len(group)) for group in groups])
+        if first.corpus == second.corpus:
+            everywhere = np.arange(len(first.rows))
+            return everywhere, everywhere
+        of_first, of_second = self._read(first), self._read(second)
+        if of_first is None or of_second is None:
+            return None
+        found = pc.index_in(of_first, value_set=of_second)
+        return np.flatnonzero(found.is_valid().to_numpy()), found.drop_null().to_numpy().astype(np.int64)
 
-
-def log_loss(labels: Flags, scores: Values) -> float:
-    """Mean binary cross-entropy in nats; of scores that were stored in 32 bits none is surer than these can tell."""
-    right = np.where(labels, scores, 1 - scores)
-    return float(-np.log(np.maximum(right, _SUREST)).mean())
-
-
-def calibration_points(labels: Flags, scores: Values) -> list[tuple[float, float, int]]:
-    """The same groups without intervals: mean probability, share of positive tweets, and number of tweets."""
-    order = np.argsort(scores, kind="stable")
-    groups = [group for group in np.array_split(order, _GROUPS) if len(group)]
-    return [(float(scores[group].mean()), float(labels[group].mean()), len(group)) for group in groups]
+    def _read(self, one: "Answered | Scores") -> Any:
+        if one.corpus not in self._identities:
+            self._identities[one.corpus] = read_identities(one.corpus, one.rows, self.results)
+        return self._identities[one.corpus]
 
 
-def confusion(labels: Flags, answers: Flags) -> npt.NDArray[np.int64]:
-    """Numbers of tweets by (label, answer), of shape (2, 2), negative first."""
-    from sklearn.metrics import confusion_matrix
+@dataclass(frozen=True)
+class Answered:
+    """Which test tweets a run has right, in an eighth of the memory.
 
-    return np.asarray(confusion_matrix(labels, answers, labels=[False, True]), np.int64)
+    Attributes:
+        corpus: the fingerprint of the corpus that holds the tweets.
+        rows: the places of the tweets in the corpus, of shape (n,).
+        packed: of the network, of the linear baseline and of the mean of both, eight tweets a byte.
+    """
 
+    corpus: str
+    rows: Places
+    packed: dict[Recommendation, npt.NDArray[np.uint8]]
 
-def length_groups(lengths: npt.NDArray[np.int64]) -> list[tuple[tuple[int, int | None], Flags]]:
-    """Tweets by their number of tokens: the bounds of each group that has members, and which tweets those are."""
-    groups = [((low, high), (lengths >= low) & (lengths <= (high or np.inf))) for low, high in _LENGTHS]
-    return [(bounds, members) for bounds, members in groups if members.any()]
-
-
-def has_negation(text: str) -> bool:
-    """Whether a tweet has a negating word."""
-    return bool(_NEGATION.search(text))
-
-
-def negation_groups(texts: Sequence[str]) -> list[tuple[bool, Flags]]:
-    """Tweets with a negating word (True) and without one (False): each group that has members, and which these are."""
-    negated = np.array([has_negation(text) for text in texts])
-    return [(is_negated, members) for is_negated, members in ((True, negated), (False, ~negated)) if members.any()]
+    def right(self, model: Recommendation = "network") -> Flags:
+        """Which tweets one of the three has right, of shape (n,)."""
+        return np.unpackbits(self.packed[model], count=len(self.rows)).astype(bool)
 
 
-def accuracy_by_group(right: Flags, groups: Sequence[Flags]) -> list[Estimate]:
-    """The share of each group's tweets that is classified correctly, with Wilson's interval."""
-    return [wilson(int(right[members].sum()), int(members.sum())) for members in groups]
+def answered(scores: Scores) -> Answered:
+    """Which tweets a run has right by its scores."""
+    packed = {name: np.packbits(scores.right(one)) for name, one in scores.said.items()}
+    return Answered(scores.corpus, scores.rows, packed)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of all runs whose predictions can be read, by run id."""
+
+    by_run: dict[str, Answered]
+    matcher: Matcher
+
+    def readable(self, runs: Runs) -> list[CompletedRun]:
+        """Those whose answers are known."""
+        return [run for run in runs if run.run_id in self.by_run]
+
+    def pair(
+        self, first: Sequence[Runs], second: Sequence[Runs], spread: Spread | None, model: Recommendation = "network"
+    ) -> Pair | None:
+        """Two sides, each the runs of its configurations, on the tweets that all of them have.
+
+        A run whose tweets can't be found among those of the first one (of another state of the file, whose corpus is
+        not on this machine) is left out.
+
+        Returns:
+            None if a configuration has no readable run, or if there are not two tweets in common.
+        """
+        return self._pair((first, model), (second, model), spread)
+
+    def with_baseline(self, runs: Runs, spread: Spread | None, model: Recommendation = "network") -> Pair | None:
+        """The seeds of a configuration, and the linear baseline that was trained on the same tweets."""
+        return self._pair(([runs], model), ([self.readable(runs)[:1]], "baseline"), spread)
+
+    def _pair(
+        self,
+        first: tuple[Sequence[Runs], Recommendation],
+        second: tuple[Sequence[Runs], Recommendation],
+        spread: Spread | None,
+    ) -> Pair | None:
+        readable = [[self.readable(runs) for runs in side] for side, _ in (first, second)]
+        every = [run for side in readable for runs in side for run in runs]
+        places = self._places(every) if every else {}
+        sides = [[[run for run in runs if run.run_id in places] for runs in side] for side in readable]
+        if not all(runs for side in sides for runs in side) or len(next(iter(places.values()))) < 2:
+            return None
+        one, other = (
+            Side([self._right(runs, model, places) for runs in side], is_trained=model != "baseline")
+            for side, (_, model) in zip(sides, (first, second), strict=True)
+        )
+        return one, other, spread
+
+    def _right(self, runs: Runs, model: Recommendation, places: dict[str, Places]) -> Flags:
+        return np.stack([self.by_run[run.run_id].right(model)[places[run.run_id]] for run in runs])
+
+    def _places(self, runs: Runs) -> dict[str, Places]:
+        """Where each run has the tweets that all have, in the order of the first run, by run id."""
+        first = self.by_run[runs[0].run_id]
+        found = {run.run_id: self.matcher.common(first, self.by_run[run.run_id]) for run in runs}
+        common = {run_id: one for run_id, one in found.items() if one is not None and len(one[0])}
+        shared: Places = reduce(np.intersect1d, [one[0] for one in common.values()])
+        return {run_id: one[1][np.searchsorted(one[0], shared)] for run_id, one in common.items()}
+
+
+def compared(pairs: Iterable[Pair | None], family: int | None = None) -> list[Difference | None]:
+    """The claims of all pairs that are known, corrected together, at the places of their pairs."""
+    known: list[bool] = []
+
+    def told() -> Iterator[Pair]:
+        for pair in pairs:  # one at a time: each holds an answer to every tweet
+            known.append(pair is not None)
+            if pair is not None:
+                yield pair
+
+    claims = iter(statistics.compare(told(), family))
+    return [next(claims) if is_known else None for is_known in known]
+
+
+def against_baseline(configurations: Sequence[Runs], answers: Answers) -> list[Difference | None]:
+    """Each configuration less the linear baseline on the same tweets, corrected for all of them."""
+    spread = spread_between(configurations)
+    return compared(answers.with_baseline(runs, spread) for runs in configurations)
+
+
+def spread_between(configurations: Iterable[Runs], model: Recommendation = "network") -> Spread | None:
+    """How much the test accuracy differs between seeds of one configuration; None if none has several seeds."""
+    return statistics.spread_of([accuracy_of(run, model) for run in runs] for runs in configurations)
+
+
+def accuracy_of(run: CompletedRun, model: Recommendation = "network") -> float:
+    """The test accuracy of a run's network, of its baseline, or of the mean of both."""
+    return metrics_of(run, model)["test"].accuracy
+
+
+def metrics_of(run: CompletedRun, model: Recommendation) -> dict[Part, Metrics]:
+    """The scores of a run's network, of its baseline, or of the mean of both, by part."""
+    result = run.result
+    return {"network": result.metrics, "baseline": result.baseline, "both": result.combination}[model]
 
 
 # How tweets are cleaned, which are trained on and which further ones tested on changes nothing in the test part.
 _NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows", "tests")
 
+# Data sets of Hutto & Gilbert (2014).
 LEXICON_AUTHORS = ("vader", "sample")
-"""Data sets of Hutto & Gilbert (2014)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Configuration:
-    """Runs that differ by their seed alone."""
+    """Runs that differ by their seed alone.
+
+    Attributes:
+        distinguishing: the settings by dotted name that tell it from the others that it stands beside.
+    """
 
     runs: list[CompletedRun]
     distinguishing: dict[str, Any]
-    """The settings by dotted name that tell it from the others that it stands beside."""
 
     @property
     def config(self) -> RunConfig:
-        """The configuration with one of its seeds."""
         return self.runs[0].config
 
     @property
     def is_random(self) -> bool:
-        """Whether its ELMo vectors are random numbers."""
         return any(run.is_random for run in self.runs)
 
     def mean(self, part: Part, metric: str) -> float | None:
@@ -132,72 +211,61 @@ class Configuration:
         return [getattr(run.result.metrics[part], metric) for run in self.runs if part in run.result.metrics]
 
     @property
-    def chosen(self) -> CompletedRun:
-        """The seed that does best on validation tweets."""
+    def best_seed(self) -> CompletedRun:
         return max(self.runs, key=lambda run: run.result.metrics["validation"].f1)
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A run on its test tweets."""
-
-    answered: Answered
-    confusion: list[int]
-    """Numbers of tweets by label and answer: negative called negative, negative called positive, and so on."""
-    calibration: list[tuple[float, float, int]]
-    """Of groups with similar probabilities: their mean, the share of positive tweets, and the number of tweets."""
-
-
-@dataclass(frozen=True)
 class Dataset:
-    """The completed runs on one set of tweets."""
+    """The completed runs on one set of tweets.
 
-    source: str
-    """The source's name, or the name of a table's file."""
-    max_rows: int | None
-    """How many rows were used at most; None if all were."""
-    folds: int | None
-    """In how many folds the runs were tested on all of it; None if on one test part."""
-    is_sentiment140: bool
-    """Whether it is all of Sentiment140."""
-    from_lexicon_authors: bool
-    """Whether the authors of VADER's lexicon collected the tweets, and the results know that lexicon."""
-    runs: list[CompletedRun]
-    """Each once, even if several grids have it."""
-    configurations: list[Configuration]
-    """Best mean validation F1 first; those of random numbers are not among the best, and come last."""
-    comparisons: dict[str, Comparison]
-    """By run id, for each run whose predictions can be read."""
-    against_baseline: list[Difference | None]
-    """Of each configuration, in their order, its test accuracy less the linear baseline's, corrected for all of them;
-    None if no predictions can be read."""
-    answers: Answers
-    """What its runs and baselines answer to each test tweet."""
-    problems: list[str]
-    """Predictions that cannot be read, by name."""
-
-    @property
-    def best(self) -> Configuration | None:
-        """The configuration that is recommended."""
-        return best_of(self.configurations)
-
-
-def best_of(configurations: Iterable[Configuration]) -> Configuration | None:
-    """The configuration with the best mean validation F1, of those with several seeds if there are any.
-
-    A single seed is partly luck, most of all the best of many in a search; random numbers never win.
-
-    Args:
-        configurations: the best mean validation F1 first.
+    Attributes:
+        name: the source, with the limit on its rows and the folds in which all of it was tested.
+        folds: in how many folds the runs were tested on all of it; None if on one test part.
+        is_sentiment140: whether it is all of Sentiment140.
+        from_lexicon_authors: whether the authors of VADER's lexicon collected the tweets.
+        runs: each once, even if several grids have it.
+        configurations: best mean validation F1 first; those of random numbers come last.
+        against_baseline: of each configuration its test accuracy less the linear baseline's, corrected for all of
+            them; None if no predictions can be read.
+        problems: predictions that cannot be read, by name.
     """
-    usable = [one for one in configurations if not one.is_random]
-    return next((one for one in usable if len(one.runs) > 1), usable[0] if usable else None)
+
+    name: str
+    folds: int | None
+    is_sentiment140: bool
+    from_lexicon_authors: bool
+    runs: list[CompletedRun]
+    configurations: list[Configuration]
+    against_baseline: list[Difference | None]
+    answers: Answers
+    problems: list[str]
+
+    @cached_property
+    def competing(self) -> list[Configuration]:
+        """Those that may be recommended: of real numbers, and trained on as many labels as any."""
+        usable = [one for one in self.configurations if not one.is_random]
+        most = max((_labels(one) for one in usable), default=0)
+        return [one for one in usable if _labels(one) == most]
+
+    @cached_property
+    def best(self) -> Configuration | None:
+        """The configuration with the best mean validation F1, of those with several seeds if there are any.
+
+        A single seed is partly luck, most of all the best of many in a search.
+        """
+        several = [one for one in self.competing if len(one.runs) > 1]
+        return next(iter(several or self.competing), None)
+
+
+def _labels(one: Configuration) -> float:
+    return one.config.data.train_rows or float("inf")
 
 
 def datasets_of(runs: Iterable[CompletedRun], results: Results) -> list[Dataset]:
     """The sets of tweets that runs were completed on, the one with most runs first."""
     found = [_dataset(group, results) for group in group_by_tweets(runs)]
-    return sorted(found, key=lambda one: (-len(one.runs), one.source, one.max_rows or 0))
+    return sorted(found, key=lambda one: (-len(one.runs), one.name))
 
 
 def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
@@ -213,80 +281,58 @@ def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
     groups: dict[str, list[CompletedRun]] = defaultdict(list)
     for run in runs:
         groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
-    varying = _varying(runs)
-    found = [configuration(group, varying) for group in groups.values()]
+    varying = {name for run in runs for name in run.parameters}
+    varying = {name for name in varying if len({run.settings.get(name) for run in runs}) > 1}
+    found = [Configuration(group, _distinguishing(group[0], varying)) for group in groups.values()]
     return sorted(found, key=lambda one: (one.is_random, -(one.mean("validation", "f1") or 0.0), _tie_break(one)))
 
 
-def configuration(runs: list[CompletedRun], varying: Iterable[str]) -> Configuration:
-    """Runs that differ by their seed alone, with those of the settings `varying` that say something about them."""
-    example = runs[0]
-    chosen = set(varying)
-    settings = {name: value for name, value in example.parameters.items() if name in chosen}
-    return Configuration(runs, {name: value for name, value in settings.items() if _says_something(example, name)})
+def _distinguishing(run: CompletedRun, varying: set[str]) -> dict[str, Any]:
+    """Its parameters among these that describe this model: `none` does not, nor does attention that it does not pay."""
+    pays = run.config.model.pooling == "attention"
+    return {
+        name: value
+        for name, value in run.parameters.items()
+        if name in varying and value != "none" and (pays or not name.startswith("model.attention."))
+    }
 
 
 def _dataset(runs: list[CompletedRun], results: Results) -> Dataset:
     data = runs[0].config.data
-    comparisons, problems = read_each(runs, _compare)
-    comparisons = _sharing_rows(comparisons)
+    shared: dict[str, npt.NDArray[np.int64]] = {}
+    by_run, problems = read_each(runs, lambda run: _answered(run, shared))
     configurations = configurations_of(runs)
-    answers = Answers({run_id: one.answered for run_id, one in comparisons.items()}, Matcher(results))
+    answers = Answers(by_run, Matcher(results))
+    limit = f", at most {data.max_rows:,} rows" if data.max_rows else ""
+    folds = len(runs[0].folds) or None
     return Dataset(
-        source=PurePath(data.source).name,
-        max_rows=data.max_rows,
-        folds=len(runs[0].folds) or None,
-        is_sentiment140=not data.max_rows and all(run.read_sentiment140 for run in runs),
-        from_lexicon_authors=data.source in LEXICON_AUTHORS and any(run.result.lexicon for run in runs),
+        name=PurePath(data.source).name + limit + (f" in {folds} folds" if folds else ""),
+        folds=folds,
+        is_sentiment140=not data.max_rows and all(run.record.dataset == "sentiment140" for run in runs),
+        from_lexicon_authors=data.source in LEXICON_AUTHORS,
         runs=runs,
         configurations=configurations,
-        comparisons=comparisons,
         against_baseline=against_baseline([one.runs for one in configurations], answers),
         answers=answers,
         problems=problems,
     )
 
 
-def _compare(run: CompletedRun) -> Comparison | None:
+def _answered(run: CompletedRun, shared: dict[str, npt.NDArray[np.int64]]) -> Answered | None:
+    """What a run has right of its test tweets.
+
+    Args:
+        shared: places of tweets by corpus, of which runs on the same tweets need one array together.
+    """
     scores = read_scores(run, "test")
     if scores is None:
         return None
-    return Comparison(
-        answered=answered(scores),
-        confusion=np.bincount(2 * scores.labels + (scores.model >= THRESHOLD), minlength=4).tolist(),
-        calibration=calibration_points(scores.labels, scores.model),
-    )
-
-
-def _sharing_rows(comparisons: dict[str, Comparison]) -> dict[str, Comparison]:
-    """The same, with one array of places for all runs on the same tweets."""
-    kept: dict[str, npt.NDArray[np.int64]] = {}
-    for one in comparisons.values():
-        kept.setdefault(one.answered.corpus, one.answered.rows)
-    return {
-        run_id: replace(one, answered=replace(one.answered, rows=kept[one.answered.corpus]))
-        if np.array_equal(kept[one.answered.corpus], one.answered.rows)
-        else one
-        for run_id, one in comparisons.items()
-    }
+    rows = shared.setdefault(scores.corpus, scores.rows)
+    return answered(replace(scores, rows=rows) if np.array_equal(rows, scores.rows) else scores)
 
 
 def _tweets(config: RunConfig) -> str:
-    """What decides which tweets a run is tested on."""
     return str({name: value for name, value in config.data.model_dump().items() if name not in _NOT_OF_TESTING})
-
-
-def _varying(runs: Iterable[CompletedRun]) -> set[str]:
-    """The grids' parameters in which these runs differ: a value that all share tells none from another."""
-    names = {name for run in runs for name in run.parameters}
-    return {name for name in names if len({run.settings.get(name) for run in runs}) > 1}
-
-
-def _says_something(run: CompletedRun, name: str) -> bool:
-    """Whether a parameter describes this model: `none` does not, nor does anything about attention it does not pay."""
-    if name.startswith("model.attention."):
-        return run.config.model.pooling == "attention"
-    return bool(run.parameters[name] != "none")
 
 
 def _tie_break(one: Configuration) -> tuple[str, list[str]]:

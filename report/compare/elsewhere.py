@@ -1,20 +1,20 @@
 """Models on other people's tweets (`data.tests`), each paired with the linear baseline and with the lexicon."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from report import statistics
-from report.compare.advice import predictor_of
+from report.compare.advice import Recommended
 from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
-from report.read.load import read_each
-from report.read.predictions import Scores, read_scores
+from report.read import read_each, read_scores
 from report.statistics import Difference, Estimate, Flags, Side, Spread
 from sentiment.runs.records import PARTS, Part
 
 Answerer = Literal["network", "both", "baseline", "lexicon"]
+Sides = dict[Answerer, Side]
 # What each is compared with.
 _OTHERS: dict[Answerer, tuple[Answerer, ...]] = {
     "network": ("baseline", "lexicon"),
@@ -25,145 +25,106 @@ _OTHERS: dict[Answerer, tuple[Answerer, ...]] = {
 
 
 @dataclass(frozen=True)
-class TestSet:
-    """Tweets of other people."""
+class OnTestSet:
+    """One model on one test set.
 
-    name: Part
-    n: int
-    positive: float
-    """The share of positive tweets."""
-    from_lexicon_authors: bool
-    """Whether the authors of VADER's lexicon collected them."""
+    Attributes:
+        tests: the name of the test set.
+        labels: whether each of its tweets is positive.
+        dataset: on whose tweets the model was trained.
+        configuration: the net's, or the one whose baseline it is.
+        sides: what it and those that it is compared with have right.
+        spread: of its accuracy between seeds, or folds.
+        less: its accuracy less that of others, corrected for all that stands in the table.
+    """
+
+    tests: Part
+    labels: Flags
+    dataset: Dataset
+    configuration: Configuration
+    model: Answerer
+    is_recommended: bool
+    sides: Sides = field(repr=False)
+    spread: Spread | None
+    less: dict[Answerer, Difference] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> Estimate:
+        return statistics.score_of(self.sides[self.model], self.spread)
+
+    @property
+    def balanced(self) -> float | None:
+        """The mean of the shares of positive and of negative tweets that are right; None where there is one kind."""
+        (right,) = self.sides[self.model].configurations
+        if not 0 < self.labels.sum() < len(self.labels):
+            return None
+        return float(np.mean([right[:, kind].mean() for kind in (self.labels, ~self.labels)]))
 
     @property
     def is_unbalanced(self) -> bool:
-        """Whether accuracy alone says little."""
-        return not 0.35 <= self.positive <= 0.65
+        return not 0.35 <= self.labels.mean() <= 0.65
+
+    @property
+    def from_lexicon_authors(self) -> bool:
+        """Whether the authors of VADER's lexicon collected the tweets."""
+        table = self.configuration.config.data.tests.get(self.tests)
+        return table is not None and table.path in LEXICON_AUTHORS
 
 
-@dataclass(frozen=True)
-class OnTestSet:
-    """One model on one test set."""
-
-    tests: TestSet
-    dataset: Dataset
-    """On whose tweets the model was trained."""
-    configuration: Configuration
-    """The net's, or the one whose baseline it is."""
-    model: Answerer
-    is_recommended: bool
-    """Whether validation tweets of its data set chose it."""
-    accuracy: Estimate
-    """For other seeds, or folds, and other tweets."""
-    balanced: float | None
-    """The mean of the shares of positive and of negative tweets that are right; None where there is only one kind."""
-    matched: float
-    """Its accuracy if it called as many tweets positive as are: an analysis that uses the labels of the test set."""
-    less: dict[Answerer, Difference]
-    """Its accuracy less that of others, corrected for all that stands in the table."""
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """What the runs of one configuration, each fold by itself, say of one test set."""
-
-    configuration: Configuration
-    labels: Flags
-    right: dict[Answerer, Flags]
-    """Whether each run's model has each tweet right, of shape (runs, tweets)."""
-    matched: dict[Answerer, float]
-    """As `OnTestSet.matched`, on average over runs."""
-
-    def side(self, model: Answerer) -> Side:
-        """For comparisons; a baseline that was fitted on several folds differs between them as nets do."""
-        right = self.right[model]
-        return Side([right], is_trained=model in ("network", "both") or bool((right != right[0]).any()))
-
-
-class _Entry(NamedTuple):
-    dataset: Dataset
-    name: Part
-    answers: _Answers
-    model: Answerer
-    spread: Spread | None
-    is_recommended: bool
-
-
-def on_test_sets(datasets: Iterable[Dataset]) -> tuple[list[OnTestSet], list[str]]:
-    """All models on all test sets, by test set; and what cannot be read, by name."""
-    entries: list[_Entry] = []
+def on_test_sets(
+    datasets: Iterable[Dataset], recommended: Iterable[Recommended | None]
+) -> tuple[list[OnTestSet], list[str]]:
+    """All models on all test sets, by test set, what is recommended first; and what cannot be read, by name."""
+    found: list[OnTestSet] = []
     problems: list[str] = []
-    for dataset in datasets:
-        for name in {part for run in dataset.runs for part in run.result.parts[len(PARTS) :]}:
-            answers, unread = _answers_of(dataset, name)
-            entries += _entries(dataset, name, answers)
+    for dataset, best in zip(datasets, recommended, strict=True):
+        for tests in {part for run in dataset.runs for part in run.result.parts[len(PARTS) :]}:
+            answers, unread = _answers(dataset, tests)
+            found += _models(dataset, tests, answers, best)
             problems += unread
-    entries.sort(key=lambda entry: entry.name)
-    claims = iter(
-        statistics.compare(
-            (one.answers.side(one.model), one.answers.side(other), one.spread)
-            for one in entries
-            for other in _OTHERS[one.model]
-        )
-    )
-    return [_on(one, {other: next(claims) for other in _OTHERS[one.model]}) for one in entries], problems
+    found.sort(key=lambda one: (one.tests, one.dataset.name, not one.is_recommended))
+    pairs = ((one.sides[one.model], one.sides[other], one.spread) for one in found for other in _OTHERS[one.model])
+    claims = iter(statistics.compare(pairs))
+    return [replace(one, less={other: next(claims) for other in _OTHERS[one.model]}) for one in found], problems
 
 
-def _answers_of(dataset: Dataset, name: Part) -> tuple[list[_Answers], list[str]]:
+_Answers = Sequence[tuple[Configuration, Flags, Sides]]
+
+
+def _answers(dataset: Dataset, tests: Part) -> tuple[_Answers, list[str]]:
     """Of each configuration whose predictions can be read, best first; those of random numbers say nothing."""
     found, problems = [], []
     for one in dataset.configurations:
         runs = [fold for run in one.runs for fold in run.folds or (run,)]
-        by_run, unread = read_each(runs, lambda run: read_scores(run, name))
+        by_run, unread = read_each(runs, lambda run: read_scores(run, tests))
         problems += unread
-        scores = list(by_run.values())
+        scores = [each for each in by_run.values() if np.array_equal(each.labels, next(iter(by_run.values())).labels)]
         if one.is_random or not scores:
             continue
-        scores = [each for each in scores if np.array_equal(each.labels, scores[0].labels)]
         right: dict[Answerer, Flags] = {
             model: np.stack([each.right(each.said[model]) for each in scores]) for model in scores[0].said
         }
         right["lexicon"] = np.stack([each.right(each.lexicon) for each in scores])
-        matched = {model: float(np.mean([_matched(each, model) for each in scores])) for model in right}
-        found.append(_Answers(one, scores[0].labels, right, matched))
+        found.append((one, scores[0].labels, {model: _side(model, each) for model, each in right.items()}))
     return found, problems
 
 
-def _matched(scores: Scores, model: Answerer) -> float:
-    """The share that is right if as many of the highest scores are called positive as tweets are; ties by place."""
-    said = scores.lexicon if model == "lexicon" else scores.said[model]
-    called = np.zeros(len(said), bool)
-    called[np.argsort(said, kind="stable")[int((~scores.labels).sum()) :]] = True
-    return float((called == scores.labels).mean())
+def _side(model: Answerer, right: Flags) -> Side:
+    """A baseline that was fitted on several folds differs between them as nets do."""
+    return Side([right], is_trained=model in ("network", "both") or bool((right != right[0]).any()))
 
 
-def _entries(dataset: Dataset, name: Part, answers: list[_Answers]) -> Iterator[_Entry]:
-    """What is recommended, then the nets, best first, and the baseline of the best one and the lexicon."""
-    shown: list[tuple[_Answers, Answerer]] = [(one, "network") for one in answers]
-    best = next((one for one in answers if one.configuration is dataset.best), None)
-    predicts = predictor_of(best.configuration) if best else None
-    if best:
-        further: list[Answerer] = ["both"] if predicts == "both" else []
-        shown += [(best, model) for model in (*further, "baseline", "lexicon")]
-    for one, model in sorted(shown, key=lambda pair: not (pair[0] is best and pair[1] == predicts)):
-        spread = statistics.spread_of([float(run.mean()) for run in each.right[model]] for each in answers)
-        yield _Entry(dataset, name, one, model, spread, one is best and model == predicts)
-
-
-def _on(entry: _Entry, less: dict[Answerer, Difference]) -> OnTestSet:
-    answers, config = entry.answers, entry.answers.configuration.config
-    right, labels = answers.right[entry.model], answers.labels
-    table = config.data.tests.get(entry.name)
-    from_authors = table is not None and table.path in LEXICON_AUTHORS
-    both_kinds = 0 < labels.sum() < len(labels)
-    return OnTestSet(
-        tests=TestSet(entry.name, len(labels), float(labels.mean()), from_authors),
-        dataset=entry.dataset,
-        configuration=answers.configuration,
-        model=entry.model,
-        is_recommended=entry.is_recommended,
-        accuracy=statistics.score_of(answers.side(entry.model), entry.spread),
-        balanced=float(np.mean([right[:, kind].mean() for kind in (labels, ~labels)])) if both_kinds else None,
-        matched=answers.matched[entry.model],
-        less=less,
-    )
+def _models(dataset: Dataset, tests: Part, answers: _Answers, best: Recommended | None) -> Iterator[OnTestSet]:
+    """The nets, best first, then what else the best configuration has."""
+    spreads = {
+        model: statistics.spread_of([float(run.mean()) for run in sides[model].configurations[0]]
+                                    for _, _, sides in answers)
+        for model in _OTHERS
+    }  # fmt: skip
+    shown: list[tuple[Answerer, tuple[Configuration, Flags, Sides]]] = [("network", each) for each in answers]
+    if best and (of_best := next((each for each in answers if each[0] is best.configuration), None)):
+        further: tuple[Answerer, ...] = ("both", "baseline", "lexicon")
+        shown += [(model, of_best) for model in further[best.chosen != "both" :]]
+    for model, (one, labels, sides) in shown:
+        is_recommended = best is not None and one is best.configuration and model == best.predicts
+        yield OnTestSet(tests, labels, dataset, one, model, is_recommended, sides, spreads[model])

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from report import statistics
-from report.read.load import CompletedRun, Study
-from report.read.predictions import read_scores
+from report.read import CompletedRun, Study, read_scores
 from sentiment.errors import RunDirError
 from sentiment.runs.records import Metrics, Overfit, Part, Result
 
@@ -19,8 +18,8 @@ def with_folds_pooled(study: Study) -> Study:
     Where a fold is missing, or its predictions cannot be read, the runs stay as they are, each on test tweets of its
     own.
     """
-    grids = [replace(grid, completed=pool_folds(grid.completed)) for grid in study.grids]
-    return replace(study, grids=grids, completed_singles=pool_folds(study.completed_singles))
+    *grids, single = (replace(grid, completed=pool_folds(grid.completed)) for grid in (*study.grids, study.single))
+    return replace(study, grids=grids, single=single)
 
 
 def pool_folds(runs: Iterable[CompletedRun]) -> list[CompletedRun]:
@@ -51,35 +50,20 @@ def _pooled(runs: list[CompletedRun]) -> list[CompletedRun] | None:
 
 
 def _result(runs: list[CompletedRun]) -> Result:
-    """The result of the first fold with the scores and times of all.
-
-    Raises:
-        RunDirError: predictions cannot be read.
-    """
     results = [run.result for run in runs]
     positives = [int(scores.labels.sum()) for run in runs if (scores := read_scores(run, "test"))]
     times = ("seconds_per_epoch", "checkpoint_seconds")
     update: dict[str, object] = {name: float(np.mean([getattr(one, name) for one in results])) for name in times}
     update |= {"seconds_trained": sum(one.seconds_trained for one in results)}
     update |= {"overfit": _overfit([one.overfit for one in results])}
-    for name in (name for name in Result.model_fields if _holds_scores(results[0], name)):  # of model and baselines
+    for name in ("metrics", "baseline", "combination", "lexicon"):
         folds: list[dict[Part, Metrics]] = [getattr(result, name) for result in results]
         scores_of_all = {part: _mean([fold[part] for fold in folds]) for part in folds[0]}
         update[name] = scores_of_all | {"test": _together([fold["test"] for fold in folds], positives)}
     return results[0].model_copy(update=update)
 
 
-def _holds_scores(result: Result, name: str) -> bool:
-    value = getattr(result, name)
-    return isinstance(value, dict) and bool(value) and all(isinstance(one, Metrics) for one in value.values())
-
-
 def _together(folds: list[Metrics], positives: list[int]) -> Metrics:
-    """Scores on the test tweets of all folds together.
-
-    Args:
-        positives: how many of each fold's tweets are positive, from which and its scores follow all counts.
-    """
     n = sum(fold.n for fold in folds)
     right = sum(round(fold.accuracy * fold.n) for fold in folds)
     hits = sum(round(fold.recall * number) for fold, number in zip(folds, positives, strict=True))
@@ -106,7 +90,6 @@ def _mean(folds: list[Metrics]) -> Metrics:
 
 
 def _overfit(folds: list[Overfit]) -> Overfit:
-    """Whether most folds overfit, and their mean gap."""
     names = ("train_accuracy", "validation_accuracy", "gap")
     means = {name: float(np.mean([getattr(fold, name) for fold in folds])) for name in names}
     most = sum(fold.overfits for fold in folds) * 2 > len(folds)

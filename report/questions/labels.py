@@ -4,16 +4,13 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from report import statistics
-from report.compare.answers import Answers, compared, spread_between
-from report.compare.datasets import Configuration, configurations_of, group_by_tweets
+from report.compare.datasets import Answers, Configuration, compared, configurations_of, group_by_tweets, spread_between
 from report.compare.findings import Findings
-from report.compare.matching import comparable, varied
-from report.questions.question import Question
-from report.read.load import CompletedRun, Grid
-from report.read.predictions import read_counts
-from report.render import blocks, wording
-from report.render.blocks import Bullets, Card, Figure, Row, Table
-from report.render.charts.lines import Axis, Series, line_figure, share_point
+from report.compare.matching import comparable, varying
+from report.read import CompletedRun, Grid, read_counts
+from report.render import wording
+from report.render.blocks import Bullets, Card, Figure, Question
+from report.render.charts import Axis, line_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Difference, Estimate
 from sentiment.runs.run_dir import Results
@@ -23,20 +20,23 @@ TRAIN_ROWS = "data.train_rows"
 
 @dataclass(frozen=True)
 class LabelPoint:
-    """A configuration with one number of labels."""
+    """A configuration with one number of labels.
+
+    Attributes:
+        labels: training tweets; None if all there are, and their corpus is not on this machine.
+        net: test accuracy for other seeds and other tweets.
+        baseline: that of the baseline on as many labels.
+        gap: the net less the baseline, corrected for all points of the grid.
+    """
 
     labels: int | None
-    """Training tweets; None if all there are, and their corpus is not on this machine."""
     seeds: int
     net: Estimate
     baseline: Estimate
-    """Test accuracy of either, for other seeds and other tweets."""
     gap: Difference
-    """The net less the baseline, corrected for all points of the grid."""
 
     @property
     def said(self) -> str:
-        """`100 labels (+1.9 points, ...)`."""
         number = "all labels" if self.labels is None else wording.plural(self.labels, "label")
         return f"{number} ({wording.claim(self.gap)})"
 
@@ -57,7 +57,6 @@ class LabelCurve:
 
     @property
     def sentence(self) -> str:
-        """From how many labels on it is better than the baseline."""
         place, most = self.pays_from, self.points[-1]
         if place is None:
             is_worse = most.gap.is_shown and most.gap.value < 0
@@ -69,18 +68,17 @@ class LabelCurve:
 
 def labels(findings: Findings) -> Question:
     """A card for each grid that varies the number of labelled training tweets."""
-    cards, tables = [], []
+    cards = []
     for grid in findings.study.grids:
         if curves := label_curves(grid, findings.answers, findings.study.results):
             sentences = Bullets([curve.sentence for curve in curves])
             cards.append(Card("What is a label worth?", [sentences, _figure(grid, curves)]))
-            tables.append(_table(grid, curves))
-    return Question(cards, tables)
+    return Question(cards)
 
 
 def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCurve]:
     """A curve for each configuration; points whose predictions can't be read are left out."""
-    if TRAIN_ROWS not in varied(grid):
+    if TRAIN_ROWS not in varying(grid.completed):
         return []
     runs: list[CompletedRun] = max(group_by_tweets(comparable(grid.completed)), key=len, default=[])
     configurations = sorted(configurations_of(runs), key=lambda one: one.config.data.train_rows or 2**62)
@@ -114,39 +112,17 @@ def _labels(one: Configuration, results: Results) -> int | None:
 
 
 def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
-    scores = [(curve.name, point.labels, point.net) for curve in curves for point in curve.points]
-    scores += [("linear baseline", point.labels, point.baseline) for point in curves[0].points]
-    points = defaultdict(list)
-    for name, number, score in scores:
-        if number:
-            points[name].append(share_point(number, score, f"{name}, {number:,} labels"))
+    scores = [("linear baseline", point.labels, point.baseline) for point in curves[0].points]
+    scores += [(curve.name, point.labels, point.net) for curve in curves for point in curve.points]
+    points = [
+        share_point(name, number, score, f"{name}, {number:,} labels: {wording.share(score)}")
+        for name, number, score in scores
+        if number
+    ]
     n = curves[0].points[0].gap.n
     caption = (
         f"Grid {grid.name}, n = {n:,} test tweets, the same for all. Intervals are for other seeds and other tweets."
     )
-    ticks = sorted({number for _, number, _ in scores if number})
+    ticks = sorted({point.x for point in points})
     axes = Axis("labels", is_log=True, ticks=ticks), Axis("test accuracy (%)")
-    lines = [Series(name, drawn) for name, drawn in points.items()]
-    return line_figure(f"labels-{grid.name}", "Test accuracy by number of labels", caption, lines, axes)
-
-
-def _table(grid: Grid, curves: list[LabelCurve]) -> Table:
-    rows: list[Row] = [
-        {"model": curve.name, "labels": point.labels, "seeds": point.seeds, "tweets": point.gap.n, "q": point.gap.q}
-        | blocks.with_bounds("accuracy", point.net)
-        | blocks.with_bounds("baseline", point.baseline)
-        | blocks.with_bounds("gap", point.gap)
-        for curve in curves
-        for point in curve.points
-    ]
-    columns = [
-        blocks.text("Model", "model"),
-        blocks.count("Labels", "labels"),
-        blocks.count("Seeds", "seeds"),
-        blocks.interval("Test accuracy, %", "accuracy"),
-        blocks.interval("Baseline, %", "baseline"),
-        blocks.difference("Net \u2212 baseline, points", "gap"),
-        blocks.p_value("Adjusted p", "q"),
-    ]
-    caption = f"Grid {grid.name}: net and baseline by labels, on the same test tweets; corrected for all rows."
-    return Table(f"labels-{grid.name}", caption, columns, rows)
+    return line_figure(f"labels-{grid.name}", "Test accuracy by number of labels", caption, points, axes)

@@ -1,4 +1,4 @@
-"""What does a random search find: all trials at a glance, the best of them, and which parameters matter (fANOVA)."""
+"""What does a search find: all trials at a glance, the best, which parameters matter (fANOVA); what do rungs save."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ import numpy as np
 from report import statistics
 from report.compare.findings import Findings
 from report.compare.matching import is_search, varying
-from report.questions.question import Question
-from report.read.load import CompletedRun, Grid
-from report.render import blocks, wording
-from report.render.blocks import Block, Card, Column, Figure, Table, Text
-from report.render.charts.intervals import Line, ValueAxis, interval_figure
-from report.render.charts.parallel import Trial, parallel_figure
+from report.compare.usage import usage_of
+from report.read import CompletedRun, Grid, Run
+from report.render import drawing, wording
+from report.render.blocks import Block, Bullets, Card, Column, Figure, Question, Table, Text, column
+from report.render.charts import Axis, Point, Trial, ValueAxis, interval_figure, line_figure, parallel_figure
 from report.render.wording import Score
 from report.statistics import Estimate, is_logarithmic
+from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
-from sentiment.runs.rungs import Rungs
+from sentiment.runs.rungs import RungRanking, Rungs
 
 # With fewer, a forest over a handful of parameters says more of chance than of them.
 ENOUGH_TRIALS = 30
@@ -35,121 +35,98 @@ _METHOD = (
 
 
 @dataclass(frozen=True)
-class CompletedTrial:
-    """One completed run of a random search."""
-
-    trial: Trial
-    """With its validation F1."""
-    run: CompletedRun
-
-
-@dataclass(frozen=True)
 class Search:
-    """What a random search found."""
+    """What parameters are judged by: the completed trials or, of a search in rungs, all of its first rung."""
 
-    trials: list[CompletedTrial]
-    compared: Sequence[Trial]
-    """Those that parameters are judged by: the completed trials or, of a search in rungs, all of its first rung."""
+    trials: Sequence[Trial]
     score: Score
-    """What these are judged by."""
-    importances: dict[str, Estimate]
-    """By parameter, the most important first; empty where there are too few trials or all score the same."""
 
     @property
-    def can_be_drawn(self) -> bool:
-        """Whether there are trials that differ."""
-        return bool(self.trials) and len(self.compared) > 1 and bool(self.compared[0].settings)
-
-    @property
-    def all_score_the_same(self) -> bool:
-        """Whether no parameter makes a difference."""
-        return len({trial.score for trial in self.compared}) == 1
-
-    @property
-    def best_sentence(self) -> str:
-        """The best settings found, and how many trials stand behind them."""
-        best, n = max(self.trials, key=lambda one: one.trial.score), len(self.trials)
-        listed = [wording.setting(name, value) for name, value in best.trial.settings.items()] or ["it"]
-        luck = f" (the highest of {n:,}, and so partly luck)" if n > 1 else ""
-        return (
-            f"Of {wording.plural(n, 'completed trial')} the best on validation tweets, with F1 "
-            f"{wording.percent(best.trial.score)} %{luck}, has {wording.listing(listed)}; its test accuracy is "
-            f"{wording.share(statistics.measured_accuracy(best.run.result.metrics['test']))}."
-        )
-
-    @property
-    def importance_sentence(self) -> str:
-        """What share each parameter has, and in which direction the score went with it: a description of the trials."""
-        scores = [trial.score for trial in self.compared]
-        listed = []
-        for name, share in self.importances.items():
-            remarks = [wording.percent_range(share.low or 0, share.high or 0)]
-            if values := _numbers([trial.settings[name] for trial in self.compared]):
-                order = wording.signed(statistics.rank_correlation(values, scores), 2)
-                remarks.append(f"rank correlation {order}")
-            shown = f"{wording.parameter_name(name)} {wording.percent(share.value)} %"
-            listed.append(f"{shown} ({'; '.join(remarks)})")
-        return (
-            f"Shares of the variance of {self.score.name} between these {len(scores)} trials, with their middle 90 %: "
-            f"{wording.listing(listed)}."
-        )
+    def reason(self) -> str | None:
+        n = len(self.trials)
+        if n < ENOUGH_TRIALS:
+            few = f"{n} trials with a {self.score.name} are not enough, it takes {ENOUGH_TRIALS}"
+            return f"Importance is not computed: {few}."
+        same = len({trial.score for trial in self.trials}) == 1
+        return "All trials score the same, so no parameter matters." if same else None
 
 
 def search(findings: Findings) -> Question:
     """A card for each grid of random trials."""
-    cards: list[Card] = []
-    tables: list[Block] = []
-    has_importance = False
-    for grid in findings.study.grids:
-        if not is_search(grid):
-            continue
-        found = analyse_search(grid)
-        cards.append(Card(f"What does the search {grid.name} find?", _blocks(grid, found)))
-        if found.trials:
-            tables.append(_best_table(grid, found.trials))
-        has_importance |= bool(found.importances)
-    return Question(cards, tables, [_METHOD] if has_importance else [])
+    cards, tables = [], []
+    grids = [grid for grid in findings.study.grids if is_search(grid)]
+    for grid in grids:
+        cards.append(Card(f"What does the search {grid.name} find?", _blocks(grid)))
+        tables += [_best_table(grid)] if grid.completed else []
+    return Question(cards, tables, [_METHOD] if any(judged(grid).reason is None for grid in grids) else [])
 
 
-def analyse_search(grid: Grid) -> Search:
-    """Compare the completed trials of a search; where it goes in rungs, parameters are judged by its first one."""
-    parameters = varying(grid.completed)
-    index = {run.run_id: run.index for run in grid.plan.runs} if grid.plan else {}
-    trials = []
-    for number, run in enumerate(grid.completed):
-        settings = {name: run.settings.get(name) for name in parameters}
-        score = run.result.metrics["validation"].f1
-        trials.append(CompletedTrial(Trial(index.get(run.run_id, number), settings, score), run))
-    compared, judged = [one.trial for one in trials], Score("validation/f1")
+def judged(grid: Grid) -> Search:
+    """The trials of a search that are compared with each other."""
     if grid.rungs and grid.rungs.rankings:
-        compared = _of_first_rung(grid.rungs)
-        judged = Score(grid.rungs.plan.metric, grid.rungs.rankings[0].epochs)
-    found = Search(trials, compared, judged, {})
-    if len(compared) < ENOUGH_TRIALS or not compared[0].settings or found.all_score_the_same:
-        return found
-    shares = importances([trial.settings for trial in compared], [trial.score for trial in compared])
-    return Search(trials, compared, judged, shares)
+        return Search(_of_first_rung(grid.rungs), Score(grid.rungs.plan.metric, grid.rungs.rankings[0].epochs))
+    index = {run.run_id: run.index for run in grid.plan.runs} if grid.plan else {}
+    names = varying(grid.completed)
+    trials = [
+        Trial(index.get(run.run_id, place), {name: run.settings.get(name) for name in names}, _f1(run))
+        for place, run in enumerate(grid.completed)
+    ]
+    return Search(trials, Score("validation/f1"))
+
+
+def _f1(run: CompletedRun) -> float:
+    return run.result.metrics["validation"].f1
 
 
 def _of_first_rung(rungs: Rungs) -> list[Trial]:
     """The trials with a score at its end, by the parameters that the plan varies between them."""
     planned = {run.run_id: run for run in rungs.plan.runs}
     names = varying_parameters(rungs.plan)
-    return [
-        Trial(
-            planned[trial.run_id].index,
-            {name: planned[trial.run_id].parameters.get(name) for name in names},
-            trial.value,
-        )
-        for trial in rungs.rankings[0].trials
-        if trial.value is not None
-    ]
+    ended = [(planned[trial.run_id], trial.value) for trial in rungs.rankings[0].trials if trial.value is not None]
+    return [Trial(run.index, {name: run.parameters.get(name) for name in names}, value) for run, value in ended]
 
 
 def varying_parameters(plan: GridPlan) -> list[str]:
     """Names of the parameters that the runs of a plan differ in."""
     names = dict.fromkeys(name for run in plan.runs for name in run.parameters if name != "seed")
     return [name for name in names if len({str(run.parameters.get(name)) for run in plan.runs}) > 1]
+
+
+def setting_columns(names: Iterable[str]) -> list[Column]:
+    """A column for each of these settings, given their dotted names; rows hold their values in words."""
+    return [Column(wording.capital(wording.parameter_name(name)), name, itemgetter(name)) for name in names]
+
+
+def _blocks(grid: Grid) -> list[Block]:
+    found = judged(grid)
+    if not grid.completed or len(found.trials) < 2 or not found.trials[0].settings:
+        number = wording.plural(len(grid.completed), "trial")
+        return [Text(f"{number} of {len(grid.runs):,} completed: too few to show.")]
+    caption = (
+        f"Grid {grid.name}, n = {len(found.trials)} trials: one line a trial, from its settings to its "
+        f"{found.score.name} (right), which also colours it; the best lie on top. Lines are spread a little, so that "
+        "equal settings stay visible. Point at a line to single it out."
+    )
+    title = f"All trials of grid {grid.name}"
+    content: list[Block] = [
+        Text(_best_sentence(grid)),
+        parallel_figure(f"parallel-{grid.name}", title, caption, found.trials, found.score),
+    ]
+    if found.reason:
+        return [*content, Text(found.reason)]
+    shares = importances([trial.settings for trial in found.trials], [trial.score for trial in found.trials])
+    return [*content, _importance_figure(grid, found, shares)]
+
+
+def _best_sentence(grid: Grid) -> str:
+    best, n, names = max(grid.completed, key=_f1), len(grid.completed), varying(grid.completed)
+    listed = [wording.setting(name, best.settings.get(name)) for name in names] or ["it"]
+    luck = f" (the highest of {n:,}, and so partly luck)" if n > 1 else ""
+    return (
+        f"Of {wording.plural(n, 'completed trial')} the best on validation tweets, with F1 "
+        f"{wording.percent(_f1(best))} %{luck}, has {wording.listing(listed)}; its test accuracy is "
+        f"{wording.share(statistics.measured_accuracy(best.result.metrics['test']))}."
+    )
 
 
 def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict[str, Estimate]:
@@ -170,10 +147,13 @@ def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> 
     return found
 
 
-def _numbers(values: Sequence[Any]) -> list[float]:
-    """The values as numbers; empty if any of them is none, so that they have no order."""
-    is_ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return [float(value) for value in values] if is_ordered else []
+def direction(found: Search, name: str) -> str:
+    """How the score went with a setting: ` (+0.50)` describes these trials; nothing where values have no order."""
+    values = [trial.settings[name] for trial in found.trials]
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        return ""
+    correlation = statistics.rank_correlation(values, [trial.score for trial in found.trials])
+    return f" ({wording.signed(correlation, 2)})"
 
 
 def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict[str, float]:
@@ -201,66 +181,129 @@ def _distribution(values: Sequence[Any]) -> Any:
     return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
 
 
-def _blocks(grid: Grid, found: Search) -> list[Block]:
-    if not found.can_be_drawn:
-        number = wording.plural(len(found.trials), "trial")
-        return [Text(f"{number} of {len(grid.runs):,} completed: too few to show.")]
-    content: list[Block] = [Text(found.best_sentence), _parallel(grid, found)]
-    n = len(found.compared)
-    if n < ENOUGH_TRIALS:
-        which = f"trials with a {found.score.name}" if grid.rungs else "completed trials"
-        content.append(Text(f"Importance is not computed: {n} {which} are not enough, it takes {ENOUGH_TRIALS}."))
-    elif found.all_score_the_same:
-        content.append(Text("All trials score the same, so no parameter matters."))
-    else:
-        content += [Text(found.importance_sentence), _importance_figure(grid, found)]
-    return content
-
-
-def _parallel(grid: Grid, found: Search) -> Figure:
-    caption = (
-        f"Grid {grid.name}, n = {len(found.compared)} trials: one line a trial, from its settings to its "
-        f"{found.score.name} (right), which also colours it; the best lie on top. Lines are spread a little, so that "
-        "equal settings stay visible. Point at a line to single it out."
-    )
-    title = f"All trials of grid {grid.name}"
-    return parallel_figure(f"parallel-{grid.name}", title, caption, found.compared, found.score)
-
-
-def _importance_figure(grid: Grid, found: Search) -> Figure:
+def _importance_figure(grid: Grid, found: Search, shares: dict[str, Estimate]) -> Figure:
     caption = (
         f"Share of the variance of {found.score.name} that each parameter explains, alone or with others (fANOVA, "
-        f"optuna; n = {len(found.compared)} trials). Bars: the middle 90 % over trials drawn anew with replacement."
+        f"optuna; n = {len(found.trials)} trials). Bars: the middle 90 % over trials drawn anew with replacement. In "
+        "brackets Spearman's rank correlation of its values with the score."
     )
-    lines = [Line(wording.parameter_name(name), share) for name, share in found.importances.items()]
+    lines = [
+        (wording.parameter_name(name) + direction(found, name), share, drawing.BLUE) for name, share in shares.items()
+    ]
     axis = ValueAxis("share of variance (%)")
     return interval_figure(f"importance-{grid.name}", "Importance of parameters", caption, lines, axis)
 
 
-def _best_table(grid: Grid, trials: list[CompletedTrial]) -> Table:
-    by_score = sorted(trials, key=lambda one: -one.trial.score)[:_BEST]
+def _best_table(grid: Grid) -> Table:
+    names = varying(grid.completed)
+    best = sorted(grid.completed, key=lambda run: -_f1(run))[:_BEST]
     rows = [
         {
             "rank": rank,
-            "trial": one.trial.index,
-            "validation_f1": one.trial.score,
-            "test_accuracy": one.run.result.metrics["test"].accuracy,
-            "overfits": "yes" if one.run.result.overfit.overfits else "no",
-            **{name: wording.parameter_value(name, value) for name, value in one.trial.settings.items()},
+            "run": run.run_id,
+            "validation_f1": _f1(run),
+            "test_accuracy": run.result.metrics["test"].accuracy,
+            "overfits": "yes" if run.result.overfit.overfits else "no",
+            **{name: wording.parameter_value(name, run.settings.get(name)) for name in names},
         }
-        for rank, one in enumerate(by_score, 1)
+        for rank, run in enumerate(best, 1)
     ]
     columns = [
-        blocks.count("#", "rank"),
-        blocks.percent("Validation F1, %", "validation_f1"),
-        blocks.percent("Test accuracy, %", "test_accuracy"),
-        *setting_columns(trials[0].trial.settings),
-        blocks.text("Overfits", "overfits"),
+        column("#", "rank", "count"),
+        column("Validation F1, %", "validation_f1", "percent"),
+        column("Test accuracy, %", "test_accuracy", "percent"),
+        *setting_columns(names),
+        column("Overfits", "overfits"),
     ]
-    caption = f"The {len(rows)} best of {len(trials)} trials of grid {grid.name}, by validation F1 (one seed each)."
-    return Table(f"best-{grid.name}", caption, columns, rows, best=1)
+    n = len(grid.completed)
+    caption = f"The {len(rows)} best of {n} trials of grid {grid.name}, by validation F1 (one seed each)."
+    return Table(f"best-{grid.name}", caption, columns, rows, best=rows[0])
 
 
-def setting_columns(names: Iterable[str]) -> list[Column]:
-    """A column for each of these settings, given their dotted names; rows hold their values in words."""
-    return [Column(wording.capital(wording.parameter_name(name)), name, itemgetter(name)) for name in names]
+def rungs(findings: Findings) -> Question:
+    """A card for each search in rungs: what was trained and saved, who went on, and everybody's scores."""
+    cards = []
+    for grid in findings.study.grids:
+        planned = [run for run in grid.runs if run.planned]
+        budget = max(filter(None, map(_budget, planned)), default=None)
+        if grid.rungs and budget:
+            scores = {run.run_id: _scores(run, grid.rungs.plan.metric) for run in planned}
+            sentences = [_spent(planned, scores, budget), *_went_on(grid.rungs)]
+            content: list[Block] = [Bullets(sentences)]
+            if any(scores.values()):
+                content.append(_rung_figure(grid.rungs, planned, scores))
+            cards.append(Card(f"What did the rungs of {grid.name} spend?", content))
+    return Question(cards)
+
+
+# Of each trial, by its id, the search's metric after each epoch.
+Scores = dict[str, list[float]]
+
+
+def _scores(run: Run, metric: str) -> list[float]:
+    """None where the log is missing or damaged, which the run's own state says."""
+    part, _, name = metric.partition("/")
+    try:
+        rows = run.run_dir.read_metrics()
+        return [float(row[part][name]) for row in rows if row.get("kind") == "epoch"]
+    except (RunDirError, KeyError, TypeError, ValueError):
+        return []
+
+
+def _budget(run: Run) -> int | None:
+    try:
+        return run.run_dir.read_config().training.epochs
+    except RunDirError:
+        return None
+
+
+def _spent(planned: list[Run], scores: Scores, budget: int) -> str:
+    epochs, full = sum(map(len, scores.values())), budget * len(planned)
+    usage = usage_of(planned)
+    hours, kind = (usage.gpu_hours, "GPU-hours") if usage.gpu_hours else (usage.cpu_hours, "CPU-hours")
+    saved = f"; the full search would take about {hours * full / epochs:,.2f}" if epochs else ""
+    return (
+        f"{epochs:,} epochs were trained, {wording.percent(epochs / full)} % of the {full:,} that all "
+        f"{len(planned):,} trials take to their end (fewer where they stop early), in {hours:,.2f} {kind}{saved}."
+    )
+
+
+def _went_on(found: Rungs) -> list[str]:
+    sentences = [_decided(ranking) for ranking in found.rankings]
+    if found.current < found.last:
+        sentences.append(f"Rung {found.current} is not decided yet.")
+    if found.rankings:
+        sentences.append("A trial that learns slowly at first may have been pruned although it would have ended well.")
+    return sentences
+
+
+def _decided(ranking: RungRanking) -> str:
+    failed = sum(trial.value is None for trial in ranking.trials)
+    remarks = [f"{failed:,} without a score ranked last" if failed else "", ranking.describe_tie()]
+    trials = wording.plural(len(ranking.trials), "trial")
+    listed = "".join(f"; {remark}" for remark in remarks if remark)
+    return f"After epoch {ranking.epochs} the best {ranking.promoted:,} of {trials} went on{listed}."
+
+
+def _rung_figure(found: Rungs, planned: list[Run], scores: Scores) -> Block:
+    plan, ends, score = found.plan, found.halving.epochs, Score(found.plan.metric)
+    drawn = sorted((run for run in planned if scores[run.run_id]), key=lambda run: run.completed is not None)
+    caption = (
+        f"Grid {plan.name}, n = {len(drawn)} trials: {score.name} after each epoch. A line ends where its trial was "
+        f"pruned; dotted lines are the ends of rungs (epoch {wording.listing([str(one) for one in ends])}). "
+        "Point at a line to see its settings."
+    )
+    points = [point for run in drawn for point in trial_points(run, scores[run.run_id], score)]
+    axes = Axis("epoch", is_whole=True, uprights=ends), Axis(score.title)
+    return line_figure(f"rungs-{plan.name}", f"Rungs of grid {plan.name}", caption, points, axes)
+
+
+def trial_points(run: Run, scores: list[float], score: Score) -> list[Point]:
+    """A trial's scores after each epoch, as far as it got."""
+    parameters = run.planned.parameters if run.planned else {}
+    settings = ", ".join(wording.setting(name, value) for name, value in parameters.items())
+    state = "trained to the end" if run.completed else "pruned, or not there yet"
+    return [
+        Point(run.run_id, epoch, score.drawn(one), f"{settings}; epoch {epoch}: {score.said(one)}", state, style="thin")
+        for epoch, one in enumerate(scores, 1)
+    ]

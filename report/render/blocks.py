@@ -27,81 +27,110 @@ class Column:
     numeric: bool = True
 
 
+_SHOWN: dict[str, Callable[[Any], Any]] = {
+    "text": lambda value: value,
+    "percent": wording.percent,
+    "points": wording.points,
+    "count": wording.count,
+    "duration": wording.duration,
+    "p": wording.p_value,
+}
+
+
+def column(title: str, key: str, kind: str = "text") -> Column:
+    """A column of what the rows have under `key`, with its interval where they have `<key>_low` and `<key>_high`, or
+    its standard deviation where they have `<key>_sd`.
+
+    Args:
+        kind: `text`, `percent` (of a share), `points` (a difference of shares), `count`, `duration` (seconds), `p`, or
+            a format of numbers.
+    """
+    write: Callable[[Any], Any] = _SHOWN.get(kind) or (lambda value: format(value, kind))
+
+    def show(row: Row) -> Any:
+        value, low, high, deviation = (row.get(f"{key}{end}") for end in ("", "_low", "_high", "_sd"))
+        if value is None:
+            return wording.DASH
+        if deviation is not None:
+            return f"{write(value)} \u00b1 {write(deviation)}"
+        if low is None or high is None:
+            return write(value)
+        return f"{write(value)} ({write(low)}{' to ' if kind == 'points' else wording.DASH}{write(high)})"
+
+    return Column(title, key, show, numeric=kind != "text")
+
+
+def with_bounds(key: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """The values of a row that a column shows with their interval: `<key>`, `<key>_low` and `<key>_high`."""
+    if estimate is None:
+        return {}
+    return {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
+
+
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain values, all of which are written to CSV and JSON, and the columns that a reader sees.
+    """Rows of plain values, all of which are written to CSV, and the columns that a reader sees.
 
     A row may lack values; they count as None, except for a column that says in its own way how it shows them.
+
+    Attributes:
+        name: what its files are called after.
+        folded: whether it is hidden until a reader opens it.
+        best: the row to show in bold.
     """
 
     name: str
-    """What its files are called after."""
-    caption: str
+    caption: Any
     columns: list[Column]
     rows: Sequence[Row]
     folded: bool = False
-    """Whether it is hidden until a reader opens it."""
-    best: Any = None
-    """The `rank` of the row to show in bold."""
+    best: Row | None = None
 
     @property
     def file(self) -> str:
-        """The name of its files, without ending."""
         return _file_name(self.name)
-
-    @property
-    def complete_rows(self) -> list[dict[str, Any]]:
-        """Its rows, each with all values that any of them has."""
-        names = dict.fromkeys(name for row in self.rows for name in row)
-        return [{name: row.get(name) for name in names} for row in self.rows]
-
-    def is_best(self, row: Row) -> bool:
-        """Whether to show a row in bold."""
-        return self.best is not None and bool(row.get("rank") == self.best)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing and what it says."""
+    """A drawing and what it says.
+
+    Attributes:
+        alt: what it shows, for readers who cannot see it; also its title.
+        caption: how to read it, with the test and n.
+        build: its specification in Vega-Lite for a width in pixels.
+        is_half: whether it shares its row with another one where there is room.
+    """
 
     name: str
     alt: str
-    """What it shows, for readers who cannot see it; also its title."""
-    caption: str
-    """How to read it, with the test and n."""
+    caption: Any
     build: Callable[[int], Spec] = field(repr=False)
-    """Its specification in Vega-Lite for a width in pixels."""
     is_half: bool = False
-    """Whether it shares its row with another one where there is room."""
 
     @property
     def file(self) -> str:
-        """The name of its files, without ending."""
         return _file_name(self.name)
 
     @cached_property
     def spec(self) -> Spec:
-        """Its specification, as wide as it is on a screen."""
         return self.build(HALF if self.is_half else WIDE)
 
     @cached_property
     def svg(self) -> str:
-        """Its drawing for screens and paper."""
         return draw(self.spec, visible(self.alt))
 
     @cached_property
     def narrow_svg(self) -> str:
-        """Its drawing for phones."""
         return draw(self.build(NARROW), visible(self.alt))
 
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph; the lead says the most important thing of its section."""
 
     text: Any
     is_lead: bool = False
-    """Whether it says the most important thing of its section."""
 
 
 @dataclass(frozen=True)
@@ -127,19 +156,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Command:
-    """A line to type, with a button that copies it."""
+    """A line to type, with what it is for, and a button that copies it."""
 
     what: str
-    """What it is for."""
-    text: str
-
-
-@dataclass(frozen=True)
-class Document:
-    """A text in a format of its own, which is a file of the report too; with a button that copies it."""
-
-    file: str
-    """The name of its file."""
     text: str
 
 
@@ -148,7 +167,7 @@ class Card:
     """One question with its answer, and what stands behind that."""
 
     title: Any
-    blocks: "list[Block]"
+    blocks: "Sequence[Block]"
 
     @property
     def is_half(self) -> bool:
@@ -161,24 +180,35 @@ class Fold:
     """What is hidden until a reader opens it."""
 
     title: str
-    blocks: "list[Block]"
+    blocks: "Sequence[Block]"
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """Where the page lets readers ask the data; without scripts, what stands in it is all."""
+    """Where the page lets readers ask the data, plain values; without scripts, what stands in it is all."""
 
     data: dict[str, Any] = field(repr=False)
-    """What the page's script works with; plain values."""
-    blocks: "list[Block]"
+    blocks: "Sequence[Block]"
 
 
-Block = Table | Figure | Text | Bullets | Heading | Facts | Command | Document | Card | Fold | Explorer
-KINDS = {
-    **{"text": Text, "heading": Heading, "bullets": Bullets, "figure": Figure, "facts": Facts, "command": Command},
-    **{"document": Document, "card": Card, "fold": Fold, "explorer": Explorer},
-}
-"""What templates call them; what is none of these is a table."""
+Block = Table | Figure | Text | Bullets | Heading | Facts | Command | Card | Fold | Explorer
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question that runs answer.
+
+    Attributes:
+        cards: none where no run answers it.
+        numbers: tables that stand behind the cards, hidden until a reader opens them.
+        methods: how its numbers are computed, each by its name, as far as *Methods* does not say so for all.
+        problems: files of runs that cannot be read, by name.
+    """
+
+    cards: Sequence[Card]
+    numbers: Sequence[Block] = ()
+    methods: Sequence[tuple[str, str]] = ()
+    problems: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -186,21 +216,19 @@ class ReportSection:
     """One question of the reader, answered."""
 
     title: str
-    blocks: list[Block]
+    blocks: Sequence[Block]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is written."""
+    """Everything that is written; `about` says on which tweets and runs, and when."""
 
     title: str
     about: list[Any]
-    """What it is about: tweets, date, runs."""
     sections: list[ReportSection]
 
     @property
     def blocks(self) -> list[Block]:
-        """All blocks, also those within others, in the order of the document."""
         return list(_unfolded(block for section in self.sections for block in section.blocks))
 
 
@@ -218,73 +246,3 @@ def _file_name(name: str) -> str:
     """
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST_NAME]
     return plain if plain == name else f"{plain}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-
-
-def text(title: str, key: str) -> Column:
-    """A column of words, shown as they are."""
-    return Column(title, key, lambda row: wording.DASH if row.get(key) is None else row[key], numeric=False)
-
-
-def percent(title: str, key: str) -> Column:
-    """A column of shares in per cent, with the standard deviation where the row has `<key>_sd`."""
-
-    def show(row: Row) -> str:
-        deviation = row.get(f"{key}_sd")
-        shown = wording.percent(row.get(key))
-        return shown if deviation is None else f"{shown} \u00b1 {wording.percent(deviation)}"
-
-    return Column(title, key, show)
-
-
-def interval(title: str, key: str) -> Column:
-    """A column of shares in per cent with their intervals, `<key>_low` to `<key>_high`."""
-
-    def show(row: Row) -> str:
-        if row.get(key) is None:
-            return wording.DASH
-        low, high = row[f"{key}_low"], row[f"{key}_high"]
-        interval = "" if low is None or high is None else f" ({wording.percent_range(low, high)})"
-        return f"{wording.percent(row[key])}{interval}"
-
-    return Column(title, key, show)
-
-
-def points(title: str, key: str) -> Column:
-    """A column of differences in points."""
-    return Column(title, key, lambda row: wording.points(row.get(key)))
-
-
-def difference(title: str, key: str) -> Column:
-    """A column of differences in points with their intervals, `<key>_low` to `<key>_high`."""
-
-    def show(row: Row) -> str:
-        low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
-        interval = "" if low is None else f" ({wording.points(low)} to {wording.points(high)})"
-        return f"{wording.points(row.get(key))}{interval}"
-
-    return Column(title, key, show)
-
-
-def with_bounds(key: str, estimate: Estimate) -> dict[str, float | None]:
-    """The values of a row that `interval` and `difference` show: `<key>`, `<key>_low` and `<key>_high`."""
-    return {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
-
-
-def count(title: str, key: str) -> Column:
-    """A column of whole numbers."""
-    return Column(title, key, lambda row: wording.count(row.get(key)))
-
-
-def number(title: str, key: str, digits: int) -> Column:
-    """A column of numbers with so many digits behind the point."""
-    return Column(title, key, lambda row: wording.DASH if row.get(key) is None else f"{row[key]:,.{digits}f}")
-
-
-def duration(title: str, key: str) -> Column:
-    """A column of seconds, each in the unit that suits it."""
-    return Column(title, key, lambda row: wording.duration(row.get(key)))
-
-
-def p_value(title: str, key: str) -> Column:
-    """A column of p-values."""
-    return Column(title, key, lambda row: wording.p_value(row.get(key)))

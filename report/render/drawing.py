@@ -10,19 +10,20 @@ _VERSION = "v6_4"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.4.json"
 _ROLES = re.compile(r' aria-(?:role)?description="[^"]*"| role="graphics-[a-z]+"')
 
+# Widths in pixels: of a drawing that has a row for itself, of one that shares it, and of any on a phone.
 WIDE, HALF, NARROW = 900, 440, 336
-"""Widths in pixels: of a drawing that has a row for itself, of one that shares it, and of any on a phone."""
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#5b6675", "#dfe4ea", "#fefefe"
 # Okabe and Ito's colours, which colour-blind readers can tell apart too.
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
+# The colours by the names that they have in the page's theme.
 THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: "var(--card)"} | {
     colour: f"var(--{name})"
     for name, colour in zip(("blue", "orange", "green", "purple", "sky", "yellow"), COLOURS, strict=True)
 }
-"""The colours by the names that they have in the page's theme."""
 
+# The look that all charts share.
 CONFIG: Spec = {
     "font": "DejaVu Sans, Verdana, sans-serif",
     "view": {"stroke": None},
@@ -47,7 +48,6 @@ CONFIG: Spec = {
     "line": {"strokeWidth": 2},
     "range": {"category": list(COLOURS)},
 }
-"""The look that all charts share."""
 
 
 def chart(width: int, height: int | Spec, **parts: Any) -> Spec:
@@ -98,13 +98,5 @@ def draw(spec: Spec, title: str) -> str:
     return f"{head}<title>{escape(title)}</title>{svg[opening:]}"
 
 
-def as_pdf(svg: str) -> bytes:
-    """A drawing as a page of its own size."""
-    import vl_convert
-
-    return bytes(vl_convert.svg_to_pdf(svg))
-
-
-def said(what: str) -> Spec:
-    """The encoding that lets a mark say, where it is pointed at, what is in the field `what`."""
-    return {"field": what, "type": "nominal"}
+# Lets a mark say, where it is pointed at, what is in the field `said`.
+SAID: Spec = {"field": "said", "type": "nominal"}

@@ -1,11 +1,10 @@
 """Text from tweets, files and users, made safe for Markdown and for HTML at once: nothing in it is taken for markup."""
 
-import re
 from typing import Any
 
 from markupsafe import Markup
 
-from sentiment.console import as_code, as_markdown, printable
+from sentiment.console import as_code, as_markdown
 
 
 def escape(value: Any) -> Markup:
@@ -28,13 +27,6 @@ def emphasis(value: Any) -> Markup:
 def code(value: Any) -> Markup:
     """A value as typed, in a code span."""
     return Markup(as_code(str(value)))  # noqa: S704
-
-
-def fenced(value: Any) -> Markup:
-    """Several lines as typed, in a code block, whose fence is longer than any row of backticks within."""
-    text = printable(str(value)).strip("\n")
-    fence = "`" * max(3, 1 + max((len(backticks) for backticks in re.findall("`+", text)), default=0))
-    return Markup(f"{fence}\n{text}\n{fence}")  # noqa: S704
 
 
 def joined(parts: list[Any], separator: str = " ") -> Markup:

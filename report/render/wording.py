@@ -41,7 +41,6 @@ _PARAMETERS = {
     "elmo.layers": "ELMo layers",
     "elmo.combine": "ELMo alone or beside learned vectors",
     "elmo.dropout": "ELMo dropout",
-    "elmo.state": "ELMo start state",
     "elmo.cache": "ELMo cache",
     "elmo.precision": "ELMo precision",
 }
@@ -73,16 +72,18 @@ _VALUES: dict[str, dict[Any, str]] = {
 
 @dataclass(frozen=True)
 class Score:
-    """What trials are compared by: `validation F1`, or `validation loss after epoch 2`."""
+    """What trials are compared by: `validation F1`, or `validation loss after epoch 2`.
+
+    Attributes:
+        metric: as W&B names it: `validation/f1`.
+        after: the epoch after which it was measured; None is the one that is kept.
+    """
 
     metric: str
-    """As W&B names it: `validation/f1`."""
     after: int | None = None
-    """The epoch after which it was measured; None is the one that is kept."""
 
     @property
     def name(self) -> str:
-        """In words."""
         after = "" if self.after is None else f" after epoch {self.after}"
         return self.metric.replace("/", " ").replace(" f1", " F1") + after
 
@@ -93,7 +94,6 @@ class Score:
 
     @property
     def title(self) -> str:
-        """With its unit, if it has one."""
         return f"{self.name} (%)" if self.more_is_better else self.name
 
     def drawn(self, value: float) -> float:
@@ -157,45 +157,29 @@ def points(share: float | None) -> str:
     return DASH if share is None else signed(100 * share)
 
 
-def points_with_interval(gap: Difference) -> str:
-    """`+1.9 points, 95 % interval +1.2 to +2.5`; without the interval where it is unknown."""
-    shown = f"{points(gap.value)} points"
-    return shown if gap.low is None else f"{shown}, 95 % interval {points(gap.low)} to {points(gap.high)}"
-
-
 def claim(gap: Difference) -> str:
-    """A difference in points with its interval and its adjusted p-value, and of what it holds where that is less."""
-    tested = "" if gap.q is None else f", {p_phrase(gap.q, 'adjusted p')}"
-    return f"{points_with_interval(gap)}{tested}{'; ' + THESE_MODELS if gap.of_these_models else ''}"
+    """`+1.9 points (+1.2 to +2.5)`, and of what it holds where that is less."""
+    interval = "" if gap.low is None else f" ({points(gap.low)} to {points(gap.high)})"
+    return f"{points(gap.value)} points{interval}{'; ' + THESE_MODELS if gap.of_these_models else ''}"
 
 
 def share(estimate: Estimate) -> str:
     """`81.2 % (78.4-83.9)`; without the interval where it is unknown."""
     shown = f"{percent(estimate.value)} %"
-    return (
-        shown
-        if estimate.low is None or estimate.high is None
-        else f"{shown} ({percent_range(estimate.low, estimate.high)})"
-    )
+    if estimate.low is None or estimate.high is None:
+        return shown
+    return f"{shown} ({percent_range(estimate.low, estimate.high)})"
 
 
-def p_value(p: float | None) -> str:
+def p_value(p: float) -> str:
     """`0.012`, or `< 0.001` below the smallest number that is worth printing."""
-    if p is None:
-        return DASH
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def p_phrase(p: float | None, name: str = "p") -> str:
-    """A p-value within a sentence: `p = 0.012`, `p < 0.001`."""
-    shown = p_value(p)
-    return f"{name} {shown}" if shown.startswith("<") else f"{name} = {shown}"
-
-
-def duration(seconds: float | None) -> str:
+def duration(seconds: float) -> str:
     """Seconds in the unit that keeps them short: `320 ms`, `13 s`, `2.0 min`, `1.6 h`."""
     if not seconds:
-        return DASH if seconds is None else "0 s"
+        return "0 s"
     for limit, size, unit in ((1, 0.001, "ms"), (90, 1, "s"), (5400, 60, "min")):
         if seconds < limit:
             amount = seconds / size
@@ -203,9 +187,9 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def count(number: int | None) -> str:
-    """A number with its thousands separated."""
-    return DASH if number is None else f"{number:,}"
+def count(number: float) -> str:
+    """A number with its thousands separated; of means one digit behind the point."""
+    return f"{number:,}" if isinstance(number, int) or number.is_integer() else f"{number:,.1f}"
 
 
 def span(numbers: Sequence[int]) -> str:

@@ -1,221 +1,164 @@
-"""Errors and calibration of the best run, beside the baseline on the same tweets."""
+"""How the recommended run learned; whether its probabilities mean what they say, and which tweets it has wrong."""
 
 from html import unescape
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from report.compare import datasets as tweet_metrics
-from report.compare.findings import BestRun, Findings
-from report.compare.mistakes import Mistakes, Places
-from report.read.load import CompletedRun
-from report.read.predictions import Scores, Tweets
-from report.render import blocks, wording
-from report.render.blocks import Block, Heading, ReportSection, Table, Text
-from report.render.charts import quality
-from report.render.charts.lines import Curves, full_curves
-from report.render.charts.quality import Reliability
+from report.compare.findings import Findings
+from report.compare.tweets import ALL_WRONG, DISPUTED, NEGATED, OTHER
+from report.read import Scores
+from report.render import wording
+from report.render.blocks import Block, Heading, ReportSection, Row, Table, Text, column
+from report.render.charts import METRICS, Axis, Panel, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
-from report.statistics import Difference
+from report.statistics import Flags, Values, wilson
 from sentiment.runs.records import MODEL_NAMES, THRESHOLD
 
-_SHOWN = 6
+_SHOWN = 5
 _LONGEST_TWEET = 280
-
-
-def mistake_blocks(found: Mistakes, run: CompletedRun, scores: Scores, tweets: Tweets) -> list[Block]:
-    """A table for each group that has members."""
-    n = sum(len(group) for group in (found.every_run, found.disputed, found.negated, found.others))
-    groups = (
-        (
-            "every-run",
-            f"Wrong in all {found.runs:,} runs: the label may be wrong",
-            "all runs have wrong",
-            found.every_run,
-        ),
-        ("disputed", "Runs disagree: irony, or two feelings at once", "runs disagree about", found.disputed),
-        ("negated", "With a negating word", "have a negating word", found.negated),
-        ("others", "The rest", "are none of these", found.others),
-    )
-    said = [f"{len(group):,} {verb}" for _, _, verb, group in groups if len(group)]
-    if not said:
-        return []
-    text = Text(
-        f"Of {n:,} mistakes on test tweets {wording.listing(said)}. Each group begins with the surest mistakes."
-    )
-    tables = [_table(key, name, group, (found, run, scores, tweets)) for key, name, _, group in groups if len(group)]
-    return [Heading("Mistakes"), text, *tables]
-
-
-def _table(key: str, name: str, group: Places, about: tuple[Mistakes, CompletedRun, Scores, Tweets]) -> Table:
-    found, run, scores, tweets = about
-    rows: list[dict[str, Any]] = [
-        {
-            "tweet": wording.shortened(unescape(str(tweets.texts[place])), _LONGEST_TWEET),
-            "label": run.config.data.label_names[int(scores.labels[place])],
-            "score": float(scores.model[place]),
-            "baseline": float(scores.baseline[place]),
-            "share_right": float(found.share_right[place]),
-        }
-        for place in group[:_SHOWN]
-    ]
-    columns = [
-        blocks.text("Tweet", "tweet"),
-        blocks.text("Label", "label"),
-        blocks.percent("Probability of positive, %", "score"),
-        blocks.percent("Baseline's, %", "baseline"),
-        blocks.percent("Runs right, %", "share_right"),
-    ]
-    caption = f"{name}: {len(rows)} of {len(group):,}."
-    return Table(f"mistakes-{key}", caption, columns, rows, folded=key in ("negated", "others"))
+_GROUPS = 10
+# What is surer counts as this sure: scores are stored in 32 bits.
+_SUREST = 1e-7
 
 
 def learning(findings: Findings) -> ReportSection:
-    """The three curves that matter; readers can overlay those of any other run."""
-    return ReportSection("How it learned", _best_curve(findings.best) if findings.best else [])
-
-
-def _best_curve(best: BestRun) -> list[Block]:
-    if best.curve is None:
-        return []
-    run, name = best.run, configuration_name(best.configuration)
+    """The three curves that matter; readers can open those of any other run."""
+    best, recommended = findings.best, findings.recommended
+    if best is None or recommended is None or best.curve is None:
+        return ReportSection("How it learned", [])
+    run, name = recommended.run, configuration_name(recommended.configuration)
     caption = (
         f"{name}, seed {run.config.seed}, n = 1 run: training and validation tweets after each epoch. Ring: the "
-        f"epoch whose weights are kept, {run.result.best_epoch} of {len(best.curve.epochs)}."
+        f"epoch whose weights are kept, {run.result.best_epoch} of {len(best.curve)}."
     )
-    curves = Curves(name, best.curve.epochs, run.result.best_epoch)
-    return [full_curves("curves-best", "Learning curves of the recommended run", caption, curves)]
-
-
-_MODEL, _BASELINE = "best model", "linear baseline"
+    panels = [Panel(title, best.curve, metric, run.result.best_epoch) for metric, title in METRICS.items()]
+    title = "Learning curves of the recommended run"
+    return ReportSection("How it learned", [panel_figure("curves-best", title, caption, panels)])
 
 
 def errors(findings: Findings) -> ReportSection:
     """What the run that the answer names does wrong; empty if there is no such run."""
-    best = findings.best
-    if best is None:
-        return ReportSection("Errors and calibration", [])
-    run, scores = best.run, best.scores
+    best, recommended = findings.best, findings.recommended
+    title = "Errors and calibration"
+    if best is None or recommended is None:
+        return ReportSection(title, [])
+    run, scores = recommended.run, best.scores
     if scores is None:
-        return ReportSection("Errors and calibration", [Text(f"The predictions of run {run.run_id} are missing.")])
-    model = f"the best model (run {run.run_id})"
-    matrices, numbers = _confusion_blocks(model, scores, run.config.data.label_names)
-    content: list[Block] = [*_calibration_blocks(model, scores), matrices, numbers]
+        return ReportSection(title, [Text(f"The predictions of run {run.run_id} are missing.")])
+    net = f"the net (run {run.run_id})"
+    content: list[Block] = [_calibration_table(scores), _reliability(net, scores), _confusion(net, scores, findings)]
+    if best.negated:
+        verdict = "" if best.negated.is_shown else ": no difference shown"
+        content.append(
+            Text(
+                f"On the {best.negated.n:,} test tweets with a negating word, the accuracy of the best net less that "
+                f"of the baseline is {wording.claim(best.negated)}{verdict}."
+            )
+        )
     if best.tweets is None:
         folder = findings.study.results.corpus_dir(scores.corpus)
-        content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes and groups can't be shown."))
+        content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes can't be shown."))
     else:
-        content += [Text(_negation_sentence(best.negated))] if best.negated else []
-        content += _group_blocks(model, scores, best.tweets)
-        if best.mistakes:
-            content += mistake_blocks(best.mistakes, run, scores, best.tweets)
-    return ReportSection("Errors and calibration", content)
+        content += [*_mistakes(best.tweets, run.config.data.label_names)]
+    return ReportSection(title, content)
 
 
-def _confusion_blocks(model: str, scores: Scores, names: tuple[str, str]) -> list[Block]:
-    answers = {"model": scores.model >= THRESHOLD, "baseline": scores.baseline >= THRESHOLD}
-    counts = {name: tweet_metrics.confusion(scores.labels, answer) for name, answer in answers.items()}
-    n = len(scores.labels)
-    caption = (
-        f"{wording.capital(model)} and the linear baseline on n = {n:,} test tweets: counts, and rates of each label's "
-        "tweets."
-    )
-    rows = [
-        {"model": name, "label": label, "tweets": int(row.sum()), "negative": int(row[0]), "positive": int(row[1])}
-        for name, matrix in counts.items()
-        for label, row in zip(names, matrix, strict=True)
-    ]
-    columns = [
-        blocks.text("Model", "model"),
-        blocks.text("Label", "label"),
-        blocks.count("Tweets", "tweets"),
-        blocks.count(f"Called {names[0]}", "negative"),
-        blocks.count(f"Called {names[1]}", "positive"),
-    ]
-    matrices = [(_MODEL, counts["model"]), (_BASELINE, counts["baseline"])]
-    return [
-        quality.confusion_figure("confusion", "Confusion matrices", caption, matrices, names),
-        Table("confusion", "Confusion in numbers.", columns, rows, folded=True),
-    ]
+def reliability(labels: Flags, said: Values) -> list[tuple[float, int, int]]:
+    """Ten groups of equally many tweets with similar probabilities: their mean, how many are positive, and of how
+    many."""
+    groups = [group for group in np.array_split(np.argsort(said, kind="stable"), _GROUPS) if len(group)]
+    return [(float(said[group].mean()), int(labels[group].sum()), len(group)) for group in groups]
 
 
-def _calibration_blocks(model: str, scores: Scores) -> list[Block]:
-    calibrations = {name: tweet_metrics.calibrate(scores.labels, said) for name, said in _both(scores).items()}
-    caption = (
-        f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {len(scores.labels):,}, by "
-        f"what {model} and the baseline say; Wilson's 95 % intervals. Below the diagonal: too optimistic."
-    )
-    said = [Reliability(name, one.predicted, one.observed) for name, one in calibrations.items()]
-    return [
-        _calibration_table(scores),
-        quality.reliability_figure("reliability", "Reliability diagram", caption, said),
-    ]
+def _off_by(labels: Flags, said: Values) -> float:
+    """Expected calibration error: the mean distance from the diagonal, weighted by tweets (Naeini et al. 2015)."""
+    groups = reliability(labels, said)
+    return float(sum(abs(mean * n - positive) for mean, positive, n in groups)) / len(labels)
+
+
+def _log_loss(labels: Flags, said: Values) -> float:
+    return float(-np.log(np.maximum(np.where(labels, said, 1 - said), _SUREST)).mean())
 
 
 def _calibration_table(scores: Scores) -> Table:
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for model, name in MODEL_NAMES.items():
-        row: dict[str, Any] = {"model": name, "temperature": float(np.mean(scores.temperatures[model]))}
-        for key, said in (("before", scores.uncalibrated(model)), ("after", scores.said[model])):
-            row[f"error_{key}"] = tweet_metrics.calibrate(scores.labels, said).error
-            row[f"loss_{key}"] = tweet_metrics.log_loss(scores.labels, said)
-        rows.append(row)
+        said = scores.said[model]
+        rows.append({"model": name, "error": _off_by(scores.labels, said), "loss": _log_loss(scores.labels, said)})
     caption = (
         f"Calibration on n = {len(scores.labels):,} test tweets: by how many points probabilities are off on average "
-        "(expected calibration error, ten groups), and the log loss (nats), before and after the log-odds were divided "
-        "by a temperature that was fitted on validation tweets. It changes no label."
+        "(expected calibration error, ten groups), and the log loss (nats). Log-odds were divided by a temperature "
+        "that was fitted on validation tweets, which changes no label."
     )
     columns = [
-        blocks.text("Model", "model"),
-        blocks.number("Temperature", "temperature", 2),
-        blocks.percent("Off by, before", "error_before"),
-        blocks.percent("Off by", "error_after"),
-        blocks.number("Log loss, before", "loss_before", 3),
-        blocks.number("Log loss", "loss_after", 3),
+        column("Model", "model"),
+        column("Off by, points", "error", "percent"),
+        column("Log loss", "loss", ".3f"),
     ]
     return Table("calibration", caption, columns, rows)
 
 
-def _both(scores: Scores) -> dict[str, tweet_metrics.Values]:
-    return {_MODEL: scores.model, _BASELINE: scores.baseline}
-
-
-def _group_blocks(model: str, scores: Scores, tweets: Tweets) -> list[Block]:
-    lengths = tweet_metrics.length_groups(tweets.lengths)
-    negations = tweet_metrics.negation_groups([str(text) for text in tweets.texts])
-    by_length = {f"{low}\u2013{high}" if high else f"\u2265 {low}": members for (low, high), members in lengths}
-    by_negation = {f"{'with' if negated else 'without'} negation": members for negated, members in negations}
-    content: list[Block] = []
-    rows: list[dict[str, Any]] = []
-    for kind, groups, what, axis, prefix in (
-        ("length", by_length, "by length", "tokens in the tweet", "length "),
-        ("negation", by_negation, "with and without negating words", "", ""),
-    ):
-        found = {
-            name: tweet_metrics.accuracy_by_group(scores.right(said), list(groups.values()))
-            for name, said in _both(scores).items()
-        }
-        sizes = ", ".join(f"{name}: {one.n:,}" for name, one in zip(groups, found[_MODEL], strict=True))
-        caption = f"Accuracy {what}, {model} and baseline, Wilson's 95 % intervals; tweets: {sizes}."
-        figure = quality.groups_figure(
-            f"by-{kind}", f"Accuracy {what}", caption, axis, list(groups), list(found.items())
-        )
-        content.append(figure)
-        rows += [
-            {"group": f"{prefix}{name}", "tweets": one.n}
-            | blocks.with_bounds("model", one)
-            | blocks.with_bounds("baseline", baseline)
-            for name, one, baseline in zip(groups, found[_MODEL], found[_BASELINE], strict=True)
-        ]
-    columns = [blocks.text("Tweets", "group"), blocks.count("n", "tweets")]
-    columns += [blocks.interval("Best model, %", "model"), blocks.interval("Baseline, %", "baseline")]
-    return [*content, Table("groups", "The same in numbers.", columns, rows, folded=True)]
-
-
-def _negation_sentence(gap: Difference) -> str:
-    """Whether the net is better than the baseline where order matters."""
-    verdict = "" if gap.is_shown else ": not shown to differ from zero"
-    return (
-        f"On the {gap.n:,} test tweets with a negating word, the accuracy of the best net less that of the baseline "
-        f"is {wording.claim(gap)}{verdict}."
+def _reliability(net: str, scores: Scores) -> Block:
+    points = [Point("calibrated", at, at, "", "calibrated", style="dashed") for at in (0, 100)]
+    for name, said in (("net", scores.model), ("linear baseline", scores.baseline)):
+        for mean, positive, n in reliability(scores.labels, said):
+            share = wilson(positive, n)
+            points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
+    caption = (
+        f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {len(scores.labels):,}, by "
+        f"what {net} and the baseline say; Wilson's 95 % intervals. Below the dotted line: too optimistic."
     )
+    axes = Axis("mean probability of positive (%)"), Axis("positive tweets (%)")
+    return line_figure("reliability", "Reliability diagram", caption, points, axes)
+
+
+def _confusion(net: str, scores: Scores, findings: Findings) -> Table:
+    names = findings.recommended.run.config.data.label_names if findings.recommended else ("negative", "positive")
+    rows: list[Row] = []
+    for model, said in (("net", scores.model), ("linear baseline", scores.baseline)):
+        for is_positive, label in enumerate(names):
+            called = said[scores.labels == bool(is_positive)] >= THRESHOLD
+            n, positive = len(called), int(called.sum())
+            row = {"model": model, "label": label, "tweets": n, "negative": n - positive, "positive": positive}
+            rows.append(row | {"right": (positive if is_positive else n - positive) / max(n, 1)})
+    columns = [
+        column("Model", "model"),
+        column("Label", "label"),
+        column("Tweets", "tweets", "count"),
+        *(column(f"Called {name}", key, "count") for name, key in zip(names, ("negative", "positive"), strict=True)),
+        column("Right, %", "right", "percent"),
+    ]
+    caption = f"Confusion: {net} and the linear baseline on n = {len(scores.labels):,} test tweets."
+    return Table("confusion", caption, columns, rows)
+
+
+def _mistakes(tweets: pd.DataFrame, names: tuple[str, str]) -> list[Block]:
+    wrong = tweets[~tweets["network_right"]]
+    counts = [(group, int((wrong["group"] == group).sum())) for group in (ALL_WRONG, DISPUTED, NEGATED, OTHER)]
+    said = [f"{number:,} {group}" for group, number in counts if number]
+    if not said:
+        return []
+    text = (
+        f"Of {len(wrong):,} mistakes on test tweets {wording.listing(said)}. Where all runs are wrong the label may "
+        f"be; runs disagree about irony, or two feelings at once. The {_SHOWN} that the net is surest of in each group:"
+    )
+    rows = [
+        {
+            "group": group,
+            "tweet": wording.shortened(unescape(str(one["text"])), _LONGEST_TWEET),
+            "label": names[one["label"]],
+            **{key: float(one[key]) for key in ("network", "baseline", "share_right")},
+        }
+        for group, _ in counts
+        for one in wrong[wrong["group"] == group].head(_SHOWN).to_dict("records")
+    ]
+    columns = [
+        column("Tweet", "tweet"),
+        column("Label", "label"),
+        column("Probability of positive, %", "network", "percent"),
+        column("Baseline's, %", "baseline", "percent"),
+        column("Runs right, %", "share_right", "percent"),
+        column("Group", "group"),
+    ]
+    return [Heading("Mistakes"), Text(text), Table("mistakes", "The surest mistakes of each group.", columns, rows)]

@@ -6,9 +6,9 @@ from pathlib import PurePath
 
 from markupsafe import Markup
 
-from report.compare.datasets import Configuration, Dataset
+from report.compare.datasets import Configuration
 from report.compare.findings import Findings
-from report.read.load import CompletedRun, Run
+from report.read import CompletedRun, Run
 from report.render import wording
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
@@ -68,19 +68,8 @@ def other_settings(one: Configuration) -> list[str]:
     return [setting(name, value) for name, value in one.distinguishing.items() if name not in _IN_MODEL_NAME]
 
 
-def configuration_label(run: CompletedRun) -> str:
-    """The architecture of one run, with a mark if its scores come from random numbers."""
-    return f"{model_name(run.config)}{_SUFFIX if run.is_random else ''}"
-
-
-def dataset_name(dataset: Dataset) -> str:
-    """The source of the tweets, with the limit on their number and the folds in which all of them were tested."""
-    limit = f", at most {dataset.max_rows:,} rows" if dataset.max_rows else ""
-    return dataset.source + limit + (f" in {dataset.folds} folds" if dataset.folds else "")
-
-
+# A link to the section that explains intervals and tests, in Markdown.
 METHODS = Markup("[How it is computed](#methods).")
-"""A link to the section that explains intervals and tests, in Markdown."""
 
 _EXAMPLE = "what a lovely day"
 
@@ -106,26 +95,27 @@ def _use(command: str, run: CompletedRun, results: Results, *arguments: str) -> 
 
 def warnings(findings: Findings) -> list[str]:
     """What limits the answer, a sentence each."""
-    found, said = findings.datasets, []
-    runs = findings.study.runs
-    states = Counter(run.state.state for run in runs if not run.completed)
-    if states:
+    runs, main, said = findings.study.runs, findings.main, []
+    if states := Counter(run.state.state for run in runs if not run.completed):
         listed = wording.listing([f"{number:,} {state_name(state)}" for state, number in states.most_common()])
         have = "has" if states.total() == 1 else "have"
         said.append(f"{states.total():,} of {wording.plural(len(runs), 'run')} {have} no result: {listed}.")
-    single = sum(len(one.runs) == 1 for dataset in found for one in dataset.configurations)
-    if single:
-        many = sum(len(dataset.configurations) for dataset in found)
-        which = (
-            f"{single:,} of {wording.plural(many, 'configuration')} {'has' if single == 1 else 'have'} one seed only"
-        )
-        if single == many:
-            which = "There is one seed only" + (" of each configuration" if many > 1 else "")
-        rest = "" if single == many else "; none of these is recommended, where others have several"
-        said.append(f"{which}. Another seed may do better or worse{rest}.")
-    if len(found) > 1:
+    if main is None:
+        return said
+    many, single = len(main.competing), sum(len(one.runs) == 1 for one in main.competing)
+    if single == many > 0:
+        which = "There is one seed only" + (" of each configuration" if many > 1 else "")
+        said.append(f"{which}. Another seed may do better or worse.")
+    elif single:
         said.append(
-            f"There are runs on {len(found)} sets of tweets, which can't be compared with each other; the answer is "
-            f"about {dataset_name(found[0])}."
+            f"One seed only: {single:,} of {many:,} configurations. Another seed may do better or worse; none of these "
+            "is recommended, since others have several."
+        )
+    if fewer := sum(not one.is_random for one in main.configurations) - many:
+        said.append(f"Trained on fewer labels, and so not recommended: {wording.plural(fewer, 'configuration')}.")
+    if (sets := len(findings.datasets)) > 1:
+        said.append(
+            f"There are runs on {sets} sets of tweets, which can't be compared with each other; the answer is about "
+            f"{main.name}."
         )
     return said

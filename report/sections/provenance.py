@@ -1,173 +1,62 @@
-"""How it was made: code, data, machines, attempts and what they took, and the command for every run."""
+"""How it was made: code, data, machines, attempts and what they took, the command for every run, and methods."""
 
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from report.compare.findings import BestRun, Findings
-from report.compare.matching import is_search
+from report.compare.findings import Findings
 from report.compare.usage import usage_of
-from report.read.load import Run, Study
-from report.render import blocks, wording
+from report.read import Run, Study
+from report.render import wording
 from report.render.blocks import (
     Block,
     Bullets,
+    Column,
     Command,
-    Document,
     Facts,
-    Fold,
     Heading,
     ReportSection,
     Row,
     Table,
-    Text,
+    column,
 )
-from report.render.markdown import code, joined
+from report.render.markdown import code
 from report.sections.names import export_command, grid_column, run_name
 from sentiment.runs.records import GridPlan, RunRecord
 
-_CITED = {
-    "sentiment140": """@techreport{go2009twitter,
-  author = {Go, Alec and Bhayani, Richa and Huang, Lei},
-  title = {Twitter Sentiment Classification using Distant Supervision},
-  institution = {Stanford University},
-  year = {2009}
-}""",
-    "vader": """@inproceedings{hutto2014vader,
-  author = {Hutto, C. J. and Gilbert, Eric},
-  title = {{VADER}: A Parsimonious Rule-Based Model for Sentiment Analysis of Social Media Text},
-  booktitle = {International AAAI Conference on Web and Social Media},
-  year = {2014}
-}""",
-    "attention": """@inproceedings{lin2017structured,
-  author = {Lin, Zhouhan and Feng, Minwei and dos Santos, Cicero Nogueira and Yu, Mo and Xiang, Bing and Zhou, Bowen
-            and Bengio, Yoshua},
-  title = {A Structured Self-Attentive Sentence Embedding},
-  booktitle = {International Conference on Learning Representations},
-  year = {2017}
-}""",
-    "elmo": """@inproceedings{peters2018deep,
-  author = {Peters, Matthew E. and Neumann, Mark and Iyyer, Mohit and Gardner, Matt and Clark, Christopher and
-            Lee, Kenton and Zettlemoyer, Luke},
-  title = {Deep Contextualized Word Representations},
-  booktitle = {NAACL-HLT},
-  year = {2018}
-}""",
-    "budget": """@inproceedings{dodge2019show,
-  author = {Dodge, Jesse and Gururangan, Suchin and Card, Dallas and Schwartz, Roy and Smith, Noah A.},
-  title = {Show Your Work: Improved Reporting of Experimental Results},
-  booktitle = {EMNLP-IJCNLP},
-  year = {2019}
-}""",
-    "correction": """@article{benjamini1995controlling,
-  author = {Benjamini, Yoav and Hochberg, Yosef},
-  title = {Controlling the False Discovery Rate: A Practical and Powerful Approach to Multiple Testing},
-  journal = {Journal of the Royal Statistical Society: Series B},
-  volume = {57}, number = {1}, pages = {289--300},
-  year = {1995}
-}""",
-}
-
-
-def papers(findings: Findings) -> ReportSection:
-    """What a paper needs besides its text."""
-    if not findings.main:
-        return ReportSection("For papers", [])
-    files = joined(
-        [
-            "Beside this page, a report has each table as LaTeX (booktabs), CSV and JSON in",
-            joined([code("tables/"), ","], ""),
-            "what stands below in",
-            code("documents/"),
-            "and each figure as SVG and Vega-Lite specification in",
-            code("figures/"),
-            "(as PDF too with",
-            code("python -m report build --pdf"),
-        ]
-    )
-    cited = Document("references.bib", "\n\n".join(_CITED[name] for name in _names(findings)) + "\n")
-    content: list[Block] = [Text(joined([files, ")."], "")), Fold("What to cite (BibTeX)", [cited])]
-    if findings.best and findings.best.card:
-        content.append(_card(findings.best, findings.best.card, findings))
-    return ReportSection("For papers", content)
-
-
-def _card(best: BestRun, card: str, findings: Findings) -> Fold:
-    """The card of the recommended model, and how to get the file that it describes."""
-    text = Text("It goes with the file that hands the model on; scores are those of this run alone.")
-    write = Command("To write that file", export_command(best.run, findings.study.results))
-    return Fold("Model card of the recommended model", [text, write, Document("model_card.md", card)])
-
-
-def _names(findings: Findings) -> list[str]:
-    """Which data and methods the runs used."""
-    completed = findings.study.completed
-    used = {
-        "sentiment140": any(run.read_sentiment140 or "sentiment140" in run.config.data.source for run in completed),
-        "vader": any(run.config.data.source in ("vader", "sample") or run.result.lexicon for run in completed),
-        "attention": any(run.config.model.pooling == "attention" for run in completed),
-        "elmo": any(run.config.elmo for run in completed),
-        "budget": any(is_search(grid) for grid in findings.study.grids),
-        "correction": True,
-    }
-    return [name for name, is_used in used.items() if is_used]
-
-
-_CHOOSING = (
-    "Choosing",
-    "Everything is chosen on validation tweets: the recommended configuration by its mean F1 over seeds, what of it "
+_METHODS = {
+    "Choosing": "Everything is chosen on validation tweets: the configuration by its mean F1 over seeds, what of it "
     "predicts (net, linear baseline or the mean of both) by mean accuracy over seeds, the best value of a setting by "
-    "the mean F1 of its runs. Test tweets choose nothing; they only say how sure that is.",
-)
-_SHOWN = (
-    "Better, worse, beats, shown",
-    "One comparison stands behind every such word: the difference of mean test accuracies on the tweets that both "
-    "sides have, for other seeds and other tweets. Seeds and tweets are two crossed random factors (analysis of "
-    "variance). The variance between seeds is pooled over the configurations beside it, for numbers of labels over "
-    "those with as many; a configuration whose seeds differ more keeps its own. To it comes the variance over tweets "
-    "that is not between seeds already. Each part counts with Student's quantile of its own degrees of freedom "
-    "(Banerjee 1960), which holds the level with two seeds as well. A difference is shown if its adjusted p is below "
-    "0.05: p-values of all claims that stand together are adjusted by Benjamini and Hochberg (1995), and intervals are "
-    "widened with them (Benjamini and Yekutieli 2005), so that an interval excludes zero just where the adjusted p is "
-    "below 0.05.",
-)
-_ONE_SEED = (
-    "One seed each",
-    "Where others have several seeds, their pooled variance is taken for a single seed too. Where none has, the "
-    "variance between matched configurations takes its place; where there is but one of each, the exact McNemar test "
-    "(1947) compares these trained models, and the sentence says that it holds for these alone.",
-)
-_SEVERAL = (
-    "Several configurations",
-    "Corrected together: all of them against the baseline; all pairs of them. Pairs, and not only those with the best, "
-    "since seeds that were lucky when they were chosen are lucky on test tweets too.",
-)
-_ACCURACY = (
-    "Test accuracy of a configuration",
-    "Mean over seeds, with the interval of the same comparison, cut off at 0 and 100 %; of a single trained model "
-    "Wilson's interval over tweets.",
-)
-_TWO_RUNS = (
-    "Two runs in the page",
-    "A single comparison: the exact McNemar test on the tweets that just one has right, with Clopper and Pearson's "
-    "interval; of these two trained models, and not corrected for other pairs that a reader looks at.",
-)
-_BASELINE = (
-    "The linear baseline",
-    "Logistic regression on TF-IDF of words, word pairs and 2 to 5 characters of a word, weighted by naive Bayes, and "
-    "on what AFINN's rated words come to with negation; trained on the same tweets as the net.",
-)
-_OVERFITTING = (
-    "Overfitting",
-    "By the rule of each configuration: training accuracy less validation accuracy at the best epoch above a "
-    "threshold.",
-)
-_CALIBRATION = (
-    "Calibration",
-    "Ten groups of equally many tweets; the expected calibration error is their mean distance from the diagonal "
-    "(Naeini et al. 2015).",
-)
+    "the mean F1 of its runs. Configurations with fewer labels do not compete. Test tweets say how sure that is: where "
+    "they show no gain over the linear baseline, that is recommended, since it is cheaper.",
+    "Better, worse, beats, shown": "One comparison stands behind every such word: the difference of mean test "
+    "accuracies on the tweets that both sides have, for other seeds and other tweets. Seeds and tweets are two crossed "
+    "random factors (analysis of variance). The variance between seeds is pooled over the configurations beside it, "
+    "for numbers of labels over those with as many; a configuration whose seeds differ more keeps its own. To it comes "
+    "the variance over tweets that is not between seeds already. Each part counts with Student's quantile of its own "
+    "degrees of freedom (Banerjee 1960), which holds the level with two seeds as well. A difference is shown if its "
+    "adjusted p is below 0.05: p-values of all claims that stand together are adjusted by Benjamini and Hochberg "
+    "(1995), and intervals are widened with them (Benjamini and Yekutieli 2005), so that an interval excludes zero "
+    "just where the adjusted p is below 0.05.",
+    "One seed each": "Where others have several seeds, their pooled variance is taken for a single seed too. Where "
+    "none has, the variance between matched configurations takes its place; where there is but one of each, the exact "
+    "McNemar test (1947) compares these trained models, and the sentence says that it holds for these alone.",
+    "Several configurations": "Corrected together: all of them against the baseline; all pairs of them. Pairs, and "
+    "not only those with the best, since seeds that were lucky when they were chosen are lucky on test tweets too.",
+    "Test accuracy of a configuration": "Mean over seeds, with the interval of the same comparison, cut off at 0 and "
+    "100 %; of a single trained model Wilson's interval over tweets.",
+    "Two runs in the page": "A single comparison: the exact McNemar test on the tweets that just one has right, with "
+    "Clopper and Pearson's interval; of these two trained models, and not corrected for other pairs that a reader "
+    "looks at.",
+    "The linear baseline": "Logistic regression on TF-IDF of words, word pairs and 2 to 5 characters of a word, "
+    "weighted by naive Bayes, and on what AFINN's rated words come to with negation; trained on the same tweets as the "
+    "net.",
+    "Overfitting": "By the rule of each configuration: training accuracy less validation accuracy at the best epoch "
+    "above a threshold.",
+    "Calibration": "Ten groups of equally many tweets; the expected calibration error is their mean distance from the "
+    "diagonal (Naeini et al. 2015).",
+}
 
 
 def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> ReportSection:
@@ -178,38 +67,33 @@ def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> Repo
     """
     if findings.main is None:
         return ReportSection("Methods", [])
-    configurations = findings.main.configurations
-    used = {
-        _CHOOSING: True,
-        _SHOWN: True,
-        _ONE_SEED: any(len(one.runs) == 1 for dataset in findings.datasets for one in dataset.configurations),
-        _SEVERAL: len(configurations) > 1,
-        _ACCURACY: True,
-        _TWO_RUNS: findings.packed is not None and len(findings.packed.run_ids) > 1,
-        _BASELINE: True,
-        _OVERFITTING: True,
-        _CALIBRATION: findings.best is not None and findings.best.scores is not None,
+    configurations = [one for dataset in findings.datasets for one in dataset.configurations]
+    unused = {
+        "One seed each": all(len(one.runs) > 1 for one in configurations),
+        "Several configurations": len(findings.main.configurations) < 2,
+        "Two runs in the page": findings.packed is None or len(findings.packed["ids"]) < 2,
+        "Calibration": findings.best is None or findings.best.scores is None,
     }
-    chosen = [method for method, is_used in used.items() if is_used]
+    chosen = [method for method in _METHODS.items() if not unused.get(method[0])]
     return ReportSection("Methods", [Facts([*chosen, *dict.fromkeys(of_questions)])])
 
 
 _HASH = 12
 _TRAIN = ("python", "-m", "sentiment", "train")
-
 _MOST_PROBLEMS = 200
 
 
 def provenance(findings: Findings) -> ReportSection:
     """From the records of all attempts."""
-    study = findings.study
+    study, problems = findings.study, findings.problems
     content: list[Block] = [Bullets(_facts(study)), _usage_table(study), *_data_blocks(findings)]
+    if findings.recommended:
+        command = export_command(findings.recommended.run, study.results)
+        content.append(Command("To hand the recommended model on, with its card", command))
     content += [Heading("The command for every run"), _commands(study)]
-    if findings.problems:
-        shown = list(findings.problems[:_MOST_PROBLEMS])
-        if more := len(findings.problems) - len(shown):
-            shown.append(f"and {more:,} more")
-        content += [Heading("What could not be read"), Bullets(shown)]
+    if problems:
+        more = [f"and {len(problems) - _MOST_PROBLEMS:,} more"] if len(problems) > _MOST_PROBLEMS else []
+        content += [Heading("What could not be read"), Bullets([*problems[:_MOST_PROBLEMS], *more])]
     return ReportSection("How it was made", content)
 
 
@@ -218,7 +102,7 @@ def _facts(study: Study) -> list[str]:
     attempts = [attempt for record in records for attempt in record.attempts]
     if not attempts:
         return ["No run has begun yet."]
-    commits = Counter(_commit(record.git_commit, record.git_dirty) for record in records)
+    commits = Counter(_commit(record) for record in records)
     versions = Counter(", ".join(f"{name} {one}" for name, one in record.versions.items()) for record in records)
     devices = Counter(attempt.device for attempt in attempts)
     hosts = sorted({attempt.host for attempt in attempts})
@@ -237,7 +121,6 @@ def _facts(study: Study) -> list[str]:
 
 
 def _mixed_code(study: Study) -> list[str]:
-    """Whether one version of the code computed each run, as far as their attempts say."""
     codes = {run_name(run): _codes(run.record) for run in study.runs if run.record}
     mixed = [name for name, found in codes.items() if len(found) > 1]
     if mixed:
@@ -253,7 +136,6 @@ def _codes(record: RunRecord) -> set[str]:
 
 
 def _continued_elsewhere(study: Study) -> list[str]:
-    """Runs whose digits may differ from those of a run on one kind of hardware."""
     moved = [run for run in study.runs if run.record and len({*run.record.hardware}) > 1]
     kinds = Counter(" and ".join(dict.fromkeys(run.record.hardware)) for run in moved if run.record)
     if not moved:
@@ -265,10 +147,10 @@ def _continued_elsewhere(study: Study) -> list[str]:
     ]
 
 
-def _commit(commit: str | None, dirty: bool | None) -> str:
-    if commit is None:
+def _commit(record: RunRecord) -> str:
+    if record.git_commit is None:
         return "not from a git checkout"
-    return f"commit {commit[:_HASH]}{' with uncommitted changes' if dirty else ''}"
+    return f"commit {record.git_commit[:_HASH]}{' with uncommitted changes' if record.git_dirty else ''}"
 
 
 def _counted(found: Counter[str], noun: str = "run") -> str:
@@ -279,28 +161,24 @@ def _counted(found: Counter[str], noun: str = "run") -> str:
 
 def _usage_table(study: Study) -> Table:
     rows: list[Row] = [_usage_row(grid.name, grid.runs) for grid in study.grids]
-    if study.singles:
-        rows.append(_usage_row("single runs", study.singles))
+    if study.single.runs:
+        rows.append(_usage_row("single runs", study.single.runs))
     if len(rows) > 1:
         rows.append(_usage_row("all", study.runs))
     columns = [
-        blocks.text("Grid", "grid"),
-        blocks.count("Runs", "runs"),
-        blocks.count("Completed", "completed"),
-        blocks.count("Attempts", "attempts"),
-        blocks.count("Stopped by a signal", "signals"),
-        blocks.count("Stopped by the time limit", "deadlines"),
-        blocks.count("Requeues", "requeues"),
-        blocks.count("Failed", "failures"),
-        blocks.count("Without an end", "silent"),
-        blocks.duration("Work redone", "lost_seconds"),
-        blocks.number("GPU-hours", "gpu_hours", 2),
-        blocks.number("CPU-hours", "cpu_hours", 2),
+        column("Grid", "grid"),
+        column("Runs", "runs", "count"),
+        column("Completed", "completed", "count"),
+        column("Attempts", "attempts", "count"),
+        column("Stopped and saved", "stopped", "count"),
+        column("Failed", "failures", "count"),
+        column("Without an end", "silent", "count"),
+        column("GPU-hours", "gpu_hours", ",.2f"),
+        column("CPU-hours", "cpu_hours", ",.2f"),
     ]
     caption = (
         "What the runs took. Hours are those of attempts whose end is recorded, from start to end (a completed run "
-        "without such an attempt counts with the seconds that it trained). Work redone: steps that completed runs did "
-        "twice, at the run's mean speed."
+        "without such an attempt counts with the seconds that it trained)."
     )
     return Table("usage", caption, columns, rows)
 
@@ -311,38 +189,29 @@ def _usage_row(name: str, runs: list[Run]) -> dict[str, Any]:
 
 
 def _data_blocks(findings: Findings) -> list[Block]:
-    """The corpora that runs were made on, by fingerprint."""
     completed = [run.completed for run in findings.study.runs if run.completed]
     by_corpus = {run.record.data_fingerprint: run for run in completed}
     used = Counter(run.record.data_fingerprint for run in completed)
     rows: list[Row] = []
     for fingerprint, run in by_corpus.items():
-        counts = findings.counts[fingerprint]
-        parts = counts["parts"] if counts else {}
+        counts = findings.counts[fingerprint] or {}
         row: dict[str, Any] = {"source": run.config.data.source, "fingerprint": fingerprint[:_HASH]}
         row |= {"runs": used[fingerprint], "stop_words": run.config.data.text.stop_words}
-        row |= {name: counts[name] if counts else None for name in ("read", "kept", "duplicates")}
-        row |= {part: parts.get(part, {}).get("rows") for part in ("train", "validation", "test")}
-        rows.append(row)
+        row |= {name: counts.get(name) for name in ("read", "kept", "duplicates")}
+        rows.append(row | {part: one["rows"] for part, one in counts.get("parts", {}).items()})
     if not rows:
         return []
+    parts = ("read", "kept", "duplicates", "train", "validation", "test")
     columns = [
-        blocks.text("Source", "source"),
-        blocks.text("Fingerprint", "fingerprint"),
-        blocks.text("Stop words removed", "stop_words"),
-        blocks.count("Runs", "runs"),
-        *(
-            blocks.count(name.capitalize(), name)
-            for name in ("read", "kept", "duplicates", "train", "validation", "test")
-        ),
+        column("Source", "source"),
+        column("Fingerprint", "fingerprint"),
+        column("Stop words removed", "stop_words"),
     ]
+    columns += [column("Runs", "runs", "count"), *(column(name.capitalize(), name, "count") for name in parts)]
     caption = (
         "The corpora, by the fingerprint of source, cleaning and split; counts of tweets where the corpus is here."
     )
-    missing = sum(row["kept"] is None for row in rows)
-    are = "corpus is" if missing == 1 else "corpora are"
-    note: list[Block] = [Text(f"{missing:,} {are} not on this machine.")] if missing else []
-    return [Heading("Data"), *note, Table("data", caption, columns, rows)]
+    return [Heading("Data"), Table("data", caption, columns, rows)]
 
 
 def _commands(study: Study) -> Table:
@@ -351,13 +220,9 @@ def _commands(study: Study) -> Table:
         {"grid": run.grid, "run": run_name(run), "command": command_of(run, plans[run.grid] if run.grid else None)}
         for run in study.runs
     ]
-    columns = [
-        grid_column(),
-        blocks.text("Run", "run"),
-        blocks.Column("Command", "command", _shown_command, numeric=False),
-    ]
+    shown = Column("Command", "command", _shown_command, numeric=False)
     caption = "One command for each run, which trains the same configuration to the same result."
-    return Table("commands", caption, columns, rows, folded=True)
+    return Table("commands", caption, [grid_column(), column("Run", "run"), shown], rows, folded=True)
 
 
 def _shown_command(row: Row) -> Any:
@@ -375,7 +240,5 @@ def command_of(run: Run, plan: GridPlan | None) -> str | None:
     if run.record is None:
         return None
     typed = run.record.command[1:]
-    if typed[:1] == ["train"]:
-        return shlex.join([*_TRAIN, *typed[1:]])
-    # A task or a program of somebody's has trained it; its stored configuration is a configuration file too.
-    return shlex.join([*_TRAIN, str(run.run_dir.config_file)])
+    # Where a task or a program of somebody's has trained it, its stored configuration is a configuration file too.
+    return shlex.join([*_TRAIN, *(typed[1:] if typed[:1] == ["train"] else [str(run.run_dir.config_file)])])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from report.build import ask, build_sections
 from report.compare.findings import analyse
-from report.read.load import load_study
+from report.read import load_study
 from report.render.page import write_report
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results

@@ -12,11 +12,8 @@ import pyarrow.parquet as pq
 
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.data.text import TokenRows
-from sentiment.files import fingerprint, sha256_of, write_json
-from sentiment.models.baseline import LinearModel, NGramCounter
+from sentiment.files import fingerprint, write_json
 from sentiment.models.calibration import calibrated
-from sentiment.models.lexicon import FEATURES
 from sentiment.runs.records import (
     MEASURED_MODELS,
     SCHEMA_VERSION,
@@ -40,9 +37,6 @@ BASE: dict[str, Any] = {
     "training": {"epochs": 4},
 }
 _VERSIONS = {"python": "3.12.1", "torch": "2.6.0"}
-# What the linear baseline of runs with attention knows: single words alone, all of them equally rare.
-BASELINE_WEIGHTS = {"so": -0.4, "happy": 2.0, "not": -1.5}
-BASELINE_INTERCEPT = 0.1
 TEMPERATURES: dict[Recommendation, float] = {"network": 1.5, "baseline": 0.9, "both": 0.6}
 # What a test wants to see escaped.
 HOSTILE = [
@@ -120,7 +114,6 @@ class Study:
         self._write_corpus(data, scores)
         if config.model.pooling == "attention":
             _write_attention(run_dir)
-            _write_baseline(run_dir)
         run_record = {"data_fingerprint": data, "attempts": [attempt()], "elmo": _elmo(config)} | record
         run_dir.write_record(new_record(config, **run_record))
         baseline = {part: _measured(labels, linear) for part, (labels, _, linear) in scores.items()}
@@ -153,7 +146,7 @@ class Study:
                 seconds_per_epoch=0.01 * config.model.hidden_size,
                 seconds_trained=0.04 * config.model.hidden_size,
                 checkpoint_seconds=0.1,
-                files_sha256={path.name: sha256_of(path) for path in [run_dir.baseline_file] if path.exists()},
+                files_sha256={},
                 weights_sha256="0" * 64,
                 metrics_sha256="0" * 64,
             )
@@ -298,14 +291,3 @@ def _write_attention(run_dir: RunDir) -> None:
         },
     ]
     run_dir.attention_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def _write_baseline(run_dir: RunDir) -> None:
-    keys = {
-        int(NGramCounter([word]).frequent(TokenRows.of_tweets([[word]]), 1, 1 << 20)[0]): weight
-        for word, weight in BASELINE_WEIGHTS.items()
-    }
-    known = np.array(sorted(keys), np.uint64)
-    weights = np.array([*(keys[int(key)] for key in known), *np.zeros(len(FEATURES))], np.float32)
-    with run_dir.baseline_file.open("wb") as file:
-        LinearModel(known, np.ones(len(known), np.float32), weights, BASELINE_INTERCEPT, {}).write(file)

@@ -14,18 +14,16 @@ from unittest.mock import patch
 
 import numpy as np
 
-from report.compare import findings
-from report.compare.advice import advise
-from report.compare.answers import Answered, Answers, Matcher, against_baseline
-from report.compare.datasets import Dataset, configurations_of
+from report.compare import tweets
+from report.compare.advice import recommend
+from report.compare.datasets import Answered, Answers, Dataset, Matcher, against_baseline, configurations_of
 from report.questions import attention
-from report.questions.cleaning import baseline_gaps
 from report.questions.labels import label_curves
-from report.questions.own_elmo import own_elmo_gains
 from report.questions.settings import effects_of
-from report.read.load import CompletedRun, Grid
+from report.read import CompletedRun, Grid
 from report.statistics import Difference
 from sentiment.config_file import resolve
+from sentiment.runs.records import Recommendation
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import BASE
 
@@ -115,7 +113,7 @@ def _metrics(right: Any) -> Any:
 def _dataset(layout: Layout, answers: Answers) -> Dataset:
     configurations = configurations_of(layout.runs)
     against = against_baseline([one.runs for one in configurations], answers)
-    return Dataset("tweets", None, None, False, False, layout.runs, configurations, {}, against, answers, [])
+    return Dataset("tweets", None, False, False, layout.runs, configurations, against, answers, [])
 
 
 def _shown(gaps: Iterable[Difference | None]) -> bool:
@@ -124,28 +122,26 @@ def _shown(gaps: Iterable[Difference | None]) -> bool:
 
 def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     dataset = _dataset(layout, answers)
-    with patch("report.compare.advice.cost_of", lambda _one: SimpleNamespace(seconds=1.0)):
-        advice = advise(dataset)
-    assert advice
-    yield "headline and tile: recommended against the baseline", _shown([advice.above_baseline])
-    yield "headline and leaderboard: others are worse", _shown(rival.gap for rival in advice.rivals)
+    with patch("report.compare.advice.seconds_of", lambda _one: 1.0):
+        best = recommend(dataset)
+    assert best
+    yield "headline and tile: recommended against the baseline", _shown([best.gain])
+    yield "headline and leaderboard: others are worse", _shown(rival.gap for rival in best.rivals)
     yield "leaderboard: better or worse than the baseline", _shown(dataset.against_baseline)
-    yield "ELMo: best with against best without", _shown([advice.rivals[0].gap] if advice.rivals else [])
     texts = [
         "not good" if place % 4 == 0 else "good"
         for place in range(len(dataset.answers.by_run[layout.runs[0].run_id].rows))
     ]
-    yield "errors: tweets with a negating word", _shown([findings._negated(dataset, advice.configuration, texts)])
+    yield "errors: tweets with a negating word", _shown([tweets.negated_gap(dataset, best.configuration, texts)])
 
 
-def _effects(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    found = effects_of(layout.runs, answers)
-    yield "a setting: beats, loses to", _shown(one.score for effect in found for one in effect.contrasts)
+def _effects(kind: str, model: Recommendation = "network") -> "_Claims":
+    def claims(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
+        found = effects_of(layout.runs, answers, model)
+        assert all(effect.contrasts for effect in found)
+        yield kind, _shown(one.score for effect in found for one in effect.contrasts)
 
-
-def _crossed(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    for _, shown in _effects(layout, answers):
-        yield "a setting, one seed of each configuration", shown
+    return claims
 
 
 def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
@@ -154,16 +150,12 @@ def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     yield "labels: pays from", curve.pays_from is not None
 
 
-def _own_elmo(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
-    yield "own ELMo: gain", _shown(gain.gap for gain in own_elmo_gains([layout.grid], answers))
-
-
 def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     """The first seed's answers stand for those of a baseline, which differs by cleaning."""
     for run_id, one in answers.by_run.items():
         packed: Any = {"baseline": one.packed["network"]}
         answers.by_run[run_id] = Answered(one.corpus, one.rows, packed)
-    yield "cleaning: the baseline", _shown(one.gap for one in baseline_gaps(layout.grid, answers))
+    yield from _effects("cleaning: the baseline", "baseline")(layout, answers)
 
 
 def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
@@ -189,10 +181,10 @@ def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
     crossed = [{"model.cell": cell} | one for cell in ("lstm", "gru") for one in widths]
     return [
         (_models, Layout(widths, seeds)),
-        (_effects, Layout(widths, seeds)),
-        (_crossed, Layout(crossed, 1)),
+        (_effects("a setting: beats, loses to"), Layout(widths, seeds)),
+        (_effects("a setting, one seed of each configuration"), Layout(crossed, 1)),
         (_labels, Layout([{"data.train_rows": 100 * 2**one} for one in many], seeds)),
-        (_own_elmo, Layout(own, seeds)),
+        (_effects("own ELMo: gain"), Layout(own, seeds)),
         (_cleaning, Layout(words, 1)),
         (_speed, Layout(two, seeds)),
     ]

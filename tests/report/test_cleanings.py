@@ -9,9 +9,8 @@ import pytest
 
 from report.build import build_report
 from report.compare.findings import Findings, analyse
-from report.questions.cleaning import CleaningGap, baseline_gaps
-from report.questions.settings import effects_of
-from report.read.load import load_study
+from report.questions.settings import grid_effects
+from report.read import load_study
 from report.statistics import Difference, mcnemar
 from sentiment.config import RunConfig
 from sentiment.runs.run_dir import TWEETS_FILE, Results
@@ -40,16 +39,11 @@ def _findings(study: Study) -> Findings:
     return analyse(load_study(study.results, ["words"]))
 
 
-def _baselines(study: Study) -> list[CleaningGap]:
+def _gap(study: Study, model: str = "network") -> Difference | None:
     findings = _findings(study)
-    return baseline_gaps(findings.study.grids[0], findings.answers)
-
-
-def _net(study: Study) -> Difference | None:
-    findings = _findings(study)
-    (effect,) = effects_of(findings.study.grids[0].completed, findings.answers)
+    (effect,) = [one for one in grid_effects(findings.study.grids[0], findings.answers) if one.model == model]
     (contrast,) = effect.contrasts
-    assert (contrast.best.value, contrast.other.value) == ("none", "all")
+    assert {contrast.best.value, contrast.other.value} == {"none", "all"}
     return contrast.score
 
 
@@ -67,7 +61,7 @@ def _rewrite(path: Path, column: str, values: list[str]) -> None:
 
 def test_single_nets_are_compared_exactly_on_the_tweets_that_both_have(study: Study) -> None:
     kept, removed = _write(study, [1])
-    gap = _net(study)
+    gap = _gap(study)
     by_run = _findings(study).datasets
     right = {run_id: one.right() for dataset in by_run for run_id, one in dataset.answers.by_run.items()}
     expected = mcnemar(right[kept.run_id][:-_EMPTIED], right[removed.run_id])
@@ -78,21 +72,21 @@ def test_single_nets_are_compared_exactly_on_the_tweets_that_both_have(study: St
 
 def test_baselines_are_compared_on_the_tweets_that_both_have(study: Study) -> None:
     _write(study, [1, 2])
-    (gap,) = _baselines(study)
-    assert (gap.first, gap.second) == ("none", "all")
-    assert (gap.gap.value, gap.gap.p, gap.gap.n) == (0.0, 1.0, PARTS["test"] - _EMPTIED)
-    assert not gap.gap.of_these_models
+    gap = _gap(study, "baseline")
+    assert gap
+    assert (gap.value, gap.p, gap.n) == (0.0, 1.0, PARTS["test"] - _EMPTIED)
+    assert not gap.of_these_models
 
 
 def test_tweets_are_found_again_wherever_they_stand(study: Study) -> None:
     _, removed = _write(study, [1])
-    before = _net(study)
+    before = _gap(study)
     predictions, tweets = study.run_dir(removed, "words").predictions_file, _corpus(study, removed)
     rows = pq.read_table(predictions)["row"].to_numpy()
     turned = pq.read_table(tweets).take(pa.array(np.arange(len(rows))[::-1]))
     pq.write_table(turned, tweets)
     _rewrite(predictions, "row", (len(rows) - 1 - rows).tolist())
-    assert _net(study) == before
+    assert _gap(study) == before
 
 
 def test_equal_ids_of_different_texts_are_not_taken_for_one_tweet(study: Study) -> None:
@@ -102,7 +96,7 @@ def test_equal_ids_of_different_texts_are_not_taken_for_one_tweet(study: Study) 
     first = PARTS["validation"]
     texts[first + 10 : first + 13] = ["another", "text", "altogether"]
     _rewrite(tweets, "text", texts)
-    gap = _net(study)
+    gap = _gap(study)
     assert gap
     assert gap.n == PARTS["test"] - _EMPTIED - 3
 
@@ -117,8 +111,8 @@ def test_runs_whose_tweets_cannot_be_matched_are_not_compared(study: Study, what
         pq.write_table(pq.read_table(tweets).drop_columns(["id"]), tweets)
     else:
         _rewrite(tweets, "id", [f"other-{number}" for number in range(pq.read_table(tweets).num_rows)])
-    assert _net(study) is None
-    assert _baselines(study) == []
+    assert _gap(study) is None
+    assert _gap(study, "baseline") is None
 
 
 @pytest.mark.slow

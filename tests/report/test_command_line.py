@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from report.read.load import load_study
+from report.read import load_study
 from sentiment.runs.run_dir import Results
 from tests.small_runs import Experiment, small_config
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from report.build import build_report
-from report.read.load import load_study
+from report.read import load_study
 from report.sections.provenance import command_of
 from sentiment.config import RunConfig
 from sentiment.config_file import load_config, resolve
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import BASE, Study
+from tests.report.written import read_table
 
 _PARAMETERS: list[dict[str, Any]] = [
     {"model.hidden_size": 32, "training.learning_rate": 1e-5, "model.bidirectional": False},
@@ -56,7 +57,7 @@ def base_file(tmp_path: Path) -> Path:
 def test_command_of_a_planned_run_resolves_to_that_run(study: Study, base_file: Path, tmp_path: Path) -> None:
     configs = study.write_grid("rnn", "Which?", {}, _PARAMETERS, base=str(base_file))
     build_report(study.results, [], tmp_path / "out")
-    rows = json.loads((tmp_path / "out" / "tables" / "commands.json").read_text())
+    rows = read_table(tmp_path / "out", "commands")
     assert [_resolved(row["command"]).run_id for row in rows] == [config.run_id for config in configs]
     assert "--set model.bidirectional=false --set model.hidden_size=32" in rows[0]["command"]
 
@@ -66,7 +67,7 @@ def test_no_command_stands_twice_in_the_page(study: Study, tmp_path: Path) -> No
         study.complete(config, "rnn")
     build_report(study.results, [], tmp_path / "out")
     page = unescape((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    rows = json.loads((tmp_path / "out" / "tables" / "commands.json").read_text())
+    rows = read_table(tmp_path / "out", "commands")
     assert [page.count(row["command"]) for row in rows] == [1, 1]
 
 
@@ -74,7 +75,7 @@ def test_command_of_a_single_run_is_the_one_that_was_typed(study: Study, base_fi
     config = resolve(BASE, {"seed": 5}, "base")
     typed = ["__main__.py", "train", str(base_file), "--set", "seed=5", "--results", str(study.results.root)]
     study.complete(config, command=typed)
-    (run,) = load_study(study.results, []).singles
+    (run,) = load_study(study.results, []).single.runs
     command = command_of(run, None)
     assert command
     assert _resolved(command).run_id == config.run_id

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from report.compare.datasets import Dataset, datasets_of
-from report.read.load import load_study
+from report.read import load_study
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import BASE, Study
@@ -39,4 +39,4 @@ def test_sentiment140_is_known_by_the_record_and_not_by_a_name(
 def test_part_of_sentiment140_is_not_all_of_it(tmp_path: Path) -> None:
     dataset = _dataset(tmp_path, {"source": "sentiment140", "max_rows": 1000}, dataset="sentiment140")
     assert not dataset.is_sentiment140
-    assert (dataset.source, dataset.max_rows) == ("sentiment140", 1000)
+    assert dataset.name == "sentiment140, at most 1,000 rows"

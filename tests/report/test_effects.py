@@ -9,7 +9,7 @@ import pytest
 from report.compare.findings import analyse
 from report.compare.matching import matched_runs, varying
 from report.questions.settings import Effect, effects_of
-from report.read.load import CompletedRun, load_study
+from report.read import CompletedRun, load_study
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import Study
 
@@ -35,29 +35,29 @@ def test_what_does_nothing_on_one_side_keeps_no_runs_apart(tmp_path: Path) -> No
     runs = _completed(tmp_path, [alone, beside | {"embedding.size": 16}])
     assert varying(runs) == ["elmo.combine"]
     (matched,) = matched_runs(runs, "elmo.combine", "alone", "beside")
-    assert (matched.first, matched.second) == ([runs[0]], [runs[1]])
+    assert matched == ([runs[0]], [runs[1]])
 
 
 def test_run_that_lacks_a_setting_is_compared_with_all_of_its_values_together(tmp_path: Path) -> None:
     hops = [{"model.pooling": "attention", "model.attention.r": r} for r in (1, 5)]
     last, one, five = _completed(tmp_path, [{"model.pooling": "last"}, *hops])
     (matched,) = matched_runs([last, one, five], "model.pooling", "last", "attention")
-    assert (matched.first, matched.second) == ([last], [one, five])
+    assert matched == ([last], [one, five])
 
 
 def test_seeds_of_one_configuration_stand_together_and_others_apart(tmp_path: Path) -> None:
     runs = [{"model.cell": cell, "model.hidden_size": size, "seed": seed}
             for cell in ("lstm", "gru") for size in (8, 16) for seed in (1, 2, 3)]  # fmt: skip
     matched = matched_runs(_completed(tmp_path, runs), "model.cell", "lstm", "gru")
-    assert [(len(one.first), len(one.second)) for one in matched] == [(3, 3), (3, 3)]
-    for one in matched:
-        assert len({run.config.model.hidden_size for run in (*one.first, *one.second)}) == 1
+    assert [(len(first), len(second)) for first, second in matched] == [(3, 3), (3, 3)]
+    for first, second in matched:
+        assert len({run.config.model.hidden_size for run in (*first, *second)}) == 1
 
 
 def test_runs_in_which_a_setting_does_nothing_have_no_say_about_it(tmp_path: Path) -> None:
     runs = [{"model.pooling": "last"}, *({"model.pooling": "attention", "model.attention.r": r} for r in (1, 5))]
     (hops,) = [one for one in _effects(_study(tmp_path, runs)) if one.parameter == "model.attention.r"]
-    assert [(level.value, level.runs) for level in hops.levels] == [(1, 1), (5, 1)]
+    assert [(level.value, len(level.runs)) for level in hops.levels] == [(1, 1), (5, 1)]
 
 
 def test_best_value_is_chosen_on_validation_tweets_whatever_test_tweets_say(tmp_path: Path) -> None:
@@ -94,3 +94,31 @@ def test_without_predictions_a_difference_is_not_compared(tmp_path: Path) -> Non
             run.run_dir.predictions_file.unlink()
     (effect,) = _effects(study)
     assert [one.score for one in effect.contrasts] == [None]
+
+
+def test_runs_without_elmo_have_no_say_about_its_settings(tmp_path: Path) -> None:
+    runs = [{"elmo.model": model, "seed": seed} for model in ("none", "small") for seed in (1, 2)]
+    (effect,) = _effects(_study(tmp_path, runs, [0.5, 0.5, 4.0, 4.0]))
+    (contrast,) = effect.contrasts
+    assert (effect.parameter, contrast.best.value, contrast.other.value) == ("elmo.model", "small", None)
+    assert effect.sentence.startswith("ELMo model small, best on validation tweets, beats no ELMo (+")
+    assert "1.0 times as long as no ELMo" in effect.sentence
+
+
+def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(tmp_path: Path) -> None:
+    runs: list[dict[str, Any]] = [
+        {"data.train_rows": rows, "elmo.model": model, "seed": seed}
+        for rows in (100, None)
+        for model in ("none", "pretrained/tweet")
+        for seed in (1, 2)
+    ]
+    helps = [4.0 if one["data.train_rows"] and one["elmo.model"] != "none" else 0.5 for one in runs]
+    few, every = _effects(_study(tmp_path, runs, helps))
+    assert [(one.parameter, one.labels) for one in (few, every)] == [("elmo.model", 100), ("elmo.model", None)]
+    (gain,) = few.contrasts
+    assert (gain.best.value, gain.runs) == ("pretrained/tweet", (2, 2))
+    assert gain.score
+    assert gain.score.value == pytest.approx(gain.best.accuracy - gain.other.accuracy)
+    assert gain.score.is_shown
+    assert "at most 100 labels" in few.context
+    assert all(one.score and not one.score.is_shown for one in every.contrasts)

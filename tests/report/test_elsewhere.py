@@ -1,6 +1,5 @@
 """Other people's tweets in the report: each model on each test set, paired with the baseline and the lexicon."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,16 @@ import pytest
 from report.build import build_report
 from report.compare.elsewhere import OnTestSet
 from report.compare.findings import Findings, analyse
-from report.read.load import load_study
+from report.read import load_study
 from report.render.blocks import Text
 from report.sections.answer import answer
-from report.sections.elsewhere import worse_than_the_lexicon
+from report.sections.models import worse_than_the_lexicon
 from report.statistics import Side, compare, spread_of
 from sentiment.config_file import resolve
 from sentiment.runs.records import THRESHOLD
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study
+from tests.report.written import read_table
 
 TWO_SETS = {"manual": {"path": "more.csv"}, "airline": {"path": "sample"}}
 
@@ -46,7 +46,7 @@ def _study(folder: Path, skill: float = 1.0, tweets: int = 400, **options: Any) 
 
 def _of(findings: Findings, tests: str, model: str) -> OnTestSet:
     """The best of these models on a test set."""
-    return next(one for one in findings.elsewhere if (one.tests.name, one.model) == (tests, model))
+    return next(one for one in findings.elsewhere if (one.tests, one.model) == (tests, model))
 
 
 def _right(run_dirs: list[RunDir], tests: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_each_model_stands_on_each_test_set_with_its_accuracy(tmp_path: Path) ->
     study = _study(tmp_path)
     run_dirs = _write(study)
     findings = _findings(study)
-    assert [(one.tests.name, one.model) for one in findings.elsewhere] == [
+    assert [(one.tests, one.model) for one in findings.elsewhere] == [
         (tests, model) for tests in ("airline", "manual") for model in ("network", "network", "baseline", "lexicon")
     ]
     assert not findings.problems
@@ -73,19 +73,6 @@ def test_each_model_stands_on_each_test_set_with_its_accuracy(tmp_path: Path) ->
         assert _of(findings, "manual", model).accuracy.value == pytest.approx(right[model].mean())
     assert _of(findings, "manual", "network").is_recommended
     assert sum(one.is_recommended for one in findings.elsewhere) == 2
-
-
-def test_accuracy_with_the_sets_share_of_positives_is_that_of_a_threshold(tmp_path: Path) -> None:
-    study = _study(tmp_path, every={"manual": 5})
-    run_dirs = _write(study, widths=(16,))
-    found, expected = _of(_findings(study), "manual", "baseline").matched, []
-    for run_dir in run_dirs:
-        table = pq.read_table(run_dir.predictions_file).to_pandas()
-        table = table[table["part"] == "manual"].sort_values("baseline")
-        threshold = table["baseline"].iloc[int((table["label"] == 0).sum())]
-        expected.append(((table["baseline"] >= threshold) == (table["label"] == 1)).mean())
-    assert found == pytest.approx(np.mean(expected))
-    assert found != _of(_findings(study), "manual", "baseline").accuracy.value
 
 
 def test_differences_are_those_of_the_one_comparison_corrected_together(tmp_path: Path) -> None:
@@ -130,8 +117,8 @@ def test_what_is_told_is_about_what_predicts(tmp_path: Path) -> None:
         config = run_dir.read_config()
         study.complete(config, skill=0.05)
     findings = _findings(study)
-    assert findings.advice
-    assert findings.advice.is_baseline
+    assert findings.recommended
+    assert findings.recommended.predicts == "baseline"
     assert _of(findings, "manual", "baseline").is_recommended
     assert _of(findings, "manual", "network").less["lexicon"].is_shown
     assert worse_than_the_lexicon(findings) == []
@@ -148,7 +135,7 @@ def test_balanced_accuracy_stands_beside_accuracy_where_labels_are_unbalanced(tm
         assert ("Balanced accuracy" in (folder / "report.md").read_text()) == is_shown
         if is_shown:
             recalls = [run.result.metrics["manual"].recall for run in one.configuration.runs]
-            n, positive = one.tests.n, round(one.tests.n * one.tests.positive)
+            n, positive = len(one.labels), int(one.labels.sum())
             right = [run.result.metrics["manual"].accuracy * n for run in one.configuration.runs]
             others = [
                 (all_right - recall * positive) / (n - positive)
@@ -168,7 +155,7 @@ def test_each_fold_of_a_run_counts_on_the_whole_test_set(tmp_path: Path) -> None
     ]
     net = _of(_findings(study), "manual", "network")
     right = _right(run_dirs, "manual")
-    assert (net.tests.n, len(net.configuration.runs)) == (400, 1)
+    assert (len(net.labels), len(net.configuration.runs)) == (400, 1)
     assert net.accuracy.value == pytest.approx(right["network"].mean())
     assert net.less["lexicon"].value == pytest.approx(right["network"].mean() - right["lexicon"].mean())
 
@@ -179,8 +166,8 @@ def test_runs_with_and_without_a_test_set_are_compared_on_their_own_tweets(tmp_p
     _write(study, tests={"manual": {"path": "more.csv"}}, widths=(16,))
     findings = _findings(study)
     assert len(findings.datasets) == 1
-    assert findings.advice
-    assert len(findings.advice.rivals) == 1
+    assert findings.recommended
+    assert len(findings.recommended.rivals) == 1
 
 
 def test_tweets_of_the_lexicons_authors_are_marked(tmp_path: Path) -> None:
@@ -214,9 +201,6 @@ def test_many_nets_are_folded_away_but_for_the_best(tmp_path: Path) -> None:
     study = _study(tmp_path)
     _write(study, widths=tuple(range(4, 16)))
     build_report(study.results, [], tmp_path / "report")
-    shown, rest = (
-        json.loads((tmp_path / "report" / "tables" / f"{name}.json").read_text())
-        for name in ("elsewhere", "elsewhere-rest")
-    )
+    shown, rest = (read_table(tmp_path / "report", name) for name in ("elsewhere", "elsewhere-rest"))
     assert (len(shown), len(rest)) == (2 * (10 + 2), 2 * 2)
     assert [row["model"][0] == "\u2605" for row in shown if row["tests"] == "manual"].count(True) == 1

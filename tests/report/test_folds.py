@@ -11,10 +11,9 @@ from report.compare.findings import Findings, analyse
 from report.compare.folds import pool_folds
 from report.questions.labels import label_curves
 from report.questions.settings import Effect, effects_of
-from report.read.load import load_study
-from report.read.predictions import read_scores
+from report.read import load_study, read_scores
 from report.render.blocks import Table
-from report.sections.elsewhere import check_list
+from report.sections.models import check_list
 from sentiment.runs.records import MEASURED_MODELS, NETWORK
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import PARTS, Study
@@ -68,10 +67,10 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
 
 def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(study: Study) -> None:
     findings = _findings(study)
-    assert findings.best is not None
+    assert findings.recommended is not None
     (table,) = check_list(findings).blocks
     assert isinstance(table, Table)
-    runs = [fold for run in findings.best.configuration.runs for fold in run.folds]
+    runs = [fold for run in findings.recommended.configuration.runs for fold in run.folds]
     right = [[fold.result.check_list[name]["but"].right for fold in runs] for name in MEASURED_MODELS]
     assert len({*right[0]}) > 1
     assert [table.rows[0][name] for name in ("capability", "of")] == ["but", 12]
@@ -93,7 +92,7 @@ def test_pooled_precision_and_f1_are_those_of_all_tweets_together(study: Study) 
 def test_folds_are_no_setting_whose_effect_is_told(study: Study) -> None:
     (effect,) = _effects(study)
     assert effect.parameter == "model.cell"
-    assert [level.runs for level in effect.levels] == [2, 2]
+    assert [len(level.runs) for level in effect.levels] == [2, 2]
 
 
 def test_folds_are_no_question_while_one_of_them_is_missing(study: Study) -> None:
@@ -139,7 +138,7 @@ def test_folds_of_other_training_tweets_are_not_compared_by_the_places_of_their_
     findings = _findings(study)
     corpora = {answered.corpus for answered in findings.datasets[0].answers.by_run.values()}
     assert len(corpora) == 2
-    assert findings.advice
-    assert findings.advice.rivals == []
+    assert findings.recommended
+    assert findings.recommended.rivals == []
     (curve,) = label_curves(findings.study.grids[0], findings.answers, study.results)
     assert [point.gap.n for point in curve.points] == [2 * PARTS["test"]] * 2

@@ -9,7 +9,7 @@ import pytest
 from report.build import build_report
 from report.compare.findings import analyse
 from report.questions.labels import LabelCurve, label_curves
-from report.read.load import load_study
+from report.read import load_study
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import PARTS, Study
 
@@ -93,7 +93,6 @@ def test_report_has_a_card_on_labels(study: Study, tmp_path: Path) -> None:
     text = (tmp_path / "report" / "report.md").read_text()
     assert "### What is a label worth?" in text
     assert "word2vec vectors" in text
-    assert (tmp_path / "report" / "tables" / "labels-labels.csv").exists()
 
 
 def test_predictions_that_cannot_be_read_are_named_and_their_point_is_left_out(study: Study) -> None:

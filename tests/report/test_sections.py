@@ -6,7 +6,7 @@ import pytest
 
 from report.build import ask, build_sections
 from report.compare.findings import analyse
-from report.read.load import load_study
+from report.read import load_study
 from report.render.blocks import Report
 from report.render.page import write_report
 from sentiment.runs.run_dir import Results

@@ -1,15 +1,15 @@
 """Runs outside of grids are reported as what they are: each for itself, and no answer to a question of theirs."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from report.build import build_report
-from report.read.load import load_study
+from report.read import load_study
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import BASE, Study
+from tests.report.written import read_table
 
 _RUNS = (
     {"model.pooling": "attention"},
@@ -34,7 +34,7 @@ def results(tmp_path: Path) -> Results:
 def test_single_runs_are_no_grid(results: Results, tmp_path: Path) -> None:
     study = load_study(results, [])
     assert [grid.name for grid in study.grids] == ["one"]
-    assert (len(study.singles), len(study.runs)) == (4, 5)
+    assert (len(study.single.runs), len(study.runs)) == (4, 5)
     build_report(results, [], tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "rid single" not in text
@@ -47,7 +47,7 @@ def test_single_runs_are_ranked_and_accounted_for_with_the_others(results: Resul
     build_report(results, [], tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "of 4 other nets" in text
-    tables = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out" / "tables").glob("*.json")}
+    tables = {name: read_table(tmp_path / "out", name) for name in ("runs", "usage", "commands")}
     assert [row["grid"] for row in tables["runs"]] == ["one", None, None, None, None]
     assert [(row["grid"], row["runs"]) for row in tables["usage"]] == [("one", 1), ("single runs", 4), ("all", 5)]
     assert len(tables["commands"]) == 5
@@ -56,4 +56,4 @@ def test_single_runs_are_ranked_and_accounted_for_with_the_others(results: Resul
 
 def test_single_runs_can_be_reported_alone(results: Results) -> None:
     study = load_study(results, ["single"])
-    assert (study.grids, len(study.singles)) == ([], 4)
+    assert (study.grids, len(study.single.runs)) == ([], 4)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 
 
@@ -49,6 +50,12 @@ class Written:
         table = pq.read_table(self.path / "predictions.parquet").to_pandas()
         test = table[table["part"] == "test"]
         return test["label"].to_numpy(), test["score"].to_numpy(float), test["baseline"].to_numpy(float)
+
+
+def read_table(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of a table of the report in `folder`; what is empty is None."""
+    table = pd.read_csv(folder / "tables" / f"{name}.csv").astype(object)
+    return table.where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
 
 
 def written_runs(results: Path) -> list[Written]:

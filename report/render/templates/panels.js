@@ -28,42 +28,34 @@ function toolbar({ tools, runs, columns, state, count, changed, redrawn }) {
   tools.append(more, count);
 }
 
-// A box to overlay a run's curves, and its name as a button that opens it.
-function addControls(rows, runs, table, choose, open) {
-  const heading = table.tHead.rows[0].insertCell(0);
-  heading.outerHTML = "<th scope=\"col\"><button type=\"button\">Curves</button></th>";
-  for (const row of rows) {
-    const run = runs[row.dataset.run], place = Number(row.dataset.run), name = row.cells[1];
-    const button = made("button", name.textContent, "open"), box = made("input");
-    button.type = "button";
-    button.addEventListener("click", () => open(run));
-    name.replaceChildren(button);
-    box.type = "checkbox";
-    box.setAttribute("aria-label", `Show the curves of ${run.run}`);
-    box.addEventListener("change", () => { box.checked = choose(place, box.checked) && box.checked; });
-    const cell = row.insertCell(0);
-    cell.dataset.sort = "";
-    cell.append(box);
+function curves(element, picked) {
+  const values = [];
+  for (const run of picked) {
+    const curve = explored.curves[run.id];
+    for (const [panel, metric, scale] of [["loss (nats)", "loss", 1], ["accuracy (%)", "accuracy", 100]]) {
+      for (const [part, title] of [["train", "training"], ["validation", "validation"]]) {
+        curve?.[`${part}_${metric}`].forEach((one, place) => values.push(
+          { panel, part: title, run: run.id, epoch: curve.epoch[place], value: scale * one }));
+      }
+    }
   }
+  if (!values.length) return element.append(made("p", "No learning curves are here."));
+  const box = made("div"), width = element.clientWidth || 800;
+  element.append(box);
+  const spec = structuredClone(explored.overlay[width < 700 ? "narrow" : "wide"]);
+  spec.spec.width = width < 700 ? Math.min(width - 70, 420) : (width - 120) / 2;
+  spec.data = { values };
+  return vegaEmbed(box, spec, { ast: true, renderer: "svg", actions: false, tooltip: false });
 }
 
-function details(run, runs) {
+function details(run) {
   const facts = made("dl", "", "facts");
   const fact = (title, text) => { const one = made("div"); one.append(made("dt", title), made("dd", text)); facts.append(one); };
   fact("Grid", run.grid);
   fact("State", run.why ? `${run.state}: ${run.why}` : run.state);
   if (run.model) fact("Model", run.model);
-  for (const { key, title } of explored.settings) {
-    const usual = mostFrequent(runs.map((one) => one.settings?.[key]));
-    if (run.settings && run.settings[key] !== usual) fact(title, `${shown(run.settings[key])} (most runs: ${shown(usual)})`);
-  }
-  return [facts];
-}
-
-function mostFrequent(values) {
-  const counts = new Map();
-  for (const value of values.filter((one) => one !== undefined)) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].sort((first, second) => second[1] - first[1])[0]?.[0];
+  for (const { key, title } of explored.settings) if (run.settings) fact(title, shown(run.settings[key]));
+  return facts;
 }
 
 function chooser(run, other, runs, open) {
@@ -78,31 +70,9 @@ function chooser(run, other, runs, open) {
   return tools;
 }
 
-function grid(headings, lines) {
-  const table = made("table"), head = table.createTHead().insertRow();
-  headings.forEach((one) => { const cell = made("th", one); cell.scope = "col"; head.append(cell); });
-  const body = table.createTBody();
-  for (const line of lines) { const row = body.insertRow(); line.forEach((one) => { row.insertCell().textContent = one; }); }
-  const box = made("div", "", "scroll");
-  box.tabIndex = 0;
-  box.append(table);
-  return box;
-}
-
-// Confusion, calibration, attempts, and the commands of a run.
+// The commands of a run.
 function records(run, command) {
-  const parts = [], columns = made("div", "", "columns"), [no, yes] = explored.names;
-  const add = (title, element) => { const one = made("div"); one.append(made("h4", title), element); columns.append(one); };
-  if (run.confusion) {
-    const [a, b, c, d] = run.confusion;
-    add("Test tweets by label and answer", grid(["label", `called ${no}`, `called ${yes}`], [[no, a, b], [yes, c, d]]));
-    add("Calibration: said and true, % positive", grid(["said", "true", "tweets"],
-      run.calibration.map(([said, share, n]) => [(100 * said).toFixed(1), (100 * share).toFixed(1), n])));
-  }
-  parts.push(columns);
-  if (run.attempted.length) {
-    parts.push(made("h4", "Attempts"), grid(["start", "end", "host", "job", "device", "ended by"], run.attempted));
-  }
+  const parts = [];
   for (const [title, text] of [["Train it", command], ["Use it", run.predict], ["Its files and logs", run.path]]) {
     if (!text) continue;
     const line = made("div", "", "command"), code = made("code", text), button = made("button", "Copy", "copy");

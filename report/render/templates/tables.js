@@ -55,13 +55,3 @@ function copies(button) {
   });
 }
 document.querySelectorAll(".copy").forEach(copies);
-
-// The contents show which section is being read.
-const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
-const reading = new IntersectionObserver((entries) => {
-  for (const entry of entries.filter((one) => one.isIntersecting)) {
-    links.forEach((link) => link.removeAttribute("aria-current"));
-    links.get(entry.target.querySelector("h2").id)?.setAttribute("aria-current", "true");
-  }
-}, { rootMargin: "-10% 0px -80% 0px" });
-document.querySelectorAll("main > section").forEach((section) => reading.observe(section));

@@ -1,0 +1,441 @@
+"""The figures, each from plain values: lines, intervals, learning curves, parallel coordinates, attention."""
+
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from report.render import drawing, wording
+from report.render.blocks import Figure
+from report.render.drawing import Spec
+from report.render.wording import Score, shortened
+from report.statistics import Estimate, is_logarithmic
+from sentiment.console import visible
+
+Style = Literal["line", "thin", "dashed"]
+_MARKS: dict[Style, Spec] = {
+    "line": {"type": "line"},
+    "thin": {"type": "line", "strokeWidth": 1.3, "opacity": 0.6},
+    "dashed": {"type": "line", "strokeDash": [2, 3], "color": drawing.MUTED},
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value, in the units of the axes.
+
+    Attributes:
+        line: which line it belongs to.
+        said: what it says where it is pointed at.
+        group: what the line is one of; lines of a group share a colour, and its name stands for them.
+    """
+
+    line: str
+    x: float
+    value: float
+    said: str
+    group: str
+    low: float | None = None
+    high: float | None = None
+    style: Style = "line"
+
+
+def share_point(group: str, x: float, share: Estimate, said: str) -> Point:
+    """A share in per cent, with its interval; its group is a line."""
+    low, high = (None if bound is None else 100 * bound for bound in (share.low, share.high))
+    return Point(group, x, 100 * share.value, said, group, low, high)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What an axis measures, with its unit.
+
+    Attributes:
+        is_whole: whether it counts, so that nothing is written between whole numbers.
+        ticks: where to write numbers; empty is wherever there is room.
+        uprights: where to draw lines across.
+    """
+
+    title: str
+    is_log: bool = False
+    is_whole: bool = False
+    ticks: Sequence[float] = ()
+    uprights: Sequence[float] = ()
+
+
+def line_figure(name: str, alt: str, caption: Any, points: Sequence[Point], axes: tuple[Axis, Axis]) -> Figure:
+    """All lines over one pair of axes; those that come last lie on top. Dashed ones have no dots and no colour."""
+    rows = [vars(point) for point in points]
+    return Figure(name, alt, caption, lambda width: _lines_spec(width, rows, axes))
+
+
+def _lines_spec(width: int, rows: list[dict[str, Any]], axes: tuple[Axis, Axis]) -> Spec:
+    x, y = {"field": "x", **_line_axis(axes[0], {"grid": False})}, _line_axis(axes[1], {})
+    groups = list(dict.fromkeys(row["group"] for row in rows if row["style"] != "dashed"))
+    legend = {"columns": 1 if width <= drawing.NARROW else 2 if max(map(len, groups)) > 32 else 4}
+    colour = {"field": "group", "type": "nominal", "scale": {"domain": groups}, "legend": legend}
+    plain: Spec = {"x": x, "y": {"field": "value", **y}, "detail": {"field": "line"}}
+    at = plain | {"color": colour}
+    layers: list[Spec] = []
+    if axes[0].uprights:
+        upright = {"type": "rule", "color": drawing.MUTED, "strokeDash": [2, 3]}
+        across = {"values": [{"x": one} for one in axes[0].uprights]}
+        layers.append({"data": across, "mark": upright, "encoding": {"x": x}})
+    if any(row["low"] is not None for row in rows):
+        bar = {"type": "rule", "strokeWidth": 3, "opacity": 0.45}
+        bounds = at | {"y": {"field": "low", **y}, "y2": {"field": "high"}}
+        layers.append({"transform": [{"filter": "datum.low !== null"}], "mark": bar, "encoding": bounds})
+    for style in dict.fromkeys(row["style"] for row in rows):
+        only = {"filter": f"datum.style === '{style}'"}
+        layers.append({"transform": [only], "mark": _MARKS[style], "encoding": plain if style == "dashed" else at})
+    dots: Spec = {"type": "point", "filled": True, "size": 50, "opacity": 0.9}
+    pointed_at = at | {"description": drawing.SAID}
+    layers.append({"transform": [{"filter": "datum.style !== 'dashed'"}], "mark": dots, "encoding": pointed_at})
+    return drawing.chart(width, 280, data={"values": rows}, layer=layers)
+
+
+def _line_axis(axis: Axis, look: Spec) -> Spec:
+    title = f"{axis.title} (log scale)" if axis.is_log else axis.title
+    ticks = {"values": list(axis.ticks), "format": ",", "labelOverlap": "greedy"} if axis.ticks else {}
+    scale: Spec = {"type": "log", "nice": False, "padding": 20} if axis.is_log else {"zero": False}
+    plain: Spec = {"format": "~g", "tickCount": 5} if axis.is_log else {"format": "~r"}
+    plain |= {"tickMinStep": 1} if axis.is_whole else {}
+    return {"type": "quantitative", "title": title, "scale": scale, "axis": plain | look | ticks}
+
+
+_ROW, _NARROW_ROW = 30, 46
+# What a character of the digits takes at most, with the space before them.
+_PIXELS = 8
+
+# What a row of the figure is called, what it shows, and its colour.
+Line = tuple[str, Estimate, str]
+
+
+@dataclass(frozen=True)
+class ValueAxis:
+    """The horizontal axis: what it measures, with its unit.
+
+    Attributes:
+        marks_zero: whether values are differences.
+        reference: a share to draw an upright line at.
+        is_half: whether the figure shares its row with another one.
+    """
+
+    title: str
+    marks_zero: bool = False
+    reference: float | None = None
+    is_half: bool = False
+
+
+def interval_figure(name: str, alt: str, caption: Any, lines: Sequence[Line], axis: ValueAxis) -> Figure:
+    """A dot with its interval for each line, the first on top, and the same in digits."""
+    rows = [_interval_row(place, line, axis) for place, line in enumerate(lines)]
+    return Figure(name, alt, caption, lambda width: _intervals_spec(width, rows, axis), is_half=axis.is_half)
+
+
+def _interval_row(place: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
+    name, estimate, colour = line
+    low, high = (None if bound is None else 100 * bound for bound in (estimate.low, estimate.high))
+    show = wording.points if axis.marks_zero else wording.percent
+    shown = show(estimate.value)
+    if low is not None:
+        shown += f" ({show(estimate.low)}{' to ' if axis.marks_zero else wording.DASH}{show(estimate.high)})"
+    row = {"place": place, "name": name, "value": 100 * estimate.value, "low": low, "high": high}
+    return row | {"colour": colour, "shown": shown, "said": f"{name}: {shown}"}
+
+
+def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
+    is_narrow = width <= drawing.HALF
+    height = {"step": _NARROW_ROW if is_narrow else _ROW}
+    x = {"type": "quantitative", "scale": {"zero": False, "padding": 8}}
+    labels = None if is_narrow else {"labelLimit": 380, "grid": False, "labelPadding": 12}
+    y = {"field": "place", "type": "ordinal", "title": None, "axis": labels and {**labels, **_names(rows)}}
+    colour = {"field": "colour", "type": "nominal", "scale": None}
+    title = {"title": axis.title, "axis": {"tickCount": 5 if is_narrow else 8}}
+    layers: list[Spec] = []
+    if axis.marks_zero or axis.reference is not None:
+        at = 0.0 if axis.reference is None else 100 * axis.reference
+        rule: Spec = {"type": "rule", "color": drawing.MUTED, "strokeDash": [] if axis.marks_zero else [4, 4]}
+        layers.append({"data": {"values": [{"at": at}]}, "mark": rule, "encoding": {"x": {"field": "at", **x}}})
+    bar = {"type": "rule", "strokeWidth": 4, "opacity": 0.55, "strokeCap": "round"}
+    bounds = {"x": {"field": "low", **x, **title}, "x2": {"field": "high"}, "color": colour}
+    layers.append({"mark": bar, "transform": [{"filter": "datum.low !== null"}], "encoding": {"y": y, **bounds}})
+    dot: Spec = {"type": "point", "filled": True, "size": 90, "opacity": 1, "strokeWidth": 2}
+    at_value = {"y": y, "x": {"field": "value", **x, **title}, "description": drawing.SAID}
+    layers.append({"mark": dot, "encoding": {**at_value, "color": colour}})
+    digits: Spec = {"type": "text", "align": "right" if is_narrow else "left", "dx": 0 if is_narrow else 12}
+    digits |= {"dy": -15 if is_narrow else 0, "color": drawing.INK}
+    right = {"x": {"value": {"expr": "width"}}, "text": {"field": "shown"}}
+    layers += _words(digits, {"y": y, **right})
+    if is_narrow:
+        limit = width - _PIXELS * max(len(row["shown"]) for row in rows)
+        name = {"type": "text", "align": "left", "dy": -15, "limit": limit}
+        layers += _words(name, {"y": y, "x": {"value": 0}, "text": {"field": "name"}})
+    return drawing.chart(width, height, data={"values": rows}, layer=layers)
+
+
+def _words(mark: Spec, encoding: Spec) -> list[Spec]:
+    halo = mark | {"stroke": drawing.PAPER, "strokeWidth": 4, "strokeJoin": "round"}
+    return [{"mark": halo, "encoding": encoding}, {"mark": mark, "encoding": encoding}]
+
+
+def _names(rows: list[dict[str, Any]]) -> Spec:
+    """Names by place, so that two lines of the same name stay two."""
+    names = [row["name"].replace("\\", "\\\\").replace("'", "\\'").replace("\n", " ") for row in rows]
+    return {"labelExpr": "[" + ", ".join(f"'{name}'" for name in names) + "][datum.value]"}
+
+
+# Those that are drawn, by the name that they have in logs.
+METRICS = {"loss": "loss (nats)", "accuracy": "accuracy (%)", "f1": "F1 (%)"}
+PARTS = {"train": "training", "validation": "validation"}
+_HEIGHT, _GAP, _OUTSIDE = 190, 24, 36
+
+
+class Panel(NamedTuple):
+    """One metric of one run: for each epoch its number (`epoch`), and by part the metrics; a ring at the best one."""
+
+    title: str
+    epochs: Sequence[Mapping[str, Any]]
+    metric: str
+    best_epoch: int
+
+
+def panel_figure(name: str, alt: str, caption: Any, panels: Sequence[Panel]) -> Figure:
+    """Training and validation in each panel, which has an axis of its own."""
+    rows = [row for panel in panels for row in _panel_rows(panel)]
+    return Figure(name, alt, caption, lambda width: _panels_spec(width, rows))
+
+
+def _panel_rows(panel: Panel) -> list[dict[str, Any]]:
+    scale = 1 if panel.metric == "loss" else 100
+    return [
+        {
+            "panel": panel.title,
+            "epoch": row["epoch"],
+            "part": title,
+            "value": scale * row[part][panel.metric],
+            "best": part == "validation" and row["epoch"] == panel.best_epoch,
+            "said": f"epoch {row['epoch']}, {title}: {scale * row[part][panel.metric]:.3g}",
+        }
+        for part, title in PARTS.items()
+        for row in panel.epochs
+    ]
+
+
+def _panels_spec(width: int, rows: list[dict[str, Any]]) -> Spec:
+    titles = list(dict.fromkeys(row["panel"] for row in rows))
+    columns, inner = _layout(width, 3)
+    x, y = _axes()
+    order = list(PARTS.values())
+    colours = {"domain": order, "range": [drawing.ORANGE, drawing.BLUE]}
+    colour: Spec = {"field": "part", "type": "nominal", "scale": colours}
+    dash = {"field": "part", "type": "nominal", "scale": {"domain": order, "range": [[5, 3], [1, 0]]}}
+    dots: Spec = {"type": "point", "filled": True, "size": 36, "opacity": 0.01}
+    ring: Spec = {"type": "point", "size": 80, "filled": False, "strokeWidth": 2.5, "opacity": 1}
+    layers: list[Spec] = [
+        {"mark": {"type": "line", "point": len(rows) <= 2 * len(titles)}, "encoding": {"strokeDash": dash}},
+        {"mark": dots, "encoding": {"description": drawing.SAID}},
+        {"mark": ring, "transform": [{"filter": "datum.best"}]},
+    ]
+    panel = {"width": inner, "height": _HEIGHT, "encoding": {"x": x, "y": y, "color": colour}, "layer": layers}
+    header = {"labelLimit": inner, "labelAnchor": "start"}
+    facet = {"field": "panel", "type": "nominal", "sort": titles, "header": header}
+    resolve = {"scale": {"y": "independent"}}
+    spacing = {"row": 30, "column": _GAP}
+    data = {"values": rows}
+    return drawing.whole(data=data, facet=facet, columns=columns, spacing=spacing, spec=panel, resolve=resolve)
+
+
+def overlay_spec(width: int) -> Spec:
+    """Loss and accuracy of several runs, for the page to fill: rows of panel, epoch, value, part and run."""
+    columns, inner = _layout(width, 2)
+    x, y = _axes()
+    parts = {"domain": list(PARTS.values()), "range": [[5, 3], [1, 0]]}
+    dash = {"field": "part", "type": "nominal", "scale": parts}
+    colour = {"field": "run", "type": "nominal", "sort": None, "legend": {"columns": 1}}
+    tooltip = [{"field": name} for name in ("run", "part", "epoch", "value")]
+    encoding = {"x": x, "y": y, "color": colour, "strokeDash": dash, "tooltip": tooltip}
+    panel = {"width": inner, "height": 220, "mark": {"type": "line", "point": {"size": 24}}, "encoding": encoding}
+    order = [METRICS["loss"], METRICS["accuracy"]]
+    facet = {"field": "panel", "type": "nominal", "sort": order, "header": {"labelAnchor": "start"}}
+    return drawing.whole(facet=facet, columns=columns, spec=panel, resolve={"scale": {"y": "independent"}})
+
+
+def _layout(width: int, most: int) -> tuple[int, int]:
+    columns = 1 if width <= drawing.NARROW else most
+    return columns, (width - _GAP * (columns - 1)) // columns - _OUTSIDE
+
+
+def _axes() -> tuple[Spec, Spec]:
+    x: Spec = {"field": "epoch", "type": "quantitative", "title": "epoch"}
+    x |= {"axis": {"tickMinStep": 1, "tickCount": 5, "grid": False, "format": "d"}, "scale": {"zero": False}}
+    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}, "axis": {"tickCount": 4}}
+    return x, y
+
+
+_JITTER = 0.018
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a random search: its number in the plan, its settings by dotted name, and its score."""
+
+    index: int
+    settings: dict[str, Any]
+    score: float
+
+
+class _TrialAxis(NamedTuple):
+    """Where the values of a parameter stand, from 0 (bottom) to 1 (top)."""
+
+    title: str
+    ticks: list[tuple[float, str]]
+    places: dict[Any, float]
+
+
+def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], score: Score) -> Figure:
+    """A line for each trial, the best on top; pointing at one names it.
+
+    Args:
+        trials: all with the same settings.
+        score: what they are compared by.
+    """
+    axes = [_trial_axis(parameter, trials) for parameter in trials[0].settings]
+    low, high = (pick(trial.score for trial in trials) for pick in (min, max))
+    width = high - low
+    rows: list[dict[str, Any]] = []
+    for trial in sorted(trials, key=lambda one: one.score, reverse=not score.more_is_better):
+        places = [
+            axis.places[value] + _jitter(trial.index, place)
+            for place, (axis, value) in enumerate(zip(axes, trial.settings.values(), strict=True))
+        ]
+        places.append((trial.score - low) / width if width else 0.5)
+        settings = ", ".join(wording.setting(name, value) for name, value in trial.settings.items())
+        said = f"trial {trial.index}: {settings}; {score.name} {score.said(trial.score)}"
+        rows += [
+            {"trial": trial.index, "axis": place, "height": height, "score": score.drawn(trial.score), "said": said}
+            for place, height in enumerate(places)
+        ]
+    quarters = [(quarter / 4, score.shown(low + quarter / 4 * width)) for quarter in range(5)]
+    all_axes = [*axes, _TrialAxis(score.title.replace(" after", "|after"), quarters, {})]
+    return Figure(name, alt, caption, lambda pixels: _parallel_spec(pixels, rows, all_axes, score))
+
+
+def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_TrialAxis], score: Score) -> Spec:
+    ticks = [
+        {"axis": place, "height": height, "label": label}
+        for place, axis in enumerate(axes)
+        for height, label in axis.ticks
+    ]
+    titles = [{"axis": place, "title": axis.title} for place, axis in enumerate(axes)]
+    x = {"field": "axis", "type": "quantitative", "axis": None, "scale": {"domain": [-0.15, len(axes) - 0.55]}}
+    y = {"field": "height", "type": "quantitative", "axis": None, "scale": {"domain": [-0.04, 1.04]}}
+    scale = {"scheme": "viridis", "reverse": not score.more_is_better}
+    colour = {"field": "score", "type": "quantitative", "scale": scale, "legend": None}
+    line: Spec = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}, "description": drawing.SAID}
+    ends = {"y": {"datum": 0, **{name: value for name, value in y.items() if name != "field"}}, "y2": {"datum": 1}}
+    size = 10 if width <= drawing.NARROW else 12
+    heading: Spec = {"type": "text", "align": "left", "fontWeight": "bold", "baseline": "bottom", "lineBreak": "|"}
+    heading |= {"dy": -22, "dx": -8, "fontSize": size, "limit": width // len(axes) - 4}
+    label: Spec = {"type": "text", "align": "left", "dx": 5, "fontSize": size}
+    halo = label | {"stroke": drawing.PAPER, "strokeWidth": 4, "opacity": 0.85}
+    top = {"x": x, "y": {"value": 0}, "text": {"field": "title"}}
+    words = {"x": x, "y": y, "text": {"field": "label"}}
+    layers: list[Spec] = [
+        {"data": {"values": rows}, "mark": {"type": "line", "strokeWidth": 1.8, "opacity": 0.9}, "encoding": line},
+        {"data": {"values": titles}, "mark": {"type": "rule", "color": drawing.MUTED}, "encoding": {"x": x, **ends}},
+        {"data": {"values": ticks}, "mark": halo, "encoding": words},
+        {"data": {"values": ticks}, "mark": label, "encoding": words},
+        {"data": {"values": titles}, "mark": heading, "encoding": top},
+    ]
+    return drawing.chart(width, 340, layer=layers)
+
+
+def _trial_axis(parameter: str, trials: Sequence[Trial]) -> _TrialAxis:
+    values = sorted({trial.settings[parameter] for trial in trials}, key=lambda value: (str(type(value)), value))
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if numeric:
+        scaled = [math.log(value) if is_logarithmic(values) else float(value) for value in values]
+    else:
+        scaled = [float(place) for place in range(len(values))]
+    low, width = min(scaled), max(scaled) - min(scaled)
+    places = {value: (at - low) / width if width else 0.5 for value, at in zip(values, scaled, strict=True)}
+    shown = values if len(values) <= 8 else [values[0], values[len(values) // 2], values[-1]]
+    ticks = [(places[value], wording.parameter_value(parameter, value)) for value in shown]
+    log = "|(log scale)" if numeric and is_logarithmic(values) else ""
+    return _TrialAxis(f"{wording.parameter_name(parameter)}{log}", ticks, places)
+
+
+def _jitter(index: int, place: int) -> float:
+    """A small shift that depends on the trial and the axis, so that trials with equal settings stay visible."""
+    return _JITTER * (2 * math.modf((index + 1) * (place + 1) * 0.618033988749895)[0] - 1)
+
+
+# A token with at least this many times the weight of an even distribution has the full colour.
+FULL = 4
+
+_SIZE, _PAD, _SPACE, _LINE = 12, 3, 3, 22
+_LONGEST_TOKEN, _MOST_TOKENS = 24, 40
+_MONOSPACED = "DejaVu Sans Mono, Menlo, Consolas, monospace"
+# The width of a monospaced character, by its height.
+_CHARACTER = 0.602
+
+
+class Attended(NamedTuple):
+    """A tweet, and the weight of each of its tokens, of shape (tokens,)."""
+
+    heading: str
+    tokens: Sequence[str]
+    weights: Sequence[float]
+
+
+def attention_figure(name: str, alt: str, caption: Any, tweets: Sequence[Attended]) -> Figure:
+    """A row for each tweet, as long as it needs, and a scale; the full colour begins at `FULL` times an even share."""
+    return Figure(name, alt, caption, lambda width: _attention_spec(width, tweets))
+
+
+def _attention_spec(width: int, tweets: Sequence[Attended]) -> Spec:
+    headings, cells = [], []
+    y = 0
+    for tweet in tweets:
+        headings.append({"y": y, "text": visible(tweet.heading)})
+        for cell in _cells(tweet, width):
+            cells.append(cell | {"y": y + cell["y"]})
+        y = cells[-1]["y"] + _LINE + 14
+    up = {"type": "quantitative", "axis": None, "scale": {"domain": [0, y], "range": [0, y]}}
+    along = {"type": "quantitative", "axis": None, "scale": {"domain": [0, width], "range": [0, width]}}
+    shade = {"type": "linear", "domain": [0, FULL], "range": [0, 0.9], "clamp": True}
+    title = {"title": "times an even share", "values": [0, 1, 2, 3, FULL], "direction": "horizontal"}
+    opacity = {"field": "times", "type": "quantitative", "scale": shade, "legend": title}
+    start, top = {"field": "x", **along}, {"field": "y", **up}
+    box: Spec = {"x": start, "x2": {"field": "x2"}, "y": top, "y2": {"field": "y2"}, "opacity": opacity}
+    box["description"] = drawing.SAID
+    rect = {"type": "rect", "color": drawing.ORANGE, "cornerRadius": 3}
+    word = {"type": "text", "align": "left", "dx": _PAD, "dy": 9, "font": _MONOSPACED}
+    heading = {"type": "text", "align": "left", "color": drawing.MUTED, "dy": 14, "limit": width}
+    at_the_left: Spec = {"x": {"value": 0}, "text": {"field": "text"}, "y": top}
+    below = [{"calculate": f"datum.y + {_LINE - 3}", "as": "y2"}]
+    layers: list[Spec] = [
+        {"data": {"values": cells}, "transform": below, "mark": rect, "encoding": box},
+        {"data": {"values": cells}, "mark": word, "encoding": {"x": start, "y": top, "text": {"field": "token"}}},
+        {"data": {"values": headings}, "mark": heading, "encoding": at_the_left},
+    ]
+    return drawing.whole(width=width - 4, height=max(y, _LINE), layer=layers)
+
+
+def _cells(tweet: Attended, width: int) -> Iterator[dict[str, Any]]:
+    x, y = 0.0, _LINE
+    for token, weight in zip(tweet.tokens[:_MOST_TOKENS], tweet.weights, strict=False):
+        text, times = shortened(visible(token), _LONGEST_TOKEN), weight * len(tweet.tokens)
+        long = round(_columns(text) * _SIZE * _CHARACTER + 2 * _PAD, 1)
+        if x and x + long > width:
+            x, y = 0.0, y + _LINE
+        said = f"{text}: {times:.1f} times an even share"
+        yield {"x": x, "x2": round(x + long, 1), "y": y, "token": text, "times": times, "said": said}
+        x = round(x + long + _SPACE, 1)
+
+
+def _columns(token: str) -> int:
+    """Width in monospaced columns: wide characters, emoji among them, take two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in token) or 1

@@ -1,0 +1,279 @@
+"""The models: configurations by their mean over seeds, on other people's tweets, on the check list, and published."""
+
+from collections import Counter
+from statistics import fmean, stdev
+from typing import Any
+
+from report.compare.advice import Recommended, seconds_of
+from report.compare.datasets import Configuration, Dataset
+from report.compare.elsewhere import OnTestSet
+from report.compare.findings import Findings
+from report.compare.usage import usage_of
+from report.read import CompletedRun
+from report.render import wording
+from report.render.blocks import Block, Column, Heading, ReportSection, Row, Table, Text, column, with_bounds
+from report.render.markdown import joined
+from report.sections.names import LEXICON_REMARK, METHODS, configuration_name
+from report.statistics import Difference
+from sentiment.runs.records import MEASURED_MODELS, Part
+
+_SHOWN = 15
+_METRICS = ("accuracy", "precision", "recall", "f1")
+_PARTS: tuple[Part, ...] = ("validation", "test")
+
+_STUDY = ("https://github.com/AGiannoutsos/Twitter-Sentiment-Analysis-with-LSTMs-ELMo", "stop words removed")
+# Figures of others on Sentiment140 (1.6 million tweets, split at random): model, accuracy, measured on which part,
+# where they stand, and how tweets were cleaned. The first are of the study that the grids repeat.
+PUBLISHED: tuple[tuple[str, float, str, str, str], ...] = (
+    ("recurrent nets, at most", 0.78, "validation", *_STUDY),
+    ("feed-forward net", 0.78, "test", *_STUDY),
+    ("self-attention", 0.779, "test", *_STUDY),
+    ("ELMo and BiLSTM 512 (peak; overfits after)", 0.85, "validation", *_STUDY),
+    ("ELMo and BiLSTM 512 (steady)", 0.81, "validation", *_STUDY),
+    ("BERT-base", 0.8746, "test, 320,000 tweets", "https://huggingface.co/heican/sentiment-bert-base", ""),
+    ("RoBERTa-base", 0.8911, "test, 320,000 tweets", "https://huggingface.co/heican/sentiment-roberta-base", ""),
+)
+
+
+def leaderboard(findings: Findings) -> ReportSection:
+    """Configurations by data set, then figures that others have published."""
+    content: list[Block] = []
+    for number, dataset in enumerate(findings.datasets, 1):
+        content += [Heading(f"On {dataset.name}")] if number > 1 else []
+        content += _of_dataset(dataset, number, findings.recommended if number == 1 else None)
+    return ReportSection("The models", [*content, published_figures(findings)] if content else [])
+
+
+def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list[Block]:
+    behind = {rival.configuration: rival.gap for rival in best.rivals} if best else {}
+    rows = {
+        one: {"rank": rank, **_row(one, gap), **_behind(behind.get(one))}
+        for rank, (one, gap) in enumerate(zip(dataset.configurations, dataset.against_baseline, strict=True), 1)
+    }
+    name = "leaderboard" if number == 1 else f"leaderboard-{number}"
+    tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
+    caption = (
+        f"By configuration on {dataset.name}: mean \u00b1 standard deviation over seeds, per cent. Ordered by "
+        f"validation F1; the test part ({tests:,} tweets) plays no part in choosing."
+    )
+    if dataset.folds:
+        caption += (
+            f" Each tweet was tested in one of {dataset.folds} folds, and the runs of a configuration's folds count as "
+            "one, by all of their predictions together; as their training tweets overlap, intervals and tests are "
+            "approximate."
+        )
+    if dataset.from_lexicon_authors:
+        caption += f" {LEXICON_REMARK}"
+    chosen = dataset.best or dataset.configurations[0]
+    references = _reference_rows(chosen.best_seed)
+    every = list(rows.values())
+    first = every[:_SHOWN] if rows[chosen] in every[:_SHOWN] else [*every[: _SHOWN - 1], rows[chosen]]
+    rest = [row for row in every if row not in first]
+    bold: Row | None = rows[chosen] if dataset.best else None
+    if best and best.predicts in references:
+        bold = references[best.predicts]
+    content: list[Block] = [Table(name, caption, _columns(every), [*first, *references.values()], best=bold)]
+    if rest:
+        others = f"The other {len(rest)} configurations on {dataset.name}."
+        content.append(Table(f"{name}-rest", others, _columns(every), rest, folded=True))
+    further = "Precision, recall and F1, parameters and attempts of all configurations."
+    return [*content, Table(f"{name}-further", further, _further_columns(), every, folded=True)]
+
+
+def _behind(gap: Difference | None) -> dict[str, Any]:
+    return with_bounds("behind", gap) | {"behind_q": gap.q} if gap else {}
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[Column]:
+    behind = any(row.get("behind") is not None for row in rows)
+    return [
+        column("#", "rank", "count"),
+        column("Model", "model"),
+        column("Validation F1", "validation_f1", "percent"),
+        column("Test accuracy", "test_accuracy", "percent"),
+        *([column("Best net \u2212 this, points", "behind", "points")] if behind else []),
+        column("Against the baseline", "against_baseline"),
+        column("Seeds", "seeds", "count"),
+        column("Overfits", "overfits"),
+        column("Time per run", "seconds", "duration"),
+        *([column("GPU-hours", "gpu_hours", ",.2f")] if any(row["gpu_hours"] for row in rows) else []),
+    ]
+
+
+def _further_columns() -> list[Column]:
+    return [
+        column("#", "rank", "count"),
+        column("Model", "model"),
+        column("Validation accuracy", "validation_accuracy", "percent"),
+        *(column(f"Test {title}", f"test_{title.lower()}", "percent") for title in ("precision", "recall", "F1")),
+        *(column(f"Validation {metric}", f"validation_{metric}", "percent") for metric in ("precision", "recall")),
+        column("Less the baseline, points", "above_baseline", "points"),
+        column("Adjusted p", "baseline_q", "p"),
+        column("Parameters", "parameters", "count"),
+        column("Best epoch", "best_epoch", ".1f"),
+        column("Attempts", "attempts", "count"),
+    ]
+
+
+def published_figures(findings: Findings) -> Block:
+    """What others measured: beside our figures only where the tweets are the same, else folded away with the reason."""
+    names = ("model", "accuracy", "part", "source", "cleaning")
+    rows = [dict(zip(names, one, strict=True)) for one in PUBLISHED]
+    columns = [
+        column("Model", "model"),
+        column("Accuracy, %", "accuracy", "percent"),
+        column("Measured on", "part"),
+        column("Source", "source"),
+        column("Cleaning", "cleaning"),
+    ]
+    is_same = findings.main is not None and findings.main.is_sentiment140
+    reason = (
+        "the same collection of tweets, but each source split it anew, so figures compare roughly"
+        if is_same
+        else "measured on Sentiment140, not on these tweets, so not comparable with any figure here"
+    )
+    return Table("published", f"Published figures: {reason}.", columns, rows, folded=not is_same)
+
+
+def _row(one: Configuration, gap: Difference | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"model": configuration_name(one), "seeds": len(one.runs)}
+    for part in _PARTS:
+        for metric in _METRICS:
+            values = one.values(part, metric)
+            row[f"{part}_{metric}"] = fmean(values)
+            row[f"{part}_{metric}_sd"] = stdev(values) if len(values) > 1 else None
+    row |= with_bounds("above_baseline", gap) | {
+        "against_baseline": _verdict(gap),
+        "baseline_q": gap.q if gap else None,
+    }
+    overfits, usage = sum(run.result.overfit.overfits for run in one.runs), usage_of(one.runs)
+    row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
+    row |= {"parameters": one.runs[0].result.parameters, "seconds": seconds_of(one)}
+    row["best_epoch"] = fmean(run.result.best_epoch for run in one.runs)
+    return row | {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours, "random_numbers": one.is_random}
+
+
+def _verdict(gap: Difference | None) -> str:
+    if gap is None:
+        return wording.DASH
+    if not gap.is_shown:
+        return "no difference shown"
+    return f"{'better' if gap.value > 0 else 'worse'}{', these models' if gap.of_these_models else ''}"
+
+
+def _reference_rows(run: CompletedRun) -> dict[str, Row]:
+    """The baselines on the tweets of a run; tweets cleaned in another way would give another linear one."""
+    models = {
+        "baseline": ("linear baseline, tweets cleaned as for the best net", run.result.baseline),
+        "both": ("mean of the best net (its best seed) and the linear baseline", run.result.combination),
+        "lexicon": ("VADER's lexicon, not trained", run.result.lexicon),
+    }
+    return {
+        key: {"model": name} | {f"{part}_{metric}": getattr(of[part], metric) for part in _PARTS for metric in _METRICS}
+        for key, (name, of) in models.items()
+    }
+
+
+# Of each data set on each test set.
+_SHOWN_ELSEWHERE = 10
+_NAMES = {
+    "both": "mean of {} and the linear baseline",
+    "baseline": "linear baseline",
+    "lexicon": "VADER\u2019s lexicon, not trained",
+}
+
+
+def check_list(findings: Findings) -> ReportSection:
+    """The means of the recommended configuration's models over all of its runs; empty without one."""
+    if findings.recommended is None:
+        return ReportSection("The check list", [])
+    runs = findings.recommended.configuration.runs
+    tallies = [fold.result.check_list for run in runs for fold in (run.folds or [run])]
+    rows: list[Row] = [
+        {"capability": name, "of": score.of}
+        | {model: fmean(tally[model][name].right for tally in tallies) for model in MEASURED_MODELS}
+        for name, score in tallies[0][MEASURED_MODELS[0]].items()
+    ]
+    rows.append({"capability": "all"} | {name: sum(row[name] for row in rows) for name in ("of", *MEASURED_MODELS)})
+    mean = f", on average over {len(tallies)} runs" if len(tallies) > 1 else ""
+    caption = (
+        "Of how many short sentences, of which anybody knows the label, each model of the best configuration is right"
+        f"{mean}, in the manner of CheckList (Ribeiro et al. 2020). It shows what a model can do where test tweets "
+        "resemble its training tweets, and chooses nothing."
+    )
+    columns = [column("Capability", "capability"), column("Sentences", "of", "count")]
+    columns += [column(wording.capital(name), name, "count") for name in MEASURED_MODELS]
+    return ReportSection("The check list", [Table("check-list", caption, columns, rows)])
+
+
+def elsewhere(findings: Findings) -> ReportSection:
+    """Each model on each test set, what is recommended first; many nets are folded away."""
+    found = findings.elsewhere
+    seen: Counter[tuple[str, str]] = Counter()
+    first: list[OnTestSet] = []
+    rest: list[OnTestSet] = []
+    for one in found:
+        seen[one.tests, one.dataset.name] += one.model == "network"
+        is_among_first = one.model != "network" or seen[one.tests, one.dataset.name] <= _SHOWN_ELSEWHERE
+        (first if is_among_first else rest).append(one)
+    caption = (
+        "Test sets that no model was trained on or chosen by: per cent, with 95 % intervals. Differences are those of "
+        "accuracy on the same tweets, corrected for all in the table: shown is one whose interval leaves zero out."
+    )
+    authors = sorted({one.tests for one in found if one.from_lexicon_authors})
+    content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in authors]
+    if first:
+        content.append(_table_elsewhere("elsewhere", joined([caption, METHODS]), first, findings))
+    if rest:
+        content.append(_table_elsewhere("elsewhere-rest", f"The other {len(rest)} nets.", rest, findings, folded=True))
+    return ReportSection("On other people\u2019s tweets", content)
+
+
+def worse_than_the_lexicon(findings: Findings) -> list[str]:
+    """A sentence for each test set on which the recommended model is shown to be worse than the lexicon."""
+    return [
+        f"On {one.tests} ({len(one.labels):,} tweets of other people) it has {wording.percent(one.accuracy.value)} % "
+        f"right, {wording.percent(-gap.value)} points fewer than VADER\u2019s lexicon, which nobody trained"
+        f"{f'; {wording.THESE_MODELS}' if gap.of_these_models else ''}."
+        f"{f' {LEXICON_REMARK}' if one.from_lexicon_authors else ''}"
+        for one in findings.elsewhere
+        if one.is_recommended
+        and one.dataset is findings.main
+        and (gap := one.less.get("lexicon"))
+        and gap.is_shown
+        and gap.value < 0
+    ]
+
+
+def _table_elsewhere(
+    name: str, caption: Any, found: list[OnTestSet], findings: Findings, folded: bool = False
+) -> Table:
+    is_unbalanced = any(one.is_unbalanced for one in found)
+    columns = [
+        column("Test set", "tests"),
+        column("Tweets", "n", "count"),
+        column("Positive", "positive", "percent"),
+        *([column("Trained on", "data")] if len(findings.datasets) > 1 else []),
+        column("Model", "model"),
+        column("Accuracy", "accuracy", "percent"),
+        *([column("Balanced accuracy", "balanced", "percent")] if is_unbalanced else []),
+        column("Less the baseline, points", "less_baseline", "points"),
+        column("Less the lexicon, points", "less_lexicon", "points"),
+    ]
+    return Table(name, caption, columns, [_row_elsewhere(one) for one in found], folded=folded)
+
+
+def _row_elsewhere(one: OnTestSet) -> Row:
+    shown = _NAMES.get(one.model, "{}").format(configuration_name(one.configuration))
+    row: dict[str, Any] = {
+        "tests": one.tests,
+        "n": len(one.labels),
+        "positive": float(one.labels.mean()),
+        "data": one.dataset.name,
+        "model": f"\u2605 {shown}" if one.is_recommended else shown,
+        "balanced": one.balanced,
+    }
+    row |= with_bounds("accuracy", one.accuracy)
+    for other, gap in one.less.items():
+        row |= with_bounds(f"less_{other}", gap) | {f"less_{other}_q": gap.q}
+    return row
