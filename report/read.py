@@ -309,10 +309,6 @@ class AttentionSample(Record):
     def is_right(self) -> bool:
         return (self.score >= THRESHOLD) == (self.label == 1)
 
-    @property
-    def has_a_weight_for_each_token(self) -> bool:
-        return bool(self.tokens and self.weights) and {len(hop) for hop in self.weights} == {len(self.tokens)}
-
 
 def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     """What a run says of a part; None if it has no such part. Of several folds only the test parts, as one.
@@ -391,7 +387,7 @@ def read_attention(run: CompletedRun) -> list[AttentionSample]:
         raise RunDirError(f"{path}: is damaged: {error.errors()[0]['msg']}") from None
     if not samples:
         raise RunDirError(f"{path}: is missing or empty")
-    return [one for one in samples if one.has_a_weight_for_each_token]
+    return [one for one in samples if one.tokens and {len(hop) for hop in one.weights} == {len(one.tokens)}]
 
 
 def read_tweets(corpus: str, rows: Places, results: Results) -> pd.DataFrame | None:

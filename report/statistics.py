@@ -22,7 +22,6 @@ Flags = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 # Sums and quotients of equal floating-point values differ by no more than this.
 _ROUNDING = 1e-12
-_SMALLEST_P = 1e-300
 
 
 @dataclass(frozen=True)
@@ -264,7 +263,7 @@ def _squared_distance(parts: Iterable[tuple[float, float]], alpha: float) -> flo
 
 def _p_value(value: float, parts: Sequence[tuple[float, float]]) -> float:
     """The level at which a difference just counts as shown, found by halving its logarithm's interval."""
-    low, high = math.log(_SMALLEST_P), 0.0
+    low, high = math.log(1e-300), 0.0
     while high - low > _ROUNDING:
         middle = (low + high) / 2
         if _squared_distance(parts, math.exp(middle)) > value**2:

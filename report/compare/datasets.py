@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from pathlib import PurePath
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -201,14 +202,13 @@ class Configuration:
     def is_random(self) -> bool:
         return any(run.is_random for run in self.runs)
 
-    def mean(self, part: Part, metric: str) -> float | None:
-        """A metric's mean over seeds; None if there is no such part."""
-        values = self.values(part, metric)
-        return sum(values) / len(values) if values else None
+    def mean(self, part: Part, metric: str) -> float:
+        """A metric's mean over seeds."""
+        return fmean(self.values(part, metric))
 
     def values(self, part: Part, metric: str) -> list[float]:
         """A metric's value for each seed."""
-        return [getattr(run.result.metrics[part], metric) for run in self.runs if part in run.result.metrics]
+        return [getattr(run.result.metrics[part], metric) for run in self.runs]
 
     @property
     def best_seed(self) -> CompletedRun:
@@ -284,7 +284,7 @@ def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
     varying = {name for run in runs for name in run.parameters}
     varying = {name for name in varying if len({run.settings.get(name) for run in runs}) > 1}
     found = [Configuration(group, _distinguishing(group[0], varying)) for group in groups.values()]
-    return sorted(found, key=lambda one: (one.is_random, -(one.mean("validation", "f1") or 0.0), _tie_break(one)))
+    return sorted(found, key=lambda one: (one.is_random, -one.mean("validation", "f1"), _tie_break(one)))
 
 
 def _distinguishing(run: CompletedRun, varying: set[str]) -> dict[str, Any]:

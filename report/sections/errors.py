@@ -33,8 +33,8 @@ def learning(findings: Findings) -> ReportSection:
         f"epoch whose weights are kept, {run.result.best_epoch} of {len(best.curve)}."
     )
     panels = [Panel(title, best.curve, metric, run.result.best_epoch) for metric, title in METRICS.items()]
-    title = "Learning curves of the recommended run"
-    return ReportSection("How it learned", [panel_figure("curves-best", title, caption, panels)])
+    alt = "Learning curves of the recommended run"
+    return ReportSection("How it learned", [panel_figure("curves-best", alt, caption, panels)])
 
 
 def errors(findings: Findings) -> ReportSection:

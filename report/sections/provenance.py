@@ -80,7 +80,6 @@ def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> Repo
 
 _HASH = 12
 _TRAIN = ("python", "-m", "sentiment", "train")
-_MOST_PROBLEMS = 200
 
 
 def provenance(findings: Findings) -> ReportSection:
@@ -92,8 +91,7 @@ def provenance(findings: Findings) -> ReportSection:
         content.append(Command("To hand the recommended model on, with its card", command))
     content += [Heading("The command for every run"), _commands(study)]
     if problems:
-        more = [f"and {len(problems) - _MOST_PROBLEMS:,} more"] if len(problems) > _MOST_PROBLEMS else []
-        content += [Heading("What could not be read"), Bullets([*problems[:_MOST_PROBLEMS], *more])]
+        content += [Heading(f"What could not be read: {len(problems):,}"), Bullets(problems[:200])]
     return ReportSection("How it was made", content)
 
 

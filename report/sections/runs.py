@@ -104,7 +104,7 @@ def _data(shown: list[Run], rows: list[dict[str, Any]], findings: Findings) -> d
         values["command"] = places[run.run_dir]
         if run.completed:
             settings = run.completed.settings
-            values["settings"] = {name: _plain(settings.get(name)) for name in varying}
+            values["settings"] = {name: settings.get(name) for name in varying}
             values["predict"] = predict_command(run.completed, findings.study.results)
         each.append(values)
     return {
@@ -121,10 +121,6 @@ def _data(shown: list[Run], rows: list[dict[str, Any]], findings: Findings) -> d
 def _varying(completed: list[CompletedRun]) -> list[str]:
     names = dict.fromkeys(name for run in completed for name in run.settings if name != "seed")
     return [name for name in names if len({str(run.settings.get(name)) for run in completed}) > 1]
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, int | float | str | bool | None) else str(value)
 
 
 def _themed(spec: Any) -> Any:

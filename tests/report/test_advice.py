@@ -1,6 +1,5 @@
 """Which model is recommended, and that its intervals and tests never disagree."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ from report.compare.findings import Findings, analyse
 from report.read import load_study
 from report.render.blocks import Command, Facts, Figure, Table, Text
 from report.sections.answer import answer
-from report.sections.errors import errors
 from report.sections.models import leaderboard
 from report.sections.names import warnings
-from report.sections.provenance import methods
 from report.statistics import Difference, Side
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
@@ -193,18 +190,6 @@ def test_nets_that_are_not_compared_are_counted(tmp_path: Path) -> None:
         assert _tiles(again)["No difference between nets shown to"] == said
 
 
-def test_tweets_with_a_negating_word_that_are_not_compared_are_not_said_to_be_missing(tmp_path: Path) -> None:
-    findings = _findings(tmp_path, {(8, 1): 1.0})
-    assert findings.best
-    assert any("On the 40 test tweets with a negating word" in said for said in _texts(findings))
-    unknown = replace(findings, best=replace(findings.best, negated=None))
-    assert not any("On the" in said or "No test tweet" in said for said in _texts(unknown))
-
-
-def _texts(findings: Findings) -> list[str]:
-    return [str(block.text) for block in errors(findings).blocks if isinstance(block, Text)]
-
-
 def _tiles(findings: Findings) -> dict[str, str]:
     (facts,) = [block for block in answer(findings).blocks if isinstance(block, Facts)]
     return {term: str(value) for term, value in facts.items}
@@ -219,11 +204,3 @@ def test_where_nothing_has_several_seeds_the_warning_counts_nothing(
 ) -> None:
     findings = _findings(tmp_path, {(width, 1): 1.0 for width in widths})
     assert [warning for warning in warnings(findings) if warning.startswith(said)]
-
-
-def test_methods_are_those_that_the_page_uses(tmp_path: Path) -> None:
-    one, two = (_findings(tmp_path / str(n), {(8 * (1 + k), 1): 1.0 for k in range(n)}) for n in (1, 2))
-    named = [[name for block in methods(found, []).blocks if isinstance(block, Facts) for name, _ in block.items]
-             for found in (one, two)]  # fmt: skip
-    assert {*named[1]} - {*named[0]} == {"Several configurations", "Two runs in the page"}
-    assert "Importance in a search" not in named[1]

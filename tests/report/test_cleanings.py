@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from report.build import build_report
 from report.compare.findings import Findings, analyse
 from report.questions.settings import grid_effects
 from report.read import load_study
@@ -113,12 +112,3 @@ def test_runs_whose_tweets_cannot_be_matched_are_not_compared(study: Study, what
         _rewrite(tweets, "id", [f"other-{number}" for number in range(pq.read_table(tweets).num_rows)])
     assert _gap(study) is None
     assert _gap(study, "baseline") is None
-
-
-@pytest.mark.slow
-def test_what_is_not_compared_is_told_and_the_rest_is_reported(study: Study, tmp_path: Path) -> None:
-    _, removed = _write(study, [1])
-    _corpus(study, removed).unlink()
-    build_report(study.results, [], tmp_path / "out")
-    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "was not compared on the same tweets with all stop words removed" in text

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +59,6 @@ def test_command_of_a_planned_run_resolves_to_that_run(study: Study, base_file: 
     rows = read_table(tmp_path / "out", "commands")
     assert [_resolved(row["command"]).run_id for row in rows] == [config.run_id for config in configs]
     assert "--set model.bidirectional=false --set model.hidden_size=32" in rows[0]["command"]
-
-
-def test_no_command_stands_twice_in_the_page(study: Study, tmp_path: Path) -> None:
-    for config in study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}], base="base.yaml"):
-        study.complete(config, "rnn")
-    build_report(study.results, [], tmp_path / "out")
-    page = unescape((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    rows = read_table(tmp_path / "out", "commands")
-    assert [page.count(row["command"]) for row in rows] == [1, 1]
 
 
 def test_command_of_a_single_run_is_the_one_that_was_typed(study: Study, base_file: Path) -> None:

@@ -160,16 +160,6 @@ def test_each_fold_of_a_run_counts_on_the_whole_test_set(tmp_path: Path) -> None
     assert net.less["lexicon"].value == pytest.approx(right["network"].mean() - right["lexicon"].mean())
 
 
-def test_runs_with_and_without_a_test_set_are_compared_on_their_own_tweets(tmp_path: Path) -> None:
-    study = _study(tmp_path)
-    _write(study, widths=(8,))
-    _write(study, tests={"manual": {"path": "more.csv"}}, widths=(16,))
-    findings = _findings(study)
-    assert len(findings.datasets) == 1
-    assert findings.recommended
-    assert len(findings.recommended.rivals) == 1
-
-
 def test_tweets_of_the_lexicons_authors_are_marked(tmp_path: Path) -> None:
     study = _study(tmp_path, skill=-3.0)
     _write(study, tests={"manual": {"path": "vader"}, "airline": {"path": "airline.csv"}})
@@ -188,13 +178,6 @@ def test_predictions_that_cannot_be_read_stop_nothing(tmp_path: Path) -> None:
     findings = _findings(study)
     assert any(str(first.predictions_file) in problem for problem in findings.problems)
     assert _of(findings, "manual", "network").accuracy.value > 0
-
-
-def test_a_report_without_test_sets_has_no_such_section(tmp_path: Path) -> None:
-    study = Study(Results(tmp_path / "results"), {"validation": 100, "test": 120})
-    _write(study, tests={})
-    build_report(study.results, [], tmp_path / "report")
-    assert "other people" not in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_many_nets_are_folded_away_but_for_the_best(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report.build import build_report
 from report.compare.findings import Findings, analyse
 from report.compare.folds import pool_folds
 from report.questions.labels import label_curves
@@ -95,12 +94,6 @@ def test_folds_are_no_setting_whose_effect_is_told(study: Study) -> None:
     assert [len(level.runs) for level in effect.levels] == [2, 2]
 
 
-def test_folds_are_no_question_while_one_of_them_is_missing(study: Study) -> None:
-    path = load_study(study.results, []).grids[0].completed[0].run_dir.path
-    (path / "result.json").unlink()
-    assert [effect.parameter for effect in _effects(study)] == ["model.cell"]
-
-
 @pytest.mark.parametrize("what", ["missing", "damaged"])
 def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(study: Study, what: str) -> None:
     loaded = load_study(study.results, [])
@@ -112,17 +105,6 @@ def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(study: Study
     assert sum(not run.folds for run in pooled) == (2 if what == "missing" else 3)
     if what == "damaged":
         assert any("predictions.parquet" in problem for problem in _findings(study).problems)
-
-
-@pytest.mark.slow
-def test_report_says_that_all_tweets_were_tested_in_folds_and_lists_every_fold(study: Study, tmp_path: Path) -> None:
-    findings, _ = build_report(study.results, [], tmp_path / "report")
-    text = (tmp_path / "report" / "report.md").read_text()
-    assert "360 tweets of invented.csv in 3 folds" in text
-    assert "Each tweet was tested in one of 3 folds" in text
-    assert "(12 of 12 runs completed)" in text
-    for run in findings.study.runs:
-        assert run.run_id in text.replace("\\", "")
 
 
 def test_folds_of_other_training_tweets_are_not_compared_by_the_places_of_their_tweets(tmp_path: Path) -> None:

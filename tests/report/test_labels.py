@@ -6,7 +6,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from report.build import build_report
 from report.compare.findings import analyse
 from report.questions.labels import LabelCurve, label_curves
 from report.read import load_study
@@ -85,14 +84,6 @@ def test_a_net_that_is_worse_with_the_most_labels_does_not_pay(tmp_path: Path) -
     curve = _curves(study)[None]
     assert curve.pays_from is None
     assert "is shown to be worse than the linear baseline even with 20 labels" in curve.sentence
-
-
-@pytest.mark.slow
-def test_report_has_a_card_on_labels(study: Study, tmp_path: Path) -> None:
-    build_report(study.results, [], tmp_path / "report")
-    text = (tmp_path / "report" / "report.md").read_text()
-    assert "### What is a label worth?" in text
-    assert "word2vec vectors" in text
 
 
 def test_predictions_that_cannot_be_read_are_named_and_their_point_is_left_out(study: Study) -> None:

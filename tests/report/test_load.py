@@ -6,17 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from report.build import build_report
 from report.read import load_study
-from sentiment.config_file import load_config, resolve
+from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import RUNNING
-from tests.report.made_up import BASE, Study, attempt, new_record
-from tests.small_runs import SMALL_RUN
-from tests.training.processes import count_rows, start, wait_until
+from tests.report.made_up import BASE, Study
 
 
 @pytest.fixture
@@ -61,38 +57,6 @@ def test_every_state_is_told(invented: Results) -> None:
         "its process on node-1 died without a word",
         "",
     ]
-
-
-@pytest.mark.slow
-def test_killed_run_is_lost_at_once_and_nowhere_running(tweets_file: Path, tmp_path: Path) -> None:
-    config_file = tmp_path / "endless.yaml"
-    endless = {
-        "data": {"source": str(tweets_file)},
-        "training": {"epochs": 100_000, "early_stopping": {"patience": None}},
-    }
-    with open(config_file, "w", encoding="utf-8") as file:
-        YAML(typ="safe").dump(SMALL_RUN | endless, file)
-    results = Results(tmp_path / "results")
-    run_dir = results.run_dir(load_config(config_file).run_id)
-    process = start(config_file, results.root)
-    try:
-        assert wait_until(lambda: count_rows(run_dir) > 0, process)
-        assert [run.state.state for run in load_study(results, []).runs] == [RUNNING]
-    finally:
-        process.kill()
-        process.communicate()
-    assert run_dir.lock_file.read_text() != ""
-    build_report(results, [], tmp_path / "out")
-    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "1 of 1 run has no result: 1 lost." in text
-    assert "running" not in text
-
-
-def test_run_that_saved_before_its_time_limit_is_timed_out(study: Study, tmp_path: Path) -> None:
-    run_dir = study.run_dir(config := resolve(BASE, {}, "base"))
-    run_dir.create(config)
-    run_dir.write_record(new_record(config, attempts=[attempt(reason="deadline", detail="300 s are left")]))
-    assert "| timed out: saved and stopped: 300 s are left |" in _report(study, tmp_path / "out")
 
 
 def test_study_without_any_result_says_so(study: Study, tmp_path: Path) -> None:
@@ -164,13 +128,6 @@ def test_run_without_a_readable_file_is_still_reported(
     text = _report(study, tmp_path / "out")
     assert "of test tweets right" in text
     assert file.replace("_", r"\_") in text.split("What could not be read")[1]
-
-
-def test_half_written_last_row_of_a_metric_log_is_left_out(study: Study, tmp_path: Path) -> None:
-    run_dir = study.complete(resolve(BASE, {}, "base"))
-    with open(run_dir.metrics_file, "a") as file:
-        file.write('{"kind": "ep')
-    assert "What could not be read" not in _report(study, tmp_path / "out")
 
 
 @pytest.mark.slow

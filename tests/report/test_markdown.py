@@ -86,14 +86,6 @@ def test_page_shows_text_and_nothing_else(anything: str) -> None:
     assert set(page.tags) <= _TAGS
 
 
-def test_direction_marks_are_written_out() -> None:
-    assert visible("a\u202eb\u200fc\x00\n d") == "a\u27e8U+202E\u27e9b\u27e8U+200F\u27e9c\u27e8U+0000\u27e9 d"
-
-
-def test_no_break_spaces_stay() -> None:
-    assert escape("1\u00a0%") == "1\u00a0%"
-
-
 @pytest.mark.parametrize("name", ["C:\\grids \\1 \\g<x>", "two\nlines", "<b>", "\udce9", "\u202e"])
 def test_a_figure_is_shown_whatever_it_is_about(name: str) -> None:
     page = _Page(render_page(_report(_about(name))))

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from report.build import build_report
-from report.read import load_study
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import BASE, Study
@@ -31,18 +30,6 @@ def results(tmp_path: Path) -> Results:
 
 
 @pytest.mark.slow
-def test_single_runs_are_no_grid(results: Results, tmp_path: Path) -> None:
-    study = load_study(results, [])
-    assert [grid.name for grid in study.grids] == ["one"]
-    assert (len(study.single.runs), len(study.runs)) == (4, 5)
-    build_report(results, [], tmp_path / "out")
-    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "rid single" not in text
-    assert "matched pair" not in text
-    assert not [path for path in (tmp_path / "out").rglob("*") if "single" in path.name]
-
-
-@pytest.mark.slow
 def test_single_runs_are_ranked_and_accounted_for_with_the_others(results: Results, tmp_path: Path) -> None:
     build_report(results, [], tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
@@ -52,8 +39,3 @@ def test_single_runs_are_ranked_and_accounted_for_with_the_others(results: Resul
     assert [(row["grid"], row["runs"]) for row in tables["usage"]] == [("one", 1), ("single runs", 4), ("all", 5)]
     assert len(tables["commands"]) == 5
     assert text.count("| single run |") == 8  # among all runs, and among the commands
-
-
-def test_single_runs_can_be_reported_alone(results: Results) -> None:
-    study = load_study(results, ["single"])
-    assert (study.grids, len(study.single.runs)) == ([], 4)
