@@ -110,11 +110,11 @@ def test_pointing_at_a_trial_singles_it_out_and_names_it(report: Page) -> None:
     )
     report.mouse.move(*middle)
     opacity = "line => Number(getComputedStyle(line).opacity)"
-    assert chosen.evaluate(opacity) == 1
+    assert chosen.evaluate(opacity) > 0.5
     assert other.evaluate(opacity) < 0.1
     expect(report.locator("#tip")).to_contain_text("validation F1")
     report.mouse.move(0, 0)
-    assert other.evaluate(opacity) == 1
+    assert other.evaluate(opacity) > 0.5
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
