@@ -18,8 +18,8 @@ from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
 from sentiment.install_paths import CONFIGS, as_typed_here, config_file, shipped_file
 
 if TYPE_CHECKING:
-    from jobs.launcher import LaunchOptions
-    from jobs.status.grid_status import GridStatus
+    from jobs.session import LaunchOptions
+    from jobs.status import GridStatus
 
 _WATCH_SECONDS = 15.0
 
@@ -59,6 +59,9 @@ def submit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be submitted, and submit nothing.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --dry-run: also every run and sbatch's file.")
+    ] = False,
     local: Local = False,
     at_once: AtOnce = None,
     new_code: NewCode = False,
@@ -84,38 +87,37 @@ def submit(
         with _shown(options) as shown:
             code = submit_grid(Results(results), loaded, shown)
         raise typer.Exit(code)
-    for line in show_plan(Results(results), loaded, cluster):
+    for line in show_plan(Results(results), loaded, cluster, verbose):
         echo(line)
 
 
 @app.command()
 def rerun(
     targets: Targets = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Runs that raised an error or were killed.")] = False,
-    timeout: Annotated[bool, typer.Option("--timeout", help="Runs whose time limit ended them.")] = False,
-    lost: Annotated[bool, typer.Option("--lost", help="Runs that vanished, or whose node died.")] = False,
-    oom: Annotated[bool, typer.Option("--oom", help="Runs that had too little memory.")] = False,
-    cancelled: Annotated[bool, typer.Option("--cancelled", help="Runs that were cancelled.")] = False,
-    pruned: Annotated[bool, typer.Option("--pruned", help="Runs that a search has pruned, to their end.")] = False,
-    held: Annotated[bool, typer.Option("--held", help="Runs that Slurm holds, as after a failed launch.")] = False,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only", metavar="CAUSE,...", help=f"Of {', '.join(policy.CAUSES)}; all but the last two by default."
+        ),
+    ] = None,
     local: Local = False,
     at_once: AtOnce = None,
     new_code: NewCode = False,
     cluster: ClusterFile = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Submit again what ended without a result, from its checkpoints; without options all but cancelled or pruned ones.
+    """Submit again what ended without a result, from its checkpoints; without --only all but cancelled or pruned ones.
 
     They compute with the code that they were submitted with; --new-code takes that of now, as after mending a bug. Runs
     that Slurm holds are in its queue already: they are released instead.
     """
     from jobs.session import rerun_grid
-    from jobs.status.selection import find_targets
+    from jobs.status import find_targets
     from sentiment.runs.run_dir import Results
 
-    chosen = {"failed": failed, "timeout": timeout, "lost": lost, "oom": oom, "cancelled": cancelled, "held": held}
-    chosen |= {"pruned": pruned}
-    causes = [cause for cause, wanted in chosen.items() if wanted]
+    causes = only.split(",") if only else []
+    if unknown := {*causes} - {*policy.CAUSES}:
+        raise UsageError(f"--only {','.join(sorted(unknown))}: is no cause; valid: {', '.join(policy.CAUSES)}")
     found = find_targets(targets or [], Results(results))
     if not found:
         echo(NO_GRIDS.format(results))
@@ -140,12 +142,13 @@ def rerun(
 def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     """Cancel grids or single runs: they save and end, and go on only when they are submitted again."""
     from jobs.session import cancel_grid
-    from jobs.status.selection import cancel_single, find_targets, single_runs
+    from jobs.status import cancel_single, find_targets, single_runs
     from sentiment.runs.run_dir import Results
 
     if not targets:
         raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
-    for run_dir in (alone := single_runs(Results(results), targets)):
+    alone = [run_dir for run_dir in single_runs(Results(results)) if run_dir.path.name in targets]
+    for run_dir in alone:
         cancel_single(run_dir, echo)
     others = [name for name in targets if name not in {run_dir.path.name for run_dir in alone}]
     for plan, run_ids in find_targets(others, Results(results)) if others else ():
@@ -219,20 +222,15 @@ def status(
     Ends with 0 when all are completed or pruned; with 3 while any runs, waits or is UNKNOWN; else with 1 if any failed,
     is held or was cancelled; and with 3 if all others are still to be submitted.
     """
-    from jobs.status.selection import read_all
-    from jobs.status.table import show, show_language_models, terminal_columns, wrap
+    from jobs.status import read_status, show, show_language_models
     from sentiment.runs.run_dir import Results
 
-    columns = terminal_columns()
     while True:
-        found = read_all(Results(results), grids or [])
+        found = read_status(Results(results), grids or [])
         code = verdict(found)
-        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json, columns=columns)
+        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
         if not (grids or failed or as_json):
-            models = [
-                part for line in show_language_models(Results(results)) for part in wrap(line, terminal_columns())
-            ]
-            shown = "\n".join(filter(None, [shown, *models]))
+            shown = "\n".join(filter(None, [shown, *show_language_models(Results(results))]))
         echo(shown or NO_GRIDS.format(results))
         if not watch or not any(policy.may_go_on(row) for grid in found for row in grid.rows):
             raise typer.Exit(code)
@@ -265,7 +263,7 @@ def verdict(found: "list[GridStatus]") -> int:
 
 
 def _options(local: bool, at_once: int | None, cluster: Path, new_code: bool) -> "LaunchOptions":
-    from jobs.launcher import LaunchOptions
+    from jobs.session import LaunchOptions
 
     return LaunchOptions(cluster, local, at_once, echo, new_code)
 
@@ -284,8 +282,7 @@ def _shown(options: "LaunchOptions") -> Iterator["LaunchOptions"]:
 
 
 def _any_active(targets: list[str], results: Path) -> bool:
-    from jobs.status.grid_status import read_status
-    from jobs.status.selection import is_meant
+    from jobs.status import is_meant, read_status
     from sentiment.runs.run_dir import Results
 
     rows = (row for grid in read_status(Results(results)) for row in grid.rows)

@@ -2,20 +2,20 @@
 
 import importlib.util
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from jobs.dry_run import show_search
 from jobs.grids.grid import expand_grid
 from jobs.grids.requirements import missing_for
-from jobs.local.launcher import gpus_here
+from jobs.here import gpus_here
 from jobs.slurm import commands as slurm
-from jobs.slurm.resources import CONTAINER_PROGRAMS, ClusterFile, Resources, read_cluster
-from jobs.slurm.site import Finding, check_resources, explain_partitions, explain_settings, read_partitions
+from jobs.slurm.resources import ClusterFile, read_cluster
+from jobs.slurm.sbatch import find_refusal
+from jobs.slurm.site import explain_settings, read_partitions
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError
 from sentiment.runs.run_dir import Results
 
@@ -23,6 +23,15 @@ _GIGABYTE = 1e9
 _FEW_GIGABYTES = 10.0
 _FEW_FILES = 100_000
 _FILES_PER_RUN = 15
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of `jobs doctor`."""
+
+    level: Literal["ok", "note", "problem"]
+    topic: str
+    text: str
 
 
 def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
@@ -33,65 +42,43 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         grids: the folder of grid files.
     """
     yield from examine_slurm(cluster, grids)
-    yield from examine_machine()
+    gpus = len(gpus_here())
+    at_once = f"{gpus} runs" if gpus > 1 else "one run"
+    cores = len(os.sched_getaffinity(0))
+    yield Finding("ok", "this machine", f"{gpus} GPUs, {cores} cores; --local does {at_once} at a time")
     yield from examine_disk(results)
     yield from examine_grids(results, grids)
     yield examine_wandb()
 
 
 def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
-    """The site's settings and partitions, and whether the cluster's file fits them."""
-    file = None
+    """The site's settings and partitions, and whether it would take the jobs of each section of the cluster's file."""
+    file = ClusterFile()
     try:
         file = read_cluster(cluster)
     except ConfigError as error:
         yield Finding("problem", str(cluster), str(error))
-    for name in file.grids if file else ():
+    for name in file.grids:
         if not (grids / f"{name}.yaml").exists():
             yield Finding("note", f"{cluster.name} grids.{name}", f"there is no grid of this name in {grids}")
-    sections = (file or ClusterFile()).sections()
     try:
-        settings, partitions = slurm.read_settings(), read_partitions()
+        facts, refusals = [*explain_settings(slurm.read_settings()), *read_partitions()], True
     except NoSlurmError as error:
+        facts, refusals = [], False
         yield Finding("note", "no Slurm", f"{error}; `python -m jobs submit GRID --local` runs a grid on this machine")
-        for section, resources in sections.items():
-            yield Finding("ok", f"{cluster.name} {section}", resources.describe())
-        return
     except SlurmError as error:
         yield Finding("problem", "Slurm", str(error))
         return
-    yield from explain_settings(settings)
-    yield from explain_partitions(partitions)
-    for section, resources in sections.items():
-        finding = check_resources(section, resources, partitions)
-        yield Finding(finding.level, f"{cluster.name} {section}", f"{resources.describe()}: {finding.text}")
-    for section, resources in sections.items():
-        yield from check_container(f"{cluster.name} {section}", resources)
-    yield Finding("note", "compute nodes", f"must see {Path.cwd()} and {sys.executable} under these same names")
-
-
-def check_container(topic: str, resources: Resources) -> Iterator[Finding]:
-    """What a section's container lacks here."""
-    if resources.container is None:
-        return
-    image = resources.container.image
-    if resources.container.is_file and not Path(image).exists():
-        text = f"there is no image {image}; name a .sif file that compute nodes see too, or an address such as docker://..."
-        yield Finding("problem", topic, text)
-    if not any(map(shutil.which, CONTAINER_PROGRAMS)):
-        program = CONTAINER_PROGRAMS[0]
-        text = (
-            f"{program} is not on the PATH here; where compute nodes lack it too, write setup: [module load {program}]"
-        )
-        yield Finding("note", topic, text)
-
-
-def examine_machine() -> Iterator[Finding]:
-    """What runs here."""
-    gpus = gpus_here()
-    shown = f"{len(gpus)} GPU{'s' if len(gpus) != 1 else ''}"
-    at_once = f"{len(gpus)} runs at a time" if len(gpus) > 1 else "one run at a time"
-    yield Finding("ok", "this machine", f"{shown}, {len(os.sched_getaffinity(0))} cores; --local does {at_once}")
+    yield from (Finding("ok", topic, text) for topic, text in facts)
+    for section, resources in file.sections().items():
+        topic, refusal = f"{cluster.name} {section}", find_refusal(resources) if refusals else None
+        told = f"{resources.describe()}: Slurm says {refusal}" if refusal else resources.describe()
+        yield Finding("problem" if refusal else "ok", topic, told)
+        image = resources.container.image if resources.container else ""
+        if image and "://" not in image and not Path(image).exists():
+            yield Finding("problem", topic, f"there is no image {image} here; compute nodes must see it, too")
+    if refusals:
+        yield Finding("note", "compute nodes", f"must see {Path.cwd()} and {sys.executable} under these same names")
 
 
 def examine_disk(results: Results) -> Iterator[Finding]:
@@ -111,25 +98,22 @@ def examine_disk(results: Results) -> Iterator[Finding]:
     if room.f_files:  # some file systems make inodes as they are needed
         text = f"{room.f_favail:,} are free: room for about {room.f_favail // _FILES_PER_RUN:,} runs"
         yield Finding("ok" if room.f_favail >= _FEW_FILES else "note", "inodes", text)
-    for line in _quota():
-        yield Finding("note", "quota", line)
 
 
 def examine_grids(results: Results, folder: Path) -> Iterator[Finding]:
-    """Whether each grid could be submitted now, and what a search takes."""
+    """Whether each grid could be submitted now."""
     for path in sorted(folder.glob("*.yaml")):
         topic = f"grid {path.stem}"
         try:
             grid = expand_grid(path, results)
-            search = list(show_search(results, grid))
         except SentimentError as error:
             yield Finding("problem" if isinstance(error, ConfigError) else "note", topic, str(error))
             continue
         missing = missing_for(grid.configs, results)
-        text = f"{len(grid.configs)} runs; " + (
-            "\n".join(["missing:", *missing]) if missing else "all that they need is here"
+        told = ["missing:", *missing] if missing else ["all that they need is here"]
+        yield Finding(
+            "note" if missing else "ok", topic, "\n".join([f"{len(grid.configs)} runs; {told[0]}", *told[1:]])
         )
-        yield Finding("note" if missing else "ok", topic, "\n".join([text, *search]))
 
 
 def examine_wandb() -> Finding:
@@ -149,14 +133,3 @@ def render(findings: Sequence[Finding]) -> Iterator[str]:
         first, *more = finding.text.splitlines()
         yield f"{marks[finding.level]}  {finding.topic.ljust(width)}  {first}"
         yield from (f"{' ' * (width + 8)}{line}" for line in more)
-
-
-def _quota() -> list[str]:
-    """What the system's command says, where there is one and it says anything."""
-    if shutil.which("quota") is None:
-        return []
-    try:
-        done = subprocess.run(["quota", "--no-wrap"], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()]

@@ -69,11 +69,11 @@ CAUSES = {
     "lost": {LOST, "NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED"},
     "oom": {"OUT_OF_MEMORY"},
     "failed": {FAILED, "LAUNCH_FAILED"},
-    "cancelled": {CANCELLED},
     "held": {HELD},
+    "cancelled": {CANCELLED},
     "pruned": {PRUNED},
 }
-"""The states that each option of `rerun` means."""
+"""The states that each cause of `rerun --only` means; the last two are meant only if they are named."""
 
 EXIT_FAILED = 1
 EXIT_RUNNING = 3

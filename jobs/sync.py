@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jobs.status.selection import is_meant, refuse_unknown
+from jobs.status import is_meant, refuse_unknown
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.run_dir import Results, RunDir

@@ -29,8 +29,17 @@ def in_slurm() -> bool:
     return "SLURM_JOB_ID" in os.environ
 
 
+HERE = "here"
+"""How the names of jobs begin that a command works off on this machine, without Slurm."""
+
+
 def slurm_job() -> str | None:
-    """`<array>_<task>` or the job's id, as Slurm's commands take it; None outside Slurm."""
+    """`<array>_<task>` or the job's id, as Slurm's commands take it; None outside Slurm.
+
+    What works off a grid on this machine has a name of this form in SENTIMENT_JOB.
+    """
+    if here := os.environ.get("SENTIMENT_JOB"):
+        return here
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 

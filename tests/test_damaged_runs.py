@@ -4,7 +4,7 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ import typer
 from typer.testing import CliRunner
 
 from jobs.__main__ import app as jobs_app
-from jobs.local.launcher import LocalLauncher
-from jobs.tasks.attempt import Outcome
+from jobs.here import Here
+from jobs.slurm.submissions import Submission
 from report.compare.findings import analyse
 from report.questions.attention import attention
 from report.read import load_study
@@ -217,12 +217,11 @@ def test_rerun_takes_up_what_is_damaged_or_names_it_and_nothing_else(
 ) -> None:
     begun: list[str] = []
 
-    def begin(launcher: LocalLauncher) -> Outcome:
-        begun.extend(run.config.run_id for run in launcher._accepted)
-        return Outcome.COMPLETED
+    def accept(_here: Here, jobs: Iterable[Submission]) -> None:
+        begun.extend(run_id for job in jobs for share in job.tasks for run_id in share)
 
-    monkeypatch.setattr(LocalLauncher, "wait", begin)
-    command = ["rerun", GRID, "--local", "--failed", "--lost", "--cancelled", "--results", str(mended.results.root)]
+    monkeypatch.setattr(Here, "accept", accept)
+    command = ["rerun", GRID, "--local", "--only", "failed,lost,cancelled", "--results", str(mended.results.root)]
     unfinished = mended.unfinished.path.name
     for run_dir in (mended.completed, mended.unfinished):
         for file in (*FILES, "checkpoints/last.ckpt", "timings.jsonl", "lock"):

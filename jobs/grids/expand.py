@@ -3,55 +3,49 @@
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from jobs.grids.sweep_file import MOST_RUNS, BaseRuns, Distribution, Metric, SweepFile, uniform_number
+from jobs.grids.space import Choices, Distribution, draw
+from jobs.grids.sweep_file import MOST_RUNS, SweepFile
 from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import read_rungs
 
 # Errors that follow from the configuration alone, so that every attempt meets them. All others may go away without
 # changing the run: with more memory or time, on another node, after a file was put back.
 _IN_THE_CONFIGURATION = {DivergedError.__name__}
 
-
 Finished = tuple[PlannedRun, Result]
-Failed = tuple[PlannedRun, Failure]
 
 
 @dataclass(frozen=True)
 class Base:
-    """A configuration that a grid's parameters are laid over."""
+    """A configuration that a grid's parameters are laid over.
+
+    Attributes:
+        origin: the file that it comes from.
+        values: by section.
+        file_values: those of the file in the grid's `command`; the same, unless the base is a run of another grid.
+        parameters: of a run of another grid: its parameters there.
+    """
 
     origin: str
-    """The file that it comes from."""
     values: dict[str, Any]
-    """By section."""
     file_values: dict[str, Any]
-    """Those of the file in the grid's `command`; the same, unless the base is a run of another grid."""
     parameters: dict[str, Any]
-    """Of a run of another grid: its parameters there."""
 
 
-@dataclass(frozen=True)
-class Bases:
-    """What a grid's parameters are laid over."""
+def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str]]:
+    """The base run, or the runs of a finished grid that take its place; and a line for each that was left out.
 
-    chosen: list[Base]
-    left_out: list[str]
-    """A line for each run of the other grid that could not be considered, and why."""
-
-
-def find_bases(sweep: SweepFile, results: Results) -> Bases:
-    """The base run, or the runs of a finished grid that take its place.
-
-    A run whose every attempt fails by its own configuration does not keep its grid unfinished, and is left out.
+    A run whose every attempt fails by its own configuration does not keep its grid unfinished, and is left out; of the
+    best also those that differ from it in the seed alone, since a mean over the other seeds would be biased.
 
     Raises:
         ConfigError: the file in the grid's `command` is missing or is no YAML.
@@ -60,48 +54,48 @@ def find_bases(sweep: SweepFile, results: Results) -> Bases:
     """
     wanted, file_values = sweep.controller.base, read_yaml(sweep.base_file)
     if wanted is None:
-        return Bases([Base(str(sweep.base_file), file_values, file_values, {})], [])
+        return [Base(str(sweep.base_file), file_values, file_values, {})], []
+    what = f"grid {sweep.name!r} starts from runs of grid {wanted.grid!r}"
     plan = results.read_grid(wanted.grid)
     if plan is None:
         raise UsageError(
-            f"grid {sweep.name!r} starts from runs of grid {wanted.grid!r}, which was never run with these results "
-            f"({results.grid_file(wanted.grid)} is missing); run that one first"
+            f"{what}, which was never run with these results ({results.grid_file(wanted.grid)} is missing); run that "
+            "one first"
         )
-    finished, failed = _ended(sweep.name, plan, results)
+    finished, failed = _ended(what, plan, results)
+    of_grid = f"of grid {plan.name}"
     left_out = [
-        f"{run.run_id} of grid {plan.name}, which fails whenever it is run: {failure.error}: {failure.reason}"
-        for run, failure in failed
+        f"{run.run_id} {of_grid}, which fails whenever it is run: {one.error}: {one.reason}" for run, one in failed
     ]
-    try:
-        if wanted.runs == "overfitting":
-            chosen = _overfitting(sweep.name, plan, finished)
-        else:
-            finished, partners = _without_partners(finished, [run for run, _ in failed])
-            left_out += [
-                f"{run.run_id} of grid {plan.name}: with another seed it fails whenever it is run" for run in partners
-            ]
-            chosen = _best(sweep.name, plan, finished, sweep.metric, wanted)
-    except UsageError as error:
-        raise UsageError("\n".join([str(error), *(f"left out: {line}" for line in left_out)])) from None
-    run_dirs = (results.run_dir(run.run_id, plan.name) for run in chosen)
-    return Bases([_base(run_dir, run, file_values) for run_dir, run in zip(run_dirs, chosen, strict=True)], left_out)
+    if wanted.runs == "overfitting":
+        chosen = [run for run, result in finished if result.overfit.overfits]
+    else:
+        unsound = {_apart_from_seed(run) for run, _ in failed}
+        partners = [run.run_id for run, _ in finished if _apart_from_seed(run) in unsound]
+        left_out += [f"{run_id} {of_grid}: with another seed it fails whenever it is run" for run_id in partners]
+        finished = [one for one in finished if one[0].run_id not in partners]
+        chosen = _best(finished, sweep)[: wanted.count]
+    if len(chosen) < wanted.count:
+        kind = f"overfit: none of its {len(plan.runs)} does"
+        if wanted.runs == "best":
+            kind = f"do not overfit with any seed: wanted are {wanted.count} configurations, there are {len(chosen)}"
+        raise UsageError("\n".join([f"{what} that {kind}", *(f"left out: {line}" for line in left_out)]))
+    bases = []
+    for run in chosen:
+        run_dir = results.run_dir(run.run_id, plan.name)
+        values = run_dir.read_config().model_dump(mode="json")
+        bases.append(Base(str(run_dir.config_file), values, file_values, run.parameters))
+    return bases, left_out
 
 
-def _base(run_dir: RunDir, run: PlannedRun, file_values: dict[str, Any]) -> Base:
-    values = run_dir.read_config().model_dump(mode="json")
-    return Base(str(run_dir.config_file), values, file_values, run.parameters)
-
-
-def _ended(name: str, plan: GridPlan, results: Results) -> tuple[list[Finished], list[Failed]]:
+def _ended(what: str, plan: GridPlan, results: Results) -> tuple[list[Finished], list[tuple[PlannedRun, Failure]]]:
     """Runs with a result, and those that will never have one; those that a search has left behind are neither.
 
     Raises:
         UsageError: other runs may still get a result.
     """
     finished: list[Finished] = []
-    failed: list[Failed] = []
-    unfinished = []
-    rungs = read_rungs(results, plan)
+    failed, unfinished, rungs = [], [], read_rungs(results, plan)
     for run in plan.runs:
         run_dir = results.run_dir(run.run_id, plan.name)
         if result := run_dir.read_result():
@@ -113,63 +107,26 @@ def _ended(name: str, plan: GridPlan, results: Results) -> tuple[list[Finished],
     if unfinished:
         few = ", ".join(unfinished[:3]) + (", …" if len(unfinished) > 3 else "")
         raise UsageError(
-            f"grid {name!r} starts from runs of grid {plan.name!r}, which is not finished: {len(unfinished)} of "
-            f"{len(plan.runs)} runs have no result yet ({few}); see `python -m jobs status {plan.name}`"
+            f"{what}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet ({few}); "
+            f"see `python -m jobs status {plan.name}`"
         )
     return finished, failed
 
 
-def _overfitting(name: str, plan: GridPlan, finished: Iterable[Finished]) -> list[PlannedRun]:
-    chosen = [run for run, result in finished if result.overfit.overfits]
-    if not chosen:
-        raise UsageError(
-            f"grid {name!r} starts from runs of grid {plan.name!r} that overfit: none of its {len(plan.runs)} does"
-        )
-    return chosen
-
-
-def _without_partners(
-    finished: Iterable[Finished], failed: Iterable[PlannedRun]
-) -> tuple[list[Finished], list[PlannedRun]]:
-    """Separate runs whose configuration failed with another seed: a mean over the other seeds would be biased."""
-    unsound = {_apart_from_seed(run) for run in failed}
-    kept: list[Finished] = []
-    partners = []
-    for run, result in finished:
-        if _apart_from_seed(run) in unsound:
-            partners.append(run)
-        else:
-            kept.append((run, result))
-    return kept, partners
-
-
-def _best(
-    name: str, plan: GridPlan, finished: Iterable[Finished], metric: Metric, wanted: BaseRuns
-) -> list[PlannedRun]:
-    """The first run of each of the best configurations, which stands for all of its seeds."""
+def _best(finished: Sequence[Finished], sweep: SweepFile) -> list[PlannedRun]:
+    """The first run of each configuration that never overfits, the best by the mean over seeds first."""
     seeds: dict[str, list[Finished]] = {}
-    for run, result in finished:
-        seeds.setdefault(_apart_from_seed(run), []).append((run, result))
+    for one in finished:
+        seeds.setdefault(_apart_from_seed(one[0]), []).append(one)
     sound = [runs for runs in seeds.values() if not any(result.overfit.overfits for _, result in runs)]
-    if len(sound) < wanted.count:
-        every = {_apart_from_seed(run) for run in plan.runs}
-        raise UsageError(
-            f"grid {name!r} starts from the best {wanted.count} of grid {plan.name!r} that do not overfit, but only "
-            f"{len(sound)} of its {len(every)} configurations do not overfit with any seed"
-        )
-    by_mean = sorted(sound, key=lambda runs: fmean(metric.of(result.metrics) for _, result in runs), reverse=True)
-    return [runs[0][0] for runs in by_mean[: wanted.count]]
+    sound.sort(key=lambda runs: fmean(sweep.metric.of(result.metrics) for _, result in runs), reverse=True)
+    return [runs[0][0] for runs in sound]
 
 
 def _apart_from_seed(run: PlannedRun) -> str:
     return json.dumps({key: value for key, value in run.parameters.items() if key != "seed"}, sort_keys=True)
 
 
-# The order in which scikit-learn draws depends on the share of all combinations that it is asked for; above 99 % they
-# come in their own order. It is therefore always asked for the same share, and the first trials of it are taken: so a
-# larger number of trials continues a smaller one.
-_SHARE = 0.98
-_MOST_COMBINATIONS = 1_000_000
 # A draw may give a run that an earlier one gave; after so many of these in a row no others are looked for.
 _MOST_REPEATS = 1_000
 _MOST_NAMED = 5
@@ -177,10 +134,6 @@ _MOST_WRITTEN = 10**15
 
 # Sorts before all names of fields.
 _BASE = ""
-
-
-Choices = Sequence[Any] | Distribution
-"""The values that a parameter may take."""
 
 
 @dataclass(frozen=True)
@@ -192,130 +145,95 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class _Alike:
-    """Values that are drawn alike, beside distributions."""
-
-    values: Sequence[Any]
-
-    def draw(self, seed: int, parameter: str, index: int) -> Any:
-        return self.values[int(uniform_number(seed, parameter, index) * len(self.values))]
-
-
-@dataclass(frozen=True)
 class ExpandedRun:
-    """A configuration, and what distinguishes it from the file in the grid's `command`."""
+    """A configuration, and what distinguishes it from the file in the grid's `command`, by dotted name."""
 
     parameters: dict[str, Any]
-    """By dotted name."""
     config: RunConfig
 
 
-@dataclass(frozen=True)
-class Expansion:
-    """All runs, each once, and what is wrong with combinations that make no valid run."""
-
-    runs: list[ExpandedRun]
-    mistakes: list[str]
-
-
-def expand(bases: Sequence[Base], space: Mapping[str, Choices], draw: Draw | None = None) -> Expansion:
+def expand(
+    bases: Sequence[Base], space: Mapping[str, Choices], drawn: Draw | None = None
+) -> tuple[list[ExpandedRun], list[str]]:
     """Lay each combination of values over each base, or as many combinations as are drawn.
 
     Parameters that do nothing in a run (attention's without attention) are left out, and runs that are then equal are
     one run, so that a grid may compare a feature with its absence.
 
     Args:
-        space: values by dotted name; distributions only with `draw`.
+        space: values by dotted name; distributions only with `drawn`.
+
+    Returns:
+        All runs, each once, and what is wrong with combinations that make no valid run.
 
     Raises:
         ConfigError: there are too many combinations, or fewer different runs than are to be drawn.
     """
-    combinations = _combinations({_BASE: range(len(bases)), **space}, draw)
+    every: dict[str, Choices] = {_BASE: range(len(bases)), **space}
     runs: dict[str, ExpandedRun] = {}
     refused: dict[str, list[dict[str, Any]]] = {}
-    asked = failed = new = 0
-    for combination in combinations:
-        if draw and len(runs) + failed == draw.trials:
+    asked = failed = repeats = 0
+    for combination in _sampled(every, drawn.seed) if drawn else _all(every):
+        if drawn and len(runs) + failed == drawn.trials:
             break
-        if draw and asked - new > _MOST_REPEATS:
+        if drawn and repeats > _MOST_REPEATS:
             raise ConfigError(
-                f"run_cap = {draw.trials}: only {len(runs) + failed:,} different runs were found; the last "
+                f"run_cap = {drawn.trials}: only {len(runs) + failed:,} different runs were found; the last "
                 f"{_MOST_REPEATS:,} draws repeat them"
             )
-        asked += 1
+        asked, repeats = asked + 1, repeats + 1
         base = bases[combination.pop(_BASE)]
         try:
-            config = resolve(base.values, combination, base.origin)
+            run = _run(base, combination)
         except ConfigError as error:
-            failed += 1
-            new = asked
+            failed, repeats = failed + 1, 0
             for line in str(error).splitlines():
                 refused.setdefault(line, []).append(combination)
             continue
-        parameters = _effective(base.parameters | combination, config)
-        if base.file_values is not base.values:
-            parameters |= _differences(config, resolve(base.file_values, parameters, base.origin))
-        if config.run_id not in runs:
-            runs[config.run_id] = ExpandedRun(parameters, config)
-            new = asked
-    mistakes = [_describe(line, combinations, asked) for line, combinations in refused.items()]
-    return Expansion(list(runs.values()), mistakes)
+        if run.config.run_id not in runs:
+            runs[run.config.run_id], repeats = run, 0
+    return list(runs.values()), [_describe(line, those, asked) for line, those in refused.items()]
 
 
-def _combinations(space: Mapping[str, Choices], draw: Draw | None) -> Iterator[dict[str, Any]]:
-    lists = {name: values for name, values in space.items() if not isinstance(values, Distribution)}
-    if draw and len(lists) < len(space):
-        return _sampled(space, draw)
-    return _drawn(lists, draw) if draw else _every(lists)
+def _run(base: Base, combination: dict[str, Any]) -> ExpandedRun:
+    config = resolve(base.values, combination, base.origin)
+    parameters = effective(base.parameters | combination, config)
+    if base.file_values is not base.values:  # in which fields it differs from the file that the grid names
+        ours, theirs = map(_identity, (config, resolve(base.file_values, parameters, base.origin)))
+        parameters |= {name: value for name, value in ours.items() if name not in theirs or theirs[name] != value}
+    return ExpandedRun(parameters, config)
 
 
-def _sampled(space: Mapping[str, Choices], draw: Draw) -> Iterator[dict[str, Any]]:
-    """A combination for each index, in which each parameter has a draw of its own; some may be equal."""
-    every = {name: space[name] for name in sorted(space)}
-    drawn = {name: one if isinstance(one, Distribution) else _Alike(one) for name, one in every.items()}
-    for index in itertools.count():
-        yield {name: values.draw(draw.seed, name, index) for name, values in drawn.items()}
+def _identity(config: RunConfig) -> dict[str, Any]:
+    return dotted(config.model_dump(mode="json", exclude=set(OPERATIONAL_SECTIONS)))
 
 
-def _every(space: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """All combinations, the last name varying fastest."""
-    size = math.prod(len(values) for values in space.values())
-    if size > MOST_RUNS:
-        largest = sorted(space, key=lambda name: -len(space[name]))
-        sizes = " x ".join(f"{len(space[name]):,} of {name}" for name in largest[:_MOST_NAMED] if len(space[name]) > 1)
-        more = " x ..." if len(space) > _MOST_NAMED else ""
-        told = f"{size:,}" if size <= _MOST_WRITTEN else "more than 10^15"
-        raise ConfigError(f"the grid has {told} combinations ({sizes}{more}), and {MOST_RUNS:,} are the most")
-    names = sorted(space)
-    for values in itertools.product(*(space[name] for name in names)):
-        yield dict(zip(names, values, strict=True))
-
-
-def _drawn(space: Mapping[str, Sequence[Any]], draw: Draw) -> Iterator[dict[str, Any]]:
-    """Most combinations, in random order and without repeats."""
-    from sklearn.model_selection import ParameterSampler  # takes seconds, and other grids do without
-
-    size = math.prod(len(values) for values in space.values())
-    if not draw.trials <= _SHARE * size <= _MOST_COMBINATIONS:
-        raise ConfigError(
-            f"run_cap = {draw.trials}: are to be drawn from {size:,} combinations of values; valid are up to "
-            f"{_MOST_COMBINATIONS:,} combinations and {_SHARE:.0%} of them as run_cap (method grid runs all)"
-        )
-    lists = {name: list(values) for name, values in space.items()}
-    for combination in ParameterSampler(lists, n_iter=int(_SHARE * size), random_state=draw.seed):
-        yield dict(sorted(combination.items()))
-
-
-def _effective(parameters: dict[str, Any], config: RunConfig) -> dict[str, Any]:
+def effective(parameters: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
+    """The parameters without those that do nothing in a run."""
     unused = config.unused_fields()
     return {name: value for name, value in parameters.items() if not name.startswith(unused)}
 
 
-def _differences(config: RunConfig, other: RunConfig) -> dict[str, Any]:
-    """The fields of a run's identity in which it differs from another, with its own values, by dotted name."""
-    operational = set(OPERATIONAL_SECTIONS)
-    ours, theirs = (dotted(one.model_dump(mode="json", exclude=operational)) for one in (config, other))
-    return {name: value for name, value in ours.items() if name not in theirs or theirs[name] != value}
+def _sampled(space: Mapping[str, Choices], seed: int) -> Iterator[dict[str, Any]]:
+    """A combination for each index, in which each parameter has a draw of its own; some may be equal."""
+    for index in itertools.count():
+        yield {name: draw(space[name], seed, name, index) for name in sorted(space)}
+
+
+def _all(space: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
+    """All combinations, the last name varying fastest."""
+    lists = {name: space[name] for name in sorted(space)}
+    values = [choices for choices in lists.values() if not isinstance(choices, Distribution)]
+    size = math.prod(map(len, values))
+    if size > MOST_RUNS:
+        sizes = sorted(
+            ((len(one), name) for name, one in zip(lists, values, strict=True) if len(one) > 1), reverse=True
+        )
+        named = " x ".join(f"{number:,} of {name}" for number, name in sizes[:_MOST_NAMED])
+        told = f"{size:,}" if size <= _MOST_WRITTEN else "more than 10^15"
+        more = " x ..." if len(sizes) > _MOST_NAMED else ""
+        raise ConfigError(f"the grid has {told} combinations ({named}{more}), and {MOST_RUNS:,} are the most")
+    return (dict(zip(lists, combination, strict=True)) for combination in itertools.product(*values))
 
 
 def _describe(line: str, combinations: list[dict[str, Any]], asked: int) -> str:

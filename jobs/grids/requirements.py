@@ -1,15 +1,11 @@
 """What runs need besides their configuration, and what of it is missing or not prepared yet."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
 
-from sentiment.config import WORD2VEC, DataConfig, RunConfig
-from sentiment.errors import ElmoError, SentimentError
+from sentiment.config import WORD2VEC, RunConfig
+from sentiment.errors import ElmoError
 from sentiment.files import named_path
 from sentiment.runs.run_dir import Results
-
-TrainingTweets = Callable[[RunConfig], int | None]
-"""On how many tweets a run would train; None where that cannot be known."""
 
 
 def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
@@ -90,34 +86,6 @@ def without_pretrained(configs: Sequence[RunConfig], results: Results) -> list[R
         if request and not request.run_dir(results).completed:
             found[request.fingerprint] = config
     return list(found.values())
-
-
-def training_tweets(results: Results) -> TrainingTweets:
-    """Counts the training tweets of runs: those that are prepared, else rows of files, of which some will drop out.
-
-    Where a built-in data set is not here yet, its published size counts.
-    """
-
-    @cache
-    def count(data: DataConfig) -> int | None:
-        from sentiment.data.corpus.corpus import find_corpus
-        from sentiment.data.sources import open_source
-
-        try:
-            if corpus := find_corpus(data, results):
-                return int(corpus.rows("train").size)
-            source = open_source(data, results)
-        except SentimentError:
-            return None
-        totals = [file.total for file in (source.main, *source.extra_train)]
-        if None in totals:
-            return None
-        main, *extra = (total for total in totals if total is not None)
-        tested = 1 / data.folds if data.folds else data.test_fraction
-        rows = min(main, data.max_rows or main) * (1 - data.validation_fraction - tested) + sum(extra)
-        return max(round(min(rows, data.train_rows or rows)), 1)
-
-    return lambda config: count(config.data)
 
 
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:

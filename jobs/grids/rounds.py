@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.grids.expand import Choices
-from jobs.grids.sweep_file import Distribution, Parameter
+from jobs.grids.expand import effective
+from jobs.grids.space import Choices, Distribution, Parameter
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.runs.records import GridPlan, PlannedRun, Rounds
@@ -50,7 +50,9 @@ def grow(plan: GridPlan, results: Results) -> tuple[GridPlan, list[RunConfig]] |
         config = resolve(values, parameters, plan.base)
         if config.run_id not in known:
             known.add(config.run_id)
-            new.append((_planned(len(plan.runs) + len(new), config, parameters), config))
+            index = len(plan.runs) + len(new)
+            used = effective(parameters, config)
+            new.append((PlannedRun(index=index, run_id=config.run_id, parameters=used), config))
         if len(new) == rounds.per_round:
             break
     if not new:
@@ -70,12 +72,6 @@ def write_space(space: Mapping[str, Choices]) -> dict[str, Any]:
 def _read_space(parameters: Mapping[str, Any]) -> dict[str, Choices]:
     flat = (Parameter.model_validate(parameter).flatten(name) for name, parameter in sorted(parameters.items()))
     return {name: choices for one in flat for name, choices in one.items()}
-
-
-def _planned(index: int, config: RunConfig, parameters: dict[str, Any]) -> PlannedRun:
-    unused = config.unused_fields()
-    used = {name: value for name, value in parameters.items() if not name.startswith(unused)}
-    return PlannedRun(index=index, run_id=config.run_id, parameters=used)
 
 
 def _score(plan: GridPlan, run_dir: RunDir) -> float | None:

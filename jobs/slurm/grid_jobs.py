@@ -1,23 +1,50 @@
-"""A grid's jobs: what was submitted for it, and what Slurm says about that now."""
+"""A grid's jobs: what was submitted for it, what Slurm says about that now, and how tasks have ended.
 
+What a command works off on this machine is seen as a queue as well: the command holds a lock as long as it does so.
+"""
+
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 
-from jobs.job_kinds import JOB_KINDS, KindName
+from jobs.job_kinds import KindName
 from jobs.policy import Queued, Whereabouts
-from jobs.slurm.commands import ENDED, NEVER_SATISFIED, Job, read_accounting, read_queue, read_settings
+from jobs.slurm.commands import (
+    ENDED,
+    HELD_BY_ADMINISTRATOR,
+    NEVER_SATISFIED,
+    Job,
+    read_accounting,
+    read_queue,
+    read_settings,
+)
 from jobs.slurm.resources import Resources
 from jobs.slurm.site import QueueOwner, insist_on_ownership, read_owner
 from jobs.slurm.submissions import SubmissionDir, read_submissions
-from jobs.slurm.task_state import ended_state, last_seen, read_termination, release_advice
 from sentiment.errors import NoSlurmError, SentimentError, SlurmError
+from sentiment.processes import HERE
+from sentiment.runs.attempts import seems_held
 from sentiment.runs.records import Attempt
 from sentiment.runs.run_dir import Results
-from sentiment.runs.state import CANCELLED, COMPLETED, FAILED, HELD, PENDING, TIMEOUT, UNKNOWN, RunProgress, RunState
+from sentiment.runs.state import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    HELD,
+    LOST,
+    PENDING,
+    RUNNING,
+    TIMEOUT,
+    UNKNOWN,
+    RunProgress,
+    RunState,
+)
 
-# The failure of a task whose time ended again and again: it needs more of it.
+# The failure of a service whose time ended again and again: it needs more of it.
 OUT_OF_ATTEMPTS = "NoProgressError"
 
 Place = tuple[SubmissionDir, int]
@@ -26,13 +53,18 @@ Place = tuple[SubmissionDir, int]
 
 @dataclass(frozen=True)
 class GridJobs:
-    """A grid's submissions beside Slurm's queue, as they were when they were read."""
+    """A grid's submissions beside the queue, as they were when they were read.
+
+    Attributes:
+        queue: all of the user's jobs in Slurm; None if they are not known.
+        unseen: why they are not known, in a line.
+        here: what this machine works off.
+    """
 
     submissions: Sequence[SubmissionDir]
     queue: Sequence[Job] | None
-    """All of the user's jobs; None if they are not known."""
     unseen: str = ""
-    """Why they are not known, in a line."""
+    here: Sequence[Job] = ()
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -40,24 +72,25 @@ class GridJobs:
         return newest_tasks(self.submissions)
 
     @cached_property
-    def services(self) -> list[SubmissionDir]:
-        """The submissions whose tasks have no runs of their own."""
-        return [folder for folder in self.submissions if not folder.submission.job_kind.trains_runs]
+    def jobs(self) -> list[Job]:
+        """All that are known."""
+        return [*(self.queue or ()), *self.here]
 
     @property
     def lacks_final_job(self) -> bool:
-        """Whether training was submitted without the job that ends a grid, as when its submitter was killed."""
-        final = [folder for folder in self.submissions if folder.submission.job_kind.final]
-        training = [folder for folder in self.submissions if folder.submission.job_kind.trains_runs]
-        order = self.submissions.index
-        newest_is_missing = bool(training) and (not final or order(final[-1]) < order(training[-1]))
+        """Whether training was submitted without the job that ends a grid, or that failed."""
+        training = [one for one in self.submissions if one.submission.job_kind.trains_runs and not one.submission.here]
+        final = [one for one in self.submissions if one.submission.job_kind.final]
+        if not training:
+            return False
+        newest_is_missing = not final or final[-1].number < training[-1].number
         ended_too_early = self._any_active(training) and not self._any_active(final)
-        return newest_is_missing or ended_too_early or (bool(training) and self.final_job_failed)
+        return newest_is_missing or ended_too_early or self.final_job_failed
 
     @property
     def final_job_failed(self) -> bool:
         """Whether the newest job that ends the grid did not succeed; one that was cancelled is as somebody wants it."""
-        return any(JOB_KINDS[kind].final for kind in self.failed_services)
+        return "report" in self.failed_services
 
     def place(self, run_id: str, attempt: Attempt | None = None) -> Place | None:
         """The task that a run was last given to; None if it was given to none.
@@ -75,7 +108,7 @@ class GridJobs:
         return _find(self._jobs, (place[0].submission.name, place[1]))
 
     def queued(self, run_id: str, place: Place | None) -> Queued:
-        """What is known in Slurm of the task that a run was last given to."""
+        """What the queue says of the task that a run was last given to."""
         if place is None:
             return Queued(lives=self._lives, slots_wait=bool(self.waiting_slots))
         folder, number = place
@@ -96,6 +129,8 @@ class GridJobs:
     def _where(self, place: Place) -> tuple[Whereabouts, str, str]:
         """Where a task is, and what Slurm calls that and why."""
         folder, job = place[0], self.job(place)
+        if folder.submission.here:
+            return ("runs", RUNNING, "") if job else ("gone", "", "")
         if self.queue is None:
             return "silent", "", self.unseen
         if job is None or not job.active:
@@ -108,8 +143,10 @@ class GridJobs:
             return "waits", job.state, f"held by its user; `scontrol release {job.address}` lets it begin"
         return "waits" if job.state == PENDING else "runs", job.state, "" if job.reason == "None" else job.reason
 
-    def _how_it_ended(self, place: Place, progress: RunProgress) -> RunState:
+    def _how_it_ended(self, place: Place, progress: RunProgress) -> RunState | None:
         folder, number = place
+        if folder.submission.here:
+            return None  # what its directory says is all that is known
         try:
             job = self.job(place) or self._accounted((folder.submission.name, number))
         except SlurmError as error:
@@ -117,14 +154,14 @@ class GridJobs:
         if job and (job.reason == NEVER_SATISFIED or "Dependency" in job.reason):
             return RunState(FAILED, self._failure_before(folder))
         name = f"task {folder.job(number)}" if folder.receipt else folder.submission.name
-        return ended_state(job, folder.log_file(number), last_seen(progress, name))
+        return ended_state(job, folder.log_file(number), _last_seen(progress, name))
 
     @cached_property
     def active_tasks(self) -> dict[Place, Job]:
         """All tasks of the grid that are in the queue, of each submission, however old, with one of their jobs."""
         folders = {folder.submission.name: folder for folder in self.submissions}
         found: dict[Place, Job] = {}
-        for job in self.queue or ():
+        for job in self.jobs:
             if job.state not in ENDED and (folder := folders.get(job.name)):
                 tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
                 found.update({(folder, task): job for task in tasks})
@@ -138,33 +175,35 @@ class GridJobs:
                 return number
         jobs = {number: _find(self._jobs, (name, number)) for number in (share, *numbers)}
         active = [number for number, job in jobs.items() if job and job.active]
-        held = {job.task for job in self._held if job.name == name}
-        free = [number for number in active if number not in held]
+        free = [number for number in active if (job := jobs[number]) and not job.held]
         wanted: list[int] = [*free, *active, share]
         return wanted[0]
 
     @cached_property
     def waiting_slots(self) -> list[SubmissionDir]:
-        """The slots of a search that are in the queue, and whose runs a ranking has still to decide."""
+        """The tasks of a search that are in the queue, and whose runs a ranking has still to decide."""
         return [one for one in self.submissions if one.waits_for_ranking and self._any_active([one])]
+
+    @cached_property
+    def _services(self) -> dict[KindName, SubmissionDir]:
+        """The newest job of each kind that has no runs of its own."""
+        folders = (folder for folder in self.submissions if not folder.submission.job_kind.trains_runs)
+        return {folder.submission.kind: folder for folder in folders}
 
     def service_states(self) -> dict[str, str]:
         """The states of the newest job of each kind that has no runs of its own, by the kind's name."""
         found: dict[str, str] = {}
-        for folder in self.services:
-            jobs = [job for job in self.queue or () if job.name == folder.submission.name]
-            states = sorted({HELD if job.held else job.state for job in jobs})
-            failed = self._failure_of(folder)
-            seen = ", ".join(states) or ("not in the queue any more" if self.queue is not None else UNKNOWN)
-            found[folder.submission.kind] = failed.state if failed else seen
+        for kind, folder in self._services.items():
+            states = {HELD if job.held else job.state for job in self.queue or () if job.name == folder.submission.name}
+            seen = ", ".join(sorted(states)) or ("not in the queue any more" if self.queue is not None else UNKNOWN)
+            found[kind] = self.failed_services[kind][0].state if kind in self.failed_services else seen
         return found
 
     @cached_property
     def failed_services(self) -> dict[KindName, tuple[RunState, Resources]]:
         """How the newest job of a kind without runs of its own failed, if it did, and what it had."""
-        newest = {folder.submission.kind: folder for folder in self.services}
-        failures = {kind: (self._failure_of(folder), folder.submission.resources) for kind, folder in newest.items()}
-        return {kind: (failure, resources) for kind, (failure, resources) in failures.items() if failure}
+        failures = {kind: (self._failure_of(one), one.submission.resources) for kind, one in self._services.items()}
+        return {kind: (failure, had) for kind, (failure, had) in failures.items() if failure}
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
         """How a job failed that has no runs of its own; None while it is active, and if nobody knows of a failure."""
@@ -172,21 +211,22 @@ class GridJobs:
             return None
         for number in range(len(folder.submission.tasks)):
             if failure := folder.read_failure(number):
-                reason = f"{failure.error}: {failure.reason}"
-                return RunState(TIMEOUT if failure.error == OUT_OF_ATTEMPTS else FAILED, reason)
+                state = TIMEOUT if failure.error == OUT_OF_ATTEMPTS else FAILED
+                return RunState(state, f"{failure.error}: {failure.reason}")
             # Of a job without a last word no accounts are asked: most grids have one, which ended well long ago.
             job = self.job((folder, number))
             if (job.state != COMPLETED) if job else read_termination(folder.log_file(number)):
                 ended = self._how_it_ended((folder, number), RunProgress())
-                return None if ended.state == CANCELLED else ended
+                return None if ended is None or ended.state == CANCELLED else ended
         return None
 
     @cached_property
     def _jobs(self) -> dict[tuple[str, int | None], Job]:
-        return {(job.name, job.task): job for job in self.queue or ()}
+        return {(job.name, job.task): job for job in self.jobs}
 
     def _lives(self, job: str) -> bool:
-        return self.queue is None or job in self._addresses
+        """Of processes outside of Slurm the run's own lock says all."""
+        return self.queue is None or job.startswith(HERE) or job in self._addresses
 
     @cached_property
     def _addresses(self) -> set[str]:
@@ -200,10 +240,6 @@ class GridJobs:
     @cached_property
     def _cancelled(self) -> dict[SubmissionDir, set[int | str]]:
         return {folder: folder.cancelled for folder in self.submissions}
-
-    @cached_property
-    def _held(self) -> list[Job]:
-        return [job for job in self.queue or () if job.held]
 
     @cached_property
     def _accounting(self) -> dict[tuple[str, int | None], Job] | SlurmError:
@@ -230,7 +266,7 @@ class GridJobs:
         return _find(self._accounting, key)
 
     def _any_active(self, folders: Iterable[SubmissionDir]) -> bool:
-        active = {job.name for job in self.queue or () if job.active}
+        active = {job.name for job in self.jobs if job.active}
         return any(folder.submission.name in active for folder in folders)
 
     def _failure_before(self, waiting: SubmissionDir) -> str:
@@ -247,7 +283,7 @@ class GridJobs:
     def _held_before(self, waiting: SubmissionDir) -> Job | None:
         """The first held job that a training job waits for."""
         ids = {folder.job_id for folder in self._waited_for(waiting)}
-        return next((job for job in self._held if job.job_id in ids), None)
+        return next((job for job in self.jobs if job.held and job.job_id in ids), None)
 
     def _waited_for(self, waiting: SubmissionDir) -> list[SubmissionDir]:
         _, *ids = (waiting.submission.after or "").split(":")
@@ -260,8 +296,9 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
     It is asked after the submissions are read, so that one which is made meanwhile is not taken for lost.
     """
     submissions = [read_submissions(results, grid) for grid in grids]
-    queue, unseen = _look(results) if any(submissions) else ((), "")
-    return [GridJobs(one, queue, unseen) for one in submissions]
+    in_slurm = any(not folder.submission.here for one in submissions for folder in one)
+    queue, unseen = _look(results) if in_slurm else ((), "")
+    return [GridJobs(one, queue, unseen, _worked_off_here(one)) for one in submissions]
 
 
 def _look(results: Results) -> tuple[Sequence[Job] | None, str]:
@@ -273,6 +310,11 @@ def _look(results: Results) -> tuple[Sequence[Job] | None, str]:
         return read_queue(), ""
     except SentimentError as error:
         return None, " ".join(str(error).split())
+
+
+def _worked_off_here(submissions: Iterable[SubmissionDir]) -> list[Job]:
+    here = (folder for folder in submissions if folder.submission.here and folder.receipt)
+    return [Job(one.submission.name, one.job_id, None, RUNNING) for one in here if seems_held(one.lock_file)]
 
 
 def settle_jobs(results: Results, grid: str) -> GridJobs:
@@ -287,7 +329,8 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
     insist_on_ownership(results)
     submissions = read_submissions(results, grid)
     queue = read_queue()
-    return GridJobs(reconcile(submissions, queue), queue)
+    known = reconcile(submissions, queue)
+    return GridJobs(known, queue, here=_worked_off_here(known))
 
 
 def reconcile(submissions: Iterable[SubmissionDir], queue: Iterable[Job]) -> list[SubmissionDir]:
@@ -309,7 +352,7 @@ def reconcile(submissions: Iterable[SubmissionDir], queue: Iterable[Job]) -> lis
 
 
 def cancelled_runs(results: Results, grid: str) -> set[str]:
-    """Ids of the runs of a grid that `jobs cancel` has ended in Slurm, and that were not submitted again since."""
+    """Ids of the runs of a grid that `jobs cancel` has ended, and that were not submitted again since."""
     newest = newest_tasks(read_submissions(results, grid))
     marks = {folder: folder.cancelled for folder, _ in newest.values()}
     return {run_id for run_id, (folder, task) in newest.items() if _mark(folder, task, run_id) in marks[folder]}
@@ -333,3 +376,94 @@ def _mark(folder: SubmissionDir, task: int, run_id: str) -> int | str:
 def _find(jobs: dict[tuple[str, int | None], Job], key: tuple[str, int]) -> Job | None:
     """A task's job; for tasks that were cancelled before they began Slurm may only know that of the array."""
     return jobs.get(key) or jobs.get((key[0], None))
+
+
+# Termination messages of slurmstepd and srun, by the state that they mean; the first match wins. A step whose processes
+# were killed on a node that dies is cancelled afterwards: nobody wished that.
+_TERMINATION_MESSAGES = (
+    (FAILED, re.compile(r"^refused: ")),  # by `sentiment.runs.start_copy`
+    ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
+    (TIMEOUT, re.compile(r"DUE TO TIME LIMIT")),
+    ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),
+    ("PREEMPTED", re.compile(r"DUE TO PREEMPTION")),
+    (FAILED, re.compile(r"error: .*Killed")),
+    (CANCELLED, re.compile(r"CANCELLED AT")),
+    (FAILED, re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
+)
+# A task that finds no room on the disk can write nothing down, but ends with this code (that of ENOSPC).
+DISK_FULL_EXIT_CODE = 28
+_DISK_FULL = re.compile(rf"exit code {DISK_FULL_EXIT_CODE}\b")
+ROOM_ADVICE = "found no room on the disk, or its quota is exhausted: make room (`jobs doctor` says how much there is)"
+_TAIL_BYTES = 1 << 14
+_TASK_BEGINS = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
+
+
+def ended_state(job: Job | None, log: Path | None, seen: str) -> RunState:
+    """What became of a task that has ended or that the queue has forgotten.
+
+    Args:
+        job: as the queue or the accounting has it.
+        seen: what is known of it otherwise.
+    """
+    if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
+        return RunState(job.state, seen)
+    terminated = read_termination(log)
+    refuted = {CANCELLED, FAILED} if job and job.state == CANCELLED else {CANCELLED} if job else set()
+    if terminated and terminated.state not in refuted:
+        return terminated
+    if job and job.state == CANCELLED:
+        return RunState(CANCELLED, seen)
+    return RunState(FAILED, _last_line(log)) if job else RunState(LOST, f"is not in the queue; {seen}")
+
+
+def _last_seen(progress: RunProgress, name: str) -> str:
+    """What its directory says last of a run that a task had."""
+    attempt = progress.last_attempt
+    if attempt is None:
+        return f"{name} never began to train"
+    if attempt.end is None:
+        return f"{name} ended without a word"
+    return f"saved at step {attempt.last_step} ({attempt.detail})"
+
+
+def release_advice(held: Job) -> str:
+    """Why a job is held, and who can release it."""
+    if held.reason == HELD_BY_ADMINISTRATOR:
+        return f"{held.reason}; an administrator has to let it go on (scontrol release {held.address})"
+    return f"{held.reason}; `jobs rerun` lets it go on (scontrol release {held.address})"
+
+
+def task_begins(title: str, restarts: int, node: str | None) -> str:
+    """The first line that a Slurm task prints, each time that Slurm starts it."""
+    return f"{title}, start {restarts + 1} on {node or 'this machine'}"
+
+
+def read_termination(log: Path | None) -> RunState | None:
+    """What Slurm printed about the end of the newest attempt; None if nothing."""
+    said = [line for line in _newest_attempt(log) if line.startswith(("slurmstepd", "srun: error", "refused: "))]
+    for state, pattern in _TERMINATION_MESSAGES:
+        for line in said:
+            if state == FAILED and _DISK_FULL.search(line):
+                return RunState(FAILED, f"{ROOM_ADVICE}, then `jobs rerun`")
+            if pattern.search(line):
+                return RunState(state, re.sub(r"^(slurmstepd[^:]*|srun): (error: )?", "", line).strip("* "))
+    return None
+
+
+def _last_line(log: Path | None) -> str:
+    """The last line of a task that wrote nothing into the run's directory: that Python was not found, say."""
+    lines = [line for line in _newest_attempt(log) if line.strip()]
+    return f"ended without a result; its log ends: {lines[-1].strip()}" if lines else "ended without a result or a log"
+
+
+def _newest_attempt(log: Path | None) -> list[str]:
+    """The last lines of a log, from the newest attempt only."""
+    try:
+        with open(log or os.devnull, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - _TAIL_BYTES, 0))
+            text = file.read()
+    except OSError:
+        return []
+    starts = [match.start() for match in _TASK_BEGINS.finditer(text)]
+    return text[starts[-1] if starts else 0 :].decode(errors="replace").splitlines()

@@ -1,24 +1,40 @@
-"""One job for sbatch: submitit writes the file and hands it over; this project's own task runs in it.
+"""A chain of jobs (tweets, vectors, training, report) handed to sbatch, each written down before.
 
-submitit's own runner is not used: it looks for pickles that are renamed after sbatch (and lost if the submitting
-process dies in between), ignores TERM, and counts time-outs instead of progress.
+submitit writes the files, and this project's own task runs in them. submitit's own runner is not used: it looks for
+pickles that are renamed after sbatch (and lost if the submitting process dies in between), ignores TERM, and counts
+time-outs instead of progress.
 """
 
+import math
 import re
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import submitit
 
+from jobs.job_kinds import JOB_KINDS
 from jobs.slurm import commands as slurm
-from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import Submission
-from sentiment.errors import QueueFullError, SlurmError
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.resources import Container, Resources
+from jobs.slurm.submissions import Submission, SubmissionDir, new_submission, write_intent
+from sentiment.errors import QueueFullError, SlurmError, UnansweredError
+from sentiment.runs.run_dir import Results
 
 # Signals are ignored until the task has set its own handlers, and again when it has restored the former ones: otherwise
 # each of them would kill the interpreter while it starts or ends.
 _GUARD = 'trap "" TERM USR1 USR2'
+# Inside of a container there is no scontrol: the task says by its exit code that it is to be requeued.
+_IN_CONTAINER = (
+    'again=$1; shift; "$@" --inside; code=$?; '
+    'case $code in 4|5) exec sh -c "exec $again --requeue $code";; esac; exit $code'
+)
+_CONTAINER_PROGRAM = '"$(command -v apptainer || command -v singularity || echo apptainer)"'
+_CODE = Path(__file__).parents[2]
 
 # What sbatch says of a limit on the number of jobs: of slurmctld, an association or a QOS.
 _FULL = re.compile(r"(unable to accept job|queue full), sleeping and retrying|Submit\w*Limit|temporarily unavailable")
@@ -35,12 +51,6 @@ class _Sbatch(submitit.SlurmExecutor):
         """The file for sbatch."""
         return self._make_submission_file_text(command, uid="")
 
-    def write(self, command: str) -> Path:
-        """Write the file for sbatch."""
-        file = self.folder / "submission.sh"
-        file.write_text(self.text(command), encoding="utf-8")
-        return file
-
 
 def send(submission: Submission) -> str:
     """Submit what is written down as an intent; the job's id in Slurm.
@@ -49,7 +59,8 @@ def send(submission: Submission) -> str:
         QueueFullError: there are as many jobs as there may be.
         SlurmError: Slurm refuses or does not answer; whether it has the job can then be seen by the job's name.
     """
-    file = _executor(submission).write(_command(submission))
+    file = submission.folder.logs / "submission.sh"
+    file.write_text(batch_file(submission), encoding="utf-8")
     try:
         return slurm.submit(str(file))
     except SlurmError as error:
@@ -60,13 +71,22 @@ def send(submission: Submission) -> str:
         raise QueueFullError(f"{' '.join(str(error).split())}{advice}") from None
 
 
-def directives(submission: Submission) -> list[str]:
-    """The lines of the file for sbatch: what it asks for, and the command."""
-    text = _executor(submission).text(_command(submission))
-    return [line for line in text.splitlines() if line and not line.startswith(("# ", "#!"))]
+def find_refusal(resources: Resources) -> str | None:
+    """Why Slurm would refuse a job with these resources; None if it would take it. Nothing is submitted."""
+    with TemporaryDirectory() as folder:
+        executor = _Sbatch(folder)
+        executor.update_parameters(**_asked(resources))
+        file = Path(folder) / "test.sh"
+        file.write_text(executor.text("true"), encoding="utf-8")
+        try:
+            slurm.ask("sbatch", "--test-only", str(file))
+        except SlurmError as error:
+            return " ".join(str(error).split())
+    return None
 
 
-def _executor(submission: Submission) -> _Sbatch:
+def batch_file(submission: Submission) -> str:
+    """The file for sbatch: what it asks for, and the command."""
     executor = _Sbatch(submission.folder.logs)
     executor.update_parameters(
         **_asked(submission.resources),
@@ -78,7 +98,12 @@ def _executor(submission: Submission) -> _Sbatch:
     )
     if submission.job_kind.is_array:
         executor.parameters["map_count"] = len(submission.tasks)
-    return executor
+    return executor.text(_command(submission))
+
+
+def directives(submission: Submission) -> list[str]:
+    """The lines of the file that say something."""
+    return [line for line in batch_file(submission).splitlines() if line and not line.startswith(("# ", "#!"))]
 
 
 def _asked(resources: Resources) -> dict[str, Any]:
@@ -87,8 +112,6 @@ def _asked(resources: Resources) -> dict[str, Any]:
     return {
         "partition": resources.partition,
         "account": resources.account,
-        "qos": resources.qos,
-        "constraint": resources.constraint,
         "time": resources.time_minutes,
         "mem": f"{round(resources.memory_gb * 1024)}M" if resources.memory_gb else None,
         "cpus_per_task": resources.cpus,
@@ -106,4 +129,128 @@ def _asked(resources: Resources) -> dict[str, Any]:
 
 
 def _command(submission: Submission) -> str:
-    return shlex.join(["sh", "-c", f'{_GUARD}; exec "$@"', "task", *submission.folder.task_command(submission)])
+    words = submission.command
+    container = submission.resources.container
+    if container is None:
+        return shlex.join(["sh", "-c", f'{_GUARD}; exec "$@"', "task", *words])
+    script, again = f"{_GUARD}; {_IN_CONTAINER}", shlex.join(words)
+    inside = shlex.join(_container_options(container, submission))
+    task = shlex.join([container.python, *words[1:]])
+    return f"{shlex.join(['sh', '-c', script, 'task', again])} {_CONTAINER_PROGRAM} exec {inside} {task}"
+
+
+def _container_options(container: Container, submission: Submission) -> list[str]:
+    """The code and the results are in the container under the same names as outside."""
+    here = str(Path.cwd())
+    places = dict.fromkeys((here, str(_CODE), submission.results))
+    binds = [word for place in places for word in ("--bind", place)]
+    nv = ["--nv"] if submission.resources.has_gpu else []
+    return [*nv, *binds, "--pwd", here, *container.options, container.image]
+
+
+# Slurm looks every 30 s for jobs to warn, so a warning may come a minute early.
+_SWEEP_SECONDS = 60
+_UNMEASURED_SAVE_SECONDS = 30.0
+_MEASURED_RUNS = 20
+
+
+@dataclass
+class SubmittedChain:
+    """What became of a chain of jobs."""
+
+    accepted: list[SubmissionDir] = field(default_factory=list)
+    refused_report: SlurmError | None = None
+    """Why the job that ends a grid was refused; training goes on without it."""
+
+
+def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs) -> SubmittedChain:
+    """Write down and submit each job, with its dependency on the grid's jobs before it: all of it, or nothing.
+
+    Training stays without its report, if that alone is refused.
+
+    Args:
+        before: the grid's earlier jobs; a final one that still waits is replaced, and so are tasks of later rungs.
+
+    Raises:
+        QueueFullError: there is no room for all training and what it waits for; nothing of the chain is left.
+        SlurmError: Slurm refuses for another reason. Nothing of the chain is left in the queue either.
+    """
+    active = {job.name for job in before.queue or () if job.active}
+    rungs = {job.rung for job in jobs if job.by_ranking}
+    every = [folder for folder in before.submissions if folder.submission.name in active]
+    replaced = [one for one in every if one.submission.by_ranking and one.submission.rung in rungs]
+    waiting = [folder for folder in every if folder not in replaced]
+    chain = SubmittedChain()
+
+    def submit(final: bool) -> None:
+        for job in jobs:
+            if JOB_KINDS[job.kind].final == final:
+                after = _dependency(job, [*waiting, *chain.accepted])
+                chain.accepted.append(_submit(describe(results, grid, job, after)))
+
+    try:
+        submit(final=False)
+    except SlurmError:
+        slurm.cancel(folder.job_id for folder in chain.accepted)
+        for folder in chain.accepted:
+            folder.withdraw()
+        raise
+    if any(folder.submission.by_ranking for folder in chain.accepted):
+        slurm.cancel(folder.job_id for folder in replaced)
+    try:
+        submit(final=True)
+        slurm.cancel(folder.job_id for folder in waiting if folder.submission.job_kind.final)
+    except SlurmError as error:
+        chain.refused_report = error
+    return chain
+
+
+def describe(results: Results, grid: str, job: Submission, after: str | None) -> Submission:
+    """The job as it would be submitted; `after` is its dependency, as sbatch takes it."""
+    return new_submission(results, grid, job, _warning_seconds(results, grid, job.resources.time_minutes), after)
+
+
+def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
+    """Tasks of a later rung wait for the end, however it was, of all that trains in the rung before theirs."""
+    kind = JOB_KINDS[job.kind]
+    if job.by_ranking and job.rung:
+        condition, ids = "afterany", [one.job_id for one in before if one.submission.rung == job.rung - 1]
+    else:
+        condition, ids = kind.condition, [one.job_id for one in before if one.submission.kind in kind.after]
+    return f"{condition}:{':'.join(ids)}" if ids else None
+
+
+def _submit(submission: Submission) -> SubmissionDir:
+    folder = write_intent(submission)
+    try:
+        folder.accept(send(submission))
+    except SlurmError as error:
+        _accept_if_there(folder, error)
+    return folder
+
+
+def _accept_if_there(folder: SubmissionDir, error: SlurmError) -> None:
+    """Look whether Slurm accepted the job although its answer was lost; if not, withdraw the intent.
+
+    Raises:
+        UnansweredError: it does not say, and the intent stays.
+        SlurmError: it did not accept the job.
+    """
+    try:
+        found = [job.job_id for job in slurm.read_queue() if job.name == folder.submission.name]
+    except SlurmError as silence:
+        why = f"{error}; {silence}; the next command finds out whether the job was accepted"
+        raise UnansweredError(why) from None
+    if not found:
+        folder.withdraw()
+        raise error
+    folder.accept(found[0])
+
+
+def _warning_seconds(results: Results, grid: str, minutes: int) -> int:
+    """How long before its end Slurm warns a task: twice the slowest save that was measured, and a look of Slurm's."""
+    files = islice((results.runs / grid).glob("*/timings.jsonl"), _MEASURED_RUNS)
+    rows = (row for file in files for row in results.run_dir(file.parent.name, grid).read_timings())
+    saves = [row.get("seconds") for row in rows if row.get("kind") == "save"]
+    slowest = max((one for one in saves if isinstance(one, int | float)), default=_UNMEASURED_SAVE_SECONDS)
+    return min(math.ceil(2 * slowest) + _SWEEP_SECONDS, minutes * 15)

@@ -1,72 +1,69 @@
-"""What was submitted to Slurm, on disk: the intent before Slurm is asked, its receipt afterwards."""
+"""What was submitted, on disk: the intent before Slurm is asked, its receipt afterwards.
+
+A chain that is worked off on this machine is written down in the same way, so that all commands find it the same way.
+"""
 
 import json
 import re
 import secrets
 import shutil
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName
 from jobs.slurm.resources import Resources
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
-from sentiment.files import write_atomically, write_json
+from sentiment.files import FolderEntry, write_atomically, write_json
 from sentiment.runs.code_version import START, start_command
 from sentiment.runs.records import Failure, FileRecord, Record, timestamp
-from sentiment.runs.run_dir import Results
+from sentiment.runs.run_dir import Results, read_record
 from sentiment.runs.rungs import read_chosen
-
-R = TypeVar("R", bound=Record)
 
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
 
 class Submission(FileRecord):
-    """`submission.json`, the intent: all that any later command needs to know of an array, or of a single command.
+    """`submission.json`, the intent: all that any later command needs to know of a job array, or of a single job.
 
-    What makes it one of a grid, and unique, is filled in by `new_submission` when it is submitted.
+    What makes it one of a grid, and unique, is filled in by `new_submission`.
+
+    Attributes:
+        id: its number within the grid, its kind, and a random number.
+        tasks: the run ids of each task; of a task that has no runs of its own, or whose runs a ranking decides, none.
+        configs: of the tasks' runs in their order, or of those that the job works for; kept in a file of their own.
+        resources: what each task gets.
+        parallelism: the largest number of tasks at a time.
+        signal_seconds: how long before its end a task is warned.
+        after: what it waits for, as sbatch's option `--dependency` takes it.
+        code: the copy of the program's code that its tasks import; None imports that of this clone.
+        cluster: of a job that ends a grid: what the cluster's file says.
+        rung, epochs: of a search, in which its runs train and after how many epochs they pause; None trains to the end.
+        here: whether a command on this machine works it off, instead of Slurm.
     """
 
     id: str = ""
-    """Its number within the grid, its kind, and a random number."""
     grid: str = ""
     kind: KindName
     created: str = ""
-    """ISO 8601, UTC."""
     results: str = ""
-    """The root of the results, absolute."""
     tasks: list[list[str]]
-    """The run ids of each task; a task that has no runs of its own has none."""
     configs: list[RunConfig] = Field(default_factory=list, exclude=True)
-    """Of the tasks' runs, in their order; for tasks without runs, of those that they work for. They are written into a
-    file of their own, which `SubmissionDir.read_configs` reads."""
     resources: Resources
-    """What each task gets."""
-    parallelism: int
-    """The largest number of tasks at a time."""
+    parallelism: int = 1
     signal_seconds: int = 0
-    """How long before its end a task is warned."""
     after: str | None = None
-    """What it waits for, as sbatch's option `--dependency` takes it."""
     code: str | None = None
-    """The id of the copy of the program's code that its tasks import; None imports that of this clone."""
     cluster: dict[str, Any] = Field(default_factory=dict)
-    """For a job that ends a grid: what the cluster's file says (`jobs.slurm.resources.ClusterFile`)."""
     rung: int | None = None
-    """Of a search, in which its runs train; None trains them to their end whatever the search says."""
     epochs: int | None = None
-    """After how many its runs pause; None trains them to their end."""
-    slots: list[list[int]] = Field(default_factory=list)
-    """The slots of each task, where it is not known yet which runs they train: slot 0 trains the trial that the ranking
-    of the rung before puts first. Empty for tasks whose runs are known; else `tasks` has none."""
+    here: bool = False
 
     @property
     def job_kind(self) -> JobKind:
@@ -79,6 +76,11 @@ class Submission(FileRecord):
         return self.job_kind.trains_runs and self.resources.shares_tasks
 
     @property
+    def by_ranking(self) -> bool:
+        """Whether the ranking of the rung before decides which runs it trains."""
+        return bool(self.rung) and not any(self.tasks)
+
+    @property
     def name(self) -> str:
         """The job's name in Slurm, which is unique, so that the job can be found again."""
         return f"{self.grid}-{self.id}"
@@ -88,13 +90,18 @@ class Submission(FileRecord):
         """The folder that it is written to."""
         return SubmissionDir(Results(Path(self.results)).slurm / self.grid / self.id)
 
+    @property
+    def command(self) -> list[str]:
+        """The words that start one of its tasks, with its own code."""
+        copy = Results(Path(self.results)).code / self.code if self.code else None
+        return [*start_command("jobs.tasks.task", copy, self.folder.start_file), str(self.folder.path)]
+
 
 class Receipt(Record):
     """`receipt.json`: what Slurm answered."""
 
     job_id: str
     accepted: str
-    """ISO 8601, UTC."""
 
 
 @dataclass(frozen=True)
@@ -103,36 +110,21 @@ class SubmissionDir:
 
     path: Path
 
+    submission_file = FolderEntry("submission.json")
+    receipt_file = FolderEntry("receipt.json")
+    configs_file = FolderEntry("configs.jsonl")
+    cancelled_file = FolderEntry("cancelled.json")
+    logs = FolderEntry("logs")
+    start_file = FolderEntry("start.py")
+    """The program that starts the tasks: it outlives the copy of the code, and says if that is gone."""
+    lock_file = FolderEntry("lock")
+    """Held by the command that works it off on this machine."""
+
     @property
     def number(self) -> int:
         """The submission's number within its grid, from 1; 0 for a folder of another kind."""
         match = _NAME.fullmatch(self.path.name)
         return int(match["number"]) if match else 0
-
-    @property
-    def submission_file(self) -> Path:
-        """The intent; of all files only the receipt is written later."""
-        return self.path / "submission.json"
-
-    @property
-    def receipt_file(self) -> Path:
-        """Missing if Slurm was not asked, or the asking process died before it could write the answer."""
-        return self.path / "receipt.json"
-
-    @property
-    def configs_file(self) -> Path:
-        """The configuration of each run, a line each, in the order of the tasks."""
-        return self.path / "configs.jsonl"
-
-    @property
-    def cancelled_file(self) -> Path:
-        """What `jobs cancel` ended and nothing starts again: numbers of tasks, and ids of runs that share tasks."""
-        return self.path / "cancelled.json"
-
-    @property
-    def logs(self) -> Path:
-        """What Slurm and the tasks print, one file for all attempts of a task."""
-        return self.path / "logs"
 
     def run_log(self, run_id: str) -> Path:
         """What a run prints that shares its task with others."""
@@ -146,64 +138,45 @@ class SubmissionDir:
         """Why a task that has no runs of its own failed."""
         return self.path / f"failure-{task}.json"
 
-    @property
-    def start_file(self) -> Path:
-        """The program that starts the tasks: it outlives the copy of the code, and says if that is gone."""
-        return self.path / "start.py"
-
-    def task_command(self, submission: Submission, python: str = sys.executable) -> list[str]:
-        """The words that start a task of this submission, with its own code."""
-        copy = Results(Path(submission.results)).code / submission.code if submission.code else None
-        return [python, *start_command("jobs.tasks.slurm_task", copy, self.start_file)[1:], str(self.path)]
-
     @cached_property
     def submission(self) -> Submission:
-        """The intent.
-
-        Raises:
-            RunDirError: it cannot be read.
-        """
-        return _read(self.submission_file, Submission)
+        """The intent; a RunDirError if it cannot be read."""
+        found = read_record(self.submission_file, Submission)
+        if found is None:
+            raise RunDirError(f"{self.submission_file}: is gone")
+        return found
 
     @cached_property
     def receipt(self) -> Receipt | None:
         """Slurm's answer; None while it is not known."""
-        return _read(self.receipt_file, Receipt) if self.receipt_file.exists() else None
+        return read_record(self.receipt_file, Receipt)
 
     @property
     def cancelled(self) -> set[int | str]:
-        """Numbers of the cancelled tasks, and ids of the runs that were cancelled one by one."""
+        """What `jobs cancel` ended: numbers of tasks, and ids of runs that share tasks."""
         return set(json.loads(self.cancelled_file.read_bytes())) if self.cancelled_file.exists() else set()
 
     @property
     def job_id(self) -> str:
-        """The job's id in Slurm.
-
-        Raises:
-            RunDirError: there is no receipt.
-        """
+        """The job's id in Slurm; a RunDirError if there is no receipt."""
         if self.receipt is None:
             raise RunDirError(f"{self.path}: has no receipt, so its job is not known; submit again")
         return self.receipt.job_id
 
     @property
     def tasks(self) -> list[list[str]]:
-        """The run ids of each task; a task of slots has none until the ranking is written that decides them.
-
-        Raises:
-            RunDirError: the ranking cannot be read.
-        """
+        """The run ids of each task; none until the ranking is written, where that decides them."""
         submission = self.submission
-        if not submission.slots:
+        if not submission.by_ranking:
             return submission.tasks
-        chosen = self._chosen
-        return [[chosen[slot] for slot in slots if slot < len(chosen)] for slots in submission.slots]
+        number = len(submission.tasks)
+        return [self._chosen[task::number] for task in range(number)]
 
     @property
     def _chosen(self) -> list[str]:
-        """The runs of slots, in their order; none while they are not known."""
-        submission = self.submission
+        """The runs that the ranking has chosen, in its order; none while it is not written."""
         if "chosen" not in self.__dict__:
+            submission = self.submission
             found = read_chosen(Results(Path(submission.results)), submission.grid, (submission.rung or 1) - 1)
             if not found:
                 return []
@@ -213,8 +186,8 @@ class SubmissionDir:
 
     @property
     def waits_for_ranking(self) -> bool:
-        """Whether it is not decided yet which runs its slots train."""
-        return bool(self.submission.slots) and not self._chosen
+        """Whether it is not decided yet which runs it trains."""
+        return self.submission.by_ranking and not self._chosen
 
     def job(self, task: int) -> str:
         """A task's name for Slurm's commands; needs the receipt, like `job_id`."""
@@ -222,8 +195,7 @@ class SubmissionDir:
 
     def runs_of(self, task: int) -> list[str]:
         """Ids of the runs that a task may train: its own, or those that it works off together with the others."""
-        tasks = self.tasks
-        return [run_id for share in tasks for run_id in share] if self.submission.pooled else tasks[task]
+        return [run_id for share in self.tasks for run_id in share] if self.submission.pooled else self.tasks[task]
 
     def log_file(self, task: int) -> Path | None:
         """A task's log; None while its job is not known, or if nothing was written."""
@@ -231,29 +203,24 @@ class SubmissionDir:
 
     def read_configs(self, task: int) -> list[RunConfig]:
         """The configurations of a task's runs; for a task without runs, of all that it works for."""
-        if self.submission.slots:
-            configs = {config.run_id: config for config in self.read_candidates()}
-            return [configs[run_id] for run_id in self.tasks[task]]
         tasks = self.submission.tasks
+        if self.submission.by_ranking:
+            configs = {config.run_id: config for config in self.read_all_configs()}
+            return [configs[run_id] for run_id in self.tasks[task]]
         first = sum(map(len, tasks[:task]))
-        end = first + len(tasks[task]) if tasks[task] else None
+        return self._read_configs(first, first + len(tasks[task]) if tasks[task] else None)
+
+    def read_all_configs(self) -> list[RunConfig]:
+        """The configurations of all tasks' runs, or of all that a ranking may choose."""
+        return self._read_configs(0, None)
+
+    def _read_configs(self, first: int, end: int | None) -> list[RunConfig]:
         with open(self.configs_file, encoding="utf-8") as lines:
             return [RunConfig.model_validate_json(line) for line in islice(lines, first, end)]
 
-    def read_all_configs(self) -> list[RunConfig]:
-        """The configurations of all tasks' runs."""
-        chosen = {*self._chosen} if self.submission.slots else None
-        return [config for config in self.read_candidates() if chosen is None or config.run_id in chosen]
-
-    def read_candidates(self) -> list[RunConfig]:
-        """The same; for slots, of all trials that they may train."""
-        with open(self.configs_file, encoding="utf-8") as lines:
-            return [RunConfig.model_validate_json(line) for line in lines]
-
     def read_failure(self, task: int) -> Failure | None:
         """Why a task that has no runs of its own failed, if it did."""
-        file = self.failure_file(task)
-        return _read(file, Failure) if file.exists() else None
+        return read_record(self.failure_file(task), Failure)
 
     def accept(self, job_id: str) -> None:
         """Write the receipt."""
@@ -294,16 +261,6 @@ def write_intent(submission: Submission) -> SubmissionDir:
 
 
 def read_submissions(results: Results, grid: str | None = None) -> list[SubmissionDir]:
-    """The submissions of a grid, or of all grids, the oldest first: by their numbers.
-
-    Clocks of hosts differ, and go back: they say nothing about the order.
-    """
+    """The submissions of a grid, or of all grids, the oldest first: by their numbers, since clocks of hosts differ."""
     paths = results.slurm.glob(f"{grid or '*'}/*/submission.json")
     return sorted((SubmissionDir(path.parent) for path in paths), key=lambda one: (one.number, one.path.name))
-
-
-def _read(path: Path, kind: type[R]) -> R:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise RunDirError(f"{path}: cannot be read: {error}") from None

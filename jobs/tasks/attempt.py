@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import cache, partial
 
 from jobs.job_kinds import steps_saved
-from jobs.slurm.task_state import DISK_FULL_EXIT_CODE, ROOM_ADVICE
+from jobs.slurm.grid_jobs import DISK_FULL_EXIT_CODE, ROOM_ADVICE
 from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.errors import LockedError, MemoryExhaustedError, SentimentError, SlurmError, TakenOverError

@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import IO
 
 from jobs.policy import needs_somebody
 from jobs.slurm.grid_jobs import read_jobs
-from jobs.status.grid_status import read_grid_status
+from jobs.status import read_grid_status
 from sentiment.console import Say
 from sentiment.runs.code_version import start_command
 from sentiment.runs.records import GridPlan
@@ -31,7 +32,6 @@ class GridEnd:
     Args:
         notify: the command that tells somebody, as words; none if it is empty.
         output: where the commands print; None is the output of this process.
-        say: prints a line.
     """
 
     results: Results
@@ -96,13 +96,14 @@ class GridEnd:
         """What the command finds in its environment."""
         (jobs,) = read_jobs(self.results, [self.plan.name])
         rows = read_grid_status(self.results, self.plan, jobs).rows
+        states = Counter(row.state for row in rows)
         return {
             "GRID_NAME": self.plan.name,
             "GRID_RUNS": str(len(rows)),
-            "GRID_COMPLETED": str(sum(row.state == COMPLETED for row in rows)),
+            "GRID_COMPLETED": str(states[COMPLETED]),
             "GRID_FAILED": str(sum(map(needs_somebody, rows))),
-            "GRID_PRUNED": str(sum(row.state == PRUNED for row in rows)),
-            "GRID_CANCELLED": str(sum(row.state == CANCELLED for row in rows)),
+            "GRID_PRUNED": str(states[PRUNED]),
+            "GRID_CANCELLED": str(states[CANCELLED]),
             "GRID_RESULTS": str(self.results.root.resolve()),
             "GRID_REPORT": str(report.resolve()) if report else "",
         }

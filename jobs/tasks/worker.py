@@ -1,7 +1,8 @@
 """What a training task does: it takes one free run after another, and trains each until that is done or its time over.
 
 A task has a run of its own or, with `tasks: N` and `at_once: N`, works off the runs of its array together with the
-others. The tasks of a search's later rungs rank the rung before first, which says which runs they train.
+others, as the one task of a grid on this machine does. The tasks of a search's later rungs rank the rung before first,
+which says which runs they train.
 """
 
 import importlib
@@ -11,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import wait
@@ -19,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from jobs import policy
+from jobs.here import gpus_here
 from jobs.policy import Queued
 from jobs.slurm.grid_jobs import cancelled_runs
 from jobs.slurm.submissions import SubmissionDir
@@ -59,23 +61,34 @@ class SideBySide:
     stop: StopRequest
     cancelled: Callable[[], Set[str | int]]
     _children: dict[str, _Child] = field(default_factory=dict, init=False)
+    _gpus: Sequence[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._gpus = gpus_here() if self.lanes > 1 else ()
 
     @property
     def number(self) -> int:
         """How many are at work."""
         return len(self._children)
 
-    def begin(self, name: str, work: Callable[[], int]) -> None:
-        """Begin a work, which returns its exit code; a lane must be free."""
+    def begin(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
+        """Begin a work, which returns its exit code; a lane must be free.
+
+        Args:
+            device: what the work computes on; of several GPUs it sees one, unless it names one itself.
+        """
         lane = min({*range(self.lanes)} - {child.lane for child in self._children.values()})
         share = core_shares(self.lanes)[lane]
-        process = multiprocessing.get_context("fork").Process(target=_perform, args=(work, share))
+        gpu = self._gpus[lane % len(self._gpus)] if len(self._gpus) > 1 and device in ("auto", "cuda") else None
+        process = multiprocessing.get_context("fork").Process(target=_perform, args=(work, share, gpu))
         process.start()
         self._children[name] = _Child(process, lane)
 
     def collect(self) -> dict[str, int]:
         """Wait a moment; exit codes of those that have ended, by name, negative for the signal that killed them."""
         reason, cancelled = self.stop.reason(), self.cancelled()
+        if reason and reason.detail == "SIGHUP":
+            os._exit(Outcome.STOPPED)  # whoever started this has gone: the children see that they are alone, and save
         passed_on = signal.Signals[reason.detail] if reason and reason.reason == "signal" else None
         for name, child in self._children.items():
             if not child.told and (passed_on or name in cancelled) and child.process.is_alive():
@@ -94,8 +107,11 @@ def core_shares(count: int) -> list[set[int]]:
     return [set(cores[number::count] if len(cores) >= count else cores) for number in range(count)]
 
 
-def _perform(work: Callable[[], int], cores: set[int]) -> None:
+def _perform(work: Callable[[], int], cores: set[int], gpu: str | None) -> None:
+    """Do a work on its share of the cores, and on one of several GPUs."""
     os.sched_setaffinity(0, cores)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     raise SystemExit(work())
 
 
@@ -144,19 +160,19 @@ class Worker:
         stop.epochs = self.folder.submission.epochs
         if self.folder.submission.pooled:
             return self._work_off(stop)
-        if not (configs := self.folder.read_configs(self.task)):
-            print("fewer trials go on than there are slots: nothing is left for this task")
-            return Outcome.COMPLETED
-        return self._attempt(configs[0], stop)
+        for config in self.folder.read_configs(self.task):
+            return self._attempt(config, stop)
+        print("fewer trials go on than there are tasks: nothing is left for this one")
+        return Outcome.COMPLETED
 
     def fail(self, error: Exception) -> None:
         """Write a failure of the whole task down with the runs that it had."""
-        pooled = self.folder.submission.pooled
-        for config in self.folder.read_all_configs() if pooled else self.folder.read_configs(self.task):
-            attempt = read_progress(self._run_dir(config.run_id)).last_attempt
+        for run_id in self.folder.runs_of(self.task):
+            run_dir, pooled = self._run_dir(run_id), self.folder.submission.pooled
+            attempt = read_progress(run_dir).last_attempt
             had = not pooled or (attempt is not None and attempt.job == slurm_job())
-            if had and not self._is_over(config.run_id):
-                record_failure(self._run_dir(config.run_id), error)
+            if had and not self._is_over(run_id):
+                record_failure(run_dir, error)
 
     def free_runs(self) -> Iterator[RunConfig]:
         """The runs that nobody has when their turn comes: its own share first, then those of the tasks after it."""
@@ -174,7 +190,8 @@ class Worker:
                 if (config := next(free, None)) is None:
                     break
                 self._began[config.run_id] = self.clock()
-                side_by_side.begin(config.run_id, partial(self._attempt_with_log, config, stop))
+                work = partial(self._attempt_with_log, config, stop)
+                side_by_side.begin(config.run_id, work, config.runtime.device)
             if not side_by_side.number:
                 return next((one for one in _PRECEDENCE if one in outcomes), Outcome.COMPLETED)
             outcomes += self._collect(side_by_side)
@@ -196,15 +213,34 @@ class Worker:
     def _collect(self, side_by_side: SideBySide) -> Iterator[Outcome]:
         """The outcomes of runs that have ended; that of a run which `jobs cancel` ended doesn't count for the task."""
         for run_id, code in side_by_side.collect().items():
-            self._longest = max(self._longest, self.clock() - self._began[run_id])
+            seconds = self.clock() - self._began[run_id]
+            self._longest = max(self._longest, seconds)
+            outcome = self._outcome(run_id, code)
+            print(self._told(run_id, outcome, seconds), flush=True)
             if run_id not in self.folder.cancelled:
-                yield self._outcome(run_id, code)
+                yield outcome
 
     def _outcome(self, run_id: str, code: int) -> Outcome:
         if code < 0:
             killed = KilledError(f"its process was killed by signal {-code}; memory may have been short")
             record_failure(self._run_dir(run_id), killed)
         return Outcome(code) if code in {*Outcome} else Outcome.FAILED
+
+    def _told(self, run_id: str, outcome: Outcome, seconds: float) -> str:
+        """How a run has ended, in a line that begins with its name."""
+        plan, run_dir = self._results.read_grid(self.folder.submission.grid), self._run_dir(run_id)
+        progress = read_progress(run_dir, plan)
+        state = outcome.name.replace("_", " ")
+        if outcome is Outcome.FAILED and progress.failure:
+            return f"{run_id} {state}: {progress.failure.error}: {progress.failure.reason}"
+        if outcome is not Outcome.COMPLETED:
+            return f"{run_id} {state}"
+        if progress.has_paused(self.folder.submission.epochs):
+            state = f"PAUSED after epoch {progress.epoch}"
+        elif not progress.completed:
+            return f"{run_id} is left to another process, which trains it"
+        score = f", {plan.metric} {progress.score:.3f}" if plan and progress.score is not None else ""
+        return f"{run_id} {state} in {seconds:.0f} s{score}"
 
     def _attempt(self, config: RunConfig, stop: StopRequest) -> Outcome:
         submission = self.folder.submission
@@ -288,7 +324,7 @@ class Worker:
         """Train a trial to the end of its rung."""
         stop.epochs = rungs.epochs(rungs.current)
         print(f"rung {rungs.current}: {trial.path.name} has not ended, and is trained again to epoch {stop.epochs}")
-        (config,) = (one for one in self.folder.read_candidates() if one.run_id == trial.path.name)
+        (config,) = (one for one in self.folder.read_all_configs() if one.run_id == trial.path.name)
         announce(trial)
         outcome = self._attempt_alone(config, stop)
         if outcome is Outcome.FAILED and (failure := trial.read_failure()):

@@ -152,7 +152,7 @@ def _after(attempt: Attempt) -> RunState:
         return RunState(PLANNED, f"goes on in the next rung; {attempt.detail}")
     if attempt.reason == "completed":
         return RunState(FAILED, "was completed, but its result.json is missing")
-    if attempt.detail == "SIGHUP":  # of a local grid, by `jobs.tasks.local_task`: nobody wished that
+    if attempt.detail == "SIGHUP":  # of a local grid, by `jobs.tasks.task`: nobody wished that
         return RunState(LOST, f"saved at step {attempt.last_step}, when the process that ran its grid had gone")
     return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"saved and stopped: {attempt.detail}")
 

@@ -22,8 +22,10 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from jobs.grids.grid import expand_grid
-from jobs.slurm.chain import ResourceGroup, plan_chain
-from jobs.slurm.resources import Resources
+from jobs.plan import WantedRun, later_rungs, plan_jobs
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.resources import ClusterFile
+from jobs.status import RunStatus
 from sentiment.config_file import read_yaml
 from sentiment.runs.records import THRESHOLD, GridPlan, Halving
 from sentiment.runs.run_dir import Results, RunDir
@@ -170,11 +172,8 @@ def measure_planning() -> str:
         grid = expand_grid(path, results)
         rungs = read_rungs(results, grid.plan)
         assert rungs is not None
-        groups = [
-            ResourceGroup(grid.configs, Resources(), None, rung, rungs.epochs(rung), rungs.size(rung) if rung else 0)
-            for rung in range(rungs.last + 1)
-        ]
-        jobs = plan_chain(groups, {}, {}, 1001)
+        runs = [WantedRun(RunStatus("many", one.run_id, "PLANNED"), one, None) for one in grid.configs]
+        jobs = plan_jobs(runs, results, ClusterFile(), "many", GridJobs((), ()), later_rungs(rungs, runs))
         seconds = time.monotonic() - start
     return f"{MANY:,} trials, rates from a continuum: expanded and planned as {len(jobs)} arrays in {seconds:.1f} s"
 

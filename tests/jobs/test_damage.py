@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.slurm.grid_jobs import GridJobs
-from jobs.status.grid_status import read_grid_status
-from jobs.status.table import render
+from jobs.status import read_grid_status, render
 from report.build import build_report
 from sentiment.config import RunConfig
 from sentiment.runs.run_dir import Results, RunDir

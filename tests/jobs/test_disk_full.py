@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.slurm.task_state import DISK_FULL_EXIT_CODE, read_termination
+from jobs.slurm.grid_jobs import DISK_FULL_EXIT_CODE, read_termination
 from jobs.tasks.attempt import Outcome, attempt_run, is_disk_full
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError

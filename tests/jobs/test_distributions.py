@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from jobs.grids.grid import load_grid
-from jobs.grids.sweep_file import KEYS, Distribution, Parameter, read_sweep
+from jobs.grids.space import KEYS, Distribution, Parameter
+from jobs.grids.space import draw as draw_value
+from jobs.grids.sweep_file import read_sweep
 from sentiment.errors import ConfigError
 from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import draw, write_grid
@@ -116,7 +118,7 @@ def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(base: Pa
 
 def test_unlikely_values_are_rarely_drawn_and_impossible_ones_never() -> None:
     distribution = Distribution("categorical", {}, ("a", "b", "c"), (0.9, 0.1, 0.0))
-    drawn = [distribution.draw(1, "x", index) for index in range(1000)]
+    drawn = [draw_value(distribution, 1, "x", index) for index in range(1000)]
     assert "c" not in drawn
     assert 60 <= drawn.count("b") <= 140
     assert distribution.quantile(1.0) == "b"  # where probabilities add up to slightly less than 1

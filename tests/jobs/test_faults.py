@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
+from jobs.plan import CodeChoice
 from jobs.slurm import commands
 from jobs.slurm.submissions import read_submissions
-from jobs.status.grid_status import read_plan, read_status
-from jobs.wanted import CodeChoice
+from jobs.status import read_plan, read_status
 from sentiment.runs.run_dir import Results
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid, write_yaml

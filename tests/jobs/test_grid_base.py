@@ -236,7 +236,7 @@ def test_too_few_sound_configurations_are_told_with_those_left_out(base: Path, r
     diverged, _ = _fail_one(base, results, like, DivergedError("the loss is nan"))
     three = write_grid(base, {"training.epochs": 9}, name="third", **starts_from("first", "best", count=3))
     message = _refusal(three, results)
-    assert "but only 2 of its 4 configurations do not overfit with any seed" in message
+    assert "wanted are 3 configurations, there are 2" in message
     assert (
         f"left out: {diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan" in message
     )
@@ -260,8 +260,12 @@ def test_what_is_left_out_is_shown_before_anything_is_submitted(
     ("overfits", "wanted", "message"),
     [
         (False, starts_from("first", "overfitting"), "runs of grid 'first' that overfit: none of its 8 does"),
-        (True, starts_from("first", "best"), "only 0 of its 4 configurations do not overfit with any seed"),
-        (False, starts_from("first", "best", count=5), "the best 5 of grid 'first' that do not overfit, but only 4"),
+        (True, starts_from("first", "best"), "wanted are 1 configurations, there are 0"),
+        (
+            False,
+            starts_from("first", "best", count=5),
+            "wanted are 5 configurations, there are 4",
+        ),
     ],
     ids=["none overfits", "all overfit", "too many"],
 )

@@ -11,13 +11,14 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from jobs.grids.grid import load_grid
-from jobs.local.queue import LocalQueue
 from jobs.slurm.resources import read_cluster
 from jobs.tasks.attempt import record_failure
 from jobs.tasks.grid_end import GridEnd
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
+from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import write_grid, write_yaml
+from tests.jobs.submitted import submitted
 
 # A command that writes down what it finds in its environment.
 WRITES = """
@@ -35,13 +36,13 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def end(base: Path, results: Results, said: list[str]) -> MakeEnd:
+def end(base: Path, results: Results, said: list[str], slurm: FakeSlurm) -> MakeEnd:
     """The end of a grid of three runs, of which one failed and one was cancelled."""
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
     results.write_grid(grid.plan)
     failed, cancelled, _ = (run.run_id for run in grid.plan.runs)
     record_failure(results.run_dir(failed, "some"), DataError("no tweets"))
-    LocalQueue.of(results, "some").cancel([cancelled])
+    submitted(results, "train", "7", [cancelled], grid="some").cancel([0])
     return lambda *notify: GridEnd(results, grid.plan, notify, None, said.append)
 
 
@@ -103,7 +104,7 @@ def test_local_grid_tells_somebody_when_it_has_ended(base: Path, results: Result
     told = json.loads(seen.read_text())
     assert (told["GRID_COMPLETED"], told["GRID_FAILED"]) == ("1", "0")
     assert Path(told["GRID_REPORT"]).exists()
-    assert done.stdout.splitlines()[-2].endswith(": done")
+    assert done.stdout.splitlines()[-1].endswith(": done")
 
 
 def test_command_must_be_a_list_of_words(tmp_path: Path) -> None:

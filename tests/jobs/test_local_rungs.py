@@ -9,7 +9,7 @@ import pytest
 
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.rungs import read_rungs
-from tests.jobs.test_local import Here, _children, grid_here
+from tests.jobs.test_local import Here, grid_here, trainers
 from tests.small_runs import Experiment, digest_of
 from tests.training.processes import wait_until
 
@@ -91,9 +91,8 @@ def _assert_decided_the_same(calm: Here, search: Here) -> None:
 def test_search_of_which_a_process_is_killed_in_each_rung_decides_the_same(calm: Here, search: Here) -> None:
     process = search.start("--at-once", "1")
     for begun in (lambda: search.trains(0), lambda: bool(_decided(search))):
-        assert wait_until(lambda begun=begun: begun() and len([*_children(process)]) == 1, process)  # type: ignore[misc]
-        (child,) = _children(process)
-        os.kill(child, signal.SIGKILL)
+        assert wait_until(lambda begun=begun: begun() and len(trainers(process)) == 1, process)  # type: ignore[misc]
+        os.kill(trainers(process)[0], signal.SIGKILL)
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
     assert output.count("its process was killed by signal 9") == 2
@@ -123,7 +122,7 @@ def test_trial_that_fails_ranks_last_and_comes_too_late_when_it_is_rerun(tmp_pat
     assert (values[2:], promoted) == ([None, None], 2)
     assert sorted(search.states()[1]) == ["COMPLETED", "COMPLETED", "FAILED", "FAILED"]
     code, lines = search.run()
-    assert lines[0].startswith("2 of 4 runs had not got to the end of their rung when it was ranked")
+    assert lines[0].startswith("2 of 4 runs missed the ranking of their rung")
     assert lines[1:] == ["nothing to do"]
     vectors.write_text("1 8\nlovely" + " 0.1" * 8 + "\n")
     code, lines = search.jobs("rerun", "--local", "--at-once", "2")

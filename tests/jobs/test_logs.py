@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 from jobs import logs
 from jobs.__main__ import app
 from jobs.grids.grid import load_grid
-from jobs.local.queue import LocalQueue
 from jobs.logs import visible
+from jobs.slurm.submissions import read_submissions
 from jobs.tasks.attempt import KilledError, record_failure
+from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import write_grid
+from tests.jobs.submitted import submitted
 from tests.training.processes import wait_until
 
 
@@ -35,7 +37,9 @@ def _begins(run_id: str, process: int) -> str:
 
 
 def _write_log(results: Results, run_id: str, text: str) -> Path:
-    log = LocalQueue.of(results, "some").log_file(run_id)
+    log = results.slurm / "some" / f"{run_id}.log"
+    if folders := [one for one in read_submissions(results, "some") if one.submission.here]:
+        log = folders[-1].run_log(run_id)
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "a") as file:
         file.write(text)
@@ -63,7 +67,7 @@ def test_what_has_no_log_and_what_does_not_exist_is_said_in_a_line(results: Resu
     assert (code, said) == (2, f"error: nothing: neither a grid nor a run in {results.runs}; grids here: some\n")
     code, _, said = _logs(results, "some")
     assert said.startswith("error: some: is a grid; name one of its runs (`jobs status some` shows them), or some/data")
-    assert _logs(results, "some/report")[2] == "error: some/report: has no log yet; it is not in the queue\n"
+    assert _logs(results, "some/report")[2] == "error: report: has no log yet; it is not in the queue\n"
     _write_log(results, "report", "written\n")
     assert _logs(results, "some/report")[:2] == (0, "written\n")
 
@@ -83,17 +87,16 @@ def test_log_is_followed_from_before_it_exists_until_the_run_has_ended(
     results: Results, plan: GridPlan, tmp_path: Path
 ) -> None:
     run_id = plan.runs[0].run_id
-    queue = LocalQueue.of(results, "some")
+    folder = submitted(results, "train", "here1", [run_id], grid="some", here=True)
     seen = tmp_path / "seen"
-    with queue.hold(), open(seen, "wb") as output:
-        queue.write([run_id], [])
-        process = _follow(results, run_id, tmp_path, stdout=output.fileno(), stderr=subprocess.PIPE)
-        log = _write_log(results, run_id, _begins(run_id, 7))
-        assert wait_until(lambda: seen.read_bytes().endswith(b"on h\n"), process)
-        _write_log(results, run_id, "loss 1 \x1b[31m\n")
-        assert wait_until(lambda: b"loss 1" in seen.read_bytes(), process)
-        record_failure(results.run_dir(run_id, "some"), KilledError("no memory"))
-        queue.write([], [])
+    with open(seen, "wb") as output:
+        with ProcessLock(folder.lock_file):
+            process = _follow(results, run_id, tmp_path, stdout=output.fileno(), stderr=subprocess.PIPE)
+            log = _write_log(results, run_id, _begins(run_id, 7))
+            assert wait_until(lambda: seen.read_bytes().endswith(b"on h\n"), process)
+            _write_log(results, run_id, "loss 1 \x1b[31m\n")
+            assert wait_until(lambda: b"loss 1" in seen.read_bytes(), process)
+            record_failure(results.run_dir(run_id, "some"), KilledError("no memory"))
         _, said = process.communicate(timeout=60)
     assert seen.read_text() == f"{_begins(run_id, 7)}loss 1 \x1b[31m\n"
     assert said.decode() == f"==> {log} <==\n{run_id}: FAILED KilledError: no memory\n"

@@ -7,10 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from jobs.launcher import LaunchOptions
-from jobs.session import cancel_grid, rerun_grid
+from jobs.session import LaunchOptions, cancel_grid, rerun_grid
 from jobs.slurm.submissions import SubmissionDir
-from jobs.status.grid_status import read_status
+from jobs.status import read_status
 from sentiment.errors import UsageError
 from sentiment.files import write_json
 from sentiment.runs.records import Failure

@@ -1,26 +1,20 @@
 """Jobs other than training: what a new one gets if the last had too little, and a report that was not written."""
 
-import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from jobs.job_kinds import KindName, service_kinds
-from jobs.slurm.chain import describe
+from jobs.job_kinds import OTHER_KINDS, KindName
+from jobs.plan import WantedRun, plan_jobs
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
-from jobs.slurm.launcher import plan_jobs
-from jobs.slurm.resources import Resources
-from jobs.slurm.sbatch import directives
+from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
-from jobs.status.grid_status import read_grid_status
-from jobs.wanted import WantedRun
+from jobs.status import read_grid_status
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.runs.records import Failure
 from sentiment.runs.run_dir import Results
-from tests.jobs.grid_files import write_yaml
 from tests.jobs.submitted import PLAN, a_job, a_row, queued, submitted
 
 HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
@@ -47,13 +41,13 @@ def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Res
     """What the next job of a kind gets, of a grid whose tweets are not prepared and whose runs need such a job."""
     config = resolve({}, {"data.source": str(tweets), **_NEEDS.get(kind, {})}, "a test")
     values = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
-    cluster = write_yaml(results.root.parent / "cluster.yaml", values)
+    cluster = ClusterFile.model_validate(values)
     run = WantedRun(a_row("FAILED", run_id=config.run_id), config, None)
     planned = plan_jobs([run], results, cluster, "g", jobs)
     return next(job.resources for job in planned if job.kind == kind)
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in service_kinds()])
+@pytest.mark.parametrize("kind", [kind.name for kind in OTHER_KINDS])
 @pytest.mark.parametrize(
     ("state", "minutes", "memory"),
     [("TIMEOUT", 80, 2), ("OUT_OF_MEMORY", 20, 6), ("FAILED", 20, 2), ("COMPLETED", 20, 2), ("RUNNING", 20, 2)],
@@ -108,15 +102,6 @@ def test_report_is_not_missed_that_a_command_cancelled(results: Results) -> None
     report.cancel([0])
     jobs = GridJobs([training, report], [queued(report, None, "None", "FAILED")])
     assert not jobs.lacks_final_job
-
-
-def test_warning_does_not_end_the_job_that_writes_the_report(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    job = a_job("report", [[]], [], Resources(), 1)
-    words = shlex.split(directives(describe(results, "g", job, None))[-1])
-    guard = words[words.index("sh") : words.index("-u") - 1]
-    done = subprocess.run([*guard, "sh", "-c", "kill -USR1 $$; kill -USR2 $$; echo lives"], capture_output=True)
-    assert done.stdout == b"lives\n"
 
 
 @pytest.mark.parametrize(

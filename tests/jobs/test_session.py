@@ -7,13 +7,13 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app, verdict
 from jobs.grids.grid import load_grid
+from jobs.plan import CodeChoice
 from jobs.slurm import grid_jobs
 from jobs.slurm.submissions import SubmissionDir, read_submissions
-from jobs.status.grid_status import GridStatus, read_plan, read_status
-from jobs.tasks import next_part
+from jobs.status import GridStatus, read_plan, read_status
+from jobs.tasks import services
 from jobs.tasks.attempt import Outcome
-from jobs.tasks.next_part import submit_next_part
-from jobs.wanted import CodeChoice
+from jobs.tasks.services import submit_next_part
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results, RunDir
@@ -178,20 +178,20 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
 def test_one_refusal_does_not_end_the_tries(
     slurm: FakeSlurm, base: Path, results: Results, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(next_part, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(services, "_POLL_SECONDS", 0.0)
     ending = _ended(slurm, base, results)
     slurm.fail(program, "[ -e refused ] || { touch refused; kill -9 $$; }")
     said: list[str] = []
     assert submit_next_part(ending, said.append) is Outcome.COMPLETED
     (run,) = read_plan(results, "some").runs
-    assert any(line.startswith(f"{run.run_id} has not ended, and is submitted again: FAILED") for line in said)
+    assert any(line.startswith(f"{run.run_id} has not ended, and is tried again: FAILED") for line in said)
     assert slurm.tasks(results) == {run.run_id: 1}
 
 
 def test_job_at_the_end_looks_again_while_slurm_does_not_answer_but_not_for_ever(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(next_part, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(services, "_PATIENCE_SECONDS", 0.0)
     ending = _ended(slurm, base, results)
     slurm.fail("squeue", "exit 1")
     said: list[str] = []
@@ -204,7 +204,7 @@ def test_job_at_the_end_looks_again_while_slurm_does_not_answer_but_not_for_ever
 def test_order_without_an_answer_is_given_again_by_the_job_at_the_end(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(next_part, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(services, "_POLL_SECONDS", 0.0)
     ending = _ended(slurm, base, results)
     slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
     slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")

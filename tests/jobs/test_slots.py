@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -12,22 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.dry_run import show_plan
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.sweep_file import read_sweep
 from jobs.job_kinds import steps_saved
+from jobs.plan import WantedRun, later_rungs, plan_jobs
 from jobs.policy import needs_somebody
-from jobs.slurm.chain import describe
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs
-from jobs.slurm.launcher import SlurmLauncher, plan_jobs
 from jobs.slurm.resources import ClusterFile, Resources
+from jobs.slurm.sbatch import describe
 from jobs.slurm.submissions import Submission, SubmissionDir, write_intent
-from jobs.status.grid_status import RunStatus, read_grid_status
-from jobs.tasks.array_task import ArrayTask
+from jobs.status import RunStatus, read_grid_status
 from jobs.tasks.attempt import KilledError, Outcome, record_failure
+from jobs.tasks.task import perform
 from jobs.tasks.worker import Worker
-from jobs.wanted import WantedRun, later_rungs
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.attempts import ProcessLock
@@ -35,8 +32,8 @@ from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import Rungs, read_rungs
 from sentiment.training.context import RunContext
 from sentiment.training.stop import Stop, StopRequest
-from tests.jobs.grid_files import GRIDS, write_grid
-from tests.jobs.submitted import attempt_of, write_attempts
+from tests.jobs.grid_files import write_grid
+from tests.jobs.submitted import a_session, attempt_of, write_attempts
 
 HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
 TRIALS = {"seed": [1, 2, 3, 4], "training.epochs": 5}
@@ -82,7 +79,7 @@ def _rungs(results: Results, grid: ExpandedGrid) -> Rungs:
 
 
 def _row(run_id: str, state: str = "PLANNED") -> RunStatus:
-    return RunStatus("some", run_id, state, "", None, 0, None, None, None, None, None, None, False)
+    return RunStatus("some", run_id, state)
 
 
 def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Submission]:
@@ -163,19 +160,14 @@ def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, result
         load_grid(write_grid(base, TRIALS), results)
 
 
-def test_chain_has_an_array_of_slots_for_each_later_rung(results: Results, grid: ExpandedGrid) -> None:
-    _data, named, first, second, last, report = _planned(results, grid)
-    assert (named.rung, named.epochs, len(named.tasks), named.slots) == (0, 1, 4, [])
-    assert (first.rung, first.epochs, first.slots, first.tasks) == (1, 2, [[0], [1]], [[], []])
-    assert (second.rung, second.epochs, second.slots) == (2, 4, [[0]])
-    assert (last.rung, last.epochs, last.slots) == (3, None, [[0]])
-    assert first.configs == grid.configs
+def test_chain_has_an_array_for_each_later_rung(results: Results, grid: ExpandedGrid) -> None:
+    _data, named, *later, report = _planned(results, grid)
+    assert (named.rung, named.epochs, len(named.tasks), named.by_ranking) == (0, 1, 4, False)
+    assert [(one.rung, one.epochs, one.tasks) for one in later] == [(1, 2, [[], []]), (2, 4, [[]]), (3, None, [[]])]
+    assert all(one.by_ranking and one.configs == grid.configs for one in later)
     assert report.kind == "report"
-
-
-def test_slots_share_tasks_like_runs(results: Results, grid: ExpandedGrid) -> None:
-    assert _slots(results, grid, at_once=2).slots == [[0, 1]]
-    assert _slots(results, grid, tasks=8).slots == [[0], [1]]
+    assert _slots(results, grid, at_once=2).tasks == [[]]
+    assert _slots(results, grid, tasks=8).tasks == [[], []]
 
 
 def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Results, grid: ExpandedGrid) -> None:
@@ -187,7 +179,6 @@ def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Result
     best, second = grid.plan.runs[3].run_id, grid.plan.runs[1].run_id
     assert folder.tasks == [[best], [second]]
     assert [config.run_id for config in folder.read_configs(1)] == [second]
-    assert {config.run_id for config in folder.read_all_configs()} == {best, second}
     assert GridJobs([folder], ()).places == {best: (folder, 0), second: (folder, 1)}
     _log(results, grid, None, None, 0.9, None)
     assert _decide(folder, 0) is None
@@ -215,8 +206,8 @@ def test_slot_without_a_trial_has_nothing_to_do(
 ) -> None:
     folder = _submitted(results, _slots(results, grid))
     _log(results, grid, 0.6, DIVERGED, DIVERGED, DIVERGED)
-    assert ArrayTask.read(folder.path, 1).perform_here(StopRequest()) is Outcome.COMPLETED
-    assert "fewer trials go on than there are slots" in capsys.readouterr().out
+    assert perform(folder, 1, StopRequest()) is Outcome.COMPLETED
+    assert "fewer trials go on than there are tasks" in capsys.readouterr().out
 
 
 def test_slot_of_which_no_trial_before_got_to_its_end_fails(
@@ -309,7 +300,7 @@ class _World:
                 tasks = [*range(len(folder.submission.tasks))]
                 for task in order.sample(tasks, len(tasks)):
                     with contextlib.suppress(_DiedError):
-                        ArrayTask.read(folder.path, task).perform_here(StopRequest())
+                        perform(SubmissionDir(folder.path), task, StopRequest())
             rungs = _rungs(self.results, self.grid)
             if rungs.current == rungs.last and self.results.run_dir(rungs.trials(rungs.last)[0], "some").completed:
                 break
@@ -360,43 +351,20 @@ def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: 
     assert states(waiting)[0] == "PRUNED"
 
 
-def test_slots_that_wait_are_not_submitted_twice(results: Results, grid: ExpandedGrid) -> None:
-    folders = [_submitted(results, job, str(job.rung)) for job in _planned(results, grid) if job.slots]
+def test_tasks_that_wait_are_not_submitted_twice(results: Results, grid: ExpandedGrid) -> None:
+    folders = [_submitted(results, job, str(job.rung)) for job in _planned(results, grid) if job.by_ranking]
     queue = [
         Job(name=one.submission.name, job_id=one.job_id, task=0, state="PENDING", reason="None") for one in folders
     ]
-    launcher = SlurmLauncher(results, grid.plan, ClusterFile(), print)
     later = later_rungs(_rungs(results, grid), [WantedRun(_row(one.run_id), one, None) for one in grid.configs])
     assert later is not None
-    launcher.jobs = GridJobs(folders, queue)
-    assert launcher._if_needed([], later) is None
-    assert launcher._if_needed(later.candidates[:1], later) is later  # they are to wait for this one too
-    launcher.jobs = GridJobs(folders, queue[1:])
-    assert launcher._if_needed([], later) is later
+
+    def needed(wanted: int, queue: list[Job]) -> bool:
+        session = a_session(results, GridJobs(folders, queue), grid.plan)
+        return session._if_needed(later.candidates[:wanted], later) is later
+
+    assert not needed(0, queue)
+    assert needed(1, queue)  # they are to wait for this one too
+    assert needed(0, queue[1:])
     begun = [Job(name=queue[0].name, job_id="1", task=0, state="RUNNING", reason="None"), *queue[1:]]
-    launcher.jobs = GridJobs(folders, begun)
-    assert launcher._if_needed(later.candidates[:1], later) is None
-
-
-def test_dry_run_says_what_each_rung_takes(results: Results, grid: ExpandedGrid) -> None:
-    text = "\n".join(show_plan(results, grid, GRIDS.parent / "cluster.yaml"))
-    assert "rung 0: 4 trials to epoch 1, 4 epochs\nrung 1: 2 trials to epoch 2, 2 epochs" in text
-    assert "rung 2: 1 trials to epoch 4, 2 epochs\nrung 3: 1 trials to epoch 5, 1 epochs" in text
-    assert (
-        "together 9 of the 20 epochs that all trials would take to their end (45%); how many hours is unknown, "
-        "since no run like these is completed here"
-    ) in text
-    assert "train of rung 1: 2 tasks" in text
-    assert "afterany" not in text  # what waits for what is known when it is submitted
-
-
-@pytest.mark.slow
-def test_a_thousand_trials_are_planned_in_seconds(base: Path, results: Results) -> None:
-    drawn = {"training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1}}
-    search = {"method": "random", "run_cap": 1000, "controller": {"type": "cloud", "seed": 1}}
-    path = write_grid(base, drawn, **HALVING, **search)
-    start = time.process_time()
-    lines = list(show_plan(results, load_grid(path, results), GRIDS.parent / "cluster.yaml"))
-    seconds = time.process_time() - start
-    assert any(line.startswith("rung 0: 1,000 trials") for line in lines)
-    assert seconds < 5  # 1.5 on a quiet machine
+    assert not needed(1, begun)

@@ -9,7 +9,6 @@ import pytest
 
 from jobs.slurm import commands
 from jobs.slurm.commands import cancel, read_accounting, read_queue, read_settings, release, requeue, submit
-from jobs.slurm.site import read_nodes
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 from tests.jobs.fake_slurm import FakeSlurm
 
@@ -30,7 +29,7 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("how", NO_ANSWERS)
-@pytest.mark.parametrize("program", ["squeue", "scontrol", "sacct", "sinfo", "sbatch"])
+@pytest.mark.parametrize("program", ["squeue", "scontrol", "sacct", "sbatch"])
 def test_answer_that_is_not_whole_is_none(
     slurm: FakeSlurm, program: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +44,6 @@ def test_answer_that_is_not_whole_is_none(
         "squeue": read_queue,
         "scontrol": read_settings,
         "sacct": lambda: read_accounting(["one"], NOW),
-        "sinfo": read_nodes,
         "sbatch": lambda: submit("/dev/null"),
     }
     refusal = SlurmError if program == "sbatch" else UnansweredError
@@ -73,12 +71,11 @@ def test_bytes_that_are_no_text_in_a_name_hide_no_other_job(slurm: FakeSlurm) ->
 
 def test_warning_before_an_answer_is_no_part_of_it(slurm: FakeSlurm) -> None:
     slurm.add("one", "7", 0, "RUNNING")
-    for program in ("squeue", "scontrol", "sacct", "sbatch", "sinfo"):
+    for program in ("squeue", "scontrol", "sacct", "sbatch"):
         slurm.fail(program, "echo 'warning: the cluster is in maintenance from Monday'")
     assert [job.address for job in read_queue()] == ["7_0"]
     assert read_settings()["ClusterName"] == "test"
     assert read_accounting(["one"], NOW) == []
-    assert read_nodes() == [("main", "(null)", 1000, 4)]
     assert submit("/dev/null") == "101"
 
 

@@ -1,87 +1,93 @@
-"""Parts of a chain, and what sbatch is told; nothing here asks a Slurm."""
+"""The jobs that are planned for some runs, and what sbatch is told; nothing here asks a Slurm."""
 
 import shlex
+import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from jobs.job_kinds import JOB_KINDS, KindName
-from jobs.slurm.chain import ResourceGroup, describe, plan_chain
+from jobs.doctor import examine_slurm
+from jobs.plan import WantedRun, plan_jobs
+from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.slurm.sbatch import directives
+from jobs.slurm.sbatch import describe, directives
 from jobs.slurm.submissions import Submission
 from sentiment.config import RunConfig
-from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
-
-SERVICES = ClusterFile().service_resources()
-
-
-def _configs(count: int, **changes: object) -> list[RunConfig]:
-    return [resolve({}, {"seed": seed, **changes}, "a test") for seed in range(count)]
+from tests.jobs.grid_files import write_yaml
+from tests.jobs.submitted import GRID, a_row
+from tests.small_runs import small_config
 
 
-def _parts(
-    configs: list[RunConfig],
-    most_tasks: int = 1000,
-    cache: Resources | None = None,
-    unprepared: Sequence[RunConfig] = (),
-    **asked: int,
-) -> list[Submission]:
-    file = ClusterFile(data=Resources(gpus=0, cpus=7), cache=cache or Resources(), report=Resources(gpus=0))
-    needed: dict[KindName, list[RunConfig]] = {"report": []}
-    needed |= {"data": list(unprepared)} if unprepared else {}
-    cached = JOB_KINDS["cache"].needed_for(configs, Results(Path("nowhere")))
-    needed |= {"cache": cached} if cached else {}
-    return plan_chain([ResourceGroup(configs, Resources(**asked))], needed, file.service_resources(), most_tasks)
+@pytest.fixture(autouse=True)
+def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
 
 
-def test_training_is_followed_by_the_report() -> None:
-    training, report = _parts(_configs(3))
-    assert (training.kind, len(training.tasks), training.parallelism) == ("train", 3, 3)
-    assert (report.kind, report.resources.gpus) == ("report", 0)
+def _planned(results: Results, configs: list[RunConfig], file: ClusterFile | None = None) -> list[Submission]:
+    runs = [WantedRun(a_row("PLANNED", run_id=config.run_id), config, "code") for config in configs]
+    return plan_jobs(runs, results, file or ClusterFile(), GRID, GridJobs((), ()))
 
 
-def test_runs_with_cached_vectors_wait_for_them() -> None:
-    configs = [*_configs(2, **{"elmo.model": "tiny"}), *_configs(2, **{"elmo.model": "tiny", "elmo.cache": "off"})]
-    cache, training, _ = _parts([*configs, *_configs(1)], cache=Resources(parallelism=3))
-    assert (cache.kind, cache.tasks, cache.configs) == ("cache", [[], [], []], configs[:2])
-    assert len(training.tasks) == 5
-
-
-def test_tweets_that_are_not_prepared_come_first_and_need_no_gpu() -> None:
-    configs = _configs(3)
-    data, training, _ = _parts(configs, unprepared=configs[:1])
-    assert (data.kind, data.tasks, data.configs) == ("data", [[]], configs[:1])
-    assert (data.resources.gpus, data.resources.cpus) == (0, 7)
-    assert training.configs == configs
-
-
-@pytest.mark.parametrize(
-    ("runs", "most", "parallelism", "tasks", "each"), [(10, 4, 6, [4, 4, 2], 2), (10, 4, 1, [4, 4, 2], 1)]
-)
-def test_arrays_above_the_sites_limit_are_split_and_share_the_parallelism(
-    runs: int, most: int, parallelism: int, tasks: list[int], each: int
-) -> None:
-    configs = _configs(runs)
-    *training, _ = _parts(configs, most, parallelism=parallelism)
-    assert [len(part.tasks) for part in training] == tasks
-    assert {part.parallelism for part in training} == {each}
-    assert [run for part in training for task in part.tasks for run in task] == [config.run_id for config in configs]
-    assert [config for part in training for config in part.configs] == configs
+def _training(results: Results, tweets: Path, runs: int = 1, **resources: object) -> Submission:
+    configs = [small_config(tweets, seed=seed) for seed in range(runs)]
+    file = ClusterFile(defaults=Resources.model_validate(resources))
+    return next(job for job in _planned(results, configs, file) if job.kind == "train")
 
 
 def _options(results: Results, part: Submission, after: str | None = None) -> tuple[dict[str, str], str]:
     """What the file for sbatch asks for, by name, and the command."""
-    *lines, _, command = directives(describe(results, "g", part, after))
+    *lines, _, command = directives(describe(results, GRID, part, after))
     pairs = [line.removeprefix("#SBATCH --").partition("=") for line in lines if line.startswith("#SBATCH")]
     return {name: value for name, _, value in pairs}, command
 
 
-def test_sbatch_is_told_everything(tmp_path: Path) -> None:
-    asked = Resources(
+def test_training_waits_for_what_it_reads_and_is_followed_by_the_report(results: Results, tweets_file: Path) -> None:
+    plain, cached = small_config(tweets_file), small_config(tweets_file, elmo__model="tiny")
+    file = ClusterFile(cache=Resources(parallelism=3), notify=["mail", "me"])
+    data, cache, training, report = _planned(results, [plain, cached], file)
+    assert (data.kind, data.tasks, data.resources.gpus) == ("data", [[]], 0)
+    assert [config.data for config in data.configs] == [plain.data]  # one run for all on the same tweets
+    assert (cache.kind, cache.tasks, cache.configs) == ("cache", [[], [], []], [cached])
+    assert (training.kind, training.configs, training.parallelism) == ("train", [plain, cached], 2)
+    assert (report.kind, report.resources.gpus, report.cluster["notify"]) == ("report", 0, ["mail", "me"])
+    assert training.cluster == {}  # only the job at the end tells somebody
+    assert "array" not in _options(results, report)[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs", "shares"),
+    [
+        ({"tasks": 2}, 5, [3, 2]),
+        ({"tasks": 9}, 4, [1] * 4),
+        ({"at_once": 4}, 9, [3, 3, 3]),
+        ({"at_once": 4, "tasks": 2}, 9, [5, 4]),
+        ({}, 7, [1] * 7),
+        ({}, 9, [2, 2, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_runs_are_dealt_out_to_no_more_tasks_than_asked_for_or_the_site_allows(
+    results: Results,
+    tweets_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: dict[str, int],
+    runs: int,
+    shares: list[int],
+) -> None:
+    monkeypatch.setattr("jobs.plan._most_tasks", lambda: 7)
+    training = _training(results, tweets_file, runs, **asked)
+    assert [len(share) for share in training.tasks] == shares
+    assert [config.run_id for config in training.configs] == [run for share in training.tasks for run in share]
+    assert (len({*(config.run_id for config in training.configs)}), training.parallelism) == (runs, len(shares))
+    assert training.pooled is (max(shares) > 1 or bool(asked))
+
+
+def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
+    part = _training(
+        results,
+        tweets_file,
+        5,
         partition="gpu",
         time_minutes=90,
         memory_gb=1.5,
@@ -92,10 +98,8 @@ def test_sbatch_is_told_everything(tmp_path: Path) -> None:
         sbatch={"reservation": "course"},
         setup=["module load cuda"],
     )
-    part, _ = plan_chain([ResourceGroup(_configs(5), asked)], {"report": []}, SERVICES, 1000)
-    options, command = _options(Results(tmp_path), part, "afterok:9")
-    assert options["array"] == "0-4%2"
-    assert options["dependency"] == "afterok:9"
+    options, command = _options(results, part, "afterok:9")
+    assert (options["array"], options["dependency"]) == ("0-4%2", "afterok:9")
     assert (options["time"], options["mem"], options["gpus-per-node"]) == ("90", "1536M", "a100:2")
     assert (options["partition"], options["reservation"], options["cpus-per-task"]) == ("gpu", "course", "3")
     assert {"requeue", "kill-on-invalid-dep", "open-mode", "output"} <= set(options)
@@ -103,39 +107,21 @@ def test_sbatch_is_told_everything(tmp_path: Path) -> None:
     words = shlex.split(command)
     assert words[0] == "srun"
     assert "--cpus-per-task=3" in words
-    assert [words[-7], words[-2]] == [sys.executable, "jobs.tasks.slurm_task"]
+    assert [words[-6], words[-2]] == [sys.executable, "jobs.tasks.task"]
 
 
-def test_what_is_not_configured_is_left_to_the_site(tmp_path: Path) -> None:
-    options, _ = _options(Results(tmp_path), _parts(_configs(1), gpus=0)[0])
-    assert not {"partition", "account", "qos", "mem", "constraint", "gpus-per-node", "wckey", "dependency"} & set(
-        options
-    )
+@pytest.mark.parametrize("gres", [None, "shard:2", "gpu:1g.10gb:1"])
+def test_what_is_not_configured_is_left_to_the_site(results: Results, tweets_file: Path, gres: str | None) -> None:
+    asked = {"gres": gres} if gres else {"gpus": 0}
+    options, _ = _options(results, _training(results, tweets_file, **asked))
+    assert options.get("gres") == gres
+    assert not {"partition", "account", "qos", "mem", "gpus-per-node", "wckey", "dependency"} & set(options)
 
 
-@pytest.mark.parametrize("gres", ["shard:2", "gpu:1g.10gb:1"])
-def test_a_part_of_a_gpu_is_asked_for_instead_of_a_whole_one(tmp_path: Path, gres: str) -> None:
-    part, _ = plan_chain([ResourceGroup(_configs(1), Resources(gres=gres))], {"report": []}, SERVICES, 1000)
-    options, _ = _options(Results(tmp_path), part)
-    assert options["gres"] == gres
-    assert "gpus-per-node" not in options
-
-
-def test_report_is_no_array(tmp_path: Path) -> None:
-    options, command = _options(Results(tmp_path), _parts(_configs(1))[1])
-    assert "array" not in options
-    assert " jobs.tasks.slurm_task" in command
-
-
-def test_only_the_job_that_ends_the_grid_tells_somebody() -> None:
-    groups = [ResourceGroup(_configs(1), Resources())]
-    training, report = plan_chain(groups, {"report": []}, SERVICES, 1000, {"notify": ["mail", "me"]})
-    assert (training.cluster, report.cluster) == ({}, {"notify": ["mail", "me"]})
-
-
-def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path) -> None:
-    _, command = _options(Results(tmp_path / "my $HOME's `results`"), _parts(_configs(1))[0])
-    assert shlex.split(command)[-1].startswith(str(tmp_path / "my $HOME's `results`" / "slurm" / "g"))
+def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path, tweets_file: Path) -> None:
+    results = Results(tmp_path / "my $HOME's `results`")
+    _, command = _options(results, _training(results, tweets_file))
+    assert shlex.split(command)[-1].startswith(str(results.slurm / GRID))
 
 
 @pytest.mark.parametrize(
@@ -143,11 +129,59 @@ def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path) -> None:
     [([], 240, 120), ([0.1, 2.2], 240, 65), ([400.0], 240, 860), ([400.0], 4, 60)],
 )
 def test_warning_comes_early_enough_for_the_slowest_saves_measured(
-    saves: list[float], minutes: int, seconds: int, tmp_path: Path
+    results: Results, tweets_file: Path, saves: list[float], minutes: int, seconds: int
 ) -> None:
     """Slurm may be a minute early, and never warns in the first three quarters of the time."""
-    run_dir = Results(tmp_path).run_dir("some-run", "g")
+    run_dir = results.run_dir("some-run", GRID)
     run_dir.path.mkdir(parents=True)
     run_dir.timings_file.write_text("".join(f'{{"kind": "save", "seconds": {one}}}\n' for one in saves))
-    options, _ = _options(Results(tmp_path), _parts(_configs(1), time_minutes=minutes)[0])
+    options, _ = _options(results, _training(results, tweets_file, time_minutes=minutes))
     assert options["signal"] == f"USR2@{seconds}"
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a shell finds its programs, and a test puts others."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    return programs
+
+
+def test_warning_ends_no_task_that_has_not_set_its_handlers_yet(
+    results: Results, tweets_file: Path, shell: Path
+) -> None:
+    words = shlex.split(_options(results, _training(results, tweets_file))[1])
+    guard = words[words.index("sh") : words.index("-u") - 1]
+    done = subprocess.run([*guard, "sh", "-c", "kill -USR1 $$; kill -USR2 $$; echo lives"], capture_output=True)
+    assert done.stdout == b"lives\n"
+
+
+@pytest.mark.parametrize("code", [0, 1, 4, 5, 137])
+def test_task_in_a_container_is_requeued_outside_of_it(
+    results: Results, tweets_file: Path, shell: Path, code: int, tmp_path: Path
+) -> None:
+    container = {"image": "my torch.sif", "python": "/opt/python", "options": ["--bind", "/scratch"]}
+    _, command = _options(results, _training(results, tweets_file, container=container))
+    (shell / "singularity").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{tmp_path}/inside"; exit {code}\n')
+    (shell / "outside").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{tmp_path}/outside"; exit 0\n')
+    for program in shell.iterdir():
+        program.chmod(0o755)
+    task = command[command.index("sh -c") :].replace(sys.executable, "outside")
+    done = subprocess.run(["sh", "-c", task], capture_output=True, text=True)
+    inside = (tmp_path / "inside").read_text().splitlines()
+    assert inside[:2] == ["exec", "--nv"]
+    assert "--bind" in inside
+    assert inside[inside.index("/scratch") + 1 : inside.index("/scratch") + 4] == ["my torch.sif", "/opt/python", "-u"]
+    assert (inside[-1], inside[-2].startswith(str(results.slurm))) == ("--inside", True)
+    again = (tmp_path / "outside").read_text().splitlines() if (tmp_path / "outside").exists() else []
+    assert (done.returncode, again[-2:]) == ((0, ["--requeue", str(code)]) if code in (4, 5) else (code, []))
+
+
+def test_doctor_tells_that_an_image_is_missing(tmp_path: Path) -> None:
+    cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"container": str(tmp_path / "torch.sif")}})
+    found = [one for one in examine_slurm(cluster, tmp_path) if one.level == "problem"]
+    assert {one.topic for one in found} == {f"cluster.yaml {name}" for name in ClusterFile().sections()} - {
+        "cluster.yaml report"  # which runs outside of it
+    }
+    assert "there is no image" in found[0].text

@@ -219,7 +219,7 @@ def test_numbers_that_nobody_can_mean_are_refused_before_anything_is_counted(
         ({"command": ["train", "a.yaml", "b=1", "${args}"]}, "command must end in train, the base run's file"),
         ({"method": "random", "run_cap": 4}, "method random needs controller.seed"),
         ({"method": "random"}, "method random needs run_cap and controller.seed"),
-        ({"run_cap": 4}, "run_cap and controller.seed go with method random"),
+        ({"run_cap": 4}, "run_cap: not with method grid"),
         ({"parameters": {"seed": {"mid": 1, "max": 3}}}, "parameters.seed.mid: unknown key"),
         ({"parameters": {"seed": {"value": 1, "values": [1]}}}, "exactly one of value, values, a distribution"),
         ({"parameters": {"seed": {"values": []}}}, "parameters.seed.values = []"),

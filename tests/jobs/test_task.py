@@ -14,8 +14,8 @@ from jobs.grids.requirements import unprepared
 from jobs.job_kinds import steps_saved
 from jobs.slurm.resources import Resources
 from jobs.slurm.submissions import SubmissionDir
-from jobs.tasks.array_task import ArrayTask
 from jobs.tasks.attempt import NoProgressError, Outcome, outcome_of
+from jobs.tasks.services import insist_on_progress
 from jobs.tasks.worker import SideBySide, core_shares
 from sentiment.config import RunConfig
 from sentiment.runs.run_dir import Results
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 def _command(folder: SubmissionDir) -> list[str]:
-    return [sys.executable, "-u", "-m", "jobs.tasks.slurm_task", str(folder.path)]
+    return [sys.executable, "-u", "-m", "jobs.tasks.task", str(folder.path)]
 
 
 def _environ(task: int) -> dict[str, str]:
@@ -91,7 +91,7 @@ def test_completed_run_ends_with_0_before_anything_heavy_is_loaded(shared_result
     folder = write_submission(shared_results, [[config]])
     assert _perform(folder)[0] == 0
     script = (
-        f"import sys\nfrom jobs.tasks.slurm_task import main\ncode = main([{str(folder.path)!r}])\n"
+        f"import sys\nfrom jobs.tasks.task import main\ncode = main([{str(folder.path)!r}])\n"
         "assert not {'torch', 'numpy', 'submitit'} & set(sys.modules)\nraise SystemExit(code)"
     )
     done = subprocess.run([sys.executable, "-c", script], env=_environ(0), capture_output=True, text=True)
@@ -230,9 +230,8 @@ def test_cuts_of_shared_work_count_only_while_nothing_is_gained(
     steps = iter([0, 0, 5, 5, 5])
     monkeypatch.setattr("jobs.job_kinds.pretrained_dirs", lambda _results: [None])
     monkeypatch.setattr("jobs.job_kinds.steps_saved", lambda _run_dir: next(steps))
-    task = ArrayTask.read(folder.path, 0)
     for _ in range(4):  # at first, without gain, with gain, without gain
-        task.insist_on_progress()
+        insist_on_progress(folder, 0)
     with pytest.raises(NoProgressError, match="its time ended 2 times in a row without progress"):
-        task.insist_on_progress()
+        insist_on_progress(folder, 0)
     assert json.loads(folder.progress_file(0).read_bytes()) == {"done": 5, "cuts": 2}

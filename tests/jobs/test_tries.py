@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.local.launcher import local_launcher
-from jobs.session import open_session
+from jobs.here import Here
+from jobs.session import LaunchOptions, open_session
 from jobs.tasks.attempt import Outcome, attempt_run
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
@@ -134,11 +134,8 @@ def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
     plan = a_plan([run_dir.path.name])
     run_dir.create(config)
     write_attempts(run_dir, attempt_of(None))
-    console = Console(lambda _line: None, silent)
-    with (
-        local_launcher(results, plan, 1, Path("none"), console) as launcher,
-        open_session(results, plan, launcher) as session,
-    ):
-        session.rerun([], {run_dir.path.name}, lambda _line: None)
+    options = LaunchOptions(local=True)
+    with Here(results, GRID, Console(print, silent)) as here, open_session(results, plan, options, here) as session:
+        session.rerun([], {run_dir.path.name})
     assert run_dir.read_tries() == Tries(step=0, number=0, job=None)
     assert not run_dir.own_failure()

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.submissions import read_submissions
-from jobs.status.grid_status import read_grid_status, read_plan
+from jobs.status import read_grid_status, read_plan
 from tests.slurm.accounting import cluster_with_accounting
 from tests.slurm.cluster import Cluster
 from tests.slurm.stage import Prepared, Stage

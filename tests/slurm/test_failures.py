@@ -26,14 +26,14 @@ def test_failures_are_explained_and_exactly_the_failed_are_rerun(stage: Stage) -
     assert rows[killed.run_id]["reason"].endswith("Killed")
     assert "good" not in stage.run("status", "--failed", expect=1)
     before = good.job
-    assert "3 of 4 runs submitted" in stage.rerun("--failed")
+    assert "3 of 4 runs submitted" in stage.rerun("--only", "failed")
     stage.wait_completed([killed])
     assert killed.attempts[1].first_step >= 80
     assert killed.matches_uninterrupted()
     stage.wait(lambda: stage.states()[bad.run_id] == stage.states()[also_bad.run_id] == "FAILED", "the second failure")
     assert good.job == before
     assert [len(run.attempts) for run in (good, bad, also_bad)] == [1, 2, 2]
-    assert "nothing to submit" in stage.rerun("--lost")
+    assert "nothing to submit" in stage.rerun("--only", "lost")
 
 
 @scenario
@@ -44,8 +44,8 @@ def test_run_with_too_little_memory_gets_more_when_it_is_rerun(stage: Stage) -> 
     (run,) = stage.runs
     stage.wait(lambda: set(stage.states().values()) == {"OUT_OF_MEMORY"}, "the end")
     assert "memory" in stage.rows()[0]["reason"]
-    assert "nothing to submit" in stage.rerun("--failed", "--timeout", "--lost")
-    assert "1 of 1 runs submitted" in stage.rerun("--oom")
+    assert "nothing to submit" in stage.rerun("--only", "failed,timeout,lost")
+    assert "1 of 1 runs submitted" in stage.rerun("--only", "oom")
     stage.wait_completed([run])
     memory = stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%m", "-j", run.job).stdout.strip()
     assert memory == "1.50G"
@@ -160,5 +160,5 @@ def test_run_that_shares_a_task_is_cancelled_and_its_siblings_go_on(stage: Stage
     assert [run.attempts[-1].detail for run in (second, third)] == ["SIGTERM", "SIGTERM"]
     assert first.matches_uninterrupted()
     assert stage.states() == {first.run_id: "COMPLETED", second.run_id: "CANCELLED", third.run_id: "CANCELLED"}
-    assert "2 of 3 runs submitted" in stage.rerun("--cancelled")
+    assert "2 of 3 runs submitted" in stage.rerun("--only", "cancelled")
     stage.run("cancel", stage.name)

@@ -53,7 +53,7 @@ def test_full_disk_keeps_nobody_from_looking_and_cancelling(stage: Stage) -> Non
         assert "Traceback" not in said
         stage.wait(lambda: set(stage.states().values()) == {"CANCELLED"}, "the ends")
         assert str(disk) not in stage.cluster.run("squeue", "-h", "-t", "pending,running", "-o", "%Z").stdout
-        again = stage.run("rerun", "--cancelled", "--cluster", "cluster.yaml", expect=1)
+        again = stage.run("rerun", "--only", "cancelled", "--cluster", "cluster.yaml", expect=1)
         for refused in (again, stage.submit(expect=1)):
             assert "No space left on device" in refused
             assert "Traceback" not in refused

@@ -17,7 +17,7 @@ def test_suspended_run_is_neither_lost_nor_submitted_again_and_goes_on_when_it_i
     stage.wait(lambda: run.state == "SUSPENDED", "the suspension")
     os.utime(run.dir.lock_file, (0, 0))  # as after minutes without a sign of life
     assert stage.states() == {run.run_id: "SUSPENDED"}
-    for output in (stage.rerun("--lost"), stage.rerun(), stage.submit()):
+    for output in (stage.rerun("--only", "lost"), stage.rerun(), stage.submit()):
         assert "nothing to submit" in output
     stage.run("status", expect=3)
     stage.cluster.run("scontrol", "resume", run.job)

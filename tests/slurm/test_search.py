@@ -64,7 +64,7 @@ def _run(stage: Stage, run_id: str) -> StagedRun:
 
 
 def _slots(stage: Stage) -> list[SubmissionDir]:
-    return [one for one in read_submissions(stage.results, stage.name) if one.submission.slots]
+    return [one for one in read_submissions(stage.results, stage.name) if one.submission.by_ranking]
 
 
 def _wait_for_winner(stage: Stage) -> StagedRun:
@@ -126,7 +126,7 @@ def test_search_of_which_a_task_is_killed_in_each_rung_decides_as_undisturbed(st
     _assert_undisturbed(stage)
     logs = [log.read_text() for log in (stage.results.slurm / stage.name).glob("*/logs/*.out")]
     assert any(f"rung 0: {killed.run_id} has not ended, and is trained again to epoch 2" in log for log in logs)
-    assert any("has not ended, and is submitted again" in log for log in logs)
+    assert any("has not ended, and is tried again" in log for log in logs)
 
 
 @scenario
@@ -138,7 +138,7 @@ def test_trial_that_diverges_ranks_last_and_what_was_decided_stays(stage: Stage)
     assert first.trials[-1].run_id == diverged.run_id
     assert "DivergedError" in first.trials[-1].why
     before = [_decided(ranking) for ranking in _rungs(stage).rankings]
-    assert "1 of 4 runs had not got to the end of their rung" in stage.submit()
+    assert "1 of 4 runs missed the ranking of their rung" in stage.submit()
     assert "1 of 4 runs submitted" in stage.rerun(diverged.run_id)
     stage.wait(lambda: stage.states()[diverged.run_id] == "FAILED", "its second end")
     assert [_decided(ranking) for ranking in _rungs(stage).rankings] == before

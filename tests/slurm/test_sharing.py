@@ -22,7 +22,7 @@ def test_what_one_cluster_was_given_is_unknown_on_another_and_stays_there(stage:
         assert {(row["state"], row["reason"]) for row in stage.rows()} == {
             ("UNKNOWN", "submitted by root on cluster one; ask there")
         }
-        for command in (("submit", "grid.yaml"), ("rerun", "--lost")):
+        for command in (("submit", "grid.yaml"), ("rerun", "--only", "lost")):
             said = stage.run(*command, "--cluster", "cluster.yaml", expect=2)
             assert "these are the jobs of root on cluster one, not of root on two" in said
         stage.run("cancel", stage.name, expect=2)

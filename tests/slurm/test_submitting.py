@@ -55,7 +55,7 @@ def test_tweets_vectors_training_and_report_are_chained_and_chained_again(stage:
     good, bad, also_good = stage.runs
     assert stage.states() == {good.run_id: "COMPLETED", bad.run_id: "FAILED", also_good.run_id: "COMPLETED"}
     report.unlink()
-    assert "1 of 3 runs submitted" in stage.rerun("--failed")
+    assert "1 of 3 runs submitted" in stage.rerun("--only", "failed")
     stage.wait(report.exists, "the second report")
     assert [len(run.attempts) for run in stage.runs] == [1, 2, 1]
 
@@ -83,7 +83,7 @@ def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: St
     assert stage.rows()[0]["reason"].startswith("its cache job failed: ")
     assert stage.cluster.run("squeue", "-h", "-o", "%T", "-n", run.stage.name).stdout == ""
     stage.results.elmo_caches.unlink()
-    assert "1 of 1 runs submitted" in stage.rerun("--failed")
+    assert "1 of 1 runs submitted" in stage.rerun("--only", "failed")
     stage.wait_completed([run])
 
 
