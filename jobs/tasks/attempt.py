@@ -12,7 +12,7 @@ from functools import cache, partial
 from jobs.job_kinds import steps_saved
 from jobs.slurm.grid_jobs import DISK_FULL_EXIT_CODE, ROOM_ADVICE
 from sentiment.config import RunConfig
-from sentiment.console import Console
+from sentiment.console import Console, silent
 from sentiment.errors import LockedError, MemoryExhaustedError, SentimentError, SlurmError, TakenOverError
 from sentiment.processes import is_of_this_array, slurm_job
 from sentiment.runs.attempts import seems_held
@@ -64,11 +64,6 @@ def has_run_out(error: BaseException) -> bool:
     """
     lacking = (OSError, MemoryError, MemoryExhaustedError, SlurmError)
     return isinstance(error, lacking) or is_disk_full(error)
-
-
-def forget_failure(run_dir: RunDir) -> None:
-    """Remove the failure when a new attempt begins; `run.json` keeps the reason."""
-    run_dir.failure_file.unlink(missing_ok=True)
 
 
 # USR1 and USR2 announce the end of the time, or a preemption after which nobody else would start the run again.
@@ -134,7 +129,7 @@ def attempt_run(
             begin()
         from sentiment.training.experiment import run_experiment
 
-        reason = run_experiment(RunContext(config, results, run_dir, stop, plain_console(), begin))
+        reason = run_experiment(RunContext(config, results, run_dir, stop, PLAIN, begin))
     except TakenOverError as error:
         print(error)
         return Outcome.COMPLETED
@@ -179,7 +174,7 @@ def _begin(run_dir: RunDir, tries: int) -> None:
         )
     run_dir.path.mkdir(parents=True, exist_ok=True)
     _note_tries(run_dir, Tries(step=step, number=number, job=slurm_job()))
-    forget_failure(run_dir)
+    run_dir.failure_file.unlink(missing_ok=True)  # `run.json` keeps the reason
 
 
 def _note_tries(run_dir: RunDir, tries: Tries | None) -> None:
@@ -193,10 +188,5 @@ def _note_tries(run_dir: RunDir, tries: Tries | None) -> None:
         raise
 
 
-def plain_console() -> Console:
-    """Prints lines for a log file, and no progress, which is in the metric log."""
-    return Console(say=print, progress=_say_nothing)
-
-
-def _say_nothing(_what: str, _done: int, _total: int | None) -> None:
-    pass
+PLAIN = Console(print, silent)
+"""Prints lines for a log file, and no progress, which is in the metric log."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from jobs.session import GridSession, LaunchOptions, open_session
 from jobs.slurm.resources import ClusterFile
 from jobs.slurm.submissions import SubmissionDir
-from jobs.tasks.attempt import NoProgressError, Outcome, describe, is_disk_full, outcome_of, plain_console
+from jobs.tasks.attempt import PLAIN, NoProgressError, Outcome, describe, is_disk_full, outcome_of
 from jobs.tasks.grid_end import GridEnd
 from jobs.tasks.worker import Worker
 from sentiment.console import Say
@@ -32,7 +32,7 @@ def serve(folder: SubmissionDir, number: int, stop: StopRequest) -> Outcome:
     folder.failure_file(number).unlink(missing_ok=True)
     kind, results = folder.submission.job_kind, Results(Path(folder.submission.results))
     try:
-        return outcome_of(kind.work(folder.read_all_configs(), results, stop, plain_console()))
+        return outcome_of(kind.work(folder.read_all_configs(), results, stop, PLAIN))
     except Exception as error:  # of any kind: all runs that wait show it
         with contextlib.suppress(OSError):
             record_failure_of(folder, number, error)

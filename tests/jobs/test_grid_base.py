@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from jobs.grids.grid import load_grid
-from jobs.tasks.attempt import KilledError, NoProgressError, forget_failure, record_failure
+from jobs.tasks.attempt import KilledError, NoProgressError, record_failure
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import DataError, DivergedError, MemoryExhaustedError, UsageError
 from sentiment.runs.records import PlannedRun, Result
@@ -228,7 +228,7 @@ def test_run_that_another_attempt_may_complete_is_waited_for(
 
 def test_diverged_run_that_is_tried_again_is_waited_for(base: Path, results: Results, like: Result) -> None:
     diverged, best = _fail_one(base, results, like, DivergedError("the loss is nan"))
-    forget_failure(results.run_dir(diverged, "first"))
+    results.run_dir(diverged, "first").failure_file.unlink()
     assert f"is not finished: 1 of 8 runs have no result yet ({diverged})" in _refusal(best, results)
 
 

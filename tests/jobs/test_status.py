@@ -185,14 +185,6 @@ def test_directory_that_is_not_there_or_damaged_is_no_error(tmp_path: Path) -> N
         assert "metrics.jsonl: is not a metric log" in (read_progress(run_dir, PLAN).damage or ""), row
 
 
-def test_failure_that_a_new_attempt_takes_away_meanwhile_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "run").mkdir()
-    monkeypatch.setattr(Path, "exists", lambda path: True)  # as it was a moment ago
-    assert read_progress(RunDir(tmp_path / "run"), PLAN) == RunProgress()
-
-
 def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
     status = read_grid_status(Results(tmp_path), PLAN, GridJobs([], []))
     assert [(row.run_id, row.state) for row in status.rows] == [(run.run_id, "PLANNED") for run in PLAN.runs]
@@ -257,19 +249,7 @@ def test_language_models_are_told_whatever_their_state(results: Results) -> None
     begun, planned, damaged = show_language_models(results)
     assert begun.startswith("language model tweet-a: PLANNED, step 40, epoch 2, perplexity 148.4")
     assert planned == "language model tweet-b: PLANNED"
-    assert "tweet-c/metrics.jsonl: is not the log of a language model" in damaged
-
-
-@pytest.mark.parametrize(
-    ("found", "instead"), [('"forward": 5.0', '"forward": NaN'), ("3000", '"many"'), ('"epoch": 2', '"epoch": "two"')]
-)
-def test_log_of_a_language_model_with_odd_values_is_damage(results: Results, found: str, instead: str) -> None:
-    folder = results.pretrained / "tweet-a"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
-    (folder / "metrics.jsonl").write_text(_EPOCH.replace(found, instead) + "\n")
-    (damaged,) = show_language_models(results)
-    assert "tweet-a/metrics.jsonl: is not the log of a language model" in damaged
+    assert "tweet-c/metrics.jsonl: is not a metric log" in damaged
 
 
 _EPOCH = (
