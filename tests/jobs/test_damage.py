@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def test_damage_of_one_run_is_its_own_line(study: Study, tmp_path: Path, damage:
     else:
         assert bad.state in ("CANCELLED", "PLANNED")
     assert whole.path.name in render([status], every_row=True, now=datetime.now(UTC))
-    json.dumps(status.as_json(), allow_nan=False)
+    json.dumps(asdict(status), allow_nan=False)
     build_report(study.results, [], tmp_path / "report")
     assert "2 of 2 runs have no result" in (tmp_path / "report" / "report.md").read_text()
 
