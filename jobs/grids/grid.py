@@ -135,8 +135,8 @@ def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Result
     others = planned.halving != grid.plan.halving or len(grid.plan.runs) > len(planned.runs)
     if others and results.ranking_file(planned.name, 0).exists():
         raise ConfigError(
-            f"{path}: early_terminate or the number of trials ({len(planned.runs)}, now {len(grid.plan.runs)}) changed "
-            f"but {results.ranking_file(planned.name, 0)} is written; what was decided stays decided. Undo the "
+            f"{path}: early_terminate or the number of trials ({len(planned.runs)}, now {len(grid.plan.runs)}) changed"
+            f", but {results.ranking_file(planned.name, 0)} is written; what was decided stays decided. Undo the "
             "change, or give the new search a file and name of its own"
         )
     now = {run.run_id: run for run in grid.plan.runs}

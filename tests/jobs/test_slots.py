@@ -152,11 +152,9 @@ def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, result
     _log(results, grid, 0.6, 0.7, DIVERGED, DIVERGED)
     _rungs(results, grid).settle()
     load_grid(write_grid(base, TRIALS, **HALVING), results)
-    with pytest.raises(
-        ConfigError, match=r"the number of its trials \(4, now 5\) changed, but .*rung-0.json is written"
-    ):
+    with pytest.raises(ConfigError, match=r"the number of trials \(4, now 5\) changed.* but .*rung-0.json is written"):
         load_grid(write_grid(base, TRIALS | {"seed": [1, 2, 3, 4, 5]}, **HALVING), results)
-    with pytest.raises(ConfigError, match="early_terminate changed, but"):
+    with pytest.raises(ConfigError, match=r"early_terminate or the number of trials .* changed"):
         load_grid(write_grid(base, TRIALS), results)
 
 
