@@ -143,14 +143,13 @@ def pretrained_dirs(results: Results) -> Iterator[PretrainedDir]:
 
 
 class OwnModel(NamedTuple):
-    """A language model, complete (then it has a card) or not; its state is what its directory says."""
+    """A language model, complete or not; its state is what its directory says."""
 
     name: str
     state: RunState
     attempts: int
     step: int | None
     points: list[PerplexityPoint]
-    card: PretrainedCard | None
 
 
 def read_own_models(results: Results) -> tuple[list[OwnModel], list[str]]:
@@ -165,7 +164,7 @@ def read_own_models(results: Results) -> tuple[list[OwnModel], list[str]]:
         progress = read_progress(run_dir)
         state = RunState(COMPLETED) if card else judge(progress)
         step = card.steps if card else progress.step
-        found.append(OwnModel(run_dir.path.name, state, progress.attempts, step, points, card))
+        found.append(OwnModel(run_dir.path.name, state, progress.attempts, step, points))
     return found, problems
 
 
