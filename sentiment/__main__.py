@@ -150,7 +150,7 @@ def predict(
     form: Annotated[str, typer.Option("--format", help="Of answers to tweets: text, csv or jsonl.")] = "text",
     choice: With = None,
     threshold: Threshold = None,
-    results: Annotated[Path, typer.Option("--results", help="Where ELMo models are.")] = Path("results"),
+    results: Annotated[Path, typer.Option("--results", help="Where ELMo models and encoders are.")] = Path("results"),
 ) -> None:
     """Print the label of each tweet and how probable it is; for attention models also the weight of each token."""
     if form not in FORMATS:
@@ -219,18 +219,22 @@ def export(
     show(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     if config.data.text.mentions == "keep":
         show("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
-    show(_elmo_beside(config, result, run_dir))
+    show(_encoder_beside(config, result, run_dir))
     show(f'use it    sentiment predict {file} "what a lovely day"')
 
 
-def _elmo_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") -> str:
-    """The ELMo model that a file does not hold, and where its recipient gets it; nothing without ELMo."""
+def _encoder_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") -> str:
+    """The encoder that a file does not hold, and where its recipient gets it; nothing if it reads none."""
+    place = "from the folder in which it is used"
+    if config.encoder:
+        fetch = f"`sentiment fetch {config.encoder.model} --revision {config.encoder.revision}` fetches it"
+        place = place if config.encoder.is_folder else fetch
+        return f"it reads the encoder {config.encoder.model!r}, which is not in it; {place}"
     if config.elmo is None or result.elmo is None:
         return ""
     from sentiment.config.sections import ELMO_MODELS
     from sentiment.elmo.models import own_model_dir
 
-    place = "from the folder in which it is used"
     if config.elmo.pretrained:
         folder = own_model_dir(result.elmo.fingerprint, config.elmo.model, run_dir.results).path
         place = f"from {folder}: copy that to results/data/pretrained"

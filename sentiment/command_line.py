@@ -23,6 +23,8 @@ _EXTRAS = {
     "markdown_it": ("report", "the report"),
     "vl_convert": ("report", "drawing charts"),
     "h5py": ("elmo", "reading ELMo models"),
+    "huggingface_hub": ("hub", "fetching pretrained encoders"),
+    "transformers": ("hub", "pretrained encoders"),
     "gensim": ("vectors", "learning word vectors"),
     "wandb": ("wandb", "copying to Weights & Biases"),
 }

@@ -236,13 +236,31 @@ def elmo_weights(
 
 
 @preparing.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Such as sentence-transformers/all-MiniLM-L6-v2.")],
+    revision: Annotated[str, typer.Option("--revision", help="A branch, tag or commit.")] = "main",
+    results: ResultsRoot = Path("results"),
+) -> None:
+    """Fetch a pretrained encoder of the Hugging Face Hub, once, and record its commit and licence.
+
+    Only its configuration, tokeniser and *.safetensors are fetched; no code of the model is ever run.
+    """
+    from sentiment.encoders.hub import fetch_encoder
+    from sentiment.runs.run_dir import Results
+
+    model = fetch_encoder(name, revision, Results(results).encoders, show)
+    show(f"{name}: {model.folder}")
+
+
+@preparing.command()
 def encode(
     config: ConfigFile,
     data: Data = None,
     overrides: Overrides = None,
     results: ResultsRoot = Path("results"),
 ) -> None:
-    """Compute the ELMo vectors that a run reads, for all runs on the same tweets. `train` does it as well if needed.
+    """Compute the vectors of ELMo or another encoder that a run reads, for all runs on the same tweets. `train` does
+    it as well if needed.
     Vectors that are there are checked, and damaged ones computed again.
 
     Several of these commands, on any hosts that share the results, share the work. Ends with 0 when all vectors are
@@ -253,8 +271,10 @@ def encode(
         from sentiment.runs.run_dir import Results
         from sentiment.training.encoding import run_encoding
 
-        if run.elmo is None or not run.elmo.cached:
-            raise UsageError(f"{config}: reads no cached ELMo vectors; set elmo.model, and elmo.cache to 'on'")
+        if run.frozen is None or not run.frozen.cached:
+            raise UsageError(
+                f"{config}: reads no cached ELMo vectors; set elmo.model, and elmo.cache to 'on', or encoder.model"
+            )
         return run_encoding([run], Results(results), stop, console)
 
     changes = given_parameters(data, overrides)

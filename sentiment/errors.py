@@ -31,6 +31,10 @@ class ElmoError(SentimentError):
     """An ELMo model is missing, damaged, or not what its options say; or it is asked for what it cannot do."""
 
 
+class EncoderError(SentimentError):
+    """A pretrained encoder is missing, damaged, or of a kind that is not read."""
+
+
 class RunDirError(SentimentError):
     """A run directory holds something that does not belong together, or cannot be read or written."""
 

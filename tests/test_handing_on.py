@@ -88,7 +88,7 @@ def _outcome(path: Path, choice: str | None = None) -> list[list[float]] | str:
         return found
     assert len(told) < 1000
     assert told.isprintable()
-    assert told.startswith((str(path), "ELMo model"))
+    assert told.startswith((str(path), "ELMo model", "encoder"))
     return told
 
 
@@ -338,7 +338,7 @@ def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: P
     write_archive(run_dir, tmp_path / "model.zip")
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:
         assert not any(b"/home/me" in archive.read(name) for name in archive.namelist())
-        assert json.loads(archive.read(CONFIG))["result"]["elmo"] == elmo | {"model": "model"}
+        assert json.loads(archive.read(CONFIG))["result"]["elmo"].items() >= (elmo | {"model": "model"}).items()
 
 
 def test_a_run_whose_baseline_was_deleted_is_not_handed_on_by_halves(trained: RunDir, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sentiment.config import (
     OPERATIONAL_SECTIONS,
     ElmoConfig,
+    EncoderConfig,
     PretrainingConfig,
     RunConfig,
     VectorsConfig,
@@ -43,9 +45,6 @@ IN_EVERY_RUN: dict[str, Any] = {
     "elmo.backend": "allennlp",
     "elmo.precision": "bf16",
     "model.kind": "feed_forward",
-    "model.hidden_size": 7,
-    "model.layers": 2,
-    "model.pooling": "mean",
     "model.dropout": 0.5,
     "training.optimizer": "sgd",
     "training.learning_rate": 0.5,
@@ -68,7 +67,10 @@ NO_VECTORS_LEARNED = [{}, {"embedding.pretrained": "vectors.txt"}, WORD2VEC | {"
 ALONE = {"elmo.combine": "alone"}
 TABLE = {"data.source": "tweets.csv"}
 FEED_FORWARD = {"model.kind": "feed_forward"}
+LINEAR = {"model.kind": "linear"}
 TOKEN_LAYER = {"elmo.layers": "token"}
+HUB = {"elmo.model": "none", "encoder.model": "some/model"}
+TWEET = HUB | LINEAR | {"encoder.use": "tweet"}
 
 # Of each other field: another value, settings under which it has an effect, and settings under which it has none.
 IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
@@ -87,15 +89,15 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
         TABLE | {"data.tests": {"v": {"path": "vader"}}},
         [TABLE, {"data.source": "sample"}, {"data.source": "sentiment140"}],
     ),
-    "data.vocabulary.min_count": (7, {}, [ALONE]),
-    "data.vocabulary.max_size": (7, {}, [ALONE]),
-    "embedding.size": (7, {}, [ALONE]),
-    "embedding.initial_std": (0.7, {}, [ALONE, {"embedding.pretrained": "vectors.txt"}]),
-    "embedding.pretrained": ("vectors.txt", {}, [ALONE]),
-    "embedding.trainable": (False, {}, [ALONE]),
-    "embedding.dropout": (0.7, {}, [ALONE]),
-    "embedding.token_dropout": (0.7, {}, [ALONE]),
-    "embedding.polarity": (True, {}, [ALONE]),
+    "data.vocabulary.min_count": (7, {}, [ALONE, HUB]),
+    "data.vocabulary.max_size": (7, {}, [ALONE, HUB]),
+    "embedding.size": (7, {}, [ALONE, HUB]),
+    "embedding.initial_std": (0.7, {}, [ALONE, HUB, {"embedding.pretrained": "vectors.txt"}]),
+    "embedding.pretrained": ("vectors.txt", {}, [ALONE, HUB]),
+    "embedding.trainable": (False, {}, [ALONE, HUB]),
+    "embedding.dropout": (0.7, {}, [ALONE, HUB]),
+    "embedding.token_dropout": (0.7, {}, [ALONE, HUB]),
+    "embedding.polarity": (True, {}, [ALONE, HUB]),
     "vectors.unlabelled": ([{"path": "more.txt"}], WORD2VEC, NO_VECTORS_LEARNED),
     "vectors.window": (7, WORD2VEC, NO_VECTORS_LEARNED),
     "vectors.min_count": (7, WORD2VEC, NO_VECTORS_LEARNED),
@@ -118,8 +120,16 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "pretraining.seed": (7, OWN_ELMO, PUBLISHED_ELMO),
     "elmo.state": ("zero", {"elmo.layers": "first"}, [TOKEN_LAYER, TOKEN_LAYER | {"elmo.cache": "off"}]),
     "elmo.cache": ("off", {}, [{"elmo.backend": "allennlp"}]),
-    "model.cell": ("gru", {}, [FEED_FORWARD]),
-    "model.bidirectional": (False, {}, [FEED_FORWARD]),
+    "encoder.model": ("other/model", HUB, []),
+    "encoder.revision": ("v2", HUB, [HUB | {"encoder.model": "./folder"}]),
+    "encoder.use": ("tweet", HUB | LINEAR, []),
+    "encoder.pooling": ("first", TWEET, [HUB]),
+    "encoder.dropout": (0.7, HUB, []),
+    "model.hidden_size": (7, {}, [LINEAR]),
+    "model.layers": (2, {}, [LINEAR]),
+    "model.pooling": ("mean", LINEAR, [TWEET]),
+    "model.cell": ("gru", {}, [FEED_FORWARD, LINEAR]),
+    "model.bidirectional": (False, {}, [FEED_FORWARD, LINEAR]),
     "model.attention.d_a": (7, {"model.pooling": "attention"}, [{}, {"model.pooling": "mean"}]),
     "model.attention.r": (7, {"model.pooling": "attention"}, [{}, {"model.pooling": "max"}]),
     "model.attention.penalty": (0.7, {"model.pooling": "attention"}, [{}, {"model.pooling": "last"}]),
@@ -132,7 +142,8 @@ def _config(parameters: Mapping[str, Any]) -> RunConfig:
 
 def test_every_field_of_the_schema_is_classified() -> None:
     """Whoever adds a field says here when it has an effect; if it hasn't always, `unused_fields` must know as well."""
-    schema = dotted(RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig(), pretraining=PretrainingConfig()).model_dump())
+    config = RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig(), pretraining=PretrainingConfig())
+    schema = dotted(config.model_dump() | {"encoder": EncoderConfig().model_dump()})
     questions = {name for name in schema if name.split(".")[0] not in OPERATIONAL_SECTIONS}
     assert questions | {"data.tests"} == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
     assert not IN_EVERY_RUN.keys() & IN_SOME_RUNS.keys()
@@ -177,6 +188,17 @@ def test_id_is_stable() -> None:
     assert resolve({}, {}, "file").run_id == "bilstm64-mean_max-s1-a6770341"
     changed = resolve({}, {"model.kind": "feed_forward", "model.pooling": "mean", "model.layers": 2}, "file")
     assert changed.run_id == f"ff2x64-mean-s1-{changed.fingerprint()[:8]}"
+    assert _config(TWEET).title == "model_tweet-linear-s1"
+
+
+def test_an_encoder_of_tweets_goes_with_no_recurrent_net_and_with_no_elmo(project: Path) -> None:
+    for parameters in (TWEET | {"model.kind": "rnn"}, TWEET | {"elmo.model": "tiny"}):
+        with pytest.raises(ConfigError, match=r"encoder\.use 'tweet' gives|elmo and encoder are both set"):
+            _config(parameters)
+    assert _config(HUB | {"encoder.model": "none"}).encoder is None
+    assert _read_path("encoder.model", "./models/../minilm", HUB) == "./minilm"
+    assert _read_path("encoder.model", str(project / "minilm"), HUB) == "./minilm"
+    assert _read_path("encoder.model", "models/minilm", HUB) == "models/minilm"
 
 
 @pytest.fixture
@@ -193,8 +215,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 PATHS = ["data.source", "data.tests.mine.path", "embedding.pretrained", "elmo.model"]
 
 
-def _read_path(field: str, path: str) -> str:
-    return str(dotted(_config({field: path}).model_dump())[field])
+def _read_path(field: str, path: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> str:
+    return str(dotted(_config({**parameters, field: path}).model_dump())[field])
 
 
 @pytest.mark.parametrize("field", PATHS)

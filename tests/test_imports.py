@@ -29,7 +29,7 @@ LAYERS = [
         "sentiment.runs",
     },
     {"sentiment.data"},
-    {"sentiment.elmo"},
+    {"sentiment.elmo", "sentiment.encoders"},
     {"sentiment.models", "sentiment.tracking"},
     {"sentiment.training"},
     {"sentiment.inference", "sentiment.model"},

@@ -22,6 +22,8 @@ EXTRAS = (
     "markdown_it",
     "vl_convert",
     "h5py",
+    "transformers",
+    "huggingface_hub",
     "gensim",
     "wandb",
     "allennlp",

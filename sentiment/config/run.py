@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from sentiment.config.data import DataConfig, is_path
 from sentiment.config.sections import (
@@ -14,6 +14,7 @@ from sentiment.config.sections import (
     WORD2VEC,
     ElmoConfig,
     EmbeddingConfig,
+    EncoderConfig,
     ModelConfig,
     PretrainingConfig,
     RuntimeConfig,
@@ -48,6 +49,8 @@ class RunConfig(Section):
     """Only used where `embedding.pretrained` is `word2vec`; None is then the same as all defaults."""
     elmo: ElmoConfig | None = None
     """None, or `elmo.model: none`, trains without ELMo."""
+    encoder: EncoderConfig | None = None
+    """None, or `encoder.model: none`, trains without a pretrained transformer. A run has one or ELMo, not both."""
     pretraining: PretrainingConfig | None = None
     """Only used where `elmo.model` is `pretrained/NAME`; None is then the same as all defaults."""
     model: ModelConfig = ModelConfig()
@@ -55,11 +58,24 @@ class RunConfig(Section):
     tracking: TrackingConfig = TrackingConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
-    @field_validator("elmo", mode="before")
+    @field_validator("elmo", "encoder", mode="before")
     @classmethod
-    def _no_model_is_no_elmo(cls, values: Any) -> Any:
+    def _no_model_is_no_section(cls, values: Any) -> Any:
         """`elmo.model: none`, so that a grid can compare with it; a folder of this name is written `./none`."""
         return None if isinstance(values, dict) and values.get("model") == "none" else values
+
+    @model_validator(mode="after")
+    def _reads_what_its_encoder_gives(self) -> Self:
+        if self.encoder and self.elmo:
+            raise ValueError("elmo and encoder are both set; set elmo.model or encoder.model to none")
+        if self.encoder and self.encoder.use == "tweet" and self.model.kind == "rnn":
+            raise ValueError("encoder.use 'tweet' gives one vector a tweet; valid model.kind: linear, feed_forward")
+        return self
+
+    @property
+    def frozen(self) -> ElmoConfig | EncoderConfig | None:
+        """The pretrained model whose vectors are read, which training does not change."""
+        return self.elmo or self.encoder
 
     @property
     def run_id(self) -> str:
@@ -69,11 +85,18 @@ class RunConfig(Section):
     @property
     def title(self) -> str:
         """The readable prefix of the run id; many runs may share it."""
-        model = self.model
-        name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
+        model, frozen = self.model, self.frozen
         depth = f"{model.layers}x" if model.layers > 1 else ""
-        elmo = f"elmo_{PurePath(self.elmo.model).name}_{self.elmo.layers}-" if self.elmo else ""
-        return f"{elmo}{name}{depth}{model.hidden_size}-{model.pooling.replace('+', '_')}-s{self.seed}"
+        name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
+        name = "linear" if model.kind == "linear" else f"{name}{depth}{model.hidden_size}"
+        reads = f"{PurePath(frozen.model).name}_{frozen.layers}-" if frozen else ""
+        pooling = "" if self.reads_tweets else f"-{model.pooling.replace('+', '_')}"
+        return f"{'elmo_' if self.elmo else ''}{reads}{name}{pooling}-s{self.seed}"
+
+    @property
+    def reads_tweets(self) -> bool:
+        """Whether its net reads one vector for a tweet, so that there is nothing to pool."""
+        return self.encoder is not None and self.encoder.use == "tweet"
 
     def fingerprint(self) -> str:
         """SHA-256 of the identity."""
@@ -95,6 +118,7 @@ class RunConfig(Section):
         values = self.model_dump()
         defaults = RunConfig(
             elmo=self.elmo and ElmoConfig(),
+            encoder=self.encoder and EncoderConfig(),
             vectors=self.vectors and VectorsConfig(),
             pretraining=self.pretraining and PretrainingConfig(),
         ).model_dump()
@@ -127,14 +151,23 @@ class RunConfig(Section):
             if section.get(field) not in (None, *named):
                 path = spell(section[field])
                 section[field] = f"./{path}" if path in (*named, *also) else path
+        if self.encoder and self.encoder.is_folder:
+            path = spell(self.encoder.model)
+            values["encoder"]["model"] = path if path.startswith((".", "/", "~")) else f"./{path}"
         return type(self).model_validate(values)
 
     def unused_fields(self) -> tuple[str, ...]:
         """Dotted names of the fields that have no effect in this run; a final dot stands for a whole section."""
         data, embedding, elmo, model = self.data, self.embedding, self.elmo, self.model
+        encoder = self.encoder
         cases: list[tuple[bool, tuple[str, ...]]] = [
             (model.pooling != "attention", ("model.attention.",)),
-            (model.kind == "feed_forward", ("model.cell", "model.bidirectional")),
+            (model.kind != "rnn", ("model.cell", "model.bidirectional")),
+            (model.kind == "linear", ("model.hidden_size", "model.layers")),
+            (self.reads_tweets, ("model.pooling", "model.attention.")),
+            (encoder is not None, ("embedding.", "vectors.", "data.vocabulary.")),
+            (encoder is not None and encoder.is_folder, ("encoder.revision",)),
+            (encoder is not None and encoder.use == "tokens", ("encoder.pooling",)),
             (embedding.pretrained is not None, ("embedding.initial_std",)),
             (embedding.pretrained != WORD2VEC, ("vectors.",)),
             (elmo is None or not elmo.pretrained, ("pretraining.",)),

@@ -1,6 +1,6 @@
 """The sections of a run apart from its data: model, training, vectors, ELMo and what the machine is asked for."""
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -193,6 +193,36 @@ class ElmoConfig(Section):
         return self
 
 
+class EncoderConfig(Section):
+    """Vectors of a frozen, pretrained transformer, computed once per corpus and then read in place of learned ones."""
+
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """A name on the Hugging Face Hub that `sentiment fetch` has fetched, or a folder, written with `./`, `/` or `~`
+    first. `none` is no encoder."""
+    revision: str = "main"
+    """The branch, tag or commit that was fetched."""
+    use: Literal["tokens", "tweet"] = "tokens"
+    """A vector for each token, the mean of its pieces; or one for the whole tweet, for `model.kind: linear` and
+    `feed_forward`."""
+    pooling: Literal["mean", "first"] = "mean"
+    """Of the tweet's vector: the mean over its pieces, as sentence-transformers have it, or the first piece."""
+    dropout: Probability = 0.0
+    """Fraction of each vector's numbers that is set to zero in training."""
+    pretrained: ClassVar[bool] = False
+    cached: ClassVar[bool] = True
+    combine: ClassVar[str] = "alone"
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether `model` is a path; names on the Hub hold a slash as well."""
+        return self.model.startswith((".", "/", "~"))
+
+    @property
+    def layers(self) -> str:
+        """What a classifier reads."""
+        return {"tokens": "pieces", "tweet": "tweet"}[self.use]
+
+
 class AttentionConfig(Section):
     """Structured self-attention (Lin et al. 2017) on states H: A = softmax(W2 tanh(W1 H^T)) weights r means A H."""
 
@@ -207,8 +237,9 @@ class AttentionConfig(Section):
 class ModelConfig(Section):
     """The classifier: from token vectors to one logit."""
 
-    kind: Literal["feed_forward", "rnn"] = "rnn"
-    """`feed_forward` pools the token vectors themselves; `rnn` pools the states of a recurrent network."""
+    kind: Literal["linear", "feed_forward", "rnn"] = "rnn"
+    """`rnn` pools the states of a recurrent network, the others the token vectors themselves; `linear` then has the
+    output layer alone, and `feed_forward` has hidden ones before it."""
     cell: CellName = "lstm"
     """Of the recurrent network, see `sentiment.models.classifier`."""
     hidden_size: Size = 64
@@ -224,9 +255,9 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _feed_forward_network_has_no_last_state(self) -> Self:
-        if self.kind == "feed_forward" and self.pooling == "last":
+        if self.kind != "rnn" and self.pooling == "last":
             valid = ", ".join(name for name in POOLING_NAMES if name != "last")
-            raise ValueError(f"pooling 'last' needs model.kind 'rnn'; valid with 'feed_forward': {valid}")
+            raise ValueError(f"pooling 'last' needs model.kind 'rnn'; valid with {self.kind!r}: {valid}")
         return self
 
 

@@ -29,17 +29,17 @@ import torch
 
 from sentiment.console import Progress, silent
 from sentiment.data.batches import Rows
-from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.corpus.corpus import TYPES, Corpus
 from sentiment.elmo.encoder import BATCH_TWEETS, Encoder, batches_by_length
 from sentiment.elmo.products import Library
 from sentiment.errors import ElmoError
-from sentiment.files import as_json, fingerprint, write_once
+from sentiment.files import as_json, fingerprint, sha256_of, write_once
 
 # Raise this when the same corpus and model would give other vectors or files.
-_FORMAT_VERSION = 3
+_FORMAT_VERSION = 4
 
-# The layer with a vector for each type.
-BY_TYPE = "token"
+# The layers with a vector for each type, and for each tweet.
+BY_TYPE, BY_TWEET = "token", "tweet"
 
 # No more shards than a process may open files, and none so small that a small corpus has hundreds.
 _MOST_SHARDS = 256
@@ -97,11 +97,22 @@ class CachePlan:
         cuts = np.searchsorted(self.offsets, np.arange(per_shard, self.tokens, per_shard))
         return list(itertools.pairwise(np.unique([0, *cuts, len(self.offsets) - 1]).tolist()))
 
+    @property
+    def token_spans(self) -> list[Span]:
+        """The range of tokens of these tweets."""
+        return [(int(self.offsets[first]), int(self.offsets[last])) for first, last in self.tweet_spans]
+
     def rows(self, layer: str) -> list[Span]:
-        """The range of types, or of tokens, in each shard of a layer."""
+        """The range of types, tweets or tokens in each shard of a layer."""
         if layer == BY_TYPE:
             return list(itertools.pairwise([*range(0, self.types, _TYPES_PER_SHARD), self.types]))
-        return [(int(self.offsets[first]), int(self.offsets[last])) for first, last in self.tweet_spans]
+        return self.tweet_spans if layer == BY_TWEET else self.token_spans
+
+    def rows_of(self, layer: str, tweets: Rows) -> tuple[Rows, Rows]:
+        """Where the rows of some tweets begin in a layer, and how many each has."""
+        if layer == BY_TWEET:
+            return tweets, np.ones_like(tweets)
+        return self.offsets[tweets], self.offsets[tweets + 1] - self.offsets[tweets]
 
 
 class VectorCache:
@@ -125,7 +136,9 @@ class VectorCache:
         by_type: bool = True,
     ) -> None:
         self._corpus, self._build, self.vector_size, self._by_type = corpus, build, vector_size, by_type
-        self._identity = {"format_version": _FORMAT_VERSION, "corpus": corpus.fingerprint} | identity
+        # Not the corpus itself: folds of the same tweets differ in nothing that is read here.
+        tweets = [sha256_of(corpus.path / name) for name in (TYPES, "token_ids.npy", "offsets.npy")]
+        self._identity = {"format_version": _FORMAT_VERSION, "tweets": tweets} | identity
         self.folder = caches / fingerprint(self._identity)[:16]
         self._record = self.folder / "cache.json"
 
@@ -242,7 +255,7 @@ class VectorCache:
                 self._write_types(random.choice(missing), encoder, progress)
             encoder.learn(self._corpus.types, self.shards(BY_TYPE))
         while missing := sorted({shard for layer in needed if layer != BY_TYPE for shard in self.missing(layer)}):
-            spans = self.plan.rows(needed[-1])
+            spans = self.plan.token_spans
             done = self.plan.tokens - sum(spans[shard][1] - spans[shard][0] for shard in missing)
             self._write_tweets(random.choice(missing), needed, encoder, done, progress)
         for leftover in self.folder.glob(".*.tmp"):  # of processes that were killed
@@ -265,15 +278,17 @@ class VectorCache:
         offsets = self.plan.offsets[first : last + 1]
         types, tokens = self._corpus.types, self.plan.token_types
         tweets = [[types[one] for one in tokens[start:end].tolist()] for start, end in itertools.pairwise(offsets)]
-        starts, lengths = offsets[:-1] - offsets[0], np.diff(offsets)
-        wanted = [layer for layer in layers if shard in self.missing(layer)]
-        found = {layer: np.empty((lengths.sum(), self.vector_size), _stored(layer)) for layer in wanted}
+        lengths = np.diff(offsets)
+        spans = {layer: self.plan.rows(layer)[shard] for layer in layers if shard in self.missing(layer)}
+        found = {
+            layer: np.empty((end - start, self.vector_size), _stored(layer)) for layer, (start, end) in spans.items()
+        }
         for chosen in batches_by_length(lengths, BATCH_TWEETS):
             progress("vectors of tweets", done, self.plan.tokens)
-            rows = _tokens_of(starts[chosen], lengths[chosen])
-            for layer, vectors in encoder.encode([tweets[number] for number in chosen], wanted).items():
-                found[layer][rows] = vectors.half().cpu().numpy()
-            done += len(rows)
+            for layer, vectors in encoder.encode([tweets[number] for number in chosen], list(spans)).items():
+                starts, counts = self.plan.rows_of(layer, first + chosen)
+                found[layer][_tokens_of(starts - spans[layer][0], counts)] = vectors.half().cpu().numpy()
+            done += int(lengths[chosen].sum())
         for layer, values in found.items():
             self._write_shard(self.shard_file(layer, shard), values)
 
@@ -413,13 +428,13 @@ class CachedVectors:
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
         """Each layer of these rows of the corpus, as `TweetVectors.gather`."""
-        tweets = self._plan.tweet_of_row[rows]
-        starts = self._plan.offsets[tweets]
-        lengths = self._plan.offsets[tweets + 1] - starts
-        return {
-            name: layer.gather(starts, lengths, longest, self._dtype).to(self._device, non_blocking=True).float()
-            for name, layer in self._layers.items()
-        }
+        tweets = self._plan.tweet_of_row[rows].astype(np.int64)
+        found = {}
+        for name, layer in self._layers.items():
+            starts, counts = self._plan.rows_of(name, tweets)
+            vectors = layer.gather(starts, counts, 1 if name == BY_TWEET else longest, self._dtype)
+            found[name] = vectors.to(self._device, non_blocking=True).float()
+        return found
 
 
 def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:

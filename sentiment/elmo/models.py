@@ -25,6 +25,7 @@ from sentiment.elmo.files import (
     read_weights,
     write_random_model,
 )
+from sentiment.encoders.hub import EncoderFiles, find_encoder
 from sentiment.errors import ElmoError, RunDirError
 from sentiment.files import fingerprint, sha256_of, write_json
 from sentiment.runs.pretrained import PretrainedDir, pretrained_dirs
@@ -67,6 +68,11 @@ class ModelFiles:
     def fingerprint(self) -> str:
         """Of the contents, whatever the names of the files."""
         return fingerprint(self.sha256)
+
+    @property
+    def vector_size(self) -> int:
+        """Values per token and layer."""
+        return self.options.vector_size
 
     def read_weights(self) -> dict[str, np.ndarray]:
         """The weights, float32, by their names in the file.
@@ -253,8 +259,10 @@ def has_pretrained(config: RunConfig, results: Results) -> bool:
     return request is None or request.run_dir(results).completed
 
 
-def find_elmo_of(config: RunConfig, results: Results, fingerprint: str | None = None) -> ModelFiles | None:
-    """Find and check the ELMo model of a run; None for a run without ELMo.
+def find_elmo_of(
+    config: RunConfig, results: Results, fingerprint: str | None = None
+) -> ModelFiles | EncoderFiles | None:
+    """Find and check the model whose vectors a run reads; None for a run that reads none.
 
     Args:
         fingerprint: of the model's files, if it is known from the run's record. An own model is then found by it,
@@ -262,8 +270,11 @@ def find_elmo_of(config: RunConfig, results: Results, fingerprint: str | None = 
 
     Raises:
         ElmoError: it is missing or damaged, or not trained yet.
+        EncoderError: likewise of a model of the Hub.
         DataError: the text of an own model cannot be read.
     """
+    if config.encoder is not None:
+        return find_encoder(config.encoder, results.encoders)
     if config.elmo is None:
         return None
     if not config.elmo.pretrained:
@@ -304,15 +315,16 @@ def own_model_dir(fingerprint: str, name: str, results: Results) -> PretrainedDi
 
 
 class ElmoFinder:
-    """Finds the ELMo models of many runs, each model once, since that reads whole files."""
+    """Finds the models whose vectors many runs read, each model once, since that reads whole files."""
 
     def __init__(self, results: Results) -> None:
         self._results = results
-        self._found: dict[tuple[Any, ...], ModelFiles | None] = {}
+        self._found: dict[tuple[Any, ...], ModelFiles | EncoderFiles | None] = {}
 
-    def of(self, config: RunConfig) -> ModelFiles | None:
+    def of(self, config: RunConfig) -> ModelFiles | EncoderFiles | None:
         own = config.elmo is not None and config.elmo.pretrained
-        which = config.elmo and config.elmo.model, config.pretraining, config.data if own else None
+        encoder = config.encoder and (config.encoder.model, config.encoder.revision)
+        which = encoder, config.elmo and config.elmo.model, config.pretraining, config.data if own else None
         if which not in self._found:
             self._found[which] = find_elmo_of(config, self._results)
         return self._found[which]

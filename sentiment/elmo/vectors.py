@@ -1,4 +1,4 @@
-"""The ELMo vectors that runs read: by which encoder, from which cache, or computed for each batch."""
+"""The vectors that runs read, ELMo's or a transformer's: by which encoder, from which cache, or for each batch."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -8,33 +8,45 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sentiment.config import DataConfig, ElmoConfig, RunConfig
+from sentiment.config import DataConfig, ElmoConfig, EncoderConfig, RunConfig
 from sentiment.data.batches import Rows
 from sentiment.data.corpus.corpus import Corpus
-from sentiment.elmo.cache import MemoryRows, VectorCache
-from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Encoder, Layer
+from sentiment.elmo.cache import BY_TWEET, MemoryRows, VectorCache
+from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Encoder
 from sentiment.elmo.models import ElmoFinder, ModelFiles
 from sentiment.elmo.products import Library
+from sentiment.encoders.hub import EncoderFiles
 from sentiment.runs.run_dir import Results
 
+Frozen = ElmoConfig | EncoderConfig
+Files = ModelFiles | EncoderFiles
 
-def layers_of(config: ElmoConfig) -> tuple[Layer, ...]:
+
+_ORDER = [*LAYERS, "pieces", BY_TWEET]
+
+
+def layers_of(config: Frozen) -> tuple[str, ...]:
     """What a classifier reads."""
     return LAYERS if config.layers == "mix" else (config.layers,)
 
 
-def build_encoder(
-    config: ElmoConfig, model: ModelFiles, device: torch.device, library: Library | None = None
-) -> Encoder:
-    """The encoder that a configuration asks for: ours, or allennlp's ELMo.
+def build_encoder(config: Frozen, model: Files, device: torch.device, library: Library | None = None) -> Encoder:
+    """The encoder that a configuration asks for: our ELMo, allennlp's, or a transformer.
 
     Args:
-        library: of our encoder's matrix products; None: the one that suits this processor.
+        library: of our ELMo's matrix products; None: the one that suits this processor.
 
     Raises:
         ElmoError: a part of the model's file is damaged, torch lacks the library here, or allennlp is asked for and not
             installed.
+        EncoderError: a transformer cannot be loaded.
     """
+    if isinstance(config, EncoderConfig) and isinstance(model, EncoderFiles):
+        from sentiment.encoders.transformer import Transformer  # loads transformers
+
+        return Transformer(model, config.pooling, device)
+    if not isinstance(config, ElmoConfig) or not isinstance(model, ModelFiles):
+        raise TypeError(f"{model} is not what {config} names")
     if config.backend == "own":
         weights, options = model.read_weights(), model.options
         precision, state = config.precision, config.state
@@ -44,15 +56,17 @@ def build_encoder(
     return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
 
 
-def elmo_cache(corpus: Corpus, config: ElmoConfig, model: ModelFiles, results: Results) -> VectorCache:
-    """The cache of ELMo's vectors of a corpus.
+def elmo_cache(corpus: Corpus, config: Frozen, model: Files, results: Results) -> VectorCache:
+    """The cache of a model's vectors of a corpus.
 
     Args:
-        config: state and precision of it identify the cache, together with corpus and model.
+        config: state and precision, or pooling, identify the cache, together with corpus and model.
     """
-    identity = {"model": model.fingerprint, "state": config.state, "precision": config.precision}
+    own = isinstance(config, ElmoConfig)
+    settings = config.model_dump(include={"state", "precision"} if own else {"pooling"})
     build = partial(build_encoder, config, model)
-    return VectorCache(corpus, identity, model.options.vector_size, build, results.elmo_caches)
+    identity = {"model": model.fingerprint} | settings
+    return VectorCache(corpus, identity, model.vector_size, build, results.elmo_caches, by_type=own)
 
 
 @dataclass(frozen=True)
@@ -61,29 +75,29 @@ class CacheRequest:
 
     config: RunConfig
     cache: VectorCache
-    layers: tuple[Layer, ...]
+    layers: tuple[str, ...]
 
 
 def cache_requests(
     configs: Iterable[RunConfig], results: Results, corpus_of: Callable[[DataConfig], Corpus]
 ) -> list[CacheRequest]:
-    """The caches that runs read, each once; runs without ELMo, or without a cache, read none.
+    """The caches that runs read, each once; runs without such vectors, or without a cache, read none.
 
     Args:
         corpus_of: prepares or finds the corpus of a configuration; called once for each.
 
     Raises:
-        ElmoError: a model is missing or damaged.
+        SentimentError: a model is missing or damaged.
     """
     models, corpus_of = ElmoFinder(results), cache(corpus_of)
     found: dict[Path, CacheRequest] = {}
     for config in configs:
-        if config.elmo is None or not config.elmo.cached or (model := models.of(config)) is None:
+        if config.frozen is None or not config.frozen.cached or (model := models.of(config)) is None:
             continue
-        vectors = elmo_cache(corpus_of(config.data), config.elmo, model, results)
+        vectors = elmo_cache(corpus_of(config.data), config.frozen, model, results)
         request = found.get(vectors.folder) or CacheRequest(config, vectors, ())
-        layers = sorted({*request.layers, *layers_of(config.elmo)}, key=LAYERS.index)
-        found[vectors.folder] = replace(request, layers=tuple(layers))
+        layers = {*request.layers, *layers_of(config.frozen)}
+        found[vectors.folder] = replace(request, layers=tuple(sorted(layers, key=_ORDER.index)))
     return list(found.values())
 
 
@@ -110,7 +124,10 @@ class FreshVectors:
         tweets = [self._tokens_of(row) for row in rows.tolist()]
         lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
         starts = np.cumsum(lengths) - lengths
-        return {
-            name: MemoryRows(values).gather(starts, lengths, longest).to(self._device).float()
-            for name, values in self._encoder.encode(tweets, self._layers).items()
-        }
+        found = {}
+        for name, values in self._encoder.encode(tweets, self._layers).items():
+            if name == BY_TWEET:
+                found[name] = values[:, None].to(self._device)
+            else:
+                found[name] = MemoryRows(values).gather(starts, lengths, longest).to(self._device).float()
+        return found

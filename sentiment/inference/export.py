@@ -55,8 +55,8 @@ def write_archive(run_dir: RunDir, target: Path) -> dict[str, int]:
     vocabulary, weights = run.network()
     check_file(run_dir.baseline_file, result)
     config = without_paths(run.config)
-    if result.elmo and config.elmo:
-        result = result.model_copy(update={"elmo": result.elmo.model_copy(update={"model": config.elmo.model})})
+    if result.elmo and config.frozen:
+        result = result.model_copy(update={"elmo": result.elmo.model_copy(update={"model": config.frozen.model})})
     exported = _Exported(config=config, result=result).model_dump(mode="json")
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(weights.items())}
     files = {
@@ -109,7 +109,7 @@ def open_model(path: Path, choice: Choice | None = None, results: Results | None
 
     Args:
         choice: which of a run's models; None is the one that was the most accurate on validation tweets.
-        results: where an exported model's ELMo model is looked for, if it reads one; None is the folder `results`.
+        results: where an exported model's encoder is looked for, if it reads one; None is the folder `results`.
 
     Raises:
         UsageError: there is nothing at the path, it is neither of the two, or it has no such model.

@@ -57,7 +57,7 @@ It {verdict}.
 Data: {data}; licence: {licence}.{cite}
 No tweet is in the file that this card belongs to, but its vocabulary holds words of them.
 
-## Limits
+{encoder}## Limits
 
 - Two classes: neutral tweets are called one or the other.
 - Tokeniser and data are made for English tweets; nothing was measured on other languages or on longer texts.
@@ -127,9 +127,24 @@ def model_card(run_dir: RunDir) -> str:
         data=as_markdown(data),
         licence=licence,
         cite=f" Please cite {cite}." if cite else "",
+        encoder=_encoder(config, result),
         **_making(config, result, run.record),
     )
     return f"---\n{text.getvalue()}---\n\n{card}"
+
+
+def _encoder(config: RunConfig, result: Result) -> str:
+    """The pretrained model that the file does not hold."""
+    if config.encoder is None or result.elmo is None:
+        return ""
+    told, name = result.elmo, as_code(config.encoder.model)
+    commit = f", commit {as_code(told.commit)}" if told.commit else ""
+    licence = as_markdown(told.licence or "not known")
+    papers = f" Please cite {as_markdown(', '.join(f'arXiv:{one}' for one in told.papers))}." if told.papers else ""
+    return (
+        f"## Encoder\n\nThe network reads vectors of {name}{commit}, which is not in the file; licence: {licence}."
+        f"{papers}\nSHA-256 {as_code(told.fingerprint)}\n\n"
+    )
 
 
 def _for_machines(config: RunConfig, result: Result, dataset: str, data: str, licence: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from sentiment.config import ElmoConfig, EmbeddingConfig, ModelConfig, RunConfig
+from sentiment.config import ElmoConfig, EmbeddingConfig, EncoderConfig, ModelConfig, RunConfig
 from sentiment.data.batches import Batch
 from sentiment.data.vocabulary import PADDING, UNKNOWN
 from sentiment.elmo.encoder import LAYERS
@@ -73,16 +73,17 @@ class LearnedEmbedding(nn.Module):
 
 
 class ElmoEmbedding(nn.Module):
-    """ELMo's frozen vectors: one layer or a learned mixture of all, alone or concatenated with learned vectors.
+    """Frozen vectors: one layer or a learned mixture of all of ELMo's, alone or concatenated with learned vectors.
 
     Peters et al. (2018), https://arxiv.org/abs/1802.05365, equation 1 and the "enhanced" vectors [x; ELMo].
+    Transformers have one layer, of which the vectors of whole tweets have one time step.
 
     Attributes:
         size: numbers per token.
     """
 
-    def __init__(self, config: ElmoConfig, vector_size: int, learned: LearnedEmbedding | None) -> None:
-        """Args: vector_size: numbers per layer; learned: vectors to concatenate with ELMo's, if any."""
+    def __init__(self, config: ElmoConfig | EncoderConfig, vector_size: int, learned: LearnedEmbedding | None) -> None:
+        """Args: vector_size: numbers per layer; learned: vectors to concatenate with them, if any."""
         super().__init__()
         self.learned = learned
         self.size = vector_size + (learned.size if learned else 0)
@@ -128,6 +129,11 @@ def _last(states: torch.Tensor, batch: Batch, forward_size: int) -> torch.Tensor
     return torch.cat([forward, states[:, 0, forward_size:]], dim=1)
 
 
+def _only(states: torch.Tensor, _batch: Batch, _forward_size: int) -> torch.Tensor:
+    """Of what has one state for the whole tweet."""
+    return states[:, 0]
+
+
 FIXED_POOLINGS: Mapping[str, tuple[Callable[[torch.Tensor, Batch, int], torch.Tensor], ...]] = {
     "last": (_last,),
     "mean": (_mean,),
@@ -143,9 +149,10 @@ class FixedPooling(nn.Module):
         size: numbers per vector.
     """
 
-    def __init__(self, state_size: int, config: ModelConfig) -> None:
+    def __init__(self, state_size: int, config: ModelConfig, whole: bool = False) -> None:
+        """Args: whole: whether there is one state for the whole tweet, whatever the configuration says."""
         super().__init__()
-        self.functions = FIXED_POOLINGS[config.pooling]
+        self.functions = (_only,) if whole else FIXED_POOLINGS[config.pooling]
         self.size = state_size * len(self.functions)
         self._forward_size = state_size // (2 if config.bidirectional else 1)
 
@@ -298,16 +305,16 @@ class HiddenLayers(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Classifies tweets from the vectors of any token embedding."""
+    """Classifies tweets from the vectors of any token embedding, or from one vector each (`whole`)."""
 
-    def __init__(self, embedding: LearnedEmbedding | ElmoEmbedding, config: ModelConfig) -> None:
+    def __init__(self, embedding: LearnedEmbedding | ElmoEmbedding, config: ModelConfig, whole: bool = False) -> None:
         super().__init__()
         self.embedding = embedding
-        recurrent = config.kind == "rnn"
-        self.encoder = RecurrentEncoder(embedding.size, config) if recurrent else None
-        pooling = SelfAttention if config.pooling == "attention" else FixedPooling
-        self.pooling = pooling(self.encoder.size if self.encoder else embedding.size, config)
-        self.hidden = None if recurrent else HiddenLayers(self.pooling.size, config)
+        self.encoder = RecurrentEncoder(embedding.size, config) if config.kind == "rnn" else None
+        states = self.encoder.size if self.encoder else embedding.size
+        attentive = config.pooling == "attention" and not whole
+        self.pooling = SelfAttention(states, config) if attentive else FixedPooling(states, config, whole)
+        self.hidden = HiddenLayers(self.pooling.size, config) if config.kind == "feed_forward" else None
         self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(self.hidden.size if self.hidden else self.pooling.size, 1)
 
@@ -364,10 +371,10 @@ def build_classifier(
     Args:
         vocabulary_size: number of learned token vectors, with those for padding and unknown tokens.
         vectors: initial token vectors, (vocabulary_size, embedding.size); None initialises them randomly.
-        elmo_size: numbers per layer of the ELMo model that the configuration names; None if it names none.
+        elmo_size: numbers per layer of the ELMo model or encoder that the configuration names; None if it names none.
     """
-    if config.elmo is None or elmo_size is None:
+    if config.frozen is None or elmo_size is None:
         return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)
-    beside = config.elmo.combine == "beside"
+    beside = config.frozen.combine == "beside"
     learned = LearnedEmbedding(vocabulary_size, config.embedding, vectors) if beside else None
-    return Classifier(ElmoEmbedding(config.elmo, elmo_size, learned), config.model)
+    return Classifier(ElmoEmbedding(config.frozen, elmo_size, learned), config.model, config.reads_tweets)

@@ -88,7 +88,7 @@ class NetworkModel(TextModel):
         """Use a trained network.
 
         Args:
-            encoder: computes ELMo vectors on the same device, for networks that read them.
+            encoder: computes vectors on the same device, for networks that read them.
             temperature: that calibrates what it says.
         """
         self.config, self.sequential = config, encoder is not None
@@ -123,27 +123,27 @@ class NetworkModel(TextModel):
 
     def _store(self, rows: TokenRows) -> TokenStore:
         vectors = None
-        if self._encoder is not None and self.config.elmo is not None:
-            vectors = FreshVectors(self._encoder, rows.tokens, layers_of(self.config.elmo), self._device)
+        if self._encoder is not None and self.config.frozen is not None:
+            vectors = FreshVectors(self._encoder, rows.tokens, layers_of(self.config.frozen), self._device)
         polarity = token_polarity(rows) if self.config.embedding.polarity else None
         return TokenStore(self._token_ids(rows), rows.offsets, None, self._device, vectors, polarity)
 
 
 def encoder_of(config: RunConfig, elmo: ElmoRecord | None, results: Results, device: torch.device) -> Encoder | None:
-    """An encoder of the ELMo model that a run was trained with; None if it reads no ELMo vectors.
+    """What computes the vectors that a run was trained with; None if it reads none.
 
     Args:
         elmo: what the run records of the model.
         results: where the model is looked for.
 
     Raises:
-        ElmoError: it is missing or damaged.
+        SentimentError: it is missing or damaged.
         RunDirError: it is another one.
     """
     known = elmo.fingerprint if elmo else None
     model = find_elmo_of(config, results, known)
-    if config.elmo is None or model is None:
+    if config.frozen is None or model is None:
         return None
     if known is not None and known != model.fingerprint:
-        raise RunDirError(f"{config.title}: was trained with other ELMo weights than {model.weights_path}")
-    return build_encoder(config.elmo, model, device)
+        raise RunDirError(f"{config.title}: was trained with other weights than {config.frozen.model!r} has here")
+    return build_encoder(config.frozen, model, device)

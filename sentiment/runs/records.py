@@ -221,18 +221,22 @@ class Tries(FileRecord):
 
 
 class ElmoRecord(Record):
-    """The ELMo model whose vectors a run reads.
+    """The model whose vectors a run reads: ELMo, or a transformer.
 
     Attributes:
         fingerprint: SHA-256 of its files.
         random: whether its weights are random, so that scores say nothing about ELMo.
         products: the library that multiplied the matrices for the vectors, on which their last digits depend.
+        commit: of the Hugging Face Hub, with licence and papers (of arXiv) as they are stated there.
     """
 
     model: str
     fingerprint: str
     random: bool
     products: Literal["torch", "onednn"]
+    commit: str | None = None
+    licence: str | None = None
+    papers: list[str] = []
 
 
 class RunRecord(FileRecord):

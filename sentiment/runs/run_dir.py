@@ -142,7 +142,8 @@ class Results:
         corpora: one folder for each prepared corpus.
         word_vectors: one folder for each set of word vectors that was learned here, with a record of what from.
         pretrained: one run directory for each language model that was trained here, with the model's two files.
-        elmo_caches: one folder of ELMo vectors for each pair of corpus and model.
+        encoders: one folder for each model of the Hugging Face Hub that was fetched.
+        elmo_caches: one folder of vectors for each pair of corpus and model.
         runs: one folder for each grid, and one for the runs outside of grids.
         slurm: what was submitted to Slurm, and what its jobs printed.
         code: one folder for each copy of the program's code that jobs are executed with.
@@ -153,6 +154,7 @@ class Results:
 
     downloads = FolderEntry("data", "downloads")
     elmo_models = FolderEntry("data", "elmo")
+    encoders = FolderEntry("data", "encoders")
     corpora = FolderEntry("data", "corpora")
     word_vectors = FolderEntry("data", "word-vectors")
     pretrained = FolderEntry("data", "pretrained")

@@ -170,8 +170,8 @@ def _confirmed_rows(run: Any, sent: int) -> int:
 def _tags(config: RunConfig) -> list[str]:
     model = config.model
     cell = [f"bi{model.cell}" if model.bidirectional else model.cell] if model.kind == "rnn" else []
-    elmo = [f"elmo {Path(config.elmo.model).name}"] if config.elmo else []
-    return [tag[:64] for tag in (model.kind, model.pooling, Path(config.data.source).name, *cell, *elmo)]
+    frozen = [f"{'elmo ' if config.elmo else ''}{Path(config.frozen.model).name}"] if config.frozen else []
+    return [tag[:64] for tag in (model.kind, model.pooling, Path(config.data.source).name, *cell, *frozen)]
 
 
 def _training_has_ended(seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""ELMo vectors for runs: the cached ones are computed before training, then they are opened for it."""
+"""Vectors of ELMo and transformers for runs: the cached ones are computed before training, then opened for it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus.corpus import Corpus, prepare_corpus
 from sentiment.elmo.cache import CachedVectors, VectorCache
 from sentiment.elmo.encoder import PRECISIONS
-from sentiment.elmo.models import ModelFiles
 from sentiment.elmo.products import Library, choose_library
-from sentiment.elmo.vectors import FreshVectors, build_encoder, cache_requests, elmo_cache, layers_of
+from sentiment.elmo.vectors import Files, FreshVectors, Frozen, build_encoder, cache_requests, elmo_cache, layers_of
+from sentiment.encoders.hub import EncoderFiles
 from sentiment.errors import MemoryExhaustedError
 from sentiment.runs.records import ElmoRecord
 from sentiment.runs.run_dir import Results
@@ -23,9 +23,12 @@ from sentiment.training.device import available_threads, choose_device, choose_p
 from sentiment.training.stop import Stop, StoppedError, StopRequest
 
 
-def elmo_record(config: ElmoConfig, model: ModelFiles, library: Library) -> ElmoRecord:
-    """What is recorded of a run's ELMo model, and of the library that multiplied the matrices."""
-    return ElmoRecord(model=config.model, fingerprint=model.fingerprint, random=model.random, products=library)
+def elmo_record(config: Frozen, model: Files, library: Library) -> ElmoRecord:
+    """What is recorded of the model whose vectors a run reads, and of the library that multiplied the matrices."""
+    record = ElmoRecord(model=config.model, fingerprint=model.fingerprint, random=model.random, products=library)
+    if not isinstance(model, EncoderFiles) or (told := model.fetched) is None:
+        return record
+    return record.model_copy(update={"commit": told.commit, "licence": told.licence, "papers": told.papers})
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def _memory_errors() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise MemoryExhaustedError("the GPU's memory does not hold the ELMo model") from error
+        raise MemoryExhaustedError("the GPU's memory does not hold the encoder") from error
 
 
 @_memory_errors()
@@ -51,9 +54,7 @@ def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopReque
         for request in cache_requests(configs, results, lambda data: prepare_corpus(data, results, progress)):
             cache, layers = request.cache, request.layers
             library = _complete(request.config, cache, layers, Console(console.say, progress))
-            console.say(
-                f"ELMo vectors of {', '.join(layers)} are complete in {cache.folder} (matrix products by {library})"
-            )
+            console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder} (matrix products by {library})")
     except StoppedError as stopped:
         return stopped.stop
     return None
@@ -61,25 +62,25 @@ def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopReque
 
 @dataclass(frozen=True)
 class RunVectors:
-    """The ELMo vectors that a run reads, and what is recorded of them."""
+    """The vectors that a run reads, and what is recorded of them."""
 
     vectors: TweetVectors
     record: ElmoRecord
 
 
 @_memory_errors()
-def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> RunVectors | None:
+def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> RunVectors | None:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
     Args:
-        model: the run's ELMo model; None for a run without ELMo, which reads no vectors.
+        model: whose vectors they are; None for a run that reads none.
 
     Raises:
         StoppedError: there was a reason to stop; complete shards stay.
         ElmoError: the disk is full or fails, or the model's file is damaged.
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """
-    elmo = run.config.elmo
+    elmo = run.config.frozen
     if elmo is None or model is None:
         return None
     former = run.run_dir.read_record()
@@ -96,7 +97,7 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: ModelFiles | None) -> 
     library = _complete(run.config, cache, layers, Console(run.console.say, run.progress), begun)
     size = cache.size(layers)
     place = choose_place(size, device)
-    run.console.say(f"ELMo vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {place}")
+    run.console.say(f"vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {place}")
     return RunVectors(CachedVectors(cache, layers, device, place), elmo_record(elmo, model, library))
 
 
@@ -107,15 +108,15 @@ def _complete(
     for path in cache.discard_damaged(layers, console.progress):
         console.say(f"{path}: has changed since it was written; it is computed again")
     device = choose_device(config.runtime.device)
-    library = begun or _library(config.elmo, device)
+    library = begun or _library(config.frozen, device)
     if not cache.is_complete(layers):
         torch.set_num_threads(available_threads(config.runtime))
         cache.fill(layers, device, console.progress, library)
     return cache.library or library
 
 
-def _library(config: ElmoConfig | None, device: torch.device) -> Library:
+def _library(config: Frozen | None, device: torch.device) -> Library:
     """What multiplies the matrices of a run's vectors unless they were begun otherwise."""
-    if config is None or config.backend != "own":
+    if not isinstance(config, ElmoConfig) or config.backend != "own":
         return "torch"
     return choose_library(PRECISIONS[config.precision], device)

@@ -12,7 +12,8 @@ import torch
 from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.data.word_vectors import prepare_vectors, pretrained_file, vectors_fingerprint
-from sentiment.elmo.models import ModelFiles, find_elmo_of, has_pretrained
+from sentiment.elmo.models import find_elmo_of, has_pretrained
+from sentiment.elmo.vectors import Files
 from sentiment.errors import MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
 from sentiment.models.baseline import BaselineModel
@@ -272,20 +273,20 @@ def _train(
         return finish_attempt(run, record, trainer, work)
 
 
-def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
+def _refuse_other_files(run: RunContext, elmo_model: Files | None) -> None:
     """A run's id depends on the names of its data, vectors and ELMo model; their content may have changed since.
 
     Raises:
         RunDirError: it has changed.
     """
-    record, elmo = run.run_dir.read_record(), run.config.elmo
+    record, elmo = run.run_dir.read_record(), run.config.frozen
     if record is None:
         return
     changed = []
     if record.data_fingerprint != corpus_fingerprint(run.config.data, run.results):
         changed.append(f"data than {run.config.data.source} now holds")
     if record.elmo and elmo and elmo_model and record.elmo != elmo_record(elmo, elmo_model, record.elmo.products):
-        changed.append("ELMo weights than are here now")
+        changed.append(f"weights than {elmo.model} now has")
     # Named vectors need not be there any more.
     learned = vectors_fingerprint(run.config, run.results)
     if record.vectors_fingerprint != learned if learned else record.pretrained_sha256 != pretrained_sha256(run):
@@ -296,7 +297,7 @@ def _refuse_other_files(run: RunContext, elmo_model: ModelFiles | None) -> None:
 
 
 def _prepare_trainer(
-    run: RunContext, corpus: Corpus, elmo_model: ModelFiles | None, elmo: RunVectors | None
+    run: RunContext, corpus: Corpus, elmo_model: Files | None, elmo: RunVectors | None
 ) -> Trainer[ClassifierTask]:
     """A trainer in the state of the newest checkpoint, or at the beginning."""
     config = run.config
@@ -323,8 +324,8 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
     return vocabulary
 
 
-def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: ModelFiles | None) -> Classifier:
-    elmo_size = elmo_model.options.vector_size if elmo_model else None
+def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: Files | None) -> Classifier:
+    elmo_size = elmo_model.vector_size if elmo_model else None
     _refuse_too_large(count_weights(run.config, len(vocabulary), elmo_size))
     embedding, vectors = run.config.embedding, None
     if file := pretrained_file(run.config, run.results):

@@ -1,0 +1,147 @@
+"""Runs that read a transformer's vectors: of tokens or of tweets, encoded once, exact to resume, used and handed on."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+pytest.importorskip("transformers", reason="the extra hub is not installed")
+
+from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.elmo.cache import CachedVectors, Place
+from sentiment.elmo.models import find_elmo_of
+from sentiment.elmo.vectors import build_encoder, cache_requests, elmo_cache
+from sentiment.encoders import transformer
+from sentiment.errors import EncoderError, RunDirError
+from sentiment.inference.export import open_model, write_archive
+from sentiment.inference.model_card import model_card
+from sentiment.inference.models import load_model
+from sentiment.runs.run_dir import Results, RunDir
+from tests.encoders.tiny import tiny_bert
+from tests.small_runs import Experiment, StopWhen, small_config
+
+TWEET: dict[str, Any] = {"encoder__use": "tweet", "model__kind": "linear", "training__epochs": 2}
+TOKENS: dict[str, Any] = {"encoder__use": "tokens", "training__epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("models") / "bert")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return Results(tmp_path_factory.mktemp("results"))
+
+
+def _run(tweets: Path, model: Path, results: Results, name: str = "", **changes: Any) -> Experiment:
+    config = small_config(tweets, **{"encoder__model": str(model), **changes})
+    return Experiment(config, results, results.run_dir(config.run_id, name or "single"))
+
+
+@pytest.mark.parametrize("changes", [TWEET, TWEET | {"model__kind": "feed_forward"}, TOKENS], ids=str)
+def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
+    changes: dict[str, Any],
+    tweets_file: Path,
+    model: Path,
+    results: Results,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = _run(tweets_file, model, results, **changes)
+    run.complete()
+    record = run.run_dir.read_record()
+    assert record is not None
+    stored = pd.read_parquet(run.run_dir.predictions_file).query("part == 'test'")
+    tweets = pd.read_parquet(results.corpus_dir(record.data_fingerprint) / "tweets.parquet").set_index("row")
+    texts = tweets["text"].loc[stored["row"]].tolist()
+    said = load_model(run.run_dir, "network").read_texts(texts).probabilities
+    # Those of the run were read from the cache, in half the digits.
+    assert abs(said - stored["score"]).max() < 2e-3
+    write_archive(run.run_dir, tmp_path / "model.zip")
+    with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no model"):
+        open_model(tmp_path / "model.zip", "network", Results(tmp_path))
+    monkeypatch.chdir(model.parent)
+    assert (open_model(tmp_path / "model.zip", "network").read_texts(texts).probabilities == said).all()
+    assert "The network reads vectors of `./bert`, which is not in the file; licence: not known" in model_card(
+        run.run_dir
+    )
+
+
+def test_a_second_run_encodes_nothing(
+    tweets_file: Path, model: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _run(tweets_file, model, results, **TWEET)
+    first.complete()
+    caches = {path.name for path in results.elmo_caches.iterdir()}
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("encodes again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transformer.Transformer, "encode", refuse)
+        patch.setattr("sentiment.training.experiment.check", lambda _: {})  # reads other texts
+        second = _run(tweets_file, model, results, **TWEET, seed=2)
+        assert second.attempt() is None
+    assert {path.name for path in results.elmo_caches.iterdir()} == caches
+
+
+@pytest.mark.parametrize("changes", [TWEET, TOKENS], ids=str)
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    changes: dict[str, Any], tweets_file: Path, model: Path, results: Results
+) -> None:
+    expected = _run(tweets_file, model, results, "whole", **changes).complete()
+    cut = _run(tweets_file, model, results, "cut", **changes)
+    assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
+    assert cut.complete() == expected
+
+
+def test_tweets_with_the_same_tokens_share_a_row_and_each_row_is_its_tweets(
+    tweets_file: Path, model: Path, results: Results
+) -> None:
+    run = _run(tweets_file, model, results, **TWEET)
+    files, config = find_elmo_of(run.config, results), run.config.encoder
+    assert files is not None
+    assert config is not None
+    corpus = prepare_corpus(run.config.data, results)
+    cache = elmo_cache(corpus, config, files, results)
+    cache.fill(["tweet", "pieces"], torch.device("cpu"))
+    rows = torch.randperm(len(corpus.labels))[:40].numpy()
+    tweets, longest = [corpus.tokens(row) for row in rows], int(corpus.lengths()[rows].max())
+    wanted = build_encoder(config, files, torch.device("cpu")).encode(tweets, ["tweet", "pieces"])
+    places: list[Place] = ["RAM", "disk"]
+    for place in places:
+        found = CachedVectors(cache, ["tweet", "pieces"], torch.device("cpu"), place).gather(rows, longest)
+        torch.testing.assert_close(found["tweet"], wanted["tweet"][:, None], atol=5e-3, rtol=1e-2)
+        flat = torch.cat([one[: len(tweet)] for one, tweet in zip(found["pieces"], tweets, strict=True)])
+        torch.testing.assert_close(flat, wanted["pieces"], atol=5e-3, rtol=1e-2)
+
+
+def test_folds_of_the_same_tweets_share_their_vectors(tweets_file: Path, model: Path, results: Results) -> None:
+    folders = set()
+    for changes in ({"data__fold": 1}, {"data__fold": 2}, {"data__fold": 1, "data__text__lowercase": False}):
+        run = _run(tweets_file, model, results, **TWEET, data__folds=5, **changes)
+        (request,) = cache_requests([run.config], results, lambda data: prepare_corpus(data, results))
+        folders.add(request.cache.folder)
+    assert len(folders) == 1  # the tweets are in lower case anyway
+    longer = _run(tweets_file, model, results, **TWEET, data__train_rows=300)
+    (request,) = cache_requests([longer.config], results, lambda data: prepare_corpus(data, results))
+    assert request.cache.folder not in folders
+
+
+def test_another_model_in_the_same_folder_is_noticed(
+    tweets_file: Path, model: Path, results: Results, tmp_path: Path
+) -> None:
+    copy = tmp_path / "bert"
+    copy.mkdir()
+    for path in model.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    run = _run(tweets_file, copy, results, "noticed", **TWEET)
+    run.complete()
+    (copy / "special_tokens_map.json").write_text("{}")
+    with pytest.raises(RunDirError, match="was completed with other weights than"):
+        run.attempt()
+    with pytest.raises(RunDirError, match="was trained with other weights than"):
+        load_model(RunDir(run.run_dir.path), "network")
