@@ -80,12 +80,6 @@ def test_standard_input_is_a_tweet_a_line_in_order(trained: RunDir, form: str) -
     assert "negative" in lines[2]
 
 
-def test_mistakes_in_what_is_to_be_predicted_are_one_line_each(trained: RunDir) -> None:
-    assert "--format xml: valid are text, csv, jsonl" in refused(2, "predict", trained.path, "nice", "--format", "xml")
-    assert "predict takes either tweets in quotes, or -" in refused(2, "predict", trained.path)
-    assert "--column names a column of --file" in refused(2, "predict", trained.path, "nice", "--column", "text")
-
-
 def test_stream_is_answered_line_by_line_at_once(trained: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent in one piece is read together; a line that is not whole yet waits for its end."""
     reader, writer = os.pipe()

@@ -132,12 +132,6 @@ def test_evaluation_compares_the_chosen_model_with_the_others(seeds: list[RunDir
         assert (own["test"]["n"] if not data else own["n"]) == (200 if data else _result(seeds[0]).metrics["test"].n)
 
 
-def test_unknown_model_is_refused(trained: RunDir) -> None:
-    assert "--with floor: valid are network, baseline, both, seeds" in refused(
-        2, "predict", trained.path, "x", "--with", "floor"
-    )
-
-
 def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperiment, tmp_path: Path) -> None:
     table = tmp_path / "moods.csv"
     with open(table, "w", encoding="utf-8", newline="") as file:
@@ -155,24 +149,11 @@ def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperime
     assert invoke("evaluate", run.run_dir.path, "--data", table, "--results", tmp_path).exit_code == 0
 
 
-def test_text_without_usable_words_is_answered_so(trained: RunDir) -> None:
-    done = invoke("predict", trained.path, "   ", "\N{SNOWMAN}", "lovely", "--with", "both")
-    nothing, unknown, known = done.output.splitlines()[2:]
-    assert nothing.endswith("(no usable words)")
-    assert unknown.endswith("(no usable words)")
-    assert "usable" not in known
-
-
 def test_a_model_that_says_the_same_of_all_tweets_is_named(trained: RunDir, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("label,text\n" + "1,so lovely and great\n" * 5)
     done = invoke("evaluate", trained.path, "--data", table, "--results", tmp_path, "--with", "baseline")
     assert "warning: the linear baseline says 'positive' of all 5 tweets" in done.output
-
-
-def test_few_validation_tweets_are_warned_of(trained: RunDir) -> None:
-    assert _result(trained).metrics["validation"].n < 100
-    assert "validation tweets are too few to choose" in invoke("evaluate", trained.path).output
 
 
 def test_a_trained_model_that_says_the_same_of_all_validation_tweets_is_named(experiment: MakeExperiment) -> None:

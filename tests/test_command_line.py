@@ -9,7 +9,6 @@ from typer.testing import CliRunner, Result
 
 from sentiment.__main__ import app
 from sentiment.inference.models import load_model, models_beside, stored_run
-from sentiment.inference.terminal import show_result
 from sentiment.models.check_list import check, checks, total
 from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK
 from sentiment.runs.run_dir import RunDir
@@ -78,15 +77,6 @@ def test_time_limit_ends_with_3_and_the_next_call_goes_on(small_run_file: Path, 
     assert "stopped (0 s left" in stopped.output
     assert "the same command goes on" in stopped.output
     assert invoke("train", small_run_file, "--results", tmp_path).exit_code == 0
-
-
-def test_set_and_data_choose_another_run(small_run_file: Path, tmp_path: Path) -> None:
-    table = write_tweets(tmp_path / "my tweets.csv", invented_tweets(400, seed=4))
-    changes = ("--set", "training.epochs=1", "--set", "model.hidden_size=3")
-    done = invoke("train", small_run_file, "--results", tmp_path / "r", "--data", table, *changes)
-    assert done.exit_code == 0, done.output
-    config = _only_run(tmp_path / "r").read_config()
-    assert (config.data.source, config.training.epochs, config.model.hidden_size) == (str(table), 1, 3)
 
 
 @pytest.mark.parametrize("dashes", ["", "--"])
@@ -160,14 +150,6 @@ def test_prediction_with_attention_shows_the_weight_of_each_token(trained_with_a
     assert weights.count("%)") >= 4
 
 
-def test_prediction_of_a_file_says_how_many_rows_it_wrote(trained: RunDir, tmp_path: Path) -> None:
-    table = write_tweets(tmp_path / "in.csv", invented_tweets(30))
-    done = invoke("predict", trained.path, "--file", table, "--out", tmp_path / "out.csv")
-    assert done.exit_code == 0, done.output
-    assert "30 rows written to" in done.output
-    assert len((tmp_path / "out.csv").read_text().splitlines()) == 31
-
-
 def test_digest_is_that_of_the_result(trained: RunDir) -> None:
     done = invoke("digest", trained.path)
     result = trained.read_result()
@@ -176,14 +158,6 @@ def test_digest_is_that_of_the_result(trained: RunDir) -> None:
     assert best == [result.weights_sha256, "best", "weights"]
     assert last[1:] == ["last", "weights"]
     assert metrics == [result.metrics_sha256, "metrics"]
-
-
-def test_data_reports_what_is_in_a_file(tmp_path: Path) -> None:
-    table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400))
-    done = invoke("data", table, "--results", tmp_path)
-    assert done.exit_code == 0, done.output
-    assert "400" in done.output
-    assert "prepared in" in done.output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -210,17 +184,6 @@ def test_evaluate_reads_a_file_with_columns_of_other_names(trained: RunDir, tmp_
     assert "texts are taken from column 'tweet' (by its name); --text-column names another" in guessed
     wrong = ("--data", file, "--results", tmp_path / "results", "--text-column", "txt")
     assert "no column 'txt'" in refused(2, "evaluate", trained.path, *wrong)
-
-
-def test_a_result_on_few_test_tweets_says_what_it_cannot_show(
-    trained: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
-    show_result(trained)
-    said = " ".join(capsys.readouterr().out.split())
-    result = trained.read_result()
-    assert result is not None
-    assert f"by {result.metrics['test'].n} test tweets accuracy is known to \u00b1" in said
-    assert "data.folds=5 with data.fold from 1 to 5" in said
 
 
 @pytest.mark.slow

@@ -14,17 +14,6 @@ from tests.small_runs import StopWhen, invented_tweets, write_tweets
 from tests.test_command_line import refused
 
 
-def test_mistakes_in_the_configuration_are_usage_errors(small_run_file: Path, tmp_path: Path) -> None:
-    assert "no such file" in refused(2, "train", tmp_path / "nothing.yaml")
-    assert "must look like section.field=value" in refused(2, "train", small_run_file, "--set", "seed")
-    message = refused(2, "train", small_run_file, "--set", "model.hiden_size=3", "--set", "seed=x")
-    assert "did you mean 'hidden_size'?" in message
-    assert "seed = 'x' (an override)" in message
-    assert "cuda:63" in refused(2, "train", small_run_file, "--results", tmp_path, "--set", "runtime.device=cuda:63")
-    assert "runtime.device = 'tpu'" in refused(2, "train", small_run_file, "--set", "runtime.device=tpu")
-    assert "learning_rate" in refused(2, "train", small_run_file, "--set", "training.learning_rate=.inf")
-
-
 def test_file_name_that_is_not_utf_8_is_told_in_a_line(small_run_file: Path, tmp_path: Path) -> None:
     """A run's configuration is JSON, which could not name the file."""
     name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")
@@ -34,24 +23,6 @@ def test_file_name_that_is_not_utf_8_is_told_in_a_line(small_run_file: Path, tmp
         assert "is not UTF-8; rename what it names" in message
         assert message.strip().count("\n") == 0
     assert not (tmp_path / "results").exists()
-
-
-def test_data_that_cannot_be_used_is_named(small_run_file: Path, tmp_path: Path) -> None:
-    def train_on(text: str) -> str:
-        (tmp_path / "some.csv").write_text(text)
-        return str(tmp_path / "some.csv")
-
-    options = ("train", small_run_file, "--results", tmp_path / "results", "--data")
-    assert "nothing.csv: no such file" in refused(1, *options, tmp_path / "nothing.csv")
-    assert "is empty" in refused(1, *options, train_on(""))
-    named = [train_on("text,lable\na,1\n"), "--label-column", "labl"]
-    assert "no column 'labl'; the file has 'text', 'lable'" in refused(2, *options, *named)
-    assert "meaning is not known: 'maybe' (1)" in refused(2, *options, train_on("text,label\nnice,maybe\n"))
-    unclear = train_on("text,label\n" + "nice,1\n" * 3000 + "so so,maybe\n")
-    assert "unknown label 'maybe'" in refused(1, *options, unclear)  # after the rows that are looked at first
-    one_class = "text,label\n" + "".join(f"tweet {n} is nice,1\n" for n in range(200))
-    assert "0 negative" in refused(1, *options, train_on(one_class))
-    assert list((tmp_path / "results" / "runs" / "single").iterdir()) == []  # nothing that a report would show
 
 
 @pytest.mark.parametrize("name", ["run.json", "checkpoints/step-1.ckpt"])
@@ -71,12 +42,6 @@ def test_divergence_is_a_message(small_run_file: Path, tmp_path: Path) -> None:
     ]
     message = refused(1, "train", small_run_file, "--results", tmp_path, *changes)
     assert "training.learning_rate = 1e+30 is too high" in message
-
-
-@pytest.mark.parametrize("command", ["evaluate", "predict", "digest"])
-def test_directory_that_holds_no_run_is_named(command: str, tmp_path: Path) -> None:
-    texts = ["nice"] if command == "predict" else []
-    assert f"{tmp_path}: is not a run's directory" in refused(2, command, tmp_path, *texts)
 
 
 def test_unfinished_run_is_told_apart(experiment: MakeExperiment, tmp_path: Path) -> None:
@@ -100,19 +65,6 @@ def test_damaged_files_of_a_run_are_named(experiment: MakeExperiment) -> None:
     assert "has schema version 99, this program reads 1" in refused(1, "evaluate", run.run_dir.path)
     run.run_dir.config_file.write_text("{")
     assert "config.json: is not a configuration" in refused(1, "predict", run.run_dir.path, "nice")
-
-
-def test_prediction_wants_texts_or_a_file_with_its_output(trained: RunDir, tmp_path: Path) -> None:
-    table = write_tweets(tmp_path / "in.csv", invented_tweets(5))
-    for arguments in ([], ["nice", "--file", table, "--out", "x"], ["--file", table], ["nice", "--out", "x"]):
-        assert "predict takes either" in refused(2, "predict", trained.path, *arguments)
-    missing = tmp_path / "nowhere" / "out.csv"
-    assert f"No such file or directory: '{missing}'" in refused(
-        1, "predict", trained.path, "--file", table, "--out", missing
-    )
-    assert "nothing.csv: no such file" in refused(
-        1, "predict", trained.path, "--file", tmp_path / "nothing.csv", "--out", tmp_path / "o.csv"
-    )
 
 
 def test_results_that_cannot_be_written_are_named(small_run_file: Path, tmp_path: Path) -> None:
@@ -143,8 +95,3 @@ def test_a_process_ends_with_the_same_codes(trained: RunDir, tmp_path: Path) -> 
     assert bad.stdout == ""
     assert bad.stderr.startswith(f"error: {tmp_path}: is not a run's directory")
     assert call("trian").returncode == 2
-
-
-def test_unknown_elmo_model_is_refused_with_the_published_names(tmp_path: Path) -> None:
-    message = refused(1, "elmo-weights", "smal", "--results", tmp_path)
-    assert "'smal': published are small, medium, original, original-5.5b" in message

@@ -3,7 +3,6 @@
 import json
 import math
 import random
-import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -26,8 +25,6 @@ from sentiment.inference.export import BASELINE, CONFIG, NETWORK, write_archive
 from sentiment.inference.model_card import model_card, without_paths
 from sentiment.model import load
 from sentiment.runs.run_dir import RunDir
-from tests.conftest import MakeExperiment
-from tests.small_runs import StopWhen
 from tests.test_command_line import invoke, refused
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
@@ -48,11 +45,6 @@ def test_exported_model_predicts_bit_for_bit_as_its_run(trained: RunDir, file: P
     there, here = load(trained.path, choice), load(file, choice)
     assert here.name == there.name
     assert np.array_equal(here.predict_proba(TEXTS), there.predict_proba(TEXTS), equal_nan=True)
-
-
-def test_command_line_predicts_with_an_exported_model(file: Path) -> None:
-    done = invoke("predict", file, "such a lovely happy day")
-    assert re.search(r"positive +\d+\.\d %  such a lovely happy day", done.output)
 
 
 def test_equal_runs_are_equal_files_and_no_tweet_or_place_is_in_them(
@@ -224,23 +216,6 @@ def test_whatever_stands_in_the_manifest_is_an_answer_or_a_line(file: Path, tmp_
     assert refused_lines > 500
 
 
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (b"[" * 1_000_000, "config.json: is not a valid record"),
-        (b'{"a":' * 100_000, "config.json: is not a valid record"),
-        (b"", "config.json: is not a valid record"),
-        (b"\xff", "config.json: is not a valid record"),
-        (b'{"schema_version": 2}', "config.json: has schema version 2, this program reads 1"),
-        (b'{"schema_version": "\\u001b[2m"}', "this program reads 1"),
-    ],
-)
-def test_a_manifest_that_is_none_or_of_another_version_is_a_line(
-    file: Path, tmp_path: Path, content: bytes, told: str
-) -> None:
-    assert told in _outcome(_changed(file, tmp_path / "made.zip", {CONFIG: content}))
-
-
 def test_a_file_of_another_schema_version_is_refused_though_all_else_fits(file: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         values = json.loads(archive.read(CONFIG))
@@ -277,11 +252,11 @@ def _mutated(content: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.slow
-def test_three_thousand_damaged_files_are_refused_or_predict_as_before(file: Path, tmp_path: Path) -> None:
+def test_damaged_files_are_refused_or_predict_as_before(file: Path, tmp_path: Path) -> None:
     content, rng = file.read_bytes(), random.Random(1)
     wanted = {choice: load(file, choice).predict_proba(TEXTS) for choice in ("both", "network", "baseline")}
     refused_lines = 0
-    for number in range(3000):
+    for number in range(600):
         choice = ("both", "network", "baseline")[number % 3]
         (tmp_path / "mutated.zip").write_bytes(_mutated(content, rng))
         found = _outcome(tmp_path / "mutated.zip", choice)
@@ -289,13 +264,7 @@ def test_three_thousand_damaged_files_are_refused_or_predict_as_before(file: Pat
             refused_lines += 1
         else:
             assert np.array_equal(found, wanted[choice], equal_nan=True), number
-    assert 2000 < refused_lines < 3000
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no zip at all"])
-def test_what_is_no_exported_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "some.zip").write_bytes(content)
-    assert "some.zip: " in refused(1, "predict", tmp_path / "some.zip", "nice")
+    assert 400 < refused_lines < 600
 
 
 @pytest.mark.parametrize(
@@ -320,13 +289,6 @@ def test_wherever_a_configuration_names_a_path_only_the_last_name_is_told(values
     assert kept.data.source_is_path == RunConfig.model_validate(values).data.source_is_path
 
 
-def test_names_that_are_no_paths_stay_in_the_configuration() -> None:
-    values = {"elmo": {"model": "pretrained/tiny"}, "pretraining": {"init": "tiny"}, "data": {"source": "sample"}}
-    config = RunConfig.model_validate(values | {"embedding": {"pretrained": "word2vec"}})
-    assert without_paths(config) == config
-    assert without_paths(RunConfig()) == RunConfig()
-
-
 def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: Path) -> None:
     run_dir = _copy(trained, tmp_path)
     config = run_dir.read_config().model_copy(update={"elmo": ElmoConfig(model="/home/me/model")})
@@ -348,22 +310,9 @@ def test_a_run_whose_baseline_was_deleted_is_not_handed_on_by_halves(trained: Ru
     assert not (tmp_path / "half.zip").exists()
 
 
-def test_an_exported_model_has_the_name_of_its_run(trained: RunDir, file: Path) -> None:
-    assert repr(load(file)) == repr(load(trained.path))
-
-
 def _copy(trained: RunDir, folder: Path) -> RunDir:
     """A completed run that may be changed."""
     return RunDir(Path(shutil.copytree(trained.path, folder / "results" / "runs" / "single" / "run")))
-
-
-def test_mistakes_of_exporting_are_one_line_each(trained: RunDir, tmp_path: Path, experiment: MakeExperiment) -> None:
-    assert "name it" in refused(2, "export", trained.path, tmp_path / "model.pt")
-    assert "no such directory" in refused(2, "export", tmp_path / "nowhere", tmp_path / "model.zip")
-    run = experiment()
-    assert run.attempt(StopWhen(lambda asked: True)) is not None
-    assert "is not completed yet" in refused(2, "export", run.run_dir.path, tmp_path / "model.zip")
-    assert "no such file" in refused(2, "predict", tmp_path / "model.zip", "nice")
 
 
 def test_exported_model_has_no_other_seeds(file: Path) -> None:
@@ -411,7 +360,3 @@ def test_card_takes_no_description_label_or_file_name_for_markup(trained: RunDir
     shown = "".join(token.content for token in tokens)
     assert shown.count("<script>alert(1)</script>") == 3  # description and both labels
     assert "<img onerror=x> *b*" in shown
-
-
-def test_card_names_no_package_that_anybody_may_register(trained: RunDir) -> None:
-    assert "pip install sentiment-grids" not in model_card(trained)

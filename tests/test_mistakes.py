@@ -78,8 +78,8 @@ MISTAKES = [
     ("sentiment", (*SMOKE, "--data", "good.csv", "--text-column", "txt"), 2, "did you mean 'text'?"),
     ("sentiment", (*SMOKE, "--data", "good.csv", "--label-column", "7"), 2, "no column 7; there are 2, counted from 0"),
     ("sentiment", (*SMOKE, "--data", "good.csv", "--positive", "0"), 1, "good.csv:3: unknown label '1'"),
+    ("sentiment", (*SMOKE, "--set", "training.learning_rate=.inf"), 2, "learning_rate"),
     # On models
-    ("sentiment", ("predict", "RUN"), 2, "predict takes either tweets in quotes"),
     ("sentiment", ("predict", "nowhere", "nice"), 2, "no such directory; `train` prints a run's directory"),
     ("sentiment", ("predict", "folder", "nice"), 2, "is not a run's directory"),
     ("sentiment", ("predict", "model.zip", "nice"), 2, "no such file; `sentiment export RUN model.zip` writes one"),
@@ -92,7 +92,12 @@ MISTAKES = [
     ("sentiment", ("predict", "RUN", "--file", "good.csv", "--out", "o", "--column", "x"), 2, "has no column 'x'"),
     ("sentiment", ("predict", "RUN", "--file", "good.csv", "--out", "no/o.csv"), 1, "No such file or directory"),
     ("sentiment", ("evaluate", "RUN", "--data", "words.csv"), 2, "labels whose meaning is not known"),
+    ("sentiment", ("predict", "RUN"), 2, "predict takes either tweets in quotes, or -"),
+    ("sentiment", ("predict", "RUN", "nice", "--column", "text"), 2, "--column names a column of --file"),
+    ("sentiment", ("evaluate", "folder"), 2, "folder: is not a run's directory"),
+    ("sentiment", ("digest", "folder"), 2, "folder: is not a run's directory"),
     ("sentiment", ("export", "RUN", "model.pkl"), 2, "name it model.zip"),
+    ("sentiment", ("export", "nowhere", "model.zip"), 2, "no such directory"),
     ("sentiment", ("elmo-weights", "tiny5"), 1, "tiny5"),
     ("sentiment", ("encode", "smoke"), 2, "reads no cached ELMo vectors"),
     # On grids and the report

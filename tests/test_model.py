@@ -163,17 +163,6 @@ def test_pickled_model_predicts_the_same(trained: RunDir, choice: str) -> None:
     assert again.name == model.name
 
 
-def test_field_whose_name_is_no_text_is_refused(small_run_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="changes: 5 is no dotted name of a field"):
-        train(small_run_file, changes={5: 1}, results=tmp_path)  # type: ignore[dict-item]
-
-
-def test_explanation_by_leaving_out_is_bounded(trained: RunDir) -> None:
-    model = load(trained.path, "network")
-    with pytest.raises(UsageError, match="of 5,000 tokens: at most 1,000"):
-        model.explain("lovely " * 5_000)
-
-
 SCRIPT = """
 import sys
 from pathlib import Path

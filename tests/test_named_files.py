@@ -138,15 +138,6 @@ def test_output_that_cannot_be_written_is_told_in_one_line(trained: RunDir, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop", "t.csv"]
 
 
-def test_scores_go_through_a_link(trained: RunDir, tmp_path: Path) -> None:
-    target, link = tmp_path / "target.json", tmp_path / "link.json"
-    target.write_text("old")
-    link.symlink_to(target)
-    assert CliRunner().invoke(app, ["evaluate", str(trained.path), "--json", str(link)]).exit_code == 0
-    assert link.is_symlink()
-    assert json.loads(target.read_text())["test"]["n"] > 0
-
-
 @pytest.mark.parametrize("name", ["../../../x", "other", ""])
 def test_plan_that_belongs_to_another_folder_is_refused(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "results" / "runs" / "mine"

@@ -1,288 +1,356 @@
-"""Predictions for files: every row keeps its place, whatever is in it, and memory stays bounded."""
+"""Predictions for files: every row keeps its place, whatever is in it, in each form of table, and memory is bounded."""
 
 import csv
 import gzip
 import json
 import os
+import sys
 import time
 import tracemalloc
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sentiment.console import silent
-from sentiment.errors import DataError, UsageError
+from sentiment.errors import DataError, SentimentError, UsageError
 from sentiment.inference.models import load_network
-from sentiment.inference.predict import predict_file
+from sentiment.inference.output import sheet_value
+from sentiment.inference.predict import PredictedFile, predict_file
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import StopWhen, invented_tweets
 
+TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]
+LABELS = ["positive", "negative", None, None, "positive"]
+
 
 @pytest.fixture(scope="module")
-def predictor(trained: RunDir) -> TextModel:
+def network(trained: RunDir) -> TextModel:
     return load_network(trained)
 
 
-def _predict(predictor: TextModel, source: Path, column: str | None = None) -> list[list[str]]:
-    target = source.with_name("out put.csv")
-    count = predict_file(predictor, source, target, column, silent).rows
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a text file, compressed if its name says so."""
+
+    def made(name: str, text: str) -> Path:
+        content = text.encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+        return tmp_path / name
+
+    return made
+
+
+def _to(network: TextModel, source: Path, name: str, column: str | None = None) -> tuple[Path, PredictedFile]:
+    target = source.with_name(name)
+    return target, predict_file(network, source, target, column, silent)
+
+
+def _rows(network: TextModel, source: Path, column: str | None = None) -> list[list[str]]:
+    target, outcome = _to(network, source, "out put.csv", column)
     with open(target, encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
-    assert count == len(rows) - 1
+    assert outcome.rows == len(rows) - 1
     return rows
 
 
-def _file(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(text.encode()))
-    else:
-        path.write_text(text, encoding="utf-8", newline="")
-    return path
-
-
 @pytest.mark.parametrize("name", ["it's.csv", "a.tsv", "a.csv.gz", "a.tsv.gz"])
-def test_rows_come_back_in_order_with_label_and_probability(predictor: TextModel, tmp_path: Path, name: str) -> None:
-    delimiter = "\t" if "tsv" in name else ","
+def test_rows_come_back_in_order_with_label_and_probability(network: TextModel, write: Write, name: str) -> None:
+    quote, delimiter = ("", "\t") if "tsv" in name else ('"', ",")
     lines = ["n", "text"], ["1", "a lovely day"], ["2", "awful, just awful"], ["3", "so happy"]
-    quote = "" if "tsv" in name else '"'
     text = "".join(delimiter.join(f"{quote}{field}{quote}" for field in line) + "\n" for line in lines)
-    rows = _predict(predictor, _file(tmp_path, name, text))
+    rows = _rows(network, write(name, text))
     assert rows[0] == ["n", "text", "label", "probability"]
     assert [row[:2] for row in rows[1:]] == [list(line) for line in lines[1:]]
     for row in rows[1:]:
-        positive = predictor.read_texts([row[1]]).probabilities[0]
+        positive = network.read_texts([row[1]]).probabilities[0]
         assert row[2] == ("positive" if positive >= 0.5 else "negative")
         assert float(row[3]) == pytest.approx(max(positive, 1 - positive), abs=1e-5)
 
 
 @pytest.mark.parametrize("cores", [1, 3])
 def test_chunks_that_are_computed_side_by_side_come_back_in_order(
-    predictor: TextModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int
+    network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch, cores: int
 ) -> None:
     texts = [text for _, text in invented_tweets(700)]
-    source = _file(tmp_path, "a.csv", "".join(f"{text}\n" for text in ["text", *(f'"{text}"' for text in texts)]))
-    expected = predictor.read_texts(texts).probabilities
+    source = write("a.csv", "".join(f"{text}\n" for text in ["text", *(f'"{text}"' for text in texts)]))
+    expected = network.read_texts(texts).probabilities
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 50)
     monkeypatch.setattr("sentiment.inference.predict.available_cores", lambda: cores)
     waits = iter([0.02, 0.0, 0.01] * 5)
-    usual = predictor.read
-    monkeypatch.setattr(predictor, "read", lambda rows: (time.sleep(next(waits)), usual(rows))[1])
-    rows = _predict(predictor, source)
+    usual = network.read
+    monkeypatch.setattr(network, "read", lambda rows: (time.sleep(next(waits)), usual(rows))[1])
+    rows = _rows(network, source)
     assert [row[0] for row in rows[1:]] == texts
     assert [float(row[2]) for row in rows[1:]] == pytest.approx(np.maximum(expected, 1 - expected), abs=1e-5)
 
 
 def test_a_killed_process_ends_predictions_with_an_error_and_no_file(
-    predictor: TextModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = _file(tmp_path, "a.csv", "text\n" + "lovely\n" * 50)
+    source = write("a.csv", "text\n" + "lovely\n" * 50)
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 10)
     monkeypatch.setattr("sentiment.inference.predict.available_cores", lambda: 2)
     monkeypatch.setattr("sentiment.inference.predict.start_tokenizing", os._exit)
     with pytest.raises(DataError, match="a worker process was killed while texts were tokenised; is there enough mem"):
-        _predict(predictor, source)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+        _rows(network, source)
+    assert [path.name for path in source.parent.iterdir()] == ["a.csv"]
 
 
-def test_empty_and_malformed_rows_keep_their_place(predictor: TextModel, tmp_path: Path) -> None:
-    huge = "lovely " * 30_000
-    text = f'id,text\n1,lovely\n2,\n3,"  "\n4\n5,happy,too,many\n6,{huge}\n7,"so\nhappy"\n8,sad\n9,xyzzy\n'
-    rows = _predict(predictor, _file(tmp_path, "a.csv", text))
+def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(network: TextModel, write: Write) -> None:
+    text = (
+        f'id,text\n1,lovely\n2,\n3,"  "\n4\n5,so, so, sad\n6,{"lovely " * 30_000}\n7,"so\nhappy"\n8,sad\n9,xyzzy :3\n'
+    )
+    source = write("a.csv", text)
+    rows = _rows(network, source)
     assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "", "7", "8", "9"]
     assert [bool(row[3]) for row in rows[1:]] == [True, False, False, False, False, False, True, True, False]
+    assert rows[5][1] == "so, so, sad"  # the text is whole
     assert rows[7][1] == "so\nhappy"
-    assert all(len(row) == 4 for row in rows)
-
-
-def test_blank_line_is_an_empty_text_only_where_there_is_one_column(predictor: TextModel, tmp_path: Path) -> None:
-    single = _predict(predictor, _file(tmp_path, "a.csv", "\ntext\nlovely\n\nsad\n"))
-    assert [row[0] for row in single] == ["text", "lovely", "", "sad"]
-    assert [bool(row[2]) for row in single[1:]] == [True, False, True]
-    several = _predict(predictor, _file(tmp_path, "b.csv", "id,text\n1,lovely\n\n2,sad\n"))
-    assert [row[0] for row in several] == ["id", "1", "2"]
-
-
-def test_json_lines_take_their_columns_from_the_first_object(predictor: TextModel, tmp_path: Path) -> None:
-    lines = [
-        "not json",
-        json.dumps({"text": "lovely", "n": 1, "more": {"a": [1]}}),
-        "",
-        "[1, 2]",
-        json.dumps({"n": 2, "text": None}),
-        json.dumps({"n": 3, "text": "sad", "other": 1}),
-        '{"n": 4, "text": "half a pair \\ud83d happy"}',
-        "[" * 100_000,
-    ]
-    rows = _predict(predictor, _file(tmp_path, "a.jsonl", "\n".join(lines) + "\n"))
-    assert rows[0] == ["text", "n", "more", "label", "probability"]
-    assert [row[1] for row in rows[1:]] == ["", "1", "", "2", "3", "4", ""]
-    assert [bool(row[-1]) for row in rows[1:]] == [False, True, False, False, True, True, False]
-
-
-def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(
-    predictor: TextModel, tmp_path: Path
-) -> None:
-    two = _file(tmp_path, "two.csv", "tweet,text\nawful,lovely\n")
-    expected = {
-        name: predictor.read_texts([word]).probabilities[0] for name, word in (("tweet", "awful"), ("text", "lovely"))
-    }
-    shown = {name: pytest.approx(max(share, 1 - share), abs=1e-5) for name, share in expected.items()}
-    assert float(_predict(predictor, two, "tweet")[1][3]) == shown["tweet"]
-    assert float(_predict(predictor, two)[1][3]) == shown["text"]
-    only = _file(tmp_path, "only.csv", "Tweet\nawful\n")
-    assert float(_predict(predictor, only)[1][2]) == shown["tweet"]
-    with pytest.raises(
-        UsageError, match="has no column 'txt'; --column names the one with the tweets: 'tweet', 'text'"
-    ):
-        _predict(predictor, two, "txt")
-
-
-def test_what_has_no_prediction_is_counted_with_its_lines(predictor: TextModel, tmp_path: Path) -> None:
-    source = _file(tmp_path, "a.csv", 'id,text\n1,lovely\n2,\n3\n4,so, so, sad\n5,"so\nhappy"\n6,happy\n7,xyzzy :3\n')
-    outcome = predict_file(predictor, source, tmp_path / "out.csv", None, silent)
-    assert outcome.rows == 7
-    assert (tmp_path / "out.csv").read_text().splitlines()[4] == '4,"so, so, sad",,'  # its text is whole
-    assert outcome.render_lines() == [
-        "1 without a prediction: empty text (line 3)",
-        "2 without a prediction: wrong number of fields (line 4, 5)",
-        "1 without a prediction: no usable words (line 9)",
-    ]
-    objects = _file(tmp_path, "a.jsonl", '{"text": "lovely"}\n{oops\n{"text": "sad", "n": 1}\n')
-    assert predict_file(predictor, objects, tmp_path / "out.csv", None, silent).render_lines() == [
-        "1 without a prediction: not a JSON object (line 2)",
-        "1 have fields that the first object lacks; these are left out (line 3)",
+    assert _to(network, source, "again.csv")[1].render_lines() == [
+        "2 without a prediction: empty text (line 3, 4)",
+        "2 without a prediction: wrong number of fields (line 5, 6)",
+        "1 without a prediction: not a valid line: field larger than field limit (131072) (line 7)",
+        "1 without a prediction: no usable words (line 11)",
     ]
 
 
-def test_quote_that_is_never_closed_loses_no_tweet(predictor: TextModel, tmp_path: Path) -> None:
-    lines = [f"{number},tweet {number} is lovely\n" for number in range(5_000)]
-    lines[1_000] = '1000,"tweet 1000 is lovely\n'
-    rows = _predict(predictor, _file(tmp_path, "a.csv", "id,text\n" + "".join(lines)))
-    assert [row[0] for row in rows[1:]] == ["" if n == 1_000 else str(n) for n in range(5_000)]
-    assert rows[1_001] == ["", "", "", ""]
-    assert all(row[2] for n, row in enumerate(rows) if n != 1_001)
-
-
-def test_list_of_tweets_without_a_name_keeps_its_first(predictor: TextModel, tmp_path: Path) -> None:
-    source = _file(tmp_path, "a.csv", "such a lovely day\nawful\n")
-    assert [row[0] for row in _predict(predictor, source)] == ["0", "such a lovely day", "awful"]
-    assert [row[0] for row in _predict(predictor, source, "such a lovely day")] == ["such a lovely day", "awful"]
-
-
-def test_carriage_return_in_a_text_comes_out_as_it_was(predictor: TextModel, tmp_path: Path) -> None:
-    rows = _predict(predictor, _file(tmp_path, "a.csv", 'id,text\n1,"so\rlovely"\n2,sad\n'))
-    assert [row[:2] for row in rows[1:]] == [["1", "so\rlovely"], ["2", "sad"]]
-
-
-def test_input_is_not_overwritten(predictor: TextModel, tmp_path: Path) -> None:
-    source = _file(tmp_path, "a.csv", "text\nlovely\n")
-    link = tmp_path / "link.csv"
-    link.symlink_to(source)
-    for target in (source, link):
-        with pytest.raises(UsageError, match=f"{target.name}: is the file that is read"):
-            predict_file(predictor, source, target, None, silent)
-    assert source.read_text() == "text\nlovely\n"
-
-
-def test_column_whose_name_stands_twice_is_refused(predictor: TextModel, tmp_path: Path) -> None:
+def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(network: TextModel, write: Write) -> None:
+    two = write("two.csv", "tweet,text\nawful,lovely\n")
+    awful, lovely = (pytest.approx(max(p, 1 - p), abs=1e-5) for p in network.read_texts(["awful", "lovely"])[0])
+    assert float(_rows(network, two, "tweet")[1][3]) == awful
+    assert float(_rows(network, two)[1][3]) == lovely
+    assert float(_rows(network, write("only.csv", "Tweet\nawful\n"))[1][2]) == awful
+    listed = write("a.csv", "such a lovely day\nawful\n")  # without a name
+    assert [row[0] for row in _rows(network, listed)] == ["0", "such a lovely day", "awful"]
+    with pytest.raises(UsageError, match="has no column 'txt'; --column names the one with the tweets: 'tweet', 'te"):
+        _rows(network, two, "txt")
     with pytest.raises(UsageError, match="several columns are called 'text'"):
-        _predict(predictor, _file(tmp_path, "a.csv", "text,text\nlovely,sad\n"))
+        _rows(network, write("twice.csv", "text,text\nlovely,sad\n"))
 
 
-def test_columns_that_are_there_already_are_not_overwritten(predictor: TextModel, tmp_path: Path) -> None:
-    rows = _predict(predictor, _file(tmp_path, "a.csv", "label,text\n0,lovely\n"))
-    assert rows[0] == ["label", "text", "predicted_label", "probability"]
-    assert rows[1][:2] == ["0", "lovely"]
-
-
-def test_run_that_was_trained_on_a_file_without_header_reads_one(experiment: MakeExperiment, tmp_path: Path) -> None:
+def test_run_that_was_trained_on_a_file_without_header_reads_one(
+    experiment: MakeExperiment, write: Write, tmp_path: Path
+) -> None:
     table = tmp_path / "no header.csv"
     with open(table, "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(invented_tweets(400))
     run = experiment(data__source=str(table), data__columns__label=0, data__columns__text=1, training__epochs=1)
     run.complete()
-    rows = _predict(load_network(run.run_dir), _file(tmp_path, "a.csv", "0,lovely\n1,awful\n"))
+    rows = _rows(load_network(run.run_dir), write("a.csv", "0,lovely\n1,awful\n"))
     assert [row[:2] for row in rows] == [["0", "1"], ["0", "lovely"], ["1", "awful"]]
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "expected"),
-    [
-        ("a.csv", "", "is empty"),
-        ("a.jsonl", "", "is empty"),
-        ("a.jsonl", "nothing\n", "holds no rows; line 1 is refused: not a JSON object"),
-        ("a.jsonl", "\n\n", "holds no rows"),
-        ("a.parquet", "PAR1", "is not a valid Parquet file"),
-        ("a.doc", "text\n", "cannot tell the format from the name"),
-        ("a.csv.gz", "", "is empty"),
-    ],
-)
-def test_file_that_cannot_be_read_is_named_and_nothing_is_written(
-    predictor: TextModel, tmp_path: Path, name: str, text: str, expected: str
-) -> None:
-    source = _file(tmp_path, name, text)
-    with pytest.raises(DataError, match=rf"{name}(: .*|:1: ){expected}"):
-        _predict(predictor, source)
-    assert list(tmp_path.iterdir()) == [source]
+def test_input_is_not_overwritten_and_nor_are_its_columns(network: TextModel, write: Write, tmp_path: Path) -> None:
+    source = write("a.csv", "label,text\n0,lovely\n")
+    (tmp_path / "link.csv").symlink_to(source)
+    for name in ("a.csv", "link.csv"):
+        with pytest.raises(UsageError, match=f"{name}: is the file that is read"):
+            _to(network, source, name)
+    rows = _rows(network, source)
+    assert rows[0] == ["label", "text", "predicted_label", "probability"]
+    assert rows[1][:2] == ["0", "lovely"]
 
 
-@pytest.mark.slow
-def test_output_appears_when_it_is_complete(predictor: TextModel, tmp_path: Path) -> None:
-    source = tmp_path / "a.csv.gz"
-    lines = ("text\n" + "so lovely\n" * 100_000).encode()
-    source.write_bytes(gzip.compress(lines)[:-20])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "a.doc", "a.csv.gz"])
+def test_file_that_cannot_be_read_is_named_and_nothing_is_written(network: TextModel, write: Write, name: str) -> None:
+    source = write(name, "PAR1" if name == "a.parquet" else "")
+    with pytest.raises(DataError, match=rf"{name}: "):
+        _rows(network, source)
+    assert list(source.parent.iterdir()) == [source]
+
+
+def test_output_appears_when_it_is_complete(network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentiment.inference.predict.CHUNK", 100)
+    source = write("a.csv.gz", "text\n" + "".join(f"so lovely {n}\n" for n in range(2000)))
+    source.write_bytes(source.read_bytes()[:-20])
     with pytest.raises(DataError, match="truncated"):
-        _predict(predictor, source)
-    assert list(tmp_path.iterdir()) == [source]
-
-
-def _peak_of(predictor: TextModel, folder: Path, count: int) -> int:
-    source = _file(folder, f"{count}.csv", "text\n" + "".join(f"tweet {n} is lovely\n" for n in range(count)))
-    tracemalloc.start()
-    try:
-        predict_file(predictor, source, source.with_suffix(".out.csv"), None, silent)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+        _rows(network, source)
+    assert list(source.parent.iterdir()) == [source]
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_file(
-    predictor: TextModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_does_not_grow_with_the_file(network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is left out: it sees a chunk at a time, and would only make this slow."""
     known = np.ones(1024, bool)
-    monkeypatch.setattr(predictor, "read", lambda rows: Reading(0.75 * known[: rows.size], known[: rows.size]))
+    monkeypatch.setattr(network, "read", lambda rows: Reading(0.75 * known[: rows.size], known[: rows.size]))
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 1024)
-    small = _peak_of(predictor, tmp_path, 10_000)
-    large = _peak_of(predictor, tmp_path, 60_000)
-    assert large < 1.5 * small
+
+    def peak(count: int) -> int:
+        source = write(f"{count}.csv", "text\n" + "".join(f"tweet {n} is lovely\n" for n in range(count)))
+        tracemalloc.start()
+        try:
+            _to(network, source, "out.csv")
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(60_000) < 1.5 * peak(10_000)
 
 
-def test_predictions_do_not_depend_on_what_else_is_asked(predictor: TextModel) -> None:
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A Parquet file with columns of several types."""
+    columns = {
+        "day": pa.array([date(2020, 1, day) for day in range(1, 6)]),
+        "text": pa.array(TEXTS, pa.string()),
+        "places": pa.array([[1, 2], [], None, [3], [4]], pa.list_(pa.int8())),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    return tmp_path / "in.parquet"
+
+
+def test_parquet_to_parquet_keeps_types_and_order(
+    network: TextModel, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.inference.predict.CHUNK", 2)
+    target, outcome = _to(network, table, "out.parquet")
+    before, after = pq.read_table(table), pq.read_table(target)
+    assert after.select(before.column_names).equals(before)
+    assert after.column_names[-2:] == ["label", "probability"]
+    assert after["label"].to_pylist() == LABELS
+    assert [share is None for share in after["probability"].to_pylist()] == [label is None for label in LABELS]
+    assert outcome.render_lines() == ["2 without a prediction: empty text (line 3, 4)"]
+    pq.write_table(before.slice(0, 0), table)
+    assert pq.read_table(_to(network, table, "out.parquet")[0]).column_names == after.column_names
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl"])
+def test_parquet_to_another_form_has_a_row_for_each(network: TextModel, table: Path, name: str) -> None:
+    target, outcome = _to(network, table, name)
+    assert outcome.rows == 5
+    if name.endswith("jsonl"):
+        read = pd.DataFrame([json.loads(line) for line in target.read_text().splitlines()])
+    else:
+        read = pd.read_csv(target, sep="\t" if name.endswith("tsv") else ",")
+    assert [None if label != label else label for label in read["label"]] == LABELS
+    assert str(read["day"][0]) == "2020-01-01"
+    assert [bool(share > 0.5) for share in read["probability"]] == [label is not None for label in LABELS]
+
+
+def test_csv_to_parquet_has_text_and_a_number(network: TextModel, write: Write) -> None:
+    target, _ = _to(network, write("in.csv", "n,text\n1,a lovely day\n2,\n3,awful\n"), "out.parquet")
+    found = pq.read_table(target)
+    assert found.schema.field("probability").type == pa.float64()
+    assert found["n"].to_pylist() == ["1", "2", "3"]
+    assert found["label"].to_pylist() == ["positive", None, "negative"]
+
+
+def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel, write: Write) -> None:
+    objects: list[dict[str, Any]] = [
+        {"text": "a lovely day", "yes": True, "none": None, "n": 1, "x": 1.0, "more": {"a": [1, "b"]}, "name": "1"},
+        {"text": "awful", "n": 12345678901234567890, "other": [False]},
+        {"n": 1.5},
+    ]
+    source = write("in.jsonl", "\n".join([*(json.dumps(one) for one in objects), "no object"]) + "\n")
+    target, outcome = _to(network, source, "out.jsonl")
+    found = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [one.pop("label") for one in found] == ["positive", "negative", None, None]
+    assert [one.pop("probability") is None for one in found] == [False, False, True, True]
+    assert [json.dumps(one) for one in found[:3]] == [json.dumps(one) for one in objects]
+    assert outcome.render_lines()[1] == "1 without a prediction: not a JSON object (line 4)"
+    target, outcome = _to(network, source, "out.csv")
+    assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"{""a"": [1, ""b""]}",1,positive,')
+    assert outcome.render_lines()[-1] == "1 have fields that the first object lacks; these are left out (line 2)"
+
+
+def test_text_within_an_object_is_found_by_its_path(network: TextModel, write: Write) -> None:
+    lines = [json.dumps({"id": n, "data": {"text": text}}) for n, text in enumerate(["so lovely", "awful"])]
+    target, _ = _to(network, write("in.jsonl", "\n".join(lines)), "out.jsonl", "data.text")
+    found = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [(one["data"]["text"], one["label"]) for one in found] == [("so lovely", "positive"), ("awful", "negative")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "out", "said"),
+    [
+        (
+            "in.jsonl",
+            '{"text": "awful"}\n{"text": "awful", "label": "mine"}\n',
+            "out.jsonl",
+            "line 2 .* a field 'label'",
+        ),
+        ("in.csv", "text,note,note\nawful,1,2\n", "out.jsonl", r"in\.csv: several columns are called 'note'"),
+        ("in.csv", "text\nso\tawful\n", "out.tsv", r"a line of TSV cannot hold 'so\\tawful'; write .csv"),
+    ],
+)
+def test_what_a_form_cannot_hold_is_told_and_nothing_is_written(
+    network: TextModel, write: Write, name: str, text: str, out: str, said: str
+) -> None:
+    source = write(name, text)
+    with pytest.raises(SentimentError, match=said):
+        _to(network, source, out)
+    assert not source.with_name(out).exists()
+
+
+def test_texts_come_out_as_they_were(network: TextModel, write: Write) -> None:
+    rows = _rows(network, write("a.csv", 'id,text\n1,"so\rlovely"\n2,sad\n'))
+    assert [row[:2] for row in rows[1:]] == [["1", "so\rlovely"], ["2", "sad"]]
+    target, _ = _to(network, write("in.tsv", 'n\ttext\n1\t"a lovely day"\n2\t"awful" she said\n'), "out.tsv")
+    assert [line.split("\t")[1] for line in target.read_text().splitlines()[1:]] == [
+        '"a lovely day"',
+        '"awful" she said',
+    ]
+
+
+def test_numbers_stay_exact_or_become_text(network: TextModel, tmp_path: Path) -> None:
+    assert sheet_value(1467810369123456789) == "1467810369123456789"
+    assert [sheet_value(value) for value in (7, 0.5, None, True)] == [7, 0.5, None, True]
+    pq.write_table(pa.table({"text": ["awful"], "weight": [float("nan")]}), tmp_path / "in.parquet")
+    assert '"weight": null' in _to(network, tmp_path / "in.parquet", "out.jsonl")[0].read_text()
+
+
+@pytest.mark.parametrize("name", ["out.csv.gz", "out.jsonl.gz"])
+def test_name_that_says_compressed_is_compressed(network: TextModel, table: Path, name: str) -> None:
+    packed, _ = _to(network, table, name)
+    plain, _ = _to(network, table, name.removesuffix(".gz"))
+    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["out.zip", "out.txt", "out.json", "out.csv.bz2", "out.parquet.gz", "out.xlsx"])
+def test_name_of_another_form_is_refused_and_nothing_is_written(
+    network: TextModel, table: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    expected = "pip install openpyxl" if name.endswith("xlsx") else "valid endings: .csv, .tsv"
+    with pytest.raises(UsageError, match=rf"{name}: .*{expected}"):
+        _to(network, table, name)
+    assert not table.with_name(name).exists()
+
+
+def test_progress_knows_about_how_many_rows_there_are(network: TextModel, write: Write, tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    source = write("in.csv", "text\n" + "a lovely day\n" * 300)
+    predict_file(network, source, tmp_path / "o", None, lambda _, done, total: told.append((done, total)))
+    assert told[-1] in ((300, 300), (300, 301))
+
+
+def test_predictions_do_not_depend_on_what_else_is_asked(network: TextModel) -> None:
     texts = [text for _, text in invented_tweets(60)]
-    together = predictor.read_texts(texts).probabilities
-    alone = [predictor.read_texts([text]).probabilities[0] for text in texts]
-    assert together == pytest.approx(alone, abs=1e-6)
-    assert len(predictor.read_texts([]).probabilities) == 0
-
-
-def test_text_without_tokens_has_a_probability_and_no_attention(trained_with_attention: RunDir) -> None:
-    model = load_network(trained_with_attention)
-    assert model.tokenize("   ") == []
-    assert model.attention([]) is None
-    assert 0 < model.read_texts(["   "]).probabilities[0] < 1
+    alone = [network.read_texts([text]).probabilities[0] for text in texts]
+    assert network.read_texts(texts).probabilities == pytest.approx(alone, abs=1e-6)
+    assert len(network.read_texts([]).probabilities) == 0
 
 
 def test_attention_is_one_weight_per_token(trained_with_attention: RunDir) -> None:
-    weights = load_network(trained_with_attention).attention(["what", "a", "lovely", "day"])
+    model = load_network(trained_with_attention)
+    weights = model.attention(["what", "a", "lovely", "day"])
     assert weights is not None
     assert len(weights) == 4
     assert sum(weights) == pytest.approx(1)
+    assert model.attention([]) is None
+    assert 0 < model.read_texts(["   "]).probabilities[0] < 1
 
 
 def test_unfinished_run_predicts_with_its_best_weights_so_far(experiment: MakeExperiment) -> None:

@@ -46,8 +46,3 @@ def test_any_number_of_threads_gives_the_same(threads: int) -> None:
         _assert_same(0.2, torch.randn(256, 40, 100))
     finally:
         torch.set_num_threads(before)
-
-
-def test_in_evaluation_nothing_is_dropped() -> None:
-    values = torch.randn(9)
-    assert Dropout(0.5).eval()(values) is values

@@ -63,12 +63,6 @@ def test_of_several_processes_one_fits_and_all_have_the_same_baseline(tweets_fil
     assert sorted(fits) == ["False", "True"]
 
 
-def test_the_same_tweets_give_the_same_bits(corpus: Corpus, tweets_file: Path, tmp_path: Path) -> None:
-    first, again = linear_baseline(corpus), linear_baseline(_prepare(tweets_file, tmp_path))
-    assert first.model.settings == again.model.settings
-    np.testing.assert_array_equal(first.probabilities, again.probabilities)
-
-
 def test_a_damaged_cache_is_fitted_again(tweets_file: Path, tmp_path: Path) -> None:
     corpus = _prepare(tweets_file, tmp_path)
     before = linear_baseline(corpus)
@@ -161,8 +155,9 @@ def test_penalty_is_the_one_that_is_best_on_tweets_which_no_fit_has_seen(
     """Of labels that mean nothing the strongest penalty is best there, and on tweets that were seen the weakest."""
     monkeypatch.setattr(fitting, "_FEW", few)
     meaningless = replace(corpus, labels=np.random.default_rng(0).permutation(corpus.labels))
-    strengths = [fitting.fit_linear_model(one, silent).settings["C"] for one in (meaningless, corpus)]
-    assert strengths[0] == min(fitting._STRENGTHS) < strengths[1]
+    settings = [fitting.fit_linear_model(one, silent).settings for one in (meaningless, corpus)]
+    assert settings[0]["C"] == min(fitting._STRENGTHS) < settings[1]["C"]
+    assert {one["C_chosen_by"] for one in settings} == {"cross-validation" if few > 10 else "validation"}
 
 
 def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus, tmp_path: Path) -> None:
@@ -201,16 +196,6 @@ def test_a_damaged_model_is_refused(corpus: Corpus, tmp_path: Path, damage: obje
     path.write_bytes(b"")
     with pytest.raises(RunDirError):
         LinearModel.load(tmp_path / "nowhere")
-
-
-def test_penalty_is_chosen_on_training_tweets_where_there_are_few(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert fitting.fit_linear_model(corpus, silent).settings["C_chosen_by"] == "cross-validation"
-    monkeypatch.setattr(fitting, "_FEW", 10)
-    assert fitting.fit_linear_model(corpus, silent).settings["C_chosen_by"] == "validation"
-    monkeypatch.setattr(fitting, "_LARGE", 10)
-    assert fitting.fit_linear_model(corpus, silent).settings["C_chosen_by"] == "fixed"
 
 
 def test_labels_outside_of_the_training_part_play_no_role_where_there_are_few(corpus: Corpus) -> None:

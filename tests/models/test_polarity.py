@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from sentiment.data.text import TokenRows
@@ -73,7 +72,3 @@ def test_fingerprint_is_of_the_rated_words(monkeypatch: pytest.MonkeyPatch) -> N
     before = module.lexicon_fingerprint()
     monkeypatch.setattr(module, "_word_values", lambda: {"good": 1.0})
     assert module.lexicon_fingerprint() != before
-
-
-def test_no_tweets_have_no_features() -> None:
-    assert polarity(TokenRows([], np.zeros(0, np.int32), np.zeros(1, np.int64))).shape == (0, 4)

@@ -135,15 +135,6 @@ def test_server_that_vanishes_while_a_run_is_on_gets_the_rest_from_sync(
     assert stored.rows == unlucky.rows
 
 
-def test_directory_that_cannot_be_written_stops_wandb_and_nothing_else(run: MakeRun, expected: Digest) -> None:
-    unlucky = run()
-    unlucky.run_dir.create(unlucky.config)
-    unlucky.run_dir.wandb_dir.symlink_to("/proc")  # where not even root can write
-    assert unlucky.complete() == expected
-    (line,) = unlucky.told
-    assert "training is not affected" in line
-
-
 def test_agent_of_a_sweep_finds_the_run_under_the_name_that_it_gave(
     run: MakeRun, server: StubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

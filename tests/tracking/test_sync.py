@@ -84,12 +84,6 @@ def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded
     assert itself.rows == online.rows
 
 
-def test_unknown_name_is_a_mistake_of_the_command_line(waiting: TrackedRun) -> None:
-    code, output = waiting.sync("colors")
-    assert code == 2
-    assert f"colors: neither a grid nor a run in {waiting.run_dir.results.runs}; grids here: {GRID}" in output
-
-
 def test_run_with_tracking_disabled_is_not_uploaded_even_when_it_is_named(run: MakeRun, server: StubServer) -> None:
     private = run(tracking__wandb="disabled")
     private.run_dir.create(private.config)
