@@ -12,10 +12,10 @@ import typer
 from rich.text import Text
 
 from sentiment.console import printable, visible
+from sentiment.inference.evaluate import remarks, score_table
 from sentiment.inference.model_card import result_of, scores_of
 from sentiment.inference.output import ADDED, answer_fields, answer_values
 from sentiment.inference.predict import NO_WORDS, answers
-from sentiment.inference.scores import remarks, score_table
 from sentiment.install_paths import ROOT, shipped_folder
 from sentiment.models.check_list import total
 from sentiment.models.text_model import TextModel

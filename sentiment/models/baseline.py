@@ -2,7 +2,7 @@
 
 Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept beside it. The n-grams of words and
 their pairs, and of characters within words, are counted by their hashes, once for each type of word: scikit-learn's
-vectorizers, which look at each tweet, take seven times as long.
+vectorizers, which look at each tweet, take four to seven times as long.
 """
 
 import hashlib
