@@ -67,6 +67,7 @@ def test_a_baseline_predicts_texts_and_files_without_torch(seeds: list[RunDir], 
         from sentiment.console import silent
         from sentiment.inference.export import open_model
         from sentiment.inference.predict import predict_file
+        from sentiment.inference.terminal import show_answers
         model = open_model(Path({str(seeds[0].path)!r}), "baseline")
         print(model.read_texts(["lovely"]).usable[0])
         print(predict_file(model, Path("tweets.csv"), Path("out.csv"), None, silent).rows)

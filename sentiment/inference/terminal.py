@@ -12,7 +12,6 @@ import typer
 from rich.text import Text
 
 from sentiment.console import printable, visible
-from sentiment.inference.evaluate import remarks, score_table
 from sentiment.inference.model_card import result_of, scores_of
 from sentiment.inference.output import ADDED, answer_fields, answer_values
 from sentiment.inference.predict import NO_WORDS, answers
@@ -34,6 +33,8 @@ def show_result(run_dir: RunDir) -> None:
     Raises:
         RunDirError: a file of it is missing or damaged.
     """
+    from sentiment.inference.evaluate import remarks, score_table  # loads torch, which predicting may do without
+
     result = result_of(run_dir)
     chosen = MODEL_NAMES[result.recommended]
     scores, known = scores_of(result), remarks(run_dir)
