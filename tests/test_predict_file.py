@@ -265,11 +265,6 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
     assert outcome.render_lines()[-1] == "1 have fields that the first object lacks; these are left out (line 2)"
 
 
-def test_text_within_an_object_is_found_by_its_path(network: TextModel, write: Write) -> None:
-    lines = [json.dumps({"id": n, "data": {"text": text}}) for n, text in enumerate(["so lovely", "awful"])]
-    target, _ = _to(network, write("in.jsonl", "\n".join(lines)), "out.jsonl", "data.text")
-    found = [json.loads(line) for line in target.read_text().splitlines()]
-    assert [(one["data"]["text"], one["label"]) for one in found] == [("so lovely", "positive"), ("awful", "negative")]
 
 
 @pytest.mark.parametrize(
