@@ -265,8 +265,6 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
     assert outcome.render_lines()[-1] == "1 have fields that the first object lacks; these are left out (line 2)"
 
 
-
-
 @pytest.mark.parametrize(
     ("name", "text", "out", "said"),
     [
