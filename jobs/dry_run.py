@@ -169,4 +169,4 @@ def _likeness(config: RunConfig) -> object:
     """What a run's time depends on most."""
     model, data = config.model, config.data
     size = model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling
-    return *size, config.training.batch_size, data.source, data.max_rows, config.elmo.model if config.elmo else None
+    return *size, config.training.batch_size, data.source, data.max_rows, config.frozen.model if config.frozen else None

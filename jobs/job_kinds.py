@@ -72,7 +72,7 @@ def steps_saved(run_dir: RunDir) -> int:
 
 
 def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> list[RunConfig]:
-    return [config for config in configs if config.elmo and config.elmo.cached]
+    return [config for config in configs if config.frozen and config.frozen.cached]
 
 
 def _bytes_in(folder: Path) -> int:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sentiment.config import WORD2VEC, RunConfig
-from sentiment.errors import ElmoError
+from sentiment.config import WORD2VEC, EncoderConfig, RunConfig
+from sentiment.errors import ElmoError, EncoderError
 from sentiment.files import named_path
 from sentiment.runs.run_dir import Results
 
@@ -16,9 +16,12 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     sources: set[tuple[str, str]] = set()
     files: set[tuple[str, str]] = set()
     models: set[tuple[str, str]] = set()
+    encoders: dict[tuple[str, str], EncoderConfig] = {}
     for config in configs:
         sources |= _sources_of(config)
         files |= _files_of(config)
+        if config.encoder is not None:
+            encoders[config.encoder.model, config.encoder.revision] = config.encoder
         if config.elmo is not None:
             begins_with = config.pretraining.init if config.pretraining else None
             if not config.elmo.pretrained:
@@ -29,6 +32,7 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     for field, file in sorted(files):
         if not named_path(file).is_file():
             lines.append(f"{field} = {file!r}: no such file")
+    lines += [line for _, encoder in sorted(encoders.items()) for line in _missing_encoder(encoder, results)]
     return lines + [line for field, model in sorted(models) for line in _missing_elmo(field, model, results)]
 
 
@@ -114,6 +118,15 @@ def _missing_tweets(field: str, source: str, results: Results) -> Iterator[str]:
 
 def _lacks_tweets(config: RunConfig, results: Results) -> bool:
     return any(line for field, source in _sources_of(config) for line in _missing_tweets(field, source, results))
+
+
+def _missing_encoder(encoder: EncoderConfig, results: Results) -> Iterator[str]:
+    from sentiment.encoders.hub import find_encoder
+
+    try:
+        find_encoder(encoder, results.encoders)
+    except EncoderError as error:
+        yield f"encoder.model: {error}"
 
 
 def _missing_elmo(field: str, model: str, results: Results) -> Iterator[str]:

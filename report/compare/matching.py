@@ -5,17 +5,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from report.read import CompletedRun, Grid
-from sentiment.config import ElmoConfig
+from sentiment.config import ElmoConfig, EncoderConfig
 
 # They say which tweets are tested, and with what luck, not what the model is.
 _NO_QUESTIONS = {"seed", "data.folds", "data.fold"}
 _OF_ELMO = tuple(f"elmo.{name}" for name in ElmoConfig.model_fields if name != "model")
+_OF_ENCODER = tuple(f"encoder.{name}" for name in EncoderConfig.model_fields if name != "model")
 Runs = list[CompletedRun]
 
 
 def unused(run: CompletedRun) -> tuple[str, ...]:
     """How the names of settings begin that do nothing in a run."""
-    return (*run.config.unused_fields(), *(() if run.config.elmo else _OF_ELMO))
+    absent = (*(() if run.config.elmo else _OF_ELMO), *(() if run.config.encoder else _OF_ENCODER))
+    return (*run.config.unused_fields(), *absent)
 
 
 def seeds_together(runs: Iterable[CompletedRun]) -> list[Runs]:

@@ -36,6 +36,7 @@ ASKED = {
     "training.learning_rate": "Which learning rate?",
     "model.pooling": "Last state, mean and maximum, or self-attention?",
     "elmo.model": "Which ELMo, and is it worth what it costs?",
+    "encoder.model": "Does a pretrained encoder help, and which?",
     "elmo.layers": "Which of ELMo\u2019s layers?",
     "data.text.stop_words": "What do stop words matter?",
 }
@@ -77,6 +78,8 @@ class Level:
         mark = f" [{RANDOM_MARK}]" if all(run.is_random for run in self.runs) else ""
         if parameter == "elmo.model" and self.value is None:
             return "no ELMo"
+        if parameter == "encoder.model" and self.value is None:
+            return "no encoder"
         return wording.setting(parameter, self.value) + mark
 
 

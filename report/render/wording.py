@@ -37,6 +37,8 @@ _PARAMETERS = {
     "data.train_rows": "labels",
     "data.extra_train": "further training tweets",
     "embedding.pretrained": "vectors",
+    "encoder.model": "encoder",
+    "encoder.use": "encoder's vectors",
     "elmo.model": "ELMo model",
     "elmo.layers": "ELMo layers",
     "elmo.combine": "ELMo alone or beside learned vectors",
@@ -48,7 +50,7 @@ _PARAMETERS = {
 _COUNTED = frozenset({"model.hidden_size", "model.layers", "model.attention.r", "model.attention.d_a"})
 _VALUES: dict[str, dict[Any, str]] = {
     "model.cell": {"lstm": "LSTM", "gru": "GRU"},
-    "model.kind": {"rnn": "recurrent", "feed_forward": "feed-forward"},
+    "model.kind": {"rnn": "recurrent", "feed_forward": "feed-forward", "linear": "linear"},
     "model.bidirectional": {True: "both directions", False: "one direction"},
     "model.pooling": {"last": "last state", "attention": "self-attention", "mean+max": "mean and maximum"},
     "embedding.pretrained": {
@@ -60,6 +62,7 @@ _VALUES: dict[str, dict[Any, str]] = {
         "keep_negations": "stop words removed but negations",
         "all": "all stop words removed",
     },
+    "encoder.use": {"tokens": "vectors of tokens", "tweet": "vectors of tweets"},
     "elmo.combine": {"alone": "ELMo alone", "beside": "ELMo beside learned vectors"},
     "elmo.layers": {
         "token": "ELMo's context-free layer",

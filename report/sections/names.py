@@ -23,7 +23,7 @@ _SUFFIX = f" [{RANDOM_MARK}]"
 
 _IN_MODEL_NAME = frozenset(
     {"seed", "model.kind", "model.cell", "model.bidirectional", "model.layers", "model.hidden_size", "model.pooling"}
-    | {"elmo.model", "elmo.layers", "elmo.combine"}
+    | {"elmo.model", "elmo.layers", "elmo.combine", "encoder.model", "encoder.use"}
 )
 
 
@@ -47,11 +47,14 @@ def model_name(config: RunConfig) -> str:
     """The architecture in a few words: `BiLSTM 2x64, mean and maximum`."""
     model = config.model
     pooling = parameter_value("model.pooling", model.pooling)
-    if model.kind == "feed_forward":
-        name = f"feed-forward net, {pooling}"
+    if model.kind != "rnn":
+        name = "feed-forward net" if model.kind == "feed_forward" else "linear layer"
+        name += "" if config.reads_tweets else f", {pooling}"
     else:
         depth = f"{model.layers}\u00d7" if model.layers > 1 else ""
         name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {depth}{model.hidden_size}, {pooling}"
+    if config.encoder:
+        return f"{PurePath(config.encoder.model).name} ({config.encoder.use}), {name}"
     if config.elmo is None:
         return name
     beside = "" if config.elmo.combine == "alone" else " and learned vectors"

@@ -9,6 +9,9 @@ import torch
 
 pytest.importorskip("transformers", reason="the extra hub is not installed")
 
+from jobs.grids.requirements import missing_for
+from jobs.job_kinds import JOB_KINDS
+from report.sections.names import model_name
 from sentiment.data.corpus.corpus import prepare_corpus
 from sentiment.elmo.cache import CachedVectors, Place
 from sentiment.elmo.models import find_elmo_of
@@ -117,6 +120,16 @@ def test_tweets_with_the_same_tokens_share_a_row_and_each_row_is_its_tweets(
         torch.testing.assert_close(found["tweet"], wanted["tweet"][:, None], atol=5e-3, rtol=1e-2)
         flat = torch.cat([one[: len(tweet)] for one, tweet in zip(found["pieces"], tweets, strict=True)])
         torch.testing.assert_close(flat, wanted["pieces"], atol=5e-3, rtol=1e-2)
+
+
+def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
+    tweets_file: Path, model: Path, results: Results
+) -> None:
+    tweet, tokens = (_run(tweets_file, model, results, **changes).config for changes in (TWEET, TOKENS))
+    assert JOB_KINDS["cache"].needed_for([tweet, tokens, small_config(tweets_file)], results) == [tweet, tokens]
+    assert model_name(tweet) == "bert (tweet), linear layer"
+    assert model_name(tokens) == "bert (tokens), BiLSTM 6, mean and maximum"
+    assert missing_for([tweet, tokens], results) == []
 
 
 def test_folds_of_the_same_tweets_share_their_vectors(tweets_file: Path, model: Path, results: Results) -> None:

@@ -184,6 +184,8 @@ def test_vectors_and_test_sets_that_are_missing_are_told(base: Path, results: Re
     assert "data.tests.mine.path = 'mine.csv': no such file" in message
     assert "data.tests.manual.path = 'sentiment140': its tweets are not in" in message
     assert len(expand_grid(write_grid(base, parameters), results).configs) == 1
+    message = _refusal(write_grid(base, {"encoder.model": "./nowhere"}), results)
+    assert "encoder.model: encoder './nowhere': nowhere holds no model" in message
 
 
 def test_planned_runs_keep_their_index_and_new_ones_come_behind_them(base: Path, results: Results) -> None:
