@@ -46,7 +46,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory, tweets_file: Path) -> Here:
     code, lines = grid.run("--at-once", "2")
     assert code == 0, lines
     assert lines[0] == "4 of 4 runs to do"
-    assert sum("PAUSED after epoch 1, validation/accuracy 0." in line for line in lines) == 4
+    assert sum("PAUSED after epoch 1 in " in line and "validation/accuracy 0." in line for line in lines) == 4
     assert "rung 0: of 4 trials 2 go on" in "\n".join(lines)
     assert sum("COMPLETED" in line for line in lines) == 2
     return grid

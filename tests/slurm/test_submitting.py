@@ -148,20 +148,15 @@ def test_tasks_run_their_copy_whatever_its_path_and_refuse_what_is_left_of_it(st
 
 
 @scenario
-def test_array_above_the_sites_limit_is_split(stage: Stage) -> None:
+def test_more_runs_than_the_site_allows_tasks_are_worked_off_together(stage: Stage) -> None:
     with Cluster(stage.cluster.root.with_name("slurm-small"), {"MaxArraySize": "4"}) as stage.cluster:
         stage.write_cluster(parallelism=3)
         stage.write_grid(seed=list(range(10)), **SHORT)
-        output = stage.submit()
-        assert output.count("train") == 3 * 2  # the kind, and in the folder's name
-        jobs = [run.job for run in stage.runs]
-        assert len(set(jobs)) == 10
-        assert {job.partition("_")[2] for job in jobs} == {"0", "1", "2", "3"}
-        running = stage.cluster.run("squeue", "-h", "-r", "-o", "%i").stdout.split()
-        assert set(jobs) < set(running)
+        assert ", 4 tasks " in stage.submit()
+        assert len({run.job for run in stage.runs}) == 4
         stage.run("cancel", stage.name)
         stage.wait(lambda: stage.cluster.run("squeue", "-h").stdout == "", "an empty queue")
-        assert set(stage.states().values()) == {"CANCELLED"}
+        assert set(stage.states().values()) <= {"CANCELLED", "COMPLETED"}
 
 
 @scenario
