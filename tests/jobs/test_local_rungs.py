@@ -95,7 +95,7 @@ def test_search_of_which_a_process_is_killed_in_each_rung_decides_the_same(calm:
         os.kill(trainers(process)[0], signal.SIGKILL)
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
-    assert output.count("its process was killed by signal 9") == 2
+    assert output.count("FAILED: KilledError: its process was killed by signal 9") == 2
     _assert_decided_the_same(calm, search)
 
 
@@ -128,7 +128,6 @@ def test_trial_that_fails_ranks_last_and_comes_too_late_when_it_is_rerun(tmp_pat
     code, lines = search.jobs("rerun", "--local", "--at-once", "2")
     assert (code, lines[0]) == (0, "2 of 4 runs to do")
     assert sorted(search.states()[1]) == ["COMPLETED", "COMPLETED", "PRUNED", "PRUNED"]
-    assert "too late for the ranking, which stays as it is" in "\n".join(search.jobs("status")[1])
     assert _decided(search) == decided
 
 
