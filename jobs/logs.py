@@ -48,9 +48,9 @@ class Output:
         yield self.results.slurm / self.grid / f"{self.name}.log"  # of the report, on this machine
         for folder in read_submissions(self.results, self.grid):
             for number, run_ids in enumerate(folder.tasks):
-                if self.name in run_ids:
-                    yield folder.run_log(self.name)
-                if (self.name in run_ids or self.name == folder.submission.kind) and (log := folder.log_file(number)):
+                if self.name in run_ids and folder.run_log(self.name).exists():
+                    yield folder.run_log(self.name)  # what the task prints for all of its runs says nothing more
+                elif (self.name in run_ids or self.name == folder.submission.kind) and (log := folder.log_file(number)):
                     yield log
 
     def state(self) -> tuple[str, bool]:

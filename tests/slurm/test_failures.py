@@ -86,9 +86,8 @@ def test_held_runs_need_somebody_and_go_on_when_they_are_rerun(stage: Stage) -> 
         run.wait_for_step(30)
         stage.cluster.run("scontrol", "requeuehold", run.job)
     stage.wait(lambda: set(stage.states().values()) == {"HELD"}, "the holds")
-    assert f"job requeued in held state; `jobs rerun` lets it go on (scontrol release {freed.job})" in stage.run(
-        "status", "--failed", expect=1
-    )
+    shown = " ".join(stage.run("status", "--failed", expect=1).split())
+    assert f"job requeued in held state; `jobs rerun` lets it go on (scontrol release {freed.job})" in shown
     assert "2 of 2 runs are held in Slurm's queue" in stage.submit()
     assert "1 run cancelled" in stage.run("cancel", given_up.run_id)
     before = freed.job
