@@ -100,7 +100,7 @@ status: $(VENV)/installed ## show all runs, or those of GRID
 logs: $(VENV)/installed ## show what the run GRID has printed
 	@$(BIN)/python -m jobs logs "$$GRID" --results "$$RESULTS"
 
-rerun: $(VENV)/installed ## submit again what failed, all or GRID (RERUN="--only oom")
+rerun: $(VENV)/installed ## submit again what failed (RERUN="--only oom")
 	@set -f; $(BIN)/python -m jobs rerun $$GRID $$RERUN --results "$$RESULTS"
 
 cancel: $(VENV)/installed ## cancel the grids or runs GRID

@@ -25,7 +25,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass
-class Output:
+class TaskOutput:
     """The output of a run of a grid, or of the newest job of a kind that trains no runs.
 
     Attributes:
@@ -68,7 +68,7 @@ class Output:
         return self._state
 
 
-def find_output(name: str, results: Results) -> Output:
+def find_output(name: str, results: Results) -> TaskOutput:
     """What a user means: RUN, or GRID/RUN where several grids have the run, or GRID/KIND for another job.
 
     Raises:
@@ -78,7 +78,7 @@ def find_output(name: str, results: Results) -> Output:
     plans = [read_plan(results, one) for one in planned_grids(results) if not grid or one == grid]
     kinds = [str(kind.name) for kind in OTHER_KINDS]
     if grid and plans and rest in kinds:
-        return Output(results, grid, rest, is_run=False)
+        return TaskOutput(results, grid, rest, is_run=False)
     if not grid and any(plan.name == rest for plan in plans):
         jobs = ", ".join(f"{rest}/{kind}" for kind in kinds)
         raise UsageError(f"{rest}: is a grid; name one of its runs (`jobs status {rest}` shows them), or {jobs}")
@@ -89,10 +89,10 @@ def find_output(name: str, results: Results) -> Output:
         refuse_unknown([name], [], results)
     if len(found) > 1:
         raise UsageError(f"{rest}: is a run of several grids; write {' or '.join(f'{p.name}/{rest}' for p in found)}")
-    return Output(results, found[0].name, rest, is_run=True)
+    return TaskOutput(results, found[0].name, rest, is_run=True)
 
 
-def show_log(output: Output, follow: bool, say: Say) -> bool:
+def show_log(output: TaskOutput, follow: bool, say: Say) -> bool:
     """Print a log to the standard output.
 
     Args:

@@ -195,5 +195,5 @@ def test_all_models_are_measured_on_further_test_sets(tweets_file: Path, tmp_pat
     assert again["linear baseline"]["accuracy"] == pytest.approx(_result(RunDir(paths[0])).baseline["ours"].accuracy)
     assert "split: theirs" in invoke("card", paths[0]).output
     found = analyse(load_study(results, []))
-    assert {(one.tests.name, one.tests.n) for one in found.elsewhere} == {("ours", 40), ("theirs", 30)}
+    assert {(one.tests, len(one.labels)) for one in found.elsewhere} == {("ours", 40), ("theirs", 30)}
     assert found.problems == []

@@ -21,10 +21,7 @@ def test_each_sentence_that_readme_has_predicted_is_shown_with_its_label() -> No
     (command,) = re.findall(r'^sentiment predict RUN_DIR (".*")$', README, re.MULTILINE)
     assert [tweet for _, tweet in SHOWN] == re.findall(r'"(.*?)"', command)
     assert EXAMPLE in dict(map(reversed, SHOWN))
-    printed = (ROOT / "sentiment" / "README.md").read_text(encoding="utf-8")
-    run_id = load_config(ROOT / "configs" / "runs" / "rnn.yaml").run_id
-    assert printed.count(f'predict results/runs/single/{run_id} "{EXAMPLE}"') == 1
-    assert f"\nrun {run_id} " in README
+    assert f"\nrun {load_config(ROOT / 'configs' / 'runs' / 'rnn.yaml').run_id} " in README
 
 
 @pytest.fixture(scope="module")

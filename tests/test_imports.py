@@ -176,7 +176,12 @@ def test_elmo_models_are_found_without_torch() -> None:
 _TRAINS = ("jobs.tasks", "jobs.here", "jobs.job_kinds")
 _LOOKS_FOR_FILES = {
     "jobs.sync": {"sentiment.tracking"},
-    "jobs.grids.requirements": {"sentiment.data", "sentiment.elmo", "sentiment.models.baseline"},
+    "jobs.grids.requirements": {
+        "sentiment.data",
+        "sentiment.elmo",
+        "sentiment.encoders.hub",
+        "sentiment.models.baseline",
+    },
     "jobs.grids.reuse": {"sentiment.data", "sentiment.elmo"},
 }
 

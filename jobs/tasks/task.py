@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # How long a task that wants to be requeued waits for a slurmctld that is away, for an update say.
 _ABSENCE_SECONDS = 1800.0
 _POLL_SECONDS = 5.0
+_LAST_WORD_BYTES = 512
 
 
 class WhileParentsLive(StopRequest):
@@ -135,6 +136,9 @@ def _survive_full_disk(arguments: list[str]) -> int:
 
         if not is_disk_full(error):
             raise
+        with contextlib.suppress(OSError):  # the end of the log makes room for Slurm's word on the exit code
+            os.ftruncate(1, max(0, os.fstat(1).st_size - _LAST_WORD_BYTES))
+            os.write(1, b"\n")
         return Outcome.DISK_FULL
 
 

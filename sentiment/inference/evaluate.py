@@ -105,11 +105,24 @@ def own_scores(run_dir: RunDir, part: Part) -> Scored:
     """
     import pyarrow.parquet as pq
 
-    check_file(run_dir.predictions_file, run_dir.read_result())
-    table = pq.read_table(run_dir.predictions_file)
-    rows = np.array(table["part"].to_pylist()) == part
-    models = {name: table[column].to_numpy().astype(np.float64)[rows] for column, name in _COLUMNS.items()}
-    return Scored(table["label"].to_numpy().astype(np.int64)[rows], models)
+    result = run_dir.read_result()
+    check_file(run_dir.predictions_file, result)
+    try:
+        table = pq.read_table(run_dir.predictions_file)
+        rows = np.array(table["part"].to_pylist()) == part
+        models = {name: table[column].to_numpy().astype(np.float64)[rows] for column, name in _COLUMNS.items()}
+        labels = table["label"].to_numpy()
+        if not np.isin(labels, (0, 1)).all():
+            raise ValueError("a label is neither 0 nor 1")
+    except (ValueError, KeyError, OSError) as error:
+        raise RunDirError(f"{run_dir.predictions_file}: holds no predictions: {error}") from None
+    scored = Scored(labels[rows].astype(np.int64), models)
+    if result and len(scored.labels) != result.metrics[part].n:
+        raise RunDirError(
+            f"{run_dir.predictions_file}: holds {len(scored.labels):,} {part} tweets, {result.run_id} was measured on "
+            f"{result.metrics[part].n:,}"
+        )
+    return scored
 
 
 def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Table:

@@ -2,28 +2,44 @@
 
     python start_copy.py FOLDER MODULE ARGUMENTS...
 
-FOLDER holds a copy of the program's code. Nothing of the program is imported by this file, so that it can stand
-anywhere. PYTHONPATH could not name a folder with a colon in its path, and would be passed over in silence where a
-package is missing in the folder.
+FOLDER holds a copy of the program's code; one that is not whole is refused. Nothing of the program is imported by this
+file, so that it can stand anywhere. PYTHONPATH could not name a folder with a colon in its path, and would be passed
+over in silence where a package is missing in the folder.
 """
 
+import hashlib
+import json
 import runpy
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 
+def find_fault(folder: Path) -> str | None:
+    """Why the program would not be what was copied to a folder; None if it would be."""
+    record = folder / "code.json"  # a clone has none
+    try:
+        for name, digest in json.loads(record.read_bytes())["files"].items() if record.exists() else ():
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                return f"{name} is not as it was copied"
+    except (OSError, ValueError, LookupError) as error:
+        return f"it is not whole: {error}"
+    for package in ("sentiment", "jobs", "report"):
+        spec = find_spec(package)
+        if spec is None or not spec.origin or not Path(spec.origin).resolve().is_relative_to(folder):
+            return f"{package} would come from {spec.origin if spec else 'nowhere'}"
+    return None
+
+
 def main() -> None:
     """Run the module, or end with 1 and the reason in a line."""
     folder, module, arguments = Path(sys.argv[1]).resolve(), sys.argv[2], sys.argv[3:]
     sys.path[:] = [str(folder), *(entry for entry in sys.path if entry not in ("", str(Path(__file__).parent)))]
-    for package in ("sentiment", "jobs", "report"):
-        spec = find_spec(package)
-        if spec is None or not spec.origin or not Path(spec.origin).resolve().is_relative_to(folder):
-            sys.exit(
-                f"refused: the code in {folder} was to be run, but {package} would come from "
-                f"{spec.origin if spec else 'nowhere'}; `python -m jobs rerun GRID --new-code` trains with that of now"
-            )
+    if fault := find_fault(folder):
+        sys.exit(
+            f"refused: the code in {folder} was to be run, but {fault}; "
+            "`python -m jobs rerun GRID --new-code` trains with that of now"
+        )
     sys.argv[:] = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -92,7 +92,7 @@ def test_held_runs_need_somebody_and_go_on_when_they_are_rerun(stage: Stage) -> 
     assert "1 run cancelled" in stage.run("cancel", given_up.run_id)
     before = freed.job
     output = stage.rerun()
-    assert f"1 held job released, to go on: {before}" in output
+    assert f"1 held job released: {before}" in output
     assert "nothing to submit" in output
     stage.wait_completed([freed])
     first, second = freed.attempts

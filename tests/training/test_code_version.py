@@ -1,5 +1,7 @@
 """The program knows its own code: copies that edits don't reach, and runs that no two versions compute in silence."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -144,6 +146,9 @@ def start(copy: Path, tmp_path: Path) -> Start:
     (tmp_path / "here" / "sentiment" / "__init__.py").write_text("raise SystemExit('the wrong one')")
     shown = "import sentiment, jobs, sys; print(sentiment.__file__, jobs.__file__, sys.argv[1:])"
     (copy / "jobs" / "__main__.py").write_text(shown)
+    record = json.loads((copy / "code.json").read_text())
+    record["files"]["jobs/__main__.py"] = hashlib.sha256(shown.encode()).hexdigest()
+    (copy / "code.json").write_text(json.dumps(record))
 
     def start(**environment: str) -> "subprocess.CompletedProcess[str]":
         environ = os.environ | {"PYTHONPATH": str(tmp_path / "here")} | environment
