@@ -38,7 +38,7 @@ ASKED = {
     "elmo.model": "Which ELMo, and is it worth what it costs?",
     "encoder.model": "Does a pretrained encoder help, and which?",
     "elmo.layers": "Which of ELMo\u2019s layers?",
-    "data.text.stop_words": "What do stop words matter?",
+    "data.text.stop_words": "Do stop words matter?",
 }
 # How settings begin that change the linear baseline too.
 _OF_THE_BASELINE = "data.text."
