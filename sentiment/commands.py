@@ -143,7 +143,7 @@ def data(
 
     Of a table the first rows are shown as they are understood, with the lines that keep this in a run's file.
     """
-    from sentiment.data.corpus.corpus import prepare_corpus
+    from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
     from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentiment.data.corpus.corpus import open_corpus
+from sentiment.data.corpus import open_corpus
 from sentiment.inference.export import open_model
 from sentiment.inference.predict import NO_WORDS
 from sentiment.runs.records import LEXICON, PARTS

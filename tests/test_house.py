@@ -17,7 +17,7 @@ MOST_LINES_OF_A_FILE = 600
 # Words with one meaning in the whole system, and the module that a class of exactly this name belongs to.
 WORDS = {
     "Tweet": "sentiment/data/",
-    "Corpus": "sentiment/data/corpus/",
+    "Corpus": "sentiment/data/corpus.py",
     "Batch": "sentiment/data/batches.py",
     "Run": "report/read.py",
     "Grid": "report/read.py",

@@ -171,8 +171,8 @@ with open("starts.txt", "a") as file:
     file.write("started\\n")
 
 from sentiment.config import DataConfig
-from sentiment.data.corpus import preparation
-from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data import preparation
+from sentiment.data.corpus import prepare_corpus
 from sentiment.runs.run_dir import Results
 
 preparation._BATCHES_WORTH_WORKERS = 1

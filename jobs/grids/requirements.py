@@ -44,7 +44,7 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
     Raises:
         SentimentError: the source of the tweets cannot be used.
     """
-    from sentiment.data.corpus.corpus import find_corpus
+    from sentiment.data.corpus import find_corpus
     from sentiment.models.baseline import has_baseline
 
     found = []

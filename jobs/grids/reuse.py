@@ -83,7 +83,7 @@ class _Origin:
         return record.pretrained_sha256 == (source_sha256(file) if file else None)
 
     def _fingerprint_of_data(self, data: DataConfig) -> str:
-        from sentiment.data.corpus.corpus import corpus_fingerprint
+        from sentiment.data.corpus import corpus_fingerprint
 
         return corpus_fingerprint(data, self._results)
 

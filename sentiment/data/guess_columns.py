@@ -11,9 +11,8 @@ from typing import Any
 from sentiment.config import ColumnConfig, DataConfig, LabelConfig
 from sentiment.config_file import yaml_text
 from sentiment.console import visible
-from sentiment.data.rows import TEXT_NAMES, as_text
 from sentiment.data.sources import is_sentiment140
-from sentiment.data.tables import DELIMITERS, TableRecord, form_of, open_table
+from sentiment.data.tables import DELIMITERS, TEXT_NAMES, TableRecord, as_text, form_of, open_table
 from sentiment.errors import UsageError
 from sentiment.files import named_path
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import VocabularyConfig
-from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.corpus import Corpus
 from sentiment.data.tables import opened_bytes
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import WriteFile, read_named, write_atomically

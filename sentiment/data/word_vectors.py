@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from sentiment.config import WORD2VEC, ColumnConfig, DataConfig, RunConfig, TextConfig, TextFile, VectorsConfig
 from sentiment.console import Progress, silent
-from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint, prepare_corpus
-from sentiment.data.corpus.split import TRAIN, UNKNOWN, TweetForms, author_form, author_key, key_of
+from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
+from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Refusal, form_of
-from sentiment.data.text import Tokenizer
+from sentiment.data.text import UNKNOWN, Tokenizer, TweetForms, author_form, author_key, key_of
 from sentiment.data.vocabulary import write_vectors
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, named_path, write_json

@@ -29,7 +29,7 @@ import torch
 
 from sentiment.console import Progress, silent
 from sentiment.data.batches import Rows
-from sentiment.data.corpus.corpus import TYPES, Corpus
+from sentiment.data.corpus import TYPES, Corpus
 from sentiment.elmo.encoder import BATCH_TWEETS, Encoder, batches_by_length
 from sentiment.elmo.products import Library
 from sentiment.errors import ElmoError

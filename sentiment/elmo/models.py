@@ -11,9 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from sentiment.config import PRETRAINED, PretrainingConfig, RunConfig
 from sentiment.console import Progress
-from sentiment.data.corpus.corpus import corpus_fingerprint
-from sentiment.data.download import Remote, addresses, download, size_of
-from sentiment.data.sources import TweetFile
+from sentiment.data.corpus import corpus_fingerprint
+from sentiment.data.sources import Remote, TweetFile, addresses, download, size_of
 from sentiment.data.word_vectors import open_text, whole_training_part
 from sentiment.elmo.files import (
     OPTIONS_FILE,
@@ -123,7 +122,7 @@ def fetch_elmo(
     Args:
         folder: where published models are kept.
         servers: tried in this order; each has a folder per model.
-        mirrors: places that are tried before, see `sentiment.data.download`.
+        mirrors: places that are tried before, see `sentiment.data.sources`.
 
     Raises:
         DownloadError: no server answers, or what arrives differs from what was first fetched.

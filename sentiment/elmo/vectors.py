@@ -10,7 +10,7 @@ import torch
 
 from sentiment.config import DataConfig, ElmoConfig, EncoderConfig, RunConfig
 from sentiment.data.batches import Rows
-from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.corpus import Corpus
 from sentiment.elmo.cache import BY_TWEET, MemoryRows, VectorCache
 from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Encoder
 from sentiment.elmo.models import ElmoFinder, ModelFiles

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from sentiment.config import DataConfig
 from sentiment.console import Progress, visible
-from sentiment.data.corpus.corpus import open_corpus
-from sentiment.data.corpus.split import TRAIN, UNKNOWN, VALIDATION, TweetForms, author_form, author_key, key_of
-from sentiment.data.rows import Row, RowCounter
+from sentiment.data.corpus import open_corpus
+from sentiment.data.preparation import TRAIN, VALIDATION
 from sentiment.data.sources import TweetFile, open_source
-from sentiment.data.tables import Refusal
+from sentiment.data.tables import Refusal, Row, RowCounter
+from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.model_card import result_of, scores_of
 from sentiment.inference.models import Choice, mean_of_seeds, models_beside, seeds_of, stored_run

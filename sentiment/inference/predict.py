@@ -11,9 +11,17 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 from sentiment.config import ColumnConfig
 from sentiment.console import Progress
-from sentiment.data.rows import TEXT_NAMES, RowCounter, has_header, why_no_text
 from sentiment.data.sources import about_rows
-from sentiment.data.tables import OpenedTable, Refusal, TableRecord, open_table
+from sentiment.data.tables import (
+    TEXT_NAMES,
+    OpenedTable,
+    Refusal,
+    RowCounter,
+    TableRecord,
+    has_header,
+    open_table,
+    why_no_text,
+)
 from sentiment.data.text import TokenRows, start_tokenizing, tokenize_in_worker
 from sentiment.errors import UsageError
 from sentiment.files import write_named

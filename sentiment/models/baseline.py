@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
-from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.corpus import Corpus
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import read_named, sha256_of, write_atomically, write_json

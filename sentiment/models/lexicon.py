@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent
-from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.corpus import Corpus
 from sentiment.data.text import FROWN, SMILE, TokenRows
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, write_atomically

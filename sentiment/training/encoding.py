@@ -9,7 +9,7 @@ import torch
 from sentiment.config import ElmoConfig, RunConfig
 from sentiment.console import Console
 from sentiment.data.batches import TweetVectors
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.elmo.cache import CachedVectors, VectorCache
 from sentiment.elmo.encoder import PRECISIONS
 from sentiment.elmo.products import Library, choose_library

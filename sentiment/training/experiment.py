@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sentiment.data.corpus.corpus import Corpus, corpus_fingerprint
+from sentiment.data.corpus import Corpus, corpus_fingerprint
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.data.word_vectors import prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.elmo.models import find_elmo_of, has_pretrained

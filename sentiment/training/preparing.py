@@ -10,7 +10,7 @@ import torch
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.batches import Rows, TokenStore, TweetVectors
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.text import TokenRows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.data.word_vectors import prepare_vectors, pretrained_file

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.corpus import Corpus
 from sentiment.data.sources import source_sha256
 from sentiment.data.word_vectors import pretrained_file, vectors_fingerprint
 from sentiment.errors import MemoryExhaustedError, RunDirError, TakenOverError

@@ -23,7 +23,7 @@ from scipy.stats import binomtest
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import silent
-from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.corpus import prepare_corpus
 from sentiment.data.text import TokenRows
 from sentiment.models.baseline import fit_linear_model
 from sentiment.models.lexicon import corpus_lexicon

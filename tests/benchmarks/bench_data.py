@@ -21,9 +21,9 @@ import numpy.typing as npt
 from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import DataConfig
-from sentiment.data.corpus.corpus import building_place, prepare_corpus, write_corpus
-from sentiment.data.corpus.corpus_report import CorpusReport, PartCount
-from sentiment.data.rows import CountedLines
+from sentiment.data.corpus import building_place, prepare_corpus, write_corpus
+from sentiment.data.preparation import CorpusReport, PartCount
+from sentiment.data.tables import CountedLines
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.runs.run_dir import Results
 from tests.benchmarks.timing import Spent, announce, spent
@@ -138,7 +138,7 @@ def open_large_corpus(results: Results, rows: int) -> None:
 def measure_opening(place: Path) -> None:
     """Time what a run does with a prepared corpus before it trains."""
     from sentiment.config import VocabularyConfig
-    from sentiment.data.corpus.corpus import open_corpus
+    from sentiment.data.corpus import open_corpus
 
     opened = spent(lambda: open_corpus(place))
     corpus = open_corpus(place)

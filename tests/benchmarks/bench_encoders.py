@@ -18,7 +18,7 @@ import torch
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.elmo.models import find_elmo_of
 from sentiment.elmo.vectors import build_encoder
 from sentiment.runs.run_dir import Results, RunDir

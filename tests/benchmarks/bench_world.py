@@ -29,7 +29,7 @@ from report.statistics import Difference, Side, compare, spread_of
 from sentiment.config import DataConfig, RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.files import write_atomically
 from sentiment.inference.export import open_model

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.config import ColumnConfig, DataConfig, TextConfig, VocabularyConfig
-from sentiment.data.corpus import corpus as corpus_module
-from sentiment.data.corpus import preparation
-from sentiment.data.corpus.corpus import (
+from sentiment.data import corpus as corpus_module
+from sentiment.data import preparation
+from sentiment.data.corpus import (
     FILES,
     MANIFEST,
     Corpus,
@@ -265,8 +265,8 @@ SCRIPT = """
     import os, signal, sys
     from pathlib import Path
     from sentiment.config import DataConfig
-    from sentiment.data.corpus import preparation
-    from sentiment.data.corpus.corpus import prepare_corpus
+    from sentiment.data import preparation
+    from sentiment.data.corpus import prepare_corpus
     from sentiment.runs.run_dir import Results
 
     prepares = False
@@ -313,7 +313,7 @@ def test_opening_a_corpus_imports_nothing_slow(table: Path, results: Results) ->
     code = f"""
         import sys
         from pathlib import Path
-        from sentiment.data.corpus.corpus import open_corpus
+        from sentiment.data.corpus import open_corpus
         assert len(open_corpus(Path({str(path)!r})).types) > 9
         slow = {{"torch", "pandas", "pyarrow", "nltk", "sklearn", "scipy"}}
         sys.exit(str(slow & set(sys.modules)) if slow & set(sys.modules) else 0)

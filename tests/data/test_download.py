@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.data.download import Remote, download
+from sentiment.data.sources import Remote, download
 from sentiment.errors import DownloadError
 from tests.serving import serving
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sentiment.config import DataConfig, TextFile
 from sentiment.config_file import resolve
 from sentiment.console import silent
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.word_vectors import gather_text, open_text, whole_training_part
 from sentiment.errors import DataError
 from sentiment.runs.run_dir import Results

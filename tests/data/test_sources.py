@@ -16,10 +16,9 @@ from jobs.grids.requirements import missing_for
 from sentiment.config import DataConfig, LabelledTable, RunConfig
 from sentiment.console import silent
 from sentiment.data import SOURCES, sources
-from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.data.rows import Row
+from sentiment.data.corpus import prepare_corpus
 from sentiment.data.sources import fetch_tweets, missing_tweets, open_source, source_sha256
-from sentiment.data.tables import Refusal
+from sentiment.data.tables import Refusal, Row
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
 from sentiment.runs.run_dir import Results

@@ -6,20 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment.config import TextConfig
-from sentiment.data.corpus.split import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    TweetForms,
-    author_form,
-    author_key,
-    folded_part_code,
-    key_of,
-    part_code,
-    stable_unit,
-    thinning_of,
-)
-from sentiment.data.text import Tokenizer
+from sentiment.data.preparation import TEST, TRAIN, VALIDATION, folded_part_code, part_code
+from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit, thinning_of
 from tests.data.near_copies import COPIES, SPELLINGS, tweet_text
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=60)

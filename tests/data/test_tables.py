@@ -16,10 +16,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment.config import ColumnConfig, DataConfig
-from sentiment.data.corpus.corpus import prepare_corpus
-from sentiment.data.rows import Row
+from sentiment.data.corpus import prepare_corpus
 from sentiment.data.sources import open_source
-from sentiment.data.tables import Refusal, TableRecord, csv_records
+from sentiment.data.tables import Refusal, Row, TableRecord, csv_records
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import tweets

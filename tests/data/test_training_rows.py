@@ -9,7 +9,7 @@ import pytest
 
 from sentiment.config import DataConfig
 from sentiment.config_file import resolve
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines, tweets, write_table

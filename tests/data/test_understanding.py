@@ -12,8 +12,8 @@ import pytest
 from sentiment.config import DataConfig
 from sentiment.config_file import dotted, parse_yaml, resolve
 from sentiment.data.guess_columns import Understanding, understand
-from sentiment.data.rows import Row
 from sentiment.data.sources import open_source
+from sentiment.data.tables import Row
 from sentiment.errors import UsageError
 from sentiment.runs.run_dir import Results
 from tests.small_runs import invented_tweets

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sentiment.config import DataConfig, VocabularyConfig
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary, load_vectors
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results

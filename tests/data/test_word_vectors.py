@@ -12,7 +12,7 @@ import pytest
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import silent
-from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.corpus import prepare_corpus
 from sentiment.data.vocabulary import read_types, read_vectors, write_vectors
 from sentiment.data.word_vectors import (
     gather_text,

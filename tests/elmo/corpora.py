@@ -8,7 +8,7 @@ import torch
 
 from sentiment.config import ElmoConfig
 from sentiment.config_file import resolve
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.elmo.cache import CachedVectors, Place, VectorCache
 from sentiment.elmo.encoder import LAYERS, Layer
 from sentiment.elmo.models import ModelFiles, find_elmo

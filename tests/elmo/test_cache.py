@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.data.corpus.corpus import Corpus
+from sentiment.data.corpus import Corpus
 from sentiment.elmo import cache as cache_module
 from sentiment.elmo import vectors as vectors_module
 from sentiment.elmo.cache import CachePlan, Place, VectorCache

@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="the extra hub is not installed")
 from jobs.grids.requirements import missing_for
 from jobs.job_kinds import JOB_KINDS
 from report.sections.names import model_name
-from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.corpus import prepare_corpus
 from sentiment.elmo.cache import CachedVectors, Place
 from sentiment.elmo.models import find_elmo_of
 from sentiment.elmo.vectors import build_encoder, cache_requests, elmo_cache

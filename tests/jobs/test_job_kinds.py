@@ -10,7 +10,7 @@ from jobs.grids.requirements import unprepared
 from jobs.job_kinds import JOB_KINDS, JobKind, KindName, services_needed
 from jobs.slurm.resources import ClusterFile, Resources
 from sentiment.console import Console, silent
-from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.corpus import prepare_corpus
 from sentiment.models.baseline import linear_baseline
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import StopRequest

@@ -7,7 +7,7 @@ import pytest
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from sentiment.config import DataConfig
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.errors import DataError
 from sentiment.models import lexicon
 from sentiment.models.lexicon import corpus_lexicon, corpus_texts, lexicon_scores

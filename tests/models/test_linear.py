@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sentiment.config import DataConfig
 from sentiment.console import silent
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.text import TokenRows
 from sentiment.errors import RunDirError
 from sentiment.models import baseline as fitting
@@ -27,7 +27,7 @@ from sentiment.runs.run_dir import Results
 FIT = """
     import sys
     from pathlib import Path
-    from sentiment.data.corpus.corpus import open_corpus
+    from sentiment.data.corpus import open_corpus
     from sentiment.models.baseline import linear_baseline
 
     said = []

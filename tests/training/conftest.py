@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from sentiment.config_file import load_config
-from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.corpus import prepare_corpus
 from sentiment.models.baseline import linear_baseline
 from sentiment.runs.run_dir import Results
 from tests.small_runs import SMALL_RUN

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sentiment.config_file import resolve
-from sentiment.data.corpus.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.inference.models import load_network
 from sentiment.models.classifier import build_classifier

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sentiment.console import Console, silent
-from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.corpus import prepare_corpus
 from sentiment.elmo.cache import VectorCache
 from sentiment.elmo.files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.elmo.models import find_elmo

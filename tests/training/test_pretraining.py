@@ -11,7 +11,7 @@ import pytest
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Console, silent
-from sentiment.data.corpus.corpus import prepare_corpus
+from sentiment.data.corpus import prepare_corpus
 from sentiment.elmo.encoder import ElmoEncoder
 from sentiment.elmo.files import SIZES, write_random_model
 from sentiment.elmo.models import find_elmo, find_elmo_of, has_pretrained, pretraining_request

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from sentiment.config import DataConfig, LabelledTable
 from sentiment.console import Progress, silent
-from sentiment.data.corpus.corpus_report import CorpusReport
+from sentiment.data.preparation import CorpusReport
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sync_folder, write_json
@@ -112,7 +112,7 @@ def prepare_corpus(
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         with patient_lock(lock_file, "prepares the same tweets", lambda who: progress(who, 0, None)):
             if not final.exists():  # another process may have prepared it meanwhile
-                from sentiment.data.corpus.preparation import Preparation  # pyarrow and nltk, needed only here
+                from sentiment.data.preparation import Preparation  # pyarrow and nltk, needed only here
 
                 bound = _train_bound(config, results, progress)
                 with building_place(final) as folder:
@@ -125,7 +125,7 @@ def prepare_corpus(
 
 def _train_bound(config: DataConfig, results: Results, progress: Progress) -> float:
     """The thinning number below which `train_rows` training rows are; smaller numbers give rows of larger ones."""
-    from sentiment.data.corpus.split import thinning_of
+    from sentiment.data.text import thinning_of
 
     if config.train_rows is None:
         return 1.0

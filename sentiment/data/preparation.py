@@ -5,35 +5,170 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sentiment.config import DataConfig
 from sentiment.console import Progress
-from sentiment.data.corpus.corpus_report import CorpusReport, ExtraCount, PartCount, TestCount
-from sentiment.data.corpus.split import (
-    TEST,
-    TRAIN,
+from sentiment.data.sources import OpenedSource, TweetFile
+from sentiment.data.tables import SPANNING, CountedLines, Refusal, Row, RowCounter
+from sentiment.data.text import (
     UNKNOWN,
+    Tokenizer,
+    TokenRows,
     TweetForms,
     author_form,
     author_key,
-    folded_part_code,
     key_of,
-    part_code,
+    stable_unit,
     thinning_of,
 )
-from sentiment.data.rows import SPANNING, CountedLines, Row, RowCounter
-from sentiment.data.sources import OpenedSource, TweetFile
-from sentiment.data.tables import Refusal
-from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import DataError
 from sentiment.processes import WorkerProcesses, available_cores, in_order
-from sentiment.runs.records import PARTS
+from sentiment.runs.records import PARTS, Part, Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+# The codes of a row's part are positions in PARTS; those of further test sets come behind, in the order of their names.
+TRAIN, VALIDATION, TEST = range(len(PARTS))
+
+
+def part_code(author: str, form: str, validation_fraction: float, test_fraction: float) -> int:
+    """TRAIN, VALIDATION or TEST, by the author if known, so that all tweets of an author are in one part.
+
+    Args:
+        author: the author's form.
+        form: the tweet's form, which decides if the author is not known.
+        validation_fraction: expected share of the tweets that are in the validation part.
+        test_fraction: the same for the test part.
+    """
+    unit = stable_unit(author, "user") if author else stable_unit(form, "text")
+    if unit < test_fraction:
+        return TEST
+    return VALIDATION if unit < test_fraction + validation_fraction else TRAIN
+
+
+def folded_part_code(author: str, form: str, folds: int, fold: int, validation_fraction: float) -> int:
+    """The same in cross-validation: each author, or text, is in the test part of one fold and of no other.
+
+    Args:
+        folds: number of test parts.
+        fold: which of them is meant, counted from 1.
+        validation_fraction: expected share of all tweets that are in the validation part.
+    """
+    whose, kind = (author, "user") if author else (form, "text")
+    if int(stable_unit(whose, f"{kind}, folds") * folds) == fold - 1:
+        return TEST
+    of_the_rest = validation_fraction * folds / (folds - 1)
+    return VALIDATION if stable_unit(whose, f"{kind}, validation of fold {fold}") < of_the_rest else TRAIN
+
+
+class PartCount(Record):
+    """The size of one part."""
+
+    rows: int
+    positive: int
+
+
+class TestCount(Record):
+    """A further test set: the table's name and number of rows; its tweets that are kept stand among the parts."""
+
+    file: str
+    read: int
+
+
+class ExtraCount(Record):
+    """What became of the rows of one table for training alone; all are in the sums of the report as well.
+
+    Attributes:
+        held_out_texts: left out since the validation part or a test part has the same tweet.
+        held_out_authors: left out since the validation part or a test part has another tweet of the author.
+        unknown_authors: kept, although an author of validation or test may have written them: one of the two authors is
+            not known.
+    """
+
+    name: str
+    read: int
+    kept: int
+    held_out_texts: int
+    held_out_authors: int
+    unknown_authors: int
+
+
+class CorpusReport(Record):
+    """What became of the rows: kept, duplicates, reserved, ignored, thinned, held out, in surplus and refused add up to
+    `read`.
+
+    Attributes:
+        tests: further test sets by name.
+        read: rows of the source, of further test sets and of tables for training alone.
+        duplicates: rows that are the same tweet as an earlier row.
+        contradictory: duplicates whose label differs from that of the row that was kept.
+        reserved: training rows whose text or author is in a further test set.
+        tested_twice: validation and test rows that a further test set has as well.
+        ignored: rows with a label or a rating that the configuration leaves out.
+        thinned: rows left out because of `max_rows`.
+        held_out: rows for training alone whose text or author is in the validation part or a test part.
+        surplus: training rows left out because of `train_rows`.
+        refused: by reason.
+        spanning: rows that span several lines, whatever became of them.
+    """
+
+    source: str
+    tests: dict[str, TestCount]
+    read: int
+    kept: int
+    duplicates: int
+    contradictory: int
+    reserved: int
+    tested_twice: int
+    ignored: int
+    thinned: int
+    held_out: int
+    surplus: int
+    extra_train: tuple[ExtraCount, ...]
+    refused: dict[str, CountedLines]
+    spanning: CountedLines
+    parts: dict[Part, PartCount]
+    tokens: int
+    types: int
+
+    def render_lines(self) -> list[str]:
+        """The report as lines of text for a terminal."""
+        losses = (
+            (self.duplicates, f"duplicates dropped, {self.contradictory:,} of them with the other label"),
+            (self.reserved, "dropped from training since a further test set holds their text or author"),
+            (self.ignored, "left out: neutral or ignored label"),
+            (self.thinned, "left out by data.max_rows"),
+            (self.held_out, "of data.extra_train dropped since validation or test hold their text or author"),
+            (self.surplus, "left out by data.train_rows"),
+            *((rows.count, f"refused: {reason} ({rows})") for reason, rows in self.refused.items()),
+            (self.spanning.count, f"{SPANNING} ({self.spanning}), as their quotes say"),
+        )
+        lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
+        lines += [f"  {count:,} {what}" for count, what in losses if count]
+        for extra in self.extra_train:
+            lines.append(
+                f"  {extra.name}: {extra.kept:,} of {extra.read:,} rows kept for training; of validation or test have "
+                f"{extra.held_out_texts:,} the text and {extra.held_out_authors:,} the author, and left out"
+            )
+            if extra.unknown_authors:
+                lines.append(
+                    f"    {extra.unknown_authors:,} of the kept rows may be by authors of validation or test: one of "
+                    "the tables does not name authors (columns.user)"
+                )
+        if self.tested_twice:
+            lines.append(f"  {self.tested_twice:,} tweets of validation or test are in a further test set as well")
+        for part, count in self.parts.items():
+            of = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
+            lines.append(f"  {part}: {count.rows:,} tweets{of}, {count.positive / count.rows:.1%} positive")
+        lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
+        return lines
+
 
 # Whether a row is left out, and by which limit: of all rows, or of the training part.
 ALL_KEPT, ROW_LIMIT, TRAIN_LIMIT = range(3)
@@ -138,16 +273,14 @@ _AHEAD = 4
 _MOST_WORKERS = 8
 NO_TOKEN = "no token left"  # noqa: S105
 _REFUSED_AT_MOST, _ALWAYS_TOLERATED = 0.05, 10
-_SCHEMA = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("id", pa.string()),
-        ("part", pa.dictionary(pa.int8(), pa.string())),
-        ("label", pa.int8()),
-        ("text", pa.string()),
-        ("tokens", pa.int32()),
-    ]
-)
+
+
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    part = pa.dictionary(pa.int8(), pa.string())
+    columns = {"row": pa.int64(), "id": pa.string(), "part": part, "label": pa.int8(), "text": pa.string()}
+    return pa.schema(columns | {"tokens": pa.int32()})
 
 
 class _RowBatch(NamedTuple):
@@ -206,7 +339,9 @@ class Preparation:
             DataError: a file cannot be used, or the rows are not enough.
             ConfigError: a file lacks a configured column.
         """
-        with pq.ParquetWriter(self._tweets_file, _SCHEMA, compression="zstd") as writer:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetWriter(self._tweets_file, _schema(), compression="zstd") as writer:
             for batch, digest in self._digested(self._batches(), workers or min(_MOST_WORKERS, available_cores())):
                 self._take(batch, digest, writer)
         name, read = self._source.main.name, self._counts["read"]
@@ -281,7 +416,9 @@ class Preparation:
             submit = partial(pool.submit, digest_in_worker)
             yield from in_order(chain(head, batches), lambda batch: submit(batch.texts()), _AHEAD * workers)
 
-    def _take(self, batch: _RowBatch, digest: Digest, writer: pq.ParquetWriter) -> None:
+    def _take(self, batch: _RowBatch, digest: Digest, writer: "pq.ParquetWriter") -> None:
+        import pyarrow as pa
+
         keep = self._decide(batch, digest)
         rows = [row for row, stays in zip(batch.rows, keep.tolist(), strict=True) if stays]
         if not rows:
@@ -306,7 +443,7 @@ class Preparation:
             pa.array([row.text for row in rows], pa.string()),
             pa.array(digest.lengths[keep].astype(np.int32)),
         ]
-        writer.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA))
+        writer.write_table(pa.Table.from_arrays(columns, schema=writer.schema))
         self._rows_written += len(rows)
 
     def _decide(self, batch: _RowBatch, digest: Digest) -> npt.NDArray[np.bool_]:
