@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.processes import server
+
 _LANE = "tests/slurm/"
 
 
@@ -14,6 +16,12 @@ class _Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return _LANE if nodeid.startswith(_LANE) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Start the server of processes before the workers, so that they have the same one."""
+    server()
 
 
 @pytest.hookimpl(optionalhook=True)

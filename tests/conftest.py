@@ -16,6 +16,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.preparing import prepare_data
 from tests.cluster_lane import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
 from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
+from tests.cluster_lane import pytest_xdist_setupnodes as pytest_xdist_setupnodes
 from tests.no_skips import pytest_addoption as pytest_addoption
 from tests.no_skips import pytest_make_collect_report as pytest_make_collect_report
 from tests.no_skips import pytest_runtest_makereport as pytest_runtest_makereport

@@ -1,0 +1,40 @@
+"""How long tests wait for something before they say that it does not happen; nothing fails for being slow before.
+
+All limits are meant for an idle machine and then some; where much else runs, `TEST_PATIENCE=4` makes them four times
+as long.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+_PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
+
+
+def limit(seconds: float = 120.0) -> float:
+    """A time limit in seconds, to be used wherever a test waits for a process, a file or a queue."""
+    return seconds * _PATIENCE
+
+
+def wait_for(
+    condition: Callable[[], object], what: str, seconds: float = 120.0, details: Callable[[], str] = str
+) -> None:
+    """Ask until it is true; the longer an answer takes, the more rarely, for others need the processor.
+
+    Args:
+        what: is waited for.
+        seconds: before `limit` makes more of them.
+        details: says more when it was in vain.
+
+    Raises:
+        AssertionError: it did not become true.
+    """
+    end = time.monotonic() + limit(seconds)
+    while True:
+        asked = time.monotonic()
+        if condition():
+            return
+        answered = time.monotonic()
+        if answered > end:
+            raise AssertionError(f"waited {limit(seconds):.0f} s in vain for {what}\n{details()}".strip())
+        time.sleep(min(1.0, max(0.002, 2 * (answered - asked))))
