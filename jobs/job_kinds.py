@@ -91,7 +91,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
             name="data",
             resources=_NO_GPU,
             needed_for=unprepared,
-            function=("sentiment.training.preparing", "run_preparation"),
+            function=("sentiment.training.experiment", "run_preparation"),
             progress=lambda results: _bytes_in(results.corpora),
         ),
         JobKind(
@@ -99,7 +99,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
             after=("data",),
             resources={**_NO_GPU, "cpus": 2},  # one thread learns, another one feeds it
             needed_for=without_vectors,
-            function=("sentiment.training.preparing", "run_vectors"),
+            function=("sentiment.training.experiment", "run_vectors"),
             progress=lambda results: len(list(results.word_vectors.glob("*/vectors.txt"))),
         ),
         JobKind(

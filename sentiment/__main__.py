@@ -81,8 +81,8 @@ def train(
         from sentiment.inference.terminal import show_result
         from sentiment.progress_bar import Terminal
         from sentiment.runs.run_dir import Results
-        from sentiment.training.context import RunContext
         from sentiment.training.experiment import run_experiment
+        from sentiment.training.stop import RunContext
 
         run_dir = Results(results).run_dir(run.run_id)
         show(f"run {run_dir.path.name}   {run.description}".rstrip())

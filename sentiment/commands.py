@@ -173,7 +173,7 @@ def vectors(
     def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.config import WORD2VEC
         from sentiment.runs.run_dir import Results
-        from sentiment.training.preparing import run_vectors
+        from sentiment.training.experiment import run_vectors
 
         if (name := run.embedding.pretrained) != WORD2VEC:
             raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")

@@ -167,9 +167,8 @@ def train(
         SentimentError: the run cannot be trained; the message says what to mend.
         KeyboardInterrupt: Ctrl+C, after everything was saved; the same call goes on.
     """
-    from sentiment.training.context import RunContext
     from sentiment.training.experiment import run_experiment
-    from sentiment.training.stop import StopRequest
+    from sentiment.training.stop import RunContext, StopRequest
 
     file = config_file(Path(run), "runs")
     if wrong := [name for name in changes or {} if not isinstance(name, str)]:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from sentiment.config import RunConfig
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.preparing import prepare_data
+from sentiment.training.experiment import prepare_data
 from tests.cluster_lane import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
 from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.cluster_lane import pytest_xdist_setupnodes as pytest_xdist_setupnodes

@@ -16,9 +16,8 @@ from sentiment.files import sha256_of
 from sentiment.runs.records import CheckScore
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.checkpoint import read_checkpoint, weights_sha256
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import Stop, StopRequest
+from sentiment.training.stop import RunContext, Stop, StopRequest
 
 _GOOD = ("lovely", "great", "happy", "sweet", "brilliant", "thankful", "yay", "awesome")
 _BAD = ("awful", "sad", "terrible", "angry", "horrid", "tired", "ugh", "broken")

@@ -157,7 +157,7 @@ def test_digest_is_that_of_the_result(trained: RunDir) -> None:
     best, last, metrics = (line.split() for line in done.output.splitlines())
     assert best == [result.weights_sha256, "best", "weights"]
     assert last[1:] == ["last", "weights"]
-    assert metrics == [result.metrics_sha256, "metrics"]
+    assert metrics == [result.files_sha256["metrics.jsonl"], "metrics"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -9,8 +9,8 @@ from sentiment.config_file import load_config
 from sentiment.inference.models import Choice, load_model
 from sentiment.inference.terminal import EXAMPLE
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import RunContext
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

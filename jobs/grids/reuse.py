@@ -77,10 +77,9 @@ class _Origin:
                 return without_model
             if record.elmo.fingerprint != model.fingerprint:
                 return False
-        if named := vectors_fingerprint(config, self._results):
-            return record.vectors_fingerprint == named
         file = pretrained_file(config, self._results)
-        return record.pretrained_sha256 == (source_sha256(file) if file else None)
+        learned = vectors_fingerprint(config, self._results)
+        return record.vectors_sha256 == (learned or (source_sha256(file) if file else None))
 
     def _fingerprint_of_data(self, data: DataConfig) -> str:
         from sentiment.data.corpus import corpus_fingerprint

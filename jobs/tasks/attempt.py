@@ -19,8 +19,7 @@ from sentiment.runs.attempts import seems_held
 from sentiment.runs.records import Failure, Tries, timestamp
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_progress
-from sentiment.training.context import RunContext
-from sentiment.training.stop import Stop, StopRequest, end_of_time
+from sentiment.training.stop import RunContext, Stop, StopRequest, end_of_time
 
 
 class NoProgressError(SentimentError):

@@ -146,9 +146,10 @@ def _continued_elsewhere(study: Study) -> list[str]:
 
 
 def _commit(record: RunRecord) -> str:
-    if record.git_commit is None:
+    last = record.attempts[-1]
+    if last.git_commit is None:
         return "not from a git checkout"
-    return f"commit {record.git_commit[:_HASH]}{' with uncommitted changes' if record.git_dirty else ''}"
+    return f"commit {last.git_commit[:_HASH]}{' with uncommitted changes' if last.git_dirty else ''}"
 
 
 def _counted(found: Counter[str], noun: str = "run") -> str:

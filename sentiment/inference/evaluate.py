@@ -38,7 +38,7 @@ from sentiment.runs.records import (
     Part,
 )
 from sentiment.runs.run_dir import Results, RunDir, check_file, read_whole
-from sentiment.training.classifying import Flags, Labels, measure, paired_differences
+from sentiment.training.task import Flags, Labels, measure, paired_differences
 
 _COLUMNS = {"score": NETWORK, "baseline": BASELINE, "both": BOTH, "lexicon": LEXICON}
 # Data sets of the lexicon's authors, on which it is no fair reference.

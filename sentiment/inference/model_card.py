@@ -181,7 +181,7 @@ def _table(result: Result) -> Iterator[str]:
 
 
 def _making(config: RunConfig, result: Result, record: RunRecord) -> dict[str, Any]:
-    commit = f", commit {record.git_commit[:12]}" if record.git_commit else ""
+    commit = f", commit {code[:12]}" if (code := record.attempts[-1].git_commit) else ""
     return {
         "weights": result.parameters,
         "best_epoch": result.best_epoch,

@@ -5,7 +5,6 @@ must not be trained half by one version and half by another without a word. Subm
 `results/code/<id>`, where tasks import them from, and every checkpoint knows the hash of the code that made it.
 """
 
-import contextlib
 import hashlib
 import subprocess
 import sys
@@ -113,30 +112,6 @@ def start_command(module: str, copy: Path | None = None, start: Path = START) ->
         start: a copy of START.
     """
     return [sys.executable, "-u", str(start), str((copy or ROOT).resolve()), module]
-
-
-def find_code(results: Results, training: str) -> tuple[str, CodeVersion] | None:
-    """A copy of code that computes as the given `CodeVersion.training` says: its id and version; None if none is here.
-
-    A copy whose record is damaged counts for nothing.
-    """
-    for file in sorted(results.code.glob(f"*/{_RECORD}")):
-        with contextlib.suppress(RunDirError):
-            version = read_record(file, CodeVersion)
-            if version and version.training == training:
-                return file.parent.name, version
-    return None
-
-
-def describe_other(results: Results, training: str) -> str:
-    """The version that computed something beside the one that runs now, in a few words.
-
-    Args:
-        training: its `CodeVersion.training`.
-    """
-    found = find_code(results, training)
-    kept = f" in {results.code / found[0]}" if found else ""
-    return f"{training[:8]}{kept}, now {running_code().training[:8]}"
 
 
 def environment_hash() -> str:

@@ -244,9 +244,8 @@ class RunRecord(FileRecord):
 
     Attributes:
         dataset: the data set that was read: the name of a data source, or `table`.
-        pretrained_sha256: of the file that `embedding.pretrained` names; None if none does.
-        vectors_fingerprint: SHA-256 of what vectors were learned from; None if a run learned none.
-        vocabulary_sha256: of `vocabulary.txt`; None before that is written.
+        vectors_sha256: of the file that `embedding.pretrained` names, or of what its vectors are learned from; None for
+            random ones.
         hardware: the kinds of hardware that computed the steps, in their order; more than one if it went on on another
             one.
     """
@@ -256,14 +255,10 @@ class RunRecord(FileRecord):
     data_fingerprint: str
     dataset: str
     elmo: ElmoRecord | None = None
-    pretrained_sha256: str | None = None
-    vectors_fingerprint: str | None = None
-    git_commit: str | None
-    git_dirty: bool | None
+    vectors_sha256: str | None = None
     versions: dict[str, str]
     command: list[str]
-    attempts: list[Attempt]
-    vocabulary_sha256: str | None = None
+    attempts: Annotated[list[Attempt], Field(min_length=1)]
     hardware: list[str] = []
 
 
@@ -341,7 +336,6 @@ class Result(FileRecord):
     seconds_trained: Annotated[float, Field(ge=0)]
     checkpoint_seconds: Annotated[float, Field(ge=0)]
     weights_sha256: str
-    metrics_sha256: str
     files_sha256: dict[str, str]
 
     @property

@@ -130,7 +130,7 @@ def _open(run_dir: RunDir, identity: WandbRun, action: str) -> Any:
         dir=str(run_dir.path),
         mode="offline" if action == "offline" else "online",
         resume="allow",
-        settings=wandb.Settings(**_SETTINGS | usage, git_commit=record.git_commit if record else None),
+        settings=wandb.Settings(**_SETTINGS | usage, git_commit=record.attempts[-1].git_commit if record else None),
     )
     run.define_metric("step")
     run.define_metric("*", step_metric="step")

@@ -1,7 +1,7 @@
 """Training: it resumes exactly, ends in time, and records what it measures.
 
-- `experiment`: a run from its configuration to its result
-- `context`, `preparing`, `resuming`: what it is executed with and on, and how it goes on from an earlier attempt
-- `trainer`: the loop, for anything that is a `Task`; `checkpoint`, `log`, `stop`: what it saves, writes and asks
-- `classifying`, `pretraining`: the tasks: tweets are classified, language is modelled
+- `experiment`: a run from its configuration to its result: prepare, train, measure, publish
+- `trainer`: the loop, for anything that is a `Task`, and what `run.json` says of an attempt
+- `checkpoint`, `stop`: what the loop writes and asks; `device`: where it computes
+- `task`, `pretraining`: what is trained: tweets are classified, language is modelled
 """

@@ -1,18 +1,28 @@
-"""Checkpoints: a kill at any moment leaves a valid one, and an invalid one is detected when it is read."""
+"""What training writes on its way: checkpoints, the metric log without times, and a log of times.
 
+A kill at any moment leaves a valid checkpoint, and an invalid one is detected when it is read. The metric log is in
+each checkpoint as well, so that two runs can be compared byte for byte, whatever happened to them.
+"""
+
+import contextlib
+import errno
 import hashlib
 import io
+import json
 import math
+import os
 import statistics
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
+from sentiment.console import Say
 from sentiment.errors import CheckpointError
 from sentiment.files import WriteFile, write_atomically
+from sentiment.runs.run_dir import RunDir
 
 _MAGIC = b"sentiment checkpoint 1\n"
 _KEEP = 2
@@ -133,6 +143,47 @@ class Checkpoints:
         return sorted(self._folder.glob("step-*.ckpt"))
 
 
+def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, say: Say) -> dict[str, Any] | None:
+    """The state to resume a run from, if there is one.
+
+    Args:
+        identity: what it must have been made from, by names for messages.
+        other_code: what to do if other code made it, as `runtime.other_code`.
+
+    Raises:
+        CheckpointError: it was made from something else.
+    """
+    checkpoints = Checkpoints(run_dir.checkpoints)
+    state, damaged = checkpoints.newest()
+    for message in damaged:
+        say(f"{message}; goes on from {'an older one' if state else 'the beginning'}")
+    if state is None:
+        return None
+    made_from = state["identity"]
+    for name, value in identity.items():
+        if name != "code" and (found := made_from.get(name, "")) != value:
+            raise CheckpointError(
+                f"{run_dir.path}: the {name} of this run has changed since its last checkpoint "
+                f"({found[:8]}, now {value[:8]}); move {run_dir.path} away to train anew"
+            )
+    if made_from["code"] == identity["code"]:
+        return state
+    versions = f"{made_from['code'][:8]}, now {identity['code'][:8]}"
+    by = f"step {state['step']} was computed by another version of this program ({versions})"
+    if other_code == "refuse":
+        raise CheckpointError(
+            f"{run_dir.path}: {by}. Bring that version back ({run_dir.record_file.name} names its commit), or set "
+            "runtime.other_code: restart begins the run anew, continue goes on with the code of now, which is recorded "
+            "and shown in the report"
+        )
+    if other_code == "continue":
+        say(f"goes on, although {by}")
+        return state
+    say(f"begins anew, since {by}")
+    checkpoints.delete_all()  # they would be newer than those of the run's new beginning
+    return None
+
+
 class SaveSchedule:
     """Decides when to save: after a fixed number of steps, or at the optimal interval for the measured cost.
 
@@ -176,3 +227,94 @@ class SaveSchedule:
     def _cost(self) -> float:
         """Of a save that nothing holds up; of two the cheaper one."""
         return statistics.median_low(self._costs)
+
+
+_CLOSED = -1
+
+
+class MetricLog:
+    """`metrics.jsonl`. Its rows are also kept in memory: checkpoints contain them, and the file can be rewritten.
+
+    The file is replaced as a whole once, and then appended to through the open file, never by its name: if a later
+    attempt begins, it puts a file of its own in this one's place, which nothing of this attempt gets into.
+
+    Args:
+        say: called once when the disk is full or fails; rows are then kept and written later.
+    """
+
+    def __init__(self, run_dir: RunDir, say: Say) -> None:
+        self._run_dir = run_dir
+        self._path = run_dir.metrics_file
+        self._say = say
+        self._descriptor = _CLOSED
+        self._told = False
+        self.lines: list[str] = []
+
+    def restore(self, lines: list[str]) -> None:
+        """Reset the log to the lines of a checkpoint; later rows are deleted, since training repeats them."""
+        self.lines = list(lines)
+        self.close()
+        self._write_or_tell()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append a row. If the disk is full, that is reported and does not end training."""
+        self.lines.append(json.dumps(row, allow_nan=False) + "\n")
+        self._write_or_tell()
+
+    def sync(self) -> None:
+        """Write all rows to the disk.
+
+        Raises:
+            OSError: the disk is full or fails.
+        """
+        if self._descriptor == _CLOSED:
+            self.rewrite()
+        os.fsync(self._descriptor)
+
+    def rewrite(self) -> None:
+        """Write the whole file anew, whatever became of it.
+
+        Raises:
+            OSError: the disk is full or fails; the former file is unchanged.
+            TakenOverError: a later attempt has begun; likewise.
+        """
+        self.close()
+
+        def write(file: BinaryIO) -> None:
+            file.write(self._content())
+            file.flush()
+            self._descriptor = os.dup(file.fileno())
+
+        try:
+            self._run_dir.write(self._path, write)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Add nothing more."""
+        if self._descriptor != _CLOSED:
+            os.close(self._descriptor)
+            self._descriptor = _CLOSED
+
+    def _write_or_tell(self) -> None:
+        """Append the last row, or write all of them where the file is closed."""
+        try:
+            if self._descriptor == _CLOSED:
+                self.rewrite()
+            elif os.write(self._descriptor, line := self.lines[-1].encode()) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        except OSError as error:
+            self.close()  # it may end in a part of the line
+            if not self._told:
+                self._say(f"{self._path}: cannot be written ({error}); its rows are kept and written later")
+            self._told = True
+
+    def _content(self) -> bytes:
+        return "".join(self.lines).encode()
+
+
+def add_timing(run_dir: RunDir, **row: Any) -> None:
+    """Append seconds of an epoch or a save to `timings.jsonl`; if the disk is full the row is lost."""
+    with contextlib.suppress(OSError), open(run_dir.timings_file, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")

@@ -2,17 +2,14 @@
 
 import os
 import platform
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from sentiment.config import RuntimeConfig
 from sentiment.elmo.cache import Place
-from sentiment.errors import RunDirError, UsageError
+from sentiment.errors import UsageError
 from sentiment.processes import available_cores
-from sentiment.training.context import RunContext
 
 _MOST_THREADS = 8
 
@@ -71,15 +68,10 @@ def random_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def restore_random_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Restore what `random_states` returned, with a warning if it comes from a CPU and `device` is a GPU."""
+    """Restore what `random_states` returned; from a CPU to a GPU, dropout goes on with other random numbers."""
     torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        if "cuda" in states:
-            torch.cuda.set_rng_state(states["cuda"], device)
-        else:
-            warnings.warn(
-                "the checkpoint was written on a CPU: dropout continues with other random numbers", stacklevel=2
-            )
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def choose_place(needed: int, device: torch.device) -> Place:
@@ -136,26 +128,3 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def tell_other_hardware(run: RunContext, former: Sequence[str], present: str) -> None:
-    """Say that a run goes on on another kind of hardware, if it does.
-
-    Args:
-        former: the kinds that computed it so far; none before its first step.
-
-    Raises:
-        RunDirError: the run is not to.
-    """
-    if not former or former[-1] == present:
-        return
-    if run.config.runtime.same_hardware:
-        raise RunDirError(
-            f"{run.run_dir.path}: was computed on {former[-1]}, and here is {present}: runtime.same_hardware = true "
-            "lets it go on only on the former (`constraint` in configs/cluster.yaml chooses nodes); with false it "
-            "goes on here, and may differ in its last digits from a run on one kind"
-        )
-    run.console.say(
-        f"goes on on other hardware: {present}, after {former[-1]}; its numbers may differ in their last digits from "
-        "those of a run on one kind"
-    )

@@ -18,9 +18,8 @@ from sentiment.encoders.hub import EncoderFiles
 from sentiment.errors import MemoryExhaustedError
 from sentiment.runs.records import ElmoRecord
 from sentiment.runs.run_dir import Results
-from sentiment.training.context import RunContext
 from sentiment.training.device import available_threads, choose_device, choose_place
-from sentiment.training.stop import Stop, StoppedError, StopRequest
+from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
 
 
 def elmo_record(config: Frozen, model: Files, library: Library) -> ElmoRecord:

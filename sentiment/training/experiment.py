@@ -1,26 +1,29 @@
-"""One run from its configuration to its result: prepare, resume, train, measure, write down."""
+"""One run from its configuration to its result: prepare, resume, train, measure, publish."""
 
-import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from sentiment.data.corpus import Corpus, corpus_fingerprint
+from sentiment.config import RunConfig
+from sentiment.console import Console, Progress
+from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
+from sentiment.data.sources import source_sha256
 from sentiment.data.vocabulary import Vocabulary, load_vectors
 from sentiment.data.word_vectors import prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.elmo.models import find_elmo_of, has_pretrained
 from sentiment.elmo.vectors import Files
 from sentiment.errors import MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
-from sentiment.models.baseline import BaselineModel
+from sentiment.models.baseline import Baseline, BaselineModel, linear_baseline
 from sentiment.models.calibration import Probabilities, as_used, calibrated, fit_temperature, fit_temperatures
 from sentiment.models.check_list import check
 from sentiment.models.classifier import Classifier, ElmoEmbedding, build_classifier, count_weights
-from sentiment.models.lexicon import LexiconModel
+from sentiment.models.lexicon import LexiconModel, corpus_lexicon
 from sentiment.models.network import NetworkModel, attention_of, encoder_of, predict
 from sentiment.models.text_model import MeanModel, TextModel
 from sentiment.runs.attempts import AttemptFolder, ProcessLock
@@ -35,179 +38,72 @@ from sentiment.runs.records import (
     Recommendation,
     Result,
 )
-from sentiment.runs.run_dir import RunDir, refuse_incomplete
+from sentiment.runs.run_dir import Results, RunDir, refuse_incomplete
 from sentiment.tracking.mirror import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
-from sentiment.training.classifying import ClassifierTask, judge_overfit, measure
-from sentiment.training.context import RunContext
 from sentiment.training.device import available_ram
-from sentiment.training.encoding import RunVectors, elmo_record, tweet_vectors
-from sentiment.training.preparing import Baselines, TrainingData, prepare_data
-from sentiment.training.provenance import begin_attempt, finish_attempt, pretrained_sha256
-from sentiment.training.stop import Stop, StoppedError
-from sentiment.training.trainer import Trainer, resumed_trainer
+from sentiment.training.encoding import elmo_record, tweet_vectors
+from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
+from sentiment.training.task import ClassifierTask, judge_overfit, measure, measured_rows
+from sentiment.training.trainer import VECTORS, Trainer, begin_attempt, finish_attempt, resumed_trainer
 
+_BYTES_PER_WEIGHT = 4
 _ATTENTION_SAMPLES = 40
 
 Scores = dict[Part, dict[Recommendation, Probabilities]]
 
 
-def write_outcome(
-    run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, elmo: ElmoRecord | None
-) -> None:
-    """Measure the best epoch's weights on all parts and write all files, `result.json` last.
+class Baselines(NamedTuple):
+    """What a run is compared with; the lexicon's scores, (rows,), are NaN for training rows that are not measured."""
 
-    Args:
-        trainer: has finished.
-        elmo: what the result records of the run's ELMo model.
+    linear: Baseline
+    lexicon: npt.NDArray[np.float32]
+
+
+def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
+    """The corpus of a run and its baselines; all come from their caches if they are there.
 
     Raises:
-        OSError: the disk is full or fails; the run is then not completed, and a later call can complete it.
-        TakenOverError: another process has taken the run over, and completes it.
+        SentimentError: the data cannot be used.
+        StoppedError: `progress` raised it; an unfinished part is prepared again by the next call.
     """
-    run_dir, data = run.run_dir, trainer.task.data
-    last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
-    best, best_epoch = trainer.early_stopping.best_weights, trainer.early_stopping.best_epoch
-    trainer.model.load_state_dict(best)
-    scores, temperatures = _calibrated_scores(trainer, baselines)
-    _write_predictions(run_dir, data, scores, baselines)
-    _write_attention(run_dir, trainer, temperatures["network"])
-    write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": best_epoch}, run_dir.write)
-    write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
-    run_dir.write(run_dir.baseline_file, baselines.linear.model.write)
-    run_dir.write_record(_result(run, trainer, scores, temperatures, baselines, elmo))
-    trainer.checkpoints.delete_all()
+    corpus = prepare_corpus(config.data, results, progress)
+    linear = linear_baseline(corpus, progress)
+    rows = np.concatenate([*measured_rows(corpus).values()])
+    return corpus, Baselines(linear, corpus_lexicon(corpus, rows, progress))
 
 
-def _result(
-    run: RunContext,
-    trainer: Trainer[ClassifierTask],
-    scores: Scores,
-    temperatures: dict[Recommendation, float],
-    baselines: Baselines,
-    elmo: ElmoRecord | None,
-) -> Result:
-    run_dir, data, stopping = run.run_dir, trainer.task.data, trainer.early_stopping
-    labels = {part: data.store.labels_of(rows) for part, rows in data.measured.items()}
-    measured = {name: {part: measure(labels[part], scores[part][name]) for part in labels} for name in temperatures}
-    network, embedding = measured["network"], trainer.model.embedding
-    models = _models(run, trainer, temperatures, baselines, elmo)
-    hashed = run_dir.vocabulary_file, run_dir.metrics_file, run_dir.predictions_file, run_dir.baseline_file
-    return Result(
-        run_id=run.config.run_id,
-        stopped_by="early stopping" if stopping.should_stop else "all epochs",
-        epochs=trainer.epoch,
-        steps=trainer.step,
-        best_epoch=stopping.best_epoch,
-        parameters=sum(parameter.numel() for parameter in trainer.model.trainable_parameters()),
-        vocabulary_size=len(data.vocabulary),
-        metrics=network,
-        baseline=measured["baseline"],
-        combination=measured["both"],
-        lexicon={
-            part: measure(labels[part], baselines.lexicon[rows].astype(np.float64))
-            for part, rows in data.measured.items()
-        },
-        recommended=recommend(*(measured[name]["validation"] for name in MODEL_NAMES)),
-        temperatures=temperatures,
-        check_list={model.name: check(model) for model in models},
-        baseline_settings=baselines.linear.model.settings,
-        overfit=judge_overfit(
-            network["train"].accuracy, network["validation"].accuracy, run.config.training.overfit_gap
-        ),
-        elmo=elmo,
-        mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
-        seconds_per_epoch=trainer.seconds / trainer.epoch,
-        seconds_trained=trainer.seconds,
-        checkpoint_seconds=trainer.save_seconds,
-        weights_sha256=weights_sha256(stopping.best_weights),
-        metrics_sha256=trainer.log.sha256,
-        files_sha256={path.name: sha256_of(path) for path in (*hashed, run_dir.attention_file) if path.exists()},
-    )
+def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
+    """Prepare the tweets of all these runs, and their baselines.
+
+    Returns:
+        None if everything is prepared, else the reason to stop; the same call then continues.
+
+    Raises:
+        SentimentError: the data cannot be used.
+    """
+    progress = stop.interrupting(console.progress)
+    try:
+        for config in configs:
+            corpus, _ = prepare_data(config, results, progress)
+            console.say(
+                f"{len(corpus.labels):,} tweets of {config.data.source} and their baseline are in {corpus.path}"
+            )
+    except StoppedError as stopped:
+        return stopped.stop
+    return None
 
 
-def _calibrated_scores(
-    trainer: Trainer[ClassifierTask], baselines: Baselines
-) -> tuple[Scores, dict[Recommendation, float]]:
-    """What each model says of each part, and the temperatures that its log-odds were divided by."""
-    data = trainer.task.data
-    rows, validation = data.measured, data.rows["validation"]
-    labels, linear = data.store.labels_of(validation), baselines.linear.probabilities.astype(np.float64)
-    of_baseline = fit_temperature(labels, linear[validation])
-    linear = calibrated(linear, of_baseline)
-    raw = {part: predict(trainer.model, data.store, of_part) for part, of_part in rows.items()}
-    temperatures = fit_temperatures(labels, raw["validation"], linear[validation])
-    scores = {part: as_used(said, linear[rows[part]], temperatures) for part, said in raw.items()}
-    return scores, temperatures | {"baseline": of_baseline}
-
-
-def _models(
-    run: RunContext,
-    trainer: Trainer[ClassifierTask],
-    temperatures: dict[Recommendation, float],
-    baselines: Baselines,
-    elmo: ElmoRecord | None,
-) -> list[TextModel]:
-    """The models of the run, as they will read texts when it is completed."""
-    device, vocabulary = trainer.device, trainer.task.data.vocabulary
-    encoder = encoder_of(run.config, elmo, run.results, device)
-    network = NetworkModel(run.config, vocabulary, trainer.model, encoder, device, temperatures["network"])
-    baseline = BaselineModel(run.config, baselines.linear.model, temperatures["baseline"])
-    both = MeanModel(BOTH, [network, baseline], temperatures["both"])
-    return [network, baseline, both, LexiconModel(run.config)]
-
-
-def recommend(network: Metrics, baseline: Metrics, both: Metrics) -> Recommendation:
-    """What is most accurate on validation tweets; of equally accurate ones what has the lower loss."""
-    found: dict[Recommendation, Metrics] = {"network": network, "baseline": baseline, "both": both}
-    return max(found, key=lambda name: (found[name].accuracy, -found[name].loss))
-
-
-def _write_predictions(
-    run_dir: RunDir,
-    data: TrainingData,
-    scores: Scores,
-    baselines: Baselines,
-) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    parts = [part for part in scores if part != "train"]
-    rows = np.concatenate([data.rows[part] for part in parts])
-    table = pa.table(
-        {
-            "part": pa.array(np.repeat(parts, [len(data.rows[part]) for part in parts])).dictionary_encode(),
-            "row": rows,
-            "label": data.store.labels_of(rows),
-            **{
-                column: np.concatenate([scores[part][model] for part in parts]).astype(np.float32)
-                for column, model in PREDICTION_COLUMNS.items()
-            },
-            "lexicon": baselines.lexicon[rows],
-        }
-    )
-    run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(table, file))
-
-
-def _write_attention(run_dir: RunDir, trainer: Trainer[ClassifierTask], temperature: float) -> None:
-    """Write sample test tweets with the weight of each token in each hop, for the heat maps of the report."""
-    corpus, store = trainer.task.data.corpus, trainer.task.data.store
-    rows = trainer.task.data.rows["test"]
-    sample = np.sort(np.random.default_rng(0).permutation(rows)[:_ATTENTION_SAMPLES])
-    lines = []
-    for row in sample:
-        batch = store.epoch(np.array([row]), 1, 0, 0)[0]
-        attention = attention_of(trainer.model, batch)
-        if attention is None:
-            return
-        score = float(calibrated(predict(trainer.model, store, np.array([row])), temperature)[0])
-        weights = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
-        sample_row = {"row": int(row), "label": int(corpus.labels[row]), "score": score}
-        lines.append(json.dumps(sample_row | {"tokens": corpus.tokens(row), "weights": weights}) + "\n")
-    run_dir.write(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))
-
-
-_BYTES_PER_WEIGHT = 4
+def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
+    """Learn the word vectors that these runs start from, each set once; returns and raises as `run_preparation`."""
+    progress = stop.interrupting(console.progress)
+    try:
+        for config in configs:
+            learned, file = prepare_vectors(config, results, progress), pretrained_file(config, results)
+            console.say("\n".join(learned or [f"vectors are in {file}"]))
+    except StoppedError as stopped:
+        return stopped.stop
+    return None
 
 
 def run_experiment(run: RunContext) -> Stop | None:
@@ -241,9 +137,25 @@ def run_experiment(run: RunContext) -> Stop | None:
             vectors = tweet_vectors(run, corpus, elmo_model)
         except StoppedError as stopped:
             return stopped.stop
-        trainer = _prepare_trainer(run, corpus, elmo_model, vectors)
-        with contextlib.closing(trainer.log):
-            return _train(run, trainer, baselines, vectors.record if vectors else None)
+        elmo = vectors.record if vectors else None
+        identity = _identity(run, corpus.fingerprint, elmo)
+        vocabulary = _new_vocabulary(run, corpus)
+
+        def build(device: torch.device, _choices: Mapping[str, Any]) -> ClassifierTask:
+            model = _new_classifier(run, vocabulary, elmo_model)
+            return ClassifierTask(run.config, model, corpus, vocabulary, vectors.vectors if vectors else None, device)
+
+        trainer = resumed_trainer(run, identity, build)
+
+        def work() -> Stop | None:
+            vocabulary.write(run.run_dir.vocabulary_file, run.run_dir.write)
+            if (reason := trainer.train()) is None:
+                _publish(run, trainer, baselines, elmo)
+            return reason
+
+        record = begin_attempt(run, trainer, corpus.dataset, elmo)
+        with mirrored(run.run_dir, run.config.tracking, run.console.say):
+            return finish_attempt(run, record, trainer, work)
 
 
 def _train_language_model(run: RunContext) -> Stop | None:
@@ -256,21 +168,19 @@ def _train_language_model(run: RunContext) -> Stop | None:
     return run_pretraining([run.config], run.results, run.stop, run.console)
 
 
-def _train(
-    run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, elmo: ElmoRecord | None
-) -> Stop | None:
-    """Train to the end and write the outcome, or stop; `run.json` says so."""
+def _identity(run: RunContext, data: str, elmo: ElmoRecord | None) -> dict[str, str]:
+    """What a run's digits follow from, by names for messages.
 
-    def work() -> Stop | None:
-        trainer.task.data.vocabulary.write(run.run_dir.vocabulary_file, run.run_dir.write)
-        reason = trainer.train()
-        if reason is None:
-            write_outcome(run, trainer, baselines, elmo)
-        return reason
-
-    record = begin_attempt(run, trainer, trainer.task.data.corpus, elmo)
-    with mirrored(run.run_dir, run.config.tracking, run.console.say):
-        return finish_attempt(run, record, trainer, work)
+    Args:
+        data: the fingerprint of the corpus.
+    """
+    identity = {"config": run.config.fingerprint(), "data": data, "code": running_code().training}
+    if elmo:
+        identity |= {"ELMo model": elmo.fingerprint, "library of ELMo's matrix products": elmo.products}
+    learned, file = vectors_fingerprint(run.config, run.results), pretrained_file(run.config, run.results)
+    if file:
+        identity[VECTORS] = learned or source_sha256(file)  # learned ones may be gone by now
+    return identity
 
 
 def _refuse_other_files(run: RunContext, elmo_model: Files | None) -> None:
@@ -279,42 +189,21 @@ def _refuse_other_files(run: RunContext, elmo_model: Files | None) -> None:
     Raises:
         RunDirError: it has changed.
     """
-    record, elmo = run.run_dir.read_record(), run.config.frozen
+    record, frozen = run.run_dir.read_record(), run.config.frozen
     if record is None:
         return
+    elmo = elmo_record(frozen, elmo_model, record.elmo.products) if record.elmo and frozen and elmo_model else None
+    now = _identity(run, corpus_fingerprint(run.config.data, run.results), elmo)
     changed = []
-    if record.data_fingerprint != corpus_fingerprint(run.config.data, run.results):
+    if record.data_fingerprint != now["data"]:
         changed.append(f"data than {run.config.data.source} now holds")
-    if record.elmo and elmo and elmo_model and record.elmo != elmo_record(elmo, elmo_model, record.elmo.products):
+    if elmo and elmo != record.elmo:
         changed.append(f"weights than {elmo.model} now has")
-    # Named vectors need not be there any more.
-    learned = vectors_fingerprint(run.config, run.results)
-    if record.vectors_fingerprint != learned if learned else record.pretrained_sha256 != pretrained_sha256(run):
+    if record.vectors_sha256 != now.get(VECTORS):
         changed.append(f"vectors than {run.config.embedding.pretrained} now holds")
     if changed:
         other = " and with other ".join(changed)
         raise RunDirError(f"{run.run_dir.path}: was completed with other {other}; move it away to train anew")
-
-
-def _prepare_trainer(
-    run: RunContext, corpus: Corpus, elmo_model: Files | None, elmo: RunVectors | None
-) -> Trainer[ClassifierTask]:
-    """A trainer in the state of the newest checkpoint, or at the beginning."""
-    config = run.config
-    identity = {"config": config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
-    if elmo is not None:
-        identity["ELMo model"] = elmo.record.fingerprint
-        identity["library of ELMo's matrix products"] = elmo.record.products
-    if sha256 := pretrained_sha256(run):
-        identity["file of pretrained vectors"] = sha256
-    vocabulary = _new_vocabulary(run, corpus)
-
-    def build(device: torch.device, _choices: Mapping[str, Any]) -> ClassifierTask:
-        model = _new_classifier(run, vocabulary, elmo_model).to(device)
-        data = TrainingData.load(corpus, vocabulary, elmo.vectors if elmo else None, device, config.embedding.polarity)
-        return ClassifierTask(config, model, data)
-
-    return resumed_trainer(run, identity, build)
 
 
 def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
@@ -326,7 +215,13 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
 
 def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: Files | None) -> Classifier:
     elmo_size = elmo_model.vector_size if elmo_model else None
-    _refuse_too_large(count_weights(run.config, len(vocabulary), elmo_size))
+    weights = count_weights(run.config, len(vocabulary), elmo_size)
+    needed, there = weights * _BYTES_PER_WEIGHT, available_ram()
+    if there and needed > there:  # how much training takes depends on batch and device; it cannot even be made here
+        raise MemoryExhaustedError(
+            f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {there:,} left; a "
+            "smaller model.hidden_size or embedding.size may fit"
+        )
     embedding, vectors = run.config.embedding, None
     if file := pretrained_file(run.config, run.results):
         vectors, found = load_vectors(file, vocabulary, embedding.size, run.config.seed)
@@ -334,11 +229,124 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: Files |
     return build_classifier(run.config, len(vocabulary), vectors, elmo_size)
 
 
-def _refuse_too_large(weights: int) -> None:
-    """Refuse a model that cannot even be made here; how much training it takes depends on batch and device."""
-    needed, there = weights * _BYTES_PER_WEIGHT, available_ram()
-    if there and needed > there:
-        raise MemoryExhaustedError(
-            f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {there:,} left; a "
-            "smaller model.hidden_size or embedding.size may fit"
-        )
+def _publish(run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, elmo: ElmoRecord | None) -> None:
+    """Measure the best epoch's weights on all parts and write all files, `result.json` last.
+
+    Raises:
+        OSError: the disk is full or fails; the run is then not completed, and a later call can complete it.
+        TakenOverError: another process has taken the run over, and completes it.
+    """
+    run_dir, stopping = run.run_dir, trainer.early_stopping
+    last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
+    best, best_epoch = stopping.best_weights, stopping.best_epoch
+    trainer.model.load_state_dict(best)
+    scores, temperatures = _calibrated_scores(trainer.task, baselines)
+    _write_predictions(run_dir, trainer.task, scores, baselines)
+    _write_attention(run_dir, trainer.task, temperatures["network"])
+    write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": best_epoch}, run_dir.write)
+    write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
+    run_dir.write(run_dir.baseline_file, baselines.linear.model.write)
+    run_dir.write_record(_result(run, trainer, scores, temperatures, baselines, elmo))
+    trainer.checkpoints.delete_all()
+
+
+def _result(
+    run: RunContext,
+    trainer: Trainer[ClassifierTask],
+    scores: Scores,
+    temperatures: dict[Recommendation, float],
+    baselines: Baselines,
+    elmo: ElmoRecord | None,
+) -> Result:
+    run_dir, task, stopping, linear = run.run_dir, trainer.task, trainer.early_stopping, baselines.linear.model
+    labels = {part: task.store.labels_of(rows) for part, rows in task.measured.items()}
+    measured = {name: {part: measure(labels[part], scores[part][name]) for part in labels} for name in temperatures}
+    lexicon = {part: baselines.lexicon[rows].astype(np.float64) for part, rows in task.measured.items()}
+    metrics, embedding = measured["network"], trainer.model.embedding
+    encoder = encoder_of(run.config, elmo, run.results, task.device)
+    network = NetworkModel(run.config, task.vocabulary, trainer.model, encoder, task.device, temperatures["network"])
+    baseline = BaselineModel(run.config, linear, temperatures["baseline"])
+    both = MeanModel(BOTH, [network, baseline], temperatures["both"])
+    models: list[TextModel] = [network, baseline, both, LexiconModel(run.config)]
+    hashed = run_dir.vocabulary_file, run_dir.metrics_file, run_dir.predictions_file, run_dir.baseline_file
+    return Result(
+        run_id=run.config.run_id,
+        stopped_by="early stopping" if stopping.should_stop else "all epochs",
+        epochs=trainer.epoch,
+        steps=trainer.step,
+        best_epoch=stopping.best_epoch,
+        parameters=sum(parameter.numel() for parameter in trainer.model.trainable_parameters()),
+        vocabulary_size=len(task.vocabulary),
+        metrics=metrics,
+        baseline=measured["baseline"],
+        combination=measured["both"],
+        lexicon={part: measure(labels[part], said) for part, said in lexicon.items()},
+        recommended=recommend(*(measured[name]["validation"] for name in MODEL_NAMES)),
+        temperatures=temperatures,
+        check_list={model.name: check(model) for model in models},
+        baseline_settings=linear.settings,
+        overfit=judge_overfit(
+            metrics["train"].accuracy, metrics["validation"].accuracy, run.config.training.overfit_gap
+        ),
+        elmo=elmo,
+        mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
+        seconds_per_epoch=trainer.seconds / trainer.epoch,
+        seconds_trained=trainer.seconds,
+        checkpoint_seconds=trainer.save_seconds,
+        weights_sha256=weights_sha256(stopping.best_weights),
+        files_sha256={path.name: sha256_of(path) for path in (*hashed, run_dir.attention_file) if path.exists()},
+    )
+
+
+def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scores, dict[Recommendation, float]]:
+    """What each model says of each part, and the temperatures that its log-odds were divided by."""
+    rows, validation = task.measured, task.rows["validation"]
+    labels, linear = task.store.labels_of(validation), baselines.linear.probabilities.astype(np.float64)
+    of_baseline = fit_temperature(labels, linear[validation])
+    linear = calibrated(linear, of_baseline)
+    raw = {part: predict(task.model, task.store, of_part) for part, of_part in rows.items()}
+    temperatures = fit_temperatures(labels, raw["validation"], linear[validation])
+    scores = {part: as_used(said, linear[rows[part]], temperatures) for part, said in raw.items()}
+    return scores, temperatures | {"baseline": of_baseline}
+
+
+def recommend(network: Metrics, baseline: Metrics, both: Metrics) -> Recommendation:
+    """What is most accurate on validation tweets; of equally accurate ones what has the lower loss."""
+    found: dict[Recommendation, Metrics] = {"network": network, "baseline": baseline, "both": both}
+    return max(found, key=lambda name: (found[name].accuracy, -found[name].loss))
+
+
+def _write_predictions(run_dir: RunDir, task: ClassifierTask, scores: Scores, baselines: Baselines) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts = [part for part in scores if part != "train"]
+    rows = np.concatenate([task.rows[part] for part in parts])
+    table = pa.table(
+        {
+            "part": pa.array(np.repeat(parts, [len(task.rows[part]) for part in parts])).dictionary_encode(),
+            "row": rows,
+            "label": task.store.labels_of(rows),
+            **{
+                column: np.concatenate([scores[part][model] for part in parts]).astype(np.float32)
+                for column, model in PREDICTION_COLUMNS.items()
+            },
+            "lexicon": baselines.lexicon[rows],
+        }
+    )
+    run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(table, file))
+
+
+def _write_attention(run_dir: RunDir, task: ClassifierTask, temperature: float) -> None:
+    """Write sample test tweets with the weight of each token in each hop, for the heat maps of the report."""
+    sample = np.sort(np.random.default_rng(0).permutation(task.rows["test"])[:_ATTENTION_SAMPLES])
+    lines = []
+    for row in sample:
+        attention = attention_of(task.model, task.store.epoch(np.array([row]), 1, 0, 0)[0])
+        if attention is None:
+            return
+        score = float(calibrated(predict(task.model, task.store, np.array([row])), temperature)[0])
+        weights = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
+        sample_row = {"row": int(row), "label": int(task.corpus.labels[row]), "score": score}
+        lines.append(json.dumps(sample_row | {"tokens": task.corpus.tokens(row), "weights": weights}) + "\n")
+    run_dir.write(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))

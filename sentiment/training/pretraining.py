@@ -1,6 +1,5 @@
 """Training a language model: its task, and its run from the tweets to the model's files."""
 
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -34,10 +33,8 @@ from sentiment.runs.code_version import running_code
 from sentiment.runs.pretrained import PretrainedCard, PretrainedDir, perplexity, read_points
 from sentiment.runs.run_dir import Results
 from sentiment.training.checkpoint import Checkpoints
-from sentiment.training.context import RunContext
-from sentiment.training.provenance import begin_attempt, finish_attempt
-from sentiment.training.stop import Stop, StoppedError, StopRequest
-from sentiment.training.trainer import Evaluation, StepLoss, Trainer, resumed_trainer
+from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
+from sentiment.training.trainer import Evaluation, Trainer, begin_attempt, finish_attempt, resumed_trainer
 
 # What is predicted besides words: both marks, and any word that is too rare.
 _SPECIAL = 3
@@ -122,9 +119,9 @@ class LanguageTask:
         self._epoch = epoch
         return self._tweets.store.epoch(self.text.rows, self._config.training.batch_size, self._config.seed, epoch)
 
-    def loss(self, batch: Batch) -> StepLoss:
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, None]:
         forward, backward = self.model(self._tweets.directed(batch))
-        return StepLoss((forward.mean() + backward.mean()) / 2)
+        return (forward.mean() + backward.mean()) / 2, None
 
     def evaluate(self, check: Callable[[], None]) -> Evaluation:
         """Called at the end of the epoch that `batches` gave last."""
@@ -233,8 +230,7 @@ def _run_one(run: RunContext, request: PretrainingRequest) -> Stop | None:
                 _write_model(run_dir, request, corpus, trainer)
             return reason
 
-        with contextlib.closing(trainer.log):
-            return finish_attempt(run, begin_attempt(run, trainer, corpus), trainer, work)
+        return finish_attempt(run, begin_attempt(run, trainer, corpus.dataset), trainer, work)
 
 
 def _prepare_trainer(

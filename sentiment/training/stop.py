@@ -1,16 +1,18 @@
-"""Reasons to stop training: a signal, the end of the time that the process has, or the end of a rung."""
+"""What a run is executed with, and why it stops: a signal, the end of the process's time, or the end of a rung."""
 
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Literal, Self
 
-from sentiment.console import Progress
+from sentiment.config import RunConfig
+from sentiment.console import Console, Progress, silent
 from sentiment.processes import slurm_end
+from sentiment.runs.run_dir import Results, RunDir
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
 
@@ -122,6 +124,31 @@ class StopRequest:
             self._signal = signal.Signals(number)
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run: its question, its places on disk, when it has to stop, and where it reports.
+
+    Attributes:
+        results: holds the prepared tweets and the vectors of encoders, which all runs share.
+        run_dir: holds what this run writes.
+        stop: asked between steps; by default training is never asked to stop.
+        console: by default nothing is shown.
+        begin: called when no other process can train the run, before anything is computed; it may refuse by an error.
+    """
+
+    config: RunConfig
+    results: Results
+    run_dir: RunDir
+    stop: StopRequest = field(default_factory=StopRequest)
+    console: Console = field(default=Console(say=lambda _line: None, progress=silent))
+    begin: Callable[[], None] = lambda: None
+
+    @property
+    def progress(self) -> Progress:
+        """Shows progress of work that can be repeated, and ends it with a StoppedError if there is a reason to."""
+        return self.stop.interrupting(self.console.progress)
 
 
 def end_of_time(limit_seconds: float | None, start: float) -> float | None:

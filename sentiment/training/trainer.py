@@ -1,11 +1,15 @@
 """The training loop of anything that is a `Task`: steps, epochs, saves, stops, and how a run is resumed."""
 
 import math
+import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,10 +17,12 @@ import torch
 from torch import nn
 
 from sentiment.config import EarlyStoppingConfig, TrainingConfig
-from sentiment.errors import CheckpointError, ConfigError, DivergedError, RunDirError
-from sentiment.runs.code_version import describe_other
-from sentiment.training.checkpoint import Checkpoints, SaveSchedule
-from sentiment.training.context import RunContext
+from sentiment.data.batches import EpochPlan
+from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError
+from sentiment.processes import slurm_job, slurm_restarts
+from sentiment.runs.code_version import environment_hash, running_code
+from sentiment.runs.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
+from sentiment.training.checkpoint import Checkpoints, MetricLog, SaveSchedule, add_timing, newest_state
 from sentiment.training.device import (
     available_threads,
     choose_device,
@@ -24,23 +30,13 @@ from sentiment.training.device import (
     make_reproducible,
     random_states,
     restore_random_states,
-    tell_other_hardware,
 )
-from sentiment.training.log import MetricLog, add_timing
-from sentiment.training.stop import Stop, StoppedError
+from sentiment.training.stop import RunContext, Stop, StoppedError
 
+_PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 
-@dataclass(frozen=True)
-class StepLoss:
-    """The loss of one batch; gradients flow through both.
-
-    Attributes:
-        value: (): what is logged.
-        penalty: (): what is minimised besides.
-    """
-
-    value: torch.Tensor
-    penalty: torch.Tensor | None = None
+# The name, in an identity, of the file or text that vectors came from.
+VECTORS = "file of pretrained vectors"
 
 
 @dataclass(frozen=True)
@@ -58,14 +54,6 @@ class Evaluation:
     summary: str
 
 
-class Batches(Protocol):
-    """The batches of one epoch, each put together when it is asked for, and the same one whenever it is."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int, /) -> Any: ...
-
-
 class Task(Protocol):
     """What is trained. Apart from the model's weights it has no memory, so that a run can resume.
 
@@ -78,11 +66,11 @@ class Task(Protocol):
     device: torch.device
     section: str
 
-    def batches(self, epoch: int) -> Batches:
+    def batches(self, epoch: int) -> EpochPlan:
         """The batches of an epoch, counted from 0; a function of the epoch alone."""
 
-    def loss(self, batch: Any) -> StepLoss:
-        """The loss of the model on a batch."""
+    def loss(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The loss of the model on a batch, (), which is logged, and a penalty, (), that is minimised besides."""
 
     def evaluate(self, check: Callable[[], None]) -> Evaluation:
         """Measure the model.
@@ -168,6 +156,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 class Updater:
     """Updates a model's weights by the gradient of a loss."""
 
+    @without_compiler()
     def __init__(self, model: Any, config: TrainingConfig, device: torch.device) -> None:
         """Prepare updates of a model that is on `device`.
 
@@ -183,34 +172,32 @@ class Updater:
         # Under autocast cuDNN's recurrent networks compute in fp16 even with bf16, which thus needs scaling as well.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is not None)
         options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.l2, "fused": True}
-        with without_compiler():
-            self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, **options)
+        self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, **options)
 
     def precision(self) -> AbstractContextManager[Any]:
         """The context for the forward pass."""
         return nullcontext() if self._dtype is None else torch.autocast(self._device_type, self._dtype)
 
+    @without_compiler()
     def update(self, loss: torch.Tensor) -> None:
         """Compute the gradient, clip the norm of all of it, and take one step."""
-        with without_compiler():
-            self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._clip is not None:
             self._scaler.unscale_(self._optimizer)
             torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
-        with without_compiler():
-            self._scaler.step(self._optimizer)
+        self._scaler.step(self._optimizer)
         self._scaler.update()
 
+    @without_compiler()
     def state_dict(self) -> dict[str, Any]:
         """The state of optimiser and gradient scaler, as tensors and plain values."""
-        with without_compiler():
-            return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
+        return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
 
+    @without_compiler()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        with without_compiler():
-            self._optimizer.load_state_dict(state["optimizer"])
+        self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
 
 
@@ -225,7 +212,7 @@ class Trainer(Generic[T]):
     and epoch.
     """
 
-    def __init__(self, run: RunContext, task: T, identity: dict[str, str | int]) -> None:
+    def __init__(self, run: RunContext, task: T, identity: dict[str, Any]) -> None:
         """Begin with the weights of the task's model, or go on after `load_state_dict`.
 
         Args:
@@ -246,7 +233,7 @@ class Trainer(Generic[T]):
         self._config = run.config
         self._stop = run.stop
         self._console = run.console
-        self._identity = identity
+        self.identity = identity
         self._updater = Updater(task.model, run.config.training, self.device)
         self.log = MetricLog(run.run_dir, run.console.say)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -281,7 +268,7 @@ class Trainer(Generic[T]):
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to resume, as tensors and plain values."""
         return {
-            "identity": self._identity,
+            "identity": self.identity,
             "step": self.step,
             "epoch": self.epoch,
             "batch": self.batch,
@@ -354,7 +341,7 @@ class Trainer(Generic[T]):
             self.save()
         return None
 
-    def _train_batches(self, plan: Batches) -> Stop | None:
+    def _train_batches(self, plan: EpochPlan) -> Stop | None:
         label = f"epoch {self.epoch + 1}/{self._config.training.epochs}"
         self.model.train()
         while self.batch < len(plan):
@@ -373,10 +360,10 @@ class Trainer(Generic[T]):
 
     def _take_step(self, batch: Any) -> None:
         with self._updater.precision():
-            loss = self.task.loss(batch)
-        self._updater.update(loss.value if loss.penalty is None else loss.value + loss.penalty)
+            loss, penalty = self.task.loss(batch)
+        self._updater.update(loss if penalty is None else loss + penalty)
         self.step += 1
-        self._loss_sum += loss.value.detach()
+        self._loss_sum += loss.detach()
         self._loss_steps += 1
         if self._loss_steps == self._config.training.log_every:
             self._log_loss()
@@ -429,14 +416,16 @@ def resumed_trainer(
 
     Raises:
         CheckpointError: the state was made from another configuration, from other data or vectors, or by other code.
+        RunDirError: it was made on other hardware, which `runtime.same_hardware` refuses.
     """
     runtime = run.config.runtime
-    state = _newest_state(run, identity)
+    state = newest_state(run.run_dir, identity, runtime.other_code, run.console.say)
     chosen: dict[str, Any] = {"threads": available_threads(runtime), **(choices or {})}
     if state:
         chosen = {name: state["identity"][name] for name in chosen}
     device = choose_device(runtime.device)
-    tell_other_hardware(run, state["hardware"] if state else [], hardware_kind(device))
+    if state and (former := state["hardware"][-1]) != (present := hardware_kind(device)):
+        _tell_other_hardware(run, former, present)
     make_reproducible(runtime, chosen["threads"], run.config.seed)
     trainer = Trainer(run, build(device, chosen), identity | chosen)
     if state:
@@ -447,34 +436,102 @@ def resumed_trainer(
     return trainer
 
 
-def _newest_state(run: RunContext, identity: dict[str, str]) -> dict[str, Any] | None:
-    """The state to resume from, if there is one that suits `identity`."""
-    checkpoints = Checkpoints(run.run_dir.checkpoints)
-    state, damaged = checkpoints.newest()
-    for message in damaged:
-        run.console.say(f"{message}; goes on from {'an older one' if state else 'the beginning'}")
-    if state is None:
-        return None
-    made_from = state["identity"]
-    for name, value in identity.items():
-        if name != "code" and (found := made_from.get(name, "")) != value:
-            raise CheckpointError(
-                f"{run.run_dir.path}: the {name} of this run has changed since its last checkpoint "
-                f"({found[:8]}, now {value[:8]}); move {run.run_dir.path} away to train anew"
-            )
-    if made_from["code"] == identity["code"]:
-        return state
-    by = f"step {state['step']} was computed by another version of this program"
-    different = describe_other(run.results, made_from["code"])
-    if run.config.runtime.other_code == "refuse":
-        raise CheckpointError(
-            f"{run.run_dir.path}: {by} ({different}). Bring that version back ({run.run_dir.record_file.name} names "
-            "its commit), or set runtime.other_code: restart begins the run anew, continue goes on with the code of "
-            "now, which is recorded and shown in the report"
+def _tell_other_hardware(run: RunContext, former: str, present: str) -> None:
+    if run.config.runtime.same_hardware:
+        raise RunDirError(
+            f"{run.run_dir.path}: was computed on {former}, and here is {present}: runtime.same_hardware = true "
+            "lets it go on only on the former (`constraint` in configs/cluster.yaml chooses nodes); with false it "
+            "goes on here, and may differ in its last digits from a run on one kind"
         )
-    if run.config.runtime.other_code == "continue":
-        run.console.say(f"goes on, although {by} ({different})")
-        return state
-    run.console.say(f"begins anew, since {by} ({different})")
-    checkpoints.delete_all()  # they would be newer than those of the run's new beginning
-    return None
+    run.console.say(
+        f"goes on on other hardware: {present}, after {former}; its numbers may differ in their last digits from "
+        "those of a run on one kind"
+    )
+
+
+def begin_attempt(run: RunContext, trainer: Trainer[Any], dataset: str, elmo: ElmoRecord | None = None) -> RunRecord:
+    """Record an attempt that begins now, behind those before.
+
+    Args:
+        trainer: in the state that the attempt begins with.
+        dataset: the name of what is read.
+        elmo: the model whose vectors are read.
+
+    Raises:
+        RunDirError: the record of earlier attempts cannot be read.
+    """
+    try:
+        former = run.run_dir.read_record()
+    except RunDirError as error:
+        raise RunDirError(f"{error}; delete it, and the run goes on without the list of its earlier attempts") from None
+    code, identity = running_code(), trainer.identity
+    versions = {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _PACKAGES}
+    for name, version in former.versions.items() if former else ():
+        if versions.get(name, version) != version:
+            run.console.say(f"{name} was {version} in the last attempt and is {versions[name]} now: numbers may differ")
+    attempt = Attempt(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        job=slurm_job(),
+        restart_count=slurm_restarts(),
+        code=code.training,
+        git_commit=code.git_commit,
+        git_dirty=code.git_dirty,
+        environment=environment_hash(),
+        device=torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
+        threads=torch.get_num_threads(),
+        first_step=trainer.step,
+        start=timestamp(),
+    )
+    record = RunRecord(
+        run_id=run.config.run_id,
+        config_fingerprint=identity["config"],
+        data_fingerprint=identity["data"],
+        dataset=dataset,
+        elmo=elmo,
+        vectors_sha256=identity.get(VECTORS),
+        versions=versions,
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        attempts=[*(former.attempts if former else []), attempt],
+        hardware=trainer.hardware,
+    )
+    run.run_dir.write_record(record)
+    return record
+
+
+def finish_attempt(
+    run: RunContext, record: RunRecord, trainer: Trainer[Any], work: Callable[[], Stop | None]
+) -> Stop | None:
+    """Do the work of an attempt and record how it ended; the metric log is then closed.
+
+    Args:
+        record: from `begin_attempt`.
+
+    Raises:
+        MemoryExhaustedError: the GPU's memory is full.
+        Exception: whatever `work` raises.
+    """
+
+    def end(reason: Reason, detail: str | None) -> None:
+        update = {"end": timestamp(), "reason": reason, "last_step": trainer.step, "detail": detail}
+        attempts = [*record.attempts[:-1], record.attempts[-1].model_copy(update=update)]
+        run.run_dir.write_record(record.model_copy(update={"attempts": attempts}))
+
+    try:
+        stop = work()
+    except TakenOverError:
+        raise  # the attempts are no longer this process's to write
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}"
+        if full := isinstance(error, torch.OutOfMemoryError):
+            smaller = f"a smaller {trainer.task.section}.batch_size or model may fit"
+            detail = f"the GPU's memory is full at step {trainer.step}; {smaller}"
+        with suppress(OSError):  # fails as well on a full disk; the error itself says more
+            end("failed", detail)
+        if full:
+            raise MemoryExhaustedError(detail) from error
+        raise
+    finally:
+        trainer.log.close()
+    end(stop.reason if stop else "completed", stop.detail if stop else None)
+    return stop

@@ -29,9 +29,9 @@ from sentiment.models.baseline import fit_linear_model
 from sentiment.models.lexicon import corpus_lexicon
 from sentiment.runs.records import PARTS, THRESHOLD
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.classifying import measure, paired_differences
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import RunContext
+from sentiment.training.task import measure, paired_differences
 
 ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import RunContext
 from tests.benchmarks.bench_data import made_up_tweets, write_source
 from tests.benchmarks.timing import announce
 

@@ -22,9 +22,9 @@ from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.elmo.models import find_elmo_of
 from sentiment.elmo.vectors import build_encoder
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.classifying import paired_differences
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import RunContext
+from sentiment.training.task import paired_differences
 from tests.benchmarks.bench_accuracy import FOLDS, ROOT
 from tests.benchmarks.timing import announce, spent
 

@@ -19,8 +19,8 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.inference.models import CHOICES, load_model
 from sentiment.runs.records import THRESHOLD
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import RunContext
 from tests.benchmarks.bench_accuracy import ROOT
 from tests.benchmarks.bench_data import some_tweets, write_source
 from tests.benchmarks.timing import announce, spent

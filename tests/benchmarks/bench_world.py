@@ -40,8 +40,8 @@ from sentiment.models.check_list import checks
 from sentiment.models.lexicon import FEATURES, corpus_texts, lexicon_scores
 from sentiment.runs.records import THRESHOLD, Part
 from sentiment.runs.run_dir import Results
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import RunContext
 from tests.benchmarks.bench_accuracy import FOLDS, REAL_TWEETS, ROOT, combine
 
 SHARE = 0.5  # of the weight of Sentiment140's tweets, which the tweets of `vader` beside them have together

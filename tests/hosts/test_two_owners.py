@@ -14,8 +14,8 @@ from sentiment.config import RunConfig
 from sentiment.config_file import load_config
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import RunContext
 from tests.hosts.hosts import Hosts
 from tests.small_runs import Digest, digest_of
 from tests.training.conftest import run_file as run_file

@@ -132,8 +132,6 @@ def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
             config_fingerprint="",
             data_fingerprint="",
             dataset="table",
-            git_commit=None,
-            git_dirty=None,
             versions={},
             command=[],
             attempts=list(attempts),

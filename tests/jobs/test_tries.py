@@ -14,8 +14,7 @@ from sentiment.errors import ConfigError, MemoryExhaustedError
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Tries
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.context import RunContext
-from sentiment.training.stop import Stop, StopRequest
+from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.jobs.submitted import GRID, a_failure, a_plan, attempt_of, write_attempts
 from tests.small_runs import small_config
 

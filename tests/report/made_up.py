@@ -29,7 +29,7 @@ from sentiment.runs.records import (
     RunRecord,
 )
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
-from sentiment.training.classifying import judge_overfit, measure
+from sentiment.training.task import judge_overfit, measure
 
 PARTS: dict[Part, int] = {"validation": 100, "test": 120, "manual": 60}
 BASE: dict[str, Any] = {
@@ -148,7 +148,6 @@ class Study:
                 checkpoint_seconds=0.1,
                 files_sha256={},
                 weights_sha256="0" * 64,
-                metrics_sha256="0" * 64,
             )
         )
         return run_dir
@@ -180,6 +179,7 @@ def attempt(**changes: Any) -> Attempt:
     """One of a minute that completed the run."""
     values = {"host": "node-1", "pid": 7, "job": "41_0", "restart_count": 0, "code": "c"}
     values |= {"environment": "e", "device": "cpu", "threads": 2}
+    values |= {"git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
     values |= {"first_step": 0, "last_step": 40, "start": "2026-01-01T10:00:00+00:00", "reason": "completed"}
     return Attempt.model_validate(values | {"end": "2026-01-01T10:01:00+00:00"} | changes)
 
@@ -188,8 +188,12 @@ def new_record(config: RunConfig, **changes: Any) -> RunRecord:
     """`run.json` of a run, of an invented commit."""
     values = {"run_id": config.run_id, "config_fingerprint": config.fingerprint(), "data_fingerprint": "0" * 64}
     values |= {"dataset": "sentiment140" if config.data.source == "sentiment140" else "table"}
-    values |= {"schema_version": SCHEMA_VERSION, "git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
-    values |= {"versions": _VERSIONS, "command": ["__main__.py", "train", "configs/runs/rnn.yaml"], "attempts": []}
+    values |= {
+        "schema_version": SCHEMA_VERSION,
+        "versions": _VERSIONS,
+        "command": ["__main__.py", "train", "configs/runs/rnn.yaml"],
+        "attempts": [attempt()],
+    }
     return RunRecord.model_validate(values | changes)
 
 

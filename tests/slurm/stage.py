@@ -21,10 +21,9 @@ from sentiment.elmo.models import pretraining_request
 from sentiment.runs.pretrained import PretrainedDir
 from sentiment.runs.records import Attempt
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
 from sentiment.training.pretraining import run_pretraining
-from sentiment.training.stop import StopRequest
+from sentiment.training.stop import RunContext, StopRequest
 from tests.slurm.cluster import Cluster
 from tests.slurm.processes import processes
 from tests.small_runs import Digest, digest_of

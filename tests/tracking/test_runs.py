@@ -48,7 +48,7 @@ def test_online_run_arrives_row_by_row_with_all_that_describes_it(
     record, result = online.run_dir.read_record(), online.run_dir.read_result()
     assert record is not None
     assert result is not None
-    assert stored.attributes["commit"] == record.git_commit
+    assert stored.attributes["commit"] == record.attempts[-1].git_commit
     assert stored.summary["validation/accuracy"] == pytest.approx(result.metrics["validation"].accuracy)
     assert stored.summary["test/f1"] == pytest.approx(result.metrics["test"].f1)
     assert [path for path in home.rglob("*") if "wandb" in path.name] == []

@@ -16,7 +16,7 @@ from sentiment.errors import CheckpointError
 from sentiment.runs.records import Record, Result
 from sentiment.runs.run_dir import RunDir
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, write_checkpoint
-from sentiment.training.preparing import prepare_data
+from sentiment.training.experiment import prepare_data
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, digest_of, invented_tweets, write_tweets
 

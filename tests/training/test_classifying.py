@@ -14,8 +14,7 @@ from sentiment.data.vocabulary import Vocabulary
 from sentiment.inference.models import load_network
 from sentiment.models.classifier import build_classifier
 from sentiment.runs.run_dir import Results
-from sentiment.training.classifying import ClassifierTask
-from sentiment.training.preparing import TrainingData
+from sentiment.training.task import ClassifierTask
 from tests.conftest import MakeExperiment
 from tests.small_runs import SMALL_RUN
 
@@ -31,7 +30,7 @@ def _task(corpus: Corpus, weights: np.ndarray) -> ClassifierTask:
     vocabulary = Vocabulary.build(corpus, config.data.vocabulary)
     torch.manual_seed(0)
     model = build_classifier(config, len(vocabulary)).eval()
-    return ClassifierTask(config, model, TrainingData.load(corpus, vocabulary, None, torch.device("cpu")))
+    return ClassifierTask(config, model, corpus, vocabulary, None, torch.device("cpu"))
 
 
 def test_loss_weighs_tweets_so_that_the_mean_weight_of_the_training_part_is_one(corpus: Corpus) -> None:
@@ -43,7 +42,7 @@ def test_loss_weighs_tweets_so_that_the_mean_weight_of_the_training_part_is_one(
     of_label = np.where(corpus.labels[rows] == 1, probabilities, 1 - probabilities)
     expected = (-np.log(of_label) * weights[rows]).mean() / weights[corpus.rows("train")].mean()
     assert len({*weights[rows]}) == 2
-    assert task.loss(batch).value.item() == pytest.approx(expected, rel=1e-5)
+    assert task.loss(batch)[0].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_network_that_reads_polarity_predicts_in_use_as_in_its_run(experiment: MakeExperiment) -> None:
@@ -61,4 +60,4 @@ def test_loss_is_to_the_bit_the_plain_one_where_all_weights_are_alike(corpus: Co
     batch = task.batches(0)[0]
     assert batch.weights is not None
     plain = replace(batch, weights=None)
-    assert torch.equal(task.loss(batch).value, task.loss(plain).value)
+    assert torch.equal(task.loss(batch)[0], task.loss(plain)[0])

@@ -14,19 +14,19 @@ import pytest
 from sentiment.errors import CheckpointError
 from sentiment.runs import code_version
 from sentiment.runs.code_version import (
-    find_code,
+    CodeVersion,
     freeze_code,
     is_whole,
     running_code,
     start_command,
 )
-from sentiment.runs.run_dir import Results
+from sentiment.runs.run_dir import Results, read_record
 from sentiment.training.stop import Stop
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, digest_of
 
 TRAINER = "sentiment/training/trainer.py"
-LOSS = "sentiment/training/classifying.py"
+LOSS = "sentiment/training/task.py"
 
 
 @pytest.fixture
@@ -119,13 +119,10 @@ def test_copy_knows_the_commit_that_it_was_made_from(program: Path, tmp_path: Pa
     assert commit
     assert re.fullmatch("[0-9a-f]{40}", commit)
     _edit(program)
-    found = find_code(Results(tmp_path / "r"), running_code().training)
-    assert found is None
-    code = freeze_code(Results(tmp_path / "r"))
-    found = find_code(Results(tmp_path / "r"), running_code().training)
-    assert found
-    assert found[0] == code
-    assert (found[1].git_commit, found[1].git_dirty) == (commit, True)
+    results = Results(tmp_path / "r")
+    copied = read_record(results.code / freeze_code(results) / "code.json", CodeVersion)
+    assert copied
+    assert (copied.git_commit, copied.git_dirty) == (commit, True)
 
 
 Start = Callable[..., "subprocess.CompletedProcess[str]"]

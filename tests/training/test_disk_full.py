@@ -10,8 +10,7 @@ import pytest
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import freeze_code
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.checkpoint import read_checkpoint
-from sentiment.training.log import MetricLog
+from sentiment.training.checkpoint import MetricLog, read_checkpoint
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, limited_file_size
 from tests.training.processes import RunFile, train_command

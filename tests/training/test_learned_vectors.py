@@ -34,8 +34,8 @@ def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperimen
         assert np.array_equal(table[number], np.array(vector, np.float32))
     record = run.run_dir.read_record()
     assert record is not None
-    assert record.vectors_fingerprint is not None
-    assert record.vectors_fingerprint.startswith(file.parent.name)
+    assert record.vectors_sha256 is not None
+    assert record.vectors_sha256.startswith(file.parent.name)
 
 
 @pytest.mark.parametrize(("vocabulary", "known"), [("vectors", True), ("training", False)])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.training.classifying import judge_overfit, measure, paired_differences
+from sentiment.training.task import judge_overfit, measure, paired_differences
 
 
 def test_scores_of_a_small_example_are_those_worked_out_by_hand() -> None:

@@ -23,10 +23,9 @@ from sentiment.inference.models import load_network
 from sentiment.runs.pretrained import PretrainedDir, read_points
 from sentiment.runs.run_dir import Results
 from sentiment.training import pretraining as pretraining_run
-from sentiment.training.context import RunContext
 from sentiment.training.experiment import run_experiment
 from sentiment.training.pretraining import run_pretraining
-from sentiment.training.stop import Stop, StopRequest
+from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.data.made_up import tweets, write_table
 from tests.elmo.oracle import needs_allennlp
 from tests.elmo.tweets import largest_difference

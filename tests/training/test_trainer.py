@@ -126,7 +126,7 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
         assert measured.pop("loss") == pytest.approx(logged.pop("loss"), rel=0.2)  # calibrated, and as it was trained
         assert measured == logged
     assert result.weights_sha256 == digest.best
-    assert result.metrics_sha256 == digest.metrics
+    assert result.files_sha256["metrics.jsonl"] == digest.metrics
     table = pd.read_parquet(run.run_dir.predictions_file)
     assert list(table.columns) == ["part", "row", "label", "score", "baseline", "both", "lexicon"]
     test = table[table.part == "test"]

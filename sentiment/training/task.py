@@ -1,21 +1,24 @@
 """The task of training a classifier, and the metrics of what it predicts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import torch.nn.functional as F
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import Batch, EpochPlan, Rows
+from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore, TweetVectors
+from sentiment.data.corpus import Corpus
+from sentiment.data.text import TokenRows
+from sentiment.data.vocabulary import Vocabulary
 from sentiment.models.calibration import Probabilities
 from sentiment.models.classifier import Classifier
+from sentiment.models.lexicon import token_polarity
 from sentiment.models.network import predict
-from sentiment.runs.records import THRESHOLD, Metrics, Overfit
-from sentiment.training.preparing import TrainingData
-from sentiment.training.trainer import Evaluation, StepLoss
+from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
+from sentiment.training.trainer import Evaluation
 
 Labels = npt.NDArray[np.integer[Any]]
 Flags = npt.NDArray[np.bool_]
@@ -47,8 +50,7 @@ def measure(labels: Labels, probabilities: Probabilities, threshold: float = THR
     )
 
 
-@dataclass(frozen=True)
-class PairedDifference:
+class PairedDifference(NamedTuple):
     """How much more accurate one trained classifier is than another on the same tweets.
 
     Attributes:
@@ -100,35 +102,64 @@ def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap
     )
 
 
+# Training metrics are measured on as many training rows as there are validation rows, but never on fewer than these,
+# so that they are not noise.
+_MIN_TRAIN_SAMPLE = 10_000
+
+
+def measured_rows(corpus: Corpus) -> dict[Part, Rows]:
+    """The rows on which results are measured: the whole of each part, and a fixed sample of the training part."""
+    rows = {part: corpus.rows(part) for part in corpus.part_names}
+    size = min(len(rows["train"]), max(len(rows["validation"]), _MIN_TRAIN_SAMPLE))
+    return rows | {"train": np.sort(np.random.default_rng(0).permutation(rows["train"])[:size])}
+
+
 class ClassifierTask:
-    """A classifier and the tweets that it is trained on."""
+    """A classifier and the tweets that it is trained on, on one device; see `Task`.
+
+    Attributes:
+        rows: of each part.
+        measured: of each part those on which results are measured.
+    """
 
     section = "training"
 
-    def __init__(self, config: RunConfig, model: Classifier, data: TrainingData) -> None:
-        """Args: model: on the same device as `data`."""
-        self.model = model
-        self.data = data
-        self.device = data.store.device
+    def __init__(
+        self,
+        config: RunConfig,
+        model: Classifier,
+        corpus: Corpus,
+        vocabulary: Vocabulary,
+        vectors: TweetVectors | None,
+        device: torch.device,
+    ) -> None:
+        """Put model and tweets on the device.
+
+        Args:
+            vectors: of the encoder, where a run reads them.
+        """
+        self.model, self.corpus, self.vocabulary, self.device = model.to(device), corpus, vocabulary, device
+        self.rows = {part: corpus.rows(part) for part in corpus.part_names}
+        self.measured = measured_rows(corpus)
         self._config = config
-        self._train_sample = data.measured["train"]
+        token_ids = vocabulary.encode(corpus.types)[corpus.token_ids]
+        texts = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
+        polarity = token_polarity(texts) if config.embedding.polarity else None
+        self.store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors, polarity)
+        # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
+        self.store.weigh(corpus.weights / corpus.weights[self.rows["train"]].mean(dtype=np.float64))
 
     def batches(self, epoch: int) -> EpochPlan:
-        """See `Task`."""
-        return self.data.store.epoch(
-            self.data.rows["train"], self._config.training.batch_size, self._config.seed, epoch
-        )
+        return self.store.epoch(self.rows["train"], self._config.training.batch_size, self._config.seed, epoch)
 
-    def loss(self, batch: Batch) -> StepLoss:
-        """See `Task`."""
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         output = self.model(batch)
         loss = F.binary_cross_entropy_with_logits(output.logits.float(), batch.labels, batch.weights)
-        return StepLoss(loss, output.penalty)
+        return loss, output.penalty
 
     def evaluate(self, check: Callable[[], None]) -> Evaluation:
-        """See `Task`."""
-        train = self._measure(self._train_sample, check)
-        validation = self._measure(self.data.rows["validation"], check)
+        train = self._measure(self.measured["train"], check)
+        validation = self._measure(self.rows["validation"], check)
         return Evaluation(
             {"train": train.model_dump(), "validation": validation.model_dump()},
             validation,
@@ -137,8 +168,7 @@ class ClassifierTask:
         )
 
     def _measure(self, rows: Rows, check: Callable[[], None]) -> Metrics:
-        labels = self.data.store.labels_of(rows)
-        probabilities = predict(self.model, self.data.store, rows, check)
+        probabilities = predict(self.model, self.store, rows, check)
         if not np.isfinite(probabilities).all():  # the epoch's last update came after its last loss
             raise FloatingPointError("the probabilities are not numbers")
-        return measure(labels, probabilities)
+        return measure(self.store.labels_of(rows), probabilities)
