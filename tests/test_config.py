@@ -150,10 +150,10 @@ def test_every_field_but_the_plainest_says_what_it_is_for() -> None:
         for section in (RunConfig, *(field.annotation for field in RunConfig.model_fields.values()))
         if hasattr(section, "model_fields")
         for name, field in section.model_fields.items()
-        if not field.description and not hasattr(field.annotation, "model_fields")
+        if f"{name}: " not in (section.__doc__ or "") and not hasattr(field.annotation, "model_fields")
     ]
     assert set(undocumented) <= {
-        "negative", "positive", "validation_fraction", "test_fraction", "kind", "cell", "layers", "bidirectional",
+        "negative", "positive", "validation_fraction", "test_fraction", "layers", "bidirectional",
         "optimizer", "learning_rate", "batch_size", "epochs",
     }  # fmt: skip
 

@@ -261,7 +261,7 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
     assert [json.dumps(one) for one in found[:3]] == [json.dumps(one) for one in objects]
     assert outcome.render_lines()[1] == "1 without a prediction: not a JSON object (line 4)"
     target, outcome = _to(network, source, "out.csv")
-    assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"{""a"": [1, ""b""]}",1,positive,')
+    assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"[1, ""b""]",1,positive,')
     assert outcome.render_lines()[-1] == "1 have fields that the first object lacks; these are left out (line 2)"
 
 

@@ -66,7 +66,7 @@ def without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunC
     """
     if not any(config.embedding.pretrained == WORD2VEC for config in configs):
         return []
-    from sentiment.data.word_vectors import has_vectors, vectors_fingerprint
+    from sentiment.data.vocabulary import has_vectors, vectors_fingerprint
 
     if any(_lacks_tweets(config, results) for config in configs):
         return [config for config in configs if config.embedding.pretrained == WORD2VEC][:1]

@@ -67,7 +67,7 @@ class _Origin:
 
     def _is_same(self, record: RunRecord, config: RunConfig, without_model: bool = False) -> bool:
         from sentiment.data.sources import source_sha256
-        from sentiment.data.word_vectors import pretrained_file, vectors_fingerprint
+        from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
 
         if record.data_fingerprint != self._data(config.data):
             return False

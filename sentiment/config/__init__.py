@@ -50,8 +50,8 @@ from sentiment.config.sections import (
 # isort: on
 from sentiment.files import fingerprint
 
+# What does not change a run's weights: why it is trained, where it is logged, and on what machine it is computed.
 OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
-"""What does not change a run's weights: why it is trained, where it is logged, and on what machine it is computed."""
 
 # Built-in sources whose tweets carry labels instead of ratings. A source that is not listed counts as rated.
 _WITHOUT_RATINGS = ("sample", "sentiment140")
@@ -62,22 +62,25 @@ class RunConfig(Section):
 
     Two configurations ask the same question if their `canonical` forms are equal. `sentiment.config_file.resolve`
     returns canonical configurations only, so that all spellings of a question get one run id.
+
+    Attributes:
+        description: what the run is for, in one sentence; not part of its identity.
+        seed: determines the initial weights, the order of the batches and dropout.
+        vectors: only used where `embedding.pretrained` is `word2vec`; None is then the same as all defaults.
+        elmo: None, or `elmo.model: none`, trains without ELMo.
+        encoder: None, or `encoder.model: none`, trains without a pretrained transformer. A run has one or ELMo, not
+            both.
+        pretraining: only used where `elmo.model` is `pretrained/NAME`; None is then the same as all defaults.
     """
 
     description: str = ""
-    """What the run is for, in one sentence; not part of its identity."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    """Determines the initial weights, the order of the batches and dropout."""
     data: DataConfig = DataConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     vectors: VectorsConfig | None = None
-    """Only used where `embedding.pretrained` is `word2vec`; None is then the same as all defaults."""
     elmo: ElmoConfig | None = None
-    """None, or `elmo.model: none`, trains without ELMo."""
     encoder: EncoderConfig | None = None
-    """None, or `encoder.model: none`, trains without a pretrained transformer. A run has one or ELMo, not both."""
     pretraining: PretrainingConfig | None = None
-    """Only used where `elmo.model` is `pretrained/NAME`; None is then the same as all defaults."""
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     tracking: TrackingConfig = TrackingConfig()

@@ -10,17 +10,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
+# Of a vector.
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
-"""Of a vector."""
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
 class Section(BaseModel):
     """Base of all sections: frozen, and strict about unknown keys, types and ranges."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -32,13 +30,13 @@ class Section(BaseModel):
         return values
 
 
+# The words for the labels 0 and 1, where a table does not say its own.
 LABELS = ("negative", "positive")
-"""The words for the labels 0 and 1, where a table does not say its own."""
 
 Treatment = Literal["keep", "mask", "remove"]
 _NUMBER = re.compile(r"\s*[-+]?[\d.]*\s*")
+# Of a run's own tweets.
 PARTS = ("train", "validation", "test")
-"""Of a run's own tweets."""
 # Of the same people's tweets: `sample` is a part of `vader`.
 _SAME_TWEETS = {"sample": "vader"}
 
@@ -53,28 +51,33 @@ Labels = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_tex
 
 
 class ColumnConfig(Section):
-    """Which columns of a table are read: names from its header, or positions counted from 0."""
+    """Which columns of a table are read: names from its header, or positions counted from 0.
+
+    Attributes:
+        text: the tweet's text.
+        label: the tweet's class; `labels` says what its values mean.
+        user: the author. If it is given, all tweets of an author are on the same side of the split.
+        id: the tweet's identifier. If it is not given, the row's number in its file is taken.
+    """
 
     text: str | int = "text"
-    """The tweet's text."""
     label: str | int = "label"
-    """The tweet's class; `labels` says what its values mean."""
     user: str | int | None = None
-    """The author. If it is given, all tweets of an author are on the same side of the split."""
     id: str | int | None = None
-    """The tweet's identifier. If it is not given, the row's number in its file is taken."""
 
 
 class LabelConfig(Section):
     """What the values of the label column mean; they are compared as text, without case and surrounding blanks.
 
     A label that is given a meaning leaves the default lists of the others.
+
+    Attributes:
+        ignored: rows with these labels are counted but not used.
     """
 
     negative: Labels = ("0", "-1", "negative", "neg")
     positive: Labels = ("1", "4", "positive", "pos")
     ignored: Labels = ("2", "neutral")
-    """Rows with these labels are counted but not used."""
 
     @model_validator(mode="after")
     def _labels_are_disjoint(self) -> Self:
@@ -90,33 +93,45 @@ class LabelConfig(Section):
 
 
 class TextConfig(Section):
-    """How a tweet's text is cleaned, in the order of the fields, before it is split into tokens."""
+    """How a tweet's text is cleaned, in the order of the fields, before it is split into tokens.
+
+    Attributes:
+        unescape_html: `&amp;` becomes `&` and `&lt;3` becomes `<3`; otherwise entities are split into meaningless
+            tokens.
+        urls: `mask` replaces every link by the token `<url>`, so that thousands of types seen once become one type.
+        mentions: `mask` replaces every @name by the token `<user>`, which keeps that somebody is addressed, but not
+            who.
+        hashtags: `split` removes the `#`, so that `#happy` and `happy` are the same token.
+        emoticons: `mask` replaces them by `<smile>`, `<frown>` or `<emoticon>`; `remove` shows what words alone
+            achieve.
+        shorten_elongations: `sooooo` becomes `sooo`: at most three repeats, so that emphasis stays visible with fewer
+            spellings of a word.
+        lowercase: words are put into lower case; emoticons such as `:D` are not. Turn it off for ELMo, which reads
+            capitals.
+        stop_words: `all` removes NLTK's English stop words, with negations, which costs accuracy; `keep_negations`
+            keeps those.
+    """
 
     unescape_html: bool = True
-    """`&amp;` becomes `&` and `&lt;3` becomes `<3`; otherwise entities are split into meaningless tokens."""
     urls: Treatment = "mask"
-    """`mask` replaces every link by the token `<url>`, so that thousands of types seen once become one type."""
     mentions: Treatment = "mask"
-    """`mask` replaces every @name by the token `<user>`, which keeps that somebody is addressed, but not who."""
     hashtags: Literal["keep", "split", "remove"] = "keep"
-    """`split` removes the `#`, so that `#happy` and `happy` are the same token."""
     emoticons: Treatment = "keep"
-    """`mask` replaces them by `<smile>`, `<frown>` or `<emoticon>`; `remove` shows what words alone achieve."""
     shorten_elongations: bool = True
-    """`sooooo` becomes `sooo`: at most three repeats, so that emphasis stays visible with fewer spellings of a word."""
     lowercase: bool = True
-    """Words are put into lower case; emoticons such as `:D` are not. Turn it off for ELMo, which reads capitals."""
     stop_words: Literal["none", "all", "keep_negations"] = "none"
-    """`all` removes NLTK's English stop words, with negations, which costs accuracy; `keep_negations` keeps those."""
 
 
 class VocabularyConfig(Section):
-    """Which token types have a vector of their own; all others share the vector for unknown tokens."""
+    """Which token types have a vector of their own; all others share the vector for unknown tokens.
+
+    Attributes:
+        min_count: a type must occur at least this often in the training part.
+        max_size: the largest number of types; the most frequent ones are kept.
+    """
 
     min_count: PositiveInt = 2
-    """A type must occur at least this often in the training part."""
     max_size: PositiveInt = 50_000
-    """The largest number of types; the most frequent ones are kept."""
 
 
 def _test_name(name: str) -> str:
@@ -130,21 +145,27 @@ TestName = Annotated[PartName, AfterValidator(_test_name)]
 
 
 class LabelledTable(Section):
-    """A further table of labelled tweets."""
+    """A further table of labelled tweets.
+
+    Attributes:
+        path: in any format that `data.source` takes.
+    """
 
     path: str
-    """In any format that `data.source` takes."""
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
 
 
 class ExtraTable(LabelledTable):
-    """A table for training alone."""
+    """A table for training alone.
+
+    Attributes:
+        weight: how often each of its tweets counts, where one of the source counts once: in the loss of the network,
+            and in what the linear baseline learns from labels. A few tweets that people rated can so hold their own
+            against many that emoticons labelled. What needs no label, as the vocabulary, counts each tweet once.
+    """
 
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
-    """How often each of its tweets counts, where one of the source counts once: in the loss of the network, and in what
-    the linear baseline learns from labels. A few tweets that people rated can so hold their own against many that
-    emoticons labelled. What needs no label, as the vocabulary, counts each tweet once."""
 
 
 def is_path(source: str) -> bool:
@@ -153,36 +174,39 @@ def is_path(source: str) -> bool:
 
 
 class DataConfig(Section):
-    """Where the tweets come from, and how they are labelled, cleaned and split."""
+    """Where the tweets come from, and how they are labelled, cleaned and split.
+
+    Attributes:
+        source: `vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, or the path of a table.
+        tests: tables to test on alone, by name: `{airline: {path: airline.csv}}`. No tweet of theirs is trained on, nor
+            any of their authors; validation and test stay as they are. `path` may name a built-in source, unless it has
+            the run's own tweets; of `sentiment140` the 498 tweets labelled by hand are taken, which it brings as
+            `manual` where it is the `source`.
+        neutral_band: rated tweets (`vader`: from -4 to 4) whose mean rating is closer to zero than this are not used.
+        max_rows: keep about this many rows, chosen by the hash that also decides the split; None keeps all.
+        extra_train: further labelled tweets, for training alone. Those whose text or author stands in the validation
+            part or in a test part are left out.
+        train_rows: train on this many of the training tweets only, chosen by hash: a smaller number's are among a
+            larger one's, and validation and test stay as they are. None trains on all.
+        folds: divide the tweets into this many test parts by hash, in place of one of `test_fraction`: with all folds
+            run, each tweet is tested once. For small data; the report puts the folds' predictions together.
+        fold: which of the `folds` is the test part, counted from 1.
+    """
 
     source: str = "vader"
-    """`vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, or the path of a table."""
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
-    """Tables to test on alone, by name: `{airline: {path: airline.csv}}`. No tweet of theirs is trained on, nor any of
-    their authors; validation and test stay as they are. `path` may name a built-in source, unless it has the run's own
-    tweets; of `sentiment140` the 498 tweets labelled by hand are taken, which it brings as `manual` where it is the
-    `source`."""
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
     neutral_band: Annotated[float, Field(ge=0)] = 0.5
-    """Rated tweets (`vader`: from -4 to 4) whose mean rating is closer to zero than this are not used."""
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     max_rows: PositiveInt | None = None
-    """Keep about this many rows, chosen by the hash that also decides the split; None keeps all."""
     text: TextConfig = TextConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     extra_train: Annotated[tuple[ExtraTable, ...], Field(strict=False)] = ()
-    """Further labelled tweets, for training alone. Those whose text or author stands in the validation part or in a
-    test part are left out."""
     train_rows: PositiveInt | None = None
-    """Train on this many of the training tweets only, chosen by hash: a smaller number's are among a larger one's, and
-    validation and test stay as they are. None trains on all."""
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
-    """Divide the tweets into this many test parts by hash, in place of one of `test_fraction`: with all folds run, each
-    tweet is tested once. For small data; the report puts the folds' predictions together."""
     fold: PositiveInt | None = None
-    """Which of the `folds` is the test part, counted from 1."""
 
     @property
     def label_names(self) -> tuple[str, str]:
@@ -213,122 +237,135 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:
-        tested = 1 / self.folds if self.folds else self.test_fraction
-        if self.validation_fraction + tested >= 1:
-            name = f"1 / {self.folds} folds" if self.folds else "test_fraction"
-            raise ValueError(f"validation_fraction + {name} must be below 1; otherwise no row is left to train on")
-        return self
-
-    @model_validator(mode="after")
-    def _fold_is_one_of_the_folds(self) -> Self:
         if self.folds is None and self.fold is not None:
             raise ValueError(f"fold {self.fold} needs data.folds, the number of folds; data.folds=5 is usual")
         if self.folds is not None and (self.fold is None or self.fold > self.folds):
             raise ValueError(f"data.fold is {self.fold}; with data.folds={self.folds} it must be 1 to {self.folds}")
+        tested, name = (
+            (1 / self.folds, f"1 / {self.folds} folds") if self.folds else (self.test_fraction, "test_fraction")
+        )
+        if self.validation_fraction + tested >= 1:
+            raise ValueError(f"validation_fraction + {name} must be below 1; otherwise no row is left to train on")
         return self
 
 
+# The value of `embedding.pretrained` that is learned as this section says.
 WORD2VEC = "word2vec"
-"""The value of `embedding.pretrained` that is learned as this section says."""
 
 
 class TextFile(Section):
-    """A file of tweets of which only the text is read."""
+    """A file of tweets of which only the text is read.
+
+    Attributes:
+        path: one tweet a line (`.txt`), or a table in any format that `data.source` takes; each also with `.gz`.
+        column: the column of a table that holds the text, by name or by position, counted from 0. Sentiment140's own
+            format needs none.
+    """
 
     path: str
-    """One tweet a line (`.txt`), or a table in any format that `data.source` takes; each also with `.gz`."""
     column: str | int = "text"
-    """The column of a table that holds the text, by name or by position, counted from 0. Sentiment140's own format
-    needs none."""
 
 
 class VectorsConfig(Section):
-    """Skip-gram with negative sampling (Mikolov et al. 2013)."""
+    """Skip-gram with negative sampling (Mikolov et al. 2013).
+
+    Attributes:
+        unlabelled: further text, besides that of the training part. What stands in the validation or test part is left
+            out of it.
+        window: largest distance between two tokens of which one predicts the other.
+        min_count: a type must occur at least this often in the text.
+        negative: random types beside each true one.
+        seed: of the vectors; `seed` of the run changes nothing in them, so that runs with different seeds share them.
+        vocabulary: which types the model knows: those of the labelled training tweets (`data.vocabulary`), or after
+            these also all others that have a vector, up to `data.vocabulary.max_size`.
+    """
 
     unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
-    """Further text, besides that of the training part. What stands in the validation or test part is left out of it."""
     window: PositiveInt = 5
-    """Largest distance between two tokens of which one predicts the other."""
     min_count: PositiveInt = 3
-    """A type must occur at least this often in the text."""
     negative: PositiveInt = 5
-    """Random types beside each true one."""
     epochs: PositiveInt = 10
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    """Of the vectors; `seed` of the run changes nothing in them, so that runs with different seeds share them."""
     vocabulary: Literal["training", "vectors"] = "vectors"
-    """Which types the model knows: those of the labelled training tweets (`data.vocabulary`), or after these also all
-    others that have a vector, up to `data.vocabulary.max_size`."""
 
 
+# What values of `elmo.model` begin with that are trained as this section says.
 PRETRAINED = "pretrained/"
-"""What values of `elmo.model` begin with that are trained as this section says."""
 
+# What follows: `tweet` has 2.9 million weights, for a CPU; three sizes are those of the published models.
 PRETRAINED_SIZES = ("tiny", "tweet", "small", "medium", "original")
-"""What follows: `tweet` has 2.9 million weights, for a CPU; three sizes are those of the published models."""
 
 PRETRAINED_MODELS = tuple(f"{PRETRAINED}{size}" for size in PRETRAINED_SIZES)
 
 
 class PretrainingConfig(Section):
-    """A bidirectional language model (Peters et al. 2018) of a run's training text and of unlabelled text."""
+    """A bidirectional language model (Peters et al. 2018) of a run's training text and of unlabelled text.
+
+    Attributes:
+        unlabelled: further text, besides that of the training part. What stands in the validation or test part is left
+            out of it.
+        init: a published model whose weights it begins with, as in `elmo.model`: a name, or a path; of the same size.
+            None begins with random ones.
+        min_count: a token that occurs less often is predicted as unknown; it is read by its characters all the same.
+        max_words: how many tokens are predicted at most, the most frequent ones.
+        held_out: tweets of the training part that the perplexity is measured on instead, but at most a tenth of them.
+        dropout: fraction of the values that is set to zero in training, of each layer's input and of the last output.
+        learning_rate: of Adam.
+        batch_size: tweets.
+        epochs: times that the text is read; it ends before, once the perplexity has not fallen for `patience` of them.
+        clip: largest norm of the gradient.
+        log_every: steps between two rows of training loss in the metric log.
+        seed: of the model; `seed` of the run changes nothing in it, so that runs with different seeds share it.
+    """
 
     unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
-    """Further text, besides that of the training part. What stands in the validation or test part is left out of it."""
     init: str | None = None
-    """A published model whose weights it begins with, as in `elmo.model`: a name, or a path; of the same size. None
-    begins with random ones."""
     min_count: PositiveInt = 3
-    """A token that occurs less often is predicted as unknown; it is read by its characters all the same."""
     max_words: Annotated[int, Field(ge=10)] = 100_000
-    """How many tokens are predicted at most, the most frequent ones."""
     held_out: PositiveInt = 2_000
-    """Tweets of the training part that the perplexity is measured on instead, but at most a tenth of them."""
     dropout: Probability = 0.1
-    """Fraction of the values that is set to zero in training, of each layer's input and of the last output."""
     learning_rate: PositiveFloat = 2e-3
-    """Of Adam."""
     batch_size: PositiveInt = 128
-    """Tweets."""
     epochs: PositiveInt = 10
-    """Times that the text is read; it ends before, once the perplexity has not fallen for `patience` of them."""
     patience: PositiveInt | None = 2
     clip: PositiveFloat | None = 1.0
-    """Largest norm of the gradient."""
     log_every: PositiveInt = 50
-    """Steps between two rows of training loss in the metric log."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    """Of the model; `seed` of the run changes nothing in it, so that runs with different seeds share it."""
 
 
 CellName = Literal["lstm", "gru"]
 PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
 POOLING_NAMES = get_args(PoolingName)
 
+# Values of `elmo.model` that are names; any other value is the path of a folder.
 ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "tiny")
-"""Values of `elmo.model` that are names; any other value is the path of a folder."""
 
 
 class EmbeddingConfig(Section):
-    """Token vectors that are learned with the model."""
+    """Token vectors that are learned with the model.
+
+    Attributes:
+        size: numbers per token.
+        initial_std: standard deviation of the initial random vectors; the larger it is, the slower they change
+            relatively.
+        pretrained: initial vectors of known tokens, each of `size` numbers: `word2vec`, learned from text as the
+            section `vectors` says (`make vectors`, or by the first run); or the path of a text file in the format of
+            GloVe or word2vec. None, also written `none`, starts from random ones.
+        trainable: whether training changes the vectors.
+        dropout: fraction of each token vector's numbers that is set to zero in training.
+        token_dropout: fraction of the tokens that is read as unknown in training, which reduces overfitting on small
+            corpora.
+        polarity: whether each vector has one number more: how positive people rated the word, turned after a negation.
+            It stays as it is where the token is read as unknown.
+    """
 
     size: Size = 100
-    """Numbers per token."""
     initial_std: PositiveFloat = 0.1
-    """Standard deviation of the initial random vectors; the larger it is, the slower they change relatively."""
     pretrained: str | None = None
-    """Initial vectors of known tokens, each of `size` numbers: `word2vec`, learned from text as the section `vectors`
-    says (`make vectors`, or by the first run); or the path of a text file in the format of GloVe or word2vec. None,
-    also written `none`, starts from random ones."""
     trainable: bool = True
-    """Whether training changes the vectors."""
     dropout: Probability = 0.0
-    """Fraction of each token vector's numbers that is set to zero in training."""
     token_dropout: Probability = 0.0
-    """Fraction of the tokens that is read as unknown in training, which reduces overfitting on small corpora."""
     polarity: bool = False
-    """Whether each vector has one number more: how positive people rated the word, turned after a negation. It stays as
-    it is where the token is read as unknown."""
 
     @field_validator("pretrained", mode="before")
     @classmethod
@@ -338,28 +375,34 @@ class EmbeddingConfig(Section):
 
 
 class ElmoConfig(Section):
-    """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read."""
+    """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read.
+
+    Attributes:
+        model: `small`, `medium`, `original` or `original-5.5b` (`make elmo-weights` downloads them), `tiny` (random
+            weights for tests), the path of a folder with a model in their format, or `pretrained/` with `tweet`,
+            `small`, `medium`, `original` or `tiny`: a model of this size, trained on the run's own text as the section
+            `pretraining` says (`make pretrain`). `none` is no ELMo.
+        layers: the context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all
+            three.
+        combine: whether the classifier reads ELMo's vectors alone, or concatenated with the learned vectors of
+            `embedding`.
+        dropout: fraction of each ELMo vector's numbers that is set to zero in training.
+        state: the LSTMs' state at the beginning of a tweet: `zero`, with which own models are trained, and their
+            default; or `warm`, the state after a fixed text, much closer to the running state that published ones were
+            trained with.
+        backend: the implementation that computes the vectors: this project's, or allennlp's, which is slow.
+        precision: number format of the encoder's matrix products.
+        cache: `off` computes the vectors again for each batch; with backend `allennlp` that is always done.
+    """
 
     model: str = "small"
-    """`small`, `medium`, `original` or `original-5.5b` (`make elmo-weights` downloads them), `tiny` (random weights for
-    tests), the path of a folder with a model in their format, or `pretrained/` with `tweet`, `small`, `medium`,
-    `original` or `tiny`: a model of this size, trained on the run's own text as the section `pretraining` says (`make
-    pretrain`). `none` is no ELMo."""
     layers: Literal["token", "first", "top", "mix"] = "mix"
-    """The context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all three."""
     combine: Literal["alone", "beside"] = "beside"
-    """Whether the classifier reads ELMo's vectors alone, or concatenated with the learned vectors of `embedding`."""
     dropout: Probability = 0.0
-    """Fraction of each ELMo vector's numbers that is set to zero in training."""
     state: Literal["zero", "warm"] = "warm"
-    """The LSTMs' state at the beginning of a tweet: `zero`, with which own models are trained, and their default; or
-    `warm`, the state after a fixed text, much closer to the running state that published ones were trained with."""
     backend: Literal["own", "allennlp"] = "own"
-    """The implementation that computes the vectors: this project's, or allennlp's, which is slow."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Number format of the encoder's matrix products."""
     cache: Literal["on", "off"] = "on"
-    """`off` computes the vectors again for each batch; with backend `allennlp` that is always done."""
 
     @model_validator(mode="before")
     @classmethod
@@ -393,20 +436,23 @@ class ElmoConfig(Section):
 
 
 class EncoderConfig(Section):
-    """Vectors of a frozen, pretrained transformer, computed once per corpus and then read in place of learned ones."""
+    """Vectors of a frozen, pretrained transformer, computed once per corpus and then read in place of learned ones.
+
+    Attributes:
+        model: a name on the Hugging Face Hub that `sentiment fetch` has fetched, or a folder, written with `./`, `/` or
+            `~` first. `none` is no encoder.
+        revision: the branch, tag or commit that was fetched.
+        use: a vector for each token, the mean of its pieces; or one for the whole tweet, for `model.kind: linear` and
+            `feed_forward`.
+        pooling: of the tweet's vector: the mean over its pieces, as sentence-transformers have it, or the first piece.
+        dropout: fraction of each vector's numbers that is set to zero in training.
+    """
 
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    """A name on the Hugging Face Hub that `sentiment fetch` has fetched, or a folder, written with `./`, `/` or `~`
-    first. `none` is no encoder."""
     revision: str = "main"
-    """The branch, tag or commit that was fetched."""
     use: Literal["tokens", "tweet"] = "tokens"
-    """A vector for each token, the mean of its pieces; or one for the whole tweet, for `model.kind: linear` and
-    `feed_forward`."""
     pooling: Literal["mean", "first"] = "mean"
-    """Of the tweet's vector: the mean over its pieces, as sentence-transformers have it, or the first piece."""
     dropout: Probability = 0.0
-    """Fraction of each vector's numbers that is set to zero in training."""
     pretrained: ClassVar[bool] = False
     cached: ClassVar[bool] = True
     combine: ClassVar[str] = "alone"
@@ -423,34 +469,41 @@ class EncoderConfig(Section):
 
 
 class AttentionConfig(Section):
-    """Structured self-attention (Lin et al. 2017) on states H: A = softmax(W2 tanh(W1 H^T)) weights r means A H."""
+    """Structured self-attention (Lin et al. 2017) on states H: A = softmax(W2 tanh(W1 H^T)) weights r means A H.
+
+    Attributes:
+        d_a: units of its hidden layer.
+        r: number of hops, that is, of distributions over the tokens.
+        penalty: weight of the mean of ||A A^T - I||^2 (Frobenius norm) in the loss, which makes hops differ.
+    """
 
     d_a: Size = 10
-    """Units of its hidden layer."""
     r: Size = 5
-    """Number of hops, that is, of distributions over the tokens."""
     penalty: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the mean of ||A A^T - I||^2 (Frobenius norm) in the loss, which makes hops differ."""
 
 
 class ModelConfig(Section):
-    """The classifier: from token vectors to one logit."""
+    """The classifier: from token vectors to one logit.
+
+    Attributes:
+        kind: `rnn` pools the states of a recurrent network, the others the token vectors themselves; `linear` then has
+            the output layer alone, and `feed_forward` has hidden ones before it.
+        cell: of the recurrent network, see `sentiment.models.classifier`.
+        hidden_size: units per layer and direction.
+        pooling: how all states become one vector, see `sentiment.models.classifier`; `last` takes the last of each
+            direction.
+        dropout: between layers, and before the output.
+        attention: only used with `pooling: attention`.
+    """
 
     kind: Literal["linear", "feed_forward", "rnn"] = "rnn"
-    """`rnn` pools the states of a recurrent network, the others the token vectors themselves; `linear` then has the
-    output layer alone, and `feed_forward` has hidden ones before it."""
     cell: CellName = "lstm"
-    """Of the recurrent network, see `sentiment.models.classifier`."""
     hidden_size: Size = 64
-    """Units per layer and direction."""
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     bidirectional: bool = True
     pooling: PoolingName = "mean+max"
-    """How all states become one vector, see `sentiment.models.classifier`; `last` takes the last of each direction."""
     dropout: Probability = 0.0
-    """Between layers, and before the output."""
     attention: AttentionConfig = AttentionConfig()
-    """Only used with `pooling: attention`."""
 
     @model_validator(mode="after")
     def _feed_forward_network_has_no_last_state(self) -> Self:
@@ -461,67 +514,86 @@ class ModelConfig(Section):
 
 
 class EarlyStoppingConfig(Section):
-    """When training ends before the last epoch, and which epoch's weights are kept as the best."""
+    """When training ends before the last epoch, and which epoch's weights are kept as the best.
+
+    Attributes:
+        metric: measured on the validation part; a lower loss is better, and a higher accuracy or F1.
+        patience: training ends after this many epochs without improvement; None trains all epochs.
+    """
 
     metric: Literal["loss", "accuracy", "f1"] = "loss"
-    """Measured on the validation part; a lower loss is better, and a higher accuracy or F1."""
     patience: PositiveInt | None = 3
-    """Training ends after this many epochs without improvement; None trains all epochs."""
 
 
 class TrainingConfig(Section):
-    """How the weights are optimised; the loss is binary cross-entropy on logits."""
+    """How the weights are optimised; the loss is binary cross-entropy on logits.
+
+    Attributes:
+        clip: largest norm of the gradient, taken over all weights; None does not clip.
+        l2: the optimiser's weight decay.
+        precision: bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs alone. Evaluation and
+            predictions are computed in fp32.
+        log_every: steps between two rows of training loss in the metric log; each epoch adds a row with all metrics.
+        overfit_gap: a run overfits if training accuracy exceeds validation accuracy by more than this at the best
+            epoch.
+    """
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     batch_size: PositiveInt = 256
     epochs: PositiveInt = 10
     clip: PositiveFloat | None = 1.0
-    """Largest norm of the gradient, taken over all weights; None does not clip."""
     l2: Annotated[float, Field(ge=0)] = 0.0
-    """The optimiser's weight decay."""
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs alone. Evaluation and predictions
-    are computed in fp32."""
     log_every: PositiveInt = 50
-    """Steps between two rows of training loss in the metric log; each epoch adds a row with all metrics."""
     overfit_gap: Fraction = 0.05
-    """A run overfits if training accuracy exceeds validation accuracy by more than this at the best epoch."""
 
 
 class TrackingConfig(Section):
-    """Where the metric log is copied to; `metrics.jsonl` itself is always written."""
+    """Where the metric log is copied to; `metrics.jsonl` itself is always written.
+
+    Attributes:
+        wandb: mode of Weights & Biases; `auto` means `offline` in Slurm tasks and `disabled` elsewhere.
+        project: the project at W&B.
+        entity: the user or team at W&B; None is the default of the account.
+    """
 
     wandb: Literal["auto", "offline", "online", "disabled"] = "auto"
-    """Mode of Weights & Biases; `auto` means `offline` in Slurm tasks and `disabled` elsewhere."""
     project: str = "sentiment"
-    """The project at W&B."""
     entity: str | None = None
-    """The user or team at W&B; None is the default of the account."""
 
 
 class CheckpointConfig(Section):
-    """How often to save; by default at the optimal interval for the measured cost of saving (Young 1974)."""
+    """How often to save; by default at the optimal interval for the measured cost of saving (Young 1974).
+
+    Attributes:
+        every_steps: save whenever this many steps have been done, instead of at the optimal interval.
+    """
 
     every_steps: PositiveInt | None = None
-    """Save whenever this many steps have been done, instead of at the optimal interval."""
 
 
 class RuntimeConfig(Section):
-    """The machine and its limits; nothing here is part of the run's identity."""
+    """The machine and its limits; nothing here is part of the run's identity.
+
+    Attributes:
+        device: `auto` is the first CUDA GPU, or the CPU if there is none.
+        threads: CPU threads for tensor operations; None is the number of cores that this process may use, at most 8.
+        deterministic: refuse nondeterministic operations, so that a resumed run equals an uninterrupted one bit for
+            bit.
+        same_hardware: refuse to resume on another kind of processor or GPU, on which the last digits of results may
+            differ.
+        time_limit_seconds: save and stop before this much time has passed, or before Slurm's end of the job if that is
+            earlier.
+        other_code: what to do if the newest checkpoint was made by another version of the program: refuse it, begin the
+            run anew, or go on all the same, which is recorded and shown in the report.
+    """
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    """`auto` is the first CUDA GPU, or the CPU if there is none."""
     threads: PositiveInt | None = None
-    """CPU threads for tensor operations; None is the number of cores that this process may use, at most 8."""
     deterministic: bool = True
-    """Refuse nondeterministic operations, so that a resumed run equals an uninterrupted one bit for bit."""
     same_hardware: bool = False
-    """Refuse to resume on another kind of processor or GPU, on which the last digits of results may differ."""
     time_limit_seconds: PositiveFloat | None = None
-    """Save and stop before this much time has passed, or before Slurm's end of the job if that is earlier."""
     checkpoint: CheckpointConfig = CheckpointConfig()
     other_code: Literal["refuse", "restart", "continue"] = "refuse"
-    """What to do if the newest checkpoint was made by another version of the program: refuse it, begin the run anew, or
-    go on all the same, which is recorded and shown in the report."""

@@ -42,8 +42,8 @@ class Batch:
 class TweetVectors(Protocol):
     """Vectors of the tokens of tweets, in one or several layers, which training does not change."""
 
+    # Whether to gather the next batch while the model is trained on the current one.
     ahead: bool
-    """Whether to gather the next batch while the model is trained on the current one."""
 
     def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
         """The vectors of each layer, zeros after the end of a tweet. Shape (rows, longest, vector), float32.

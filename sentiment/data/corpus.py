@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from sentiment.config import DataConfig, LabelledTable
 from sentiment.console import Progress, silent
-from sentiment.data.preparation import CorpusReport
+from sentiment.data.preparation import ARRAYS, CorpusReport, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
+from sentiment.data.text import thinning_of
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sync_folder, write_json
 from sentiment.runs.attempts import patient_lock
@@ -27,9 +27,8 @@ from sentiment.runs.records import PARTS, Part
 from sentiment.runs.run_dir import TWEETS_FILE, Results
 
 # Raise it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 MANIFEST, TYPES = "manifest.json", "types.txt"
-ARRAYS = ("token_ids", "offsets", "labels", "parts", "keys", "authors", "weights", "withheld")
 FILES = (*(f"{name}.npy" for name in ARRAYS), TYPES, TWEETS_FILE)
 _STALE_SECONDS = 24 * 3600
 
@@ -46,8 +45,8 @@ class Corpus:
         offsets: (rows + 1,) where each tweet begins and the last one ends.
         labels: (rows,) 0 negative, 1 positive.
         parts: (rows,) index into `part_names`.
-        keys: (rows,) equal for the same tweet, see `split`.
-        authors: (rows,) equal for the same author; split.UNKNOWN where none is known.
+        keys: (rows,) equal for the same tweet, see `TweetForms`.
+        authors: (rows,) equal for the same author; UNKNOWN where none is known.
         weights: (rows,) how often each counts in training: `extra_train.weight`, else 1.
         withheld: (n,) keys of tweets that are in no part since their text or author is held out.
     """
@@ -85,7 +84,7 @@ class Corpus:
 
 
 def prepare_corpus(
-    config: DataConfig, results: Results, progress: Progress | None = None, workers: int | None = None
+    config: DataConfig, results: Results, progress: Progress = silent, workers: int | None = None
 ) -> Corpus:
     """The corpus of a configuration: from the cache if the same was asked for before, otherwise prepared now.
 
@@ -93,7 +92,7 @@ def prepare_corpus(
     there, and the first one that is complete stays. On one host one process prepares it, and the others wait.
 
     Args:
-        progress: told how many rows are prepared; None shows nothing.
+        progress: told how many rows are prepared.
         workers: number of processes; None takes the cores that this process may use. The result does not depend on it.
 
     Raises:
@@ -103,20 +102,16 @@ def prepare_corpus(
     """
     source = open_source(config, results)
     known = _fingerprint(config, source)
-    final = results.corpus_dir(known)
-    progress = progress or silent
+    final, lock_file = results.corpus_dir(known), results.corpus_lock(known)
     if final.exists():
         return _open_from(final, source)
     try:
-        lock_file = results.corpus_lock(known)
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         with patient_lock(lock_file, "prepares the same tweets", lambda who: progress(who, 0, None)):
             if not final.exists():  # another process may have prepared it meanwhile
-                from sentiment.data.preparation import Preparation  # pyarrow and nltk, needed only here
-
                 bound = _train_bound(config, results, progress)
                 with building_place(final) as folder:
-                    made = Preparation(config, source, folder / TWEETS_FILE, progress, bound).run(workers)
+                    made = Preparation(config, source, progress, bound).run(folder / TWEETS_FILE, workers)
                     write_corpus(folder, known, *made)
     except OSError as error:
         raise DataError(f"{final}: the corpus cannot be written: {error}") from error
@@ -125,8 +120,6 @@ def prepare_corpus(
 
 def _train_bound(config: DataConfig, results: Results, progress: Progress) -> float:
     """The thinning number below which `train_rows` training rows are; smaller numbers give rows of larger ones."""
-    from sentiment.data.text import thinning_of
-
     if config.train_rows is None:
         return 1.0
     whole = prepare_corpus(config.model_copy(update={"train_rows": None}), results, progress)
@@ -155,20 +148,20 @@ def corpus_fingerprint(config: DataConfig, results: Results) -> str:
 
 
 def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
+    def identity(file: TweetFile, table: LabelledTable | None = None) -> list[Any]:
+        return [file.form, file.sha256, table and table.model_dump(mode="json", exclude={"path"})]
+
     tables = config.foreign_tests
-    identity = {
-        "format_version": FORMAT_VERSION,
-        "nltk": metadata.version("nltk"),
-        "config": config.model_dump(mode="json", exclude={"source", "tests", "vocabulary", "extra_train"}),
-        "source": _identity(source.main),
-        "tests": {name: _identity(file, tables.get(name)) for name, file in source.tests.items()},
-        "extra_train": [_identity(*one) for one in zip(source.extra_train, config.extra_train, strict=True)],
-    }
-    return fingerprint(identity)
-
-
-def _identity(file: TweetFile, table: LabelledTable | None = None) -> list[Any]:
-    return [file.form, file.sha256, table and table.model_dump(mode="json", exclude={"path"})]
+    return fingerprint(
+        {
+            "format_version": FORMAT_VERSION,
+            "nltk": metadata.version("nltk"),
+            "config": config.model_dump(mode="json", exclude={"source", "tests", "vocabulary", "extra_train"}),
+            "source": identity(source.main),
+            "tests": {name: identity(file, tables.get(name)) for name, file in source.tests.items()},
+            "extra_train": [identity(*one) for one in zip(source.extra_train, config.extra_train, strict=True)],
+        }
+    )
 
 
 def open_corpus(path: Path) -> Corpus:
@@ -189,17 +182,13 @@ def open_corpus(path: Path) -> Corpus:
         types = (path / TYPES).read_bytes().decode().split("\n")[:-1]
         _check_numbers(arrays, len(types), len(PARTS) + len(report.tests))
         known = str(manifest["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it, and the next run prepares it again") from None
     return Corpus(path=path, fingerprint=known, dataset="table", report=report, types=types, **arrays)
 
 
 def _check_numbers(arrays: dict[str, npt.NDArray[Any]], types: int, part_count: int) -> None:
-    """Refuse arrays with which training would fail or silently read other tweets.
-
-    Raises:
-        ValueError: says what is wrong.
-    """
+    """Refuse arrays with which training would fail or silently read other tweets, by a ValueError."""
     offsets, rows = arrays["offsets"], len(arrays["labels"])
     if {len(arrays[name]) for name in ("parts", "keys", "authors", "weights")} != {rows} or len(offsets) != rows + 1:
         raise ValueError("the arrays have different lengths")
@@ -218,12 +207,13 @@ def _open_from(path: Path, source: OpenedSource) -> Corpus:
     Those in the manifest are of the first file with this content, since any number of files may have the same.
     """
     corpus = open_corpus(path)
-    report = corpus.report
-    tests = {name: count.model_copy(update={"file": source.tests[name].name}) for name, count in report.tests.items()}
-    pairs = zip(report.extra_train, source.extra_train, strict=True)
-    extra = tuple(count.model_copy(update={"name": file.name}) for count, file in pairs)
-    report = report.model_copy(update={"source": source.main.name, "tests": tests, "extra_train": extra})
-    return replace(corpus, dataset=source.dataset, report=report)
+    tests, extra = corpus.report.tests, zip(corpus.report.extra_train, source.extra_train, strict=True)
+    names = {
+        "source": source.main.name,
+        "tests": {name: count.model_copy(update={"file": source.tests[name].name}) for name, count in tests.items()},
+        "extra_train": tuple(count.model_copy(update={"file": file.name}) for count, file in extra),
+    }
+    return replace(corpus, dataset=source.dataset, report=corpus.report.model_copy(update=names))
 
 
 def write_corpus(

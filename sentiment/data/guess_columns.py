@@ -12,7 +12,7 @@ from sentiment.config import ColumnConfig, DataConfig, LabelConfig
 from sentiment.config_file import yaml_text
 from sentiment.console import visible
 from sentiment.data.sources import is_sentiment140
-from sentiment.data.tables import DELIMITERS, TEXT_NAMES, TableRecord, as_text, form_of, open_table
+from sentiment.data.tables import DELIMITERS, TEXT_NAMES, TableRecord, as_text, form_of, label_meanings, open_table
 from sentiment.errors import UsageError
 from sentiment.files import named_path
 
@@ -20,13 +20,12 @@ SAMPLE_ROWS = 2_000
 _LONGEST_NAME, _MOST_WORDS_OF_A_NAME = 40, 3
 _FEW_VALUES = 10
 _SHOWN_VALUES, _SHOWN_ROWS, _SHOWN_WIDTH = 6, 5, 60
-_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_FORMS = {"jsonl": "JSON Lines", "parquet": "Parquet", "xlsx": "a workbook"}
 _LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
 _INDEX_NAMES = ("", "index", "id", "unnamed: 0", "row", "no", "nr")
 # Pairs of words of which nobody doubts which is which: negative, positive.
 _PAIRS = (("sad", "happy"), ("bad", "good"), ("unhappy", "happy"), ("negativ", "positiv"), ("n", "p"), ("-", "+"),
           ("-1.0", "1.0"), ("neg.", "pos."), ("angry", "happy"), ("dislike", "like"), ("hate", "love"))  # fmt: skip
+_TEXT, _LABEL = "data.columns.text", "data.columns.label"
 _NEGATIVE, _POSITIVE = "data.labels.negative", "data.labels.positive"
 
 
@@ -64,13 +63,11 @@ class Understanding:
     """How a table is read.
 
     Attributes:
-        form: of the file, in words.
         guessed: what nobody had said: values of fields by dotted name.
         reasons: why each was guessed so, a sentence each.
     """
 
     path: Path
-    form: str
     columns: list[TableColumn]
     text: TableColumn
     label: TableColumn
@@ -84,21 +81,21 @@ class Understanding:
 
     def preview(self) -> list[str]:
         """The first rows as they are understood, and the lines of a run's file that say the same."""
-        meaning = _meanings(self.labels)
-        lines = [f"{self.path}: {self.form}; columns {', '.join(one.name for one in self.columns)}"]
+        lines = [f"{self.path}: columns {', '.join(one.name for one in self.columns)}"]
         lines += [f"text is column {self.text.name}, the label column {self.label.name}", *self.reasons, ""]
+        words, known = {0: "negative", 1: "positive", None: "left out"}, label_meanings(self.labels)
         width = max(len(visible(value)) for value in [*self.label.values[:_SHOWN_ROWS], "label"])
         lines.append(f"{'meaning':<9} {'label':<{width}}  text")
         for label, text in list(zip(self.label.values, self.text.values, strict=True))[:_SHOWN_ROWS]:
             shown = visible(text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}…")
-            lines.append(f"{meaning.get(label.strip().lower(), '?'):<9} {visible(label):<{width}}  {shown}")
+            meaning = words[known[label.strip().lower()]] if label.strip().lower() in known else "?"
+            lines.append(f"{meaning:<9} {visible(label):<{width}}  {shown}")
         counts = ", ".join(f"{value!r} {count:,}" for value, count in self.label.counts.most_common(_SHOWN_VALUES))
         lines += [f"labels in the first {len(self.label.values):,} rows: {counts}", ""]
         lines += ["lines of a run's file that say so:", "  data:", f"    source: {yaml_text(str(self.path))}"]
         lines.append(f"    columns: {{text: {yaml_text(self.text.key)}, label: {yaml_text(self.label.key)}}}")
         if self.labels != LabelConfig():
-            words = {name: list(words) for name, words in self.labels.model_dump().items()}
-            lines.append(f"    labels: {yaml_text(words)}")
+            lines.append(f"    labels: {yaml_text(self.labels.model_dump(mode='json'))}")
         return lines
 
 
@@ -115,41 +112,39 @@ def understand(config: DataConfig, given: Collection[str]) -> Understanding | No
     path = named_path(config.source)
     if not config.source_is_path or not path.is_file() or form_of(path) == "zip" or is_sentiment140(path):
         return None
-    form, columns, named = _first_rows(path, config.columns)
+    columns = _first_rows(path, config.columns)
     if not columns or not columns[0].values:
         return None
     reasons = []
-    if not named and not {"data.columns.text", "data.columns.label"} & {*given}:
+    if isinstance(columns[0].key, int) and not {_TEXT, _LABEL} & {*given}:
         reasons.append("the first line is a tweet like the others, so that columns are numbered from 0")
-    text, label = (_column(path, columns, role, config.columns, given, reasons) for role in ("text", "label"))
+    text = _column(path, columns, "text", config.columns.text, _TEXT in given, reasons)
+    label = _column(path, columns, "label", config.columns.label, _LABEL in given, reasons)
     if text is None or label is None:
         return None
-    found = {"data.columns.text": text.key, "data.columns.label": label.key}
-    usual = {"data.columns.text": config.columns.text, "data.columns.label": config.columns.label}
-    guessed: dict[str, Any] = {name: key for name, key in found.items() if key != usual[name]}
+    found = ((_TEXT, text.key, config.columns.text), (_LABEL, label.key, config.columns.label))
+    guessed: dict[str, Any] = {name: key for name, key, usual in found if key != usual}
     labels = config.labels
-    if not {_NEGATIVE, _POSITIVE} & {*given} and _unknown(label, labels):
+    if not {_NEGATIVE, _POSITIVE} & {*given} and {one.lower() for one in label.counts} - label_meanings(labels).keys():
         negative, positive = _known_pair(path, label)
         guessed |= {_NEGATIVE: [negative], _POSITIVE: [positive]}
         reasons.append(f"label {positive!r} is taken for positive and {negative!r} for negative")
         labels = labels.model_copy(update={"negative": (negative,), "positive": (positive,)})
-    return Understanding(path, form, columns, text, label, labels, guessed, reasons)
+    return Understanding(path, columns, text, label, labels, guessed, reasons)
 
 
-def _first_rows(path: Path, configured: ColumnConfig) -> tuple[str, list[TableColumn], bool]:
+def _first_rows(path: Path, configured: ColumnConfig) -> list[TableColumn]:
     table = open_table(path, lambda _: False)
     found = islice(table.read(range(len(table.names))), SAMPLE_ROWS + 1)
     rows = [[as_text(value) for value in one.fields] for one in found if isinstance(one, TableRecord)]
     keys: list[Any] = table.names
     if table.form in (*DELIMITERS, "xlsx"):
         whole = [[field.strip() for field in fields] for fields in rows if len(fields) == len(keys)]
-        first, *others = whole or [[]]  # none if what comes before them is refused
+        first, *rows = whole or [[]]  # none if what comes before them is refused
         names = {configured.text, configured.label, configured.user, configured.id}
-        named = bool(names & set(first)) or not _looks_like_data(first, others)
-        keys, rows = (first, others) if named else (list(range(len(first))), [first, *others])
-    form = f"{_DELIMITERS[table.delimiter]} between fields" if table.form in DELIMITERS else _FORMS[table.form]
-    columns = [TableColumn(key, [fields[place] for fields in rows]) for place, key in enumerate(keys)]
-    return form, columns, all(isinstance(key, str) for key in keys)
+        is_header = names & {*first} or not _looks_like_data(first, rows)
+        keys, rows = (first, rows) if is_header else (list(range(len(first))), [first, *rows])
+    return [TableColumn(key, [fields[place] for fields in rows]) for place, key in enumerate(keys)]
 
 
 def _looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
@@ -160,14 +155,13 @@ def _looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
 
 
 def _column(
-    path: Path, columns: list[TableColumn], role: str, config: ColumnConfig, given: Collection[str], reasons: list[str]
+    path: Path, columns: list[TableColumn], role: str, configured: str | int, given: bool, reasons: list[str]
 ) -> TableColumn | None:
     """The column of the texts or of the labels; None if a column is configured that is not there."""
-    configured: str | int = getattr(config, role)
     if isinstance(configured, int):
         return columns[configured] if 0 <= configured < len(columns) else None
     called_so = [one for one in columns if one.key == configured]
-    if called_so or f"data.columns.{role}" in given:
+    if called_so or given:
         return called_so[0] if len(called_so) == 1 else None
     usual = TEXT_NAMES if role == "text" else _LABEL_NAMES
     named = [one for one in columns if str(one.key).strip().lower() in usual]
@@ -183,27 +177,19 @@ def _column(
     return fitting[0]
 
 
-def _unknown(column: TableColumn, labels: LabelConfig) -> set[str]:
-    return {value.lower() for value in column.counts} - _meanings(labels).keys()
-
-
 def _known_pair(path: Path, column: TableColumn) -> tuple[str, str]:
     """The negative and the positive label, if the two that occur are words that everybody knows."""
     values = {value.lower(): value for value in column.counts}
     for negative, positive in _PAIRS:
         if values.keys() == {negative, positive}:
             return values[negative], values[positive]
-    found = ", ".join(f"{visible(value)!r} ({count:,})" for value, count in column.counts.most_common(_SHOWN_VALUES))
+    most = column.counts.most_common(_SHOWN_VALUES)
+    found = ", ".join(f"{visible(value)!r} ({count:,})" for value, count in most)
     more = ", ..." if len(values) > _SHOWN_VALUES else ""
-    first, second = [*(value for value, _ in column.counts.most_common(2)), "VALUE"][:2]
+    first, second = [*(value for value, _ in most), "VALUE"][:2]
     say = f"--positive {yaml_text(first)} --negative {yaml_text(second)}, or the other way round"
     if values.keys() >= {"1", "2", "4", "5"}:
         say = "--positive 4 --positive 5 --negative 1 --negative 2 --set data.labels.ignored=3"
     raise UsageError(
         f"{path}: column {column.name} has labels whose meaning is not known: {found}{more}. Say which are which: {say}"
     )
-
-
-def _meanings(labels: LabelConfig) -> dict[str, str]:
-    groups = (("negative", labels.negative), ("positive", labels.positive), ("left out", labels.ignored))
-    return {word.strip().lower(): meaning for meaning, words in groups for word in words}

@@ -1,4 +1,7 @@
-"""Where tweets come from: the sources that are named in `sentiment.data`, and tables of the user's own."""
+"""Where tweets come from: the sources that are named in `sentiment.data`, and tables of the user's own.
+
+Also fetches files, from any of several mirrors: resumed, checked by SHA-256, put in place whole.
+"""
 
 import hashlib
 import http.client
@@ -27,7 +30,6 @@ from sentiment.data.tables import (
     has_header,
     is_packed,
     open_table,
-    opened_parquet,
     read_lines,
     read_rows,
     translated_errors,
@@ -37,12 +39,7 @@ from sentiment.files import named_path, open_named, sha256_of
 from sentiment.runs.records import NEGATIVE, POSITIVE
 from sentiment.runs.run_dir import Results
 
-
-def addresses(places: Iterable[str], names: Sequence[str]) -> list[str]:
-    """The addresses at which a file may be found: under each of its names in each place, a folder or an address."""
-    urls = (place if "://" in place else named_path(place).resolve().as_uri() for place in places)
-    return [f"{url.rstrip('/')}/{name}" for url in urls for name in names]
-
+# --- fetching -------------------------------------------------------------------------------------------------------
 
 _TIMEOUT_SECONDS = 30
 _ATTEMPTS = 3
@@ -157,6 +154,14 @@ def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> None:
                 progress(f"fetching {remote.name}", done, remote.size)
 
 
+def addresses(places: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The addresses at which a file may be found: under each of its names in each place, a folder or an address."""
+    urls = (place if "://" in place else named_path(place).resolve().as_uri() for place in places)
+    return [f"{url.rstrip('/')}/{name}" for url in urls for name in names]
+
+
+# --- named data sets and tables -------------------------------------------------------------------------------------
+
 # The data set of a run on the user's own file.
 TABLE = "table"
 # 1,000 of VADER's clearly positive or negative tweets, which come with the program.
@@ -166,7 +171,6 @@ _SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
 VADER, VADER_ARCHIVE = "vader", "vaderSentiment-3.3.2.tar.gz"
 VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
-_VADER_TWEETS = 4200
 _INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 _MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 
@@ -186,8 +190,6 @@ MANUAL_TEST = "testdata.manual.2009.06.14.csv"
 MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
 _ARCHIVES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE}
 _FORMAT = ColumnConfig(label=0, id=1, user=4, text=5), LabelConfig(negative=("0",), positive=("4",), ignored=("2",))
-_WIDTH, _DATE = 6, 2
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -249,14 +251,13 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
 
 def missing_tweets(source: str, results: Results) -> str | None:
     """What a run still needs to read a source, with the command that fetches it; None if all is there."""
-    if source in SOURCES:
-        if source == "sample" or (results.downloads / _ARCHIVES[source]).exists():
-            return None
-        return f"its tweets are not in {results.downloads}; fetch them with `make data DATA={source}`"
-    path = named_path(source)
-    if path.is_dir():
-        return "is a directory; name a file in it"
-    return None if path.exists() else f"no such file; valid: {SOURCE_CHOICES}"
+    if source not in SOURCES:
+        path = named_path(source)
+        missing = "is a directory; name a file in it" if path.is_dir() else f"no such file; valid: {SOURCE_CHOICES}"
+        return None if path.exists() and not path.is_dir() else missing
+    if source == "sample" or (results.downloads / _ARCHIVES[source]).exists():
+        return None
+    return f"its tweets are not in {results.downloads}; fetch them with `make data DATA={source}`"
 
 
 def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
@@ -284,8 +285,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
     """
     if not path.exists():
         raise DataError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
-    state, sha256 = _state_of(path), source_sha256(path)
-    form, total = form_of(path), about_rows(path)
+    state, sha256, form = _state_of(path), source_sha256(path), form_of(path)
     if form == "csv" and is_sentiment140(path):
         form, (columns, labels) = SENTIMENT140, _FORMAT
     table_of = partial(open_table, path, lambda _: has_header(columns))
@@ -297,7 +297,20 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
         if _state_of(path) != state:
             raise DataError(f"{path}: was changed while it was read; give the same command again when it is whole")
 
-    return TweetFile(str(path), sha256, form, read, total)
+    return TweetFile(str(path), sha256, form, read, about_rows(path))
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
+    """What changes with a file's content; unlike the time of modification, nobody can set that of the last change."""
+    with translated_errors(path):
+        found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@lru_cache  # the runs of a grid read the same files
+def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
+    with translated_errors(path):
+        return sha256_of(path)
 
 
 def source_sha256(path: Path) -> str:
@@ -309,30 +322,13 @@ def source_sha256(path: Path) -> str:
     return _sha256_of(path, _state_of(path))
 
 
-@lru_cache  # the runs of a grid read the same files
-def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
-    with translated_errors(path):
-        return sha256_of(path)
-
-
-def _state_of(path: Path) -> tuple[int, ...]:
-    """What changes with a file's content; unlike the time of modification, nobody can set that of the last change."""
-    with translated_errors(path):
-        found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
 def about_rows(path: Path) -> int | None:
-    """The number of a plain file's lines, or of Parquet's rows; None if that would take as long as reading it.
+    """The number of lines of a plain text file; None of any other, which would take as long as reading it.
 
     Raises:
         DataError: the file cannot be read.
     """
-    form = form_of(path)
-    if form == "parquet":
-        with opened_parquet(path) as opened:
-            return int(opened.metadata.num_rows)
-    if is_packed(path) or form in ("xlsx", "zip"):
+    if is_packed(path) or form_of(path) in ("parquet", "xlsx", "zip"):
         return None
     with translated_errors(path), open_named(path) as file:
         return sum(block.count(b"\n") for block in iter(partial(file.read, _BLOCK), b""))
@@ -342,11 +338,8 @@ def _open(config: DataConfig, results: Results, field: str) -> OpenedSource:
     if config.source == SENTIMENT140:
         return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256)
     if config.source == VADER:  # small enough to be fetched when a run first reads it
-
-        def read() -> Rows:
-            return read_vader(fetch_vader(results), config.neutral_band)
-
-        return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read, _VADER_TWEETS))
+        read = lambda: read_vader(fetch_vader(results), config.neutral_band)  # noqa: E731
+        return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read))
     if config.source == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), LabelConfig()), name="sample"))
     path = named_path(config.source)
@@ -366,9 +359,10 @@ def is_sentiment140(path: Path) -> bool:
     if form_of(path) != "csv":
         return False
     record = next(csv_records(partial(read_lines, path), ",", str(path)), None)
-    if not isinstance(record, TableRecord) or len(record.fields) != _WIDTH:
+    if not isinstance(record, TableRecord) or len(record.fields) != 6:
         return False
-    return record.fields[0] in ("0", "2", "4") and record.fields[_DATE].count(":") == 2
+    target, _, date, *_ = record.fields
+    return target in ("0", "2", "4") and date.count(":") == 2
 
 
 def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
@@ -378,8 +372,7 @@ def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
         if source_sha256(path) != sha256:
             raise DataError(f"{path}: is not the expected file; delete it and run `make data DATA={SENTIMENT140}`")
         count = 0
-        table = open_table(path, lambda _: False, member)
-        for row in read_rows(table, *_FORMAT, f"{path}:{member}"):
+        for row in read_rows(open_table(path, lambda _: False, member), *_FORMAT, f"{path}:{member}"):
             count += 1
             yield row
         if count != MEMBER_ROWS[member]:
@@ -404,24 +397,19 @@ def fetch_vader(results: Results) -> Path:
     target = results.downloads / VADER_ARCHIVE
     if target.exists():
         return target
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--no-binary"]
+    command += ["vaderSentiment", "--require-hashes", "--dest"]
     try:
         results.downloads.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=results.downloads, prefix=".pip-") as folder:
-            requirements = Path(folder) / "requirements.txt"
-            requirements.write_text(f"vaderSentiment==3.3.2 --hash=sha256:{VADER_SHA256}\n", encoding="utf-8")
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--no-binary"]
-            command += ["vaderSentiment", "--require-hashes", "--dest", folder, "-r", str(requirements)]
-            pip = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+            file = Path(folder) / "requirements.txt"
+            file.write_text(f"vaderSentiment==3.3.2 --hash=sha256:{VADER_SHA256}\n", encoding="utf-8")
+            pip = subprocess.run([*command, folder, "-r", str(file)], stdin=subprocess.DEVNULL, capture_output=True)  # noqa: S603
             if pip.returncode == 0:
-                Path(folder, VADER_ARCHIVE).replace(target)
-                return target
+                return Path(folder, VADER_ARCHIVE).replace(target)
     except OSError as error:
         raise DownloadError(f"{target}: cannot be written: {error}") from None
-    complaint = pip.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]
-    raise DownloadError(
-        "\n  ".join([f"{VADER_ARCHIVE} could not be fetched; pip says:", *complaint])
-        + f"\nwhere there is no network, put the file (SHA-256 {VADER_SHA256[:12]}…) at {target}"
-    )
+    raise _not_fetched(target, ["pip says:", *pip.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]])
 
 
 def read_vader(archive: Path, neutral_band: float) -> Rows:
@@ -435,12 +423,9 @@ def read_vader(archive: Path, neutral_band: float) -> Rows:
         DataError: the archive is damaged or not the expected one.
     """
     try:
-        with (
-            tarfile.open(archive) as outer,
-            tarfile.open(fileobj=io.BytesIO(_content(outer, _INNER_ARCHIVE))) as inner,
-        ):
-            content = _content(inner, _MEMBER)
-    except (tarfile.TarError, OSError, EOFError, KeyError) as error:
+        with tarfile.open(archive) as outer, tarfile.open(fileobj=outer.extractfile(_INNER_ARCHIVE)) as inner:
+            content = (inner.extractfile(_MEMBER) or io.BytesIO()).read()
+    except (tarfile.TarError, OSError, EOFError, KeyError, ValueError) as error:
         raise DataError(f"{archive}: is damaged, delete it: {error}") from None
     if hashlib.sha256(content).hexdigest() != VADER_TWEETS_SHA256:
         raise DataError(f"{archive}: its {_MEMBER} is not the expected file; delete the archive")
@@ -448,8 +433,3 @@ def read_vader(archive: Path, neutral_band: float) -> Rows:
         rating = float(mean)
         label = None if rating == 0 or abs(rating) < neutral_band else POSITIVE if rating > 0 else NEGATIVE
         yield Row(number, None, label, text, line)
-
-
-def _content(archive: tarfile.TarFile, name: str) -> bytes:
-    with archive.extractfile(name) or io.BytesIO() as file:
-        return file.read()

@@ -1,4 +1,5 @@
-"""The one reader of tables: CSV, TSV, JSON Lines, Parquet and Excel, for training and for predicting.
+"""The one reader of tables, for training and for predicting: CSV, TSV, JSON Lines, Parquet and Excel; and what of a
+row is a tweet.
 
 Every line of a file belongs to a record, is refused with its number, or is blank. CSV is that of RFC 4180: a record
 with wrong quotes is refused. A quoted field may span lines, but a file is refused where the lines that one joins look
@@ -13,7 +14,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,15 +23,13 @@ from itertools import dropwhile, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
+from sentiment.config import ColumnConfig, LabelConfig
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import open_named
+from sentiment.runs.records import NEGATIVE, POSITIVE, Record
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
-from collections.abc import Iterable
-
-from sentiment.config import ColumnConfig, LabelConfig
-from sentiment.runs.records import NEGATIVE, POSITIVE, Record
 
 
 class TableRecord(NamedTuple):
@@ -55,7 +54,23 @@ class Refusal(NamedTuple):
     reason: str
 
 
+class Row(NamedTuple):
+    """A tweet as its source has it; `line` and `lines` as in TableRecord.
+
+    Attributes:
+        label: NEGATIVE or POSITIVE; None if the label in the file says that the tweet is to be left out.
+    """
+
+    id: str
+    user: str | None
+    label: int | None
+    text: str
+    line: int
+    lines: int = 1
+
+
 Records = Iterator[TableRecord | Refusal]
+Rows = Iterator[Row | Refusal]
 # Reads the lines of a file, with their ends, from its beginning.
 ReadLines = Callable[[], Iterator[str]]
 
@@ -63,6 +78,31 @@ ReadLines = Callable[[], Iterator[str]]
 LINE_LIMIT = 1 << 20
 # Stands for a line that is longer; no form of table takes it for a row.
 TOO_LONG = "x" * (csv.field_size_limit() + 1)
+_FORMS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+          ".xlsx": "xlsx", ".zip": "zip", ".txt": "txt"}  # fmt: skip
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+
+def form_of(path: Path) -> str:
+    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, xlsx, txt or zip.
+
+    Raises:
+        DataError: the name says nothing known.
+    """
+    packed = is_packed(path)
+    form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
+    if form is None or (packed and form not in (*DELIMITERS, "jsonl", "txt")):
+        valid = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx, or Sentiment140's .zip"
+        raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
+    return form
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed, by the end of its name."""
+    return path.suffix.lower() == ".gz"
+
+
+# --- bytes and lines ------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -70,14 +110,11 @@ def translated_errors(path: Path) -> Iterator[None]:
     """Turn errors of the operating system about a file into a DataError that names the file."""
     try:
         yield
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: is a directory; name a file in it") from None
     except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: is truncated, damaged or not compressed as its name says: {error}") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        known = {FileNotFoundError: "no such file", IsADirectoryError: "is a directory; name a file in it"}
+        raise DataError(f"{path}: {known.get(type(error), f'cannot be read: {error}')}") from None
 
 
 @contextmanager
@@ -121,7 +158,10 @@ def read_lines(path: Path, member: str | None = None) -> Iterator[str]:
         line = line.removeprefix(codecs.BOM_UTF8)
         while line:
             if len(line) < LINE_LIMIT:
-                yield _decoded(line)
+                try:
+                    yield line.decode("utf-8")
+                except UnicodeDecodeError:
+                    yield line.decode("latin-1")
             else:
                 while line and not line.endswith(b"\n"):
                     line = file.readline(LINE_LIMIT)
@@ -129,12 +169,7 @@ def read_lines(path: Path, member: str | None = None) -> Iterator[str]:
             line = file.readline(LINE_LIMIT)
 
 
-def _decoded(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return line.decode("latin-1")
-
+# --- CSV ------------------------------------------------------------------------------------------------------------
 
 _WRONG_QUOTES = "a quote that opens in it does not close at the end of a field"
 
@@ -189,11 +224,7 @@ def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
 _JUDGED_LINES = 2_000
 _FEW_VALUES = 10
 _MOST, _RARE = 0.9, 0.01
-_LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
-
-
-def _is_number(value: str) -> bool:
-    return _LETTER.search(value) is None and _DIGIT.search(value) is not None
+_NUMBER = re.compile(r"(?!.*[^\W\d_]).*\d", re.DOTALL)
 
 
 def _row_likeness(read: ReadLines, delimiter: str, width: int) -> Callable[[str], bool]:
@@ -202,12 +233,12 @@ def _row_likeness(read: ReadLines, delimiter: str, width: int) -> Callable[[str]
     for line in islice(read(), 1, _JUDGED_LINES):
         with suppress(csv.Error):
             rows += [fields for fields in csv.reader([line], delimiter=delimiter) if len(fields) == width]
-    telling: dict[int, Callable[[str], bool]] = {}
+    telling: dict[int, Callable[[str], object]] = {}
     for place, values in enumerate(zip(*rows, strict=True)):
         # What is rare may be a piece of a tweet that spans lines.
         common = {value for value, count in Counter(values).items() if count > max(1, _RARE * len(values))}
-        for fits in (_is_number, common.__contains__):
-            if len(common) <= _FEW_VALUES and sum(map(fits, values)) >= _MOST * len(values):
+        for fits in (_NUMBER.match, common.__contains__):
+            if len(common) <= _FEW_VALUES and sum(map(bool, map(fits, values))) >= _MOST * len(values):
                 telling[place] = fits
 
     def is_like_a_row(line: str) -> bool:
@@ -220,60 +251,9 @@ def _row_likeness(read: ReadLines, delimiter: str, width: int) -> Callable[[str]
     return is_like_a_row
 
 
-def _tsv_records(read: ReadLines, delimiter: str = "\t") -> Records:
-    for line, text in enumerate(read(), start=1):
-        if text == TOO_LONG:
-            yield Refusal(line, f"longer than {LINE_LIMIT:,} bytes")
-        else:
-            yield TableRecord(line, text.rstrip("\r\n").split(delimiter) if text.strip("\r\n") else [])
-
-
-_FORMS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".xlsx": "xlsx",
-    ".zip": "zip",
-    ".txt": "txt",
-}
-DELIMITERS = {"csv": ",", "tsv": "\t"}
-# Why a name that ends in `.xlsx` is refused.
-NO_EXCEL = (
-    "workbooks are read and written by openpyxl, which is not installed: `pip install openpyxl`, or save it as CSV"
-)
 _HEAD_LINES = 50
 # Tweets hold semicolons and line breaks themselves.
 _EVEN_ROWS = 0.8
-_BATCH = 8192
-
-
-def form_of(path: Path) -> str:
-    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, xlsx, txt or zip.
-
-    Raises:
-        DataError: the name says nothing known.
-    """
-    packed = is_packed(path)
-    form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
-    if form is None or (packed and form not in (*DELIMITERS, "jsonl", "txt")):
-        valid = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx, or Sentiment140's .zip"
-        raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
-    return form
-
-
-def is_packed(path: Path) -> bool:
-    """Whether a file is compressed, by the end of its name."""
-    return path.suffix.lower() == ".gz"
-
-
-def has_openpyxl() -> bool:
-    """Whether workbooks can be read and written."""
-    with suppress(ValueError):  # a module that is set to None
-        return find_spec("openpyxl") is not None
-    return False
 
 
 def _delimiter_of(path: Path) -> str:
@@ -283,12 +263,14 @@ def _delimiter_of(path: Path) -> str:
     """
     with closing(read_lines(path)) as lines:  # type: ignore[type-var]
         first, *others = [line for line in islice(lines, _HEAD_LINES) if line.strip()] or [""]
-    for delimiter in ",;\t|":
+    for delimiter in ";\t|" if "," not in first else "":
         count = first.count(delimiter)
-        even = sum(line.count(delimiter) >= count for line in others) >= _EVEN_ROWS * len(others)
-        if count and (even or delimiter == ","):
+        if count and sum(line.count(delimiter) >= count for line in others) >= _EVEN_ROWS * len(others):
             return delimiter
     return ","
+
+
+# --- tables of any form ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -318,18 +300,17 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
     Raises:
         DataError: the file cannot be read, is in an unknown format, or holds nothing.
     """
-    form = "csv" if member else form_of(path)
+    form, lines = "csv" if member else form_of(path), partial(read_lines, path, member)
     if form == "parquet":
-        with opened_parquet(path) as file:
-            names = list(file.schema_arrow.names)
-        return OpenedTable(form, names, partial(_read_parquet, path, names))
+        return _open_parquet(path)
     if form == "jsonl":
-        return _open_json_lines(path)
-    if form == "xlsx":
-        return _with_header(path, form, partial(iter, _sheet(path)), names_columns, ",")
-    lines = partial(read_lines, path, member)
+        read = partial(_json_records, lines)
+        names = list(flat_fields(_first_row(path, read).whole or {}))
+        return OpenedTable(form, names, lambda _places: read(names))
     if form == "txt":  # a line is a tweet
         return OpenedTable(form, ["text"], lambda _places: _tsv_records(lines, "\n"))
+    if form == "xlsx":
+        return _with_header(path, form, partial(iter, _sheet(path)), names_columns)
     if form == "tsv":
         return _with_header(path, form, partial(_tsv_records, lines), names_columns, "\t")
     if form == "csv":
@@ -338,8 +319,20 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
     raise DataError(f"{path}: is no table; tables end in .csv, .tsv, .jsonl (each also with .gz), .parquet or .xlsx")
 
 
+def _tsv_records(read: ReadLines, delimiter: str = "\t") -> Records:
+    for line, text in enumerate(read(), start=1):
+        if text == TOO_LONG:
+            yield Refusal(line, f"longer than {LINE_LIMIT:,} bytes")
+        else:
+            yield TableRecord(line, text.rstrip("\r\n").split(delimiter) if text.strip("\r\n") else [])
+
+
 def _with_header(
-    path: Path, form: str, read: Callable[[], Records], names_columns: Callable[[Sequence[str]], bool], delimiter: str
+    path: Path,
+    form: str,
+    read: Callable[[], Records],
+    names_columns: Callable[[Sequence[str]], bool],
+    delimiter: str = ",",
 ) -> OpenedTable:
     first = _first_row(path, read)
     header = ["" if field is None else str(field).strip() for field in first.fields]
@@ -369,34 +362,30 @@ def _first_row(path: Path, read: Callable[[], Records]) -> TableRecord:
     raise DataError(f"{path}: holds no rows{why}")
 
 
-def _open_json_lines(path: Path) -> OpenedTable:
-    def read() -> Records:
-        for line, text in enumerate(read_lines(path), start=1):
-            if text.strip():
-                found = _json_object(text)
-                yield Refusal(line, found) if isinstance(found, str) else TableRecord(line, (), 1, found)
-
-    names = list(_first_row(path, read).whole or ())
-
-    def rows(_places: Collection[int]) -> Records:
-        for record in read():
-            if isinstance(record, TableRecord) and record.whole is not None:
-                record = record._replace(fields=[record.whole.get(name) for name in names])
-            yield record
-
-    return OpenedTable("jsonl", names, rows)
+def _json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:
+    for line, text in enumerate(read(), start=1):
+        if text == TOO_LONG:
+            yield Refusal(line, f"longer than {LINE_LIMIT:,} bytes")
+        elif text.strip():
+            try:
+                value = json.loads(text)
+                if "\\u" in text:  # an escape can bring half a surrogate pair, which cannot be written to a file
+                    value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+                fields = flat_fields(value)
+            except (ValueError, RecursionError, AttributeError):
+                yield Refusal(line, "not a JSON object")
+            else:
+                yield TableRecord(line, [fields.get(name) for name in names], 1, value)
 
 
-def _json_object(line: str) -> dict[str, Any] | str:
-    if line == TOO_LONG:
-        return f"longer than {LINE_LIMIT:,} bytes"
-    try:
-        value = json.loads(line)
-        if "\\u" in line:  # an escape can bring half a surrogate pair, which cannot be written to a file
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else "not a JSON object"
+def flat_fields(value: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a JSON object, those of objects in it by dotted names: `user.name`."""
+    flat: dict[str, Any] = {}
+    for name, one in value.items():
+        flat |= (
+            {f"{name}.{inner}": of for inner, of in flat_fields(one).items()} if isinstance(one, dict) else {name: one}
+        )
+    return flat
 
 
 @contextmanager
@@ -413,16 +402,35 @@ def opened_parquet(path: Path) -> "Iterator[pq.ParquetFile]":
             raise DataError(f"{path}: is not a valid Parquet file: {error}") from None
 
 
-def _read_parquet(path: Path, names: list[str], places: Collection[int]) -> Records:
-    wanted = {names[place] for place in places}
-    if twice := [name for name in wanted if names.count(name) > 1]:
-        raise ConfigError(f"{path}: several columns are called {twice[0]!r}, so that it is not clear which is meant")
-    line = 1
+def _open_parquet(path: Path) -> OpenedTable:
     with opened_parquet(path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH, columns=[name for name in names if name in wanted]):
-            cells = [batch.column(name).to_pylist() if name in wanted else repeat(None, len(batch)) for name in names]
-            yield from map(TableRecord, range(line, line + len(batch)), zip(*cells, strict=True))
-            line += len(batch)
+        names = list(file.schema_arrow.names)
+    if len({*names}) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}: several columns are called {twice!r}; rename all but one")
+
+    def read(places: Collection[int]) -> Records:
+        line, wanted = 1, {names[place] for place in places}
+        with opened_parquet(path) as file:
+            for batch in file.iter_batches(batch_size=8192, columns=[*wanted]):
+                cells = [batch.column(name).to_pylist() if name in wanted else repeat(None) for name in names]
+                yield from map(TableRecord, range(line, line + len(batch)), zip(*cells, strict=False))
+                line += len(batch)
+
+    return OpenedTable("parquet", names, read)
+
+
+# Why a name that ends in `.xlsx` is refused.
+NO_EXCEL = (
+    "workbooks are read and written by openpyxl, which is not installed: `pip install openpyxl`, or save it as CSV"
+)
+
+
+def has_openpyxl() -> bool:
+    """Whether workbooks can be read and written."""
+    with suppress(ValueError):  # a module that is set to None
+        return find_spec("openpyxl") is not None
+    return False
 
 
 def _sheet(path: Path) -> list[TableRecord]:
@@ -439,24 +447,7 @@ def _sheet(path: Path) -> list[TableRecord]:
     return [TableRecord(line, [None if value == "" else value for value in row]) for line, row in rows]
 
 
-class Row(NamedTuple):
-    """A tweet as its source has it.
-
-    Attributes:
-        label: NEGATIVE or POSITIVE; None if the label in the file says that the tweet is to be left out.
-        line: where the row begins in its file, counted from 1; in Parquet the number of the row.
-        lines: how many lines of its file it spans.
-    """
-
-    id: str
-    user: str | None
-    label: int | None
-    text: str
-    line: int
-    lines: int = 1
-
-
-Rows = Iterator[Row | Refusal]
+# --- tweets ---------------------------------------------------------------------------------------------------------
 
 # What columns of tweets are called.
 TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
@@ -487,10 +478,9 @@ def read_rows(
         return None if column is None else _position(column, f"{name}: {field}.columns.{role}", table.names)
 
     text_at, label_at, user_at, id_at = map(position, ("text", "label", "user", "id"))
-    places = {place for place in (text_at, label_at, user_at, id_at) if place is not None}
-    label_of = _label_reader(labels, name, field)
     assert text_at is not None and label_at is not None  # noqa: PT018, S101  # the configuration names both
-    for record in table.read(places):
+    label_of = _label_reader(labels, name, field) if labels else None
+    for record in table.read({place for place in (text_at, label_at, user_at, id_at) if place is not None}):
         if isinstance(record, Refusal):
             yield record
             continue
@@ -501,12 +491,13 @@ def read_rows(
             yield Refusal(line, reason)
         elif "\0" in text:
             yield Refusal(line, "NUL character")
-        elif labels and not as_text(fields[label_at]).strip():
+        elif label_of and not as_text(fields[label_at]).strip():
             yield Refusal(line, "empty label")
         else:
             identifier = as_text(fields[id_at]) if id_at is not None else ""
             user = as_text(fields[user_at]).strip() if user_at is not None else ""
-            yield Row(identifier or str(line), user or None, label_of(fields[label_at], line), text, line, lines)
+            label = label_of(fields[label_at], line) if label_of else None
+            yield Row(identifier or str(line), user or None, label, text, line, lines)
 
 
 def _position(column: str | int, place: str, header: Sequence[str]) -> int:
@@ -520,11 +511,14 @@ def _position(column: str | int, place: str, header: Sequence[str]) -> int:
     raise ConfigError(f"{place}: {what}; the file has {', '.join(map(repr, header))}")
 
 
-def _label_reader(config: LabelConfig | None, name: str, field: str) -> Callable[[Any, int], int | None]:
-    if config is None:
-        return lambda _value, _line: None
-    groups = ((config.negative, NEGATIVE), (config.positive, POSITIVE), (config.ignored, None))
-    meanings = {label.strip().lower(): meaning for group, meaning in groups for label in group}
+def label_meanings(labels: LabelConfig) -> dict[str, int | None]:
+    """NEGATIVE, POSITIVE or None, for rows to leave out, of each value of the label column, in lower case."""
+    groups = ((labels.negative, NEGATIVE), (labels.positive, POSITIVE), (labels.ignored, None))
+    return {label.strip().lower(): meaning for group, meaning in groups for label in group}
+
+
+def _label_reader(labels: LabelConfig, name: str, field: str) -> Callable[[Any, int], int | None]:
+    meanings = label_meanings(labels)
 
     def label_of(value: Any, line: int) -> int | None:
         word = value if isinstance(value, str) and value in meanings else as_text(value).strip().lower()
@@ -545,9 +539,7 @@ def as_text(value: Any) -> str:
         return value
     if value is None or value != value:  # only NaN differs from itself
         return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def why_no_text(value: object) -> str | None:
@@ -558,8 +550,6 @@ def why_no_text(value: object) -> str | None:
 
 
 _EXAMPLES = 5
-# What is said of records with line breaks in quotes, since a quote too many would look the same.
-SPANNING = "span several lines"
 
 
 class CountedLines(Record):
@@ -577,20 +567,22 @@ class RowCounter:
     """Counts rows by reason."""
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[int, list[int]]] = {}
+        self._lines: dict[str, list[int]] = {}
+        self._counts: Counter[str] = Counter()
 
     def add(self, reason: str, line: int) -> None:
         """Count a row."""
-        count, lines = self._found.get(reason, (0, []))
-        self._found[reason] = count + 1, [*lines, line][:_EXAMPLES]
+        self._counts[reason] += 1
+        if self._counts[reason] <= _EXAMPLES:
+            self._lines.setdefault(reason, []).append(line)
 
     def total(self, apart_from: Iterable[str] = ()) -> int:
         """The number of rows that were counted for other reasons than these."""
-        return sum(count for reason, (count, _) in self._found.items() if reason not in apart_from)
+        return sum(count for reason, count in self._counts.items() if reason not in apart_from)
 
     def counted(self) -> dict[str, CountedLines]:
         """The rows by reason, in the order in which the reasons were first met."""
-        return {reason: CountedLines(count=count, lines=lines) for reason, (count, lines) in self._found.items()}
+        return {reason: CountedLines(count=self._counts[reason], lines=lines) for reason, lines in self._lines.items()}
 
     def most_common(self, apart_from: Iterable[str] = ()) -> str:
         """All reasons but these, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""

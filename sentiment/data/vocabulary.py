@@ -1,20 +1,42 @@
-"""The token types that have a vector of their own, their indices, and the vectors that they may start from."""
+"""The token types that have a vector of their own, the vectors that they may start from, and the text that vectors and
+language models learn from.
+"""
 
 import codecs
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config import VocabularyConfig
-from sentiment.data.corpus import Corpus
-from sentiment.data.tables import opened_bytes
+from sentiment.config import (
+    WORD2VEC,
+    ColumnConfig,
+    DataConfig,
+    RunConfig,
+    TextConfig,
+    TextFile,
+    VectorsConfig,
+    VocabularyConfig,
+)
+from sentiment.console import Progress, silent
+from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
+from sentiment.data.preparation import TRAIN
+from sentiment.data.sources import TweetFile, open_file
+from sentiment.data.tables import Refusal, form_of, opened_bytes
+from sentiment.data.text import UNKNOWN as UNKNOWN_AUTHOR
+from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of
 from sentiment.errors import ConfigError, DataError
-from sentiment.files import WriteFile, read_named, write_atomically
+from sentiment.files import WriteFile, fingerprint, named_path, read_named, write_atomically, write_json
+from sentiment.runs.attempts import patient_lock
+from sentiment.runs.pretrained import TextCount
+from sentiment.runs.run_dir import Results
 
 # The index after the end of a short tweet in a batch.
 PADDING = 0
@@ -22,10 +44,6 @@ PADDING = 0
 UNKNOWN = 1
 _SPECIAL = 2
 _MOST_BYTES = 1_000_000_000
-_LONGEST_LINE = 1 << 25
-_HEADER = re.compile(rb"\s*(\d+)\s+\d+\s*")
-# Standard deviation of the random vectors of types that a file of vectors lacks.
-_SCALE = 0.1
 
 
 class Vocabulary:
@@ -120,11 +138,19 @@ class Vocabulary:
             raise DataError(f"{path}: is truncated or no vocabulary: {error}") from None
 
 
+# --- files of vectors -----------------------------------------------------------------------------------------------
+
+_LONGEST_LINE = 1 << 25
+_HEADER = re.compile(rb"\s*(\d+)\s+\d+\s*")
+# Standard deviation of the random vectors of types that a file of vectors lacks.
+_SCALE = 0.1
+
+
 def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], int]:
     """Read the vectors of a vocabulary's types from a text file in the format of GloVe or word2vec.
 
     Args:
-        path: the file, which may be compressed (`.gz`).
+        path: the file, which may be compressed (`.gz`); a first line of two counts is skipped.
         vocabulary: the types that are looked for.
         size: the numbers per token that the model expects.
         seed: for the small random vectors of types that are not in the file.
@@ -133,35 +159,15 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
         The vectors, shape (len(vocabulary), size), with zeros for padding; and how many types were found.
 
     Raises:
-        DataError: the file cannot be read, or a line is not a token and numbers.
+        DataError: the file cannot be read or is truncated, or a line is not a token and finite numbers.
         ConfigError: the vectors do not have the expected width.
     """
     vectors = np.random.default_rng(seed).normal(0, _SCALE, (len(vocabulary), size)).astype(np.float32)
     vectors[PADDING] = 0
-    wanted = {token: number for number, token in enumerate(vocabulary.types, start=_SPECIAL)}
-    found = 0
-    for number, vector in read_vectors(path, wanted, size):
-        vectors[number] = vector
-        found += 1
-    return vectors, found
-
-
-def read_vectors(path: Path, wanted: Mapping[str, int], size: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """The number and the vector of each wanted token in the file, once, in the order of the lines.
-
-    Args:
-        path: the file, which may be compressed (`.gz`); a first line of two counts is skipped.
-        wanted: tokens, and the number to give for each.
-        size: the expected numbers per token.
-
-    Raises:
-        DataError: the file cannot be read or is truncated, or a line is not a token and finite numbers.
-        ConfigError: the vectors do not have the expected width.
-    """
-    left = {token.encode("utf-8", "surrogatepass"): number for token, number in wanted.items()}
+    # As bytes: text would be split at blanks beyond ASCII too, which stand in tokens.
+    left = {one.encode("utf-8", "surrogatepass"): place for place, one in enumerate(vocabulary.types, start=_SPECIAL)}
     checked = False
     for line, content in _vector_lines(path):
-        # As bytes: text would be split at blanks beyond ASCII too, which stand in tokens.
         fields = content.rsplit(None, size)
         if not checked and (width := len(content.split()) - 1) != size:
             raise ConfigError(
@@ -173,11 +179,17 @@ def read_vectors(path: Path, wanted: Mapping[str, int], size: int) -> Iterator[t
             continue
         if len(fields) <= size:
             raise DataError(f"{path}:{line}: a token and {size} numbers are expected; the file may be truncated")
-        number = left.pop(fields[0], None)
-        if number is not None:
-            yield number, _numbers(fields[1:], f"{path}:{line}")
+        if (place := left.pop(fields[0], None)) is not None:
+            try:
+                with np.errstate(over="ignore"):
+                    vectors[place] = [float(field.decode("utf-8", "replace")) for field in fields[1:]]
+            except ValueError as error:
+                raise DataError(f"{path}:{line}: {error}, but a token and {size} numbers are expected") from None
+            if not np.isfinite(vectors[place]).all():
+                raise DataError(f"{path}:{line}: holds a number that is not finite, or too large for a float32")
     if not checked:
         raise DataError(f"{path}: holds no vectors")
+    return vectors, len(vocabulary.types) - len(left)
 
 
 def read_types(path: Path) -> Iterator[str]:
@@ -189,6 +201,22 @@ def read_types(path: Path) -> Iterator[str]:
     return (content.split(b" ", 1)[0].decode("utf-8", "replace") for _, content in _vector_lines(path))
 
 
+def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines but the one of counts, with their numbers from 1; as many as that one says, if there is one."""
+    line, expected = 0, None
+    with opened_bytes(path) as file:
+        for line, content in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), start=1):
+            if len(content) == _LONGEST_LINE:
+                raise DataError(f"{path}:{line}: is too long for a token and its numbers")
+            content = content.removeprefix(codecs.BOM_UTF8) if line == 1 else content
+            if line == 1 and (counts := _HEADER.fullmatch(content)):
+                expected = int(counts[1])
+            else:
+                yield line, content
+    if expected is not None and line - 1 != expected:
+        raise DataError(f"{path}: has {line - 1:,} vectors where its first line says {expected:,}; it may be truncated")
+
+
 def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
     """Write the text format of word2vec; nine digits are enough to read the same float32 back."""
     lines = [f"{len(types)} {vectors.shape[1]}\n"]
@@ -197,28 +225,267 @@ def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.floa
     write_atomically(path, lambda file: file.writelines(line.encode() for line in lines))
 
 
-def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines but the one of counts, with their numbers from 1; as many as that one says, if there is one."""
-    line, expected = 0, None
-    with opened_bytes(path) as file:
-        while content := file.readline(_LONGEST_LINE):
-            line += 1
-            if len(content) == _LONGEST_LINE:
-                raise DataError(f"{path}:{line}: is too long for a token and its numbers")
-            if line == 1 and (counts := _HEADER.fullmatch(content.removeprefix(codecs.BOM_UTF8))):
-                expected = int(counts[1])
+# --- text to learn from ---------------------------------------------------------------------------------------------
+
+_EVERY = 10_000
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """Tweets as token numbers, in the order in which they are read.
+
+    Attributes:
+        token_ids: (tokens,) index into `types`.
+        offsets: (tweets + 1,) where each tweet begins and the last one ends.
+        counts: what became of the tweets of each unlabelled file, by its path.
+    """
+
+    types: Sequence[str]
+    token_ids: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    counts: dict[str, TextCount]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __iter__(self) -> Iterator[list[str]]:
+        types = self.types
+        for start, end in pairwise(self.offsets.tolist()):
+            yield [types[number] for number in self.token_ids[start:end].tolist()]
+
+
+def whole_training_part(config: DataConfig) -> DataConfig:
+    """The data whose training text is learned from: text needs no label, so all of it, whatever `data.train_rows`
+    leaves to train on."""
+    return config.model_copy(update={"train_rows": None})
+
+
+def open_text(file: TextFile, field: str) -> TweetFile:
+    """Identify an unlabelled file; its rows are read later, and have no labels.
+
+    Args:
+        field: of the configuration that names it, for messages.
+
+    Raises:
+        DataError: it is missing, unreadable or of an unknown format.
+    """
+    path = named_path(file.path)
+    column = "text" if form_of(path) == "txt" else file.column
+    return open_file(path, ColumnConfig(text=column, label=column), None, field)
+
+
+def gather_text(corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress) -> TrainingText:
+    """The training tweets of a corpus, and those of the files that are not held out, each text once.
+
+    Args:
+        config: how the files' tweets are cleaned; that of the corpus.
+
+    Raises:
+        DataError: a file cannot be read, or nothing of it can be used.
+    """
+    rows = corpus.rows("train")
+    lengths = [corpus.lengths()[rows]]
+    pieces = [corpus.token_ids[np.repeat(corpus.parts == TRAIN, corpus.lengths())]]
+    index = {token: number for number, token in enumerate(corpus.types)}
+    counts: dict[str, TextCount] = {}
+    if files:
+        reader = _Reader(corpus, index, config)
+        for file in files:
+            counts[file.name], more_lengths, token_ids = reader.read(file, progress)
+            lengths.append(np.array(more_lengths, np.int64))
+            pieces.append(np.array(token_ids, np.int32))
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    return TrainingText(list(index), np.concatenate(pieces), offsets, counts)
+
+
+class _Reader:
+    def __init__(self, corpus: Corpus, index: dict[str, int], config: TextConfig) -> None:
+        trained = corpus.parts == TRAIN
+        self._held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
+        self._authors = set(corpus.authors[~trained].tolist()) - {UNKNOWN_AUTHOR}
+        self._seen = set(corpus.keys[trained].tolist())
+        self._index, self._tokenizer = index, Tokenizer(config)
+        self._forms = TweetForms(beside=self._tokenizer)
+
+    def read(self, file: TweetFile, progress: Progress) -> tuple[TextCount, list[int], "array[int]"]:
+        """What became of the tweets of a file, the lengths of those that are used, and their token numbers."""
+        lengths: list[int] = []
+        token_ids = array("i")  # a list of Python's integers would take ten times as much memory
+        read = held_out = repeated = refused = 0
+        for read, row in enumerate(file.read(), start=1):
+            if read % _EVERY == 0:
+                progress(f"reading {Path(file.name).name}", read, file.total)
+            if isinstance(row, Refusal):
+                refused += 1
                 continue
-            yield line, content.removeprefix(codecs.BOM_UTF8) if line == 1 else content
-    if expected is not None and line - 1 != expected:
-        raise DataError(f"{path}: has {line - 1:,} vectors where its first line says {expected:,}; it may be truncated")
+            tokens = self._tokenizer(row.text)
+            key = key_of(self._forms.of(row.text, tokens))
+            if key in self._held_out or author_key(author_form(row.user)) in self._authors:
+                held_out += 1
+            elif key in self._seen:
+                repeated += 1
+            elif not tokens:
+                refused += 1
+            else:
+                self._seen.add(key)
+                lengths.append(len(tokens))
+                token_ids.extend([self._index.setdefault(token, len(self._index)) for token in tokens])
+        if not lengths:
+            raise DataError(
+                f"{file.name}: no text of it can be used: of {read:,} rows {held_out:,} are of validation or test or "
+                f"of their authors, {repeated:,} are repeated and {refused:,} cannot be read"
+            )
+        count = TextCount(read=read, used=len(lengths), held_out=held_out, repeated=repeated, refused=refused)
+        return count, lengths, token_ids
 
 
-def _numbers(fields: list[bytes], place: str) -> npt.NDArray[np.float32]:
+# --- vectors that are learned from it -------------------------------------------------------------------------------
+
+# Raise it whenever the same text and settings would give other vectors.
+_VERSION = 2
+VECTORS, RECORD = "vectors.txt", "record.json"
+
+
+def pretrained_file(config: RunConfig, results: Results) -> Path | None:
+    """The file that a run's embedding starts from; None if there is none. Learned vectors may not be there yet.
+
+    Raises:
+        DataError: the tweets, or an unlabelled file, cannot be read.
+    """
+    found = vectors_fingerprint(config, results)
+    if found is not None:
+        return results.word_vectors / found[:16] / VECTORS
+    return None if config.embedding.pretrained is None else named_path(config.embedding.pretrained)
+
+
+def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
+    """The fingerprint that the vectors a run learns would have now; None if it learns none.
+
+    Raises:
+        DataError: the tweets, or an unlabelled file, cannot be read.
+    """
+    if config.embedding.pretrained != WORD2VEC:
+        return None
+    settings = config.vectors or VectorsConfig()
+    files = _files(settings)
+    identity = {
+        "version": _VERSION,
+        "gensim": metadata.version("gensim"),
+        "size": config.embedding.size,
+        "settings": _settings(settings),
+        "corpus": corpus_fingerprint(whole_training_part(config.data), results),
+        "unlabelled": [
+            [one.form, one.sha256, file.column] for one, file in zip(files, settings.unlabelled, strict=True)
+        ],
+    }
+    return fingerprint(identity)
+
+
+def has_vectors(config: RunConfig, results: Results) -> bool:
+    """Whether no vectors have to be learned before a run can start.
+
+    Raises:
+        DataError: the tweets, or an unlabelled file, cannot be read.
+    """
+    file = pretrained_file(config, results)
+    return config.embedding.pretrained != WORD2VEC or file is None or file.exists()
+
+
+def prepare_vectors(config: RunConfig, results: Results, progress: Progress = silent) -> list[str]:
+    """Learn the vectors that a run starts from, unless they are there.
+
+    They appear when they are complete, with a record of what they were learned from; if it is interrupted, the next
+    call begins again, and gets the same bits. Of several processes on one host that ask for the same vectors one learns
+    them, and the others wait.
+
+    Args:
+        progress: an error that it raises ends the work.
+
+    Returns:
+        Lines for a terminal; none if they are there, or the run learns none.
+
+    Raises:
+        DataError: the tweets or an unlabelled file cannot be used, or the vectors cannot be written.
+    """
+    file = pretrained_file(config, results)
+    if config.embedding.pretrained != WORD2VEC or file is None or file.exists():
+        return []
     try:
-        with np.errstate(over="ignore"):
-            values = np.array([float(field.decode("utf-8", "replace")) for field in fields]).astype(np.float32)
-    except ValueError as error:
-        raise DataError(f"{place}: {error}, but a token and {len(fields)} numbers are expected") from None
-    if not np.isfinite(values).all():
-        raise DataError(f"{place}: holds a number that is not finite, or too large for a float32")
-    return values
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with patient_lock(file.parent / "lock", "learns the same vectors", lambda who: progress(who, 0, None)):
+            return [] if file.exists() else _learn_into(file, config, results, progress)
+    except OSError as error:
+        raise DataError(f"{file}: the vectors cannot be written: {error}") from error
+
+
+def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progress) -> list[str]:
+    corpus = prepare_corpus(whole_training_part(config.data), results, progress)
+    settings = config.vectors or VectorsConfig()
+    files = _files(settings)
+    text = gather_text(corpus, config.data.text, files, progress)
+    types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
+    record = {
+        "fingerprint": vectors_fingerprint(config, results),
+        "settings": {**_settings(settings), "size": config.embedding.size, "gensim": metadata.version("gensim")},
+        "corpus": corpus.fingerprint,
+        "source": corpus.report.source,
+        "training_tweets": len(corpus.rows("train")),
+        "unlabelled": {file.name: text.counts[file.name].model_dump() | {"sha256": file.sha256} for file in files},
+        "tokens": len(text.token_ids),
+        "types": len(types),
+    }
+    write_json(path.with_name(RECORD), record)
+    write_vectors(path, types, vectors)  # last, since the file completes them
+    return [
+        f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
+        f"  {record['training_tweets']:,} training tweets of {corpus.report.source}: their text alone",
+        *(f"  {name}: {count.render()}" for name, count in text.counts.items()),
+        f"  in {path}",
+    ]
+
+
+def learn_vectors(
+    text: TrainingText, size: int, config: VectorsConfig, progress: Progress
+) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """The types that are frequent enough, and their vectors, shape (types, size); the same bits each time.
+
+    One thread learns, since several would change the same numbers at once, in an order that is never the same.
+
+    Args:
+        progress: told after each epoch; an error that it raises ends the work.
+
+    Raises:
+        DataError: no type is frequent enough.
+    """
+    from gensim.models import Word2Vec
+    from gensim.models.callbacks import CallbackAny2Vec
+
+    class Epochs(CallbackAny2Vec):  # type: ignore[misc]
+        done = 0
+
+        def on_epoch_end(self, _model: Word2Vec) -> None:
+            self.done += 1
+            progress("learning word2vec vectors", self.done, config.epochs)
+
+    counts = np.bincount(text.token_ids, minlength=len(text.types)).tolist()
+    # Types that are equally frequent in alphabetical order; gensim would sort them as the processor's numpy does.
+    frequencies = dict(sorted(zip(text.types, counts, strict=True), key=lambda pair: (-pair[1], pair[0])))
+    if max(counts) < config.min_count:
+        raise DataError(
+            f"no token occurs {config.min_count:,} times in the {len(text):,} tweets that vectors are to be learned "
+            "from; lower vectors.min_count"
+        )
+    options = {"window": config.window, "min_count": config.min_count, "negative": config.negative}
+    model = Word2Vec(vector_size=size, seed=config.seed, sg=1, workers=1, sorted_vocab=0, **options)
+    model.build_vocab_from_freq(frequencies, corpus_count=len(text))
+    model.train(text, total_examples=len(text), epochs=config.epochs, callbacks=[Epochs()])
+    return list(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32)
+
+
+def _settings(settings: VectorsConfig) -> dict[str, object]:
+    """Those that change the vectors; the files are known by their content."""
+    return settings.model_dump(mode="json", exclude={"unlabelled", "vocabulary"})
+
+
+def _files(settings: VectorsConfig) -> list[TweetFile]:
+    return [open_text(file, "vectors.unlabelled") for file in settings.unlabelled]

@@ -13,7 +13,7 @@ from sentiment.config import PRETRAINED, PretrainingConfig, RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus import corpus_fingerprint
 from sentiment.data.sources import Remote, TweetFile, addresses, download, size_of
-from sentiment.data.word_vectors import open_text, whole_training_part
+from sentiment.data.vocabulary import open_text, whole_training_part
 from sentiment.elmo.files import (
     OPTIONS_FILE,
     SIZES,

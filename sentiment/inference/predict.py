@@ -18,6 +18,7 @@ from sentiment.data.tables import (
     Refusal,
     RowCounter,
     TableRecord,
+    flat_fields,
     has_header,
     open_table,
     why_no_text,
@@ -113,7 +114,7 @@ class PredictedFile:
         """Count what is to be told of a row; `header` has the columns that are written, none if all fields are."""
         if said is None:
             self.refused.add(row.refused or NO_WORDS, row.record.line)
-        if header and row.record.whole and not row.record.whole.keys() <= {*header}:
+        if header and row.record.whole and not flat_fields(row.record.whole).keys() <= {*header}:
             self.shortened.add("have fields that the first object lacks; these are left out", row.record.line)
 
     def render_lines(self) -> list[str]:

@@ -13,8 +13,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import source_sha256
-from sentiment.data.vocabulary import Vocabulary, load_vectors
-from sentiment.data.word_vectors import prepare_vectors, pretrained_file, vectors_fingerprint
+from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.elmo.models import find_elmo_of, has_pretrained
 from sentiment.elmo.vectors import Files
 from sentiment.errors import MemoryExhaustedError, RunDirError

@@ -20,7 +20,7 @@ from sentiment.config import (
 from sentiment.console import Console
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, EpochPlan
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.data.word_vectors import TrainingText, gather_text, whole_training_part
+from sentiment.data.vocabulary import TrainingText, gather_text, whole_training_part
 from sentiment.elmo.files import options_bytes, weights_bytes
 from sentiment.elmo.language_model import DirectedTweets, LanguageModel, encoder_weights
 from sentiment.elmo.models import PretrainingRequest, pretraining_request

@@ -23,7 +23,6 @@ from nltk.tokenize import TweetTokenizer
 from sentiment.config import DataConfig
 from sentiment.data.corpus import building_place, prepare_corpus, write_corpus
 from sentiment.data.preparation import CorpusReport, PartCount
-from sentiment.data.tables import CountedLines
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.runs.run_dir import Results
 from tests.benchmarks.timing import Spent, announce, spent
@@ -125,7 +124,7 @@ def open_large_corpus(results: Results, rows: int) -> None:
         "withheld": np.zeros(0, np.int64),
     }
     counts = dict.fromkeys(CorpusReport.model_fields, 0) | {"read": rows, "kept": rows}
-    nothing = {"tests": {}, "extra_train": (), "refused": {}, "spanning": CountedLines(count=0, lines=[])}
+    nothing: dict[str, Any] = {"tests": {}, "extra_train": (), "left_out": {}, "refused": {}, "spanning": {}}
     parts = {part: PartCount(rows=1, positive=1) for part in ("train", "validation", "test")}
     report = CorpusReport.model_validate(counts | nothing | {"source": "generated", "parts": parts})
     place = results.root / "large"

@@ -25,6 +25,7 @@ from sentiment.data.corpus import (
     open_corpus,
     prepare_corpus,
 )
+from sentiment.data.preparation import CONTRADICTION, DUPLICATE, IGNORED, RESERVED
 from sentiment.data.text import Tokenizer
 from sentiment.errors import DataError
 from sentiment.runs.records import PARTS
@@ -67,7 +68,7 @@ def test_preparing_again_only_opens_what_is_there(
 ) -> None:
     assert find_corpus(DataConfig(source=str(table)), results) is None
     first = prepare(table, results)
-    monkeypatch.setattr(preparation, "Preparation", None)
+    monkeypatch.setattr(corpus_module, "Preparation", None)
     found = find_corpus(DataConfig(source=str(table)), results)
     assert found is not None
     assert (found.path, found.dataset) == (first.path, "table")
@@ -111,7 +112,7 @@ def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, resul
     again = [("positive", "  Same @ann  THING http://a.b"), ("positive", "same @bob thing http://c.d/e")]
     rows[100:100] = [*again, ("negative", "same @cy thing http://f.g")]
     corpus = prepare(write_table(tmp_path / "t.csv", rows), results)
-    assert (corpus.report.kept, corpus.report.duplicates, corpus.report.contradictory) == (301, 2, 1)
+    assert (corpus.report.kept, corpus.report.left_out) == (301, {DUPLICATE: 1, CONTRADICTION: 1})
     assert "  Same @ann  THING http://a.b" in sides(corpus)
 
 
@@ -124,8 +125,8 @@ def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results:
     trained = sum(before[text] == "train" for _, text in rows[:4])
     corpus = prepare(main, results, tests={"shared": {"path": str(shared)}, "manual": {"path": str(manual)}})
     report = corpus.report
-    assert (report.read, report.kept, report.ignored, report.duplicates) == (310, 308 - trained, 1, 1)
-    assert (report.reserved, report.tested_twice) == (trained, 4 - trained)
+    assert (report.read, report.kept) == (310, 308 - trained)
+    assert (report.left_out, report.tested_twice) == ({IGNORED: 1, DUPLICATE: 1, RESERVED: trained}, 4 - trained)
     assert 0 < trained < 4
     said = "\n".join(report.render_lines())
     assert f"{trained} dropped from training since a further test set holds their text or author" in said
@@ -199,9 +200,9 @@ def test_thinning_keeps_about_as_many_and_more_rows_include_fewer(tmp_path: Path
 def test_any_number_of_workers_makes_the_same_files(
     tmp_path: Path, table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparation, "_BATCH_ROWS", 50)
+    monkeypatch.setattr(preparation, "_LOT_ROWS", 50)
     alone = prepare_corpus(DataConfig(source=str(table)), results, workers=1)
-    monkeypatch.setattr(preparation, "_BATCHES_WORTH_WORKERS", 2)
+    monkeypatch.setattr(preparation, "_LOTS_WORTH_WORKERS", 2)
     shared = prepare_corpus(DataConfig(source=str(table)), Results(tmp_path / "other"), workers=2)
     for name in (*FILES, MANIFEST):
         assert (alone.path / name).read_bytes() == (shared.path / name).read_bytes()
@@ -278,8 +279,8 @@ SCRIPT = """
             os.kill(os.getpid(), signal.SIGKILL)
 
     if __name__ == "__main__":
-        preparation._BATCH_ROWS = 50
-        preparation._BATCHES_WORTH_WORKERS = 99 if sys.argv[3] == "finish" else 2
+        preparation._LOT_ROWS = 50
+        preparation._LOTS_WORTH_WORKERS = 99 if sys.argv[3] == "finish" else 2
         results = Results(Path(sys.argv[2]))
         print(prepare_corpus(DataConfig(source=sys.argv[1]), results, progress, workers=2).fingerprint, prepares)
 """

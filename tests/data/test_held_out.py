@@ -13,7 +13,7 @@ from sentiment.config import DataConfig, TextFile
 from sentiment.config_file import resolve
 from sentiment.console import silent
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.data.word_vectors import gather_text, open_text, whole_training_part
+from sentiment.data.vocabulary import gather_text, open_text, whole_training_part
 from sentiment.errors import DataError
 from sentiment.runs.run_dir import Results
 from tests.data.near_copies import COLUMNS, Tweet, World, number_in

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.config import TextConfig
-from sentiment.data.preparation import TEST, TRAIN, VALIDATION, folded_part_code, part_code
+from sentiment.config import DataConfig, TextConfig
+from sentiment.data.preparation import TEST, TRAIN, VALIDATION, part_code
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit, thinning_of
 from tests.data.near_copies import COPIES, SPELLINGS, tweet_text
 
@@ -19,6 +19,10 @@ TWEETISH = st.lists(
 ).map(" ".join)
 USERS = st.sampled_from(["", "ann", "bob", "cleo"])
 FORMS = TweetForms()
+
+
+def _split(validation: float, test: float) -> DataConfig:
+    return DataConfig(validation_fraction=validation, test_fraction=test)
 
 
 @pytest.mark.parametrize("copy", COPIES)
@@ -66,11 +70,12 @@ def test_an_author_is_the_same_however_the_name_is_spelled(spelled: object) -> N
 
 @given(author=st.text(min_size=1, max_size=15), forms=st.lists(ANY, min_size=2))
 def test_all_tweets_of_an_author_are_in_one_part(author: str, forms: list[str]) -> None:
-    assert len({part_code(author, form, 0.3, 0.3) for form in forms}) == 1
+    config = _split(0.3, 0.3)
+    assert len({part_code(author, form, config) for form in forms}) == 1
 
 
 def test_the_fractions_are_about_those_asked_for() -> None:
-    codes = [part_code("", f"tweet {number}", 0.1, 0.2) for number in range(10_000)]
+    codes = [part_code("", f"tweet {number}", _split(0.1, 0.2)) for number in range(10_000)]
     assert abs(codes.count(TEST) - 2_000) < 200
     assert abs(codes.count(VALIDATION) - 1_000) < 150
     assert codes.count(TRAIN) + codes.count(TEST) + codes.count(VALIDATION) == 10_000
@@ -78,7 +83,8 @@ def test_the_fractions_are_about_those_asked_for() -> None:
 
 def test_each_fold_draws_a_validation_part_of_its_own() -> None:
     """With one draw for all folds, the same tweets would choose the best epoch in each of them."""
-    codes = [[folded_part_code("", f"tweet {n}", 5, fold, 0.2) for n in range(10_000)] for fold in (1, 2)]
+    folds = [DataConfig(folds=5, fold=fold, validation_fraction=0.2) for fold in (1, 2)]
+    codes = [[part_code("", f"tweet {n}", fold) for n in range(10_000)] for fold in folds]
     assert all(abs(of_fold.count(VALIDATION) - 2_000) < 150 for of_fold in codes)
     assert all(abs(of_fold.count(TEST) - 2_000) < 150 for of_fold in codes)
     pairs = [pair for pair in zip(*codes, strict=True) if TEST not in pair]
@@ -89,7 +95,8 @@ def test_each_fold_draws_a_validation_part_of_its_own() -> None:
 def test_thinning_does_not_depend_on_the_side() -> None:
     forms = [f"tweet {number}" for number in range(10_000)]
     thinning = thinning_of(np.array([key_of(form) for form in forms]))
-    kept = [part_code("", form, 0.1, 0.5) for form, unit in zip(forms, thinning, strict=True) if unit < 0.2]
+    config = _split(0.1, 0.5)
+    kept = [part_code("", form, config) for form, unit in zip(forms, thinning, strict=True) if unit < 0.2]
     assert abs(len(kept) - 2_000) < 200
     assert abs(kept.count(TEST) / len(kept) - 0.5) < 0.05
     assert 0 <= thinning.min() < thinning.max() < 1
@@ -102,6 +109,6 @@ def test_hashes_are_the_same_on_every_machine() -> None:
 
 @given(text=ANY, author=USERS)
 def test_any_text_can_be_hashed(text: str, author: str) -> None:
-    assert part_code(author, FORMS.of(text), 0.1, 0.2) in (TRAIN, VALIDATION, TEST)
+    assert part_code(author, FORMS.of(text), DataConfig()) in (TRAIN, VALIDATION, TEST)
     assert -(2**63) <= key_of(FORMS.of(text)) < 2**63
     assert author_form(text) == author_form(author_form(text))

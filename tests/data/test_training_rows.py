@@ -10,6 +10,7 @@ import pytest
 from sentiment.config import DataConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.preparation import DUPLICATE, HELD_OUT, SURPLUS
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines, tweets, write_table
@@ -50,7 +51,7 @@ def test_further_tweets_are_trained_on_and_move_no_other_tweet(table: Path, resu
     assert _texts(more, "train") - _texts(plain, "train") == {text for _, text in tweets(60, seed=5)}
     assert more.fingerprint != plain.fingerprint
     (counted,) = more.report.extra_train
-    assert (counted.name, counted.read, counted.kept) == (str(extra), 60, 60)
+    assert (counted.file, counted.read, counted.kept) == (str(extra), 60, 60)
 
 
 def test_further_tweets_have_columns_and_labels_of_their_own(table: Path, results: Results, tmp_path: Path) -> None:
@@ -102,14 +103,13 @@ def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
     assert new == {text for _, text in tweets(30, seed=5)}
     held_out = len(_texts(plain, "validation", "test"))
     (counted,) = corpus.report.extra_train
-    assert (counted.read, counted.kept, counted.held_out_texts) == (430, 30, held_out)
-    assert corpus.report.held_out == held_out
-    assert corpus.report.duplicates == 400 - held_out
+    assert (counted.read, counted.kept, counted.held_out) == (430, 30, held_out)
+    assert corpus.report.left_out == {HELD_OUT: held_out, DUPLICATE: 400 - held_out}
     assert counted.unknown_authors == counted.kept
     said = "\n".join(corpus.report.render_lines())
     assert "30 of the kept rows may be by authors of validation or test" in said
     assert f"{held_out} of data.extra_train dropped since validation or test hold their text or author" in said
-    assert f"30 of 430 rows kept for training; of validation or test have {held_out} the text and 0 the author" in said
+    assert f"30 of 430 rows kept for training; {held_out} left out since validation or test hold their text" in said
 
 
 def test_all_rows_are_accounted_for(table: Path, results: Results, tmp_path: Path) -> None:
@@ -119,8 +119,7 @@ def test_all_rows_are_accounted_for(table: Path, results: Results, tmp_path: Pat
     corpus = _prepare(table, results, extra_train=[{"path": str(extra)}, {"path": str(table)}], train_rows=150)
     report = corpus.report
     refused = sum(rows.count for rows in report.refused.values())
-    losses = report.duplicates + report.reserved + report.ignored + report.thinned + report.held_out + report.surplus
-    assert report.kept + losses + refused == report.read == 400 + 91 + 400
+    assert report.kept + sum(report.left_out.values()) + refused == report.read == 400 + 91 + 400
     assert [reason for reason in report.refused if reason.startswith(f"{extra}: ")]
     assert report.kept == sum(part.rows for part in report.parts.values())
     assert report.parts["train"].rows == 150
@@ -140,8 +139,10 @@ def test_a_smaller_training_part_is_inside_of_a_larger_one_and_the_other_parts_s
         assert len(training) == rows
         assert former < training < _texts(whole, "train")
         assert _texts(corpus, "validation", "test") == _texts(whole, "validation", "test")
-        assert corpus.report.surplus == len(_texts(whole, "train")) - rows
-        assert f"{corpus.report.surplus} left out by data.train_rows" in "\n".join(corpus.report.render_lines())
+        assert corpus.report.left_out[SURPLUS] == len(_texts(whole, "train")) - rows
+        assert f"{corpus.report.left_out[SURPLUS]} left out by data.train_rows" in "\n".join(
+            corpus.report.render_lines()
+        )
         former = training
 
 

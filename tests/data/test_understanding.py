@@ -126,7 +126,7 @@ def test_other_forms_are_understood_alike(tmp_path: Path, name: str) -> None:
 def test_preview_shows_rows_and_the_lines_to_keep(tmp_path: Path) -> None:
     path = _table(tmp_path / "a.csv", ["how", "said"], [(MOODS[label], text) for label, text in TWEETS], ";")
     lines = _understood(path).preview()
-    assert lines[0] == f"{path}: semicolons between fields; columns 'how', 'said'"
+    assert lines[0] == f"{path}: columns 'how', 'said'"
     assert f"negative  sad    {TWEETS[0][1]}"[:60] in "\n".join(lines)
     assert "    columns: {text: said, label: how}" in lines
     assert '    labels: {"negative": ["sad"], "positive": ["happy"], "ignored": ["2", "neutral"]}' in lines
