@@ -1,21 +1,20 @@
-"""From run directories to a report: read, analyse, write."""
+"""From run directories to a report: read, analyse, write; and again while runs are at work."""
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from report.compare.findings import Findings, analyse
-from report.questions.attention import attention
+from report.questions.attention import attention, overfitting
 from report.questions.labels import labels
-from report.questions.overfitting import overfitting
 from report.questions.search import rungs, search
 from report.questions.settings import settings
 from report.read import Grid, load_study
 from report.render import wording
-from report.render.blocks import Block, Bullets, Fold, Question, Report, ReportSection, Text
-from report.render.markdown import emphasis, joined
+from report.render.blocks import Block, Bullets, Card, Fold, Note, Question, Report, ReportSection, Text
 from report.render.page import write_report
+from report.render.wording import emphasis, joined
 from report.sections.answer import answer
 from report.sections.errors import errors, learning
 from report.sections.models import check_list, elsewhere, leaderboard
@@ -24,6 +23,7 @@ from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
 from sentiment.console import Progress, silent
 from sentiment.runs.run_dir import Results
+from sentiment.runs.state import PAUSED, PLANNED, RUNNING
 
 TITLE = "Which model reads tweets best?"
 # In the order in which the page answers them.
@@ -38,47 +38,68 @@ SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
     check_list,
     provenance,
 )
+# A page of runs that are at work is written anew, and loads itself anew, after so many seconds.
+RELOAD = 30
 
 
 def build_report(
-    results: Results, grids: list[str], folder: Path, title: str = TITLE, progress: Progress = silent
+    results: Results,
+    grids: list[str],
+    folder: Path,
+    title: str = TITLE,
+    progress: Progress = silent,
+    reload: int | None = None,
 ) -> tuple[Findings, Path]:
     """Write the report of `grids` (of everything if empty) into `folder`; return what was found and the page's path.
 
     Args:
         progress: told how far each part of the work is.
+        reload: after how many seconds the page loads itself anew; None is never.
 
     Raises:
         SentimentError: there is nothing to report, or no such grid.
         OSError: the report cannot be written.
     """
-    findings, asked = ask(analyse(load_study(results, grids, progress)))
-    report = build_sections(findings, asked, title)
+    findings = analyse(load_study(results, grids, progress))
+    report = compose(findings, title, reload)
     return findings, write_report(report, folder, partial(progress, "drawing and writing"))
 
 
-def ask(findings: Findings) -> tuple[Findings, list[Question]]:
-    """Every question, and the findings with what the questions could not read."""
+def watch_report(
+    results: Results, grids: list[str], folder: Path, title: str = TITLE, wait: Callable[[float], None] = time.sleep
+) -> tuple[Findings, Path]:
+    """Write the report again and again, as a page that reloads, until no run has anything left to do; then for good.
+
+    Raises:
+        SentimentError, OSError: as `build_report`.
+    """
+    while True:
+        findings, _ = build_report(results, grids, folder, title, reload=RELOAD)
+        if not any(run.state.state in (RUNNING, PLANNED, PAUSED) for run in findings.study.runs):
+            return build_report(results, grids, folder, title)
+        wait(RELOAD)
+
+
+def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -> Report:
+    """All sections that have something to say; what questions cannot read is added to the findings' problems."""
     asked = [question(findings) for question in QUESTIONS]
-    problems = [*findings.problems, *(problem for one in asked for problem in one.problems)]
-    return replace(findings, problems=list(dict.fromkeys(problems))), asked
-
-
-def build_sections(findings: Findings, asked: Sequence[Question], title: str = TITLE) -> Report:
-    """The report: all sections that have something to say, and what it is about."""
+    unread = dict.fromkeys(problem for one in asked for problem in one.problems if problem not in findings.problems)
+    findings.problems.extend(unread)
     sections = [answer(findings), _questions(findings, asked), *(build(findings) for build in SECTIONS)]
     sections.append(methods(findings, [method for one in asked for method in one.methods]))
-    return Report(title, _about(findings), [section for section in sections if section.blocks])
+    return Report(title, _about(findings), [section for section in sections if section.blocks], reload)
 
 
 def _questions(findings: Findings, asked: Sequence[Question]) -> ReportSection:
-    grids = [_asked_by(grid) for grid in findings.study.grids]
+    grids = findings.study.grids
+    notes = [Card(f"Notes on {one.name}", [Note(one.notes)]) for one in (*grids, findings.study.single) if one.notes]
     cards = [card for one in asked for card in one.cards]
-    numbers: list[Block] = [Bullets(grids), *(block for one in asked for block in one.numbers)] if grids else []
+    numbers: list[Block] = [Bullets([_asked_by(grid) for grid in grids])] if grids else []
+    numbers += [block for one in asked for block in one.numbers]
     if not cards:
-        return ReportSection("The questions", numbers)
+        return ReportSection("The questions", [*notes, *numbers])
     first = Text(joined(["What is best is chosen on validation tweets and measured on test tweets.", METHODS]))
-    return ReportSection("The questions", [first, *cards, Fold("The grids and all comparisons in numbers", numbers)])
+    return ReportSection("The questions", [first, *notes, *cards, Fold("All comparisons in numbers", numbers)])
 
 
 def _asked_by(grid: Grid) -> object:

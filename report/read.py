@@ -1,6 +1,7 @@
 """Run directories as values, in whatever state they are; what cannot be read is named, and stops nothing."""
 
 import json
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,7 +43,7 @@ from sentiment.runs.run_dir import (
     read_whole,
 )
 from sentiment.runs.rungs import Rungs, Standing, read_rungs
-from sentiment.runs.state import RunState, judge, read_progress
+from sentiment.runs.state import LOST, RUNNING, RunProgress, RunState, judge, read_progress
 
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ class Grid:
         completed: its completed runs; of several folds of one configuration one, once they are pooled.
         damage: why the plan or a ranking cannot be read, in a line.
         rungs: those of a search that goes in rungs.
+        notes: what somebody wrote of it in Markdown, in `notes.md` beside its runs.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Grid:
     completed: list[CompletedRun]
     damage: str | None = None
     rungs: Rungs | None = None
+    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -207,16 +210,18 @@ def _load_grid(results: Results, name: str) -> Grid:
         damage = _first_line(error)
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     standings = rungs.standings if rungs else {}
-    found = sorted(path.name for path in (results.runs / name).iterdir() if path.is_dir())
+    folder, notes = results.runs / name, results.runs / name / "notes.md"
+    found = sorted(path.name for path in folder.iterdir() if path.is_dir())
     runs = [
-        _load_run(results.run_dir(run_id, name), name, planned.get(run_id), standings.get(run_id))
+        _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), standings.get(run_id))
         for run_id in dict.fromkeys([*planned, *found])
     ]
-    return Grid(name, plan, runs, [run.completed for run in runs if run.completed], damage, rungs)
+    said = notes.read_text(encoding="utf-8", errors="replace") if notes.is_file() else ""
+    return Grid(name, plan, runs, [run.completed for run in runs if run.completed], damage, rungs, said)
 
 
-def _load_run(run_dir: RunDir, folder: str, planned: PlannedRun | None, standing: Standing | None) -> Run:
-    progress, record, completed = read_progress(run_dir), None, None
+def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None, standing: Standing | None) -> Run:
+    progress, record, completed = read_progress(run_dir, plan), None, None
     if run_dir.path.is_dir():
         try:
             run = read_whole(run_dir)
@@ -229,8 +234,20 @@ def _load_run(run_dir: RunDir, folder: str, planned: PlannedRun | None, standing
             progress = replace(progress, damage=line if str(run_dir.path) in line else f"{run_dir.path}: {line}")
     # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
     progress = replace(progress, completed=completed is not None)
-    grid = None if folder == SINGLE else folder
-    return Run(grid, run_dir, judge(progress, standing), progress.damage, record, completed, planned)
+    folder = run_dir.path.parent.name
+    grid, state = None if folder == SINGLE else folder, _told(progress, judge(progress, standing))
+    return Run(grid, run_dir, state, progress.damage, record, completed, planned)
+
+
+def _told(progress: RunProgress, state: RunState) -> RunState:
+    """How far a running run is; and of one on another machine, whose lock may not reach here, no more than is known."""
+    last = progress.last_attempt
+    if state.state == RUNNING and progress.epoch:
+        score = "" if progress.score is None else f", best so far {progress.score:.3f}"
+        return replace(state, reason=f"after epoch {progress.epoch}{score}")
+    if state.state == LOST and last and last.reason is None and last.host != socket.gethostname():
+        return RunState("NOT_HEARD_OF", f"its process on {last.host} can't be seen from here")
+    return state
 
 
 def _first_line(error: Exception) -> str:

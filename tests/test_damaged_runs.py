@@ -23,7 +23,7 @@ from jobs.slurm.submissions import Submission
 from report.compare.findings import analyse
 from report.questions.attention import attention
 from report.read import load_study
-from report.render.blocks import Figure
+from report.render.charts import Figure
 from sentiment.__main__ import app
 from sentiment.errors import SentimentError
 from sentiment.files import sha256_of

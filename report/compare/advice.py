@@ -1,16 +1,17 @@
 """What to use: the best configuration by its mean over seeds, what of it predicts, how sure that is, what it costs."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import fmean
 from typing import get_args
 
 from report import statistics
 from report.compare.datasets import Configuration, Dataset, accuracy_of, compared, metrics_of, spread_between
-from report.compare.usage import usage_of
-from report.read import CompletedRun
+from report.read import CompletedRun, Run
 from report.statistics import Difference, Estimate
-from sentiment.runs.records import Recommendation
+from sentiment.runs.records import Attempt, Recommendation, Result, RunRecord
 
 
 @dataclass(frozen=True)
@@ -123,3 +124,48 @@ def score_of(one: Configuration, dataset: Dataset, model: Recommendation = "netw
 def seconds_of(one: Configuration) -> float:
     """What a run of it took from start to end, preparation included, on average over its seeds."""
     return usage_of(one.runs).seconds / len(one.runs)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What some runs took together.
+
+    Attributes:
+        seconds: of all attempts from start to end, preparation included, on whatever device.
+        gpu_hours: the same on GPUs.
+        cpu_hours: the same on CPUs.
+    """
+
+    attempts: int
+    seconds: float
+    gpu_hours: float
+    cpu_hours: float
+
+
+def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
+    """What `runs` took together.
+
+    An attempt counts from its start to its end. Where no attempt of a completed run has an end, or all took less than
+    the second that the records resolve, the seconds that it trained count instead, on the device of its last attempt.
+    """
+    written = [(run.record, run.result) for run in runs if run.record]
+    seconds = {"gpu": 0.0, "cpu": 0.0}
+    for attempt, duration in (one for record, result in written for one in _durations(record, result)):
+        seconds["cpu" if attempt.device == "cpu" else "gpu"] += duration
+    return Usage(
+        attempts=sum(len(record.attempts) for record, _ in written),
+        seconds=sum(seconds.values()),
+        gpu_hours=seconds["gpu"] / 3600,
+        cpu_hours=seconds["cpu"] / 3600,
+    )
+
+
+def _durations(record: RunRecord, result: Result | None) -> list[tuple[Attempt, float]]:
+    found = [
+        (attempt, (datetime.fromisoformat(attempt.end) - datetime.fromisoformat(attempt.start)).total_seconds())
+        for attempt in record.attempts
+        if attempt.end
+    ]
+    if result and record.attempts and not any(seconds for _, seconds in found):
+        return [(record.attempts[-1], result.seconds_trained)]
+    return found

@@ -8,7 +8,7 @@ import pandas as pd
 from report.compare.advice import Recommended, recommend
 from report.compare.datasets import Answers, Dataset, Matcher, datasets_of
 from report.compare.elsewhere import OnTestSet, on_test_sets
-from report.compare.folds import with_folds_pooled
+from report.compare.matching import with_folds_pooled
 from report.compare.tweets import negated_gap, packed_curves, tweet_answers, tweet_table
 from report.read import Scores, Study, read_counts, read_curve, read_each, read_scores, read_tweets
 from report.statistics import Difference

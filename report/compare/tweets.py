@@ -32,10 +32,10 @@ _NEGATION = re.compile(
 )
 # Groups of mistakes: labels that may be wrong; irony, or two feelings at once; negation; the rest.
 ALL_WRONG, DISPUTED, NEGATED, OTHER = (
-    "all runs have wrong",
-    "runs disagree about",
-    "have a negating word",
-    "are none of these",
+    "wrong in all runs",
+    "disputed between runs",
+    "with a negating word",
+    "other",
 )
 
 

@@ -1,4 +1,4 @@
-"""Does self-attention learn faster and overfit more; and what does it look at."""
+"""Which runs overfit; does self-attention learn faster and overfit more; and what does it look at."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, matched_runs, seeds_together
 from report.read import AttentionSample, CompletedRun, Grid, read_attention, read_each, read_scores
 from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Question
+from report.render.blocks import Block, Bullets, Card, Question, Text
 from report.render.charts import Attended, attention_figure
 from report.sections.names import configuration_name
 from report.statistics import Difference, Pair, Side, Values
@@ -33,16 +33,30 @@ class Speed:
     other: str
     best_epoch: Difference
     gap: Difference
-    runs: tuple[int, int]
 
     @property
     def sentence(self) -> str:
-        epoch = _by(self.best_epoch, ("epochs later", "epochs earlier"), 1)
-        gap = _by(self.gap, ("points larger", "points smaller"), 100)
-        return (
-            f"Against {wording.parameter_value(POOLING, self.other)}, self-attention has its best epoch {epoch}, and "
-            f"its overfitting gap is {gap}; {self.runs[0]:,} and {self.runs[1]:,} runs."
-        )
+        gap = _said(self.gap, f"{wording.points(self.gap.value)} points", 100)
+        epoch = _said(self.best_epoch, wording.signed(self.best_epoch.value), 1)
+        return f"against {wording.parameter_value(POOLING, self.other)}, best epoch {epoch}, overfitting gap {gap}."
+
+
+def _said(difference: Difference, value: str, scale: int) -> str:
+    """`-1.3 (-2.1 to -0.5)`, and whether that is shown."""
+    bounds = [wording.signed(scale * one) for one in (difference.low, difference.high) if one is not None]
+    remarks = [" to ".join(bounds), "" if difference.is_shown else "no difference shown"]
+    remarks += [wording.THESE_MODELS] if difference.of_these_models else []
+    listed = "; ".join(filter(None, remarks))
+    return f"{value} ({listed})" if listed else value
+
+
+def overfitting(findings: Findings) -> Question:
+    """One card about all grids; readers can open the curves of any run."""
+    verdicts = {grid.name: [run.result.overfit for run in grid.completed] for grid in findings.study.grids}
+    counts = [f"{name} {sum(one.overfits for one in of):,} of {len(of):,}" for name, of in verdicts.items() if of]
+    rules = sorted({one.rule for of in verdicts.values() for one in of})
+    said = f"{wording.capital('; or '.join(rules))}: {wording.listing(counts)}." if counts else ""
+    return Question([Card("Which overfit?", [Text(said)])] if counts else [])
 
 
 def attention(findings: Findings) -> Question:
@@ -71,11 +85,11 @@ def speeds_of(grid: Grid) -> tuple[list[Speed], list[str]]:
         both = matched_runs(runs, POOLING, "attention", other)
         both = [one for one in both if len({len(gaps[run.run_id]) for side in one for run in side}) == 1]
         if both:
-            found.append((other, (sum(len(one) for one, _ in both), sum(len(one) for _, one in both))))
+            found.append(other)
             pairs += [_pair(both, runs, read) for read in (_best_epoch, lambda run: gaps[run.run_id])]
     claims = statistics.compare(pairs, limit=None)
     each = zip(found, claims[::2], claims[1::2], strict=True)
-    return [Speed(other, epoch, gap, many) for (other, many), epoch, gap in each], problems
+    return [Speed(*one) for one in each], problems
 
 
 def _pair(both: Sequence[tuple[Runs, Runs]], runs: Runs, read: Callable[[CompletedRun], Values]) -> Pair:
@@ -98,20 +112,6 @@ def _overfitting(run: CompletedRun) -> Values | None:
     return np.asarray(run.result.overfit.train_accuracy - scores.right(scores.model), np.float64)
 
 
-def _by(difference: Difference, words: tuple[str, str], scale: int) -> str:
-    """`1.3 epochs earlier (-2.1 to -0.5)`.
-
-    Args:
-        words: for more and for less.
-    """
-    bounds = [wording.signed(scale * one) for one in (difference.low, difference.high) if one is not None]
-    remarks = [" to ".join(bounds), "" if difference.is_shown else "not shown"]
-    remarks += [wording.THESE_MODELS] if difference.of_these_models else []
-    listed = ", ".join(filter(None, remarks))
-    shown = f"{abs(scale * difference.value):.1f} {words[difference.value < 0]}"
-    return f"{shown} ({listed})" if listed else shown
-
-
 def _looks(findings: Findings) -> tuple[list[Block], list[str]]:
     configurations = findings.main.configurations if findings.main else []
     best = next((one for one in configurations if one.config.model.pooling == "attention"), None)
@@ -126,9 +126,8 @@ def _looks(findings: Findings) -> tuple[list[Block], list[str]]:
     if not chosen:
         return [], problems
     caption = (
-        f"Test tweets of a random sample of n = {len(samples)} that {configuration_name(best)} (run {run.run_id}) is "
-        f"most sure of: {sum(one.is_right for one in chosen)} that it has right, then those that it has wrong. Shade: "
-        "mean weight over hops. Weights show where the net looks, not why it decides as it does."
+        f"What {configuration_name(best)} (run {run.run_id}) is surest of among n = {len(samples)} random test tweets. "
+        "Shade: mean weight over hops, which says where the net looks, not why it decides."
     )
     tweets = [Attended(_heading(one, names), one.tokens, list(np.mean(one.weights, axis=0))) for one in chosen]
     return [attention_figure("attention", "Attention on test tweets", caption, tweets)], problems

@@ -9,8 +9,8 @@ from report.compare.findings import Findings
 from report.compare.matching import comparable, varying
 from report.read import CompletedRun, Grid, read_counts
 from report.render import wording
-from report.render.blocks import Bullets, Card, Figure, Question
-from report.render.charts import Axis, line_figure, share_point
+from report.render.blocks import Bullets, Card, Question
+from report.render.charts import Axis, Figure, line_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Difference, Estimate
 from sentiment.runs.run_dir import Results
@@ -120,9 +120,7 @@ def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
         if number
     ]
     n = curves[0].points[0].gap.n
-    caption = (
-        f"Grid {grid.name}, n = {n:,} test tweets, the same for all. Intervals are for other seeds and other tweets."
-    )
+    caption = f"n = {n:,} test tweets; intervals are for other seeds and other tweets."
     ticks = sorted({point.x for point in points})
     axes = Axis("labels", is_log=True, ticks=ticks), Axis("test accuracy (%)")
     return line_figure(f"labels-{grid.name}", "Test accuracy by number of labels", caption, points, axes)

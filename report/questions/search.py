@@ -1,20 +1,19 @@
 """What does a search find: all trials at a glance, the best, which parameters matter (fANOVA); what do rungs save."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from report import statistics
+from report.compare.advice import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import is_search, varying
-from report.compare.usage import usage_of
 from report.read import CompletedRun, Grid, Run
-from report.render import drawing, wording
-from report.render.blocks import Block, Bullets, Card, Column, Figure, Question, Table, Text, column
-from report.render.charts import Axis, Point, Trial, ValueAxis, interval_figure, line_figure, parallel_figure
+from report.render import charts, wording
+from report.render.blocks import Block, Bullets, Card, Question, Table, Text, column
+from report.render.charts import Axis, Figure, Point, Trial, ValueAxis, interval_figure, line_figure, parallel_figure
 from report.render.wording import Score
 from report.statistics import Estimate, is_logarithmic
 from sentiment.errors import RunDirError
@@ -92,20 +91,14 @@ def varying_parameters(plan: GridPlan) -> list[str]:
     return [name for name in names if len({str(run.parameters.get(name)) for run in plan.runs}) > 1]
 
 
-def setting_columns(names: Iterable[str]) -> list[Column]:
-    """A column for each of these settings, given their dotted names; rows hold their values in words."""
-    return [Column(wording.capital(wording.parameter_name(name)), name, itemgetter(name)) for name in names]
-
-
 def _blocks(grid: Grid) -> list[Block]:
     found = judged(grid)
     if not grid.completed or len(found.trials) < 2 or not found.trials[0].settings:
         number = wording.plural(len(grid.completed), "trial")
         return [Text(f"{number} of {len(grid.runs):,} completed: too few to show.")]
     caption = (
-        f"Grid {grid.name}, n = {len(found.trials)} trials: one line a trial, from its settings to its "
-        f"{found.score.name} (right), which also colours it; the best lie on top. Lines are spread a little, so that "
-        "equal settings stay visible. Point at a line to single it out."
+        f"n = {len(found.trials)} trials: one line each, from its settings to its {found.score.name}, which also "
+        "colours it; the best on top."
     )
     title = f"All trials of grid {grid.name}"
     content: list[Block] = [
@@ -121,10 +114,10 @@ def _blocks(grid: Grid) -> list[Block]:
 def _best_sentence(grid: Grid) -> str:
     best, n, names = max(grid.completed, key=_f1), len(grid.completed), varying(grid.completed)
     listed = [wording.setting(name, best.settings.get(name)) for name in names] or ["it"]
-    luck = f" (the highest of {n:,}, and so partly luck)" if n > 1 else ""
+    luck = " (partly luck)" if n > 1 else ""
     return (
-        f"Of {wording.plural(n, 'completed trial')} the best on validation tweets, with F1 "
-        f"{wording.percent(_f1(best))} %{luck}, has {wording.listing(listed)}; its test accuracy is "
+        f"Best of {wording.plural(n, 'trial')} on validation tweets: {wording.listing(listed)}, with F1 "
+        f"{wording.percent(_f1(best))} %{luck} and a test accuracy of "
         f"{wording.share(statistics.measured_accuracy(best.result.metrics['test']))}."
     )
 
@@ -183,12 +176,11 @@ def _distribution(values: Sequence[Any]) -> Any:
 
 def _importance_figure(grid: Grid, found: Search, shares: dict[str, Estimate]) -> Figure:
     caption = (
-        f"Share of the variance of {found.score.name} that each parameter explains, alone or with others (fANOVA, "
-        f"optuna; n = {len(found.trials)} trials). Bars: the middle 90 % over trials drawn anew with replacement. In "
-        "brackets Spearman's rank correlation of its values with the score."
+        f"Share of the variance of {found.score.name} that each parameter explains (fANOVA, n = {len(found.trials)} "
+        "trials). In brackets its rank correlation with the score."
     )
     lines = [
-        (wording.parameter_name(name) + direction(found, name), share, drawing.BLUE) for name, share in shares.items()
+        (wording.parameter_name(name) + direction(found, name), share, charts.BLUE) for name, share in shares.items()
     ]
     axis = ValueAxis("share of variance (%)")
     return interval_figure(f"importance-{grid.name}", "Importance of parameters", caption, lines, axis)
@@ -212,7 +204,7 @@ def _best_table(grid: Grid) -> Table:
         column("#", "rank", "count"),
         column("Validation F1, %", "validation_f1", "percent"),
         column("Test accuracy, %", "test_accuracy", "percent"),
-        *setting_columns(names),
+        *(column(wording.capital(wording.parameter_name(name)), name) for name in names),
         column("Overfits", "overfits"),
     ]
     n = len(grid.completed)
@@ -289,9 +281,8 @@ def _rung_figure(found: Rungs, planned: list[Run], scores: Scores) -> Block:
     plan, ends, score = found.plan, found.halving.epochs, Score(found.plan.metric)
     drawn = sorted((run for run in planned if scores[run.run_id]), key=lambda run: run.completed is not None)
     caption = (
-        f"Grid {plan.name}, n = {len(drawn)} trials: {score.name} after each epoch. A line ends where its trial was "
-        f"pruned; dotted lines are the ends of rungs (epoch {wording.listing([str(one) for one in ends])}). "
-        "Point at a line to see its settings."
+        f"n = {len(drawn)} trials: {score.name} after each epoch. A line ends where its trial was pruned; dotted lines "
+        f"are the ends of rungs (epoch {wording.listing([str(one) for one in ends])})."
     )
     points = [point for run in drawn for point in trial_points(run, scores[run.run_id], score)]
     axes = Axis("epoch", is_whole=True, uprights=ends), Axis(score.title)

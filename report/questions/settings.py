@@ -16,10 +16,10 @@ from report.compare.findings import Findings
 from report.compare.matching import Runs, comparable, is_search, matched_runs, seeds_together, unused, varying
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
-from report.render import drawing, wording
-from report.render.blocks import Block, Card, Figure, Question, Table, Text, column, with_bounds
-from report.render.charts import Line, ValueAxis, interval_figure
-from report.render.markdown import emphasis, joined
+from report.render import charts, wording
+from report.render.blocks import Block, Card, Question, Table, Text, column, with_bounds
+from report.render.charts import Figure, Line, ValueAxis, interval_figure
+from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK
 from report.statistics import Difference
 from sentiment.runs.records import Recommendation
@@ -45,7 +45,14 @@ _OF_THE_BASELINE = "data.text."
 _MOST_VALUES = 8
 # A forest plot with so many lines shares its row.
 _FEW = 2
-_VERDICTS = ("beats", "loses to", "is not shown to differ from", "was not compared on the same tweets with")
+_VERDICTS = (
+    "it beats {}",
+    "it loses to {} on test tweets",
+    "no difference from {} is shown",
+    "it can\u2019t be compared with {} on the same tweets",
+)
+# What takes so many times as long as something else is said to.
+_LONGER = 1.1
 _LAYERS = ("context-free layer", "first LSTM layer", "top LSTM layer")
 _METHOD = (
     "A setting",
@@ -104,15 +111,14 @@ class Contrast:
             return _VERDICTS[3]
         return _VERDICTS[2 if not self.score.is_shown else 0 if self.score.value > 0 else 1]
 
-    @property
-    def numbers(self) -> str:
-        runs = f"{self.runs[0]:,} and {self.runs[1]:,} runs"
-        if self.score is None:
-            return runs
-        gap = self.score
-        interval = "" if gap.low is None else f", {wording.points(gap.low)} to {wording.points(gap.high)}"
-        these = f"; {wording.THESE_MODELS}" if gap.of_these_models else ""
-        return f"{wording.points(gap.value)} points{interval}; {runs}{these}"
+    def named(self, parameter: str) -> str:
+        """The other value, with the difference where one is shown."""
+        name, gap = self.other.name(parameter), self.score
+        if gap is None or not gap.is_shown:
+            return name
+        return (
+            f"{name} ({wording.points(gap.value)} points{'; ' + wording.THESE_MODELS if gap.of_these_models else ''})"
+        )
 
 
 @dataclass(frozen=True)
@@ -141,29 +147,26 @@ class Effect:
         if not self.contrasts:
             name = wording.capital(wording.parameter_name(self.parameter))
             return f"{name}: no two runs differ in it alone, so its effect can't be singled out."
-        clauses = []
+        best, said = self.contrasts[0].best.name(self.parameter), []
         for verdict in _VERDICTS:
-            alike = [one for one in self.contrasts if one.verdict == verdict]
-            if listed := [f"{one.other.name(self.parameter)} ({one.numbers})" for one in alike]:
-                clauses.append(f"{verdict} {wording.listing(listed)}")
-        best = wording.capital(self.contrasts[0].best.name(self.parameter))
-        further = _cost_of_elmo(self) if self.parameter.startswith("elmo.") else ""
-        return f"{best}, best on validation tweets, {' and '.join(clauses)}.{further}"
+            if alike := [one.named(self.parameter) for one in self.contrasts if one.verdict == verdict]:
+                said.append(verdict.format(wording.listing(alike, "or" if verdict == _VERDICTS[2] else "and")))
+        further = self._cost() if self.parameter.startswith("elmo.") else ""
+        return f"Best on validation tweets: {best}; {', and '.join(said)}.{further}"
 
-
-def _cost_of_elmo(effect: Effect) -> str:
-    best = wording.capital(effect.contrasts[0].best.name(effect.parameter))
-    times = [
-        f"{one.best.seconds / max(one.other.seconds, 1e-9):.1f} times as long as {one.other.name(effect.parameter)}"
-        for one in effect.contrasts
-    ]
-    said = f" {best} takes, for an epoch, {wording.listing(times)}."
-    mixtures = [run.result.mixture for level in effect.levels for run in level.runs if run.result.mixture]
-    if effect.parameter in ("elmo.model", "elmo.layers") and mixtures:
-        shares = [fmean(of_layer) for of_layer in zip(*mixtures, strict=True)]
-        listed = [f"{wording.percent(one)} % {name}" for one, name in zip(shares, _LAYERS, strict=False)]
-        said += f" Of ELMo\u2019s layers nets learn to mix {wording.listing(listed)} (mean of {len(mixtures)} runs)."
-    return said
+    def _cost(self) -> str:
+        """What ELMo takes, and which of its layers nets use."""
+        times = [(one.best.seconds / max(one.other.seconds, 1e-9), one.other) for one in self.contrasts]
+        longer = [
+            f"{ratio:.1f} times as long as {other.name(self.parameter)}" for ratio, other in times if ratio > _LONGER
+        ]
+        said = f" It takes, for an epoch, {wording.listing(longer)}." if longer else ""
+        mixtures = [run.result.mixture for level in self.levels for run in level.runs if run.result.mixture]
+        if self.parameter in ("elmo.model", "elmo.layers") and mixtures:
+            shares = [fmean(of_layer) for of_layer in zip(*mixtures, strict=True)]
+            listed = [f"{wording.percent(one)} % {name}" for one, name in zip(shares, _LAYERS, strict=False)]
+            said += f" Nets learn to mix {wording.listing(listed)}."
+        return said
 
 
 def settings(findings: Findings) -> Question:
@@ -272,7 +275,7 @@ def _card(parameter: str, found: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     lines: list[Line] = []
     for grid, effect in effects:
         where = ", ".join(filter(None, [grid.name if several else "", effect.context]))
-        colour = drawing.ORANGE if effect.model == "baseline" else drawing.BLUE
+        colour = charts.ORANGE if effect.model == "baseline" else charts.BLUE
         for one in effect.contrasts:
             name = f"{one.best.name(parameter)} \u2212 {one.other.name(parameter)}{f' ({where})' if where else ''}"
             lines += [(name, one.score, colour)] if one.score else []
@@ -283,11 +286,11 @@ def _card(parameter: str, found: Sequence[tuple[Grid, list[Effect]]]) -> Card:
 
 
 def _figure(parameter: str, lines: list[Line]) -> Figure:
-    axis = ValueAxis("difference of test accuracy (points)", marks_zero=True, is_half=len(lines) <= _FEW)
+    title = "points of test accuracy; right of zero the first is better"
+    axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _FEW)
     tweets = wording.span([estimate.n for _, estimate, _ in lines])
-    caption = f"Right of zero: the first is more accurate. n = {tweets} test tweets."
     alt = f"Differences by {wording.parameter_name(parameter)}"
-    return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
+    return interval_figure(f"question-{parameter}", alt, f"n = {tweets} test tweets.", lines, axis)
 
 
 def _table(grid: Grid, effects: list[Effect]) -> Table:

@@ -1,20 +1,14 @@
 """What a report consists of: sections of paragraphs, lists, figures and tables, whatever the output format."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 from report.render import wording
-from report.render.drawing import HALF, NARROW, WIDE, Spec, draw
+from report.render.charts import Figure
 from report.statistics import Estimate
-from sentiment.console import visible
 
 Row = Mapping[str, Any]
-
-_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -88,41 +82,7 @@ class Table:
 
     @property
     def file(self) -> str:
-        return _file_name(self.name)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing and what it says.
-
-    Attributes:
-        alt: what it shows, for readers who cannot see it; also its title.
-        caption: how to read it, with the test and n.
-        build: its specification in Vega-Lite for a width in pixels.
-        is_half: whether it shares its row with another one where there is room.
-    """
-
-    name: str
-    alt: str
-    caption: Any
-    build: Callable[[int], Spec] = field(repr=False)
-    is_half: bool = False
-
-    @property
-    def file(self) -> str:
-        return _file_name(self.name)
-
-    @cached_property
-    def spec(self) -> Spec:
-        return self.build(HALF if self.is_half else WIDE)
-
-    @cached_property
-    def svg(self) -> str:
-        return draw(self.spec, visible(self.alt))
-
-    @cached_property
-    def narrow_svg(self) -> str:
-        return draw(self.build(NARROW), visible(self.alt))
+        return wording.file_name(self.name)
 
 
 @dataclass(frozen=True)
@@ -191,7 +151,14 @@ class Explorer:
     blocks: "Sequence[Block]"
 
 
-Block = Table | Figure | Text | Bullets | Heading | Facts | Command | Card | Fold | Explorer
+@dataclass(frozen=True)
+class Note:
+    """What a user wrote in Markdown, shown as that, but without any HTML or picture."""
+
+    text: str
+
+
+Block = Table | Figure | Text | Bullets | Heading | Facts | Command | Card | Fold | Explorer | Note
 
 
 @dataclass(frozen=True)
@@ -221,11 +188,17 @@ class ReportSection:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is written; `about` says on which tweets and runs, and when."""
+    """Everything that is written.
+
+    Attributes:
+        about: on which tweets and runs, and when.
+        reload: after how many seconds the page loads itself anew; None is never.
+    """
 
     title: str
     about: list[Any]
     sections: list[ReportSection]
+    reload: int | None = None
 
     @property
     def blocks(self) -> list[Block]:
@@ -237,12 +210,3 @@ def _unfolded(found: Iterable[Block]) -> Iterator[Block]:
         yield block
         if isinstance(block, Card | Fold | Explorer):
             yield from _unfolded(block.blocks)
-
-
-def _file_name(name: str) -> str:
-    """The name without what troubles file systems; a grid's folder may be called anything.
-
-    What had to be changed has a part of its hash, so that different names stay different files.
-    """
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST_NAME]
-    return plain if plain == name else f"{plain}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,23 +1,157 @@
-"""The figures, each from plain values: lines, intervals, learning curves, parallel coordinates, attention."""
+"""The figures, each from plain values to Vega-Lite to SVG: lines, intervals, learning curves, parallel coordinates,
+attention. The same bytes each time, for screens, paper and phones."""
 
 import math
+import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
+from xml.sax.saxutils import escape
 
-from report.render import drawing, wording
-from report.render.blocks import Figure
-from report.render.drawing import Spec
+from report.render import wording
 from report.render.wording import Score, shortened
 from report.statistics import Estimate, is_logarithmic
 from sentiment.console import visible
+
+Spec = dict[str, Any]
+
+_VERSION = "v6_4"
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v6.4.json"
+_ROLES = re.compile(r' aria-(?:role)?description="[^"]*"| role="graphics-[a-z]+"')
+
+# Widths in pixels: of a drawing that has a row for itself, of one that shares it, and of any on a phone.
+WIDE, HALF, NARROW = 900, 440, 336
+
+INK, MUTED, GRID, PAPER = "#1d2733", "#5b6675", "#dfe4ea", "#fefefe"
+# Okabe and Ito's colours, which colour-blind readers can tell apart too.
+BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
+# The colours by the names that they have in the page's theme.
+THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: "var(--card)"} | {
+    colour: f"var(--{name})"
+    for name, colour in zip(("blue", "orange", "green", "purple", "sky", "yellow"), COLOURS, strict=True)
+}
+
+# The look that all charts share.
+CONFIG: Spec = {
+    "font": "DejaVu Sans, Verdana, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        **{
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "labelColor": INK,
+            "titleColor": MUTED,
+        },
+        **{"gridColor": GRID, "domainColor": MUTED, "tickColor": MUTED, "domain": False, "ticks": False},
+        **{"aria": False, "labelPadding": 6, "titlePadding": 8, "labelOverlap": True},
+    },
+    "legend": {
+        **{"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK, "titleColor": MUTED, "labelLimit": 420},
+        **{"aria": False, "orient": "top", "title": None, "symbolStrokeWidth": 2.5, "columnPadding": 18},
+    },
+    "header": {"labelFontSize": 12, "labelColor": INK, "labelFontWeight": "bold", "title": None, "labelLimit": 420},
+    "title": {"aria": False, "fontSize": 12, "color": INK, "anchor": "start", "fontWeight": "bold"},
+    "text": {"fontSize": 12, "color": INK},
+    "line": {"strokeWidth": 2},
+    "range": {"category": list(COLOURS)},
+}
+
+
+def chart(width: int, height: int | Spec, **parts: Any) -> Spec:
+    """A specification of a single or layered view that is `width` pixels wide with all its labels."""
+    return whole(width=width, height=height, autosize={"type": "fit-x", "contains": "padding"}, **parts)
+
+
+def whole(**parts: Any) -> Spec:
+    """A specification with the look that all charts share."""
+    spec = {"$schema": _SCHEMA, "background": PAPER, "padding": 2, "config": CONFIG} | parts
+    return {name: _speaking(part) if name in _VIEWS else part for name, part in spec.items()} | _mark(spec)
+
+
+_VIEWS = ("layer", "spec", "concat")
+
+
+def _speaking(part: Any) -> Any:
+    """Views in which those marks alone have a name for screen readers that say something."""
+    if isinstance(part, list):
+        return [_speaking(one) for one in part]
+    return {name: _speaking(one) if name in _VIEWS else one for name, one in part.items()} | _mark(part)
+
+
+def _mark(view: Spec) -> Spec:
+    mark = view.get("mark")
+    if mark is None:
+        return {}
+    named = mark if isinstance(mark, dict) else {"type": mark}
+    return {"mark": {**named, "aria": "description" in view.get("encoding", {})}}
+
+
+def draw(spec: Spec, title: str) -> str:
+    """The drawing as SVG, with its title; texts stay texts.
+
+    Raises:
+        ValueError: the specification is not valid.
+    """
+    import vl_convert
+
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=_VERSION)
+    svg = (
+        _ROLES.sub("", svg)
+        .replace(" aria-label=", ' role="img" aria-label=')
+        .replace(f' font-family="{CONFIG["font"]}"', "")
+    )
+    opening = svg.index(">") + 1
+    head = svg[:opening].replace("<svg ", f'<svg font-family="{CONFIG["font"]}" ', 1)
+    return f"{head}<title>{escape(title)}</title>{svg[opening:]}"
+
+
+# Lets a mark say, where it is pointed at, what is in the field `said`.
+SAID: Spec = {"field": "said", "type": "nominal"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing and what it says.
+
+    Attributes:
+        alt: what it shows, for readers who cannot see it; also its title.
+        caption: how to read it, with the test and n.
+        build: its specification in Vega-Lite for a width in pixels.
+        is_half: whether it shares its row with another one where there is room.
+    """
+
+    name: str
+    alt: str
+    caption: Any
+    build: Callable[[int], Spec] = field(repr=False)
+    is_half: bool = False
+
+    @property
+    def file(self) -> str:
+        return wording.file_name(self.name)
+
+    @cached_property
+    def spec(self) -> Spec:
+        return self.build(HALF if self.is_half else WIDE)
+
+    @cached_property
+    def svg(self) -> str:
+        return draw(self.spec, visible(self.alt))
+
+    @cached_property
+    def narrow_svg(self) -> str:
+        return draw(self.build(NARROW), visible(self.alt))
+
 
 Style = Literal["line", "thin", "dashed"]
 _MARKS: dict[Style, Spec] = {
     "line": {"type": "line"},
     "thin": {"type": "line", "strokeWidth": 1.3, "opacity": 0.6},
-    "dashed": {"type": "line", "strokeDash": [2, 3], "color": drawing.MUTED},
+    "dashed": {"type": "line", "strokeDash": [2, 3], "color": MUTED},
 }
 
 
@@ -73,13 +207,13 @@ def line_figure(name: str, alt: str, caption: Any, points: Sequence[Point], axes
 def _lines_spec(width: int, rows: list[dict[str, Any]], axes: tuple[Axis, Axis]) -> Spec:
     x, y = {"field": "x", **_line_axis(axes[0], {"grid": False})}, _line_axis(axes[1], {})
     groups = list(dict.fromkeys(row["group"] for row in rows if row["style"] != "dashed"))
-    legend = {"columns": 1 if width <= drawing.NARROW else 2 if max(map(len, groups)) > 32 else 4}
+    legend = {"columns": 1 if width <= NARROW else 2 if max(map(len, groups)) > 32 else 4}
     colour = {"field": "group", "type": "nominal", "scale": {"domain": groups}, "legend": legend}
     plain: Spec = {"x": x, "y": {"field": "value", **y}, "detail": {"field": "line"}}
     at = plain | {"color": colour}
     layers: list[Spec] = []
     if axes[0].uprights:
-        upright = {"type": "rule", "color": drawing.MUTED, "strokeDash": [2, 3]}
+        upright = {"type": "rule", "color": MUTED, "strokeDash": [2, 3]}
         across = {"values": [{"x": one} for one in axes[0].uprights]}
         layers.append({"data": across, "mark": upright, "encoding": {"x": x}})
     if any(row["low"] is not None for row in rows):
@@ -90,9 +224,9 @@ def _lines_spec(width: int, rows: list[dict[str, Any]], axes: tuple[Axis, Axis])
         only = {"filter": f"datum.style === '{style}'"}
         layers.append({"transform": [only], "mark": _MARKS[style], "encoding": plain if style == "dashed" else at})
     dots: Spec = {"type": "point", "filled": True, "size": 50, "opacity": 0.9}
-    pointed_at = at | {"description": drawing.SAID}
+    pointed_at = at | {"description": SAID}
     layers.append({"transform": [{"filter": "datum.style !== 'dashed'"}], "mark": dots, "encoding": pointed_at})
-    return drawing.chart(width, 280, data={"values": rows}, layer=layers)
+    return chart(width, 280, data={"values": rows}, layer=layers)
 
 
 def _line_axis(axis: Axis, look: Spec) -> Spec:
@@ -146,7 +280,7 @@ def _interval_row(place: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
 
 
 def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
-    is_narrow = width <= drawing.HALF
+    is_narrow = width <= HALF
     height = {"step": _NARROW_ROW if is_narrow else _ROW}
     x = {"type": "quantitative", "scale": {"zero": False, "padding": 8}}
     labels = None if is_narrow else {"labelLimit": 380, "grid": False, "labelPadding": 12}
@@ -156,27 +290,27 @@ def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> 
     layers: list[Spec] = []
     if axis.marks_zero or axis.reference is not None:
         at = 0.0 if axis.reference is None else 100 * axis.reference
-        rule: Spec = {"type": "rule", "color": drawing.MUTED, "strokeDash": [] if axis.marks_zero else [4, 4]}
+        rule: Spec = {"type": "rule", "color": MUTED, "strokeDash": [] if axis.marks_zero else [4, 4]}
         layers.append({"data": {"values": [{"at": at}]}, "mark": rule, "encoding": {"x": {"field": "at", **x}}})
     bar = {"type": "rule", "strokeWidth": 4, "opacity": 0.55, "strokeCap": "round"}
     bounds = {"x": {"field": "low", **x, **title}, "x2": {"field": "high"}, "color": colour}
     layers.append({"mark": bar, "transform": [{"filter": "datum.low !== null"}], "encoding": {"y": y, **bounds}})
     dot: Spec = {"type": "point", "filled": True, "size": 90, "opacity": 1, "strokeWidth": 2}
-    at_value = {"y": y, "x": {"field": "value", **x, **title}, "description": drawing.SAID}
+    at_value = {"y": y, "x": {"field": "value", **x, **title}, "description": SAID}
     layers.append({"mark": dot, "encoding": {**at_value, "color": colour}})
     digits: Spec = {"type": "text", "align": "right" if is_narrow else "left", "dx": 0 if is_narrow else 12}
-    digits |= {"dy": -15 if is_narrow else 0, "color": drawing.INK}
+    digits |= {"dy": -15 if is_narrow else 0, "color": INK}
     right = {"x": {"value": {"expr": "width"}}, "text": {"field": "shown"}}
     layers += _words(digits, {"y": y, **right})
     if is_narrow:
         limit = width - _PIXELS * max(len(row["shown"]) for row in rows)
         name = {"type": "text", "align": "left", "dy": -15, "limit": limit}
         layers += _words(name, {"y": y, "x": {"value": 0}, "text": {"field": "name"}})
-    return drawing.chart(width, height, data={"values": rows}, layer=layers)
+    return chart(width, height, data={"values": rows}, layer=layers)
 
 
 def _words(mark: Spec, encoding: Spec) -> list[Spec]:
-    halo = mark | {"stroke": drawing.PAPER, "strokeWidth": 4, "strokeJoin": "round"}
+    halo = mark | {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
     return [{"mark": halo, "encoding": encoding}, {"mark": mark, "encoding": encoding}]
 
 
@@ -192,35 +326,21 @@ PARTS = {"train": "training", "validation": "validation"}
 _HEIGHT, _GAP, _OUTSIDE = 190, 24, 36
 
 
-class Panel(NamedTuple):
-    """One metric of one run: for each epoch its number (`epoch`), and by part the metrics; a ring at the best one."""
+def panel_figure(name: str, alt: str, caption: Any, epochs: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
+    """Training and validation of one run in a panel for each metric, with a ring at the best epoch.
 
-    title: str
-    epochs: Sequence[Mapping[str, Any]]
-    metric: str
-    best_epoch: int
-
-
-def panel_figure(name: str, alt: str, caption: Any, panels: Sequence[Panel]) -> Figure:
-    """Training and validation in each panel, which has an axis of its own."""
-    rows = [row for panel in panels for row in _panel_rows(panel)]
+    Args:
+        epochs: for each its number (`epoch`), and by part the metrics.
+    """
+    rows = []
+    for metric, panel in METRICS.items():
+        for part, title in PARTS.items():
+            for row in epochs:
+                value = (1 if metric == "loss" else 100) * row[part][metric]
+                drawn = {"panel": panel, "epoch": row["epoch"], "part": title, "value": value}
+                is_best = row["epoch"] == best_epoch and part == "validation"
+                rows.append(drawn | {"best": is_best, "said": f"epoch {row['epoch']}, {title}: {value:.3g}"})
     return Figure(name, alt, caption, lambda width: _panels_spec(width, rows))
-
-
-def _panel_rows(panel: Panel) -> list[dict[str, Any]]:
-    scale = 1 if panel.metric == "loss" else 100
-    return [
-        {
-            "panel": panel.title,
-            "epoch": row["epoch"],
-            "part": title,
-            "value": scale * row[part][panel.metric],
-            "best": part == "validation" and row["epoch"] == panel.best_epoch,
-            "said": f"epoch {row['epoch']}, {title}: {scale * row[part][panel.metric]:.3g}",
-        }
-        for part, title in PARTS.items()
-        for row in panel.epochs
-    ]
 
 
 def _panels_spec(width: int, rows: list[dict[str, Any]]) -> Spec:
@@ -228,14 +348,14 @@ def _panels_spec(width: int, rows: list[dict[str, Any]]) -> Spec:
     columns, inner = _layout(width, 3)
     x, y = _axes()
     order = list(PARTS.values())
-    colours = {"domain": order, "range": [drawing.ORANGE, drawing.BLUE]}
+    colours = {"domain": order, "range": [ORANGE, BLUE]}
     colour: Spec = {"field": "part", "type": "nominal", "scale": colours}
     dash = {"field": "part", "type": "nominal", "scale": {"domain": order, "range": [[5, 3], [1, 0]]}}
     dots: Spec = {"type": "point", "filled": True, "size": 36, "opacity": 0.01}
     ring: Spec = {"type": "point", "size": 80, "filled": False, "strokeWidth": 2.5, "opacity": 1}
     layers: list[Spec] = [
         {"mark": {"type": "line", "point": len(rows) <= 2 * len(titles)}, "encoding": {"strokeDash": dash}},
-        {"mark": dots, "encoding": {"description": drawing.SAID}},
+        {"mark": dots, "encoding": {"description": SAID}},
         {"mark": ring, "transform": [{"filter": "datum.best"}]},
     ]
     panel = {"width": inner, "height": _HEIGHT, "encoding": {"x": x, "y": y, "color": colour}, "layer": layers}
@@ -244,7 +364,7 @@ def _panels_spec(width: int, rows: list[dict[str, Any]]) -> Spec:
     resolve = {"scale": {"y": "independent"}}
     spacing = {"row": 30, "column": _GAP}
     data = {"values": rows}
-    return drawing.whole(data=data, facet=facet, columns=columns, spacing=spacing, spec=panel, resolve=resolve)
+    return whole(data=data, facet=facet, columns=columns, spacing=spacing, spec=panel, resolve=resolve)
 
 
 def overlay_spec(width: int) -> Spec:
@@ -259,11 +379,11 @@ def overlay_spec(width: int) -> Spec:
     panel = {"width": inner, "height": 220, "mark": {"type": "line", "point": {"size": 24}}, "encoding": encoding}
     order = [METRICS["loss"], METRICS["accuracy"]]
     facet = {"field": "panel", "type": "nominal", "sort": order, "header": {"labelAnchor": "start"}}
-    return drawing.whole(facet=facet, columns=columns, spec=panel, resolve={"scale": {"y": "independent"}})
+    return whole(facet=facet, columns=columns, spec=panel, resolve={"scale": {"y": "independent"}})
 
 
 def _layout(width: int, most: int) -> tuple[int, int]:
-    columns = 1 if width <= drawing.NARROW else most
+    columns = 1 if width <= NARROW else most
     return columns, (width - _GAP * (columns - 1)) // columns - _OUTSIDE
 
 
@@ -333,23 +453,23 @@ def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Trial
     y = {"field": "height", "type": "quantitative", "axis": None, "scale": {"domain": [-0.04, 1.04]}}
     scale = {"scheme": "viridis", "reverse": not score.more_is_better}
     colour = {"field": "score", "type": "quantitative", "scale": scale, "legend": None}
-    line: Spec = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}, "description": drawing.SAID}
+    line: Spec = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}, "description": SAID}
     ends = {"y": {"datum": 0, **{name: value for name, value in y.items() if name != "field"}}, "y2": {"datum": 1}}
-    size = 10 if width <= drawing.NARROW else 12
+    size = 10 if width <= NARROW else 12
     heading: Spec = {"type": "text", "align": "left", "fontWeight": "bold", "baseline": "bottom", "lineBreak": "|"}
     heading |= {"dy": -22, "dx": -8, "fontSize": size, "limit": width // len(axes) - 4}
     label: Spec = {"type": "text", "align": "left", "dx": 5, "fontSize": size}
-    halo = label | {"stroke": drawing.PAPER, "strokeWidth": 4, "opacity": 0.85}
+    halo = label | {"stroke": PAPER, "strokeWidth": 4, "opacity": 0.85}
     top = {"x": x, "y": {"value": 0}, "text": {"field": "title"}}
     words = {"x": x, "y": y, "text": {"field": "label"}}
     layers: list[Spec] = [
         {"data": {"values": rows}, "mark": {"type": "line", "strokeWidth": 1.8, "opacity": 0.9}, "encoding": line},
-        {"data": {"values": titles}, "mark": {"type": "rule", "color": drawing.MUTED}, "encoding": {"x": x, **ends}},
+        {"data": {"values": titles}, "mark": {"type": "rule", "color": MUTED}, "encoding": {"x": x, **ends}},
         {"data": {"values": ticks}, "mark": halo, "encoding": words},
         {"data": {"values": ticks}, "mark": label, "encoding": words},
         {"data": {"values": titles}, "mark": heading, "encoding": top},
     ]
-    return drawing.chart(width, 340, layer=layers)
+    return chart(width, 340, layer=layers)
 
 
 def _trial_axis(parameter: str, trials: Sequence[Trial]) -> _TrialAxis:
@@ -410,10 +530,10 @@ def _attention_spec(width: int, tweets: Sequence[Attended]) -> Spec:
     opacity = {"field": "times", "type": "quantitative", "scale": shade, "legend": title}
     start, top = {"field": "x", **along}, {"field": "y", **up}
     box: Spec = {"x": start, "x2": {"field": "x2"}, "y": top, "y2": {"field": "y2"}, "opacity": opacity}
-    box["description"] = drawing.SAID
-    rect = {"type": "rect", "color": drawing.ORANGE, "cornerRadius": 3}
+    box["description"] = SAID
+    rect = {"type": "rect", "color": ORANGE, "cornerRadius": 3}
     word = {"type": "text", "align": "left", "dx": _PAD, "dy": 9, "font": _MONOSPACED}
-    heading = {"type": "text", "align": "left", "color": drawing.MUTED, "dy": 14, "limit": width}
+    heading = {"type": "text", "align": "left", "color": MUTED, "dy": 14, "limit": width}
     at_the_left: Spec = {"x": {"value": 0}, "text": {"field": "text"}, "y": top}
     below = [{"calculate": f"datum.y + {_LINE - 3}", "as": "y2"}]
     layers: list[Spec] = [
@@ -421,7 +541,7 @@ def _attention_spec(width: int, tweets: Sequence[Attended]) -> Spec:
         {"data": {"values": cells}, "mark": word, "encoding": {"x": start, "y": top, "text": {"field": "token"}}},
         {"data": {"values": headings}, "mark": heading, "encoding": at_the_left},
     ]
-    return drawing.whole(width=width - 4, height=max(y, _LINE), layer=layers)
+    return whole(width=width - 4, height=max(y, _LINE), layer=layers)
 
 
 def _cells(tweet: Attended, width: int) -> Iterator[dict[str, Any]]:

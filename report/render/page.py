@@ -17,17 +17,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from report.render.blocks import Column, Explorer, Figure, Report, Row, Table
-from report.render.drawing import THEME
-from report.render.markdown import code, escape, strong
-from sentiment.console import visible
+from report.render.blocks import Column, Explorer, Report, Row, Table
+from report.render.charts import THEME, Figure
+from report.render.wording import code, escape, strong
+from sentiment.console import printable, visible
 from sentiment.files import write_atomically
 
 # How much larger than it is a drawing may be shown, to fill its row.
 _LARGEST = 1.15
 # Text in which nothing has a meaning in Markdown or in HTML.
 _PLAIN = re.compile(r"[\w %.,:;()/\u2013\u2212\u00b1\u00d7\u00a0\u2265+-]*", re.ASCII)
-_COMMONMARK = MarkdownIt("commonmark", {"html": False})
+_COMMONMARK = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 # What readers can ask of the data is written in files of their own.
 _SCRIPTS = ("tables.js", "runs.js", "compare.js", "panels.js")
 
@@ -40,6 +40,7 @@ def render_page(report: Report) -> str:
     templates = _templates()
     templates.filters |= {"inline": _inline, "drawing": _drawing, "sorted_by": _sorted_by}
     templates.filters |= {"json": _json, "visible": visible, "anchor": _anchor}
+    templates.filters["note"] = lambda text: Markup(_COMMONMARK.render(printable(text)))  # noqa: S704 - it escapes
     templates.filters |= {"compact": lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text))}  # noqa: S704 - escaped
     return templates.get_template("page.html.j2").render(
         report=report,
@@ -130,7 +131,7 @@ def render_markdown(report: Report) -> str:
     """The report as GitHub shows it; figures and tables are files beside it."""
     templates = _templates(finalize=escape)
     templates.filters |= {"cell": _cell, "html": lambda text: markupsafe.escape(visible(text))}
-    templates.filters |= {"strong": strong, "code": code}
+    templates.filters |= {"strong": strong, "code": code, "quoted": _quoted}
     text = templates.get_template("report.md.j2").render(report=report)
     lines = [line.rstrip() for line in text.splitlines()]
     kept = [line for number, line in enumerate(lines) if line or (number and lines[number - 1])]
@@ -169,6 +170,12 @@ def _replace(path: Path, text: str) -> None:
 def _cell(value: Any, is_best: bool = False) -> markupsafe.Markup:
     text = strong(value) if is_best else escape(value)
     return markupsafe.Markup(text.replace("\\|", "|").replace("|", "\\|"))  # noqa: S704 - it is escaped
+
+
+def _quoted(text: str) -> Markup:
+    """As a quotation, from which no heading, list or element of HTML gets out."""
+    lines = printable(text).replace("<", "&lt;").splitlines()
+    return Markup("\n".join(f"> {line}" for line in lines))  # noqa: S704 - it is escaped
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -1,10 +1,16 @@
-"""How numbers and parameters are written for a reader: per cent, points, intervals, names."""
+"""How numbers and parameters are written for a reader: per cent, points, intervals, names; and how any text becomes
+safe for Markdown and for HTML at once, so that nothing in it is taken for markup."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
+from markupsafe import Markup
+
 from report.statistics import Difference, Estimate
+from sentiment.console import as_code, as_markdown
 
 MINUS = "\u2212"
 DASH = "\u2013"
@@ -206,9 +212,9 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def listing(items: list[str]) -> str:
+def listing(items: list[str], last: str = "and") -> str:
     """`a, b and c`."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
 def shortened(text: str, length: int) -> str:
@@ -219,3 +225,39 @@ def shortened(text: str, length: int) -> str:
 def capital(text: str) -> str:
     """The text with a capital at its start, the rest unchanged: ELMo stays ELMo."""
     return text[:1].upper() + text[1:]
+
+
+def escape(value: Any) -> Markup:
+    """Any value as Markdown that shows it literally; what is marked as Markdown already stays as it is."""
+    if hasattr(value, "__html__"):
+        return Markup(value.__html__())  # noqa: S704 - this is where text becomes safe
+    return Markup(as_markdown(str(value)))  # noqa: S704
+
+
+def strong(value: Any) -> Markup:
+    """In bold."""
+    return Markup("**{}**").format(escape(value))
+
+
+def emphasis(value: Any) -> Markup:
+    """In italics."""
+    return Markup("*{}*").format(escape(value))
+
+
+def code(value: Any) -> Markup:
+    """A value as typed, in a code span."""
+    return Markup(as_code(str(value)))  # noqa: S704
+
+
+def joined(parts: list[Any], separator: str = " ") -> Markup:
+    """The parts, escaped, as one text."""
+    return Markup(separator).join(escape(part) for part in parts)  # noqa: S704
+
+
+def file_name(name: str) -> str:
+    """The name without what troubles file systems; a grid's folder may be called anything.
+
+    What had to be changed has a part of its hash, so that different names stay different files.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100]
+    return plain if plain == name else f"{plain}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,13 +1,14 @@
 """The answer in one screen: which model to use, how sure that is, what it costs, and how to use it."""
 
-from report.compare.advice import Recommended, score_of, seconds_of
+from collections import Counter
+
+from report.compare.advice import Recommended, score_of, seconds_of, usage_of
 from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
-from report.compare.usage import usage_of
-from report.render import drawing, wording
-from report.render.blocks import Block, Bullets, Command, Facts, Figure, ReportSection, Text
-from report.render.charts import Line, ValueAxis, interval_figure
-from report.render.markdown import joined, strong
+from report.render import charts, wording
+from report.render.blocks import Block, Bullets, Command, Facts, ReportSection, Text
+from report.render.charts import Figure, Line, ValueAxis, interval_figure
+from report.render.wording import joined, strong
 from report.sections.models import worse_than_the_lexicon
 from report.sections.names import (
     LEXICON_REMARK,
@@ -17,7 +18,7 @@ from report.sections.names import (
     model_name,
     other_settings,
     predict_command,
-    warnings,
+    state_name,
 )
 from report.statistics import measured_accuracy
 
@@ -107,25 +108,25 @@ def _figure(best: Recommended, dataset: Dataset) -> Figure:
     if best.cheapest not in shown:
         shown.append(best.cheapest)
     lines: list[Line] = [
-        (_line_name(one, best), score_of(one, dataset), drawing.BLUE if place == 0 else drawing.SKY)
+        (_line_name(one, best), score_of(one, dataset), charts.BLUE if place == 0 else charts.SKY)
         for place, one in enumerate(shown)
     ]
     result = best.run.result
     baseline = measured_accuracy(result.baseline["test"])
-    lines.append((_STAR * (best.predicts == "baseline") + "Linear baseline", baseline, drawing.ORANGE))
+    lines.append((_STAR * (best.predicts == "baseline") + "Linear baseline", baseline, charts.ORANGE))
     if best.chosen == "both":
         mean = score_of(best.configuration, dataset, "both")
         name = _STAR * (best.predicts == "both") + "Mean of the best net and the linear baseline"
-        lines.insert(0, (name, mean, drawing.GREEN))
-    lines.append(("VADER\u2019s lexicon, not trained", measured_accuracy(result.lexicon["test"]), drawing.MUTED))
+        lines.insert(0, (name, mean, charts.GREEN))
+    lines.append(("VADER\u2019s lexicon, not trained", measured_accuracy(result.lexicon["test"]), charts.MUTED))
     lines.sort(key=lambda line: not line[0].startswith(_STAR))
     left = len(best.equals) + 1 - len(shown)
-    more = f" {left:,} more {'is' if left == 1 else 'are'} not shown to differ." if left else ""
+    more = f"; nor of {left:,} more" if left else ""
     remark = f" {LEXICON_REMARK}" if dataset.from_lexicon_authors else ""
     caption = joined(
         [
-            f"Test accuracy with 95 % intervals, n = {baseline.n:,} tweets of {dataset.name}. Light: nets that are "
-            f"not shown to differ from the best net.{more}{remark}",
+            f"Test accuracy with 95 % intervals, n = {baseline.n:,} tweets of {dataset.name}. Light: no difference "
+            f"from the best net is shown{more}.{remark}",
             METHODS,
         ]
     )
@@ -140,3 +141,31 @@ def _line_name(one: Configuration, best: Recommended) -> str:
     elif one is best.cheapest and best.equals:
         mark = "cheapest: "
     return wording.shortened(mark + configuration_name(one), _LONGEST_NAME)
+
+
+def warnings(findings: Findings) -> list[str]:
+    """What limits the answer, a sentence each."""
+    runs, main = findings.study.runs, findings.main
+    said: list[str] = []
+    if states := Counter(run.state.state for run in runs if not run.completed):
+        listed = wording.listing([f"{number:,} {state_name(state)}" for state, number in states.most_common()])
+        have = "has" if states.total() == 1 else "have"
+        said.append(f"{states.total():,} of {wording.plural(len(runs), 'run')} {have} no result: {listed}.")
+    if main is None:
+        return said
+    many, single = len(main.competing), sum(len(one.runs) == 1 for one in main.competing)
+    if single == many > 0:
+        which = "There is one seed only" + (" of each configuration" if many > 1 else "")
+        said.append(f"{which}. Another seed may do better or worse.")
+    elif single:
+        said.append(
+            f"{single:,} of {many:,} configurations have one seed only, which may be luck, and are not recommended."
+        )
+    if fewer := sum(not one.is_random for one in main.configurations) - many:
+        said.append(f"Trained on fewer labels, and so not recommended: {wording.plural(fewer, 'configuration')}.")
+    if (sets := len(findings.datasets)) > 1:
+        said.append(
+            f"There are runs on {sets} sets of tweets, which can't be compared with each other; the answer is about "
+            f"{main.name}."
+        )
+    return said

@@ -9,8 +9,8 @@ from report.compare.findings import Findings
 from report.compare.tweets import ALL_WRONG, DISPUTED, NEGATED, OTHER
 from report.read import Scores
 from report.render import wording
-from report.render.blocks import Block, Heading, ReportSection, Row, Table, Text, column
-from report.render.charts import METRICS, Axis, Panel, Point, line_figure, panel_figure, share_point
+from report.render.blocks import Block, Fold, Heading, ReportSection, Row, Table, Text, column
+from report.render.charts import Axis, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Flags, Values, wilson
 from sentiment.runs.records import MODEL_NAMES, THRESHOLD
@@ -28,13 +28,11 @@ def learning(findings: Findings) -> ReportSection:
     if best is None or recommended is None or best.curve is None:
         return ReportSection("How it learned", [])
     run, name = recommended.run, configuration_name(recommended.configuration)
-    caption = (
-        f"{name}, seed {run.config.seed}, n = 1 run: training and validation tweets after each epoch. Ring: the "
-        f"epoch whose weights are kept, {run.result.best_epoch} of {len(best.curve)}."
-    )
-    panels = [Panel(title, best.curve, metric, run.result.best_epoch) for metric, title in METRICS.items()]
+    kept = f"the epoch that is kept, {run.result.best_epoch} of {len(best.curve)}"
+    caption = f"{name}, seed {run.config.seed}, n = 1 run. Ring: {kept}."
     alt = "Learning curves of the recommended run"
-    return ReportSection("How it learned", [panel_figure("curves-best", alt, caption, panels)])
+    figure = panel_figure("curves-best", alt, caption, best.curve, run.result.best_epoch)
+    return ReportSection("How it learned", [figure])
 
 
 def errors(findings: Findings) -> ReportSection:
@@ -47,13 +45,14 @@ def errors(findings: Findings) -> ReportSection:
     if scores is None:
         return ReportSection(title, [Text(f"The predictions of run {run.run_id} are missing.")])
     net = f"the net (run {run.run_id})"
-    content: list[Block] = [_calibration_table(scores), _reliability(net, scores), _confusion(net, scores, findings)]
+    numbers = [_calibration_table(scores), _confusion(net, scores, findings)]
+    content: list[Block] = [_reliability(net, scores), Fold("Calibration and confusion in numbers", numbers)]
     if best.negated:
         verdict = "" if best.negated.is_shown else ": no difference shown"
         content.append(
             Text(
-                f"On the {best.negated.n:,} test tweets with a negating word, the accuracy of the best net less that "
-                f"of the baseline is {wording.claim(best.negated)}{verdict}."
+                f"On the {best.negated.n:,} test tweets with a negating word, the best net less the baseline: "
+                f"{wording.claim(best.negated)}{verdict}."
             )
         )
     if best.tweets is None:
@@ -106,8 +105,8 @@ def _reliability(net: str, scores: Scores) -> Block:
             share = wilson(positive, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
     caption = (
-        f"Do probabilities mean what they say? Ten groups of equally many test tweets, n = {len(scores.labels):,}, by "
-        f"what {net} and the baseline say; Wilson's 95 % intervals. Below the dotted line: too optimistic."
+        f"Do probabilities mean what they say? n = {len(scores.labels):,} test tweets in ten groups by what {net} and "
+        "the baseline say. Below the dotted line: too optimistic."
     )
     axes = Axis("mean probability of positive (%)"), Axis("positive tweets (%)")
     return line_figure("reliability", "Reliability diagram", caption, points, axes)
@@ -140,8 +139,8 @@ def _mistakes(tweets: pd.DataFrame, names: tuple[str, str]) -> list[Block]:
     if not said:
         return []
     text = (
-        f"Of {len(wrong):,} mistakes on test tweets {wording.listing(said)}. Where all runs are wrong the label may "
-        f"be; runs disagree about irony, or two feelings at once. The {_SHOWN} that the net is surest of in each group:"
+        f"{wording.plural(len(wrong), 'mistake')} on test tweets: {wording.listing(said)}. Where all runs are wrong "
+        f"the label may be. The {_SHOWN} surest of each group:"
     )
     rows = [
         {
@@ -161,4 +160,4 @@ def _mistakes(tweets: pd.DataFrame, names: tuple[str, str]) -> list[Block]:
         column("Runs right, %", "share_right", "percent"),
         column("Group", "group"),
     ]
-    return [Heading("Mistakes"), Text(text), Table("mistakes", "The surest mistakes of each group.", columns, rows)]
+    return [Heading("Mistakes"), Table("mistakes", text, columns, rows)]

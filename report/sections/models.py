@@ -4,15 +4,14 @@ from collections import Counter
 from statistics import fmean, stdev
 from typing import Any
 
-from report.compare.advice import Recommended, seconds_of
+from report.compare.advice import Recommended, seconds_of, usage_of
 from report.compare.datasets import Configuration, Dataset
 from report.compare.elsewhere import OnTestSet
 from report.compare.findings import Findings
-from report.compare.usage import usage_of
 from report.read import CompletedRun
 from report.render import wording
 from report.render.blocks import Block, Column, Heading, ReportSection, Row, Table, Text, column, with_bounds
-from report.render.markdown import joined
+from report.render.wording import joined
 from report.sections.names import LEXICON_REMARK, METHODS, configuration_name
 from report.statistics import Difference
 from sentiment.runs.records import MEASURED_MODELS, Part
@@ -53,14 +52,13 @@ def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
     caption = (
-        f"By configuration on {dataset.name}: mean \u00b1 standard deviation over seeds, per cent. Ordered by "
-        f"validation F1; the test part ({tests:,} tweets) plays no part in choosing."
+        f"On {dataset.name}: mean \u00b1 standard deviation over seeds, per cent, by validation F1; the {tests:,} test "
+        "tweets choose nothing."
     )
     if dataset.folds:
         caption += (
-            f" Each tweet was tested in one of {dataset.folds} folds, and the runs of a configuration's folds count as "
-            "one, by all of their predictions together; as their training tweets overlap, intervals and tests are "
-            "approximate."
+            f" The runs of a configuration\u2019s {dataset.folds} folds count as one, tested once on each tweet; as "
+            "their training tweets overlap, intervals and tests are approximate."
         )
     if dataset.from_lexicon_authors:
         caption += f" {LEXICON_REMARK}"
@@ -68,16 +66,14 @@ def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list
     references = _reference_rows(chosen.best_seed)
     every = list(rows.values())
     first = every[:_SHOWN] if rows[chosen] in every[:_SHOWN] else [*every[: _SHOWN - 1], rows[chosen]]
-    rest = [row for row in every if row not in first]
     bold: Row | None = rows[chosen] if dataset.best else None
     if best and best.predicts in references:
         bold = references[best.predicts]
-    content: list[Block] = [Table(name, caption, _columns(every), [*first, *references.values()], best=bold)]
-    if rest:
-        others = f"The other {len(rest)} configurations on {dataset.name}."
-        content.append(Table(f"{name}-rest", others, _columns(every), rest, folded=True))
-    further = "Precision, recall and F1, parameters and attempts of all configurations."
-    return [*content, Table(f"{name}-further", further, _further_columns(), every, folded=True)]
+    further = f"All {wording.plural(len(every), 'configuration')} with precision, recall, F1, parameters and attempts."
+    return [
+        Table(name, caption, _columns(every), [*first, *references.values()], best=bold),
+        Table(f"{name}-all", further, _further_columns(), every, folded=True),
+    ]
 
 
 def _behind(gap: Difference | None) -> dict[str, Any]:
@@ -104,9 +100,9 @@ def _further_columns() -> list[Column]:
     return [
         column("#", "rank", "count"),
         column("Model", "model"),
-        column("Validation accuracy", "validation_accuracy", "percent"),
+        *(column(f"Validation {title}", f"validation_{title.lower()}", "percent") for title in ("F1", "accuracy")),
+        column("Test accuracy", "test_accuracy", "percent"),
         *(column(f"Test {title}", f"test_{title.lower()}", "percent") for title in ("precision", "recall", "F1")),
-        *(column(f"Validation {metric}", f"validation_{metric}", "percent") for metric in ("precision", "recall")),
         column("Less the baseline, points", "above_baseline", "points"),
         column("Adjusted p", "baseline_q", "p"),
         column("Parameters", "parameters", "count"),
@@ -127,12 +123,8 @@ def published_figures(findings: Findings) -> Block:
         column("Cleaning", "cleaning"),
     ]
     is_same = findings.main is not None and findings.main.is_sentiment140
-    reason = (
-        "the same collection of tweets, but each source split it anew, so figures compare roughly"
-        if is_same
-        else "measured on Sentiment140, not on these tweets, so not comparable with any figure here"
-    )
-    return Table("published", f"Published figures: {reason}.", columns, rows, folded=not is_same)
+    reason = "split anew by each source, so they compare roughly" if is_same else "not comparable with these tweets"
+    return Table("published", f"Published figures on Sentiment140: {reason}.", columns, rows, folded=not is_same)
 
 
 def _row(one: Configuration, gap: Difference | None) -> dict[str, Any]:
@@ -198,8 +190,7 @@ def check_list(findings: Findings) -> ReportSection:
     mean = f", on average over {len(tallies)} runs" if len(tallies) > 1 else ""
     caption = (
         "Of how many short sentences, of which anybody knows the label, each model of the best configuration is right"
-        f"{mean}, in the manner of CheckList (Ribeiro et al. 2020). It shows what a model can do where test tweets "
-        "resemble its training tweets, and chooses nothing."
+        f"{mean} (after CheckList, Ribeiro et al. 2020); it chooses nothing."
     )
     columns = [column("Capability", "capability"), column("Sentences", "of", "count")]
     columns += [column(wording.capital(name), name, "count") for name in MEASURED_MODELS]
@@ -217,8 +208,8 @@ def elsewhere(findings: Findings) -> ReportSection:
         is_among_first = one.model != "network" or seen[one.tests, one.dataset.name] <= _SHOWN_ELSEWHERE
         (first if is_among_first else rest).append(one)
     caption = (
-        "Test sets that no model was trained on or chosen by: per cent, with 95 % intervals. Differences are those of "
-        "accuracy on the same tweets, corrected for all in the table: shown is one whose interval leaves zero out."
+        "Test sets that no model was trained on or chosen by: per cent. A difference is shown if its 95 % interval, "
+        "corrected for all in the table, leaves zero out."
     )
     authors = sorted({one.tests for one in found if one.from_lexicon_authors})
     content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in authors]

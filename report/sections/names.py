@@ -1,15 +1,12 @@
-"""What configurations, runs and grids are called on the page, and what is remarked of them."""
+"""What configurations, runs and grids are called on the page, and the commands that use them."""
 
 import shlex
-from collections import Counter
 from pathlib import PurePath
 
 from markupsafe import Markup
 
 from report.compare.datasets import Configuration
-from report.compare.findings import Findings
 from report.read import CompletedRun, Run
-from report.render import wording
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
@@ -94,31 +91,3 @@ def _use(command: str, run: CompletedRun, results: Results, *arguments: str) -> 
     except ValueError:
         shown = run_dir
     return shlex.join(["python", "-m", "sentiment", command, str(shown), *arguments])
-
-
-def warnings(findings: Findings) -> list[str]:
-    """What limits the answer, a sentence each."""
-    runs, main, said = findings.study.runs, findings.main, []
-    if states := Counter(run.state.state for run in runs if not run.completed):
-        listed = wording.listing([f"{number:,} {state_name(state)}" for state, number in states.most_common()])
-        have = "has" if states.total() == 1 else "have"
-        said.append(f"{states.total():,} of {wording.plural(len(runs), 'run')} {have} no result: {listed}.")
-    if main is None:
-        return said
-    many, single = len(main.competing), sum(len(one.runs) == 1 for one in main.competing)
-    if single == many > 0:
-        which = "There is one seed only" + (" of each configuration" if many > 1 else "")
-        said.append(f"{which}. Another seed may do better or worse.")
-    elif single:
-        said.append(
-            f"One seed only: {single:,} of {many:,} configurations. Another seed may do better or worse; none of these "
-            "is recommended, since others have several."
-        )
-    if fewer := sum(not one.is_random for one in main.configurations) - many:
-        said.append(f"Trained on fewer labels, and so not recommended: {wording.plural(fewer, 'configuration')}.")
-    if (sets := len(findings.datasets)) > 1:
-        said.append(
-            f"There are runs on {sets} sets of tweets, which can't be compared with each other; the answer is about "
-            f"{main.name}."
-        )
-    return said

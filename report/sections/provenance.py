@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from report.compare.advice import usage_of
 from report.compare.findings import Findings
-from report.compare.usage import usage_of
 from report.read import Run, Study
 from report.render import wording
 from report.render.blocks import (
@@ -15,13 +15,14 @@ from report.render.blocks import (
     Column,
     Command,
     Facts,
+    Fold,
     Heading,
     ReportSection,
     Row,
     Table,
     column,
 )
-from report.render.markdown import code
+from report.render.wording import code
 from report.sections.names import export_command, grid_column, run_name
 from sentiment.runs.records import GridPlan, RunRecord
 
@@ -75,7 +76,8 @@ def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> Repo
         "Calibration": findings.best is None or findings.best.scores is None,
     }
     chosen = [method for method in _METHODS.items() if not unused.get(method[0])]
-    return ReportSection("Methods", [Facts([*chosen, *dict.fromkeys(of_questions)])])
+    every = Facts([*chosen, *dict.fromkeys(of_questions)])
+    return ReportSection("Methods", [Fold("How numbers, intervals and tests are computed", [every])])
 
 
 _HASH = 12
@@ -85,11 +87,11 @@ _TRAIN = ("python", "-m", "sentiment", "train")
 def provenance(findings: Findings) -> ReportSection:
     """From the records of all attempts."""
     study, problems = findings.study, findings.problems
-    content: list[Block] = [Bullets(_facts(study)), _usage_table(study), *_data_blocks(findings)]
+    content: list[Block] = [Bullets(_facts(study))]
     if findings.recommended:
         command = export_command(findings.recommended.run, study.results)
         content.append(Command("To hand the recommended model on, with its card", command))
-    content += [Heading("The command for every run"), _commands(study)]
+    content += [_usage_table(study), *_data_table(findings), _commands(study)]
     if problems:
         content += [Heading(f"What could not be read: {len(problems):,}"), Bullets(problems[:200])]
     return ReportSection("How it was made", content)
@@ -106,7 +108,6 @@ def _facts(study: Study) -> list[str]:
     hosts = sorted({attempt.host for attempt in attempts})
     jobs = {attempt.job for attempt in attempts if attempt.job}
     where = f"{wording.plural(len(jobs), 'Slurm job')}" if jobs else "outside Slurm"
-    latest = max(attempt.end or attempt.start for attempt in attempts)
     return [
         f"Code: {_counted(commits)}.",
         *_mixed_code(study),
@@ -114,7 +115,6 @@ def _facts(study: Study) -> list[str]:
         f"Machines: {_counted(devices, 'attempt')} on {wording.plural(len(hosts), 'host')} "
         f"({wording.shortened(', '.join(hosts), 200)}), {where}.",
         *_continued_elsewhere(study),
-        f"As of {latest.replace('T', ' ')}, the newest start or end of an attempt.",
     ]
 
 
@@ -169,17 +169,11 @@ def _usage_table(study: Study) -> Table:
         column("Runs", "runs", "count"),
         column("Completed", "completed", "count"),
         column("Attempts", "attempts", "count"),
-        column("Stopped and saved", "stopped", "count"),
-        column("Failed", "failures", "count"),
-        column("Without an end", "silent", "count"),
         column("GPU-hours", "gpu_hours", ",.2f"),
         column("CPU-hours", "cpu_hours", ",.2f"),
     ]
-    caption = (
-        "What the runs took. Hours are those of attempts whose end is recorded, from start to end (a completed run "
-        "without such an attempt counts with the seconds that it trained)."
-    )
-    return Table("usage", caption, columns, rows)
+    caption = "What the runs took: hours of attempts from start to end, or else the seconds trained."
+    return Table("usage", caption, columns, rows, folded=True)
 
 
 def _usage_row(name: str, runs: list[Run]) -> dict[str, Any]:
@@ -187,7 +181,7 @@ def _usage_row(name: str, runs: list[Run]) -> dict[str, Any]:
     return {"grid": name, "runs": len(runs), "completed": completed} | vars(usage_of(runs))
 
 
-def _data_blocks(findings: Findings) -> list[Block]:
+def _data_table(findings: Findings) -> list[Table]:
     completed = [run.completed for run in findings.study.runs if run.completed]
     by_corpus = {run.record.data_fingerprint: run for run in completed}
     used = Counter(run.record.data_fingerprint for run in completed)
@@ -207,10 +201,8 @@ def _data_blocks(findings: Findings) -> list[Block]:
         column("Stop words removed", "stop_words"),
     ]
     columns += [column("Runs", "runs", "count"), *(column(name.capitalize(), name, "count") for name in parts)]
-    caption = (
-        "The corpora, by the fingerprint of source, cleaning and split; counts of tweets where the corpus is here."
-    )
-    return [Heading("Data"), Table("data", caption, columns, rows)]
+    caption = "The data, by the fingerprint of source, cleaning and split, in tweets."
+    return [Table("data", caption, columns, rows, folded=True)]
 
 
 def _commands(study: Study) -> Table:
@@ -220,7 +212,7 @@ def _commands(study: Study) -> Table:
         for run in study.runs
     ]
     shown = Column("Command", "command", _shown_command, numeric=False)
-    caption = "One command for each run, which trains the same configuration to the same result."
+    caption = "The command for every run."
     return Table("commands", caption, [grid_column(), column("Run", "run"), shown], rows, folded=True)
 
 

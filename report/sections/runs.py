@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
+from report.compare.advice import usage_of
 from report.compare.findings import Findings
-from report.compare.usage import usage_of
 from report.read import CompletedRun, Run
-from report.render import drawing, wording
+from report.render import charts, wording
 from report.render.blocks import Block, Column, Explorer, ReportSection, Row, Table, Text, column
 from report.render.charts import overlay_spec
 from report.sections.names import grid_column, model_name, predict_command, run_name, state_name
@@ -26,8 +26,8 @@ def runs(findings: Findings) -> ReportSection:
     if unfinished:
         content.append(
             Text(
-                f"{len(unfinished):,} of {wording.plural(len(every), 'run')} have no result: those of a grid go on "
-                "with \u201cpython -m jobs rerun GRID\u201d, single runs with the command that began them."
+                f"{len(unfinished):,} of {wording.plural(len(every), 'run')} have no result: \u201cpython -m jobs "
+                "rerun GRID\u201d goes on with those of a grid, the command that began it with a single one."
             )
         )
     shown = [run for run in every if run.run_dir not in left_out]
@@ -113,7 +113,7 @@ def _data(shown: list[Run], rows: list[dict[str, Any]], findings: Findings) -> d
         "settings": [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying],
         "curves": {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed},
         "answers": findings.packed,
-        "overlay": {"wide": _themed(overlay_spec(drawing.WIDE)), "narrow": _themed(overlay_spec(drawing.NARROW))},
+        "overlay": {"wide": _themed(overlay_spec(charts.WIDE)), "narrow": _themed(overlay_spec(charts.NARROW))},
         "names": list(next(iter(completed.values())).config.data.label_names) if completed else [],
     }
 
@@ -126,6 +126,6 @@ def _varying(completed: list[CompletedRun]) -> list[str]:
 def _themed(spec: Any) -> Any:
     """A specification in the page's colours."""
     text = json.dumps(spec)
-    for colour, variable in drawing.THEME.items():
+    for colour, variable in charts.THEME.items():
         text = text.replace(f'"{colour}"', f'"{variable}"')
     return json.loads(text)

@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from report.build import ask, build_sections
+from report.build import compose
 from report.compare.findings import analyse
 from report.read import load_study
 from report.render.page import write_report
@@ -44,7 +44,7 @@ def _measure(results: Results, folder: Path, runs: int) -> None:
     start, used = time.perf_counter(), time.process_time()
     study = load_study(results, [])
     read = time.perf_counter() - start
-    page = write_report(build_sections(*ask(analyse(study))), folder)
+    page = write_report(compose(analyse(study)), folder)
     seconds, used = time.perf_counter() - start, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -12,10 +12,10 @@ from report import statistics
 from report.compare.advice import Recommended
 from report.compare.findings import Findings, analyse
 from report.read import load_study
-from report.render.blocks import Command, Facts, Figure, Table, Text
-from report.sections.answer import answer
+from report.render.blocks import Command, Facts, Table, Text
+from report.render.charts import Figure
+from report.sections.answer import answer, warnings
 from report.sections.models import leaderboard
-from report.sections.names import warnings
 from report.statistics import Difference, Side
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results

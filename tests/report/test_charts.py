@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from report.build import ask, build_sections
+from report.build import compose
 from report.compare.findings import analyse
 from report.read import load_study
-from report.render.blocks import Figure
-from report.render.drawing import HALF, NARROW, WIDE
+from report.render.charts import HALF, NARROW, WIDE, Figure
 from sentiment.runs.run_dir import Results
 from tests.report import chart_checks as checks
 from tests.report.made_up import Study
@@ -45,7 +44,7 @@ class Charted:
 
 
 def _charted(results: Results) -> Charted:
-    blocks = build_sections(*ask(analyse(load_study(results, [])))).blocks
+    blocks = compose(analyse(load_study(results, []))).blocks
     figures = {block.name: block for block in blocks if isinstance(block, Figure)}
     return Charted(figures, written_runs(results.root))
 

@@ -101,8 +101,7 @@ def test_runs_without_elmo_have_no_say_about_its_settings(tmp_path: Path) -> Non
     (effect,) = _effects(_study(tmp_path, runs, [0.5, 0.5, 4.0, 4.0]))
     (contrast,) = effect.contrasts
     assert (effect.parameter, contrast.best.value, contrast.other.value) == ("elmo.model", "small", None)
-    assert effect.sentence.startswith("ELMo model small, best on validation tweets, beats no ELMo (+")
-    assert "1.0 times as long as no ELMo" in effect.sentence
+    assert effect.sentence.startswith("Best on validation tweets: ELMo model small; it beats no ELMo (+")
 
 
 def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from report.compare.findings import Findings, analyse
-from report.compare.folds import pool_folds
+from report.compare.matching import pool_folds
 from report.questions.labels import label_curves
 from report.questions.settings import Effect, effects_of
 from report.read import load_study, read_scores

@@ -81,5 +81,5 @@ def test_pruned_trials_stand_among_the_runs_and_never_among_the_completed(halved
 def test_importance_rests_on_a_score_that_all_trials_have(halved: Path) -> None:
     text = (halved / "report.md").read_text(encoding="utf-8")
     assert "Share of the variance of validation accuracy after epoch 1 that each parameter explains" in text
-    assert "Grid halving, n = 30 trials: one line a trial, from its settings to its validation accuracy after" in text
+    assert "n = 30 trials: one line each, from its settings to its validation accuracy after epoch 1" in text
     assert "Share of the variance of validation F1 that" in text  # of the full search

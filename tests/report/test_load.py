@@ -50,11 +50,11 @@ def test_unknown_grid_is_refused_with_those_that_there_are(invented: Results) ->
 
 def test_every_state_is_told(invented: Results) -> None:
     runs = load_study(invented, ["rnn"]).runs
-    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "CANCELLED", "LOST", "PLANNED"]
+    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "CANCELLED", "NOT_HEARD_OF", "PLANNED"]
     assert [run.state.reason for run in runs[8:]] == [
         "DivergedError: the loss ran away",
         "saved and stopped: SIGTERM",
-        "its process on node-1 died without a word",
+        "its process on node-1 can't be seen from here",
         "",
     ]
 

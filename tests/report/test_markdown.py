@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from report.render.blocks import Block, Figure, Fold, Report, ReportSection, Table, Text, column
-from report.render.charts import Attended, Axis, attention_figure, line_figure, share_point
-from report.render.markdown import code, escape
+from report.render.blocks import Block, Fold, Report, ReportSection, Table, Text, column
+from report.render.charts import Attended, Axis, Figure, attention_figure, line_figure, share_point
 from report.render.page import render_markdown, render_page, write_report
+from report.render.wording import code, escape
 from report.statistics import Estimate
 from sentiment.console import visible
 from tests.report.made_up import HOSTILE
