@@ -17,9 +17,10 @@ from jobs.status import RunStatus
 from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import NoSlurmError, RunDirError
-from sentiment.runs.code_version import freeze_code, is_whole
+from sentiment.runs.code_version import freeze_code
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import Rungs
+from sentiment.runs.start_copy import find_damage
 from sentiment.runs.state import PRUNED
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class CodeChoice:
         if self.new_code:
             return [WantedRun(row, _beginning_anew(config), self.present) for row, config in runs]
         given = {row.run_id: places[row.run_id][0].submission.code for row, _ in runs if row.run_id in places}
-        whole = {code for code in {*given.values()} if code and is_whole(self.results.code / code)}
+        whole = {code for code in {*given.values()} if code and not find_damage(self.results.code / code)}
         wanted = []
         for row, config in runs:
             kept = given.get(row.run_id)

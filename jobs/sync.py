@@ -74,8 +74,8 @@ def _upload(run_dir: RunDir, limit_seconds: float) -> Upload:
 
 
 def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:
-    """Run `sentiment.tracking.process`; its last line, and whether it failed."""
-    command = [*start_command("sentiment.tracking.process"), *action]
+    """Run `sentiment.tracking`; its last line, and whether it failed."""
+    command = [*start_command("sentiment.tracking"), *action]
     with tempfile.TemporaryFile() as output:  # not a pipe, since wandb's service might hold it open
         with subprocess.Popen(  # noqa: S603 - a fixed command
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT

@@ -176,16 +176,12 @@ def test_id_does_not_depend_on_the_machine_and_the_description() -> None:
         assert resolve({}, parameters, "file").run_id == RunConfig().run_id
 
 
-def test_id_does_not_depend_on_how_a_value_is_written() -> None:
-    spelled_out = resolve(RunConfig().model_dump(mode="json"), {}, "file")
-    assert spelled_out.run_id == RunConfig().run_id
-    assert resolve({}, {"training.clip": 1}, "file").run_id == resolve({}, {"training.clip": 1.0}, "file").run_id
-
-
-def test_id_is_stable() -> None:
+def test_id_is_stable_and_does_not_depend_on_how_a_value_is_written() -> None:
     """Directories of finished runs are named after it: if this fails, every run would be trained again."""
     assert RunConfig().run_id == "bilstm64-mean_max-s1-a6770341"
     assert resolve({}, {}, "file").run_id == "bilstm64-mean_max-s1-a6770341"
+    assert resolve(RunConfig().model_dump(mode="json"), {}, "file").run_id == RunConfig().run_id
+    assert resolve({}, {"training.clip": 1}, "file").run_id == resolve({}, {"training.clip": 1.0}, "file").run_id
     changed = resolve({}, {"model.kind": "feed_forward", "model.pooling": "mean", "model.layers": 2}, "file")
     assert changed.run_id == f"ff2x64-mean-s1-{changed.fingerprint()[:8]}"
     assert _config(TWEET).title == "model_tweet-linear-s1"
@@ -239,16 +235,13 @@ def test_a_path_is_spelled_in_one_way(project: Path, field: str, spelling: str, 
     assert _read_path(field, spelling.format(**places)) == plain.format(**places)
 
 
-def test_a_path_in_the_current_folder_is_found_over_the_shells_name_of_it_as_well(
+def test_a_path_is_found_over_the_shells_name_of_the_folder_and_survives_a_move(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = project.parent / "link"
     link.symlink_to(project)
     monkeypatch.setenv("PWD", str(link))
     assert _read_path("data.source", str(link / "tweets.csv")) == "tweets.csv"
-
-
-def test_run_ids_survive_when_the_project_is_moved(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _config({"data.source": str(project / "tweets.csv")}).run_id
     moved = project.rename(project.with_name("moved"))
     monkeypatch.chdir(moved)
@@ -260,46 +253,39 @@ def test_dots_behind_a_symbolic_link_are_kept(project: Path) -> None:
     (project.parent / "elsewhere" / "inner").mkdir(parents=True)
     (project / "linked").symlink_to(project.parent / "elsewhere" / "inner")
     assert _read_path("data.source", "linked/../tweets.csv") == "linked/../tweets.csv"
-    assert _read_path("data.source", "linked/tweets.csv") == "linked/tweets.csv"
 
 
-def test_a_file_or_folder_that_is_called_like_something_built_in_is_not_taken_for_it(project: Path) -> None:
-    assert _read_path("data.source", "./vader") == "./vader"
-    assert _read_path("data.source", str(project / "vader")) == "./vader"
-    assert _read_path("data.source", "vader") == "vader"
-    assert _read_path("data.tests.mine.path", "./sentiment140") == "./sentiment140"
-    assert _read_path("data.tests.mine.path", "sentiment140") == "sentiment140"
-    assert _read_path("embedding.pretrained", "./word2vec") == "./word2vec"
-    assert _read_path("embedding.pretrained", "word2vec") == "word2vec"
-    assert _read_path("elmo.model", "data/../small") == "./small"
-    assert _read_path("elmo.model", "small") == "small"
-    begun = OWN_ELMO | {"pretraining.init": str(project / "small")}
-    assert dotted(_resolved(begun).model_dump())["pretraining.init"] == "./small"
-    assert _config({"elmo.model": "./small"}).run_id != _config({"elmo.model": "small"}).run_id
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("data.source", "vader"),
+        ("data.tests.mine.path", "sentiment140"),
+        ("embedding.pretrained", "word2vec"),
+        ("elmo.model", "small"),
+    ],
+)
+def test_a_file_that_is_called_like_something_built_in_is_not_taken_for_it(
+    project: Path, field: str, name: str
+) -> None:
+    assert _read_path(field, name) == name
+    assert _read_path(field, f"./{name}") == _read_path(field, str(project / name)) == f"./{name}"
+    assert _config({field: f"./{name}"}).run_id != _config({field: name}).run_id
 
 
-def test_no_vectors_can_be_written_as_a_word_and_a_file_of_that_name_with_a_dot(project: Path) -> None:
+def test_vectors_can_be_none_in_a_word_and_without_a_section_are_those_of_the_defaults(project: Path) -> None:
     assert resolve({}, {"embedding.pretrained": "none"}, "file") == resolve({}, {}, "file")
     assert _read_path("embedding.pretrained", "./none") == "./none"
-
-
-def test_vectors_without_a_section_are_those_of_the_defaults() -> None:
-    plain = resolve({}, {"embedding.pretrained": "word2vec"}, "file")
-    assert plain == resolve({"vectors": {}}, {"embedding.pretrained": "word2vec"}, "file")
+    plain = resolve({}, WORD2VEC, "file")
+    assert plain == resolve({"vectors": {}}, WORD2VEC, "file")
     assert plain.vectors == VectorsConfig()
-
-
-def test_paths_of_further_files_are_spelled_in_one_way(project: Path) -> None:
-    config = _config(
-        WORD2VEC
-        | {"data.extra_train": [{"path": "./data/../x.csv"}], "vectors.unlabelled": [{"path": f"{project}/y.txt"}]}
-    )
+    further = {"data.extra_train": [{"path": "./data/../x.csv"}], "vectors.unlabelled": [{"path": f"{project}/y.txt"}]}
+    config = _config(WORD2VEC | further)
     assert config.vectors is not None
     assert [table.path for table in config.data.extra_train] == ["x.csv"]
     assert [file.path for file in config.vectors.unlabelled] == ["y.txt"]
 
 
-def test_a_test_set_of_the_runs_own_tweets_has_no_effect(project: Path) -> None:
+def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
     samples = {"data.tests.other.path": "sample"}
     assert _config(samples) == _config({})
     assert _config(samples | {"data.source": "sample"}) == _config({"data.source": "sample"})

@@ -96,20 +96,18 @@ def test_best_go_on_and_those_that_failed_come_last(results: Results) -> None:
     assert rungs.standings["run-3"] == Standing(0, 1, 3, 6)
 
 
-def test_no_more_go_on_than_have_a_score(results: Results) -> None:
-    _log(results, 3, [0.6])
-    for run in (0, 1, 2, 4, 5):
-        _fail(results, run)
-    rungs = _rungs(results, _plan(6)).settle()
-    assert rungs.trials(1) == ["run-3"]
-    assert rungs.size(2) == 1
-
-
-def test_loss_is_better_if_it_is_lower(results: Results) -> None:
+def test_loss_is_better_if_it_is_lower_and_no_more_go_on_than_have_a_value(results: Results) -> None:
     for run, score in enumerate([0.6, 0.5, 0.7]):
         _log(results, run, [score], "loss")
     plan = _plan(3, metric="validation/loss", goal="minimize")
     assert _order(_rungs(results, plan).settle()) == [1, 0, 2]
+    other = Results(results.root / "other")
+    _log(other, 3, [0.6])
+    for run in (0, 1, 2, 4, 5):
+        _fail(other, run)
+    rungs = _rungs(other, _plan(6)).settle()
+    assert rungs.trials(1) == ["run-3"]
+    assert rungs.size(2) == 1
 
 
 @pytest.mark.parametrize(("strict", "order"), [(True, [1, 0]), (False, [0, 1])])
@@ -124,13 +122,13 @@ def test_trial_counts_by_its_score_at_the_end_or_by_its_best_so_far(
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_epochs_after_the_rung_do_not_count(results: Results, strict: bool) -> None:
-    """A trial that was continued by its name, or copied from another grid, has more of them."""
-    for run, scores in enumerate([[0.8, 0.1], [0.7, 0.99], [0.75]]):
-        _log(results, run, scores)
+    """A trial that was continued by its name, or copied from another grid, has more of them; a loss between equals."""
+    for run, scores in enumerate([[0.8, 0.1], [0.7, 0.99], [0.7, 0.7]]):
+        _log(results, run, scores, losses=[0.5 - run / 10, run])
     results.run_dir("run-1", "g").result_file.write_text("{}")
     rungs = _rungs(results, _plan(3, halving=Halving(epochs=[1], eta=3, strict=strict))).settle()
     assert _order(rungs) == [0, 2, 1]
-    assert [(trial.value, trial.epoch) for trial in rungs.rankings[-1].trials] == [(0.8, 1), (0.75, 1), (0.7, 1)]
+    assert [(trial.value, trial.epoch) for trial in rungs.rankings[-1].trials] == [(0.8, 1), (0.7, 1), (0.7, 1)]
 
 
 def test_trial_that_has_ended_by_itself_counts_by_its_last_epoch(results: Results) -> None:
@@ -244,34 +242,28 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
     assert _order(rungs.settle()) == [1, 3, 4, 5, 0, 2, 6]
 
 
-def test_equal_trials_are_ordered_by_their_validation_loss_and_that_is_told(results: Results) -> None:
-    for run, (score, loss) in enumerate([(0.6, 0.7), (0.7, 0.6), (0.7, 0.5), (0.7, 0.55), (0.8, 0.9), (0.7, 0.5)]):
+@pytest.mark.parametrize(
+    ("scored", "eta", "order", "tie"),
+    [
+        (
+            [(0.6, 0.7), (0.7, 0.6), (0.7, 0.5), (0.7, 0.55), (0.8, 0.9), (0.7, 0.5)],
+            2,
+            [4, 2, 5, 3, 1, 0],
+            "; 4 of 6 equal, ordered by validation loss",
+        ),
+        ([(0.5, 0.69)] * 6, 2, [*range(6)], "; 6 of 6 equal, ordered as in the plan"),
+        ([(0.6, 0.5), (0.7, 0.5), (0.7, 0.5), (0.7, 0.5), (0.7, 0.5), (0.8, 0.5)], 6, [5, 1, 2, 3, 4, 0], ""),
+    ],
+    ids=["by loss", "as planned", "decides nothing"],
+)
+def test_equal_trials_are_ordered_by_their_loss_then_as_planned_which_is_told_where_it_decides(
+    results: Results, scored: list[tuple[float, float]], eta: float, order: list[int], tie: str
+) -> None:
+    for run, (score, loss) in enumerate(scored):
         _log(results, run, [score], losses=[loss])
-    rungs = _rungs(results, _plan(6, eta=2)).settle()
-    assert _order(rungs) == [4, 2, 5, 3, 1, 0]
-    tie = "4 of 6 equal, ordered by validation loss"
-    assert rungs.rankings[0].describe() == f"rung 0: of 6 trials 3 go on; {tie}"
-
-
-@pytest.mark.parametrize("eta", [1.2, 6])
-def test_tie_that_decides_nothing_is_not_told(results: Results, eta: float) -> None:
-    for run, score in enumerate([0.6, 0.7, 0.7, 0.7, 0.7, 0.8]):
-        _log(results, run, [score])
-    assert "equal" not in _rungs(results, _plan(6, eta=eta)).settle().rankings[0].describe()
-
-
-def test_trials_that_are_equal_in_all_are_ordered_as_in_the_plan(results: Results) -> None:
-    for run in range(9):
-        _log(results, run, [0.5], losses=[0.69])
-    rungs = _rungs(results, _plan(9)).settle()
-    assert _order(rungs) == [*range(9)]
-    assert rungs.rankings[0].describe() == "rung 0: of 9 trials 3 go on; 9 of 9 equal, ordered as in the plan"
-
-
-def test_loss_of_a_later_epoch_does_not_decide_between_equals(results: Results) -> None:
-    _log(results, 0, [0.6, 0.6], losses=[0.7, 0.1])
-    _log(results, 1, [0.6, 0.6], losses=[0.6, 0.9])
-    assert _order(_rungs(results, _plan(2)).settle()) == [1, 0]
+    rungs = _rungs(results, _plan(6, eta=eta)).settle()
+    assert _order(rungs) == order
+    assert rungs.rankings[0].describe() == f"rung 0: of 6 trials {rungs.size(1)} go on{tie}"
 
 
 def test_loss_that_decides_between_equals_is_that_of_the_epoch_which_counts(results: Results) -> None:
@@ -281,21 +273,17 @@ def test_loss_that_decides_between_equals_is_that_of_the_epoch_which_counts(resu
     assert _order(_rungs(results, plan).settle()) == [1, 0]
 
 
-def test_nothing_is_decided_where_nothing_got_to_the_end(results: Results) -> None:
+def test_nothing_is_decided_where_nothing_got_to_the_end_and_nothing_anew_where_a_ranking_is_damaged(
+    results: Results,
+) -> None:
     for run in range(2):
         _fail(results, run)
     with pytest.raises(UnfinishedRungError, match="none of its 2 trials got to the end of epoch 1"):
         _rungs(results, _plan(2)).settle()
     assert not results.ranking_file("g", 0).exists()
-
-
-def test_damaged_ranking_is_named_and_nothing_is_decided_anew(results: Results) -> None:
-    _log(results, 0, [0.6])
-    plan = _plan(1)
-    _rungs(results, plan).settle()
     results.ranking_file("g", 0).write_text("{")
     with pytest.raises(RunDirError, match=r"rung-0.json: is not a valid record"):
-        read_rungs(results, plan)
+        read_rungs(results, _plan(2))
 
 
 def test_grid_without_rungs_has_none(results: Results) -> None:

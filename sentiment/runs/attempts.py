@@ -11,19 +11,16 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self
 
 from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.files import write_atomically
 from sentiment.processes import slurm_job, slurm_restarts
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(NamedTuple):
     """A process that holds a lock.
 
     Attributes:
@@ -35,16 +32,6 @@ class Owner:
     pid: int
     job: str | None
     restarts: int
-
-    @classmethod
-    def this_process(cls) -> Self:
-        """This process as an owner."""
-        return cls(socket.gethostname(), os.getpid(), slurm_job(), slurm_restarts())
-
-    @property
-    def was_requeued(self) -> bool:
-        """Whether it is an earlier life of this process's job, which Slurm has ended to start this one."""
-        return self.job is not None and self.job == slurm_job() and self.restarts < slurm_restarts()
 
     def __str__(self) -> str:
         job = f" (Slurm job {self.job})" if self.job else ""
@@ -75,37 +62,49 @@ class ProcessLock:
         RunDirError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, activity: str = "trains this run") -> None:
-        """Args: activity: what the owner does while it holds the lock, for the message to others."""
-        self._path = path
-        self._activity = activity
+    def __init__(
+        self, path: Path, activity: str = "trains this run", waiting: Callable[[str], None] | None = None
+    ) -> None:
+        """Take no lock yet.
+
+        Args:
+            activity: what the owner does while it holds the lock, for the message to others.
+            waiting: waits until the lock is free, and calls this twice a second with the name of the owner; an error
+                that it raises ends the waiting.
+        """
+        self._path, self._activity, self._waiting = path, activity, waiting
         self._descriptor = -1
 
     def __enter__(self) -> Self:
-        for _ in range(_LOOKS):
-            if self._take():
-                return self
-            time.sleep(_LOOK_SECONDS)
-        owner = _read_owner(self._path)
-        raise LockedError(
-            f"{self._path.parent}: {owner or 'another process'} already {self._activity}; if it is gone for good, "
-            f"delete {self._path}",
-            owner.job if owner else None,
-        )
+        looks = 0
+        while not self._take():
+            looks += 1
+            if looks < _LOOKS:
+                time.sleep(_LOOK_SECONDS)
+                continue
+            owner = _read_owner(self._path)
+            held = f"{self._path.parent}: {owner or 'another process'} already {self._activity}"
+            if self._waiting is None:
+                message = f"{held}; if it is gone for good, delete {self._path}"
+                raise LockedError(message, owner.job if owner else None)
+            self._waiting(held)
+            time.sleep(_POLL_SECONDS)
+        return self
 
     def _take(self) -> bool:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise RunDirError(f"{self._path}: cannot be written: {error}") from None
-        former = _read_owner(self._path)
-        free = _lock(descriptor, fcntl.LOCK_EX) or (former is not None and former.was_requeued)
-        if not free or not _is_file_at(descriptor, self._path):
+        former, job, restarts = _read_owner(self._path), slurm_job(), slurm_restarts()
+        requeued = former is not None and job is not None and former.job == job and former.restarts < restarts
+        if not _lock(descriptor, fcntl.LOCK_EX) and not requeued:
             os.close(descriptor)
             return False
         with contextlib.suppress(OSError):  # on a full disk others are not told the name
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(asdict(Owner.this_process())).encode() + b"\n", 0)
+            owner = Owner(socket.gethostname(), os.getpid(), job, restarts)
+            os.pwrite(descriptor, json.dumps(owner._asdict()).encode() + b"\n", 0)
         self._descriptor = descriptor
         return True
 
@@ -124,31 +123,7 @@ def _lock(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _is_file_at(descriptor: int, path: Path) -> bool:
-    """Whether the file still has its name: whoever is done with a lock may delete it."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-@contextmanager
-def patient_lock(path: Path, activity: str, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Wait until no other process holds a lock, then hold it.
-
-    Args:
-        activity: as of a `ProcessLock`.
-        waiting: called twice a second with the name of the owner; an error that it raises ends the waiting.
-    """
-    with contextlib.ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(ProcessLock(path, activity))
-                break
-            except LockedError as error:
-                waiting(str(error))
-            time.sleep(_POLL_SECONDS)
-        yield
+patient_lock = ProcessLock
 
 
 def live_owner(path: Path) -> Owner | None:

@@ -8,9 +8,8 @@ must not be trained half by one version and half by another without a word. Subm
 import hashlib
 import subprocess
 import sys
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO
 
 from sentiment.errors import RunDirError
 from sentiment.files import fingerprint, sync_folder, write_atomically, write_json
@@ -18,6 +17,7 @@ from sentiment.install_paths import ROOT, shipped_folder
 from sentiment.runs.attempts import patient_lock
 from sentiment.runs.records import FileRecord
 from sentiment.runs.run_dir import Results, read_record
+from sentiment.runs.start_copy import find_damage
 
 _PACKAGES = ("sentiment", "jobs", "report")
 _RECORD = "code.json"
@@ -34,7 +34,7 @@ _WITHOUT_INFLUENCE = (
     "sentiment/progress_bar.py",
     "sentiment/install_paths.py",
     "sentiment/runs/start_copy.py",
-    "sentiment/tracking/",
+    "sentiment/tracking.py",
 )
 
 # The program that starts others from a copy.
@@ -86,22 +86,11 @@ def freeze_code(results: Results) -> str:
     try:
         results.code.mkdir(parents=True, exist_ok=True)
         with patient_lock(results.code / "lock", "copies the program's code", lambda _owner: None):
-            if not is_whole(folder):
+            if find_damage(folder):
                 _write_copy(folder, version, contents)
     except OSError as error:
         raise RunDirError(f"{folder}: cannot be written, so the program's code is not copied: {error}") from None
     return version.id
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether a copy has all of its files as they were copied."""
-    try:
-        version = read_record(folder / _RECORD, CodeVersion)
-        return version is not None and all(
-            hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in version.files.items()
-        )
-    except (OSError, RunDirError):
-        return False
 
 
 def start_command(module: str, copy: Path | None = None, start: Path = START) -> list[str]:
@@ -112,14 +101,6 @@ def start_command(module: str, copy: Path | None = None, start: Path = START) ->
         start: a copy of START.
     """
     return [sys.executable, "-u", str(start), str((copy or ROOT).resolve()), module]
-
-
-def environment_hash() -> str:
-    """A hash of Python's version and of all installed packages with their versions."""
-    folders = (Path(entry) for entry in sys.path if entry)
-    return fingerprint(
-        [sys.version, sorted({found.name for folder in folders for found in folder.glob("*.dist-info")})]
-    )
 
 
 def _version_at(root: Path, contents: dict[str, bytes]) -> CodeVersion:
@@ -149,13 +130,10 @@ def _write_copy(folder: Path, version: CodeVersion, contents: dict[str, bytes]) 
     """Write the files, and last what they are, without which a copy counts as unfinished."""
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / name, partial(_put, content))  # tasks may run from a copy that is mended
+        # Replaced as a whole, since tasks may run from a copy that is mended.
+        write_atomically(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
     sync_folder(folder)
     write_json(folder / _RECORD, version.model_dump(mode="json"))
-
-
-def _put(content: bytes, file: BinaryIO) -> None:
-    file.write(content)
 
 
 def _git_state(root: Path) -> tuple[str | None, bool | None]:

@@ -165,7 +165,6 @@ class Attempt(Record):
         job: Slurm's `<array>_<task>` or job id; None outside Slurm.
         restart_count: how often Slurm had requeued the job before.
         code: SHA-256 of the code that can change what a run computes.
-        environment: a hash of all installed packages with their versions.
         device: the GPU's name, or `cpu`.
         first_step: optimiser steps that earlier attempts had done and saved.
         detail: the name of the signal, the time that was left, or the error in one line.
@@ -178,7 +177,6 @@ class Attempt(Record):
     code: str
     git_commit: str | None = None
     git_dirty: bool | None = None
-    environment: str
     device: str
     threads: Count
     first_step: Count
@@ -320,7 +318,6 @@ class Result(FileRecord):
     steps: Count
     best_epoch: Annotated[int, Field(ge=1)]
     parameters: Count
-    vocabulary_size: Count
     metrics: dict[Part, Metrics]
     baseline: dict[Part, Metrics]
     combination: dict[Part, Metrics]

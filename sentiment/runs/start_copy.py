@@ -15,15 +15,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
-def find_fault(folder: Path) -> str | None:
-    """Why the program would not be what was copied to a folder; None if it would be."""
-    record = folder / "code.json"  # a clone has none
+def find_damage(folder: Path) -> str | None:
+    """What of a copy is not as it was copied; None if all is."""
     try:
-        for name, digest in json.loads(record.read_bytes())["files"].items() if record.exists() else ():
+        for name, digest in json.loads((folder / "code.json").read_bytes())["files"].items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 return f"{name} is not as it was copied"
-    except (OSError, ValueError, LookupError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         return f"it is not whole: {error}"
+    return None
+
+
+def find_fault(folder: Path) -> str | None:
+    """Why the program would not be what was copied to a folder; None if it would be."""
+    if (folder / "code.json").exists() and (damage := find_damage(folder)):  # a clone has no such file
+        return damage
     for package in ("sentiment", "jobs", "report"):
         spec = find_spec(package)
         if spec is None or not spec.origin or not Path(spec.origin).resolve().is_relative_to(folder):

@@ -38,7 +38,7 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import Results, RunDir, refuse_incomplete
-from sentiment.tracking.mirror import mirror_again, mirrored
+from sentiment.tracking import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.device import available_ram
 from sentiment.training.encoding import elmo_record, tweet_vectors
@@ -275,7 +275,6 @@ def _result(
         steps=trainer.step,
         best_epoch=stopping.best_epoch,
         parameters=sum(parameter.numel() for parameter in trainer.model.trainable_parameters()),
-        vocabulary_size=len(task.vocabulary),
         metrics=metrics,
         baseline=measured["baseline"],
         combination=measured["both"],

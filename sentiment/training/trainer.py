@@ -20,7 +20,7 @@ from sentiment.config import EarlyStoppingConfig, TrainingConfig
 from sentiment.data.batches import EpochPlan
 from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.processes import slurm_job, slurm_restarts
-from sentiment.runs.code_version import environment_hash, running_code
+from sentiment.runs.code_version import running_code
 from sentiment.runs.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
 from sentiment.training.checkpoint import Checkpoints, MetricLog, SaveSchedule, add_timing, newest_state
 from sentiment.training.device import (
@@ -477,7 +477,6 @@ def begin_attempt(run: RunContext, trainer: Trainer[Any], dataset: str, elmo: El
         code=code.training,
         git_commit=code.git_commit,
         git_dirty=code.git_dirty,
-        environment=environment_hash(),
         device=torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
         first_step=trainer.step,

@@ -114,7 +114,6 @@ def attempt_of(job: str | None, **changes: object) -> Attempt:
         job=job,
         restart_count=0,
         code="c",
-        environment="e",
         device="cpu",
         threads=1,
         first_step=0,

@@ -87,7 +87,7 @@ def test_copy_is_compared_once_for_all_runs_that_were_submitted_with_it(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places, compared = _submitted(results, _keep(results, OLD)), []
-    monkeypatch.setattr("jobs.plan.is_whole", lambda folder: compared.append(folder.name) or True)
+    monkeypatch.setattr("jobs.plan.find_damage", lambda folder: compared.append(folder.name))
     runs = CodeChoice(results).choose([(_row(), CONFIG)] * 9, places, True, lambda _line: None)
     assert {run.code for run in runs} == {OLD.id}
     assert compared == [OLD.id]

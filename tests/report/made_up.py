@@ -131,7 +131,6 @@ class Study:
                 steps=40,
                 best_epoch=3,
                 parameters=1000 * config.model.hidden_size,
-                vocabulary_size=500,
                 metrics=metrics | {"train": train},
                 baseline=baseline,
                 combination=both,
@@ -178,7 +177,7 @@ class Study:
 def attempt(**changes: Any) -> Attempt:
     """One of a minute that completed the run."""
     values = {"host": "node-1", "pid": 7, "job": "41_0", "restart_count": 0, "code": "c"}
-    values |= {"environment": "e", "device": "cpu", "threads": 2}
+    values |= {"device": "cpu", "threads": 2}
     values |= {"git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
     values |= {"first_step": 0, "last_step": 40, "start": "2026-01-01T10:00:00+00:00", "reason": "completed"}
     return Attempt.model_validate(values | {"end": "2026-01-01T10:01:00+00:00"} | changes)

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
+from sentiment import tracking
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.tracking import mirror as tracking_mirror
 from tests.serving import serving
 from tests.small_runs import small_config
-from tests.tracking.replayed_run import ReplayedRun
 from tests.tracking.server import StubServer
-from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, TrackedRun, copying_processes
+from tests.tracking.tracked_run import GRID, PATIENCE_SECONDS, ReplayedRun, TrackedRun, copying_processes
 
 MakeRun = Callable[..., TrackedRun]
 MakeReplayed = Callable[..., ReplayedRun]
@@ -35,7 +34,7 @@ def server(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     for name in [name for name in os.environ if name.startswith(("WANDB_", "SLURM_"))]:
         monkeypatch.delenv(name)
     for name in ("SECONDS_AFTER_COMPLETION", "SECONDS_AFTER_STOP"):
-        monkeypatch.setattr(tracking_mirror, name, PATIENCE_SECONDS)  # other tests may leave W&B little processor time
+        monkeypatch.setattr(tracking, name, PATIENCE_SECONDS)  # other tests may leave W&B little processor time
     with serving(StubServer()) as running:
         for name, value in running.environ.items():
             monkeypatch.setenv(name, value)

@@ -10,9 +10,8 @@ import pytest
 
 from sentiment.runs.run_dir import Results, RunDir
 from tests.tracking.conftest import MakeReplayed
-from tests.tracking.replayed_run import ReplayedRun
 from tests.tracking.server import StubServer
-from tests.tracking.tracked_run import TrackedRun, wait_until, wandb_service
+from tests.tracking.tracked_run import ReplayedRun, TrackedRun, wait_until, wandb_service
 from tests.training.processes import train_command
 
 pytestmark = pytest.mark.slow
@@ -34,7 +33,7 @@ def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
         replayed.wait_for_copy(2)
         os.kill(wandb_service(replayed.copying_process), signal.SIGTERM)  # as at a preemption
         replayed.log(9)
-        wait_until(lambda: replayed.said)
+        wait_until(lambda: not replayed.copying_processes)
     assert len(replayed.said) == 1
     replayed.log(7)
     with replayed.mirrored():

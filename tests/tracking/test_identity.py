@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sentiment.config import TrackingConfig
-from sentiment.runs.run_dir import Results, RunDir
-from sentiment.tracking.mirror import identity_of, wandb_mode
+from sentiment.runs.run_dir import RunDir
+from sentiment.tracking import identity_of, wandb_mode
 
 
 @pytest.mark.parametrize(
@@ -43,19 +43,11 @@ def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_
     first.write_record(record.model_copy(update={"attempts": [*record.attempts, record.attempts[0]]}))
     assert identity_of(first).id == name
     assert name.startswith(record.run_id)
+    decided = identity_of(first).model_copy(update={"project": "another"})
+    first.write_record(decided)
+    assert identity_of(first) == decided
+    first.wandb_file.unlink()
     assert identity_of(copy("shapes")).id != name
     anew = record.attempts[0].model_copy(update={"start": "2030-01-01T00:00:00+00:00"})
     first.write_record(record.model_copy(update={"attempts": [anew]}))
     assert identity_of(first).id != name
-
-
-def test_what_was_decided_in_an_earlier_attempt_stays(trained: RunDir, tmp_path: Path) -> None:
-    shutil.copytree(trained.path, tmp_path / "run")
-    run_dir = RunDir(tmp_path / "run")
-    decided = identity_of(run_dir).model_copy(update={"project": "another"})
-    run_dir.write_record(decided)
-    assert identity_of(run_dir) == decided
-
-
-def test_single_runs_have_a_group_too(tmp_path: Path) -> None:
-    assert Results(tmp_path).run_dir("some").grid == "single"

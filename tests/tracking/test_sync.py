@@ -11,7 +11,7 @@ import pytest
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import GridPlan, Halving, PlannedRun
 from sentiment.runs.rungs import read_rungs
-from sentiment.tracking.mirror import mirrored
+from sentiment.tracking import mirrored
 from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, TrackedRun, wait_until
@@ -27,15 +27,15 @@ def waiting(completed: MakeRun) -> TrackedRun:
     return completed(tracking__wandb="auto")
 
 
-@pytest.mark.parametrize("status", [401, 500])
-def test_refusal_is_a_failure_and_a_later_sync_makes_it_good(
-    waiting: TrackedRun, server: StubServer, status: int
+@pytest.mark.parametrize("fault", ["status", "stream_status"])
+def test_refusal_and_rows_that_are_dropped_without_a_word_are_failures_that_a_later_sync_makes_good(
+    waiting: TrackedRun, server: StubServer, fault: str
 ) -> None:
-    server.status = status
-    code, output = waiting.sync(GRID, "--timeout", "4")
+    setattr(server, fault, 403)
+    code, output = waiting.sync(GRID, "--timeout", "30" if fault == "stream_status" else "4")
     assert code == 1
     assert output.startswith(f"{GRID}/{waiting.config.run_id}: FAILED: ")
-    server.status = None
+    setattr(server, fault, None)
     assert waiting.sync(GRID)[0] == 0
     (stored,) = server.runs.values()
     assert stored.rows == waiting.rows
@@ -53,17 +53,6 @@ def test_server_without_an_answer_is_given_up_and_the_other_runs_get_their_turn(
         f"{name}: FAILED: no end after 2 s; is W&B within reach?"
         for name in (f"{GRID}/{waiting.config.run_id}", "shapes/other")
     ]
-
-
-def test_rows_that_wandb_drops_without_a_word_are_missed(waiting: TrackedRun, server: StubServer) -> None:
-    server.stream_status = 403
-    code, output = waiting.sync(waiting.config.run_id, "--timeout", "30")
-    assert code == 1
-    assert "FAILED: " in output
-    server.stream_status = None
-    assert waiting.sync(waiting.config.run_id)[0] == 0
-    (stored,) = server.runs.values()
-    assert stored.rows == waiting.rows
 
 
 def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded_as_far_as_it_is(

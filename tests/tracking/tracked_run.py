@@ -1,15 +1,19 @@
 """A run that is copied to W&B: its messages, wandb's files, its upload, and the processes that copy it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sentiment.config_file import dotted
+from sentiment.runs.run_dir import RunDir
+from sentiment.tracking import mirrored
 from tests.small_runs import Experiment
 from tests.tracking.server import without_clock
 
@@ -62,6 +66,36 @@ class TrackedRun(Experiment):
         )
 
 
+@dataclass
+class ReplayedRun(TrackedRun):
+    """Rows of a run that was really trained appear in its log when the test says so."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def log(self, rows: int) -> None:
+        """Give the log this many rows; fewer than before, if it resumes from a checkpoint."""
+        self.run_dir.metrics_file.write_text("".join(self.lines[:rows]))
+
+    def mirrored(self) -> AbstractContextManager[None]:
+        """The context in which training copies its log."""
+        return mirrored(self.run_dir, self.config.tracking, self.said.append)
+
+    def complete_like(self, trained: RunDir) -> None:
+        """Write what training writes last."""
+        for name in ("predictions_file", "result_file"):
+            shutil.copy(getattr(trained, name), getattr(self.run_dir, name))
+
+    def wait_for_copy(self, number: int) -> None:
+        """Wait until so many of wandb's files hold rows."""
+        wait_until(lambda: sum(b"loss" in file.read_bytes() for file in self.offline_files) == number)
+
+    @property
+    def copying_process(self) -> int:
+        """The id of the process that copies it now."""
+        (pid,) = self.copying_processes
+        return pid
+
+
 def copying_processes(place: Path) -> list[int]:
     """Ids of the processes that are copying runs in this folder to W&B."""
     found = []
@@ -71,7 +105,7 @@ def copying_processes(place: Path) -> list[int]:
                 command = (folder / "cmdline").read_bytes()
             except OSError:
                 continue  # has ended meanwhile
-            if b"sentiment.tracking.process" in command and str(place).encode() in command:
+            if b"sentiment.tracking" in command and str(place).encode() in command:
                 found.append(int(folder.name))
     return found
 

@@ -53,36 +53,16 @@ def test_every_single_place_to_stop_is_a_good_one(experiment: MakeExperiment) ->
         assert run.complete() == expected, f"stopped at question {place}"
 
 
-@pytest.mark.slow
-def test_how_often_it_saves_and_logs_time_changes_nothing(experiment: MakeExperiment) -> None:
-    expected = experiment().complete()
-    assert experiment(runtime__checkpoint__every_steps=1).complete() == expected
-    assert experiment(runtime__checkpoint__every_steps=None).complete() == expected
-
-
-def test_resumed_run_keeps_the_threads_that_it_began_with(experiment: MakeExperiment) -> None:
+def test_attempts_are_written_down_and_keep_the_threads_of_the_first(experiment: MakeExperiment) -> None:
     run = experiment(runtime__threads=1)
-    assert run.attempt(StopWhen(lambda question: question == 5)) is not None
-    elsewhere = Experiment(run.config.model_copy(update={"runtime": _with_threads(run, 2)}), run.results, run.run_dir)
-    elsewhere.complete()
-    record = run.run_dir.read_record()
-    assert record is not None
-    assert [attempt.threads for attempt in record.attempts] == [1, 1]
-
-
-def _with_threads(run: Experiment, threads: int) -> Any:
-    return run.config.runtime.model_copy(update={"threads": threads})
-
-
-def test_attempts_are_written_down_one_after_another(experiment: MakeExperiment) -> None:
-    run = experiment()
     run.attempt(StopWhen(lambda question: question == 8))
     run.attempt(StopRequest(end=0))
-    run.complete()
-    record = run.run_dir.read_record()
-    result = run.run_dir.read_result()
+    runtime = run.config.runtime.model_copy(update={"threads": 2})
+    Experiment(run.config.model_copy(update={"runtime": runtime}), run.results, run.run_dir, run.said).complete()
+    record, result = run.run_dir.read_record(), run.run_dir.read_result()
     assert record is not None
     assert result is not None
+    assert [attempt.threads for attempt in record.attempts] == [1, 1, 1]
     assert [attempt.reason for attempt in record.attempts] == ["signal", "deadline", "completed"]
     assert [attempt.first_step for attempt in record.attempts] == [0, 7, 7]
     assert [attempt.last_step for attempt in record.attempts] == [7, 7, result.steps]

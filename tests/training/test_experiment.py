@@ -28,29 +28,22 @@ def _with_vectors(experiment: MakeExperiment, folder: Path) -> tuple[Experiment,
     return experiment(embedding__pretrained=str(vectors), training__epochs=2), vectors
 
 
-def test_completed_run_is_not_taken_for_one_on_vectors_that_have_been_replaced_since(
+def test_neither_a_completed_nor_a_stopped_run_is_taken_for_one_on_vectors_that_were_replaced(
     experiment: MakeExperiment, tmp_path: Path
 ) -> None:
     run, vectors = _with_vectors(experiment, tmp_path)
-    run.complete()
-    run.attempt()
-    assert run.said[-1] == "is completed already; nothing to train"
-    vectors.write_text(vectors.read_text().replace("0.1", "0.3"))
-    with pytest.raises(RunDirError, match=r"was completed with other vectors than .*vectors\.txt now holds"):
-        run.attempt()
-
-
-def test_run_does_not_go_on_with_vectors_that_have_been_replaced_since(
-    experiment: MakeExperiment, tmp_path: Path
-) -> None:
-    run, vectors = _with_vectors(experiment, tmp_path)
-    assert run.attempt(StopWhen(lambda question: question == 5)) is not None
     former = vectors.read_text()
+    assert run.attempt(StopWhen(lambda question: question == 5)) is not None
     vectors.write_text(former.replace("0.1", "0.3"))
     with pytest.raises(CheckpointError, match=r"the file of pretrained vectors of this run has changed since"):
         run.attempt()
     vectors.write_text(former)
     run.complete()
+    run.attempt()
+    assert run.said[-1] == "is completed already; nothing to train"
+    vectors.write_text(former.replace("0.1", "0.3"))
+    with pytest.raises(RunDirError, match=r"was completed with other vectors than .*vectors\.txt now holds"):
+        run.attempt()
 
 
 def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> None:

@@ -24,21 +24,15 @@ def test_run_on_a_gpu_that_stops_every_few_steps_matches_an_uninterrupted_one(
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-@pytest.mark.parametrize("pooling", ["mean+max", "attention"])
-def test_mixed_precision_learns_and_resumes_exactly(experiment: MakeExperiment, precision: str, pooling: str) -> None:
-    changes = {
-        "runtime__device": "cuda",
-        "training__precision": precision,
-        "model__pooling": pooling,
-        "training__epochs": 6,
-    }
+def test_mixed_precision_learns_and_resumes_exactly(experiment: MakeExperiment, precision: str) -> None:
+    changes = {"runtime__device": "cuda", "training__precision": precision, "model__pooling": "attention"}
+    changes |= {"training__epochs": 6}
     uninterrupted = experiment(**changes)
     expected = uninterrupted.complete()
     result = uninterrupted.run_dir.read_result()
     assert result is not None
     assert result.metrics["train"].accuracy > 0.7
-    digest, _ = complete_with_stops(experiment(**changes), every=20)
-    assert digest == expected
+    assert complete_with_stops(experiment(**changes), every=20)[0] == expected
 
 
 def test_gpu_predicts_as_the_cpu_does(experiment: MakeExperiment) -> None:

@@ -41,22 +41,17 @@ def test_run_that_goes_on_on_other_hardware_says_so_once_and_is_marked(
     assert [kind.rpartition(" ")[2] for kind in _record(run).hardware] == ["(AVX512)", "(AVX2)"]
 
 
-def test_other_hardware_can_be_refused(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_hardware_can_be_refused_and_another_version_of_a_package_is_told(
+    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = experiment(runtime__same_hardware=True)
     _on("AVX512", monkeypatch)
     _stop(run)
     with monkeypatch.context() as patch:
         _on("AVX2", patch)
-        with pytest.raises(
-            RunDirError, match=r"\(AVX512\), and here is .*\(AVX2\): runtime\.same_hardware = true lets"
-        ):
+        refusal = r"\(AVX512\), and here is .*\(AVX2\): runtime\.same_hardware = true lets"
+        with pytest.raises(RunDirError, match=refusal):
             run.attempt()
-    run.complete()
-
-
-def test_another_version_of_a_package_is_told_when_a_run_goes_on(experiment: MakeExperiment) -> None:
-    run = experiment()
-    _stop(run)
     assert not any("numbers may differ" in line for line in run.said)
     run.run_dir.write_record(_record(run).model_copy(update={"versions": {"torch": "0.1"}}))
     run.complete()

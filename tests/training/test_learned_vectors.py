@@ -1,6 +1,7 @@
 """Runs whose embedding starts from vectors that are learned from text."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,22 +38,20 @@ def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperimen
     assert record.vectors_sha256.startswith(file.parent.name)
 
 
-@pytest.mark.parametrize(("vocabulary", "known"), [("vectors", True), ("training", False)])
-def test_a_run_knows_the_types_that_only_its_vectors_know_if_so_asked(
-    experiment: MakeExperiment, more: Path, vocabulary: str, known: bool
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [({}, True), ({"vectors__vocabulary": "training"}, False), ({"data__vocabulary__max_size": 20}, None)],
+)
+def test_a_run_knows_the_types_that_only_its_vectors_know_unless_told_otherwise(
+    experiment: MakeExperiment, more: Path, changes: dict[str, Any], known: bool | None
 ) -> None:
-    run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}], vectors__vocabulary=vocabulary)
+    run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}], **changes)
     run.complete()
-    number = Vocabulary.read(run.run_dir.vocabulary_file).encode(["wordfromelsewhere"])[0]
-    assert (number != UNKNOWN) == known
-
-
-def test_the_largest_size_of_a_vocabulary_holds_for_types_of_vectors_as_well(
-    experiment: MakeExperiment, more: Path
-) -> None:
-    run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}], data__vocabulary__max_size=20)
-    run.complete()
-    assert len(Vocabulary.read(run.run_dir.vocabulary_file).types) == 20
+    vocabulary = Vocabulary.read(run.run_dir.vocabulary_file)
+    if known is None:
+        assert len(vocabulary.types) == 20
+    else:
+        assert (vocabulary.encode(["wordfromelsewhere"])[0] != UNKNOWN) == known
 
 
 def test_a_completed_run_is_refused_where_unlabelled_text_has_changed_and_needs_no_vectors_otherwise(

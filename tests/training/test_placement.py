@@ -30,23 +30,20 @@ def test_tightest_control_group_above_counts_with_its_cache(tmp_path: Path) -> N
     assert available_ram(*_machine(tmp_path, "0::/job/step\n", files)) == 250_000
 
 
-def test_memory_that_slurm_grants_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_slurm_grants_counts_too_and_a_group_beyond_its_limit_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Control groups of the first kind are not read."""
-    monkeypatch.setenv("SLURM_MEM_PER_NODE", "0")
-    assert available_ram(*_machine(tmp_path, "4:memory:/slurm\n", {})) == 0
-
-
-def test_group_beyond_its_limit_leaves_nothing(tmp_path: Path) -> None:
     files = {"job/memory.max": "100\n", "job/memory.current": "400\n", "job/memory.stat": "file 0\n"}
-    assert available_ram(*_machine(tmp_path, "0::/job\n", files)) == 0
+    assert available_ram(*_machine(tmp_path / "over", "0::/job\n", files)) == 0
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "0")
+    assert available_ram(*_machine(tmp_path / "slurm", "4:memory:/slurm\n", {})) == 0
 
 
 @pytest.mark.parametrize("content", ["", "MemTotal: 9 kB\n", "MemAvailable: many kB\n"])
 def test_what_cannot_be_read_leaves_nothing(tmp_path: Path, content: str) -> None:
     proc, groups = _machine(tmp_path, "0::/\n", {})
     (proc / "meminfo").write_text(content)
-    assert available_ram(proc, groups) == 0
-    (proc / "meminfo").unlink()
     assert available_ram(proc, groups) == 0
 
 

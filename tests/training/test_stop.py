@@ -29,17 +29,11 @@ def test_signal_only_sets_a_flag(number: signal.Signals) -> None:
         assert stop.reason() == Stop("signal", number.name)
 
 
-def test_first_signal_is_the_one_that_is_told() -> None:
+def test_first_signal_is_told_and_a_second_ctrl_c_interrupts_at_once() -> None:
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGUSR1)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.reason() == Stop("signal", "SIGUSR1")
-
-
-def test_second_ctrl_c_interrupts_at_once() -> None:
-    with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)
-        assert stop.reason() == Stop("signal", "SIGINT")
+        assert stop.reason() == Stop("signal", "SIGUSR1")
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -90,12 +84,9 @@ def test_end_of_time_is_the_earlier_of_slurms_and_ones_own(monkeypatch: pytest.M
     assert end_of_time(None, start=1_699_990_000.0) == 1_700_000_000.0
     assert end_of_time(50.0, start=1_699_990_000.0) == 1_699_990_050.0
     assert end_of_time(50_000.0, start=1_699_990_000.0) == 1_700_000_000.0
-
-
-@pytest.mark.parametrize("value", ["", "UNLIMITED", "-1"])
-def test_end_of_time_that_is_no_number_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("SLURM_JOB_END_TIME", value)
-    assert end_of_time(None, start=0) is None
+    for value in ("", "UNLIMITED", "-1"):
+        monkeypatch.setenv("SLURM_JOB_END_TIME", value)
+        assert end_of_time(None, start=0) is None
 
 
 def test_in_another_thread_than_the_main_one_no_signal_is_handled() -> None:

@@ -10,7 +10,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError
 from sentiment.runs.run_dir import Results, RunDir
-from tests.small_runs import SMALL_RUN, Experiment, digest_of
+from tests.small_runs import SMALL_RUN, Experiment
 from tests.test_identity import ALONE, FEED_FORWARD, IN_SOME_RUNS, TABLE, TOKEN_LAYER
 
 pytestmark = pytest.mark.slow
@@ -94,13 +94,3 @@ def test_machine_and_description_are_those_of_the_newest_command(tmp_path: Path)
     now = run_dir.create(resolve(SMALL_RUN, {"runtime.threads": 1, "description": "another"}, "a test"))
     assert (now.runtime.threads, now.description) == (1, "another")
     assert run_dir.read_config().runtime.threads == 3
-
-
-def test_digest_of_two_spellings_is_that_of_one_run(shared_results: Results) -> None:
-    one = resolve(SMALL_RUN, SHORT | {"seed": 13}, "a test")
-    other = resolve(SMALL_RUN, SHORT | {"seed": 13, "model.attention.penalty": 0.5}, "a test")
-    digest = _run(one, shared_results).complete()
-    again = _run(other, shared_results)
-    assert again.complete() == digest
-    assert again.said == ["is completed already; nothing to train"]
-    assert digest_of(shared_results.run_dir(other.run_id)) == digest

@@ -1,33 +1,42 @@
-"""A process of its own that copies a run to Weights & Biases: `... process {offline|online|upload} RUN_DIR`.
+"""Copies of a run's metric log and scores at Weights & Biases (W&B); the log stays the source of truth.
 
-It shares nothing with training but the files of the run directory, so that whatever happens to W&B (an import of a
-second, a start that hangs, a dead service, a full disk, a signal) can neither stop training nor slow it down.
+Training copies by `mirrored`, and `jobs.sync` uploads. Both start this module as a process of its own,
+`sentiment.tracking {offline|online|upload} RUN_DIR`, which shares nothing with them but the files of the run directory,
+so that whatever happens to W&B (an import of a second, a start that hangs, a dead service, a full disk, a signal) can
+neither stop training nor slow it down. Where tracking is disabled, nothing is started or imported.
 
 `offline` and `online` run beside training and end when standard input is closed: by training at its end, or by the
-system if training dies. `upload` copies the rows that W&B lacks, and ends.
-
-The last line on standard output says what was done or what went wrong (beside training only the latter), and the exit
-code is 1 if something failed. What wandb itself prints is in `process.log`, beside wandb's other files.
+system if training dies. `upload` copies the rows that W&B lacks, and ends. A line on standard output says what was
+done or what went wrong (beside training only the latter), and the exit code is 1 if something failed. What wandb itself
+prints is in `process.log`, beside wandb's other files.
 """
 
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sentiment.config import RunConfig
+from sentiment.config import RunConfig, TrackingConfig
 from sentiment.config_file import dotted
+from sentiment.console import Say
 from sentiment.errors import LockedError, RunDirError, SentimentError
+from sentiment.files import fingerprint
+from sentiment.processes import in_slurm
 from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.code_version import start_command
 from sentiment.runs.records import WandbRun
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import read_pruned
-from sentiment.tracking.mirror import identity_of
 
+# How long training waits at its end for the rest to be copied. After a warning by Slurm there is little time.
+SECONDS_AFTER_COMPLETION = 10.0
+SECONDS_AFTER_STOP = 2.0
 _POLL_SECONDS = 1.0
 _READING_SHARE = 0.05  # of one core, at most
 _CONFIRM_SECONDS = 5.0
@@ -50,12 +59,98 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-def main(action: str, folder: str) -> int:
-    """Do what the command line says.
+def wandb_mode(config: TrackingConfig) -> str:
+    """`offline`, `online` or `disabled`; `auto` is resolved from the place where this process runs."""
+    if config.wandb != "auto":
+        return config.wandb
+    if in_sweep():
+        return "online"
+    return "offline" if in_slurm() else "disabled"
 
-    Returns:
-        The exit code.
+
+def in_sweep() -> bool:
+    """Whether W&B's sweep agent started this process; it has then chosen the run's id already."""
+    return bool(os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"))
+
+
+def identity_of(run_dir: RunDir) -> WandbRun:
+    """The run at W&B: the sweep agent's choice, else that of an earlier attempt, else a new id that never changes.
+
+    A new id ends in a hash of the grid and of the first attempt (host, process, time), so that it differs from the ids
+    of the same configuration in another grid, of another user, and of a directory that was moved away and begun anew.
+
+    Raises:
+        RunDirError: the run directory cannot be read.
     """
+    known = run_dir.read_wandb()
+    if in_sweep():
+        chosen = os.environ["WANDB_RUN_ID"]
+        project, entity = os.environ.get("WANDB_PROJECT"), os.environ.get("WANDB_ENTITY")
+        return known if known and known.id == chosen else WandbRun(id=chosen, project=project, entity=entity)
+    if known:
+        return known
+    config, record = run_dir.read_config(), run_dir.read_record()
+    first = record.attempts[0] if record else None
+    origin = [run_dir.grid, config.run_id, *([first.host, first.pid, first.start] if first else [])]
+    name = f"{config.run_id}-{fingerprint(origin)[:6]}"
+    return WandbRun(id=name, project=config.tracking.project, entity=config.tracking.entity)
+
+
+@contextmanager
+def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None]:
+    """Copy the metric log of `run_dir` to W&B, if `config` says so, for as long as the context lasts.
+
+    Args:
+        say: told at the end if W&B failed, which raises no exception.
+    """
+    if (mode := wandb_mode(config)) == "disabled":
+        yield
+        return
+    process, problem = None, ""
+    try:
+        if not run_dir.wandb_file.exists():
+            run_dir.write_record(identity_of(run_dir))
+        process = subprocess.Popen(  # noqa: S603 - a fixed command
+            [*start_command("sentiment.tracking"), mode, str(run_dir.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # Ctrl+C is for training alone
+        )
+    except OSError as error:
+        problem = str(error)
+    try:
+        yield
+    finally:
+        if process:
+            problem = _end(process, SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP)
+        if problem:
+            say(f"W&B: {problem}; training is not affected, and `python -m jobs sync` uploads what is missing")
+
+
+_LEFT: list["subprocess.Popen[str]"] = []
+"""Processes that go on by themselves; without a name they would be warned of."""
+
+
+def _end(process: "subprocess.Popen[str]", seconds: float) -> str:
+    """Let a process copy the rest; what went wrong, or nothing."""
+    try:
+        return process.communicate(timeout=seconds)[0].rstrip()
+    except subprocess.TimeoutExpired:
+        _LEFT.append(process)
+        return "the last rows are still being copied"
+
+
+def mirror_again(run_dir: RunDir, config: TrackingConfig, say: Say) -> None:
+    """Copy a run that is completed already if W&B's sweep agent started it, since the agent waits for a new run."""
+    if in_sweep():
+        with mirrored(run_dir, config, say):
+            pass
+
+
+def main(action: str, folder: str) -> int:
+    """Do what the command line says; the exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # they are meant for training or sync, which then ends this process
     run_dir = RunDir(Path(folder))
