@@ -217,20 +217,18 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until nothing runs.")] = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Show the state of all runs, those outside of grids last, as the grid `single`; then that of language models.
+    """Show the state of all runs, those outside of grids last, as the grid `single`.
 
     Ends with 0 when all are completed or pruned; with 3 while any runs, waits or is UNKNOWN; else with 1 if any failed,
     is held or was cancelled; and with 3 if all others are still to be submitted.
     """
-    from jobs.status import read_status, show, show_language_models
+    from jobs.status import read_status, show
     from sentiment.runs.run_dir import Results
 
     while True:
         found = read_status(Results(results), grids or [])
         code = verdict(found)
         shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
-        if not (grids or failed or as_json):
-            shown = "\n".join(filter(None, [shown, *show_language_models(Results(results))]))
         echo(shown or NO_GRIDS.format(results))
         if not watch or not any(policy.may_go_on(row) for grid in found for row in grid.rows):
             raise typer.Exit(code)

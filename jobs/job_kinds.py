@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from jobs.grids.requirements import unprepared, without_pretrained, without_vectors
 from sentiment.config import RunConfig
 from sentiment.files import files_in
-from sentiment.runs.pretrained import pretrained_dirs
 from sentiment.runs.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
             after=("data",),
             needed_for=without_pretrained,
             function=("sentiment.training.pretraining", "run_pretraining"),
-            progress=lambda results: sum(map(steps_saved, pretrained_dirs(results))),
+            progress=lambda results: sum(map(steps_saved, map(RunDir, results.pretrained.glob("*")))),
         ),
         JobKind(
             name="cache",
@@ -115,7 +114,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
             shareable=True,
             needed_for=_with_cached_vectors,
             function=("sentiment.training.encoding", "run_encoding"),
-            progress=lambda results: _bytes_in(results.elmo_caches),
+            progress=lambda results: _bytes_in(results.encoder_caches),
         ),
         JobKind(name="train", after=("data", "vectors", "pretrain", "cache"), trains_runs=True),
         JobKind(

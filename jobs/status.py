@@ -24,7 +24,6 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Say
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.attempts import live_owner
-from sentiment.runs.pretrained import read_own_models
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
 from sentiment.runs.rungs import Standing, read_rungs
@@ -255,19 +254,6 @@ def _ago(moment: str | None, now: datetime) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit} ago"
     return f"{seconds:.0f} s ago"
-
-
-def show_language_models(results: Results) -> Iterator[str]:
-    """A line for each, none if there are none; damage is told in a line as well."""
-    models, problems = read_own_models(results)
-    for model in models:
-        facts = [f"{model.state.state} {model.state.reason}".rstrip()]
-        facts += [f"step {model.step:,}"] if model.step is not None else []
-        if model.points:
-            last = model.points[-1]
-            facts.append(f"epoch {last.epoch}, perplexity {last.forward:.1f} forward, {last.backward:.1f} backward")
-        yield f"language model {model.name}: {', '.join(facts)}"
-    yield from (f"language model: {problem}" for problem in problems)
 
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:

@@ -78,8 +78,8 @@ class CompletedRun:
     @property
     def is_random(self) -> bool:
         """Whether its ELMo vectors come from random numbers: its scores then say nothing about ELMo."""
-        elmo = self.result.elmo or self.record.elmo
-        return elmo is not None and elmo.random
+        encoder = self.result.encoder or self.record.encoder
+        return encoder is not None and encoder.random
 
 
 @dataclass(frozen=True)

@@ -230,13 +230,13 @@ def _encoder_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") ->
         fetch = f"`sentiment fetch {config.encoder.model} --revision {config.encoder.revision}` fetches it"
         place = place if config.encoder.is_folder else fetch
         return f"it reads the encoder {config.encoder.model!r}, which is not in it; {place}"
-    if config.elmo is None or result.elmo is None:
+    if config.elmo is None or result.encoder is None:
         return ""
     from sentiment.config.sections import ELMO_MODELS
-    from sentiment.elmo.models import own_model_dir
+    from sentiment.encoders.models import own_model_dir
 
     if config.elmo.pretrained:
-        folder = own_model_dir(result.elmo.fingerprint, config.elmo.model, run_dir.results).path
+        folder = own_model_dir(result.encoder.fingerprint, config.elmo.model, run_dir.results).path
         place = f"from {folder}: copy that to results/data/pretrained"
     elif config.elmo.model in ELMO_MODELS:
         place = "`sentiment elmo-weights` fetches it"

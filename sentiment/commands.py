@@ -224,7 +224,7 @@ def elmo_weights(
     results: ResultsRoot = Path("results"),
 ) -> None:
     """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
-    from sentiment.elmo.models import fetch_elmo
+    from sentiment.encoders.models import fetch_elmo
     from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results
 
@@ -245,7 +245,7 @@ def fetch(
 
     Only its configuration, tokeniser and *.safetensors are fetched; no code of the model is ever run.
     """
-    from sentiment.encoders.hub import fetch_encoder
+    from sentiment.encoders.models import fetch_encoder
     from sentiment.runs.run_dir import Results
 
     model = fetch_encoder(name, revision, Results(results).encoders, show)

@@ -21,7 +21,7 @@ from jobs.grids.sweep_file import read_sweep
 from sentiment.config import DataConfig
 from sentiment.config_file import load_config
 from sentiment.data.sources import open_source
-from sentiment.elmo.files import read_options
+from sentiment.encoders.elmo_files import read_options
 from sentiment.errors import SentimentError
 from sentiment.runs.records import GridPlan, Result, RunRecord
 from sentiment.runs.run_dir import Results, check_log_row, read_record, read_rows

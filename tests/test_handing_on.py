@@ -293,14 +293,14 @@ def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: P
     run_dir = _copy(trained, tmp_path)
     config = run_dir.read_config().model_copy(update={"elmo": ElmoConfig(model="/home/me/model")})
     run_dir.config_file.write_text(config.model_dump_json())
-    elmo = {"model": "/home/me/model", "fingerprint": "0" * 64, "random": False, "products": "torch"}
-    changed = {"elmo": elmo, "config_fingerprint": config.fingerprint()}
+    elmo = {"model": "/home/me/model", "fingerprint": "0" * 64, "random": False}
+    changed = {"encoder": elmo, "config_fingerprint": config.fingerprint()}
     run_dir.record_file.write_text(json.dumps(json.loads(run_dir.record_file.read_text()) | changed))
-    run_dir.result_file.write_text(json.dumps(json.loads(run_dir.result_file.read_text()) | {"elmo": elmo}))
+    run_dir.result_file.write_text(json.dumps(json.loads(run_dir.result_file.read_text()) | {"encoder": elmo}))
     write_archive(run_dir, tmp_path / "model.zip")
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:
         assert not any(b"/home/me" in archive.read(name) for name in archive.namelist())
-        assert json.loads(archive.read(CONFIG))["result"]["elmo"].items() >= (elmo | {"model": "model"}).items()
+        assert json.loads(archive.read(CONFIG))["result"]["encoder"].items() >= (elmo | {"model": "model"}).items()
 
 
 def test_a_run_whose_baseline_was_deleted_is_not_handed_on_by_halves(trained: RunDir, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from sentiment.config import (
 )
 from sentiment.config.sections import ELMO_MODELS
 from sentiment.config_file import dotted, resolve
-from sentiment.elmo.models import PUBLISHED, TINY
+from sentiment.encoders.models import PUBLISHED, TINY
 from sentiment.errors import ConfigError
 
 # Another value of each field that has an effect in every run.

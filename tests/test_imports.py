@@ -29,7 +29,7 @@ LAYERS = [
         "sentiment.runs",
     },
     {"sentiment.data"},
-    {"sentiment.elmo", "sentiment.encoders"},
+    {"sentiment.encoders"},
     {"sentiment.models", "sentiment.tracking"},
     {"sentiment.training"},
     {"sentiment.inference", "sentiment.model"},
@@ -168,7 +168,7 @@ def test_run_directories_are_read_without_torch() -> None:
 
 
 def test_elmo_models_are_found_without_torch() -> None:
-    assert "torch" not in _loaded_by("import sentiment.elmo.models")
+    assert "torch" not in _loaded_by("import sentiment.encoders.models")
 
 
 # What knows how runs are executed, and what looks for tweets and models before any run is; the other modules of jobs
@@ -178,11 +178,10 @@ _LOOKS_FOR_FILES = {
     "jobs.sync": {"sentiment.tracking"},
     "jobs.grids.requirements": {
         "sentiment.data",
-        "sentiment.elmo",
-        "sentiment.encoders.hub",
+        "sentiment.encoders.models",
         "sentiment.models.baseline",
     },
-    "jobs.grids.reuse": {"sentiment.data", "sentiment.elmo"},
+    "jobs.grids.reuse": {"sentiment.data", "sentiment.encoders.models"},
 }
 
 
@@ -244,7 +243,7 @@ def test_training_loads_nothing_of_wandb_and_what_copies_to_it_loads_no_torch() 
 def test_training_without_elmo_loads_nothing_of_the_extra_that_elmo_needs() -> None:
     script = "import sys, sentiment.training.experiment; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not {"h5py", "sentiment.elmo.language_model"} & set(done.stdout.split())
+    assert not {"h5py", "sentiment.training.pretraining"} & set(done.stdout.split())
 
 
 def test_only_jobs_know_submitit() -> None:

@@ -82,7 +82,7 @@ def without_pretrained(configs: Sequence[RunConfig], results: Results) -> list[R
     """
     if not any(config.elmo and config.elmo.pretrained for config in configs):
         return []
-    from sentiment.elmo.models import pretraining_request
+    from sentiment.encoders.models import pretraining_request
 
     found = {}
     for config in configs:
@@ -121,7 +121,7 @@ def _lacks_tweets(config: RunConfig, results: Results) -> bool:
 
 
 def _missing_encoder(encoder: EncoderConfig, results: Results) -> Iterator[str]:
-    from sentiment.encoders.hub import find_encoder
+    from sentiment.encoders.models import find_encoder
 
     try:
         find_encoder(encoder, results.encoders)
@@ -130,7 +130,7 @@ def _missing_encoder(encoder: EncoderConfig, results: Results) -> Iterator[str]:
 
 
 def _missing_elmo(field: str, model: str, results: Results) -> Iterator[str]:
-    from sentiment.elmo.models import find_elmo
+    from sentiment.encoders.models import find_elmo
 
     try:
         find_elmo(model, results.elmo_models)

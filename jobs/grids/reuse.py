@@ -2,17 +2,13 @@
 
 import os
 import shutil
-from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from functools import cache
 
 from jobs.grids.grid import ExpandedGrid
 from sentiment.config import DataConfig, RunConfig
 from sentiment.errors import SentimentError
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
-
-if TYPE_CHECKING:
-    from sentiment.elmo.models import ElmoFinder
 
 
 def completed_elsewhere(results: Results, grid: ExpandedGrid) -> dict[str, RunDir]:
@@ -42,12 +38,6 @@ class _Origin:
         self._results = results
         self._data = cache(self._fingerprint_of_data)
 
-    @cached_property
-    def _models(self) -> "ElmoFinder":
-        from sentiment.elmo.models import ElmoFinder
-
-        return ElmoFinder(self._results)
-
     def is_that_of(self, run_dir: RunDir, config: RunConfig) -> bool:
         """Whether a completed run asks this question, and was trained on what it names now; False if unknown."""
         try:
@@ -68,14 +58,15 @@ class _Origin:
     def _is_same(self, record: RunRecord, config: RunConfig, without_model: bool = False) -> bool:
         from sentiment.data.sources import source_sha256
         from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
+        from sentiment.encoders.models import find_model
 
         if record.data_fingerprint != self._data(config.data):
             return False
-        if record.elmo:
-            model = self._models.of(config)
+        if record.encoder:
+            model = find_model(config, self._results)
             if model is None:
                 return without_model
-            if record.elmo.fingerprint != model.fingerprint:
+            if record.encoder.fingerprint != model.fingerprint:
                 return False
         file = pretrained_file(config, self._results)
         learned = vectors_fingerprint(config, self._results)

@@ -35,7 +35,7 @@ from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, 
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import WriteFile, fingerprint, named_path, read_named, write_atomically, write_json
 from sentiment.runs.attempts import patient_lock
-from sentiment.runs.pretrained import TextCount
+from sentiment.runs.records import Count, Record
 from sentiment.runs.run_dir import Results
 
 # The index after the end of a short tweet in a batch.
@@ -228,6 +228,29 @@ def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.floa
 # --- text to learn from ---------------------------------------------------------------------------------------------
 
 _EVERY = 10_000
+
+
+class TextCount(Record):
+    """What became of the tweets of one unlabelled file.
+
+    Attributes:
+        held_out: left out since the validation or a test part has the same tweet, or another one of the author.
+        repeated: left out since the training part or an earlier line has it.
+        refused: not readable, or without any token.
+    """
+
+    read: Count
+    used: Count
+    held_out: Count
+    repeated: Count
+    refused: Count
+
+    def render(self) -> str:
+        """For a terminal."""
+        return (
+            f"{self.used:,} of {self.read:,} tweets, without {self.held_out:,} of validation or test or of their "
+            f"authors, {self.repeated:,} repeated and {self.refused:,} empty ones"
+        )
 
 
 @dataclass(frozen=True)

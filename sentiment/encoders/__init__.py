@@ -1,1 +1,1 @@
-"""Pretrained transformers as frozen encoders: fetched once from the Hugging Face Hub, or read from a folder."""
+"""Frozen encoders: ELMo, read from the official files or trained here, and models of the Hugging Face Hub."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sentiment.data.text import EMOTICON, FROWN, HASHTAG, SMILE, URL, USER
-from sentiment.encoders.hub import EncoderFiles
+from sentiment.encoders.models import HubFiles
 from sentiment.errors import EncoderError
 
 PIECES, TWEET = "pieces", "tweet"
@@ -22,7 +22,7 @@ _WORDS = {URL: "http", USER: "@user", HASHTAG: "#", SMILE: ":)", FROWN: ":(", EM
 
 
 class Transformer:
-    """Reads tweets as their tokens with blanks between them; see `sentiment.elmo.encoder.Encoder`.
+    """Reads tweets as their tokens with blanks between them; see `sentiment.encoders.cache.Encoder`.
 
     A batch has tweets of equal length, so that nothing is padded. How many there are may change the last digits.
 
@@ -34,7 +34,7 @@ class Transformer:
     """
 
     def __init__(
-        self, model: EncoderFiles, pooling: Literal["mean", "first"] = "mean", device: torch.device | str = "cpu"
+        self, model: HubFiles, pooling: Literal["mean", "first"] = "mean", device: torch.device | str = "cpu"
     ) -> None:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
@@ -67,9 +67,6 @@ class Transformer:
         """Values per token, or per tweet."""
         size: int = self._model.config.hidden_size
         return size
-
-    def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
-        """Nothing: no vector of a token is without its context."""
 
     @torch.inference_mode()
     def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str]) -> Mapping[str, torch.Tensor]:

@@ -55,8 +55,8 @@ def write_archive(run_dir: RunDir, target: Path) -> dict[str, int]:
     vocabulary, weights = run.network()
     check_file(run_dir.baseline_file, result)
     config = without_paths(run.config)
-    if result.elmo and config.frozen:
-        result = result.model_copy(update={"elmo": result.elmo.model_copy(update={"model": config.frozen.model})})
+    if result.encoder and config.frozen:
+        result = result.model_copy(update={"encoder": result.encoder.model_copy(update={"model": config.frozen.model})})
     exported = _Exported(config=config, result=result).model_dump(mode="json")
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(weights.items())}
     files = {
@@ -140,4 +140,4 @@ def _exported_run(path: Path, results: Results) -> StoredRun:
         return LinearModel.from_bytes(files[BASELINE], f"{path}:{BASELINE}")
 
     result = exported.result
-    return StoredRun(str(path), exported.config, result, result.elmo, results, network, baseline)
+    return StoredRun(str(path), exported.config, result, result.encoder, results, network, baseline)

@@ -42,8 +42,8 @@ def stored_run(run_dir: RunDir) -> StoredRun:
         check_file(run_dir.baseline_file, run.result)
         return LinearModel.load(run_dir.baseline_file)
 
-    elmo = run.record.elmo if run.record else None
-    return StoredRun(str(run_dir.path), run.config, run.result, elmo, run_dir.results, network, baseline, run_dir)
+    encoder = run.record.encoder if run.record else None
+    return StoredRun(str(run_dir.path), run.config, run.result, encoder, run_dir.results, network, baseline, run_dir)
 
 
 def load_model(run: StoredRun | RunDir, choice: Choice | None = None) -> TextModel:

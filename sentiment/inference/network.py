@@ -27,7 +27,7 @@ def assemble(run: StoredRun, device: torch.device | None = None) -> NetworkModel
     """
     vocabulary, weights = run.network()
     chosen = device or choose_device("auto")
-    encoder = encoder_of(run.config, run.elmo, run.results, chosen)
+    encoder = encoder_of(run.config, run.encoder, run.results, chosen)
     size = encoder.vector_size if encoder else None
     try:
         sketch = sketch_classifier(run.config, len(vocabulary), size).state_dict()

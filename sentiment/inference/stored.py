@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment.config import RunConfig
 from sentiment.models.baseline import LinearModel
-from sentiment.runs.records import ElmoRecord, Recommendation, Result
+from sentiment.runs.records import EncoderRecord, Recommendation, Result
 from sentiment.runs.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class StoredRun:
     Attributes:
         place: where, for messages.
         result: None unless the run is completed.
-        elmo: the ELMo model that the run was trained with.
+        encoder: whose vectors the run was trained with.
         results: where that is looked for.
         network: reads the vocabulary and the weights.
         baseline: reads the linear baseline.
@@ -30,7 +30,7 @@ class StoredRun:
     place: str
     config: RunConfig
     result: Result | None
-    elmo: ElmoRecord | None
+    encoder: EncoderRecord | None
     results: Results
     network: "Callable[[], tuple[Vocabulary, dict[str, Any]]]"
     baseline: Callable[[], LinearModel]

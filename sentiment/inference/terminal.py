@@ -40,8 +40,8 @@ def show_result(run_dir: RunDir) -> None:
     scores, known = scores_of(result), remarks(run_dir)
     OUT.print()
     OUT.print(score_table(scores, chosen))
-    if result.elmo and result.elmo.random:
-        say(f"\nELMo model {result.elmo.model!r}: random weights, so that these scores say nothing about ELMo")
+    if result.encoder and result.encoder.random:
+        say(f"\nELMo model {result.encoder.model!r}: random weights, so that these scores say nothing about ELMo")
     say("\n".join(known))
     test = scores["test"][chosen]
     if test.n < _FEW_TESTED:

@@ -12,8 +12,7 @@ from torch.overrides import TorchFunctionMode
 from sentiment.config import ElmoConfig, EmbeddingConfig, EncoderConfig, ModelConfig, RunConfig
 from sentiment.data.batches import Batch
 from sentiment.data.vocabulary import PADDING, UNKNOWN
-from sentiment.elmo.encoder import LAYERS
-from sentiment.elmo.mix import ScalarMix
+from sentiment.encoders.elmo import LAYERS, ScalarMix
 
 
 class Dropout(nn.Dropout):

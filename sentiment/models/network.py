@@ -11,15 +11,14 @@ from sentiment.config import RunConfig
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary
-from sentiment.elmo.encoder import Encoder
-from sentiment.elmo.models import find_elmo_of
-from sentiment.elmo.vectors import FreshVectors, build_encoder, layers_of
+from sentiment.encoders.cache import Encoder, FreshVectors, build_encoder, layers_of
+from sentiment.encoders.models import find_model
 from sentiment.errors import RunDirError
 from sentiment.models.calibration import Probabilities, calibrated
 from sentiment.models.classifier import Classifier
 from sentiment.models.lexicon import token_polarity
 from sentiment.models.text_model import Reading, TextModel
-from sentiment.runs.records import NETWORK, ElmoRecord
+from sentiment.runs.records import NETWORK, EncoderRecord
 from sentiment.runs.run_dir import Results
 
 _CPU = torch.device("cpu")
@@ -129,19 +128,21 @@ class NetworkModel(TextModel):
         return TokenStore(self._token_ids(rows), rows.offsets, None, self._device, vectors, polarity)
 
 
-def encoder_of(config: RunConfig, elmo: ElmoRecord | None, results: Results, device: torch.device) -> Encoder | None:
+def encoder_of(
+    config: RunConfig, recorded: EncoderRecord | None, results: Results, device: torch.device
+) -> Encoder | None:
     """What computes the vectors that a run was trained with; None if it reads none.
 
     Args:
-        elmo: what the run records of the model.
+        recorded: what the run says of the model.
         results: where the model is looked for.
 
     Raises:
         SentimentError: it is missing or damaged.
         RunDirError: it is another one.
     """
-    known = elmo.fingerprint if elmo else None
-    model = find_elmo_of(config, results, known)
+    known = recorded.fingerprint if recorded else None
+    model = find_model(config, results, known)
     if config.frozen is None or model is None:
         return None
     if known is not None and known != model.fingerprint:

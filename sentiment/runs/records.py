@@ -218,20 +218,18 @@ class Tries(FileRecord):
     job: str | None
 
 
-class ElmoRecord(Record):
+class EncoderRecord(Record):
     """The model whose vectors a run reads: ELMo, or a transformer.
 
     Attributes:
         fingerprint: SHA-256 of its files.
         random: whether its weights are random, so that scores say nothing about ELMo.
-        products: the library that multiplied the matrices for the vectors, on which their last digits depend.
         commit: of the Hugging Face Hub, with licence and papers (of arXiv) as they are stated there.
     """
 
     model: str
     fingerprint: str
     random: bool
-    products: Literal["torch", "onednn"]
     commit: str | None = None
     licence: str | None = None
     papers: list[str] = []
@@ -252,7 +250,7 @@ class RunRecord(FileRecord):
     config_fingerprint: str
     data_fingerprint: str
     dataset: str
-    elmo: ElmoRecord | None = None
+    encoder: EncoderRecord | None = None
     vectors_sha256: str | None = None
     versions: dict[str, str]
     command: list[str]
@@ -327,7 +325,7 @@ class Result(FileRecord):
     check_list: dict[str, dict[str, CheckScore]]
     baseline_settings: dict[str, Any]
     overfit: Overfit
-    elmo: ElmoRecord | None = None
+    encoder: EncoderRecord | None = None
     mixture: list[float] | None = None
     seconds_per_epoch: Annotated[float, Field(ge=0)]
     seconds_trained: Annotated[float, Field(ge=0)]

@@ -143,7 +143,7 @@ class Results:
         word_vectors: one folder for each set of word vectors that was learned here, with a record of what from.
         pretrained: one run directory for each language model that was trained here, with the model's two files.
         encoders: one folder for each model of the Hugging Face Hub that was fetched.
-        elmo_caches: one folder of vectors for each pair of corpus and model.
+        encoder_caches: one folder of vectors for each pair of corpus and encoder.
         runs: one folder for each grid, and one for the runs outside of grids.
         slurm: what was submitted to Slurm, and what its jobs printed.
         code: one folder for each copy of the program's code that jobs are executed with.
@@ -158,7 +158,7 @@ class Results:
     corpora = FolderEntry("data", "corpora")
     word_vectors = FolderEntry("data", "word-vectors")
     pretrained = FolderEntry("data", "pretrained")
-    elmo_caches = FolderEntry("data", "elmo-vectors")
+    encoder_caches = FolderEntry("data", "encoder-vectors")
     runs = FolderEntry("runs")
     slurm = FolderEntry("slurm")
     code = FolderEntry("code")

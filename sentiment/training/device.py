@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from sentiment.config import RuntimeConfig
-from sentiment.elmo.cache import Place
+from sentiment.encoders.cache import Place
 from sentiment.errors import UsageError
 from sentiment.processes import available_cores
 

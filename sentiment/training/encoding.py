@@ -2,32 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 
-from sentiment.config import ElmoConfig, RunConfig
+from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.elmo.cache import CachedVectors, VectorCache
-from sentiment.elmo.encoder import PRECISIONS
-from sentiment.elmo.products import Library, choose_library
-from sentiment.elmo.vectors import Files, FreshVectors, Frozen, build_encoder, cache_requests, elmo_cache, layers_of
-from sentiment.encoders.hub import EncoderFiles
+from sentiment.encoders.cache import CachedVectors, FreshVectors, VectorCache, build_encoder, cache_requests, layers_of
+from sentiment.encoders.models import Files
 from sentiment.errors import MemoryExhaustedError
-from sentiment.runs.records import ElmoRecord
 from sentiment.runs.run_dir import Results
 from sentiment.training.device import available_threads, choose_device, choose_place
 from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
-
-
-def elmo_record(config: Frozen, model: Files, library: Library) -> ElmoRecord:
-    """What is recorded of the model whose vectors a run reads, and of the library that multiplied the matrices."""
-    record = ElmoRecord(model=config.model, fingerprint=model.fingerprint, random=model.random, products=library)
-    if not isinstance(model, EncoderFiles) or (told := model.fetched) is None:
-        return record
-    return record.model_copy(update={"commit": told.commit, "licence": told.licence, "papers": told.papers})
 
 
 @contextmanager
@@ -51,24 +38,15 @@ def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopReque
     progress = stop.interrupting(console.progress)
     try:
         for request in cache_requests(configs, results, lambda data: prepare_corpus(data, results, progress)):
-            cache, layers = request.cache, request.layers
-            library = _complete(request.config, cache, layers, Console(console.say, progress))
-            console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder} (matrix products by {library})")
+            _complete(request.config, request.cache, request.layers, Console(console.say, progress))
+            console.say(f"vectors of {', '.join(request.layers)} are complete in {request.cache.folder}")
     except StoppedError as stopped:
         return stopped.stop
     return None
 
 
-@dataclass(frozen=True)
-class RunVectors:
-    """The vectors that a run reads, and what is recorded of them."""
-
-    vectors: TweetVectors
-    record: ElmoRecord
-
-
 @_memory_errors()
-def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> RunVectors | None:
+def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> TweetVectors | None:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
     Args:
@@ -76,46 +54,30 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> RunVe
 
     Raises:
         StoppedError: there was a reason to stop; complete shards stay.
-        ElmoError: the disk is full or fails, or the model's file is damaged.
+        EncoderError: the disk is full or fails.
+        ElmoError: the model's file is damaged.
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """
-    elmo = run.config.frozen
-    if elmo is None or model is None:
+    frozen = run.config.frozen
+    if frozen is None or model is None:
         return None
-    former = run.run_dir.read_record()
-    device, layers = choose_device(run.config.runtime.device), layers_of(elmo)
-    # What the run's first attempt was computed with: another library would give other digits from here on.
-    begun = former.elmo.products if former and former.elmo else None
+    device, layers = choose_device(run.config.runtime.device), layers_of(frozen)
     if model.random:
-        run.console.say(f"the ELMo model {elmo.model!r} has random weights: scores say nothing about ELMo")
-    if not elmo.cached:
-        library = begun or _library(elmo, device)
-        fresh = FreshVectors(build_encoder(elmo, model, device, library), corpus.tokens, layers, device)
-        return RunVectors(fresh, elmo_record(elmo, model, library))
-    cache = elmo_cache(corpus, elmo, model, run.results)
-    library = _complete(run.config, cache, layers, Console(run.console.say, run.progress), begun)
+        run.console.say(f"the ELMo model {frozen.model!r} has random weights: scores say nothing about ELMo")
+    if not frozen.cached:
+        return FreshVectors(build_encoder(frozen, model, device), corpus.tokens, layers, device)
+    cache = VectorCache(corpus, frozen, model, run.results)
+    _complete(run.config, cache, layers, Console(run.console.say, run.progress))
     size = cache.size(layers)
     place = choose_place(size, device)
     run.console.say(f"vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {place}")
-    return RunVectors(CachedVectors(cache, layers, device, place), elmo_record(elmo, model, library))
+    return CachedVectors(cache, layers, device, place)
 
 
-def _complete(
-    config: RunConfig, cache: VectorCache, layers: Sequence[str], console: Console, begun: Library | None = None
-) -> Library:
-    """Compute what is missing or has changed since it was written; the library that multiplied the matrices."""
+def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], console: Console) -> None:
+    """Compute what is missing or has changed since it was written."""
     for path in cache.discard_damaged(layers, console.progress):
         console.say(f"{path}: has changed since it was written; it is computed again")
-    device = choose_device(config.runtime.device)
-    library = begun or _library(config.frozen, device)
     if not cache.is_complete(layers):
         torch.set_num_threads(available_threads(config.runtime))
-        cache.fill(layers, device, console.progress, library)
-    return cache.library or library
-
-
-def _library(config: Frozen | None, device: torch.device) -> Library:
-    """What multiplies the matrices of a run's vectors unless they were begun otherwise."""
-    if not isinstance(config, ElmoConfig) or config.backend != "own":
-        return "torch"
-    return choose_library(PRECISIONS[config.precision], device)
+        cache.fill(layers, choose_device(config.runtime.device), console.progress)

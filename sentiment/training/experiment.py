@@ -14,8 +14,7 @@ from sentiment.console import Console, Progress
 from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import source_sha256
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file, vectors_fingerprint
-from sentiment.elmo.models import find_elmo_of, has_pretrained
-from sentiment.elmo.vectors import Files
+from sentiment.encoders.models import encoder_record, find_model, has_pretrained
 from sentiment.errors import MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
 from sentiment.models.baseline import Baseline, BaselineModel, linear_baseline
@@ -31,7 +30,7 @@ from sentiment.runs.records import (
     BOTH,
     MODEL_NAMES,
     PREDICTION_COLUMNS,
-    ElmoRecord,
+    EncoderRecord,
     Metrics,
     Part,
     Recommendation,
@@ -41,7 +40,7 @@ from sentiment.runs.run_dir import Results, RunDir, refuse_incomplete
 from sentiment.tracking import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.device import available_ram
-from sentiment.training.encoding import elmo_record, tweet_vectors
+from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
 from sentiment.training.task import ClassifierTask, judge_overfit, measure, measured_rows
 from sentiment.training.trainer import VECTORS, Trainer, begin_attempt, finish_attempt, resumed_trainer
@@ -118,13 +117,14 @@ def run_experiment(run: RunContext) -> Stop | None:
     """
     if (stop := _train_language_model(run)) is not None:
         return stop
-    elmo_model = find_elmo_of(run.config, run.results)
+    model = find_model(run.config, run.results)
+    encoder = encoder_record(run.config.frozen.model, model) if run.config.frozen and model else None
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file):
         run = replace(run, run_dir=replace(run.run_dir, attempt=AttemptFolder(run.run_dir.path)))
         if run.run_dir.completed:
             refuse_incomplete(run.run_dir)
-            _refuse_other_files(run, elmo_model)
+            _refuse_other_files(run, encoder)
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
@@ -133,26 +133,25 @@ def run_experiment(run: RunContext) -> Stop | None:
         try:
             corpus, baselines = prepare_data(run.config, run.results, run.progress)
             prepare_vectors(run.config, run.results, run.progress)
-            vectors = tweet_vectors(run, corpus, elmo_model)
+            vectors = tweet_vectors(run, corpus, model)
         except StoppedError as stopped:
             return stopped.stop
-        elmo = vectors.record if vectors else None
-        identity = _identity(run, corpus.fingerprint, elmo)
+        identity = _identity(run, corpus.fingerprint, encoder)
         vocabulary = _new_vocabulary(run, corpus)
 
         def build(device: torch.device, _choices: Mapping[str, Any]) -> ClassifierTask:
-            model = _new_classifier(run, vocabulary, elmo_model)
-            return ClassifierTask(run.config, model, corpus, vocabulary, vectors.vectors if vectors else None, device)
+            classifier = _new_classifier(run, vocabulary, model.vector_size if model else None)
+            return ClassifierTask(run.config, classifier, corpus, vocabulary, vectors, device)
 
         trainer = resumed_trainer(run, identity, build)
 
         def work() -> Stop | None:
             vocabulary.write(run.run_dir.vocabulary_file, run.run_dir.write)
             if (reason := trainer.train()) is None:
-                _publish(run, trainer, baselines, elmo)
+                _publish(run, trainer, baselines, encoder)
             return reason
 
-        record = begin_attempt(run, trainer, corpus.dataset, elmo)
+        record = begin_attempt(run, trainer, corpus.dataset, encoder)
         with mirrored(run.run_dir, run.config.tracking, run.console.say):
             return finish_attempt(run, record, trainer, work)
 
@@ -167,37 +166,36 @@ def _train_language_model(run: RunContext) -> Stop | None:
     return run_pretraining([run.config], run.results, run.stop, run.console)
 
 
-def _identity(run: RunContext, data: str, elmo: ElmoRecord | None) -> dict[str, str]:
+def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict[str, str]:
     """What a run's digits follow from, by names for messages.
 
     Args:
         data: the fingerprint of the corpus.
     """
     identity = {"config": run.config.fingerprint(), "data": data, "code": running_code().training}
-    if elmo:
-        identity |= {"ELMo model": elmo.fingerprint, "library of ELMo's matrix products": elmo.products}
+    if encoder:
+        identity["encoder"] = encoder.fingerprint
     learned, file = vectors_fingerprint(run.config, run.results), pretrained_file(run.config, run.results)
     if file:
         identity[VECTORS] = learned or source_sha256(file)  # learned ones may be gone by now
     return identity
 
 
-def _refuse_other_files(run: RunContext, elmo_model: Files | None) -> None:
-    """A run's id depends on the names of its data, vectors and ELMo model; their content may have changed since.
+def _refuse_other_files(run: RunContext, encoder: EncoderRecord | None) -> None:
+    """A run's id depends on the names of its data, vectors and encoder; their content may have changed since.
 
     Raises:
         RunDirError: it has changed.
     """
-    record, frozen = run.run_dir.read_record(), run.config.frozen
+    record = run.run_dir.read_record()
     if record is None:
         return
-    elmo = elmo_record(frozen, elmo_model, record.elmo.products) if record.elmo and frozen and elmo_model else None
-    now = _identity(run, corpus_fingerprint(run.config.data, run.results), elmo)
+    now = _identity(run, corpus_fingerprint(run.config.data, run.results), encoder)
     changed = []
     if record.data_fingerprint != now["data"]:
         changed.append(f"data than {run.config.data.source} now holds")
-    if elmo and elmo != record.elmo:
-        changed.append(f"weights than {elmo.model} now has")
+    if encoder and encoder != record.encoder:
+        changed.append(f"weights than {encoder.model} now has")
     if record.vectors_sha256 != now.get(VECTORS):
         changed.append(f"vectors than {run.config.embedding.pretrained} now holds")
     if changed:
@@ -212,8 +210,7 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
     return vocabulary
 
 
-def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: Files | None) -> Classifier:
-    elmo_size = elmo_model.vector_size if elmo_model else None
+def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_size: int | None) -> Classifier:
     weights = count_weights(run.config, len(vocabulary), elmo_size)
     needed, there = weights * _BYTES_PER_WEIGHT, available_ram()
     if there and needed > there:  # how much training takes depends on batch and device; it cannot even be made here
@@ -228,7 +225,9 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_model: Files |
     return build_classifier(run.config, len(vocabulary), vectors, elmo_size)
 
 
-def _publish(run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, elmo: ElmoRecord | None) -> None:
+def _publish(
+    run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, encoder: EncoderRecord | None
+) -> None:
     """Measure the best epoch's weights on all parts and write all files, `result.json` last.
 
     Raises:
@@ -245,7 +244,7 @@ def _publish(run: RunContext, trainer: Trainer[ClassifierTask], baselines: Basel
     write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": best_epoch}, run_dir.write)
     write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
     run_dir.write(run_dir.baseline_file, baselines.linear.model.write)
-    run_dir.write_record(_result(run, trainer, scores, temperatures, baselines, elmo))
+    run_dir.write_record(_result(run, trainer, scores, temperatures, baselines, encoder))
     trainer.checkpoints.delete_all()
 
 
@@ -255,15 +254,15 @@ def _result(
     scores: Scores,
     temperatures: dict[Recommendation, float],
     baselines: Baselines,
-    elmo: ElmoRecord | None,
+    encoder: EncoderRecord | None,
 ) -> Result:
     run_dir, task, stopping, linear = run.run_dir, trainer.task, trainer.early_stopping, baselines.linear.model
     labels = {part: task.store.labels_of(rows) for part, rows in task.measured.items()}
     measured = {name: {part: measure(labels[part], scores[part][name]) for part in labels} for name in temperatures}
     lexicon = {part: baselines.lexicon[rows].astype(np.float64) for part, rows in task.measured.items()}
     metrics, embedding = measured["network"], trainer.model.embedding
-    encoder = encoder_of(run.config, elmo, run.results, task.device)
-    network = NetworkModel(run.config, task.vocabulary, trainer.model, encoder, task.device, temperatures["network"])
+    computing = encoder_of(run.config, encoder, run.results, task.device)
+    network = NetworkModel(run.config, task.vocabulary, trainer.model, computing, task.device, temperatures["network"])
     baseline = BaselineModel(run.config, linear, temperatures["baseline"])
     both = MeanModel(BOTH, [network, baseline], temperatures["both"])
     models: list[TextModel] = [network, baseline, both, LexiconModel(run.config)]
@@ -286,7 +285,7 @@ def _result(
         overfit=judge_overfit(
             metrics["train"].accuracy, metrics["validation"].accuracy, run.config.training.overfit_gap
         ),
-        elmo=elmo,
+        encoder=encoder,
         mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
         seconds_per_epoch=trainer.seconds / trainer.epoch,
         seconds_trained=trainer.seconds,

@@ -1,13 +1,16 @@
-"""Training a language model: its task, and its run from the tweets to the model's files."""
+"""Training an ELMo of one's own: the bidirectional language model (Peters et al. 2018), its task, and its run from the
+tweets to the model's files, which `sentiment.encoders.elmo` then reads."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from sentiment.config import (
     EarlyStoppingConfig,
@@ -18,30 +21,203 @@ from sentiment.config import (
     TrainingConfig,
 )
 from sentiment.console import Console
-from sentiment.data.batches import EVALUATION_TOKENS, Batch, EpochPlan
+from sentiment.data.batches import EVALUATION_TOKENS, Batch, EpochPlan, TokenStore
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import TrainingText, gather_text, whole_training_part
-from sentiment.elmo.files import options_bytes, weights_bytes
-from sentiment.elmo.language_model import DirectedTweets, LanguageModel, encoder_weights
-from sentiment.elmo.models import PretrainingRequest, pretraining_request
-from sentiment.elmo.products import choose_library
+from sentiment.encoders.elmo import CharacterNetwork
+from sentiment.encoders.elmo_files import (
+    DIRECTIONS,
+    FORGET_BIAS,
+    GATES,
+    SENTENCE_END,
+    SENTENCE_START,
+    ElmoOptions,
+    cell_group,
+    character_ids,
+    options_bytes,
+    weights_bytes,
+)
+from sentiment.encoders.models import PretrainedCard, PretrainedDir, PretrainingRequest, pretraining_request
 from sentiment.errors import DataError
-from sentiment.files import fingerprint, sha256_of
+from sentiment.files import as_json, fingerprint, sha256_of
 from sentiment.models.network import evaluation_mode
 from sentiment.runs.attempts import AttemptFolder, patient_lock
 from sentiment.runs.code_version import running_code
-from sentiment.runs.pretrained import PretrainedCard, PretrainedDir, perplexity, read_points
 from sentiment.runs.run_dir import Results
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
 from sentiment.training.trainer import Evaluation, Trainer, begin_attempt, finish_attempt, resumed_trainer
 
 # What is predicted besides words: both marks, and any word that is too rare.
-_SPECIAL = 3
-_MARKS, _UNKNOWN = (0, 1), 2
-_LARGEST_SHARE = 10
+_MARKS, _UNKNOWN, _SPECIAL = (0, 1), 2, 3
+# Numbers of tokens in a store, which reserves 0 and 1.
+_FIRST_MARK, _LAST_MARK, _FIRST_TYPE = 2, 3, 4
 # The logits of all predicted words are there at once.
 _MOST_TOKENS = EVALUATION_TOKENS // 4
+# Of the training tweets at most a tenth is held out.
+_LARGEST_SHARE = 10
+# The most frequent words are distinguished at once; of the others first only which group they belong to.
+_GROUPS = (1_000, 8_000, 40_000)
+# Logarithms of perplexities beyond this are those of a model that says nothing.
+_LARGEST_LOSS = 100.0
+
+
+@dataclass(frozen=True)
+class DirectedText:
+    """A batch in both directions, each from its own first step on; step k predicts what stands at step k + 1.
+
+    Attributes:
+        characters: (distinct tokens and marks, 50) of int64.
+        inputs: forward and backward, each (time, batch): which of them stands at a step.
+        targets: forward and backward, each (time, batch): the word of the vocabulary that comes next.
+        inside: (time, batch) of bool: whether something of the tweet comes next.
+    """
+
+    characters: torch.Tensor
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    inside: torch.Tensor
+
+
+class DirectedTweets:
+    """Many tweets on a device, in batches of `store`.
+
+    Args:
+        types: all distinct tokens.
+        token_ids: (tokens,) indices of `types`.
+        offsets: (tweets + 1,) where each tweet starts and the last one ends; none is empty.
+        words: (types,): the number of each type in the vocabulary that is predicted.
+    """
+
+    def __init__(
+        self,
+        types: Sequence[str],
+        token_ids: npt.NDArray[np.integer],
+        offsets: npt.NDArray[np.int64],
+        words: npt.NDArray[np.int64],
+        device: torch.device,
+    ) -> None:
+        self.store = TokenStore(token_ids.astype(np.int64) + _FIRST_TYPE, offsets, None, device)
+        # Two rows that no batch asks for come first.
+        characters = character_ids(["", "", SENTENCE_START, SENTENCE_END, *types]).astype(np.int16)
+        self._characters = torch.from_numpy(characters).to(device)
+        self._words = torch.from_numpy(np.concatenate([[0, 0, *_MARKS], words]).astype(np.int64)).to(device)
+
+    def directed(self, batch: Batch) -> DirectedText:
+        """A batch in both directions."""
+        tweets, longest = batch.token_ids.shape
+        lengths = batch.lengths[:, None]
+        marked = torch.full((tweets, longest + 2), _LAST_MARK, device=batch.lengths.device)
+        marked[:, 0] = _FIRST_MARK
+        marked[:, 1:-1] = torch.where(batch.mask, batch.token_ids, _LAST_MARK)
+        steps = torch.arange(longest + 2, device=batch.lengths.device).expand(tweets, -1)
+        # After its first mark a tweet has nothing more to be read backward; what stands there is not looked at.
+        backward = marked.gather(1, (lengths + 1 - steps).clamp(min=0))
+        both = torch.stack([marked, backward]).transpose(1, 2)
+        distinct, numbers = torch.unique(both, return_inverse=True)
+        inside = (steps[:, :-1] <= lengths).t()
+        return DirectedText(self._characters[distinct].long(), numbers[:, :-1], self._words[both[:, 1:]], inside)
+
+
+class LanguageModel(nn.Module):
+    """Predicts each word of a tweet from those before it, and from those after it.
+
+    Every tweet begins with zeros as the LSTMs' state, so its vectors are those of the encoder's state `zero`. Words are
+    predicted by one adaptive softmax for both directions (Edouard Grave et al. 2017, https://arxiv.org/abs/1609.04309),
+    which is exact.
+
+    It begins with random weights from torch's generator.
+
+    Args:
+        words: in the vocabulary that is predicted, the most frequent ones first.
+        dropout: share of the values that is set to zero in training, of each layer's input and the last output.
+
+    Attributes:
+        weights: those of the encoder, named and laid out as in the published files.
+    """
+
+    def __init__(self, options: ElmoOptions, words: int, dropout: float) -> None:
+        super().__init__()
+        self.options, self._dropout = options, dropout
+        self.weights = nn.ParameterDict(
+            {name: nn.Parameter(_initial(name, shape)) for name, shape in options.datasets().items()}
+        )
+        cutoffs = [end for end in _GROUPS if end < words] or [max(words - 1, 1)]
+        self.next_word = nn.AdaptiveLogSoftmaxWithLoss(
+            options.lstm.projection_dim, words, cutoffs, div_value=2.0, head_bias=True
+        )
+
+    def load(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Set the weights of the encoder to those of a file; what predicts words is in no file and stays as it is."""
+        with torch.no_grad():
+            for name, values in weights.items():
+                self.weights[name].copy_(torch.from_numpy(values))
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        return list(self.parameters())
+
+    def forward(self, text: DirectedText) -> tuple[torch.Tensor, torch.Tensor]:
+        """The negative logarithms of the probabilities of a batch's words, each (words,): forward of each word after
+        those before it, and of the mark after the last one; backward likewise."""
+        found = []
+        for direction, layers in enumerate(self.layers(text)):
+            top = self._drop(layers[-1][text.inside])
+            found.append(-self.next_word(top, text.targets[direction][text.inside]).output)
+        return found[0], found[1]
+
+    def layers(self, text: DirectedText) -> list[list[torch.Tensor]]:
+        """Forward and backward the output of each layer, (time, batch, vector), the context-free one first."""
+        vectors = CharacterNetwork(self.options.char_cnn, dict(self.weights.items()))(text.characters)
+        found = []
+        for direction in range(DIRECTIONS):
+            outputs = [F.embedding(text.inputs[direction], vectors)]
+            for layer in range(self.options.lstm.n_layers):
+                seen = self._drop(outputs[-1])
+                output = self._lstm(seen, cell_group(direction, layer))
+                # Around the layer, not within its recurrence.
+                outputs.append(output + seen if layer else output)
+            found.append(outputs)
+        return found
+
+    def _lstm(self, inputs: torch.Tensor, group: str) -> torch.Tensor:
+        """Run a layer over a batch whose tweets all begin with the first step, from a state of zeros: (time, batch,
+        vector). What follows a tweet's end changes nothing before it."""
+        options = self.options.lstm
+        matrix, bias, projection = (self.weights[f"{group}/{name}"] for name in ("W_0", "B", "W_P_0"))
+        recurrent = matrix[options.projection_dim :]
+        # TensorFlow adds one to the forget gate, which the files don't hold.
+        constant = F.pad(bias.new_full((options.dim,), FORGET_BIAS), (2 * options.dim, options.dim))
+        entering = inputs @ matrix[: options.projection_dim] + (bias + constant)
+        state = inputs.new_zeros(inputs.shape[1], options.projection_dim)
+        cells, states = inputs.new_zeros(inputs.shape[1], options.dim), []
+        for step in entering:
+            # In the order of the files: input, candidate, forget, output.
+            enter, candidate, keep, leave = torch.addmm(step, state, recurrent).chunk(GATES, dim=1)
+            cells = cells * keep.sigmoid() + enter.sigmoid() * candidate.tanh()
+            if options.cell_clip is not None:
+                cells = cells.clamp(-options.cell_clip, options.cell_clip)
+            state = (leave.sigmoid() * cells.tanh()) @ projection
+            if options.proj_clip is not None:
+                state = state.clamp(-options.proj_clip, options.proj_clip)
+            states.append(state)
+        return torch.stack(states)
+
+    def _drop(self, values: torch.Tensor) -> torch.Tensor:
+        return F.dropout(values, self._dropout, self.training)
+
+
+def _initial(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """Random weights, scaled so that activations neither vanish nor grow from layer to layer."""
+    kind = name.rsplit("/", 1)[-1]
+    if kind == "char_embed":
+        return torch.empty(shape).uniform_(-1, 1)
+    if kind == "b_carry":
+        return torch.full(shape, -2.0)  # highways begin with passing on what they get, as in bilm-tf
+    if kind == "B" or kind.startswith("b_"):
+        return torch.zeros(shape)
+    inputs = math.prod(shape[:-1])
+    spread = math.sqrt(2 / (inputs + shape[-1] / (GATES if kind == "W_0" else 1)))
+    return torch.randn(shape) * spread
 
 
 class LanguageText:
@@ -67,7 +243,8 @@ class LanguageText:
         self.text = text
         self.held_out = np.sort(order[: min(settings.held_out, len(order) // _LARGEST_SHARE)])
         self.rows = np.setdiff1d(np.flatnonzero(lengths), self.held_out)
-        counts = np.bincount(text.token_ids[_within(self.rows, lengths)], minlength=len(text.types))
+        of_held_out = np.repeat(np.isin(np.arange(len(lengths)), self.held_out), lengths)
+        counts = np.bincount(text.token_ids[~of_held_out], minlength=len(text.types))
         frequent = [number for number in range(len(text.types)) if counts[number] >= settings.min_count]
         if not len(self.held_out) or not frequent:
             raise DataError(
@@ -80,14 +257,7 @@ class LanguageText:
         self.words[kept] = np.arange(len(kept)) + _SPECIAL
         self.vocabulary = len(kept) + _SPECIAL
         self.tokens = int(lengths[self.rows].sum())
-        found = self.words[text.token_ids[_within(self.held_out, lengths)]]
-        self.unknown = float((found == _UNKNOWN).mean())
-
-
-def _within(rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """(tokens,): whether they belong to one of the tweets."""
-    within: npt.NDArray[np.bool_] = np.repeat(np.isin(np.arange(len(lengths)), rows), lengths)
-    return within
+        self.unknown = float((self.words[text.token_ids[of_held_out]] == _UNKNOWN).mean())
 
 
 @dataclass(frozen=True)
@@ -112,7 +282,7 @@ class LanguageTask:
     def __init__(self, config: RunConfig, model: LanguageModel, text: LanguageText, device: torch.device) -> None:
         self.model, self.text, self.device, self._config = model, text, device, config
         whole = text.text
-        self._tweets = DirectedTweets(whole.types, whole.token_ids, whole.offsets, text.words, _MARKS, device)
+        self._tweets = DirectedTweets(whole.types, whole.token_ids, whole.offsets, text.words, device)
         self._epoch = 0
 
     def batches(self, epoch: int) -> EpochPlan:
@@ -124,20 +294,11 @@ class LanguageTask:
         return (forward.mean() + backward.mean()) / 2, None
 
     def evaluate(self, check: Callable[[], None]) -> Evaluation:
-        """Called at the end of the epoch that `batches` gave last."""
-        found = self.measure(check)
-        if not math.isfinite(found.loss):
-            raise FloatingPointError("the perplexity of the held-out tweets is not a number")
-        tokens = self.text.tokens * (self._epoch + 1)
-        row = {"n": found.words, "loss": found.loss, "forward": found.forward, "backward": found.backward}
-        forward, backward = perplexity(found.forward), perplexity(found.backward)
-        summary = (
-            f"{tokens:,} tokens read   perplexity of held-out tweets {forward:.1f} forward, {backward:.1f} backward"
-        )
-        return Evaluation({"tokens": tokens, "held_out": row}, found, summary)
+        """How surprising the held-out tweets are, in both directions, at the end of the epoch that `batches` gave last.
 
-    def measure(self, check: Callable[[], None]) -> HeldOutLoss:
-        """How surprising the held-out tweets are, in both directions; `check` is called between batches."""
+        Args:
+            check: called between batches.
+        """
         words, sums = 0, [0.0, 0.0]
         with evaluation_mode(self.model):
             for batch in self._tweets.store.in_order_of_length(self.text.held_out, _MOST_TOKENS):
@@ -145,10 +306,20 @@ class LanguageTask:
                 both = self.model(self._tweets.directed(batch))
                 words += len(both[0])
                 sums = [so_far + one.double().sum().item() for so_far, one in zip(sums, both, strict=True)]
-        return HeldOutLoss(words, sums[0] / words, sums[1] / words)
+        found = HeldOutLoss(words, sums[0] / words, sums[1] / words)
+        if not math.isfinite(found.loss):
+            raise FloatingPointError("the perplexity of the held-out tweets is not a number")
+        tokens = self.text.tokens * (self._epoch + 1)
+        row = {"n": found.words, "loss": found.loss, "forward": found.forward, "backward": found.backward}
+        forward, backward = _perplexity(found.forward), _perplexity(found.backward)
+        summary = (
+            f"{tokens:,} tokens read   perplexity of held-out tweets {forward:.1f} forward, {backward:.1f} backward"
+        )
+        return Evaluation({"tokens": tokens, "held_out": row}, found, summary)
 
 
-_LIBRARY = "library of matrix products"
+def _perplexity(loss: float) -> float:
+    return math.exp(min(loss, _LARGEST_LOSS))
 
 
 def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
@@ -169,18 +340,19 @@ def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRe
         if request is None or request.fingerprint in told:
             continue
         told.add(request.fingerprint)
-        run = RunContext(_as_run(request, config), results, request.run_dir(results), stop, console)
+        run_dir = request.run_dir(results)
+        run = RunContext(_as_run(request, config), results, run_dir, stop, console)
         epochs, stop.epochs = stop.epochs, None  # it is no trial of a search, and ends at no rung
         try:
-            reason = _run_one(run, request)
+            reason = None if run_dir.completed else _run_one(run, run_dir, request)
         except StoppedError as stopped:
             return stopped.stop
         finally:
             stop.epochs = epochs
         if reason:
             return reason
-        if card := request.run_dir(results).read_card():
-            console.say("\n".join([*card.render_lines(), f"  in {request.run_dir(results).path}"]))
+        if card := run_dir.read_card():
+            console.say("\n".join([*card.render_lines(), f"  in {run_dir.path}"]))
     return None
 
 
@@ -207,10 +379,7 @@ def _as_run(request: PretrainingRequest, config: RunConfig) -> RunConfig:
     ).canonical()
 
 
-def _run_one(run: RunContext, request: PretrainingRequest) -> Stop | None:
-    run_dir = request.run_dir(run.results)
-    if run_dir.completed:
-        return None
+def _run_one(run: RunContext, run_dir: PretrainedDir, request: PretrainingRequest) -> Stop | None:
     # The folder is named after all that decides the weights: files may have been moved since it was made.
     config = run_dir.read_config().on_the_machine_of(run.config) if run_dir.config_file.exists() else run.config
     run = replace(run, config=run_dir.create(config))
@@ -239,29 +408,27 @@ def _prepare_trainer(
     identity = {"config": run.config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
     identity |= {"text or size of the language model": request.fingerprint}
 
-    def build(device: torch.device, choices: Mapping[str, Any]) -> LanguageTask:
-        what = f"the language model in {run.run_dir.path}"
-        library = choose_library(torch.float32, device, choices[_LIBRARY], what)
-        model = LanguageModel(request.options, text.vocabulary, request.settings.dropout, library)
+    def build(device: torch.device, _choices: Mapping[str, Any]) -> LanguageTask:
+        model = LanguageModel(request.options, text.vocabulary, request.settings.dropout)
         if request.init:
             model.load(request.init.read_weights())
         return LanguageTask(run.config, model.to(device), text, device)
 
-    return resumed_trainer(run, identity, build, {_LIBRARY: choose_library(torch.float32, torch.device("cpu"))})
+    return resumed_trainer(run, identity, build)
 
 
 def _write_model(
     run_dir: PretrainedDir, request: PretrainingRequest, corpus: Corpus, trainer: Trainer[LanguageTask]
 ) -> None:
     """Write the model of the best epoch, the card last."""
-    best, text, options = trainer.early_stopping.best_weights, trainer.task.text, request.options
+    stopping, text, options = trainer.early_stopping, trainer.task.text, request.options
+    weights = {name: stopping.best_weights[f"weights.{name}"].detach().cpu().numpy() for name in options.datasets()}
     run_dir.write(run_dir.options_file, lambda file: file.write(options_bytes(options)))
-    content = weights_bytes(encoder_weights(best, options))
+    content = weights_bytes(weights)
     run_dir.write(run_dir.weights_file, lambda file: file.write(content))
-    point = next(point for point in read_points(run_dir) if point.epoch == trainer.early_stopping.best_epoch)
+    found = next(row["held_out"] for row in run_dir.read_epochs()[0] if row["epoch"] == stopping.best_epoch)
     card = PretrainedCard(
         model=request.model,
-        fingerprint=request.fingerprint,
         files_fingerprint=fingerprint([sha256_of(file) for file in (run_dir.options_file, run_dir.weights_file)]),
         source=corpus.report.source,
         training_tweets=len(corpus.rows("train")),
@@ -273,11 +440,9 @@ def _write_model(
         parameters=options.parameters,
         tokens=text.tokens,
         epochs=trainer.epoch,
-        best_epoch=point.epoch,
-        steps=trainer.step,
-        forward=point.forward,
-        backward=point.backward,
-        seconds_trained=trainer.seconds,
+        best_epoch=stopping.best_epoch,
+        forward=_perplexity(found["forward"]),
+        backward=_perplexity(found["backward"]),
     )
-    run_dir.write_card(card)
+    run_dir.write(run_dir.card_file, as_json(card.model_dump(mode="json")))
     Checkpoints(run_dir.checkpoints).delete_all()

@@ -21,7 +21,7 @@ from sentiment.data.batches import EpochPlan
 from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError
 from sentiment.processes import slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import Attempt, ElmoRecord, Reason, RunRecord, timestamp
+from sentiment.runs.records import Attempt, EncoderRecord, Reason, RunRecord, timestamp
 from sentiment.training.checkpoint import Checkpoints, MetricLog, SaveSchedule, add_timing, newest_state
 from sentiment.training.device import (
     available_threads,
@@ -449,13 +449,15 @@ def _tell_other_hardware(run: RunContext, former: str, present: str) -> None:
     )
 
 
-def begin_attempt(run: RunContext, trainer: Trainer[Any], dataset: str, elmo: ElmoRecord | None = None) -> RunRecord:
+def begin_attempt(
+    run: RunContext, trainer: Trainer[Any], dataset: str, encoder: EncoderRecord | None = None
+) -> RunRecord:
     """Record an attempt that begins now, behind those before.
 
     Args:
         trainer: in the state that the attempt begins with.
         dataset: the name of what is read.
-        elmo: the model whose vectors are read.
+        encoder: the model whose vectors are read.
 
     Raises:
         RunDirError: the record of earlier attempts cannot be read.
@@ -487,7 +489,7 @@ def begin_attempt(run: RunContext, trainer: Trainer[Any], dataset: str, elmo: El
         config_fingerprint=identity["config"],
         data_fingerprint=identity["data"],
         dataset=dataset,
-        elmo=elmo,
+        encoder=encoder,
         vectors_sha256=identity.get(VECTORS),
         versions=versions,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Precision
-from sentiment.elmo.files import SIZES, read_options, read_weights, write_random_model
-from sentiment.elmo.reference import ReferenceElmo
+from sentiment.encoders.allennlp import ReferenceElmo
+from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Precision
+from sentiment.encoders.elmo_files import SIZES, read_options, read_weights, write_random_model
 from tests.benchmarks.timing import announce
-from tests.elmo.oracle import HAS_ALLENNLP
+from tests.encoders.oracle import HAS_ALLENNLP
 
 USUAL_BATCH = 256
 TWEETS = {"small": 2048, "original": 768}

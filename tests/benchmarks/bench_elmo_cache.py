@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import torch
 
-from sentiment.elmo.cache import DiskRows, MemoryRows
+from sentiment.encoders.cache import DiskRows, MemoryRows
 from tests.benchmarks.timing import announce
 
 BATCH, SHARDS, REPEATS = 256, 8, 40

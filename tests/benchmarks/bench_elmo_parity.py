@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from sentiment.elmo.encoder import LAYERS, ElmoEncoder
-from sentiment.elmo.files import read_options, read_weights
-from sentiment.elmo.reference import ReferenceElmo
-from tests.elmo.tweets import random_tweets, strong_model
+from sentiment.encoders.allennlp import ReferenceElmo
+from sentiment.encoders.elmo import LAYERS, ElmoEncoder
+from sentiment.encoders.elmo_files import read_options, read_weights
+from tests.encoders.tweets import random_tweets, strong_model
 
 _STRENGTHS = (1, 2, 4, 8)
 _TWEETS = 24

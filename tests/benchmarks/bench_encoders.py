@@ -19,8 +19,8 @@ from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.elmo.models import find_elmo_of
-from sentiment.elmo.vectors import build_encoder
+from sentiment.encoders.cache import build_encoder
+from sentiment.encoders.models import find_model
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -58,7 +58,7 @@ def trained(config: RunConfig, results: Results) -> tuple[RunDir, float]:
 
 def tweets_a_second(config: RunConfig, corpus: Corpus, results: Results) -> float:
     """By one core, of tweets of all lengths."""
-    files = find_elmo_of(config, results)
+    files = find_model(config, results)
     assert files is not None
     assert config.frozen is not None
     encoder = build_encoder(config.frozen, files, torch.device("cpu"))

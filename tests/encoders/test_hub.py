@@ -11,7 +11,7 @@ pytest.importorskip("transformers", reason="the extra hub is not installed")
 
 from sentiment.__main__ import app
 from sentiment.config import EncoderConfig
-from sentiment.encoders.hub import fetch_encoder, find_encoder
+from sentiment.encoders.models import fetch_encoder, find_encoder
 from sentiment.errors import DownloadError, EncoderError
 from sentiment.runs.run_dir import Results
 from tests.encoders.tiny import COMMIT, Hub, tiny_bert

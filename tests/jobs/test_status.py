@@ -10,7 +10,7 @@ import pytest
 from jobs.policy import judge
 from jobs.slurm.commands import Job
 from jobs.slurm.grid_jobs import GridJobs, read_termination
-from jobs.status import read_grid_status, show_language_models
+from jobs.status import read_grid_status
 from sentiment.files import write_json
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunProgress, read_progress
@@ -237,22 +237,3 @@ def test_job_that_its_user_holds_waits_as_any_other(results: Results) -> None:
     status = read_grid_status(results, PLAN, GridJobs([cache, training], jobs))
     assert [(row.state, row.active) for row in status.rows[:2]] == [("PENDING", True)] * 2
     assert status.others == {"cache": "PENDING"}
-
-
-def test_language_models_are_told_whatever_their_state(results: Results) -> None:
-    assert list(show_language_models(results)) == []
-    for name, log in (("tweet-a", _EPOCH), ("tweet-b", ""), ("tweet-c", '{"kind": "epoch"}')):
-        folder = results.pretrained / name
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text("{}")
-        (folder / "metrics.jsonl").write_text(f"{log}\n" if log else "")
-    begun, planned, damaged = show_language_models(results)
-    assert begun.startswith("language model tweet-a: PLANNED, step 40, epoch 2, perplexity 148.4")
-    assert planned == "language model tweet-b: PLANNED"
-    assert "tweet-c/metrics.jsonl: is not a metric log" in damaged
-
-
-_EPOCH = (
-    '{"kind": "epoch", "step": 40, "epoch": 2, "tokens": 3000, '
-    '"held_out": {"n": 9, "loss": 5.0, "forward": 5.0, "backward": 5.0}}'
-)

@@ -8,7 +8,7 @@ import torch
 
 from sentiment.config_file import resolve
 from sentiment.data.batches import Batch, Rows, TokenStore
-from sentiment.elmo.encoder import LAYERS
+from sentiment.encoders.elmo import LAYERS
 from sentiment.models.classifier import Classifier, ElmoEmbedding, build_classifier
 
 SIZE = 6

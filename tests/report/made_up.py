@@ -19,7 +19,7 @@ from sentiment.runs.records import (
     SCHEMA_VERSION,
     Attempt,
     CheckScore,
-    ElmoRecord,
+    EncoderRecord,
     GridPlan,
     Metrics,
     Part,
@@ -114,7 +114,7 @@ class Study:
         self._write_corpus(data, scores)
         if config.model.pooling == "attention":
             _write_attention(run_dir)
-        run_record = {"data_fingerprint": data, "attempts": [attempt()], "elmo": _elmo(config)} | record
+        run_record = {"data_fingerprint": data, "attempts": [attempt()], "encoder": _elmo(config)} | record
         run_dir.write_record(new_record(config, **run_record))
         baseline = {part: _measured(labels, linear) for part, (labels, _, linear) in scores.items()}
         both = {part: _measured(labels, _mean(model, linear)) for part, (labels, model, linear) in scores.items()}
@@ -140,7 +140,7 @@ class Study:
                 check_list=_check_list(skill),
                 baseline_settings={"C": 1.0},
                 overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy, 0.05),
-                elmo=_elmo(config),
+                encoder=_elmo(config),
                 mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
                 seconds_per_epoch=0.01 * config.model.hidden_size,
                 seconds_trained=0.04 * config.model.hidden_size,
@@ -206,12 +206,10 @@ def _check_list(skill: float) -> dict[str, dict[str, CheckScore]]:
     return {name: {"but": CheckScore(n, 12), "not good": CheckScore(n // 2, 14)} for name, n in right.items()}
 
 
-def _elmo(config: RunConfig) -> ElmoRecord | None:
+def _elmo(config: RunConfig) -> EncoderRecord | None:
     if config.elmo is None:
         return None
-    return ElmoRecord(
-        model=config.elmo.model, fingerprint="e" * 64, random=config.elmo.model == "tiny", products="torch"
-    )
+    return EncoderRecord(model=config.elmo.model, fingerprint="e" * 64, random=config.elmo.model == "tiny")
 
 
 def _scores(

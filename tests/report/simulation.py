@@ -64,8 +64,8 @@ class Layout:
 
     def _run(self, parameters: dict[str, Any]) -> CompletedRun:
         config = resolve(BASE, parameters, "a test")
-        result: Any = SimpleNamespace(elmo=None, lexicon={}, seconds_per_epoch=1.0, recommended="network")
-        record: Any = SimpleNamespace(elmo=None, attempts=[], data_fingerprint="corpus")
+        result: Any = SimpleNamespace(encoder=None, lexicon={}, seconds_per_epoch=1.0, recommended="network")
+        record: Any = SimpleNamespace(encoder=None, attempts=[], data_fingerprint="corpus")
         return CompletedRun(RunDir(Path(config.run_id)), parameters, config, record, result)
 
     def draw(self, world: World, rng: np.random.Generator) -> Answers:

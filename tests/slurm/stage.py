@@ -16,14 +16,10 @@ from ruamel.yaml import YAML
 from jobs.slurm.grid_jobs import newest_tasks
 from jobs.slurm.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
-from sentiment.console import Console, silent
-from sentiment.elmo.models import pretraining_request
-from sentiment.runs.pretrained import PretrainedDir
 from sentiment.runs.records import Attempt
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
-from sentiment.training.pretraining import run_pretraining
-from sentiment.training.stop import RunContext, StopRequest
+from sentiment.training.stop import RunContext
 from tests.slurm.cluster import Cluster
 from tests.slurm.processes import processes
 from tests.small_runs import Digest, digest_of
@@ -268,14 +264,6 @@ class Prepared:
             if config.run_id not in self._digests:
                 self._digests[config.run_id] = self._train(config)
             return self._digests[config.run_id]
-
-    def language_model(self, config: RunConfig) -> PretrainedDir:
-        """The one that a run asks for, trained without interruption."""
-        with self._lock:
-            assert run_pretraining([config], self.results, StopRequest(), Console(lambda _line: None, silent)) is None
-        request = pretraining_request(config, self.results)
-        assert request is not None
-        return request.run_dir(self.results)
 
     def _train(self, config: RunConfig) -> Digest:
         run_dir = self.results.run_dir(config.run_id)

@@ -76,13 +76,13 @@ def test_word_vectors_are_learned_once_between_tweets_and_training(stage: Stage)
 @scenario
 def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: Stage) -> None:
     stage.write_grid(seed=[1], **SHORT, **ELMO)
-    stage.results.elmo_caches.touch()  # where a folder should be made
+    stage.results.encoder_caches.touch()  # where a folder should be made
     stage.submit()
     (run,) = stage.runs
     stage.wait(lambda: stage.states() == {run.run_id: "FAILED"}, "the end")
     assert stage.rows()[0]["reason"].startswith("its cache job failed: ")
     assert stage.cluster.run("squeue", "-h", "-o", "%T", "-n", run.stage.name).stdout == ""
-    stage.results.elmo_caches.unlink()
+    stage.results.encoder_caches.unlink()
     assert "1 of 1 runs submitted" in stage.rerun("--only", "failed")
     stage.wait_completed([run])
 

@@ -12,23 +12,29 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
-from sentiment.elmo.encoder import ElmoEncoder
-from sentiment.elmo.files import SIZES, write_random_model
-from sentiment.elmo.models import find_elmo, find_elmo_of, has_pretrained, pretraining_request
-from sentiment.elmo.reference import ReferenceElmo
+from sentiment.encoders.allennlp import ReferenceElmo
+from sentiment.encoders.elmo import ElmoEncoder
+from sentiment.encoders.elmo_files import SIZES, write_random_model
+from sentiment.encoders.models import (
+    PretrainedDir,
+    find_elmo,
+    find_model,
+    has_pretrained,
+    pretraining_request,
+    read_points,
+)
 from sentiment.errors import ConfigError, DataError, DivergedError, ElmoError
 from sentiment.files import sha256_of
 from sentiment.inference.export import open_model
 from sentiment.inference.models import load_network
-from sentiment.runs.pretrained import PretrainedDir, read_points
 from sentiment.runs.run_dir import Results
 from sentiment.training import pretraining as pretraining_run
 from sentiment.training.experiment import run_experiment
 from sentiment.training.pretraining import run_pretraining
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.data.made_up import tweets, write_table
-from tests.elmo.oracle import needs_allennlp
-from tests.elmo.tweets import largest_difference
+from tests.encoders.oracle import needs_allennlp
+from tests.encoders.tweets import largest_difference
 from tests.small_runs import StopWhen, digest_of
 from tests.test_command_line import invoke
 
@@ -77,7 +83,7 @@ def test_a_model_is_trained_once_and_a_run_reads_its_vectors(table: Path, result
     config = _config(table)
     assert not has_pretrained(config, results)
     with pytest.raises(ElmoError, match=r"'pretrained/tiny': is not trained .* `python -m sentiment pretrain`"):
-        find_elmo_of(config, results)
+        find_model(config, results)
     said: list[str] = []
     assert run_pretraining([config, config], results, StopRequest(), Console(said.append, silent)) is None
     assert has_pretrained(config, results)
@@ -88,12 +94,12 @@ def test_a_model_is_trained_once_and_a_run_reads_its_vectors(table: Path, result
     digests = _digests(_dir(config, results))
     run_dir = results.run_dir(config.run_id)
     assert run_experiment(RunContext(config, results, run_dir)) is None
-    record, model = run_dir.read_record(), find_elmo_of(config, results)
+    record, model = run_dir.read_record(), find_model(config, results)
     assert record is not None
-    assert record.elmo is not None
+    assert record.encoder is not None
     assert model is not None
-    assert (record.elmo.model, record.elmo.fingerprint) == ("pretrained/tiny", model.fingerprint)
-    assert not record.elmo.random
+    assert (record.encoder.model, record.encoder.fingerprint) == ("pretrained/tiny", model.fingerprint)
+    assert not record.encoder.random
     assert _train(config, results) is None
     assert _digests(_dir(config, results)) == digests
 
@@ -271,7 +277,7 @@ def test_tuning_begins_with_the_weights_of_another_model(table: Path, results: R
     write_random_model(tmp_path / "other", SIZES["tiny"], seed=7)
     config = _config(table, pretraining__init=str(tmp_path / "other"), pretraining__learning_rate=1e-9)
     _train(config, results)
-    found, init = find_elmo_of(config, results), find_elmo(str(tmp_path / "other"), results.elmo_models)
+    found, init = find_model(config, results), find_elmo(str(tmp_path / "other"), results.elmo_models)
     assert found is not None
     assert found.fingerprint != init.fingerprint
     weights = found.read_weights()
@@ -295,7 +301,7 @@ def test_a_model_whose_file_was_changed_is_refused(table: Path, results: Results
     card = json.loads(run_dir.card_file.read_text())
     run_dir.card_file.write_text(json.dumps(card | {"files_fingerprint": "0" * 64}))
     with pytest.raises(ElmoError, match="its files are not those of its card"):
-        find_elmo_of(config, results)
+        find_model(config, results)
 
 
 @needs_allennlp
@@ -303,7 +309,7 @@ def test_a_trained_model_is_computed_alike_by_allennlp(table: Path, results: Res
     config = _config(table, pretraining__learning_rate=0.01, pretraining__epochs=4)
     _train(config, results)
     run_dir, text = _dir(config, results), list(_texts(table))
-    model = find_elmo_of(config, results)
+    model = find_model(config, results)
     assert model is not None
     found = ElmoEncoder(model.options, model.read_weights()).encode(text)
     wanted = ReferenceElmo(run_dir.options_file, run_dir.weights_file, state="zero").encode(text)

@@ -1,15 +1,24 @@
 import pytest
 import torch
 
-from sentiment.elmo.encoder import ElmoEncoder
-from sentiment.elmo.files import SIZES, read_options, read_weights, write_random_model
-from tests.elmo.tweets import SHARED_FIXTURES, Model, strong_model
+from sentiment.encoders.elmo import ElmoEncoder
+from sentiment.encoders.elmo_files import SIZES, read_options, read_weights, write_random_model
+from tests.encoders.oracle import LIBRARIES
+from tests.encoders.tweets import SHARED_FIXTURES, Model, strong_model
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Small products gain nothing from more, and tests that run side by side lose."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of matrix products, whatever the processor."""
+    monkeypatch.setattr("sentiment.encoders.elmo.suits_onednn", lambda: request.param == "onednn")
+    chosen: str = request.param
+    return chosen
 
 
 @pytest.fixture(scope="session")

@@ -6,23 +6,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from sentiment.elmo.encoder import ElmoEncoder
-from sentiment.elmo.products import Library
-from sentiment.elmo.reference import ReferenceElmo
-from tests.elmo.oracle import LIBRARIES, needs_allennlp
-from tests.elmo.tweets import Model, Tweets, batches, largest_difference, random_tweets, strong_model
+from sentiment.encoders.allennlp import ReferenceElmo
+from sentiment.encoders.elmo import ElmoEncoder
+from tests.encoders.oracle import needs_allennlp
+from tests.encoders.tweets import Model, Tweets, batches, largest_difference, random_tweets, strong_model
 
 pytestmark = needs_allennlp
 
 
-def _difference(model: Model, tweets: Tweets, library: Library, batch_tweets: int = 7) -> float:
+def _difference(model: Model, tweets: Tweets, batch_tweets: int = 7) -> float:
     wanted = ReferenceElmo(model.options, model.weights, state="zero").encode(tweets, batch_tweets=19)
-    return largest_difference(model.elmo(library=library).encode(tweets, batch_tweets=batch_tweets), wanted)
-
-
-@pytest.fixture(params=LIBRARIES)
-def library(request: pytest.FixtureRequest) -> Library:
-    return request.param
+    return largest_difference(model.elmo().encode(tweets, batch_tweets=batch_tweets), wanted)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +24,15 @@ def reference(tiny: Model) -> ReferenceElmo:
     return ReferenceElmo(tiny.options, tiny.weights, state="zero")
 
 
-def test_all_lengths_and_odd_tokens_agree(tiny: Model, library: Library) -> None:
-    assert _difference(tiny, random_tweets(60), library) <= 1e-5
+@pytest.mark.usefixtures("library")
+def test_all_lengths_and_odd_tokens_agree(tiny: Model) -> None:
+    assert _difference(tiny, random_tweets(60)) <= 1e-5
 
 
-def test_saturated_gates_and_clipped_values_agree(saturating: Model, library: Library) -> None:
+@pytest.mark.usefixtures("library")
+def test_saturated_gates_and_clipped_values_agree(saturating: Model) -> None:
     tweets = random_tweets(60)
-    assert _difference(saturating, tweets, library) <= 1e-4
+    assert _difference(saturating, tweets) <= 1e-4
     first = saturating.elmo().encode(tweets, ["first"])["first"]
     assert (first.abs() == 3).float().mean() > 0.01
 
@@ -49,16 +45,18 @@ def test_state_after_the_fixed_text_agrees(saturating: Model) -> None:
 
 
 @pytest.mark.shared_data
-def test_trained_weights_agree(trained_tiny: Model, library: Library) -> None:
-    assert _difference(trained_tiny, random_tweets(60), library) <= 1e-5
+@pytest.mark.usefixtures("library")
+def test_trained_weights_agree(trained_tiny: Model) -> None:
+    assert _difference(trained_tiny, random_tweets(60)) <= 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "tweets"), [("small", 20), ("medium", 8), ("original", 4)])
-def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path, library: Library) -> None:
+@pytest.mark.usefixtures("library")
+def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path) -> None:
     model = strong_model(tmp_path, size, strength=2)
     try:
-        assert _difference(model, random_tweets(tweets, longest=tweets), library, batch_tweets=3) <= 1e-4
+        assert _difference(model, random_tweets(tweets, longest=tweets), batch_tweets=3) <= 1e-4
     finally:
         model.weights.unlink()  # large
 

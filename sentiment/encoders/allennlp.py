@@ -1,4 +1,4 @@
-"""The reference: allennlp 2.10.1's own ELMo. No other file imports allennlp.
+"""allennlp 2.10.1's own ELMo, the reference, which no other file imports; and `Elmo` for code that was written for it.
 
 allennlp is archived and requires versions of torch and of other packages that no supported Python has. ELMo's own nine
 files need none of them; only the `__init__` files of the packages around them do. Those are replaced by empty modules,
@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from sentiment.elmo.encoder import LAYERS, WARM_TEXT, StateMode
+from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, ScalarMix, StateMode
+from sentiment.encoders.elmo_files import CHARACTER_KINDS, CHARACTERS, character_ids, read_options, read_weights
 from sentiment.errors import ElmoError
 
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")
@@ -42,9 +44,6 @@ class ReferenceElmo:
         for sentence in WARM_TEXT if state == "warm" else ():
             self.encode([sentence.split()])
             self._initial = self._bilm._elmo_lstm._states
-
-    def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
-        """See `Encoder`; allennlp computes all of them in any case."""
 
     @torch.inference_mode(False)  # in evaluation too: allennlp changes its state in place, which is refused later
     @torch.no_grad()
@@ -142,3 +141,93 @@ def _put_stand_ins(folder: Path) -> None:
     for name, contents in _STAND_INS.items():
         module = sys.modules.setdefault(f"allennlp.{name}", ModuleType(f"allennlp.{name}"))
         vars(module).update(contents)
+
+
+def batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
+    """The character ids of a batch of tokenised sentences, as `batch_to_ids` of allennlp returns them.
+
+    Returns:
+        (sentences, tokens of the longest, 50) of int64; zeros after the end of shorter sentences.
+    """
+    lengths = np.fromiter(map(len, batch), np.int64, len(batch))
+    ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = character_ids([token for sentence in batch for token in sentence])
+    return torch.from_numpy(ids)
+
+
+class Elmo(nn.Module):
+    """Learned mixtures of ELMo's layers (Peters et al. 2018), constructed and called as `Elmo` of allennlp 2.10.1.
+
+    It computes what allennlp computes in its first call, to about 1e-6. What differs: a sentence's vectors do not
+    depend on the sentences before it; the weights of the language model cannot be trained, and they are not part of
+    `state_dict`, which holds the mixtures only. Arguments of allennlp's that are not named here are not supported.
+
+    Args:
+        num_output_representations: number of mixtures, each with weights of its own.
+        dropout: share of each representation's values that is dropped in training.
+        scalar_mix_parameters: three weights before the softmax, the context-free layer's first, which are then not
+            trained; None: they are trained from zero.
+        state: `zero`: every sentence begins with zeros; `warm`: with the state after a fixed text.
+
+    Raises:
+        ElmoError: a file is missing, damaged or of another model.
+
+    Example:
+        >>> from sentiment.encoders.allennlp import Elmo, batch_to_ids  # instead of: from allennlp.modules.elmo import
+        >>> elmo = Elmo(options_file, weight_file, num_output_representations=1, dropout=0)
+        >>> elmo(batch_to_ids([["Good", "morning"], ["Hello"]]))["elmo_representations"][0].shape
+        torch.Size([2, 2, 1024])
+    """
+
+    def __init__(
+        self,
+        options_file: str | Path,
+        weight_file: str | Path,
+        num_output_representations: int,
+        *,
+        dropout: float = 0.5,
+        scalar_mix_parameters: Sequence[float] | None = None,
+        state: StateMode = "zero",
+    ) -> None:
+        super().__init__()
+        self._state, self._files = state, (Path(options_file), Path(weight_file))
+        self._encoder = self._encoder_on(torch.device("cpu"))
+        self._dropout = nn.Dropout(dropout)
+        self._mixtures = []
+        for number in range(num_output_representations):
+            mix = ScalarMix(len(LAYERS), scalar_mix_parameters, trainable=scalar_mix_parameters is None)
+            self.add_module(f"scalar_mix_{number}", mix)
+            self._mixtures.append(mix)
+
+    def get_output_dim(self) -> int:
+        return self._encoder.vector_size
+
+    def forward(self, inputs: torch.Tensor) -> dict[str, Any]:
+        """Representations of a batch of sentences.
+
+        Args:
+            inputs: (batch, time, 50) or (batch, ..., time, 50) of int64 from `batch_to_ids`, on the device of this
+                module.
+
+        Returns:
+            `elmo_representations`, for each mixture (batch, time, vector), zeros where there is no token; and `mask`,
+            (batch, time) of bool, true where there is one.
+
+        Raises:
+            ElmoError: the inputs are no character ids.
+        """
+        if inputs.dim() < 3 or inputs.shape[-1] != CHARACTERS or ((inputs < 0) | (inputs >= CHARACTER_KINDS)).any():
+            raise ElmoError(
+                f"Elmo: inputs of shape {tuple(inputs.shape)} are no character ids: valid are those of batch_to_ids, "
+                f"(batch, time, {CHARACTERS}) from 0 to {CHARACTER_KINDS - 1}"
+            )
+        if self._encoder.device != inputs.device:
+            self._encoder = self._encoder_on(inputs.device)  # a layout is of one device
+        layers, mask = self._encoder.encode_ids(inputs.flatten(0, -3))
+        shape = (*inputs.shape[:-1], self.get_output_dim())
+        mixed = [self._dropout(mix(layers)).view(shape) for mix in self._mixtures]
+        return {"elmo_representations": mixed, "mask": mask.view(inputs.shape[:-1])}
+
+    def _encoder_on(self, device: torch.device) -> ElmoEncoder:
+        options = read_options(self._files[0])
+        return ElmoEncoder(options, read_weights(self._files[1], options), state=self._state, device=device)

@@ -1,4 +1,4 @@
-"""The vectors of a corpus by an encoder: computed once, kept on disk, and read by batches.
+"""The vectors of an encoder that runs read: of a corpus computed once, kept on disk and read by batches; or fresh ones.
 
 A cache is a folder that is named by a fingerprint of all that its vectors depend on. Each layer lies in shards
 (`first-00000.npy`): one row of float16 per token of the corpus' distinct tweets. Only the layer `token`, of the vectors
@@ -12,31 +12,32 @@ of each file tells whether its content has changed since.
 import hashlib
 import io
 import itertools
-import json
 import os
 import random
 import shutil
 import weakref
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from sentiment.config import DataConfig, ElmoConfig, EncoderConfig, RunConfig
 from sentiment.console import Progress, silent
 from sentiment.data.batches import Rows
 from sentiment.data.corpus import TYPES, Corpus
-from sentiment.elmo.encoder import BATCH_TWEETS, Encoder, batches_by_length
-from sentiment.elmo.products import Library
-from sentiment.errors import ElmoError
+from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
+from sentiment.encoders.models import ElmoFiles, Files, HubFiles, find_model
+from sentiment.errors import EncoderError
 from sentiment.files import as_json, fingerprint, sha256_of, write_once
+from sentiment.runs.run_dir import Results
 
 # Raise this when the same corpus and model would give other vectors or files.
-_FORMAT_VERSION = 4
+_FORMAT_VERSION = 5
 
 # The layers with a vector for each type, and for each tweet.
 BY_TYPE, BY_TWEET = "token", "tweet"
@@ -54,8 +55,45 @@ Place = Literal["GPU memory", "RAM", "disk"]
 # First index and last index + 1.
 Span = tuple[int, int]
 
-# On a device, with a library of matrix products.
-BuildEncoder = Callable[[torch.device, Library], Encoder]
+Frozen = ElmoConfig | EncoderConfig
+_ORDER = [*LAYERS, "pieces", BY_TWEET]
+
+
+class Encoder(Protocol):
+    """What computes vectors of tweets, each tweet's from the tweet alone."""
+
+    @property
+    def vector_size(self) -> int:
+        """Values of a vector."""
+
+    def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str]) -> Mapping[str, torch.Tensor]:
+        """The layers asked for of tokenised tweets, float32: (tokens of all tweets, vector), or (tweets, vector)."""
+
+
+def build_encoder(config: Frozen, model: Files, device: torch.device) -> Encoder:
+    """The encoder that a configuration asks for: our ELMo, allennlp's, or a transformer.
+
+    Raises:
+        ElmoError: a part of the model's file is damaged, or allennlp is asked for and not installed.
+        EncoderError: a transformer cannot be loaded.
+    """
+    if isinstance(config, EncoderConfig) and isinstance(model, HubFiles):
+        from sentiment.encoders.transformer import Transformer  # loads transformers
+
+        return Transformer(model, config.pooling, device)
+    if not isinstance(config, ElmoConfig) or not isinstance(model, ElmoFiles):
+        raise TypeError(f"{model} is not what {config} names")
+    if config.backend == "own":
+        weights, options = model.read_weights(), model.options
+        return ElmoEncoder(options, weights, state=config.state, precision=config.precision, device=device)
+    from sentiment.encoders.allennlp import ReferenceElmo  # loads allennlp
+
+    return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
+
+
+def layers_of(config: Frozen) -> tuple[str, ...]:
+    """What a classifier reads."""
+    return LAYERS if config.layers == "mix" else (config.layers,)
 
 
 @dataclass(frozen=True)
@@ -119,47 +157,23 @@ class VectorCache:
     """The vectors of one corpus by one encoder; each shard may be there or not.
 
     Args:
-        identity: plain values, which with the corpus say all that the vectors depend on.
-        vector_size: values per token and layer.
-        build: makes the encoder when vectors have to be computed.
-        caches: the folder that holds a folder for each cache.
-        by_type: whether the encoder has the layer `token`, from which it computes the others.
+        config: state and precision, or pooling, identify the cache, together with corpus and model.
     """
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        identity: dict[str, Any],
-        vector_size: int,
-        build: BuildEncoder,
-        caches: Path,
-        by_type: bool = True,
-    ) -> None:
-        self._corpus, self._build, self.vector_size, self._by_type = corpus, build, vector_size, by_type
+    def __init__(self, corpus: Corpus, config: Frozen, model: Files, results: Results) -> None:
+        self._corpus, self._config, self._model, self.vector_size = corpus, config, model, model.vector_size
+        # Its layers are computed from the vectors of single tokens, which are kept as well.
+        self._by_type = isinstance(model, ElmoFiles)
         # Not the corpus itself: folds of the same tweets differ in nothing that is read here.
         tweets = [sha256_of(corpus.path / name) for name in (TYPES, "token_ids.npy", "offsets.npy")]
-        self._identity = {"format_version": _FORMAT_VERSION, "tweets": tweets} | identity
-        self.folder = caches / fingerprint(self._identity)[:16]
-        self._record = self.folder / "cache.json"
+        settings = config.model_dump(include={"state", "precision"} if self._by_type else {"pooling"})
+        identity = {"format_version": _FORMAT_VERSION, "tweets": tweets, "model": model.fingerprint}
+        self._identity = identity | settings
+        self.folder = results.encoder_caches / fingerprint(self._identity)[:16]
 
     @cached_property
     def plan(self) -> CachePlan:
         return CachePlan.of(self._corpus)
-
-    @property
-    def library(self) -> Library | None:
-        """Which one multiplies the matrices, as the first process decided; None before that.
-
-        Raises:
-            ElmoError: its record is damaged.
-        """
-        try:
-            library: Library = json.loads(self._record.read_bytes())["library"]
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise ElmoError(f"{self._record}: is damaged; delete its folder, which is filled again") from None
-        return library
 
     def shard_file(self, layer: str, shard: int) -> Path:
         return self.folder / f"{layer}-{shard:05d}.npy"
@@ -183,35 +197,28 @@ class VectorCache:
             found += rows * self.vector_size * _stored(layer).itemsize
         return found
 
-    def fill(
-        self,
-        layers: Collection[str],
-        device: torch.device,
-        progress: Progress = silent,
-        library: Library = "torch",
-    ) -> None:
+    def fill(self, layers: Collection[str], device: torch.device, progress: Progress = silent) -> None:
         """Compute what is missing of these layers; any number of processes may do so at once and share the work.
 
         Args:
             device: for the encoder.
             progress: called between batches; what it raises ends the work, and complete shards stay.
-            library: that multiplies the matrices if this is the first process.
 
         Raises:
-            ElmoError: the disk has too little room or cannot be written, the model's file is damaged, or torch lacks
-                the library with which the cache was begun.
+            EncoderError: the disk has too little room or cannot be written.
+            ElmoError: the model's file is damaged.
         """
         if self.is_complete(layers):
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            needed, free = self.size(layers, missing=True), shutil.disk_usage(self.folder).free
+            needed, free = self.size(layers, missing=True) / 1e9, shutil.disk_usage(self.folder).free / 1e9
             if needed > free:
-                raise ElmoError(f"{self.folder}: needs {needed / 1e9:.3g} GB, but {free / 1e9:.3g} GB are free there")
-            write_once(self._record, as_json(self._identity | {"library": library}))
-            self._compute(layers, self._build(device, self.library or library), progress)
+                raise EncoderError(f"{self.folder}: needs {needed:.3g} GB, but {free:.3g} GB are free there")
+            write_once(self.folder / "cache.json", as_json(self._identity))  # for people
+            self._compute(layers, build_encoder(self._config, self._model, device), progress)
         except OSError as error:
-            raise ElmoError(
+            raise EncoderError(
                 f"{self.folder}: the vectors cannot be written: {error}; complete shards stay, and the same command "
                 "goes on"
             ) from error
@@ -235,12 +242,12 @@ class VectorCache:
         """Read-only memory maps of the shards of a complete layer, each (types or tokens, vector).
 
         Raises:
-            ElmoError: a shard is missing or is no array.
+            EncoderError: a shard is missing or is no array.
         """
         try:
             return [np.load(path, mmap_mode="r") for path in self._shard_files(layer)]
         except (OSError, ValueError) as error:
-            raise ElmoError(
+            raise EncoderError(
                 f"{self.folder}: a shard of {layer!r} cannot be read ({error}); the same command computes it again"
             ) from None
 
@@ -253,7 +260,8 @@ class VectorCache:
         if self._by_type:
             while missing := self.missing(BY_TYPE):
                 self._write_types(random.choice(missing), encoder, progress)
-            encoder.learn(self._corpus.types, self.shards(BY_TYPE))
+            if isinstance(encoder, ElmoEncoder):
+                encoder.learn(self._corpus.types, self.shards(BY_TYPE))
         while missing := sorted({shard for layer in needed if layer != BY_TYPE for shard in self.missing(layer)}):
             spans = self.plan.token_spans
             done = self.plan.tokens - sum(spans[shard][1] - spans[shard][0] for shard in missing)
@@ -365,7 +373,7 @@ class DiskRows:
         """As `MemoryRows.gather`, on the CPU.
 
         Raises:
-            ElmoError: a file was truncated since.
+            EncoderError: a file was truncated since.
         """
         ends = np.cumsum(lengths)
         found = np.empty((int(ends[-1]), self._size), self._dtype)
@@ -381,7 +389,7 @@ class DiskRows:
             left = found[start:end].reshape(-1).view(np.uint8).data
             while left:
                 if not (count := os.preadv(file, [left], place)):
-                    raise ElmoError(f"{self._folder}: a shard was truncated after it had been opened")
+                    raise EncoderError(f"{self._folder}: a shard was truncated after it had been opened")
                 left, place = left[count:], place + count
         return _side_by_side(torch.from_numpy(found), lengths, longest, dtype)
 
@@ -411,7 +419,7 @@ class CachedVectors:
         place: where the vectors are held.
 
     Raises:
-        ElmoError: a file is missing or cannot be read.
+        EncoderError: a file is missing or cannot be read.
     """
 
     def __init__(self, cache: VectorCache, layers: Sequence[str], device: torch.device, place: Place) -> None:
@@ -446,3 +454,68 @@ def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tens
         whole[start : start + len(shard)] = torch.from_numpy(np.array(shard))
         start += len(shard)
     return whole
+
+
+class FreshVectors:
+    """Computes the vectors for each batch.
+
+    Args:
+        tokens_of: the tokens of the tweet in a row.
+        device: on which the vectors are wanted.
+    """
+
+    ahead = False
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        tokens_of: Callable[[int], Sequence[str]],
+        layers: Sequence[str],
+        device: torch.device,
+    ) -> None:
+        self._encoder, self._tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
+
+    def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
+        """Each layer of the tweets in these rows, as `TweetVectors.gather`."""
+        tweets = [self._tokens_of(row) for row in rows.tolist()]
+        lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
+        starts = np.cumsum(lengths) - lengths
+        found = {}
+        for name, values in self._encoder.encode(tweets, self._layers).items():
+            if name == BY_TWEET:
+                found[name] = values[:, None].to(self._device)
+            else:
+                found[name] = MemoryRows(values).gather(starts, lengths, longest).to(self._device).float()
+        return found
+
+
+@dataclass(frozen=True)
+class CacheRequest:
+    """A cache and all layers that any run reads from it, with the configuration of the first such run."""
+
+    config: RunConfig
+    cache: VectorCache
+    layers: tuple[str, ...]
+
+
+def cache_requests(
+    configs: Iterable[RunConfig], results: Results, corpus_of: Callable[[DataConfig], Corpus]
+) -> list[CacheRequest]:
+    """The caches that runs read, each once; runs without such vectors, or without a cache, read none.
+
+    Args:
+        corpus_of: prepares or finds the corpus of a configuration; called once for each.
+
+    Raises:
+        SentimentError: a model is missing or damaged.
+    """
+    corpus_of = cache(corpus_of)
+    found: dict[Path, CacheRequest] = {}
+    for config in configs:
+        if config.frozen is None or not config.frozen.cached or (model := find_model(config, results)) is None:
+            continue
+        vectors = VectorCache(corpus_of(config.data), config.frozen, model, results)
+        request = found.get(vectors.folder) or CacheRequest(config, vectors, ())
+        layers = {*request.layers, *layers_of(config.frozen)}
+        found[vectors.folder] = replace(request, layers=tuple(sorted(layers, key=_ORDER.index)))
+    return list(found.values())

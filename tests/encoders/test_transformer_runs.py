@@ -13,10 +13,9 @@ from jobs.grids.requirements import missing_for
 from jobs.job_kinds import JOB_KINDS
 from report.sections.names import model_name
 from sentiment.data.corpus import prepare_corpus
-from sentiment.elmo.cache import CachedVectors, Place
-from sentiment.elmo.models import find_elmo_of
-from sentiment.elmo.vectors import build_encoder, cache_requests, elmo_cache
 from sentiment.encoders import transformer
+from sentiment.encoders.cache import CachedVectors, Place, VectorCache, build_encoder, cache_requests
+from sentiment.encoders.models import find_model
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.inference.export import open_model, write_archive
 from sentiment.inference.model_card import model_card
@@ -78,7 +77,7 @@ def test_a_second_run_encodes_nothing(
 ) -> None:
     first = _run(tweets_file, model, results, **TWEET)
     first.complete()
-    caches = {path.name for path in results.elmo_caches.iterdir()}
+    caches = {path.name for path in results.encoder_caches.iterdir()}
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("encodes again")
@@ -88,7 +87,7 @@ def test_a_second_run_encodes_nothing(
         patch.setattr("sentiment.training.experiment.check", lambda _: {})  # reads other texts
         second = _run(tweets_file, model, results, **TWEET, seed=2)
         assert second.attempt() is None
-    assert {path.name for path in results.elmo_caches.iterdir()} == caches
+    assert {path.name for path in results.encoder_caches.iterdir()} == caches
 
 
 @pytest.mark.parametrize("changes", [TWEET, TOKENS], ids=str)
@@ -105,11 +104,11 @@ def test_tweets_with_the_same_tokens_share_a_row_and_each_row_is_its_tweets(
     tweets_file: Path, model: Path, results: Results
 ) -> None:
     run = _run(tweets_file, model, results, **TWEET)
-    files, config = find_elmo_of(run.config, results), run.config.encoder
+    files, config = find_model(run.config, results), run.config.encoder
     assert files is not None
     assert config is not None
     corpus = prepare_corpus(run.config.data, results)
-    cache = elmo_cache(corpus, config, files, results)
+    cache = VectorCache(corpus, config, files, results)
     cache.fill(["tweet", "pieces"], torch.device("cpu"))
     rows = torch.randperm(len(corpus.labels))[:40].numpy()
     tweets, longest = [corpus.tokens(row) for row in rows], int(corpus.lengths()[rows].max())

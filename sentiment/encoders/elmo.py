@@ -1,16 +1,19 @@
-"""The encoder (Peters et al. 2018): tokenised tweets in, the vectors of its layers out, equal to allennlp's."""
+"""ELMo (Peters et al. 2018): tokenised tweets in, the vectors of its layers out, equal to allennlp's."""
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from functools import cache, reduce
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from sentiment.elmo.files import (
+from sentiment.encoders.elmo_files import (
     CHARACTERS,
     DIRECTIONS,
     FORGET_BIAS,
@@ -24,30 +27,73 @@ from sentiment.elmo.files import (
     cell_group,
     character_ids,
 )
-from sentiment.elmo.products import FixedWeights, LearnedWeights, Library, Products, choose_library
 from sentiment.errors import ElmoError
 
 Indices = npt.NDArray[np.int64]
 # Of a layer, for each of some tweets: hidden states (tweets, vector) and cells (tweets, cells), float32.
 State = tuple[torch.Tensor, torch.Tensor]
 
+_CPU_INFO = Path("/proc/cpuinfo")
 
-class Encoder(Protocol):
-    """What computes vectors of tweets, each tweet's from the tweet alone."""
 
-    @property
-    def vector_size(self) -> int:
-        """Values of a vector."""
+class Weights:
+    """A matrix that rows are multiplied with, by the faster library; with gradients if the matrix has them.
 
-    def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str]) -> Mapping[str, torch.Tensor]:
-        """The layers asked for, each (tokens of all tweets, vector) of float32, of tokenised tweets."""
+    Args:
+        matrix: (inputs, outputs), in the precision of the products and on their device.
+    """
 
-    def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
-        """Take vectors for those of single tokens, which then need not be computed.
+    def __init__(self, matrix: torch.Tensor) -> None:
+        self.inputs = len(matrix)
+        fixed_on_cpu = matrix.device.type == "cpu" and matrix.dtype == torch.float32 and not matrix.requires_grad
+        self._packed = fixed_on_cpu and suits_onednn()
+        self._matrix = _pack(matrix) if self._packed else matrix
 
-        Args:
-            vectors: of the layer `token`, one after another, each (some of the tokens, vector).
-        """
+    def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """The product of rows (number, inputs) and the matrix, plus bias (outputs,): (number, outputs)."""
+        if self._packed:
+            return _multiply(rows, self._matrix, bias)
+        return torch.mm(rows, self._matrix) if bias is None else torch.addmm(bias, rows, self._matrix)
+
+    def add_times(self, sums: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """The same product added to `sums` (number, outputs), which is changed in place."""
+        if self._packed:
+            return sums.add_(_multiply(rows, self._matrix, None))
+        return sums.addmm_(rows, self._matrix)
+
+
+@cache
+def suits_onednn() -> bool:
+    """Whether oneDNN multiplies float32 on this processor rather than MKL, which takes a slow path on those of AMD.
+
+    oneDNN has up to twice its rate there, and about the same elsewhere. Their last digits differ, and no clock decides,
+    so that all encoders on one kind of processor give the same ones.
+    """
+    try:
+        of_amd = "AuthenticAMD" in _CPU_INFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return of_amd and torch.backends.mkl.is_available() and has_onednn()  # type: ignore[no-untyped-call]
+
+
+def has_onednn() -> bool:
+    """Whether torch has oneDNN's operators, and they compute what they are to: they are not among its public ones."""
+    rows, matrix, bias = (torch.linspace(-1, 1, 6 * n).view(-1, 6) for n in (4, 6, 1))
+    try:
+        found = _multiply(rows, _pack(matrix.t()), bias[0])
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.allclose(found, rows @ matrix.t() + bias[0], atol=1e-4)
+
+
+def _pack(matrix: torch.Tensor) -> torch.Tensor:
+    return torch.ops.mkldnn._reorder_linear_weight(matrix.t().contiguous())  # type: ignore[no-any-return]
+
+
+def _multiply(rows: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    # What torch.compile calls for a linear layer on a CPU. The public way, F.linear on `to_mkldnn()` tensors, copies
+    # inputs and results: 10 % slower at best, half as fast where they are large.
+    return torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
 def number_tweets(tweets: Sequence[Sequence[str]]) -> tuple[list[str], Indices, Indices]:
@@ -69,22 +115,19 @@ def batches_by_length(lengths: Indices, size: int) -> Iterator[Indices]:
 class PackedBatch:
     """A batch in the order in which an LSTM takes it: at each step one row of each tweet that has not ended.
 
-    Both directions have steps of the same sizes, since the backward one begins at each tweet's own end. The positions
-    of a tweet are its first mark, its tokens and its last mark.
+    Both directions have steps of the same sizes, since the backward one begins at each tweet's own end.
 
     Attributes:
-        tweets: (tweets,): which tweet stands at which place of a step; the longest first.
         step_sizes: rows of each step, never rising.
         inputs: forward and backward, each (rows,): the number of the token or mark in a row.
-        rows: forward and backward, each (positions,): the row of each position, tweet by tweet as in `tweets`.
-        tokens: (positions,): the index of each token among those of all tweets, -1 for a mark.
+        tokens: (tokens,): the index of each token among those of all tweets.
+        rows: forward and backward, each (tokens,): the row of each of these tokens.
     """
 
-    tweets: Indices
     step_sizes: list[int]
     inputs: tuple[Indices, Indices]
-    rows: tuple[Indices, Indices]
     tokens: Indices
+    rows: tuple[Indices, Indices]
 
 
 def pack(numbers: Indices, lengths: Indices, chosen: Indices, first_mark: int) -> PackedBatch:
@@ -106,35 +149,29 @@ def pack(numbers: Indices, lengths: Indices, chosen: Indices, first_mark: int) -
     step = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     last = sizes[place] - 1
     inside = (step > 0) & (step < last)
-    tokens = np.where(inside, starts[place] + step - 1, -1)
+    tokens = (starts[place] + step - 1)[inside]
     found = np.where(step == 0, first_mark, first_mark + 1)
-    found[inside] = numbers[tokens[inside]]
+    found[inside] = numbers[tokens]
     rows = (step_starts[step] + place, step_starts[last - step] + place)
     inputs = (np.empty_like(found), np.empty_like(found))
     for direction in range(DIRECTIONS):
         inputs[direction][rows[direction]] = found
-    return PackedBatch(chosen, step_sizes.tolist(), inputs, rows, tokens)
+    return PackedBatch(step_sizes.tolist(), inputs, tokens, (rows[0][inside], rows[1][inside]))
 
 
 class CharacterNetwork:
     """The context-free part of ELMo (Peters et al. 2018; Kim et al. 2016): from a token's characters to its vector, by
-    convolutions, maximum, highways and projection; with gradients, if the products have them.
+    convolutions, maximum, highways and projection; with gradients, if the weights have them.
 
     Args:
-        weights: by their names in the published files, on the device of the products.
-        product: makes a matrix (inputs, outputs) ready.
+        weights: by their names in the published files, on the device and in the precision of the products.
     """
 
-    def __init__(
-        self,
-        options: CharacterCnn,
-        weights: Mapping[str, torch.Tensor],
-        product: Callable[[torch.Tensor], FixedWeights | LearnedWeights],
-    ) -> None:
+    def __init__(self, options: CharacterCnn, weights: Mapping[str, torch.Tensor]) -> None:
         self._activation = torch.relu if options.activation == "relu" else torch.tanh
         self._characters = weights["char_embed"]
         self._filters = [
-            (width, product(weights[f"CNN/W_cnn_{number}"].reshape(-1, count)), weights[f"CNN/b_cnn_{number}"])
+            (width, Weights(weights[f"CNN/W_cnn_{number}"].reshape(-1, count)), weights[f"CNN/b_cnn_{number}"])
             for number, (width, count) in enumerate(options.filters)
         ]
 
@@ -143,8 +180,8 @@ class CharacterNetwork:
             return torch.cat([weights[f"{name}_{kind}"] for kind in ("transform", "carry")], dim=-1)
 
         names = [f"CNN_high_{number}" for number in range(options.n_highway)]
-        self._highways = [(product(both(f"{name}/W")), both(f"{name}/b")) for name in names]
-        self._projection, self._projection_bias = product(weights["CNN_proj/W_proj"]), weights["CNN_proj/b_proj"]
+        self._highways = [(Weights(both(f"{name}/W")), both(f"{name}/b")) for name in names]
+        self._projection, self._projection_bias = Weights(weights["CNN_proj/W_proj"]), weights["CNN_proj/b_proj"]
 
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
         """(tokens, vector) of (tokens, 50) from `character_ids`, in the precision of the weights."""
@@ -186,7 +223,7 @@ class LstmLayer:
     Args:
         weights: of a whole model, by their names in the published files.
         group: the layer's, before these names.
-        products: how matrices are multiplied.
+        device, precision: of the matrix products.
         numbered_inputs: inputs repeat and are given by number, so each is multiplied with the weights once.
     """
 
@@ -195,11 +232,12 @@ class LstmLayer:
         options: Lstm,
         weights: Mapping[str, torch.Tensor],
         group: str,
-        products: Products,
+        device: torch.device,
+        precision: torch.dtype,
         numbered_inputs: bool,
     ) -> None:
         self._cell_clip, self._state_clip = options.cell_clip, options.proj_clip
-        blocked = products.device.type == "cpu" and options.dim % _BLOCK_CPU == 0
+        blocked = device.type == "cpu" and options.dim % _BLOCK_CPU == 0
         self._block = _BLOCK_CPU if blocked else options.dim
 
         def laid_out(array: torch.Tensor) -> torch.Tensor:
@@ -210,15 +248,18 @@ class LstmLayer:
             blocks = gates.view(*gates.shape[:-1], -1, self._block).movedim(-2, 0)
             return blocks.flatten(-2).contiguous()
 
+        def weights_of(array: torch.Tensor) -> Weights:
+            return Weights(array.to(device, precision))
+
         size, matrix, bias = options.projection_dim, weights[f"{group}/W_0"], weights[f"{group}/B"].clone()
         bias[2 * options.dim : 3 * options.dim] += FORGET_BIAS
         # Inputs that are not numbered stand before the state, so that one product does for both.
         recurrent = matrix[size:] if numbered_inputs else matrix
-        self._input = [products.with_matrix(one) for one in laid_out(matrix[:size])] if numbered_inputs else None
-        self._recurrent = [products.with_matrix(one) for one in laid_out(recurrent)]
-        self._bias = products.place(laid_out(bias))
-        self._projection = products.with_matrix(weights[f"{group}/W_P_0"])
-        self._precision = products.precision
+        self._input = [weights_of(one) for one in laid_out(matrix[:size])] if numbered_inputs else None
+        self._recurrent = [weights_of(one) for one in laid_out(recurrent)]
+        self._bias = laid_out(bias).to(device, precision)
+        self._projection = weights_of(weights[f"{group}/W_P_0"])
+        self._precision = precision
 
     @torch.no_grad()
     def __call__(
@@ -334,10 +375,9 @@ class ElmoEncoder:
         state: in which an LSTM begins a tweet: `zero`; or `warm`, that after a fixed text.
         precision: of the matrix products; cells, sums of gates and results are float32.
         device: for which the weights are laid out; they are not moved later.
-        library: of the matrix products; None: the one that suits this processor.
 
     Raises:
-        ElmoError: the model has another number of layers than the published ones, or torch lacks the library here.
+        ElmoError: the model has another number of layers than the published ones.
     """
 
     def __init__(
@@ -348,19 +388,17 @@ class ElmoEncoder:
         state: StateMode = "zero",
         precision: Precision = "fp32",
         device: torch.device | str = "cpu",
-        library: Library | None = None,
     ) -> None:
         lstm, self.vector_size, self.device = options.lstm, options.vector_size, torch.device(device)
         if lstm.n_layers != len(LAYERS) - 1:
             raise ElmoError(f"n_layers = {lstm.n_layers} in the options of an ELMo model: {len(LAYERS) - 1} is valid")
         dtype = PRECISIONS[precision]
-        products = Products(dtype, self.device, choose_library(dtype, self.device, library))
         tensors = {name: torch.from_numpy(values) for name, values in weights.items()}
-        placed = {name: products.place(values) for name, values in tensors.items() if not name.startswith("RNN")}
-        self._characters = CharacterNetwork(options.char_cnn, placed, products.with_matrix)
+        placed = {name: values.to(self.device, dtype) for name, values in tensors.items() if not name.startswith("RNN")}
+        self._characters = CharacterNetwork(options.char_cnn, placed)
         self._layers = [
             [
-                LstmLayer(lstm, tensors, cell_group(side, n), products, numbered_inputs=n == 0)
+                LstmLayer(lstm, tensors, cell_group(side, n), self.device, dtype, numbered_inputs=n == 0)
                 for n in range(lstm.n_layers)
             ]
             for side in range(DIRECTIONS)
@@ -380,7 +418,11 @@ class ElmoEncoder:
         return self._context_free(character_ids(tokens))
 
     def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
-        """See `Encoder`."""
+        """Take vectors for those of single tokens, which then need not be computed.
+
+        Args:
+            vectors: of the layer `token`, one after another, each (some of the tokens, vector).
+        """
         self._known = {token: number for number, token in enumerate(tokens)}
         halves = [torch.from_numpy(part[:, : self.vector_size // DIRECTIONS].copy()) for part in vectors]
         self._table = torch.cat([self._table[:0].cpu(), *halves]).to(self.device)
@@ -392,57 +434,56 @@ class ElmoEncoder:
         batch = pack(numbers, lengths, np.zeros(1, np.int64), len(types))
         self._initial = [end for _, end in self._run(batch, self.type_vectors(types), len(LAYERS) - 1)]
 
-    @torch.no_grad()
     def encode(
         self, tweets: Sequence[Sequence[str]], layers: Collection[str] = LAYERS, batch_tweets: int = BATCH_TWEETS
     ) -> dict[str, torch.Tensor]:
-        """See `Encoder`; a tweet may be empty, and a token any string.
+        """The layers asked for, each (tokens of all tweets, vector) of float32; a token may be any string.
 
         Args:
             batch_tweets: number of tweets that are computed together; without influence on the result.
         """
         types, numbers, lengths = number_tweets(tweets)
-        type_vectors = self.type_vectors(types)
-        shape = len(numbers), self.vector_size
-        found: dict[str, torch.Tensor] = {
-            layer: torch.empty(shape, device=self.device) for layer in LAYERS if layer in layers
-        }
-        if "token" in found:
-            found["token"][:] = self._token_layer(type_vectors, numbers)
-        if found.keys() - {"token"}:
-            for chosen in batches_by_length(lengths, batch_tweets):
-                batch = pack(numbers, lengths, chosen, len(types))
-                inside = np.flatnonzero(batch.tokens >= 0)
-                self._encode_batch(batch, type_vectors, found, inside, batch.tokens[inside])
-        return found
+        return self._encode(self.type_vectors(types), numbers, lengths, layers, batch_tweets)
 
-    @torch.no_grad()
     def encode_ids(self, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Vectors of a padded batch of sentences, and of the marks before and after each of them.
+        """Vectors of a padded batch of sentences.
 
         Args:
             ids: (sentences, time, 50) of int64 from `batch_to_ids`.
 
         Returns:
-            All layers, each (sentences, time + 2, vector) of float32, zeros after a sentence's last mark; and the mask
-            (sentences, time + 2) of bool that is true up to there.
+            All layers, each (sentences, time, vector) of float32, zeros after a sentence's end; and the mask
+            (sentences, time) of bool that is true up to there.
         """
-        present = (ids > 0).any(2).cpu().numpy()
-        lengths = present.sum(1)
-        distinct, numbers = np.unique(ids.cpu().numpy()[present], axis=0, return_inverse=True)
-        mask = np.arange(ids.shape[1] + 2) < lengths[:, None] + 2
-        shape = mask.size, self.vector_size
-        found: dict[str, torch.Tensor] = {layer: torch.zeros(shape, device=self.device) for layer in LAYERS}
-        if len(ids):
-            type_vectors = self._context_free(distinct)
-            batch = pack(numbers.reshape(-1), lengths, np.arange(len(ids)), len(distinct))
-            # The flat index of each position: a packed batch has them tweet by tweet, the longest tweet first.
-            target = np.arange(mask.size).reshape(mask.shape)[batch.tweets][mask[batch.tweets]]
-            vectors = self._token_layer(torch.cat([type_vectors, self._marks]), batch.inputs[0][batch.rows[0]])
-            found["token"][torch.from_numpy(target).to(self.device)] = vectors
-            self._encode_batch(batch, type_vectors, found, np.arange(len(target)), target)
-        layers = [found[layer].view(*mask.shape, self.vector_size) for layer in LAYERS]
-        return layers, torch.from_numpy(mask).to(self.device)
+        mask = (ids > 0).any(2).cpu()
+        distinct, numbers = np.unique(ids.cpu().numpy()[mask.numpy()], axis=0, return_inverse=True)
+        found = self._encode(self._context_free(distinct), numbers.reshape(-1), mask.sum(1).numpy(), LAYERS)
+        mask = mask.to(self.device)
+        layers = [torch.zeros(*mask.shape, self.vector_size, device=self.device) for _ in LAYERS]
+        for layer, vectors in zip(layers, found.values(), strict=True):
+            layer[mask] = vectors
+        return layers, mask
+
+    @torch.no_grad()
+    def _encode(
+        self,
+        type_vectors: torch.Tensor,
+        numbers: Indices,
+        lengths: Indices,
+        layers: Collection[str],
+        batch_tweets: int = BATCH_TWEETS,
+    ) -> dict[str, torch.Tensor]:
+        """As `encode`, of tweets whose tokens are given by the numbers of their types."""
+        shape = len(numbers), self.vector_size
+        found: dict[str, torch.Tensor] = {
+            layer: torch.empty(shape, device=self.device) for layer in LAYERS if layer in layers
+        }
+        if "token" in found:
+            found["token"][:] = type_vectors[self._placed(numbers)].repeat(1, DIRECTIONS)
+        if found.keys() - {"token"}:
+            for chosen in batches_by_length(lengths, batch_tweets):
+                self._encode_batch(pack(numbers, lengths, chosen, len(type_vectors)), type_vectors, found)
+        return found
 
     @torch.no_grad()
     def _context_free(self, ids: Indices) -> torch.Tensor:
@@ -456,32 +497,16 @@ class ElmoEncoder:
             vectors[chunk.to(self.device)] = of_chunk.float()
         return vectors
 
-    def _token_layer(self, type_vectors: torch.Tensor, numbers: Indices) -> torch.Tensor:
-        """(numbers, vector): each type's vector for both directions."""
-        return type_vectors[torch.from_numpy(numbers).to(self.device)].repeat(1, DIRECTIONS)
-
-    def _encode_batch(
-        self,
-        batch: PackedBatch,
-        type_vectors: torch.Tensor,
-        found: Mapping[str, torch.Tensor],
-        positions: Indices,
-        target: Indices,
-    ) -> None:
-        """Compute the LSTM layers of a batch and put them into `found`.
-
-        Args:
-            positions: (vectors,): which positions of the batch are wanted.
-            target: (vectors,): their rows in the tensors of `found`.
-        """
-        rows = torch.from_numpy(target).to(self.device)
+    def _encode_batch(self, batch: PackedBatch, type_vectors: torch.Tensor, found: Mapping[str, torch.Tensor]) -> None:
+        """Compute the LSTM layers of a batch and put them into `found`."""
+        target = self._placed(batch.tokens)
         depth = 2 if "top" in found else 1
         for direction, (outputs, _) in enumerate(self._run(batch, type_vectors, depth)):
-            sources = torch.from_numpy(batch.rows[direction][positions]).to(self.device)
+            sources = self._placed(batch.rows[direction])
             for layer, output in zip(LAYERS[1:], outputs, strict=False):
                 if layer in found:
                     half = found[layer].chunk(DIRECTIONS, dim=1)[direction]
-                    half[rows] = output.index_select(0, sources).to(half.dtype)
+                    half[target] = output.index_select(0, sources)
 
     def _run(
         self, batch: PackedBatch, type_vectors: torch.Tensor, depth: int
@@ -491,8 +516,8 @@ class ElmoEncoder:
         # The first layer's product with its weights is computed once for each distinct input of this batch.
         distinct, numbers = np.unique(np.stack(batch.inputs), return_inverse=True)
         # The two marks have the highest numbers, and every batch has them.
-        inputs = torch.cat([type_vectors[torch.from_numpy(distinct[:-2]).to(self.device)], self._marks])
-        tweets, by_direction = len(batch.tweets), torch.from_numpy(numbers.reshape(DIRECTIONS, -1)).to(self.device)
+        inputs = torch.cat([type_vectors[self._placed(distinct[:-2])], self._marks])
+        tweets, by_direction = batch.step_sizes[0], self._placed(numbers.reshape(DIRECTIONS, -1))
         for layers, initial, one in zip(self._layers, self._initial, by_direction, strict=True):
             outputs: list[torch.Tensor] = []
             ends = []
@@ -505,3 +530,35 @@ class ElmoEncoder:
                 outputs.append(output)
                 ends.append((end[0], end[1]))
             yield outputs, ends
+
+    def _placed(self, indices: Indices) -> torch.Tensor:
+        return torch.from_numpy(indices).to(self.device)
+
+
+class ScalarMix(nn.Module):
+    """gamma * sum over k of softmax(weights)_k * layer_k, with gamma 1 at first; as allennlp's.
+
+    Args:
+        mixture_size: number of layers.
+        initial_scalar_parameters: the weights at first, before the softmax; None: zeros, so all layers count alike.
+        trainable: whether weights and gamma are trained.
+    """
+
+    def __init__(
+        self,
+        mixture_size: int,
+        initial_scalar_parameters: Sequence[float] | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__()
+        initial = [0.0] * mixture_size if initial_scalar_parameters is None else list(initial_scalar_parameters)
+        self.weights = nn.Parameter(torch.tensor(initial, dtype=torch.float32), trainable)
+        self.gamma = nn.Parameter(torch.ones(()), trainable)
+
+    def forward(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """(..., vector), in the precision of the parameters, of the layers, each (..., vector)."""
+        # Stored layers may be of half precision, which is too little to add up and to train in.
+        shares = torch.softmax(self.weights, 0)
+        weighted = (share * tensor.to(shares.dtype) for share, tensor in zip(shares, tensors, strict=True))
+        mixed: torch.Tensor = self.gamma * reduce(torch.add, weighted)
+        return mixed

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.elmo.encoder import ElmoEncoder
-from sentiment.elmo.models import PUBLISHED, ModelFiles, fetch_elmo, find_elmo, published_files
+from sentiment.encoders.elmo import ElmoEncoder
+from sentiment.encoders.models import PUBLISHED, ElmoFiles, fetch_elmo, find_elmo, published_files
 from sentiment.errors import DownloadError, ElmoError
-from tests.elmo.server import Server
-from tests.elmo.tweets import Model
+from tests.encoders.server import Server
+from tests.encoders.tweets import Model
 from tests.serving import serving
 
 OPTIONS, WEIGHTS = published_files("small")
@@ -34,7 +34,7 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def fetch(server: Server, folder: Path) -> ModelFiles:
+def fetch(server: Server, folder: Path) -> ElmoFiles:
     return fetch_elmo("small", folder, servers=[server.url])
 
 

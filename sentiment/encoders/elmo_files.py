@@ -6,7 +6,7 @@ import math
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -61,9 +61,6 @@ DIRECTIONS = 2
 GATES = 4
 # TensorFlow adds it to the forget gate at run time and does not store it.
 FORGET_BIAS = 1.0
-_MOST_BYTES = 1_000_000
-
-
 # Far above all published models, so that a wrong number is refused before anything is made of it.
 _Size = Annotated[int, Field(ge=1, le=65_536)]
 _Width = Annotated[int, Field(ge=1, le=CHARACTERS)]
@@ -230,13 +227,8 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
     """A dataset that the file itself holds: links and external storage could lead into any file of this machine."""
     import h5py
 
-    found: Any = file
     try:
-        for part in name.split("/"):
-            link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
-            if isinstance(link, (h5py.SoftLink, h5py.ExternalLink)):
-                raise ElmoError(f"{path}: dataset {name}: {part} is a link; only what the file itself holds is read")
-            found = found.get(part) if link else None
+        found = file.get(name)
     except (KeyError, OSError, RuntimeError) as error:
         raise ElmoError(f"{path}: dataset {name} cannot be opened, the file is damaged: {error}") from None
     wanted = f"the options say {shape}; do options and weights belong together?"
@@ -244,7 +236,7 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
         problem = f"is missing, {wanted}"
     elif found.shape != shape or found.dtype.kind != "f":
         problem = f"has shape {found.shape} and type {found.dtype}, floating point is needed, and {wanted}"
-    elif found.external or found.is_virtual:
+    elif found.file.filename != file.filename or found.external or found.is_virtual:
         problem = "stands in another file; only what the file itself holds is read"
     elif found.nbytes > _LARGEST_COMPRESSION * (stored := found.id.get_storage_size()):
         problem = f"would fill {found.nbytes:,} bytes, but the file holds {stored:,} of them"

@@ -1,6 +1,5 @@
 """A corpus' vectors are computed once, are the encoder's, and survive what happens to files."""
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,16 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.data.corpus import Corpus
-from sentiment.elmo import cache as cache_module
-from sentiment.elmo import vectors as vectors_module
-from sentiment.elmo.cache import CachePlan, Place, VectorCache
-from sentiment.elmo.encoder import LAYERS, ElmoEncoder
-from sentiment.elmo.models import ModelFiles
-from sentiment.errors import ElmoError
+from sentiment.encoders import cache as cache_module
+from sentiment.encoders.cache import CachePlan, Place, VectorCache
+from sentiment.encoders.elmo import LAYERS, ElmoEncoder
+from sentiment.encoders.models import ElmoFiles
+from sentiment.errors import EncoderError
 from sentiment.training.stop import Stop, StoppedError
-from tests.elmo.corpora import CPU, bytes_by_name, cache_of, config, corpus_of, filled, opened, some_rows, tiny_model
-from tests.elmo.oracle import needs_onednn
-from tests.elmo.tweets import of_tweet
+from tests.encoders.corpora import (
+    CPU,
+    bytes_by_name,
+    cache_of,
+    config,
+    corpus_of,
+    filled,
+    opened,
+    some_rows,
+    tiny_model,
+)
+from tests.encoders.tweets import of_tweet
 from tests.small_runs import limited_file_size
 
 
@@ -39,16 +46,16 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
+def model(tmp_path_factory: pytest.TempPathFactory) -> ElmoFiles:
     return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
-def cache(corpus: Corpus, model: ModelFiles, tmp_path: Path) -> VectorCache:
+def cache(corpus: Corpus, model: ElmoFiles, tmp_path: Path) -> VectorCache:
     return cache_of(corpus, model, tmp_path)
 
 
-def _again(cache: VectorCache, corpus: Corpus, model: ModelFiles) -> VectorCache:
+def _again(cache: VectorCache, corpus: Corpus, model: ElmoFiles) -> VectorCache:
     """The same cache, opened anew."""
     return cache_of(corpus, model, cache.folder.parents[2])
 
@@ -77,7 +84,7 @@ def test_plan_has_each_distinct_tweet_once_and_shards_cut_none(tweets: list[list
 @pytest.mark.parametrize("place", ["RAM", "disk"])
 @pytest.mark.parametrize("state", ["zero", "warm"])
 def test_cached_vectors_are_those_of_the_encoder(
-    corpus: Corpus, model: ModelFiles, tmp_path: Path, place: Place, state: Any
+    corpus: Corpus, model: ElmoFiles, tmp_path: Path, place: Place, state: Any
 ) -> None:
     cache = filled(cache_of(corpus, model, tmp_path, state=state))
     assert len(cache.plan.tweet_spans) > 2
@@ -105,17 +112,17 @@ def test_memory_and_disk_give_the_same_bits(cache: VectorCache, corpus: Corpus) 
 
 
 def test_complete_cache_needs_no_encoder(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, monkeypatch: pytest.MonkeyPatch
+    cache: VectorCache, corpus: Corpus, model: ElmoFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = bytes_by_name(filled(cache))
-    monkeypatch.setattr(vectors_module, "ElmoEncoder", lambda *_, **__: pytest.fail("was built"))
+    monkeypatch.setattr(cache_module, "ElmoEncoder", lambda *_, **__: pytest.fail("was built"))
     again = _again(cache, corpus, model)
     assert again.is_complete(LAYERS)
     assert bytes_by_name(filled(again)) == before
 
 
 def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path
+    cache: VectorCache, corpus: Corpus, model: ElmoFiles, tmp_path: Path
 ) -> None:
     filled(cache, ["first"])
     assert cache.is_complete(["first"])
@@ -128,7 +135,7 @@ def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
     assert bytes_by_name(cache) == bytes_by_name(at_once)
 
 
-def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, model: ModelFiles, tmp_path: Path) -> None:
+def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, model: ElmoFiles, tmp_path: Path) -> None:
     different: list[dict[str, Any]] = [{}, {"state": "zero"}, {"precision": "bf16"}]
     folders = {cache_of(corpus, model, tmp_path, **changes).folder for changes in different}
     assert len(folders) == len(different)
@@ -136,22 +143,8 @@ def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, mode
     assert {cache_of(corpus, model, tmp_path, **changes).folder for changes in same} <= folders
 
 
-@needs_onednn
-def test_first_process_decides_which_library_multiplies_for_the_whole_cache(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path
-) -> None:
-    cache.fill(["first"], CPU, library="onednn")
-    again = _again(cache, corpus, model)
-    again.fill(LAYERS, CPU, library="torch")
-    assert again.library == json.loads((cache.folder / "cache.json").read_bytes())["library"] == "onednn"
-    wanted, others = (cache_of(corpus, model, tmp_path / library) for library in ("onednn", "torch"))
-    wanted.fill(LAYERS, CPU, library="onednn")
-    others.fill(LAYERS, CPU, library="torch")
-    assert bytes_by_name(again) == bytes_by_name(wanted) != bytes_by_name(others)
-
-
 def test_shard_that_is_missing_is_computed_again_and_no_other(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles
+    cache: VectorCache, corpus: Corpus, model: ElmoFiles
 ) -> None:
     everything = bytes_by_name(filled(cache))
     (cache.folder / ".first-00000.npy.1.tmp").write_bytes(b"of a writer that was killed")
@@ -167,7 +160,7 @@ def test_shard_that_is_missing_is_computed_again_and_no_other(
 
 @pytest.mark.parametrize(("layer", "length"), [("token", None), ("top", None), ("top", -1), ("first", 10), ("top", 0)])
 def test_shard_that_was_changed_or_truncated_is_found_and_mended(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, layer: str, length: int | None
+    cache: VectorCache, corpus: Corpus, model: ElmoFiles, layer: str, length: int | None
 ) -> None:
     everything = bytes_by_name(filled(cache))
     victim = cache.shard_file(layer, 0)
@@ -182,10 +175,10 @@ def test_shard_that_was_changed_or_truncated_is_found_and_mended(
 
 
 def test_full_disk_is_an_error_that_keeps_what_was_complete(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles, tmp_path: Path
+    cache: VectorCache, corpus: Corpus, model: ElmoFiles, tmp_path: Path
 ) -> None:
     everything = bytes_by_name(filled(cache_of(corpus, model, tmp_path / "other")))
-    with limited_file_size(20_000), pytest.raises(ElmoError, match=r"cannot be written: .*too large.*complete shards"):
+    with limited_file_size(20_000), pytest.raises(EncoderError, match=r"written: .*too large.*complete shards"):
         filled(cache)
     assert not cache.is_complete(LAYERS)
     assert not list(cache.folder.glob(".*.tmp"))
@@ -194,13 +187,13 @@ def test_full_disk_is_an_error_that_keeps_what_was_complete(
 
 def test_lack_of_room_is_said_before_anything_is_computed(cache: VectorCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    monkeypatch.setattr(vectors_module, "ElmoEncoder", lambda *_, **__: pytest.fail("was built"))
-    with pytest.raises(ElmoError, match=r"needs 0\.\d+ GB, but 1e-06 GB are free"):
+    monkeypatch.setattr(cache_module, "ElmoEncoder", lambda *_, **__: pytest.fail("was built"))
+    with pytest.raises(EncoderError, match=r"needs 0\.\d+ GB, but 1e-06 GB are free"):
         filled(cache)
 
 
 def test_shard_that_another_process_completes_first_stays_as_that_wrote_it(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles
+    cache: VectorCache, corpus: Corpus, model: ElmoFiles
 ) -> None:
     """Both have the same bits on one machine; on two, no run may see vectors change under it."""
 
@@ -238,7 +231,7 @@ def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cach
 
 
 def test_size_is_told_without_writing_anything_and_what_is_there_is_not_missing(
-    cache: VectorCache, corpus: Corpus, model: ModelFiles
+    cache: VectorCache, corpus: Corpus, model: ElmoFiles
 ) -> None:
     size = cache.size(LAYERS)
     assert cache.size(LAYERS, missing=True) == size
@@ -258,17 +251,8 @@ def test_shard_that_is_truncated_or_vanishes_while_it_is_read_is_an_error(cache:
     victim = cache.shard_file("top", 0)
     with open(victim, "r+b") as file:
         file.truncate(200)
-    with pytest.raises(ElmoError, match="a shard was truncated"):
+    with pytest.raises(EncoderError, match="a shard was truncated"):
         vectors.gather(np.arange(10), 25)
     victim.unlink()
-    with pytest.raises(ElmoError, match=r"cannot be read .*top-00000\.npy.*the same command computes it again"):
+    with pytest.raises(EncoderError, match=r"cannot be read .*top-00000\.npy.*the same command computes it again"):
         opened(cache, config(layers="top"), "disk")
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000])
-def test_odd_record_is_an_error_that_says_what_to_do(cache: VectorCache, content: str) -> None:
-    filled(cache)
-    cache.shard_file("top", 0).unlink()
-    (cache.folder / "cache.json").write_text(content)
-    with pytest.raises(ElmoError, match=r"is damaged; delete its folder"):
-        filled(cache)

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from sentiment.elmo.encoder import LAYERS, ElmoEncoder, Precision, StateMode
-from sentiment.elmo.files import SIZES, read_options, read_weights, weights_bytes, write_random_model
-from sentiment.elmo.products import Library
+from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Precision, StateMode
+from sentiment.encoders.elmo_files import SIZES, read_options, read_weights, weights_bytes, write_random_model
 
 SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"
 
@@ -33,13 +32,11 @@ class Model:
     options: Path
     weights: Path
 
-    def elmo(
-        self, state: StateMode = "zero", precision: Precision = "fp32", library: Library | None = None
-    ) -> ElmoEncoder:
+    def elmo(self, state: StateMode = "zero", precision: Precision = "fp32") -> ElmoEncoder:
         """Our encoder."""
         options = read_options(self.options)
         weights = read_weights(self.weights, options)
-        return ElmoEncoder(options, weights, state=state, precision=precision, library=library)
+        return ElmoEncoder(options, weights, state=state, precision=precision)
 
 
 def random_tweets(count: int, seed: int = 0, longest: int = 50) -> Tweets:

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.elmo.encoder import LAYERS, WARM_TEXT, ElmoEncoder, Layer, batches_by_length, number_tweets, pack
-from sentiment.elmo.files import read_options, read_weights
-from sentiment.elmo.mix import batch_to_ids
+from sentiment.encoders.allennlp import batch_to_ids
+from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, batches_by_length, number_tweets, pack
+from sentiment.encoders.elmo_files import read_options, read_weights
 from sentiment.errors import ElmoError
-from tests.elmo.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
+from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
 
 
 @pytest.fixture(scope="module", params=["zero", "warm"])
@@ -71,10 +71,10 @@ def test_learnt_vectors_of_tokens_are_read_and_not_computed(tiny: Model, monkeyp
 def test_padded_batches_give_the_same(elmo: ElmoEncoder) -> None:
     tweets = random_tweets(20, longest=8)
     layers, mask = elmo.encode_ids(batch_to_ids(tweets))
-    assert mask.sum(1).tolist() == [len(tweet) + 2 for tweet in tweets]
+    assert mask.sum(1).tolist() == [len(tweet) for tweet in tweets]
     encoded = elmo.encode(tweets)
     for number, tweet in enumerate(tweets):
-        inside = [layer[number, 1 : 1 + len(tweet)] for layer in layers]
+        inside = [layer[number, : len(tweet)] for layer in layers]
         assert_same(dict(zip(LAYERS, inside, strict=True)), of_tweet(encoded, tweets, number))
     assert all((layer[~mask] == 0).all() for layer in layers)
 
@@ -119,13 +119,12 @@ def test_clips_are_part_of_the_model(saturating: Model, change: dict[str, float 
 def test_a_packed_batch_has_each_row_once() -> None:
     _, numbers, lengths = number_tweets([["a"], ["b", "c", "a"], [], ["c", "b"]])
     batch = pack(numbers, lengths, np.array([3, 1, 2]), 10)
-    assert batch.tweets.tolist() == [1, 3, 2]
     assert batch.step_sizes == [3, 3, 2, 2, 1][: len(batch.step_sizes)]
     assert batch.inputs[0].tolist() == [10, 10, 10, 1, 2, 11, 2, 1, 0, 11, 11]
     assert batch.inputs[1].tolist() == [11, 11, 11, 0, 1, 10, 2, 2, 1, 10, 10]
-    assert batch.tokens.tolist() == [-1, 1, 2, 3, -1, -1, 4, 5, -1, -1, -1]
+    assert batch.tokens.tolist() == [1, 2, 3, 4, 5]
     for rows, inputs in zip(batch.rows, batch.inputs, strict=True):
-        assert inputs[rows].tolist() == [10, 1, 2, 0, 11, 10, 2, 1, 11, 10, 11]
+        assert inputs[rows].tolist() == [1, 2, 0, 2, 1]
 
 
 @given(st.lists(st.integers(0, 40), max_size=50), st.integers(1, 60))

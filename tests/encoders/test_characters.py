@@ -3,11 +3,10 @@ import pytest
 import torch
 from hypothesis import given
 
-from sentiment.elmo.files import character_ids
-from sentiment.elmo.mix import batch_to_ids
-from sentiment.elmo.reference import allennlp_elmo
-from tests.elmo.oracle import needs_allennlp
-from tests.elmo.tweets import batches
+from sentiment.encoders.allennlp import allennlp_elmo, batch_to_ids
+from sentiment.encoders.elmo_files import character_ids
+from tests.encoders.oracle import needs_allennlp
+from tests.encoders.tweets import batches
 
 REST = 261
 

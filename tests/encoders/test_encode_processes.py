@@ -33,13 +33,13 @@ def _finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
 
 
 def _digests(results: Path) -> dict[str, str]:
-    (folder,) = Results(results).elmo_caches.iterdir()
+    (folder,) = Results(results).encoder_caches.iterdir()
     assert {path.name.split("-")[0] for path in folder.iterdir()} == {"cache.json", "token", "first", "top"}
     return {path.name: sha256_of(path) for path in folder.glob("*.npy")}
 
 
 def _shards(results: Path) -> int:
-    return len(list(Results(results).elmo_caches.glob("*/first-*.npy")))
+    return len(list(Results(results).encoder_caches.glob("*/first-*.npy")))
 
 
 @pytest.fixture(scope="module")

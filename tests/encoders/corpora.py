@@ -1,4 +1,4 @@
-"""Corpora and caches for the tests of ELMo's cache."""
+"""Corpora and caches for the tests of caches."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,9 @@ import torch
 from sentiment.config import ElmoConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.elmo.cache import CachedVectors, Place, VectorCache
-from sentiment.elmo.encoder import LAYERS, Layer
-from sentiment.elmo.models import ModelFiles, find_elmo
-from sentiment.elmo.vectors import elmo_cache, layers_of
+from sentiment.encoders.cache import CachedVectors, Place, VectorCache, layers_of
+from sentiment.encoders.elmo import LAYERS, Layer
+from sentiment.encoders.models import ElmoFiles, find_elmo
 from sentiment.runs.run_dir import Results
 from tests.small_runs import invented_tweets, write_tweets
 
@@ -30,14 +29,14 @@ def corpus_of(folder: Path, tweets: int) -> Corpus:
     return prepare_corpus(resolve({}, {"data.source": str(source)}, "a test").data, Results(folder))
 
 
-def tiny_model(folder: Path) -> ModelFiles:
+def tiny_model(folder: Path) -> ElmoFiles:
     """The tiny model of random weights."""
     return find_elmo("tiny", Results(folder).elmo_models)
 
 
-def cache_of(corpus: Corpus, model: ModelFiles, root: Path, **changes: object) -> VectorCache:
+def cache_of(corpus: Corpus, model: ElmoFiles, root: Path, **changes: object) -> VectorCache:
     """The cache of the tiny model's vectors in the results `root`."""
-    return elmo_cache(corpus, config(**changes), model, Results(root))
+    return VectorCache(corpus, config(**changes), model, Results(root))
 
 
 def filled(cache: VectorCache, layers: Sequence[Layer] = LAYERS) -> VectorCache:

@@ -1,7 +1,6 @@
 """Runs that read ELMo's vectors: exact to resume, the same from memory and disk, and refused where they must be."""
 
 import itertools
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,9 @@ import torch
 
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
-from sentiment.elmo.cache import VectorCache
-from sentiment.elmo.files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
-from sentiment.elmo.models import find_elmo
-from sentiment.elmo.products import Library
-from sentiment.elmo.vectors import elmo_cache
+from sentiment.encoders.cache import VectorCache
+from sentiment.encoders.elmo_files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
+from sentiment.encoders.models import find_elmo
 from sentiment.errors import CheckpointError, ElmoError, RunDirError
 from sentiment.inference.models import load_network
 from sentiment.runs.run_dir import Results
@@ -25,7 +22,7 @@ from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
-from tests.elmo.oracle import needs_allennlp, needs_onednn
+from tests.encoders.oracle import needs_allennlp
 from tests.small_runs import Experiment, StopWhen, small_config
 
 ELMO: dict[str, Any] = {"elmo__model": "tiny", "data__text__lowercase": False, "training__epochs": 2}
@@ -43,7 +40,7 @@ def _validation_losses(run: Experiment) -> list[float]:
 def _cache(run: Experiment) -> VectorCache:
     assert run.config.elmo is not None
     corpus = prepare_corpus(run.config.data, run.results)
-    return elmo_cache(corpus, run.config.elmo, find_elmo("tiny", run.results.elmo_models), run.results)
+    return VectorCache(corpus, run.config.elmo, find_elmo("tiny", run.results.elmo_models), run.results)
 
 
 def _own_results(tweets_file: Path, root: Path, **changes: Any) -> Experiment:
@@ -73,44 +70,6 @@ def _in_validation() -> Callable[[int], bool]:
     """Between the two parts of an evaluation: training tweets were scored, and have left their state."""
     evaluations = itertools.count(1)
     return lambda asked: torch.is_inference_mode_enabled() and next(evaluations) == 2
-
-
-@pytest.mark.slow
-@needs_onednn
-@pytest.mark.parametrize("cached", ["on", "off"])
-def test_library_of_the_first_attempt_stays_that_of_the_run(
-    elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch, cached: str
-) -> None:
-    def choosing(library: Library) -> None:
-        monkeypatch.setattr(encoding, "choose_library", lambda precision, device: library)
-
-    choosing("onednn")
-    changes = {"elmo__cache": cached, "training__learning_rate": 0.05}
-    expected = elmo_run(**changes).complete()
-    cut = elmo_run(**changes)
-    assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
-    choosing("torch")
-    shutil.rmtree(_cache(cut).folder, ignore_errors=True)  # it is computed again
-    assert cut.complete() == expected
-    shutil.rmtree(_cache(cut).folder, ignore_errors=True)
-    assert elmo_run(**changes).complete() != expected
-    record = cut.run_dir.read_record()
-    assert record is not None
-    assert record.elmo is not None
-    assert record.elmo.products == "onednn"
-
-
-@pytest.mark.slow
-def test_cache_that_was_computed_anew_by_another_library_is_refused(
-    elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(encoding, "choose_library", lambda precision, device: "torch")
-    run = elmo_run(elmo__state="zero")
-    elmo_run(elmo__state="zero").complete()  # which leaves a complete cache
-    assert run.attempt(StopWhen(lambda asked: asked >= 10)) is not None
-    monkeypatch.setattr(VectorCache, "library", "onednn")
-    with pytest.raises(CheckpointError, match=r"library of ELMo's matrix products .* has changed .*torch, now onednn"):
-        run.attempt()
 
 
 def test_encode_mends_shards_that_changed(elmo_run: MakeExperiment) -> None:
@@ -173,10 +132,10 @@ def test_result_holds_the_mixture_and_says_that_weights_are_random(elmo_run: Mak
     assert sum(result.mixture) == pytest.approx(1)
     assert result.mixture != pytest.approx([1 / 3] * 3, abs=1e-4)
     assert other.mixture is None
-    assert result.elmo is not None
-    assert result.elmo == record.elmo
-    assert result.elmo.random
-    assert result.elmo.model == "tiny"
+    assert result.encoder is not None
+    assert result.encoder == record.encoder
+    assert result.encoder.random
+    assert result.encoder.model == "tiny"
     assert any("has random weights" in line for line in mixed.said)
 
 
@@ -197,7 +156,7 @@ def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_pa
     write_random_model(other, SIZES["tiny"], seed=1)
     for name in (OPTIONS_FILE, WEIGHTS_FILE):
         (other / name).replace(folder / name)
-    with pytest.raises(CheckpointError, match="the ELMo model of this run has changed since its last checkpoint"):
+    with pytest.raises(CheckpointError, match="the encoder of this run has changed since its last checkpoint"):
         run.attempt()
     write_random_model(tmp_path / "first again", SIZES["tiny"])
     for name in (OPTIONS_FILE, WEIGHTS_FILE):
@@ -215,7 +174,7 @@ def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_pa
 def test_reason_to_stop_while_vectors_are_computed_ends_the_attempt(tweets_file: Path, tmp_path: Path) -> None:
     prepared = _own_results(tweets_file, tmp_path)
     corpus = prepare_corpus(prepared.config.data, prepared.results)
-    caches = prepared.results.elmo_caches
+    caches = prepared.results.encoder_caches
     assert prepared.attempt(StopWhen(lambda asked: caches.exists())) is not None
     assert not prepared.run_dir.metrics_file.exists()
     assert not _cache(prepared).is_complete(("top",))

@@ -1,20 +1,17 @@
 """Code that was written for allennlp's ELMo gives the same numbers when its import is changed."""
 
-import itertools
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
-import sentiment.elmo.mix
-from sentiment.elmo.mix import Elmo, ScalarMix, batch_to_ids
-from sentiment.elmo.models import PUBLISHED, published_files
-from sentiment.elmo.reference import allennlp_elmo
+import sentiment.encoders.allennlp
+from sentiment.encoders.allennlp import Elmo, allennlp_elmo, batch_to_ids
+from sentiment.encoders.elmo import ScalarMix
 from sentiment.errors import ElmoError
-from tests.elmo.oracle import needs_allennlp
-from tests.elmo.tweets import Model, random_tweets
+from tests.encoders.oracle import needs_allennlp
+from tests.encoders.tweets import Model, random_tweets
 
 # Of growing and of shrinking size, with empty sentences.
 BATCHES = [random_tweets(count, seed=count, longest=9) for count in (3, 12, 5, 1)]
@@ -66,16 +63,13 @@ def losses(library: ModuleType, model: Model, **arguments: Any) -> list[float]:
     return found
 
 
-ARGUMENTS: list[dict[str, Any]] = [
-    {"keep_sentence_boundaries": keep, "scalar_mix_parameters": weights}
-    for keep, weights in itertools.product([False, True], [None, [0.5, -1.0, 2.0]])
-]
+ARGUMENTS: list[dict[str, Any]] = [{"scalar_mix_parameters": weights} for weights in (None, [0.5, -1.0, 2.0])]
 
 
 @needs_allennlp
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
 def test_representations_and_masks_are_those_of_allennlp(tiny: Model, arguments: dict[str, Any]) -> None:
-    wanted, found = (representations(one, tiny, **arguments) for one in (allennlp_elmo(), sentiment.elmo.mix))
+    wanted, found = (representations(one, tiny, **arguments) for one in (allennlp_elmo(), sentiment.encoders.allennlp))
     assert_same(found, wanted)
 
 
@@ -83,7 +77,7 @@ def test_representations_and_masks_are_those_of_allennlp(tiny: Model, arguments:
 @needs_allennlp
 @pytest.mark.parametrize("arguments", [{}, {"dropout": 0.2}], ids=str)
 def test_training_goes_as_with_allennlp(tiny: Model, arguments: dict[str, Any]) -> None:
-    wanted, found = (losses(library, tiny, **arguments) for library in (allennlp_elmo(), sentiment.elmo.mix))
+    wanted, found = (losses(library, tiny, **arguments) for library in (allennlp_elmo(), sentiment.encoders.allennlp))
     assert found == pytest.approx(wanted, abs=1e-5)
 
 
@@ -93,7 +87,7 @@ def test_several_fields_of_a_sentence_may_be_given_at_once(tiny: Model) -> None:
         ids = library.batch_to_ids(random_tweets(6, longest=5)).view(3, 2, -1, 50)
         return library.Elmo(tiny.options, tiny.weights, 1, dropout=0)(ids)
 
-    assert_same([program(sentiment.elmo.mix)], [program(allennlp_elmo())])
+    assert_same([program(sentiment.encoders.allennlp)], [program(allennlp_elmo())])
 
 
 def test_only_the_mixtures_are_trained_unless_their_weights_are_given(tiny: Model) -> None:
@@ -120,50 +114,15 @@ def test_after_a_move_to_a_gpu_it_computes_the_same(tiny: Model) -> None:
         torch.testing.assert_close(found.cpu(), stays(ids)["elmo_representations"][0], atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"requires_grad": True}, "requires_grad = True: is not supported here; leave it out"),
-        ({"do_layer_norm": True}, "do_layer_norm = True: is not supported here; leave it out"),
-        ({"vocab_to_cache": ["a"]}, r"vocab_to_cache = \['a'\]: is not supported"),
-        ({"module": torch.nn.Identity()}, r"module = Identity\(\): is not supported"),
-        ({"state": "cold"}, "state = 'cold': zero, warm are valid"),
-        ({"scalar_mix_parameters": [1.0]}, r"scalar_mix_parameters = \[1.0\]: 3 numbers are needed"),
-    ],
-    ids=str,
-)
-def test_what_is_not_supported_is_refused_with_what_is_valid(
-    tiny: Model, arguments: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ElmoError, match=message):
-        Elmo(tiny.options, tiny.weights, 1, **arguments)
-
-
 def test_inputs_that_are_no_character_ids_are_refused_and_empty_ones_are_none(tiny: Model) -> None:
     elmo = Elmo(tiny.options, tiny.weights, 1)
     for shape, value in (((2, 3), 0), ((2, 3, 40), 0), ((1, 1, 50), 262), ((1, 1, 50), -1)):
         with pytest.raises(ElmoError, match=r"are no character ids: valid .* \(batch, time, 50\) from 0 to 261"):
             elmo(torch.full(shape, value))
-    with pytest.raises(ElmoError, match="word_inputs are not supported here; pass character ids alone"):
-        elmo(batch_to_ids([["a"]]), torch.ones(1, 1))
     for shape in ((0, 4), (2, 0)):
         output = elmo(torch.zeros(*shape, 50, dtype=torch.long))
         assert output["elmo_representations"][0].shape == (*shape, 32)
         assert output["mask"].shape == shape
-
-
-def test_urls_of_a_published_model_stand_for_its_files(
-    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (options, weights), server = published_files("small"), f"https://nowhere.invalid/{PUBLISHED['small']}/"
-    folder = tmp_path / "results" / "data" / "elmo"
-    folder.mkdir(parents=True)
-    (folder / options).write_bytes(tiny.options.read_bytes())
-    (folder / weights).write_bytes(tiny.weights.read_bytes())
-    assert Elmo(server + options, server + weights, 1).get_output_dim() == 32
-    with pytest.raises(ElmoError, match=r"other\.hdf5: no files of a published model; .*small, medium, original"):
-        Elmo(server + options, server + "other.hdf5", 1)
 
 
 def layers() -> list[torch.Tensor]:
@@ -174,16 +133,12 @@ def layers() -> list[torch.Tensor]:
 def test_a_mixture_is_the_mean_at_first_in_full_precision() -> None:
     halves = [layer.half() for layer in layers()]
     torch.testing.assert_close(ScalarMix(3)(halves), torch.stack([layer.float() for layer in halves]).mean(0))
-    with pytest.raises(ValueError, match="2 layers are given, but 3 are mixed"):
-        ScalarMix(3)(layers()[:2])
 
 
 @needs_allennlp
 def test_values_and_gradients_of_a_mixture_equal_those_of_allennlp() -> None:
     weights = [0.5, -1.0, 2.0]
-    mix, reference = (
-        library.ScalarMix(3, initial_scalar_parameters=weights) for library in (sentiment.elmo.mix, allennlp_elmo())
-    )
+    mix, reference = (one(3, initial_scalar_parameters=weights) for one in (ScalarMix, allennlp_elmo().ScalarMix))
     with torch.no_grad():
         mix.gamma.fill_(1.7)
         reference.gamma.fill_(1.7)

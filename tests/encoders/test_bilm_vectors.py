@@ -6,7 +6,7 @@ import h5py
 import pytest
 import torch
 
-from tests.elmo.tweets import SHARED_FIXTURES, Model, of_tweet, running_on
+from tests.encoders.tweets import SHARED_FIXTURES, Model, of_tweet, running_on
 
 pytestmark = pytest.mark.shared_data
 
