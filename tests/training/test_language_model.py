@@ -1,14 +1,16 @@
 """The language model that is trained computes what the encoder computes, and learns."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from sentiment.encoders.cache import Encoder
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder
-from sentiment.encoders.elmo_files import SIZES, ElmoOptions, read_options, read_weights
+from sentiment.encoders.elmo_files import SIZES, ElmoOptions, read_weights, write_random_model
 from sentiment.training.pretraining import DirectedTweets, LanguageModel
-from tests.encoders.tweets import ODD_TOKENS, Model, Tweets, largest_difference, random_tweets
+from tests.encoders.tweets import ODD_TOKENS, Tweets, largest_difference, random_tweets
 
 
 def _with_clips(cell_clip: float | None, proj_clip: float | None) -> ElmoOptions:
@@ -74,12 +76,11 @@ def test_vectors_are_the_encoders_at_any_clip(clips: tuple[float | None, float |
         assert (clips[1] == 3.0) or (first.abs() == clips[1]).float().mean() > 0.01
 
 
-@pytest.mark.shared_data
-def test_loaded_weights_give_the_vectors_of_the_encoder(trained_tiny: Model) -> None:
-    options = read_options(trained_tiny.options)
-    model, weights = LanguageModel(options, 10, 0.1), read_weights(trained_tiny.weights, options)
+def test_loaded_weights_give_the_vectors_of_the_encoder(tmp_path: Path) -> None:
+    options = SIZES["tiny"]
+    model, weights = LanguageModel(options, 10, 0.1), read_weights(write_random_model(tmp_path, options)[1], options)
     model.load(weights)
-    assert _difference(model, _some_tweets(), trained_tiny.elmo("zero")) <= 1e-5
+    assert _difference(model, _some_tweets(), ElmoEncoder(options, weights)) <= 1e-5
 
 
 def test_each_direction_predicts_the_next_word_from_those_it_has_read() -> None:
